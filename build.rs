@@ -1,0 +1,19 @@
+//! Compiles the C side of the transaction driver against the headers of the HDF5 that is linked.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/storage/transaction/driver.c");
+    let include = std::env::var("DEP_HDF5_INCLUDE")
+        .expect("hdf5-metno-sys tells its dependents where HDF5's headers are");
+    cc::Build::new()
+        .file("src/storage/transaction/driver.c")
+        .include(include)
+        .std("c11")
+        .warnings(true)
+        .extra_warnings(true)
+        .compile("pixelmill_driver");
+    println!("cargo::rustc-check-cfg=cfg(hdf5_1_12)");
+    if std::env::var_os("DEP_HDF5_VERSION_1_12_0").is_some() {
+        println!("cargo::rustc-cfg=hdf5_1_12");
+    }
+}

@@ -1,0 +1,255 @@
+//! Rust's side of the virtual file driver, and the state that one open file has in it.
+//!
+//! `driver.c` translates between HDF5's driver struct and the callbacks here. HDF5 never sees a
+//! failed write: it can't close a file that it can't flush, and would keep it open for the life of
+//! the process. After the first failure nothing is written any more, small writes are kept so that
+//! HDF5 reads back its own metadata, and the error is told by whoever holds the state.
+
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hdf5::plist::FileAccess;
+use hdf5_sys::{h5f, h5i::hid_t, h5p};
+
+use super::disk::Disk;
+use super::journal::{self, Journal};
+use super::overlay::Overlay;
+
+/// After a failure writes up to this size are kept: larger ones are no metadata.
+const METADATA_AT_MOST: usize = 64 << 10;
+
+/// One file as HDF5 sees it: what is on disk, under what was kept.
+pub(super) struct State {
+    pub path: PathBuf,
+    pub disk: Box<dyn Disk>,
+    /// Writes below this address are kept, the others go straight through.
+    pub keep_below: u64,
+    /// First byte past everything on disk or written.
+    pub end_of_file: u64,
+    /// First byte past everything that HDF5 has allocated.
+    pub end_of_allocation: u64,
+    /// The highest that `end_of_allocation` ever was.
+    pub highest_allocation: u64,
+    pub kept: Overlay,
+    pub failure: Option<io::Error>,
+    /// Whether the owner is done, so that nothing HDF5 still writes may reach the disk.
+    pub sealed: bool,
+}
+
+/// A state shared between HDF5 and its owner.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    pub fn new(path: &Path, disk: Box<dyn Disk>, kept: Overlay) -> io::Result<Self> {
+        let length = disk.length()?;
+        Ok(Self(Arc::new(Mutex::new(State {
+            path: path.to_owned(),
+            disk,
+            keep_below: length,
+            end_of_file: length,
+            end_of_allocation: 0,
+            highest_allocation: 0,
+            kept,
+            failure: None,
+            sealed: false,
+        }))))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A state of `file`, in which a commit that was cut short is seen as finished.
+    pub fn of_file_as_committed(path: &Path, file: File) -> io::Result<Self> {
+        let kept = Journal::find(&file)?.map_or_else(Overlay::default, |journal| journal.writes);
+        Self::new(path, Box::new(file), kept)
+    }
+
+    /// Whether HDF5 has the file open.
+    pub fn is_held_by_hdf5(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// Opens HDF5 over this state.
+    pub fn open_hdf5(&self, writable: bool) -> hdf5::Result<hdf5::File> {
+        let name = CString::new(self.lock().path.as_os_str().as_encoded_bytes())
+            .map_err(|_| hdf5::Error::from("the path contains a NUL byte"))?;
+        if self.lock().is_open_for_swmr()? {
+            return Err(
+                "the file is marked as open for SWMR writing; end its writer, or clear the \
+                        mark of a killed one with h5clear -s"
+                    .into(),
+            );
+        }
+        let access = FileAccess::build()
+            .fclose_degree(hdf5::file::FileCloseDegree::Strong)
+            .libver_earliest()
+            .finish()?;
+        let flags = if writable { h5f::H5F_ACC_RDWR } else { h5f::H5F_ACC_RDONLY };
+        let state: *const c_void = Arc::as_ptr(&self.0).cast();
+        hdf5::sync::sync(|| {
+            // SAFETY: the driver copies the pointer `state` (its `fapl_size` is a pointer's), and the
+            // file takes its own count of it in `open`; the lists and names outlive the calls.
+            unsafe {
+                let driver = pixelmill_register_driver(&CALLBACKS);
+                hdf5::h5check(h5p::H5Pset_driver(access.id(), driver, (&raw const state).cast()))?;
+                clear_status_flags(access.id())?;
+                let id = hdf5::h5check(h5f::H5Fopen(name.as_ptr(), flags, access.id()))?;
+                hdf5::from_id(id)
+            }
+        })
+    }
+}
+
+/// Makes HDF5 clear the mark that a killed writer left in a version 3 superblock, as `h5clear`
+/// would (or overlook it, when it reads). The caller holds our lock, so nobody is writing.
+///
+/// # Safety
+/// `access` must be an open file access property list.
+unsafe fn clear_status_flags(access: hid_t) -> hdf5::Result<()> {
+    let yes = true;
+    // SAFETY: HDF5 copies one `bool`, which is this property's size.
+    hdf5::h5check(unsafe {
+        h5p::H5Pset(access, c"clear_status_flags".as_ptr(), (&raw const yes).cast_mut().cast())
+    })?;
+    Ok(())
+}
+
+impl State {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let filled = self.disk.read_at(buffer, address)?;
+        buffer[filled..].fill(0);
+        self.kept.cover(address, buffer);
+        Ok(())
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) {
+        if self.sealed {
+            return;
+        }
+        if self.failure.is_none() {
+            self.failure = self.try_write(address, bytes).err();
+        }
+        if self.failure.is_some() && bytes.len() <= METADATA_AT_MOST {
+            self.kept.write(address, bytes);
+        }
+        self.end_of_file = self.end_of_file.max(address + bytes.len() as u64);
+    }
+
+    fn try_write(&mut self, address: u64, bytes: &[u8]) -> io::Result<()> {
+        let below = self.keep_below.saturating_sub(address).min(bytes.len() as u64) as usize;
+        let (kept, through) = bytes.split_at(below);
+        if self.kept.size() + kept.len() > journal::BODY_AT_MOST / 2 {
+            return Err(io::Error::other(
+                "too much of the new data would go into free space inside the file; \
+                 remove that space with h5repack",
+            ));
+        }
+        self.kept.write(address, kept);
+        if !through.is_empty() {
+            self.disk.write_at(through, address + below as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the superblock, version 3, says that a writer for concurrent readers (SWMR) has the
+    /// file open. HDF5 gives up its lock then, so that nobody can tell a live one from a killed one.
+    fn is_open_for_swmr(&mut self) -> hdf5::Result<bool> {
+        const SWMR_WRITE: u8 = 4;
+        let places = std::iter::once(0).chain((9..62).map(|power| 1 << power));
+        for place in places.take_while(|place| *place < self.end_of_file) {
+            let mut start = [0; 12];
+            if let Err(error) = self.read(place, &mut start) {
+                self.failure.get_or_insert(error);
+                return Err("the superblock can't be read".into());
+            }
+            if start.starts_with(b"\x89HDF\r\n\x1a\n") {
+                return Ok(start[8] >= 3 && start[11] & SWMR_WRITE != 0);
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[repr(C)]
+struct Callbacks {
+    open: extern "C" fn(*const c_void, *const c_char, bool) -> *const c_void,
+    close: extern "C" fn(*const c_void),
+    read: extern "C" fn(*const c_void, u64, usize, *mut c_void) -> c_int,
+    write: extern "C" fn(*const c_void, u64, usize, *const c_void),
+    set_end_of_allocation: extern "C" fn(*const c_void, u64),
+    end_of_file: extern "C" fn(*const c_void) -> u64,
+}
+
+static CALLBACKS: Callbacks =
+    Callbacks { open, close, read, write, set_end_of_allocation, end_of_file };
+
+unsafe extern "C" {
+    fn pixelmill_register_driver(callbacks: &Callbacks) -> hid_t;
+}
+
+/// Runs `action` on the state behind the driver's pointer.
+fn with<T>(state: *const c_void, action: impl FnOnce(&mut State) -> T) -> T {
+    // SAFETY: the pointer is the one that `open` counted; it lives until `close`.
+    let state = unsafe { &*state.cast::<Mutex<State>>() };
+    action(&mut state.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// `state`, counted once more; without one, a new state of the file `name`. HDF5 opens the files
+/// behind external links and virtual datasets with our driver: those are for reading only.
+extern "C" fn open(state: *const c_void, name: *const c_char, writable: bool) -> *const c_void {
+    if !state.is_null() {
+        // SAFETY: the pointer comes from `open_hdf5`, which holds the Arc while it opens.
+        unsafe { Arc::increment_strong_count(state.cast::<Mutex<State>>()) };
+        return state;
+    }
+    if writable {
+        return ptr::null();
+    }
+    // SAFETY: HDF5 hands a C string that stays until we return.
+    let name = Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()));
+    File::open(name)
+        .and_then(|file| Shared::of_file_as_committed(name, file))
+        .map_or(ptr::null(), |other| Arc::into_raw(other.0).cast())
+}
+
+extern "C" fn close(state: *const c_void) {
+    // SAFETY: gives back the count that `open` took.
+    unsafe { Arc::decrement_strong_count(state.cast::<Mutex<State>>()) };
+}
+
+extern "C" fn read(state: *const c_void, address: u64, size: usize, buffer: *mut c_void) -> c_int {
+    // SAFETY: HDF5 hands a buffer of `size` bytes that is ours until we return.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), size) };
+    with(state, |state| match state.read(address, buffer) {
+        Ok(()) => 0,
+        Err(error) => {
+            let number = error.raw_os_error().unwrap_or(libc::EIO);
+            state.failure.get_or_insert(error);
+            number
+        }
+    })
+}
+
+extern "C" fn write(state: *const c_void, address: u64, size: usize, buffer: *const c_void) {
+    // SAFETY: HDF5 hands `size` readable bytes that stay until we return.
+    let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), size) };
+    with(state, |state| state.write(address, bytes));
+}
+
+extern "C" fn set_end_of_allocation(state: *const c_void, address: u64) {
+    with(state, |state| {
+        state.end_of_allocation = address;
+        state.highest_allocation = state.highest_allocation.max(address);
+    });
+}
+
+extern "C" fn end_of_file(state: *const c_void) -> u64 {
+    with(state, |state| state.end_of_file)
+}
