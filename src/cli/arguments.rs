@@ -1,0 +1,201 @@
+//! What was typed. What it means is worked out by the commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::engine::{Durability, Selection};
+use crate::plan::Cores;
+
+/// Run a computation over every position of a scan stored in HDF5.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print one machine-readable JSON object on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the processes, their parameters with units and defaults
+    List {
+        /// Only this process
+        process: Option<String>,
+    },
+    /// Show the main datasets of a file with their axes, and its results groups with their state
+    Info {
+        /// An HDF5 file
+        file: PathBuf,
+    },
+    /// Compute one position, write nothing, and print the result
+    Test(TestArguments),
+    /// Compute every position and write the results; resumes and reuses earlier results
+    Run(Box<RunArguments>),
+    /// Show each results group: process, parameters, hash, how much is done, failed positions
+    Status {
+        /// An HDF5 file
+        file: PathBuf,
+        /// Only this results group
+        group: Option<String>,
+    },
+    /// Compute random completed positions again and compare them bit by bit
+    Verify {
+        /// The HDF5 file with the results
+        file: PathBuf,
+        /// The results group
+        group: String,
+        /// How many positions
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        sample: u64,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestArguments {
+    #[command(flatten)]
+    pub what: WhatArguments,
+    /// Position number
+    #[arg(long, value_name = "N", required_unless_present = "at", conflicts_with = "at")]
+    pub pixel: Option<u64>,
+    /// Steps on the axes of the scan, the slowest first
+    #[arg(long, value_name = "ROW,COL", value_delimiter = ',')]
+    pub at: Option<Vec<u32>>,
+}
+
+/// What to compute.
+#[derive(Args, Debug)]
+pub(crate) struct WhatArguments {
+    /// Name of the process; `list` shows them
+    pub process: String,
+    /// The HDF5 file with the data
+    pub file: PathBuf,
+    /// Path of the main dataset; may be left out if the file has only one
+    #[arg(long, value_name = "PATH")]
+    pub dataset: Option<String>,
+    /// A parameter; may be given several times
+    #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
+    pub parameters: Vec<String>,
+    /// A JSON or TOML file with parameters; -p goes before it
+    #[arg(long, value_name = "FILE")]
+    pub params: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub what: WhatArguments,
+    /// Write the results to this file, and only read the other
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Number of cores to use, or `all` [default: all but two; all but one of four or fewer]
+    #[arg(long, value_name = "N|all", value_parser = cores)]
+    pub cores: Option<Cores>,
+    /// Memory budget, such as 500M or 4G [default: a quarter of what is available]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory: Option<u64>,
+    /// Compute anew into a new group, whatever results there are
+    #[arg(long = "override", conflicts_with = "resume")]
+    pub override_existing: bool,
+    /// Go on with this results group, not with the newest partial one
+    #[arg(long, value_name = "GROUP")]
+    pub resume: Option<String>,
+    /// Compute only some positions: 100:200, or rows and columns 0:10,5:20, or the path of a
+    /// boolean dataset; the others stay pending
+    #[arg(long, value_name = "SELECTION")]
+    pub positions: Option<Selection>,
+    /// Compute the failed positions of earlier runs again
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Seconds between updates of last_pixel; a tenth of it is what a kill may cost
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    pub checkpoint: f64,
+    /// What marked positions survive: a power cut, or only the end of the process
+    #[arg(long, value_enum, default_value_t = Survive::Node)]
+    pub durability: Survive,
+}
+
+/// `--durability`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Survive {
+    Node,
+    Process,
+}
+
+impl From<Survive> for Durability {
+    fn from(typed: Survive) -> Self {
+        match typed {
+            Survive::Node => Self::Node,
+            Survive::Process => Self::Process,
+        }
+    }
+}
+
+fn cores(text: &str) -> Result<Cores, String> {
+    match text {
+        "all" => Ok(Cores::All),
+        number => match number.parse() {
+            Ok(0) | Err(_) => Err("it has to be a number from 1 on, or `all`".to_owned()),
+            Ok(cores) => Ok(Cores::Exactly(cores)),
+        },
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it has to be a number".to_owned())?;
+    if (0.001..=1e6).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("it has to be from 0.001 to 1000000".to_owned())
+    }
+}
+
+/// `500M`, `1.5GiB`, `4096`; the letters mean powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b')
+    {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err("it has to be a number with an optional K, M, G or T".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| "it has to begin with a number".to_owned())?;
+    let bytes = number * (1u64 << shift) as f64;
+    if bytes >= 1.0 { Ok(bytes as u64) } else { Err("it has to be more than nothing".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        for (text, bytes) in
+            [("4096", 4096), ("500M", 500 << 20), ("1.5GiB", 3 << 29), ("2kb", 2048)]
+        {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "G", "1X", "-1", "0"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn cores_are_a_number_or_all() {
+        assert_eq!(cores("all"), Ok(Cores::All));
+        assert_eq!(cores("3"), Ok(Cores::Exactly(3)));
+        assert!(cores("0").is_err() && cores("many").is_err());
+    }
+}

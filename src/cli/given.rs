@@ -1,0 +1,77 @@
+//! Parameters as they were given: `-p key=value` and `--params FILE`.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::arguments::WhatArguments;
+use crate::error::{Error, Result};
+use crate::parameters::ParameterInfo;
+use crate::registry::Runner;
+
+/// All given parameters; what `-p` says goes before what the file says.
+///
+/// # Errors
+/// If the file can't be read, or a parameter has no value.
+pub(crate) fn parameters(runner: &dyn Runner, typed: &WhatArguments) -> Result<Map<String, Value>> {
+    let mut given = match &typed.params {
+        Some(file) => from_file(file)?,
+        None => Map::new(),
+    };
+    let known = runner.parameters();
+    for pair in &typed.parameters {
+        let (name, text) = pair.split_once('=').ok_or_else(|| Error::Argument {
+            argument: format!("-p {pair}"),
+            reason: "it has to be KEY=VALUE".to_owned(),
+        })?;
+        let info = known.iter().find(|info| info.name == name.trim());
+        given.insert(name.trim().to_owned(), value(text.trim(), info));
+    }
+    Ok(given)
+}
+
+fn from_file(file: &Path) -> Result<Map<String, Value>> {
+    let text = std::fs::read_to_string(file).map_err(|error| Error::io("read", file, error))?;
+    let parsed = match file.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => toml::from_str(&text).map_err(|error| error.message().to_owned()),
+        _ => serde_json::from_str(&text).map_err(|error| error.to_string()),
+    };
+    parsed.map_err(|reason| Error::Argument {
+        argument: format!("--params {}", file.display()),
+        reason: format!("it can't be read as parameters: {reason}"),
+    })
+}
+
+/// What a typed text means: JSON where it is JSON, text otherwise, and always text for a parameter
+/// that is one.
+fn value(text: &str, info: Option<&ParameterInfo>) -> Value {
+    if info.is_some_and(|info| info.kind == "text") {
+        return Value::from(text);
+    }
+    match text {
+        "none" | "None" => Value::Null,
+        "True" => Value::Bool(true),
+        "False" => Value::Bool(false),
+        _ => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_read_as_people_type_them() {
+        for (text, expected) in [
+            ("20", json!(20)),
+            ("2.5e3", json!(2500.0)),
+            ("none", Value::Null),
+            ("true", json!(true)),
+            ("[1, 2]", json!([1, 2])),
+            ("linear", json!("linear")),
+        ] {
+            assert_eq!(value(text, None), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The commands that only look: `list`, `info`, `test`, `status`, `verify`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::arguments::TestArguments;
+use super::run::failed_json;
+use super::{Answer, Ending, given, show};
+use crate::engine::inspect::{self, DatasetOverview, GroupOverview};
+use crate::engine::{Place, Probe};
+use crate::error::Result;
+use crate::parameters::{ParameterInfo, in_words};
+use crate::process::{Dimension, SourceInfo};
+use crate::registry::{self, Runner};
+
+fn done(text: String, json: Value) -> Answer {
+    Answer { ending: Ending::Done, text, json }
+}
+
+/// The processes and their parameters.
+pub(crate) fn list(registry: &[&dyn Runner], process: Option<&str>) -> Result<Answer> {
+    let chosen = match process {
+        Some(name) => vec![registry::find(registry, name)?],
+        None => registry.to_vec(),
+    };
+    let mut text = String::new();
+    for runner in &chosen {
+        let _ = writeln!(text, "{}  {}", runner.command_name(), runner.summary());
+        let parameters = runner.parameters();
+        if parameters.is_empty() {
+            text.push_str("    no parameters\n");
+        }
+        for info in &parameters {
+            let _ = writeln!(text, "    {}\n        {}", parameter_line(info), info.help);
+        }
+        text.push('\n');
+    }
+    let json = chosen.iter().map(|runner| runner_json(*runner)).collect();
+    Ok(done(text, json))
+}
+
+fn parameter_line(info: &ParameterInfo) -> String {
+    let unit = info.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    let default = match &info.default {
+        Value::Null => "none".to_owned(),
+        value => format!("{value}{unit}"),
+    };
+    let range = match info.range {
+        (None, None) => String::new(),
+        range => format!(", {}", in_words(range)),
+    };
+    format!("{} = {default}  ({}{range})", info.name, info.kind)
+}
+
+fn runner_json(runner: &dyn Runner) -> Value {
+    let parameters: Vec<Value> = runner
+        .parameters()
+        .into_iter()
+        .map(|info| {
+            json!({
+                "name": info.name, "kind": info.kind, "unit": info.unit, "default": info.default,
+                "minimum": info.range.0, "maximum": info.range.1, "help": info.help,
+            })
+        })
+        .collect();
+    json!({
+        "process": runner.name(), "command": runner.command_name(), "version": runner.version(),
+        "summary": runner.summary(), "parameters": parameters,
+    })
+}
+
+/// The content of a file.
+pub(crate) fn info(file: &Path) -> Result<Answer> {
+    let datasets = inspect::datasets(file)?;
+    let groups = inspect::groups(file, None)?;
+    let mut text = format!("{}\n", file.display());
+    if datasets.is_empty() {
+        text.push_str("  no h5USID main datasets\n");
+    }
+    for dataset in &datasets {
+        text.push_str(&dataset_text(dataset));
+    }
+    for group in &groups {
+        text.push_str(&group_line(group));
+    }
+    let json = json!({
+        "file": file,
+        "datasets": datasets.iter().map(dataset_json).collect::<Vec<_>>(),
+        "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
+    });
+    Ok(done(text, json))
+}
+
+fn dataset_text(dataset: &DatasetOverview) -> String {
+    let info = match &dataset.content {
+        Ok(info) => info,
+        Err(reason) => return format!("\n  {}\n    {reason}\n", dataset.path),
+    };
+    let mut text = format!(
+        "\n  {}\n    {} [{}], {}, {} positions × {} values, {}\n",
+        dataset.path,
+        info.quantity,
+        info.units,
+        info.element,
+        show::count(info.positions),
+        show::count(info.spectral_points as u64),
+        crate::error::bytes(size(info)),
+    );
+    let grid = if dataset.full_grid { "" } else { " (not a full grid)" };
+    let _ = writeln!(text, "    positions{grid}");
+    info.position_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
+    text.push_str("    spectrum\n");
+    info.spectroscopic_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
+    let how = match dataset.through_library {
+        None => "directly".to_owned(),
+        Some(why) => format!("through the HDF5 library ({why})"),
+    };
+    let _ = writeln!(text, "    is read {how}");
+    text
+}
+
+fn size(info: &SourceInfo) -> u64 {
+    info.positions * info.spectral_points as u64 * info.element.size() as u64
+}
+
+fn axis_line(axis: &Dimension) -> String {
+    let range = match (axis.values.first(), axis.values.last()) {
+        (Some(first), Some(last)) if axis.len() > 1 => {
+            format!("{} … {}", show::number(*first), show::number(*last))
+        }
+        (Some(only), _) => show::number(*only),
+        _ => String::new(),
+    };
+    format!(
+        "      {:<16} {:>8}   {range} {}\n",
+        axis.name,
+        show::count(axis.len() as u64),
+        axis.units
+    )
+}
+
+fn dataset_json(dataset: &DatasetOverview) -> Value {
+    match &dataset.content {
+        Err(reason) => json!({"path": dataset.path, "problem": reason}),
+        Ok(info) => json!({
+            "path": dataset.path,
+            "quantity": info.quantity,
+            "units": info.units,
+            "element_type": info.element.to_string(),
+            "positions": info.positions,
+            "spectral_points": info.spectral_points,
+            "bytes": size(info),
+            "full_grid": dataset.full_grid,
+            "read": dataset.through_library.map_or("raw", |_| "library"),
+            "through_library_because": dataset.through_library,
+            "position_dimensions": axes_json(&info.position_dimensions),
+            "spectroscopic_dimensions": axes_json(&info.spectroscopic_dimensions),
+        }),
+    }
+}
+
+fn axes_json(axes: &[Dimension]) -> Vec<Value> {
+    axes.iter()
+        .map(|axis| {
+            json!({
+                "name": axis.name, "units": axis.units, "length": axis.len(),
+                "first": axis.values.first(), "last": axis.values.last(),
+            })
+        })
+        .collect()
+}
+
+/// The results groups of a file.
+pub(crate) fn status(file: &Path, group: Option<&str>) -> Result<Answer> {
+    let groups = inspect::groups(file, group)?;
+    let mut text = String::new();
+    if groups.is_empty() {
+        let _ = writeln!(text, "{} has no results groups", file.display());
+    }
+    for group in &groups {
+        text.push_str(&group_line(group));
+        text.push_str(&group_details(group));
+    }
+    let json = groups.iter().map(group_json).collect();
+    Ok(done(text, json))
+}
+
+fn group_line(group: &GroupOverview) -> String {
+    let state = match group.completed {
+        Some(done) if group.positions > 0 => {
+            let percent = 100.0 * done as f64 / group.positions as f64;
+            let word = if done == group.positions { "complete" } else { "partial" };
+            let (done, all) = (show::count(done), show::count(group.positions));
+            format!("{word}, {done} of {all} positions ({percent:.1} %)")
+        }
+        _ => "nothing tells how much of it is computed".to_owned(),
+    };
+    let failed = match group.failed.len() {
+        0 => String::new(),
+        failed => format!(", {} failed", show::count(failed as u64)),
+    };
+    format!("\n  {}\n    {}: {state}{failed}\n", group.path, group.process)
+}
+
+fn group_details(group: &GroupOverview) -> String {
+    let mut text = String::new();
+    let parameters: Vec<String> =
+        group.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "    {name:<12} {value}");
+        }
+    };
+    line("source", &group.source);
+    line("parameters", &parameters.join(" "));
+    line("hash", &group.parameter_hash);
+    line("created", &group.created);
+    line("last run", &group.last_run);
+    line("last_pixel", &group.last_pixel.map(|at| at.to_string()).unwrap_or_default());
+    if !group.failed.is_empty() {
+        text.push_str(&show::failed(&group.failed));
+    }
+    text
+}
+
+fn group_json(group: &GroupOverview) -> Value {
+    json!({
+        "group": group.path,
+        "process": group.process,
+        "source": group.source,
+        "parameters": group.parameters,
+        "parameter_hash": group.parameter_hash,
+        "created": group.created,
+        "last_run": group.last_run,
+        "positions": group.positions,
+        "completed": group.completed,
+        "failed": failed_json(&group.failed),
+        "last_pixel": group.last_pixel,
+    })
+}
+
+/// One position, computed without a trace.
+pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<Answer> {
+    let runner = registry::find(registry, &typed.what.process)?;
+    let parameters = given::parameters(runner, &typed.what)?;
+    let place = match (&typed.at, typed.pixel) {
+        (Some(steps), _) => Place::Steps(steps.clone()),
+        (None, pixel) => Place::Position(pixel.unwrap_or_default()),
+    };
+    let what = &typed.what;
+    let probe = runner.test(&parameters, &what.file, what.dataset.as_deref(), &place)?;
+    let ending = match probe.failure {
+        Some(_) => Ending::DoneWithFailedPositions,
+        None => Ending::Done,
+    };
+    Ok(Answer { ending, text: probe_text(runner, &probe), json: probe_json(&probe) })
+}
+
+fn probe_text(runner: &dyn Runner, probe: &Probe) -> String {
+    let place: Vec<String> = probe
+        .place
+        .iter()
+        .map(|(axis, step)| {
+            let value = axis.values.get(*step as usize).map(|value| show::number(*value));
+            format!("{} {step} ({} {})", axis.name, value.unwrap_or_default(), axis.units)
+        })
+        .collect();
+    let mut text =
+        format!("{} at position {}: {}\n", runner.name(), probe.position, place.join(", "));
+    if let Some(reason) = &probe.failure {
+        let _ = writeln!(text, "  failed: {reason}");
+    }
+    for value in &probe.values {
+        let numbers: Vec<String> =
+            value.numbers.iter().map(|number| show::number(*number)).collect();
+        let _ = writeln!(text, "  {:<24} {} {}", value.name, numbers.join(" "), value.units);
+    }
+    text
+}
+
+fn probe_json(probe: &Probe) -> Value {
+    // JSON has no NaN: a missing value is null.
+    let values: Vec<Value> = probe
+        .values
+        .iter()
+        .map(|value| {
+            json!({
+                "name": value.name, "quantity": value.quantity, "units": value.units,
+                "element_type": value.element.to_string(), "values": value.numbers,
+            })
+        })
+        .collect();
+    let steps: Vec<u32> = probe.place.iter().map(|(_, step)| *step).collect();
+    json!({"position": probe.position, "at": steps, "failure": probe.failure, "results": values})
+}
+
+/// Completed positions, computed again.
+pub(crate) fn verify(
+    registry: &[&dyn Runner],
+    file: &Path,
+    group: &str,
+    sample: u64,
+) -> Result<Answer> {
+    let computation = inspect::computation(file, group)?;
+    let runner = registry::find(registry, &computation.process)?;
+    let source = (computation.source_file.as_path(), computation.source_dataset.as_str());
+    let verified =
+        runner.verify(&computation.parameters, file, &computation.path, source, sample)?;
+    let different = verified.different.len() as u64;
+    let mut text = format!(
+        "{}: {} of {} completed positions computed again, ",
+        verified.group,
+        show::count(verified.checked),
+        show::count(verified.completed)
+    );
+    if different == 0 {
+        text.push_str("all the same bit by bit\n");
+    } else {
+        let _ = writeln!(text, "{} different:", show::count(different));
+        for (position, dataset) in verified.different.iter().take(10) {
+            let _ = writeln!(text, "  {position}: {dataset}");
+        }
+    }
+    let listed: Vec<Value> = verified
+        .different
+        .iter()
+        .map(|(position, dataset)| json!({"position": position, "dataset": dataset}))
+        .collect();
+    let json = json!({
+        "group": verified.group, "completed": verified.completed, "checked": verified.checked,
+        "different": listed,
+    });
+    let ending = if different == 0 { Ending::Done } else { Ending::Failed };
+    Ok(Answer { ending, text, json })
+}

@@ -1,0 +1,117 @@
+//! The whole command line, as a library function over a registry of processes.
+//!
+//! Whoever has processes of their own writes a `main` that calls [`main`] with them and gets every
+//! command. `arguments` is what was typed; each command resolves it, calls the engine, and shows
+//! what came back: for people on standard error, as JSON on standard output.
+
+mod arguments;
+mod given;
+mod look;
+mod progress;
+mod run;
+mod show;
+mod signals;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+use arguments::{Arguments, Command};
+
+use crate::engine::WORKER_NAME;
+use crate::error::Error;
+use crate::registry::Runner;
+
+/// How a command ended, as an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Done,
+    Failed,
+    Usage,
+    DoneWithFailedPositions,
+    Stopped { signal: i32 },
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::Done => 0,
+            Ending::Failed => 1,
+            Ending::Usage => 2,
+            Ending::DoneWithFailedPositions => 3,
+            Ending::Stopped { signal } => 128 + signal as u8,
+        })
+    }
+}
+
+/// What a command has to say.
+pub(crate) struct Answer {
+    pub ending: Ending,
+    /// For people.
+    pub text: String,
+    /// For `--json`.
+    pub json: Value,
+}
+
+/// Runs the command line of this process over `registry`.
+pub fn main(registry: &[&dyn Runner]) -> ExitCode {
+    let arguments = Arguments::parse();
+    keep_map_functions_quiet();
+    let result = match &arguments.command {
+        Command::List { process } => look::list(registry, process.as_deref()),
+        Command::Info { file } => look::info(file),
+        Command::Test(typed) => look::test(registry, typed),
+        Command::Run(typed) => run::run(registry, typed),
+        Command::Status { file, group } => look::status(file, group.as_deref()),
+        Command::Verify { file, group, sample } => look::verify(registry, file, group, *sample),
+    };
+    let answer = result.unwrap_or_else(|error| refusal(&error));
+    tell(&answer, arguments.json);
+    answer.ending.into()
+}
+
+fn refusal(error: &Error) -> Answer {
+    Answer {
+        ending: if is_usage(error) { Ending::Usage } else { Ending::Failed },
+        text: format!("pixelmill: {error}\n"),
+        json: json!({"outcome": "error", "message": error.to_string()}),
+    }
+}
+
+/// Errors that another command line mends, whatever the file.
+fn is_usage(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::UnknownProcess { .. }
+            | Error::UnknownParameter { .. }
+            | Error::Parameter { .. }
+            | Error::Selection { .. }
+            | Error::NoSuchPosition { .. }
+            | Error::NoSuchDataset { .. }
+            | Error::NoSuchGroup { .. }
+            | Error::SeveralMainDatasets { .. }
+            | Error::TooLittleMemory { .. }
+            | Error::Argument { .. }
+    )
+}
+
+/// A reader that has gone away is no error.
+fn tell(answer: &Answer, as_json: bool) {
+    let _ = std::io::stderr().write_all(answer.text.as_bytes());
+    if as_json {
+        let _ = writeln!(std::io::stdout(), "{}", answer.json);
+    }
+}
+
+/// A panicking map function is a failed position with its message; nothing is printed for each.
+fn keep_map_functions_quiet() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        if !thread.name().is_some_and(|name| name.starts_with(WORKER_NAME)) {
+            usual(panic);
+        }
+    }));
+}

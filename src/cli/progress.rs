@@ -1,0 +1,98 @@
+//! How far a run is: one bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::show;
+use crate::engine::{Observer, Progress, RunInfo};
+
+/// Seconds between two plain lines.
+const LINE_SECONDS: u64 = 5;
+
+/// Shows a run to a person.
+pub(crate) struct Display {
+    bar: ProgressBar,
+    terminal: bool,
+    /// Seconds into the run at which the last plain line was written.
+    last_line: AtomicU64,
+    info: Mutex<String>,
+}
+
+impl Display {
+    /// A display on standard error.
+    pub fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target =
+            if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let template = "{bar:32} {percent:>3} %  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar, terminal, last_line: AtomicU64::new(0), info: Mutex::default() }
+    }
+}
+
+impl Observer for Display {
+    fn begin(&self, info: &RunInfo) {
+        let begins = if info.resumed { "Resuming" } else { "Computing" };
+        eprintln!(
+            "{begins} {} of {}\n  into {}:{}\n  {} of {} positions, {} workers, {} of memory",
+            info.process,
+            info.dataset,
+            info.file.display(),
+            info.group,
+            show::count(info.pending),
+            show::count(info.positions),
+            info.workers,
+            crate::error::bytes(info.memory),
+        );
+        self.bar.set_length(info.pending);
+        if let Ok(mut name) = self.info.lock() {
+            name.clone_from(&info.process);
+        }
+    }
+
+    fn progress(&self, progress: &Progress) {
+        let message = rates(progress);
+        self.bar.set_message(message.clone());
+        self.bar.set_position(progress.done);
+        let seconds = progress.elapsed.as_secs();
+        let last = self.last_line.load(Ordering::Relaxed);
+        if !self.terminal && seconds >= last + LINE_SECONDS {
+            self.last_line.store(seconds, Ordering::Relaxed);
+            let percent = progress.done * 100 / progress.total.max(1);
+            let name = self.info.lock().map(|name| name.clone()).unwrap_or_default();
+            eprintln!("{name}: {percent} %, {message}");
+        }
+    }
+
+    fn note(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("note: {text}"));
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn rates(progress: &Progress) -> String {
+    let seconds = progress.elapsed.as_secs_f64().max(1e-9);
+    let rate = progress.done as f64 / seconds;
+    let left = if progress.done == 0 {
+        "time left unknown".to_owned()
+    } else {
+        let left = (progress.total - progress.done) as f64 / rate;
+        format!("{} left", show::duration(Duration::from_secs_f64(left.min(1e9))))
+    };
+    let failed = match progress.failed {
+        0 => String::new(),
+        failed => format!(", {} failed", show::count(failed)),
+    };
+    let bytes = show::bytes_per_second(progress.bytes as f64 / seconds);
+    format!("{} positions/s, {bytes}, {left}{failed}", show::rate(rate))
+}

@@ -1,0 +1,129 @@
+//! `pixelmill run`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::arguments::RunArguments;
+use super::progress::Display;
+use super::signals::Signals;
+use super::{Answer, Ending, given, show};
+use crate::engine::{Computed, Outcome, Report, Request, Stop};
+use crate::error::Result;
+use crate::registry::{self, Runner};
+
+/// Computes every position that was asked for.
+pub(crate) fn run(registry: &[&dyn Runner], typed: &RunArguments) -> Result<Answer> {
+    let runner = registry::find(registry, &typed.what.process)?;
+    let parameters = given::parameters(runner, &typed.what)?;
+    let stop = Stop::new();
+    let signals = Signals::listen(&stop);
+    let computed = runner.compute(&parameters, &request(typed), &Display::new(), &stop)?;
+    let ending = match (computed.outcome, signals.received()) {
+        (Outcome::Stopped, Some(signal)) => Ending::Stopped { signal },
+        (Outcome::Stopped, None) => Ending::Failed,
+        _ if !computed.failed.is_empty() => Ending::DoneWithFailedPositions,
+        _ => Ending::Done,
+    };
+    Ok(Answer { ending, text: text(runner, &computed), json: as_json(&computed) })
+}
+
+fn request(typed: &RunArguments) -> Request {
+    Request {
+        dataset: typed.what.dataset.clone(),
+        output: typed.output.clone(),
+        cores: typed.cores.unwrap_or_default(),
+        memory: typed.memory,
+        override_existing: typed.override_existing,
+        resume: typed.resume.clone(),
+        positions: typed.positions.clone(),
+        retry_failed: typed.retry_failed,
+        checkpoint: Duration::from_secs_f64(typed.checkpoint),
+        durability: typed.durability.into(),
+        ..Request::new(&typed.what.file)
+    }
+}
+
+fn text(runner: &dyn Runner, computed: &Computed) -> String {
+    let mut text = match computed.outcome {
+        Outcome::Existing => format!(
+            "{} was computed before with the same parameters on the same data; the results are reused\n",
+            runner.name()
+        ),
+        Outcome::Finished => format!("{} is done\n", runner.name()),
+        Outcome::Stopped => {
+            format!("{} was stopped; the same command goes on with it\n", runner.name())
+        }
+    };
+    text.push_str(&format!("  results   {}:{}\n", computed.file.display(), computed.group));
+    let (done, all) = (computed.completed, computed.positions);
+    text.push_str(&format!(
+        "  completed {} of {} positions\n",
+        show::count(done),
+        show::count(all)
+    ));
+    if let Some(report) = &computed.report {
+        text.push_str(&report_text(report));
+    }
+    if !computed.failed.is_empty() {
+        text.push_str(&show::failed(&computed.failed));
+        text.push_str("  --retry-failed computes them again\n");
+    }
+    text
+}
+
+/// Where the time went: workers' time in percent of all the workers had.
+fn report_text(report: &Report) -> String {
+    let seconds = report.elapsed.as_secs_f64().max(1e-9);
+    let all = seconds * report.workers as f64;
+    let share = |time: Duration| show::percent(time.as_secs_f64(), all);
+    format!(
+        "  speed     {} positions/s, {}, {} on {} {}\n  time      {} computing, {} reading, {} writing, {} waiting\n",
+        show::rate(report.positions as f64 / seconds),
+        show::bytes_per_second(report.bytes as f64 / seconds),
+        show::duration(report.elapsed),
+        report.workers,
+        if report.workers == 1 { "worker" } else { "workers" },
+        share(report.compute),
+        share(report.read),
+        share(report.write),
+        share(report.wait),
+    )
+}
+
+fn as_json(computed: &Computed) -> Value {
+    json!({
+        "outcome": match computed.outcome {
+            Outcome::Existing => "existing",
+            Outcome::Finished => "finished",
+            Outcome::Stopped => "stopped",
+        },
+        "file": computed.file,
+        "group": computed.group,
+        "parameter_hash": computed.parameter_hash,
+        "completed": computed.completed,
+        "positions": computed.positions,
+        "failed": failed_json(&computed.failed),
+        "report": computed.report.as_ref().map(report_json),
+    })
+}
+
+/// Failed positions, the same in every command's JSON.
+pub(crate) fn failed_json(failed: &[(u64, String)]) -> Vec<Value> {
+    failed.iter().map(|(at, why)| json!({"position": at, "message": why})).collect()
+}
+
+fn report_json(report: &Report) -> Value {
+    json!({
+        "positions": report.positions,
+        "bytes": report.bytes,
+        "workers": report.workers,
+        "batches": report.batches,
+        "seconds": report.elapsed.as_secs_f64(),
+        "read_seconds": report.read.as_secs_f64(),
+        "compute_seconds": report.compute.as_secs_f64(),
+        "write_seconds": report.write.as_secs_f64(),
+        "wait_seconds": report.wait.as_secs_f64(),
+        "mark_seconds": report.mark.as_secs_f64(),
+    })
+}

@@ -1,0 +1,192 @@
+//! What is in a file: main datasets with their axes, results groups with their state.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::names_group;
+use super::prepare::{count_done, failures};
+use crate::error::{Error, Result};
+use crate::process::SourceInfo;
+use crate::source;
+use crate::storage::attributes;
+use crate::storage::file::{ReadFile, open_read};
+use crate::storage::results_group::{self, Provenance, results_groups};
+
+/// A main dataset.
+#[derive(Clone, Debug)]
+pub struct DatasetOverview {
+    /// Its path.
+    pub path: String,
+    /// Its description, or why it can't be used.
+    pub content: Result<SourceInfo, String>,
+    /// Whether its positions are all combinations of the steps of its axes.
+    pub full_grid: bool,
+    /// Why its rows can't be read without the HDF5 library, if so.
+    pub through_library: Option<&'static str>,
+}
+
+/// A results group.
+#[derive(Clone, Debug)]
+pub struct GroupOverview {
+    /// Its path.
+    pub path: String,
+    /// The process, or tool, that it holds results of.
+    pub process: String,
+    /// The dataset that it was computed from, with its file if that is another one.
+    pub source: String,
+    /// The parameters as they were used; of other programs' groups as far as they can be read.
+    pub parameters: Map<String, Value>,
+    /// Our hash; empty for other programs' groups.
+    pub parameter_hash: String,
+    /// When it was created, as `YYYY_MM_DD-HH_MM_SS`.
+    pub created: String,
+    /// Who computed last: host, process and beginning.
+    pub last_run: String,
+    /// Positions in all; 0 if nothing tells.
+    pub positions: u64,
+    /// Positions that are completed; `None` if nothing tells.
+    pub completed: Option<u64>,
+    /// Failed positions with their reasons.
+    pub failed: Vec<(u64, String)>,
+    /// Length of the contiguous completed prefix, as last written.
+    pub last_pixel: Option<i64>,
+}
+
+/// The main datasets of a file, results aside.
+///
+/// # Errors
+/// If the file can't be read.
+pub fn datasets(file: &Path) -> Result<Vec<DatasetOverview>> {
+    let file = open_read(file)?;
+    let paths = source::main_datasets(&file);
+    Ok(paths.into_iter().map(|path| dataset(&file, path)).collect())
+}
+
+fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
+    match source::open(file, Some(&path), 0) {
+        Ok(source) => DatasetOverview {
+            path,
+            full_grid: source.grid.is_full(),
+            through_library: source.rows.why_library(),
+            content: Ok(source.info),
+        },
+        Err(error) => DatasetOverview {
+            path,
+            full_grid: false,
+            through_library: None,
+            content: Err(error.to_string()),
+        },
+    }
+}
+
+/// The results groups of a file, or the one that `wanted` names.
+///
+/// # Errors
+/// If the file can't be read, or has no such group.
+pub fn groups(path: &Path, wanted: Option<&str>) -> Result<Vec<GroupOverview>> {
+    let file = open_read(path)?;
+    let all = results_groups(&file);
+    let meant = |group: &&Provenance| wanted.is_none_or(|wanted| names_group(&group.path, wanted));
+    let found: Vec<GroupOverview> =
+        all.iter().filter(meant).map(|group| overview(&file, group)).collect();
+    match wanted {
+        Some(wanted) if found.is_empty() => Err(Error::NoSuchGroup {
+            file: path.to_owned(),
+            group: wanted.to_owned(),
+            known: all.into_iter().map(|group| group.path).collect(),
+        }),
+        _ => Ok(found),
+    }
+}
+
+fn overview(file: &ReadFile, provenance: &Provenance) -> GroupOverview {
+    let group = file.group(&provenance.path).ok();
+    let positions = group.as_ref().map_or(0, |group| positions(file, group, provenance));
+    let status = group.as_ref().and_then(|group| results_group::status(group, positions));
+    let failed = group.as_ref().map(|group| {
+        let codes = group.dataset(results_group::FAILED).and_then(|codes| codes.read_raw::<u8>());
+        failures(&codes.unwrap_or_default(), &results_group::messages(group))
+    });
+    GroupOverview {
+        path: provenance.path.clone(),
+        process: provenance.tool.clone(),
+        source: source_of(provenance),
+        parameters: parameters_of(group.as_ref(), provenance),
+        parameter_hash: provenance.parameter_hash.clone().unwrap_or_default(),
+        created: provenance.timestamp.clone(),
+        last_run: provenance.last_run.clone(),
+        positions,
+        completed: status.map(|status| count_done(&status)),
+        failed: failed.unwrap_or_default(),
+        last_pixel: provenance.last_pixel,
+    }
+}
+
+fn positions(file: &ReadFile, group: &hdf5::Group, provenance: &Provenance) -> u64 {
+    let rows = |dataset: hdf5::Dataset| dataset.shape().first().map_or(0, |rows| *rows as u64);
+    if let Ok(status) = group.dataset(results_group::STATUS) {
+        return rows(status);
+    }
+    let source = provenance.source_dataset.as_ref().and_then(|path| file.dataset(path).ok());
+    source.map_or(0, rows)
+}
+
+fn source_of(group: &Provenance) -> String {
+    match (&group.source_file_path, &group.source_dataset_path, &group.source_dataset) {
+        (Some(file), Some(dataset), _) => format!("{file}:{dataset}"),
+        (_, _, Some(dataset)) => dataset.clone(),
+        _ => String::new(),
+    }
+}
+
+/// Ours are recorded whole, others' only as attributes.
+fn parameters_of(group: Option<&hdf5::Group>, provenance: &Provenance) -> Map<String, Value> {
+    let recorded = group
+        .and_then(|group| attributes::string(group, "parameters"))
+        .and_then(|text| serde_json::from_str::<Value>(&text).ok())
+        .and_then(|value| value.get("parameters").and_then(Value::as_object).cloned());
+    recorded.unwrap_or_else(|| provenance.parameters.clone())
+}
+
+/// A results group and where it was computed from, for computing it again.
+pub(crate) struct Computation {
+    pub path: String,
+    pub process: String,
+    pub parameters: Map<String, Value>,
+    pub source_file: std::path::PathBuf,
+    pub source_dataset: String,
+}
+
+/// What was computed in the results group that `wanted` names.
+///
+/// # Errors
+/// If there is no such group, or it doesn't say.
+pub(crate) fn computation(path: &Path, wanted: &str) -> Result<Computation> {
+    let file = open_read(path)?;
+    let all = results_groups(&file);
+    let known = all.iter().map(|group| group.path.clone()).collect();
+    let found = all.into_iter().find(|group| names_group(&group.path, wanted));
+    let group = found.ok_or_else(|| Error::NoSuchGroup {
+        file: path.to_owned(),
+        group: wanted.to_owned(),
+        known,
+    })?;
+    let (source_file, source_dataset) =
+        match (&group.source_file_path, &group.source_dataset_path, &group.source_dataset) {
+            (Some(file), Some(dataset), _) => (file.into(), dataset.clone()),
+            (_, _, Some(dataset)) => (path.to_owned(), dataset.clone()),
+            _ => {
+                let reason = "it doesn't say what it was computed from".to_owned();
+                return Err(Error::CannotVerify { group: group.path, reason });
+            }
+        };
+    let parameters = parameters_of(file.group(&group.path).ok().as_ref(), &group);
+    Ok(Computation {
+        path: group.path,
+        process: group.tool,
+        parameters,
+        source_file,
+        source_dataset,
+    })
+}

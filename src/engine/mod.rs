@@ -1,0 +1,160 @@
+//! The engine: finds or makes the results group, computes what is pending, and leaves the file
+//! resumable whatever happens.
+//!
+//! `job` opens a source for a process, `prepare` finds or creates the results group, `pipeline` runs the
+//! workers over what `scheduler` hands out, `marker` marks what is on disk. Their order, and
+//! what a kill at each point leaves, are in this folder's README.
+
+pub mod inspect;
+mod job;
+mod machine;
+mod marker;
+mod pipeline;
+mod prepare;
+mod probe;
+mod report;
+mod request;
+mod scheduler;
+mod selection;
+mod stop;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub use machine::available_memory;
+pub(crate) use pipeline::WORKER_NAME;
+pub use probe::{Place, Probe, ProbeValue, Verification};
+pub(crate) use probe::{probe, verify};
+pub use report::{Observer, Progress, Quiet, Report, RunInfo};
+pub use request::{Durability, Request};
+pub use selection::Selection;
+pub use stop::Stop;
+
+use job::Job;
+use prepare::{Found, RunLock, Target};
+
+use crate::error::{Error, Result};
+use crate::plan::{self, Needs, Plan};
+use crate::process::Process;
+use crate::source::normalised;
+use crate::storage::file::open_read;
+
+/// A handle to the results of a computation.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    /// The file that holds the results.
+    pub file: PathBuf,
+    /// Path of the results group in it.
+    pub group: String,
+    /// Hash of everything that the results depend on; empty for results of another program.
+    pub parameter_hash: String,
+    /// How it came about.
+    pub outcome: Outcome,
+    /// Positions whose results are on disk.
+    pub completed: u64,
+    /// All positions of the scan.
+    pub positions: u64,
+    /// Positions that failed, with their reason, as far as completed.
+    pub failed: Vec<(u64, String)>,
+    /// What the run did; `None` if nothing had to be computed.
+    pub report: Option<Report>,
+}
+
+/// How a computation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The same computation had been done before; nothing was written.
+    Existing,
+    /// Every position that was asked for is computed.
+    Finished,
+    /// It was stopped; the same command resumes it.
+    Stopped,
+}
+
+/// Computes `P` as `request` says.
+///
+/// # Errors
+/// Everything that [`Error`] lists. A file that was being computed stays resumable.
+pub fn compute<P: Process>(
+    parameters: &P::Parameters,
+    request: &Request,
+    observer: &dyn Observer,
+    stop: &Stop,
+) -> Result<Computed> {
+    let target = Target::of(request);
+    // First as a reader: results that are complete are returned even if somebody has the file
+    // open, or it can't be written to.
+    {
+        let source = open_read(&request.file)?;
+        let job = Job::<P>::open(
+            parameters,
+            &source,
+            request.dataset.as_deref(),
+            request.memory_budget(),
+        )?;
+        if let Found::Complete(found) = prepare::find(&job, request, &target, &source, &Quiet)? {
+            return Ok(*found);
+        }
+    }
+    let lock = RunLock::claim(&target, observer)?;
+    let look = || {
+        let source = lock.open_source(&request.file)?;
+        let job = Job::<P>::open(
+            parameters,
+            &source,
+            request.dataset.as_deref(),
+            request.memory_budget(),
+        )?;
+        let found = prepare::find(&job, request, &target, &source, observer)?;
+        Ok((source, job, found))
+    };
+    let (mut source, mut job, mut found) = look()?;
+    if matches!(found, Found::Foreign { .. } | Found::Nothing) {
+        plan_run(&job, request)?;
+        drop((source, job));
+        // Metadata has to change: look again when nobody else has the file, then change it.
+        (source, job, found) = lock.alone(|| {
+            let (source, job, found) = look()?;
+            let found = prepare::make_ready(&job, &target, &source, found)?;
+            Ok((source, job, found))
+        })?;
+    }
+    let (path, resumed) = match found {
+        Found::Complete(computed) => return Ok(*computed),
+        Found::Partial { path } => (path, true),
+        Found::Created { path } => (path, false),
+        Found::Foreign { .. } | Found::Nothing => {
+            unreachable!("what isn't ready has been made ready with the file locked")
+        }
+    };
+    let plan = plan_run(&job, request)?;
+    let group = prepare::take(&job, request, &target, &source, path, resumed)?;
+    observer.begin(&group.info(&job, &target, &plan));
+    pipeline::run(&job, &group, &plan, request, (lock.file(), target.file), observer, stop)
+}
+
+fn plan_run<P: Process>(job: &Job<P>, request: &Request) -> Result<Plan> {
+    let source = &job.source;
+    let memory = request.memory_budget();
+    let needs = Needs {
+        row_bytes: source.row_bytes() as u64,
+        converted_bytes: source.info.spectral_points as u64 * size_of::<P::Input>() as u64,
+        auxiliary_bytes: job.auxiliary.iter().map(|input| input.columns as u64 * 8).sum(),
+        results_bytes: (job.results.bytes_per_spectrum() * job.spectra) as u64 + 2,
+        extra_bytes: P::extra_memory_per_position(&job.parameters, &source.info) as u64,
+        fixed_bytes: source.info.positions * 2 + source.rows.cache_bytes(),
+        workers: plan::cores(machine::available_cores(), request.cores) as u64,
+        memory,
+    };
+    plan::plan(&needs).map_err(|needed| Error::TooLittleMemory { memory, needed })
+}
+
+/// The results group that `path` names in a file: its whole path, or only its name.
+pub(crate) fn names_group(path: &str, wanted: &str) -> bool {
+    path == normalised(wanted) || path.rsplit('/').next() == Some(wanted.trim_matches('/'))
+}
+
+/// Seconds since `begun`.
+fn seconds_since(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64()
+}

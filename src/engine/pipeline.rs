@@ -1,0 +1,248 @@
+//! The computing phase: workers that read, compute and write units of work, the marker beside
+//! them, and the caller's thread, which tells the observer how far the run is.
+//!
+//! HDF5 is closed meanwhile, but for sources that only the library can read and the moments in which
+//! the marker brings `last_pixel` up to date.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::job::{Job, Workspace};
+use super::marker::Marker;
+use super::prepare::{Pending, count_done, failures};
+use super::scheduler::Scheduler;
+use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::process::{Process, WriteChunk};
+use crate::source::fingerprint;
+
+/// How often the observer is told.
+const TICK: Duration = Duration::from_millis(100);
+/// What the names of worker threads begin with.
+pub(crate) const WORKER_NAME: &str = "pixelmill-worker-";
+/// Batches per checkpoint interval.
+const BATCHES_PER_CHECKPOINT: u32 = 10;
+/// Source bytes ahead of the hand-out that the system is told to read.
+const READ_AHEAD: u64 = 16 << 20;
+
+/// Where the rows of results go.
+struct ResultsFile<'a> {
+    file: &'a File,
+    path: PathBuf,
+    /// Offset and bytes per position of each results dataset.
+    datasets: Vec<(u64, usize)>,
+}
+
+impl WriteChunk for ResultsFile<'_> {
+    fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
+        let (offset, position_bytes) = self.datasets[dataset];
+        self.file
+            .write_all_at(rows, offset + first * position_bytes as u64)
+            .map_err(|error| Error::io("write", &self.path, error))
+    }
+}
+
+/// What the workers count while they work.
+#[derive(Default)]
+struct Counters {
+    done: AtomicU64,
+    failed: AtomicU64,
+    read: AtomicU64,
+    compute: AtomicU64,
+    write: AtomicU64,
+    wait: AtomicU64,
+}
+
+/// What all workers share.
+struct Shared<'a, P: Process> {
+    job: &'a Job<P>,
+    results: ResultsFile<'a>,
+    scheduler: Scheduler,
+    counters: Counters,
+}
+
+/// Computes what is pending in `group`.
+///
+/// # Errors
+/// If the source can't be read, the results can't be written, or the source was changed meanwhile.
+/// What is marked by then is right and stays.
+pub(crate) fn run<P: Process>(
+    job: &Job<P>,
+    group: &Pending,
+    plan: &Plan,
+    request: &Request,
+    target: (&File, PathBuf),
+    observer: &dyn Observer,
+    stop: &Stop,
+) -> Result<Computed> {
+    let (file, path) = target;
+    let mut marker = Marker::new(file, path.clone(), group, request.durability, request.checkpoint);
+    let batch_time = request.checkpoint / BATCHES_PER_CHECKPOINT;
+    let shared = Shared {
+        job,
+        results: ResultsFile { file, path: path.clone(), datasets: datasets(job, group) },
+        scheduler: Scheduler::new(&group.ranges, plan.unit, batch_time, stop.clone()),
+        counters: Counters::default(),
+    };
+    let begun = Instant::now();
+    let watching = thread::current();
+    thread::scope(|scope| {
+        for number in 0..plan.workers {
+            // The name lets whoever prints panics tell a map function's from others.
+            let worker = thread::Builder::new().name(format!("{WORKER_NAME}{number}"));
+            if let Err(error) = worker.spawn_scoped(scope, || work(&shared)) {
+                shared.scheduler.fail(Error::Worker { source: error });
+            }
+        }
+        let marking = scope.spawn(|| {
+            let marked = marker.run(&shared.scheduler, observer);
+            if let Err(error) = marked {
+                shared.scheduler.fail(error);
+            }
+            watching.unpark();
+        });
+        while !marking.is_finished() {
+            observer.progress(&shared.counters.progress(job, group, begun));
+            thread::park_timeout(TICK);
+        }
+    });
+    observer.progress(&shared.counters.progress(job, group, begun));
+    observer.end();
+    let report = shared.counters.report(job, plan, begun, &marker);
+    let unchanged = check_source(job, &mut marker, group);
+    marker.checkpoint(observer);
+    if let Some(error) = shared.scheduler.take_error() {
+        return Err(error);
+    }
+    unchanged?;
+    let left = group.ranges.iter().cloned().flatten().any(|at| marker.status[at as usize] == 0);
+    Ok(Computed {
+        file: path,
+        group: group.path.clone(),
+        parameter_hash: job.identity.hash(),
+        outcome: if left { Outcome::Stopped } else { Outcome::Finished },
+        completed: count_done(&marker.status),
+        positions: marker.status.len() as u64,
+        failed: failures(&marker.failed, &marker.messages),
+        report: Some(report),
+    })
+}
+
+fn datasets<P: Process>(job: &Job<P>, group: &Pending) -> Vec<(u64, usize)> {
+    let bytes = job.columns().into_iter().map(|column| column.missing.len() * job.spectra);
+    group.places.columns.iter().copied().zip(bytes).collect()
+}
+
+/// One worker's life.
+fn work<P: Process>(shared: &Shared<'_, P>) {
+    let mut workspace = Workspace::<P>::default();
+    loop {
+        let waited = Instant::now();
+        let ticket = shared.scheduler.next();
+        add(&shared.counters.wait, waited);
+        let Some(ticket) = ticket else { return };
+        match shared.work_on(ticket.first, ticket.count, &mut workspace) {
+            Ok(compute) => {
+                let failures = std::mem::take(&mut workspace.results.failures);
+                shared.counters.done.fetch_add(ticket.count, Ordering::Relaxed);
+                shared.counters.failed.fetch_add(failures.len() as u64, Ordering::Relaxed);
+                shared.scheduler.done(&ticket, failures, compute);
+            }
+            Err(error) => {
+                shared.scheduler.fail(error);
+                return;
+            }
+        }
+    }
+}
+
+impl<P: Process> Shared<'_, P> {
+    /// Reads, computes and writes some positions; returns the time that computing took.
+    fn work_on(&self, first: u64, count: u64, workspace: &mut Workspace<P>) -> Result<Duration> {
+        let begun = Instant::now();
+        self.announce(first, count);
+        self.job.read(first, count, workspace)?;
+        add(&self.counters.read, begun);
+        let begun = Instant::now();
+        self.job.compute(first, count, workspace);
+        let compute = begun.elapsed();
+        add(&self.counters.compute, begun);
+        let begun = Instant::now();
+        for (dataset, rows) in workspace.results.rows.iter().enumerate() {
+            P::write_results_chunk(&self.results, dataset, first, rows)?;
+        }
+        add(&self.counters.write, begun);
+        Ok(compute)
+    }
+
+    /// Reading ahead is the system's work: it is told what comes after the next stretch of rows
+    /// whenever a unit reaches the beginning of one.
+    fn announce(&self, first: u64, count: u64) {
+        let source = &self.job.source;
+        let stretch = (READ_AHEAD / source.row_bytes() as u64).max(1);
+        let boundary = first.next_multiple_of(stretch);
+        let ahead = boundary + stretch;
+        if boundary < first + count && ahead < source.info.positions {
+            source.rows.announce(ahead, stretch.min(source.info.positions - ahead));
+        }
+    }
+}
+
+/// The data must still be what was fingerprinted; if not, nothing that this run marked is right.
+fn check_source<P: Process>(job: &Job<P>, marker: &mut Marker<'_>, group: &Pending) -> Result<()> {
+    let source = &job.source;
+    match fingerprint(&source.rows, source.info.positions, source.row_bytes()) {
+        Ok(now) if now == job.identity.source_fingerprint => Ok(()),
+        Ok(_) | Err(Error::Truncated { .. }) => {
+            marker.unmark(&group.ranges)?;
+            let (file, dataset) = (source.file.clone(), source.info.path.clone());
+            Err(Error::SourceChanged { file, dataset })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn add(counter: &AtomicU64, begun: Instant) {
+    counter.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+}
+
+impl Counters {
+    fn progress<P: Process>(&self, job: &Job<P>, group: &Pending, begun: Instant) -> Progress {
+        let done = self.done.load(Ordering::Relaxed);
+        Progress {
+            done,
+            total: group.count(),
+            bytes: done * job.source.row_bytes() as u64,
+            failed: self.failed.load(Ordering::Relaxed),
+            elapsed: begun.elapsed(),
+        }
+    }
+
+    fn report<P: Process>(
+        &self,
+        job: &Job<P>,
+        plan: &Plan,
+        begun: Instant,
+        marker: &Marker<'_>,
+    ) -> Report {
+        let time = |counter: &AtomicU64| Duration::from_nanos(counter.load(Ordering::Relaxed));
+        let positions = self.done.load(Ordering::Relaxed);
+        Report {
+            positions,
+            bytes: positions * job.source.row_bytes() as u64,
+            workers: plan.workers,
+            elapsed: begun.elapsed(),
+            read: time(&self.read),
+            compute: time(&self.compute),
+            write: time(&self.write),
+            wait: time(&self.wait),
+            mark: marker.time,
+            batches: marker.batches,
+        }
+    }
+}

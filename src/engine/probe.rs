@@ -1,0 +1,223 @@
+//! Looking before and after: one position computed without a trace, and computed positions
+//! computed again.
+
+use std::path::Path;
+
+use super::job::{Job, Workspace};
+use super::prepare::count_done;
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::process::{Dimension, Process, ReadChunk};
+use crate::results::ColumnLayout;
+use crate::storage::file::open_read;
+use crate::storage::results_group;
+use crate::storage::rows::Rows;
+
+/// Memory for decoded chunks: enough for most files, harmless on any machine.
+const CHUNK_MEMORY: u64 = 256 << 20;
+
+/// The results of one position.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The position.
+    pub position: u64,
+    /// Its steps and the axes of the scan, slowest first.
+    pub place: Vec<(Dimension, u32)>,
+    /// All values of all results datasets.
+    pub values: Vec<ProbeValue>,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+}
+
+/// One results dataset of a probe.
+#[derive(Clone, Debug)]
+pub struct ProbeValue {
+    /// Name of the dataset, with that of the field for records.
+    pub name: String,
+    /// What it holds.
+    pub quantity: String,
+    /// Its units.
+    pub units: String,
+    /// The numbers, real parts before imaginary ones.
+    pub numbers: Vec<f64>,
+    /// Their element type.
+    pub element: ElementType,
+}
+
+/// Which position to look at.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Its number.
+    Position(u64),
+    /// Its step on every axis of the scan, slowest first.
+    Steps(Vec<u32>),
+}
+
+/// Computes one position and writes nothing.
+///
+/// # Errors
+/// If there is no such position, or the source doesn't fit the process.
+pub(crate) fn probe<P: Process>(
+    parameters: &P::Parameters,
+    file: &Path,
+    dataset: Option<&str>,
+    place: &Place,
+) -> Result<Probe> {
+    let file = open_read(file)?;
+    let job = Job::<P>::open(parameters, &file, dataset, CHUNK_MEMORY)?;
+    let grid = &job.source.grid;
+    let position = match place {
+        Place::Position(position) => Some(*position).filter(|p| *p < job.source.info.positions),
+        Place::Steps(steps) => grid.row_at(steps),
+    };
+    let position = position.ok_or_else(|| {
+        let axes: Vec<_> =
+            grid.dimensions.iter().map(|d| format!("{} 0:{}", d.name, d.len())).collect();
+        Error::NoSuchPosition { positions: job.source.info.positions, axes: axes.join(", ") }
+    })?;
+    let mut workspace = Workspace::<P>::default();
+    job.read(position, 1, &mut workspace)?;
+    job.compute(position, 1, &mut workspace);
+    let values = job.columns().into_iter().zip(&workspace.results.rows);
+    Ok(Probe {
+        position,
+        place: grid.dimensions.iter().cloned().zip(grid.steps_of(position)).collect(),
+        values: values.flat_map(|(layout, row)| numbers(layout, row)).collect(),
+        failure: workspace.results.failures.first().map(|(_, reason)| reason.to_string()),
+    })
+}
+
+fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {
+    let mut offset = 0;
+    layout
+        .fields
+        .iter()
+        .map(|field| {
+            let (at, size) = (offset, field.element.size());
+            offset += size;
+            let values = row.chunks_exact(layout.value_bytes());
+            ProbeValue {
+                name: match &field.name {
+                    Some(field) => format!("{} · {field}", layout.name),
+                    None => layout.name.clone(),
+                },
+                quantity: layout.quantity.clone(),
+                units: layout.units.clone(),
+                numbers: values
+                    .flat_map(|value| field.element.to_numbers(&value[at..at + size]))
+                    .collect(),
+                element: field.element,
+            }
+        })
+        .collect()
+}
+
+/// What a verification found.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    /// Path of the results group.
+    pub group: String,
+    /// Completed positions of the group.
+    pub completed: u64,
+    /// How many of them were computed again.
+    pub checked: u64,
+    /// Those whose results in the file are not, bit by bit, what was computed, and in which dataset.
+    pub different: Vec<(u64, String)>,
+}
+
+/// Computes `sample` random completed positions of a results group again and compares.
+///
+/// # Errors
+/// If the group or its source can't be read, or is of another process.
+pub(crate) fn verify<P: Process>(
+    parameters: &P::Parameters,
+    results: &Path,
+    group: &str,
+    source: (&Path, &str),
+    sample: u64,
+) -> Result<Verification> {
+    let source_file = open_read(source.0)?;
+    let job = Job::<P>::open(parameters, &source_file, Some(source.1), CHUNK_MEMORY)?;
+    let file = open_read(results)?;
+    let broken = |error: hdf5::Error| Error::dataset("read", results, group, &error);
+    let opened = file.group(group).map_err(broken)?;
+    let unusable = |reason| Error::CannotVerify { group: group.to_owned(), reason };
+    results_group::fits(&opened, &job.columns(), job.source.info.positions, job.spectra)
+        .map_err(unusable)?;
+    let status = results_group::status(&opened, job.source.info.positions)
+        .ok_or_else(|| unusable("nothing tells which of its positions are computed".to_owned()))?;
+    let mut checker = Checker { rows: Vec::new(), job: &job };
+    for column in job.columns() {
+        let dataset = opened.dataset(&column.name).map_err(broken)?;
+        checker.rows.push(Rows::new(results, &file.raw, &dataset, CHUNK_MEMORY)?);
+    }
+    let completed = count_done(&status);
+    let mut different = Vec::new();
+    let chosen = choose(&status, sample);
+    for position in &chosen {
+        if let Some(dataset) = checker.difference(*position)? {
+            different.push((*position, dataset));
+        }
+    }
+    let checked = chosen.len() as u64;
+    Ok(Verification { group: group.to_owned(), completed, checked, different })
+}
+
+struct Checker<'a, P: Process> {
+    rows: Vec<Rows>,
+    job: &'a Job<P>,
+}
+
+impl<P: Process> Checker<'_, P> {
+    /// The first dataset in which the file has something else than is computed now.
+    fn difference(&self, position: u64) -> Result<Option<String>> {
+        let mut workspace = Workspace::<P>::default();
+        self.job.read(position, 1, &mut workspace)?;
+        self.job.compute(position, 1, &mut workspace);
+        let columns = self.job.columns();
+        for ((rows, computed), column) in self.rows.iter().zip(&workspace.results.rows).zip(columns)
+        {
+            let mut stored = vec![0; computed.len()];
+            rows.read(position, &mut stored)?;
+            if stored != *computed {
+                return Ok(Some(column.name.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Up to `sample` different completed positions, ascending, by chance.
+fn choose(status: &[u8], sample: u64) -> Vec<u64> {
+    let done: Vec<u64> =
+        (0..status.len()).filter(|at| status[*at] != 0).map(|at| at as u64).collect();
+    let mut random = std::hash::RandomState::new();
+    // Floyd's sampling: every subset of that size is equally likely.
+    let mut chosen = std::collections::BTreeSet::new();
+    let count = (sample as usize).min(done.len());
+    for last in done.len() - count..done.len() {
+        let number = std::hash::BuildHasher::hash_one(&random, last);
+        random = std::hash::RandomState::new();
+        let candidate = (number % (last as u64 + 1)) as usize;
+        if !chosen.insert(done[candidate]) {
+            chosen.insert(done[last]);
+        }
+    }
+    chosen.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_holds_only_completed_positions_and_none_twice() {
+        let status: Vec<u8> = (0..100).map(|at| u8::from(at % 3 != 0)).collect();
+        for sample in [0, 1, 10, 66, 500] {
+            let chosen = choose(&status, sample);
+            assert_eq!(chosen.len() as u64, sample.min(66));
+            assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
+            assert!(chosen.iter().all(|at| status[*at as usize] == 1));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a user asks of a run, besides the process and its parameters.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Selection, available_memory};
+use crate::plan::Cores;
+
+/// What to compute on and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The HDF5 file with the main dataset.
+    pub file: PathBuf,
+    /// Path of the main dataset; may be left out if the file has only one.
+    pub dataset: Option<String>,
+    /// Another file for the results, created if need be; the source then is only read.
+    pub output: Option<PathBuf>,
+    /// Cores to compute on.
+    pub cores: Cores,
+    /// Memory budget in bytes; a quarter of what is available if left out.
+    pub memory: Option<u64>,
+    /// Compute anew into a new group, whatever results there are.
+    pub override_existing: bool,
+    /// The results group to resume, instead of the newest partial one.
+    pub resume: Option<String>,
+    /// Only these positions; the others stay pending.
+    pub positions: Option<Selection>,
+    /// Compute the failed positions of earlier runs again.
+    pub retry_failed: bool,
+    /// How often `last_pixel` is brought up to date. A tenth of it is the length of a batch,
+    /// which is what a kill can cost per batch in flight.
+    pub checkpoint: Duration,
+    /// What completed positions survive.
+    pub durability: Durability,
+}
+
+/// What positions that are marked as completed survive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut: results are on the disk before they are marked.
+    #[default]
+    Node,
+    /// The end of the process, however sudden.
+    Process,
+}
+
+impl Request {
+    /// The memory budget in bytes.
+    pub(crate) fn memory_budget(&self) -> u64 {
+        self.memory.unwrap_or_else(|| available_memory() / 4)
+    }
+
+    /// A request for the only main dataset of `file`, everything else at its default.
+    pub fn new(file: impl Into<PathBuf>) -> Self {
+        Self {
+            file: file.into(),
+            dataset: None,
+            output: None,
+            cores: Cores::default(),
+            memory: None,
+            override_existing: false,
+            resume: None,
+            positions: None,
+            retry_failed: false,
+            checkpoint: Duration::from_secs(10),
+            durability: Durability::default(),
+        }
+    }
+}

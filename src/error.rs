@@ -1,0 +1,222 @@
+//! Every way in which a run can fail, in words for the person who owns the file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::element::ElementType;
+
+/// What went wrong. Each message names the object, what was found and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // the fields are what the messages say they are
+pub enum Error {
+    /// The operating system refused something.
+    #[error("cannot {action} {}: {}", path.display(), plainly(source))]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// A worker thread can't be started.
+    #[error("cannot start as many threads as planned: {source}; try `--cores 1`")]
+    Worker { source: io::Error },
+    /// The HDF5 library refused something.
+    #[error("HDF5 cannot {action} {}: {reason}", path.display())]
+    Hdf5 { action: &'static str, path: PathBuf, reason: String },
+    /// The HDF5 library refused something on an object.
+    #[error("HDF5 cannot {action} `{object}` of {}: {reason}", path.display())]
+    Hdf5Object { action: &'static str, path: PathBuf, object: String, reason: String },
+    /// The file isn't HDF5.
+    #[error("{} is not an HDF5 file: {found}", path.display())]
+    NotHdf5 { path: PathBuf, found: &'static str },
+    /// The file is shorter than its datasets.
+    #[error(
+        "{} is truncated: it has {length} bytes where its data take {needed}; copy it again from where it was measured",
+        path.display()
+    )]
+    Truncated { path: PathBuf, length: u64, needed: u64 },
+    /// Somebody else has the file.
+    #[error("{} {state}{}; {}", path.display(), by(holders), advice(state))]
+    Busy { path: PathBuf, state: &'static str, holders: Vec<String> },
+    /// The file has no main dataset.
+    #[error(
+        "{} has no h5USID main dataset: none of its datasets has two dimensions and the attributes \
+         Position_Indices, Position_Values, Spectroscopic_Indices and Spectroscopic_Values",
+        file.display()
+    )]
+    NoMainDataset { file: PathBuf },
+    /// The file has several main datasets and none was named.
+    #[error("{} has {} main datasets; name one with --dataset: {}", file.display(), candidates.len(), candidates.join(", "))]
+    SeveralMainDatasets { file: PathBuf, candidates: Vec<String> },
+    /// There is no dataset of that name.
+    #[error("{} has no dataset `{dataset}`{}", file.display(), listed("main datasets", candidates))]
+    NoSuchDataset { file: PathBuf, dataset: String, candidates: Vec<String> },
+    /// A dataset that was named or found isn't a usable main dataset.
+    #[error("`{dataset}` of {} can't be used as a main dataset: {reason}", file.display())]
+    NotMain { file: PathBuf, dataset: String, reason: String },
+    /// Numbers would lose information.
+    #[error(
+        "{process} computes with {wanted}, but `{dataset}` holds {found}, which can't become {wanted} \
+         without losing information{}", if found.is_complex() { " (its imaginary part)" } else { "" }
+    )]
+    Conversion { process: &'static str, dataset: String, found: ElementType, wanted: ElementType },
+    /// The process can't work on this dataset.
+    #[error("{process} can't be run on `{dataset}`: {reason}")]
+    Unsuitable { process: &'static str, dataset: String, reason: String },
+    /// An auxiliary input can't be used.
+    #[error("the auxiliary input `{dataset}` can't be used: {reason}")]
+    Auxiliary { dataset: String, reason: String },
+    /// Something on the command line can't be understood.
+    #[error("{argument}: {reason}")]
+    Argument { argument: String, reason: String },
+    /// There is no process of that name.
+    #[error("there is no process `{name}`{}; there are: {}", suggestion(nearest), known.join(", "))]
+    UnknownProcess { name: String, nearest: Option<String>, known: Vec<String> },
+    /// There is no parameter of that name.
+    #[error("{process} has no parameter `{name}`{}; {}", suggestion(nearest), has(known))]
+    UnknownParameter {
+        process: &'static str,
+        name: String,
+        nearest: Option<String>,
+        known: Vec<String>,
+    },
+    /// A parameter has a value that it can't have.
+    #[error("{process}: {reason}")]
+    Parameter { process: &'static str, reason: String },
+    /// The positions that were asked for aren't there.
+    #[error("these positions can't be selected: {reason}")]
+    Selection { reason: String },
+    /// The position that was asked for isn't there.
+    #[error(
+        "there is no such position: the scan has the positions 0:{positions}, on the axes {axes}"
+    )]
+    NoSuchPosition { positions: u64, axes: String },
+    /// The memory budget is too small for a single position.
+    #[error(
+        "{} of memory are too little: one position takes {} at least; raise --memory",
+        bytes(*memory), bytes(*needed)
+    )]
+    TooLittleMemory { memory: u64, needed: u64 },
+    /// There is no results group of that name.
+    #[error("{} has no results group `{group}`{}", file.display(), listed("results groups", known))]
+    NoSuchGroup { file: PathBuf, group: String, known: Vec<String> },
+    /// A results group can't be resumed.
+    #[error("`{group}` can't be resumed: {reason}")]
+    CannotResume { group: String, reason: String },
+    /// A results group can't be verified.
+    #[error("`{group}` can't be verified: {reason}")]
+    CannotVerify { group: String, reason: String },
+    /// The source's data are not what they were when the run began.
+    #[error(
+        "`{dataset}` of {} was changed while it was computed; what this run computed is marked as \
+         not done, so run it again when the data are final",
+        file.display()
+    )]
+    SourceChanged { file: PathBuf, dataset: String },
+}
+
+/// A result with this crate's `Error`.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn hdf5(action: &'static str, path: &Path, error: &hdf5::Error) -> Self {
+        Self::Hdf5 { action, path: path.to_owned(), reason: innermost_reason(error) }
+    }
+
+    pub(crate) fn dataset(
+        action: &'static str,
+        path: &Path,
+        object: &str,
+        error: &hdf5::Error,
+    ) -> Self {
+        let (path, object) = (path.to_owned(), object.to_owned());
+        Self::Hdf5Object { action, path, object, reason: innermost_reason(error) }
+    }
+
+    pub(crate) fn not_main(file: &Path, dataset: &str, reason: String) -> Self {
+        Self::NotMain { file: file.to_owned(), dataset: dataset.to_owned(), reason }
+    }
+
+    pub(crate) fn selection(reason: String) -> Self {
+        Self::Selection { reason }
+    }
+}
+
+/// The deepest frame of HDF5's error stack says what was found; the others only who called whom.
+fn innermost_reason(error: &hdf5::Error) -> String {
+    match error {
+        hdf5::Error::HDF5(stack) => stack
+            .clone()
+            .expand()
+            .ok()
+            .and_then(|frames| frames.iter().last().map(|frame| frame.desc().to_owned()))
+            .unwrap_or_else(|| error.to_string()),
+        hdf5::Error::Internal(reason) => reason.clone(),
+    }
+}
+
+/// What a full disk, a quota and a size limit mean for the user.
+fn plainly(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full; make room and run the same command again".into(),
+        io::ErrorKind::QuotaExceeded => "your disk quota is used up; make room and run the same command again".into(),
+        io::ErrorKind::FileTooLarge => {
+            "the file would become larger than the limit for this user or file system (see `ulimit -f`)".into()
+        }
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            format!("{error}; results can go to another file with --output")
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn by(holders: &[String]) -> String {
+    if holders.is_empty() {
+        " elsewhere".to_owned()
+    } else {
+        format!(" in {}", holders.join(" and "))
+    }
+}
+
+fn advice(state: &str) -> &'static str {
+    if state.contains("computed") {
+        "wait until that run has ended, or stop it"
+    } else {
+        "close it there (a notebook's file too) or write the results elsewhere with --output"
+    }
+}
+
+fn suggestion(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+fn has(known: &[String]) -> String {
+    if known.is_empty() {
+        "it has none".to_owned()
+    } else {
+        format!("it has: {}", known.join(", "))
+    }
+}
+
+fn listed(what: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        format!(", and no {what}")
+    } else {
+        format!("; its {what}: {}", names.join(", "))
+    }
+}
+
+/// `1.5 GiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    let mut unit = "bytes";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    if unit == "bytes" { format!("{count} bytes") } else { format!("{value:.1} {unit}") }
+}

@@ -1,0 +1,165 @@
+//! Attributes, as untidy as real files have them, and as we write them.
+//!
+//! Reading accepts fixed- and variable-length strings, ASCII and UTF-8, scalars and one-element
+//! arrays. Writing uses the forms that pyUSID and h5py write.
+
+use hdf5::types::{FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
+use hdf5::{Attribute, Location, ObjectReference1, ReferencedObject};
+use serde_json::Value;
+
+/// All strings of an attribute; `None` if it isn't there or doesn't hold strings.
+pub(crate) fn strings(location: &Location, name: &str) -> Option<Vec<String>> {
+    let attribute = location.attr(name).ok()?;
+    let descriptor = attribute.dtype().ok()?.to_descriptor().ok()?;
+    match descriptor {
+        TypeDescriptor::VarLenUnicode => {
+            let texts = attribute.read_raw::<VarLenUnicode>().ok()?;
+            Some(texts.iter().map(|text| text.to_string()).collect())
+        }
+        TypeDescriptor::VarLenAscii => {
+            let texts = attribute.read_raw::<VarLenAscii>().ok()?;
+            Some(texts.iter().map(|text| text.to_string()).collect())
+        }
+        TypeDescriptor::FixedAscii(size) | TypeDescriptor::FixedUnicode(size) => {
+            let bytes = super::raw_attribute(&attribute, size)?;
+            Some(bytes.chunks_exact(size).map(fixed_text).collect())
+        }
+        _ => None,
+    }
+}
+
+pub(crate) fn fixed_text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).trim_end().to_owned()
+}
+
+/// The one string of an attribute.
+pub(crate) fn string(location: &Location, name: &str) -> Option<String> {
+    strings(location, name)?.into_iter().next()
+}
+
+/// The one integer of an attribute.
+pub(crate) fn integer(location: &Location, name: &str) -> Option<i64> {
+    location.attr(name).ok()?.read_raw::<i64>().ok()?.into_iter().next()
+}
+
+/// The dataset that an object reference points to.
+pub(crate) fn referenced_dataset(location: &Location, name: &str) -> Option<hdf5::Dataset> {
+    let attribute = location.attr(name).ok()?;
+    let reference = attribute.read_raw::<ObjectReference1>().ok()?.into_iter().next()?;
+    match location.dereference(&reference).ok()? {
+        ReferencedObject::Dataset(dataset) => Some(dataset),
+        _ => None,
+    }
+}
+
+/// An attribute as JSON, if it holds what a parameter can hold: text, numbers, truth values, or
+/// lists of these.
+pub(crate) fn json(location: &Location, name: &str) -> Option<Value> {
+    let attribute = location.attr(name).ok()?;
+    let values = json_values(location, &attribute, name)?;
+    if attribute.is_scalar() { values.into_iter().next() } else { Some(Value::Array(values)) }
+}
+
+fn json_values(location: &Location, attribute: &Attribute, name: &str) -> Option<Vec<Value>> {
+    match attribute.dtype().ok()?.to_descriptor().ok()? {
+        TypeDescriptor::Integer(_) => {
+            Some(attribute.read_raw::<i64>().ok()?.into_iter().map(Value::from).collect())
+        }
+        TypeDescriptor::Unsigned(_) => {
+            Some(attribute.read_raw::<u64>().ok()?.into_iter().map(Value::from).collect())
+        }
+        TypeDescriptor::Float(_) => {
+            Some(attribute.read_raw::<f64>().ok()?.into_iter().map(Value::from).collect())
+        }
+        TypeDescriptor::Boolean => {
+            Some(attribute.read_raw::<bool>().ok()?.into_iter().map(Value::from).collect())
+        }
+        _ => Some(strings(location, name)?.into_iter().map(Value::from).collect()),
+    }
+}
+
+/// Writes a scalar string of variable length.
+pub(crate) fn write_string(location: &Location, name: &str, text: &str) -> hdf5::Result<()> {
+    location.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&unicode(text)?)
+}
+
+/// Writes a list of strings of variable length.
+pub(crate) fn write_strings(
+    location: &Location,
+    name: &str,
+    texts: &[impl AsRef<str>],
+) -> hdf5::Result<()> {
+    let texts =
+        texts.iter().map(|text| unicode(text.as_ref())).collect::<hdf5::Result<Vec<_>>>()?;
+    location.new_attr::<VarLenUnicode>().shape(texts.len()).create(name)?.write_raw(&texts)
+}
+
+/// Writes a scalar integer.
+pub(crate) fn write_integer(location: &Location, name: &str, value: i64) -> hdf5::Result<()> {
+    location.new_attr::<i64>().create(name)?.write_scalar(&value)
+}
+
+/// Writes a reference to the object at `path`.
+pub(crate) fn write_reference(location: &Location, name: &str, path: &str) -> hdf5::Result<()> {
+    let reference: ObjectReference1 = location.reference(path)?;
+    location.new_attr::<ObjectReference1>().create(name)?.write_scalar(&reference)
+}
+
+const NUL: &str = "a text with a NUL character can't be stored";
+
+/// Text of at most 159 bytes whose attribute can be overwritten in place.
+type ShortText = FixedUnicode<160>;
+
+/// Writes, or overwrites in place, a short text.
+pub(crate) fn put_short_text(location: &Location, name: &str, text: &str) -> hdf5::Result<()> {
+    let ends = text.char_indices().map(|(at, letter)| at + letter.len_utf8());
+    let end = ends.take_while(|end| *end < 160).last().unwrap_or(0);
+    let text: ShortText = text[..end].parse().map_err(|_| hdf5::Error::from(NUL))?;
+    match location.attr(name) {
+        Ok(attribute) => attribute.write_scalar(&text),
+        Err(_) => location.new_attr::<ShortText>().create(name)?.write_scalar(&text),
+    }
+}
+
+/// Writes, or overwrites in place, an integer.
+pub(crate) fn put_integer(location: &Location, name: &str, value: i64) -> hdf5::Result<()> {
+    match location.attr(name) {
+        Ok(attribute) => attribute.write_scalar(&value),
+        Err(_) => write_integer(location, name, value),
+    }
+}
+
+/// Writes a parameter in the form that pyUSID gives it; one that is `null` is left out.
+pub(crate) fn write_json(location: &Location, name: &str, value: &Value) -> hdf5::Result<()> {
+    match value {
+        Value::Null => Ok(()),
+        Value::Bool(value) => location.new_attr::<bool>().create(name)?.write_scalar(value),
+        Value::String(text) => write_string(location, name, text),
+        Value::Number(number) => match number.as_i64() {
+            Some(value) => write_integer(location, name, value),
+            None => {
+                let value = number.as_f64().unwrap_or(f64::NAN);
+                location.new_attr::<f64>().create(name)?.write_scalar(&value)
+            }
+        },
+        Value::Array(values) => {
+            match values.iter().map(Value::as_f64).collect::<Option<Vec<_>>>() {
+                Some(numbers) => location
+                    .new_attr::<f64>()
+                    .shape(numbers.len())
+                    .create(name)?
+                    .write_raw(&numbers),
+                None => {
+                    let texts: Vec<_> = values.iter().map(ToString::to_string).collect();
+                    write_strings(location, name, &texts)
+                }
+            }
+        }
+        Value::Object(_) => write_string(location, name, &value.to_string()),
+    }
+}
+
+fn unicode(text: &str) -> hdf5::Result<VarLenUnicode> {
+    text.parse().map_err(|_| hdf5::Error::from(NUL))
+}

@@ -1,0 +1,198 @@
+//! The few calls to the HDF5 library that the safe wrapper doesn't have.
+
+use std::ffi::CString;
+
+use hdf5::dataset::{DatasetAccess, DatasetCreate};
+use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group};
+use hdf5_sys::{h5a, h5d, h5p, h5s, h5t};
+
+/// An attribute's bytes as the file stores them, for elements of `size` bytes.
+pub(crate) fn raw_attribute(attribute: &Attribute, size: usize) -> Option<Vec<u8>> {
+    let stored = attribute.dtype().ok()?;
+    if size == 0 || stored.size() != size {
+        return None;
+    }
+    let mut bytes = vec![0; attribute.size() * size];
+    let status = hdf5::sync::sync(|| {
+        // SAFETY: the buffer holds every element in the very type that is asked for.
+        unsafe { h5a::H5Aread(attribute.id(), stored.id(), bytes.as_mut_ptr().cast()) }
+    });
+    (status >= 0).then_some(bytes)
+}
+
+/// The byte order of a type, or of the members of a compound one; `None` if they differ.
+pub(crate) fn is_big_endian(datatype: &Datatype) -> Option<bool> {
+    // SAFETY: the id is a live type's.
+    match hdf5::sync::sync(|| unsafe { h5t::H5Tget_order(datatype.id()) }) {
+        h5t::H5T_order_t::H5T_ORDER_BE => Some(true),
+        h5t::H5T_order_t::H5T_ORDER_LE | h5t::H5T_order_t::H5T_ORDER_NONE => Some(false),
+        _ => None,
+    }
+}
+
+/// Opens a dataset once more, with room for `bytes` of decoded chunks.
+pub(crate) fn open_with_cache(dataset: &Dataset, bytes: u64) -> hdf5::Result<Dataset> {
+    /// More slots than chunks in the cache, and prime, as the library's manual advises.
+    const SLOTS: usize = 12_421;
+    let access = DatasetAccess::build().chunk_cache(SLOTS, bytes as usize, 1.0).finish()?;
+    let file = dataset.file()?;
+    let name = CString::new(dataset.name()).map_err(|_| hdf5::Error::from("a name with a NUL"))?;
+    hdf5::sync::sync(|| {
+        // SAFETY: the ids are live and the name ends in NUL; the id that comes back is ours.
+        unsafe {
+            hdf5::from_id(hdf5::h5check(h5d::H5Dopen2(file.id(), name.as_ptr(), access.id()))?)
+        }
+    })
+}
+
+/// Reads rows of a dataset (steps of its first axis), as the file stores their elements.
+pub(crate) fn read_rows(dataset: &Dataset, first: u64, rows: &mut [u8]) -> hdf5::Result<()> {
+    let transfer = Transfer::new(dataset, first, rows.len())?;
+    hdf5::sync::sync(|| {
+        // SAFETY: `rows` holds exactly the elements that are selected, in the stored type.
+        hdf5::h5check(unsafe {
+            h5d::H5Dread(
+                dataset.id(),
+                transfer.datatype.id(),
+                transfer.memory.id(),
+                transfer.file.id(),
+                h5p::H5P_DEFAULT,
+                rows.as_mut_ptr().cast(),
+            )
+        })
+    })?;
+    Ok(())
+}
+
+/// Writes rows of a dataset (steps of its first axis), as the file stores their elements.
+pub(crate) fn write_rows(dataset: &Dataset, first: u64, rows: &[u8]) -> hdf5::Result<()> {
+    let transfer = Transfer::new(dataset, first, rows.len())?;
+    hdf5::sync::sync(|| {
+        // SAFETY: `rows` holds exactly the elements that are selected, in the stored type.
+        hdf5::h5check(unsafe {
+            h5d::H5Dwrite(
+                dataset.id(),
+                transfer.datatype.id(),
+                transfer.memory.id(),
+                transfer.file.id(),
+                h5p::H5P_DEFAULT,
+                rows.as_ptr().cast(),
+            )
+        })
+    })?;
+    Ok(())
+}
+
+/// A selection of whole rows and the memory that takes them.
+struct Transfer {
+    datatype: Datatype,
+    memory: Dataspace,
+    file: Dataspace,
+}
+
+impl Transfer {
+    fn new(dataset: &Dataset, first: u64, bytes: usize) -> hdf5::Result<Self> {
+        let datatype = dataset.dtype()?;
+        let shape = dataset.shape();
+        let columns = shape.iter().skip(1).product::<usize>();
+        let row_bytes = columns * datatype.size();
+        let count = bytes.checked_div(row_bytes).unwrap_or(0);
+        let inside = shape.first().is_some_and(|rows| first + count as u64 <= *rows as u64);
+        if count == 0 || count * row_bytes != bytes || !inside {
+            return Err(hdf5::Error::from("rows outside of the dataset"));
+        }
+        let memory = Dataspace::try_new(count * columns)?;
+        let file = dataset.space()?;
+        let mut extent: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
+        extent[0] = count as u64;
+        let mut start = vec![0; extent.len()];
+        start[0] = first;
+        hdf5::sync::sync(|| {
+            // SAFETY: start and extent have one entry per axis and lie within the dataset.
+            hdf5::h5check(unsafe {
+                h5s::H5Sselect_hyperslab(
+                    file.id(),
+                    h5s::H5S_seloper_t::H5S_SELECT_SET,
+                    start.as_ptr(),
+                    std::ptr::null(),
+                    extent.as_ptr(),
+                    std::ptr::null(),
+                )
+            })
+        })?;
+        Ok(Self { datatype, memory, file })
+    }
+}
+
+/// Copies all attributes of one dataset to another of the same file.
+pub(crate) fn copy_attributes(from: &Dataset, to: &Dataset) -> hdf5::Result<()> {
+    for name in from.attr_names()? {
+        let attribute = from.attr(&name)?;
+        let (datatype, space) = (attribute.dtype()?, attribute.space()?);
+        let c_name = CString::new(name).map_err(|_| hdf5::Error::from("a name with a NUL"))?;
+        let mut bytes = vec![0u8; space.size() * datatype.size()];
+        hdf5::sync::sync(|| {
+            // SAFETY: the buffer holds every element in the attribute's own type; what HDF5
+            // allocates for variable-length elements is given back before the buffer goes.
+            unsafe {
+                let buffer = bytes.as_mut_ptr().cast();
+                hdf5::h5check(h5a::H5Aread(attribute.id(), datatype.id(), buffer))?;
+                let copy = hdf5::h5check(h5a::H5Acreate2(
+                    to.id(),
+                    c_name.as_ptr(),
+                    datatype.id(),
+                    space.id(),
+                    h5p::H5P_DEFAULT,
+                    h5p::H5P_DEFAULT,
+                ))?;
+                let written = hdf5::h5check(h5a::H5Awrite(copy, datatype.id(), buffer));
+                h5a::H5Aclose(copy);
+                #[cfg(hdf5_1_12)]
+                h5t::H5Treclaim(datatype.id(), space.id(), h5p::H5P_DEFAULT, buffer);
+                #[cfg(not(hdf5_1_12))]
+                h5d::H5Dvlen_reclaim(datatype.id(), space.id(), h5p::H5P_DEFAULT, buffer);
+                written
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Creates a contiguous dataset whose bytes all have their place at once, each element holding
+/// `fill`. A full disk shows here.
+pub(crate) fn create_filled(
+    group: &Group,
+    name: &str,
+    datatype: &Datatype,
+    shape: &[usize],
+    fill: &[u8],
+) -> hdf5::Result<Dataset> {
+    if fill.len() != datatype.size() {
+        return Err(hdf5::Error::from("a fill value of another size than the type"));
+    }
+    let name = CString::new(name).map_err(|_| hdf5::Error::from("a name with a NUL character"))?;
+    let creation = DatasetCreate::try_new()?;
+    let space = Dataspace::try_new(shape)?;
+    hdf5::sync::sync(|| {
+        // SAFETY: all ids are live, and `fill` is one element of `datatype`, which HDF5 copies.
+        unsafe {
+            let list = creation.id();
+            hdf5::h5check(h5p::H5Pset_fill_value(list, datatype.id(), fill.as_ptr().cast()))?;
+            hdf5::h5check(h5p::H5Pset_alloc_time(
+                list,
+                h5d::H5D_alloc_time_t::H5D_ALLOC_TIME_EARLY,
+            ))?;
+            hdf5::h5check(h5p::H5Pset_fill_time(list, h5d::H5D_fill_time_t::H5D_FILL_TIME_ALLOC))?;
+            let id = hdf5::h5check(h5d::H5Dcreate2(
+                group.id(),
+                name.as_ptr(),
+                datatype.id(),
+                space.id(),
+                h5p::H5P_DEFAULT,
+                list,
+                h5p::H5P_DEFAULT,
+            ))?;
+            hdf5::from_id(id)
+        }
+    })
+}

@@ -1,0 +1,131 @@
+//! Who may do what with a file at the same time.
+//!
+//! Two locks. The `flock` that HDF5 itself takes: shared while we read or compute, so that readers
+//! come in and writers don't; exclusive while metadata is created. And an open file description
+//! lock on a byte that no file has, held by a run from beginning to end, which keeps a second run
+//! out even while the first changes from one `flock` to the other. File systems without locks
+//! are used without.
+
+use std::fs::{File, TryLockError};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use crate::error::{Error, Result};
+
+/// The byte that a run locks: the last one that an offset can name.
+const RUN_BYTE: libc::off_t = libc::off_t::MAX - 1;
+/// How long to wait for somebody who only looks into the file.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whether the file system knows locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locking {
+    /// The lock is held.
+    Held,
+    /// There are no locks here; nothing is held.
+    Unsupported,
+}
+
+/// Takes the lock that readers take.
+///
+/// # Errors
+/// If somebody has the file open for writing.
+pub(crate) fn share(file: &File, path: &Path) -> Result<Locking> {
+    patiently(file, path, "is open for writing", File::try_lock_shared)
+}
+
+/// Takes the lock that writers take.
+///
+/// # Errors
+/// If somebody has the file open at all.
+pub(crate) fn exclude(file: &File, path: &Path) -> Result<Locking> {
+    patiently(file, path, "is open", File::try_lock)
+}
+
+/// Takes the lock that a run holds from beginning to end.
+///
+/// # Errors
+/// If another run holds it.
+pub(crate) fn claim_run(file: &File, path: &Path) -> Result<Locking> {
+    // SAFETY: an all-zero `flock` is a valid one; the fields that matter are set below.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = RUN_BYTE;
+    lock.l_len = 1;
+    // SAFETY: `lock` outlives the call, which only reads it.
+    let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+    if status == 0 {
+        return Ok(Locking::Held);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Err(busy(file, path, "is being computed on")),
+        Some(libc::ENOLCK | libc::ENOSYS | libc::EINVAL | libc::EOPNOTSUPP) => {
+            Ok(Locking::Unsupported)
+        }
+        _ => Err(Error::io("lock", path, error)),
+    }
+}
+
+fn patiently(
+    file: &File,
+    path: &Path,
+    state: &'static str,
+    lock: impl Fn(&File) -> Result<(), TryLockError>,
+) -> Result<Locking> {
+    let begun = Instant::now();
+    loop {
+        match lock(file) {
+            Ok(()) => return Ok(Locking::Held),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            Err(TryLockError::WouldBlock) => return Err(busy(file, path, state)),
+            Err(TryLockError::Error(error)) => match error.raw_os_error() {
+                Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL) => {
+                    return Ok(Locking::Unsupported);
+                }
+                _ => return Err(Error::io("lock", path, error)),
+            },
+        }
+    }
+}
+
+fn busy(file: &File, path: &Path, state: &'static str) -> Error {
+    Error::Busy { path: path.to_owned(), state, holders: holders(file) }
+}
+
+/// Other processes of this machine that hold a lock on the file, as far as the system tells.
+fn holders(file: &File) -> Vec<String> {
+    let (Ok(metadata), Ok(locks)) = (file.metadata(), fs::read_to_string("/proc/locks")) else {
+        return Vec::new();
+    };
+    let (major, minor) = (libc::major(metadata.dev()), libc::minor(metadata.dev()));
+    let object = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
+    let own = std::process::id();
+    let mut pids: Vec<u32> = locks
+        .lines()
+        .filter(|line| line.split_whitespace().any(|word| word == object))
+        .filter_map(|line| line.split_whitespace().filter_map(|word| word.parse().ok()).next())
+        .filter(|pid| *pid != own)
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids.into_iter().map(describe_process).collect()
+}
+
+/// `python3 (pid 1234, since 2024-05-01 10:00:00)`.
+fn describe_process(pid: u32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let since = fs::metadata(format!("/proc/{pid}"))
+        .and_then(|metadata| metadata.modified())
+        .ok()
+        .and_then(|time| jiff::Timestamp::try_from(time).ok())
+        .map(|time| time.to_zoned(jiff::tz::TimeZone::system()))
+        .map(|time| time.strftime(", since %Y-%m-%d %H:%M:%S").to_string());
+    format!("{} (pid {pid}{})", name.trim(), since.unwrap_or_default())
+}

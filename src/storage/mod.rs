@@ -1,0 +1,16 @@
+//! Bytes: opening and locking files, transactions, raw rows, attributes, results groups.
+//!
+//! The only place that calls HDF5 and, with it, the only unsafe code. It knows layouts, not
+//! meanings: what a main dataset is belongs to `source`, when results may be reused to `identity`.
+
+pub(crate) mod attributes;
+pub(crate) mod datatype;
+pub(crate) mod file;
+mod library;
+pub(crate) mod lock;
+pub(crate) mod results_group;
+pub(crate) mod rows;
+pub(crate) mod transaction;
+pub(crate) mod walk;
+
+use library::raw_attribute;
