@@ -1,0 +1,16 @@
+//! Processes that come with pixelmill, one file each, and the list of them in the order in which
+//! people see it. How to add one is in this crate's README.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+use pixelmill::registry::{Runner, runner};
+
+pub mod peak_finding;
+pub mod sum;
+
+pub use peak_finding::PeakFinding;
+pub use sum::Sum;
+
+/// Every process of this crate.
+pub static PROCESSES: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];

@@ -1,0 +1,51 @@
+//! The sum of each spectrum, the smallest process there can be.
+//!
+//! Real numbers are added in double precision. Shapes: a spectrum (S) gives one value, (P, 1), in
+//! the units of the source.
+
+use pixelmill::Results;
+use pixelmill::process::{Failure, NoParameters, Process, SourceInfo, Spectrum};
+
+/// The process `Sum`.
+pub struct Sum;
+
+impl Process for Sum {
+    const NAME: &'static str = "Sum";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str = "the sum of each real spectrum";
+
+    type Parameters = NoParameters;
+    type Input = f64;
+    type Output = f64;
+    type Task = ();
+    type Scratch = ();
+
+    fn prepare(_parameters: &NoParameters, _source: &SourceInfo) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn create_results_datasets(
+        _parameters: &NoParameters,
+        source: &SourceInfo,
+        results: &mut Results<f64>,
+    ) {
+        results.main("Sum", &source.quantity, &source.units).scalar(|sum: &f64| *sum);
+    }
+
+    fn map_function(
+        _task: &(),
+        spectrum: Spectrum<'_, f64>,
+        _scratch: &mut (),
+    ) -> Result<f64, Failure> {
+        // Eight sums side by side keep the adder busy; their number is fixed, so that the result
+        // doesn't depend on the machine.
+        let (eights, rest) = spectrum.as_chunks::<8>();
+        let mut sums = [0.0; 8];
+        for eight in eights {
+            for (sum, value) in sums.iter_mut().zip(eight) {
+                *sum += value;
+            }
+        }
+        Ok(sums.iter().chain(rest).sum())
+    }
+}
