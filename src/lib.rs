@@ -15,5 +15,5 @@ pub use element::{Element, ElementType};
 pub use error::{Error, Result};
 pub use parameters::ParameterInfo;
 pub use plan::Cores;
-pub use results::{Declaration, Outputs, Record, Results};
+pub use results::Results;
 pub mod cli;

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::element::{Element, ElementType, StoredType, elements};
 use crate::error::Result;
-use crate::results::{Outputs, Results};
+pub use crate::results::{Declaration, Outputs, Record, Results};
 
 /// A computation done at every position of a scan.
 ///

@@ -1,0 +1,121 @@
+//! What whole-program tests share: the program under test, Python, and files to work on.
+#![allow(dead_code)] // each test program uses its own part of this
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The folder of the project.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The program under test: pixelmill's command line over the built-in and the trial processes. Cargo
+/// builds it, an example, before it runs the tests.
+pub fn program() -> PathBuf {
+    let own = std::env::current_exe().expect("a test knows its own path");
+    let folder = own.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
+    let program = folder.join("examples").join("trial");
+    // `cargo test` builds it; `cargo test --test NAME` alone doesn't.
+    assert!(program.exists(), "run `cargo build --release --examples` first");
+    program
+}
+
+/// A Python with pyUSID, h5py and SciPy, as `scripts/setup tests` installs it.
+pub fn python() -> PathBuf {
+    let python = root().join(".venv/tests/bin/python");
+    assert!(python.exists(), "run `scripts/setup tests` first: {} is missing", python.display());
+    python
+}
+
+/// The main dataset of the sample.
+pub const RAW_DATA: &str = "/Measurement_000/Channel_000/Raw_Data";
+
+/// A folder of its own with a copy of the sample in it.
+pub struct Sample {
+    pub folder: TempDir,
+    pub file: PathBuf,
+}
+
+impl Sample {
+    /// A copy of the bundled sample: 64 × 64 positions of 119 complex values.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("scan.h5");
+        let bundled = root().join("data/be_line_scan_64x64.h5");
+        std::fs::copy(bundled, &file).expect("the sample is part of the project");
+        Self { folder, file }
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.file).expect("the file can be read")
+    }
+}
+
+/// What a run of the program gave.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub json: Value,
+    pub stderr: String,
+}
+
+/// Runs the program with `--json`.
+pub fn pixelmill<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ran {
+    let output = Command::new(program()).args(arguments).arg("--json").output();
+    ran(output.expect("the program starts"))
+}
+
+/// As `pixelmill`, but anything else than exit code 0 fails the test.
+pub fn succeed<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Value {
+    let ran = pixelmill(arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.json
+}
+
+/// Starts the program with `--json` and everything piped.
+pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Child {
+    Command::new(program())
+        .args(arguments)
+        .arg("--json")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+}
+
+/// What a finished program gave.
+pub fn ran(output: Output) -> Ran {
+    let json = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ran { code: output.status.code(), json, stderr }
+}
+
+/// Runs a Python script given as text, with arguments; returns the JSON that it prints.
+pub fn python_script<S: AsRef<OsStr>>(
+    script: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> Value {
+    json_of(Command::new(python()).arg("-c").arg(script).args(arguments))
+}
+
+/// Runs one of the programs in `tests/python`; returns the JSON that it prints.
+pub fn python_program<S: AsRef<OsStr>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> Value {
+    json_of(Command::new(python()).arg(root().join("tests/python").join(name)).args(arguments))
+}
+
+fn json_of(command: &mut Command) -> Value {
+    let output = command.output().expect("Python starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed:\n{errors}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}\n{errors}"))
+}

@@ -1,0 +1,275 @@
+//! A program with the command line of pixelmill over the built-in processes and some that exist only to
+//! try the engine: slow ones, failing ones, and ones that use every part of the trait.
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use pixelmill::Results;
+use pixelmill::process::{
+    Dimension, Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
+};
+use pixelmill::registry::{Runner, runner};
+use pixelmill_processes::{PeakFinding, Sum};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+static PROCESSES: [&dyn Runner; 6] = [
+    runner::<PeakFinding>(),
+    runner::<Sum>(),
+    runner::<Slow>(),
+    runner::<Trouble>(),
+    runner::<Rich>(),
+    runner::<Batched>(),
+];
+
+fn main() -> ExitCode {
+    pixelmill::cli::main(&PROCESSES)
+}
+
+/// Parameters of `Slow`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct SlowParameters {
+    /// Time that every spectrum takes.
+    #[schemars(range(min = 0, max = 10_000_000), extend("unit" = "us"))]
+    pause: u64,
+}
+
+impl Default for SlowParameters {
+    fn default() -> Self {
+        Self { pause: 1000 }
+    }
+}
+
+impl pixelmill::process::Parameters for SlowParameters {}
+
+/// The sum of each spectrum, after a pause.
+struct Slow;
+
+impl Process for Slow {
+    const NAME: &'static str = "Slow";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str = "the sum of each spectrum, after a pause";
+    const NARROWING: bool = true;
+
+    type Parameters = SlowParameters;
+    type Input = num_complex::Complex64;
+    type Output = f64;
+    type Task = Duration;
+    type Scratch = ();
+
+    fn prepare(parameters: &SlowParameters, _: &SourceInfo) -> Result<Duration, Failure> {
+        Ok(Duration::from_micros(parameters.pause))
+    }
+
+    fn create_results_datasets(_: &SlowParameters, _: &SourceInfo, results: &mut Results<f64>) {
+        results.main("Slow_Sum", "Sum", "V").scalar(|sum: &f64| *sum);
+    }
+
+    fn map_function(
+        pause: &Duration,
+        spectrum: Spectrum<'_, num_complex::Complex64>,
+        _: &mut (),
+    ) -> Result<f64, Failure> {
+        thread::sleep(*pause);
+        Ok(spectrum.iter().map(|value| value.re).sum())
+    }
+}
+
+/// Parameters of `Trouble`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct TroubleParameters {
+    /// Every so many positions one fails, beginning with 0; none if 0.
+    fail_every: u64,
+    /// Every so many positions one panics, beginning with 1; none if 0.
+    panic_every: u64,
+    /// Whether every failure has a message of its own.
+    own_messages: bool,
+    /// A file; nothing fails any more once it is there.
+    mended_by: Option<String>,
+}
+
+impl Default for TroubleParameters {
+    fn default() -> Self {
+        Self { fail_every: 7, panic_every: 11, own_messages: false, mended_by: None }
+    }
+}
+
+impl pixelmill::process::Parameters for TroubleParameters {}
+
+/// The first value of each spectrum; some positions fail, some panic.
+struct Trouble;
+
+impl Process for Trouble {
+    const NAME: &'static str = "Trouble";
+    const VERSION: u32 = 1;
+    const NARROWING: bool = true;
+
+    type Parameters = TroubleParameters;
+    type Input = num_complex::Complex64;
+    type Output = (f64, i32);
+    type Task = TroubleParameters;
+    type Scratch = u64;
+
+    fn prepare(given: &TroubleParameters, _: &SourceInfo) -> Result<TroubleParameters, Failure> {
+        Ok(TroubleParameters { mended_by: given.mended_by.clone(), ..*given })
+    }
+
+    fn create_results_datasets(
+        _: &TroubleParameters,
+        _: &SourceInfo,
+        results: &mut Results<(f64, i32)>,
+    ) {
+        results.main("First", "First value", "V").scalar(|output: &(f64, i32)| output.0);
+        results.main("Count", "Count", "").scalar(|output: &(f64, i32)| output.1);
+    }
+
+    fn map_function(
+        task: &TroubleParameters,
+        spectrum: Spectrum<'_, num_complex::Complex64>,
+        scratch: &mut u64,
+    ) -> Result<(f64, i32), Failure> {
+        // What is left in the scratch by a panic must never be seen by another spectrum.
+        assert_eq!(*scratch, 0, "scratch of a panicked spectrum was used again");
+        *scratch = spectrum.position + 1;
+        let mended =
+            task.mended_by.as_ref().is_some_and(|file| std::path::Path::new(file).exists());
+        let position = spectrum.position;
+        if !mended && task.panic_every > 0 && position % task.panic_every == 1 {
+            panic!("panic on purpose");
+        }
+        *scratch = 0;
+        if !mended && task.fail_every > 0 && position.is_multiple_of(task.fail_every) {
+            let own = format!("no value at position {position}");
+            return Err(Failure::new(if task.own_messages { own } else { "no value".to_owned() }));
+        }
+        Ok((spectrum[0].re, spectrum.len() as i32))
+    }
+}
+
+/// Parameters of `Rich`.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+struct RichParameters {
+    /// Spectra in one row.
+    spectra: usize,
+    /// A dataset whose first column is added to the mean.
+    offset: Option<String>,
+    /// Whether the reversed spectra are stored.
+    reversed: bool,
+}
+
+impl pixelmill::process::Parameters for RichParameters {}
+
+/// What `Rich` finds.
+struct RichOutput {
+    mean: f64,
+    largest: f32,
+    at: u16,
+    reversed: Vec<f32>,
+}
+
+/// Several and compound results, spectra as results, several spectra per row, an auxiliary input.
+struct Rich;
+
+impl Process for Rich {
+    const NAME: &'static str = "Rich";
+    const VERSION: u32 = 1;
+    const NARROWING: bool = true;
+
+    type Parameters = RichParameters;
+    type Input = f32;
+    type Output = RichOutput;
+    type Task = ();
+    type Scratch = ();
+
+    fn prepare(_: &RichParameters, _: &SourceInfo) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn spectra_per_position(parameters: &RichParameters, _: &SourceInfo) -> usize {
+        parameters.spectra
+    }
+
+    fn auxiliary_inputs(parameters: &RichParameters) -> Vec<String> {
+        parameters.offset.iter().cloned().collect()
+    }
+
+    fn create_results_datasets(
+        parameters: &RichParameters,
+        source: &SourceInfo,
+        results: &mut Results<RichOutput>,
+    ) {
+        results.main("Mean", "Mean", &source.units).scalar(|output: &RichOutput| output.mean);
+        results
+            .main("Maximum", "Maximum", "")
+            .record()
+            .field("Value [V]", |output: &RichOutput| output.largest)
+            .field("Index", |output: &RichOutput| output.at);
+        if parameters.reversed {
+            let points = source.spectral_points / parameters.spectra.max(1);
+            let axis = Dimension::new("Point", "", (0..points).map(|point| point as f64).collect());
+            results
+                .main("Reversed", &source.quantity, &source.units)
+                .spectrum(vec![axis], |output: &RichOutput| &output.reversed);
+        }
+    }
+
+    fn map_function(
+        _: &(),
+        spectrum: Spectrum<'_, f32>,
+        _: &mut (),
+    ) -> Result<RichOutput, Failure> {
+        let sum: f64 = spectrum.iter().map(|value| f64::from(*value)).sum();
+        let offset = spectrum.auxiliary.first().map_or(0.0, |row| row[0]);
+        let (at, largest) =
+            spectrum.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (at, value)| {
+                if *value > best.1 { (at, *value) } else { best }
+            });
+        Ok(RichOutput {
+            mean: sum / spectrum.len() as f64 + offset,
+            largest,
+            at: at as u16,
+            reversed: spectrum.iter().rev().copied().collect(),
+        })
+    }
+}
+
+/// The sum of each spectrum, computed a whole unit at a time.
+struct Batched;
+
+impl Process for Batched {
+    const NAME: &'static str = "Batched";
+    const VERSION: u32 = 1;
+
+    type Parameters = NoParameters;
+    type Input = f64;
+    type Output = f64;
+    type Task = usize;
+    type Scratch = ();
+
+    fn prepare(_: &NoParameters, source: &SourceInfo) -> Result<usize, Failure> {
+        Ok(source.spectral_points)
+    }
+
+    fn create_results_datasets(_: &NoParameters, source: &SourceInfo, results: &mut Results<f64>) {
+        results.main("Sum", "Sum", &source.units).scalar(|sum: &f64| *sum);
+    }
+
+    fn map_function(_: &usize, _: Spectrum<'_, f64>, _: &mut ()) -> Result<f64, Failure> {
+        Err(Failure::new("spectra are computed together"))
+    }
+
+    fn unit_computation(
+        points: &usize,
+        unit: &mut Unit<'_, f64>,
+        _: &mut (),
+        outputs: &mut Outputs<'_, f64>,
+    ) -> Result<(), Failure> {
+        let sums: Vec<f64> =
+            unit.spectra().chunks_exact(*points).map(|row| row.iter().sum()).collect();
+        for (index, sum) in sums.into_iter().enumerate() {
+            outputs.set(index, Ok(sum));
+        }
+        Ok(())
+    }
+}
