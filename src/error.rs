@@ -102,6 +102,9 @@ pub enum Error {
     /// A results group can't be verified.
     #[error("`{group}` can't be verified: {reason}")]
     CannotVerify { group: String, reason: String },
+    /// A results dataset can't be read as was asked.
+    #[error("the results `{dataset}` can't be read: {reason}")]
+    Results { dataset: String, reason: String },
     /// The source's data are not what they were when the run began.
     #[error(
         "`{dataset}` of {} was changed while it was computed; what this run computed is marked as \

@@ -1,5 +1,77 @@
-//! pixelmill
+//! Computations over every position of a scan, stored in HDF5.
+//!
+//! Describe the computation of one spectrum as a [`Process`]; the engine does the rest: it reads and
+//! writes the file, keeps to a memory budget, uses the cores it may use, survives being killed at any
+//! instant, resumes, and never computes the same thing twice.
+//!
+//! # A process
+//!
+//! ```
+//! use num_complex::Complex32;
+//! use pixelmill::process::{Failure, NoParameters, Process, Results, SourceInfo, Spectrum};
+//! use pixelmill::{Quiet, Request, Stop};
+//!
+//! /// The largest magnitude of each complex spectrum.
+//! struct Maximum;
+//!
+//! impl Process for Maximum {
+//!     const NAME: &'static str = "Maximum";
+//!     const VERSION: u32 = 1;
+//!     type Parameters = NoParameters;
+//!     type Input = Complex32;
+//!     type Output = f32;
+//!     type Task = ();
+//!     type Scratch = ();
+//!
+//!     fn prepare(_: &NoParameters, _: &SourceInfo) -> Result<(), Failure> {
+//!         Ok(())
+//!     }
+//!
+//!     fn create_results_datasets(_: &NoParameters, source: &SourceInfo, results: &mut Results<f32>) {
+//!         results.main("Maximum", &source.quantity, &source.units).scalar(|largest: &f32| *largest);
+//!     }
+//!
+//!     fn map_function(_: &(), spectrum: Spectrum<'_, Complex32>, _: &mut ()) -> Result<f32, Failure> {
+//!         let magnitudes = spectrum.iter().map(|value| value.norm());
+//!         magnitudes.reduce(f32::max).ok_or_else(|| Failure::new("the spectrum is empty"))
+//!     }
+//! }
+//!
+//! # fn main() -> pixelmill::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let scan = folder.path().join("scan.h5");
+//! # std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/data/be_line_scan_64x64.h5"), &scan).unwrap();
+//! // One position first, without writing anything …
+//! let place = pixelmill::Place::Position(2080);
+//! let probe = pixelmill::test::<Maximum>(&NoParameters {}, &scan, None, &place)?;
+//! assert_eq!(probe.values[0].units, "V");
+//!
+//! // … then all of them. The same call later returns the same results and computes nothing.
+//! let request = Request::new(&scan);
+//! let computed = pixelmill::compute::<Maximum>(&NoParameters {}, &request, &Quiet, &Stop::new())?;
+//! let maxima: Vec<f32> = computed.values("Maximum")?;
+//! assert_eq!(maxima.len(), 4096);
+//! assert_eq!(f64::from(maxima[2080]), probe.values[0].numbers[0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A `main` that calls [`cli::main`] with a registry of such processes has the whole command line.
+//!
+//! # How it is built
+//!
+//! ```text
+//! cli → registry → engine → { plan, identity, source } → storage
+//! ```
+//!
+//! An arrow runs only downwards, and [`process`] knows none of them but the plain types that it hands
+//! to authors. `storage` holds the only `unsafe` code and the only calls of HDF5; its transactions,
+//! and what a kill at each step leaves, are described in `src/storage/transaction/README.md`, the
+//! phases of a run in `src/engine/README.md`.
+
 #![warn(missing_docs)]
+
+pub mod cli;
 mod element;
 pub mod engine;
 mod error;
@@ -11,9 +83,11 @@ pub mod registry;
 mod results;
 mod source;
 mod storage;
+
 pub use element::{Element, ElementType};
+pub use engine::{Computed, Outcome, Place, Quiet, Request, Stop, compute, test, verify};
 pub use error::{Error, Result};
 pub use parameters::ParameterInfo;
 pub use plan::Cores;
+pub use process::Process;
 pub use results::Results;
-pub mod cli;

@@ -119,7 +119,7 @@ impl<P: Process> Runner for Typed<P> {
         place: &Place,
     ) -> Result<Probe> {
         let parameters = from_values::<P::Parameters>(P::NAME, parameters)?;
-        engine::probe::<P>(&parameters, file, dataset, place)
+        engine::test::<P>(&parameters, file, dataset, place)
     }
 
     fn verify(

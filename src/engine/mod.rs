@@ -23,8 +23,7 @@ use std::time::Instant;
 
 pub use machine::available_memory;
 pub(crate) use pipeline::WORKER_NAME;
-pub use probe::{Place, Probe, ProbeValue, Verification};
-pub(crate) use probe::{probe, verify};
+pub use probe::{Place, Probe, ProbeValue, Verification, test, verify};
 pub use report::{Observer, Progress, Quiet, Report, RunInfo};
 pub use request::{Durability, Request};
 pub use selection::Selection;
@@ -33,11 +32,14 @@ pub use stop::Stop;
 use job::Job;
 use prepare::{Found, RunLock, Target};
 
+use crate::element::{Element, elements};
 use crate::error::{Error, Result};
 use crate::plan::{self, Needs, Plan};
-use crate::process::Process;
+use crate::process::{Process, ReadChunk};
 use crate::source::normalised;
+use crate::storage::datatype::stored_type;
 use crate::storage::file::open_read;
+use crate::storage::rows::Rows;
 
 /// A handle to the results of a computation.
 #[derive(Clone, Debug)]
@@ -58,6 +60,27 @@ pub struct Computed {
     pub failed: Vec<(u64, String)>,
     /// What the run did; `None` if nothing had to be computed.
     pub report: Option<Report>,
+}
+
+impl Computed {
+    /// All values of one of the results datasets, position by position; those that are not computed
+    /// are NaN, or 0 for integers.
+    ///
+    /// # Errors
+    /// If there is no such dataset, or its values can't become `T` without losing information.
+    pub fn values<T: Element>(&self, dataset: &str) -> Result<Vec<T>> {
+        let file = open_read(&self.file)?;
+        let path = format!("{}/{dataset}", self.group);
+        let unusable = |reason: String| Error::Results { dataset: path.clone(), reason };
+        let found = file.dataset(&path).map_err(|_| unusable("there is no such dataset".into()))?;
+        let stored = stored_type(&found).map_err(|held| unusable(format!("it holds {held}")))?;
+        if !stored.element.converts_to(T::TYPE, false) {
+            return Err(unusable(format!("{} can't become {}", stored.element, T::TYPE)));
+        }
+        let mut bytes = vec![0; found.size() * stored.element.size()];
+        Rows::new(&self.file, &file.raw, &found, 0)?.read(0, &mut bytes)?;
+        Ok(elements(&bytes, stored, &mut Vec::new()).to_vec())
+    }
 }
 
 /// How a computation ended.

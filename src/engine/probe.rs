@@ -57,7 +57,7 @@ pub enum Place {
 ///
 /// # Errors
 /// If there is no such position, or the source doesn't fit the process.
-pub(crate) fn probe<P: Process>(
+pub fn test<P: Process>(
     parameters: &P::Parameters,
     file: &Path,
     dataset: Option<&str>,
@@ -129,7 +129,7 @@ pub struct Verification {
 ///
 /// # Errors
 /// If the group or its source can't be read, or is of another process.
-pub(crate) fn verify<P: Process>(
+pub fn verify<P: Process>(
     parameters: &P::Parameters,
     results: &Path,
     group: &str,

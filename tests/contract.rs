@@ -1,0 +1,153 @@
+//! What every process has to keep, tried on each one of the registry over the bundled sample or a
+//! real-valued copy of it: the same bytes whatever the workers and the stops, finite results, failures
+//! instead of panics, and parameters that survive JSON.
+
+mod support;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use pixelmill::registry::Runner;
+use pixelmill_processes::PROCESSES;
+use serde_json::Value;
+use support::{RAW_DATA, Sample, pixelmill, python_script, succeed};
+
+/// Makes a file whose spectra a process takes: the sample as it is, or its magnitude; the first
+/// three spectra can be made strange.
+const MAKE: &str = r"
+import sys, h5py, numpy as np
+path, kind, strange = sys.argv[1:]
+with h5py.File(path, 'r+') as file:
+    old = file['Measurement_000/Channel_000/Raw_Data']
+    data = old[:256] if kind == 'complex64' else np.abs(old[:256]).astype(kind)
+    if strange == 'strange':
+        data[0], data[1], data[2] = np.nan, 0, data[2][0]
+    attributes = dict(old.attrs)
+    del file['Measurement_000/Channel_000/Raw_Data']
+    new = file['Measurement_000/Channel_000'].create_dataset('Raw_Data', data=data)
+    for name, value in attributes.items():
+        new.attrs[name] = value
+    for name in ('Position_Indices', 'Position_Values'):
+        table = file['Measurement_000/Channel_000'][name]
+        kept, labels = table[:256], dict(table.attrs)
+        del file['Measurement_000/Channel_000'][name]
+        table = file['Measurement_000/Channel_000'].create_dataset(name, data=kept)
+        for key, value in labels.items():
+            table.attrs[key] = value
+        new.attrs[name] = table.ref
+print('{}')
+";
+
+/// Bytes of every results dataset, as hexadecimal digits of their hash, and how many values of
+/// floating-point datasets aren't finite.
+const READ: &str = r"
+import sys, json, hashlib, h5py, numpy as np
+with h5py.File(sys.argv[1], 'r') as file:
+    group, found = file[sys.argv[2]], {}
+    for name in group:
+        data = group[name][()]
+        if 'quantity' in group[name].attrs:
+            parts = [data[field] for field in data.dtype.names] if data.dtype.names else [data]
+            bad = sum(int((~np.isfinite(part)).sum()) for part in parts if part.dtype.kind in 'fc')
+            found[name] = [hashlib.sha256(data.tobytes()).hexdigest(), bad]
+print(json.dumps(found))
+";
+
+/// A sample whose element type the process takes: complex if it can, else real.
+fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
+    for kind in ["complex64", "float32"] {
+        let sample = Sample::new();
+        python_script(MAKE, [sample.file.as_os_str(), kind.as_ref(), strange.as_ref()]);
+        let tried = pixelmill(arguments("test", runner, &sample.file, &["--pixel", "5"]));
+        if tried.code == Some(0) {
+            return sample;
+        }
+    }
+    panic!("{} takes neither complex nor real spectra", runner.name());
+}
+
+fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> Vec<OsString> {
+    let mut all: Vec<OsString> = vec![command.into(), runner.command_name().into(), file.into()];
+    all.extend(more.iter().map(OsString::from));
+    all
+}
+
+fn results(file: &Path, runner: &dyn Runner) -> Value {
+    let group = format!("{RAW_DATA}-{}_000", runner.name());
+    python_script(READ, [file.as_os_str(), group.as_ref()])
+}
+
+/// A copy of a sample's file beside it.
+fn copy(sample: &Sample, name: &str) -> PathBuf {
+    let path = sample.folder.path().join(name);
+    std::fs::copy(&sample.file, &path).unwrap();
+    path
+}
+
+#[test]
+fn results_are_finite_and_the_same_for_any_number_of_workers() {
+    for runner in PROCESSES {
+        let sample = sample_for(runner, "plain");
+        let mut seen = Vec::new();
+        for cores in ["1", "2", "5"] {
+            let file = copy(&sample, cores);
+            succeed(arguments("run", runner, &file, &["--cores", cores]));
+            seen.push(results(&file, runner));
+        }
+        assert_eq!(seen[0], seen[1], "{}", runner.name());
+        assert_eq!(seen[0], seen[2], "{}", runner.name());
+        let datasets = seen[0].as_object().unwrap();
+        assert!(!datasets.is_empty());
+        assert!(datasets.values().all(|found| found[1] == 0), "{}: {datasets:?}", runner.name());
+    }
+}
+
+#[test]
+fn results_computed_in_pieces_are_the_same() {
+    for runner in PROCESSES {
+        let sample = sample_for(runner, "plain");
+        let whole = copy(&sample, "whole");
+        succeed(arguments("run", runner, &whole, &[]));
+        for piece in ["200:201", "3:90", "0:5", "89:256", ":"] {
+            succeed(arguments("run", runner, &sample.file, &["--positions", piece]));
+        }
+        assert_eq!(results(&whole, runner), results(&sample.file, runner), "{}", runner.name());
+    }
+}
+
+#[test]
+fn strange_spectra_give_a_result_or_a_failure_and_leave_the_others_alone() {
+    for runner in PROCESSES {
+        let sample = sample_for(runner, "strange");
+        let ran = pixelmill(arguments("run", runner, &sample.file, &[]));
+        assert!(matches!(ran.code, Some(0 | 3)), "{}: {}", runner.name(), ran.stderr);
+        assert_eq!(ran.json["completed"], 256);
+        let failed = ran.json["failed"].as_array().unwrap();
+        for failure in failed {
+            assert!(failure["position"].as_u64().unwrap() < 3, "{}: {failure}", runner.name());
+            let message = failure["message"].as_str().unwrap();
+            assert!(!message.is_empty() && !message.contains("panicked"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn defaults_are_described_and_survive_json() {
+    for runner in PROCESSES {
+        let sample = sample_for(runner, "plain");
+        let described = succeed(["list".to_owned(), runner.command_name()]);
+        let mut defaults = serde_json::Map::new();
+        for parameter in described[0]["parameters"].as_array().unwrap() {
+            let name = parameter["name"].as_str().unwrap();
+            assert!(!parameter["help"].as_str().unwrap().is_empty(), "{} {name}", runner.name());
+            defaults.insert(name.to_owned(), parameter["default"].clone());
+        }
+        let file = sample.folder.path().join("defaults.json");
+        std::fs::write(&file, Value::Object(defaults).to_string()).unwrap();
+        let first = succeed(arguments("run", runner, &sample.file, &[]));
+        let given = ["--params", file.to_str().unwrap()];
+        let second = succeed(arguments("run", runner, &sample.file, &given));
+        assert_eq!(second["outcome"], "existing", "{}", runner.name());
+        assert_eq!(first["parameter_hash"], second["parameter_hash"]);
+    }
+}
