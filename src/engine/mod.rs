@@ -165,7 +165,7 @@ fn plan_run<P: Process>(job: &Job<P>, request: &Request) -> Result<Plan> {
         auxiliary_bytes: job.auxiliary.iter().map(|input| input.columns as u64 * 8).sum(),
         results_bytes: (job.results.bytes_per_spectrum() * job.spectra) as u64 + 2,
         extra_bytes: P::extra_memory_per_position(&job.parameters, &source.info) as u64,
-        fixed_bytes: source.info.positions * 2 + source.rows.cache_bytes(),
+        fixed_bytes: source.info.positions * 2 + source.grid.bytes() + source.rows.cache_bytes(),
         workers: plan::cores(machine::available_cores(), request.cores) as u64,
         memory,
     };

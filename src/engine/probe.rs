@@ -70,10 +70,9 @@ pub fn test<P: Process>(
         Place::Position(position) => Some(*position).filter(|p| *p < job.source.info.positions),
         Place::Steps(steps) => grid.row_at(steps),
     };
-    let position = position.ok_or_else(|| {
-        let axes: Vec<_> =
-            grid.dimensions.iter().map(|d| format!("{} 0:{}", d.name, d.len())).collect();
-        Error::NoSuchPosition { positions: job.source.info.positions, axes: axes.join(", ") }
+    let position = position.ok_or_else(|| Error::NoSuchPosition {
+        positions: job.source.info.positions,
+        axes: grid.described(),
     })?;
     let mut workspace = Workspace::<P>::default();
     job.read(position, 1, &mut workspace)?;

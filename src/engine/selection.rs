@@ -93,11 +93,7 @@ impl Selection {
 
 fn steps_mask(bounds: &[Bounds], grid: &PositionGrid) -> Result<Vec<bool>> {
     let shape = grid.shape();
-    let described = || {
-        let axes: Vec<_> =
-            grid.dimensions.iter().map(|d| format!("{} 0:{}", d.name, d.len())).collect();
-        Error::selection(format!("the scan's axes are {}", axes.join(", ")))
-    };
+    let described = || Error::selection(format!("the scan's axes are {}", grid.described()));
     if bounds.len() != shape.len() {
         return Err(described());
     }

@@ -1,140 +1,239 @@
 //! The positions of a scan: which step of which axis each row of the main dataset is.
 //!
-//! Pure: from index and value tables to axes and back. A scan need not be a full grid: sparse
-//! sampling and unfinished scans keep the axes that their indices name.
+//! From index and value tables, read block by block, to axes and back. A scan need not be a full
+//! grid: sparse sampling and unfinished scans keep the axes that their indices name. Of a full grid
+//! only the axes are kept, so that a scan of any size takes no memory here.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::process::Dimension;
 
-/// An index table (rows × dimensions) with its axes, slowest first.
+/// Rows that are read at a time.
+const BLOCK: usize = 1 << 16;
+
+/// The rows of an index table with its axes, slowest first.
 #[derive(Clone, Debug)]
 pub(crate) struct PositionGrid {
     /// Axes, slowest first.
     pub dimensions: Vec<Dimension>,
-    /// For each axis (slowest first) the step of every row.
-    steps: Vec<Vec<u32>>,
+    rows: usize,
+    /// For each axis (slowest first) the step of every row; `None` if the rows are a full grid.
+    listed: Option<Vec<Vec<u32>>>,
 }
 
-/// A table as h5USID stores it: for each axis its label, units, and the index and value per row.
-#[derive(Clone, Debug)]
-pub(crate) struct Axis {
-    pub name: String,
-    pub units: String,
+/// Index and value of each axis for some rows, row by row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Block {
     pub indices: Vec<i64>,
     pub values: Vec<f64>,
 }
 
+/// An axis while its table is read.
+#[derive(Clone, Debug, Default)]
+struct Axis {
+    name: String,
+    units: String,
+    value_of: BTreeMap<i64, f64>,
+    last: Option<i64>,
+    /// How often the index changes from one row to the next: the slower an axis, the less often.
+    changes: usize,
+}
+
 impl PositionGrid {
-    /// Sorts the axes from the slowest to the fastest and takes their values.
-    pub fn new(mut axes: Vec<Axis>) -> Self {
-        let mut changes: Vec<usize> =
-            axes.iter().map(|axis| count_changes(&axis.indices)).collect();
-        // A stable sort: axes that change equally often (length 1) keep the file's order.
-        let mut order: Vec<usize> = (0..axes.len()).collect();
-        order.sort_by_key(|axis| changes[*axis]);
-        changes.clear();
-        let (mut dimensions, mut steps) = (Vec::new(), Vec::new());
-        for index in order {
-            let (dimension, own_steps) = dimension(&mut axes[index]);
-            dimensions.push(dimension);
-            steps.push(own_steps);
+    /// Reads a table of `rows` rows through `read`; `labels` are the name and units of each of its
+    /// axes, in the file's order. Axes are sorted from the slowest to the fastest.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn new<E>(
+        labels: Vec<(String, String)>,
+        rows: usize,
+        mut read: impl FnMut(Range<usize>) -> Result<Block, E>,
+    ) -> Result<Self, E> {
+        let named = |(name, units)| Axis { name, units, ..Axis::default() };
+        let mut axes: Vec<Axis> = labels.into_iter().map(named).collect();
+        for range in blocks(rows) {
+            let block = read(range)?;
+            let pairs = block.indices.iter().zip(&block.values).enumerate();
+            let count = axes.len();
+            pairs.for_each(|(at, (index, value))| axes[at % count].see(*index, *value));
         }
-        Self { dimensions, steps }
+        // A stable sort: axes that change equally often (of length 1) keep the file's order.
+        let mut order: Vec<usize> = (0..axes.len()).collect();
+        order.sort_by_key(|axis| axes[*axis].changes);
+        let ranks: Vec<BTreeMap<i64, u32>> = order.iter().map(|axis| axes[*axis].ranks()).collect();
+        let mut grid = Self {
+            dimensions: order.iter().map(|axis| axes[*axis].dimension()).collect(),
+            rows,
+            listed: None,
+        };
+        if !grid.matches(&order, &ranks, &mut read)? {
+            grid.listed = Some(list(rows, &order, &ranks, &mut read)?);
+        }
+        Ok(grid)
+    }
+
+    /// Whether the table's rows are all combinations of all steps, the last axis fastest.
+    fn matches<E>(
+        &self,
+        order: &[usize],
+        ranks: &[BTreeMap<i64, u32>],
+        read: &mut impl FnMut(Range<usize>) -> Result<Block, E>,
+    ) -> Result<bool, E> {
+        if self.shape().iter().product::<usize>() != self.rows {
+            return Ok(false);
+        }
+        // Most tables count from 0 without gaps: then an index is its own rank.
+        let plain: Vec<bool> = ranks
+            .iter()
+            .map(|ranks| ranks.iter().all(|(i, rank)| *i == i64::from(*rank)))
+            .collect();
+        let shape = self.shape();
+        for range in blocks(self.rows) {
+            let first = range.start;
+            let block = read(range)?;
+            for (at, row) in block.indices.chunks_exact(order.len()).enumerate() {
+                let mut left = first + at;
+                for (axis, length) in shape.iter().enumerate().rev() {
+                    let index = row[order[axis]];
+                    let step = if plain[axis] { index } else { ranks[axis][&index].into() };
+                    if step != (left % length) as i64 {
+                        return Ok(false);
+                    }
+                    left /= length;
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.steps.first().map_or(0, Vec::len)
+        self.rows
     }
 
     /// Whether the rows are all combinations of all steps, the last axis running fastest.
     pub fn is_full(&self) -> bool {
-        let mut stride = self.rows();
-        for (dimension, steps) in self.dimensions.iter().zip(&self.steps) {
-            let length = dimension.len();
-            if length == 0 || !stride.is_multiple_of(length) {
-                return false;
-            }
-            stride /= length;
-            if steps.iter().enumerate().any(|(row, step)| *step as usize != row / stride % length) {
-                return false;
-            }
-        }
-        stride == 1
+        self.listed.is_none()
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> u64 {
+        let listed = self.listed.as_ref().map_or(0, |steps| steps.len() * self.rows * 4);
+        listed as u64
     }
 
     /// The first row at the given steps, slowest axis first.
     pub fn row_at(&self, steps: &[u32]) -> Option<u64> {
-        let fits =
-            |row: &usize| self.steps.iter().zip(steps).all(|(axis, step)| axis[*row] == *step);
-        (steps.len() == self.steps.len())
-            .then(|| (0..self.rows()).find(fits).map(|row| row as u64))
-            .flatten()
+        let shape = self.shape();
+        let inside = steps.len() == shape.len()
+            && steps.iter().zip(&shape).all(|(step, length)| (*step as usize) < *length);
+        if !inside {
+            return None;
+        }
+        match &self.listed {
+            None => {
+                let pairs = steps.iter().zip(&shape);
+                Some(pairs.fold(0, |row, (step, length)| row * *length as u64 + u64::from(*step)))
+            }
+            Some(listed) => {
+                let fits = |row: &usize| listed.iter().zip(steps).all(|(axis, s)| axis[*row] == *s);
+                (0..self.rows).find(fits).map(|row| row as u64)
+            }
+        }
     }
 
     /// The steps of a row, slowest axis first.
     pub fn steps_of(&self, row: u64) -> Vec<u32> {
-        self.steps.iter().map(|axis| axis[row as usize]).collect()
+        if let Some(listed) = &self.listed {
+            return listed.iter().map(|axis| axis[row as usize]).collect();
+        }
+        let mut left = row as usize;
+        let mut steps = vec![0; self.dimensions.len()];
+        for (step, dimension) in steps.iter_mut().zip(&self.dimensions).rev() {
+            *step = (left % dimension.len()) as u32;
+            left /= dimension.len();
+        }
+        steps
     }
 
     /// Length of each axis, slowest first.
     pub fn shape(&self) -> Vec<usize> {
         self.dimensions.iter().map(Dimension::len).collect()
     }
+
+    /// `Y 0:64, X 0:64`, for messages.
+    pub fn described(&self) -> String {
+        let axes = self.dimensions.iter().map(|axis| format!("{} 0:{}", axis.name, axis.len()));
+        axes.collect::<Vec<_>>().join(", ")
+    }
 }
 
-fn count_changes(indices: &[i64]) -> usize {
-    indices.windows(2).filter(|pair| pair[0] != pair[1]).count()
+fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(BLOCK).map(move |first| first..rows.min(first + BLOCK))
 }
 
-/// Steps are ranks of the indices, so that a scan that begins at index 5 has a step 0.
-fn dimension(axis: &mut Axis) -> (Dimension, Vec<u32>) {
-    let mut value_of = BTreeMap::new();
-    let mut last = None;
-    for (index, value) in axis.indices.iter().zip(&axis.values) {
-        if last != Some(*index) {
-            value_of.entry(*index).or_insert(*value);
-            last = Some(*index);
+fn list<E>(
+    rows: usize,
+    order: &[usize],
+    ranks: &[BTreeMap<i64, u32>],
+    read: &mut impl FnMut(Range<usize>) -> Result<Block, E>,
+) -> Result<Vec<Vec<u32>>, E> {
+    let mut listed: Vec<Vec<u32>> = order.iter().map(|_| Vec::with_capacity(rows)).collect();
+    for range in blocks(rows) {
+        let block = read(range)?;
+        for row in block.indices.chunks_exact(order.len()) {
+            for (axis, steps) in listed.iter_mut().enumerate() {
+                steps.push(ranks[axis][&row[order[axis]]]);
+            }
         }
     }
-    let lowest = value_of.keys().next().copied().unwrap_or(0);
-    let contiguous =
-        value_of.len() as i64 == value_of.keys().last().map_or(0, |top| top - lowest + 1);
-    let ranks: BTreeMap<i64, u32> =
-        value_of.keys().enumerate().map(|(rank, index)| (*index, rank as u32)).collect();
-    let steps = axis
-        .indices
-        .iter()
-        .map(|index| if contiguous { (index - lowest) as u32 } else { ranks[index] })
-        .collect();
-    let dimension = Dimension::new(
-        std::mem::take(&mut axis.name),
-        std::mem::take(&mut axis.units),
-        value_of.into_values().collect(),
-    );
-    (dimension, steps)
+    Ok(listed)
+}
+
+impl Axis {
+    fn see(&mut self, index: i64, value: f64) {
+        if self.last == Some(index) {
+            return;
+        }
+        self.changes += usize::from(self.last.is_some());
+        self.last = Some(index);
+        self.value_of.entry(index).or_insert(value);
+    }
+
+    /// Steps are ranks of the indices, so that a scan that begins at index 5 has a step 0.
+    fn ranks(&self) -> BTreeMap<i64, u32> {
+        self.value_of.keys().enumerate().map(|(rank, index)| (*index, rank as u32)).collect()
+    }
+
+    fn dimension(&self) -> Dimension {
+        let values = self.value_of.values().copied().collect();
+        Dimension::new(self.name.clone(), self.units.clone(), values)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn axis(name: &str, indices: &[i64]) -> Axis {
-        Axis {
-            name: name.into(),
-            units: "nm".into(),
-            indices: indices.to_vec(),
-            values: indices.iter().map(|index| *index as f64 * 0.5).collect(),
-        }
+    fn grid(axes: &[(&str, &[i64])]) -> PositionGrid {
+        let labels = axes.iter().map(|(name, _)| ((*name).to_owned(), "nm".to_owned())).collect();
+        let read = |rows: Range<usize>| {
+            let indices: Vec<i64> =
+                rows.flat_map(|row| axes.iter().map(move |(_, indices)| indices[row])).collect();
+            let values = indices.iter().map(|index| *index as f64 * 0.5).collect();
+            Ok::<_, ()>(Block { indices, values })
+        };
+        PositionGrid::new(labels, axes[0].1.len(), read).unwrap()
     }
 
     #[test]
     fn axes_are_sorted_slowest_first_whatever_the_files_order() {
-        let x = axis("X", &[0, 1, 2, 0, 1, 2]);
-        let y = axis("Y", &[0, 0, 0, 1, 1, 1]);
-        for axes in [vec![x.clone(), y.clone()], vec![y, x]] {
-            let grid = PositionGrid::new(axes);
+        let x: (&str, &[i64]) = ("X", &[0, 1, 2, 0, 1, 2]);
+        let y: (&str, &[i64]) = ("Y", &[0, 0, 0, 1, 1, 1]);
+        for axes in [[x, y], [y, x]] {
+            let grid = grid(&axes);
             assert_eq!(grid.shape(), [2, 3]);
             assert_eq!(grid.dimensions[0].name, "Y");
             assert_eq!(grid.dimensions[1].values, [0.0, 0.5, 1.0]);
@@ -148,7 +247,7 @@ mod tests {
 
     #[test]
     fn sparse_positions_keep_their_axes() {
-        let grid = PositionGrid::new(vec![axis("X", &[5, 9, 7]), axis("Y", &[1, 1, 3])]);
+        let grid = grid(&[("X", &[5, 9, 7]), ("Y", &[1, 1, 3])]);
         assert!(!grid.is_full());
         assert_eq!(grid.shape(), [2, 3]);
         assert_eq!(grid.dimensions[1].values, [2.5, 3.5, 4.5]);
@@ -158,6 +257,33 @@ mod tests {
 
     #[test]
     fn a_single_position_is_a_full_grid() {
-        assert!(PositionGrid::new(vec![axis("X", &[0]), axis("Y", &[0])]).is_full());
+        assert!(grid(&[("X", &[0]), ("Y", &[0])]).is_full());
+    }
+
+    #[test]
+    fn a_grid_that_does_not_count_from_0_is_full_all_the_same() {
+        let grid = grid(&[("Y", &[3, 3, 9, 9]), ("X", &[-1, 4, -1, 4])]);
+        assert!(grid.is_full());
+        assert_eq!(grid.steps_of(2), [1, 0]);
+        assert_eq!(grid.dimensions[0].values, [1.5, 4.5]);
+    }
+
+    #[test]
+    fn rows_in_another_order_are_listed() {
+        let grid = grid(&[("Y", &[1, 1, 0, 0]), ("X", &[0, 1, 0, 1])]);
+        assert!(!grid.is_full());
+        assert_eq!(grid.row_at(&[0, 1]), Some(3));
+        assert_eq!(grid.steps_of(0), [1, 0]);
+    }
+
+    #[test]
+    fn grids_of_many_blocks_are_full() {
+        let y: Vec<i64> = (0..300_000).map(|row| row / 1000).collect();
+        let x: Vec<i64> = (0..300_000).map(|row| row % 1000).collect();
+        let grid = grid(&[("X", &x), ("Y", &y)]);
+        assert!(grid.is_full());
+        assert_eq!(grid.bytes(), 0);
+        assert_eq!(grid.row_at(&[299, 999]), Some(299_999));
+        assert_eq!(grid.steps_of(123_456), [123, 456]);
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hdf5::Dataset;
 
-use super::grid::{Axis, PositionGrid};
+use super::grid::{Block, PositionGrid};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::process::{Dimension, SourceInfo};
@@ -52,9 +52,8 @@ pub(crate) fn read(
     };
     let [rows, row_values, columns, column_values] = REFERENCES.map(ancillary);
     let (rows, row_values, columns, column_values) = (rows?, row_values?, columns?, column_values?);
-    let grid = PositionGrid::new(table(&rows, &row_values, *positions, true).map_err(broken)?);
-    let spectroscopic =
-        PositionGrid::new(table(&columns, &column_values, *points, false).map_err(broken)?);
+    let grid = positions_table(&rows, &row_values, *positions).map_err(broken)?;
+    let spectroscopic = spectroscopic_table(&columns, &column_values, *points).map_err(broken)?;
     let info = SourceInfo {
         path: path.to_owned(),
         positions: *positions as u64,
@@ -78,45 +77,69 @@ fn spectroscopic_axes(grid: PositionGrid) -> Vec<Dimension> {
     vec![Dimension::new(name, "", (0..grid.rows()).map(|point| point as f64).collect())]
 }
 
-/// Reads a pair of ancillary datasets, positions by rows or spectroscopic points by columns.
-fn table(
+/// Reads the tables of the positions: a row per position, a column per axis.
+fn positions_table(
     indices: &Dataset,
     values: &Dataset,
+    rows: usize,
+) -> Result<PositionGrid, String> {
+    let labels = labels_of(indices, values, 0, rows)?;
+    PositionGrid::new(labels, rows, |range| {
+        let found = indices.read_slice_2d::<i64, _>((range.clone(), ..));
+        let found_values = values.read_slice_2d::<f64, _>((range, ..));
+        Ok(Block {
+            indices: found.map_err(|_| unreadable(indices))?.into_iter().collect(),
+            values: found_values.map_err(|_| unreadable(values))?.into_iter().collect(),
+        })
+    })
+}
+
+/// Reads the tables of a row's points: a column per point, a row per axis.
+fn spectroscopic_table(
+    indices: &Dataset,
+    values: &Dataset,
+    points: usize,
+) -> Result<PositionGrid, String> {
+    let labels = labels_of(indices, values, 1, points)?;
+    let all_indices = indices.read_2d::<i64>().map_err(|_| unreadable(indices))?;
+    let all_values = values.read_2d::<f64>().map_err(|_| unreadable(values))?;
+    PositionGrid::new(labels, points, |range| {
+        Ok(Block {
+            indices: range.clone().flat_map(|at| all_indices.column(at).to_vec()).collect(),
+            values: range.flat_map(|at| all_values.column(at).to_vec()).collect(),
+        })
+    })
+}
+
+fn unreadable(what: &Dataset) -> String {
+    format!("its `{}` can't be read as numbers", what.name())
+}
+
+/// Name and units of each axis of a pair of tables, which must have the given length in direction
+/// `along`; in the other there is a step per axis.
+fn labels_of(
+    indices: &Dataset,
+    values: &Dataset,
+    along: usize,
     length: usize,
-    by_rows: bool,
-) -> Result<Vec<Axis>, String> {
+) -> Result<Vec<(String, String)>, String> {
     let name = indices.name();
     let shape = indices.shape();
-    let expected = if by_rows { "rows" } else { "columns" };
-    let (along, dimensions) = match (shape.as_slice(), by_rows) {
-        ([rows, columns], true) => (*rows, *columns),
-        ([rows, columns], false) => (*columns, *rows),
-        _ => return Err(format!("its `{name}` has {} dimensions instead of 2", shape.len())),
-    };
-    if along != length {
-        return Err(format!("its `{name}` has {along} {expected} instead of {length}"));
+    if shape.len() != 2 {
+        return Err(format!("its `{name}` has {} dimensions instead of 2", shape.len()));
+    }
+    let axes = shape[1 - along];
+    if shape[along] != length {
+        let what = ["rows", "columns"][along];
+        return Err(format!("its `{name}` has {} {what} instead of {length}", shape[along]));
     }
     if values.shape() != shape {
         return Err(format!("its `{}` has another shape than `{name}`", values.name()));
     }
-    let read = |what: &Dataset| format!("its `{}` can't be read as numbers", what.name());
-    let all_indices = indices.read_raw::<i64>().map_err(|_| read(indices))?;
-    let all_values = values.read_raw::<f64>().map_err(|_| read(values))?;
-    let labels = labels(indices, "labels", dimensions)
-        .or_else(|| labels(values, "labels", dimensions))
-        .ok_or_else(|| format!("its `{name}` has no attribute `labels` with {dimensions} names"))?;
-    let units = labels_or_empty(values, indices, dimensions);
-    let column = |axis: usize, row: usize| {
-        if by_rows { row * dimensions + axis } else { axis * along + row }
-    };
-    Ok((0..dimensions)
-        .map(|axis| Axis {
-            name: labels[axis].clone(),
-            units: units[axis].clone(),
-            indices: (0..along).map(|row| all_indices[column(axis, row)]).collect(),
-            values: (0..along).map(|row| all_values[column(axis, row)]).collect(),
-        })
-        .collect())
+    let names = labels(indices, "labels", axes)
+        .or_else(|| labels(values, "labels", axes))
+        .ok_or_else(|| format!("its `{name}` has no attribute `labels` with {axes} names"))?;
+    Ok(names.into_iter().zip(labels_or_empty(values, indices, axes)).collect())
 }
 
 /// One string per dimension. Some files have one dimension's text split into its characters.
