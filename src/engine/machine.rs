@@ -24,14 +24,12 @@ fn system_available() -> Option<u64> {
 
 /// The tightest of the limits from this process's group up to the root.
 fn control_group_2() -> Option<u64> {
-    let own = group_path("0::")?;
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
     let root = Path::new("/sys/fs/cgroup");
-    let group = root.join(own.trim_start_matches('/'));
-    group
-        .ancestors()
-        .take_while(|folder| folder.starts_with(root))
-        .filter_map(|folder| left(&folder.join("memory.max"), &folder.join("memory.current")))
-        .min()
+    let group = root.join(path.trim_start_matches('/'));
+    let folders = group.ancestors().take_while(|folder| folder.starts_with(root));
+    folders.filter_map(|folder| left(folder, "memory.max", "memory.current", "inactive_file")).min()
 }
 
 fn control_group_1() -> Option<u64> {
@@ -39,23 +37,50 @@ fn control_group_1() -> Option<u64> {
     let line = own.lines().find(|line| line.split(':').nth(1) == Some("memory"))?;
     let root = Path::new("/sys/fs/cgroup/memory");
     let group = root.join(line.splitn(3, ':').nth(2)?.trim_start_matches('/'));
-    [group.as_path(), root].iter().find_map(|folder| {
-        left(&folder.join("memory.limit_in_bytes"), &folder.join("memory.usage_in_bytes"))
-    })
+    let (limit, used) = ("memory.limit_in_bytes", "memory.usage_in_bytes");
+    [&group, root].iter().find_map(|folder| left(folder, limit, used, "total_inactive_file"))
 }
 
-fn group_path(prefix: &str) -> Option<String> {
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    own.lines().find_map(|line| line.strip_prefix(prefix)).map(str::to_owned)
-}
-
-fn left(limit: &Path, used: &Path) -> Option<u64> {
-    let number = |path: &Path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    Some(number(limit)?.saturating_sub(number(used)?))
+/// What a control group's limit leaves. Cached file data count as used there, but are given back
+/// when somebody wants the memory.
+fn left(group: &Path, limit: &str, used: &str, cached: &str) -> Option<u64> {
+    let number = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+    let statistics = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+    let cached = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix(cached)?.trim().parse::<u64>().ok())
+        .unwrap_or(0);
+    Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(cached)))
 }
 
 /// Slurm's limit per node, in MiB, set inside of a job.
 fn batch_system() -> Option<u64> {
     let mebibytes: u64 = std::env::var("SLURM_MEM_PER_NODE").ok()?.parse().ok()?;
     (mebibytes > 0).then_some(mebibytes << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_group_leaves_what_its_limit_does_and_its_file_cache() {
+        let group = tempfile::tempdir().unwrap();
+        let left = || left(group.path(), "memory.max", "memory.current", "inactive_file");
+        let write = |name, text| fs::write(group.path().join(name), text).unwrap();
+        assert_eq!(left(), None);
+        write("memory.max", "max\n");
+        write("memory.current", "700\n");
+        assert_eq!(left(), None);
+        write("memory.max", "1000\n");
+        assert_eq!(left(), Some(300));
+        write("memory.stat", "anon 1\ninactive_file 500\nactive_file 9\n");
+        assert_eq!(left(), Some(800));
+    }
+
+    #[test]
+    fn this_machine_has_cores_and_memory() {
+        assert!(available_cores() >= 1);
+        assert!(available_memory() > 1 << 20);
+    }
 }
