@@ -42,12 +42,12 @@
 //! # let scan = folder.path().join("scan.h5");
 //! # std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/data/be_line_scan_64x64.h5"), &scan).unwrap();
 //! // One position first, without writing anything …
+//! let request = Request::new(&scan);
 //! let place = pixelmill::Place::Position(2080);
-//! let probe = pixelmill::test::<Maximum>(&NoParameters {}, &scan, None, &place)?;
+//! let probe = pixelmill::test::<Maximum>(&NoParameters {}, &request, &place)?;
 //! assert_eq!(probe.values[0].units, "V");
 //!
 //! // … then all of them. The same call later returns the same results and computes nothing.
-//! let request = Request::new(&scan);
 //! let computed = pixelmill::compute::<Maximum>(&NoParameters {}, &request, &Quiet, &Stop::new())?;
 //! let maxima: Vec<f32> = computed.values("Maximum")?;
 //! assert_eq!(maxima.len(), 4096);

@@ -3,11 +3,11 @@
 //! A registry is a plain slice of `&dyn Runner`, in the order in which people are to see it:
 //!
 //! ```
-//! # use pixelmill::example::Sum;
-//! use pixelmill::registry::{Runner, runner};
+//! use pixelmill::registry::{Runner, find, runner};
+//! use pixelmill_processes::{PeakFinding, Sum};
 //!
-//! static PROCESSES: [&dyn Runner; 1] = [runner::<Sum>()];
-//! assert_eq!(PROCESSES[0].command_name(), "sum");
+//! static PROCESSES: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
+//! assert_eq!(find(&PROCESSES, "peak-finding").unwrap().name(), "Peak_Finding");
 //! ```
 
 use std::marker::PhantomData;
@@ -52,8 +52,7 @@ pub trait Runner: sealed::Sealed + Sync {
     fn test(
         &self,
         parameters: &Map<String, Value>,
-        file: &Path,
-        dataset: Option<&str>,
+        request: &Request,
         place: &Place,
     ) -> Result<Probe>;
     /// Computes completed positions of a results group again and compares.
@@ -63,9 +62,9 @@ pub trait Runner: sealed::Sealed + Sync {
     fn verify(
         &self,
         parameters: &Map<String, Value>,
+        request: &Request,
         results: &Path,
         group: &str,
-        source: (&Path, &str),
         sample: u64,
     ) -> Result<Verification>;
 }
@@ -114,24 +113,23 @@ impl<P: Process> Runner for Typed<P> {
     fn test(
         &self,
         parameters: &Map<String, Value>,
-        file: &Path,
-        dataset: Option<&str>,
+        request: &Request,
         place: &Place,
     ) -> Result<Probe> {
         let parameters = from_values::<P::Parameters>(P::NAME, parameters)?;
-        engine::test::<P>(&parameters, file, dataset, place)
+        engine::test::<P>(&parameters, request, place)
     }
 
     fn verify(
         &self,
         parameters: &Map<String, Value>,
+        request: &Request,
         results: &Path,
         group: &str,
-        source: (&Path, &str),
         sample: u64,
     ) -> Result<Verification> {
         let parameters = from_values::<P::Parameters>(P::NAME, parameters)?;
-        engine::verify::<P>(&parameters, results, group, source, sample)
+        engine::verify::<P>(&parameters, request, results, group, sample)
     }
 }
 

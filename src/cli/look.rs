@@ -9,7 +9,7 @@ use super::arguments::TestArguments;
 use super::run::failed_json;
 use super::{Answer, Ending, given, show};
 use crate::engine::inspect::{self, DatasetOverview, GroupOverview};
-use crate::engine::{Place, Probe};
+use crate::engine::{Place, Probe, Request};
 use crate::error::Result;
 use crate::parameters::{ParameterInfo, in_words};
 use crate::process::{Dimension, SourceInfo};
@@ -249,8 +249,8 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
         (Some(steps), _) => Place::Steps(steps.clone()),
         (None, pixel) => Place::Position(pixel.unwrap_or_default()),
     };
-    let what = &typed.what;
-    let probe = runner.test(&parameters, &what.file, what.dataset.as_deref(), &place)?;
+    let request = Request { dataset: typed.what.dataset.clone(), ..Request::new(&typed.what.file) };
+    let probe = runner.test(&parameters, &request, &place)?;
     let ending = match probe.failure {
         Some(_) => Ending::DoneWithFailedPositions,
         None => Ending::Done,
@@ -305,9 +305,12 @@ pub(crate) fn verify(
 ) -> Result<Answer> {
     let computation = inspect::computation(file, group)?;
     let runner = registry::find(registry, &computation.process)?;
-    let source = (computation.source_file.as_path(), computation.source_dataset.as_str());
+    let source = Request {
+        dataset: Some(computation.source_dataset),
+        ..Request::new(computation.source_file)
+    };
     let verified =
-        runner.verify(&computation.parameters, file, &computation.path, source, sample)?;
+        runner.verify(&computation.parameters, &source, file, &computation.path, sample)?;
     let different = verified.different.len() as u64;
     let mut text = format!(
         "{}: {} of {} completed positions computed again, ",

@@ -1,5 +1,6 @@
 //! A process on a source: everything that is known before a results group is looked for.
 
+use super::Request;
 use crate::element::{Element, StoredType, elements};
 use crate::error::{Error, Result};
 use crate::identity::{AuxiliaryIdentity, Identity};
@@ -73,18 +74,14 @@ impl AlignedBytes {
 }
 
 impl<P: Process> Job<P> {
-    /// Opens the source and prepares the process for it. `memory` is the run's whole budget.
+    /// Opens the source and prepares the process for it.
     ///
     /// # Errors
     /// If parameters, source and process don't fit together.
-    pub fn open(
-        parameters: &P::Parameters,
-        file: &ReadFile,
-        dataset: Option<&str>,
-        memory: u64,
-    ) -> Result<Self> {
+    pub fn open(parameters: &P::Parameters, file: &ReadFile, request: &Request) -> Result<Self> {
+        let memory = request.memory_budget();
         let (parameters, values) = settle(P::NAME, parameters)?;
-        let source = source::open(file, dataset, memory)?;
+        let source = source::open(file, request.dataset.as_deref(), memory)?;
         check_element::<P>(&source)?;
         let info = &source.info;
         let spectra = P::spectra_per_position(&parameters, info).max(1);

@@ -38,7 +38,7 @@ use crate::plan::{self, Needs, Plan};
 use crate::process::{Process, ReadChunk};
 use crate::source::normalised;
 use crate::storage::datatype::stored_type;
-use crate::storage::file::open_read;
+use crate::storage::file::{ReadFile, open_read};
 use crate::storage::rows::Rows;
 
 /// A handle to the results of a computation.
@@ -104,40 +104,34 @@ pub fn compute<P: Process>(
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Computed> {
+    // What is available now may not be in a moment: one budget for the whole run.
+    let request = &Request { memory: Some(request.memory_budget()), ..request.clone() };
     let target = Target::of(request);
+    let open = |source: &ReadFile| Job::<P>::open(parameters, source, request);
     // First as a reader: results that are complete are returned even if somebody has the file
-    // open, or it can't be written to.
+    // open, or it can't be written to; and what can't be run leaves no trace.
     {
         let source = open_read(&request.file)?;
-        let job = Job::<P>::open(
-            parameters,
-            &source,
-            request.dataset.as_deref(),
-            request.memory_budget(),
-        )?;
-        if let Found::Complete(found) = prepare::find(&job, request, &target, &source, &Quiet)? {
-            return Ok(*found);
+        let job = open(&source)?;
+        let found = prepare::find(&job, request, &target, &source, None, &Quiet)?;
+        if let Found::Complete(computed) = found {
+            return Ok(*computed);
         }
+        plan_run(&job, request)?;
     }
     let lock = RunLock::claim(&target, observer)?;
-    let look = || {
+    let look = |observer: &dyn Observer| {
         let source = lock.open_source(&request.file)?;
-        let job = Job::<P>::open(
-            parameters,
-            &source,
-            request.dataset.as_deref(),
-            request.memory_budget(),
-        )?;
-        let found = prepare::find(&job, request, &target, &source, observer)?;
+        let job = open(&source)?;
+        let found = prepare::find(&job, request, &target, &source, Some(&lock), observer)?;
         Ok((source, job, found))
     };
-    let (mut source, mut job, mut found) = look()?;
+    let (mut source, mut job, mut found) = look(observer)?;
     if matches!(found, Found::Foreign { .. } | Found::Nothing) {
-        plan_run(&job, request)?;
         drop((source, job));
         // Metadata has to change: look again when nobody else has the file, then change it.
         (source, job, found) = lock.alone(|| {
-            let (source, job, found) = look()?;
+            let (source, job, found) = look(&Quiet)?;
             let found = prepare::make_ready(&job, &target, &source, found)?;
             Ok((source, job, found))
         })?;

@@ -156,7 +156,7 @@ pub(crate) enum Found {
 }
 
 /// Looks for results of the same computation. Complete beats partial, newer beats older, and
-/// what the user names beats both.
+/// what the user names beats both. `lock` is the run's, if there is one yet.
 ///
 /// # Errors
 /// If the group that the user names can't be used.
@@ -165,6 +165,7 @@ pub(crate) fn find<P: Process>(
     request: &Request,
     target: &Target,
     source: &ReadFile,
+    lock: Option<&RunLock>,
     observer: &dyn Observer,
 ) -> Result<Found> {
     if request.override_existing {
@@ -175,7 +176,8 @@ pub(crate) fn find<P: Process>(
         if !target.file.exists() {
             return Ok(Found::Nothing);
         }
-        other = open_read_locked(&target.file)?;
+        let open = if lock.is_some() { open_read_locked } else { open_read };
+        other = open(&target.file)?;
         &other
     } else {
         source

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::Request;
 use super::job::{Job, Workspace};
 use super::prepare::count_done;
 use crate::element::ElementType;
@@ -12,9 +13,6 @@ use crate::results::ColumnLayout;
 use crate::storage::file::open_read;
 use crate::storage::results_group;
 use crate::storage::rows::Rows;
-
-/// Memory for decoded chunks: enough for most files, harmless on any machine.
-const CHUNK_MEMORY: u64 = 256 << 20;
 
 /// The results of one position.
 #[derive(Clone, Debug)]
@@ -59,12 +57,11 @@ pub enum Place {
 /// If there is no such position, or the source doesn't fit the process.
 pub fn test<P: Process>(
     parameters: &P::Parameters,
-    file: &Path,
-    dataset: Option<&str>,
+    request: &Request,
     place: &Place,
 ) -> Result<Probe> {
-    let file = open_read(file)?;
-    let job = Job::<P>::open(parameters, &file, dataset, CHUNK_MEMORY)?;
+    let file = open_read(&request.file)?;
+    let job = Job::<P>::open(parameters, &file, request)?;
     let grid = &job.source.grid;
     let position = match place {
         Place::Position(position) => Some(*position).filter(|p| *p < job.source.info.positions),
@@ -124,19 +121,20 @@ pub struct Verification {
     pub different: Vec<(u64, String)>,
 }
 
-/// Computes `sample` random completed positions of a results group again and compares.
+/// Computes `sample` random completed positions of the results group `group` of the file `results`
+/// again, from the source that `request` names, and compares.
 ///
 /// # Errors
 /// If the group or its source can't be read, or is of another process.
 pub fn verify<P: Process>(
     parameters: &P::Parameters,
+    request: &Request,
     results: &Path,
     group: &str,
-    source: (&Path, &str),
     sample: u64,
 ) -> Result<Verification> {
-    let source_file = open_read(source.0)?;
-    let job = Job::<P>::open(parameters, &source_file, Some(source.1), CHUNK_MEMORY)?;
+    let source_file = open_read(&request.file)?;
+    let job = Job::<P>::open(parameters, &source_file, request)?;
     let file = open_read(results)?;
     let broken = |error: hdf5::Error| Error::dataset("read", results, group, &error);
     let opened = file.group(group).map_err(broken)?;
@@ -148,7 +146,7 @@ pub fn verify<P: Process>(
     let mut checker = Checker { rows: Vec::new(), job: &job };
     for column in job.columns() {
         let dataset = opened.dataset(&column.name).map_err(broken)?;
-        checker.rows.push(Rows::new(results, &file.raw, &dataset, CHUNK_MEMORY)?);
+        checker.rows.push(Rows::new(results, &file.raw, &dataset, 0)?);
     }
     let completed = count_done(&status);
     let mut different = Vec::new();
