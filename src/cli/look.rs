@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::arguments::TestArguments;
 use super::run::failed_json;
 use super::{Answer, Ending, given, show};
+use crate::element::ElementType;
 use crate::engine::inspect::{self, DatasetOverview, GroupOverview};
 use crate::engine::{Place, Probe, Request};
 use crate::error::Result;
@@ -128,9 +129,9 @@ fn size(info: &SourceInfo) -> u64 {
 fn axis_line(axis: &Dimension) -> String {
     let range = match (axis.values.first(), axis.values.last()) {
         (Some(first), Some(last)) if axis.len() > 1 => {
-            format!("{} … {}", show::number(*first), show::number(*last))
+            format!("{} … {}", show::axis_value(*first), show::axis_value(*last))
         }
-        (Some(only), _) => show::number(*only),
+        (Some(only), _) => show::axis_value(*only),
         _ => String::new(),
     };
     format!(
@@ -263,7 +264,7 @@ fn probe_text(runner: &dyn Runner, probe: &Probe) -> String {
         .place
         .iter()
         .map(|(axis, step)| {
-            let value = axis.values.get(*step as usize).map(|value| show::number(*value));
+            let value = axis.values.get(*step as usize).map(|value| show::axis_value(*value));
             format!("{} {step} ({} {})", axis.name, value.unwrap_or_default(), axis.units)
         })
         .collect();
@@ -273,8 +274,11 @@ fn probe_text(runner: &dyn Runner, probe: &Probe) -> String {
         let _ = writeln!(text, "  failed: {reason}");
     }
     for value in &probe.values {
-        let numbers: Vec<String> =
-            value.numbers.iter().map(|number| show::number(*number)).collect();
+        let shown = match value.element {
+            ElementType::Float32 | ElementType::Complex64 => show::single,
+            _ => show::number,
+        };
+        let numbers: Vec<String> = value.numbers.iter().map(|number| shown(*number)).collect();
         let _ = writeln!(text, "  {:<24} {} {}", value.name, numbers.join(" "), value.units);
     }
     text

@@ -41,14 +41,14 @@ impl Observer for Display {
     fn begin(&self, info: &RunInfo) {
         let begins = if info.resumed { "Resuming" } else { "Computing" };
         eprintln!(
-            "{begins} {} of {}\n  into {}:{}\n  {} of {} positions, {} workers, {} of memory",
+            "{begins} {} of {}\n  into {}:{}\n  {} of {} positions, {}, {} of memory",
             info.process,
             info.dataset,
             info.file.display(),
             info.group,
             show::count(info.pending),
             show::count(info.positions),
-            info.workers,
+            show::workers(info.workers),
             crate::error::bytes(info.memory),
         );
         self.bar.set_length(info.pending);

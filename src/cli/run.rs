@@ -78,12 +78,11 @@ fn report_text(report: &Report) -> String {
     let all = seconds * report.workers as f64;
     let share = |time: Duration| show::percent(time.as_secs_f64(), all);
     format!(
-        "  speed     {} positions/s, {}, {} on {} {}\n  time      {} computing, {} reading, {} writing, {} waiting\n",
+        "  speed     {} positions/s, {}, {} on {}\n  time      {} computing, {} reading, {} writing, {} waiting\n",
         show::rate(report.positions as f64 / seconds),
         show::bytes_per_second(report.bytes as f64 / seconds),
         show::duration(report.elapsed),
-        report.workers,
-        if report.workers == 1 { "worker" } else { "workers" },
+        show::workers(report.workers),
         share(report.compute),
         share(report.read),
         share(report.write),

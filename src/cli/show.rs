@@ -47,6 +47,21 @@ pub(crate) fn number(value: f64) -> String {
     if plain.len() <= 12 || plain.len() <= exponential.len() { plain } else { exponential }
 }
 
+/// A number of which single precision is known: as short as that can be told apart.
+pub(crate) fn single(value: f64) -> String {
+    number((value as f32).to_string().parse().unwrap_or(value))
+}
+
+/// A value of an axis: files keep these in single precision.
+pub(crate) fn axis_value(value: f64) -> String {
+    if f64::from(value as f32) == value { single(value) } else { number(value) }
+}
+
+/// `1 worker`, `2 workers`.
+pub(crate) fn workers(count: usize) -> String {
+    if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
+}
+
 /// A share in percent.
 pub(crate) fn percent(part: f64, whole: f64) -> String {
     if whole > 0.0 { format!("{:.1} %", 100.0 * part / whole) } else { "–".to_owned() }
@@ -85,6 +100,9 @@ mod tests {
         assert_eq!(number(300_000.0), "300000");
         assert_eq!(number(1.5e-30), "1.5e-30");
         assert_eq!(number(0.1 + 0.2), "0.30000000000000004");
+        assert_eq!(single(f64::from(0.1f32)), "0.1");
+        assert_eq!(axis_value(f64::from(5e-6_f32)), "0.000005");
+        assert_eq!(axis_value(0.1), "0.1");
         assert_eq!(percent(1.0, 0.0), "–");
     }
 }
