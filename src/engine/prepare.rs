@@ -384,7 +384,7 @@ fn create<P: Process>(job: &Job<P>, target: &Target, source: &ReadFile) -> Resul
     let ancillary = &job.source.ancillary;
     let blueprint = Blueprint {
         parent,
-        stem: format!("{}-{}", name.replace('-', "_"), P::NAME.replace('-', "_")),
+        stem: format!("{name}-{}", P::NAME.replace('-', "_")),
         positions: info.positions,
         spectra_per_position: job.spectra,
         columns: job.columns(),

@@ -24,9 +24,25 @@ pub(crate) struct Ancillary {
 const REFERENCES: [&str; 4] =
     ["Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"];
 
-/// Whether a dataset looks like a main dataset. `read` tells what may still be wrong with it.
-pub(crate) fn is_main(dataset: &Dataset) -> bool {
-    dataset.ndim() == 2 && REFERENCES.iter().all(|name| dataset.attr(name).is_ok())
+/// Whether a dataset is, or all but is, a main dataset. `read` tells what may still be wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looks {
+    /// All four references are there.
+    Main,
+    /// One to three of them are.
+    AlmostMain,
+    /// None is.
+    Other,
+}
+
+/// What a dataset looks like.
+pub(crate) fn looks(dataset: &Dataset) -> Looks {
+    let references = REFERENCES.iter().filter(|name| dataset.attr(name).is_ok()).count();
+    match references {
+        4 if dataset.ndim() == 2 => Looks::Main,
+        1..=3 if dataset.ndim() == 2 => Looks::AlmostMain,
+        _ => Looks::Other,
+    }
 }
 
 /// Reads what a main dataset says of itself.
@@ -52,8 +68,10 @@ pub(crate) fn read(
     };
     let [rows, row_values, columns, column_values] = REFERENCES.map(ancillary);
     let (rows, row_values, columns, column_values) = (rows?, row_values?, columns?, column_values?);
-    let grid = positions_table(&rows, &row_values, *positions).map_err(broken)?;
-    let spectroscopic = spectroscopic_table(&columns, &column_values, *points).map_err(broken)?;
+    let split = has_split_units(&rows, 1) || has_split_units(&columns, 0);
+    let grid = positions_table(&rows, &row_values, *positions, split).map_err(broken)?;
+    let spectroscopic =
+        spectroscopic_table(&columns, &column_values, *points, split).map_err(broken)?;
     let info = SourceInfo {
         path: path.to_owned(),
         positions: *positions as u64,
@@ -82,8 +100,9 @@ fn positions_table(
     indices: &Dataset,
     values: &Dataset,
     rows: usize,
+    split_units: bool,
 ) -> Result<PositionGrid, String> {
-    let labels = labels_of(indices, values, 0, rows)?;
+    let labels = labels_of(indices, values, (0, rows), split_units)?;
     PositionGrid::new(labels, rows, |range| {
         let found = indices.read_slice_2d::<i64, _>((range.clone(), ..));
         let found_values = values.read_slice_2d::<f64, _>((range, ..));
@@ -99,8 +118,9 @@ fn spectroscopic_table(
     indices: &Dataset,
     values: &Dataset,
     points: usize,
+    split_units: bool,
 ) -> Result<PositionGrid, String> {
-    let labels = labels_of(indices, values, 1, points)?;
+    let labels = labels_of(indices, values, (1, points), split_units)?;
     let all_indices = indices.read_2d::<i64>().map_err(|_| unreadable(indices))?;
     let all_values = values.read_2d::<f64>().map_err(|_| unreadable(values))?;
     PositionGrid::new(labels, points, |range| {
@@ -120,8 +140,8 @@ fn unreadable(what: &Dataset) -> String {
 fn labels_of(
     indices: &Dataset,
     values: &Dataset,
-    along: usize,
-    length: usize,
+    (along, length): (usize, usize),
+    split_units: bool,
 ) -> Result<Vec<(String, String)>, String> {
     let name = indices.name();
     let shape = indices.shape();
@@ -129,6 +149,9 @@ fn labels_of(
         return Err(format!("its `{name}` has {} dimensions instead of 2", shape.len()));
     }
     let axes = shape[1 - along];
+    if axes == 0 {
+        return Err(format!("its `{name}` is empty"));
+    }
     if shape[along] != length {
         let what = ["rows", "columns"][along];
         return Err(format!("its `{name}` has {} {what} instead of {length}", shape[along]));
@@ -139,7 +162,7 @@ fn labels_of(
     let names = labels(indices, "labels", axes)
         .or_else(|| labels(values, "labels", axes))
         .ok_or_else(|| format!("its `{name}` has no attribute `labels` with {axes} names"))?;
-    Ok(names.into_iter().zip(labels_or_empty(values, indices, axes)).collect())
+    Ok(names.into_iter().zip(units(values, indices, axes, split_units)).collect())
 }
 
 /// One string per dimension. Some files have one dimension's text split into its characters.
@@ -152,8 +175,29 @@ fn labels(dataset: &Dataset, name: &str, dimensions: usize) -> Option<Vec<String
     }
 }
 
-fn labels_or_empty(values: &Dataset, indices: &Dataset, dimensions: usize) -> Vec<String> {
-    labels(values, "units", dimensions)
-        .or_else(|| labels(indices, "units", dimensions))
-        .unwrap_or_else(|| vec![String::new(); dimensions])
+/// Units of each axis; empty ones if there are none.
+fn units(values: &Dataset, indices: &Dataset, axes: usize, split: bool) -> Vec<String> {
+    if split
+        && let Some(letters) = attributes::strings(values, "units")
+        && letters.iter().all(|text| is_one_letter(text))
+    {
+        return vec![letters.concat(); axes];
+    }
+    labels(values, "units", axes)
+        .or_else(|| labels(indices, "units", axes))
+        .unwrap_or_else(|| vec![String::new(); axes])
+}
+
+/// Whether the units of a table are one text for all its axes, split into its letters, as the software
+/// of some instruments writes them. Of a table with as many axes as letters (`u`, `m` for X and Y) only
+/// the source's other table can tell.
+fn has_split_units(table: &Dataset, axes_along: usize) -> bool {
+    let axes = table.shape().get(axes_along).copied().unwrap_or(0);
+    attributes::strings(table, "units").is_some_and(|letters| {
+        letters.len() > 1 && letters.len() != axes && letters.iter().all(|text| is_one_letter(text))
+    })
+}
+
+fn is_one_letter(text: &str) -> bool {
+    text.chars().count() == 1
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use fingerprint::{fingerprint, hex};
 pub(crate) use grid::PositionGrid;
 pub(crate) use h5usid::Ancillary;
+use h5usid::Looks;
 
 use crate::element::StoredType;
 use crate::error::{Error, Result};
@@ -65,9 +66,9 @@ pub(crate) fn normalised(path: &str) -> String {
     format!("/{}", path.trim_matches('/'))
 }
 
-/// Paths of the main datasets that hold data, not results.
+/// Paths of the main datasets that hold data, not results; if there are none, of those that all but are.
 pub(crate) fn main_datasets(file: &ReadFile) -> Vec<String> {
-    let mut main = Vec::new();
+    let (mut main, mut almost) = (Vec::new(), Vec::new());
     let mut results_groups: Vec<String> = Vec::new();
     walk(file, &mut |path, visited| match visited {
         Visited::Group(group) => {
@@ -76,13 +77,17 @@ pub(crate) fn main_datasets(file: &ReadFile) -> Vec<String> {
             }
         }
         Visited::Dataset(dataset) => {
-            let result = results_groups.iter().any(|group| path.starts_with(group.as_str()));
-            if !result && h5usid::is_main(&dataset) {
-                main.push(path.to_owned());
+            if results_groups.iter().any(|group| path.starts_with(group.as_str())) {
+                return;
+            }
+            match h5usid::looks(&dataset) {
+                Looks::Main => main.push(path.to_owned()),
+                Looks::AlmostMain => almost.push(path.to_owned()),
+                Looks::Other => {}
             }
         }
     });
-    main
+    if main.is_empty() { almost } else { main }
 }
 
 fn only_main_dataset(file: &ReadFile) -> Result<String> {

@@ -104,6 +104,15 @@ class Sum(Resumable):
         return {}
 
 
+class Slow(Sum):
+    """As the trial process of that name, without its pause."""
+
+    DEFAULTS = {"pause": 1000}
+
+    def results(self):
+        return [("Slow_Sum", "Sum", "V", np.float64)]
+
+
 class Peak_Finding(Resumable):
     """The class of pyUSID's tutorial: the one peak nearest the centre, the centre itself if there is none.
 
@@ -149,7 +158,7 @@ class Peak_Finding(Resumable):
         }
 
 
-PROCESSES = {"Sum": Sum, "Peak_Finding": Peak_Finding}
+PROCESSES = {"Sum": Sum, "Slow": Slow, "Peak_Finding": Peak_Finding}
 
 
 def resonances(rows, columns, bins, seed):

@@ -1,6 +1,8 @@
 //! What whole-program tests share: the program under test, Python, and files to work on.
 #![allow(dead_code)] // each test program uses its own part of this
 
+pub mod usid;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -1,0 +1,272 @@
+//! Every way in which pyUSID hands out wrong results in silence, provoked in the real pyUSID, and that we
+//! hand out the right ones.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::usid::{Scan, group};
+use support::{RAW_DATA, succeed};
+
+/// What `expected` says a `Sum` group holds: the sums of the dataset as it is in the file.
+fn assert_sums(scan: &Scan, ran: &Value, dataset: &str) {
+    let answer = scan.script(
+        "found, source = (file[name][()] for name in given)\n\
+         sums = source.sum(axis=1, dtype=float)\n\
+         told = [found.shape[0], bool(np.allclose(found[:, 0], sums, rtol=1e-12, atol=0))]",
+        &[&format!("{}/Sum", ran["group"].as_str().unwrap()), dataset],
+    );
+    assert_eq!(answer[1], true, "the results are of other data: {answer}");
+}
+
+#[test]
+fn a_process_whose_name_begins_like_ours_is_another_process() {
+    let scan = Scan::new(&[]);
+    let theirs = scan.usid("run", &["Sum"]);
+    scan.script(
+        "file.move(given[0], given[1])\nfile[given[1]].attrs['tool'] = 'Sum_Of_Squares'\n\
+         file[given[1] + '/Sum'][()] = file[given[1] + '/Sum'][()] ** 2",
+        &[theirs["group"].as_str().unwrap(), &group("Sum_Of_Squares", 0)],
+    );
+    let looked = scan.usid("run", &["Sum", "--look"]);
+    assert_eq!(looked["duplicates"], json!([group("Sum_Of_Squares", 0)]), "pyUSID is wrong");
+    let ran = scan.run("sum", &[]);
+    assert_eq!((&ran["outcome"], &ran["group"]), (&"finished".into(), &group("Sum", 0).into()));
+    assert_sums(&scan, &ran, RAW_DATA);
+}
+
+#[test]
+fn a_dataset_whose_name_begins_like_the_source_is_another_dataset() {
+    let scan = Scan::new(&[]);
+    let fit = format!("{RAW_DATA}_Fit");
+    scan.script(
+        "source = file[given[0]]\nfit = file.create_dataset(given[1], data=source[()] * 3)\n\
+         for name, value in source.attrs.items():\n    fit.attrs[name] = value",
+        &[RAW_DATA, &fit],
+    );
+    scan.run("sum", &["--dataset", &fit]);
+    let looked = scan.usid("run", &["Sum", "--look"]);
+    assert_eq!(looked["duplicates"], json!([format!("{fit}-Sum_000")]), "pyUSID is wrong");
+    let ran = scan.run("sum", &["--dataset", RAW_DATA]);
+    assert_eq!((&ran["outcome"], &ran["group"]), (&"finished".into(), &group("Sum", 0).into()));
+    assert_sums(&scan, &ran, RAW_DATA);
+    let fitted = scan.run("sum", &["--dataset", &fit]);
+    assert_eq!(fitted["outcome"], "existing");
+    assert_sums(&scan, &fitted, &fit);
+}
+
+#[test]
+fn the_same_dataset_name_in_another_channel_is_another_dataset() {
+    let scan = Scan::new(&[]);
+    let other = "/Measurement_000/Channel_001/Raw_Data";
+    scan.script(
+        "source = file[given[0]]\nmore = file.create_dataset(given[1], data=source[()] * 3)\n\
+         for name, value in source.attrs.items():\n    more.attrs[name] = value",
+        &[RAW_DATA, other],
+    );
+    let first = scan.run("sum", &["--dataset", RAW_DATA]);
+    let second = scan.run("sum", &["--dataset", other]);
+    assert_eq!(second["group"], format!("{other}-Sum_000"));
+    assert_ne!(first["parameter_hash"], second["parameter_hash"]);
+    assert_sums(&scan, &first, RAW_DATA);
+    assert_sums(&scan, &second, other);
+    // Even if a group was moved to where pyUSID would look for the other's.
+    scan.script("file.move(given[0], given[1])", &[&group("Sum", 0), &format!("{other}-Sum_001")]);
+    let again = scan.run("sum", &["--dataset", other]);
+    assert_eq!(again["group"], format!("{other}-Sum_000"));
+}
+
+#[test]
+fn lists_of_small_numbers_are_not_all_the_same() {
+    let scan = Scan::new(&[]);
+    let given = |list: &str| format!("weights={list}");
+    let first = scan.run("weighted", &["-p", &given("[1e-9, 2e-9]")]);
+    for other in ["[9e-9, 5e-9]", "[1e-9, 2.00000001e-9]", "[1e-9]", "[1e-9, 2e-9, 0]", "[]"] {
+        let ran = scan.run("weighted", &["-p", &given(other)]);
+        assert_eq!(ran["outcome"], "finished", "{other}");
+        assert_ne!(ran["parameter_hash"], first["parameter_hash"]);
+    }
+    assert_eq!(scan.run("weighted", &["-p", &given("[1e-9, 2e-9]")])["group"], first["group"]);
+    let matches = scan.script(
+        "from pyUSID.io.hdf_utils import check_for_matching_attrs\n\
+         told = bool(check_for_matching_attrs(file[given[0]], {'weights': [9e-9, 5e-9]}))",
+        &[first["group"].as_str().unwrap()],
+    );
+    assert_eq!(matches, true, "pyUSID is wrong");
+}
+
+#[test]
+fn lists_of_numbers_in_a_group_of_pyusid_are_compared_one_by_one() {
+    let scan = Scan::new(&[]);
+    let made = scan.run("weighted", &["-p", "weights=[1e-9, 2e-9]"]);
+    let path = made["group"].as_str().unwrap();
+    scan.script(
+        "for name in ('parameters', 'parameter_hash', 'source_fingerprint'):\n    \
+         del file[given[0]].attrs[name]",
+        &[path],
+    );
+    let same = scan.run("weighted", &["-p", "weights=[1e-9, 2e-9]"]);
+    assert_eq!((&same["outcome"], &same["group"]), (&"existing".into(), &made["group"]));
+    let other = scan.run("weighted", &["-p", "weights=[9e-9, 5e-9]"]);
+    assert_eq!(other["outcome"], "finished");
+}
+
+#[test]
+fn a_parameter_that_we_do_not_know_makes_another_computation() {
+    let scan = Scan::new(&[]);
+    let theirs = scan.usid("run", &["Sum"]);
+    scan.script("file[given[0]].attrs['scale'] = 2.0", &[theirs["group"].as_str().unwrap()]);
+    let looked = scan.usid("run", &["Sum", "--look"]);
+    assert_eq!(looked["duplicates"], json!([group("Sum", 0)]), "pyUSID is wrong");
+    assert_eq!(scan.run("sum", &[])["group"], group("Sum", 1));
+}
+
+#[test]
+fn a_parameter_that_is_none_is_not_any_value() {
+    let scan = Scan::new(&["--type", "c64"]);
+    scan.usid("run", &["Peak_Finding", "--parameters", r#"{"min_length": 4}"#]);
+    let looked = scan.usid("run", &["Peak_Finding", "--look"]);
+    assert_eq!(looked["duplicates"], json!([group("Peak_Finding", 0)]), "pyUSID is wrong");
+    assert_eq!(scan.run("peak-finding", &[])["group"], group("Peak_Finding", 1));
+    let four = scan.run("peak-finding", &["-p", "min_length=4"]);
+    assert_eq!(
+        (&four["outcome"], &four["group"]),
+        (&"existing".into(), &group("Peak_Finding", 0).into())
+    );
+}
+
+#[test]
+fn data_that_were_acquired_again_are_computed_again() {
+    let scan = Scan::new(&[]);
+    scan.run("sum", &[]);
+    scan.script("file[given[0]][3] *= 2", &[RAW_DATA]);
+    let looked = scan.usid("run", &["Sum", "--look"]);
+    assert_eq!(looked["duplicates"], json!([group("Sum", 0)]), "pyUSID is wrong");
+    let ran = scan.run("sum", &[]);
+    assert_eq!((&ran["outcome"], &ran["group"]), (&"finished".into(), &group("Sum", 1).into()));
+    assert_sums(&scan, &ran, RAW_DATA);
+    scan.script("file[given[0]][3] /= 2", &[RAW_DATA]);
+    assert_eq!(scan.run("sum", &[])["group"], group("Sum", 0), "the old data are back");
+}
+
+#[test]
+fn a_partial_group_is_not_resumed_over_data_that_were_acquired_again() {
+    let scan = Scan::new(&[]);
+    scan.run("sum", &["--positions", "0:10"]);
+    scan.script("file[given[0]][3] *= 2", &[RAW_DATA]);
+    let ran = scan.run("sum", &[]);
+    assert_eq!((&ran["group"], &ran["report"]["positions"]), (&group("Sum", 1).into(), &20.into()));
+    assert_sums(&scan, &ran, RAW_DATA);
+}
+
+#[test]
+fn two_files_that_share_a_results_file_have_results_of_their_own() {
+    let (first, second) = (Scan::new(&["--seed", "1"]), Scan::new(&["--seed", "2"]));
+    let out = first.beside("results.h5");
+    let to_out = ["--output", out.as_str()];
+    first.run("sum", &to_out);
+    let looked = second.usid("run", &["Sum", "--look", "--target", &out]);
+    assert_eq!(looked["duplicates"], json!(["/Raw_Data-Sum_000"]), "pyUSID is wrong");
+    let ran = second.run("sum", &to_out);
+    assert_eq!((&ran["outcome"], &ran["group"]), (&"finished".into(), &"/Raw_Data-Sum_001".into()));
+    for (scan, number) in [(&first, 0), (&second, 1)] {
+        let again = scan.run("sum", &to_out);
+        assert_eq!(again["outcome"], "existing");
+        assert_eq!(again["group"], format!("/Raw_Data-Sum_{number:03}"));
+        let sums = scan.script(
+            "with h5py.File(given[0]) as out:\n    sums = out[given[1]][:, 0]\n\
+             told = bool(np.allclose(sums, file[given[2]][()].sum(axis=1, dtype=float), rtol=1e-12, atol=0))",
+            &[&out, &format!("/Raw_Data-Sum_{number:03}/Sum"), RAW_DATA],
+        );
+        assert_eq!(sums, true);
+    }
+}
+
+#[test]
+fn a_copy_of_a_file_in_another_place_has_results_of_its_own_in_a_shared_file() {
+    // Same bytes, so the same hash: only the path of the source tells them apart.
+    let first = Scan::new(&[]);
+    let copy = first.beside("copy.h5");
+    std::fs::copy(&first.file, &copy).unwrap();
+    let out = first.beside("results.h5");
+    first.run("sum", &["--output", &out]);
+    let ran = succeed(["run", "sum", &copy, "--output", &out]);
+    assert_eq!((&ran["outcome"], &ran["group"]), (&"finished".into(), &"/Raw_Data-Sum_001".into()));
+}
+
+#[test]
+fn a_partial_group_that_pyusid_has_looked_at_is_still_partial() {
+    let scan = Scan::new(&[]);
+    scan.run("sum", &["--positions", "0:5"]);
+    scan.usid("run", &["Sum", "--look"]);
+    assert_eq!(scan.usid("check", &[&group("Sum", 0)])["last_pixel"], 20, "pyUSID is wrong");
+    let status = succeed(["status", &scan.file, &group("Sum", 0)]);
+    assert_eq!((&status[0]["completed"], &status[0]["positions"]), (&5.into(), &20.into()));
+    let ran = scan.run("sum", &[]);
+    assert_eq!((&ran["outcome"], &ran["report"]["positions"]), (&"finished".into(), &15.into()));
+    assert_sums(&scan, &ran, RAW_DATA);
+}
+
+#[test]
+fn positions_marked_with_another_number_count_once() {
+    let scan = Scan::new(&[]);
+    scan.run("sum", &["--positions", "0:10"]);
+    scan.script("file[given[0] + '/completed_positions'][:10] = 2", &[&group("Sum", 0)]);
+    let looked = scan.usid("run", &["Sum", "--look"]);
+    assert_eq!(looked["duplicates"], json!([group("Sum", 0)]), "pyUSID is wrong");
+    let ran = scan.run("sum", &[]);
+    assert_eq!((&ran["group"], &ran["report"]["positions"]), (&group("Sum", 0).into(), &10.into()));
+    assert_sums(&scan, &ran, RAW_DATA);
+}
+
+#[test]
+fn the_hash_is_that_of_the_json_beside_it_and_of_a_version() {
+    let scan = Scan::new(&["--type", "c64"]);
+    let ran = scan.run("peak-finding", &[]);
+    let path = ran["group"].as_str().unwrap();
+    let answer = scan.script(
+        "import hashlib\nattrs = file[given[0]].attrs\ntext = attrs['parameters']\n\
+         digest = lambda text: hashlib.sha256(text.encode()).hexdigest()\n\
+         told = {'same': digest(text) == attrs['parameter_hash'], 'content': json.loads(text)}\n\
+         assert text.count('\"process_version\":1,') == 1, text\n\
+         attrs['parameters'] = text.replace('\"process_version\":1,', '\"process_version\":2,')\n\
+         attrs['parameter_hash'] = digest(attrs['parameters'])",
+        &[path],
+    );
+    assert_eq!(answer["same"], true);
+    let content = &answer["content"];
+    assert_eq!(content["process"], "Peak_Finding");
+    assert_eq!(content["parameters"]["width_min"], 20);
+    assert!(content["parameters"].as_object().unwrap().contains_key("min_length"), "defaults too");
+    assert_eq!(
+        (&content["shape"], &content["element_type"]),
+        (&json!([20, 119]), &"complex64".into())
+    );
+    // The group now is one that version 2 of the process made.
+    let again = scan.run("peak-finding", &[]);
+    assert_eq!(again["group"], group("Peak_Finding", 1));
+    assert_eq!(again["parameter_hash"], ran["parameter_hash"]);
+}
+
+#[test]
+fn an_auxiliary_input_that_changed_makes_another_computation() {
+    let scan = Scan::new(&[]);
+    scan.script("file['/offset'] = np.arange(20.0)", &[]);
+    let given = ["-p", "spectra=1", "-p", "offset=/offset"];
+    let first = scan.run("rich", &given);
+    assert_eq!(scan.run("rich", &given)["outcome"], "existing");
+    scan.script("file['/offset'][7] = 0", &[]);
+    let second = scan.run("rich", &given);
+    assert_ne!(first["group"], second["group"]);
+}
+
+#[test]
+fn parameters_are_the_same_however_they_are_given() {
+    let scan = Scan::new(&["--type", "c64"]);
+    let file = scan.beside("given.toml");
+    std::fs::write(&file, "width_min = 20\nnum_steps = 30\n").unwrap();
+    let first = scan.run("peak-finding", &["-p", "width_max=60.0"]);
+    for given in [&["--params", &file][..], &["-p", "min_length=none"], &["-p", "width_min=2e1"]] {
+        let again = scan.run("peak-finding", given);
+        assert_eq!((&again["outcome"], &again["group"]), (&"existing".into(), &first["group"]));
+    }
+}
