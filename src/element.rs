@@ -193,12 +193,15 @@ pub(crate) fn elements<'a, T: Element>(
 
 fn convert<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
     macro_rules! each {
-        ($raw:ty, |$value:ident| $convert:expr) => {
-            out.extend(bytes.chunks_exact(size_of::<$raw>()).map(|chunk| {
-                let $value = read::<$raw>(chunk, stored.swapped);
-                $convert
-            }))
-        };
+        ($raw:ty, |$value:ident| $convert:expr) => {{
+            let values = bytes.chunks_exact(size_of::<$raw>()).map(bytemuck::pod_read_unaligned);
+            // Two loops, so that the usual one has no branch in it.
+            if stored.swapped {
+                out.extend(values.map(|$value: $raw| $value.swap()).map(|$value| $convert));
+            } else {
+                out.extend(values.map(|$value: $raw| $convert));
+            }
+        }};
     }
     match stored.element {
         ElementType::Int8 => each!(i8, |value| T::from_signed(value.into())),
@@ -218,12 +221,7 @@ fn convert<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
     }
 }
 
-/// One number, or one pair of numbers, from its bytes.
-fn read<T: Raw>(bytes: &[u8], swapped: bool) -> T {
-    let value: T = bytemuck::pod_read_unaligned(bytes);
-    if swapped { value.swap() } else { value }
-}
-
+/// One number, or one pair of numbers, whose bytes can be turned round.
 trait Raw: Pod {
     fn swap(self) -> Self;
 }

@@ -11,7 +11,7 @@ use crate::element::ElementType;
 #[allow(missing_docs)] // the fields are what the messages say they are
 pub enum Error {
     /// The operating system refused something.
-    #[error("cannot {action} {}: {}", path.display(), plainly(source))]
+    #[error("cannot {action} {}: {}", path.display(), plainly(action, source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     /// A worker thread can't be started.
     #[error("cannot start as many threads as planned: {source}; try `--cores 1`")]
@@ -31,6 +31,13 @@ pub enum Error {
         path.display()
     )]
     Truncated { path: PathBuf, length: u64, needed: u64 },
+    /// The file that results went to isn't at its path any more.
+    #[error(
+        "{} was moved, deleted or replaced while it was computed on; the results are in the file that \
+         was there before",
+        path.display()
+    )]
+    Replaced { path: PathBuf },
     /// Somebody else has the file.
     #[error("{} {state}{}; {}", path.display(), by(holders), advice(state))]
     Busy { path: PathBuf, state: &'static str, holders: Vec<String> },
@@ -123,7 +130,11 @@ impl Error {
     }
 
     pub(crate) fn hdf5(action: &'static str, path: &Path, error: &hdf5::Error) -> Self {
-        Self::Hdf5 { action, path: path.to_owned(), reason: innermost_reason(error) }
+        let (path, reason) = (path.to_owned(), innermost_reason(error));
+        match truncation(&reason) {
+            Some((length, needed)) => Self::Truncated { path, length, needed },
+            None => Self::Hdf5 { action, path, reason },
+        }
     }
 
     pub(crate) fn dataset(
@@ -158,15 +169,25 @@ fn innermost_reason(error: &hdf5::Error) -> String {
     }
 }
 
+/// What a file has and needs, of `truncated file: eof = 1, sblock->base_addr = 0, stored_eof = 2`.
+fn truncation(reason: &str) -> Option<(u64, u64)> {
+    let numbers = reason.strip_prefix("truncated file: ")?;
+    let mut numbers = numbers.split(", ").filter_map(|part| part.rsplit(' ').next()?.parse().ok());
+    let (length, _, needed) = (numbers.next()?, numbers.next()?, numbers.next()?);
+    Some((length, needed))
+}
+
 /// What a full disk, a quota and a size limit mean for the user.
-fn plainly(error: &io::Error) -> String {
+fn plainly(action: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full; make room and run the same command again".into(),
         io::ErrorKind::QuotaExceeded => "your disk quota is used up; make room and run the same command again".into(),
         io::ErrorKind::FileTooLarge => {
             "the file would become larger than the limit for this user or file system (see `ulimit -f`)".into()
         }
+        io::ErrorKind::NotFound if action == "create" => "its folder doesn't exist; make it first".into(),
         io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::InvalidData => "it isn't text".into(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             format!("{error}; results can go to another file with --output")
         }
@@ -191,7 +212,7 @@ fn advice(state: &str) -> &'static str {
 }
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+    nearest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
 }
 
 fn has(known: &[String]) -> String {

@@ -20,7 +20,8 @@ pub(crate) fn parameters(runner: &dyn Runner, typed: &WhatArguments) -> Result<M
     };
     let known = runner.parameters();
     for pair in &typed.parameters {
-        let (name, text) = pair.split_once('=').ok_or_else(|| Error::Argument {
+        let name_and_text = pair.split_once('=').filter(|(name, _)| !name.trim().is_empty());
+        let (name, text) = name_and_text.ok_or_else(|| Error::Argument {
             argument: format!("-p {pair}"),
             reason: "it has to be KEY=VALUE".to_owned(),
         })?;

@@ -38,8 +38,8 @@ pub(crate) fn list(registry: &[&dyn Runner], process: Option<&str>) -> Result<An
         }
         text.push('\n');
     }
-    let json = chosen.iter().map(|runner| runner_json(*runner)).collect();
-    Ok(done(text, json))
+    let processes: Vec<Value> = chosen.iter().map(|runner| runner_json(*runner)).collect();
+    Ok(done(text, json!({"processes": processes})))
 }
 
 fn parameter_line(info: &ParameterInfo) -> String {
@@ -184,7 +184,7 @@ pub(crate) fn status(file: &Path, group: Option<&str>) -> Result<Answer> {
         text.push_str(&group_line(group));
         text.push_str(&group_details(group));
     }
-    let json = groups.iter().map(group_json).collect();
+    let json = json!({"file": file, "groups": groups.iter().map(group_json).collect::<Vec<_>>()});
     Ok(done(text, json))
 }
 

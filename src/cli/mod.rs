@@ -16,6 +16,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use serde_json::{Value, json};
 
 use arguments::{Arguments, Command};
@@ -57,7 +58,10 @@ pub(crate) struct Answer {
 
 /// Runs the command line of this process over `registry`.
 pub fn main(registry: &[&dyn Runner]) -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refused) => return not_understood(&refused),
+    };
     keep_map_functions_quiet();
     let result = match &arguments.command {
         Command::List { process } => look::list(registry, process.as_deref()),
@@ -72,11 +76,37 @@ pub fn main(registry: &[&dyn Runner]) -> ExitCode {
     answer.ending.into()
 }
 
+/// Help and version as clap prints them; what it can't understand in one line, as all errors.
+fn not_understood(refused: &clap::Error) -> ExitCode {
+    if !refused.use_stderr()
+        || refused.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    {
+        refused.exit();
+    }
+    let rendered = refused.to_string();
+    let told = rendered.trim_start_matches("error: ").split("For more information").next();
+    let parts: Vec<String> = told
+        .unwrap_or_default()
+        .split("\n\n")
+        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|part| !part.is_empty())
+        .collect();
+    let message = parts.join("; ");
+    let as_json = std::env::args_os().any(|argument| argument == "--json");
+    tell(&failed(Ending::Usage, &message), as_json);
+    Ending::Usage.into()
+}
+
 fn refusal(error: &Error) -> Answer {
+    let ending = if is_usage(error) { Ending::Usage } else { Ending::Failed };
+    failed(ending, &error.to_string())
+}
+
+fn failed(ending: Ending, message: &str) -> Answer {
     Answer {
-        ending: if is_usage(error) { Ending::Usage } else { Ending::Failed },
-        text: format!("pixelmill: {error}\n"),
-        json: json!({"outcome": "error", "message": error.to_string()}),
+        ending,
+        text: format!("pixelmill: {message}\n"),
+        json: json!({"outcome": "error", "message": message}),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -20,6 +20,8 @@ pub(crate) struct Display {
     /// Seconds into the run at which the last plain line was written.
     last_line: AtomicU64,
     info: Mutex<String>,
+    /// Whether the user knows that the run is stopping.
+    told: AtomicBool,
 }
 
 impl Display {
@@ -33,7 +35,13 @@ impl Display {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, terminal, last_line: AtomicU64::new(0), info: Mutex::default() }
+        Self {
+            bar,
+            terminal,
+            last_line: AtomicU64::new(0),
+            info: Mutex::default(),
+            told: AtomicBool::new(false),
+        }
     }
 }
 
@@ -58,6 +66,9 @@ impl Observer for Display {
     }
 
     fn progress(&self, progress: &Progress) {
+        if progress.stopping && !self.told.swap(true, Ordering::Relaxed) {
+            self.note("finishing what is in hand; stop once more to end at once");
+        }
         let message = rates(progress);
         self.bar.set_message(message.clone());
         self.bar.set_position(progress.done);

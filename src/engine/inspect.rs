@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::names_group;
-use super::prepare::{count_done, failures};
+use super::search::{count_done, failures};
 use crate::error::{Error, Result};
 use crate::process::SourceInfo;
 use crate::source;

@@ -3,19 +3,17 @@
 //! One thread beside the workers. It also keeps `last_pixel` up to date, in a short transaction per
 //! checkpoint interval that only overwrites a value in place.
 
-use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::prepare::Pending;
 use super::scheduler::{Batch, Scheduler};
+use super::target::RunLock;
 use super::{Durability, Observer, seconds_since};
 use crate::error::{Error, Result};
 use crate::process::Failure;
 use crate::storage::attributes::put_integer;
-use crate::storage::file::begin;
+use crate::storage::file::write_in_place;
 use crate::storage::results_group::{LAST_PIXEL, MESSAGE_BYTES, MESSAGE_LINES, Places};
 
 /// The line of a failure whose own message has no room any more.
@@ -24,13 +22,14 @@ const OTHER_FAILURES: &str =
 
 /// The state of a results group while it is computed.
 pub(crate) struct Marker<'a> {
-    file: &'a File,
-    path: PathBuf,
+    lock: &'a RunLock,
     group: String,
     places: Places,
     durability: Durability,
     checkpoint: Duration,
     last_checkpoint: Instant,
+    /// Whether the user knows that `last_pixel` can't be kept up to date.
+    told: bool,
     /// All positions: 1 when marked.
     pub status: Vec<u8>,
     /// All positions: 0, or the line of `messages`.
@@ -45,8 +44,7 @@ pub(crate) struct Marker<'a> {
 impl<'a> Marker<'a> {
     /// The state of `group` before the run.
     pub fn new(
-        file: &'a File,
-        path: PathBuf,
+        lock: &'a RunLock,
         group: &Pending,
         durability: Durability,
         checkpoint: Duration,
@@ -57,13 +55,13 @@ impl<'a> Marker<'a> {
         );
         messages.resize(messages.len().max(1), String::new());
         Self {
-            file,
-            path,
+            lock,
             group: group.path.clone(),
             places: group.places.clone(),
             durability,
             checkpoint,
             last_checkpoint: Instant::now(),
+            told: false,
             status: group.status.clone(),
             failed: group.failed.clone(),
             messages,
@@ -97,7 +95,7 @@ impl<'a> Marker<'a> {
         batch.ranges.sort_by_key(|range| range.start);
         self.list_failures(&batch)?;
         if self.durability == Durability::Node {
-            self.file.sync_data().map_err(|error| Error::io("write", &self.path, error))?;
+            self.sync()?;
         }
         for range in merged(&batch.ranges) {
             self.status[range.start as usize..range.end as usize].fill(1);
@@ -106,12 +104,15 @@ impl<'a> Marker<'a> {
         Ok(())
     }
 
+    fn sync(&self) -> Result<()> {
+        let synced = self.lock.file().sync_data();
+        synced.map_err(|error| Error::io("write", self.lock.path(), error))
+    }
+
     /// Writes the part of `all`, one byte per position, that `range` names.
     fn write_range(&self, place: u64, range: Range<u64>, all: &[u8]) -> Result<()> {
         let bytes = &all[range.start as usize..range.end as usize];
-        self.file
-            .write_all_at(bytes, place + range.start)
-            .map_err(|error| Error::io("write", &self.path, error))
+        write_in_place(self.lock.file(), self.lock.path(), bytes, place + range.start)
     }
 
     fn list_failures(&mut self, batch: &Batch) -> Result<()> {
@@ -139,21 +140,24 @@ impl<'a> Marker<'a> {
         while text.len() >= MESSAGE_BYTES {
             text.pop();
         }
-        if self.messages.len() == MESSAGE_LINES - 1 {
+        let mut known = self.line_with(&text);
+        if known.is_none() && self.messages.len() >= MESSAGE_LINES - 1 {
             text = OTHER_FAILURES.to_owned();
+            known = self.line_with(&text);
         }
-        let last = MESSAGE_LINES - 1;
-        let known = self.messages.iter().skip(1).position(|line| *line == text).map(|at| at + 1);
-        let line = known.unwrap_or(self.messages.len().min(last));
+        let line = known.unwrap_or(self.messages.len());
         if known.is_none() {
             let mut bytes = text.clone().into_bytes();
             bytes.resize(MESSAGE_BYTES, 0);
-            self.file
-                .write_all_at(&bytes, self.places.messages + (line * MESSAGE_BYTES) as u64)
-                .map_err(|error| Error::io("write", &self.path, error))?;
+            let place = self.places.messages + (line * MESSAGE_BYTES) as u64;
+            write_in_place(self.lock.file(), self.lock.path(), &bytes, place)?;
             self.messages.push(text);
         }
         Ok(line as u8)
+    }
+
+    fn line_with(&self, text: &str) -> Option<usize> {
+        self.messages.iter().skip(1).position(|line| line == text).map(|at| at + 1)
     }
 
     /// Brings `last_pixel` up to date. It only mirrors the status dataset, so that a failure here is
@@ -162,7 +166,7 @@ impl<'a> Marker<'a> {
         while self.status.get(self.prefix) == Some(&1) {
             self.prefix += 1;
         }
-        let written = begin(&self.path).and_then(|transaction| {
+        let written = self.lock.begin().and_then(|transaction| {
             transaction
                 .file()
                 .group(&self.group)
@@ -170,7 +174,9 @@ impl<'a> Marker<'a> {
                 .map_err(|error| transaction.error("write to", &error))?;
             transaction.commit()
         });
-        if let Err(error) = written {
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.told, true)
+        {
             observer.note(&format!("last_pixel is not up to date: {error}"));
         }
         self.last_checkpoint = Instant::now();
@@ -186,7 +192,7 @@ impl<'a> Marker<'a> {
             self.write_range(self.places.status, range.clone(), &self.status)?;
         }
         self.prefix = 0;
-        self.file.sync_data().map_err(|error| Error::io("write", &self.path, error))
+        self.sync()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The engine: finds or makes the results group, computes what is pending, and leaves the file
 //! resumable whatever happens.
 //!
-//! `job` opens a source for a process, `prepare` finds or creates the results group, `pipeline` runs the
+//! `job` opens a source for a process, `search` looks for earlier results, `target` holds the locks,
+//! `prepare` makes the results group, `pipeline` runs the
 //! workers over what `scheduler` hands out, `marker` marks what is on disk. Their order, and
 //! what a kill at each point leaves, are in this folder's README.
 
@@ -15,8 +16,10 @@ mod probe;
 mod report;
 mod request;
 mod scheduler;
+mod search;
 mod selection;
 mod stop;
+mod target;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -30,7 +33,8 @@ pub use selection::Selection;
 pub use stop::Stop;
 
 use job::Job;
-use prepare::{Found, RunLock, Target};
+use search::Found;
+use target::{RunLock, Target};
 
 use crate::element::{Element, elements};
 use crate::error::{Error, Result};
@@ -113,7 +117,7 @@ pub fn compute<P: Process>(
     {
         let source = open_read(&request.file)?;
         let job = open(&source)?;
-        let found = prepare::find(&job, request, &target, &source, None, &Quiet)?;
+        let found = search::find(&job, request, &target, &source, None, &Quiet)?;
         if let Found::Complete(computed) = found {
             return Ok(*computed);
         }
@@ -123,18 +127,22 @@ pub fn compute<P: Process>(
     let look = |observer: &dyn Observer| {
         let source = lock.open_source(&request.file)?;
         let job = open(&source)?;
-        let found = prepare::find(&job, request, &target, &source, Some(&lock), observer)?;
+        let found = search::find(&job, request, &target, &source, Some(&lock), observer)?;
         Ok((source, job, found))
     };
     let (mut source, mut job, mut found) = look(observer)?;
     if matches!(found, Found::Foreign { .. } | Found::Nothing) {
         drop((source, job));
         // Metadata has to change: look again when nobody else has the file, then change it.
-        (source, job, found) = lock.alone(|| {
+        let made = lock.alone(|| {
             let (source, job, found) = look(&Quiet)?;
-            let found = prepare::make_ready(&job, &target, &source, found)?;
+            let found = prepare::make_ready(&job, &target, &lock, &source, found)?;
             Ok((source, job, found))
-        })?;
+        });
+        if made.is_err() {
+            lock.abandon();
+        }
+        (source, job, found) = made?;
     }
     let (path, resumed) = match found {
         Found::Complete(computed) => return Ok(*computed),
@@ -145,9 +153,9 @@ pub fn compute<P: Process>(
         }
     };
     let plan = plan_run(&job, request)?;
-    let group = prepare::take(&job, request, &target, &source, path, resumed)?;
+    let group = prepare::take(&job, request, &lock, &source, path, resumed)?;
     observer.begin(&group.info(&job, &target, &plan));
-    pipeline::run(&job, &group, &plan, request, (lock.file(), target.file), observer, stop)
+    pipeline::run(&job, &group, &plan, request, &lock, observer, stop)
 }
 
 fn plan_run<P: Process>(job: &Job<P>, request: &Request) -> Result<Plan> {

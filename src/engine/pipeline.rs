@@ -4,22 +4,22 @@
 //! HDF5 is closed meanwhile, but for sources that only the library can read and the moments in which
 //! the marker brings `last_pixel` up to date.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::job::{Job, Workspace};
 use super::marker::Marker;
-use super::prepare::{Pending, count_done, failures};
+use super::prepare::Pending;
 use super::scheduler::Scheduler;
+use super::search::{count_done, failures};
+use super::target::RunLock;
 use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::process::{Process, WriteChunk};
 use crate::source::fingerprint;
+use crate::storage::file::write_in_place;
 
 /// How often the observer is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -32,8 +32,7 @@ const READ_AHEAD: u64 = 16 << 20;
 
 /// Where the rows of results go.
 struct ResultsFile<'a> {
-    file: &'a File,
-    path: PathBuf,
+    lock: &'a RunLock,
     /// Offset and bytes per position of each results dataset.
     datasets: Vec<(u64, usize)>,
 }
@@ -41,9 +40,8 @@ struct ResultsFile<'a> {
 impl WriteChunk for ResultsFile<'_> {
     fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
         let (offset, position_bytes) = self.datasets[dataset];
-        self.file
-            .write_all_at(rows, offset + first * position_bytes as u64)
-            .map_err(|error| Error::io("write", &self.path, error))
+        let place = offset + first * position_bytes as u64;
+        write_in_place(self.lock.file(), self.lock.path(), rows, place)
     }
 }
 
@@ -76,21 +74,25 @@ pub(crate) fn run<P: Process>(
     group: &Pending,
     plan: &Plan,
     request: &Request,
-    target: (&File, PathBuf),
+    lock: &RunLock,
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Computed> {
-    let (file, path) = target;
-    let mut marker = Marker::new(file, path.clone(), group, request.durability, request.checkpoint);
+    let mut marker = Marker::new(lock, group, request.durability, request.checkpoint);
     let batch_time = request.checkpoint / BATCHES_PER_CHECKPOINT;
     let shared = Shared {
         job,
-        results: ResultsFile { file, path: path.clone(), datasets: datasets(job, group) },
+        results: ResultsFile { lock, datasets: datasets(job, group) },
         scheduler: Scheduler::new(&group.ranges, plan.unit, batch_time, stop.clone()),
         counters: Counters::default(),
     };
+    if request.retry_failed {
+        // Else a kill could leave a mark on a position that is half failed and half computed.
+        marker.unmark(&group.ranges)?;
+    }
     let begun = Instant::now();
     let watching = thread::current();
+    let all_marked = AtomicBool::new(false);
     thread::scope(|scope| {
         for number in 0..plan.workers {
             // The name lets whoever prints panics tell a map function's from others.
@@ -99,19 +101,21 @@ pub(crate) fn run<P: Process>(
                 shared.scheduler.fail(Error::Worker { source: error });
             }
         }
-        let marking = scope.spawn(|| {
+        scope.spawn(|| {
             let marked = marker.run(&shared.scheduler, observer);
             if let Err(error) = marked {
                 shared.scheduler.fail(error);
             }
+            // Not the thread's own end: it comes after the call that would wake us.
+            all_marked.store(true, Ordering::Release);
             watching.unpark();
         });
-        while !marking.is_finished() {
-            observer.progress(&shared.counters.progress(job, group, begun));
+        while !all_marked.load(Ordering::Acquire) {
+            observer.progress(&shared.counters.progress(job, group, begun, stop));
             thread::park_timeout(TICK);
         }
     });
-    observer.progress(&shared.counters.progress(job, group, begun));
+    observer.progress(&shared.counters.progress(job, group, begun, stop));
     observer.end();
     let report = shared.counters.report(job, plan, begun, &marker);
     let unchanged = check_source(job, &mut marker, group);
@@ -120,9 +124,10 @@ pub(crate) fn run<P: Process>(
         return Err(error);
     }
     unchanged?;
+    lock.check_in_place()?;
     let left = group.ranges.iter().cloned().flatten().any(|at| marker.status[at as usize] == 0);
     Ok(Computed {
-        file: path,
+        file: lock.path().to_owned(),
         group: group.path.clone(),
         parameter_hash: job.identity.hash(),
         outcome: if left { Outcome::Stopped } else { Outcome::Finished },
@@ -212,7 +217,13 @@ fn add(counter: &AtomicU64, begun: Instant) {
 }
 
 impl Counters {
-    fn progress<P: Process>(&self, job: &Job<P>, group: &Pending, begun: Instant) -> Progress {
+    fn progress<P: Process>(
+        &self,
+        job: &Job<P>,
+        group: &Pending,
+        begun: Instant,
+        stop: &Stop,
+    ) -> Progress {
         let done = self.done.load(Ordering::Relaxed);
         Progress {
             done,
@@ -220,6 +231,7 @@ impl Counters {
             bytes: done * job.source.row_bytes() as u64,
             failed: self.failed.load(Ordering::Relaxed),
             elapsed: begun.elapsed(),
+            stopping: stop.is_requested(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Request;
 use super::job::{Job, Workspace};
-use super::prepare::count_done;
+use super::search::count_done;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::process::{Dimension, Process, ReadChunk};

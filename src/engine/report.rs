@@ -59,6 +59,8 @@ pub struct Progress {
     pub failed: u64,
     /// Time since the run began to compute.
     pub elapsed: Duration,
+    /// Whether somebody has asked to stop, so that only what is in hand is finished.
+    pub stopping: bool,
 }
 
 /// What a run did, and where the time went.

@@ -117,8 +117,11 @@ impl Scheduler {
             batch.content.ranges.push(range);
             let absolute = failures.into_iter().map(|(at, why)| (ticket.first + at, why));
             batch.content.failures.extend(absolute);
+            // The marker is woken for a batch that it can mark, not for every unit.
+            if !batch.open && batch.out == 0 {
+                self.changed.notify_all();
+            }
         }
-        self.changed.notify_all();
     }
 
     /// Ends the hand-out because of an error; the first one counts.

@@ -81,7 +81,9 @@ impl Selection {
         match self {
             Self::Positions(bounds) => {
                 let range = bounds.within(positions).ok_or_else(|| {
-                    Error::selection(format!("the scan has the positions 0:{positions}"))
+                    Error::selection(format!(
+                        "they have to be a range FIRST:END within 0:{positions}"
+                    ))
                 })?;
                 Ok((0..positions).map(|position| range.contains(&position)).collect())
             }
@@ -93,7 +95,12 @@ impl Selection {
 
 fn steps_mask(bounds: &[Bounds], grid: &PositionGrid) -> Result<Vec<bool>> {
     let shape = grid.shape();
-    let described = || Error::selection(format!("the scan's axes are {}", grid.described()));
+    let described = || {
+        Error::selection(format!(
+            "they have to be one range FIRST:END for each axis, within {}",
+            grid.described()
+        ))
+    };
     if bounds.len() != shape.len() {
         return Err(described());
     }

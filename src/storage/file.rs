@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::lock;
-use super::transaction::{self, Transaction};
+use super::transaction;
 use crate::error::{Error, Result};
 
 const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
@@ -67,7 +67,7 @@ pub(crate) fn open(path: &Path, writable: bool) -> Result<File> {
         .map_err(|error| Error::io(action, path, error))?;
     let metadata = file.metadata().map_err(|error| Error::io("open", path, error))?;
     if !metadata.is_file() {
-        return Err(Error::NotHdf5 { path: path.to_owned(), found: "not a regular file" });
+        return Err(Error::NotHdf5 { path: path.to_owned(), found: "it is a folder or a device" });
     }
     if !has_signature(&file, metadata.len()).map_err(|error| Error::io("read", path, error))? {
         let found = if metadata.len() == 0 { "an empty file" } else { "no HDF5 signature" };
@@ -108,22 +108,28 @@ fn finish_unfinished(path: &Path) -> Result<()> {
     transaction::finish_commit(&mut file).map_err(|error| Error::io("write", path, error))
 }
 
-/// Begins a transaction on a file that the caller has locked.
+/// Writes where the file has bytes already. One that was cut off meanwhile isn't made longer again:
+/// it would look whole, with nothing in what was lost.
 ///
 /// # Errors
-/// If it can't be written to, or isn't HDF5.
-pub(crate) fn begin(path: &Path) -> Result<Transaction> {
-    Transaction::begin(path, open(path, true)?)
+/// If the file has become too short, or can't be written.
+pub(crate) fn write_in_place(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Result<()> {
+    let length = file.metadata().map_err(|error| Error::io("write", path, error))?.len();
+    let needed = offset + bytes.len() as u64;
+    if length < needed {
+        return Err(Error::Truncated { path: path.to_owned(), length, needed });
+    }
+    file.write_all_at(bytes, offset).map_err(|error| Error::io("write", path, error))
 }
 
 /// Creates a new HDF5 file at `path` unless there is one: made under another name and linked
-/// into place when it is whole.
+/// into place when it is whole. Tells whether it made it.
 ///
 /// # Errors
 /// If its folder can't be written to.
-pub(crate) fn create_if_absent(path: &Path) -> Result<()> {
+pub(crate) fn create_if_absent(path: &Path) -> Result<bool> {
     if path.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -137,9 +143,10 @@ pub(crate) fn create_if_absent(path: &Path) -> Result<()> {
         let synced = File::open(&temporary).and_then(|file| file.sync_all());
         synced
             .and_then(|()| std::fs::hard_link(&temporary, path))
+            .map(|()| true)
             .or_else(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Ok(()),
-                _ => std::fs::rename(&temporary, path),
+                io::ErrorKind::AlreadyExists => Ok(false),
+                _ => std::fs::rename(&temporary, path).map(|()| true),
             })
             .map_err(|error| Error::io("create", path, error))
     });

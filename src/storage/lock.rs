@@ -121,11 +121,21 @@ fn holders(file: &File) -> Vec<String> {
 /// `python3 (pid 1234, since 2024-05-01 10:00:00)`.
 fn describe_process(pid: u32) -> String {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let since = fs::metadata(format!("/proc/{pid}"))
-        .and_then(|metadata| metadata.modified())
-        .ok()
-        .and_then(|time| jiff::Timestamp::try_from(time).ok())
+    let since = begin_of(pid)
         .map(|time| time.to_zoned(jiff::tz::TimeZone::system()))
         .map(|time| time.strftime(", since %Y-%m-%d %H:%M:%S").to_string());
     format!("{} (pid {pid}{})", name.trim(), since.unwrap_or_default())
+}
+
+/// When a process began. The times of its folder in /proc only tell when somebody looked into it.
+fn begin_of(pid: u32) -> Option<jiff::Timestamp> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may have spaces of its own.
+    let ticks: i64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let system = fs::read_to_string("/proc/stat").ok()?;
+    let boot = system.lines().find_map(|line| line.strip_prefix("btime "))?;
+    // SAFETY: a question about a constant of the system.
+    let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    let seconds = boot.parse::<i64>().ok()? + ticks / ticks_per_second.max(1);
+    jiff::Timestamp::from_second(seconds).ok()
 }

@@ -133,7 +133,8 @@ fn is_bookkeeping(name: &str) -> bool {
 /// the group has neither, or its status can't be that of `positions` positions.
 pub(crate) fn status(group: &Group, positions: u64) -> Option<Vec<u8>> {
     if let Ok(dataset) = group.dataset(STATUS) {
-        let status = dataset.read_raw::<u8>().ok()?;
+        let mut status = dataset.read_raw::<u8>().ok()?;
+        status.iter_mut().for_each(|status| *status = u8::from(*status != 0));
         return (status.len() as u64 == positions).then_some(status);
     }
     let done = u64::try_from(attributes::integer(group, LAST_PIXEL)?).ok()?;

@@ -93,7 +93,13 @@ fn make_kinds() -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     python("make", folder.path());
     let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    // `latest` is what h5py's HDF5 2 writes as its newest form, which no older library reads.
+    let readable = |path: &PathBuf| {
+        hdf5::library_version() >= (2, 0, 0)
+            || path.file_stem().is_some_and(|kind| kind != "latest")
+    };
     files
+        .filter(readable)
         .map(|path| {
             let mut bytes = std::fs::read(&path).unwrap();
             let kind = path.file_stem().unwrap().to_str().unwrap().to_owned();

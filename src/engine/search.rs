@@ -1,0 +1,252 @@
+//! The search for earlier results: what is there decides whether there is anything to compute at all.
+//!
+//! It only reads. What makes two computations the same is `identity`'s business.
+
+use std::ops::Range;
+
+use super::target::{RunLock, Target};
+use super::{Computed, Job, Observer, Outcome, Request, names_group};
+use crate::error::{Error, Result};
+use crate::identity::{SourceLocation, is_same, same_source};
+use crate::process::Process;
+use crate::storage::file::{ReadFile, open_read, open_read_locked};
+use crate::storage::results_group::{self, LAST_RUN, Provenance, results_groups};
+
+/// What the search for earlier results found.
+pub(crate) enum Found {
+    /// Everything that was asked for is there.
+    Complete(Box<Computed>),
+    /// A group to go on with, as it is.
+    Partial { path: String },
+    /// A group to go on with that lacks something a run needs.
+    Foreign { path: String, status: Vec<u8> },
+    /// A group made just now.
+    Created { path: String },
+    /// Nothing that can be used.
+    Nothing,
+}
+
+/// Looks for results of the same computation. Complete beats partial, newer beats older, and
+/// what the user names beats both. `lock` is the run's, if there is one yet.
+///
+/// # Errors
+/// If the group that the user names can't be used.
+pub(crate) fn find<P: Process>(
+    job: &Job<P>,
+    request: &Request,
+    target: &Target,
+    source: &ReadFile,
+    lock: Option<&RunLock>,
+    observer: &dyn Observer,
+) -> Result<Found> {
+    if request.override_existing {
+        return Ok(Found::Nothing);
+    }
+    let other;
+    let file = if target.is_separate() {
+        if !target.file.exists() {
+            return Ok(Found::Nothing);
+        }
+        let open = if lock.is_some() { open_read_locked } else { open_read };
+        other = open(&target.file)?;
+        &other
+    } else {
+        source
+    };
+    let mut candidates = candidates(job, request, target, file, observer)?;
+    candidates.sort_by_key(|candidate| candidate.number);
+    let mask = mask(job, request, source)?;
+    let partial = candidates.iter().rposition(|candidate| {
+        pending_ranges(&candidate.pending_status(request), mask.as_deref()).is_empty()
+    });
+    if let Some(complete) = partial {
+        let found = candidates.swap_remove(complete);
+        let failed = failures(&found.failed, &found.messages);
+        return Ok(Found::Complete(Box::new(Computed {
+            file: target.file.clone(),
+            group: found.path,
+            parameter_hash: found.hash,
+            outcome: Outcome::Existing,
+            completed: count_done(&found.status),
+            positions: found.status.len() as u64,
+            failed,
+            report: None,
+        })));
+    }
+    Ok(match candidates.pop() {
+        Some(newest) if newest.ready => Found::Partial { path: newest.path },
+        Some(newest) => Found::Foreign { path: newest.path, status: newest.status },
+        None => Found::Nothing,
+    })
+}
+
+/// A results group of the same computation.
+struct Candidate {
+    path: String,
+    number: u32,
+    hash: String,
+    status: Vec<u8>,
+    failed: Vec<u8>,
+    messages: Vec<String>,
+    /// Whether it has all that a run needs, each with its place in the file.
+    ready: bool,
+}
+
+impl Candidate {
+    /// The status, with failed positions pending if they are to be computed again.
+    fn pending_status(&self, request: &Request) -> Vec<u8> {
+        reopened(&self.status, &self.failed, request.retry_failed)
+    }
+}
+
+/// The status, with failed positions pending if they are to be computed again.
+pub(crate) fn reopened(status: &[u8], failed: &[u8], retry: bool) -> Vec<u8> {
+    let mut status = status.to_vec();
+    if retry {
+        for (status, _) in status.iter_mut().zip(failed).filter(|(_, failed)| **failed != 0) {
+            *status = 0;
+        }
+    }
+    status
+}
+
+fn candidates<P: Process>(
+    job: &Job<P>,
+    request: &Request,
+    target: &Target,
+    file: &ReadFile,
+    observer: &dyn Observer,
+) -> Result<Vec<Candidate>> {
+    let location = target.source_location(job);
+    let groups = results_groups(file);
+    let mut usable = Vec::new();
+    for group in &groups {
+        let named = request.resume.as_deref().map(|wanted| names_group(&group.path, wanted));
+        if named == Some(false) {
+            continue;
+        }
+        match candidate(job, group, &location, file) {
+            Ok(found) => usable.push(found),
+            Err(reason) if named == Some(true) => {
+                return Err(Error::CannotResume { group: group.path.clone(), reason });
+            }
+            Err(reason) => {
+                if is_same(group, &job.identity, &location) {
+                    observer.note(&format!("{} is left alone: {reason}", group.path));
+                }
+            }
+        }
+    }
+    match &request.resume {
+        Some(wanted) if usable.is_empty() => Err(Error::NoSuchGroup {
+            file: target.file.clone(),
+            group: wanted.clone(),
+            known: groups.into_iter().map(|group| group.path).collect(),
+        }),
+        _ => Ok(usable),
+    }
+}
+
+/// A group as a candidate, or the reason why it isn't one.
+fn candidate<P: Process>(
+    job: &Job<P>,
+    found: &Provenance,
+    location: &SourceLocation,
+    file: &ReadFile,
+) -> Result<Candidate, String> {
+    if found.tool != P::NAME {
+        return Err(format!("it holds results of `{}`", found.tool));
+    }
+    if !same_source(found, location) {
+        return Err("it was computed from another dataset".to_owned());
+    }
+    if !is_same(found, &job.identity, location) {
+        return Err("it was computed with other parameters, or from other data".to_owned());
+    }
+    let group = file.group(&found.path).map_err(|error| error.to_string())?;
+    let status = results_group::status(&group, job.source.info.positions)
+        .ok_or("nothing tells which of its positions are computed")?;
+    let columns = job.columns();
+    results_group::fits(&group, &columns, job.source.info.positions, job.spectra)?;
+    let failed = group
+        .dataset(results_group::FAILED)
+        .and_then(|dataset| dataset.read_raw::<u8>())
+        .unwrap_or_default();
+    Ok(Candidate {
+        path: found.path.clone(),
+        number: found.number,
+        hash: found.parameter_hash.clone().unwrap_or_default(),
+        ready: found.has_status
+            && found.last_pixel.is_some()
+            && group.attr(LAST_RUN).is_ok()
+            && results_group::places(&group, &columns).is_ok(),
+        messages: results_group::messages(&group),
+        status,
+        failed,
+    })
+}
+
+/// Which positions the user wants; `None` for all.
+///
+/// # Errors
+/// If the selection doesn't fit the scan.
+pub(crate) fn mask<P: Process>(
+    job: &Job<P>,
+    request: &Request,
+    source: &ReadFile,
+) -> Result<Option<Vec<bool>>> {
+    request.positions.as_ref().map(|selection| selection.mask(&job.source.grid, source)).transpose()
+}
+
+/// Runs of positions that are neither done nor left out.
+pub(crate) fn pending_ranges(status: &[u8], mask: Option<&[bool]>) -> Vec<Range<u64>> {
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for (position, done) in status.iter().enumerate() {
+        if *done != 0 || mask.is_some_and(|mask| !mask[position]) {
+            continue;
+        }
+        let position = position as u64;
+        match ranges.last_mut() {
+            Some(range) if range.end == position => range.end += 1,
+            _ => ranges.push(position..position + 1),
+        }
+    }
+    ranges
+}
+
+/// How many positions are done.
+pub(crate) fn count_done(status: &[u8]) -> u64 {
+    status.iter().filter(|status| **status != 0).count() as u64
+}
+
+/// Failed positions with their reasons.
+pub(crate) fn failures(failed: &[u8], messages: &[String]) -> Vec<(u64, String)> {
+    let listed = failed.iter().enumerate().filter(|(_, line)| **line != 0);
+    listed
+        .map(|(position, line)| {
+            let reason = messages.get(usize::from(*line)).cloned().unwrap_or_default();
+            (position as u64, reason)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pending_positions_come_in_runs() {
+        let status = [1, 0, 0, 1, 0, 1, 0];
+        assert_eq!(pending_ranges(&status, None), [1..3, 4..5, 6..7]);
+        let mask = [true, true, false, true, true, true, false];
+        assert_eq!(pending_ranges(&status, Some(&mask)), [1..2, 4..5]);
+        assert!(pending_ranges(&[1; 4], None).is_empty());
+    }
+
+    #[test]
+    fn failed_positions_are_pending_again_only_on_request() {
+        let (status, failed) = ([1, 1, 0, 1], [0, 3, 0, 0]);
+        assert_eq!(reopened(&status, &failed, false), status);
+        assert_eq!(reopened(&status, &failed, true), [1, 0, 0, 1]);
+    }
+}

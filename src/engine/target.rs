@@ -1,0 +1,158 @@
+//! The file that results go to, and the locks that a run holds on it.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{Job, Observer, Request};
+use crate::error::{Error, Result};
+use crate::identity::SourceLocation;
+use crate::process::Process;
+use crate::source::same_file;
+use crate::storage::file::{self, ReadFile, open_read, open_read_locked};
+use crate::storage::lock;
+use crate::storage::results_group::results_groups;
+use crate::storage::transaction::Transaction;
+
+/// Where results go.
+pub(crate) struct Target {
+    pub file: PathBuf,
+    /// The source's path if results go to another file.
+    pub source_file: Option<String>,
+}
+
+impl Target {
+    /// The output file, or else the source's own.
+    pub fn of(request: &Request) -> Self {
+        match &request.output {
+            Some(output) if !same_file(output, &request.file) => {
+                let source = request.file.canonicalize().unwrap_or_else(|_| request.file.clone());
+                let source_file = Some(source.to_string_lossy().into_owned());
+                Self { file: output.clone(), source_file }
+            }
+            _ => Self { file: request.file.clone(), source_file: None },
+        }
+    }
+
+    pub fn is_separate(&self) -> bool {
+        self.source_file.is_some()
+    }
+
+    /// Where the source is, as its results groups say it.
+    pub fn source_location<P: Process>(&self, job: &Job<P>) -> SourceLocation {
+        SourceLocation {
+            dataset: job.source.info.path.clone(),
+            other_file: self.source_file.clone(),
+        }
+    }
+}
+
+/// The locks that a run holds on the file that it writes to.
+pub(crate) struct RunLock {
+    file: File,
+    path: PathBuf,
+    separate: bool,
+    /// Whether this run has created the file.
+    created: bool,
+}
+
+impl RunLock {
+    /// Claims the target for this run; creates an output file that isn't there.
+    ///
+    /// # Errors
+    /// If it can't be written, another run has it, or somebody has it open for writing.
+    pub fn claim(target: &Target, observer: &dyn Observer) -> Result<Self> {
+        let path = &target.file;
+        let created = target.is_separate() && file::create_if_absent(path)?;
+        let file = file::open(path, true)?;
+        let run = lock::claim_run(&file, path).map_err(|error| name_run(error, path))?;
+        let shared = lock::share(&file, path)?;
+        if [run, shared].contains(&lock::Locking::Unsupported) {
+            observer.note(&format!(
+                "{} is on a file system without locks: make sure that nobody else writes to it",
+                path.display()
+            ));
+        }
+        Ok(Self { file, path: path.clone(), separate: target.is_separate(), created })
+    }
+
+    /// Opens the source: the very file that is locked, or another one with a reader's lock.
+    ///
+    /// # Errors
+    /// Those of opening.
+    pub fn open_source(&self, path: &Path) -> Result<ReadFile> {
+        if self.separate { open_read(path) } else { open_read_locked(path) }
+    }
+
+    /// Runs `action` while nobody else has the file open at all.
+    ///
+    /// # Errors
+    /// If somebody has it open, and those of `action`.
+    pub fn alone<T>(&self, action: impl FnOnce() -> Result<T>) -> Result<T> {
+        lock::exclude(&self.file, &self.path)?;
+        let result = action();
+        lock::share(&self.file, &self.path)?;
+        result
+    }
+
+    /// Begins a transaction on the very file that is locked, whatever its path leads to by now.
+    ///
+    /// # Errors
+    /// If it can't be read or written, or isn't HDF5.
+    pub fn begin(&self) -> Result<Transaction> {
+        let file =
+            self.file.try_clone().map_err(|error| Error::io("write to", &self.path, error))?;
+        Transaction::begin(&self.path, file)
+    }
+
+    /// The file, for writing results.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the path still leads to the file that is locked.
+    ///
+    /// # Errors
+    /// If it doesn't: then the results are where nobody looks for them.
+    pub fn check_in_place(&self) -> Result<()> {
+        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let locked = self.file.metadata().map(identity);
+        let there = std::fs::metadata(&self.path).map(identity);
+        match (locked, there) {
+            (Ok(locked), Ok(there)) if locked == there => Ok(()),
+            _ => Err(Error::Replaced { path: self.path.clone() }),
+        }
+    }
+
+    /// Takes an output file away that this run has created and nothing has been written to.
+    pub fn abandon(&self) {
+        if self.created {
+            // It stays then, empty; the next run uses it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Says of a file that a run has what that run noted in it: on a cluster it may be on another host.
+fn name_run(error: Error, path: &Path) -> Error {
+    let Error::Busy { path: busy, state, holders } = error else {
+        return error;
+    };
+    // It may be in the midst of a change; then what the system tells has to do.
+    let groups = open_read_locked(path).map(|file| results_groups(&file)).unwrap_or_default();
+    let is_meant = |note: &str| {
+        let pid = note.split(", ").find(|part| part.starts_with("pid ")).unwrap_or("host");
+        holders.is_empty() || holders.iter().any(|holder| holder.contains(&format!("({pid},")))
+    };
+    let notes = groups.into_iter().map(|group| group.last_run).filter(|note| is_meant(note));
+    let since = |note: &String| note.rsplit(", since ").next().map(str::to_owned);
+    match notes.filter(|note| !note.is_empty()).max_by_key(since) {
+        Some(note) => Error::Busy { path: busy, state, holders: vec![format!("a run ({note})")] },
+        None => Error::Busy { path: busy, state, holders },
+    }
+}
