@@ -137,7 +137,7 @@ fn defaults_are_described_and_survive_json() {
         let sample = sample_for(runner, "plain");
         let described = succeed(["list".to_owned(), runner.command_name()]);
         let mut defaults = serde_json::Map::new();
-        for parameter in described[0]["parameters"].as_array().unwrap() {
+        for parameter in described["processes"][0]["parameters"].as_array().unwrap() {
             let name = parameter["name"].as_str().unwrap();
             assert!(!parameter["help"].as_str().unwrap().is_empty(), "{} {name}", runner.name());
             defaults.insert(name.to_owned(), parameter["default"].clone());

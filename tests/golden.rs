@@ -84,7 +84,10 @@ fn test_status_and_verify_agree_with_a_run() {
         assert_eq!(tested["results"][1]["units"], "Hz");
     }
     let status = succeed(["status", &scan.file, &path]);
-    assert_eq!((&status[0]["completed"], &status[0]["last_pixel"]), (&20.into(), &20.into()));
+    assert_eq!(
+        (&status["groups"][0]["completed"], &status["groups"][0]["last_pixel"]),
+        (&20.into(), &20.into())
+    );
     let verify = |sample: &str| pixelmill(["verify", &scan.file, &path, "--sample", sample]);
     let verified = verify("20");
     assert_eq!(verified.code, Some(0), "{}", verified.stderr);

@@ -34,16 +34,21 @@ fn a_process_whose_name_begins_like_ours_is_another_process() {
     assert_sums(&scan, &ran, RAW_DATA);
 }
 
+/// Adds a main dataset that holds so many times the values of the scan's.
+fn add_multiple(scan: &Scan, path: &str, factor: u32) {
+    scan.script(
+        "source = file[given[0]]\nmore = file.create_dataset(given[1], data=source[()] * int(given[2]))\n\
+         for name, value in source.attrs.items():\n    more.attrs[name] = value",
+        &[RAW_DATA, path, &factor.to_string()],
+    );
+}
+
 #[test]
 fn a_dataset_whose_name_begins_like_the_source_is_another_dataset() {
     let scan = Scan::new(&[]);
     let fit = format!("{RAW_DATA}_Fit");
-    scan.script(
-        "source = file[given[0]]\nfit = file.create_dataset(given[1], data=source[()] * 3)\n\
-         for name, value in source.attrs.items():\n    fit.attrs[name] = value",
-        &[RAW_DATA, &fit],
-    );
-    scan.run("sum", &["--dataset", &fit]);
+    add_multiple(&scan, &fit, 3);
+    scan.usid("run", &["Sum", "--dataset", &fit]);
     let looked = scan.usid("run", &["Sum", "--look"]);
     assert_eq!(looked["duplicates"], json!([format!("{fit}-Sum_000")]), "pyUSID is wrong");
     let ran = scan.run("sum", &["--dataset", RAW_DATA]);
@@ -58,21 +63,30 @@ fn a_dataset_whose_name_begins_like_the_source_is_another_dataset() {
 fn the_same_dataset_name_in_another_channel_is_another_dataset() {
     let scan = Scan::new(&[]);
     let other = "/Measurement_000/Channel_001/Raw_Data";
-    scan.script(
-        "source = file[given[0]]\nmore = file.create_dataset(given[1], data=source[()] * 3)\n\
-         for name, value in source.attrs.items():\n    more.attrs[name] = value",
-        &[RAW_DATA, other],
-    );
+    add_multiple(&scan, other, 3);
+    let theirs = scan.usid("run", &["Sum"]);
+    let moved = format!("{other}-Sum_000");
+    scan.script("file.move(given[0], given[1])", &[theirs["group"].as_str().unwrap(), &moved]);
+    let looked = scan.usid("run", &["Sum", "--look", "--dataset", other]);
+    assert_eq!(looked["duplicates"], json!([moved]), "pyUSID is wrong");
+    let ran = scan.run("sum", &["--dataset", other]);
+    let new = format!("{other}-Sum_001");
+    assert_eq!((&ran["outcome"], &ran["group"]), (&"finished".into(), &new.into()));
+    assert_sums(&scan, &ran, other);
+    let first = scan.run("sum", &["--dataset", RAW_DATA]);
+    assert_eq!((&first["outcome"], &first["group"]), (&"existing".into(), &moved.into()));
+    assert_sums(&scan, &first, RAW_DATA);
+}
+
+#[test]
+fn our_own_results_of_two_channels_are_told_apart() {
+    let scan = Scan::new(&[]);
+    let other = "/Measurement_000/Channel_001/Raw_Data";
+    add_multiple(&scan, other, 1);
     let first = scan.run("sum", &["--dataset", RAW_DATA]);
     let second = scan.run("sum", &["--dataset", other]);
     assert_eq!(second["group"], format!("{other}-Sum_000"));
-    assert_ne!(first["parameter_hash"], second["parameter_hash"]);
-    assert_sums(&scan, &first, RAW_DATA);
-    assert_sums(&scan, &second, other);
-    // Even if a group was moved to where pyUSID would look for the other's.
-    scan.script("file.move(given[0], given[1])", &[&group("Sum", 0), &format!("{other}-Sum_001")]);
-    let again = scan.run("sum", &["--dataset", other]);
-    assert_eq!(again["group"], format!("{other}-Sum_000"));
+    assert_ne!(first["parameter_hash"], second["parameter_hash"], "though the data are the same");
 }
 
 #[test]
@@ -199,7 +213,7 @@ fn a_partial_group_that_pyusid_has_looked_at_is_still_partial() {
     scan.run("sum", &["--positions", "0:5"]);
     scan.usid("run", &["Sum", "--look"]);
     assert_eq!(scan.usid("check", &[&group("Sum", 0)])["last_pixel"], 20, "pyUSID is wrong");
-    let status = succeed(["status", &scan.file, &group("Sum", 0)]);
+    let status = succeed(["status", &scan.file, &group("Sum", 0)])["groups"].take();
     assert_eq!((&status[0]["completed"], &status[0]["positions"]), (&5.into(), &20.into()));
     let ran = scan.run("sum", &[]);
     assert_eq!((&ran["outcome"], &ran["report"]["positions"]), (&"finished".into(), &15.into()));

@@ -168,7 +168,7 @@ fn a_run_that_was_killed_is_finished_by_pyusid() {
     let path = group("Slow", 0);
     let marked = || {
         let status = pixelmill(["status", &scan.file, &path]);
-        status.json[0]["completed"].as_u64().unwrap_or(0)
+        status.json["groups"][0]["completed"].as_u64().unwrap_or(0)
     };
     let deadline = Instant::now() + Duration::from_secs(60);
     while marked() < 5 && Instant::now() < deadline {

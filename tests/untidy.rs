@@ -298,7 +298,7 @@ fn a_sparse_scan_with_twelve_unfinished_groups_is_shown_and_computed() {
     }
     let status = succeed(["status", &scan.file]);
     let (mut partial, mut unknown) = (0, 0);
-    for group in status.as_array().unwrap() {
+    for group in status["groups"].as_array().unwrap() {
         if group["process"] != "Simple_Process" {
             continue;
         }

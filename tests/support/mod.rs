@@ -2,8 +2,9 @@
 #![allow(dead_code)] // each test program uses its own part of this
 
 pub mod usid;
+pub mod watch;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -77,6 +78,35 @@ pub fn succeed<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Value
     let ran = pixelmill(arguments);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     ran.json
+}
+
+/// Runs the program, which has to refuse: with this exit code and a single line that has all of
+/// `texts` in it.
+pub fn refuse<S: AsRef<OsStr>>(
+    arguments: impl IntoIterator<Item = S>,
+    code: i32,
+    texts: &[&str],
+) -> String {
+    let ran = pixelmill(arguments);
+    assert_refused(&ran, code, texts);
+    ran.stderr
+}
+
+/// Whether a run was refused: with this exit code and a single line that has all of `texts` in it.
+pub fn assert_refused(ran: &Ran, code: i32, texts: &[&str]) {
+    assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    for text in texts {
+        assert!(ran.stderr.contains(text), "`{text}` is missing: {}", ran.stderr);
+    }
+    assert_eq!(ran.json["outcome"], "error");
+}
+
+/// `run PROCESS FILE` with more arguments.
+pub fn run(process: &str, file: &Path, more: &[&str]) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["run".into(), process.into(), file.into()];
+    arguments.extend(more.iter().map(OsString::from));
+    arguments
 }
 
 /// Starts the program with `--json` and everything piped.

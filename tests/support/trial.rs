@@ -6,9 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use pixelmill::Results;
-use pixelmill::process::{
-    Dimension, Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
-};
+use pixelmill::process::{Dimension, Failure, Outputs, Process, SourceInfo, Spectrum, Unit};
 use pixelmill::registry::{Runner, runner};
 use pixelmill_processes::{PeakFinding, Sum};
 use schemars::JsonSchema;
@@ -235,39 +233,65 @@ impl Process for Rich {
     }
 }
 
+/// Parameters of `Batched`.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+struct BatchedParameters {
+    /// Whether every unit fails.
+    fail: bool,
+    /// Whether every unit panics.
+    panic: bool,
+}
+
+impl pixelmill::process::Parameters for BatchedParameters {}
+
 /// The sum of each spectrum, computed a whole unit at a time.
 struct Batched;
+
+/// How `Batched` computes.
+struct BatchedTask {
+    points: usize,
+    fail: bool,
+    panic: bool,
+}
 
 impl Process for Batched {
     const NAME: &'static str = "Batched";
     const VERSION: u32 = 1;
 
-    type Parameters = NoParameters;
+    type Parameters = BatchedParameters;
     type Input = f64;
     type Output = f64;
-    type Task = usize;
+    type Task = BatchedTask;
     type Scratch = ();
 
-    fn prepare(_: &NoParameters, source: &SourceInfo) -> Result<usize, Failure> {
-        Ok(source.spectral_points)
+    fn prepare(given: &BatchedParameters, source: &SourceInfo) -> Result<BatchedTask, Failure> {
+        Ok(BatchedTask { points: source.spectral_points, fail: given.fail, panic: given.panic })
     }
 
-    fn create_results_datasets(_: &NoParameters, source: &SourceInfo, results: &mut Results<f64>) {
+    fn create_results_datasets(
+        _: &BatchedParameters,
+        source: &SourceInfo,
+        results: &mut Results<f64>,
+    ) {
         results.main("Sum", "Sum", &source.units).scalar(|sum: &f64| *sum);
     }
 
-    fn map_function(_: &usize, _: Spectrum<'_, f64>, _: &mut ()) -> Result<f64, Failure> {
+    fn map_function(_: &BatchedTask, _: Spectrum<'_, f64>, _: &mut ()) -> Result<f64, Failure> {
         Err(Failure::new("spectra are computed together"))
     }
 
     fn unit_computation(
-        points: &usize,
+        task: &BatchedTask,
         unit: &mut Unit<'_, f64>,
         _: &mut (),
         outputs: &mut Outputs<'_, f64>,
     ) -> Result<(), Failure> {
+        assert!(!task.panic, "the whole unit panics");
+        if task.fail {
+            return Err(Failure::new("the whole unit failed"));
+        }
         let sums: Vec<f64> =
-            unit.spectra().chunks_exact(*points).map(|row| row.iter().sum()).collect();
+            unit.spectra().chunks_exact(task.points).map(|row| row.iter().sum()).collect();
         for (index, sum) in sums.into_iter().enumerate() {
             outputs.set(index, Ok(sum));
         }

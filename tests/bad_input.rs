@@ -1,0 +1,253 @@
+//! Commands and files that can't be right: each is refused in one line that names the object, what was
+//! found and what to do, with the exit code of the design, and the file keeps every byte. And what the
+//! commands say when all is well.
+
+mod support;
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
+
+/// Refused with this exit code and these texts in its one line; the file is as it was.
+fn refused(sample: &Sample, arguments: Vec<OsString>, code: i32, texts: &[&str]) {
+    let before = sample.bytes();
+    refuse(arguments, code, texts);
+    assert!(before == sample.bytes(), "{texts:?}: the file was changed");
+}
+
+fn refused_run(process: &str, more: &[&str], code: i32, texts: &[&str]) {
+    let sample = Sample::new();
+    refused(&sample, run(process, &sample.file, more), code, texts);
+}
+
+fn command(words: &[&str], sample: &Sample, more: &[&str]) -> Vec<OsString> {
+    let words = words.iter().map(OsString::from);
+    let more = more.iter().map(OsString::from);
+    words.chain([sample.file.clone().into()]).chain(more).collect()
+}
+
+/// A sample that a Python script has changed; it finds the open file in `file`.
+fn changed(script: &str) -> Sample {
+    let sample = Sample::new();
+    let whole = format!(
+        "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    {script}\nprint('{{}}')"
+    );
+    python_script(&whole, [&sample.file]);
+    sample
+}
+
+#[test]
+fn paths_that_lead_to_no_hdf5_file() {
+    let sample = Sample::new();
+    let folder = sample.folder.path();
+    let text = folder.join("notes.txt");
+    std::fs::write(&text, "not HDF5").unwrap();
+    for (path, texts) in [
+        (folder.join("missing.h5"), ["missing.h5", "there is no such file"]),
+        (text, ["notes.txt is not an HDF5 file", "no HDF5 signature"]),
+        (folder.to_owned(), ["is not an HDF5 file", "it is a folder"]),
+    ] {
+        refuse(run("peak-finding", &path, &[]), 1, &texts);
+        for looking in ["info", "status"] {
+            refuse([looking.as_ref(), path.as_os_str()], 1, &texts);
+        }
+    }
+}
+
+#[test]
+fn files_without_a_main_dataset_or_with_several() {
+    let none = changed(&format!("del file['{RAW_DATA}']"));
+    let texts = ["scan.h5", "no h5USID main dataset", "Position_Indices"];
+    refused(&none, run("peak-finding", &none.file, &[]), 1, &texts);
+    let several = changed(&format!("file.copy('{RAW_DATA}', 'Measurement_000/Channel_000/Other')"));
+    let texts = ["2 main datasets", "--dataset", RAW_DATA, "Channel_000/Other"];
+    refused(&several, run("peak-finding", &several.file, &[]), 2, &texts);
+    succeed(run("peak-finding", &several.file, &["--dataset", RAW_DATA, "--positions", "0:9"]));
+    let wrong = run("peak-finding", &several.file, &["--dataset", "/Nothing"]);
+    refused(&several, wrong, 2, &["scan.h5 has no dataset `/Nothing`", RAW_DATA]);
+}
+
+#[test]
+fn a_broken_ancillary_dataset_is_named() {
+    let shorter = changed(&format!(
+        "raw = file['{RAW_DATA}']; raw.attrs['Position_Indices'] = \
+         raw.parent.create_dataset('Short', data=raw.parent['Position_Indices'][:7]).ref"
+    ));
+    let texts = [RAW_DATA, "`/Measurement_000/Channel_000/Short`", "7 rows", "4096"];
+    refused(&shorter, run("peak-finding", &shorter.file, &[]), 1, &texts);
+    let dangling =
+        changed(&format!("file['{RAW_DATA}'].attrs['Spectroscopic_Values'] = h5py.Reference()"));
+    let texts = ["`Spectroscopic_Values`", "doesn't refer to a dataset"];
+    refused(&dangling, run("peak-finding", &dangling.file, &[]), 1, &texts);
+}
+
+#[test]
+fn processes_and_parameters_that_do_not_exist() {
+    refused_run("peak-findin", &[], 2, &["`peak-findin`", "did you mean `peak-finding`?", "sum"]);
+    refused_run("qqqqqqqqqqqqqqqq", &[], 2, &["there is no process", "there are: peak-finding"]);
+    let unknown = ["Peak_Finding", "`widht_min`", "did you mean `width_min`?", "min_length"];
+    refused_run("peak-finding", &["-p", "widht_min=3"], 2, &unknown);
+    refused_run("peak-finding", &["-p", "width_min"], 2, &["-p width_min", "KEY=VALUE"]);
+    refused_run("peak-finding", &["-p", "=3"], 2, &["-p =3", "KEY=VALUE"]);
+    refuse(["list", "peak"], 2, &["there is no process `peak`"]);
+}
+
+#[test]
+fn values_that_a_parameter_cannot_have() {
+    let range = ["`width_min` is -3", "from 0.1 to 1000000"];
+    refused_run("peak-finding", &["-p", "width_min=-3"], 2, &range);
+    let order = ["`width_min` is 80", "`width_max`, which is 60"];
+    refused_run("peak-finding", &["-p", "width_min=80"], 2, &order);
+    refused_run("peak-finding", &["-p", "width_min=wide"], 2, &["`width_min`", "\"wide\""]);
+    refused_run("peak-finding", &["-p", "num_steps=2.5"], 2, &["`num_steps`", "2.5"]);
+}
+
+#[test]
+fn files_of_parameters_that_cannot_be_read() {
+    let sample = Sample::new();
+    for (name, content, code, found) in [
+        ("bad.json", r#"{"width_min": }"#, 2, "line 1 column 15"),
+        ("list.json", "[1]", 2, "expected a map"),
+        ("bad.toml", "width_min = = 3", 2, "extra `=`"),
+        ("unknown.toml", "widht_min = 3", 2, "did you mean `width_min`?"),
+    ] {
+        let file = sample.folder.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        let given = run("peak-finding", &sample.file, &["--params", file.to_str().unwrap()]);
+        refused(&sample, given, code, &[found]);
+    }
+    let missing = run("peak-finding", &sample.file, &["--params", "/missing.toml"]);
+    refused(&sample, missing, 1, &["/missing.toml", "there is no such file"]);
+    let binary = run("peak-finding", &sample.file, &["--params", sample.file.to_str().unwrap()]);
+    refused(&sample, binary, 1, &["scan.h5", "it isn't text"]);
+}
+
+#[test]
+fn what_cannot_be_computed_as_it_was_asked() {
+    let complex = ["Sum", RAW_DATA, "complex64", "float64", "imaginary part"];
+    refused_run("sum", &[], 1, &complex);
+    let memory = ["1.0 KiB of memory", "one position takes", "raise --memory"];
+    refused_run("peak-finding", &["--memory", "1K"], 2, &memory);
+}
+
+#[test]
+fn targets_that_cannot_be_written() {
+    let sample = Sample::new();
+    let folder = sample.folder.path();
+    let text = folder.join("notes.txt");
+    std::fs::write(&text, "not HDF5").unwrap();
+    for (output, found) in [
+        (folder.join("missing/results.h5"), "its folder doesn't exist"),
+        (folder.to_owned(), "it is a folder"),
+        (text.clone(), "no HDF5 signature"),
+        ("/proc/self/results.h5".into(), "/proc/self/results.h5"),
+    ] {
+        let output = output.to_str().unwrap();
+        let asked = run("peak-finding", &sample.file, &["--output", output]);
+        refused(&sample, asked, 1, &[output, found]);
+    }
+    assert_eq!(std::fs::read(&text).unwrap(), b"not HDF5");
+}
+
+#[test]
+fn positions_that_are_not_in_the_scan() {
+    let cells = "/Measurement_000/Channel_000/Raw_Data";
+    for (positions, found) in [
+        ("5:3", "0:4096"),
+        ("0:99999", "0:4096"),
+        ("0:10,0:999", "Y 0:64, X 0:64"),
+        ("0:1,0:1,0:1", "Y 0:64, X 0:64"),
+        ("a:b", "`a` is no whole number"),
+        ("/Missing", "`/Missing` is no dataset"),
+        (cells, "487424 values for 4096 positions"),
+    ] {
+        refused_run("peak-finding", &["--positions", positions], 2, &[found]);
+    }
+    let sample = Sample::new();
+    for place in [["--pixel", "4096"], ["--at", "3"], ["--at", "3,64"]] {
+        let asked = command(&["test", "peak-finding"], &sample, &place);
+        refused(&sample, asked, 2, &["0:4096", "Y 0:64, X 0:64"]);
+    }
+    let neither = command(&["test", "peak-finding"], &sample, &[]);
+    refused(&sample, neither, 2, &["--pixel"]);
+}
+
+#[test]
+fn results_groups_that_are_not_there() {
+    let sample = Sample::new();
+    succeed(run("peak-finding", &sample.file, &["--positions", "0:9"]));
+    let texts = ["scan.h5 has no results group `Sum_000`", "Raw_Data-Peak_Finding_000"];
+    refused(&sample, command(&["status"], &sample, &["Sum_000"]), 2, &texts);
+    refused(&sample, command(&["verify"], &sample, &["Sum_000"]), 2, &texts);
+    let resumed = run("peak-finding", &sample.file, &["--resume", "Sum_000"]);
+    refused(&sample, resumed, 2, &texts);
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_is_one_line_too() {
+    let sample = Sample::new();
+    for (more, found) in [
+        (["--memory", "1X"], "'1X'"),
+        (["--cores", "0"], "from 1 on"),
+        (["--bogus", "1"], "--bogus"),
+        (["--checkpoint", "0"], "from 0.001"),
+    ] {
+        refused(&sample, run("peak-finding", &sample.file, &more), 2, &["pixelmill: ", found]);
+    }
+    refuse(["frobnicate"], 2, &["frobnicate"]);
+    refuse(["run", "peak-finding"], 2, &["<FILE>"]);
+}
+
+/// What a person reads of a command that succeeds; standard output has to stay empty.
+fn told(arguments: Vec<OsString>) -> String {
+    let output = Command::new(program()).args(arguments).output().unwrap();
+    assert!(output.stdout.is_empty());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    told
+}
+
+fn all_in(told: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(told.contains(text), "`{text}` is missing:\n{told}");
+    }
+}
+
+#[test]
+fn people_are_told_what_they_need() {
+    let sample = Sample::new();
+    let group = format!("{RAW_DATA}-Peak_Finding_000");
+    let list = told(vec!["list".into()]);
+    all_in(&list, &["peak-finding", "width_min = 20", "points", "from 0.1 to 1000000", "sum"]);
+    let info = told(command(&["info"], &sample, &[]));
+    all_in(&info, &[RAW_DATA, "complex64", "4,096 positions × 119 values", "Frequency", "Hz", "V"]);
+    let test = told(command(&["test", "peak-finding"], &sample, &["--at", "10,20"]));
+    all_in(&test, &["position 660", "Y 10", "X 20", "Peak_Response", "Peak_Position", "Hz"]);
+    let ran = told(run("peak-finding", &sample.file, &[]));
+    all_in(&ran, &["Peak_Finding is done", &group, "4,096 of 4,096 positions", "positions/s"]);
+    let again = told(run("peak-finding", &sample.file, &[]));
+    all_in(&again, &["computed before", "reused", &group]);
+    let status = told(command(&["status"], &sample, &[]));
+    all_in(&status, &[&group, "complete", "100.0 %", "width_min=20", "hash", "last_pixel"]);
+    let verified = told(command(&["verify"], &sample, &[&group, "--sample", "5"]));
+    all_in(&verified, &["5 of 4,096 completed positions", "all the same bit by bit"]);
+}
+
+#[test]
+fn programs_get_one_json_object() {
+    let sample = Sample::new();
+    let group = format!("{RAW_DATA}-Peak_Finding_000");
+    succeed(run("peak-finding", &sample.file, &["--positions", "0:64"]));
+    for arguments in [
+        vec!["list".into()],
+        command(&["info"], &sample, &[]),
+        command(&["test", "peak-finding"], &sample, &["--pixel", "7"]),
+        command(&["status"], &sample, &[]),
+        command(&["verify"], &sample, &[&group]),
+    ] {
+        let ran = pixelmill(arguments);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.json.is_object());
+    }
+}

@@ -1,0 +1,177 @@
+//! Positions and units that fail: they are listed with their reasons, whatever happens to the run, and
+//! are computed again on request only.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use support::watch::{Opener, Running, wait_until};
+use support::{Sample, pixelmill, python_program, run, succeed};
+
+/// Positions of the sample.
+const POSITIONS: usize = 4096;
+
+/// Failed positions with their messages.
+fn failed(json: &Value) -> Vec<(u64, String)> {
+    let listed = json["failed"].as_array().expect("failed positions are listed");
+    let text = |failed: &Value| failed["message"].as_str().expect("each has a message").to_owned();
+    listed.iter().map(|failed| (failed["position"].as_u64().unwrap(), text(failed))).collect()
+}
+
+#[test]
+fn failed_positions_are_computed_again_on_request_once_what_failed_is_mended() {
+    let mut opener = Opener::new();
+    let sample = Sample::new();
+    let mend = sample.folder.path().join("mended");
+    let mended_by = format!("mended_by={}", mend.display());
+    let options = ["-p", &mended_by];
+    let first = pixelmill(run("trouble", &sample.file, &options));
+    assert_eq!(first.code, Some(3), "{}", first.stderr);
+    assert!(first.stderr.contains("--retry-failed computes them again"), "{}", first.stderr);
+    let failures = failed(&first.json);
+    let retry = [&options[..], &["--retry-failed"]].concat();
+
+    // As long as nothing is mended they fail again, with the same reasons.
+    let again = pixelmill(run("trouble", &sample.file, &retry));
+    assert_eq!((again.code, failed(&again.json)), (Some(3), failures.clone()));
+    assert_eq!(again.json["report"]["positions"], failures.len());
+
+    fs::write(&mend, "").unwrap();
+    let before = sample.bytes();
+    let reused = pixelmill(run("trouble", &sample.file, &options));
+    assert_eq!((reused.code, failed(&reused.json)), (Some(3), failures.clone()));
+    assert_eq!(reused.json["outcome"], "existing");
+    assert!(before == sample.bytes());
+
+    let json = succeed(run("trouble", &sample.file, &retry));
+    assert_eq!(json["report"]["positions"], failures.len());
+    assert_eq!(json["group"], first.json["group"]);
+    assert!(failed(&json).is_empty());
+    let other = Sample::new();
+    succeed(run("trouble", &other.file, &["-p", "fail_every=0", "-p", "panic_every=0"]));
+    assert!(opener.snapshot(&sample.file) == opener.snapshot(&other.file));
+    assert_eq!(opener.group(&sample.file).last_pixel, POSITIONS as i64);
+}
+
+#[test]
+fn a_retry_that_is_killed_leaves_nothing_half_failed_and_half_computed() {
+    let mut opener = Opener::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mend = folder.path().join("mended");
+    let mended_by = format!("mended_by={}", mend.display());
+    let options = ["-p", "fail_every=1", "-p", &mended_by];
+    let killing = ["--retry-failed", "--checkpoint", "0.001", "--memory", "24K"];
+    // It is over soon; nobody says how fast, so that a kill may come too late.
+    let caught = (0..50).find_map(|_| {
+        let sample = Sample::new();
+        let _ = fs::remove_file(&mend);
+        assert_eq!(pixelmill(run("trouble", &sample.file, &options)).code, Some(3));
+        fs::write(&mend, "").unwrap();
+        let group = opener.group(&sample.file);
+        let mut running =
+            Running::start(run("trouble", &sample.file, &[&options[..], &killing].concat()));
+        wait_until("it is in mid-run", || {
+            (1..POSITIONS).contains(&group.marked(&sample.file)) || running.has_ended()
+        });
+        running.kill();
+        let marked = group.marked(&sample.file);
+        (marked < POSITIONS).then_some((sample, marked))
+    });
+    let (sample, marked) = caught.expect("what is computed again is not marked until it is done");
+    let found = opener.snapshot(&sample.file);
+    let json = succeed(run("trouble", &sample.file, &options));
+    assert_eq!(json["report"]["positions"], POSITIONS - marked);
+    assert!(failed(&json).is_empty());
+    found.assert_marked_are_right(&opener.snapshot(&sample.file));
+}
+
+#[test]
+fn more_kinds_of_failures_than_can_be_listed_lose_no_failed_position() {
+    let sample = Sample::new();
+    let options = ["-p", "fail_every=3", "-p", "panic_every=0", "-p", "own_messages=true"];
+    let part = [&options[..], &["--cores", "1", "--positions", "0:1500"]].concat();
+    for (more, positions) in [(&part[..], 1500), (&options[..], POSITIONS)] {
+        let ran = pixelmill(run("trouble", &sample.file, more));
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        let listed = failed(&ran.json);
+        let expected: Vec<u64> = (0..positions as u64).filter(|at| at % 3 == 0).collect();
+        assert_eq!(listed.iter().map(|(at, _)| *at).collect::<Vec<_>>(), expected);
+        let (own, other): (Vec<_>, Vec<_>) =
+            listed.iter().partition(|(at, text)| *text == format!("no value at position {at}"));
+        assert_eq!(own.len(), 254, "each line but the last is one failure's own");
+        assert!(other.iter().all(|(_, text)| text.contains("more kinds of failures than lines")));
+    }
+}
+
+#[test]
+fn messages_of_failures_survive_a_kill() {
+    let mut opener = Opener::new();
+    let options = ["-p", "own_messages=true", "--checkpoint", "0.001"];
+    let undisturbed = Sample::new();
+    let expected = failed(&pixelmill(run("trouble", &undisturbed.file, &options)).json);
+    let own = |failures: &[(u64, String)]| -> Vec<(u64, String)> {
+        let is_own = |text: &str| text.starts_with("no value at") || text.contains("panicked");
+        failures.iter().filter(|(_, text)| is_own(text)).cloned().collect()
+    };
+    let sample = Sample::new();
+    let running = Running::start(run("trouble", &sample.file, &options));
+    let group = running.computing(&mut opener, &sample.file);
+    running.wait_until_marked(&group, &sample.file, 50);
+    running.kill();
+    let marked = group.status(&sample.file);
+    let told = pixelmill(["status".as_ref(), sample.file.as_os_str()]);
+    let after_kill: Vec<_> = failed(&told.json["groups"][0])
+        .into_iter()
+        .filter(|(at, _)| marked[*at as usize] == 1)
+        .collect();
+    let so_far: Vec<_> =
+        expected.iter().filter(|(at, _)| marked[*at as usize] == 1).cloned().collect();
+    assert!(!so_far.is_empty());
+    let positions = |failures: &[(u64, String)]| failures.iter().map(|f| f.0).collect::<Vec<_>>();
+    assert_eq!(positions(&after_kill), positions(&so_far));
+    for (at, text) in own(&after_kill) {
+        let right = [format!("no value at position {at}"), panicked().to_owned()];
+        assert!(right.contains(&text), "position {at}: {text}");
+    }
+    let ran = pixelmill(run("trouble", &sample.file, &options));
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let listed = failed(&ran.json);
+    assert_eq!(positions(&listed), positions(&expected));
+    assert!(own(&after_kill).iter().all(|failure| listed.contains(failure)));
+}
+
+fn panicked() -> &'static str {
+    "the computation panicked: panic on purpose"
+}
+
+/// A scan of real numbers.
+fn real_scan(folder: &Path) -> std::path::PathBuf {
+    let file = folder.join("real.h5");
+    let arguments = ["f64".as_ref(), file.as_os_str(), "--rows".as_ref(), "20".as_ref()];
+    python_program("untidy.py", arguments);
+    file
+}
+
+#[test]
+fn a_failing_unit_computation_fails_its_positions_only() {
+    let mut opener = Opener::new();
+    for (kind, message) in [
+        ("fail=true", "the whole unit failed"),
+        ("panic=true", "the computation panicked: the whole unit panics"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = real_scan(folder.path());
+        let ran = pixelmill(run("batched", &file, &["-p", kind]));
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        let expected: Vec<_> = (0..100).map(|at| (at, message.to_owned())).collect();
+        assert_eq!(failed(&ran.json), expected);
+        let found = opener.snapshot(&file);
+        assert_eq!(found.prefix(), 100);
+        let values = found.results["Sum"].chunks_exact(8);
+        assert!(values.map(|v| f64::from_le_bytes(v.try_into().unwrap())).all(f64::is_nan));
+        let good = succeed(run("batched", &file, &[]));
+        assert_eq!(good["report"]["positions"], 100);
+    }
+}

@@ -1,0 +1,160 @@
+//! SIGKILL at random instants: the file opens, nothing that is marked is wrong, little is lost, and
+//! the results in the end are those of a run that nobody disturbed.
+
+mod support;
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::watch::{Opener, Running, Snapshot};
+use support::{Sample, pixelmill, succeed};
+
+/// Positions of the sample.
+const POSITIONS: usize = 4096;
+
+/// A kind of run to be killed.
+struct Kind {
+    process: &'static str,
+    options: &'static [&'static str],
+    /// Whether results go to a file of their own.
+    output: bool,
+    /// Most positions that one kill can cost.
+    most_lost: Option<usize>,
+}
+
+/// A sample and the run on it.
+struct Round {
+    sample: Sample,
+    arguments: Vec<OsString>,
+    results: PathBuf,
+}
+
+impl Kind {
+    fn round(&self) -> Round {
+        let sample = Sample::new();
+        let mut arguments: Vec<OsString> =
+            vec!["run".into(), self.process.into(), sample.file.clone().into()];
+        arguments.extend(self.options.iter().map(OsString::from));
+        let mut results = sample.file.clone();
+        if self.output {
+            results = sample.folder.path().join("results.h5");
+            arguments.extend(["--output".into(), results.clone().into()]);
+        }
+        Round { sample, arguments, results }
+    }
+}
+
+/// Numbers between 0 and 1, the same in every run of the tests.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Kills runs of one kind until `kills` have been hit; each scan is killed a few times on its way.
+fn kill_at_random_instants(kind: &Kind, kills: usize) {
+    let mut opener = Opener::new();
+    let undisturbed = kind.round();
+    let begun = Instant::now();
+    succeed(&undisturbed.arguments);
+    let duration = begun.elapsed().as_secs_f64();
+    let finished = opener.snapshot(&undisturbed.results);
+    assert_eq!(finished.prefix(), POSITIONS);
+
+    let mut random = Random(kills as u64);
+    let (mut killed, mut with_marks) = (0, 0);
+    while killed < kills {
+        let round = kind.round();
+        let mut marked = 0;
+        for kills_of_this_scan in 1..=3 {
+            let left = duration * (1.0 - marked as f64 / POSITIONS as f64);
+            if !kill_after(&round, left * random.next()) {
+                marked = POSITIONS;
+                break;
+            }
+            killed += 1;
+            let Some(found) = look(&round, &mut opener, &finished) else { continue };
+            assert!(found.marked() >= marked, "marks were lost");
+            marked = found.marked();
+            with_marks += usize::from(marked > 0 && marked < POSITIONS);
+            if let Some(most) = kind.most_lost {
+                let lost = found.written_but_not_marked(&finished);
+                assert!(lost <= most * kills_of_this_scan, "{lost} computed positions were lost");
+            }
+        }
+        go_on_to_the_end(&round, marked);
+        assert!(opener.snapshot(&round.results) == finished, "other results than undisturbed");
+    }
+    assert!(with_marks * 4 > kills, "only {with_marks} of {kills} kills came in mid-run");
+}
+
+/// Whether the run could be killed before its end.
+fn kill_after(round: &Round, seconds: f64) -> bool {
+    let running = Running::start(&round.arguments);
+    thread::sleep(Duration::from_secs_f64(seconds));
+    let status = running.kill();
+    assert!(status.success() || status.signal() == Some(9), "{status}");
+    status.signal().is_some()
+}
+
+/// Opens the files and looks at the results group, if it is there already.
+fn look(round: &Round, opener: &mut Opener, finished: &Snapshot) -> Option<Snapshot> {
+    opener.groups(&round.sample.file);
+    if !round.results.exists() {
+        return None;
+    }
+    let mut groups = opener.groups(&round.results);
+    assert!(groups.len() <= 1, "{groups:?}");
+    let group = groups.pop()?;
+    let found = group.read(&round.results);
+    found.assert_marked_are_right(finished);
+    assert!(group.last_pixel <= found.prefix() as i64, "{} is too much", group.last_pixel);
+    Some(found)
+}
+
+/// Only what isn't marked is computed again.
+fn go_on_to_the_end(round: &Round, marked: usize) {
+    let ran = pixelmill(&round.arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.json["completed"], POSITIONS);
+    let computed = ran.json["report"]["positions"].as_u64().unwrap_or(0);
+    assert_eq!(computed as usize, POSITIONS - marked, "{}", ran.stderr);
+}
+
+#[test]
+fn peak_finding_survives_kills() {
+    let options = &["-p", "num_steps=10", "--checkpoint", "0.02", "--cores", "2"];
+    let kind = Kind { process: "peak-finding", options, output: false, most_lost: None };
+    kill_at_random_instants(&kind, 50);
+}
+
+#[test]
+fn a_kill_costs_no_more_than_three_batches() {
+    // Every spectrum takes 50 us at least. So a worker computes at most 2 ms / 50 us positions
+    // while a batch is open, and the unit that it began last: 9 positions by this little memory.
+    let options = &["-p", "pause=50", "--checkpoint", "0.02", "--cores", "2", "--memory", "64K"];
+    let kind = Kind { process: "slow", options, output: false, most_lost: Some(3 * 2 * (40 + 9)) };
+    kill_at_random_instants(&kind, 50);
+}
+
+#[test]
+fn results_in_a_file_of_their_own_survive_kills() {
+    let options = &["-p", "pause=50", "--checkpoint", "0.02", "--cores", "2"];
+    let kind = Kind { process: "slow", options, output: true, most_lost: None };
+    kill_at_random_instants(&kind, 50);
+}
+
+#[test]
+fn without_waiting_for_the_disk_kills_are_survived_too() {
+    let options =
+        &["-p", "num_steps=10", "--checkpoint", "0.02", "--cores", "2", "--durability", "process"];
+    let kind = Kind { process: "peak-finding", options, output: false, most_lost: None };
+    kill_at_random_instants(&kind, 50);
+}

@@ -1,0 +1,280 @@
+//! A run watched from outside: the lines it writes, the positions it marks, and what h5py makes of
+//! the file.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{Ran, python, root, start};
+
+/// Longer than anything takes, even on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Waits until something can be seen.
+pub fn wait_until(what: &str, mut seen: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !seen() {
+        assert!(begun.elapsed() < DEADLINE, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A Python process that opens files with h5py, one after the other.
+pub struct Opener {
+    child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Opener {
+    pub fn new() -> Self {
+        let mut child = Command::new(python())
+            .arg(root().join("tests/python/open_file.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        let questions = child.stdin.take().expect("it is piped");
+        let answers = BufReader::new(child.stdout.take().expect("it is piped"));
+        Self { child, questions, answers }
+    }
+
+    /// The results groups of a file in the order of their paths, after all of it has been read;
+    /// the error is h5py's.
+    pub fn try_open(&mut self, file: &Path) -> Result<Vec<Group>, String> {
+        writeln!(self.questions, "{}", file.display()).expect("Python listens");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("Python answers");
+        let answer: Value = serde_json::from_str(&line).expect("Python answers in JSON");
+        match answer["groups"].as_object() {
+            Some(groups) => {
+                Ok(groups.iter().map(|(path, found)| Group::new(path, found)).collect())
+            }
+            None => Err(answer["error"].to_string()),
+        }
+    }
+
+    /// As `try_open`, of a file that has to open.
+    pub fn groups(&mut self, file: &Path) -> Vec<Group> {
+        let opened = self.try_open(file);
+        opened.unwrap_or_else(|error| panic!("h5py can't open {}: {error}", file.display()))
+    }
+
+    /// The only results group of a file.
+    pub fn group(&mut self, file: &Path) -> Group {
+        let mut groups = self.groups(file);
+        assert_eq!(groups.len(), 1, "{groups:?}");
+        groups.remove(0)
+    }
+
+    /// The only results group of a file, as it is.
+    pub fn snapshot(&mut self, file: &Path) -> Snapshot {
+        self.group(file).read(file)
+    }
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where a results group's bytes are in the file.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub path: String,
+    pub last_pixel: i64,
+    places: BTreeMap<String, (u64, usize)>,
+    results: Vec<String>,
+}
+
+impl Group {
+    fn new(path: &str, found: &Value) -> Self {
+        let datasets = found["datasets"].as_object().expect("every group has its datasets");
+        let number = |value: &Value| value.as_u64().expect("every dataset has its place");
+        let place = |found: &Value| (number(&found["offset"]), number(&found["bytes"]) as usize);
+        Self {
+            path: path.to_owned(),
+            last_pixel: found["last_pixel"].as_i64().expect("it is a number"),
+            places: datasets.iter().map(|(name, found)| (name.clone(), place(found))).collect(),
+            results: datasets
+                .iter()
+                .filter(|(_, found)| found["result"] == true)
+                .map(|(name, _)| name.clone())
+                .collect(),
+        }
+    }
+
+    /// Offset and length of a dataset.
+    pub fn place(&self, dataset: &str) -> (u64, usize) {
+        self.places[dataset]
+    }
+
+    fn bytes(&self, file: &Path, dataset: &str) -> Vec<u8> {
+        let (offset, length) = self.place(dataset);
+        let mut bytes = vec![0; length];
+        let opened = File::open(file).expect("the file is there");
+        opened.read_exact_at(&mut bytes, offset).expect("the file has all its bytes");
+        bytes
+    }
+
+    /// The status byte of every position.
+    pub fn status(&self, file: &Path) -> Vec<u8> {
+        self.bytes(file, "completed_positions")
+    }
+
+    /// How many positions are marked.
+    pub fn marked(&self, file: &Path) -> usize {
+        self.status(file).iter().filter(|status| **status == 1).count()
+    }
+
+    /// Everything that a run writes, as it is.
+    pub fn read(&self, file: &Path) -> Snapshot {
+        let results =
+            self.results.iter().map(|name| (name.clone(), self.bytes(file, name))).collect();
+        Snapshot {
+            status: self.status(file),
+            failed: self.bytes(file, "failed_positions"),
+            results,
+        }
+    }
+}
+
+/// What a results group holds at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub status: Vec<u8>,
+    pub failed: Vec<u8>,
+    /// The bytes of each results dataset.
+    pub results: BTreeMap<String, Vec<u8>>,
+}
+
+impl Snapshot {
+    /// How many positions are marked.
+    pub fn marked(&self) -> usize {
+        self.status.iter().filter(|status| **status == 1).count()
+    }
+
+    /// Length of the contiguous marked prefix.
+    pub fn prefix(&self) -> usize {
+        self.status.iter().take_while(|status| **status == 1).count()
+    }
+
+    /// All results of one position.
+    pub fn rows(&self, position: usize) -> Vec<&[u8]> {
+        let row = |bytes: &'_ Vec<u8>| bytes.len() / self.status.len();
+        self.results.values().map(|all| &all[position * row(all)..][..row(all)]).collect()
+    }
+
+    /// What must hold at any moment of a run that would end as `finished`: what is marked is right.
+    pub fn assert_marked_are_right(&self, finished: &Snapshot) {
+        for position in 0..self.status.len() {
+            match self.status[position] {
+                0 => {}
+                1 => assert_eq!(
+                    (self.rows(position), self.failed[position]),
+                    (finished.rows(position), finished.failed[position]),
+                    "position {position} is marked but wrong"
+                ),
+                other => panic!("the status of position {position} is {other}"),
+            }
+        }
+    }
+
+    /// How many positions have the results of a finished run without being marked.
+    pub fn written_but_not_marked(&self, finished: &Snapshot) -> usize {
+        let lost = |at: &usize| self.status[*at] == 0 && self.rows(*at) == finished.rows(*at);
+        (0..self.status.len()).filter(lost).count()
+    }
+}
+
+/// The program while it runs.
+pub struct Running {
+    child: Child,
+    stderr: JoinHandle<String>,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Running {
+    /// Starts the program.
+    pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        let mut child = start(arguments);
+        let pipe = BufReader::new(child.stderr.take().expect("it is piped"));
+        let (sender, lines) = std::sync::mpsc::channel();
+        let stderr = thread::spawn(move || {
+            let mut all = String::new();
+            for line in pipe.lines().map_while(Result::ok) {
+                all.push_str(&line);
+                all.push('\n');
+                // Nobody may be waiting for it.
+                let _ = sender.send(line);
+            }
+            all
+        });
+        Self { child, stderr, lines }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line on standard error that contains `text`.
+    pub fn wait_for_line(&self, text: &str) {
+        loop {
+            let line = self.lines.recv_timeout(DEADLINE);
+            if line.unwrap_or_else(|_| panic!("no line says `{text}`")).contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until it computes; gives the results group that it computes into.
+    pub fn computing(&self, opener: &mut Opener, file: &Path) -> Group {
+        self.wait_for_line(" of memory");
+        opener.groups(file).pop().expect("there is a results group")
+    }
+
+    /// Waits until so many positions are marked.
+    pub fn wait_until_marked(&self, group: &Group, file: &Path, positions: usize) {
+        wait_until(&format!("{positions} are marked"), || group.marked(file) >= positions);
+    }
+
+    /// Sends a signal, such as `INT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        assert!(sent.expect("kill starts").success(), "no signal {name} could be sent");
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
+    /// SIGKILL; how it ended, which may have been before.
+    pub fn kill(mut self) -> ExitStatus {
+        let _ = self.child.kill();
+        let status = self.child.wait().expect("it is our child");
+        let _ = self.stderr.join();
+        status
+    }
+
+    /// Waits for the end.
+    pub fn finish(mut self) -> Ran {
+        let mut stdout = String::new();
+        let mut pipe = self.child.stdout.take().expect("it is piped");
+        pipe.read_to_string(&mut stdout).expect("it writes text");
+        let status = self.child.wait().expect("it is our child");
+        let stderr = self.stderr.join().expect("the reader doesn't panic");
+        let json = serde_json::from_str(&stdout).unwrap_or(Value::Null);
+        Ran { code: status.code(), json, stderr }
+    }
+}
