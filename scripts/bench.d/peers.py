@@ -1,0 +1,105 @@
+"""What the peers take: each command prints one JSON object with its seconds, imports not counted.
+
+    peers.py pyusid   FILE CORES    the tutorial class of tests/python/usid.py, all positions (venv tests)
+    peers.py scipy    FILE RESULTS GROUP    find_peaks_cwt at every position, compared with results (venv tests)
+    peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
+    peers.py libertem FILE CORES    the sum of each spectrum (venv bench)
+    peers.py hyperspy FILE CORES    the same, lazily (venv bench)
+"""
+
+import contextlib
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore")
+
+RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "python"))
+
+
+def pyusid(file, cores):
+    import h5py
+    import usid
+
+    with h5py.File(file, "r+") as opened:
+        process = usid.Peak_Finding(opened[RAW_DATA], dict(usid.Peak_Finding.DEFAULTS))
+        process._cores = int(cores)
+        begun = time.perf_counter()
+        process.compute(override=True, **process.arguments())
+        return {"seconds": time.perf_counter() - begun, "positions": opened[RAW_DATA].shape[0]}
+
+
+def one_peak(spectrum):
+    import numpy
+    import usid
+
+    settings = {"min_snr": 1.0, "noise_perc": 10.0}
+    widths = numpy.linspace(20, 60, 30)
+    response, index = usid.Peak_Finding._map_function(spectrum, numpy.arange(len(spectrum)), widths, **settings)
+    return float(response), int(index)
+
+
+def scipy(file, results, group):
+    import multiprocessing
+
+    import h5py
+    import numpy
+
+    with h5py.File(file) as opened:
+        raw = opened[RAW_DATA]
+        spectra = raw[:]
+        axis = opened[raw.attrs["Spectroscopic_Values"]][0].astype(float)
+    with h5py.File(results) as opened:
+        response = opened[f"{group}/Peak_Response"][:, 0]
+        position = opened[f"{group}/Peak_Position"][:, 0]
+    with multiprocessing.Pool() as pool:
+        expected = numpy.array(pool.map(one_peak, spectra, chunksize=64))
+    beside = numpy.abs(response.view(numpy.int32) - expected[:, 0].astype(numpy.float32).view(numpy.int32))
+    same = axis[expected[:, 1].astype(int)] == position
+    return {"positions": len(same), "same_index": int(same.sum()), "max_ulp": int(beside.max())}
+
+
+def open_main(file):
+    import h5py
+    import pyUSID
+
+    begun = time.perf_counter()
+    with h5py.File(file) as opened:
+        pyUSID.USIDataset(opened[RAW_DATA])
+    return {"seconds": time.perf_counter() - begun}
+
+
+def libertem(file, cores):
+    import libertem.api
+    from libertem.udf.sumsigudf import SumSigUDF
+
+    with libertem.api.Context.make_with("threads", cpus=int(cores)) as context:
+        data = context.load("hdf5", path=file, ds_path=RAW_DATA, sig_dims=1)
+        context.run_udf(dataset=data, udf=SumSigUDF())
+        begun = time.perf_counter()
+        context.run_udf(dataset=data, udf=SumSigUDF())
+        return {"seconds": time.perf_counter() - begun}
+
+
+def hyperspy(file, cores):
+    import dask
+    import dask.array
+    import h5py
+    from hyperspy.api import signals
+
+    with h5py.File(file) as opened, dask.config.set(scheduler="threads", num_workers=int(cores)):
+        signal = signals.Signal1D(dask.array.from_array(opened[RAW_DATA])).as_lazy()
+        begun = time.perf_counter()
+        signal.sum(axis="sig").data.compute()
+        return {"seconds": time.perf_counter() - begun}
+
+
+COMMANDS = {"pyusid": pyusid, "scipy": scipy, "open": open_main, "libertem": libertem, "hyperspy": hyperspy}
+
+if __name__ == "__main__":
+    with contextlib.redirect_stdout(sys.stderr):
+        told = COMMANDS[sys.argv[1]](*sys.argv[2:])
+    json.dump(told, sys.stdout)
