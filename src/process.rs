@@ -312,7 +312,11 @@ impl<T: Element> Unit<'_, T> {
     /// Spectrum number `index`, converted to the process's element type.
     pub fn spectrum(&mut self, index: usize) -> Spectrum<'_, T> {
         let bytes = self.spectrum_bytes();
-        let within = index / self.spectra_per_position;
+        // Divisions would count for short spectra.
+        let (within, repeat) = match self.spectra_per_position {
+            1 => (index, 0),
+            several => (index / several, index % several),
+        };
         self.auxiliary_buffer.resize_with(self.auxiliary.len(), Vec::new);
         for (buffer, rows) in self.auxiliary_buffer.iter_mut().zip(self.auxiliary) {
             buffer.clear();
@@ -322,7 +326,7 @@ impl<T: Element> Unit<'_, T> {
         Spectrum {
             values: elements(&self.rows[index * bytes..][..bytes], self.stored, self.buffer),
             position: self.first + within as u64,
-            repeat: index % self.spectra_per_position,
+            repeat,
             auxiliary: self.auxiliary_buffer,
         }
     }

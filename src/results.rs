@@ -196,35 +196,44 @@ pub(crate) struct UnitResults {
 }
 
 impl UnitResults {
-    /// Empties it for a unit of `spectra` spectra: nothing is set, every value is missing.
+    /// Makes room for a unit of `spectra` spectra, of which nothing is set.
     pub fn begin<O>(&mut self, results: &Results<O>, spectra: usize) {
         self.failures.clear();
         self.set.clear();
         self.set.resize(spectra, false);
         self.rows.resize_with(results.datasets.len(), Vec::new);
         for (rows, column) in self.rows.iter_mut().zip(&results.datasets) {
-            rows.clear();
-            for _ in 0..spectra {
-                rows.extend_from_slice(&column.layout.missing);
-            }
+            rows.resize(spectra * column.layout.missing.len(), 0);
         }
     }
 
-    /// Lists what was never set, and keeps one reason per position.
-    pub fn finish(&mut self, spectra_per_position: usize) {
-        for (index, _) in self.set.iter().enumerate().filter(|(_, set)| !**set) {
-            let reason = Failure::new("the unit computation gave no result");
-            self.failures.push(((index / spectra_per_position) as u64, reason));
+    /// Fails what was never set, and keeps one reason per position.
+    pub fn finish<O>(&mut self, results: &Results<O>, spectra_per_position: usize) {
+        for index in 0..self.set.len() {
+            if !self.set[index] {
+                self.clear(results, index);
+                let reason = Failure::new("the unit computation gave no result");
+                self.failures.push(((index / spectra_per_position) as u64, reason));
+            }
         }
         self.failures.sort_by_key(|(position, _)| *position);
         self.failures.dedup_by_key(|(position, _)| *position);
     }
 
+    /// Makes all values of a spectrum missing.
+    fn clear<O>(&mut self, results: &Results<O>, index: usize) {
+        for (rows, column) in self.rows.iter_mut().zip(&results.datasets) {
+            let missing = &column.layout.missing;
+            rows[index * missing.len()..][..missing.len()].copy_from_slice(missing);
+        }
+    }
+
     /// Fails all positions for one reason.
     pub fn fail_all<O>(&mut self, results: &Results<O>, positions: u64, reason: &Failure) {
-        let spectra = self.set.len();
-        self.begin(results, spectra);
-        self.set.fill(true);
+        for index in 0..self.set.len() {
+            self.clear(results, index);
+        }
+        self.failures.clear();
         self.failures.extend((0..positions).map(|position| (position, reason.clone())));
     }
 }
@@ -245,10 +254,7 @@ impl<O> Outputs<'_, O> {
             Err(failure) => Some(failure),
         };
         if let Some(failure) = failure {
-            for (rows, column) in self.unit.rows.iter_mut().zip(&self.results.datasets) {
-                let missing = &column.layout.missing;
-                rows[index * missing.len()..][..missing.len()].copy_from_slice(missing);
-            }
+            self.unit.clear(self.results, index);
             let position = (index / self.spectra_per_position) as u64;
             self.unit.failures.push((position, failure));
         }
@@ -295,7 +301,7 @@ mod tests {
         outputs.set(1, Ok(Fit { amplitude: 2.5, steps: 7, curve: vec![1.0, -1.0] }));
         outputs.set(0, Err(Failure::new("no peak")));
         outputs.set(3, Ok(Fit { amplitude: 1.0, steps: 1, curve: vec![1.0] }));
-        unit.finish(2);
+        unit.finish(&results, 2);
 
         let curve: Vec<f64> =
             unit.rows[0].chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();

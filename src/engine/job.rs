@@ -156,7 +156,7 @@ impl<P: Process> Job<P> {
         }))
         .unwrap_or_else(|panic| Err(crate::process::Failure::from_panic(panic.as_ref())));
         match computed {
-            Ok(()) => workspace.results.finish(self.spectra),
+            Ok(()) => workspace.results.finish(&self.results, self.spectra),
             Err(failure) => {
                 // Whatever a panic left in the scratch must not reach the next unit.
                 workspace.scratch = P::Scratch::default();

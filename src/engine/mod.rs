@@ -42,7 +42,7 @@ use crate::plan::{self, Needs, Plan};
 use crate::process::{Process, ReadChunk};
 use crate::source::normalised;
 use crate::storage::datatype::stored_type;
-use crate::storage::file::{ReadFile, open_read};
+use crate::storage::file::{open_read, open_read_locked};
 use crate::storage::rows::Rows;
 
 /// A handle to the results of a computation.
@@ -111,38 +111,33 @@ pub fn compute<P: Process>(
     // What is available now may not be in a moment: one budget for the whole run.
     let request = &Request { memory: Some(request.memory_budget()), ..request.clone() };
     let target = Target::of(request);
-    let open = |source: &ReadFile| Job::<P>::open(parameters, source, request);
     // First as a reader: results that are complete are returned even if somebody has the file
     // open, or it can't be written to; and what can't be run leaves no trace.
-    {
-        let source = open_read(&request.file)?;
-        let job = open(&source)?;
-        let found = search::find(&job, request, &target, &source, None, &Quiet)?;
-        if let Found::Complete(computed) = found {
-            return Ok(*computed);
-        }
-        plan_run(&job, request)?;
+    let source = open_read(&request.file)?;
+    let job = Job::<P>::open(parameters, &source, request)?;
+    if let Found::Complete(found) = search::find(&job, request, &target, &source, None, &Quiet)? {
+        return Ok(*found);
     }
+    let plan = plan_run(&job, request)?;
     let lock = RunLock::claim(&target, observer)?;
     let look = |observer: &dyn Observer| {
-        let source = lock.open_source(&request.file)?;
-        let job = open(&source)?;
+        let source = open_read_locked(&request.file)?;
         let found = search::find(&job, request, &target, &source, Some(&lock), observer)?;
-        Ok((source, job, found))
+        Ok((source, found))
     };
-    let (mut source, mut job, mut found) = look(observer)?;
+    let (mut view, mut found) = look(observer)?;
     if matches!(found, Found::Foreign { .. } | Found::Nothing) {
-        drop((source, job));
         // Metadata has to change: look again when nobody else has the file, then change it.
-        let made = lock.alone(|| {
-            let (source, job, found) = look(&Quiet)?;
-            let found = prepare::make_ready(&job, &target, &lock, &source, found)?;
-            Ok((source, job, found))
+        let made = lock.alone(&source, || {
+            let (view, found) = look(&Quiet)?;
+            job.source.check_in_place(&view)?;
+            let found = prepare::make_ready(&job, &target, &lock, &view, found)?;
+            Ok((view, found))
         });
         if made.is_err() {
             lock.abandon();
         }
-        (source, job, found) = made?;
+        (view, found) = made?;
     }
     let (path, resumed) = match found {
         Found::Complete(computed) => return Ok(*computed),
@@ -152,8 +147,7 @@ pub fn compute<P: Process>(
             unreachable!("what isn't ready has been made ready with the file locked")
         }
     };
-    let plan = plan_run(&job, request)?;
-    let group = prepare::take(&job, request, &lock, &source, path, resumed)?;
+    let group = prepare::take(&job, request, &lock, &view, path, resumed)?;
     observer.begin(&group.info(&job, &target, &plan));
     pipeline::run(&job, &group, &plan, request, &lock, observer, stop)
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::identity::SourceLocation;
 use crate::process::Process;
 use crate::source::same_file;
-use crate::storage::file::{self, ReadFile, open_read, open_read_locked};
+use crate::storage::file::{self, ReadFile, open_read_locked};
 use crate::storage::lock;
 use crate::storage::results_group::results_groups;
 use crate::storage::transaction::Transaction;
@@ -76,19 +76,16 @@ impl RunLock {
         Ok(Self { file, path: path.clone(), separate: target.is_separate(), created })
     }
 
-    /// Opens the source: the very file that is locked, or another one with a reader's lock.
-    ///
-    /// # Errors
-    /// Those of opening.
-    pub fn open_source(&self, path: &Path) -> Result<ReadFile> {
-        if self.separate { open_read(path) } else { open_read_locked(path) }
-    }
-
-    /// Runs `action` while nobody else has the file open at all.
+    /// Runs `action` while nobody else has the file open at all. The reader's lock on `source`
+    /// is given up if that is the same file; the run's own takes its place.
     ///
     /// # Errors
     /// If somebody has it open, and those of `action`.
-    pub fn alone<T>(&self, action: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn alone<T>(&self, source: &ReadFile, action: impl FnOnce() -> Result<T>) -> Result<T> {
+        if !self.separate {
+            let unlocked = source.raw.unlock();
+            unlocked.map_err(|error| Error::io("unlock", &self.path, error))?;
+        }
         lock::exclude(&self.file, &self.path)?;
         let result = action();
         lock::share(&self.file, &self.path)?;

@@ -33,6 +33,23 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Checks that the dataset is still where it was when this source was opened, in a new view of
+    /// the same file.
+    ///
+    /// # Errors
+    /// If another program has changed it meanwhile.
+    pub fn check_in_place(&self, file: &ReadFile) -> Result<()> {
+        let path = &self.info.path;
+        let same = file.dataset(path).is_ok_and(|dataset| {
+            let shape = [self.info.positions as usize, self.info.spectral_points];
+            dataset.shape() == shape
+                && stored_type(&dataset).as_ref() == Ok(&self.stored)
+                && self.rows.are_those_of(&dataset)
+        });
+        let (file, dataset) = (self.file.clone(), path.clone());
+        if same { Ok(()) } else { Err(Error::SourceChanged { file, dataset }) }
+    }
+
     /// Bytes of one row, as stored.
     pub fn row_bytes(&self) -> usize {
         self.info.spectral_points * self.stored.element.size()

@@ -63,6 +63,15 @@ impl Rows {
         }
     }
 
+    /// Whether these are the rows of `dataset`, at the same place in the file.
+    pub fn are_those_of(&self, dataset: &Dataset) -> bool {
+        match (&self.how, raw_offset(dataset)) {
+            (How::Raw { offset, .. }, Ok(found)) => *offset == found,
+            (How::Library { why, .. }, Err(found)) => *why == found,
+            _ => false,
+        }
+    }
+
     /// Bytes that the library keeps.
     pub fn cache_bytes(&self) -> u64 {
         match self.how {
