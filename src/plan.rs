@@ -6,8 +6,9 @@
 pub(crate) const BATCHES_IN_FLIGHT: usize = 3;
 
 /// Source bytes that a worker reads at a time at most: small enough to be still in its cache
-/// when it computes them, large enough that the calls don't count.
-const UNIT_BYTES: u64 = 256 << 10;
+/// when it computes them, large enough that the calls don't count. `sum` of 2 GiB of float32 on two
+/// cores took 0.29 s with 256 KiB, 0.27 s with 512 KiB and 0.25 s with 1 MiB.
+const UNIT_BYTES: u64 = 1 << 20;
 
 /// Seconds that a unit of work should take: short against a batch, long against its overhead.
 const UNIT_SECONDS: f64 = 0.01;
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn plans_of_typical_runs() {
         let roomy = plan(&needs()).unwrap();
-        assert_eq!((roomy.workers, roomy.unit), (8, 256));
+        assert_eq!((roomy.workers, roomy.unit), (8, 1024));
         let frame = 128u64 << 20;
         let frames = Needs { row_bytes: frame, converted_bytes: frame, ..needs() };
         let tight = plan(&frames).unwrap();

@@ -37,15 +37,20 @@ impl Process for Sum {
         spectrum: Spectrum<'_, f64>,
         _scratch: &mut (),
     ) -> Result<f64, Failure> {
-        // Eight sums side by side keep the adder busy; their number is fixed, so that the result
-        // doesn't depend on the machine.
-        let (eights, rest) = spectrum.as_chunks::<8>();
-        let mut sums = [0.0; 8];
-        for eight in eights {
-            for (sum, value) in sums.iter_mut().zip(eight) {
-                *sum += value;
-            }
-        }
-        Ok(sums.iter().chain(rest).sum())
+        Ok(sum(&spectrum))
     }
+}
+
+/// Eight sums side by side keep the adder busy. Their number is fixed, so that the result has the
+/// same bits on every machine, also where it is compiled for wider registers.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn sum(values: &[f64]) -> f64 {
+    let (eights, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for eight in eights {
+        for (sum, value) in sums.iter_mut().zip(eight) {
+            *sum += value;
+        }
+    }
+    sums.iter().chain(rest).sum()
 }
