@@ -83,7 +83,7 @@ fn create<P: Process>(
     let (folder, name) = info.path.rsplit_once('/').unwrap_or(("", &info.path));
     let parent = if target.is_separate() || folder.is_empty() { "/" } else { folder };
     let parameters = job.identity.parameters.as_object().cloned().unwrap_or_default();
-    let ancillary = &job.source.ancillary;
+    let tables = &job.source.tables;
     let blueprint = Blueprint {
         parent,
         stem: format!("{name}-{}", P::NAME.replace('-', "_")),
@@ -95,9 +95,9 @@ fn create<P: Process>(
         process_version: P::VERSION,
         parameters: &parameters,
         source: if target.is_separate() {
-            BlueprintSource::Elsewhere { file: source, ancillary }
+            BlueprintSource::Elsewhere { file: source, tables }
         } else {
-            BlueprintSource::Here { dataset: &info.path, ancillary }
+            BlueprintSource::Here { dataset: &info.path, tables }
         },
     };
     let transaction = lock.begin()?;

@@ -13,13 +13,7 @@ use crate::error::{Error, Result};
 use crate::process::{Dimension, SourceInfo};
 use crate::storage::attributes;
 use crate::storage::datatype::stored_type;
-
-/// Paths of the datasets that describe the positions, which results share with their source.
-#[derive(Clone, Debug)]
-pub(crate) struct Ancillary {
-    pub position_indices: String,
-    pub position_values: String,
-}
+use crate::storage::results_group::PositionTables;
 
 const REFERENCES: [&str; 4] =
     ["Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"];
@@ -53,7 +47,7 @@ pub(crate) fn read(
     file: &Path,
     path: &str,
     dataset: &Dataset,
-) -> Result<(SourceInfo, PositionGrid, Ancillary)> {
+) -> Result<(SourceInfo, PositionGrid, PositionTables)> {
     let broken = |reason: String| Error::not_main(file, path, reason);
     let shape = dataset.shape();
     let [positions, points] = shape.as_slice() else {
@@ -82,7 +76,7 @@ pub(crate) fn read(
         position_dimensions: grid.dimensions.clone(),
         spectroscopic_dimensions: spectroscopic_axes(spectroscopic),
     };
-    let ancillary = Ancillary { position_indices: rows.name(), position_values: row_values.name() };
+    let ancillary = PositionTables { indices: rows.name(), values: row_values.name() };
     Ok((info, grid, ancillary))
 }
 

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use fingerprint::{fingerprint, hex};
 pub(crate) use grid::PositionGrid;
-pub(crate) use h5usid::Ancillary;
 use h5usid::Looks;
 
 use crate::element::StoredType;
@@ -19,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::process::SourceInfo;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
+use crate::storage::results_group::PositionTables;
 use crate::storage::rows::Rows;
 use crate::storage::walk::{Visited, walk};
 
@@ -29,7 +29,8 @@ pub(crate) struct Source {
     pub grid: PositionGrid,
     pub stored: StoredType,
     pub rows: Rows,
-    pub ancillary: Ancillary,
+    /// Where the tables of the positions are.
+    pub tables: PositionTables,
 }
 
 impl Source {
@@ -71,11 +72,11 @@ pub(crate) fn open(file: &ReadFile, path: Option<&str>, memory: u64) -> Result<S
         dataset: path.clone(),
         candidates: main_datasets(file),
     })?;
-    let (info, grid, ancillary) = h5usid::read(&file.path, &path, &dataset)?;
+    let (info, grid, tables) = h5usid::read(&file.path, &path, &dataset)?;
     let stored = stored_type(&dataset)
         .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;
     let rows = Rows::new(&file.path, &file.raw, &dataset, memory / 2)?;
-    Ok(Source { file: file.path.clone(), info, grid, stored, rows, ancillary })
+    Ok(Source { file: file.path.clone(), info, grid, stored, rows, tables })
 }
 
 /// `Measurement_000/x` and `/Measurement_000/x/` are both `/Measurement_000/x`.

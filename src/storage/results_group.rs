@@ -15,7 +15,6 @@ use super::library::create_filled;
 use super::walk::{Visited, walk};
 use crate::process::Dimension;
 use crate::results::ColumnLayout;
-use crate::source::Ancillary;
 
 /// The status dataset: one byte per position, 1 when its results are on disk.
 pub(crate) const STATUS: &str = "completed_positions";
@@ -141,6 +140,13 @@ pub(crate) fn status(group: &Group, positions: u64) -> Option<Vec<u8>> {
     (done <= positions).then(|| (0..positions).map(|position| u8::from(position < done)).collect())
 }
 
+/// Paths of the datasets that describe the positions, which results share with their source.
+#[derive(Clone, Debug)]
+pub(crate) struct PositionTables {
+    pub indices: String,
+    pub values: String,
+}
+
 /// Everything that a new results group is made from.
 pub(crate) struct Blueprint<'a> {
     /// Path of the group that it goes into.
@@ -162,9 +168,9 @@ pub(crate) struct Blueprint<'a> {
 /// Where the positions and the source of a new results group are.
 pub(crate) enum BlueprintSource<'a> {
     /// In the same file.
-    Here { dataset: &'a str, ancillary: &'a Ancillary },
+    Here { dataset: &'a str, tables: &'a PositionTables },
     /// In another file, from which the ancillary datasets are copied.
-    Elsewhere { file: &'a hdf5::File, ancillary: &'a Ancillary },
+    Elsewhere { file: &'a hdf5::File, tables: &'a PositionTables },
 }
 
 /// Creates a results group, all its datasets with their bytes in place; returns its path.
@@ -213,14 +219,10 @@ fn position_datasets(
     source: &BlueprintSource<'_>,
 ) -> hdf5::Result<[String; 2]> {
     match source {
-        BlueprintSource::Here { ancillary, .. } => {
-            Ok([ancillary.position_indices.clone(), ancillary.position_values.clone()])
-        }
-        BlueprintSource::Elsewhere { file: from, ancillary } => {
+        BlueprintSource::Here { tables, .. } => Ok([tables.indices.clone(), tables.values.clone()]),
+        BlueprintSource::Elsewhere { file: from, tables } => {
             let names = ["Position_Indices", "Position_Values"];
-            for (path, name) in
-                [&ancillary.position_indices, &ancillary.position_values].iter().zip(names)
-            {
+            for (path, name) in [&tables.indices, &tables.values].iter().zip(names) {
                 copy_table(&from.dataset(path)?, group, name)?;
             }
             debug_assert!(file.is_valid());
