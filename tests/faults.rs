@@ -320,6 +320,25 @@ fn data_overwritten_during_the_run_leave_nothing_marked() {
 }
 
 #[test]
+fn a_file_that_is_replaced_during_the_run_is_told_and_the_new_one_left_alone() {
+    let mut opener = Opener::new();
+    let sample = Sample::new();
+    let another = Sample::new();
+    let running = Running::start(slow(&sample.file));
+    let group = running.computing(&mut opener, &sample.file);
+    running.wait_until_marked(&group, &sample.file, 100);
+    let moved = sample.folder.path().join("moved.h5");
+    fs::rename(&sample.file, &moved).unwrap();
+    fs::copy(&another.file, &sample.file).unwrap();
+    let ran = running.finish();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was moved, deleted or replaced"), "{}", ran.stderr);
+    assert!(sample.bytes() == another.bytes(), "the new file is nobody's results file");
+    let group = opener.group(&moved);
+    assert_eq!((group.marked(&moved), group.last_pixel), (POSITIONS, POSITIONS as i64));
+}
+
+#[test]
 fn a_source_truncated_during_the_run_leaves_nothing_marked() {
     let mut opener = Opener::new();
     let sample = Sample::new();

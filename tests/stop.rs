@@ -37,6 +37,7 @@ fn a_stopped_run_says_how_to_go_on_and_goes_on_to_the_same_bytes() {
         let ran = running.finish();
         assert_eq!(ran.code, Some(code), "{}", ran.stderr);
         assert_eq!(ran.json["outcome"], "stopped");
+        assert!(ran.stderr.contains("finishing what is in hand"), "{}", ran.stderr);
         assert!(ran.stderr.contains("stopped; the same command goes on with it"), "{}", ran.stderr);
 
         let stopped = opener.group(&sample.file);
