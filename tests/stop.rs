@@ -114,13 +114,13 @@ print("null")
 #[test]
 fn a_run_stopped_often_and_resumed_on_other_cores_ends_in_the_same_bytes() {
     let mut opener = Opener::new();
-    let finished = undisturbed("slow", &["-p", "pause=100"], &mut opener);
+    let finished = undisturbed("slow", &["-p", "pause=1000"], &mut opener);
     let sample = Sample::new();
     let mut cores = ["2", "1", "5", "3"].iter().cycle();
     let mut stops = 0;
     loop {
         let cores = cores.next().unwrap();
-        let options = ["-p", "pause=100", "--checkpoint", "0.02", "--cores", cores];
+        let options = ["-p", "pause=1000", "--checkpoint", "0.02", "--cores", cores];
         let running = Running::start(run("slow", &sample.file, &options));
         let group = running.computing(&mut opener, &sample.file);
         let next = (group.marked(&sample.file) + 250).min(POSITIONS);
@@ -136,7 +136,7 @@ fn a_run_stopped_often_and_resumed_on_other_cores_ends_in_the_same_bytes() {
             _ => panic!("{}", ran.stderr),
         }
     }
-    assert!(stops >= 5, "only {stops} stops");
+    assert!(stops >= 3, "only {stops} stops");
     assert!(opener.snapshot(&sample.file) == finished);
 }
 
