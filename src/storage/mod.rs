@@ -6,6 +6,7 @@
 pub(crate) mod attributes;
 pub(crate) mod datatype;
 pub(crate) mod file;
+pub(crate) mod filters;
 mod library;
 pub(crate) mod lock;
 pub(crate) mod results_group;
