@@ -43,6 +43,42 @@ pub(crate) fn integer(location: &Location, name: &str) -> Option<i64> {
     location.attr(name).ok()?.read_raw::<i64>().ok()?.into_iter().next()
 }
 
+/// The one number of an attribute, however it is stored, or the one that its text spells.
+pub(crate) fn number(location: &Location, name: &str) -> Option<f64> {
+    match first(json(location, name)?)? {
+        Value::Number(number) => number.as_f64(),
+        Value::Bool(truth) => Some(f64::from(u8::from(truth))),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The one truth value of an attribute: TRUE or FALSE, 1 or 0, or such a text.
+pub(crate) fn truth(location: &Location, name: &str) -> Option<bool> {
+    match first(json(location, name)?)? {
+        Value::Bool(truth) => Some(truth),
+        Value::Number(number) => Some(number.as_f64()? != 0.0),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// All numbers of an attribute that holds a list of them.
+pub(crate) fn numbers(location: &Location, name: &str) -> Option<Vec<f64>> {
+    json(location, name)?.as_array()?.iter().map(Value::as_f64).collect()
+}
+
+fn first(value: Value) -> Option<Value> {
+    match value {
+        Value::Array(values) => values.into_iter().next(),
+        value => Some(value),
+    }
+}
+
 /// The dataset that an object reference points to.
 pub(crate) fn referenced_dataset(location: &Location, name: &str) -> Option<hdf5::Dataset> {
     let attribute = location.attr(name).ok()?;

@@ -3,7 +3,8 @@
 use std::ffi::CString;
 
 use hdf5::dataset::{DatasetAccess, DatasetCreate};
-use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group};
+use hdf5::types::TypeDescriptor;
+use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
 use hdf5_sys::{h5a, h5d, h5p, h5s, h5t};
 
 /// An attribute's bytes as the file stores them, for elements of `size` bytes.
@@ -18,6 +19,34 @@ pub(crate) fn raw_attribute(attribute: &Attribute, size: usize) -> Option<Vec<u8
         unsafe { h5a::H5Aread(attribute.id(), stored.id(), bytes.as_mut_ptr().cast()) }
     });
     (status >= 0).then_some(bytes)
+}
+
+/// Writes a scalar ASCII string that ends in NUL, the only form that HDF5's dimension scales know.
+pub(crate) fn write_c_string(location: &Location, name: &str, text: &str) -> hdf5::Result<()> {
+    let nul = |_| hdf5::Error::from("a text with a NUL");
+    let (name, text) = (CString::new(name).map_err(nul)?, CString::new(text).map_err(nul)?);
+    let bytes = text.as_bytes_with_nul();
+    let datatype = Datatype::from_descriptor(&TypeDescriptor::FixedAscii(bytes.len()))?;
+    let space = Dataspace::try_new(())?;
+    hdf5::sync::sync(|| {
+        // SAFETY: the ids are live, the type is ours alone, and `bytes` is one element of it.
+        unsafe {
+            hdf5::h5check(h5t::H5Tset_strpad(datatype.id(), h5t::H5T_str_t::H5T_STR_NULLTERM))?;
+            let attribute = hdf5::h5check(h5a::H5Acreate2(
+                location.id(),
+                name.as_ptr(),
+                datatype.id(),
+                space.id(),
+                h5p::H5P_DEFAULT,
+                h5p::H5P_DEFAULT,
+            ))?;
+            let written =
+                hdf5::h5check(h5a::H5Awrite(attribute, datatype.id(), bytes.as_ptr().cast()));
+            h5a::H5Aclose(attribute);
+            written
+        }
+    })?;
+    Ok(())
 }
 
 /// The byte order of a type, or of the members of a compound one; `None` if they differ.

@@ -11,6 +11,7 @@ mod library;
 pub(crate) mod lock;
 pub(crate) mod results_group;
 pub(crate) mod rows;
+pub(crate) mod scales;
 pub(crate) mod transaction;
 pub(crate) mod walk;
 
