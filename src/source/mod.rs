@@ -3,9 +3,15 @@
 //! `h5usid` recognises and reads the format; here is what all of the engine knows of a source:
 //! its description, the grid of its positions, and how its rows are read. It never writes.
 
+mod described;
+mod emd;
 mod fingerprint;
 mod grid;
 mod h5usid;
+mod hspy;
+mod nexus;
+mod nsid;
+mod plain;
 
 use std::path::{Path, PathBuf};
 

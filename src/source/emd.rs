@@ -1,0 +1,279 @@
+//! EMD files, of which there are three kinds: NCEM's (also written by the older py4DSTEM), those of
+//! EMD 1.0 (emdfile, py4DSTEM) and those of the program Velox.
+//!
+//! Only py4DSTEM's names and classes, and Velox's fixed layout, say which axes are positions.
+
+use hdf5::{Dataset, File, Group};
+use serde_json::Value;
+
+use super::described::{
+    Axis, Described, Role, counted, even, numbers, parent_and_name, text, wrong_length,
+};
+use crate::storage::attributes;
+
+/// Who wrote a dataset, by the group it is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Axes `dim1`, `dim2` …
+    Ncem,
+    /// Axes `dim0`, `dim1` …
+    Emd1,
+    /// Images, rows × columns × frames.
+    Velox,
+}
+
+/// Whether a dataset is the data of an EMD group.
+pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {
+    kind(file, path, dataset).is_some()
+}
+
+fn kind(file: &File, path: &str, dataset: &Dataset) -> Option<Kind> {
+    let (parent, name) = parent_and_name(path);
+    let group = file.group(parent).ok()?;
+    if dataset.ndim() == 3 && is_velox(&group, parent, name) {
+        return Some(Kind::Velox);
+    }
+    if name != "data" || dataset.ndim() == 0 {
+        return None;
+    }
+    match attributes::string(&group, "emd_group_type") {
+        Some(kind) => (kind == "array").then_some(Kind::Emd1),
+        None => (attributes::integer(&group, "emd_group_type") == Some(1)).then_some(Kind::Ncem),
+    }
+}
+
+fn is_velox(group: &Group, parent: &str, name: &str) -> bool {
+    name == "Data" && parent.starts_with("/Data/Image/") && group.link_exists("Metadata")
+}
+
+/// Reads what a group says of its data.
+///
+/// # Errors
+/// If an axis has another length than the data along it, or Velox's metadata can't be read.
+pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
+    let kind = kind(file, path, dataset).ok_or("it isn't in a group of an EMD file")?;
+    let (parent, _) = parent_and_name(path);
+    let group = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
+    let shape = dataset.shape();
+    let axes = match kind {
+        Kind::Velox => velox_axes(&group, &shape)?,
+        Kind::Ncem => dims(&group, &shape, 1)?,
+        Kind::Emd1 => dims(&group, &shape, 0)?,
+    };
+    let mut described = Described {
+        quantity: text(dataset, &["quantity", "long_name", "name"]).unwrap_or_default(),
+        units: plain_units(&text(dataset, &["units"]).unwrap_or_default()),
+        axes,
+    };
+    if kind != Kind::Velox {
+        assign_roles(&mut described.axes, is_data_cube(&group, parent));
+    }
+    Ok(described)
+}
+
+/// Axes from the datasets `dim<first>` and on.
+fn dims(group: &Group, shape: &[usize], first: usize) -> Result<Vec<Axis>, String> {
+    shape.iter().enumerate().map(|(number, length)| dim(group, number, first, *length)).collect()
+}
+
+fn dim(group: &Group, number: usize, first: usize, length: usize) -> Result<Axis, String> {
+    let Ok(list) = group.dataset(&format!("dim{}", number + first)) else {
+        return Ok(Axis::new(number, "", "", counted(length), Role::Unknown));
+    };
+    let name = text(&list, &["name"]).unwrap_or_default();
+    let units = plain_units(&text(&list, &["units"]).unwrap_or_default());
+    let values = match numbers(&list)? {
+        // An axis with even steps may have its first two values only.
+        Some(values) if values.len() == 2 && length > 2 => {
+            even(values[0], values[1] - values[0], length)
+        }
+        Some(values) if values.len() == length => values,
+        Some(values) => return Err(wrong_length(&list.name(), values.len(), length)),
+        None => counted(length),
+    };
+    Ok(Axis::new(number, &name, &units, values, Role::Unknown))
+}
+
+/// NCEM writes `[n_m]` for nm.
+fn plain_units(units: &str) -> String {
+    match units.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inside) => inside.replace('_', ""),
+        None => units.to_owned(),
+    }
+}
+
+fn is_data_cube(group: &Group, parent: &str) -> bool {
+    attributes::string(group, "python_class").is_some_and(|class| class == "DataCube")
+        || parent.contains("/datacubes/")
+}
+
+/// py4DSTEM calls the scan's axes Rx and Ry, those of diffraction Qx and Qy; its data cubes have
+/// them in this order, whatever they are called.
+fn assign_roles(axes: &mut [Axis], data_cube: bool) {
+    let count = axes.len();
+    for (number, axis) in axes.iter_mut().enumerate() {
+        let name: String = axis.dimension.name.chars().filter(|letter| *letter != '_').collect();
+        axis.role = match name.as_str() {
+            "Rx" | "Ry" => Role::Position,
+            "Qx" | "Qy" => Role::Spectrum,
+            _ if data_cube && count == 4 && number < 2 => Role::Position,
+            _ if data_cube && count == 4 => Role::Spectrum,
+            _ => Role::Unknown,
+        };
+    }
+}
+
+/// Rows and columns of an image are positions, its frames what is measured there one after another.
+fn velox_axes(group: &Group, shape: &[usize]) -> Result<Vec<Axis>, String> {
+    let metadata = velox_metadata(group)?;
+    let result = &metadata["BinaryResult"];
+    let units = result["PixelUnitX"].as_str().unwrap_or_default();
+    let direction = |number, name: &str, size: &str, offset: &str| {
+        let step = number_in(&result["PixelSize"][size]);
+        let first = number_in(&result["Offset"][offset]).unwrap_or(0.0);
+        let (units, values) = match step {
+            Some(step) => (units, even(first, step, shape[number])),
+            None => ("", counted(shape[number])),
+        };
+        Axis::new(number, name, units, values, Role::Position)
+    };
+    let (units, values) = match number_in(&metadata["Scan"]["FrameTime"]) {
+        Some(step) => ("s", even(0.0, step, shape[2])),
+        None => ("", counted(shape[2])),
+    };
+    let name = if units.is_empty() { "Frame" } else { "Time" };
+    Ok(vec![
+        direction(0, "y", "height", "y"),
+        direction(1, "x", "width", "x"),
+        Axis::new(2, name, units, values, Role::Spectrum),
+    ])
+}
+
+/// The metadata of the first frame: JSON that ends in NUL, one byte per row.
+fn velox_metadata(group: &Group) -> Result<Value, String> {
+    let broken = |why: &str| format!("its `{}/Metadata` {why}", group.name());
+    let dataset = group.dataset("Metadata").map_err(|_| broken("is no dataset"))?;
+    let bytes: Vec<u8> = match dataset.ndim() {
+        1 => dataset.read_raw::<u8>().map_err(|_| broken("can't be read as bytes"))?,
+        2 if dataset.size() > 0 => dataset
+            .read_slice_2d::<u8, _>((.., 0..1))
+            .map_err(|_| broken("can't be read as bytes"))?
+            .into_iter()
+            .collect(),
+        _ => return Err(broken("has no column of bytes")),
+    };
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    serde_json::from_slice(&bytes[..end]).map_err(|_| broken("isn't JSON"))
+}
+
+/// A number, or a text that spells one, as Velox has it.
+fn number_in(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::described::samples::{self, Sample, write_texts, zeros};
+    use super::*;
+
+    const NCEM: &str = "/data/stack/data";
+    const VELOX: &str = "/Data/Image/0123/Data";
+
+    fn ncem(sample: &Sample, shape: &[usize]) -> (Group, Dataset) {
+        let group = sample.file.create_group("data/stack").unwrap();
+        attributes::write_integer(&group, "emd_group_type", 1).unwrap();
+        let data = zeros(&group, "data", shape);
+        (group, data)
+    }
+
+    fn velox(sample: &Sample, shape: &[usize], metadata: &str) -> Dataset {
+        let group = sample.file.create_group("Data/Image/0123").unwrap();
+        let stored = group.new_dataset::<u8>().shape([200, 2]).create("Metadata").unwrap();
+        let mut bytes = vec![b'?'; 400];
+        bytes.iter_mut().step_by(2).for_each(|byte| *byte = 0);
+        bytes.iter_mut().step_by(2).zip(metadata.bytes()).for_each(|(to, from)| *to = from);
+        stored.write_raw(&bytes).unwrap();
+        zeros(&group, "Data", shape)
+    }
+
+    #[test]
+    fn ncem_axes_have_values_or_their_first_two() {
+        let sample = Sample::new();
+        let (group, data) = ncem(&sample, &[2, 3, 4]);
+        assert!(looks(&sample.file, NCEM, &data));
+        samples::axis(&group, "dim1", &[5.0, 7.0], &[("name", "angle"), ("units", "[deg]")]);
+        samples::axis(&group, "dim2", &[1.0, 1.5], &[("name", "y"), ("units", "[n_m]")]);
+        let described = describe(&sample.file, NCEM, &data).unwrap();
+        let expected = [
+            Axis::new(0, "angle", "deg", vec![5.0, 7.0], Role::Unknown),
+            Axis::new(1, "y", "nm", vec![1.0, 1.5, 2.0], Role::Unknown),
+            Axis::new(2, "", "", counted(4), Role::Unknown),
+        ];
+        assert_eq!(described.axes, expected);
+    }
+
+    #[test]
+    fn a_data_cube_is_positions_by_diffraction_patterns() {
+        let sample = Sample::new();
+        let group = sample.file.create_group("root/cube").unwrap();
+        write_texts(&group, &[("emd_group_type", "array"), ("python_class", "DataCube")]);
+        let data = zeros(&group, "data", &[3, 3, 2, 2]);
+        for number in 0..4 {
+            let name = ["Rx", "Ry", "Qx", "Qy"][number];
+            samples::axis(&group, &format!("dim{number}"), &[0.0, 0.5], &[("name", name)]);
+        }
+        assert!(looks(&sample.file, "/root/cube/data", &data));
+        let axes = describe(&sample.file, "/root/cube/data", &data).unwrap().axes;
+        let (scan, pattern) = (vec![0.0, 0.5, 1.0], vec![0.0, 0.5]);
+        let expected = [
+            Axis::new(0, "Rx", "", scan.clone(), Role::Position),
+            Axis::new(1, "Ry", "", scan, Role::Position),
+            Axis::new(2, "Qx", "", pattern.clone(), Role::Spectrum),
+            Axis::new(3, "Qy", "", pattern, Role::Spectrum),
+        ];
+        assert_eq!(axes, expected);
+        write_texts(
+            &sample.file.create_group("root/list").unwrap(),
+            &[("emd_group_type", "pointlist")],
+        );
+        let other = zeros(&sample.file.group("root/list").unwrap(), "data", &[2]);
+        assert!(!looks(&sample.file, "/root/list/data", &other));
+    }
+
+    #[test]
+    fn velox_images_have_pixels_and_frames() {
+        let sample = Sample::new();
+        let metadata = r#"{"BinaryResult": {"PixelSize": {"width": "2", "height": "0.5"},
+            "Offset": {"x": "1.5", "y": "0"}, "PixelUnitX": "m"}, "Scan": {"FrameTime": "0.5"}}"#;
+        let data = velox(&sample, &[2, 2, 3], metadata);
+        assert!(looks(&sample.file, VELOX, &data));
+        let expected = [
+            Axis::new(0, "y", "m", vec![0.0, 0.5], Role::Position),
+            Axis::new(1, "x", "m", vec![1.5, 3.5], Role::Position),
+            Axis::new(2, "Time", "s", vec![0.0, 0.5, 1.0], Role::Spectrum),
+        ];
+        assert_eq!(describe(&sample.file, VELOX, &data).unwrap().axes, expected);
+    }
+
+    #[test]
+    fn velox_metadata_may_tell_nothing_but_must_be_json() {
+        for (metadata, told) in [("{}", None), ("{", Some("isn't JSON"))] {
+            let sample = Sample::new();
+            let data = velox(&sample, &[2, 2, 1], metadata);
+            let described = describe(&sample.file, VELOX, &data);
+            match told {
+                None => assert_eq!(described.unwrap().axes[2].dimension.name, "Frame"),
+                Some(told) => assert!(described.unwrap_err().contains(told)),
+            }
+        }
+    }
+
+    #[test]
+    fn an_axis_of_another_length_is_refused_by_name() {
+        let sample = Sample::new();
+        let (group, data) = ncem(&sample, &[2]);
+        samples::axis(&group, "dim1", &[0.0; 3], &[]);
+        let told = describe(&sample.file, NCEM, &data).unwrap_err();
+        assert_eq!(told, "its `/data/stack/dim1` has 3 values for an axis of 2");
+    }
+}

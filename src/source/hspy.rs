@@ -1,0 +1,264 @@
+//! HyperSpy's format `.hspy`: a group with `data`, a group `axis-N` per axis of it, and metadata.
+//!
+//! Reads files of all versions of the format, as HyperSpy's own reader does. Ragged datasets, which
+//! have another length at every position, are refused.
+
+use hdf5::{Dataset, File, Group};
+
+use super::described::{
+    Axis, Described, Role, counted, even, listed, parent_and_name, quantity_and_units, wrong_length,
+};
+use crate::storage::attributes;
+
+/// What HyperSpy writes where there is nothing.
+const NOTHING: [&str; 4] = ["_None_", "None", "<undefined>", "undefined"];
+
+/// Whether a dataset is the data of a signal.
+pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {
+    let (parent, name) = parent_and_name(path);
+    name == "data"
+        && dataset.ndim() > 0
+        && file.group(parent).is_ok_and(|signal| {
+            axis_group(&signal, 0, dataset.ndim()).is_some() && metadata(&signal).is_some()
+        })
+}
+
+/// Reads what a signal says of its data.
+///
+/// # Errors
+/// If it is ragged, or an axis is missing or has another length than the data along it.
+pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
+    let (parent, _) = parent_and_name(path);
+    let signal = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
+    if signal.link_exists("ragged_shapes") || signal.link_exists("_ragged_shapes_data") {
+        return Err("it is ragged: it has another length at every position".to_owned());
+    }
+    let shape = dataset.shape();
+    let mut axes = shape
+        .iter()
+        .enumerate()
+        .map(|(number, length)| {
+            let group = axis_group(&signal, number, shape.len())
+                .ok_or_else(|| format!("its group `{parent}` has no `axis-{number}`"))?;
+            axis(&group, number, *length)
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    if axes.iter().all(|axis| axis.role == Role::Unknown) {
+        assign_roles(&mut axes, &signal);
+    }
+    let (quantity, units) = quantity_and_units(&of_signal(&signal, "quantity").unwrap_or_default());
+    Ok(Described { quantity, units, axes })
+}
+
+/// The group of an axis: `axis-N`, or in the oldest files the N-th of a list.
+fn axis_group(signal: &Group, number: usize, axes: usize) -> Option<Group> {
+    if let Ok(group) = signal.group(&format!("axis-{number}")) {
+        return Some(group);
+    }
+    let list = signal.group(&format!("_list_{axes}_axes")).ok()?;
+    let mut names = list.member_names().ok()?;
+    names.sort();
+    list.group(names.get(number)?).ok()
+}
+
+fn metadata(signal: &Group) -> Option<Group> {
+    signal.group("metadata").or_else(|_| signal.group("mapped_parameters")).ok()
+}
+
+fn axis(group: &Group, number: usize, length: usize) -> Result<Axis, String> {
+    if let Some(size) = attributes::integer(group, "size")
+        && size != length as i64
+    {
+        return Err(wrong_length(&group.name(), size.max(0) as usize, length));
+    }
+    let name = text(group, "name").unwrap_or_default();
+    let role = match attributes::truth(group, "navigate") {
+        Some(true) => Role::Position,
+        Some(false) => Role::Spectrum,
+        None => Role::Unknown,
+    };
+    // The values of an axis by an expression aren't there, and its units don't count its steps.
+    if group.attr("expression").is_ok() {
+        return Ok(Axis::new(number, &name, "", counted(length), role));
+    }
+    let units = text(group, "units").unwrap_or_default();
+    Ok(Axis::new(number, &name, &units, values(group, length)?, role))
+}
+
+fn values(group: &Group, length: usize) -> Result<Vec<f64>, String> {
+    if let Ok(list) = group.dataset("axis") {
+        return listed(&list, length);
+    }
+    // A short list of numbers may be an attribute.
+    if let Some(list) = attributes::numbers(group, "axis") {
+        let right = list.len() == length;
+        return right.then_some(list).ok_or_else(|| {
+            format!("the list of values of its `{}` has another length", group.name())
+        });
+    }
+    let first = attributes::number(group, "offset").unwrap_or(0.0);
+    let step = attributes::number(group, "scale").unwrap_or(1.0);
+    Ok(even(first, step, length))
+}
+
+/// The roles in old files, whose axes don't say: the signal is the last axis or the last two.
+fn assign_roles(axes: &mut [Axis], signal: &Group) {
+    let dimensions = match of_signal(signal, "record_by").as_deref() {
+        Some("spectrum") => 1,
+        Some("image") => 2,
+        _ => return,
+    };
+    let positions = axes.len().saturating_sub(dimensions);
+    for (number, axis) in axes.iter_mut().enumerate() {
+        axis.role = if number < positions { Role::Position } else { Role::Spectrum };
+    }
+}
+
+/// An entry of the metadata about the signal, which the oldest files have at the top.
+fn of_signal(signal: &Group, name: &str) -> Option<String> {
+    let metadata = metadata(signal)?;
+    let inner = metadata.group("Signal").ok();
+    inner.and_then(|inner| text(&inner, name)).or_else(|| text(&metadata, name))
+}
+
+/// A text that isn't one of those for nothing. Python's way to write bytes as a text is undone.
+fn text(group: &Group, name: &str) -> Option<String> {
+    let text = attributes::string(group, name)?;
+    let bytes = text.strip_prefix("b'").and_then(|rest| rest.strip_suffix('\''));
+    let text = bytes.unwrap_or(&text).trim();
+    (!text.is_empty() && !NOTHING.contains(&text)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::described::samples::{self, Sample, write_number, write_texts, zeros};
+    use super::*;
+
+    /// A signal with one group per axis, which `navigate` if told so.
+    fn signal(sample: &Sample, shape: &[usize], navigate: &[Option<bool>]) -> (Group, Dataset) {
+        let group = sample.file.create_group("Experiments/title").unwrap();
+        group.create_group("metadata/Signal").unwrap();
+        for (number, length) in shape.iter().enumerate() {
+            let axis = group.create_group(&format!("axis-{number}")).unwrap();
+            write_texts(&axis, &[("name", ["y", "x", "E"][number]), ("units", "nm")]);
+            write_number(&axis, "offset", 10.0);
+            write_number(&axis, "scale", 0.5);
+            attributes::write_integer(&axis, "size", *length as i64).unwrap();
+            if let Some(navigate) = navigate[number] {
+                axis.new_attr::<bool>()
+                    .create("navigate")
+                    .unwrap()
+                    .write_scalar(&navigate)
+                    .unwrap();
+            }
+        }
+        let data = zeros(&group, "data", shape);
+        (group, data)
+    }
+
+    const PATH: &str = "/Experiments/title/data";
+
+    #[test]
+    fn axes_tell_names_units_values_and_roles() {
+        let sample = Sample::new();
+        let navigate = [Some(true), Some(true), Some(false)];
+        let (group, data) = signal(&sample, &[2, 3, 4], &navigate);
+        let inner = group.group("metadata/Signal").unwrap();
+        write_texts(&inner, &[("quantity", "Intensity (Counts)")]);
+        assert!(looks(&sample.file, PATH, &data));
+        assert!(!looks(&sample.file, "/other/data", &data));
+        let described = describe(&sample.file, PATH, &data).unwrap();
+        assert_eq!(
+            (described.quantity.as_str(), described.units.as_str()),
+            ("Intensity", "Counts")
+        );
+        let expected = [
+            Axis::new(0, "y", "nm", vec![10.0, 10.5], Role::Position),
+            Axis::new(1, "x", "nm", vec![10.0, 10.5, 11.0], Role::Position),
+            Axis::new(2, "E", "nm", vec![10.0, 10.5, 11.0, 11.5], Role::Spectrum),
+        ];
+        assert_eq!(described.axes, expected);
+    }
+
+    #[test]
+    fn where_axes_do_not_tell_the_metadata_may() {
+        use Role::{Position, Spectrum, Unknown};
+        for (record_by, expected) in [
+            ("spectrum", [Position, Position, Spectrum]),
+            ("image", [Position, Spectrum, Spectrum]),
+            ("", [Unknown; 3]),
+        ] {
+            let sample = Sample::new();
+            let (group, data) = signal(&sample, &[2, 3, 4], &[None; 3]);
+            write_texts(&group.group("metadata/Signal").unwrap(), &[("record_by", record_by)]);
+            let axes = describe(&sample.file, PATH, &data).unwrap().axes;
+            let roles: Vec<_> = axes.iter().map(|axis| axis.role).collect();
+            assert_eq!(roles, expected, "{record_by}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_name() {
+        let sample = Sample::new();
+        let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
+        for (number, nothing) in ["_None_", "b'<undefined>'"].into_iter().enumerate() {
+            let axis = group.group(&format!("axis-{number}")).unwrap();
+            ["name", "units"].iter().for_each(|name| axis.delete_attr(name).unwrap());
+            write_texts(&axis, &[("name", nothing), ("units", nothing)]);
+        }
+        let described = describe(&sample.file, PATH, &data).unwrap();
+        let names = described.axes.iter().map(|axis| axis.dimension.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["axis 0", "axis 1"]);
+        assert!(described.axes.iter().all(|axis| axis.dimension.units.is_empty()));
+        assert!(described.quantity.is_empty() && described.units.is_empty());
+    }
+
+    #[test]
+    fn listed_values_are_taken_and_those_of_an_expression_counted() {
+        let sample = Sample::new();
+        let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
+        samples::axis(&group.group("axis-0").unwrap(), "axis", &[1.0, 4.0], &[]);
+        write_texts(&group.group("axis-1").unwrap(), &[("expression", "a / x")]);
+        let expected = [
+            Axis::new(0, "y", "nm", vec![1.0, 4.0], Role::Position),
+            Axis::new(1, "x", "", counted(3), Role::Spectrum),
+        ];
+        assert_eq!(describe(&sample.file, PATH, &data).unwrap().axes, expected);
+    }
+
+    #[test]
+    fn what_is_broken_is_refused_by_name() {
+        let sample = Sample::new();
+        let (group, data) = signal(&sample, &[2, 3], &[None, None]);
+        let axis = group.group("axis-1").unwrap();
+        axis.attr("size").unwrap().write_scalar(&4).unwrap();
+        let told = describe(&sample.file, PATH, &data).unwrap_err();
+        assert_eq!(told, "its `/Experiments/title/axis-1` has 4 values for an axis of 3");
+        group.unlink("axis-1").unwrap();
+        let told = describe(&sample.file, PATH, &data).unwrap_err();
+        assert_eq!(told, "its group `/Experiments/title` has no `axis-1`");
+        group.create_group("_ragged_shapes_data").unwrap();
+        assert!(describe(&sample.file, PATH, &data).unwrap_err().contains("ragged"));
+    }
+
+    #[test]
+    fn the_oldest_files_list_their_axes() {
+        let sample = Sample::new();
+        let group = sample.file.create_group("Experiments/title").unwrap();
+        write_texts(
+            &group.create_group("mapped_parameters").unwrap(),
+            &[("record_by", "spectrum")],
+        );
+        for number in 0..2 {
+            let axis = group.create_group(&format!("_list_2_axes/_{number}")).unwrap();
+            write_texts(&axis, &[("name", ["x", "E"][number])]);
+        }
+        let data = zeros(&group, "data", &[2, 3]);
+        assert!(looks(&sample.file, PATH, &data));
+        let expected = [
+            Axis::new(0, "x", "", counted(2), Role::Position),
+            Axis::new(1, "E", "", counted(3), Role::Spectrum),
+        ];
+        assert_eq!(describe(&sample.file, PATH, &data).unwrap().axes, expected);
+    }
+}

@@ -1,0 +1,115 @@
+//! Any dataset of numbers, which says nothing of itself but what HDF5's own conventions hold.
+//!
+//! Axes take their names, units and values from labels and dimension scales, as h5py, h5netcdf and
+//! xarray attach them. What an axis is for, no convention says.
+
+use hdf5::{Dataset, File};
+
+use super::described::{Axis, Described, Role, counted, listed, parent_and_name, text};
+use crate::storage::datatype::stored_type;
+use crate::storage::{attributes, scales};
+
+/// How netCDF names the scale of a dimension that has a length and no values.
+const WITHOUT_VALUES: &str = "This is a netCDF dimension but not a netCDF variable";
+
+/// Whether a dataset holds numbers along axes.
+pub(crate) fn looks(_file: &File, _path: &str, dataset: &Dataset) -> bool {
+    dataset.ndim() > 0 && stored_type(dataset).is_ok()
+}
+
+/// Reads what there is; all roles are unknown.
+///
+/// # Errors
+/// If a scale has another length than its axis, or can't be read.
+pub(crate) fn describe(_file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
+    let (_, name) = parent_and_name(path);
+    let quantity = text(dataset, &["quantity", "long_name", "standard_name"]);
+    Ok(Described {
+        quantity: quantity.unwrap_or_else(|| name.to_owned()),
+        units: text(dataset, &["units"]).unwrap_or_default(),
+        axes: axes(dataset)?,
+    })
+}
+
+/// The axes of a dataset by its labels and scales.
+fn axes(dataset: &Dataset) -> Result<Vec<Axis>, String> {
+    let labels = scales::labels(dataset);
+    let scales = scales::scales(dataset);
+    let shape = dataset.shape();
+    let each = labels.iter().zip(&scales).zip(&shape).enumerate();
+    each.map(|(number, ((label, scales), length))| axis(number, label, scales, *length)).collect()
+}
+
+fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result<Axis, String> {
+    // Scales of more dimensions than one are coordinates of places, not of steps along the axis.
+    let Some(scale) = scales.iter().find(|scale| scale.ndim() == 1) else {
+        return Ok(Axis::new(number, label, "", counted(length), Role::Unknown));
+    };
+    let path = scale.name();
+    let name = if label.is_empty() { parent_and_name(&path).1 } else { label };
+    let units = text(scale, &["units"]).unwrap_or_default();
+    let without_values =
+        attributes::string(scale, "NAME").is_some_and(|name| name.starts_with(WITHOUT_VALUES));
+    let values = if without_values { counted(length) } else { listed(scale, length)? };
+    Ok(Axis::new(number, name, &units, values, Role::Unknown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::described::samples::{Sample, axis, write_texts, zeros};
+    use super::*;
+
+    #[test]
+    fn a_bare_dataset_has_numbered_axes() {
+        let sample = Sample::new();
+        let data = zeros(&sample.file, "data", &[2, 3]);
+        let described = describe(&sample.file, "/data", &data).unwrap();
+        assert_eq!((described.quantity.as_str(), described.units.as_str()), ("data", ""));
+        let axes = [counted(2), counted(3)].into_iter().enumerate();
+        let axes: Vec<_> =
+            axes.map(|(number, values)| Axis::new(number, "", "", values, Role::Unknown)).collect();
+        assert_eq!(described.axes, axes);
+        assert_eq!(axes[1].dimension.name, "axis 1");
+    }
+
+    #[test]
+    fn scales_and_labels_name_axes_and_give_their_values() {
+        let sample = Sample::new();
+        let data = zeros(&sample.file, "data", &[2, 3, 4, 5]);
+        write_texts(&data, &[("long_name", "Intensity"), ("units", "counts")]);
+        scales::write_labels(&data, &["slow", "", "", ""]).unwrap();
+        let y = axis(&sample.file, "y", &[1.5, 2.5], &[("units", "um")]);
+        let x = axis(&sample.file, "x", &[3.0, 4.0, 5.0], &[]);
+        let energy = axis(&sample.file, "energy", &[0.0; 4], &[]);
+        let places = zeros(&sample.file, "places", &[5, 5]);
+        let name = format!("{WITHOUT_VALUES}         4");
+        for (number, (scale, name)) in
+            [(&y, "y"), (&x, "x"), (&energy, name.as_str()), (&places, "p")].iter().enumerate()
+        {
+            scales::make_scale(scale, name).unwrap();
+            scales::attach(&data, number, scale).unwrap();
+        }
+        let described = describe(&sample.file, "/data", &data).unwrap();
+        assert_eq!(
+            (described.quantity.as_str(), described.units.as_str()),
+            ("Intensity", "counts")
+        );
+        let expected = [
+            Axis::new(0, "slow", "um", vec![1.5, 2.5], Role::Unknown),
+            Axis::new(1, "x", "", vec![3.0, 4.0, 5.0], Role::Unknown),
+            Axis::new(2, "energy", "", counted(4), Role::Unknown),
+            Axis::new(3, "", "", counted(5), Role::Unknown),
+        ];
+        assert_eq!(described.axes, expected);
+    }
+
+    #[test]
+    fn a_scale_of_another_length_is_refused_by_name() {
+        let sample = Sample::new();
+        let data = zeros(&sample.file, "data", &[2]);
+        let scale = axis(&sample.file, "time", &[0.0; 3], &[]);
+        scales::attach(&data, 0, &scale).unwrap();
+        let told = describe(&sample.file, "/data", &data).unwrap_err();
+        assert_eq!(told, "its `/time` has 3 values for an axis of 2");
+    }
+}
