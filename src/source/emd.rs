@@ -11,6 +11,9 @@ use super::described::{
 };
 use crate::storage::attributes;
 
+/// What NCEM's files and those of the older py4DSTEM and of Prismatic call the data of a group.
+const DATA: [&str; 5] = ["data", "counted_datacube", "datacube", "diffractionslice", "realslice"];
+
 /// Who wrote a dataset, by the group it is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -33,11 +36,11 @@ fn kind(file: &File, path: &str, dataset: &Dataset) -> Option<Kind> {
     if dataset.ndim() == 3 && is_velox(&group, parent, name) {
         return Some(Kind::Velox);
     }
-    if name != "data" || dataset.ndim() == 0 {
+    if !DATA.contains(&name) || dataset.ndim() == 0 {
         return None;
     }
     match attributes::string(&group, "emd_group_type") {
-        Some(kind) => (kind == "array").then_some(Kind::Emd1),
+        Some(kind) => (kind == "array" && name == "data").then_some(Kind::Emd1),
         None => (attributes::integer(&group, "emd_group_type") == Some(1)).then_some(Kind::Ncem),
     }
 }
@@ -88,8 +91,10 @@ fn dim(group: &Group, number: usize, first: usize, length: usize) -> Result<Axis
             even(values[0], values[1] - values[0], length)
         }
         Some(values) if values.len() == length => values,
-        Some(values) => return Err(wrong_length(&list.name(), values.len(), length)),
-        None => counted(length),
+        Some(values) if list.ndim() > 0 => {
+            return Err(wrong_length(&list.name(), values.len(), length));
+        }
+        _ => counted(length),
     };
     Ok(Axis::new(number, &name, &units, values, Role::Unknown))
 }
@@ -107,19 +112,22 @@ fn is_data_cube(group: &Group, parent: &str) -> bool {
         || parent.contains("/datacubes/")
 }
 
-/// py4DSTEM calls the scan's axes Rx and Ry, those of diffraction Qx and Qy; its data cubes have
-/// them in this order, whatever they are called.
+/// py4DSTEM and Prismatic call the scan's axes Rx and Ry, those of diffraction Qx and Qy. Data cubes
+/// have them in this order, whatever they are called; what is beside a scan's axes was measured there.
 fn assign_roles(axes: &mut [Axis], data_cube: bool) {
     let count = axes.len();
     for (number, axis) in axes.iter_mut().enumerate() {
         let name: String = axis.dimension.name.chars().filter(|letter| *letter != '_').collect();
         axis.role = match name.as_str() {
-            "Rx" | "Ry" => Role::Position,
+            "Rx" | "Ry" | "Rz" => Role::Position,
             "Qx" | "Qy" => Role::Spectrum,
             _ if data_cube && count == 4 && number < 2 => Role::Position,
-            _ if data_cube && count == 4 => Role::Spectrum,
             _ => Role::Unknown,
         };
+    }
+    if axes.iter().any(|axis| axis.role == Role::Position) {
+        let rest = axes.iter_mut().filter(|axis| axis.role == Role::Unknown);
+        rest.for_each(|axis| axis.role = Role::Spectrum);
     }
 }
 
@@ -238,6 +246,32 @@ mod tests {
         );
         let other = zeros(&sample.file.group("root/list").unwrap(), "data", &[2]);
         assert!(!looks(&sample.file, "/root/list/data", &other));
+    }
+
+    #[test]
+    fn what_is_beside_the_axes_of_a_scan_is_a_spectrum() {
+        let sample = Sample::new();
+        let group = sample.file.create_group("data/realslices/detector").unwrap();
+        attributes::write_integer(&group, "emd_group_type", 1).unwrap();
+        let data = zeros(&group, "realslice", &[2, 2, 3]);
+        for (number, name) in ["R_x", "R_y", "bin_outer_angle"].into_iter().enumerate() {
+            let values = counted(data.shape()[number]);
+            samples::axis(&group, &format!("dim{}", number + 1), &values, &[("name", name)]);
+        }
+        let path = "/data/realslices/detector/realslice";
+        assert!(looks(&sample.file, path, &data));
+        let axes = describe(&sample.file, path, &data).unwrap().axes;
+        let roles: Vec<_> = axes.iter().map(|axis| axis.role).collect();
+        assert_eq!(roles, [Role::Position, Role::Position, Role::Spectrum]);
+    }
+
+    #[test]
+    fn a_single_number_is_no_list_of_values() {
+        let sample = Sample::new();
+        let (group, data) = ncem(&sample, &[3]);
+        group.new_dataset::<i64>().create("dim1").unwrap().write_scalar(&7).unwrap();
+        let axes = describe(&sample.file, NCEM, &data).unwrap().axes;
+        assert_eq!(axes, [Axis::new(0, "", "", counted(3), Role::Unknown)]);
     }
 
     #[test]
