@@ -149,7 +149,7 @@ class Bench:
             self.line(f"the same, whole program, {named}", whole)
         self.scaling("sum", file)
         for peer in ("libertem", "hyperspy"):
-            seconds = [self.peer("bench", peer, file, str(self.cores))["seconds"] for _ in range(self.repeat)]
+            seconds = [self.peer("peers", peer, file, str(self.cores))["seconds"] for _ in range(self.repeat)]
             self.line(f"the same sum by {peer}, {cores_named(self.cores)}", [size / s / 1e9 for s in seconds], "GB/s")
 
     def bare(self, file, offset, size, cores, block):

@@ -3,8 +3,8 @@
     peers.py pyusid   FILE CORES    the tutorial class of tests/python/usid.py, all positions (venv tests)
     peers.py scipy    FILE RESULTS GROUP    find_peaks_cwt at every position, compared with results (venv tests)
     peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
-    peers.py libertem FILE CORES    the sum of each spectrum (venv bench)
-    peers.py hyperspy FILE CORES    the same, lazily (venv bench)
+    peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
+    peers.py hyperspy FILE CORES    the same, lazily (venv peers)
 """
 
 import contextlib
