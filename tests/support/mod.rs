@@ -34,6 +34,9 @@ pub fn python() -> PathBuf {
     python
 }
 
+/// The virtual environment whose Python has h5py with the filters of hdf5plugin.
+const PEERS: &str = ".venv/bench";
+
 /// The main dataset of the sample.
 pub const RAW_DATA: &str = "/Measurement_000/Channel_000/Raw_Data";
 
@@ -142,6 +145,17 @@ pub fn python_program<S: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = S>,
 ) -> Value {
     json_of(Command::new(python()).arg(root().join("tests/python").join(name)).args(arguments))
+}
+
+/// As `python_program`, by the Python that knows all filters.
+pub fn filters_program<S: AsRef<OsStr>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> Value {
+    let python = root().join(PEERS).join("bin/python");
+    let setup = "run `scripts/setup tests bench` first";
+    assert!(python.exists(), "{setup}: {} is missing", python.display());
+    json_of(Command::new(python).arg(root().join("tests/python").join(name)).args(arguments))
 }
 
 fn json_of(command: &mut Command) -> Value {

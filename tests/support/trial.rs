@@ -6,13 +6,15 @@ use std::thread;
 use std::time::Duration;
 
 use pixelmill::Results;
-use pixelmill::process::{Dimension, Failure, Outputs, Process, SourceInfo, Spectrum, Unit};
+use pixelmill::process::{
+    Dimension, Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
+};
 use pixelmill::registry::{Runner, runner};
 use pixelmill_processes::{PeakFinding, Sum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-static PROCESSES: [&dyn Runner; 7] = [
+static PROCESSES: [&dyn Runner; 8] = [
     runner::<PeakFinding>(),
     runner::<Sum>(),
     runner::<Slow>(),
@@ -20,6 +22,7 @@ static PROCESSES: [&dyn Runner; 7] = [
     runner::<Rich>(),
     runner::<Batched>(),
     runner::<Weighted>(),
+    runner::<Digest>(),
 ];
 
 fn main() -> ExitCode {
@@ -339,5 +342,38 @@ impl Process for Weighted {
         _: &mut (),
     ) -> Result<f64, Failure> {
         Ok(weights.iter().zip(spectrum.iter()).map(|(weight, value)| weight * value).sum())
+    }
+}
+
+/// A number of each spectrum that tells whether its values are right and in their order; takes every
+/// element type.
+struct Digest;
+
+impl Process for Digest {
+    const NAME: &'static str = "Digest";
+    const VERSION: u32 = 1;
+    const NARROWING: bool = true;
+
+    type Parameters = NoParameters;
+    type Input = num_complex::Complex64;
+    type Output = f64;
+    type Task = ();
+    type Scratch = ();
+
+    fn prepare(_: &NoParameters, _: &SourceInfo) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn create_results_datasets(_: &NoParameters, _: &SourceInfo, results: &mut Results<f64>) {
+        results.main("Digest", "Digest", "").scalar(|digest: &f64| *digest);
+    }
+
+    fn map_function(
+        _: &(),
+        spectrum: Spectrum<'_, num_complex::Complex64>,
+        _: &mut (),
+    ) -> Result<f64, Failure> {
+        let places = (1u32..).map(f64::from);
+        Ok(places.zip(spectrum.iter()).map(|(at, value)| at * value.re + at * at * value.im).sum())
     }
 }
