@@ -35,7 +35,7 @@ pub fn python() -> PathBuf {
 }
 
 /// The virtual environment whose Python has h5py with the filters of hdf5plugin.
-const PEERS: &str = ".venv/bench";
+const PEERS: &str = ".venv/peers";
 
 /// The main dataset of the sample.
 pub const RAW_DATA: &str = "/Measurement_000/Channel_000/Raw_Data";
@@ -153,7 +153,7 @@ pub fn filters_program<S: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = S>,
 ) -> Value {
     let python = root().join(PEERS).join("bin/python");
-    let setup = "run `scripts/setup tests bench` first";
+    let setup = "run `scripts/setup tests peers` first";
     assert!(python.exists(), "{setup}: {} is missing", python.display());
     json_of(Command::new(python).arg(root().join("tests/python").join(name)).args(arguments))
 }
