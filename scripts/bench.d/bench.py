@@ -17,9 +17,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from frames import Frames
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
+PEERS = "peers"  # the virtual environment of LiberTEM and HyperSpy
 MIB = 1 << 20
 
 
@@ -29,6 +31,7 @@ class Bench:
         self.repeat = options.repeat
         self.program = options.programs.resolve() / "pixelmill"
         self.bare_sum = options.programs.resolve() / "examples" / "bare_sum"
+        self.bare_frames = options.programs.resolve() / "examples" / "bare_frames"
         self.cores = len(os.sched_getaffinity(0))
         self.lines = []
 
@@ -68,7 +71,10 @@ class Bench:
             sys.exit(f"bench: {command} failed:\n{done.stderr}")
         return json.loads(done.stdout)
 
-    def peak_memory(self, process, file, memory):
+    def peers(self, *arguments):
+        return self.peer(PEERS, *arguments)
+
+    def peak_memory(self, process, file, memory, *more):
         """The most memory, in MiB, that the system saw a run use."""
         measure = (
             "import os, sys, resource, subprocess\n"
@@ -78,7 +84,7 @@ class Bench:
         target = self.folder / "results.h5"
         target.unlink(missing_ok=True)
         command = [self.program, "run", process, file, "--output", target, "--cores", str(self.cores)]
-        command = [sys.executable, "-c", measure, *command, "--memory", memory]
+        command = [sys.executable, "-c", measure, *command, "--memory", memory, *more]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         return int(done.stdout) / 1024
 
@@ -149,12 +155,15 @@ class Bench:
             self.line(f"the same, whole program, {named}", whole)
         self.scaling("sum", file)
         for peer in ("libertem", "hyperspy"):
-            seconds = [self.peer("peers", peer, file, str(self.cores))["seconds"] for _ in range(self.repeat)]
+            seconds = [self.peers(peer, file, str(self.cores))["seconds"] for _ in range(self.repeat)]
             self.line(f"the same sum by {peer}, {cores_named(self.cores)}", [size / s / 1e9 for s in seconds], "GB/s")
 
     def bare(self, file, offset, size, cores, block):
         command = [self.bare_sum, file, *map(str, (offset, size, cores, block))]
         return json.loads(subprocess.check_output(command))["seconds"]
+
+    def frames(self):
+        Frames(self).measure()
 
     def memory(self):
         for file, kind in ((self.real(2048), "contiguous"), (self.real(1280, "gzip"), "chunked, gzip")):
@@ -229,7 +238,7 @@ def table(lines):
 
 
 def main():
-    parts = ["peaks", "overhead", "equality", "sum", "memory", "info"]
+    parts = ["peaks", "overhead", "equality", "sum", "frames", "memory", "info"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

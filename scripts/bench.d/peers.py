@@ -5,6 +5,10 @@
     peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
     peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
+    peers.py frames   FOLDER        writes the files of frames.py that are missing (venv peers)
+    peers.py libertem-frames FILE DATASET CORES EXECUTOR    the sum of each frame, the second run
+                                    of two; executors: threads, dask, pipelined, inline (venv peers)
+    peers.py hyperspy-frames FILE CORES    the same, lazily; a file of its own, or a dataset `data` (venv peers)
 """
 
 import contextlib
@@ -97,7 +101,84 @@ def hyperspy(file, cores):
         return {"seconds": time.perf_counter() - begun}
 
 
-COMMANDS = {"pyusid": pyusid, "scipy": scipy, "open": open_main, "libertem": libertem, "hyperspy": hyperspy}
+def frames_files(folder):
+    import h5py
+    import numpy
+
+    folder = Path(folder)
+    data = None
+    for name in ("contiguous.h5", "blocks.h5", "frames.hspy", "frames.zspy"):
+        file, part = folder / name, folder / f"part_{name}"
+        if file.exists():
+            continue
+        data = diffraction(numpy) if data is None else data
+        if file.suffix == ".h5":
+            stored = {"chunks": (32,) * 4, "compression": "gzip", "compression_opts": 4, "shuffle": True}
+            with h5py.File(part, "w") as opened:
+                opened.create_dataset("data", data=data, **(stored if name == "blocks.h5" else {}))
+        else:
+            from hyperspy.api import signals
+
+            # As it is by default: gzip 4 and shuffled for .hspy.
+            signals.Signal2D(data).save(part, overwrite=True)
+        part.rename(file)
+    return {"seconds": 0}
+
+
+def diffraction(numpy, side=64, pixels=256):
+    """Counts of a scan with a bright disk and two fainter rings, about one in each pixel on average."""
+    rng = numpy.random.default_rng(0)
+    y, x = numpy.mgrid[:pixels, :pixels] - pixels / 2
+    counts = numpy.empty((side, side, pixels, pixels), numpy.uint16)
+    for row, column in numpy.ndindex(side, side):
+        # The disk wanders a little, as it does over a field in the sample.
+        radius = numpy.hypot(y - 3 * numpy.sin(row / 9), x - 3 * numpy.cos(column / 7))
+        rings = sum(numpy.exp(-(((radius - ring) / 4) ** 2)) for ring in (60, 95))
+        counts[row, column] = rng.poisson(25.0 * (radius < 22) + 1.2 * rings + 0.1)
+    return counts
+
+
+def libertem_frames(file, dataset, cores, executor):
+    import libertem.api
+    from libertem.udf.sumsigudf import SumSigUDF
+
+    workers = {} if executor == "inline" else {"cpus": int(cores)}
+    with libertem.api.Context.make_with(executor, **workers) as context:
+        data = context.load("hdf5", path=file, ds_path=dataset, sig_dims=2)
+        context.run_udf(dataset=data, udf=SumSigUDF())
+        begun = time.perf_counter()
+        context.run_udf(dataset=data, udf=SumSigUDF())
+        return {"seconds": time.perf_counter() - begun}
+
+
+def hyperspy_frames(file, cores):
+    import dask
+    import dask.array
+    import h5py
+    import hyperspy.api
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set(scheduler="threads", num_workers=int(cores)))
+        if file.endswith(".h5"):
+            opened = stack.enter_context(h5py.File(file))
+            signal = hyperspy.api.signals.Signal2D(dask.array.from_array(opened["data"])).as_lazy()
+        else:
+            signal = hyperspy.api.load(file, lazy=True)
+        begun = time.perf_counter()
+        signal.sum(axis="sig").data.compute()
+        return {"seconds": time.perf_counter() - begun}
+
+
+COMMANDS = {
+    "pyusid": pyusid,
+    "scipy": scipy,
+    "open": open_main,
+    "libertem": libertem,
+    "hyperspy": hyperspy,
+    "frames": frames_files,
+    "libertem-frames": libertem_frames,
+    "hyperspy-frames": hyperspy_frames,
+}
 
 if __name__ == "__main__":
     with contextlib.redirect_stdout(sys.stderr):
