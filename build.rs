@@ -12,8 +12,10 @@ fn main() {
         .warnings(true)
         .extra_warnings(true)
         .compile("pixelmill_driver");
-    println!("cargo::rustc-check-cfg=cfg(hdf5_1_12)");
-    if std::env::var_os("DEP_HDF5_VERSION_1_12_0").is_some() {
-        println!("cargo::rustc-cfg=hdf5_1_12");
+    for version in ["1_12", "1_14"] {
+        println!("cargo::rustc-check-cfg=cfg(hdf5_{version})");
+        if std::env::var_os(format!("DEP_HDF5_VERSION_{version}_0")).is_some() {
+            println!("cargo::rustc-cfg=hdf5_{version}");
+        }
     }
 }

@@ -41,13 +41,24 @@ pub enum Error {
     /// Somebody else has the file.
     #[error("{} {state}{}; {}", path.display(), by(holders), advice(state))]
     Busy { path: PathBuf, state: &'static str, holders: Vec<String> },
-    /// The file has no main dataset.
+    /// The file has no dataset that could be computed on.
     #[error(
-        "{} has no h5USID main dataset: none of its datasets has two dimensions and the attributes \
-         Position_Indices, Position_Values, Spectroscopic_Indices and Spectroscopic_Values",
+        "{} has no main dataset: none in the formats h5USID, NSID, HyperSpy, EMD or NeXus, and no other \
+         array of numbers with two axes or more",
         file.display()
     )]
     NoMainDataset { file: PathBuf },
+    /// Nobody says which axes are positions.
+    #[error(
+        "the file doesn't say which axes of `{dataset}` are positions; name them, slowest first, as in \
+         {example}; its axes: {axes}"
+    )]
+    NoPositionsAxes { dataset: String, axes: String, example: &'static str },
+    /// The axes that were given as positions aren't there.
+    #[error(
+        "--positions-axes {given}: `{dataset}` has the axes {axes}; name some of them once, slowest first"
+    )]
+    PositionsAxes { dataset: String, given: String, axes: String },
     /// The file has several main datasets and none was named.
     #[error("{} has {} main datasets; name one with --dataset: {}", file.display(), candidates.len(), candidates.join(", "))]
     SeveralMainDatasets { file: PathBuf, candidates: Vec<String> },
@@ -112,6 +123,19 @@ pub enum Error {
     /// A results dataset can't be read as was asked.
     #[error("the results `{dataset}` can't be read: {reason}")]
     Results { dataset: String, reason: String },
+    /// Neither we nor the HDF5 library can undo a filter.
+    #[error(
+        "`{dataset}` of {} was written with {filter}, which can't be undone here; rewrite it (h5repack -f \
+         GZIP=4), or set HDF5_PLUGIN_PATH to the folder of a plugin that has the filter",
+        path.display()
+    )]
+    Filter { path: PathBuf, dataset: String, filter: String },
+    /// A file that a dataset refers to isn't there.
+    #[error("`{dataset}` of {} {how} {missing}, which isn't there", path.display())]
+    MissingSource { path: PathBuf, dataset: String, how: &'static str, missing: String },
+    /// A part of the source has no readable data.
+    #[error("`{dataset}` of {}: {reason}", path.display())]
+    Damaged { path: PathBuf, dataset: String, reason: String },
     /// The source's data are not what they were when the run began.
     #[error(
         "`{dataset}` of {} was changed while it was computed; what this run computed is marked as \
@@ -153,6 +177,14 @@ impl Error {
 
     pub(crate) fn selection(reason: String) -> Self {
         Self::Selection { reason }
+    }
+}
+
+/// The same failure once more, for whoever else met it.
+pub(crate) fn copy(failure: &io::Error) -> io::Error {
+    match failure.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(failure.kind(), failure.to_string()),
     }
 }
 

@@ -23,7 +23,9 @@ pub(crate) struct Identity {
     /// All parameters, defaults included.
     pub parameters: Value,
     pub source_dataset: String,
-    pub shape: [u64; 2],
+    /// Shape of the source dataset, and which of its axes are positions, slowest first.
+    pub shape: Vec<u64>,
+    pub position_axes: Vec<usize>,
     pub element_type: String,
     pub auxiliary_inputs: Vec<AuxiliaryIdentity>,
     pub source_fingerprint: String,
@@ -142,7 +144,8 @@ mod tests {
             process_version: 1,
             parameters,
             source_dataset: "/Measurement_000/Channel_000/Raw_Data".into(),
-            shape: [4096, 119],
+            shape: vec![4096, 119],
+            position_axes: vec![0],
             element_type: "complex64".into(),
             auxiliary_inputs: Vec::new(),
             source_fingerprint: "ab".into(),
@@ -165,7 +168,8 @@ mod tests {
             |i: &mut Identity| i.process.push('x'),
             |i: &mut Identity| i.process_version += 1,
             |i: &mut Identity| i.source_dataset.push('x'),
-            |i: &mut Identity| i.shape = [119, 4096],
+            |i: &mut Identity| i.shape = vec![119, 4096],
+            |i: &mut Identity| i.position_axes = vec![1],
             |i: &mut Identity| i.element_type = "complex128".into(),
             |i: &mut Identity| i.source_fingerprint = "ac".into(),
             |i: &mut Identity| {

@@ -83,6 +83,7 @@ pub mod registry;
 mod results;
 mod source;
 mod storage;
+mod view;
 
 pub use element::{Element, ElementType};
 pub use engine::{Computed, Outcome, Place, Quiet, Request, Stop, compute, test, verify};

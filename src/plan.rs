@@ -2,6 +2,8 @@
 //!
 //! Nothing here reads the machine or the file: `engine::machine` asks, this decides.
 
+use crate::view::fewest_parts;
+
 /// Batches that are open, or computed but not marked yet, at the same time.
 pub(crate) const BATCHES_IN_FLIGHT: usize = 3;
 
@@ -37,7 +39,7 @@ pub enum Cores {
 }
 
 /// What one position takes, and what there is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Needs {
     /// Bytes of a row as stored.
     pub row_bytes: u64,
@@ -49,48 +51,142 @@ pub(crate) struct Needs {
     pub results_bytes: u64,
     /// What the process declares for itself per position.
     pub extra_bytes: u64,
-    /// Bytes that are taken whatever the number of workers: the status of all positions, and
-    /// what the library keeps in order to decode a chunk only once.
+    /// Bytes that are taken whatever the number of workers: the status of all positions, tables of
+    /// positions and of chunks.
     pub fixed_bytes: u64,
+    /// What tiles take, if the source is read by tiles.
+    pub tiles: Option<TileNeeds>,
     pub workers: u64,
     pub memory: u64,
+}
+
+/// What reading by tiles takes.
+#[derive(Clone, Debug)]
+pub(crate) struct TileNeeds {
+    /// Steps of a tile on each axis of the scan, slowest first.
+    pub cell: Vec<u64>,
+    /// Bytes that one position takes in a block.
+    pub row_bytes: u64,
+    /// Bytes that a worker needs while it reads a tile.
+    pub worker_bytes: u64,
+}
+
+impl TileNeeds {
+    fn block_bytes(&self, segments: &[u64]) -> u64 {
+        segments.iter().product::<u64>().saturating_mul(self.row_bytes)
+    }
 }
 
 impl Needs {
     /// Bytes that one position takes while a worker has it: its auxiliary values also as they
     /// are stored.
     fn per_position(&self) -> u64 {
-        self.row_bytes
+        let bytes = self.row_bytes
             + self.converted_bytes
             + self.auxiliary_bytes * 2
             + self.results_bytes
-            + self.extra_bytes
+            + self.extra_bytes;
+        bytes.max(1)
+    }
+
+    /// Most positions of a unit: what a worker reads at a time.
+    fn unit(&self) -> u64 {
+        UNIT_BYTES.div_ceil(self.row_bytes.max(1)).max(1)
     }
 }
 
 /// How the run is divided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub workers: usize,
     /// Most positions of one unit of work.
     pub unit: u64,
     /// Bytes that are in use at the same time at most.
     pub memory: u64,
+    /// How the positions are read together, if the source is read by tiles.
+    pub blocks: Option<BlockPlan>,
+}
+
+/// Blocks of positions, each read as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BlockPlan {
+    /// Steps of a block on each axis of the scan.
+    pub segments: Vec<u64>,
+    /// How many blocks are in memory at the same time at most.
+    pub in_flight: usize,
+    /// How often each tile is read: once, unless memory is too small for all positions of a tile.
+    pub parts: u64,
+    /// The budget with which each tile would be read once.
+    pub memory_for_once: u64,
 }
 
 /// Plans a run; the error is how many bytes of memory it takes at least.
 pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
-    let position = needs.per_position().max(1);
+    let Some(tiles) = &needs.tiles else { return plan_rows(needs) };
+    let position = needs.per_position();
+    let per_worker = tiles.worker_bytes + position;
+    let least = needs.fixed_bytes + per_worker + tiles.row_bytes;
+    if needs.memory < least {
+        return Err(least);
+    }
+    let available = needs.memory - needs.fixed_bytes;
+    let (workers, segments, parts) = cheapest(needs, tiles, available);
+    let left = available - workers * per_worker;
+    let segments =
+        if parts == 1 { joined(tiles, &segments, left / (workers + 1)) } else { segments };
+    let block = tiles.block_bytes(&segments).max(1);
+    let for_units = workers * needs.unit() * position;
+    let in_flight = (left.saturating_sub(for_units) / block).clamp(1, workers + 1);
+    let left = available - in_flight * block - workers * tiles.worker_bytes;
+    let unit = (left / workers / position).clamp(1, needs.unit());
+    let memory =
+        needs.fixed_bytes + in_flight * block + workers * (tiles.worker_bytes + unit * position);
+    let memory_for_once = needs.fixed_bytes + tiles.block_bytes(&tiles.cell) + workers * per_worker;
+    let blocks =
+        Some(BlockPlan { segments, in_flight: in_flight as usize, parts, memory_for_once });
+    Ok(Plan { workers: workers as usize, unit, memory, blocks })
+}
+
+/// The number of workers and the blocks with which reading all tiles takes the least time: a tile that
+/// is read twice costs as much as half of the workers.
+fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>, u64) {
+    let per_worker = tiles.worker_bytes + needs.per_position();
+    let most = ((available - tiles.row_bytes) / per_worker).min(needs.workers).max(1);
+    let choices = (1..=most).rev().map(|workers| {
+        let positions = (available - workers * per_worker) / tiles.row_bytes.max(1);
+        let segments = fewest_parts(&tiles.cell, positions);
+        let pairs = tiles.cell.iter().zip(&segments);
+        let parts: u64 = pairs.map(|(cell, segment)| cell.div_ceil(*segment)).product();
+        (workers, segments, parts)
+    });
+    let best = choices.min_by(|one, other| {
+        let cost = |choice: &(u64, Vec<u64>, u64)| choice.2 as f64 / choice.0 as f64;
+        cost(one).total_cmp(&cost(other))
+    });
+    best.unwrap_or((1, vec![1; tiles.cell.len()], u64::MAX))
+}
+
+/// Small tiles are joined along the fastest axis until they make a unit, or `most` bytes.
+fn joined(tiles: &TileNeeds, segments: &[u64], most: u64) -> Vec<u64> {
+    let mut joined = segments.to_vec();
+    let cell = tiles.block_bytes(segments).max(1);
+    if let Some(fastest) = joined.last_mut() {
+        *fastest *= (UNIT_BYTES.min(most) / cell).max(1);
+    }
+    joined
+}
+
+fn plan_rows(needs: &Needs) -> Result<Plan, u64> {
+    let position = needs.per_position();
     let least = needs.fixed_bytes + position;
     if needs.memory < least {
         return Err(least);
     }
     let available = needs.memory - needs.fixed_bytes;
     let workers = needs.workers.min(available / position).max(1);
-    let fitting = available / workers / position;
-    let unit = fitting.min(UNIT_BYTES.div_ceil(needs.row_bytes.max(1))).max(1);
+    let unit = (available / workers / position).min(needs.unit()).max(1);
     let memory = needs.fixed_bytes + workers * unit * position;
-    Ok(Plan { workers: workers as usize, unit, memory })
+    Ok(Plan { workers: workers as usize, unit, memory, blocks: None })
 }
 
 /// How many positions make a good unit, when `positions` of them took `seconds`. At most eight
@@ -123,9 +219,52 @@ mod tests {
             results_bytes: 10,
             extra_bytes: 0,
             fixed_bytes: 0,
+            tiles: None,
             workers: 8,
             memory: 1 << 30,
         }
+    }
+
+    /// Frames of 128 KiB in chunks of 32 × 32 positions by 2 MiB.
+    fn cubes() -> Needs {
+        let frame = 128 << 10;
+        let tiles = TileNeeds { cell: vec![32, 32], row_bytes: frame, worker_bytes: 6 << 20 };
+        Needs {
+            row_bytes: frame,
+            converted_bytes: 4 * frame,
+            tiles: Some(tiles),
+            workers: 2,
+            ..needs()
+        }
+    }
+
+    #[test]
+    fn chunks_are_decoded_once_while_memory_lasts() {
+        let roomy = plan(&cubes()).unwrap();
+        let blocks = roomy.blocks.unwrap();
+        assert_eq!((roomy.workers, roomy.unit, blocks.in_flight, blocks.parts), (2, 8, 3, 1));
+        let tight = plan(&Needs { memory: 160 << 20, ..cubes() }).unwrap();
+        let blocks = tight.blocks.unwrap();
+        assert_eq!((tight.workers, blocks.in_flight, blocks.parts), (2, 1, 1));
+    }
+
+    #[test]
+    fn too_little_memory_for_a_row_of_chunks_says_what_it_costs() {
+        let short = plan(&Needs { memory: 64 << 20, ..cubes() }).unwrap();
+        let blocks = short.blocks.unwrap();
+        assert_eq!((short.workers, blocks.parts), (2, 3));
+        assert_eq!(blocks.segments, [11, 32]);
+        let enough = Needs { memory: blocks.memory_for_once, ..cubes() };
+        assert_eq!(plan(&enough).unwrap().blocks.unwrap().parts, 1);
+        let none = plan(&Needs { memory: 1 << 20, ..cubes() });
+        assert_eq!(none, Err((6 << 20) + (128 << 10) * 6 + 10));
+    }
+
+    #[test]
+    fn small_chunks_are_read_several_at_a_time() {
+        let tiles = TileNeeds { cell: vec![1, 4], row_bytes: 1024, worker_bytes: 8192 };
+        let blocks = plan(&Needs { tiles: Some(tiles), ..needs() }).unwrap().blocks.unwrap();
+        assert_eq!((blocks.segments, blocks.in_flight, blocks.parts), (vec![1, 1024], 9, 1));
     }
 
     #[test]
@@ -148,7 +287,7 @@ mod tests {
         ) {
             let needs = Needs {
                 row_bytes, converted_bytes, auxiliary_bytes, results_bytes, extra_bytes,
-                fixed_bytes, workers, memory,
+                fixed_bytes, tiles: None, workers, memory,
             };
             let one = row_bytes + converted_bytes + 2 * auxiliary_bytes + results_bytes + extra_bytes;
             match plan(&needs) {
@@ -159,6 +298,31 @@ mod tests {
                 }
                 Err(least) => prop_assert_eq!(least, fixed_bytes + one),
             }
+        }
+
+        #[test]
+        fn a_plan_of_blocks_never_exceeds_the_budget(
+            cell in prop::collection::vec(1u64..64, 1..3), row_bytes in 1u64..1 << 20,
+            worker_bytes in 0u64..1 << 24, workers in 1u64..64, memory in 1u64..1 << 32,
+            fixed_bytes in 0u64..1 << 20,
+        ) {
+            let tiles = TileNeeds { cell: cell.clone(), row_bytes, worker_bytes };
+            let needs = Needs { tiles: Some(tiles), row_bytes, fixed_bytes, workers, memory, ..needs() };
+            let Ok(plan) = plan(&needs) else {
+                let one = needs.per_position() + worker_bytes + row_bytes;
+                prop_assert!(memory < fixed_bytes + one);
+                return Ok(());
+            };
+            let blocks = plan.blocks.unwrap();
+            let positions: u64 = blocks.segments.iter().product();
+            let used = fixed_bytes
+                + blocks.in_flight as u64 * positions * row_bytes
+                + plan.workers as u64 * (worker_bytes + plan.unit * needs.per_position());
+            prop_assert_eq!(plan.memory, used);
+            prop_assert!(used <= memory);
+            prop_assert!(plan.workers >= 1 && plan.workers as u64 <= workers);
+            let parts: u64 = cell.iter().zip(&blocks.segments).map(|(c, s)| c.div_ceil(*s)).product();
+            prop_assert_eq!(blocks.parts, parts);
         }
 
         #[test]

@@ -4,7 +4,7 @@
 //! provenance are the engine's; nothing here knows files, threads or HDF5.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use schemars::JsonSchema;
@@ -89,16 +89,20 @@ pub trait Process: Sized + 'static {
         0
     }
 
-    /// Reads the rows of consecutive positions, as the file stores them. Override to read them
-    /// from elsewhere, or to mend them before anything sees them.
+    /// Reads the rows of some positions, given as ranges of consecutive ones, as the file stores
+    /// them. Override to read them from elsewhere, or to mend them before anything sees them.
     ///
     /// # Errors
     /// If the rows can't be read; the run ends and can be resumed.
-    fn read_data_chunk(source: &dyn ReadChunk, first: u64, rows: &mut [u8]) -> Result<()> {
-        source.read(first, rows)
+    fn read_data_chunk(
+        source: &dyn ReadChunk,
+        positions: &[Range<u64>],
+        rows: &mut [u8],
+    ) -> Result<()> {
+        source.read(positions, rows)
     }
 
-    /// Computes one unit of work, some consecutive positions; the engine computes many units at
+    /// Computes one unit of work, some positions; the engine computes many units at
     /// once on all workers. Override for what is faster, or only possible, on many spectra at a
     /// time (a matrix product, batched transforms, a GPU): read `unit.spectrum(…)` or
     /// `unit.spectra()`, and call `outputs.set` for each spectrum. How positions are divided
@@ -273,9 +277,9 @@ impl<T> Deref for Spectrum<'_, T> {
     }
 }
 
-/// Consecutive positions that are computed together.
+/// Some positions that are computed together.
 pub struct Unit<'a, T> {
-    pub(crate) first: u64,
+    pub(crate) positions: &'a [u64],
     pub(crate) rows: &'a [u8],
     pub(crate) stored: StoredType,
     pub(crate) spectra_per_position: usize,
@@ -325,7 +329,7 @@ impl<T: Element> Unit<'_, T> {
         }
         Spectrum {
             values: elements(&self.rows[index * bytes..][..bytes], self.stored, self.buffer),
-            position: self.first + within as u64,
+            position: self.positions[within],
             repeat,
             auxiliary: self.auxiliary_buffer,
         }
@@ -339,11 +343,12 @@ impl<T: Element> Unit<'_, T> {
 
 /// Where rows come from, as [`Process::read_data_chunk`] sees it.
 pub trait ReadChunk: Send + Sync {
-    /// Fills `rows` with the rows of the positions from `first` on, as the file stores them.
+    /// Fills `rows` with the rows of the given positions, ranges of consecutive ones, as the file
+    /// stores their values.
     ///
     /// # Errors
     /// If they can't be read.
-    fn read(&self, first: u64, rows: &mut [u8]) -> Result<()>;
+    fn read(&self, positions: &[Range<u64>], rows: &mut [u8]) -> Result<()>;
 }
 
 /// Where rows of results go, as [`Process::write_results_chunk`] sees it.

@@ -228,6 +228,26 @@ impl UnitResults {
         }
     }
 
+    /// Fails some positions, whatever was computed for them.
+    pub fn fail<O>(
+        &mut self,
+        results: &Results<O>,
+        failures: &[(u64, Failure)],
+        spectra_per_position: usize,
+    ) {
+        if failures.is_empty() {
+            return;
+        }
+        for (position, _) in failures {
+            for spectrum in 0..spectra_per_position {
+                self.clear(results, *position as usize * spectra_per_position + spectrum);
+            }
+        }
+        self.failures.retain(|(at, _)| failures.iter().all(|(position, _)| position != at));
+        self.failures.extend_from_slice(failures);
+        self.failures.sort_by_key(|(position, _)| *position);
+    }
+
     /// Fails all positions for one reason.
     pub fn fail_all<O>(&mut self, results: &Results<O>, positions: u64, reason: &Failure) {
         for index in 0..self.set.len() {

@@ -58,7 +58,7 @@ fn paths_that_lead_to_no_hdf5_file() {
 #[test]
 fn files_without_a_main_dataset_or_with_several() {
     let none = changed(&format!("del file['{RAW_DATA}']"));
-    let texts = ["scan.h5", "no h5USID main dataset", "Position_Indices"];
+    let texts = ["scan.h5", "no main dataset", "h5USID, NSID, HyperSpy, EMD or NeXus"];
     refused(&none, run("peak-finding", &none.file, &[]), 1, &texts);
     let several = changed(&format!("file.copy('{RAW_DATA}', 'Measurement_000/Channel_000/Other')"));
     let texts = ["2 main datasets", "--dataset", RAW_DATA, "Channel_000/Other"];

@@ -120,7 +120,7 @@ fn assert_info(scan: &Scan, written: &Value, variant: &str) {
         other => panic!("{variant}: {other}"),
     };
     assert_eq!(dataset["element_type"], element, "{variant}");
-    let how = if variant.starts_with("chunked") { "library" } else { "raw" };
+    let how = if variant.starts_with("chunked") { "chunks" } else { "raw" };
     assert_eq!(dataset["read"], how, "{variant}");
 }
 

@@ -75,6 +75,10 @@ pub(crate) struct WhatArguments {
     /// Path of the main dataset; may be left out if the file has only one
     #[arg(long, value_name = "PATH")]
     pub dataset: Option<String>,
+    /// Which axes of the dataset are positions, counted from 0, slowest first; may be left out where
+    /// the file tells
+    #[arg(long, value_name = "AXIS,…", value_delimiter = ',')]
+    pub positions_axes: Option<Vec<usize>>,
     /// A parameter; may be given several times
     #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,

@@ -9,7 +9,7 @@ use super::arguments::TestArguments;
 use super::run::failed_json;
 use super::{Answer, Ending, given, show};
 use crate::element::ElementType;
-use crate::engine::inspect::{self, DatasetOverview, GroupOverview};
+use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
 use crate::engine::{Place, Probe, Request};
 use crate::error::Result;
 use crate::parameters::{ParameterInfo, in_words};
@@ -78,7 +78,7 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
     let groups = inspect::groups(file, None)?;
     let mut text = format!("{}\n", file.display());
     if datasets.is_empty() {
-        text.push_str("  no h5USID main datasets\n");
+        text.push_str("  no datasets to compute on\n");
     }
     for dataset in &datasets {
         text.push_str(&dataset_text(dataset));
@@ -95,31 +95,81 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
 }
 
 fn dataset_text(dataset: &DatasetOverview) -> String {
-    let info = match &dataset.content {
-        Ok(info) => info,
-        Err(reason) => return format!("\n  {}\n    {reason}\n", dataset.path),
+    let mut text = format!("\n  {}\n", dataset.path);
+    match &dataset.content {
+        Ok(info) => text.push_str(&content_text(dataset, info)),
+        Err(reason) => {
+            let _ = writeln!(text, "    {reason}");
+        }
+    }
+    if let Some(chunking) = &dataset.chunking {
+        text.push_str(&chunking_text(dataset, chunking));
+    }
+    let _ = match (&dataset.reading, &dataset.content) {
+        (Ok(reading), _) => writeln!(text, "    is read {}", how(reading)),
+        (Err(reason), Ok(_)) => writeln!(text, "    {reason}"),
+        (Err(_), Err(_)) => Ok(()),
+    };
+    text
+}
+
+fn content_text(dataset: &DatasetOverview, info: &SourceInfo) -> String {
+    let quantity = if info.quantity.is_empty() { "values" } else { &info.quantity };
+    let units = match info.units.as_str() {
+        "" => String::new(),
+        units => format!(" [{units}]"),
     };
     let mut text = format!(
-        "\n  {}\n    {} [{}], {}, {} positions × {} values, {}\n",
-        dataset.path,
-        info.quantity,
-        info.units,
+        "    {}: {quantity}{units}, {}, {} positions × {} values, {}\n",
+        dataset.format.name(),
         info.element,
         show::count(info.positions),
         show::count(info.spectral_points as u64),
         crate::error::bytes(size(info)),
     );
     let grid = if dataset.full_grid { "" } else { " (not a full grid)" };
-    let _ = writeln!(text, "    positions{grid}");
+    let _ = writeln!(text, "    positions{grid}{}", array_axes(dataset));
     info.position_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
     text.push_str("    spectrum\n");
     info.spectroscopic_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
-    let how = match dataset.through_library {
-        None => "directly".to_owned(),
-        Some(why) => format!("through the HDF5 library ({why})"),
-    };
-    let _ = writeln!(text, "    is read {how}");
     text
+}
+
+/// Where the axes of positions are in the array, unless they are its first ones.
+fn array_axes(dataset: &DatasetOverview) -> String {
+    let axes = &dataset.position_axes;
+    if axes.iter().copied().eq(0..axes.len()) {
+        return String::new();
+    }
+    let axes: Vec<String> = axes.iter().map(usize::to_string).collect();
+    format!(" (axes {} of the array)", axes.join(", "))
+}
+
+fn chunking_text(dataset: &DatasetOverview, chunking: &Chunking) -> String {
+    let lengths: Vec<String> = chunking.shape.iter().map(u64::to_string).collect();
+    let filters = match chunking.filters.as_slice() {
+        [] => "no filters".to_owned(),
+        filters => filters.join(", "),
+    };
+    let ratio = match &dataset.content {
+        Ok(info) if chunking.stored_bytes > 0 && !chunking.filters.is_empty() => {
+            let stored = crate::error::bytes(chunking.stored_bytes);
+            let ratio = size(info) as f64 / chunking.stored_bytes as f64;
+            format!(", {stored} stored ({ratio:.1} : 1)")
+        }
+        _ => String::new(),
+    };
+    let count = show::count(chunking.count);
+    format!("    {count} chunks of {}, {filters}{ratio}\n", lengths.join(" × "))
+}
+
+fn how(reading: &Reading) -> String {
+    match reading {
+        Reading::Direct => "directly".to_owned(),
+        Reading::Transposed => "directly, and turned round".to_owned(),
+        Reading::Chunks => "directly, chunk by chunk on all workers".to_owned(),
+        Reading::Library(why) => format!("through the HDF5 library ({why})"),
+    }
 }
 
 fn size(info: &SourceInfo) -> u64 {
@@ -143,23 +193,40 @@ fn axis_line(axis: &Dimension) -> String {
 }
 
 fn dataset_json(dataset: &DatasetOverview) -> Value {
+    let (read, because) = match &dataset.reading {
+        Ok(Reading::Library(why)) => ("library", Some(why.as_str())),
+        Ok(Reading::Direct) => ("raw", None),
+        Ok(Reading::Transposed) => ("transposed", None),
+        Ok(Reading::Chunks) => ("chunks", None),
+        Err(reason) => ("not at all", Some(reason.as_str())),
+    };
+    let mut json = json!({
+        "path": dataset.path,
+        "format": dataset.format.name(),
+        "shape": dataset.shape,
+        "read": read,
+        "read_because": because,
+        "chunks": dataset.chunking.as_ref().map(|chunking| json!({
+            "shape": chunking.shape, "count": chunking.count,
+            "stored_bytes": chunking.stored_bytes, "filters": chunking.filters,
+        })),
+    });
     match &dataset.content {
-        Err(reason) => json!({"path": dataset.path, "problem": reason}),
-        Ok(info) => json!({
-            "path": dataset.path,
-            "quantity": info.quantity,
-            "units": info.units,
-            "element_type": info.element.to_string(),
-            "positions": info.positions,
-            "spectral_points": info.spectral_points,
-            "bytes": size(info),
-            "full_grid": dataset.full_grid,
-            "read": dataset.through_library.map_or("raw", |_| "library"),
-            "through_library_because": dataset.through_library,
-            "position_dimensions": axes_json(&info.position_dimensions),
-            "spectroscopic_dimensions": axes_json(&info.spectroscopic_dimensions),
-        }),
+        Err(reason) => json["problem"] = json!(reason),
+        Ok(info) => {
+            json["quantity"] = json!(info.quantity);
+            json["units"] = json!(info.units);
+            json["element_type"] = json!(info.element.to_string());
+            json["positions"] = json!(info.positions);
+            json["spectral_points"] = json!(info.spectral_points);
+            json["bytes"] = json!(size(info));
+            json["full_grid"] = json!(dataset.full_grid);
+            json["position_axes"] = json!(dataset.position_axes);
+            json["position_dimensions"] = json!(axes_json(&info.position_dimensions));
+            json["spectroscopic_dimensions"] = json!(axes_json(&info.spectroscopic_dimensions));
+        }
     }
+    json
 }
 
 fn axes_json(axes: &[Dimension]) -> Vec<Value> {
@@ -250,7 +317,11 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
         (Some(steps), _) => Place::Steps(steps.clone()),
         (None, pixel) => Place::Position(pixel.unwrap_or_default()),
     };
-    let request = Request { dataset: typed.what.dataset.clone(), ..Request::new(&typed.what.file) };
+    let request = Request {
+        dataset: typed.what.dataset.clone(),
+        positions_axes: typed.what.positions_axes.clone(),
+        ..Request::new(&typed.what.file)
+    };
     let probe = runner.test(&parameters, &request, &place)?;
     let ending = match probe.failure {
         Some(_) => Ending::DoneWithFailedPositions,
@@ -311,6 +382,7 @@ pub(crate) fn verify(
     let runner = registry::find(registry, &computation.process)?;
     let source = Request {
         dataset: Some(computation.source_dataset),
+        positions_axes: computation.positions_axes,
         ..Request::new(computation.source_file)
     };
     let verified =

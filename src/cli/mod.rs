@@ -122,6 +122,8 @@ fn is_usage(error: &Error) -> bool {
             | Error::NoSuchDataset { .. }
             | Error::NoSuchGroup { .. }
             | Error::SeveralMainDatasets { .. }
+            | Error::NoPositionsAxes { .. }
+            | Error::PositionsAxes { .. }
             | Error::TooLittleMemory { .. }
             | Error::Argument { .. }
     )

@@ -59,6 +59,14 @@ impl Observer for Display {
             show::workers(info.workers),
             crate::error::bytes(info.memory),
         );
+        if info.reads_per_tile > 1 {
+            eprintln!(
+                "note: memory is too small for all positions of a chunk, so each chunk is read {} times; \
+                 --memory {} reads each once",
+                info.reads_per_tile,
+                show::memory_option(info.memory_for_once),
+            );
+        }
         self.bar.set_length(info.pending);
         if let Ok(mut name) = self.info.lock() {
             name.clone_from(&info.process);

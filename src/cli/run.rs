@@ -31,6 +31,7 @@ pub(crate) fn run(registry: &[&dyn Runner], typed: &RunArguments) -> Result<Answ
 fn request(typed: &RunArguments) -> Request {
     Request {
         dataset: typed.what.dataset.clone(),
+        positions_axes: typed.what.positions_axes.clone(),
         output: typed.output.clone(),
         cores: typed.cores.unwrap_or_default(),
         memory: typed.memory,
@@ -124,5 +125,7 @@ fn report_json(report: &Report) -> Value {
         "write_seconds": report.write.as_secs_f64(),
         "wait_seconds": report.wait.as_secs_f64(),
         "mark_seconds": report.mark.as_secs_f64(),
+        "chunks": report.chunks.map(|(_, stored)| stored),
+        "chunks_decoded": report.chunks.map(|(decoded, _)| decoded),
     })
 }

@@ -20,6 +20,14 @@ pub(crate) fn rate(rate: f64) -> String {
     if rate >= 10.0 { count(rate as u64) } else { format!("{rate:.2}") }
 }
 
+/// A memory budget of at least so many bytes, as one would type it.
+pub(crate) fn memory_option(bytes: u64) -> String {
+    match bytes.div_ceil(1 << 20) {
+        mebibytes @ 0..10240 => format!("{mebibytes}M"),
+        mebibytes => format!("{}G", mebibytes.div_ceil(1024)),
+    }
+}
+
 /// `1.23 GB/s`, in powers of 1000 as transfer rates are given.
 pub(crate) fn bytes_per_second(rate: f64) -> String {
     for (unit, size) in [("GB/s", 1e9), ("MB/s", 1e6), ("kB/s", 1e3)] {
@@ -104,5 +112,6 @@ mod tests {
         assert_eq!(axis_value(f64::from(5e-6_f32)), "0.000005");
         assert_eq!(axis_value(0.1), "0.1");
         assert_eq!(percent(1.0, 0.0), "–");
+        assert_eq!([memory_option(1), memory_option((11 << 30) + 1)], ["1M", "12G"]);
     }
 }

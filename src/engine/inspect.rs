@@ -9,9 +9,14 @@ use super::search::{count_done, failures};
 use crate::error::{Error, Result};
 use crate::process::SourceInfo;
 use crate::source;
+pub use crate::source::Format;
 use crate::storage::attributes;
+use crate::storage::datatype::stored_type;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{self, Provenance, results_groups};
+pub use crate::storage::rows::{Chunking, Reading};
+use crate::storage::rows::{Rows, chunking};
+use crate::view::View;
 
 /// A main dataset.
 #[derive(Clone, Debug)]
@@ -22,8 +27,16 @@ pub struct DatasetOverview {
     pub content: Result<SourceInfo, String>,
     /// Whether its positions are all combinations of the steps of its axes.
     pub full_grid: bool,
-    /// Why its rows can't be read without the HDF5 library, if so.
-    pub through_library: Option<&'static str>,
+    /// The format that it is in.
+    pub format: Format,
+    /// How its rows are read, or why they can't be.
+    pub reading: Result<Reading, String>,
+    /// Its shape, in the file's order.
+    pub shape: Vec<u64>,
+    /// Which axes are positions, slowest first; empty if nobody says.
+    pub position_axes: Vec<usize>,
+    /// Its chunks, if it has any.
+    pub chunking: Option<Chunking>,
 }
 
 /// A results group.
@@ -64,19 +77,37 @@ pub fn datasets(file: &Path) -> Result<Vec<DatasetOverview>> {
 }
 
 fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
-    match source::open(file, Some(&path), 0) {
-        Ok(source) => DatasetOverview {
+    let Ok(found) = file.dataset(&path) else {
+        return DatasetOverview {
             path,
-            full_grid: source.grid.is_full(),
-            through_library: source.rows.why_library(),
-            content: Ok(source.info),
-        },
-        Err(error) => DatasetOverview {
-            path,
+            content: Err("it can't be opened".to_owned()),
             full_grid: false,
-            through_library: None,
-            content: Err(error.to_string()),
-        },
+            format: Format::Plain,
+            reading: Err(String::new()),
+            shape: Vec::new(),
+            position_axes: Vec::new(),
+            chunking: None,
+        };
+    };
+    let shape: Vec<u64> = found.shape().iter().map(|length| *length as u64).collect();
+    let described = stored_type(&found)
+        .map_err(|held| Error::not_main(&file.path, &path, format!("it holds {held}")))
+        .and_then(|stored| source::describe(file, &path, &found, stored.element, None));
+    // Any view tells how the dataset is stored.
+    let view = match &described {
+        Ok(described) => described.view.clone(),
+        Err(_) => View::new(shape.clone(), vec![0]),
+    };
+    let rows = Rows::new(&file.path, &file.raw, &found, view);
+    DatasetOverview {
+        format: source::format(file, &path, &found),
+        full_grid: described.as_ref().is_ok_and(|described| described.grid.is_full()),
+        position_axes: described.as_ref().map_or(Vec::new(), |known| known.view.positions.clone()),
+        reading: rows.map(|rows| rows.reading()).map_err(|error| error.to_string()),
+        chunking: chunking(&found),
+        content: described.map(|described| described.info).map_err(|error| error.to_string()),
+        shape,
+        path,
     }
 }
 
@@ -140,13 +171,21 @@ fn source_of(group: &Provenance) -> String {
     }
 }
 
+/// What is hashed of our groups, as it was recorded.
+fn recorded(group: Option<&hdf5::Group>) -> Option<Value> {
+    serde_json::from_str(&attributes::string(group?, "parameters")?).ok()
+}
+
 /// Ours are recorded whole, others' only as attributes.
 fn parameters_of(group: Option<&hdf5::Group>, provenance: &Provenance) -> Map<String, Value> {
-    let recorded = group
-        .and_then(|group| attributes::string(group, "parameters"))
-        .and_then(|text| serde_json::from_str::<Value>(&text).ok())
-        .and_then(|value| value.get("parameters").and_then(Value::as_object).cloned());
-    recorded.unwrap_or_else(|| provenance.parameters.clone())
+    let own = recorded(group).and_then(|value| value.get("parameters")?.as_object().cloned());
+    own.unwrap_or_else(|| provenance.parameters.clone())
+}
+
+/// The axes of the source that were taken as positions.
+fn positions_axes(group: Option<&hdf5::Group>) -> Option<Vec<usize>> {
+    let axes = recorded(group)?.get("position_axes")?.as_array()?.clone();
+    axes.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect()
 }
 
 /// A results group and where it was computed from, for computing it again.
@@ -156,6 +195,7 @@ pub(crate) struct Computation {
     pub parameters: Map<String, Value>,
     pub source_file: std::path::PathBuf,
     pub source_dataset: String,
+    pub positions_axes: Option<Vec<usize>>,
 }
 
 /// What was computed in the results group that `wanted` names.
@@ -181,12 +221,14 @@ pub(crate) fn computation(path: &Path, wanted: &str) -> Result<Computation> {
                 return Err(Error::CannotVerify { group: group.path, reason });
             }
         };
-    let parameters = parameters_of(file.group(&group.path).ok().as_ref(), &group);
+    let opened = file.group(&group.path).ok();
+    let parameters = parameters_of(opened.as_ref(), &group);
     Ok(Computation {
         path: group.path,
         process: group.tool,
         parameters,
         source_file,
         source_dataset,
+        positions_axes: positions_axes(opened.as_ref()),
     })
 }

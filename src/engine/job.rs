@@ -1,15 +1,18 @@
 //! A process on a source: everything that is known before a results group is looked for.
 
+use std::ops::Range;
+
 use super::Request;
 use crate::element::{Element, StoredType, elements};
 use crate::error::{Error, Result};
 use crate::identity::{AuxiliaryIdentity, Identity};
 use crate::parameters::settle;
-use crate::process::{AuxiliaryRows, Process, ReadChunk, Unit};
-use crate::results::{ColumnLayout, Outputs, Results, UnitResults};
+use crate::process::{AuxiliaryRows, Dimension, Failure, Process, ReadChunk, Unit};
+use crate::results::{Outputs, Results, UnitResults};
 use crate::source::{self, Source, fingerprint, normalised};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
+use crate::storage::results_group::Column;
 use crate::storage::rows::Rows;
 
 /// A process, its parameters and its source.
@@ -38,6 +41,10 @@ pub(crate) struct Workspace<P: Process> {
     converted: Vec<P::Input>,
     auxiliary: Vec<AuxiliaryRows>,
     auxiliary_spectrum: Vec<Vec<f64>>,
+    /// The positions that were read last, row by row.
+    positions: Vec<u64>,
+    /// Those of them, counted from 0, whose data can't be read.
+    damaged: Vec<(u64, Failure)>,
     pub results: UnitResults,
 }
 
@@ -49,6 +56,8 @@ impl<P: Process> Default for Workspace<P> {
             converted: Vec::new(),
             auxiliary: Vec::new(),
             auxiliary_spectrum: Vec::new(),
+            positions: Vec::new(),
+            damaged: Vec::new(),
             results: UnitResults::default(),
         }
     }
@@ -79,9 +88,9 @@ impl<P: Process> Job<P> {
     /// # Errors
     /// If parameters, source and process don't fit together.
     pub fn open(parameters: &P::Parameters, file: &ReadFile, request: &Request) -> Result<Self> {
-        let memory = request.memory_budget();
         let (parameters, values) = settle(P::NAME, parameters)?;
-        let source = source::open(file, request.dataset.as_deref(), memory)?;
+        let source =
+            source::open(file, request.dataset.as_deref(), request.positions_axes.as_deref())?;
         check_element::<P>(&source)?;
         let info = &source.info;
         let spectra = P::spectra_per_position(&parameters, info).max(1);
@@ -98,45 +107,109 @@ impl<P: Process> Job<P> {
         let mut results = Results::new();
         P::create_results_datasets(&parameters, info, &mut results);
         let (auxiliary, auxiliary_inputs) =
-            open_auxiliary(file, &P::auxiliary_inputs(&parameters), info.positions, memory)?;
+            open_auxiliary(file, &P::auxiliary_inputs(&parameters), info.positions)?;
         let identity = Identity {
             process: P::NAME.to_owned(),
             process_version: P::VERSION,
             parameters: values.into(),
             source_dataset: info.path.clone(),
-            shape: [info.positions, info.spectral_points as u64],
+            shape: source.rows.view().shape.clone(),
+            position_axes: source.rows.view().positions.clone(),
             element_type: source.stored.element.to_string(),
             auxiliary_inputs,
-            source_fingerprint: fingerprint(&source.rows, info.positions, source.row_bytes())?,
+            source_fingerprint: fingerprint(&source.rows)?,
         };
         Ok(Self { parameters, task, results, spectra, auxiliary, identity, source })
     }
 
-    /// The layouts of the results datasets.
-    pub fn columns(&self) -> Vec<&ColumnLayout> {
-        self.results.datasets.iter().map(|column| &column.layout).collect()
+    /// The results datasets as they are in the file.
+    pub fn columns(&self) -> Vec<Column<'_>> {
+        let positions = match self.source.tables {
+            Some(_) => vec![self.source.info.positions as usize],
+            None => self.source.grid.shape(),
+        };
+        let repeats = self.repeats();
+        let layouts = self.results.datasets.iter().map(|column| &column.layout);
+        layouts
+            .map(|layout| {
+                let axes = [repeats.as_slice(), &layout.dimensions].concat();
+                let mut shape = positions.clone();
+                match self.source.tables {
+                    Some(_) => shape.push(layout.values_per_spectrum() * self.spectra),
+                    None => shape.extend(axes.iter().map(Dimension::len)),
+                }
+                Column { layout, shape, positions_axes: positions.len(), axes }
+            })
+            .collect()
     }
 
-    /// Reads the positions from `first` on and what belongs to them.
+    /// Axes that number the spectra of a position: the slow axes of a row if they multiply to that.
+    fn repeats(&self) -> Vec<Dimension> {
+        if self.spectra == 1 {
+            return Vec::new();
+        }
+        let mut slow = Vec::new();
+        let mut product = 1;
+        for axis in &self.source.info.spectroscopic_dimensions {
+            if product >= self.spectra {
+                break;
+            }
+            product *= axis.len();
+            slow.push(axis.clone());
+        }
+        if product == self.spectra {
+            return slow;
+        }
+        let numbers = (0..self.spectra).map(|number| number as f64).collect();
+        vec![Dimension::new("Spectrum", "", numbers)]
+    }
+
+    /// Reads some positions, from `source`, and what belongs to them. Positions whose data are damaged
+    /// are noted: they fail when they are computed.
     ///
     /// # Errors
-    /// If they can't be read.
-    pub fn read(&self, first: u64, count: u64, workspace: &mut Workspace<P>) -> Result<()> {
-        let bytes = count as usize * self.source.row_bytes();
-        P::read_data_chunk(&self.source.rows, first, workspace.rows.resized(bytes))?;
+    /// If nothing can be read.
+    pub fn read(
+        &self,
+        source: &dyn ReadChunk,
+        positions: &[Range<u64>],
+        workspace: &mut Workspace<P>,
+    ) -> Result<()> {
+        workspace.damaged.clear();
+        workspace.positions.clear();
+        workspace.positions.extend(positions.iter().flat_map(Clone::clone));
+        let row_bytes = self.source.row_bytes();
+        let rows = workspace.rows.resized(workspace.positions.len() * row_bytes);
+        let read =
+            |positions: &[Range<u64>], rows: &mut [u8]| P::read_data_chunk(source, positions, rows);
+        match read(positions, rows) {
+            Err(Error::Damaged { .. }) => {
+                for (index, position) in workspace.positions.iter().enumerate() {
+                    let row = &mut rows[index * row_bytes..][..row_bytes];
+                    match read(std::slice::from_ref(&(*position..position + 1)), row) {
+                        Err(Error::Damaged { reason, .. }) => {
+                            row.fill(0);
+                            workspace.damaged.push((index as u64, Failure::new(reason)));
+                        }
+                        other => other?,
+                    }
+                }
+            }
+            other => other?,
+        }
         workspace.auxiliary.resize_with(self.auxiliary.len(), AuxiliaryRows::default);
         for (input, rows) in self.auxiliary.iter().zip(&mut workspace.auxiliary) {
-            input.read(first, count, rows)?;
+            input.read(positions, rows)?;
         }
         Ok(())
     }
 
     /// Computes what was read last into `workspace.results`.
-    pub fn compute(&self, first: u64, count: u64, workspace: &mut Workspace<P>) {
-        let spectra = count as usize * self.spectra;
-        workspace.results.begin(&self.results, spectra);
+    pub fn compute(&self, workspace: &mut Workspace<P>) {
+        let count = workspace.positions.len();
+        workspace.results.begin(&self.results, count * self.spectra);
         let mut unit = Unit {
-            first,
+            positions: &workspace.positions,
             rows: workspace.rows.bytes(),
             stored: self.source.stored,
             spectra_per_position: self.spectra,
@@ -154,22 +227,23 @@ impl<P: Process> Job<P> {
         let computed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             P::unit_computation(&self.task, &mut unit, scratch, &mut outputs)
         }))
-        .unwrap_or_else(|panic| Err(crate::process::Failure::from_panic(panic.as_ref())));
+        .unwrap_or_else(|panic| Err(Failure::from_panic(panic.as_ref())));
         match computed {
             Ok(()) => workspace.results.finish(&self.results, self.spectra),
             Err(failure) => {
                 // Whatever a panic left in the scratch must not reach the next unit.
                 workspace.scratch = P::Scratch::default();
-                workspace.results.fail_all(&self.results, count, &failure);
+                workspace.results.fail_all(&self.results, count as u64, &failure);
             }
         }
+        workspace.results.fail(&self.results, &workspace.damaged, self.spectra);
     }
 }
 
 impl AuxiliaryInput {
-    fn read(&self, first: u64, count: u64, into: &mut AuxiliaryRows) -> Result<()> {
-        let mut bytes = vec![0; count as usize * self.columns * self.stored.element.size()];
-        self.rows.read(first, &mut bytes)?;
+    fn read(&self, positions: &[Range<u64>], into: &mut AuxiliaryRows) -> Result<()> {
+        let mut bytes = vec![0; count(positions) as usize * self.rows.row_bytes()];
+        self.rows.read(positions, &mut bytes)?;
         let mut converted = Vec::new();
         let values: &[f64] = elements(&bytes, self.stored, &mut converted);
         into.values.clear();
@@ -177,6 +251,11 @@ impl AuxiliaryInput {
         into.per_position = self.columns;
         Ok(())
     }
+}
+
+/// How many positions some ranges hold.
+pub(crate) fn count(positions: &[Range<u64>]) -> u64 {
+    positions.iter().map(|run| run.end - run.start).sum()
 }
 
 fn check_element<P: Process>(source: &Source) -> Result<()> {
@@ -191,7 +270,6 @@ fn open_auxiliary(
     file: &ReadFile,
     paths: &[String],
     positions: u64,
-    memory: u64,
 ) -> Result<(Vec<AuxiliaryInput>, Vec<AuxiliaryIdentity>)> {
     let (mut inputs, mut identities) = (Vec::new(), Vec::new());
     for path in paths {
@@ -213,8 +291,8 @@ fn open_auxiliary(
             )));
         }
         let columns: usize = shape.iter().skip(1).product();
-        let rows = Rows::new(&file.path, &file.raw, &dataset, memory / 8)?;
-        let fingerprint = fingerprint(&rows, positions, columns * stored.element.size())?;
+        let rows = Rows::by_first_axis(&file.path, &file.raw, &dataset)?;
+        let fingerprint = fingerprint(&rows)?;
         inputs.push(AuxiliaryInput { rows, stored, columns });
         identities.push(AuxiliaryIdentity { dataset: path, columns, fingerprint });
     }

@@ -38,7 +38,7 @@ use target::{RunLock, Target};
 
 use crate::element::{Element, elements};
 use crate::error::{Error, Result};
-use crate::plan::{self, Needs, Plan};
+use crate::plan::{self, Needs, Plan, TileNeeds};
 use crate::process::{Process, ReadChunk};
 use crate::source::normalised;
 use crate::storage::datatype::stored_type;
@@ -82,7 +82,8 @@ impl Computed {
             return Err(unusable(format!("{} can't become {}", stored.element, T::TYPE)));
         }
         let mut bytes = vec![0; found.size() * stored.element.size()];
-        Rows::new(&self.file, &file.raw, &found, 0)?.read(0, &mut bytes)?;
+        let rows = Rows::by_first_axis(&self.file, &file.raw, &found)?;
+        rows.read(std::slice::from_ref(&(0..rows.view().count())), &mut bytes)?;
         Ok(elements(&bytes, stored, &mut Vec::new()).to_vec())
     }
 }
@@ -110,11 +111,11 @@ pub fn compute<P: Process>(
 ) -> Result<Computed> {
     // What is available now may not be in a moment: one budget for the whole run.
     let request = &Request { memory: Some(request.memory_budget()), ..request.clone() };
-    let target = Target::of(request);
     // First as a reader: results that are complete are returned even if somebody has the file
     // open, or it can't be written to; and what can't be run leaves no trace.
     let source = open_read(&request.file)?;
     let job = Job::<P>::open(parameters, &source, request)?;
+    let target = Target::of(request, &job);
     if let Found::Complete(found) = search::find(&job, request, &target, &source, None, &Quiet)? {
         return Ok(*found);
     }
@@ -161,7 +162,12 @@ fn plan_run<P: Process>(job: &Job<P>, request: &Request) -> Result<Plan> {
         auxiliary_bytes: job.auxiliary.iter().map(|input| input.columns as u64 * 8).sum(),
         results_bytes: (job.results.bytes_per_spectrum() * job.spectra) as u64 + 2,
         extra_bytes: P::extra_memory_per_position(&job.parameters, &source.info) as u64,
-        fixed_bytes: source.info.positions * 2 + source.grid.bytes() + source.rows.cache_bytes(),
+        fixed_bytes: source.info.positions * 2 + source.grid.bytes() + source.rows.table_bytes(),
+        tiles: source.rows.tiles().map(|tiles| TileNeeds {
+            cell: tiles.cell(),
+            row_bytes: tiles.block_row_bytes(),
+            worker_bytes: tiles.worker_bytes(),
+        }),
         workers: plan::cores(machine::available_cores(), request.cores) as u64,
         memory,
     };

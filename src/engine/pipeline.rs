@@ -4,22 +4,26 @@
 //! HDF5 is closed meanwhile, but for sources that only the library can read and the moments in which
 //! the marker brings `last_pixel` up to date.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::job::{Job, Workspace};
+use super::job::{Job, Workspace, count};
 use super::marker::Marker;
 use super::prepare::Pending;
-use super::scheduler::Scheduler;
+use super::scheduler::{Portion, Scheduler, Supply, Ticket};
 use super::search::{count_done, failures};
 use super::target::RunLock;
 use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::process::{Process, WriteChunk};
+use crate::process::{Process, ReadChunk, WriteChunk};
 use crate::source::fingerprint;
 use crate::storage::file::write_in_place;
+use crate::storage::results_group::Place;
+use crate::view::{self, Blocks};
 
 /// How often the observer is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -33,15 +37,18 @@ const READ_AHEAD: u64 = 16 << 20;
 /// Where the rows of results go.
 struct ResultsFile<'a> {
     lock: &'a RunLock,
-    /// Offset and bytes per position of each results dataset.
-    datasets: Vec<(u64, usize)>,
+    /// Place and bytes per position of each results dataset.
+    datasets: Vec<(Place, usize)>,
 }
 
 impl WriteChunk for ResultsFile<'_> {
     fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
-        let (offset, position_bytes) = self.datasets[dataset];
-        let place = offset + first * position_bytes as u64;
-        write_in_place(self.lock.file(), self.lock.path(), rows, place)
+        let (place, position_bytes) = &self.datasets[dataset];
+        let run = first..first + (rows.len() / position_bytes) as u64;
+        for (offset, part) in place.parts(&run, *position_bytes) {
+            write_in_place(self.lock.file(), self.lock.path(), &rows[part], offset)?;
+        }
+        Ok(())
     }
 }
 
@@ -60,7 +67,7 @@ struct Counters {
 struct Shared<'a, P: Process> {
     job: &'a Job<P>,
     results: ResultsFile<'a>,
-    scheduler: Scheduler,
+    scheduler: Scheduler<'a>,
     counters: Counters,
 }
 
@@ -83,7 +90,13 @@ pub(crate) fn run<P: Process>(
     let shared = Shared {
         job,
         results: ResultsFile { lock, datasets: datasets(job, group) },
-        scheduler: Scheduler::new(&group.ranges, plan.unit, batch_time, stop.clone()),
+        scheduler: Scheduler::new(
+            supply(job, group, plan),
+            plan.blocks.as_ref().map_or(1, |blocks| blocks.in_flight),
+            plan.unit,
+            batch_time,
+            stop.clone(),
+        ),
         counters: Counters::default(),
     };
     if request.retry_failed {
@@ -138,25 +151,51 @@ pub(crate) fn run<P: Process>(
     })
 }
 
-fn datasets<P: Process>(job: &Job<P>, group: &Pending) -> Vec<(u64, usize)> {
-    let bytes = job.columns().into_iter().map(|column| column.missing.len() * job.spectra);
-    group.places.columns.iter().copied().zip(bytes).collect()
+fn datasets<P: Process>(job: &Job<P>, group: &Pending) -> Vec<(Place, usize)> {
+    let bytes = job.columns().into_iter().map(|column| column.layout.missing.len() * job.spectra);
+    group.places.columns.iter().cloned().zip(bytes).collect()
+}
+
+/// The pending positions in the order in which they are read: block by block, or one after the other.
+fn supply<'a, P: Process>(job: &'a Job<P>, group: &'a Pending, plan: &Plan) -> Supply<'a> {
+    let rows = &job.source.rows;
+    let (Some(tiles), Some(blocks)) = (rows.tiles(), &plan.blocks) else {
+        let runs = group.ranges.iter().cloned().collect();
+        return Box::new(std::iter::once(Portion { runs, block: None }));
+    };
+    let scan = rows.view().position_shape();
+    let blocks = Blocks::new(&scan, &tiles.cell(), &blocks.segments);
+    Box::new((0..blocks.count()).filter_map(move |number| {
+        let bounds = blocks.bounds(number);
+        let runs = view::runs(&scan, &bounds);
+        let runs: VecDeque<_> = runs.iter().flat_map(|run| within(&group.ranges, run)).collect();
+        (!runs.is_empty()).then(|| Portion { runs, block: rows.block(bounds) })
+    }))
+}
+
+/// The parts of sorted ranges that lie within `run`.
+fn within(ranges: &[Range<u64>], run: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let first = ranges.partition_point(|range| range.end <= run.start);
+    let reached = ranges[first..].iter().take_while(|range| range.start < run.end);
+    let cut = |range: &Range<u64>| range.start.max(run.start)..range.end.min(run.end);
+    reached.map(cut).collect::<Vec<_>>().into_iter()
 }
 
 /// One worker's life.
 fn work<P: Process>(shared: &Shared<'_, P>) {
     let mut workspace = Workspace::<P>::default();
+    let mut portion = None;
     loop {
         let waited = Instant::now();
-        let ticket = shared.scheduler.next();
+        let ticket = shared.scheduler.next(portion);
         add(&shared.counters.wait, waited);
         let Some(ticket) = ticket else { return };
-        match shared.work_on(ticket.first, ticket.count, &mut workspace) {
+        match shared.work_on(&ticket, &mut workspace) {
             Ok(compute) => {
                 let failures = std::mem::take(&mut workspace.results.failures);
-                shared.counters.done.fetch_add(ticket.count, Ordering::Relaxed);
+                shared.counters.done.fetch_add(count(&ticket.runs), Ordering::Relaxed);
                 shared.counters.failed.fetch_add(failures.len() as u64, Ordering::Relaxed);
-                shared.scheduler.done(&ticket, failures, compute);
+                portion = Some(shared.scheduler.done(ticket, failures, compute));
             }
             Err(error) => {
                 shared.scheduler.fail(error);
@@ -168,18 +207,30 @@ fn work<P: Process>(shared: &Shared<'_, P>) {
 
 impl<P: Process> Shared<'_, P> {
     /// Reads, computes and writes some positions; returns the time that computing took.
-    fn work_on(&self, first: u64, count: u64, workspace: &mut Workspace<P>) -> Result<Duration> {
+    fn work_on(&self, ticket: &Ticket, workspace: &mut Workspace<P>) -> Result<Duration> {
         let begun = Instant::now();
-        self.announce(first, count);
-        self.job.read(first, count, workspace)?;
+        let source: &dyn ReadChunk = match &ticket.block {
+            Some(block) => &**block,
+            None => {
+                ticket.runs.iter().for_each(|run| self.announce(run));
+                &self.job.source.rows
+            }
+        };
+        self.job.read(source, &ticket.runs, workspace)?;
         add(&self.counters.read, begun);
         let begun = Instant::now();
-        self.job.compute(first, count, workspace);
+        self.job.compute(workspace);
         let compute = begun.elapsed();
         add(&self.counters.compute, begun);
         let begun = Instant::now();
         for (dataset, rows) in workspace.results.rows.iter().enumerate() {
-            P::write_results_chunk(&self.results, dataset, first, rows)?;
+            let position_bytes = self.results.datasets[dataset].1;
+            let mut left = rows.as_slice();
+            for run in &ticket.runs {
+                let (part, rest) = left.split_at((run.end - run.start) as usize * position_bytes);
+                P::write_results_chunk(&self.results, dataset, run.start, part)?;
+                left = rest;
+            }
         }
         add(&self.counters.write, begun);
         Ok(compute)
@@ -187,12 +238,12 @@ impl<P: Process> Shared<'_, P> {
 
     /// Reading ahead is the system's work: it is told what comes after the next stretch of rows
     /// whenever a unit reaches the beginning of one.
-    fn announce(&self, first: u64, count: u64) {
+    fn announce(&self, run: &Range<u64>) {
         let source = &self.job.source;
         let stretch = (READ_AHEAD / source.row_bytes() as u64).max(1);
-        let boundary = first.next_multiple_of(stretch);
+        let boundary = run.start.next_multiple_of(stretch);
         let ahead = boundary + stretch;
-        if boundary < first + count && ahead < source.info.positions {
+        if boundary < run.end && ahead < source.info.positions {
             source.rows.announce(ahead, stretch.min(source.info.positions - ahead));
         }
     }
@@ -201,7 +252,7 @@ impl<P: Process> Shared<'_, P> {
 /// The data must still be what was fingerprinted; if not, nothing that this run marked is right.
 fn check_source<P: Process>(job: &Job<P>, marker: &mut Marker<'_>, group: &Pending) -> Result<()> {
     let source = &job.source;
-    match fingerprint(&source.rows, source.info.positions, source.row_bytes()) {
+    match fingerprint(&source.rows) {
         Ok(now) if now == job.identity.source_fingerprint => Ok(()),
         Ok(_) | Err(Error::Truncated { .. }) => {
             marker.unmark(&group.ranges)?;
@@ -255,6 +306,7 @@ impl Counters {
             wait: time(&self.wait),
             mark: marker.time,
             batches: marker.batches,
+            chunks: job.source.rows.chunks_decoded(),
         }
     }
 }

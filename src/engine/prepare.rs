@@ -4,15 +4,17 @@
 
 use std::ops::Range;
 
+use super::job::count;
 use super::search::{Found, mask, pending_ranges, reopened};
 use super::target::{RunLock, Target};
 use super::{Job, Request, RunInfo};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::process::{Dimension, Process};
+use crate::process::Process;
+use crate::source::Format;
 use crate::storage::attributes;
 use crate::storage::file::{ReadFile, open_read_locked};
-use crate::storage::results_group::{self, Blueprint, BlueprintSource, LAST_RUN, Places};
+use crate::storage::results_group::{self, AxesFormat, Blueprint, Form, LAST_RUN, Places};
 
 /// A results group with something to compute.
 pub(crate) struct Pending {
@@ -41,12 +43,14 @@ impl Pending {
             spectrum: (info.spectral_points / job.spectra, job.spectra),
             workers: plan.workers,
             memory: plan.memory,
+            reads_per_tile: plan.blocks.as_ref().map_or(1, |blocks| blocks.parts),
+            memory_for_once: plan.blocks.as_ref().map_or(0, |blocks| blocks.memory_for_once),
         }
     }
 
     /// How many positions this run computes.
     pub fn count(&self) -> u64 {
-        self.ranges.iter().map(|range| range.end - range.start).sum()
+        count(&self.ranges)
     }
 }
 
@@ -80,24 +84,31 @@ fn create<P: Process>(
     source: &ReadFile,
 ) -> Result<String> {
     let info = &job.source.info;
-    let (folder, name) = info.path.rsplit_once('/').unwrap_or(("", &info.path));
+    let (folder, name) = job.source.folder_and_name();
     let parent = if target.is_separate() || folder.is_empty() { "/" } else { folder };
     let parameters = job.identity.parameters.as_object().cloned().unwrap_or_default();
-    let tables = &job.source.tables;
     let blueprint = Blueprint {
         parent,
         stem: format!("{name}-{}", P::NAME.replace('-', "_")),
         positions: info.positions,
-        spectra_per_position: job.spectra,
         columns: job.columns(),
-        repeats: repeats(job),
         texts: texts(job, target),
         process_version: P::VERSION,
         parameters: &parameters,
-        source: if target.is_separate() {
-            BlueprintSource::Elsewhere { file: source, tables }
-        } else {
-            BlueprintSource::Here { dataset: &info.path, tables }
+        source: (!target.is_separate()).then_some(info.path.as_str()),
+        form: match &job.source.tables {
+            Some(tables) => {
+                let other_file = target.is_separate().then_some(&**source);
+                Form::Usid { tables, other_file }
+            }
+            None => Form::Axes {
+                positions: &info.position_dimensions,
+                format: match job.source.format {
+                    Format::Hspy => AxesFormat::Hspy,
+                    Format::Nsid => AxesFormat::Nsid,
+                    _ => AxesFormat::Plain,
+                },
+            },
         },
     };
     let transaction = lock.begin()?;
@@ -105,28 +116,6 @@ fn create<P: Process>(
         .map_err(|error| transaction.error("create a results group in", &error))?;
     transaction.commit()?;
     Ok(path)
-}
-
-/// Axes that number the spectra of a position: the slow axes of a row if they multiply to that.
-fn repeats<P: Process>(job: &Job<P>) -> Vec<Dimension> {
-    if job.spectra == 1 {
-        return Vec::new();
-    }
-    let axes = &job.source.info.spectroscopic_dimensions;
-    let mut slow = Vec::new();
-    let mut product = 1;
-    for axis in axes {
-        if product >= job.spectra {
-            break;
-        }
-        product *= axis.len();
-        slow.push(axis.clone());
-    }
-    if product == job.spectra {
-        return slow;
-    }
-    let numbers = (0..job.spectra).map(|number| number as f64).collect();
-    vec![Dimension::new("Spectrum", "", numbers)]
 }
 
 fn texts<P: Process>(job: &Job<P>, target: &Target) -> Vec<(&'static str, String)> {

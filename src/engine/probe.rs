@@ -13,6 +13,7 @@ use crate::results::ColumnLayout;
 use crate::storage::file::open_read;
 use crate::storage::results_group;
 use crate::storage::rows::Rows;
+use crate::view::View;
 
 /// The results of one position.
 #[derive(Clone, Debug)]
@@ -72,13 +73,13 @@ pub fn test<P: Process>(
         axes: grid.described(),
     })?;
     let mut workspace = Workspace::<P>::default();
-    job.read(position, 1, &mut workspace)?;
-    job.compute(position, 1, &mut workspace);
+    job.read(&job.source.rows, std::slice::from_ref(&(position..position + 1)), &mut workspace)?;
+    job.compute(&mut workspace);
     let values = job.columns().into_iter().zip(&workspace.results.rows);
     Ok(Probe {
         position,
         place: grid.dimensions.iter().cloned().zip(grid.steps_of(position)).collect(),
-        values: values.flat_map(|(layout, row)| numbers(layout, row)).collect(),
+        values: values.flat_map(|(column, row)| numbers(column.layout, row)).collect(),
         failure: workspace.results.failures.first().map(|(_, reason)| reason.to_string()),
     })
 }
@@ -139,14 +140,15 @@ pub fn verify<P: Process>(
     let broken = |error: hdf5::Error| Error::dataset("read", results, group, &error);
     let opened = file.group(group).map_err(broken)?;
     let unusable = |reason| Error::CannotVerify { group: group.to_owned(), reason };
-    results_group::fits(&opened, &job.columns(), job.source.info.positions, job.spectra)
-        .map_err(unusable)?;
+    results_group::fits(&opened, &job.columns()).map_err(unusable)?;
     let status = results_group::status(&opened, job.source.info.positions)
         .ok_or_else(|| unusable("nothing tells which of its positions are computed".to_owned()))?;
     let mut checker = Checker { rows: Vec::new(), job: &job };
     for column in job.columns() {
-        let dataset = opened.dataset(&column.name).map_err(broken)?;
-        checker.rows.push(Rows::new(results, &file.raw, &dataset, 0)?);
+        let dataset = opened.dataset(&column.layout.name).map_err(broken)?;
+        let shape = column.shape.iter().map(|length| *length as u64).collect();
+        let view = View::new(shape, (0..column.positions_axes).collect());
+        checker.rows.push(Rows::new(results, &file.raw, &dataset, view)?);
     }
     let completed = count_done(&status);
     let mut different = Vec::new();
@@ -169,15 +171,17 @@ impl<P: Process> Checker<'_, P> {
     /// The first dataset in which the file has something else than is computed now.
     fn difference(&self, position: u64) -> Result<Option<String>> {
         let mut workspace = Workspace::<P>::default();
-        self.job.read(position, 1, &mut workspace)?;
-        self.job.compute(position, 1, &mut workspace);
+        let run = position..position + 1;
+        let run = std::slice::from_ref(&run);
+        self.job.read(&self.job.source.rows, run, &mut workspace)?;
+        self.job.compute(&mut workspace);
         let columns = self.job.columns();
         for ((rows, computed), column) in self.rows.iter().zip(&workspace.results.rows).zip(columns)
         {
             let mut stored = vec![0; computed.len()];
-            rows.read(position, &mut stored)?;
+            rows.read(run, &mut stored)?;
             if stored != *computed {
-                return Ok(Some(column.name.clone()));
+                return Ok(Some(column.layout.name.clone()));
             }
         }
         Ok(None)

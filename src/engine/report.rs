@@ -44,6 +44,10 @@ pub struct RunInfo {
     pub workers: usize,
     /// Bytes of memory that are planned for.
     pub memory: u64,
+    /// How often each chunk, or tile, of the source is read.
+    pub reads_per_tile: u64,
+    /// The memory budget with which that would be once.
+    pub memory_for_once: u64,
 }
 
 /// How far a run is.
@@ -86,4 +90,6 @@ pub struct Report {
     pub mark: Duration,
     /// Batches marked.
     pub batches: u64,
+    /// Chunks that were decoded and chunks that are stored, of a source that is read chunk by chunk.
+    pub chunks: Option<(u64, u64)>,
 }

@@ -13,6 +13,8 @@ pub struct Request {
     pub file: PathBuf,
     /// Path of the main dataset; may be left out if the file has only one.
     pub dataset: Option<String>,
+    /// The axes of the dataset that are positions, slowest first; may be left out if the file tells.
+    pub positions_axes: Option<Vec<usize>>,
     /// Another file for the results, created if need be; the source then is only read.
     pub output: Option<PathBuf>,
     /// Cores to compute on.
@@ -55,6 +57,7 @@ impl Request {
         Self {
             file: file.into(),
             dataset: None,
+            positions_axes: None,
             output: None,
             cores: Cores::default(),
             memory: None,

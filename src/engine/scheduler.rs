@@ -1,25 +1,57 @@
 //! Hands out the pending positions: units of work to the workers, batches to the marker.
 //!
-//! A batch is open for a fixed time and takes whatever units are handed out in it, so its
-//! length follows from how fast the process is. At most `BATCHES_IN_FLIGHT` batches are open or
-//! computed but not marked. Units adapt as well: short enough to stop soon, long enough not to count.
+//! Positions come in portions, each with what all of it is read from; a worker stays with its portion
+//! while there is something left of it, and another is begun when nobody would find anything to do, and
+//! memory has room. A batch is open for a fixed time and takes whatever units are handed out in it,
+//! so its length follows from how fast the process is. At most `BATCHES_IN_FLIGHT` batches are open
+//! or computed but not marked. Units adapt as well: short enough to stop soon, long enough not to
+//! count.
 
 use std::collections::VecDeque;
+use std::iter::Peekable;
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Stop;
+use super::job::count;
 use crate::error::Error;
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
 use crate::process::Failure;
+use crate::storage::tiles::Block;
 
-/// Some consecutive positions for one worker.
-#[derive(Clone, Debug)]
+/// Pending positions that are read together.
+pub(crate) struct Portion {
+    pub runs: VecDeque<Range<u64>>,
+    /// What they are read from, if not row by row from the source.
+    pub block: Option<Arc<Block>>,
+}
+
+/// All portions of a run, made when they are wanted.
+pub(crate) type Supply<'a> = Box<dyn Iterator<Item = Portion> + Send + 'a>;
+
+/// Some positions for one worker.
+#[derive(Clone)]
 pub(crate) struct Ticket {
-    pub first: u64,
-    pub count: u64,
+    /// Ranges of consecutive positions.
+    pub runs: Vec<Range<u64>>,
+    pub block: Option<Arc<Block>>,
+    portion: u64,
     batch: u64,
+}
+
+impl Ticket {
+    /// The position of row number `row`.
+    fn position(&self, mut row: u64) -> u64 {
+        for run in &self.runs {
+            let length = run.end - run.start;
+            if row < length {
+                return run.start + row;
+            }
+            row -= length;
+        }
+        row
+    }
 }
 
 /// Positions whose results are written and wait to be marked.
@@ -30,21 +62,32 @@ pub(crate) struct Batch {
 }
 
 /// The hand-out, shared by all workers and the marker.
-pub(crate) struct Scheduler {
-    state: Mutex<State>,
+pub(crate) struct Scheduler<'a> {
+    state: Mutex<State<'a>>,
     changed: Condvar,
     batch_time: Duration,
     stop: Stop,
 }
 
-struct State {
-    pending: VecDeque<Range<u64>>,
+struct State<'a> {
+    supply: Peekable<Supply<'a>>,
+    /// Portions that are begun and not done.
+    open: Vec<OpenPortion>,
+    most_open: usize,
+    next_portion: u64,
     /// Batches that are not marked yet, oldest first; the last may be open.
     batches: VecDeque<InFlight>,
     next_batch: u64,
     unit: u64,
     most_per_unit: u64,
     error: Option<Error>,
+}
+
+struct OpenPortion {
+    number: u64,
+    portion: Portion,
+    /// Units that workers still have.
+    out: usize,
 }
 
 struct InFlight {
@@ -57,16 +100,30 @@ struct InFlight {
     marking: bool,
 }
 
-impl Scheduler {
-    /// A hand-out of `pending` positions.
+/// What a worker can do next.
+enum Next {
+    /// A unit of the open portion at this index.
+    Unit(usize),
+    /// Nothing before another unit is done.
+    Wait,
+    /// Everything is handed out.
+    Nothing,
+}
+
+impl<'a> Scheduler<'a> {
+    /// A hand-out of the positions in `supply`, of which `most_open` portions may be begun at a time.
     pub fn new(
-        pending: &[Range<u64>],
+        supply: Supply<'a>,
+        most_open: usize,
         most_per_unit: u64,
         batch_time: Duration,
         stop: Stop,
     ) -> Self {
         let state = State {
-            pending: pending.iter().cloned().collect(),
+            supply: supply.peekable(),
+            open: Vec::new(),
+            most_open,
+            next_portion: 0,
             batches: VecDeque::new(),
             next_batch: 0,
             unit: 1,
@@ -76,16 +133,19 @@ impl Scheduler {
         Self { state: Mutex::new(state), changed: Condvar::new(), batch_time, stop }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next unit; waits while too many batches are in flight. `None` when there is nothing
-    /// more to do, somebody asked to stop, or the run has failed.
-    pub fn next(&self) -> Option<Ticket> {
+    /// The next unit, of the same portion as the worker's `last` if there is any left; waits while
+    /// too many batches or portions are in flight. `None` when there is nothing more to do, somebody
+    /// asked to stop, or the run has failed.
+    pub fn next(&self, last: Option<u64>) -> Option<Ticket> {
         let mut state = self.lock();
         loop {
-            if state.error.is_some() || self.stop.is_requested() || state.pending.is_empty() {
+            let stopped = state.error.is_some() || self.stop.is_requested();
+            let next = if stopped { Next::Nothing } else { state.next(last) };
+            if matches!(next, Next::Nothing) {
                 state.close_batch();
                 self.changed.notify_all();
                 return None;
@@ -94,10 +154,13 @@ impl Scheduler {
                 state.close_batch();
                 self.changed.notify_all();
             }
-            if state.has_open_batch() || state.batches.len() < BATCHES_IN_FLIGHT {
-                return state.hand_out();
+            let has_room = state.has_open_batch() || state.batches.len() < BATCHES_IN_FLIGHT;
+            if let Next::Unit(index) = next
+                && has_room
+            {
+                return state.hand_out(index);
             }
-            // Woken when a batch is marked; looks for a stop in between.
+            // Woken when a batch is marked or a portion done; looks for a stop in between.
             let (guard, _) = self
                 .changed
                 .wait_timeout(state, Duration::from_millis(100))
@@ -106,22 +169,33 @@ impl Scheduler {
         }
     }
 
-    /// Takes back a unit whose results are written, and what the computation took.
-    pub fn done(&self, ticket: &Ticket, failures: Vec<(u64, Failure)>, compute: Duration) {
+    /// Takes back a unit whose results are written, and what the computation took; returns the number
+    /// of its portion.
+    pub fn done(&self, ticket: Ticket, failures: Vec<(u64, Failure)>, compute: Duration) -> u64 {
         let mut state = self.lock();
-        state.unit =
-            next_unit(state.unit, ticket.count, compute.as_secs_f64(), state.most_per_unit);
+        let positions = count(&ticket.runs);
+        state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.most_per_unit);
         if let Some(batch) = state.batches.iter_mut().find(|batch| batch.number == ticket.batch) {
             batch.out -= 1;
-            let range = ticket.first..ticket.first + ticket.count;
-            batch.content.ranges.push(range);
-            let absolute = failures.into_iter().map(|(at, why)| (ticket.first + at, why));
+            let absolute = failures.into_iter().map(|(at, why)| (ticket.position(at), why));
             batch.content.failures.extend(absolute);
+            batch.content.ranges.extend_from_slice(&ticket.runs);
             // The marker is woken for a batch that it can mark, not for every unit.
             if !batch.open && batch.out == 0 {
                 self.changed.notify_all();
             }
         }
+        let number = ticket.portion;
+        // First: it may hold the memory of the portion.
+        drop(ticket);
+        if let Some(index) = state.open.iter().position(|open| open.number == number) {
+            state.open[index].out -= 1;
+            if state.open[index].out == 0 && state.open[index].portion.runs.is_empty() {
+                state.open.swap_remove(index);
+                self.changed.notify_all();
+            }
+        }
+        number
     }
 
     /// Ends the hand-out because of an error; the first one counts.
@@ -152,7 +226,7 @@ impl Scheduler {
                 front.marking = true;
                 return Some(std::mem::take(&mut front.content));
             }
-            if state.batches.is_empty() && (state.pending.is_empty() || self.stop.is_requested()) {
+            if state.batches.is_empty() && (state.is_handed_out() || self.stop.is_requested()) {
                 return None;
             }
             let (guard, _) = self
@@ -173,7 +247,36 @@ impl Scheduler {
     }
 }
 
-impl State {
+impl State<'_> {
+    /// Whether no position is left to hand out.
+    fn is_handed_out(&mut self) -> bool {
+        self.open.iter().all(|open| open.portion.runs.is_empty()) && self.supply.peek().is_none()
+    }
+
+    fn next(&mut self, last: Option<u64>) -> Next {
+        let has_work = |open: &OpenPortion| !open.portion.runs.is_empty();
+        let is_idle = |open: &OpenPortion| {
+            has_work(open) && open.portion.block.as_ref().is_none_or(|block| !block.is_busy())
+        };
+        let own = self.open.iter().position(|open| Some(open.number) == last && is_idle(open));
+        if let Some(index) = own.or_else(|| self.open.iter().position(is_idle)) {
+            return Next::Unit(index);
+        }
+        if self.open.len() < self.most_open
+            && let Some(portion) = self.supply.next()
+        {
+            let number = self.next_portion;
+            self.next_portion += 1;
+            self.open.push(OpenPortion { number, portion, out: 0 });
+            return Next::Unit(self.open.len() - 1);
+        }
+        match self.open.iter().position(has_work) {
+            Some(index) => Next::Unit(index),
+            None if self.supply.peek().is_none() => Next::Nothing,
+            None => Next::Wait,
+        }
+    }
+
     fn has_open_batch(&self) -> bool {
         self.batches.back().is_some_and(|batch| batch.open)
     }
@@ -188,7 +291,8 @@ impl State {
         }
     }
 
-    fn hand_out(&mut self) -> Option<Ticket> {
+    /// A unit of the open portion at `index`.
+    fn hand_out(&mut self, index: usize) -> Option<Ticket> {
         if !self.has_open_batch() {
             self.batches.push_back(InFlight {
                 number: self.next_batch,
@@ -200,33 +304,58 @@ impl State {
             });
             self.next_batch += 1;
         }
-        let range = self.pending.front_mut()?;
-        let (first, count) = (range.start, self.unit.min(range.end - range.start));
-        range.start += count;
-        if range.is_empty() {
-            self.pending.pop_front();
-        }
         let batch = self.batches.back_mut()?;
         batch.out += 1;
-        Some(Ticket { first, count, batch: batch.number })
+        let open = self.open.get_mut(index)?;
+        open.out += 1;
+        Some(Ticket {
+            runs: take(&mut open.portion.runs, self.unit),
+            block: open.portion.block.clone(),
+            portion: open.number,
+            batch: batch.number,
+        })
     }
+}
+
+/// Takes up to `most` positions from the front.
+fn take(runs: &mut VecDeque<Range<u64>>, most: u64) -> Vec<Range<u64>> {
+    let mut taken = Vec::new();
+    let mut left = most;
+    while left > 0
+        && let Some(run) = runs.front_mut()
+    {
+        let length = left.min(run.end - run.start);
+        taken.push(run.start..run.start + length);
+        run.start += length;
+        left -= length;
+        if run.is_empty() {
+            runs.pop_front();
+        }
+    }
+    taken
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn scheduler(pending: Range<u64>, batch_time: Duration) -> Scheduler {
-        Scheduler::new(std::slice::from_ref(&pending), 16, batch_time, Stop::new())
+    fn whole(pending: &[Range<u64>]) -> Supply<'static> {
+        let runs = pending.iter().cloned().collect();
+        Box::new(std::iter::once(Portion { runs, block: None }))
+    }
+
+    fn scheduler(pending: Range<u64>, batch_time: Duration) -> Scheduler<'static> {
+        let supply = whole(std::slice::from_ref(&pending));
+        Scheduler::new(supply, 1, 16, batch_time, Stop::new())
     }
 
     #[test]
     fn every_position_is_handed_out_and_marked_once() {
         let pending = [3..50, 60..61, 70..200];
-        let scheduler = Scheduler::new(&pending, 16, Duration::ZERO, Stop::new());
+        let scheduler = Scheduler::new(whole(&pending), 1, 16, Duration::ZERO, Stop::new());
         let mut marked = Vec::new();
-        while let Some(ticket) = scheduler.next() {
-            scheduler.done(&ticket, Vec::new(), Duration::from_micros(1));
+        while let Some(ticket) = scheduler.next(None) {
+            scheduler.done(ticket, Vec::new(), Duration::from_micros(1));
             let batch = scheduler.next_to_mark().unwrap();
             marked.extend(batch.ranges.into_iter().flatten());
             scheduler.marked();
@@ -238,12 +367,12 @@ mod tests {
     #[test]
     fn a_batch_is_marked_only_when_all_its_units_are_done() {
         let scheduler = scheduler(0..2, Duration::from_secs(3600));
-        let (one, other) = (scheduler.next().unwrap(), scheduler.next().unwrap());
-        assert!(scheduler.next().is_none());
-        scheduler.done(&other, vec![(0, Failure::new("x"))], Duration::ZERO);
+        let (one, other) = (scheduler.next(None).unwrap(), scheduler.next(None).unwrap());
+        assert!(scheduler.next(None).is_none());
+        scheduler.done(other, vec![(0, Failure::new("x"))], Duration::ZERO);
         assert!(!scheduler.lock().batches[0].open);
         assert_eq!(scheduler.lock().batches[0].out, 1);
-        scheduler.done(&one, Vec::new(), Duration::ZERO);
+        scheduler.done(one, Vec::new(), Duration::ZERO);
         let batch = scheduler.next_to_mark().unwrap();
         assert_eq!(batch.ranges, [1..2, 0..1]);
         assert_eq!(batch.failures, [(1, Failure::new("x"))]);
@@ -252,11 +381,12 @@ mod tests {
     #[test]
     fn no_more_than_three_batches_are_in_flight() {
         let scheduler = scheduler(0..100, Duration::ZERO);
-        let tickets: Vec<_> = (0..BATCHES_IN_FLIGHT).map(|_| scheduler.next().unwrap()).collect();
+        let tickets: Vec<_> =
+            (0..BATCHES_IN_FLIGHT).map(|_| scheduler.next(None).unwrap()).collect();
         assert_eq!(scheduler.lock().batches.len(), BATCHES_IN_FLIGHT);
         std::thread::scope(|scope| {
-            let blocked = scope.spawn(|| scheduler.next());
-            scheduler.done(&tickets[0], Vec::new(), Duration::ZERO);
+            let blocked = scope.spawn(|| scheduler.next(None));
+            scheduler.done(tickets[0].clone(), Vec::new(), Duration::ZERO);
             scheduler.next_to_mark().unwrap();
             assert_eq!(scheduler.lock().next_batch, BATCHES_IN_FLIGHT as u64);
             scheduler.marked();
@@ -269,12 +399,47 @@ mod tests {
         let stop = Stop::new();
         let scheduler =
             Scheduler { stop: stop.clone(), ..scheduler(0..100, Duration::from_secs(3600)) };
-        let ticket = scheduler.next().unwrap();
+        let ticket = scheduler.next(None).unwrap();
         stop.request();
-        assert!(scheduler.next().is_none());
-        scheduler.done(&ticket, Vec::new(), Duration::ZERO);
+        assert!(scheduler.next(None).is_none());
+        scheduler.done(ticket, Vec::new(), Duration::ZERO);
         assert_eq!(scheduler.next_to_mark().unwrap().ranges, vec![0..1]);
         scheduler.marked();
         assert!(scheduler.next_to_mark().is_none());
+    }
+
+    #[test]
+    fn portions_are_begun_only_while_there_is_room_for_them() {
+        let portion = |first: u64| Portion { runs: [first..first + 2].into(), block: None };
+        let supply: Supply<'_> = Box::new([0, 10, 20].into_iter().map(portion));
+        let scheduler = Scheduler::new(supply, 2, 1, Duration::from_secs(3600), Stop::new());
+        let first = scheduler.next(None).unwrap();
+        assert_eq!(first.runs, vec![0..1]);
+        let second = scheduler.next(Some(first.portion)).unwrap();
+        assert_eq!(second.runs, vec![1..2], "a worker stays with its portion");
+        let other = scheduler.next(None).unwrap();
+        assert_eq!(other.runs, vec![10..11]);
+        let last = scheduler.next(None).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| scheduler.next(None).map(|ticket| ticket.runs));
+            for ticket in [first, second] {
+                assert_eq!(scheduler.lock().open.len(), 2, "no third portion yet");
+                scheduler.done(ticket, Vec::new(), Duration::from_secs(1));
+            }
+            assert_eq!(waiting.join().unwrap(), Some(vec![20..21]));
+        });
+        for ticket in [other, last] {
+            scheduler.done(ticket, Vec::new(), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_unit_of_scattered_positions_knows_them() {
+        let mut runs: VecDeque<_> = [3..5, 7..8, 10..20].into();
+        let ticket = Ticket { runs: take(&mut runs, 5), block: None, portion: 0, batch: 0 };
+        assert_eq!(ticket.runs, [3..5, 7..8, 10..12]);
+        assert_eq!(runs, [12..20]);
+        let positions: Vec<u64> = (0..5).map(|row| ticket.position(row)).collect();
+        assert_eq!(positions, [3, 4, 7, 10, 11]);
     }
 }

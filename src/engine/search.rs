@@ -167,7 +167,7 @@ fn candidate<P: Process>(
     let status = results_group::status(&group, job.source.info.positions)
         .ok_or("nothing tells which of its positions are computed")?;
     let columns = job.columns();
-    results_group::fits(&group, &columns, job.source.info.positions, job.spectra)?;
+    results_group::fits(&group, &columns)?;
     let failed = group
         .dataset(results_group::FAILED)
         .and_then(|dataset| dataset.read_raw::<u8>())

@@ -8,7 +8,7 @@ use super::{Job, Observer, Request};
 use crate::error::{Error, Result};
 use crate::identity::SourceLocation;
 use crate::process::Process;
-use crate::source::same_file;
+use crate::source::{Format, same_file};
 use crate::storage::file::{self, ReadFile, open_read_locked};
 use crate::storage::lock;
 use crate::storage::results_group::results_groups;
@@ -22,16 +22,19 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The output file, or else the source's own.
-    pub fn of(request: &Request) -> Self {
-        match &request.output {
-            Some(output) if !same_file(output, &request.file) => {
-                let source = request.file.canonicalize().unwrap_or_else(|_| request.file.clone());
-                let source_file = Some(source.to_string_lossy().into_owned());
-                Self { file: output.clone(), source_file }
-            }
-            _ => Self { file: request.file.clone(), source_file: None },
+    /// The output file, or else the source's own; of HyperSpy's files one beside it, since a second
+    /// experiment in a file would change what loading it gives.
+    pub fn of<P: Process>(request: &Request, job: &Job<P>) -> Self {
+        let output = match (&request.output, job.source.format) {
+            (Some(output), _) => output.clone(),
+            (None, Format::Hspy) => beside(&request.file, P::NAME),
+            (None, _) => request.file.clone(),
+        };
+        if same_file(&output, &request.file) {
+            return Self { file: output, source_file: None };
         }
+        let source = request.file.canonicalize().unwrap_or_else(|_| request.file.clone());
+        Self { file: output, source_file: Some(source.to_string_lossy().into_owned()) }
     }
 
     pub fn is_separate(&self) -> bool {
@@ -45,6 +48,13 @@ impl Target {
             other_file: self.source_file.clone(),
         }
     }
+}
+
+/// `scan.hspy` and `Sum` make `scan-Sum.hspy`.
+fn beside(file: &Path, process: &str) -> PathBuf {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = file.extension().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("{stem}-{process}.{extension}"))
 }
 
 /// The locks that a run holds on the file that it writes to.

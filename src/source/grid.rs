@@ -74,6 +74,12 @@ impl PositionGrid {
         Ok(grid)
     }
 
+    /// The full grid of some axes, slowest first.
+    pub fn full(dimensions: Vec<Dimension>) -> Self {
+        let rows = dimensions.iter().map(Dimension::len).product();
+        Self { dimensions, rows, listed: None }
+    }
+
     /// Whether the table's rows are all combinations of all steps, the last axis fastest.
     fn matches<E>(
         &self,

@@ -18,25 +18,24 @@ use crate::storage::results_group::PositionTables;
 const REFERENCES: [&str; 4] =
     ["Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"];
 
-/// Whether a dataset is, or all but is, a main dataset. `read` tells what may still be wrong with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Looks {
-    /// All four references are there.
-    Main,
-    /// One to three of them are.
-    AlmostMain,
-    /// None is.
-    Other,
+/// Whether a dataset has two dimensions and all four references; `read` tells what may still be wrong.
+pub(crate) fn is_main(dataset: &Dataset) -> bool {
+    dataset.ndim() == 2 && references(dataset) == REFERENCES.len()
 }
 
-/// What a dataset looks like.
-pub(crate) fn looks(dataset: &Dataset) -> Looks {
-    let references = REFERENCES.iter().filter(|name| dataset.attr(name).is_ok()).count();
-    match references {
-        4 if dataset.ndim() == 2 => Looks::Main,
-        1..=3 if dataset.ndim() == 2 => Looks::AlmostMain,
-        _ => Looks::Other,
-    }
+/// Whether a dataset has some of the references, so that somebody meant it to be a main dataset.
+pub(crate) fn is_almost_main(dataset: &Dataset) -> bool {
+    dataset.ndim() == 2 && references(dataset) > 0
+}
+
+/// Whether a dataset has the name of an ancillary one.
+pub(crate) fn is_ancillary(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    REFERENCES.iter().any(|ancillary| name.ends_with(ancillary))
+}
+
+fn references(dataset: &Dataset) -> usize {
+    REFERENCES.iter().filter(|name| dataset.attr(name).is_ok()).count()
 }
 
 /// Reads what a main dataset says of itself.

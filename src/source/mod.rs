@@ -1,11 +1,13 @@
-//! A main dataset in a file, seen as positions × spectrum.
+//! A dataset in a file, seen as positions × spectrum.
 //!
-//! `h5usid` recognises and reads the format; here is what all of the engine knows of a source:
-//! its description, the grid of its positions, and how its rows are read. It never writes.
+//! `h5usid`, `nsid`, `hspy`, `emd`, `nexus` and `plain` each recognise and read one format, `formats`
+//! asks them in turn; here is what all of the engine knows of a source: its description, the grid of
+//! its positions, and how its rows are read. It never writes.
 
 mod described;
 mod emd;
 mod fingerprint;
+mod formats;
 mod grid;
 mod h5usid;
 mod hspy;
@@ -16,27 +18,31 @@ mod plain;
 use std::path::{Path, PathBuf};
 
 pub(crate) use fingerprint::{fingerprint, hex};
+pub use formats::Format;
 pub(crate) use grid::PositionGrid;
-use h5usid::Looks;
 
-use crate::element::StoredType;
+use described::Role;
+
+use crate::element::{ElementType, StoredType};
 use crate::error::{Error, Result};
-use crate::process::SourceInfo;
+use crate::process::{Dimension, SourceInfo};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
-use crate::storage::results_group::PositionTables;
+use crate::storage::results_group::{PositionTables, is_results_group};
 use crate::storage::rows::Rows;
 use crate::storage::walk::{Visited, walk};
+use crate::view::View;
 
 /// A main dataset that can be computed on.
 pub(crate) struct Source {
     pub file: PathBuf,
+    pub format: Format,
     pub info: SourceInfo,
     pub grid: PositionGrid,
     pub stored: StoredType,
     pub rows: Rows,
-    /// Where the tables of the positions are.
-    pub tables: PositionTables,
+    /// Where the tables of the positions are, in the format that has them.
+    pub tables: Option<PositionTables>,
 }
 
 impl Source {
@@ -48,8 +54,7 @@ impl Source {
     pub fn check_in_place(&self, file: &ReadFile) -> Result<()> {
         let path = &self.info.path;
         let same = file.dataset(path).is_ok_and(|dataset| {
-            let shape = [self.info.positions as usize, self.info.spectral_points];
-            dataset.shape() == shape
+            lengths(&dataset) == self.rows.view().shape
                 && stored_type(&dataset).as_ref() == Ok(&self.stored)
                 && self.rows.are_those_of(&dataset)
         });
@@ -57,18 +62,44 @@ impl Source {
         if same { Ok(()) } else { Err(Error::SourceChanged { file, dataset }) }
     }
 
+    /// Path of the group that the dataset lies in, and what results are named after.
+    pub fn folder_and_name(&self) -> (&str, &str) {
+        let path = self.info.path.as_str();
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        match self.format {
+            // Its datasets are all called `data`; the group around it has the title.
+            Format::Hspy => ("", folder.rsplit('/').next().unwrap_or(name)),
+            // pyNSID can't read a dataset that has groups with datasets beside it.
+            Format::Nsid => (folder.rsplit_once('/').map_or("", |(above, _)| above), name),
+            _ => (folder, name),
+        }
+    }
+
     /// Bytes of one row, as stored.
     pub fn row_bytes(&self) -> usize {
-        self.info.spectral_points * self.stored.element.size()
+        self.rows.row_bytes()
     }
 }
 
-/// Opens the main dataset at `path`, or the only one of the file. Of `memory` bytes the library may
-/// take half to keep decoded chunks.
+/// What a file says of a dataset, without a look at its values.
+pub(crate) struct Description {
+    pub format: Format,
+    pub info: SourceInfo,
+    pub grid: PositionGrid,
+    pub tables: Option<PositionTables>,
+    pub view: View,
+}
+
+/// Opens the dataset at `path`, or the only main dataset of the file, with the given axes as positions,
+/// or those that the file names.
 ///
 /// # Errors
 /// If there is no such dataset, none or several to choose from, or it can't be understood.
-pub(crate) fn open(file: &ReadFile, path: Option<&str>, memory: u64) -> Result<Source> {
+pub(crate) fn open(
+    file: &ReadFile,
+    path: Option<&str>,
+    positions_axes: Option<&[usize]>,
+) -> Result<Source> {
     let path = match path {
         Some(path) => normalised(path),
         None => only_main_dataset(file)?,
@@ -78,11 +109,113 @@ pub(crate) fn open(file: &ReadFile, path: Option<&str>, memory: u64) -> Result<S
         dataset: path.clone(),
         candidates: main_datasets(file),
     })?;
-    let (info, grid, tables) = h5usid::read(&file.path, &path, &dataset)?;
     let stored = stored_type(&dataset)
         .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;
-    let rows = Rows::new(&file.path, &file.raw, &dataset, memory / 2)?;
-    Ok(Source { file: file.path.clone(), info, grid, stored, rows, tables })
+    let Description { format, info, grid, tables, view } =
+        describe(file, &path, &dataset, stored.element, positions_axes)?;
+    let rows = Rows::new(&file.path, &file.raw, &dataset, view)?;
+    Ok(Source { file: file.path.clone(), format, info, grid, stored, rows, tables })
+}
+
+/// The format of a dataset.
+pub(crate) fn format(file: &ReadFile, path: &str, dataset: &hdf5::Dataset) -> Format {
+    formats::recognise(file, path, dataset)
+}
+
+/// What the file says of a dataset, with the given axes as positions, or those that it names.
+///
+/// # Errors
+/// If it can't be understood, or nobody says which axes are positions.
+pub(crate) fn describe(
+    file: &ReadFile,
+    path: &str,
+    dataset: &hdf5::Dataset,
+    element: ElementType,
+    positions_axes: Option<&[usize]>,
+) -> Result<Description> {
+    let broken = |reason: String| Error::not_main(&file.path, path, reason);
+    let format = formats::recognise(file, path, dataset);
+    let meant_as_usid = format == Format::H5usid
+        || format == Format::Plain && positions_axes.is_none() && h5usid::is_almost_main(dataset);
+    if meant_as_usid && positions_axes.is_none_or(|axes| axes == [0]) {
+        let (info, grid, tables) = h5usid::read(&file.path, path, dataset)?;
+        let view = View::new(lengths(dataset), vec![0]);
+        return Ok(Description { format, info, grid, tables: Some(tables), view });
+    }
+    let shape = lengths(dataset);
+    if shape.is_empty() || shape.contains(&0) {
+        return Err(broken(format!("it is empty, its shape is {shape:?}")));
+    }
+    let described = formats::described(format, file, path, dataset).map_err(broken)?;
+    let axes: Vec<Dimension> = described.axes.iter().map(|axis| axis.dimension.clone()).collect();
+    let positions = match positions_axes {
+        Some(given) => checked(given, &axes, path)?,
+        None => positions_told(&described.axes).ok_or_else(|| Error::NoPositionsAxes {
+            dataset: path.to_owned(),
+            axes: numbered(&axes),
+            example: example(axes.len()),
+        })?,
+    };
+    let view = View::new(shape, positions);
+    let named = |numbers: &[usize]| numbers.iter().map(|axis| axes[*axis].clone()).collect();
+    let position_dimensions: Vec<Dimension> = named(&view.positions);
+    let info = SourceInfo {
+        path: path.to_owned(),
+        positions: view.count(),
+        spectral_points: view.points() as usize,
+        element,
+        quantity: described.quantity,
+        units: described.units,
+        position_dimensions: position_dimensions.clone(),
+        spectroscopic_dimensions: named(&view.spectrum),
+    };
+    Ok(Description {
+        format,
+        info,
+        grid: PositionGrid::full(position_dimensions),
+        tables: None,
+        view,
+    })
+}
+
+/// The axes of positions that a file names; `None` if it leaves it open.
+fn positions_told(axes: &[described::Axis]) -> Option<Vec<usize>> {
+    if axes.iter().any(|axis| axis.role == Role::Unknown) {
+        return None;
+    }
+    let positions = (0..axes.len()).filter(|axis| axes[*axis].role == Role::Position);
+    Some(positions.collect()).filter(|positions: &Vec<usize>| !positions.is_empty())
+}
+
+fn checked(given: &[usize], axes: &[Dimension], path: &str) -> Result<Vec<usize>> {
+    let twice = (1..given.len()).any(|at| given[..at].contains(&given[at]));
+    if given.is_empty() || twice || given.iter().any(|axis| *axis >= axes.len()) {
+        return Err(Error::PositionsAxes {
+            dataset: path.to_owned(),
+            given: given.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+            axes: numbered(axes),
+        });
+    }
+    Ok(given.to_vec())
+}
+
+/// `0: Y (64), 1: X (64), 2: axis 2 (1024)`.
+fn numbered(axes: &[Dimension]) -> String {
+    let each = axes.iter().enumerate().map(|(at, axis)| match axis.name.as_str() {
+        "" => format!("{at} ({})", axis.len()),
+        name if name == format!("axis {at}") => format!("{at} ({})", axis.len()),
+        name => format!("{at}: {name} ({})", axis.len()),
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// What one would type for an array with so many axes.
+fn example(axes: usize) -> &'static str {
+    if axes < 3 { "--positions-axes 0" } else { "--positions-axes 0,1" }
+}
+
+fn lengths(dataset: &hdf5::Dataset) -> Vec<u64> {
+    dataset.shape().iter().map(|length| *length as u64).collect()
 }
 
 /// `Measurement_000/x` and `/Measurement_000/x/` are both `/Measurement_000/x`.
@@ -90,13 +223,14 @@ pub(crate) fn normalised(path: &str) -> String {
     format!("/{}", path.trim_matches('/'))
 }
 
-/// Paths of the main datasets that hold data, not results; if there are none, of those that all but are.
+/// Paths of the main datasets that hold data, not results. If no format knows any, of those that all but
+/// are some, or else of everything that could be one.
 pub(crate) fn main_datasets(file: &ReadFile) -> Vec<String> {
-    let (mut main, mut almost) = (Vec::new(), Vec::new());
+    let (mut main, mut almost, mut plain) = (Vec::new(), Vec::new(), Vec::new());
     let mut results_groups: Vec<String> = Vec::new();
     walk(file, &mut |path, visited| match visited {
         Visited::Group(group) => {
-            if crate::storage::results_group::is_results_group(&group) {
+            if is_results_group(&group) {
                 results_groups.push(format!("{path}/"));
             }
         }
@@ -104,14 +238,17 @@ pub(crate) fn main_datasets(file: &ReadFile) -> Vec<String> {
             if results_groups.iter().any(|group| path.starts_with(group.as_str())) {
                 return;
             }
-            match h5usid::looks(&dataset) {
-                Looks::Main => main.push(path.to_owned()),
-                Looks::AlmostMain => almost.push(path.to_owned()),
-                Looks::Other => {}
+            match formats::recognise(file, path, &dataset) {
+                Format::Plain if h5usid::is_almost_main(&dataset) => almost.push(path.to_owned()),
+                Format::Plain if formats::may_be_main(path, &dataset) => {
+                    plain.push(path.to_owned())
+                }
+                Format::Plain => {}
+                _ => main.push(path.to_owned()),
             }
         }
     });
-    if main.is_empty() { almost } else { main }
+    [main, almost, plain].into_iter().find(|paths| !paths.is_empty()).unwrap_or_default()
 }
 
 fn only_main_dataset(file: &ReadFile) -> Result<String> {

@@ -12,9 +12,9 @@ use crate::storage::{attributes, scales};
 /// How netCDF names the scale of a dimension that has a length and no values.
 const WITHOUT_VALUES: &str = "This is a netCDF dimension but not a netCDF variable";
 
-/// Whether a dataset holds numbers along axes.
-pub(crate) fn looks(_file: &File, _path: &str, dataset: &Dataset) -> bool {
-    dataset.ndim() > 0 && stored_type(dataset).is_ok()
+/// Whether a dataset holds numbers.
+pub(crate) fn looks(dataset: &Dataset) -> bool {
+    stored_type(dataset).is_ok()
 }
 
 /// Reads what there is; all roles are unknown.

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use hdf5::dataset::{DatasetAccess, DatasetCreate};
+use hdf5::dataset::DatasetCreate;
 use hdf5::types::TypeDescriptor;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
 use hdf5_sys::{h5a, h5d, h5p, h5s, h5t};
@@ -59,26 +59,42 @@ pub(crate) fn is_big_endian(datatype: &Datatype) -> Option<bool> {
     }
 }
 
-/// Opens a dataset once more, with room for `bytes` of decoded chunks.
-pub(crate) fn open_with_cache(dataset: &Dataset, bytes: u64) -> hdf5::Result<Dataset> {
-    /// More slots than chunks in the cache, and prime, as the library's manual advises.
-    const SLOTS: usize = 12_421;
-    let access = DatasetAccess::build().chunk_cache(SLOTS, bytes as usize, 1.0).finish()?;
-    let file = dataset.file()?;
-    let name = CString::new(dataset.name()).map_err(|_| hdf5::Error::from("a name with a NUL"))?;
+/// The value that a dataset has where nothing was written, as the file stores its elements.
+pub(crate) fn fill_value(dataset: &Dataset) -> hdf5::Result<Vec<u8>> {
+    let datatype = dataset.dtype()?;
+    let list = dataset.dcpl()?;
+    let mut value = vec![0; datatype.size()];
     hdf5::sync::sync(|| {
-        // SAFETY: the ids are live and the name ends in NUL; the id that comes back is ours.
+        let mut defined = h5d::H5D_fill_value_t::H5D_FILL_VALUE_UNDEFINED;
+        // SAFETY: the ids are live, and `value` holds one element of the type that is asked for.
         unsafe {
-            hdf5::from_id(hdf5::h5check(h5d::H5Dopen2(file.id(), name.as_ptr(), access.id()))?)
+            hdf5::h5check(h5p::H5Pfill_value_defined(list.id(), &raw mut defined))?;
+            if defined != h5d::H5D_fill_value_t::H5D_FILL_VALUE_UNDEFINED {
+                let place = value.as_mut_ptr().cast();
+                hdf5::h5check(h5p::H5Pget_fill_value(list.id(), datatype.id(), place))?;
+            }
         }
-    })
+        Ok::<_, hdf5::Error>(())
+    })?;
+    Ok(value)
 }
 
 /// Reads rows of a dataset (steps of its first axis), as the file stores their elements.
 pub(crate) fn read_rows(dataset: &Dataset, first: u64, rows: &mut [u8]) -> hdf5::Result<()> {
-    let transfer = Transfer::new(dataset, first, rows.len())?;
+    let (start, extent) = rows_of(dataset, first, rows.len())?;
+    read_box(dataset, &start, &extent, rows)
+}
+
+/// Reads a box of a dataset, as the file stores its elements.
+pub(crate) fn read_box(
+    dataset: &Dataset,
+    start: &[u64],
+    extent: &[u64],
+    out: &mut [u8],
+) -> hdf5::Result<()> {
+    let transfer = Transfer::new(dataset, start, extent, out.len())?;
     hdf5::sync::sync(|| {
-        // SAFETY: `rows` holds exactly the elements that are selected, in the stored type.
+        // SAFETY: `out` holds exactly the elements that are selected, in the stored type.
         hdf5::h5check(unsafe {
             h5d::H5Dread(
                 dataset.id(),
@@ -86,7 +102,7 @@ pub(crate) fn read_rows(dataset: &Dataset, first: u64, rows: &mut [u8]) -> hdf5:
                 transfer.memory.id(),
                 transfer.file.id(),
                 h5p::H5P_DEFAULT,
-                rows.as_mut_ptr().cast(),
+                out.as_mut_ptr().cast(),
             )
         })
     })?;
@@ -95,7 +111,8 @@ pub(crate) fn read_rows(dataset: &Dataset, first: u64, rows: &mut [u8]) -> hdf5:
 
 /// Writes rows of a dataset (steps of its first axis), as the file stores their elements.
 pub(crate) fn write_rows(dataset: &Dataset, first: u64, rows: &[u8]) -> hdf5::Result<()> {
-    let transfer = Transfer::new(dataset, first, rows.len())?;
+    let (start, extent) = rows_of(dataset, first, rows.len())?;
+    let transfer = Transfer::new(dataset, &start, &extent, rows.len())?;
     hdf5::sync::sync(|| {
         // SAFETY: `rows` holds exactly the elements that are selected, in the stored type.
         hdf5::h5check(unsafe {
@@ -112,7 +129,22 @@ pub(crate) fn write_rows(dataset: &Dataset, first: u64, rows: &[u8]) -> hdf5::Re
     Ok(())
 }
 
-/// A selection of whole rows and the memory that takes them.
+/// The box of as many rows from `first` on as `bytes` are.
+fn rows_of(dataset: &Dataset, first: u64, bytes: usize) -> hdf5::Result<(Vec<u64>, Vec<u64>)> {
+    let mut extent: Vec<u64> = dataset.shape().iter().map(|length| *length as u64).collect();
+    let row_bytes = extent.iter().skip(1).product::<u64>() * dataset.dtype()?.size() as u64;
+    let mut start = vec![0; extent.len()];
+    match (start.first_mut(), extent.first_mut(), (bytes as u64).checked_div(row_bytes)) {
+        (Some(start), Some(extent), Some(rows)) => {
+            *start = first;
+            *extent = rows;
+        }
+        _ => return Err(hdf5::Error::from("rows of nothing")),
+    }
+    Ok((start, extent))
+}
+
+/// A selected box and the memory that takes it.
 struct Transfer {
     datatype: Datatype,
     memory: Dataspace,
@@ -120,22 +152,20 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(dataset: &Dataset, first: u64, bytes: usize) -> hdf5::Result<Self> {
+    fn new(dataset: &Dataset, start: &[u64], extent: &[u64], bytes: usize) -> hdf5::Result<Self> {
         let datatype = dataset.dtype()?;
         let shape = dataset.shape();
-        let columns = shape.iter().skip(1).product::<usize>();
-        let row_bytes = columns * datatype.size();
-        let count = bytes.checked_div(row_bytes).unwrap_or(0);
-        let inside = shape.first().is_some_and(|rows| first + count as u64 <= *rows as u64);
-        if count == 0 || count * row_bytes != bytes || !inside {
-            return Err(hdf5::Error::from("rows outside of the dataset"));
+        let inside = start.len() == shape.len()
+            && extent.len() == shape.len()
+            && shape.iter().zip(start).zip(extent).all(|((all, start), extent)| {
+                start.checked_add(*extent).is_some_and(|end| end <= *all as u64)
+            });
+        let count = extent.iter().product::<u64>() as usize;
+        if count == 0 || count * datatype.size() != bytes || !inside {
+            return Err(hdf5::Error::from("a part outside of the dataset"));
         }
-        let memory = Dataspace::try_new(count * columns)?;
+        let memory = Dataspace::try_new(count)?;
         let file = dataset.space()?;
-        let mut extent: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
-        extent[0] = count as u64;
-        let mut start = vec![0; extent.len()];
-        start[0] = first;
         hdf5::sync::sync(|| {
             // SAFETY: start and extent have one entry per axis and lie within the dataset.
             hdf5::h5check(unsafe {
@@ -187,20 +217,23 @@ pub(crate) fn copy_attributes(from: &Dataset, to: &Dataset) -> hdf5::Result<()> 
     Ok(())
 }
 
-/// Creates a contiguous dataset whose bytes all have their place at once, each element holding
-/// `fill`. A full disk shows here.
+/// Creates a dataset whose bytes all have their place at once, each element holding `fill`: in one
+/// stretch, or in chunks of the given shape. A full disk shows here.
 pub(crate) fn create_filled(
     group: &Group,
     name: &str,
     datatype: &Datatype,
-    shape: &[usize],
+    (shape, chunk): (&[usize], Option<&[usize]>),
     fill: &[u8],
 ) -> hdf5::Result<Dataset> {
     if fill.len() != datatype.size() {
         return Err(hdf5::Error::from("a fill value of another size than the type"));
     }
     let name = CString::new(name).map_err(|_| hdf5::Error::from("a name with a NUL character"))?;
-    let creation = DatasetCreate::try_new()?;
+    let creation = match chunk {
+        Some(chunk) => DatasetCreate::build().chunk(chunk.to_vec()).finish()?,
+        None => DatasetCreate::try_new()?,
+    };
     let space = Dataspace::try_new(shape)?;
     hdf5::sync::sync(|| {
         // SAFETY: all ids are live, and `fill` is one element of `datatype`, which HDF5 copies.

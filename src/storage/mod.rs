@@ -4,14 +4,16 @@
 //! meanings: what a main dataset is belongs to `source`, when results may be reused to `identity`.
 
 pub(crate) mod attributes;
+mod chunk_table;
 pub(crate) mod datatype;
 pub(crate) mod file;
-pub(crate) mod filters;
+mod filters;
 mod library;
 pub(crate) mod lock;
 pub(crate) mod results_group;
 pub(crate) mod rows;
 pub(crate) mod scales;
+pub(crate) mod tiles;
 pub(crate) mod transaction;
 pub(crate) mod walk;
 

@@ -1,94 +1,218 @@
-//! Rows of a dataset as bytes: by `pread` where HDF5 says they lie, else through the library.
+//! Rows of a dataset as bytes, one per position: straight from the file where HDF5 says they lie, from
+//! tiles where they don't lie side by side, or through the library.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hdf5::Dataset;
 use hdf5::dataset::Layout;
 
+use super::chunk_table::{self, Chunk, ChunkTable};
+use super::filters::Pipeline;
 use super::library;
+use super::tiles::{Block, Kind, Tiles};
 use crate::error::{Error, Result};
 use crate::process::ReadChunk;
+use crate::view::{Bounds, View};
 
 /// The rows of one dataset.
 pub(crate) struct Rows {
     path: PathBuf,
-    dataset: String,
+    file: File,
+    view: View,
     row_bytes: usize,
     how: How,
 }
 
 enum How {
-    Raw { file: File, offset: u64 },
-    Library { dataset: Dataset, why: &'static str, cache: u64 },
+    /// Row by row from this offset on.
+    Direct {
+        offset: u64,
+    },
+    Tiles(Arc<Tiles>),
+}
+
+/// How rows are read, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Straight from the file, row by row.
+    Direct,
+    /// Straight from the file, in stretches that are turned round.
+    Transposed,
+    /// Chunk by chunk, undoing their filters on all workers.
+    Chunks,
+    /// Through the HDF5 library, with the reason.
+    Library(String),
+}
+
+/// The chunks of a dataset, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunking {
+    /// Length of a chunk on each axis of the array.
+    pub shape: Vec<u64>,
+    /// Number of stored chunks.
+    pub count: u64,
+    /// Bytes of all stored chunks.
+    pub stored_bytes: u64,
+    /// The filters, in the order in which they were applied.
+    pub filters: Vec<String>,
+}
+
+/// Where a dataset's bytes lie, for hashing them as they are stored.
+pub(crate) enum Stored<'a> {
+    Extent {
+        offset: u64,
+        bytes: u64,
+    },
+    Chunks(&'a [Chunk]),
+    /// Only the rows themselves can be had.
+    Elsewhere,
 }
 
 impl Rows {
-    /// The rows of `dataset`, which lies in the file at `path`, opened as `file`. The library may
-    /// keep `cache_limit` bytes of decoded chunks.
+    /// The rows of `dataset`, seen as `view`; it lies in the file at `path`, opened as `file`.
     ///
     /// # Errors
-    /// If the file has less bytes than the dataset needs.
-    pub fn new(path: &Path, file: &File, dataset: &Dataset, cache_limit: u64) -> Result<Self> {
-        let shape = dataset.shape();
-        let row_bytes =
-            shape.iter().skip(1).product::<usize>() * dataset.dtype().map_or(0, |t| t.size());
-        let how = match raw_offset(dataset) {
-            Ok(offset) => {
-                let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-                let length = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
-                let needed = offset + shape[0] as u64 * row_bytes as u64;
-                if length < needed {
-                    return Err(Error::Truncated { path: path.to_owned(), length, needed });
+    /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
+    pub fn new(path: &Path, file: &File, dataset: &Dataset, view: View) -> Result<Self> {
+        let refused = |error: hdf5::Error| Error::dataset("read", path, &dataset.name(), &error);
+        let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
+        let element = dataset.dtype().map_err(refused)?.size();
+        let row_bytes = view.points() as usize * element;
+        if view.shape.contains(&0) || element == 0 {
+            return Err(Error::not_main(path, &dataset.name(), "it is empty".to_owned()));
+        }
+        let kind = kind(path, dataset)?;
+        let how = match kind {
+            Kind::Extent { offset } => {
+                check_length(path, &file, offset + view.count() * row_bytes as u64)?;
+                if view.is_row_by_row() {
+                    How::Direct { offset }
+                } else {
+                    tiles(&file, path, dataset, &view, Kind::Extent { offset }, element)?
                 }
-                How::Raw { file, offset }
             }
-            Err(why) => {
-                let cache = chunk_cache(dataset, row_bytes).min(cache_limit);
-                let dataset = library::open_with_cache(dataset, cache)
-                    .map_err(|error| Error::dataset("open", path, &dataset.name(), &error))?;
-                How::Library { dataset, why, cache }
-            }
+            kind => tiles(&file, path, dataset, &view, kind, element)?,
         };
-        Ok(Self { path: path.to_owned(), dataset: dataset.name(), row_bytes, how })
+        Ok(Self { path: path.to_owned(), file, view, row_bytes, how })
     }
 
-    /// Why the rows can't be read without the library, if so.
-    pub fn why_library(&self) -> Option<&'static str> {
-        match self.how {
-            How::Raw { .. } => None,
-            How::Library { why, .. } => Some(why),
+    /// The rows of a dataset whose first axis are the positions.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn by_first_axis(path: &Path, file: &File, dataset: &Dataset) -> Result<Self> {
+        let shape = dataset.shape().iter().map(|length| *length as u64).collect();
+        Self::new(path, file, dataset, View::new(shape, vec![0]))
+    }
+
+    /// Bytes of one row.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// The dataset as positions × spectrum.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The tiles that are read, unless rows lie side by side.
+    pub fn tiles(&self) -> Option<&Arc<Tiles>> {
+        match &self.how {
+            How::Direct { .. } => None,
+            How::Tiles(tiles) => Some(tiles),
+        }
+    }
+
+    /// How the rows are read.
+    pub fn reading(&self) -> Reading {
+        match self.tiles().map(|tiles| &tiles.kind) {
+            None => Reading::Direct,
+            Some(Kind::Extent { .. }) => Reading::Transposed,
+            Some(Kind::Chunks { .. }) => Reading::Chunks,
+            Some(Kind::Library { why, .. }) => Reading::Library(why.clone()),
         }
     }
 
     /// Whether these are the rows of `dataset`, at the same place in the file.
     pub fn are_those_of(&self, dataset: &Dataset) -> bool {
-        match (&self.how, raw_offset(dataset)) {
-            (How::Raw { offset, .. }, Ok(found)) => *offset == found,
-            (How::Library { why, .. }, Err(found)) => *why == found,
+        let Ok(found) = kind(&self.path, dataset) else { return false };
+        match (&self.how, &found) {
+            (How::Direct { offset }, Kind::Extent { offset: other }) => offset == other,
+            (How::Tiles(tiles), found) => match (&tiles.kind, found) {
+                (Kind::Extent { offset }, Kind::Extent { offset: other }) => offset == other,
+                (Kind::Chunks { table, .. }, Kind::Chunks { table: other, .. }) => {
+                    table.chunks == other.chunks
+                }
+                (Kind::Library { why, .. }, Kind::Library { why: other, .. }) => why == other,
+                _ => false,
+            },
             _ => false,
         }
     }
 
-    /// Bytes that the library keeps.
-    pub fn cache_bytes(&self) -> u64 {
-        match self.how {
-            How::Raw { .. } => 0,
-            How::Library { cache, .. } => cache,
+    /// Bytes that the table of the chunks takes.
+    pub fn table_bytes(&self) -> u64 {
+        match self.tiles().map(|tiles| &tiles.kind) {
+            Some(Kind::Chunks { table, .. }) => table.bytes(),
+            _ => 0,
         }
+    }
+
+    /// Where the bytes lie.
+    pub fn stored(&self) -> Stored<'_> {
+        let bytes = self.view.count() * self.row_bytes as u64;
+        match (&self.how, self.tiles().map(|tiles| &tiles.kind)) {
+            (How::Direct { offset }, _) | (_, Some(Kind::Extent { offset })) => {
+                Stored::Extent { offset: *offset, bytes }
+            }
+            (_, Some(Kind::Chunks { table, .. })) => Stored::Chunks(&table.chunks),
+            _ => Stored::Elsewhere,
+        }
+    }
+
+    /// Reads stored bytes; what lies past the end of the file is left out.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn read_stored(&self, offset: u64, bytes: &mut Vec<u8>, length: u64) -> Result<()> {
+        let there =
+            self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?.len();
+        bytes.resize(there.saturating_sub(offset).min(length) as usize, 0);
+        let read = self.file.read_exact_at(bytes, offset);
+        read.map_err(|error| Error::io("read", &self.path, error))
+    }
+
+    /// Chunks decoded so far, and how many are stored; `None` if the dataset isn't read by chunks.
+    pub fn chunks_decoded(&self) -> Option<(u64, u64)> {
+        let tiles = self.tiles()?;
+        match &tiles.kind {
+            Kind::Chunks { table, .. } => {
+                Some((tiles.decoded.load(Ordering::Relaxed), table.chunks.len() as u64))
+            }
+            _ => None,
+        }
+    }
+
+    /// A reader for the positions within `bounds`, which reads each of their tiles once.
+    pub fn block(&self, bounds: Bounds) -> Option<Arc<Block>> {
+        self.tiles().map(|tiles| Arc::new(Block::new(tiles, bounds)))
     }
 
     /// Tells the system that these rows will be read soon.
     pub fn announce(&self, first: u64, count: u64) {
-        if let How::Raw { file, offset } = &self.how {
+        if let How::Direct { offset } = &self.how {
             let start = offset + first * self.row_bytes as u64;
             let length = count * self.row_bytes as u64;
             // SAFETY: advice on an open file; it touches no memory, and may be ignored.
             unsafe {
                 libc::posix_fadvise(
-                    file.as_raw_fd(),
+                    self.file.as_raw_fd(),
                     start as libc::off_t,
                     length as libc::off_t,
                     libc::POSIX_FADV_WILLNEED,
@@ -96,48 +220,149 @@ impl Rows {
             }
         }
     }
+
+    fn read_direct(&self, offset: u64, first: u64, rows: &mut [u8]) -> Result<()> {
+        let start = offset + first * self.row_bytes as u64;
+        self.file.read_exact_at(rows, start).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => Error::Truncated {
+                path: self.path.clone(),
+                length: self.file.metadata().map_or(0, |metadata| metadata.len()),
+                needed: start + rows.len() as u64,
+            },
+            _ => Error::io("read", &self.path, error),
+        })
+    }
 }
 
 impl ReadChunk for Rows {
-    fn read(&self, first: u64, rows: &mut [u8]) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
+    fn read(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
+        let offset = match &self.how {
+            How::Direct { offset } => *offset,
+            How::Tiles(tiles) => return tiles.read_alone(positions, rows),
+        };
+        for run in positions {
+            let (part, rest) = rows.split_at_mut((run.end - run.start) as usize * self.row_bytes);
+            self.read_direct(offset, run.start, part)?;
+            rows = rest;
         }
-        match &self.how {
-            How::Raw { file, offset } => {
-                let start = offset + first * self.row_bytes as u64;
-                file.read_exact_at(rows, start).map_err(|error| match error.kind() {
-                    std::io::ErrorKind::UnexpectedEof => Error::Truncated {
-                        path: self.path.clone(),
-                        length: file.metadata().map_or(0, |metadata| metadata.len()),
-                        needed: start + rows.len() as u64,
-                    },
-                    _ => Error::io("read", &self.path, error),
-                })
-            }
-            How::Library { dataset, .. } => library::read_rows(dataset, first, rows)
-                .map_err(|error| Error::dataset("read", &self.path, &self.dataset, &error)),
-        }
+        Ok(())
     }
 }
 
-/// Bytes of two rows of chunks: what consecutive units need for each chunk to be decoded once.
-fn chunk_cache(dataset: &Dataset, row_bytes: usize) -> u64 {
-    let rows = dataset.chunk().and_then(|chunk| chunk.first().copied()).unwrap_or(0);
-    2 * (rows * row_bytes) as u64
+fn tiles(
+    file: &File,
+    path: &Path,
+    dataset: &Dataset,
+    view: &View,
+    kind: Kind,
+    element: usize,
+) -> Result<How> {
+    let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
+    let named = (path.to_owned(), dataset.name());
+    Ok(How::Tiles(Arc::new(Tiles::new(file, named, view.clone(), kind, element))))
 }
 
-/// Where the rows begin in the file; the error says why they can't be read raw.
-fn raw_offset(dataset: &Dataset) -> Result<u64, &'static str> {
+fn check_length(path: &Path, file: &File, needed: u64) -> Result<()> {
+    let length = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
+    if length < needed {
+        return Err(Error::Truncated { path: path.to_owned(), length, needed });
+    }
+    Ok(())
+}
+
+/// How the dataset is stored, and with it how it is read.
+fn kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
+    let through_library = |why: &str, is_chunked| Kind::Library {
+        dataset: dataset.clone(),
+        why: why.to_owned(),
+        is_chunked,
+    };
     match dataset.layout() {
         Layout::Contiguous => {}
-        Layout::Chunked => return Err("chunked"),
-        Layout::Compact => return Err("compact"),
-        Layout::Virtual => return Err("virtual"),
+        Layout::Chunked => return chunked(path, dataset),
+        Layout::Compact => return Ok(through_library("compact", false)),
+        Layout::Virtual => {
+            check_sources(path, dataset)?;
+            return Ok(through_library("virtual", false));
+        }
     }
-    let external = dataset.dcpl().is_ok_and(|list| !list.external().is_empty());
-    if external {
-        return Err("external storage");
+    let external = dataset.dcpl().map(|list| list.external()).unwrap_or_default();
+    if !external.is_empty() {
+        let names = external.iter().map(|part| part.name.as_str());
+        check_files(path, dataset, "is stored in", names)?;
+        return Ok(through_library("external storage", false));
     }
-    dataset.offset().ok_or("no storage allocated")
+    Ok(match dataset.offset() {
+        Some(offset) => Kind::Extent { offset },
+        None => through_library("no storage allocated", false),
+    })
+}
+
+fn chunked(path: &Path, dataset: &Dataset) -> Result<Kind> {
+    let refused = |error: hdf5::Error| Error::dataset("read", path, &dataset.name(), &error);
+    let filters = chunk_table::filters(dataset).map_err(refused)?;
+    let element = dataset.dtype().map_err(refused)?.size();
+    match Pipeline::new(&filters, element) {
+        Ok(pipeline) => {
+            let table = ChunkTable::read(dataset).map_err(refused)?;
+            let fill = library::fill_value(dataset).map_err(refused)?;
+            Ok(Kind::Chunks { table, pipeline, fill })
+        }
+        Err(unknown) if filters.iter().all(|filter| chunk_table::library_can_undo(filter.id)) => {
+            Ok(Kind::Library {
+                dataset: dataset.clone(),
+                why: unknown.to_string(),
+                is_chunked: true,
+            })
+        }
+        Err(unknown) => Err(Error::Filter {
+            path: path.to_owned(),
+            dataset: dataset.name(),
+            filter: unknown.to_string(),
+        }),
+    }
+}
+
+/// The chunks of a dataset, if it has any.
+pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
+    let table = ChunkTable::read(dataset).ok()?;
+    let filters = chunk_table::filters(dataset).ok()?;
+    let element = dataset.dtype().ok()?.size();
+    let names = Pipeline::new(&filters, element).map_or_else(
+        |_| filters.iter().map(|filter| filter.name.clone()).collect(),
+        |pipeline| pipeline.names(),
+    );
+    Some(Chunking {
+        count: table.chunks.len() as u64,
+        stored_bytes: table.stored_bytes(),
+        shape: table.chunk,
+        filters: names,
+    })
+}
+
+/// HDF5 takes what is missing of a virtual dataset for fill values, without a word.
+fn check_sources(path: &Path, dataset: &Dataset) -> Result<()> {
+    let sources = dataset.dcpl().map(|list| list.virtual_map()).unwrap_or_default();
+    let names: Vec<&str> = sources
+        .iter()
+        .map(|source| source.src_filename.as_str())
+        .filter(|name| *name != "." && !name.contains('%'))
+        .collect();
+    check_files(path, dataset, "is virtual and takes its data from", names.into_iter())
+}
+
+fn check_files<'a>(
+    path: &Path,
+    dataset: &Dataset,
+    how: &'static str,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for name in names {
+        if !folder.join(name).exists() && !Path::new(name).exists() {
+            let (path, dataset) = (path.to_owned(), dataset.name());
+            return Err(Error::MissingSource { path, dataset, how, missing: name.to_owned() });
+        }
+    }
+    Ok(())
 }

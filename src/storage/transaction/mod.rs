@@ -22,7 +22,7 @@ use driver::Shared;
 use journal::Journal;
 use overlay::Overlay;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, copy};
 
 /// A file opened by HDF5 for reading and writing, of which nothing is changed until `commit`.
 pub(crate) struct Transaction {
@@ -169,16 +169,9 @@ fn open_hdf5(state: &Shared, path: &Path, writable: bool) -> Result<hdf5::File> 
 }
 
 fn explain(state: &Shared, action: &'static str, path: &Path, error: &hdf5::Error) -> Error {
+    // The failure stays in the state: after one, nothing may be committed.
     match &state.lock().failure {
         Some(failure) => Error::io(action, path, copy(failure)),
         None => Error::hdf5(action, path, error),
-    }
-}
-
-/// The failure stays in the state: after one, nothing may be committed.
-fn copy(failure: &io::Error) -> io::Error {
-    match failure.raw_os_error() {
-        Some(number) => io::Error::from_raw_os_error(number),
-        None => io::Error::new(failure.kind(), failure.to_string()),
     }
 }

@@ -1,0 +1,79 @@
+//! The formats that are known, and which of them a dataset is in.
+
+use hdf5::{Dataset, File};
+
+use super::described::Described;
+use super::{emd, h5usid, hspy, nexus, nsid, plain};
+
+/// A way of saying in HDF5 what a dataset is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Universal Spectroscopic and Imaging Data, of pyUSID.
+    H5usid,
+    /// N-dimensional Spectroscopic and Imaging Data, of pyNSID and sidpy.
+    Nsid,
+    /// HyperSpy's own.
+    Hspy,
+    /// Electron Microscopy Dataset: of NCEM, of py4DSTEM, or of Velox.
+    Emd,
+    /// An NXdata group of NeXus.
+    Nexus,
+    /// An array in HDF5, with or without dimension scales.
+    Plain,
+}
+
+impl Format {
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H5usid => "h5USID",
+            Self::Nsid => "NSID",
+            Self::Hspy => "HyperSpy",
+            Self::Emd => "EMD",
+            Self::Nexus => "NeXus",
+            Self::Plain => "plain HDF5",
+        }
+    }
+}
+
+/// The format of a dataset; plain if no other knows it.
+pub(crate) fn recognise(file: &File, path: &str, dataset: &Dataset) -> Format {
+    if h5usid::is_main(dataset) {
+        return Format::H5usid;
+    }
+    let others: [(Format, fn(&File, &str, &Dataset) -> bool); 4] = [
+        (Format::Nsid, nsid::looks),
+        (Format::Hspy, hspy::looks),
+        (Format::Emd, emd::looks),
+        (Format::Nexus, nexus::looks),
+    ];
+    let found = others.into_iter().find(|(_, looks)| looks(file, path, dataset));
+    found.map_or(Format::Plain, |(format, _)| format)
+}
+
+/// What a file in this format says of a dataset; h5USID's matrix is taken as a plain array.
+///
+/// # Errors
+/// What is broken, in one line.
+pub(crate) fn described(
+    format: Format,
+    file: &File,
+    path: &str,
+    dataset: &Dataset,
+) -> Result<Described, String> {
+    match format {
+        Format::Nsid => nsid::describe(file, path, dataset),
+        Format::Hspy => hspy::describe(file, path, dataset),
+        Format::Emd => emd::describe(file, path, dataset),
+        Format::Nexus => nexus::describe(file, path, dataset),
+        Format::H5usid | Format::Plain => plain::describe(file, path, dataset),
+    }
+}
+
+/// Whether an array that no format knows may be somebody's data: numbers, along two axes at least.
+pub(crate) fn may_be_main(path: &str, dataset: &Dataset) -> bool {
+    dataset.ndim() >= 2
+        && dataset.size() > 0
+        && !h5usid::is_ancillary(path)
+        && plain::looks(dataset)
+}

@@ -1,0 +1,186 @@
+//! Results as arrays with the axes of the scan: with dimension scales, as NSID's main datasets, and as
+//! experiments that HyperSpy loads.
+
+use hdf5::{Dataset, Group};
+
+use super::super::{attributes, scales};
+use super::Column;
+use super::create::{AxesFormat, create_column};
+use crate::process::Dimension;
+
+/// Bytes of a chunk of results for HyperSpy, which loads only chunked data lazily.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Creates the results datasets with scales on all their axes.
+pub(super) fn create_columns(
+    file: &hdf5::File,
+    group: &Group,
+    columns: &[Column<'_>],
+    positions: &[Dimension],
+    format: AxesFormat,
+) -> hdf5::Result<()> {
+    let mut known: Vec<(Dimension, Dataset)> = Vec::new();
+    let taken: Vec<&str> = columns.iter().map(|column| column.layout.name.as_str()).collect();
+    for column in columns {
+        let chunk = (format == AxesFormat::Hspy).then(|| chunk(column));
+        let created = create_column(group, column, chunk.as_deref())?;
+        let axes: Vec<(&Dimension, bool)> = positions
+            .iter()
+            .map(|axis| (axis, true))
+            .chain(column.axes.iter().map(|axis| (axis, false)))
+            .collect();
+        // pyNSID looks for the scale of an axis under its label.
+        let mut labels = Vec::new();
+        for (number, (axis, is_position)) in axes.iter().enumerate() {
+            let scale = scale(group, &taken, &mut known, axis)?;
+            if format == AxesFormat::Nsid && scale.attr("dimension_type").is_err() {
+                let kind = if *is_position { "SPATIAL" } else { "SPECTRAL" };
+                attributes::write_string(&scale, "dimension_type", kind)?;
+            }
+            scales::attach(&created, number, &scale)?;
+            labels.push(scale.name().rsplit('/').next().unwrap_or_default().to_owned());
+        }
+        scales::write_labels(&created, &labels)?;
+        match format {
+            AxesFormat::Plain => {}
+            AxesFormat::Nsid => describe_for_nsid(&created, column)?,
+            AxesFormat::Hspy => create_experiment(file, group, column, &axes)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whole steps of the first axis, so many that they make a chunk of a good size.
+fn chunk(column: &Column<'_>) -> Vec<usize> {
+    let mut chunk = column.shape.clone();
+    let step = chunk.iter().skip(1).product::<usize>() * column.layout.value_bytes();
+    if let Some(first) = chunk.first_mut() {
+        *first = (CHUNK_BYTES / step.max(1)).clamp(1, *first);
+    }
+    chunk
+}
+
+/// The scale of an axis, made when it is wanted first.
+fn scale(
+    group: &Group,
+    taken: &[&str],
+    known: &mut Vec<(Dimension, Dataset)>,
+    axis: &Dimension,
+) -> hdf5::Result<Dataset> {
+    if let Some((_, scale)) = known.iter().find(|(known, _)| known == axis) {
+        return Ok(scale.clone());
+    }
+    let plain: String =
+        axis.name.chars().map(|letter| if letter == '/' { '_' } else { letter }).collect();
+    let mut name = if plain.is_empty() || plain == "." { "axis".to_owned() } else { plain };
+    while taken.contains(&name.as_str()) || group.link_exists(&name) {
+        name.push('_');
+    }
+    let scale = group.new_dataset::<f64>().shape(axis.len()).create(name.as_str())?;
+    scale.write_raw(&axis.values)?;
+    scales::make_scale(&scale, &name)?;
+    attributes::write_string(&scale, "name", &axis.name)?;
+    attributes::write_string(&scale, "quantity", &axis.name)?;
+    attributes::write_string(&scale, "units", &axis.units)?;
+    known.push((axis.clone(), scale.clone()));
+    Ok(scale)
+}
+
+/// What pyNSID asks of a main dataset besides its scales.
+fn describe_for_nsid(dataset: &Dataset, column: &Column<'_>) -> hdf5::Result<()> {
+    let kind = match (column.positions_axes, column.axes.len()) {
+        (2, 0) => "IMAGE",
+        (1, 0) => "SPECTRUM",
+        (2, 1) => "SPECTRAL_IMAGE",
+        _ => "UNKNOWN",
+    };
+    attributes::write_string(dataset, "data_type", kind)?;
+    attributes::write_string(dataset, "modality", "")?;
+    attributes::write_string(dataset, "source", "pixelmill")?;
+    attributes::write_string(dataset, "main_data_name", &column.layout.name)?;
+    attributes::write_string(dataset, "pyNSID_version", "0.0.7.2")
+}
+
+/// An experiment of HyperSpy whose `data` are the results dataset itself, by a second name.
+fn create_experiment(
+    file: &hdf5::File,
+    group: &Group,
+    column: &Column<'_>,
+    axes: &[(&Dimension, bool)],
+) -> hdf5::Result<()> {
+    if file.attr("file_format").is_err() {
+        attributes::write_string(file, "file_format", "HyperSpy")?;
+        attributes::write_string(file, "file_format_version", "3.3")?;
+    }
+    let experiments = match file.group("Experiments") {
+        Ok(group) => group,
+        Err(_) => file.create_group("Experiments")?,
+    };
+    let own = group.name();
+    let title = format!("{} {}", own.trim_start_matches('/').replace('/', "_"), column.layout.name);
+    let experiment = experiments.create_group(&title)?;
+    experiment.link_hard(&format!("{own}/{}", column.layout.name), "data")?;
+    attributes::write_string(&experiment, "package", "pixelmill")?;
+    attributes::write_string(&experiment, "package_version", env!("CARGO_PKG_VERSION"))?;
+    for (number, (axis, is_position)) in axes.iter().enumerate() {
+        describe_axis(&experiment.create_group(&format!("axis-{number}"))?, axis, *is_position)?;
+    }
+    experiment.create_group("original_metadata")?;
+    let metadata = experiment.create_group("metadata")?;
+    let general = metadata.create_group("General")?;
+    attributes::write_string(&general, "title", &title)?;
+    let signal = metadata.create_group("Signal")?;
+    attributes::write_string(&signal, "signal_type", "")?;
+    let layout = column.layout;
+    attributes::write_string(
+        &signal,
+        "quantity",
+        &format!("{} ({})", layout.quantity, layout.units),
+    )
+}
+
+/// An axis as HyperSpy keeps it: by offset and scale where its steps are even, else value by value.
+fn describe_axis(group: &Group, axis: &Dimension, is_position: bool) -> hdf5::Result<()> {
+    attributes::write_string(group, "name", &axis.name)?;
+    attributes::write_string(group, "units", &axis.units)?;
+    attributes::write_integer(group, "size", axis.len() as i64)?;
+    for (name, truth) in [("navigate", is_position), ("is_binned", false)] {
+        group.new_attr::<bool>().create(name)?.write_scalar(&truth)?;
+    }
+    let number =
+        |name: &str, value: f64| group.new_attr::<f64>().create(name)?.write_scalar(&value);
+    match even_step(&axis.values) {
+        Some(step) => {
+            attributes::write_string(group, "_type", "UniformDataAxis")?;
+            number("offset", axis.values.first().copied().unwrap_or(0.0))?;
+            number("scale", step)
+        }
+        None => {
+            attributes::write_string(group, "_type", "DataAxis")?;
+            let values = group.new_dataset::<f64>().shape(axis.len()).create("axis")?;
+            values.write_raw(&axis.values)
+        }
+    }
+}
+
+/// The step of values that are evenly spaced, to a millionth of it.
+fn even_step(values: &[f64]) -> Option<f64> {
+    let [first, .., last] = values else { return Some(1.0) };
+    let step = (last - first) / (values.len() - 1) as f64;
+    let even = (0..values.len())
+        .all(|at| (values[at] - (first + step * at as f64)).abs() <= 1e-6 * step.abs());
+    (even && step != 0.0).then_some(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_steps_are_told_from_others() {
+        assert_eq!(even_step(&[1.0, 1.5, 2.0]), Some(0.5));
+        assert_eq!(even_step(&[7.0]), Some(1.0));
+        assert_eq!(even_step(&[1.0, 2.0, 4.0]), None);
+        assert_eq!(even_step(&[1.0, 1.0, 1.0]), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! Making results groups: all datasets with their bytes in place, in the form of their source's format.
+
+use hdf5::types::TypeDescriptor;
+use hdf5::{Datatype, Group};
+use serde_json::{Map, Value};
+
+use super::super::attributes;
+use super::super::datatype::column_type;
+use super::super::library::{self, create_filled};
+use super::places::place;
+use super::{
+    Column, FAILED, LAST_PIXEL, LAST_RUN, MESSAGE_BYTES, MESSAGE_LINES, MESSAGES, PositionTables,
+    STATUS, axes, usid,
+};
+use crate::process::Dimension;
+
+/// Everything that a new results group is made from.
+pub(crate) struct Blueprint<'a> {
+    /// Path of the group that it goes into.
+    pub parent: &'a str,
+    /// `<Dataset>-<Process>`, without its number.
+    pub stem: String,
+    pub positions: u64,
+    pub columns: Vec<Column<'a>>,
+    /// Texts about the run that every group has.
+    pub texts: Vec<(&'static str, String)>,
+    pub process_version: u32,
+    pub parameters: &'a Map<String, Value>,
+    /// Path of the source dataset, if it is in the same file.
+    pub source: Option<&'a str>,
+    pub form: Form<'a>,
+}
+
+/// How results are laid out and described.
+pub(crate) enum Form<'a> {
+    /// Main datasets of h5USID. The tables of the positions are referred to, or copied from another
+    /// file.
+    Usid { tables: &'a PositionTables, other_file: Option<&'a hdf5::File> },
+    /// Arrays with the axes of the scan and dimension scales.
+    Axes { positions: &'a [Dimension], format: AxesFormat },
+}
+
+/// Whose arrays with axes they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AxesFormat {
+    Plain,
+    Nsid,
+    /// Also as experiments that HyperSpy loads.
+    Hspy,
+}
+
+/// Creates a results group, all its datasets with their bytes in place; returns its path.
+///
+/// # Errors
+/// Those of HDF5.
+pub(crate) fn create(file: &hdf5::File, blueprint: &Blueprint<'_>) -> hdf5::Result<String> {
+    let parent = file.group(blueprint.parent)?;
+    let name = format!("{}_{:03}", blueprint.stem, next_number(&parent, &blueprint.stem)?);
+    let group = parent.create_group(&name)?;
+    write_provenance(&group, blueprint)?;
+    match &blueprint.form {
+        Form::Usid { tables, other_file } => {
+            usid::create_columns(&group, &blueprint.columns, tables, *other_file)?;
+        }
+        Form::Axes { positions, format } => {
+            axes::create_columns(file, &group, &blueprint.columns, positions, *format)?;
+        }
+    }
+    create_markers(&group, blueprint.positions)?;
+    Ok(group.name())
+}
+
+/// One more than the highest number that groups of this name have.
+fn next_number(parent: &Group, stem: &str) -> hdf5::Result<u32> {
+    let numbers = parent
+        .member_names()?
+        .into_iter()
+        .filter_map(|name| name.strip_prefix(stem)?.strip_prefix('_')?.parse::<u32>().ok());
+    Ok(numbers.max().map_or(0, |highest| highest + 1))
+}
+
+fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> hdf5::Result<()> {
+    for (name, text) in &blueprint.texts {
+        attributes::write_string(group, name, text)?;
+    }
+    attributes::write_integer(group, "process_version", blueprint.process_version.into())?;
+    attributes::write_integer(group, "num_source_dsets", 1)?;
+    if let Some(dataset) = blueprint.source {
+        attributes::write_reference(group, "source_000", dataset)?;
+    }
+    for (name, value) in blueprint.parameters {
+        attributes::write_json(group, name, value)?;
+    }
+    Ok(())
+}
+
+/// Creates the dataset of a column, each value missing, in chunks of the given shape if there is one.
+pub(super) fn create_column(
+    group: &Group,
+    column: &Column<'_>,
+    chunk: Option<&[usize]>,
+) -> hdf5::Result<hdf5::Dataset> {
+    let layout = column.layout;
+    let missing = &layout.missing[..layout.value_bytes()];
+    let created =
+        create_filled(group, &layout.name, &column_type(layout)?, (&column.shape, chunk), missing)?;
+    attributes::write_string(&created, "quantity", &layout.quantity)?;
+    attributes::write_string(&created, "units", &layout.units)?;
+    Ok(created)
+}
+
+/// Creates what a run keeps its state in, as far as the group doesn't have it.
+fn create_markers(group: &Group, positions: u64) -> hdf5::Result<()> {
+    let byte = Datatype::from_type::<u8>()?;
+    let line = Datatype::from_descriptor(&TypeDescriptor::FixedUnicode(MESSAGE_BYTES))?;
+    let shape = [positions as usize];
+    for name in [STATUS, FAILED] {
+        if !group.link_exists(name) {
+            create_filled(group, name, &byte, (&shape, None), &[0])?;
+        }
+    }
+    if !group.link_exists(MESSAGES) {
+        create_filled(group, MESSAGES, &line, (&[MESSAGE_LINES], None), &[0; MESSAGE_BYTES])?;
+    }
+    if group.attr(LAST_PIXEL).is_err() {
+        attributes::write_integer(group, LAST_PIXEL, 0)?;
+    }
+    attributes::put_short_text(group, LAST_RUN, "")
+}
+
+/// Gives a group that another program began what our runs need: a status dataset with the
+/// given state, markers, and results datasets whose bytes have their place in the file.
+///
+/// # Errors
+/// Those of HDF5.
+pub(crate) fn adopt(
+    file: &hdf5::File,
+    path: &str,
+    columns: &[Column<'_>],
+    status: &[u8],
+) -> hdf5::Result<()> {
+    let group = file.group(path)?;
+    create_markers(&group, status.len() as u64)?;
+    for column in columns {
+        give_place(&group, &column.layout.name, column.positions_axes)?;
+    }
+    give_place(&group, STATUS, 1)?;
+    group.dataset(STATUS)?.write_raw(status)
+}
+
+/// Replaces a dataset that has no fixed place in the file by a contiguous one with the same values and
+/// attributes.
+fn give_place(group: &Group, name: &str, positions_axes: usize) -> hdf5::Result<()> {
+    let old = group.dataset(name)?;
+    if place(&old, positions_axes).is_some() {
+        return Ok(());
+    }
+    let datatype = old.dtype()?;
+    let shape = old.shape();
+    let rows = shape.first().copied().unwrap_or(0);
+    let row_values = shape.iter().skip(1).product::<usize>();
+    let row_bytes = row_values * datatype.size();
+    let temporary = format!("{name}_being_placed");
+    let fill = vec![0; datatype.size()];
+    let new = create_filled(group, &temporary, &datatype, (&shape, None), &fill)?;
+    let step = (1 << 20) / row_bytes.max(1) + 1;
+    for first in (0..rows).step_by(step) {
+        let mut bytes = vec![0; step.min(rows - first) * row_bytes];
+        library::read_rows(&old, first as u64, &mut bytes)?;
+        library::write_rows(&new, first as u64, &bytes)?;
+    }
+    library::copy_attributes(&old, &new)?;
+    group.unlink(name)?;
+    group.relink(&temporary, name)
+}

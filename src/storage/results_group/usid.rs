@@ -1,0 +1,123 @@
+//! Results as main datasets of h5USID: matrices of positions × values with four references each.
+
+use std::collections::BTreeMap;
+
+use hdf5::types::{FloatSize, IntSize, TypeDescriptor};
+use hdf5::{Dataset, Group};
+
+use super::super::attributes;
+use super::create::create_column;
+use super::{Column, PositionTables};
+use crate::process::Dimension;
+
+/// Creates the results datasets and what they refer to.
+pub(super) fn create_columns(
+    group: &Group,
+    columns: &[Column<'_>],
+    tables: &PositionTables,
+    other_file: Option<&hdf5::File>,
+) -> hdf5::Result<()> {
+    let positions = match other_file {
+        None => [tables.indices.clone(), tables.values.clone()],
+        Some(file) => copied_tables(file, group, tables)?,
+    };
+    let mut known: BTreeMap<String, [String; 2]> = BTreeMap::new();
+    for column in columns {
+        let mut axes = column.axes.clone();
+        if axes.is_empty() {
+            let layout = column.layout;
+            axes.push(Dimension::new(layout.quantity.clone(), layout.units.clone(), vec![0.0]));
+        }
+        let key = format!("{axes:?}");
+        if !known.contains_key(&key) {
+            let prefix =
+                if known.is_empty() { String::new() } else { format!("{}_", column.layout.name) };
+            known.insert(key.clone(), spectroscopic_datasets(group, &prefix, &axes)?);
+        }
+        let spectroscopic = &known[&key];
+        let created = create_column(group, column, None)?;
+        attributes::write_reference(&created, "Position_Indices", &positions[0])?;
+        attributes::write_reference(&created, "Position_Values", &positions[1])?;
+        attributes::write_reference(&created, "Spectroscopic_Indices", &spectroscopic[0])?;
+        attributes::write_reference(&created, "Spectroscopic_Values", &spectroscopic[1])?;
+    }
+    Ok(())
+}
+
+/// Copies the tables of the positions from another file; returns their paths.
+fn copied_tables(
+    file: &hdf5::File,
+    group: &Group,
+    tables: &PositionTables,
+) -> hdf5::Result<[String; 2]> {
+    let names = ["Position_Indices", "Position_Values"];
+    for (path, name) in [&tables.indices, &tables.values].iter().zip(names) {
+        copy_table(&file.dataset(path)?, group, name)?;
+    }
+    Ok(names.map(|name| format!("{}/{name}", group.name())))
+}
+
+/// Copies an ancillary dataset with its labels and units, and nothing that refers elsewhere.
+fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
+    let shape = from.shape();
+    let to = match from.dtype()?.to_descriptor()? {
+        TypeDescriptor::Float(_) => {
+            let values = from.read_raw::<f64>()?;
+            let copy = dataset(group, name, TypeDescriptor::Float(FloatSize::U8), &shape)?;
+            copy.write_raw(&values)?;
+            copy
+        }
+        _ => {
+            let values = from.read_raw::<u32>()?;
+            let copy = dataset(group, name, TypeDescriptor::Unsigned(IntSize::U4), &shape)?;
+            copy.write_raw(&values)?;
+            copy
+        }
+    };
+    for attribute in ["labels", "units"] {
+        if let Some(texts) = attributes::strings(from, attribute) {
+            attributes::write_strings(&to, attribute, &texts)?;
+        }
+    }
+    Ok(())
+}
+
+fn dataset(
+    group: &Group,
+    name: &str,
+    descriptor: TypeDescriptor,
+    shape: &[usize],
+) -> hdf5::Result<Dataset> {
+    group.new_dataset_builder().empty_as(&descriptor).shape(shape).create(name)
+}
+
+/// Writes the two tables of the spectroscopic axes, slowest first; returns their paths.
+fn spectroscopic_datasets(
+    group: &Group,
+    prefix: &str,
+    axes: &[Dimension],
+) -> hdf5::Result<[String; 2]> {
+    let points: usize = axes.iter().map(Dimension::len).product();
+    let (mut indices, mut values) = (Vec::new(), Vec::new());
+    let mut stride = points;
+    for axis in axes {
+        stride /= axis.len().max(1);
+        let steps = (0..points).map(|point| point / stride % axis.len());
+        indices.extend(steps.clone().map(|step| step as u32));
+        values.extend(steps.map(|step| axis.values[step] as f32));
+    }
+    let names: Vec<_> = axes.iter().map(|axis| axis.name.as_str()).collect();
+    let units: Vec<_> = axes.iter().map(|axis| axis.units.as_str()).collect();
+    let shape = [axes.len(), points];
+    let table = |kind: &str, descriptor: TypeDescriptor| -> hdf5::Result<Dataset> {
+        let created = dataset(group, &format!("{prefix}Spectroscopic_{kind}"), descriptor, &shape)?;
+        attributes::write_strings(&created, "labels", &names)?;
+        attributes::write_strings(&created, "units", &units)?;
+        Ok(created)
+    };
+    let index_table = table("Indices", TypeDescriptor::Unsigned(IntSize::U4))?;
+    index_table.write_raw(&indices)?;
+    let value_table = table("Values", TypeDescriptor::Float(FloatSize::U4))?;
+    value_table.write_raw(&values)?;
+    Ok([index_table.name(), value_table.name()])
+}

@@ -1,0 +1,128 @@
+//! Copying a box of one array into another: the axes may be in another order there.
+//!
+//! Pure: bytes in memory, strides in bytes.
+
+/// One axis of a copy: how many steps, and how far one step goes in either array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Axis {
+    pub steps: usize,
+    pub from: usize,
+    pub to: usize,
+}
+
+/// Steps of a square that stays in the processor's cache while both its sides are walked.
+const SQUARE: usize = 32;
+
+/// Copies elements of `element` bytes along all `axes`, from the beginning of `from` to that of `to`.
+pub(super) fn copy(from: &[u8], to: &mut [u8], axes: &[Axis], element: usize) {
+    let mut axes: Vec<Axis> = axes.iter().copied().filter(|axis| axis.steps != 1).collect();
+    if axes.iter().any(|axis| axis.steps == 0) {
+        return;
+    }
+    // What lies side by side in both arrays is one piece.
+    let mut piece = element;
+    while let Some(at) = axes.iter().position(|axis| axis.from == piece && axis.to == piece) {
+        piece *= axes.swap_remove(at).steps;
+    }
+    axes.sort_by_key(|axis| std::cmp::Reverse(axis.to));
+    match piece {
+        1 => walk(from, to, &axes, &mut |from, to| to[0] = from[0], 1),
+        2 => walk(from, to, &axes, &mut fixed::<2>, 2),
+        4 => walk(from, to, &axes, &mut fixed::<4>, 4),
+        8 => walk(from, to, &axes, &mut fixed::<8>, 8),
+        16 => walk(from, to, &axes, &mut fixed::<16>, 16),
+        _ => walk(from, to, &axes, &mut |from, to| to.copy_from_slice(from), piece),
+    }
+}
+
+#[inline]
+fn fixed<const N: usize>(from: &[u8], to: &mut [u8]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
+        *to = *from;
+    }
+}
+
+fn walk(
+    from: &[u8],
+    to: &mut [u8],
+    axes: &[Axis],
+    piece: &mut impl FnMut(&[u8], &mut [u8]),
+    bytes: usize,
+) {
+    match axes {
+        [] => piece(&from[..bytes], &mut to[..bytes]),
+        [axis] => {
+            for step in 0..axis.steps {
+                let (at, there) = (step * axis.from, step * axis.to);
+                piece(&from[at..at + bytes], &mut to[there..there + bytes]);
+            }
+        }
+        [slow, fast] => squares(from, to, (*slow, *fast), piece, bytes),
+        [axis, rest @ ..] => {
+            for step in 0..axis.steps {
+                walk(&from[step * axis.from..], &mut to[step * axis.to..], rest, piece, bytes);
+            }
+        }
+    }
+}
+
+fn squares(
+    from: &[u8],
+    to: &mut [u8],
+    (slow, fast): (Axis, Axis),
+    piece: &mut impl FnMut(&[u8], &mut [u8]),
+    bytes: usize,
+) {
+    for first in (0..slow.steps).step_by(SQUARE) {
+        for second in (0..fast.steps).step_by(SQUARE) {
+            for a in first..slow.steps.min(first + SQUARE) {
+                let (start, place) = (a * slow.from, a * slow.to);
+                for b in second..fast.steps.min(second + SQUARE) {
+                    let (at, there) = (start + b * fast.from, place + b * fast.to);
+                    piece(&from[at..at + bytes], &mut to[there..there + bytes]);
+                }
+            }
+        }
+    }
+}
+
+/// The stride of each axis of an array of the given shape, the last axis running fastest.
+pub(super) fn strides(shape: &[u64], element: usize) -> Vec<usize> {
+    let mut strides = vec![element; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis] as usize;
+    }
+    strides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_element_arrives_where_its_axes_say(
+            shape in prop::collection::vec(1u64..40, 1..5).prop_shuffle(),
+            seed in any::<u64>(), width in prop::sample::select(vec![1usize, 2, 3, 4, 8, 16]),
+        ) {
+            prop_assume!(shape.iter().product::<u64>() < 20_000);
+            let mut order: Vec<usize> = (0..shape.len()).collect();
+            order.sort_by_key(|axis| seed.rotate_left(7 * *axis as u32) % 97);
+            let there: Vec<u64> = order.iter().map(|axis| shape[*axis]).collect();
+            let (own, other) = (strides(&shape, width), strides(&there, width));
+            let axes: Vec<Axis> = order.iter().enumerate()
+                .map(|(at, axis)| Axis { steps: shape[*axis] as usize, from: own[*axis], to: other[at] })
+                .collect();
+            let count = shape.iter().product::<u64>() as usize;
+            let from: Vec<u8> = (0..count * width).map(|at| (at * 31 % 251) as u8).collect();
+            let mut to = vec![0; from.len()];
+            copy(&from, &mut to, &axes, width);
+            for number in 0..count {
+                let steps = crate::view::steps(&shape, number as u64);
+                let place: usize = order.iter().zip(&other).map(|(axis, stride)| steps[*axis] as usize * stride).sum();
+                prop_assert_eq!(&to[place..place + width], &from[number * width..][..width]);
+            }
+        }
+    }
+}

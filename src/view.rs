@@ -1,0 +1,270 @@
+//! An N-dimensional dataset seen as positions × spectrum, and its positions cut into blocks.
+//!
+//! Pure arithmetic on shapes: which axes are positions, which place of the array a position is,
+//! which positions are read together. Files are `storage`'s business, names of axes `source`'s.
+
+use std::ops::Range;
+
+/// Which axes of a dataset are positions and which make a spectrum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Length of each axis, in the file's order.
+    pub shape: Vec<u64>,
+    /// The axes of the scan, slowest first.
+    pub positions: Vec<usize>,
+    /// The axes of a spectrum, slowest first: all others, in the file's order.
+    pub spectrum: Vec<usize>,
+}
+
+impl View {
+    /// A view with these axes, slowest first, as positions.
+    pub fn new(shape: Vec<u64>, positions: Vec<usize>) -> Self {
+        let spectrum = (0..shape.len()).filter(|axis| !positions.contains(axis)).collect();
+        Self { shape, positions, spectrum }
+    }
+
+    /// Length of each axis of the scan, slowest first.
+    pub fn position_shape(&self) -> Vec<u64> {
+        self.positions.iter().map(|axis| self.shape[*axis]).collect()
+    }
+
+    /// Number of positions.
+    pub fn count(&self) -> u64 {
+        self.position_shape().iter().product()
+    }
+
+    /// Number of values at each position.
+    pub fn points(&self) -> u64 {
+        self.spectrum.iter().map(|axis| self.shape[*axis]).product()
+    }
+
+    /// Whether the values of a position lie side by side, position after position.
+    pub fn is_row_by_row(&self) -> bool {
+        self.positions.iter().chain(&self.spectrum).copied().eq(0..self.shape.len())
+    }
+}
+
+/// A box of positions: a range of steps on each axis of the scan, slowest first.
+pub(crate) type Bounds = Vec<Range<u64>>;
+
+/// Number of positions in a box.
+pub(crate) fn volume(bounds: &[Range<u64>]) -> u64 {
+    bounds.iter().map(|range| range.end - range.start).product()
+}
+
+/// The positions of a scan cut into boxes along the tiles in which their data are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Blocks {
+    axes: Vec<Segments>,
+}
+
+/// One axis cut into segments: several whole tiles each, or equal parts of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segments {
+    length: u64,
+    tile: u64,
+    segment: u64,
+}
+
+impl Segments {
+    fn per_tile(self) -> u64 {
+        self.tile.div_ceil(self.segment)
+    }
+
+    fn count(self) -> u64 {
+        if self.segment >= self.tile {
+            return self.length.div_ceil(self.segment);
+        }
+        self.length / self.tile * self.per_tile() + (self.length % self.tile).div_ceil(self.segment)
+    }
+
+    fn range(self, number: u64) -> Range<u64> {
+        if self.segment >= self.tile {
+            let start = number * self.segment;
+            return start..self.length.min(start + self.segment);
+        }
+        let tile = number / self.per_tile() * self.tile;
+        let start = tile + number % self.per_tile() * self.segment;
+        start..self.length.min(tile + self.tile).min(start + self.segment)
+    }
+
+    fn holding(self, step: u64) -> u64 {
+        if self.segment >= self.tile {
+            return step / self.segment;
+        }
+        step / self.tile * self.per_tile() + step % self.tile / self.segment
+    }
+}
+
+impl Blocks {
+    /// Blocks of a scan of the given shape, stored in tiles of the given shape; `segments` is the
+    /// length of a block on each axis, a part of a tile or a multiple of it.
+    pub fn new(shape: &[u64], tile: &[u64], segments: &[u64]) -> Self {
+        let axes = shape.iter().zip(tile).zip(segments);
+        let axes = axes.map(|((length, tile), segment)| {
+            let tile = (*tile).max(1);
+            let segment = (*segment).max(1);
+            let segment = if segment >= tile { segment / tile * tile } else { segment };
+            Segments { length: *length, tile, segment }
+        });
+        Self { axes: axes.collect() }
+    }
+
+    /// How many blocks there are.
+    pub fn count(&self) -> u64 {
+        self.axes.iter().map(|axis| axis.count()).product()
+    }
+
+    /// The box of block number `number`.
+    pub fn bounds(&self, number: u64) -> Bounds {
+        let mut left = number;
+        let mut bounds: Bounds = vec![0..0; self.axes.len()];
+        for (range, axis) in bounds.iter_mut().zip(&self.axes).rev() {
+            *range = axis.range(left % axis.count());
+            left /= axis.count();
+        }
+        bounds
+    }
+
+    /// The number of the block that holds a position.
+    pub fn holding(&self, position: u64) -> u64 {
+        let shape: Vec<u64> = self.axes.iter().map(|axis| axis.length).collect();
+        let steps = steps(&shape, position);
+        let pairs = self.axes.iter().zip(&steps);
+        pairs.fold(0, |number, (axis, step)| number * axis.count() + axis.holding(*step))
+    }
+}
+
+/// The step on each axis of a position, slowest axis first.
+pub(crate) fn steps(shape: &[u64], position: u64) -> Vec<u64> {
+    let mut left = position;
+    let mut steps = vec![0; shape.len()];
+    for (step, length) in steps.iter_mut().zip(shape).rev() {
+        *step = left % length;
+        left /= length;
+    }
+    steps
+}
+
+/// The positions of a box as ranges of position numbers, ascending, those that touch joined.
+pub(crate) fn runs(shape: &[u64], bounds: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = vec![0..1];
+    for (length, range) in shape.iter().zip(bounds) {
+        let whole = range.start == 0 && range.end == *length;
+        runs = match runs.as_slice() {
+            // A whole axis keeps what is before it in one piece.
+            parts if whole => {
+                parts.iter().map(|part| part.start * length..part.end * length).collect()
+            }
+            parts => parts
+                .iter()
+                .flat_map(|part| part.clone())
+                .map(|step| step * length + range.start..step * length + range.end)
+                .collect(),
+        };
+    }
+    runs
+}
+
+/// The lengths of the blocks that need the fewest parts of a tile (`tile` steps on each axis) while
+/// no block has more than `most` positions.
+pub(crate) fn fewest_parts(tile: &[u64], most: u64) -> Vec<u64> {
+    fn search(tile: &[u64], most: u64) -> (u64, Vec<u64>) {
+        let [length, rest @ ..] = tile else {
+            return (1, Vec::new());
+        };
+        let mut best: Option<(u64, Vec<u64>)> = None;
+        let mut cuts = length.div_ceil((*length).min(most.max(1)));
+        loop {
+            let segment = length.div_ceil(cuts);
+            let (below, mut lengths) = search(rest, most / segment);
+            let parts = length.div_ceil(segment) * below;
+            // Of equals the one that leaves the faster axes whole.
+            if best.as_ref().is_none_or(|(least, _)| parts <= *least) {
+                lengths.insert(0, segment);
+                best = Some((parts, lengths));
+            }
+            if segment == 1 || rest.is_empty() {
+                break;
+            }
+            // The next number of cuts that makes segments shorter.
+            cuts = (cuts + 1).max(length.div_ceil(segment - 1));
+        }
+        best.unwrap_or((1, vec![1; tile.len()]))
+    }
+    search(tile, most.max(1)).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_leading_positions_lie_row_by_row() {
+        let view = |positions: &[usize]| View::new(vec![4, 5, 6], positions.to_vec());
+        assert!(view(&[0]).is_row_by_row() && view(&[0, 1]).is_row_by_row());
+        assert!(!view(&[1]).is_row_by_row() && !view(&[1, 0]).is_row_by_row());
+        let trailing = view(&[2, 1]);
+        assert_eq!((trailing.count(), trailing.points()), (30, 4));
+        assert_eq!(trailing.position_shape(), [6, 5]);
+    }
+
+    #[test]
+    fn a_tile_is_cut_into_as_few_blocks_as_its_positions_allow() {
+        for (tile, most, expected) in [
+            (vec![32, 32], 1024, vec![32, 32]),
+            (vec![32, 32], 512, vec![16, 32]),
+            (vec![32, 32], 31, vec![1, 16]),
+            (vec![3, 100], 150, vec![3, 50]),
+            (vec![100], 30, vec![30]),
+            (vec![8], 0, vec![1]),
+        ] {
+            assert_eq!(fewest_parts(&tile, most), expected, "{tile:?} {most}");
+        }
+    }
+
+    /// Most positions of a block: segments longer than a tile are cut to whole tiles.
+    fn segments_volume(segments: &[u64], tile: &[u64]) -> u64 {
+        let cut = |(segment, tile): (&u64, &u64)| {
+            if segment >= tile { segment / tile * tile } else { *segment }
+        };
+        segments.iter().zip(tile).map(cut).product()
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_hold_every_position_once(
+            axes in prop::collection::vec((1u64..12, 1u64..9, 1u64..20), 1..4),
+        ) {
+            let shape: Vec<u64> = axes.iter().map(|axis| axis.0).collect();
+            let tile: Vec<u64> = axes.iter().map(|axis| axis.1).collect();
+            let segments: Vec<u64> = axes.iter().map(|axis| axis.2).collect();
+            let blocks = Blocks::new(&shape, &tile, &segments);
+            let mut seen = vec![0; shape.iter().product::<u64>() as usize];
+            for number in 0..blocks.count() {
+                let bounds = blocks.bounds(number);
+                prop_assert!(volume(&bounds) <= segments_volume(&segments, &tile));
+                for position in runs(&shape, &bounds).into_iter().flatten() {
+                    seen[position as usize] += 1;
+                    prop_assert_eq!(blocks.holding(position), number);
+                    let inside = steps(&shape, position);
+                    prop_assert!(inside.iter().zip(&bounds).all(|(s, b)| b.contains(s)));
+                }
+            }
+            prop_assert!(seen.iter().all(|count| *count == 1));
+        }
+
+        #[test]
+        fn parts_of_a_tile_are_the_fewest(a in 1u64..9, b in 1u64..9, most in 1u64..90) {
+            let found = fewest_parts(&[a, b], most);
+            prop_assert!(found[0] * found[1] <= most);
+            let parts = |x: u64, y: u64| a.div_ceil(x) * b.div_ceil(y);
+            let least = (1..=a).flat_map(|x| (1..=b).map(move |y| (x, y)))
+                .filter(|(x, y)| x * y <= most)
+                .map(|(x, y)| parts(x, y))
+                .min();
+            prop_assert_eq!(Some(parts(found[0], found[1])), least);
+        }
+    }
+}
