@@ -49,6 +49,25 @@ pub(crate) fn write_c_string(location: &Location, name: &str, text: &str) -> hdf
     Ok(())
 }
 
+/// Whether the numbers of a type take fewer bits than their bytes have: then only HDF5 can tell
+/// what they are.
+pub(crate) fn has_spare_bits(datatype: &Datatype) -> bool {
+    hdf5::sync::sync(|| {
+        // SAFETY: the id is a live type's; of types without a precision the answer is 0.
+        let bits = unsafe { h5t::H5Tget_precision(datatype.id()) };
+        bits > 0 && bits < datatype.size() * 8
+    })
+}
+
+/// The type in which a dataset's elements are read: its own, unless that has spare bits.
+fn memory_type(dataset: &Dataset) -> hdf5::Result<Datatype> {
+    let datatype = dataset.dtype()?;
+    if has_spare_bits(&datatype) {
+        return Datatype::from_descriptor(&datatype.to_descriptor()?);
+    }
+    Ok(datatype)
+}
+
 /// The byte order of a type, or of the members of a compound one; `None` if they differ.
 pub(crate) fn is_big_endian(datatype: &Datatype) -> Option<bool> {
     // SAFETY: the id is a live type's.
@@ -85,7 +104,8 @@ pub(crate) fn read_rows(dataset: &Dataset, first: u64, rows: &mut [u8]) -> hdf5:
     read_box(dataset, &start, &extent, rows)
 }
 
-/// Reads a box of a dataset, as the file stores its elements.
+/// Reads a box of a dataset, as the file stores its elements, or as this machine does if they have
+/// spare bits.
 pub(crate) fn read_box(
     dataset: &Dataset,
     start: &[u64],
@@ -94,7 +114,7 @@ pub(crate) fn read_box(
 ) -> hdf5::Result<()> {
     let transfer = Transfer::new(dataset, start, extent, out.len())?;
     hdf5::sync::sync(|| {
-        // SAFETY: `out` holds exactly the elements that are selected, in the stored type.
+        // SAFETY: `out` holds exactly the elements that are selected, in the type of the transfer.
         hdf5::h5check(unsafe {
             h5d::H5Dread(
                 dataset.id(),
@@ -114,7 +134,7 @@ pub(crate) fn write_rows(dataset: &Dataset, first: u64, rows: &[u8]) -> hdf5::Re
     let (start, extent) = rows_of(dataset, first, rows.len())?;
     let transfer = Transfer::new(dataset, &start, &extent, rows.len())?;
     hdf5::sync::sync(|| {
-        // SAFETY: `rows` holds exactly the elements that are selected, in the stored type.
+        // SAFETY: `rows` holds exactly the elements that are selected, in the type of the transfer.
         hdf5::h5check(unsafe {
             h5d::H5Dwrite(
                 dataset.id(),
@@ -153,7 +173,7 @@ struct Transfer {
 
 impl Transfer {
     fn new(dataset: &Dataset, start: &[u64], extent: &[u64], bytes: usize) -> hdf5::Result<Self> {
-        let datatype = dataset.dtype()?;
+        let datatype = memory_type(dataset)?;
         let shape = dataset.shape();
         let inside = start.len() == shape.len()
             && extent.len() == shape.len()

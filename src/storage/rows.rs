@@ -277,6 +277,10 @@ fn kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
         why: why.to_owned(),
         is_chunked,
     };
+    let is_chunked = dataset.is_chunked();
+    if dataset.dtype().is_ok_and(|datatype| library::has_spare_bits(&datatype)) {
+        return Ok(through_library("its numbers have fewer bits than their bytes", is_chunked));
+    }
     match dataset.layout() {
         Layout::Contiguous => {}
         Layout::Chunked => return chunked(path, dataset),
