@@ -12,9 +12,16 @@ pub(super) fn new(info: &FilterInfo) -> Option<Box<dyn Filter>> {
     Some(Box::new(Bzip2 { level: info.value(0) }))
 }
 
+/// Bytes of the state for the longest blocks.
+const STATE_BYTES: usize = 4 << 20;
+
 impl Filter for Bzip2 {
     fn name(&self) -> String {
         self.level.map_or("bzip2".to_owned(), |level| format!("bzip2 {level}"))
+    }
+
+    fn scratch_bytes(&self, _: usize) -> usize {
+        STATE_BYTES
     }
 
     fn decode(&self, stored: &[u8], out: &mut [u8], _: &mut Codecs) -> Result<usize, String> {

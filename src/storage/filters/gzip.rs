@@ -18,6 +18,9 @@ pub(super) fn new(info: &FilterInfo) -> Option<Box<dyn Filter>> {
     Some(Box::new(Gzip { level: info.value(0) }))
 }
 
+/// Bytes of libdeflate's tables.
+pub(super) const STATE_BYTES: usize = 16 << 10;
+
 impl Filter for Gzip {
     fn name(&self) -> String {
         self.level.map_or("gzip".to_owned(), |level| format!("gzip {level}"))
@@ -25,6 +28,10 @@ impl Filter for Gzip {
 
     fn decode(&self, stored: &[u8], out: &mut [u8], codecs: &mut Codecs) -> Result<usize, String> {
         inflate(stored, out, &mut codecs.inflater)
+    }
+
+    fn scratch_bytes(&self, _: usize) -> usize {
+        STATE_BYTES
     }
 
     fn encode(&self, plain: &[u8], out: &mut Vec<u8>, codecs: &mut Codecs) -> Result<(), String> {

@@ -59,7 +59,8 @@ trait Filter: Send + Sync {
     /// `out` holds then doesn't matter.
     fn decode(&self, stored: &[u8], out: &mut [u8], codecs: &mut Codecs) -> Result<usize, String>;
 
-    /// Most bytes of `Codecs` that `decode` takes for this many plain bytes.
+    /// Most bytes of `Codecs` that `decode` takes for this many plain bytes, and what else it
+    /// allocates.
     fn scratch_bytes(&self, _plain: usize) -> usize {
         0
     }
@@ -125,9 +126,6 @@ struct Codecs {
     samples: Vec<u32>,
 }
 
-/// Most bytes that the states of codecs take, whatever the chunk: bzip2's 4 MB are the most.
-const CODEC_STATES: usize = 4 << 20;
-
 impl Pipeline {
     /// The pipeline of a dataset whose elements have this many bytes.
     ///
@@ -180,7 +178,7 @@ impl Pipeline {
     /// Most bytes that `decode` keeps in a `Scratch` for chunks of this many bytes.
     pub fn scratch_bytes(&self, chunk_bytes: usize) -> usize {
         let mut plain = Length::Exact(chunk_bytes);
-        let mut bytes = if self.filters.is_empty() { 0 } else { CODEC_STATES };
+        let mut bytes = 0;
         for (stage, filter) in self.filters.iter().enumerate() {
             let between = if stage == 0 { 0 } else { plain.bound() };
             bytes += between + filter.scratch_bytes(plain.bound());
@@ -259,6 +257,8 @@ fn masked(mask: u32, index: usize) -> bool {
 /// The first `length` bytes of `buffer`, which grows if need be and is never cleared.
 fn room(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
     if buffer.len() < length {
+        // Not twice as much as is needed, which is what growing bit by bit would take.
+        buffer.reserve_exact(length - buffer.len());
         buffer.resize(length, 0);
     }
     &mut buffer[..length]

@@ -48,8 +48,8 @@ pub(super) fn new(info: &FilterInfo) -> Option<Box<dyn Filter>> {
         _ => return None,
     };
     let bytes = match bits {
-        ..=8 => 1,
-        ..=16 => 2,
+        0..=8 => 1,
+        9..=16 => 2,
         _ => 4,
     };
     Some(Box::new(Szip {
@@ -113,8 +113,8 @@ impl Szip {
     fn scanline(&self, bits: &mut Bits, needed: usize, samples: &mut Vec<u32>) -> Option<()> {
         let full = self.scanline.next_multiple_of(self.block);
         let id_bits = match self.bits {
-            ..=8 => 3,
-            ..=16 => 4,
+            0..=8 => 3,
+            9..=16 => 4,
             _ => 5,
         };
         while samples.len() < needed {
@@ -227,7 +227,7 @@ fn pairs(bits: &mut Bits, end: usize, samples: &mut Vec<u32>) -> Option<()> {
         }
         let second = symbol - before;
         // A scanline's first sample, which is stored already, took the place of the first one.
-        if (end - samples.len()) % 2 == 0 {
+        if (end - samples.len()).is_multiple_of(2) {
             samples.push(sum - second);
         }
         samples.push(second);

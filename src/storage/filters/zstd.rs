@@ -19,6 +19,9 @@ pub(super) fn new(info: &FilterInfo) -> Option<Box<dyn Filter>> {
     Some(Box::new(Zstd { level: info.value(0).map(|level| level as i32) }))
 }
 
+/// Bytes of zstd's tables and literals.
+pub(super) const STATE_BYTES: usize = 192 << 10;
+
 impl Filter for Zstd {
     fn name(&self) -> String {
         self.level.map_or("zstd".to_owned(), |level| format!("zstd {level}"))
@@ -26,6 +29,10 @@ impl Filter for Zstd {
 
     fn decode(&self, stored: &[u8], out: &mut [u8], codecs: &mut Codecs) -> Result<usize, String> {
         decompress(stored, out, &mut codecs.unzstd)
+    }
+
+    fn scratch_bytes(&self, _: usize) -> usize {
+        STATE_BYTES
     }
 
     fn encode(&self, plain: &[u8], out: &mut Vec<u8>, codecs: &mut Codecs) -> Result<(), String> {

@@ -12,7 +12,13 @@ mod frame;
 
 use chunk::Chunk;
 
-use super::{Codecs, Filter, FilterInfo, beginning};
+use super::{Codecs, Filter, FilterInfo, beginning, gzip, zstd};
+
+/// Bytes of the codecs' states.
+const STATE_BYTES: usize = gzip::STATE_BYTES + zstd::STATE_BYTES;
+
+/// Codecs by number; Snappy, the third, can't be decoded.
+const CODECS: [&str; 6] = ["blosclz", "lz4", "lz4hc", "", "zlib", "zstd"];
 
 struct Blosc {
     codec: &'static str,
@@ -23,16 +29,16 @@ struct Blosc2 {
 }
 
 pub(super) fn new(info: &FilterInfo) -> Option<Box<dyn Filter>> {
-    Some(Box::new(Blosc { codec: codec(info, &["blosclz", "lz4", "lz4hc", "", "zlib", "zstd"])? }))
+    Some(Box::new(Blosc { codec: codec(info)? }))
 }
 
 pub(super) fn new_frame(info: &FilterInfo) -> Option<Box<dyn Filter>> {
-    Some(Box::new(Blosc2 { codec: codec(info, &["blosclz", "lz4", "lz4hc", "", "zlib", "zstd"])? }))
+    Some(Box::new(Blosc2 { codec: codec(info)? }))
 }
 
 /// The codec's name, or nothing if it is one that can't be decoded, as Snappy.
-fn codec(info: &FilterInfo, names: &[&'static str]) -> Option<&'static str> {
-    let name = names.get(info.value(6).unwrap_or(0) as usize)?;
+fn codec(info: &FilterInfo) -> Option<&'static str> {
+    let name = CODECS.get(info.value(6).unwrap_or(0) as usize)?;
     Some(*name).filter(|name| !name.is_empty())
 }
 
@@ -49,7 +55,7 @@ impl Filter for Blosc {
 
     fn scratch_bytes(&self, plain: usize) -> usize {
         // How long blocks are, the chunk tells; at most they are the chunk.
-        3 * plain
+        3 * plain + STATE_BYTES
     }
 }
 
@@ -63,7 +69,7 @@ impl Filter for Blosc2 {
     }
 
     fn scratch_bytes(&self, plain: usize) -> usize {
-        4 * plain
+        4 * plain + STATE_BYTES
     }
 }
 
