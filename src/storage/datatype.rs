@@ -15,10 +15,6 @@ pub(crate) fn stored_type(dataset: &Dataset) -> Result<StoredType, String> {
     if element.size() != datatype.size() {
         return Err(format!("{} bytes long {element}", datatype.size()));
     }
-    if library::has_spare_bits(&datatype) {
-        // HDF5 turns them into numbers of this machine while it reads them.
-        return Ok(StoredType { element, swapped: false });
-    }
     let big_endian = library::is_big_endian(&datatype).ok_or("numbers of mixed byte order")?;
     Ok(StoredType { element, swapped: big_endian != cfg!(target_endian = "big") })
 }

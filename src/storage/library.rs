@@ -59,13 +59,21 @@ pub(crate) fn has_spare_bits(datatype: &Datatype) -> bool {
     })
 }
 
-/// The type in which a dataset's elements are read: its own, unless that has spare bits.
+/// The type in which a dataset's elements are read: its own, unless that has spare bits; then one
+/// without them, in the same byte order. (HDF5 2.0 forgets the sign where it changes both.)
 fn memory_type(dataset: &Dataset) -> hdf5::Result<Datatype> {
-    let datatype = dataset.dtype()?;
-    if has_spare_bits(&datatype) {
-        return Datatype::from_descriptor(&datatype.to_descriptor()?);
+    let stored = dataset.dtype()?;
+    if !has_spare_bits(&stored) {
+        return Ok(stored);
     }
-    Ok(datatype)
+    let whole = Datatype::from_descriptor(&stored.to_descriptor()?)?;
+    hdf5::sync::sync(|| {
+        // SAFETY: both ids are live, and `whole` is a type of ours alone.
+        hdf5::h5check(unsafe {
+            h5t::H5Tset_order(whole.id(), h5t::H5Tget_order(stored.id()))
+        })
+    })?;
+    Ok(whole)
 }
 
 /// The byte order of a type, or of the members of a compound one; `None` if they differ.
@@ -104,8 +112,7 @@ pub(crate) fn read_rows(dataset: &Dataset, first: u64, rows: &mut [u8]) -> hdf5:
     read_box(dataset, &start, &extent, rows)
 }
 
-/// Reads a box of a dataset, as the file stores its elements, or as this machine does if they have
-/// spare bits.
+/// Reads a box of a dataset, as the file stores its elements, spare bits filled up.
 pub(crate) fn read_box(
     dataset: &Dataset,
     start: &[u64],
