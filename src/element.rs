@@ -191,10 +191,12 @@ pub(crate) fn elements<'a, T: Element>(
     buffer
 }
 
+/// Appends the elements in `bytes` to `out`, converted.
+///
 /// Compiled a second time for processors with AVX2, where it takes half the time; conversions have
 /// no rounding that could differ.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn convert<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
+pub(crate) fn convert<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
     macro_rules! each {
         ($raw:ty, |$value:ident| $convert:expr) => {{
             let values = bytes.chunks_exact(size_of::<$raw>()).map(bytemuck::pod_read_unaligned);

@@ -79,6 +79,7 @@ mod identity;
 mod parameters;
 mod plan;
 pub mod process;
+mod read_rows;
 pub mod registry;
 mod results;
 mod source;

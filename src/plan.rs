@@ -12,6 +12,10 @@ pub(crate) const BATCHES_IN_FLIGHT: usize = 3;
 /// cores took 0.29 s with 256 KiB, 0.27 s with 512 KiB and 0.25 s with 1 MiB.
 const UNIT_BYTES: u64 = 1 << 20;
 
+/// Bytes of a block of small tiles: they should be in the processor's cache still when they are
+/// computed.
+const BLOCK_BYTES: u64 = 512 << 10;
+
 /// Seconds that a unit of work should take: short against a batch, long against its overhead.
 const UNIT_SECONDS: f64 = 0.01;
 
@@ -69,9 +73,18 @@ pub(crate) struct TileNeeds {
     pub row_bytes: u64,
     /// Bytes that a worker needs while it reads a tile.
     pub worker_bytes: u64,
+    /// How many tiles the positions of one tile need.
+    pub tiles_per_cell: u64,
 }
 
 impl TileNeeds {
+    /// How many blocks are of use at a time: where one has enough tiles to keep all workers busy, a
+    /// second would only take memory that has to be fetched from the system first. The sum of
+    /// 0.5 GiB in chunks of 32⁴ took 0.13 s with one block, 0.17 s with three.
+    fn most_blocks(&self, workers: u64) -> u64 {
+        if self.tiles_per_cell >= 4 * workers { 1 } else { workers + 1 }
+    }
+
     fn block_bytes(&self, segments: &[u64]) -> u64 {
         segments.iter().product::<u64>().saturating_mul(self.row_bytes)
     }
@@ -136,7 +149,7 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
         if parts == 1 { joined(tiles, &segments, left / (workers + 1)) } else { segments };
     let block = tiles.block_bytes(&segments).max(1);
     let for_units = workers * needs.unit() * position;
-    let in_flight = (left.saturating_sub(for_units) / block).clamp(1, workers + 1);
+    let in_flight = (left.saturating_sub(for_units) / block).clamp(1, tiles.most_blocks(workers));
     let left = available - in_flight * block - workers * tiles.worker_bytes;
     let unit = (left / workers / position).clamp(1, needs.unit());
     let memory =
@@ -166,12 +179,12 @@ fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>,
     best.unwrap_or((1, vec![1; tiles.cell.len()], u64::MAX))
 }
 
-/// Small tiles are joined along the fastest axis until they make a unit, or `most` bytes.
+/// Small tiles are joined along the fastest axis until they make a block of a good size, or `most` bytes.
 fn joined(tiles: &TileNeeds, segments: &[u64], most: u64) -> Vec<u64> {
     let mut joined = segments.to_vec();
     let cell = tiles.block_bytes(segments).max(1);
     if let Some(fastest) = joined.last_mut() {
-        *fastest *= (UNIT_BYTES.min(most) / cell).max(1);
+        *fastest *= (BLOCK_BYTES.min(most) / cell).max(1);
     }
     joined
 }
@@ -228,7 +241,12 @@ mod tests {
     /// Frames of 128 KiB in chunks of 32 × 32 positions by 2 MiB.
     fn cubes() -> Needs {
         let frame = 128 << 10;
-        let tiles = TileNeeds { cell: vec![32, 32], row_bytes: frame, worker_bytes: 6 << 20 };
+        let tiles = TileNeeds {
+            cell: vec![32, 32],
+            row_bytes: frame,
+            worker_bytes: 6 << 20,
+            tiles_per_cell: 64,
+        };
         Needs {
             row_bytes: frame,
             converted_bytes: 4 * frame,
@@ -242,7 +260,7 @@ mod tests {
     fn chunks_are_decoded_once_while_memory_lasts() {
         let roomy = plan(&cubes()).unwrap();
         let blocks = roomy.blocks.unwrap();
-        assert_eq!((roomy.workers, roomy.unit, blocks.in_flight, blocks.parts), (2, 8, 3, 1));
+        assert_eq!((roomy.workers, roomy.unit, blocks.in_flight, blocks.parts), (2, 8, 1, 1));
         let tight = plan(&Needs { memory: 160 << 20, ..cubes() }).unwrap();
         let blocks = tight.blocks.unwrap();
         assert_eq!((tight.workers, blocks.in_flight, blocks.parts), (2, 1, 1));
@@ -262,9 +280,10 @@ mod tests {
 
     #[test]
     fn small_chunks_are_read_several_at_a_time() {
-        let tiles = TileNeeds { cell: vec![1, 4], row_bytes: 1024, worker_bytes: 8192 };
+        let tiles =
+            TileNeeds { cell: vec![1, 4], row_bytes: 1024, worker_bytes: 8192, tiles_per_cell: 1 };
         let blocks = plan(&Needs { tiles: Some(tiles), ..needs() }).unwrap().blocks.unwrap();
-        assert_eq!((blocks.segments, blocks.in_flight, blocks.parts), (vec![1, 1024], 9, 1));
+        assert_eq!((blocks.segments, blocks.in_flight, blocks.parts), (vec![1, 512], 9, 1));
     }
 
     #[test]
@@ -303,10 +322,10 @@ mod tests {
         #[test]
         fn a_plan_of_blocks_never_exceeds_the_budget(
             cell in prop::collection::vec(1u64..64, 1..3), row_bytes in 1u64..1 << 20,
-            worker_bytes in 0u64..1 << 24, workers in 1u64..64, memory in 1u64..1 << 32,
+            worker_bytes in 0u64..1 << 24, tiles_per_cell in 1u64..99, workers in 1u64..64, memory in 1u64..1 << 32,
             fixed_bytes in 0u64..1 << 20,
         ) {
-            let tiles = TileNeeds { cell: cell.clone(), row_bytes, worker_bytes };
+            let tiles = TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell };
             let needs = Needs { tiles: Some(tiles), row_bytes, fixed_bytes, workers, memory, ..needs() };
             let Ok(plan) = plan(&needs) else {
                 let one = needs.per_position() + worker_bytes + row_bytes;

@@ -11,8 +11,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::element::{Element, ElementType, StoredType, elements};
+use crate::element::{Element, ElementType, StoredType, convert, elements};
 use crate::error::Result;
+pub use crate::read_rows::ReadRows;
 pub use crate::results::{Declaration, Outputs, Record, Results};
 
 /// A computation done at every position of a scan.
@@ -90,14 +91,15 @@ pub trait Process: Sized + 'static {
     }
 
     /// Reads the rows of some positions, given as ranges of consecutive ones, as the file stores
-    /// them. Override to read them from elsewhere, or to mend them before anything sees them.
+    /// them. Override to read them from elsewhere, or to mend them ([`ReadRows::bytes_mut`]) before
+    /// anything sees them.
     ///
     /// # Errors
     /// If the rows can't be read; the run ends and can be resumed.
-    fn read_data_chunk(
-        source: &dyn ReadChunk,
+    fn read_data_chunk<'a>(
+        source: &'a dyn ReadChunk,
         positions: &[Range<u64>],
-        rows: &mut [u8],
+        rows: &mut ReadRows<'a>,
     ) -> Result<()> {
         source.read(positions, rows)
     }
@@ -280,7 +282,7 @@ impl<T> Deref for Spectrum<'_, T> {
 /// Some positions that are computed together.
 pub struct Unit<'a, T> {
     pub(crate) positions: &'a [u64],
-    pub(crate) rows: &'a [u8],
+    pub(crate) rows: &'a ReadRows<'a>,
     pub(crate) stored: StoredType,
     pub(crate) spectra_per_position: usize,
     /// Values in one spectrum.
@@ -301,21 +303,17 @@ pub(crate) struct AuxiliaryRows {
 impl<T: Element> Unit<'_, T> {
     /// How many spectra there are: positions times spectra per position.
     pub fn len(&self) -> usize {
-        self.rows.len() / self.spectrum_bytes()
+        self.rows.len() * self.spectra_per_position
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    fn spectrum_bytes(&self) -> usize {
-        self.spectrum_length * self.stored.element.size()
+        self.len() == 0
     }
 
     /// Spectrum number `index`, converted to the process's element type.
     pub fn spectrum(&mut self, index: usize) -> Spectrum<'_, T> {
-        let bytes = self.spectrum_bytes();
+        let bytes = self.spectrum_length * self.stored.element.size();
         // Divisions would count for short spectra.
         let (within, repeat) = match self.spectra_per_position {
             1 => (index, 0),
@@ -328,7 +326,11 @@ impl<T: Element> Unit<'_, T> {
                 .extend_from_slice(&rows.values[within * rows.per_position..][..rows.per_position]);
         }
         Spectrum {
-            values: elements(&self.rows[index * bytes..][..bytes], self.stored, self.buffer),
+            values: elements(
+                &self.rows.row(within)[repeat * bytes..][..bytes],
+                self.stored,
+                self.buffer,
+            ),
             position: self.positions[within],
             repeat,
             auxiliary: self.auxiliary_buffer,
@@ -337,18 +339,25 @@ impl<T: Element> Unit<'_, T> {
 
     /// All spectra, one behind the other.
     pub fn spectra(&mut self) -> &[T] {
-        elements(self.rows, self.stored, self.buffer)
+        if let Some(rows) = self.rows.whole() {
+            return elements(rows, self.stored, self.buffer);
+        }
+        self.buffer.clear();
+        for index in 0..self.rows.len() {
+            convert(self.rows.row(index), self.stored, self.buffer);
+        }
+        self.buffer
     }
 }
 
 /// Where rows come from, as [`Process::read_data_chunk`] sees it.
 pub trait ReadChunk: Send + Sync {
-    /// Fills `rows` with the rows of the given positions, ranges of consecutive ones, as the file
-    /// stores their values.
+    /// Reads the rows of the given positions, ranges of consecutive ones, as the file stores their
+    /// values; rows that the source holds in memory it may leave there.
     ///
     /// # Errors
     /// If they can't be read.
-    fn read(&self, positions: &[Range<u64>], rows: &mut [u8]) -> Result<()>;
+    fn read<'a>(&'a self, positions: &[Range<u64>], rows: &mut ReadRows<'a>) -> Result<()>;
 }
 
 /// Where rows of results go, as [`Process::write_results_chunk`] sees it.

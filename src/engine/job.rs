@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::identity::{AuxiliaryIdentity, Identity};
 use crate::parameters::settle;
 use crate::process::{AuxiliaryRows, Dimension, Failure, Process, ReadChunk, Unit};
+use crate::read_rows::{AlignedBytes, ReadRows};
 use crate::results::{Outputs, Results, UnitResults};
 use crate::source::{self, Source, fingerprint, normalised};
 use crate::storage::datatype::stored_type;
@@ -60,25 +61,6 @@ impl<P: Process> Default for Workspace<P> {
             damaged: Vec::new(),
             results: UnitResults::default(),
         }
-    }
-}
-
-/// Bytes that begin where any element may, so that they can be used without being copied.
-#[derive(Default)]
-struct AlignedBytes {
-    words: Vec<u128>,
-    length: usize,
-}
-
-impl AlignedBytes {
-    fn resized(&mut self, length: usize) -> &mut [u8] {
-        self.words.resize(length.div_ceil(size_of::<u128>()), 0);
-        self.length = length;
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..length]
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.length]
     }
 }
 
@@ -169,48 +151,62 @@ impl<P: Process> Job<P> {
     ///
     /// # Errors
     /// If nothing can be read.
-    pub fn read(
+    pub fn read<'a>(
         &self,
-        source: &dyn ReadChunk,
+        source: &'a dyn ReadChunk,
         positions: &[Range<u64>],
         workspace: &mut Workspace<P>,
-    ) -> Result<()> {
+    ) -> Result<ReadRows<'a>> {
         workspace.damaged.clear();
         workspace.positions.clear();
         workspace.positions.extend(positions.iter().flat_map(Clone::clone));
-        let row_bytes = self.source.row_bytes();
-        let rows = workspace.rows.resized(workspace.positions.len() * row_bytes);
-        let read =
-            |positions: &[Range<u64>], rows: &mut [u8]| P::read_data_chunk(source, positions, rows);
-        match read(positions, rows) {
-            Err(Error::Damaged { .. }) => {
-                for (index, position) in workspace.positions.iter().enumerate() {
-                    let row = &mut rows[index * row_bytes..][..row_bytes];
-                    match read(std::slice::from_ref(&(*position..position + 1)), row) {
-                        Err(Error::Damaged { reason, .. }) => {
-                            row.fill(0);
-                            workspace.damaged.push((index as u64, Failure::new(reason)));
-                        }
-                        other => other?,
-                    }
-                }
-            }
+        let count = workspace.positions.len();
+        let buffer = std::mem::take(&mut workspace.rows);
+        let mut rows = ReadRows::new(buffer, count, self.source.row_bytes());
+        match P::read_data_chunk(source, positions, &mut rows) {
+            Err(Error::Damaged { .. }) => Self::read_one_by_one(source, workspace, &mut rows)?,
             other => other?,
         }
         workspace.auxiliary.resize_with(self.auxiliary.len(), AuxiliaryRows::default);
         for (input, rows) in self.auxiliary.iter().zip(&mut workspace.auxiliary) {
             input.read(positions, rows)?;
         }
+        Ok(rows)
+    }
+
+    /// Reads each position by itself, so that only those fail whose data are damaged.
+    fn read_one_by_one(
+        source: &dyn ReadChunk,
+        workspace: &mut Workspace<P>,
+        rows: &mut ReadRows<'_>,
+    ) -> Result<()> {
+        let bytes = rows.bytes_mut();
+        let row_bytes = bytes.len() / workspace.positions.len().max(1);
+        for (index, position) in workspace.positions.iter().enumerate() {
+            let row = &mut bytes[index * row_bytes..][..row_bytes];
+            let mut one = ReadRows::new(AlignedBytes::default(), 1, row_bytes);
+            let run = *position..position + 1;
+            match P::read_data_chunk(source, std::slice::from_ref(&run), &mut one) {
+                Err(Error::Damaged { reason, .. }) => {
+                    row.fill(0);
+                    workspace.damaged.push((index as u64, Failure::new(reason)));
+                }
+                other => {
+                    other?;
+                    row.copy_from_slice(one.row(0));
+                }
+            }
+        }
         Ok(())
     }
 
-    /// Computes what was read last into `workspace.results`.
-    pub fn compute(&self, workspace: &mut Workspace<P>) {
+    /// Computes the rows that were read last into `workspace.results`.
+    pub fn compute(&self, rows: ReadRows<'_>, workspace: &mut Workspace<P>) {
         let count = workspace.positions.len();
         workspace.results.begin(&self.results, count * self.spectra);
         let mut unit = Unit {
             positions: &workspace.positions,
-            rows: workspace.rows.bytes(),
+            rows: &rows,
             stored: self.source.stored,
             spectra_per_position: self.spectra,
             spectrum_length: self.source.info.spectral_points / self.spectra,
@@ -237,13 +233,14 @@ impl<P: Process> Job<P> {
             }
         }
         workspace.results.fail(&self.results, &workspace.damaged, self.spectra);
+        workspace.rows = rows.into_buffer();
     }
 }
 
 impl AuxiliaryInput {
     fn read(&self, positions: &[Range<u64>], into: &mut AuxiliaryRows) -> Result<()> {
         let mut bytes = vec![0; count(positions) as usize * self.rows.row_bytes()];
-        self.rows.read(positions, &mut bytes)?;
+        self.rows.read_into(positions, &mut bytes)?;
         let mut converted = Vec::new();
         let values: &[f64] = elements(&bytes, self.stored, &mut converted);
         into.values.clear();

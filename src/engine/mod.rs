@@ -39,7 +39,7 @@ use target::{RunLock, Target};
 use crate::element::{Element, elements};
 use crate::error::{Error, Result};
 use crate::plan::{self, Needs, Plan, TileNeeds};
-use crate::process::{Process, ReadChunk};
+use crate::process::Process;
 use crate::source::normalised;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::{open_read, open_read_locked};
@@ -83,7 +83,7 @@ impl Computed {
         }
         let mut bytes = vec![0; found.size() * stored.element.size()];
         let rows = Rows::by_first_axis(&self.file, &file.raw, &found)?;
-        rows.read(std::slice::from_ref(&(0..rows.view().count())), &mut bytes)?;
+        rows.read_into(std::slice::from_ref(&(0..rows.view().count())), &mut bytes)?;
         Ok(elements(&bytes, stored, &mut Vec::new()).to_vec())
     }
 }
@@ -167,6 +167,7 @@ fn plan_run<P: Process>(job: &Job<P>, request: &Request) -> Result<Plan> {
             cell: tiles.cell(),
             row_bytes: tiles.block_row_bytes(),
             worker_bytes: tiles.worker_bytes(),
+            tiles_per_cell: tiles.per_cell(),
         }),
         workers: plan::cores(machine::available_cores(), request.cores) as u64,
         memory,

@@ -216,10 +216,10 @@ impl<P: Process> Shared<'_, P> {
                 &self.job.source.rows
             }
         };
-        self.job.read(source, &ticket.runs, workspace)?;
+        let rows = self.job.read(source, &ticket.runs, workspace)?;
         add(&self.counters.read, begun);
         let begun = Instant::now();
-        self.job.compute(workspace);
+        self.job.compute(rows, workspace);
         let compute = begun.elapsed();
         add(&self.counters.compute, begun);
         let begun = Instant::now();

@@ -8,7 +8,7 @@ use super::job::{Job, Workspace};
 use super::search::count_done;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::process::{Dimension, Process, ReadChunk};
+use crate::process::{Dimension, Process};
 use crate::results::ColumnLayout;
 use crate::storage::file::open_read;
 use crate::storage::results_group;
@@ -73,8 +73,9 @@ pub fn test<P: Process>(
         axes: grid.described(),
     })?;
     let mut workspace = Workspace::<P>::default();
-    job.read(&job.source.rows, std::slice::from_ref(&(position..position + 1)), &mut workspace)?;
-    job.compute(&mut workspace);
+    let run = position..position + 1;
+    let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
+    job.compute(rows, &mut workspace);
     let values = job.columns().into_iter().zip(&workspace.results.rows);
     Ok(Probe {
         position,
@@ -173,13 +174,13 @@ impl<P: Process> Checker<'_, P> {
         let mut workspace = Workspace::<P>::default();
         let run = position..position + 1;
         let run = std::slice::from_ref(&run);
-        self.job.read(&self.job.source.rows, run, &mut workspace)?;
-        self.job.compute(&mut workspace);
+        let rows = self.job.read(&self.job.source.rows, run, &mut workspace)?;
+        self.job.compute(rows, &mut workspace);
         let columns = self.job.columns();
         for ((rows, computed), column) in self.rows.iter().zip(&workspace.results.rows).zip(columns)
         {
             let mut stored = vec![0; computed.len()];
-            rows.read(run, &mut stored)?;
+            rows.read_into(run, &mut stored)?;
             if stored != *computed {
                 return Ok(Some(column.layout.name.clone()));
             }

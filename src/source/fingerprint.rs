@@ -7,7 +7,6 @@
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::process::ReadChunk;
 use crate::storage::rows::{Rows, Stored};
 
 /// Sources up to this size are hashed whole: well under half a second at SHA-256's speed.
@@ -72,7 +71,7 @@ fn hash_rows(rows: &Rows, hash: &mut Sha256) -> Result<()> {
         let first = block * block_rows;
         let run = first..positions.min(first + block_rows);
         buffer.resize(((run.end - run.start) * row_bytes) as usize, 0);
-        match rows.read(std::slice::from_ref(&run), &mut buffer) {
+        match rows.read_into(std::slice::from_ref(&run), &mut buffer) {
             Err(Error::Damaged { reason, .. }) => hash.update(reason),
             other => {
                 other?;

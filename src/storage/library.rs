@@ -69,9 +69,7 @@ fn memory_type(dataset: &Dataset) -> hdf5::Result<Datatype> {
     let whole = Datatype::from_descriptor(&stored.to_descriptor()?)?;
     hdf5::sync::sync(|| {
         // SAFETY: both ids are live, and `whole` is a type of ours alone.
-        hdf5::h5check(unsafe {
-            h5t::H5Tset_order(whole.id(), h5t::H5Tget_order(stored.id()))
-        })
+        hdf5::h5check(unsafe { h5t::H5Tset_order(whole.id(), h5t::H5Tget_order(stored.id())) })
     })?;
     Ok(whole)
 }

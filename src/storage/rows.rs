@@ -17,7 +17,7 @@ use super::filters::Pipeline;
 use super::library;
 use super::tiles::{Block, Kind, Tiles};
 use crate::error::{Error, Result};
-use crate::process::ReadChunk;
+use crate::process::{ReadChunk, ReadRows};
 use crate::view::{Bounds, View};
 
 /// The rows of one dataset.
@@ -235,7 +235,17 @@ impl Rows {
 }
 
 impl ReadChunk for Rows {
-    fn read(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
+    fn read<'a>(&'a self, positions: &[Range<u64>], rows: &mut ReadRows<'a>) -> Result<()> {
+        self.read_into(positions, rows.bytes_mut())
+    }
+}
+
+impl Rows {
+    /// Fills `rows` with the rows of some positions.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn read_into(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
         let offset = match &self.how {
             How::Direct { offset } => *offset,
             How::Tiles(tiles) => return tiles.read_alone(positions, rows),

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::copy::{Axis, copy, strides};
-use super::{Piece, Places, Tiles, Trouble, give};
+use super::{Piece, Places, Tiles, Trouble};
 use crate::error::Result;
-use crate::process::ReadChunk;
+use crate::process::{ReadChunk, ReadRows};
 use crate::view::{Blocks, Bounds, View, steps};
 
 /// A box of positions and their tiles.
@@ -130,8 +130,40 @@ fn row_strides(view: &View, element: usize) -> Vec<usize> {
     strides(&shape, element)
 }
 
+/// Rows shorter than this are copied: so many small pieces would cost more.
+const LEFT_AT_LEAST: usize = 4096;
+
 impl ReadChunk for Block {
-    fn read(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
+    fn read<'a>(&'a self, positions: &[Range<u64>], rows: &mut ReadRows<'a>) -> Result<()> {
+        self.load();
+        if !self.tiles.holds_rows() {
+            return self.read_into(positions, rows.bytes_mut());
+        }
+        let each = positions.iter().flat_map(Clone::clone).map(|position| self.row(position));
+        rows.leave(each.collect::<Result<_>>()?);
+        Ok(())
+    }
+}
+
+impl Block {
+    /// The row of a position, of tiles that hold whole rows.
+    fn row(&self, position: u64) -> Result<&[u8]> {
+        let Tiles { view, tile, element, .. } = &*self.tiles;
+        let at = steps(&view.position_shape(), position);
+        let mut place = vec![0; view.shape.len()];
+        for (axis, step) in view.positions.iter().zip(&at) {
+            place[*axis] = step / tile[*axis];
+        }
+        let piece = self.piece(&place)?;
+        let own = strides(&piece.shape, *element);
+        let axes = view.positions.iter().zip(&at);
+        let begin: usize =
+            axes.map(|(axis, step)| (step - piece.start[*axis]) as usize * own[*axis]).sum();
+        Ok(&piece.bytes[begin..][..view.points() as usize * element])
+    }
+
+    /// Fills `rows` with the rows of some positions.
+    fn read_into(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
         self.load();
         let view = &self.tiles.view;
         let shape = view.position_shape();
@@ -159,13 +191,21 @@ impl Drop for Block {
     fn drop(&mut self) {
         for piece in std::mem::take(&mut self.pieces) {
             if let Some(Ok(piece)) = piece.into_inner() {
-                give(&self.tiles.buffers, piece.bytes);
+                self.tiles.buffers.give(piece.bytes);
             }
         }
     }
 }
 
 impl Tiles {
+    /// Whether the values of a position lie side by side in a tile, and are all of its row.
+    fn holds_rows(&self) -> bool {
+        let View { positions, spectrum, shape } = &self.view;
+        let order = positions.iter().max() < spectrum.iter().min();
+        let whole = spectrum.iter().all(|axis| self.tile[*axis] == shape[*axis]);
+        order && whole && self.view.points() as usize * self.element >= LEFT_AT_LEAST
+    }
+
     /// Reads any positions by themselves, outside of a run.
     ///
     /// # Errors
@@ -185,7 +225,7 @@ impl Tiles {
             let block = Block::new(self, bounding(&shape, group.iter().map(|wanted| wanted.1)));
             for (_, position, index) in group {
                 let row = &mut rows[index * row_bytes..][..row_bytes];
-                block.read(std::slice::from_ref(&(*position..position + 1)), row)?;
+                block.read_into(std::slice::from_ref(&(*position..position + 1)), row)?;
             }
         }
         Ok(())

@@ -31,6 +31,9 @@ pub(super) fn copy(from: &[u8], to: &mut [u8], axes: &[Axis], element: usize) {
         4 => walk(from, to, &axes, &mut fixed::<4>, 4),
         8 => walk(from, to, &axes, &mut fixed::<8>, 8),
         16 => walk(from, to, &axes, &mut fixed::<16>, 16),
+        32 => walk(from, to, &axes, &mut fixed::<32>, 32),
+        64 => walk(from, to, &axes, &mut fixed::<64>, 64),
+        128 => walk(from, to, &axes, &mut fixed::<128>, 128),
         _ => walk(from, to, &axes, &mut |from, to| to.copy_from_slice(from), piece),
     }
 }

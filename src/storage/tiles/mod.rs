@@ -7,19 +7,21 @@
 
 mod block;
 mod copy;
+mod pool;
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use hdf5::Dataset;
 
 pub(crate) use block::Block;
 use copy::{Axis, copy, strides};
+use pool::Pool;
 
 use super::chunk_table::ChunkTable;
 use super::filters::{Pipeline, Scratch};
@@ -52,8 +54,8 @@ pub(crate) struct Tiles {
     pub tile: Vec<u64>,
     /// Chunks that were decoded so far.
     pub decoded: AtomicU64,
-    decoders: Mutex<Vec<Decoder>>,
-    buffers: Mutex<Vec<Vec<u8>>>,
+    decoders: Pool<Decoder>,
+    buffers: Pool<Vec<u8>>,
 }
 
 /// What a worker needs while it reads a chunk.
@@ -107,8 +109,8 @@ impl Tiles {
             element,
             tile,
             decoded: AtomicU64::new(0),
-            decoders: Mutex::default(),
-            buffers: Mutex::default(),
+            decoders: Pool::default(),
+            buffers: Pool::default(),
         }
     }
 
@@ -140,6 +142,12 @@ impl Tiles {
             Kind::Library { is_chunked: true, .. } => 2 * tile,
             _ => 0,
         }
+    }
+
+    /// How many tiles the positions of one tile need.
+    pub fn per_cell(&self) -> u64 {
+        let grid = self.grid();
+        self.view.spectrum.iter().map(|axis| grid[*axis]).product()
     }
 
     /// Bytes of one tile.
@@ -209,7 +217,7 @@ impl Tiles {
             place.iter().zip(&self.tile).map(|(step, tile)| step * tile).collect();
         let number =
             place.iter().zip(&table.grid).fold(0, |number, (step, count)| number * count + step);
-        let mut decoder = take(&self.decoders).unwrap_or_default();
+        let mut decoder = self.decoders.take().unwrap_or_default();
         let tile_bytes = self.tile_bytes() as usize;
         let wanted = self.view.positions.iter().all(|axis| {
             let inside = self.tile[*axis].min(self.view.shape[*axis] - corner[*axis]);
@@ -248,10 +256,10 @@ impl Tiles {
         });
         match (wanted, piece.is_ok()) {
             (false, _) => decoder.whole = whole,
-            (true, false) => give(&self.buffers, whole),
+            (true, false) => self.buffers.give(whole),
             (true, true) => {}
         }
-        give(&self.decoders, decoder);
+        self.decoders.give(decoder);
         piece.map_err(|trouble| match trouble {
             Trouble::Damaged(reason) => Trouble::Damaged(self.damage(place, &reason)),
             other => other,
@@ -374,7 +382,7 @@ impl Tiles {
     /// A buffer for a box of this shape; its content is whatever it was.
     fn buffer(&self, shape: &[u64]) -> Vec<u8> {
         let length = self.bytes_of(shape);
-        match take(&self.buffers) {
+        match self.buffers.take() {
             Some(mut buffer) => {
                 buffer.resize(length.max(buffer.len()), 0);
                 buffer
@@ -414,14 +422,6 @@ fn stretch(view: &View, element: u64) -> Vec<u64> {
         }
     }
     tile
-}
-
-fn take<T>(pool: &Mutex<Vec<T>>) -> Option<T> {
-    pool.lock().unwrap_or_else(PoisonError::into_inner).pop()
-}
-
-fn give<T>(pool: &Mutex<Vec<T>>, item: T) {
-    pool.lock().unwrap_or_else(PoisonError::into_inner).push(item);
 }
 
 /// All places of a grid within ranges, the last axis running fastest.

@@ -1,0 +1,93 @@
+//! Rows of some positions, as they were read: copied into a worker's memory, or left where the source
+//! holds them.
+
+/// Bytes that begin where any element may, so that they can be used without being copied.
+#[derive(Default)]
+pub(crate) struct AlignedBytes {
+    words: Vec<u128>,
+}
+
+impl AlignedBytes {
+    fn resize(&mut self, length: usize) {
+        self.words.resize(length.div_ceil(size_of::<u128>()), 0);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words)
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.words)
+    }
+}
+
+/// The rows of some positions, in their order.
+pub struct ReadRows<'a> {
+    count: usize,
+    row_bytes: usize,
+    buffer: AlignedBytes,
+    /// Where the rows are, unless they are in the buffer.
+    left: Vec<&'a [u8]>,
+}
+
+impl<'a> ReadRows<'a> {
+    /// Room for `count` rows.
+    pub(crate) fn new(mut buffer: AlignedBytes, count: usize, row_bytes: usize) -> Self {
+        buffer.resize(count * row_bytes);
+        Self { count, row_bytes, buffer, left: Vec::new() }
+    }
+
+    /// All rows, one behind the other, to be read into or to be changed.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let bytes = &mut self.buffer.bytes_mut()[..self.count * self.row_bytes];
+        for (row, left) in bytes.chunks_exact_mut(self.row_bytes.max(1)).zip(self.left.drain(..)) {
+            row.copy_from_slice(left);
+        }
+        bytes
+    }
+
+    /// Leaves the rows where they are.
+    pub(crate) fn leave(&mut self, rows: Vec<&'a [u8]>) {
+        debug_assert_eq!(rows.len(), self.count);
+        self.left = rows;
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Row number `index`.
+    pub(crate) fn row(&self, index: usize) -> &[u8] {
+        match self.left.get(index) {
+            Some(row) => row,
+            None => &self.buffer.bytes()[index * self.row_bytes..][..self.row_bytes],
+        }
+    }
+
+    /// All rows, one behind the other; `None` if they are left where they are.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        self.left.is_empty().then(|| &self.buffer.bytes()[..self.count * self.row_bytes])
+    }
+
+    /// The memory, for the next rows.
+    pub(crate) fn into_buffer(self) -> AlignedBytes {
+        self.buffer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_were_left_can_be_changed_all_the_same() {
+        let there = [[1, 2], [3, 4]];
+        let mut rows = ReadRows::new(AlignedBytes::default(), 2, 2);
+        rows.leave(vec![&there[1], &there[0]]);
+        assert_eq!((rows.row(0), rows.whole()), ([3, 4].as_slice(), None));
+        rows.bytes_mut()[0] = 9;
+        assert_eq!(rows.whole(), Some([9, 4, 1, 2].as_slice()));
+        assert_eq!((rows.row(0), there[1]), ([9, 4].as_slice(), [3, 4]));
+    }
+}
