@@ -130,7 +130,9 @@ fn content_text(dataset: &DatasetOverview, info: &SourceInfo) -> String {
     let grid = if dataset.full_grid { "" } else { " (not a full grid)" };
     let _ = writeln!(text, "    positions{grid}{}", array_axes(dataset));
     info.position_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
-    text.push_str("    spectrum\n");
+    if !info.spectroscopic_dimensions.is_empty() {
+        text.push_str("    spectrum\n");
+    }
     info.spectroscopic_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
     text
 }
