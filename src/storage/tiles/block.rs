@@ -234,9 +234,11 @@ impl Tiles {
 
 /// The smallest box around some positions.
 fn bounding(shape: &[u64], positions: impl Iterator<Item = u64>) -> Bounds {
-    let mut bounds: Bounds = vec![u64::MAX..0; shape.len()];
+    let mut positions = positions.map(|position| steps(shape, position));
+    let first = positions.next().unwrap_or_default();
+    let mut bounds: Bounds = first.into_iter().map(|step| step..step + 1).collect();
     for position in positions {
-        for (range, step) in bounds.iter_mut().zip(steps(shape, position)) {
+        for (range, step) in bounds.iter_mut().zip(position) {
             *range = range.start.min(step)..range.end.max(step + 1);
         }
     }
