@@ -12,7 +12,7 @@ fn main() {
         .warnings(true)
         .extra_warnings(true)
         .compile("pixelmill_driver");
-    for version in ["1_12", "1_14"] {
+    for version in ["1_12", "1_14", "2_0"] {
         println!("cargo::rustc-check-cfg=cfg(hdf5_{version})");
         if std::env::var_os(format!("DEP_HDF5_VERSION_{version}_0")).is_some() {
             println!("cargo::rustc-cfg=hdf5_{version}");

@@ -17,6 +17,8 @@ mod plain;
 
 use std::path::{Path, PathBuf};
 
+use hdf5::LocationType;
+
 pub(crate) use fingerprint::{fingerprint, hex};
 pub use formats::Format;
 pub(crate) use grid::PositionGrid;
@@ -104,10 +106,14 @@ pub(crate) fn open(
         Some(path) => normalised(path),
         None => only_main_dataset(file)?,
     };
-    let dataset = file.dataset(&path).map_err(|_| Error::NoSuchDataset {
-        file: file.path.clone(),
-        dataset: path.clone(),
-        candidates: main_datasets(file),
+    let dataset = file.dataset(&path).map_err(|error| match file.loc_type_by_name(&path) {
+        // It may be newer than the HDF5 library.
+        Ok(LocationType::Dataset) => Error::dataset("open", &file.path, &path, &error),
+        _ => Error::NoSuchDataset {
+            file: file.path.clone(),
+            dataset: path.clone(),
+            candidates: main_datasets(file),
+        },
     })?;
     let stored = stored_type(&dataset)
         .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;

@@ -34,8 +34,13 @@ impl ChunkTable {
     /// Asks HDF5.
     ///
     /// # Errors
-    /// If the dataset isn't chunked, or its index can't be read.
+    /// If the dataset isn't chunked, or its index can't be read or relied upon.
     pub fn read(dataset: &Dataset) -> hdf5::Result<Self> {
+        if !addresses_are_known(dataset) {
+            return Err(
+                "where chunks lie behind a user block, this HDF5 library doesn't tell".into()
+            );
+        }
         let lengths = dataset.chunk().ok_or("the dataset isn't chunked")?;
         let chunk: Vec<u64> = lengths.into_iter().map(|length| length as u64).collect();
         let shape = dataset.shape();
@@ -109,6 +114,12 @@ fn visit(dataset: &Dataset, each: &mut impl FnMut(&[u64], Chunk)) -> hdf5::Resul
         each(&info.offset, Chunk { number: 0, address, size, mask });
     }
     Ok(())
+}
+
+/// Whether the library tells where chunks are in the file: before 2.0 some count from the end of a user
+/// block, as 1.10.8 does, and some from the beginning of the file.
+pub(crate) fn addresses_are_known(dataset: &Dataset) -> bool {
+    cfg!(hdf5_2_0) || dataset.file().is_ok_and(|file| file.userblock() == 0)
 }
 
 /// Whether chunks that reach over the edge are stored as they are.

@@ -317,6 +317,11 @@ fn chunked(path: &Path, dataset: &Dataset) -> Result<Kind> {
     let filters = chunk_table::filters(dataset).map_err(refused)?;
     let element = dataset.dtype().map_err(refused)?.size();
     match Pipeline::new(&filters, element) {
+        Ok(_) if !chunk_table::addresses_are_known(dataset) => Ok(Kind::Library {
+            dataset: dataset.clone(),
+            why: "chunked behind a user block".to_owned(),
+            is_chunked: true,
+        }),
         Ok(pipeline) => {
             let table = ChunkTable::read(dataset).map_err(refused)?;
             let fill = library::fill_value(dataset).map_err(refused)?;
