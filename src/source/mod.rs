@@ -1,9 +1,10 @@
 //! A dataset in a file, seen as positions × spectrum.
 //!
 //! `h5usid`, `nsid`, `hspy`, `emd`, `nexus` and `plain` each recognise and read one format, `formats`
-//! asks them in turn; here is what all of the engine knows of a source: its description, the grid of
+//! asks them in turn, `candidates` finds the datasets of a file; here is what all of the engine knows of a source: its description, the grid of
 //! its positions, and how its rows are read. It never writes.
 
+mod candidates;
 mod described;
 mod emd;
 mod fingerprint;
@@ -19,10 +20,12 @@ use std::path::{Path, PathBuf};
 
 use hdf5::LocationType;
 
+pub(crate) use candidates::main_datasets;
 pub(crate) use fingerprint::{fingerprint, hex};
 pub use formats::Format;
 pub(crate) use grid::PositionGrid;
 
+use candidates::only_main_dataset;
 use described::Role;
 
 use crate::element::{ElementType, StoredType};
@@ -30,9 +33,8 @@ use crate::error::{Error, Result};
 use crate::process::{Dimension, SourceInfo};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
-use crate::storage::results_group::{PositionTables, is_results_group};
+use crate::storage::results_group::PositionTables;
 use crate::storage::rows::Rows;
-use crate::storage::walk::{Visited, walk};
 use crate::view::View;
 
 /// A main dataset that can be computed on.
@@ -227,43 +229,6 @@ fn lengths(dataset: &hdf5::Dataset) -> Vec<u64> {
 /// `Measurement_000/x` and `/Measurement_000/x/` are both `/Measurement_000/x`.
 pub(crate) fn normalised(path: &str) -> String {
     format!("/{}", path.trim_matches('/'))
-}
-
-/// Paths of the main datasets that hold data, not results. If no format knows any, of those that all but
-/// are some, or else of everything that could be one.
-pub(crate) fn main_datasets(file: &ReadFile) -> Vec<String> {
-    let (mut main, mut almost, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-    let mut results_groups: Vec<String> = Vec::new();
-    walk(file, &mut |path, visited| match visited {
-        Visited::Group(group) => {
-            if is_results_group(&group) {
-                results_groups.push(format!("{path}/"));
-            }
-        }
-        Visited::Dataset(dataset) => {
-            if results_groups.iter().any(|group| path.starts_with(group.as_str())) {
-                return;
-            }
-            match formats::recognise(file, path, &dataset) {
-                Format::Plain if h5usid::is_almost_main(&dataset) => almost.push(path.to_owned()),
-                Format::Plain if formats::may_be_main(path, &dataset) => {
-                    plain.push(path.to_owned())
-                }
-                Format::Plain => {}
-                _ => main.push(path.to_owned()),
-            }
-        }
-    });
-    [main, almost, plain].into_iter().find(|paths| !paths.is_empty()).unwrap_or_default()
-}
-
-fn only_main_dataset(file: &ReadFile) -> Result<String> {
-    let mut candidates = main_datasets(file);
-    match candidates.len() {
-        1 => Ok(candidates.remove(0)),
-        0 => Err(Error::NoMainDataset { file: file.path.clone() }),
-        _ => Err(Error::SeveralMainDatasets { file: file.path.clone(), candidates }),
-    }
 }
 
 /// Whether `path` names the same file as `other`, whatever links lead there.

@@ -11,11 +11,23 @@ use crate::storage::attributes;
 /// Whether a dataset is the signal, or one of the signals, of its group.
 pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {
     let (parent, name) = parent_and_name(path);
-    let is_data = |group: &Group| {
-        attributes::string(group, "NX_class").is_some_and(|class| class == "NXdata")
-            && dataset.ndim() > 0
-    };
-    file.group(parent).is_ok_and(|group| is_data(&group) && is_signal(&group, name, dataset))
+    dataset.ndim() > 0
+        && file.group(parent).is_ok_and(|group| is_data(&group) && is_signal(&group, name, dataset))
+}
+
+/// The names of all signals in a group of class `NXdata`; none in any other.
+pub(crate) fn signals(group: &Group) -> Vec<String> {
+    if !is_data(group) {
+        return Vec::new();
+    }
+    let names = group.member_names().unwrap_or_default();
+    let signal =
+        |name: &String| group.dataset(name).is_ok_and(|found| is_signal(group, name, &found));
+    names.into_iter().filter(signal).collect()
+}
+
+fn is_data(group: &Group) -> bool {
+    attributes::string(group, "NX_class").is_some_and(|class| class == "NXdata")
 }
 
 fn is_signal(group: &Group, name: &str, dataset: &Dataset) -> bool {

@@ -4,7 +4,7 @@
 //! into positions × spectrum, it takes spatial axes for positions and all others that are told for
 //! the spectrum.
 
-use hdf5::{Dataset, File};
+use hdf5::{Dataset, File, Location};
 
 use super::described::{Axis, Described, Role, counted, listed, parent_and_name, text};
 use crate::storage::{attributes, scales};
@@ -39,8 +39,8 @@ pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Des
     let shape = dataset.shape();
     let each = labels.iter().zip(attached).zip(&shape).enumerate();
     Ok(Described {
-        quantity: text(dataset, &["quantity"]).unwrap_or_default(),
-        units: text(dataset, &["units"]).unwrap_or_default(),
+        quantity: told(dataset, "quantity").unwrap_or_default(),
+        units: told(dataset, "units").unwrap_or_default(),
         axes: each
             .map(|(number, ((label, attached), length))| {
                 axis(number, label, scale(file, parent, label, attached), *length)
@@ -69,8 +69,13 @@ fn axis(number: usize, label: &str, scale: Option<Dataset>, length: usize) -> Re
         None if label.is_empty() => parent_and_name(&path).1,
         None => label,
     };
-    let units = text(&scale, &["units"]).unwrap_or_default();
+    let units = told(&scale, "units").unwrap_or_default();
     Ok(Axis::new(number, name, &units, listed(&scale, length)?, role(&scale)))
+}
+
+/// A text other than the one that sidpy writes where nobody has told any.
+fn told(location: &Location, name: &str) -> Option<String> {
+    text(location, &[name]).filter(|text| text != "generic")
 }
 
 /// The role by `dimension_type`, written as `SPATIAL`, `spatial`, `DimensionType.SPATIAL` or 1.
@@ -143,6 +148,18 @@ mod tests {
             Axis::new(1, "X", "", vec![1.0, 2.0, 3.0], Role::Unknown),
         ];
         assert_eq!(describe(&sample.file, "/data", &data).unwrap().axes, expected);
+    }
+
+    #[test]
+    fn what_sidpy_calls_generic_is_nothing_told() {
+        let sample = Sample::new();
+        let data = zeros(&sample.file, "data", &[2]);
+        write_texts(&data, &MAIN.map(|name| (name, "generic")));
+        let texts = [("quantity", "generic"), ("units", "generic")];
+        attach(&data, 0, &samples::axis(&sample.file, "x", &[1.0, 2.0], &texts));
+        let described = describe(&sample.file, "/data", &data).unwrap();
+        assert!(described.quantity.is_empty() && described.units.is_empty());
+        assert!(described.axes[0].dimension.units.is_empty());
     }
 
     #[test]

@@ -2,7 +2,25 @@
 
 use std::collections::HashSet;
 
-use hdf5::{Dataset, Group, LocationType};
+use hdf5::{Dataset, Group, Location, LocationInfo, LocationType};
+
+/// Which object it is, the same by whatever path it is met.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity(String);
+
+impl Identity {
+    /// That of the object with this name, relative to `location`, or of the location itself: `.`.
+    pub fn of(location: &Location, name: &str) -> Option<Self> {
+        location.loc_info_by_name(name).ok().map(|info| Self::from(&info))
+    }
+}
+
+impl From<&LocationInfo> for Identity {
+    fn from(info: &LocationInfo) -> Self {
+        // The token itself can't be hashed; its digits can.
+        Self(format!("{:?}", (info.fileno, info.token)))
+    }
+}
 
 /// An object met on a walk.
 pub(crate) enum Visited {
@@ -21,15 +39,14 @@ pub(crate) fn walk(group: &Group, visit: &mut impl FnMut(&str, Visited)) {
 fn descend(
     group: &Group,
     path: &str,
-    seen: &mut HashSet<String>,
+    seen: &mut HashSet<Identity>,
     visit: &mut impl FnMut(&str, Visited),
 ) {
     let mut names = group.member_names().unwrap_or_default();
     names.sort();
     for name in names {
         let Ok(info) = group.loc_info_by_name(&name) else { continue };
-        // The token itself can't be hashed; its digits can.
-        if !seen.insert(format!("{:?}", (info.fileno, info.token))) {
+        if !seen.insert(Identity::from(&info)) {
             continue;
         }
         let below = format!("{path}/{name}");

@@ -1,9 +1,13 @@
 """Writes files of N-dimensional formats with the formats' own libraries, and reads what pixelmill wrote with them.
 
     formats.py write KIND FILE                   a small scan of this kind, see KINDS below
+    formats.py write-all FOLDER                  one of each kind; what is to be known of them, by kind
+    formats.py check LISTING                     all the checks below that a JSON list names, each as its arguments
     formats.py check-hspy FILE                   all signals, as HyperSpy loads them, at once and lazily
     formats.py check-nsid FILE                   all main datasets, as pyNSID finds and reads them
     formats.py check-scales FILE DATASET         labels and dimension scales, as h5py sees them
+    formats.py check-values FILE DATASET         shape and values, as h5py reads them
+    formats.py check-sums FILE DATASET AXES      the sums along these axes, by NumPy
     formats.py check-libertem FILE DATASET N     the sum over the last N axes, by LiberTEM
     formats.py kinds                             the names of all kinds
 
@@ -14,6 +18,7 @@ error. A failed expectation ends the program with a message and exit code 1.
 import argparse
 import contextlib
 import json
+import logging
 import sys
 import warnings
 
@@ -92,7 +97,7 @@ def told(path, axes, data, quantity="", units=""):
 # NSID
 
 
-def write_nsid(name, axes, data_type):
+def write_nsid(name, axes, data_type, folder="Measurement_000/Channel_000"):
     def write(path):
         import pyNSID.io.hdf_io
         import sidpy
@@ -107,10 +112,21 @@ def write_nsid(name, axes, data_type):
             dimension = sidpy.Dimension(axis.values, axis.name, f"{axis.name} value", axis.units, kind)
             dataset.set_dimension(number, dimension)
         with h5py.File(path, "w") as file:
-            main = pyNSID.io.hdf_io.write_nsid_dataset(dataset, file.create_group("Measurement_000/Channel_000"))
+            main = pyNSID.io.hdf_io.write_nsid_dataset(dataset, file.require_group(folder))
             return told(main.name, axes, data, "Current", "nA")
 
     return write
+
+
+def write_nsid_root(path):
+    """Everything in the root group, which no group is around."""
+    report = KINDS["nsid"](path)
+    with h5py.File(path, "r+") as file:
+        group = file[report["dataset"]].parent
+        for name in list(group):
+            file.move(f"{group.name}/{name}", name)
+        del file["Measurement_000"]
+    return {**report, "dataset": "/scan"}
 
 
 def write_nsid_ascii(path):
@@ -292,8 +308,16 @@ def write_nexus(axes, interpretation=None):
     return write
 
 
-def write_nexus_linked(path):
+def write_nexus_linked(plot):
     """The signal lies with the instrument, and the plottable group has a link to it."""
+
+    def write(path):
+        return write_linked(path, plot)
+
+    return write
+
+
+def write_linked(path, plot):
     from nexusformat.nexus import NXdata, NXdetector, NXentry, NXfield, NXinstrument, NXlink, NXroot
 
     axes = [row(), column(), energy()]
@@ -302,9 +326,9 @@ def write_nexus_linked(path):
     root.entry.instrument.detector.counts = NXfield(data, units="cps", interpretation="spectrum")
     signal = NXlink("/entry/instrument/detector/counts", name="counts")
     fields = [NXfield(axis.values, name=axis.name, units=axis.units) for axis in axes]
-    root.entry.data = NXdata(signal, fields)
+    root.entry[plot] = NXdata(signal, fields)
     root.save(path, mode="w")
-    return told("/entry/data/counts", axes, data, "counts", "cps")
+    return told(f"/entry/{plot}/counts", axes, data, "counts", "cps")
 
 
 def write_nexus_old(numbered):
@@ -358,9 +382,18 @@ def write_plain_scales(path):
         return told(dataset.name, axes, data, "Intensity", "counts")
 
 
+def write_text(path):
+    data = [[f"{row} {column}" for column in range(3)] for row in range(2)]
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("notes", data=data, dtype=h5py.string_dtype())
+        return {"dataset": dataset.name, "shape": dataset.shape, "text": True}
+
+
 KINDS = {
     "nsid": write_nsid("scan", [row(), column(), energy()], "spectral_image"),
     "nsid-ascii": write_nsid_ascii,
+    "nsid-top": write_nsid("scan", [row(), column(), energy()], "spectral_image", "/"),
+    "nsid-root": write_nsid_root,
     "nsid-image": write_nsid("scan", [row(), column()], "image"),
     "nsid-spectra-first": write_nsid("scan", [energy(), row(), column()], "spectral_image"),
     "nsid-4d": write_nsid("scan", [row(), column(), detector("kx", 6), detector("ky", 7)], "image_4d"),
@@ -369,6 +402,9 @@ KINDS = {
     "hspy-1nav": write_hspy([column(20), energy()]),
     "hspy-old": write_hspy_old,
     "hspy-uneven": write_hspy([row(), column(), Axis("Energy", "eV", np.arange(1.0, 17) ** 2, SPECTRUM)], lists=(2,)),
+    "hspy-uneven-rows": write_hspy([Axis("Y", "um", [0, 1, 3, 7], POSITION), column(), energy()], lists=(0,)),
+    # Whose spectra make several chunks of results.
+    "hspy-large": write_hspy([row(), column(), energy(60_000)]),
     "hspy-functional": write_hspy_functional,
     "hspy-ragged": write_hspy_ragged,
     "emd-ncem": write_emd_ncem,
@@ -377,16 +413,27 @@ KINDS = {
     "nexus": write_nexus([row(), column(), energy()], "spectrum"),
     "nexus-image": write_nexus([row(), column(), detector("ky", 6), detector("kx", 7)], "image"),
     "nexus-bare": write_nexus([row(role=UNKNOWN), column(role=UNKNOWN), energy(role=UNKNOWN)]),
-    "nexus-linked": write_nexus_linked,
+    "nexus-linked": write_nexus_linked("data"),
+    "nexus-linked-late": write_nexus_linked("plot"),
     "nexus-old": write_nexus_old(numbered=False),
     "nexus-oldest": write_nexus_old(numbered=True),
     "plain": write_plain,
     "plain-scales": write_plain_scales,
+    "text": write_text,
 }
 
 
 def write(options):
     return {"kind": options.kind, **KINDS[options.kind](options.file)}
+
+
+def write_all(options):
+    """All files in one process: importing the libraries takes longer than writing."""
+    reports = {}
+    for kind, write_kind in KINDS.items():
+        path = f"{options.folder}/{kind}.{'hspy' if kind.startswith('hspy') else 'h5'}"
+        reports[kind] = {"kind": kind, "file": path, **write_kind(path)}
+    return reports
 
 
 # What pixelmill, or anybody, wrote
@@ -416,6 +463,23 @@ def plain(value):
     return value if isinstance(value, str) and value != "<undefined>" else None
 
 
+def check(options):
+    with open(options.listing) as listing:
+        wanted = [command_line(arguments) for arguments in json.load(listing)]
+    return [one.action(one) for one in wanted]
+
+
+class Warned(logging.Handler):
+    """Keeps what a library warns of."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.messages = []
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
+
+
 def check_hspy(options):
     import hyperspy.api as hs
 
@@ -424,6 +488,7 @@ def check_hspy(options):
         chunks = getattr(data, "chunks", None)
         if signal._lazy:
             data = data.compute()
+        signal_axes = [axis.index_in_array for axis in signal.axes_manager.signal_axes]
         about = {
             "title": signal.metadata.General.title,
             "class": type(signal).__name__,
@@ -437,14 +502,19 @@ def check_hspy(options):
             "lazy": signal._lazy,
             "chunks": chunks,
             "metadata": signal.metadata.as_dictionary(),
+            "sums": listed(data.sum(axis=tuple(signal_axes), dtype=np.float64)) if data.dtype.kind in "fiu" else None,
         }
         return {**about, "values": listed(data)} if options.values else about
 
     reports = {}
+    warned = Warned()
+    logging.getLogger("hyperspy").addHandler(warned)
     for name, lazy in (("eager", False), ("lazy", True)):
         signals = hs.load(options.file, lazy=lazy, reader="HSPY")
         signals = signals if isinstance(signals, list) else [signals]
         reports[name] = [report(signal) for signal in signals]
+    logging.getLogger("hyperspy").removeHandler(warned)
+    reports["warnings"] = warned.messages
     return json.loads(json.dumps(reports, default=str))
 
 
@@ -512,6 +582,20 @@ def check_scales(options):
         return {"dataset": dataset.name, "shape": dataset.shape, "axes": axes}
 
 
+def check_values(options):
+    with h5py.File(options.file, "r") as file:
+        expect(options.dataset in file, f"{options.file} has no dataset {options.dataset}")
+        dataset = file[options.dataset]
+        return {"shape": dataset.shape, "values": listed(dataset[()])}
+
+
+def check_sums(options):
+    axes = tuple(json.loads(options.axes))
+    with h5py.File(options.file, "r") as file:
+        values = file[options.dataset][()].astype(np.float64)
+    return {"sums": listed(values.sum(axis=axes)), "sums_of_sizes": listed(np.abs(values).sum(axis=axes))}
+
+
 def text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
 
@@ -540,7 +624,7 @@ def expect(condition, message):
         sys.exit(f"formats.py: {message}")
 
 
-def command_line():
+def command_line(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -548,6 +632,25 @@ def command_line():
     command.add_argument("kind", choices=KINDS)
     command.add_argument("file")
     command.set_defaults(action=write)
+
+    command = commands.add_parser("write-all", help="a small scan of each kind")
+    command.add_argument("folder")
+    command.set_defaults(action=write_all)
+
+    command = commands.add_parser("check", help="many checks at once")
+    command.add_argument("listing", help="a JSON list of lists of arguments")
+    command.set_defaults(action=check)
+
+    command = commands.add_parser("check-values", help="what h5py reads")
+    command.add_argument("file")
+    command.add_argument("dataset")
+    command.set_defaults(action=check_values)
+
+    command = commands.add_parser("check-sums", help="sums along axes, by NumPy")
+    command.add_argument("file")
+    command.add_argument("dataset")
+    command.add_argument("axes", help="a JSON list of numbers")
+    command.set_defaults(action=check_sums)
 
     command = commands.add_parser("check-hspy", help="load a file with HyperSpy")
     command.add_argument("file")
@@ -573,7 +676,7 @@ def command_line():
 
     command = commands.add_parser("kinds", help="the names of all kinds")
     command.set_defaults(action=kinds)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def main():

@@ -11,6 +11,9 @@ use crate::process::Dimension;
 /// Bytes of a chunk of results for HyperSpy, which loads only chunked data lazily.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// What sidpy writes for a quantity or for units that nobody has told.
+const NOT_TOLD: &str = "generic";
+
 /// Creates the results datasets with scales on all their axes.
 pub(super) fn create_columns(
     file: &hdf5::File,
@@ -32,7 +35,7 @@ pub(super) fn create_columns(
         // pyNSID looks for the scale of an axis under its label.
         let mut labels = Vec::new();
         for (number, (axis, is_position)) in axes.iter().enumerate() {
-            let scale = scale(group, &taken, &mut known, axis)?;
+            let scale = scale(group, &taken, &mut known, axis, format)?;
             if format == AxesFormat::Nsid && scale.attr("dimension_type").is_err() {
                 let kind = if *is_position { "SPATIAL" } else { "SPECTRAL" };
                 attributes::write_string(&scale, "dimension_type", kind)?;
@@ -43,6 +46,8 @@ pub(super) fn create_columns(
         scales::write_labels(&created, &labels)?;
         match format {
             AxesFormat::Plain => {}
+            // pyNSID reads no records, and stops at a main dataset that it can't read.
+            AxesFormat::Nsid if is_record(column) => {}
             AxesFormat::Nsid => describe_for_nsid(&created, column)?,
             AxesFormat::Hspy => create_experiment(file, group, column, &axes)?,
         }
@@ -66,6 +71,7 @@ fn scale(
     taken: &[&str],
     known: &mut Vec<(Dimension, Dataset)>,
     axis: &Dimension,
+    format: AxesFormat,
 ) -> hdf5::Result<Dataset> {
     if let Some((_, scale)) = known.iter().find(|(known, _)| known == axis) {
         return Ok(scale.clone());
@@ -79,11 +85,20 @@ fn scale(
     let scale = group.new_dataset::<f64>().shape(axis.len()).create(name.as_str())?;
     scale.write_raw(&axis.values)?;
     scales::make_scale(&scale, &name)?;
+    // sidpy takes no axis without units.
+    let told = |text: &str| match text {
+        "" if format == AxesFormat::Nsid => NOT_TOLD.to_owned(),
+        text => text.to_owned(),
+    };
     attributes::write_string(&scale, "name", &axis.name)?;
-    attributes::write_string(&scale, "quantity", &axis.name)?;
-    attributes::write_string(&scale, "units", &axis.units)?;
+    attributes::write_string(&scale, "quantity", &told(&axis.name))?;
+    attributes::write_string(&scale, "units", &told(&axis.units))?;
     known.push((axis.clone(), scale.clone()));
     Ok(scale)
+}
+
+fn is_record(column: &Column<'_>) -> bool {
+    column.layout.fields.iter().any(|field| field.name.is_some())
 }
 
 /// What pyNSID asks of a main dataset besides its scales.
@@ -92,6 +107,7 @@ fn describe_for_nsid(dataset: &Dataset, column: &Column<'_>) -> hdf5::Result<()>
         (2, 0) => "IMAGE",
         (1, 0) => "SPECTRUM",
         (2, 1) => "SPECTRAL_IMAGE",
+        (2, 2) => "IMAGE_4D",
         _ => "UNKNOWN",
     };
     attributes::write_string(dataset, "data_type", kind)?;
@@ -120,8 +136,6 @@ fn create_experiment(
     let title = format!("{} {}", own.trim_start_matches('/').replace('/', "_"), column.layout.name);
     let experiment = experiments.create_group(&title)?;
     experiment.link_hard(&format!("{own}/{}", column.layout.name), "data")?;
-    attributes::write_string(&experiment, "package", "pixelmill")?;
-    attributes::write_string(&experiment, "package_version", env!("CARGO_PKG_VERSION"))?;
     for (number, (axis, is_position)) in axes.iter().enumerate() {
         describe_axis(&experiment.create_group(&format!("axis-{number}"))?, axis, *is_position)?;
     }
@@ -131,12 +145,11 @@ fn create_experiment(
     attributes::write_string(&general, "title", &title)?;
     let signal = metadata.create_group("Signal")?;
     attributes::write_string(&signal, "signal_type", "")?;
-    let layout = column.layout;
-    attributes::write_string(
-        &signal,
-        "quantity",
-        &format!("{} ({})", layout.quantity, layout.units),
-    )
+    let quantity = match column.layout.units.as_str() {
+        "" => column.layout.quantity.clone(),
+        units => format!("{} ({units})", column.layout.quantity),
+    };
+    attributes::write_string(&signal, "quantity", &quantity)
 }
 
 /// An axis as HyperSpy keeps it: by offset and scale where its steps are even, else value by value.

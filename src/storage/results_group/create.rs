@@ -87,6 +87,9 @@ fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> hdf5::Result<()
     attributes::write_integer(group, "num_source_dsets", 1)?;
     if let Some(dataset) = blueprint.source {
         attributes::write_reference(group, "source_000", dataset)?;
+        if matches!(blueprint.form, Form::Axes { .. }) {
+            attributes::write_string(group, "source_dataset_path", dataset)?;
+        }
     }
     for (name, value) in blueprint.parameters {
         attributes::write_json(group, name, value)?;

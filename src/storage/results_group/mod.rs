@@ -17,7 +17,7 @@ pub(crate) use places::{Place, Places, places};
 
 use super::attributes;
 use super::datatype::column_type;
-use super::walk::{Visited, walk};
+use super::walk::{Identity, Visited, walk};
 use crate::process::Dimension;
 use crate::results::ColumnLayout;
 
@@ -102,7 +102,7 @@ pub(crate) fn provenance(group: &Group, path: &str) -> Provenance {
         path: path.to_owned(),
         number: path.rsplit('_').next().and_then(|digits| digits.parse().ok()).unwrap_or(0),
         tool: text("tool").unwrap_or_default(),
-        source_dataset: attributes::referenced_dataset(group, "source_000").map(|d| d.name()),
+        source_dataset: source_dataset(group),
         source_file_path: text("source_file_path"),
         source_dataset_path: text("source_dataset_path"),
         parameter_hash: text("parameter_hash"),
@@ -112,6 +112,18 @@ pub(crate) fn provenance(group: &Group, path: &str) -> Provenance {
         last_pixel: attributes::integer(group, LAST_PIXEL),
         has_status: group.link_exists(STATUS),
     }
+}
+
+/// Path of the dataset that `source_000` refers to: of several the one that it was opened by, since
+/// only there a signal of NeXus has its axes.
+fn source_dataset(group: &Group) -> Option<String> {
+    let found = attributes::referenced_dataset(group, "source_000")?;
+    let opened_by = attributes::string(group, "source_dataset_path");
+    let same = |path: &String| {
+        let there = Identity::of(group, path);
+        there.is_some() && there == Identity::of(&found, ".")
+    };
+    Some(opened_by.filter(same).unwrap_or_else(|| found.name()))
 }
 
 fn parameters(group: &Group) -> Map<String, Value> {

@@ -1,0 +1,198 @@
+//! Which datasets of a file hold data to compute on, and which only results.
+//!
+//! One object may have several paths: a NeXus file links its signal from the group that plots it, a
+//! results dataset is also an experiment of HyperSpy. So objects are told apart by what they are, not
+//! by the path that they are met by.
+
+use std::collections::HashSet;
+
+use hdf5::{Dataset, Group};
+
+use super::{Format, formats, h5usid, nexus};
+use crate::error::{Error, Result};
+use crate::storage::file::ReadFile;
+use crate::storage::results_group::is_results_group;
+use crate::storage::walk::{Identity, Visited, walk};
+
+/// Paths of the main datasets that hold data, not results. If no format knows any, of those that all but
+/// are some, or else of everything that could be one.
+pub(crate) fn main_datasets(file: &ReadFile) -> Vec<String> {
+    let mut found = Candidates::new(file);
+    found.add_signals("", file);
+    walk(file, &mut |path, visited| match visited {
+        Visited::Group(group) => found.visit_group(path, &group),
+        Visited::Dataset(dataset) => found.visit_dataset(path, &dataset),
+    });
+    found.paths()
+}
+
+/// The path of the one main dataset that a file has.
+///
+/// # Errors
+/// If it has none or several.
+pub(super) fn only_main_dataset(file: &ReadFile) -> Result<String> {
+    let mut candidates = main_datasets(file);
+    match candidates.len() {
+        1 => Ok(candidates.remove(0)),
+        0 => Err(Error::NoMainDataset { file: file.path.clone() }),
+        _ => Err(Error::SeveralMainDatasets { file: file.path.clone(), candidates }),
+    }
+}
+
+/// Datasets with the paths that they were met by.
+type Met = Vec<(String, Option<Identity>)>;
+
+/// What has been met on a walk.
+struct Candidates<'a> {
+    file: &'a ReadFile,
+    results_groups: Vec<String>,
+    /// What is in the results groups.
+    results: HashSet<Identity>,
+    /// Those in `main`.
+    known: HashSet<Identity>,
+    main: Met,
+    almost: Met,
+    plain: Met,
+}
+
+impl<'a> Candidates<'a> {
+    fn new(file: &'a ReadFile) -> Self {
+        Self {
+            file,
+            results_groups: Vec::new(),
+            results: HashSet::new(),
+            known: HashSet::new(),
+            main: Vec::new(),
+            almost: Vec::new(),
+            plain: Vec::new(),
+        }
+    }
+
+    fn visit_group(&mut self, path: &str, group: &Group) {
+        if is_results_group(group) {
+            self.results_groups.push(format!("{path}/"));
+            let names = group.member_names().unwrap_or_default();
+            self.results.extend(names.iter().filter_map(|name| Identity::of(group, name)));
+        }
+        self.add_signals(path, group);
+    }
+
+    /// The signals that a group of NeXus names, wherever they lie: elsewhere nothing tells their axes.
+    fn add_signals(&mut self, path: &str, group: &Group) {
+        for name in nexus::signals(group) {
+            let path = format!("{path}/{name}");
+            if let Ok(dataset) = group.dataset(&name)
+                && !self.is_in_results(&path)
+                && formats::recognise(self.file, &path, &dataset) == Format::Nexus
+            {
+                self.add_main(&path, &dataset);
+            }
+        }
+    }
+
+    fn visit_dataset(&mut self, path: &str, dataset: &Dataset) {
+        if self.is_in_results(path) {
+            return;
+        }
+        let met = || (path.to_owned(), Identity::of(dataset, "."));
+        match formats::recognise(self.file, path, dataset) {
+            Format::Plain if h5usid::is_almost_main(dataset) => self.almost.push(met()),
+            Format::Plain if formats::may_be_main(path, dataset) => self.plain.push(met()),
+            Format::Plain => {}
+            _ => self.add_main(path, dataset),
+        }
+    }
+
+    fn add_main(&mut self, path: &str, dataset: &Dataset) {
+        let identity = Identity::of(dataset, ".");
+        let new = identity.clone().is_none_or(|identity| self.known.insert(identity));
+        if new {
+            self.main.push((path.to_owned(), identity));
+        }
+    }
+
+    fn is_in_results(&self, path: &str) -> bool {
+        self.results_groups.iter().any(|group| path.starts_with(group.as_str()))
+    }
+
+    /// A results group may have been met later than another path of its datasets.
+    fn paths(self) -> Vec<String> {
+        let Self { results, main, almost, plain, .. } = self;
+        let data = |met: Met| -> Vec<String> {
+            let is_result = |identity: &Option<Identity>| {
+                identity.as_ref().is_some_and(|i| results.contains(i))
+            };
+            met.into_iter().filter(|(_, i)| !is_result(i)).map(|(path, _)| path).collect()
+        };
+        [main, almost, plain].map(data).into_iter().find(|p| !p.is_empty()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use hdf5::File;
+    use tempfile::TempDir;
+
+    use super::super::described::samples::{write_texts, zeros};
+    use super::*;
+    use crate::storage::attributes;
+    use crate::storage::file::open_read;
+
+    /// The main datasets of a file that `make` has written.
+    fn found(make: impl FnOnce(&File)) -> Vec<String> {
+        let folder = TempDir::new().unwrap();
+        let path: PathBuf = folder.path().join("file.h5");
+        {
+            let file = File::create(&path).unwrap();
+            make(&file);
+        }
+        main_datasets(&open_read(&path).unwrap())
+    }
+
+    fn plot(file: &File, path: &str, target: &str) {
+        let group = file.create_group(path).unwrap();
+        write_texts(&group, &[("NX_class", "NXdata"), ("signal", "counts")]);
+        group.link_hard(target, "counts").unwrap();
+    }
+
+    #[test]
+    fn a_signal_is_found_by_the_group_that_names_it() {
+        let detector = "/entry/instrument/detector/counts";
+        let paths = found(|file| {
+            let group = file.create_group("entry/instrument/detector").unwrap();
+            zeros(&group, "counts", &[2, 3]);
+            plot(file, "entry/plot", detector);
+            plot(file, "entry/second_plot", detector);
+        });
+        assert_eq!(paths, ["/entry/plot/counts"]);
+    }
+
+    #[test]
+    fn the_root_may_be_the_group_that_names_a_signal() {
+        let paths = found(|file| {
+            let group = file.create_group("detector").unwrap();
+            zeros(&group, "counts", &[2, 3]);
+            write_texts(file, &[("NX_class", "NXdata")]);
+            attributes::write_strings(file, "signal", &["signal"]).unwrap();
+            file.link_soft("/detector/counts", "signal").unwrap();
+        });
+        assert_eq!(paths, ["/signal"]);
+    }
+
+    #[test]
+    fn results_are_no_data_by_whatever_path() {
+        let paths = found(|file| {
+            zeros(file, "data", &[2, 3]);
+            let group = file.create_group("data-Sum_000").unwrap();
+            write_texts(&group, &[("tool", "Sum"), ("source_dataset_path", "/data")]);
+            zeros(&group, "Sum", &[2, 3]);
+            zeros(&group.create_group("more").unwrap(), "Map", &[2, 3]);
+            for name in ["Also", "data-linked"] {
+                file.link_hard("/data-Sum_000/Sum", name).unwrap();
+            }
+        });
+        assert_eq!(paths, ["/data"]);
+    }
+}
