@@ -38,6 +38,13 @@ pub enum Error {
         path.display()
     )]
     Replaced { path: PathBuf },
+    /// Everything is computed, but the step after that failed.
+    #[error(
+        "the results in {}:{group} are complete, but not compressed yet; the same command does that later: \
+         {source}",
+        file.display()
+    )]
+    NotCompressed { file: PathBuf, group: String, source: Box<Error> },
     /// Somebody else has the file.
     #[error("{} {state}{}; {}", path.display(), by(holders), advice(state))]
     Busy { path: PathBuf, state: &'static str, holders: Vec<String> },

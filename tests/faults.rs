@@ -147,6 +147,40 @@ fn a_disk_that_fills_up_during_the_run_costs_nothing_that_is_marked() {
     assert!(opener.snapshot(&disk.file) == finished);
 }
 
+#[test]
+fn a_disk_that_is_too_full_to_compress_leaves_the_results_as_they_were() {
+    let Some(disk) = Disk::new() else { return };
+    let mut opener = Opener::new();
+    let plain = run("peak-finding", &disk.file, &["-p", "num_steps=5"]);
+    succeed(&plain);
+    let (before, finished) = (fs::read(&disk.file).unwrap(), opener.snapshot(&disk.file));
+    let mut compressing = plain.clone();
+    compressing.extend(["--compress".into(), "gzip".into()]);
+    let mut refusals = 0;
+    for room in (0..).step_by(8192) {
+        disk.fill(room);
+        let ran = pixelmill(&compressing);
+        disk.empty();
+        if ran.code == Some(0) {
+            break;
+        }
+        let texts = ["are complete, but not compressed yet", "the disk is full; make room"];
+        assert_refused(&ran, 1, &texts);
+        refusals += 1;
+        // What was compressed by then is another matter: each dataset is as it was, or compressed.
+        assert_eq!(succeed(&plain)["outcome"], "existing");
+        if room == 0 {
+            assert!(before == fs::read(&disk.file).unwrap());
+            assert!(finished == opener.snapshot(&disk.file));
+        }
+    }
+    assert!(refusals > 1, "it is refused for as long as there is no room");
+    assert_eq!(succeed(&compressing)["compressed"], serde_json::Value::Null);
+    let group = succeed(&plain)["group"].as_str().unwrap().to_owned();
+    let verified = succeed(["verify".as_ref(), disk.file.as_os_str(), group.as_ref()]);
+    assert_eq!(verified["different"], serde_json::json!([]));
+}
+
 /// Runs the program with a limit on the size of files.
 fn limited(bytes: usize, arguments: &[OsString]) -> support::Ran {
     let mut limited = Command::new("prlimit");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::{Durability, Selection};
+use crate::engine::{Compression, Durability, Selection};
 use crate::plan::Cores;
 
 /// Run a computation over every position of a scan stored in HDF5.
@@ -119,6 +119,31 @@ pub(crate) struct RunArguments {
     /// What marked positions survive: a power cut, or only the end of the process
     #[arg(long, value_enum, default_value_t = Survive::Node)]
     pub durability: Survive,
+    /// Compress the results once all positions are done, also those of an earlier run. What they took
+    /// before becomes a hole: the disk has room again, but the file keeps its length
+    #[arg(long, value_enum, default_value_t = Compress::None)]
+    pub compress: Compress,
+}
+
+/// `--compress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compress {
+    /// Shuffle and gzip; every HDF5 library reads it
+    Gzip,
+    /// Shuffle and Zstandard; readers need a plugin, such as hdf5plugin
+    Zstd,
+    /// Leave the results as they are
+    None,
+}
+
+impl From<Compress> for Compression {
+    fn from(typed: Compress) -> Self {
+        match typed {
+            Compress::Gzip => Self::Gzip,
+            Compress::Zstd => Self::Zstd,
+            Compress::None => Self::None,
+        }
+    }
 }
 
 /// `--durability`.

@@ -8,8 +8,8 @@ use super::arguments::RunArguments;
 use super::progress::Display;
 use super::signals::Signals;
 use super::{Answer, Ending, given, show};
-use crate::engine::{Computed, Outcome, Report, Request, Stop};
-use crate::error::Result;
+use crate::engine::{Compressed, Computed, Outcome, Report, Request, Stop};
+use crate::error::{Result, bytes};
 use crate::registry::{self, Runner};
 
 /// Computes every position that was asked for.
@@ -41,6 +41,7 @@ fn request(typed: &RunArguments) -> Request {
         retry_failed: typed.retry_failed,
         checkpoint: Duration::from_secs_f64(typed.checkpoint),
         durability: typed.durability.into(),
+        compress: typed.compress.into(),
         ..Request::new(&typed.what.file)
     }
 }
@@ -65,6 +66,9 @@ fn text(runner: &dyn Runner, computed: &Computed) -> String {
     ));
     if let Some(report) = &computed.report {
         text.push_str(&report_text(report));
+    }
+    if let Some(Compressed { before, after }) = computed.compressed {
+        text.push_str(&format!("  compressed {} to {}\n", bytes(before), bytes(after)));
     }
     if !computed.failed.is_empty() {
         text.push_str(&show::failed(&computed.failed));
@@ -105,6 +109,10 @@ fn as_json(computed: &Computed) -> Value {
         "positions": computed.positions,
         "failed": failed_json(&computed.failed),
         "report": computed.report.as_ref().map(report_json),
+        "compressed": computed.compressed.map(|compressed| json!({
+            "bytes_before": compressed.before,
+            "bytes_after": compressed.after,
+        })),
     })
 }
 

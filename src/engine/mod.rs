@@ -3,9 +3,11 @@
 //!
 //! `job` opens a source for a process, `search` looks for earlier results, `target` holds the locks,
 //! `prepare` makes the results group, `pipeline` runs the
-//! workers over what `scheduler` hands out, `marker` marks what is on disk. Their order, and
+//! workers over what `scheduler` hands out, `marker` marks what is on disk, `compress` compresses what is
+//! complete. Their order, and
 //! what a kill at each point leaves, are in this folder's README.
 
+mod compress;
 pub mod inspect;
 mod job;
 mod machine;
@@ -24,6 +26,7 @@ mod target;
 use std::path::PathBuf;
 use std::time::Instant;
 
+pub use compress::Compressed;
 pub use machine::available_memory;
 pub(crate) use pipeline::WORKER_NAME;
 pub use probe::{Place, Probe, ProbeValue, Verification, test, verify};
@@ -32,6 +35,9 @@ pub use request::{Durability, Request};
 pub use selection::Selection;
 pub use stop::Stop;
 
+pub use crate::storage::results_group::Compression;
+
+use compress::Step;
 use job::Job;
 use search::Found;
 use target::{RunLock, Target};
@@ -64,6 +70,8 @@ pub struct Computed {
     pub failed: Vec<(u64, String)>,
     /// What the run did; `None` if nothing had to be computed.
     pub report: Option<Report>,
+    /// What compressing the results gave; `None` if nothing had to be compressed.
+    pub compressed: Option<Compressed>,
 }
 
 impl Computed {
@@ -116,8 +124,9 @@ pub fn compute<P: Process>(
     let source = open_read(&request.file)?;
     let job = Job::<P>::open(parameters, &source, request)?;
     let target = Target::of(request, &job);
+    let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
     if let Found::Complete(found) = search::find(&job, request, &target, &source, None, &Quiet)? {
-        return Ok(*found);
+        return step.finish(None, *found);
     }
     let plan = plan_run(&job, request)?;
     let lock = RunLock::claim(&target, observer)?;
@@ -141,7 +150,7 @@ pub fn compute<P: Process>(
         (view, found) = made?;
     }
     let (path, resumed) = match found {
-        Found::Complete(computed) => return Ok(*computed),
+        Found::Complete(computed) => return step.finish(Some(lock), *computed),
         Found::Partial { path } => (path, true),
         Found::Created { path } => (path, false),
         Found::Foreign { .. } | Found::Nothing => {
@@ -150,7 +159,8 @@ pub fn compute<P: Process>(
     };
     let group = prepare::take(&job, request, &lock, &view, path, resumed)?;
     observer.begin(&group.info(&job, &target, &plan));
-    pipeline::run(&job, &group, &plan, request, &lock, observer, stop)
+    let computed = pipeline::run(&job, &group, &plan, request, &lock, observer, stop)?;
+    step.finish(Some(lock), computed)
 }
 
 fn plan_run<P: Process>(job: &Job<P>, request: &Request) -> Result<Plan> {

@@ -148,6 +148,7 @@ pub(crate) fn run<P: Process>(
         positions: marker.status.len() as u64,
         failed: failures(&marker.failed, &marker.messages),
         report: Some(report),
+        compressed: None,
     })
 }
 

@@ -136,10 +136,11 @@ fn texts<P: Process>(job: &Job<P>, target: &Target) -> Vec<(&'static str, String
     texts
 }
 
-/// Gives a group of another program what a run needs.
+/// Gives a group of another program, or one that is compressed, what a run needs.
 fn adopt<P: Process>(job: &Job<P>, lock: &RunLock, path: &str, status: &[u8]) -> Result<()> {
     let transaction = lock.begin()?;
-    results_group::adopt(transaction.file(), path, &job.columns(), status)
+    let raw = (lock.path(), lock.file());
+    results_group::adopt(transaction.file(), raw, path, &job.columns(), status)
         .map_err(|error| transaction.error("complete a results group in", &error))?;
     transaction.commit()
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Selection, available_memory};
+use super::{Compression, Selection, available_memory};
 use crate::plan::Cores;
 
 /// What to compute on and how.
@@ -34,6 +34,8 @@ pub struct Request {
     pub checkpoint: Duration,
     /// What completed positions survive.
     pub durability: Durability,
+    /// How the results are compressed once all positions are done.
+    pub compress: Compression,
 }
 
 /// What positions that are marked as completed survive.
@@ -67,6 +69,7 @@ impl Request {
             retry_failed: false,
             checkpoint: Duration::from_secs(10),
             durability: Durability::default(),
+            compress: Compression::None,
         }
     }
 }

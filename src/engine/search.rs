@@ -71,6 +71,7 @@ pub(crate) fn find<P: Process>(
             positions: found.status.len() as u64,
             failed,
             report: None,
+            compressed: None,
         })));
     }
     Ok(match candidates.pop() {

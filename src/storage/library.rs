@@ -6,7 +6,7 @@ use hdf5::dataset::DatasetCreate;
 use hdf5::types::TypeDescriptor;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
 use hdf5_sys::h5i::hid_t;
-use hdf5_sys::{h5a, h5d, h5p, h5s, h5t};
+use hdf5_sys::{h5a, h5d, h5p, h5s, h5t, h5z};
 
 /// An attribute's bytes as the file stores them, for elements of `size` bytes.
 pub(crate) fn raw_attribute(attribute: &Attribute, size: usize) -> Option<Vec<u8>> {
@@ -232,6 +232,14 @@ impl Transfer {
     }
 }
 
+/// Whether both are the same object of the same file.
+pub(crate) fn is_same(one: &Location, other: &Location) -> bool {
+    match (one.loc_info(), other.loc_info()) {
+        (Ok(one), Ok(other)) => (one.fileno, one.token) == (other.fileno, other.token),
+        _ => false,
+    }
+}
+
 /// Copies all attributes of one dataset to another of the same file.
 pub(crate) fn copy_attributes(from: &Dataset, to: &Dataset) -> hdf5::Result<()> {
     for name in from.attr_names()? {
@@ -275,25 +283,69 @@ pub(crate) fn create_filled(
     (shape, chunk): (&[usize], Option<&[usize]>),
     fill: &[u8],
 ) -> hdf5::Result<Dataset> {
-    if fill.len() != datatype.size() {
-        return Err(hdf5::Error::from("a fill value of another size than the type"));
-    }
-    let name = CString::new(name).map_err(|_| hdf5::Error::from("a name with a NUL character"))?;
     let creation = match chunk {
         Some(chunk) => DatasetCreate::build().chunk(chunk.to_vec()).finish()?,
         None => DatasetCreate::try_new()?,
     };
+    hdf5::sync::sync(|| {
+        // SAFETY: the list is live and takes these settings of its own.
+        unsafe {
+            let early = h5d::H5D_alloc_time_t::H5D_ALLOC_TIME_EARLY;
+            hdf5::h5check(h5p::H5Pset_alloc_time(creation.id(), early))?;
+            let always = h5d::H5D_fill_time_t::H5D_FILL_TIME_ALLOC;
+            hdf5::h5check(h5p::H5Pset_fill_time(creation.id(), always))
+        }
+    })?;
+    create(group, name, datatype, shape, (&creation, fill))
+}
+
+/// Creates a chunked dataset with filters, each a number and its settings, without any chunk. The
+/// library needn't know the filters.
+pub(crate) fn create_filtered(
+    group: &Group,
+    name: &str,
+    datatype: &Datatype,
+    (shape, chunk): (&[usize], &[usize]),
+    fill: &[u8],
+    filters: &[(i32, &[u32])],
+) -> hdf5::Result<Dataset> {
+    let creation = DatasetCreate::build().chunk(chunk.to_vec()).finish()?;
+    hdf5::sync::sync(|| {
+        for (id, values) in filters {
+            // SAFETY: the list is live, and copies as many values as there are.
+            hdf5::h5check(unsafe {
+                h5p::H5Pset_filter(
+                    creation.id(),
+                    *id,
+                    h5z::H5Z_FLAG_OPTIONAL,
+                    values.len(),
+                    values.as_ptr(),
+                )
+            })?;
+        }
+        Ok::<_, hdf5::Error>(())
+    })?;
+    create(group, name, datatype, shape, (&creation, fill))
+}
+
+/// Creates a dataset in which each element that isn't written is `fill`.
+fn create(
+    group: &Group,
+    name: &str,
+    datatype: &Datatype,
+    shape: &[usize],
+    (creation, fill): (&DatasetCreate, &[u8]),
+) -> hdf5::Result<Dataset> {
+    if fill.len() != datatype.size() {
+        return Err(hdf5::Error::from("a fill value of another size than the type"));
+    }
+    let name = CString::new(name).map_err(|_| hdf5::Error::from("a name with a NUL character"))?;
     let space = Dataspace::try_new(shape)?;
     hdf5::sync::sync(|| {
         // SAFETY: all ids are live, and `fill` is one element of `datatype`, which HDF5 copies.
         unsafe {
             let list = creation.id();
             hdf5::h5check(h5p::H5Pset_fill_value(list, datatype.id(), fill.as_ptr().cast()))?;
-            hdf5::h5check(h5p::H5Pset_alloc_time(
-                list,
-                h5d::H5D_alloc_time_t::H5D_ALLOC_TIME_EARLY,
-            ))?;
-            hdf5::h5check(h5p::H5Pset_fill_time(list, h5d::H5D_fill_time_t::H5D_FILL_TIME_ALLOC))?;
             let id = hdf5::h5check(h5d::H5Dcreate2(
                 group.id(),
                 name.as_ptr(),
@@ -306,4 +358,30 @@ pub(crate) fn create_filled(
             hdf5::from_id(id)
         }
     })
+}
+
+/// Writes a chunk that is encoded already, without the filters whose bit is set in `mask`.
+pub(crate) fn write_chunk(
+    dataset: &Dataset,
+    start: &[u64],
+    mask: u32,
+    encoded: &[u8],
+) -> hdf5::Result<()> {
+    if start.len() != dataset.ndim() {
+        return Err(hdf5::Error::from("a chunk of another dataset"));
+    }
+    hdf5::sync::sync(|| {
+        // SAFETY: `start` has one number per axis, and `encoded` as many bytes as are told.
+        hdf5::h5check(unsafe {
+            h5d::H5Dwrite_chunk(
+                dataset.id(),
+                h5p::H5P_DEFAULT,
+                mask,
+                start.as_ptr(),
+                encoded.len(),
+                encoded.as_ptr().cast(),
+            )
+        })
+    })?;
+    Ok(())
 }

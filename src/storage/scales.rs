@@ -105,6 +105,25 @@ fn refer_back(scale: &Dataset, dataset: &Dataset, axis: usize) -> hdf5::Result<(
     scale.new_attr::<Attachment>().shape(entries.len()).create(BACK)?.write_raw(&entries)
 }
 
+/// Lets the scales of `old` be attached to `new` instead, which has all attributes of `old` already.
+///
+/// # Errors
+/// Those of HDF5.
+pub(crate) fn reattach(old: &Dataset, new: &Dataset) -> hdf5::Result<()> {
+    let to_new: ObjectReference1 = new.reference(".")?;
+    for scale in scales(old).into_iter().flatten() {
+        let Ok(attribute) = scale.attr(BACK) else { continue };
+        let mut entries = attribute.read_raw::<Attachment>()?;
+        for entry in &mut entries {
+            if follow(&scale, &entry.dataset).is_some_and(|found| library::is_same(&found, old)) {
+                entry.dataset = to_new;
+            }
+        }
+        attribute.write_raw(&entries)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use hdf5::File;
@@ -147,5 +166,31 @@ mod tests {
         assert_eq!(back, [("/data".to_owned(), 1), ("/other".to_owned(), 0)]);
         assert_eq!(attributes::string(&x, "CLASS").unwrap(), "DIMENSION_SCALE");
         assert_eq!(labels(&file.dataset("other").unwrap()), [""]);
+    }
+
+    #[test]
+    fn scales_refer_to_what_took_the_place() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = File::create(folder.path().join("scales.h5")).unwrap();
+        let create = |name: &str| file.new_dataset::<f32>().shape([3, 3]).create(name).unwrap();
+        let (old, other, new) = (create("old"), create("other"), create("new"));
+        let scale = file.new_dataset::<f64>().shape([3]).create("x").unwrap();
+        make_scale(&scale, "x").unwrap();
+        for (dataset, axis) in [(&old, 0), (&other, 1), (&old, 1)] {
+            attach(dataset, axis, &scale).unwrap();
+        }
+        library::copy_attributes(&old, &new).unwrap();
+        reattach(&old, &new).unwrap();
+        let back = scale.attr(BACK).unwrap().read_raw::<Attachment>().unwrap();
+        let back: Vec<_> = back
+            .iter()
+            .map(|entry| (follow(&scale, &entry.dataset).unwrap().name(), entry.dimension))
+            .collect();
+        assert_eq!(
+            back,
+            [("/new".to_owned(), 0), ("/other".to_owned(), 1), ("/new".to_owned(), 1)]
+        );
+        let names: Vec<_> = scales(&new).iter().map(|scales| scales[0].name()).collect();
+        assert_eq!(names, ["/x", "/x"]);
     }
 }

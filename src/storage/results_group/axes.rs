@@ -5,11 +5,9 @@ use hdf5::{Dataset, Group};
 
 use super::super::{attributes, scales};
 use super::Column;
+use super::compress::CHUNK_BYTES;
 use super::create::{AxesFormat, create_column};
 use crate::process::Dimension;
-
-/// Bytes of a chunk of results for HyperSpy, which loads only chunked data lazily.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// What sidpy writes for a quantity or for units that nobody has told.
 const NOT_TOLD: &str = "generic";
@@ -25,6 +23,7 @@ pub(super) fn create_columns(
     let mut known: Vec<(Dimension, Dataset)> = Vec::new();
     let taken: Vec<&str> = columns.iter().map(|column| column.layout.name.as_str()).collect();
     for column in columns {
+        // HyperSpy loads only chunked data lazily.
         let chunk = (format == AxesFormat::Hspy).then(|| chunk(column));
         let created = create_column(group, column, chunk.as_deref())?;
         let axes: Vec<(&Dimension, bool)> = positions

@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::attributes;
 use super::super::datatype::column_type;
-use super::super::library::{self, create_filled};
-use super::places::place;
+use super::super::library::create_filled;
 use super::{
     Column, FAILED, LAST_PIXEL, LAST_RUN, MESSAGE_BYTES, MESSAGE_LINES, MESSAGES, PositionTables,
     STATUS, axes, usid,
@@ -113,7 +112,7 @@ pub(super) fn create_column(
 }
 
 /// Creates what a run keeps its state in, as far as the group doesn't have it.
-fn create_markers(group: &Group, positions: u64) -> hdf5::Result<()> {
+pub(super) fn create_markers(group: &Group, positions: u64) -> hdf5::Result<()> {
     let byte = Datatype::from_type::<u8>()?;
     let line = Datatype::from_descriptor(&TypeDescriptor::FixedUnicode(MESSAGE_BYTES))?;
     let shape = [positions as usize];
@@ -129,50 +128,4 @@ fn create_markers(group: &Group, positions: u64) -> hdf5::Result<()> {
         attributes::write_integer(group, LAST_PIXEL, 0)?;
     }
     attributes::put_short_text(group, LAST_RUN, "")
-}
-
-/// Gives a group that another program began what our runs need: a status dataset with the
-/// given state, markers, and results datasets whose bytes have their place in the file.
-///
-/// # Errors
-/// Those of HDF5.
-pub(crate) fn adopt(
-    file: &hdf5::File,
-    path: &str,
-    columns: &[Column<'_>],
-    status: &[u8],
-) -> hdf5::Result<()> {
-    let group = file.group(path)?;
-    create_markers(&group, status.len() as u64)?;
-    for column in columns {
-        give_place(&group, &column.layout.name, column.positions_axes)?;
-    }
-    give_place(&group, STATUS, 1)?;
-    group.dataset(STATUS)?.write_raw(status)
-}
-
-/// Replaces a dataset that has no fixed place in the file by a contiguous one with the same values and
-/// attributes.
-fn give_place(group: &Group, name: &str, positions_axes: usize) -> hdf5::Result<()> {
-    let old = group.dataset(name)?;
-    if place(&old, positions_axes).is_some() {
-        return Ok(());
-    }
-    let datatype = old.dtype()?;
-    let shape = old.shape();
-    let rows = shape.first().copied().unwrap_or(0);
-    let row_values = shape.iter().skip(1).product::<usize>();
-    let row_bytes = row_values * datatype.size();
-    let temporary = format!("{name}_being_placed");
-    let fill = vec![0; datatype.size()];
-    let new = create_filled(group, &temporary, &datatype, (&shape, None), &fill)?;
-    let step = (1 << 20) / row_bytes.max(1) + 1;
-    for first in (0..rows).step_by(step) {
-        let mut bytes = vec![0; step.min(rows - first) * row_bytes];
-        library::read_rows(&old, first as u64, &mut bytes)?;
-        library::write_rows(&new, first as u64, &bytes)?;
-    }
-    library::copy_attributes(&old, &new)?;
-    group.unlink(name)?;
-    group.relink(&temporary, name)
 }

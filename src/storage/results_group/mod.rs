@@ -1,18 +1,25 @@
 //! Results groups: how they are recognised and what they say, as pyUSID writes them.
 //!
-//! `create` makes them, in the form of h5USID (`usid`) or with axes (`axes`); `places` tells where
-//! their bytes lie. Who may be reused is `identity`'s business, what is computed the engine's. Everything
+//! `create` makes them, in the form of h5USID (`usid`) or with axes (`axes`), and `adopt` makes those of
+//! other programs ready; `places` tells where their bytes lie; `compress` compresses them when they are
+//! complete. Who may be reused is `identity`'s business, what is computed the engine's. Everything
 //! here runs inside a transaction or on a file open for reading.
 
+mod adopt;
 mod axes;
+mod compress;
 mod create;
 mod places;
+mod replace;
 mod usid;
 
 use hdf5::Group;
 use serde_json::{Map, Value};
 
-pub(crate) use create::{AxesFormat, Blueprint, Form, adopt, create};
+pub(crate) use adopt::adopt;
+pub use compress::Compression;
+pub(crate) use compress::{Compressor, EncodedChunk, Workspace, is_compressed};
+pub(crate) use create::{AxesFormat, Blueprint, Form, create};
 pub(crate) use places::{Place, Places, places};
 
 use super::attributes;

@@ -83,18 +83,17 @@ pub(super) fn place(dataset: &Dataset, positions_axes: usize) -> Option<Place> {
         return None;
     }
     let table = ChunkTable::read(dataset).ok()?;
-    let whole = table.grid.iter().skip(1).all(|count| *count == 1)
-        && dataset
-            .shape()
-            .iter()
-            .zip(&table.chunk)
-            .skip(1)
-            .all(|(all, chunk)| *all as u64 == *chunk);
     let complete = table.grid.first().is_some_and(|count| *count == table.chunks.len() as u64);
-    (whole && complete).then(|| Place::Chunks {
-        positions: table.chunk.iter().take(positions_axes).product(),
-        offsets: table.chunks.iter().map(|chunk| chunk.address).collect(),
-    })
+    let positions = chunk_positions(dataset, positions_axes).filter(|_| complete)?;
+    let offsets = table.chunks.iter().map(|chunk| chunk.address).collect();
+    Some(Place::Chunks { positions, offsets })
+}
+
+/// How many positions a chunk has, if it is of whole steps of the first axis.
+pub(super) fn chunk_positions(dataset: &Dataset, positions_axes: usize) -> Option<u64> {
+    let chunk = dataset.chunk()?;
+    let is_whole = dataset.shape().iter().zip(&chunk).skip(1).all(|(all, chunk)| all == chunk);
+    is_whole.then(|| chunk.iter().take(positions_axes).map(|length| *length as u64).product())
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 /// A file that can be read, written in place, cut and forced to stable storage.
@@ -19,6 +21,9 @@ pub(crate) trait Disk: Send {
     fn set_length(&mut self, length: u64) -> io::Result<()>;
     /// Returns when everything written is on stable storage.
     fn sync(&mut self) -> io::Result<()>;
+    /// Gives the room of some bytes that nothing refers to back to the file system, if it takes it; the
+    /// file keeps its length.
+    fn free(&mut self, _bytes: Range<u64>) {}
 }
 
 impl Disk for File {
@@ -49,5 +54,17 @@ impl Disk for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn free(&mut self, bytes: Range<u64>) {
+        let (Ok(start), Ok(length)) =
+            (libc::off_t::try_from(bytes.start), libc::off_t::try_from(bytes.end - bytes.start))
+        else {
+            return;
+        };
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        // Not every file system can. Then the room stays taken, which harms nothing else.
+        // SAFETY: a call on an open file that touches no memory.
+        unsafe { libc::fallocate(self.as_raw_fd(), mode, start, length) };
     }
 }

@@ -15,6 +15,7 @@ mod tests;
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use disk::Disk;
@@ -68,10 +69,19 @@ impl Transaction {
     /// # Errors
     /// If HDF5 or the disk fails; the file then is as it was, or rolls forward when it is opened
     /// next.
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
+        self.commit_and_free(&[])
+    }
+
+    /// As `commit`; then the room of `old`, which nothing in the file refers to after these changes, is
+    /// given back, but for what the changes themselves have put there.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub fn commit_and_free(mut self, old: &[Range<u64>]) -> Result<()> {
         if let Some(file) = self.file.take() {
             let closed = file.close();
-            self.check_failure()?;
+            self.check()?;
             closed.map_err(|error| Error::hdf5("close", &self.path, &error))?;
         }
         if self.state.is_held_by_hdf5() {
@@ -80,7 +90,24 @@ impl Transaction {
             return Err(Error::hdf5("close", &self.path, &error));
         }
         let result = self.write_journal_and_apply();
-        result.map_err(|error| Error::io("write", &self.path, error))
+        result.map_err(|error| Error::io("write", &self.path, error))?;
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        for bytes in old.iter().flat_map(|bytes| state.kept.gaps(bytes)) {
+            state.disk.free(bytes);
+        }
+        Ok(())
+    }
+
+    /// Whether everything could be written so far; HDF5 isn't told.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn check(&self) -> Result<()> {
+        match &self.state.lock().failure {
+            Some(failure) => Err(Error::io("write", &self.path, copy(failure))),
+            None => Ok(()),
+        }
     }
 
     /// What went wrong when HDF5 refused something: the disk's own error if there was one.
@@ -111,13 +138,6 @@ impl Transaction {
         // From here on the transaction has happened: the old length must not come back.
         self.old_length = u64::MAX;
         journal.apply(disk)
-    }
-
-    fn check_failure(&self) -> Result<()> {
-        match &self.state.lock().failure {
-            Some(failure) => Err(Error::io("write", &self.path, copy(failure))),
-            None => Ok(()),
-        }
     }
 }
 

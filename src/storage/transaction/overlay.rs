@@ -3,6 +3,7 @@
 //! Pure: it knows neither files nor HDF5.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The kernel copies at least this much of a write before it looks whether the process is killed.
 const PAGE: usize = 4096;
@@ -60,6 +61,21 @@ impl Overlay {
     /// The kept runs, by ascending address.
     pub fn runs(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.runs.iter().map(|(start, run)| (*start, run.as_slice()))
+    }
+
+    /// The parts of `bytes` of which nothing is kept.
+    pub fn gaps(&self, bytes: &Range<u64>) -> Vec<Range<u64>> {
+        let mut gaps = Vec::new();
+        let mut from = bytes.start;
+        for (start, run) in self.runs() {
+            if start > from {
+                gaps.push(from..start.min(bytes.end));
+            }
+            from = from.max(start + run.len() as u64);
+        }
+        gaps.push(from..bytes.end);
+        gaps.retain(|gap| gap.start < gap.end);
+        gaps
     }
 
     /// How many bytes are kept.
@@ -135,6 +151,14 @@ mod tests {
             let mut seen = file[range.clone()].to_vec();
             overlay.cover(from, &mut seen);
             prop_assert_eq!(&seen, &flat[range]);
+
+            let covered: Vec<bool> = (0..300u64)
+                .map(|at| overlay.runs().any(|(start, run)| (start..start + run.len() as u64).contains(&at)))
+                .collect();
+            let within = from..from + length as u64;
+            let gaps: Vec<u64> = overlay.gaps(&within).into_iter().flatten().collect();
+            let free: Vec<u64> = within.filter(|at| !covered[*at as usize]).collect();
+            prop_assert_eq!(gaps, free);
 
             let changes = overlay
                 .changes(|at, buffer| {

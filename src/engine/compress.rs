@@ -1,0 +1,204 @@
+//! The last step of a run, if it is asked for: its results are compressed, dataset by dataset.
+//!
+//! Each is a transaction of its own, in which workers encode chunks and the caller's thread stores
+//! them. A kill leaves some datasets compressed and the others as they were; the same command goes on.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use super::target::{RunLock, Target};
+use super::{Computed, Job, Observer, Outcome, Request, Stop, machine};
+use crate::error::{Error, Result};
+use crate::plan;
+use crate::process::Process;
+use crate::storage::file::{ReadFile, open_read, open_read_locked};
+use crate::storage::results_group::{
+    Compression, Compressor, EncodedChunk, Workspace, is_compressed,
+};
+use crate::storage::transaction::Transaction;
+
+/// What compressing the results gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compressed {
+    /// Bytes that the datasets' values took in the file.
+    pub before: u64,
+    /// Bytes that they take now.
+    pub after: u64,
+}
+
+/// How the step ended.
+enum Ended {
+    NothingLeft,
+    Done(Compressed),
+    Stopped,
+}
+
+/// What the step works on.
+pub(crate) struct Step<'a, P: Process> {
+    pub job: &'a Job<P>,
+    pub request: &'a Request,
+    pub target: &'a Target,
+    /// The source, whose reader's lock is given up if it is the same file.
+    pub source: &'a ReadFile,
+    pub observer: &'a dyn Observer,
+    pub stop: &'a Stop,
+}
+
+impl<P: Process> Step<'_, P> {
+    /// Compresses the results of `computed` if that is asked for and all are there. `lock` is the run's,
+    /// if there is one yet.
+    ///
+    /// # Errors
+    /// If somebody has the file open, or it can't be written. The results then are as they were.
+    pub fn finish(&self, lock: Option<RunLock>, mut computed: Computed) -> Result<Computed> {
+        if self.request.compress == Compression::None {
+            return Ok(computed);
+        }
+        let left = computed.positions - computed.completed;
+        if left > 0 {
+            self.observer.note(&format!(
+                "nothing is compressed before all positions are done; {left} are left"
+            ));
+            return Ok(computed);
+        }
+        let (file, group) = (computed.file.clone(), computed.group.clone());
+        let compressed = self.compress(lock, &group);
+        let compressed = compressed.map_err(|error| Error::NotCompressed {
+            file,
+            group,
+            source: Box::new(error),
+        })?;
+        match compressed {
+            Ended::NothingLeft => {}
+            Ended::Done(compressed) => computed.compressed = Some(compressed),
+            Ended::Stopped => computed.outcome = Outcome::Stopped,
+        }
+        Ok(computed)
+    }
+
+    fn compress(&self, lock: Option<RunLock>, group: &str) -> Result<Ended> {
+        if self.left(lock.is_some(), group)?.is_empty() {
+            return Ok(Ended::NothingLeft);
+        }
+        let lock = match lock {
+            Some(lock) => lock,
+            None => RunLock::claim(self.target, self.observer)?,
+        };
+        lock.alone(self.source, || {
+            let mut sum = Compressed::default();
+            for name in self.left(true, group)? {
+                let Some(one) = self.compress_dataset(&lock, group, &name)? else {
+                    return Ok(Ended::Stopped);
+                };
+                sum.before += one.before;
+                sum.after += one.after;
+            }
+            Ok(Ended::Done(sum))
+        })
+    }
+
+    /// The results datasets that aren't compressed as asked.
+    fn left(&self, is_locked: bool, group: &str) -> Result<Vec<String>> {
+        let path = &self.target.file;
+        let file = if is_locked { open_read_locked(path)? } else { open_read(path)? };
+        let names = self.job.columns().into_iter().map(|column| column.layout.name.clone());
+        let mut left = Vec::new();
+        for name in names {
+            let dataset = file
+                .dataset(&format!("{group}/{name}"))
+                .map_err(|error| Error::dataset("read", path, group, &error))?;
+            if !is_compressed(&dataset, self.request.compress) {
+                left.push(name);
+            }
+        }
+        Ok(left)
+    }
+
+    /// `None` if it was stopped; then the dataset is as it was.
+    fn compress_dataset(
+        &self,
+        lock: &RunLock,
+        group: &str,
+        name: &str,
+    ) -> Result<Option<Compressed>> {
+        let transaction = lock.begin()?;
+        let raw = (lock.path(), lock.file());
+        let compressor =
+            Compressor::begin(transaction.file(), raw, (group, name), self.request.compress)
+                // If the disk refused something, that says more than what HDF5 makes of it.
+                .map_err(|error| transaction.check().err().unwrap_or(error))?;
+        if !self.store_chunks(&compressor, &transaction)? {
+            return Ok(None);
+        }
+        let before = compressor.bytes_before();
+        let replaced = compressor
+            .finish()
+            .map_err(|error| transaction.error("compress results in", &error))?;
+        transaction.commit_and_free(&replaced.old)?;
+        Ok(Some(Compressed { before, after: replaced.bytes }))
+    }
+
+    /// Whether all chunks are stored; if not, it was stopped.
+    fn store_chunks(&self, compressor: &Compressor<'_>, transaction: &Transaction) -> Result<bool> {
+        let workers = self.workers(compressor);
+        let next = AtomicU64::new(0);
+        // Each worker's next chunk waits in its own hands while the queue is full.
+        let (sender, receiver) = sync_channel(workers);
+        thread::scope(|scope| {
+            for number in 0..workers {
+                let (sender, next) = (sender.clone(), &next);
+                thread::Builder::new()
+                    .name(format!("pixelmill-compress-{number}"))
+                    .spawn_scoped(scope, move || encode(compressor, next, &sender))
+                    .map_err(|source| Error::Worker { source })?;
+            }
+            drop(sender);
+            self.store(compressor, transaction, receiver)
+        })
+    }
+
+    /// Stores what the workers encode. They end when the receiver is gone.
+    fn store(
+        &self,
+        compressor: &Compressor<'_>,
+        transaction: &Transaction,
+        receiver: Receiver<Result<EncodedChunk>>,
+    ) -> Result<bool> {
+        for chunk in receiver {
+            if self.stop.is_requested() {
+                return Ok(false);
+            }
+            compressor
+                .write(&chunk?)
+                .map_err(|error| transaction.error("compress results in", &error))?;
+            transaction.check()?;
+        }
+        Ok(true)
+    }
+
+    /// As many as there are cores for, chunks, and memory; at least one.
+    fn workers(&self, compressor: &Compressor<'_>) -> usize {
+        let cores = plan::cores(machine::available_cores(), self.request.cores) as u64;
+        let by_memory = self.request.memory_budget() / compressor.worker_bytes().max(1);
+        cores.min(by_memory).min(compressor.count()).max(1) as usize
+    }
+}
+
+/// One worker's life.
+fn encode(
+    compressor: &Compressor<'_>,
+    next: &AtomicU64,
+    sender: &SyncSender<Result<EncodedChunk>>,
+) {
+    let mut workspace = Workspace::default();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= compressor.count() {
+            return;
+        }
+        if sender.send(compressor.encode(number, &mut workspace)).is_err() {
+            return;
+        }
+    }
+}

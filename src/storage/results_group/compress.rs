@@ -1,0 +1,303 @@
+//! Compressing a results dataset: another one, chunked and with filters, is written beside it and
+//! takes its place, all in the caller's transaction.
+//!
+//! Chunks are encoded without HDF5, by as many workers as the caller has, and handed to it as they
+//! are to be stored. When that is done and by whom is the engine's business.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+
+use hdf5::{Dataset, Group};
+
+use super::super::filters::{Pipeline, Scratch};
+use super::super::rows::{Rows, Stored};
+use super::super::{chunk_table, library};
+use super::replace::{obstacle, replace};
+use crate::error::{Error, Result};
+use crate::view::View;
+
+/// Bytes of a chunk of results.
+pub(super) const CHUNK_BYTES: usize = 1 << 20;
+
+const SHUFFLE: (i32, &[u32]) = (2, &[]);
+const GZIP: (i32, &[u32]) = (1, &[4]);
+const ZSTD: (i32, &[u32]) = (32015, &[3]);
+
+/// How finished results are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// They stay as they are.
+    #[default]
+    None,
+    /// Shuffle and gzip, which every HDF5 library reads.
+    Gzip,
+    /// Shuffle and Zstandard: faster and smaller, but readers need a plugin.
+    Zstd,
+}
+
+impl Compression {
+    fn filters(self) -> &'static [(i32, &'static [u32])] {
+        match self {
+            Self::None => &[],
+            Self::Gzip => &[SHUFFLE, GZIP],
+            Self::Zstd => &[SHUFFLE, ZSTD],
+        }
+    }
+}
+
+/// Whether a dataset is compressed in this way, or none is asked for.
+pub(crate) fn is_compressed(dataset: &Dataset, compression: Compression) -> bool {
+    let wanted = compression.filters().iter().map(|(id, _)| *id);
+    compression == Compression::None
+        || chunk_table::filters(dataset)
+            .is_ok_and(|found| found.iter().map(|filter| filter.id).eq(wanted))
+}
+
+/// The chunks that a dataset is cut into: each is one stretch of its values, of some `positions`,
+/// which are steps of the axes up to the one that is cut.
+#[derive(Debug, PartialEq, Eq)]
+struct Cut {
+    shape: Vec<usize>,
+    chunk: Vec<usize>,
+    /// The axis that is cut; a chunk has one step of those before and all of those after it.
+    axis: usize,
+}
+
+impl Cut {
+    fn new(shape: &[usize], element: usize) -> Self {
+        let step = |axis: usize| shape[axis + 1..].iter().product::<usize>() * element;
+        let axis = (0..shape.len()).find(|axis| step(*axis) <= CHUNK_BYTES).unwrap_or(0);
+        let mut chunk = shape.to_vec();
+        chunk[..axis].fill(1);
+        chunk[axis] = (CHUNK_BYTES / step(axis).max(1)).clamp(1, shape[axis].max(1));
+        Self { shape: shape.to_vec(), chunk, axis }
+    }
+
+    /// The values as rows, one for each step of the axes up to the one that is cut.
+    fn view(&self) -> View {
+        let shape = self.shape.iter().map(|length| *length as u64).collect();
+        View::new(shape, (0..=self.axis).collect())
+    }
+
+    fn chunks_per_step(&self) -> u64 {
+        self.shape[self.axis].div_ceil(self.chunk[self.axis]) as u64
+    }
+
+    fn count(&self) -> u64 {
+        let before: usize = self.shape[..self.axis].iter().product();
+        before as u64 * self.chunks_per_step()
+    }
+
+    /// The positions of a chunk.
+    fn positions(&self, number: u64) -> Range<u64> {
+        let (all, length) = (self.shape[self.axis] as u64, self.chunk[self.axis] as u64);
+        let (before, at) = (number / self.chunks_per_step(), number % self.chunks_per_step());
+        before * all + at * length..before * all + all.min((at + 1) * length)
+    }
+
+    /// Its first step on each axis.
+    fn start(&self, number: u64) -> Vec<u64> {
+        let mut left = self.positions(number).start;
+        let mut start = vec![0; self.shape.len()];
+        for axis in (0..=self.axis).rev() {
+            start[axis] = left % self.shape[axis] as u64;
+            left /= self.shape[axis] as u64;
+        }
+        start
+    }
+}
+
+/// Buffers of a worker that encodes, to be used again for each chunk.
+#[derive(Default)]
+pub(crate) struct Workspace {
+    plain: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// A chunk as it is to be stored.
+pub(crate) struct EncodedChunk {
+    number: u64,
+    /// The filters that are left out.
+    mask: u32,
+    bytes: Vec<u8>,
+}
+
+/// What took the place of what.
+pub(crate) struct Replaced {
+    /// Where the old values lie, which nothing refers to any more after the commit.
+    pub old: Vec<Range<u64>>,
+    /// Bytes of the new chunks.
+    pub bytes: u64,
+}
+
+/// A results dataset while it is compressed.
+pub(crate) struct Compressor<'a> {
+    file: &'a hdf5::File,
+    group: Group,
+    name: &'a str,
+    temporary: String,
+    new: Dataset,
+    cut: Cut,
+    rows: Rows,
+    pipeline: Pipeline,
+    fill: Vec<u8>,
+    bytes_before: u64,
+}
+
+impl<'a> Compressor<'a> {
+    /// Begins to compress the dataset `name` of the group `group`. The file, open in a transaction,
+    /// lies at `path` and is opened as `raw`.
+    ///
+    /// # Errors
+    /// If HDF5 or the disk fails, or something else in the file refers to the dataset.
+    pub fn begin(
+        file: &'a hdf5::File,
+        (path, raw): (&Path, &File),
+        (group, name): (&str, &'a str),
+        compression: Compression,
+    ) -> Result<Self> {
+        let refused = |error: hdf5::Error| {
+            Error::dataset("compress", path, &format!("{group}/{name}"), &error)
+        };
+        let group = file.group(group).map_err(refused)?;
+        let old = group.dataset(name).map_err(refused)?;
+        if let Some(reason) = obstacle(file, &old).map_err(refused)? {
+            return Err(refused(hdf5::Error::Internal(reason)));
+        }
+        let datatype = old.dtype().map_err(refused)?;
+        let cut = Cut::new(&old.shape(), datatype.size());
+        let rows = Rows::new(path, raw, &old, cut.view())?;
+        let fill = library::fill_value(&old).map_err(refused)?;
+        let bytes_before = old.storage_size();
+        let temporary = format!("{name}_being_compressed");
+        let new = library::create_filtered(
+            &group,
+            &temporary,
+            &datatype,
+            (&cut.shape, &cut.chunk),
+            &fill,
+            compression.filters(),
+        )
+        .map_err(refused)?;
+        let filters = chunk_table::filters(&new).map_err(refused)?;
+        let pipeline = Pipeline::new(&filters, datatype.size())
+            .map_err(|unknown| refused(hdf5::Error::Internal(unknown.to_string())))?;
+        Ok(Self { file, group, name, temporary, new, cut, rows, pipeline, fill, bytes_before })
+    }
+
+    /// Bytes that the values take in the file before.
+    pub fn bytes_before(&self) -> u64 {
+        self.bytes_before
+    }
+
+    /// How many chunks there are.
+    pub fn count(&self) -> u64 {
+        self.cut.count()
+    }
+
+    /// Most bytes that a worker takes, with one chunk that waits to be written.
+    pub fn worker_bytes(&self) -> u64 {
+        let chunk = self.cut.chunk.iter().product::<usize>() * self.fill.len();
+        let encoded = 2 * chunk + 4096;
+        let reading =
+            self.rows.tiles().map_or(0, |tiles| tiles.worker_bytes() + 2 * tiles.tile_bytes());
+        (chunk + 3 * encoded + self.pipeline.scratch_bytes(chunk)) as u64 + reading
+    }
+
+    /// Reads a chunk and encodes it; may be called by many threads at a time.
+    ///
+    /// # Errors
+    /// If its values can't be read.
+    pub fn encode(&self, number: u64, workspace: &mut Workspace) -> Result<EncodedChunk> {
+        let positions = self.cut.positions(number);
+        let row_bytes = self.rows.row_bytes();
+        let bytes = (positions.end - positions.start) as usize * row_bytes;
+        let plain = &mut workspace.plain;
+        plain.resize(self.cut.chunk[self.cut.axis] * row_bytes, 0);
+        self.rows.read_into(std::slice::from_ref(&positions), &mut plain[..bytes])?;
+        for element in plain[bytes..].chunks_exact_mut(self.fill.len()) {
+            element.copy_from_slice(&self.fill);
+        }
+        let encoded = self.pipeline.encode(plain, &mut workspace.scratch);
+        Ok(match encoded {
+            Ok(bytes) if bytes.len() < plain.len() => EncodedChunk { number, mask: 0, bytes },
+            // What doesn't become smaller is stored as it is; HDF5 does the same.
+            _ => EncodedChunk { number, mask: u32::MAX, bytes: plain.clone() },
+        })
+    }
+
+    /// Stores a chunk.
+    ///
+    /// # Errors
+    /// Those of HDF5.
+    pub fn write(&self, chunk: &EncodedChunk) -> hdf5::Result<()> {
+        library::write_chunk(&self.new, &self.cut.start(chunk.number), chunk.mask, &chunk.bytes)
+    }
+
+    /// Puts the compressed dataset in the place of the other once all chunks are stored.
+    ///
+    /// # Errors
+    /// Those of HDF5.
+    pub fn finish(self) -> hdf5::Result<Replaced> {
+        let old = match self.rows.stored() {
+            Stored::Extent { offset, bytes } => std::iter::once(offset..offset + bytes).collect(),
+            // Versions of HDF5 differ in whether chunks are counted from the end of a user block.
+            Stored::Chunks(_) if self.file.userblock() > 0 => Vec::new(),
+            Stored::Chunks(chunks) => {
+                chunks.iter().map(|chunk| chunk.address..chunk.address + chunk.size).collect()
+            }
+            Stored::Elsewhere => Vec::new(),
+        };
+        let bytes = self.new.storage_size();
+        replace(self.file, &self.group, self.name, &self.temporary)?;
+        Ok(Replaced { old, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn chunks_have_about_a_mebibyte() {
+        for (shape, chunk) in [
+            (&[4096, 119][..], &[1101, 119][..]),
+            (&[10], &[10]),
+            (&[1 << 20], &[131_072]),
+            (&[30, 50, 4], &[30, 50, 4]),
+            (&[100, 1000, 400], &[1, 327, 400]),
+            (&[5, 1 << 18], &[1, 131_072]),
+        ] {
+            assert_eq!(Cut::new(shape, 8).chunk, chunk, "{shape:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_follow_each_other_and_leave_nothing_out(
+            shape in prop::collection::vec(1usize..40, 1..4),
+            element in 1usize..100_000,
+        ) {
+            let cut = Cut::new(&shape, element);
+            let view = cut.view();
+            let mut next = 0;
+            for number in 0..cut.count() {
+                let positions = cut.positions(number);
+                prop_assert_eq!(positions.start, next);
+                prop_assert!(positions.end > next);
+                next = positions.end;
+                let start = cut.start(number);
+                let on_grid = start.iter().zip(&cut.chunk).all(|(at, chunk)| at % *chunk as u64 == 0);
+                prop_assert!(on_grid, "{:?} in {:?}", start, cut);
+                let first = start[..=cut.axis]
+                    .iter()
+                    .zip(&shape)
+                    .fold(0, |sum, (at, all)| sum * *all as u64 + at);
+                prop_assert_eq!(first, positions.start);
+            }
+            prop_assert_eq!(next, view.count());
+        }
+    }
+}

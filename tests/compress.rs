@@ -1,0 +1,431 @@
+//! `run --compress`: the values stay the same to the bit, for h5py, pyUSID and HyperSpy, and all that
+//! refers to them does so afterwards; whatever interrupts it, the results are complete before and after.
+
+mod support;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::usid::ask_python;
+use support::watch::{Opener, Running};
+use support::{
+    RAW_DATA, Ran, Sample, assert_refused, filters_program, pixelmill, python, python_program,
+    python_script, root, run, succeed,
+};
+use tempfile::TempDir;
+
+const GZIP: [u64; 2] = [2, 1];
+const ZSTD: [u64; 2] = [2, 32015];
+
+/// A file, a run on it, and a copy of what it gave before it was compressed.
+struct Trial {
+    folder: TempDir,
+    results: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Trial {
+    /// Computes without compression.
+    fn new(folder: TempDir, results: &str, arguments: Vec<OsString>) -> Self {
+        let results = folder.path().join(results);
+        let ran = pixelmill(&arguments);
+        assert!(matches!(ran.code, Some(0 | 3)), "{}", ran.stderr);
+        assert_eq!(ran.json["compressed"], Value::Null);
+        fs::copy(&results, folder.path().join("reference.h5")).expect("there is room");
+        Self { folder, results, arguments }
+    }
+
+    /// The sample and the peaks of its spectra.
+    fn usid() -> Self {
+        let Sample { folder, file } = Sample::new();
+        let arguments = run("peak-finding", &file, &["-p", "num_steps=5"]);
+        Self::new(folder, "scan.h5", arguments)
+    }
+
+    /// An array of 48 × 40 positions, each of them with spectra, records and numbers as results.
+    fn array(points: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("scan.h5");
+        let [rows, columns, points] = [48, 40, points].map(|length| length.to_string());
+        let write = [
+            OsString::from("write"),
+            file.clone().into(),
+            rows.into(),
+            columns.into(),
+            points.into(),
+        ];
+        python_program("compress.py", write);
+        let arguments = run("rich", &file, &["--positions-axes", "0,1", "-p", "reversed=true"]);
+        Self::new(folder, "scan.h5", arguments)
+    }
+
+    /// A scan by HyperSpy, whose results go to a file of their own.
+    fn hspy(process: &str, more: &[&str], results: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("scan.hspy");
+        filters_program(
+            "formats.py",
+            [OsString::from("write"), "hspy".into(), file.clone().into()],
+        );
+        let arguments = run(process, &file, more);
+        Self::new(folder, results, arguments)
+    }
+
+    fn with(&self, more: &[&str]) -> Vec<OsString> {
+        let more = more.iter().map(OsString::from);
+        self.arguments.iter().cloned().chain(more).collect()
+    }
+
+    fn compress(&self, how: &str) -> Ran {
+        pixelmill(self.with(&["--compress", how]))
+    }
+
+    fn reference(&self) -> PathBuf {
+        self.folder.path().join("reference.h5")
+    }
+
+    /// Whether all is as it was computed, as h5py reads it, and each results dataset has these filters.
+    fn check(&self, filters: &[u64]) {
+        let found = self.compared(filters.contains(&32015));
+        let results = found.values().filter(|dataset| dataset["result"] == true);
+        assert!(results.clone().count() > 0);
+        results.for_each(|dataset| assert_eq!(dataset["filters"], json!(filters), "{found:?}"));
+    }
+
+    fn compared(&self, with_plugin: bool) -> serde_json::Map<String, Value> {
+        let program =
+            if with_plugin { filters_program::<OsString> } else { python_program::<OsString> };
+        let files = ["compare".into(), self.results.clone().into(), self.reference().into()];
+        program("compress.py", files).as_object().expect("an object").clone()
+    }
+
+    fn group(&self) -> String {
+        text(&succeed(&self.arguments)["group"])
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+/// Compresses with gzip, then with zstd, and looks at everything that should be as before.
+fn compress_both_ways(trial: &Trial) {
+    for (how, filters, more) in
+        [("gzip", GZIP, &["--cores", "1", "--memory", "1M"][..]), ("zstd", ZSTD, &["--cores", "2"])]
+    {
+        let json = succeed([trial.with(&["--compress", how]), strings(more)].concat());
+        assert_eq!(json["outcome"], "existing");
+        let (before, after) =
+            (&json["compressed"]["bytes_before"], &json["compressed"]["bytes_after"]);
+        assert!(before.as_u64() > Some(0) && after.as_u64() > Some(0), "{json}");
+        trial.check(&filters);
+        let bytes = fs::read(&trial.results).unwrap();
+        let again = succeed(trial.with(&["--compress", how]));
+        assert_eq!((&again["outcome"], &again["compressed"]), (&json!("existing"), &Value::Null));
+        assert_eq!(succeed(&trial.arguments)["outcome"], "existing");
+        assert!(bytes == fs::read(&trial.results).unwrap(), "a second time there is nothing to do");
+        let verified =
+            succeed(["verify".as_ref(), trial.results.as_os_str(), trial.group().as_ref()]);
+        assert_eq!(verified["different"], json!([]), "{verified}");
+        succeed(["status".as_ref(), trial.results.as_os_str()]);
+    }
+}
+
+fn strings(texts: &[&str]) -> Vec<OsString> {
+    texts.iter().map(OsString::from).collect()
+}
+
+#[test]
+fn results_of_h5usid_files_stay_main_datasets() {
+    let trial = Trial::usid();
+    let group = trial.group();
+    let see = || {
+        let file = trial.results.to_str().expect("a plain name");
+        ask_python(&["usid.py", "check", file, &group, "Peak_Response", "Peak_Position"])
+    };
+    let before = see();
+    compress_both_ways(&trial);
+    // pyUSID's Python has no plugin for zstd.
+    assert_eq!(trial.compress("gzip").code, Some(0));
+    trial.check(&GZIP);
+    assert_eq!(see()["datasets"], before["datasets"]);
+    assert_eq!(trial.compared(false)[RAW_DATA]["filters"], json!([]), "the source is left alone");
+}
+
+#[test]
+fn a_run_compresses_what_it_has_just_computed() {
+    let trial = Trial::usid();
+    let plain = Sample::new();
+    fs::copy(&plain.file, &trial.results).unwrap();
+    let ran = trial.compress("gzip");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.json["outcome"], "finished");
+    assert!(ran.stderr.contains("  compressed "), "{}", ran.stderr);
+    trial.check(&GZIP);
+}
+
+#[test]
+fn results_with_axes_keep_their_scales() {
+    compress_both_ways(&Trial::array(900));
+}
+
+#[test]
+fn the_room_of_the_old_values_is_free_again() {
+    let trial = Trial::array(900);
+    let before = fs::metadata(&trial.results).unwrap();
+    let json = succeed(trial.with(&["--compress", "gzip"]));
+    let after = fs::metadata(&trial.results).unwrap();
+    let bytes = |name: &str| json["compressed"][name].as_u64().unwrap();
+    assert!(bytes("bytes_after") < bytes("bytes_before") * 3 / 4);
+    assert!(after.len() > before.len(), "the file keeps its length");
+    let hole = trial.folder.path().join("hole");
+    fs::write(&hole, [1; 8192]).unwrap();
+    let punch = Command::new("fallocate").args(["-p", "-l", "8192"]).arg(&hole).status();
+    if punch.is_ok_and(|status| status.success()) {
+        let saved = (before.blocks() as i64 - after.blocks() as i64) * 512;
+        let expected = bytes("bytes_before") as i64 - bytes("bytes_after") as i64;
+        assert!((saved - expected).abs() < 100_000, "{saved} instead of {expected}");
+    }
+}
+
+#[test]
+fn hyperspy_loads_compressed_results() {
+    let trial = Trial::hspy("sum", &[], "scan-Sum.hspy");
+    let load = || {
+        let file = trial.results.clone().into();
+        let check = [OsString::from("check-hspy"), file, "--values".into()];
+        let mut loaded = filters_program("formats.py", check);
+        for way in ["eager", "lazy"] {
+            for signal in loaded[way].as_array_mut().expect("a list of signals") {
+                // It has the time of loading.
+                signal["metadata"]["General"]["FileIO"].take();
+            }
+        }
+        loaded
+    };
+    let before = load();
+    for (how, filters) in [("gzip", GZIP), ("zstd", ZSTD)] {
+        assert_eq!(trial.compress(how).code, Some(0));
+        let found = trial.compared(true);
+        let data: Vec<_> = found.values().filter(|dataset| dataset["result"] == true).collect();
+        assert_eq!(data.len(), 2, "the results and the experiment's data: {found:?}");
+        for dataset in data {
+            assert_eq!((&dataset["filters"], &dataset["links"]), (&json!(filters), &json!(2)));
+        }
+        assert_eq!(load(), before);
+    }
+    compress_both_ways(&trial);
+}
+
+/// Failed positions of compressed results, computed again: in place, as if nothing was compressed.
+fn retry(mut trial: Trial, mended_by: &Path) {
+    for how in ["gzip", "zstd"] {
+        let ran = trial.compress(how);
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        trial.compared(true);
+    }
+    let compressed = fs::read(&trial.results).unwrap();
+    let plain = fs::read(trial.reference()).unwrap();
+    fs::write(mended_by, "").unwrap();
+    // The reference is what the same gives with what was never compressed.
+    fs::write(&trial.results, plain).unwrap();
+    trial.arguments.push("--retry-failed".into());
+    assert_eq!(succeed(&trial.arguments)["failed"], json!([]));
+    fs::copy(&trial.results, trial.reference()).unwrap();
+    fs::write(&trial.results, compressed).unwrap();
+
+    let json = succeed(&trial.arguments);
+    let computed = json["report"]["positions"].as_u64();
+    assert!(computed > Some(0) && json["completed"].as_u64() > computed, "{json}");
+    trial.check(&[]);
+    assert_eq!(succeed(trial.with(&["--compress", "gzip"]))["outcome"], "existing");
+    trial.check(&GZIP);
+}
+
+#[test]
+fn failed_positions_of_compressed_results_can_be_computed_again() {
+    let Sample { folder, file } = Sample::new();
+    let mended_by = folder.path().join("mended");
+    let parameter = format!("mended_by={}", mended_by.display());
+    let arguments = run("trouble", &file, &["-p", &parameter]);
+    retry(Trial::new(folder, "scan.h5", arguments), &mended_by);
+
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let mended_by = elsewhere.path().join("mended");
+    let parameter = format!("mended_by={}", mended_by.display());
+    retry(Trial::hspy("trouble", &["-p", &parameter], "scan-Trouble.hspy"), &mended_by);
+}
+
+#[test]
+fn nothing_is_compressed_while_positions_are_left() {
+    let Sample { folder, file } = Sample::new();
+    let part = ["--positions", "0:100", "--compress", "gzip"];
+    for _ in 0..2 {
+        let ran = pixelmill(run("peak-finding", &file, &part));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(ran.json["compressed"], Value::Null);
+        assert!(ran.stderr.contains("note: nothing is compressed"), "{}", ran.stderr);
+    }
+    // h5py tells where the results lie, which it doesn't of compressed ones.
+    assert_eq!(Opener::new().snapshot(&file).marked(), 100);
+    let json = succeed(run("peak-finding", &file, &["--compress", "gzip"]));
+    assert!(json["compressed"]["bytes_before"].as_u64() > Some(0));
+    drop(folder);
+}
+
+/// A Python process that has a file open with h5py.
+struct Reader(Child);
+
+impl Reader {
+    fn new(file: &Path) -> Self {
+        let mut child = Command::new(python())
+            .arg(root().join("tests/python/hold.py"))
+            .arg(file)
+            .arg("reader")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("Python writes");
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const LATER: [&str; 3] = [
+    "are complete, but not compressed yet",
+    "the same command does that later",
+    "scan.h5 is open in python",
+];
+
+#[test]
+fn complete_results_are_compressed_when_no_reader_has_the_file() {
+    let trial = Trial::usid();
+    let before = fs::read(&trial.results).unwrap();
+    let reader = Reader::new(&trial.results);
+    assert_refused(&trial.compress("gzip"), 1, &LATER);
+    assert_eq!(succeed(&trial.arguments)["outcome"], "existing");
+    assert!(before == fs::read(&trial.results).unwrap());
+    drop(reader);
+    assert_eq!(trial.compress("gzip").code, Some(0));
+    trial.check(&GZIP);
+}
+
+#[test]
+fn a_reader_who_comes_while_it_computes_costs_only_the_compression() {
+    let Sample { folder, file } = Sample::new();
+    let slow = run("slow", &file, &["-p", "pause=300", "--cores", "1"]);
+    let compressing = [slow.clone(), strings(&["--compress", "zstd"])].concat();
+    let running = Running::start(&compressing);
+    running.wait_for_line(" of memory");
+    let reader = Reader::new(&file);
+    let ran = running.finish();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    LATER.iter().for_each(|text| assert!(ran.stderr.contains(text), "{}", ran.stderr));
+    drop(reader);
+    let trial = Trial::new(folder, "scan.h5", slow);
+    let json = succeed(&compressing);
+    assert_eq!((&json["outcome"], &json["completed"]), (&json!("existing"), &json!(4096)));
+    trial.check(&ZSTD);
+}
+
+#[test]
+fn results_that_something_else_refers_to_stay_as_they_are() {
+    let trial = Trial::usid();
+    let dataset = format!("{}/Peak_Response", trial.group());
+    succeed(run("sum", &trial.results, &["--dataset", &dataset]));
+    let texts = ["complete, but not compressed", "was computed from it as it is stored"];
+    assert_refused(&trial.compress("gzip"), 1, &texts);
+    assert_nothing_is_compressed(&trial);
+
+    let trial = Trial::usid();
+    let script = "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
+                  file['mine'] = file[sys.argv[2] + '/Peak_Response']\nprint(1)";
+    python_script(script, [trial.results.as_os_str(), trial.group().as_ref()]);
+    assert_refused(&trial.compress("gzip"), 1, &["another link to it"]);
+    assert_nothing_is_compressed(&trial);
+}
+
+fn assert_nothing_is_compressed(trial: &Trial) {
+    let script = r#"
+import sys, json, h5py
+found = []
+with h5py.File(sys.argv[1], "r") as file:
+    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) and item.chunks else None)
+print(json.dumps(found))
+"#;
+    assert_eq!(python_script(script, [&trial.results]), json!([]));
+}
+
+/// Numbers between 0 and 1, the same in every run of the tests.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// How often it is killed.
+const ROUNDS: usize = 40;
+
+#[test]
+fn a_kill_at_any_instant_leaves_complete_results() {
+    let trial = Trial::array(2000);
+    let plain = fs::read(&trial.results).unwrap();
+    let begun = Instant::now();
+    assert_eq!(trial.compress("gzip").code, Some(0));
+    let duration = begun.elapsed().as_secs_f64();
+    let mut random = Random(7);
+    let (mut killed, mut states) = (0, [0; 4]);
+    for round in 0..ROUNDS {
+        fs::write(&trial.results, &plain).unwrap();
+        let running = Running::start(trial.with(&["--compress", "gzip"]));
+        thread::sleep(Duration::from_secs_f64(duration * random.next()));
+        let status = running.kill();
+        assert!(status.success() || status.signal() == Some(9), "{status}");
+        killed += usize::from(!status.success());
+        // h5py reads everything, and it is what it was.
+        let found = trial.compared(false);
+        let compressed = found.values().filter(|dataset| dataset["filters"] == json!(GZIP)).count();
+        states[compressed] += 1;
+        let json = succeed(trial.with(&["--compress", "gzip"]));
+        assert_eq!(json["outcome"], "existing", "round {round}");
+        assert_eq!(json["compressed"].is_null(), compressed == 3, "{compressed} were compressed");
+        trial.check(&GZIP);
+    }
+    eprintln!("{killed} of {ROUNDS} killed, datasets compressed by then: {states:?}");
+    assert!(killed * 2 > ROUNDS && states[1] + states[2] > 0, "{killed} killed, {states:?}");
+}
+
+#[test]
+fn a_stop_leaves_complete_results() {
+    let trial = Trial::array(4000);
+    let running = Running::start(trial.with(&["--compress", "gzip", "--cores", "1"]));
+    thread::sleep(Duration::from_millis(150));
+    running.signal("INT");
+    let ran = running.finish();
+    assert!(matches!(ran.code, Some(0 | 130)), "{}", ran.stderr);
+    trial.compared(false);
+    assert_eq!(trial.compress("gzip").code, Some(0));
+    trial.check(&GZIP);
+}
