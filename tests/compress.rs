@@ -13,6 +13,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pixelmill::engine::Compression;
+use pixelmill::{Process, Quiet, Request, Stop, compute};
+use pixelmill_processes::PeakFinding;
 use serde_json::{Value, json};
 use support::usid::ask_python;
 use support::watch::{Opener, Running};
@@ -240,13 +243,18 @@ fn retry(mut trial: Trial, mended_by: &Path) {
     trial.arguments.push("--retry-failed".into());
     assert_eq!(succeed(&trial.arguments)["failed"], json!([]));
     fs::copy(&trial.results, trial.reference()).unwrap();
-    fs::write(&trial.results, compressed).unwrap();
+    fs::write(&trial.results, &compressed).unwrap();
 
     let json = succeed(&trial.arguments);
     let computed = json["report"]["positions"].as_u64();
     assert!(computed > Some(0) && json["completed"].as_u64() > computed, "{json}");
     trial.check(&[]);
     assert_eq!(succeed(trial.with(&["--compress", "gzip"]))["outcome"], "existing");
+    trial.check(&GZIP);
+
+    // Both at once.
+    fs::write(&trial.results, compressed).unwrap();
+    assert_eq!(succeed(trial.with(&["--compress", "gzip"]))["outcome"], "finished");
     trial.check(&GZIP);
 }
 
@@ -350,28 +358,55 @@ fn a_reader_who_comes_while_it_computes_costs_only_the_compression() {
 fn results_that_something_else_refers_to_stay_as_they_are() {
     let trial = Trial::usid();
     let dataset = format!("{}/Peak_Response", trial.group());
-    succeed(run("sum", &trial.results, &["--dataset", &dataset]));
-    let texts = ["complete, but not compressed", "was computed from it as it is stored"];
-    assert_refused(&trial.compress("gzip"), 1, &texts);
-    assert_nothing_is_compressed(&trial);
-
-    let trial = Trial::usid();
-    let script = "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
-                  file['mine'] = file[sys.argv[2] + '/Peak_Response']\nprint(1)";
-    python_script(script, [trial.results.as_os_str(), trial.group().as_ref()]);
-    assert_refused(&trial.compress("gzip"), 1, &["another link to it"]);
-    assert_nothing_is_compressed(&trial);
+    let sum = run("sum", &trial.results, &["--dataset", &dataset]);
+    succeed(&sum);
+    let link = "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
+                file['mine'] = file[sys.argv[2] + '/Peak_Position']\nprint(1)";
+    python_script(link, [trial.results.as_os_str(), trial.group().as_ref()]);
+    let before = fs::read(&trial.results).unwrap();
+    let ran = trial.compress("gzip");
+    assert_eq!((ran.code, &ran.json["compressed"]), (Some(0), &Value::Null));
+    for text in
+        ["Raw_Data-Peak_Finding_000/Peak_Response-Sum_000 was computed from it", "another link"]
+    {
+        assert!(ran.stderr.contains(text), "{}", ran.stderr);
+    }
+    assert!(before == fs::read(&trial.results).unwrap());
+    assert_eq!(succeed(&sum)["outcome"], "existing");
 }
 
-fn assert_nothing_is_compressed(trial: &Trial) {
-    let script = r#"
-import sys, json, h5py
-found = []
-with h5py.File(sys.argv[1], "r") as file:
-    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) and item.chunks else None)
-print(json.dumps(found))
-"#;
-    assert_eq!(python_script(script, [&trial.results]), json!([]));
+#[test]
+fn sources_that_get_their_place_back_stay_sources() {
+    let Sample { folder, file } = Sample::new();
+    let mended_by = folder.path().join("mended");
+    let parameter = format!("mended_by={}", mended_by.display());
+    let trial = Trial::new(folder, "scan.h5", run("trouble", &file, &["-p", &parameter]));
+    let group = text(&trial.compress("gzip").json["group"]);
+    let sum = run("sum", &file, &["--dataset", &format!("{group}/First")]);
+    let user = text(&succeed(&sum)["group"]);
+    fs::write(&mended_by, "").unwrap();
+    succeed(trial.with(&["--retry-failed"]));
+    let script = "import sys, json, h5py\nwith h5py.File(sys.argv[1]) as file:\n    \
+                  print(json.dumps(file[file[sys.argv[2]].attrs['source_000']].name))";
+    let source = python_script(script, [file.as_os_str(), user.as_ref()]);
+    assert_eq!(source, json!(format!("{group}/First")));
+}
+
+#[test]
+fn the_library_reads_compressed_results() {
+    let sample = Sample::new();
+    let compute_peaks = |compress| {
+        let request = Request { compress, ..Request::new(&sample.file) };
+        let mut parameters = <PeakFinding as Process>::Parameters::default();
+        parameters.num_steps = 5;
+        compute::<PeakFinding>(&parameters, &request, &Quiet, &Stop::new()).unwrap()
+    };
+    let plain: Vec<f64> = compute_peaks(Compression::None).values("Peak_Response").unwrap();
+    for how in [Compression::Gzip, Compression::Zstd] {
+        let computed = compute_peaks(how);
+        assert!(computed.compressed.is_some_and(|compressed| compressed.before > 0));
+        assert!(plain == computed.values::<f64>("Peak_Response").unwrap());
+    }
 }
 
 /// Numbers between 0 and 1, the same in every run of the tests.

@@ -9,14 +9,17 @@ use std::thread;
 
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request, Stop, machine};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, bytes};
 use crate::plan;
 use crate::process::Process;
 use crate::storage::file::{ReadFile, open_read, open_read_locked};
 use crate::storage::results_group::{
-    Compression, Compressor, EncodedChunk, Workspace, is_compressed,
+    Compression, Compressor, EncodedChunk, Workspace, is_compressed, obstacle,
 };
 use crate::storage::transaction::Transaction;
+
+/// Results of this size take long enough, a second or more, that somebody may wonder.
+const WORTH_TELLING: u64 = 256 << 20;
 
 /// What compressing the results gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +81,8 @@ impl<P: Process> Step<'_, P> {
     }
 
     fn compress(&self, lock: Option<RunLock>, group: &str) -> Result<Ended> {
-        if self.left(lock.is_some(), group)?.is_empty() {
+        let left = self.left(lock.is_some(), group)?;
+        if left.is_empty() {
             return Ok(Ended::NothingLeft);
         }
         let lock = match lock {
@@ -87,18 +91,19 @@ impl<P: Process> Step<'_, P> {
         };
         lock.alone(self.source, || {
             let mut sum = Compressed::default();
-            for name in self.left(true, group)? {
-                let Some(one) = self.compress_dataset(&lock, group, &name)? else {
+            for name in &left {
+                let Some(one) = self.compress_dataset(&lock, group, name)? else {
                     return Ok(Ended::Stopped);
                 };
                 sum.before += one.before;
                 sum.after += one.after;
             }
+            lock.check_in_place()?;
             Ok(Ended::Done(sum))
         })
     }
 
-    /// The results datasets that aren't compressed as asked.
+    /// The results datasets that aren't compressed as asked, and may be.
     fn left(&self, is_locked: bool, group: &str) -> Result<Vec<String>> {
         let path = &self.target.file;
         let file = if is_locked { open_read_locked(path)? } else { open_read(path)? };
@@ -108,8 +113,12 @@ impl<P: Process> Step<'_, P> {
             let dataset = file
                 .dataset(&format!("{group}/{name}"))
                 .map_err(|error| Error::dataset("read", path, group, &error))?;
-            if !is_compressed(&dataset, self.request.compress) {
-                left.push(name);
+            if is_compressed(&dataset, self.request.compress) {
+                continue;
+            }
+            match obstacle(&file, &dataset) {
+                Some(why) => self.observer.note(&format!("{group}/{name} stays as it is: {why}")),
+                None => left.push(name),
             }
         }
         Ok(left)
@@ -128,14 +137,19 @@ impl<P: Process> Step<'_, P> {
             Compressor::begin(transaction.file(), raw, (group, name), self.request.compress)
                 // If the disk refused something, that says more than what HDF5 makes of it.
                 .map_err(|error| transaction.check().err().unwrap_or(error))?;
+        let before = compressor.bytes_before();
+        if before >= WORTH_TELLING {
+            self.observer.note(&format!("compressing {} of {group}/{name}", bytes(before)));
+        }
         if !self.store_chunks(&compressor, &transaction)? {
             return Ok(None);
         }
-        let before = compressor.bytes_before();
         let replaced = compressor
             .finish()
             .map_err(|error| transaction.error("compress results in", &error))?;
-        transaction.commit_and_free(&replaced.old)?;
+        // Without locks somebody may be reading the old values, which then have to stay.
+        let free = if lock.keeps_others_out() { replaced.old.as_slice() } else { &[] };
+        transaction.commit_and_free(free)?;
         Ok(Some(Compressed { before, after: replaced.bytes }))
     }
 

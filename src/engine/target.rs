@@ -64,6 +64,8 @@ pub(crate) struct RunLock {
     separate: bool,
     /// Whether this run has created the file.
     created: bool,
+    /// Whether the file system knows locks.
+    has_locks: bool,
 }
 
 impl RunLock {
@@ -77,13 +79,14 @@ impl RunLock {
         let file = file::open(path, true)?;
         let run = lock::claim_run(&file, path).map_err(|error| name_run(error, path))?;
         let shared = lock::share(&file, path)?;
-        if [run, shared].contains(&lock::Locking::Unsupported) {
+        let has_locks = ![run, shared].contains(&lock::Locking::Unsupported);
+        if !has_locks {
             observer.note(&format!(
                 "{} is on a file system without locks: make sure that nobody else writes to it",
                 path.display()
             ));
         }
-        Ok(Self { file, path: path.clone(), separate: target.is_separate(), created })
+        Ok(Self { file, path: path.clone(), separate: target.is_separate(), created, has_locks })
     }
 
     /// Runs `action` while nobody else has the file open at all. The reader's lock on `source`
@@ -100,6 +103,11 @@ impl RunLock {
         let result = action();
         lock::share(&self.file, &self.path)?;
         result
+    }
+
+    /// Whether `alone` is alone, which it isn't where there are no locks.
+    pub fn keeps_others_out(&self) -> bool {
+        self.has_locks
     }
 
     /// Begins a transaction on the very file that is locked, whatever its path leads to by now.

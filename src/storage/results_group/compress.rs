@@ -162,7 +162,7 @@ impl<'a> Compressor<'a> {
         };
         let group = file.group(group).map_err(refused)?;
         let old = group.dataset(name).map_err(refused)?;
-        if let Some(reason) = obstacle(file, &old).map_err(refused)? {
+        if let Some(reason) = obstacle(file, &old) {
             return Err(refused(hdf5::Error::Internal(reason)));
         }
         let datatype = old.dtype().map_err(refused)?;

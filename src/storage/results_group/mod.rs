@@ -21,6 +21,7 @@ pub use compress::Compression;
 pub(crate) use compress::{Compressor, EncodedChunk, Workspace, is_compressed};
 pub(crate) use create::{AxesFormat, Blueprint, Form, create};
 pub(crate) use places::{Place, Places, places};
+pub(crate) use replace::obstacle;
 
 use super::attributes;
 use super::datatype::column_type;

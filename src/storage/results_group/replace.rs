@@ -3,12 +3,16 @@
 
 use hdf5::{Dataset, Group};
 
-use super::super::attributes::referenced_dataset;
+use super::super::attributes::{referenced_dataset, write_reference};
 use super::super::{library, scales};
 use super::results_groups;
 
+/// What a results group refers to its source by.
+const SOURCE: &str = "source_000";
+
 /// Puts `new`, which has been created as `temporary`, in the place of a results dataset: with its
-/// attributes, its name, its dimension scales and HyperSpy's second name. The old dataset is returned.
+/// attributes, its name, its dimension scales, HyperSpy's second name, and as the source of other
+/// results. The old dataset is returned.
 /// Its space is given back when that is dropped: once nothing new is created any more, else HDF5 puts
 /// what is new there.
 pub(super) fn replace(
@@ -20,13 +24,17 @@ pub(super) fn replace(
     let (old, new) = (group.dataset(name)?, group.dataset(temporary)?);
     library::copy_attributes(&old, &new)?;
     scales::reattach(&old, &new)?;
-    let experiments = experiments(file, &old);
+    let (experiments, users) = (experiments(file, &old), users(file, &old));
     group.unlink(name)?;
     group.relink(temporary, name)?;
     let path = format!("{}/{name}", group.name());
     for experiment in experiments {
         experiment.unlink("data")?;
         experiment.link_hard(&path, "data")?;
+    }
+    for user in users {
+        user.delete_attr(SOURCE)?;
+        write_reference(&user, SOURCE, &path)?;
     }
     Ok(old)
 }
@@ -40,17 +48,21 @@ pub(super) fn experiments(file: &hdf5::File, dataset: &Dataset) -> Vec<Group> {
     all.into_iter().filter(is_of_dataset).collect()
 }
 
-/// What keeps a results dataset from being replaced: something that would go on meaning the old one.
-pub(super) fn obstacle(file: &hdf5::File, dataset: &Dataset) -> hdf5::Result<Option<String>> {
+/// Results groups that were computed from this dataset.
+fn users(file: &hdf5::File, dataset: &Dataset) -> Vec<Group> {
+    let groups = results_groups(file).into_iter().filter_map(|found| file.group(&found.path).ok());
+    let is_user = |group: &Group| {
+        referenced_dataset(group, SOURCE).is_some_and(|source| library::is_same(&source, dataset))
+    };
+    groups.filter(is_user).collect()
+}
+
+/// What speaks against storing a results dataset in another way, if anything does.
+pub(crate) fn obstacle(file: &hdf5::File, dataset: &Dataset) -> Option<String> {
     let ours = 1 + experiments(file, dataset).len();
-    if dataset.loc_info()?.num_links != ours {
-        return Ok(Some("the file has another link to it".to_owned()));
+    if dataset.loc_info().is_ok_and(|info| info.num_links != ours) {
+        return Some("the file has another link to it".to_owned());
     }
-    let user = results_groups(file).into_iter().find(|found| {
-        file.group(&found.path)
-            .ok()
-            .and_then(|group| referenced_dataset(&group, "source_000"))
-            .is_some_and(|source| library::is_same(&source, dataset))
-    });
-    Ok(user.map(|user| format!("{} was computed from it as it is stored", user.path)))
+    let user = users(file, dataset).into_iter().next()?;
+    Some(format!("{} was computed from it as it is stored", user.name()))
 }
