@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pixelmill::engine::Compression;
-use pixelmill::{Process, Quiet, Request, Stop, compute};
+use pixelmill::{Quiet, Request, Stop, compute};
 use pixelmill_processes::PeakFinding;
 use serde_json::{Value, json};
 use support::usid::ask_python;
@@ -397,8 +397,8 @@ fn the_library_reads_compressed_results() {
     let sample = Sample::new();
     let compute_peaks = |compress| {
         let request = Request { compress, ..Request::new(&sample.file) };
-        let mut parameters = <PeakFinding as Process>::Parameters::default();
-        parameters.num_steps = 5;
+        let parameters =
+            pixelmill_processes::peak_finding::Parameters { num_steps: 5, ..Default::default() };
         compute::<PeakFinding>(&parameters, &request, &Quiet, &Stop::new()).unwrap()
     };
     let plain: Vec<f64> = compute_peaks(Compression::None).values("Peak_Response").unwrap();
