@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::watch::{Opener, Running, Snapshot};
-use support::{Sample, pixelmill, succeed};
+use support::{RAW_DATA, Sample, pixelmill, python_script, succeed};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;
@@ -21,6 +21,8 @@ struct Kind {
     options: &'static [&'static str],
     /// Whether results go to a file of their own.
     output: bool,
+    /// Whether the data are in compressed chunks, each with a part of some spectra.
+    chunked: bool,
     /// Most positions that one kill can cost.
     most_lost: Option<usize>,
 }
@@ -35,6 +37,9 @@ struct Round {
 impl Kind {
     fn round(&self) -> Round {
         let sample = Sample::new();
+        if self.chunked {
+            python_script(CHUNK, [sample.file.as_os_str(), RAW_DATA.as_ref()]);
+        }
         let mut arguments: Vec<OsString> =
             vec!["run".into(), self.process.into(), sample.file.clone().into()];
         arguments.extend(self.options.iter().map(OsString::from));
@@ -46,6 +51,17 @@ impl Kind {
         Round { sample, arguments, results }
     }
 }
+
+/// Rewrites a dataset in chunks.
+const CHUNK: &str = r#"
+import sys, h5py
+with h5py.File(sys.argv[1], "r+") as file:
+    data, attributes = file[sys.argv[2]][()], dict(file[sys.argv[2]].attrs)
+    del file[sys.argv[2]]
+    chunked = file.create_dataset(sys.argv[2], data=data, chunks=(300, 50), compression="gzip", shuffle=True)
+    chunked.attrs.update(attributes)
+print("{}")
+"#;
 
 /// Numbers between 0 and 1, the same in every run of the tests.
 struct Random(u64);
@@ -131,7 +147,8 @@ fn go_on_to_the_end(round: &Round, marked: usize) {
 #[test]
 fn peak_finding_survives_kills() {
     let options = &["-p", "num_steps=10", "--checkpoint", "0.02", "--cores", "2"];
-    let kind = Kind { process: "peak-finding", options, output: false, most_lost: None };
+    let kind =
+        Kind { process: "peak-finding", options, output: false, chunked: false, most_lost: None };
     kill_at_random_instants(&kind, 50);
 }
 
@@ -140,21 +157,35 @@ fn a_kill_costs_no_more_than_three_batches() {
     // Every spectrum takes 50 us at least. So a worker computes at most 2 ms / 50 us positions
     // while a batch is open, and the unit that it began last: 9 positions by this little memory.
     let options = &["-p", "pause=50", "--checkpoint", "0.02", "--cores", "2", "--memory", "64K"];
-    let kind = Kind { process: "slow", options, output: false, most_lost: Some(3 * 2 * (40 + 9)) };
+    let kind = Kind {
+        process: "slow",
+        options,
+        output: false,
+        chunked: false,
+        most_lost: Some(3 * 2 * (40 + 9)),
+    };
     kill_at_random_instants(&kind, 50);
 }
 
 #[test]
 fn results_in_a_file_of_their_own_survive_kills() {
     let options = &["-p", "pause=50", "--checkpoint", "0.02", "--cores", "2"];
-    let kind = Kind { process: "slow", options, output: true, most_lost: None };
+    let kind = Kind { process: "slow", options, output: true, chunked: false, most_lost: None };
     kill_at_random_instants(&kind, 50);
+}
+
+#[test]
+fn runs_over_compressed_chunks_survive_kills() {
+    let options = &["-p", "pause=50", "--checkpoint", "0.02", "--cores", "2"];
+    let kind = Kind { process: "slow", options, output: false, chunked: true, most_lost: None };
+    kill_at_random_instants(&kind, 30);
 }
 
 #[test]
 fn without_waiting_for_the_disk_kills_are_survived_too() {
     let options =
         &["-p", "num_steps=10", "--checkpoint", "0.02", "--cores", "2", "--durability", "process"];
-    let kind = Kind { process: "peak-finding", options, output: false, most_lost: None };
+    let kind =
+        Kind { process: "peak-finding", options, output: false, chunked: false, most_lost: None };
     kill_at_random_instants(&kind, 50);
 }
