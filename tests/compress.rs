@@ -55,6 +55,11 @@ impl Trial {
 
     /// An array of 48 × 40 positions, each of them with spectra, records and numbers as results.
     fn array(points: usize) -> Self {
+        Self::array_in("earliest", points)
+    }
+
+    /// The same in another kind of file.
+    fn array_in(kind: &str, points: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("scan.h5");
         let [rows, columns, points] = [48, 40, points].map(|length| length.to_string());
@@ -64,9 +69,11 @@ impl Trial {
             rows.into(),
             columns.into(),
             points.into(),
+            kind.into(),
         ];
         python_program("compress.py", write);
-        let arguments = run("rich", &file, &["--positions-axes", "0,1", "-p", "reversed=true"]);
+        let which = ["--dataset", "/scan", "--positions-axes", "0,1", "-p", "reversed=true"];
+        let arguments = run("rich", &file, &which);
         Self::new(folder, "scan.h5", arguments)
     }
 
@@ -178,6 +185,19 @@ fn a_run_compresses_what_it_has_just_computed() {
 #[test]
 fn results_with_axes_keep_their_scales() {
     compress_both_ways(&Trial::array(900));
+}
+
+#[test]
+fn every_kind_of_file_keeps_all_that_is_in_it() {
+    for kind in ["latest", "user-block", "pages", "kept-free-space"] {
+        let trial = Trial::array_in(kind, 300);
+        compress_both_ways(&trial);
+        // What another program then puts into the room that is free mustn't be in anybody's way.
+        let script = "import sys, h5py, numpy as np\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
+                      file['new'] = np.ones(200_000)\n    del file['new']\nprint(1)";
+        python_script(script, [&trial.results]);
+        trial.check(&ZSTD);
+    }
 }
 
 #[test]

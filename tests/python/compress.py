@@ -1,6 +1,8 @@
 """Writes a scan and compares a file whose results were compressed with one whose results were not.
 
-    compress.py write FILE ROWS COLUMNS POINTS   a plain array without any description
+    compress.py write FILE ROWS COLUMNS POINTS [KIND]
+                                                 a plain array, with unused room before it and more behind it, in
+                                                 one of the KINDS of files
     compress.py compare FILE REFERENCE           whether all results are the same to the bit, and what refers to
                                                  them does so in both files alike
 
@@ -20,12 +22,26 @@ with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401
 
 
+# How room in the file is allotted, and where the file begins.
+KINDS = {
+    "earliest": {},
+    "latest": {"libver": "latest"},
+    "user-block": {"userblock_size": 1024},
+    "pages": {"fs_strategy": "page", "fs_page_size": 4096},
+    "kept-free-space": {"fs_strategy": "fsm", "fs_persist": True},
+}
+
+
 def write(options):
     shape = (options.rows, options.columns, options.points)
     # Noise in the low bits: some of it can be compressed, not all.
     values = np.random.default_rng(1).integers(0, 4096, shape).astype(np.float32)
-    with h5py.File(options.file, "w") as file:
+    with h5py.File(options.file, "w", **KINDS[options.kind]) as file:
+        file["unused"] = np.zeros(50_000)
         file["scan"] = values
+        file["more"] = np.arange(1000)
+    with h5py.File(options.file, "r+") as file:
+        del file["unused"]
     return {"dataset": "/scan"}
 
 
@@ -104,6 +120,7 @@ def main():
     command.add_argument("file")
     for length in ("rows", "columns", "points"):
         command.add_argument(length, type=int)
+    command.add_argument("kind", choices=KINDS, nargs="?", default="earliest")
     command.set_defaults(action=write)
     command = commands.add_parser("compare")
     command.add_argument("file")
