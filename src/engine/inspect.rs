@@ -98,12 +98,15 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         Ok(described) => described.view.clone(),
         Err(_) => View::new(shape.clone(), vec![0]),
     };
-    let rows = Rows::new(&file.path, &file.raw, &found, view);
+    let reading = stored_type(&found).and_then(|_| {
+        let rows = Rows::new(&file.path, &file.raw, &found, view);
+        rows.map(|rows| rows.reading()).map_err(|error| error.to_string())
+    });
     DatasetOverview {
         format: source::format(file, &path, &found),
         full_grid: described.as_ref().is_ok_and(|described| described.grid.is_full()),
         position_axes: described.as_ref().map_or(Vec::new(), |known| known.view.positions.clone()),
-        reading: rows.map(|rows| rows.reading()).map_err(|error| error.to_string()),
+        reading,
         chunking: chunking(&found),
         content: described.map(|described| described.info).map_err(|error| error.to_string()),
         shape,
