@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 
 /// An interpreter with h5py and hdf5plugin.
-const PYTHON: &str = ".venv/bench/bin/python";
+const PYTHON: &str = ".venv/peers/bin/python";
 
 /// A chunk as a writer stored it.
 struct Case {
