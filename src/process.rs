@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::element::{Element, ElementType, StoredType, convert, elements};
+use crate::element::{Element, ElementType, StoredType, append, elements};
 use crate::error::Result;
 pub use crate::read_rows::ReadRows;
 pub use crate::results::{Declaration, Outputs, Record, Results};
@@ -344,7 +344,7 @@ impl<T: Element> Unit<'_, T> {
         }
         self.buffer.clear();
         for index in 0..self.rows.len() {
-            convert(self.rows.row(index), self.stored, self.buffer);
+            append(self.rows.row(index), self.stored, self.buffer);
         }
         self.buffer
     }
