@@ -43,7 +43,10 @@ impl Pending {
             spectrum: (info.spectral_points / job.spectra, job.spectra),
             workers: plan.workers,
             memory: plan.memory,
-            reads_per_tile: plan.blocks.as_ref().map_or(1, |blocks| blocks.parts),
+            reads_per_tile: match (job.source.rows.tiles(), &plan.blocks) {
+                (Some(tiles), Some(blocks)) if tiles.are_indivisible() => blocks.parts,
+                _ => 1,
+            },
             memory_for_once: plan.blocks.as_ref().map_or(0, |blocks| blocks.memory_for_once),
         }
     }

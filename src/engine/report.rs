@@ -44,7 +44,7 @@ pub struct RunInfo {
     pub workers: usize,
     /// Bytes of memory that are planned for.
     pub memory: u64,
-    /// How often each chunk, or tile, of the source is read.
+    /// How often each chunk of the source is read.
     pub reads_per_tile: u64,
     /// The memory budget with which that would be once.
     pub memory_for_once: u64,

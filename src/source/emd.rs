@@ -223,15 +223,15 @@ mod tests {
     #[test]
     fn a_data_cube_is_positions_by_diffraction_patterns() {
         let sample = Sample::new();
-        let group = sample.file.create_group("root/cube").unwrap();
+        let group = sample.file.create_group("session/cube").unwrap();
         write_texts(&group, &[("emd_group_type", "array"), ("python_class", "DataCube")]);
         let data = zeros(&group, "data", &[3, 3, 2, 2]);
         for number in 0..4 {
             let name = ["Rx", "Ry", "Qx", "Qy"][number];
             samples::axis(&group, &format!("dim{number}"), &[0.0, 0.5], &[("name", name)]);
         }
-        assert!(looks(&sample.file, "/root/cube/data", &data));
-        let axes = describe(&sample.file, "/root/cube/data", &data).unwrap().axes;
+        assert!(looks(&sample.file, "/session/cube/data", &data));
+        let axes = describe(&sample.file, "/session/cube/data", &data).unwrap().axes;
         let (scan, pattern) = (vec![0.0, 0.5, 1.0], vec![0.0, 0.5]);
         let expected = [
             Axis::new(0, "Rx", "", scan.clone(), Role::Position),
@@ -241,11 +241,11 @@ mod tests {
         ];
         assert_eq!(axes, expected);
         write_texts(
-            &sample.file.create_group("root/list").unwrap(),
+            &sample.file.create_group("session/list").unwrap(),
             &[("emd_group_type", "pointlist")],
         );
-        let other = zeros(&sample.file.group("root/list").unwrap(), "data", &[2]);
-        assert!(!looks(&sample.file, "/root/list/data", &other));
+        let other = zeros(&sample.file.group("session/list").unwrap(), "data", &[2]);
+        assert!(!looks(&sample.file, "/session/list/data", &other));
     }
 
     #[test]

@@ -184,8 +184,7 @@ impl Rows {
         let there =
             self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?.len();
         bytes.resize(there.saturating_sub(offset).min(length) as usize, 0);
-        let read = self.file.read_exact_at(bytes, offset);
-        read.map_err(|error| Error::io("read", &self.path, error))
+        self.read_at(offset, bytes)
     }
 
     /// Chunks decoded so far, and how many are stored; `None` if the dataset isn't read by chunks.
@@ -222,12 +221,15 @@ impl Rows {
     }
 
     fn read_direct(&self, offset: u64, first: u64, rows: &mut [u8]) -> Result<()> {
-        let start = offset + first * self.row_bytes as u64;
-        self.file.read_exact_at(rows, start).map_err(|error| match error.kind() {
+        self.read_at(offset + first * self.row_bytes as u64, rows)
+    }
+
+    fn read_at(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(bytes, start).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => Error::Truncated {
                 path: self.path.clone(),
                 length: self.file.metadata().map_or(0, |metadata| metadata.len()),
-                needed: start + rows.len() as u64,
+                needed: start + bytes.len() as u64,
             },
             _ => Error::io("read", &self.path, error),
         })

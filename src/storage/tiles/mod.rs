@@ -144,6 +144,11 @@ impl Tiles {
         }
     }
 
+    /// Whether a tile can only be read whole, however few of its positions are wanted.
+    pub fn are_indivisible(&self) -> bool {
+        matches!(self.kind, Kind::Chunks { .. } | Kind::Library { is_chunked: true, .. })
+    }
+
     /// How many tiles the positions of one tile need.
     pub fn per_cell(&self) -> u64 {
         let grid = self.grid();
