@@ -150,6 +150,33 @@ pub enum Error {
         file.display()
     )]
     SourceChanged { file: PathBuf, dataset: String },
+    /// Started by an MPI launcher without being built for it.
+    #[error(
+        "this program was started by {launcher} as one of several, but built without MPI, so each would \
+         compute everything; build it with: cargo build --release --workspace --features mpi"
+    )]
+    WithoutMpi { launcher: &'static str },
+    /// The MPI library refused something.
+    #[error("MPI cannot {action}: {reason}")]
+    Mpi { action: &'static str, reason: String },
+    /// Ranks that don't belong together.
+    #[error(
+        "rank {rank} on {host} has other {what} than rank 0; start the same command on all ranks"
+    )]
+    UnlikeRanks { what: String, rank: usize, host: String },
+    /// There is less to do than there are ranks.
+    #[error("{ranks} ranks are too many for {positions} positions; start {positions} at most")]
+    TooManyRanks { ranks: usize, positions: u64 },
+    /// Ranks that see different files under the same name.
+    #[error(
+        "{} is another file here than on rank 0, or an older state of it; put it on a file system that all \
+         nodes share",
+        path.display()
+    )]
+    OtherFile { path: PathBuf },
+    /// Something that another rank met.
+    #[error("rank {rank} on {host}: {message}")]
+    Rank { rank: usize, host: String, message: String, is_usage: bool },
 }
 
 /// A result with this crate's `Error`.
@@ -180,6 +207,29 @@ impl Error {
 
     pub(crate) fn not_main(file: &Path, dataset: &str, reason: String) -> Self {
         Self::NotMain { file: file.to_owned(), dataset: dataset.to_owned(), reason }
+    }
+
+    /// Whether another command line would mend it, whatever the file.
+    pub(crate) fn is_usage(&self) -> bool {
+        match self {
+            Self::Rank { is_usage, .. } => *is_usage,
+            Self::UnknownProcess { .. }
+            | Self::UnknownParameter { .. }
+            | Self::Parameter { .. }
+            | Self::Selection { .. }
+            | Self::NoSuchPosition { .. }
+            | Self::NoSuchDataset { .. }
+            | Self::NoSuchGroup { .. }
+            | Self::SeveralMainDatasets { .. }
+            | Self::NoPositionsAxes { .. }
+            | Self::PositionsAxes { .. }
+            | Self::TooLittleMemory { .. }
+            | Self::Argument { .. }
+            | Self::WithoutMpi { .. }
+            | Self::UnlikeRanks { .. }
+            | Self::TooManyRanks { .. } => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn selection(reason: String) -> Self {

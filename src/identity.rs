@@ -45,6 +45,16 @@ impl Identity {
         canonical(&exact(serde_json::to_value(self).unwrap_or_default()))
     }
 
+    /// The same, but for the data themselves.
+    pub fn without_data(&self) -> Self {
+        let mut outline = self.clone();
+        outline.source_fingerprint.clear();
+        for input in &mut outline.auxiliary_inputs {
+            input.fingerprint.clear();
+        }
+        outline
+    }
+
     /// SHA-256 of the canonical JSON, as hexadecimal digits.
     pub fn hash(&self) -> String {
         hex(&Sha256::digest(self.canonical_json()))

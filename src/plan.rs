@@ -75,6 +75,8 @@ pub(crate) struct TileNeeds {
     pub worker_bytes: u64,
     /// How many tiles the positions of one tile need.
     pub tiles_per_cell: u64,
+    /// Steps of a block on each axis of the scan, if all ranks have agreed on them already.
+    pub agreed: Option<Vec<u64>>,
 }
 
 impl TileNeeds {
@@ -83,6 +85,11 @@ impl TileNeeds {
     /// 0.5 GiB in chunks of 32⁴ took 0.13 s with one block, 0.17 s with three.
     fn most_blocks(&self, workers: u64) -> u64 {
         if self.tiles_per_cell >= 4 * workers { 1 } else { workers + 1 }
+    }
+
+    /// How often each tile is read.
+    fn parts(&self, segments: &[u64]) -> u64 {
+        self.cell.iter().zip(segments).map(|(cell, segment)| cell.div_ceil(*segment)).product()
     }
 
     fn block_bytes(&self, segments: &[u64]) -> u64 {
@@ -143,10 +150,9 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
         return Err(least);
     }
     let available = needs.memory - needs.fixed_bytes;
-    let (workers, segments, parts) = cheapest(needs, tiles, available);
+    let (workers, segments) = cut(needs, tiles, available)?;
     let left = available - workers * per_worker;
-    let segments =
-        if parts == 1 { joined(tiles, &segments, left / (workers + 1)) } else { segments };
+    let parts = tiles.parts(&segments);
     let block = tiles.block_bytes(&segments).max(1);
     let for_units = workers * needs.unit() * position;
     let in_flight = (left.saturating_sub(for_units) / block).clamp(1, tiles.most_blocks(workers));
@@ -160,23 +166,40 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     Ok(Plan { workers: workers as usize, unit, memory, blocks })
 }
 
+/// The number of workers, and the blocks.
+fn cut(needs: &Needs, tiles: &TileNeeds, available: u64) -> Result<(u64, Vec<u64>), u64> {
+    let per_worker = tiles.worker_bytes + needs.per_position();
+    let Some(agreed) = &tiles.agreed else {
+        let (workers, segments) = cheapest(needs, tiles, available);
+        let left = available - workers * per_worker;
+        return Ok(if tiles.parts(&segments) == 1 {
+            (workers, joined(tiles, &segments, left / (workers + 1)))
+        } else {
+            (workers, segments)
+        });
+    };
+    let block = tiles.block_bytes(agreed);
+    if available < block + per_worker {
+        return Err(needs.fixed_bytes + block + per_worker);
+    }
+    let workers = ((available - block) / per_worker).min(needs.workers).max(1);
+    Ok((workers, agreed.clone()))
+}
+
 /// The number of workers and the blocks with which reading all tiles takes the least time: a tile that
 /// is read twice costs as much as half of the workers.
-fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>, u64) {
+fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>) {
     let per_worker = tiles.worker_bytes + needs.per_position();
     let most = ((available - tiles.row_bytes) / per_worker).min(needs.workers).max(1);
     let choices = (1..=most).rev().map(|workers| {
         let positions = (available - workers * per_worker) / tiles.row_bytes.max(1);
-        let segments = fewest_parts(&tiles.cell, positions);
-        let pairs = tiles.cell.iter().zip(&segments);
-        let parts: u64 = pairs.map(|(cell, segment)| cell.div_ceil(*segment)).product();
-        (workers, segments, parts)
+        (workers, fewest_parts(&tiles.cell, positions))
     });
     let best = choices.min_by(|one, other| {
-        let cost = |choice: &(u64, Vec<u64>, u64)| choice.2 as f64 / choice.0 as f64;
+        let cost = |choice: &(u64, Vec<u64>)| tiles.parts(&choice.1) as f64 / choice.0 as f64;
         cost(one).total_cmp(&cost(other))
     });
-    best.unwrap_or((1, vec![1; tiles.cell.len()], u64::MAX))
+    best.unwrap_or((1, vec![1; tiles.cell.len()]))
 }
 
 /// Small tiles are joined along the fastest axis until they make a block of a good size, or `most` bytes.
@@ -246,6 +269,7 @@ mod tests {
             row_bytes: frame,
             worker_bytes: 6 << 20,
             tiles_per_cell: 64,
+            agreed: None,
         };
         Needs {
             row_bytes: frame,
@@ -279,9 +303,30 @@ mod tests {
     }
 
     #[test]
+    fn ranks_keep_to_the_blocks_that_were_agreed_on() {
+        let cubes = cubes();
+        let agreed = |segments: Vec<u64>| {
+            let tiles =
+                cubes.tiles.clone().map(|tiles| TileNeeds { agreed: Some(segments), ..tiles });
+            plan(&Needs { memory: 64 << 20, tiles, ..cubes.clone() })
+        };
+        let first = plan(&Needs { memory: 64 << 20, ..cubes.clone() }).unwrap();
+        let segments = first.blocks.clone().unwrap().segments;
+        assert_eq!(agreed(segments), Ok(first));
+        let small = agreed(vec![1, 32]).unwrap();
+        assert_eq!((small.workers, small.blocks.unwrap().parts), (2, 32));
+        assert!(agreed(vec![32, 32]).is_err(), "128 MiB don't fit into 64");
+    }
+
+    #[test]
     fn small_chunks_are_read_several_at_a_time() {
-        let tiles =
-            TileNeeds { cell: vec![1, 4], row_bytes: 1024, worker_bytes: 8192, tiles_per_cell: 1 };
+        let tiles = TileNeeds {
+            cell: vec![1, 4],
+            row_bytes: 1024,
+            worker_bytes: 8192,
+            tiles_per_cell: 1,
+            agreed: None,
+        };
         let blocks = plan(&Needs { tiles: Some(tiles), ..needs() }).unwrap().blocks.unwrap();
         assert_eq!((blocks.segments, blocks.in_flight, blocks.parts), (vec![1, 512], 9, 1));
     }
@@ -325,7 +370,7 @@ mod tests {
             worker_bytes in 0u64..1 << 24, tiles_per_cell in 1u64..99, workers in 1u64..64, memory in 1u64..1 << 32,
             fixed_bytes in 0u64..1 << 20,
         ) {
-            let tiles = TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell };
+            let tiles = TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell, agreed: None };
             let needs = Needs { tiles: Some(tiles), row_bytes, fixed_bytes, workers, memory, ..needs() };
             let Ok(plan) = plan(&needs) else {
                 let one = needs.per_position() + worker_bytes + row_bytes;

@@ -8,8 +8,8 @@ use std::ops::{Deref, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::element::{Element, ElementType, StoredType, append, elements};
 use crate::error::Result;
@@ -162,13 +162,13 @@ pub trait Parameters: Serialize + DeserializeOwned + JsonSchema + Default + Send
 }
 
 /// No parameters at all.
-#[derive(Clone, Debug, Default, Serialize, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct NoParameters {}
 
 impl Parameters for NoParameters {}
 
 /// Why something can't be computed, in one line for the person who owns the data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure(String);
 
 impl Failure {

@@ -1,6 +1,7 @@
 //! What was typed. What it means is worked out by the commands.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -94,10 +95,12 @@ pub(crate) struct RunArguments {
     /// Write the results to this file, and only read the other
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Number of cores to use, or `all` [default: all but two; all but one of four or fewer]
+    /// Number of cores to use, or `all` [default: all but two; all but one of four or fewer; under MPI, for
+    /// each rank: those of its node divided by the ranks there]
     #[arg(long, value_name = "N|all", value_parser = cores)]
     pub cores: Option<Cores>,
-    /// Memory budget, such as 500M or 4G [default: a quarter of what is available]
+    /// Memory budget, such as 500M or 4G, for each rank [default: a quarter of what is available, divided
+    /// by the ranks on the node]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<u64>,
     /// Compute anew into a new group, whatever results there are
@@ -116,6 +119,9 @@ pub(crate) struct RunArguments {
     /// Seconds between updates of last_pixel; a tenth of it is what a kill may cost
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     pub checkpoint: f64,
+    /// Stop after this time, such as 3h50m, as if asked to by a signal: before a batch system's limit does
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub stop_after: Option<Duration>,
     /// What marked positions survive: a power cut, or only the end of the process
     #[arg(long, value_enum, default_value_t = Survive::Node)]
     pub durability: Survive,
@@ -181,6 +187,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// `3h50m`, `90s`, `3:50:00`.
+fn time(text: &str) -> Result<Duration, String> {
+    let time: jiff::SignedDuration =
+        text.parse().map_err(|_| "it has to be a time such as 3h50m, 90s or 3:50:00".to_owned())?;
+    Duration::try_from(time).map_err(|_| "it has to be a time from now on".to_owned())
+}
+
 /// `500M`, `1.5GiB`, `4096`; the letters mean powers of 1024.
 fn size(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -218,6 +231,16 @@ mod tests {
         }
         for text in ["", "G", "1X", "-1", "0"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_people_and_batch_systems_write_them() {
+        for (text, seconds) in [("3h50m", 13_800), ("90s", 90), ("3:50:00", 13_800), ("2h", 7200)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "soon", "90", "-5m"] {
+            assert!(time(text).is_err(), "{text}");
         }
     }
 

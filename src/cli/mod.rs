@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use arguments::{Arguments, Command};
 
-use crate::engine::WORKER_NAME;
+use crate::engine::{Ranks, WORKER_NAME};
 use crate::error::Error;
 use crate::registry::Runner;
 
@@ -42,7 +42,7 @@ impl From<Ending> for ExitCode {
             Ending::Failed => 1,
             Ending::Usage => 2,
             Ending::DoneWithFailedPositions => 3,
-            Ending::Stopped { signal } => 128 + signal as u8,
+            Ending::Stopped { signal } => signals::exit_code(signal) as u8,
         })
     }
 }
@@ -56,32 +56,54 @@ pub(crate) struct Answer {
     pub json: Value,
 }
 
-/// Runs the command line of this process over `registry`.
+/// Runs the command line of this process over `registry`. Under an MPI launcher all ranks call it alike, and
+/// rank 0 speaks for all.
 pub fn main(registry: &[&dyn Runner]) -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(refused) => return not_understood(&refused),
+    let as_json = std::env::args_os().any(|argument| argument == "--json");
+    let ranks = match Ranks::join() {
+        Ok(ranks) => ranks,
+        Err(error) => {
+            let answer = refusal(&error);
+            if Ranks::is_first_by_environment() {
+                tell(&answer, as_json);
+            }
+            return answer.ending.into();
+        }
     };
     keep_map_functions_quiet();
-    let result = match &arguments.command {
-        Command::List { process } => look::list(registry, process.as_deref()),
-        Command::Info { file } => look::info(file),
-        Command::Test(typed) => look::test(registry, typed),
-        Command::Run(typed) => run::run(registry, typed),
-        Command::Status { file, group } => look::status(file, group.as_deref()),
-        Command::Verify { file, group, sample } => look::verify(registry, file, group, *sample),
+    let answer = match Arguments::try_parse() {
+        Ok(arguments) => answer(registry, &arguments.command, &ranks),
+        Err(refused) => not_understood(&refused, &ranks),
     };
-    let answer = result.unwrap_or_else(|error| refusal(&error));
-    tell(&answer, arguments.json);
+    if ranks.is_first() {
+        tell(&answer, as_json);
+    }
     answer.ending.into()
 }
 
+fn answer(registry: &[&dyn Runner], command: &Command, ranks: &Ranks) -> Answer {
+    let result = match command {
+        Command::Run(typed) => run::run(registry, typed, ranks),
+        // Nothing that several could do together.
+        _ if !ranks.is_first() => return silent(Ending::Done),
+        Command::List { process } => look::list(registry, process.as_deref()),
+        Command::Info { file } => look::info(file),
+        Command::Test(typed) => look::test(registry, typed),
+        Command::Status { file, group } => look::status(file, group.as_deref()),
+        Command::Verify { file, group, sample } => look::verify(registry, file, group, *sample),
+    };
+    result.unwrap_or_else(|error| refusal(&error))
+}
+
 /// Help and version as clap prints them; what it can't understand in one line, as all errors.
-fn not_understood(refused: &clap::Error) -> ExitCode {
-    if !refused.use_stderr()
-        || refused.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    {
-        refused.exit();
+fn not_understood(refused: &clap::Error, ranks: &Ranks) -> Answer {
+    let asks_for_help = !refused.use_stderr();
+    if asks_for_help || refused.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        if ranks.is_first() {
+            // A reader that has gone away is no error.
+            let _ = refused.print();
+        }
+        return silent(if asks_for_help { Ending::Done } else { Ending::Usage });
     }
     let rendered = refused.to_string();
     let told = rendered.trim_start_matches("error: ").split("For more information").next();
@@ -91,14 +113,16 @@ fn not_understood(refused: &clap::Error) -> ExitCode {
         .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
         .filter(|part| !part.is_empty())
         .collect();
-    let message = parts.join("; ");
-    let as_json = std::env::args_os().any(|argument| argument == "--json");
-    tell(&failed(Ending::Usage, &message), as_json);
-    Ending::Usage.into()
+    failed(Ending::Usage, &parts.join("; "))
+}
+
+/// Somebody else has said everything.
+fn silent(ending: Ending) -> Answer {
+    Answer { ending, text: String::new(), json: Value::Null }
 }
 
 fn refusal(error: &Error) -> Answer {
-    let ending = if is_usage(error) { Ending::Usage } else { Ending::Failed };
+    let ending = if error.is_usage() { Ending::Usage } else { Ending::Failed };
     failed(ending, &error.to_string())
 }
 
@@ -110,29 +134,10 @@ fn failed(ending: Ending, message: &str) -> Answer {
     }
 }
 
-/// Errors that another command line mends, whatever the file.
-fn is_usage(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::UnknownProcess { .. }
-            | Error::UnknownParameter { .. }
-            | Error::Parameter { .. }
-            | Error::Selection { .. }
-            | Error::NoSuchPosition { .. }
-            | Error::NoSuchDataset { .. }
-            | Error::NoSuchGroup { .. }
-            | Error::SeveralMainDatasets { .. }
-            | Error::NoPositionsAxes { .. }
-            | Error::PositionsAxes { .. }
-            | Error::TooLittleMemory { .. }
-            | Error::Argument { .. }
-    )
-}
-
 /// A reader that has gone away is no error.
 fn tell(answer: &Answer, as_json: bool) {
     let _ = std::io::stderr().write_all(answer.text.as_bytes());
-    if as_json {
+    if as_json && !answer.json.is_null() {
         let _ = writeln!(std::io::stdout(), "{}", answer.json);
     }
 }

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::show;
 use crate::engine::{Observer, Progress, RunInfo};
+use crate::error::Error;
 
 /// Seconds between two plain lines.
 const LINE_SECONDS: u64 = 5;
@@ -49,7 +50,7 @@ impl Observer for Display {
     fn begin(&self, info: &RunInfo) {
         let begins = if info.resumed { "Resuming" } else { "Computing" };
         eprintln!(
-            "{begins} {} of {}\n  into {}:{}\n  {} of {} positions, {}, {} of memory",
+            "{begins} {} of {}\n  into {}:{}\n  {} of {} positions, {}{}, {} of memory{}",
             info.process,
             info.dataset,
             info.file.display(),
@@ -57,7 +58,9 @@ impl Observer for Display {
             show::count(info.pending),
             show::count(info.positions),
             show::workers(info.workers),
+            show::ranks(info.ranks, info.nodes),
             crate::error::bytes(info.memory),
+            if info.ranks > 1 { " each" } else { "" },
         );
         if info.reads_per_tile > 1 {
             eprintln!(
@@ -96,6 +99,10 @@ impl Observer for Display {
 
     fn end(&self) {
         self.bar.finish_and_clear();
+    }
+
+    fn abandoned(&self, error: &Error) {
+        eprintln!("pixelmill: {error}");
     }
 }
 

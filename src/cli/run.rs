@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 
 use super::arguments::RunArguments;
 use super::progress::Display;
-use super::signals::Signals;
-use super::{Answer, Ending, given, show};
-use crate::engine::{Compressed, Computed, Outcome, Report, Request, Stop};
+use super::{Answer, Ending, given, show, signals};
+use crate::engine::{Compressed, Computed, Outcome, Ranks, Report, Request, Stop, Tally};
 use crate::error::{Result, bytes};
 use crate::registry::{self, Runner};
 
 /// Computes every position that was asked for.
-pub(crate) fn run(registry: &[&dyn Runner], typed: &RunArguments) -> Result<Answer> {
+pub(crate) fn run(registry: &[&dyn Runner], typed: &RunArguments, ranks: &Ranks) -> Result<Answer> {
     let runner = registry::find(registry, &typed.what.process)?;
     let parameters = given::parameters(runner, &typed.what)?;
-    let stop = Stop::new();
-    let signals = Signals::listen(&stop);
-    let computed = runner.compute(&parameters, &request(typed), &Display::new(), &stop)?;
-    let ending = match (computed.outcome, signals.received()) {
+    let stop = typed.stop_after.map_or_else(Stop::new, |time| Stop::new().after(time));
+    signals::listen(&stop, ranks);
+    let request = Request { ranks: ranks.clone(), ..request(typed) };
+    let computed = runner.compute(&parameters, &request, &Display::new(), &stop)?;
+    let ending = match (computed.outcome, stop.signal()) {
         (Outcome::Stopped, Some(signal)) => Ending::Stopped { signal },
         (Outcome::Stopped, None) => Ending::Failed,
         _ if !computed.failed.is_empty() => Ending::DoneWithFailedPositions,
@@ -66,6 +66,9 @@ fn text(runner: &dyn Runner, computed: &Computed) -> String {
     ));
     if let Some(report) = &computed.report {
         text.push_str(&report_text(report));
+        if report.ranks.len() > 1 {
+            text.push_str(&ranks_text(report));
+        }
     }
     if let Some(Compressed { before, after }) = computed.compressed {
         text.push_str(&format!("  compressed {} to {}\n", bytes(before), bytes(after)));
@@ -92,6 +95,21 @@ fn report_text(report: &Report) -> String {
         share(report.read),
         share(report.write),
         share(report.wait),
+    )
+}
+
+/// How the ranks shared the work.
+fn ranks_text(report: &Report) -> String {
+    let positions = || report.ranks.iter().map(|rank| rank.positions);
+    let (least, most) = (positions().min().unwrap_or(0), positions().max().unwrap_or(0));
+    let all = report.elapsed.as_secs_f64() * report.workers as f64;
+    format!(
+        "  ranks     {}, {} to {} positions each; the first was done {} before the last, {} idle\n",
+        report.ranks.len(),
+        show::count(least),
+        show::count(most),
+        show::percent(report.imbalance(), 1.0),
+        show::percent(report.idle().as_secs_f64(), all),
     )
 }
 
@@ -135,5 +153,21 @@ fn report_json(report: &Report) -> Value {
         "mark_seconds": report.mark.as_secs_f64(),
         "chunks": report.chunks.map(|(_, stored)| stored),
         "chunks_decoded": report.chunks.map(|(decoded, _)| decoded),
+        "imbalance": report.imbalance(),
+        "ranks": report.ranks.iter().map(rank_json).collect::<Vec<_>>(),
+    })
+}
+
+fn rank_json(rank: &Tally) -> Value {
+    json!({
+        "host": rank.host,
+        "positions": rank.positions,
+        "bytes": rank.bytes,
+        "workers": rank.workers,
+        "seconds": rank.elapsed.as_secs_f64(),
+        "read_seconds": rank.read.as_secs_f64(),
+        "compute_seconds": rank.compute.as_secs_f64(),
+        "write_seconds": rank.write.as_secs_f64(),
+        "wait_seconds": rank.wait.as_secs_f64(),
     })
 }

@@ -70,6 +70,15 @@ pub(crate) fn workers(count: usize) -> String {
     if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
 }
 
+/// ` on 4 ranks`, ` on 4 ranks of 2 nodes`; nothing for one rank.
+pub(crate) fn ranks(ranks: usize, nodes: usize) -> String {
+    match (ranks, nodes) {
+        (0 | 1, _) => String::new(),
+        (ranks, 0 | 1) => format!(" on {ranks} ranks"),
+        (ranks, nodes) => format!(" on {ranks} ranks of {nodes} nodes"),
+    }
+}
+
 /// A share in percent.
 pub(crate) fn percent(part: f64, whole: f64) -> String {
     if whole > 0.0 { format!("{:.1} %", 100.0 * part / whole) } else { "–".to_owned() }
@@ -112,6 +121,10 @@ mod tests {
         assert_eq!(axis_value(f64::from(5e-6_f32)), "0.000005");
         assert_eq!(axis_value(0.1), "0.1");
         assert_eq!(percent(1.0, 0.0), "–");
+        assert_eq!(
+            [ranks(1, 1), ranks(4, 1), ranks(4, 2)],
+            ["", " on 4 ranks", " on 4 ranks of 2 nodes"]
+        );
         assert_eq!([memory_option(1), memory_option((11 << 30) + 1)], ["1M", "12G"]);
     }
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use serde::{Deserialize, Serialize};
+
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request, Stop, machine};
 use crate::error::{Error, Result, bytes};
@@ -22,7 +24,7 @@ use crate::storage::transaction::Transaction;
 const WORTH_TELLING: u64 = 256 << 20;
 
 /// What compressing the results gave.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compressed {
     /// Bytes that the datasets' values took in the file.
     pub before: u64,
@@ -194,7 +196,7 @@ impl<P: Process> Step<'_, P> {
     /// As many as there are cores for, chunks, and memory; at least one.
     fn workers(&self, compressor: &Compressor<'_>) -> usize {
         let cores = plan::cores(machine::available_cores(), self.request.cores) as u64;
-        let by_memory = self.request.memory_budget() / compressor.worker_bytes().max(1);
+        let by_memory = self.request.memory_budget(1) / compressor.worker_bytes().max(1);
         cores.min(by_memory).min(compressor.count()).max(1) as usize
     }
 }

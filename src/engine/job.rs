@@ -3,14 +3,16 @@
 use std::ops::Range;
 
 use super::Request;
+use super::team::{Sight, Team, Trouble};
 use crate::element::{Element, StoredType, elements};
 use crate::error::{Error, Result};
 use crate::identity::{AuxiliaryIdentity, Identity};
 use crate::parameters::settle;
 use crate::process::{AuxiliaryRows, Dimension, Failure, Process, ReadChunk, Unit};
+use crate::ranks::host;
 use crate::read_rows::{AlignedBytes, ReadRows};
 use crate::results::{Outputs, Results, UnitResults};
-use crate::source::{self, Source, fingerprint, normalised};
+use crate::source::{self, Source, fingerprint, layout, normalised};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
@@ -33,6 +35,24 @@ pub(crate) struct AuxiliaryInput {
     rows: Rows,
     stored: StoredType,
     pub columns: usize,
+}
+
+/// Whether a job knows the data that it is opened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// It has their fingerprint.
+    Hashed,
+    /// Somebody else looks after that.
+    Unseen,
+}
+
+impl Data {
+    fn fingerprint(self, rows: &Rows) -> Result<String> {
+        match self {
+            Self::Hashed => fingerprint(rows),
+            Self::Unseen => Ok(String::new()),
+        }
+    }
 }
 
 /// What a worker keeps from one unit to the next.
@@ -69,7 +89,12 @@ impl<P: Process> Job<P> {
     ///
     /// # Errors
     /// If parameters, source and process don't fit together.
-    pub fn open(parameters: &P::Parameters, file: &ReadFile, request: &Request) -> Result<Self> {
+    pub fn open(
+        parameters: &P::Parameters,
+        file: &ReadFile,
+        request: &Request,
+        data: Data,
+    ) -> Result<Self> {
         let (parameters, values) = settle(P::NAME, parameters)?;
         let source =
             source::open(file, request.dataset.as_deref(), request.positions_axes.as_deref())?;
@@ -89,7 +114,7 @@ impl<P: Process> Job<P> {
         let mut results = Results::new();
         P::create_results_datasets(&parameters, info, &mut results);
         let (auxiliary, auxiliary_inputs) =
-            open_auxiliary(file, &P::auxiliary_inputs(&parameters), info.positions)?;
+            open_auxiliary(file, &P::auxiliary_inputs(&parameters), info.positions, data)?;
         let identity = Identity {
             process: P::NAME.to_owned(),
             process_version: P::VERSION,
@@ -99,9 +124,30 @@ impl<P: Process> Job<P> {
             position_axes: source.rows.view().positions.clone(),
             element_type: source.stored.element.to_string(),
             auxiliary_inputs,
-            source_fingerprint: fingerprint(&source.rows)?,
+            source_fingerprint: data.fingerprint(&source.rows)?,
         };
         Ok(Self { parameters, task, results, spectra, auxiliary, identity, source })
+    }
+
+    /// What this rank sees, for the others.
+    pub fn sight(
+        &self,
+        data: Data,
+        can_write: &Result<()>,
+        team: Team<'_>,
+        request: &Request,
+    ) -> Sight {
+        let auxiliary = self.auxiliary.iter().map(|input| &input.rows);
+        let layouts: Vec<String> =
+            std::iter::once(&self.source.rows).chain(auxiliary).map(layout).collect();
+        Sight {
+            host: host(),
+            berth: team.berth(),
+            memory: team.memory_budget(request),
+            outline: format!("{} {}", self.identity.without_data().hash(), layouts.join(" ")),
+            identity: (data == Data::Hashed).then(|| self.identity.hash()),
+            can_write: can_write.as_ref().map(|()| ()).map_err(Trouble::of),
+        }
     }
 
     /// The results datasets as they are in the file.
@@ -267,6 +313,7 @@ fn open_auxiliary(
     file: &ReadFile,
     paths: &[String],
     positions: u64,
+    data: Data,
 ) -> Result<(Vec<AuxiliaryInput>, Vec<AuxiliaryIdentity>)> {
     let (mut inputs, mut identities) = (Vec::new(), Vec::new());
     for path in paths {
@@ -289,7 +336,7 @@ fn open_auxiliary(
         }
         let columns: usize = shape.iter().skip(1).product();
         let rows = Rows::by_first_axis(&file.path, &file.raw, &dataset)?;
-        let fingerprint = fingerprint(&rows)?;
+        let fingerprint = data.fingerprint(&rows)?;
         inputs.push(AuxiliaryInput { rows, stored, columns });
         identities.push(AuxiliaryIdentity { dataset: path, columns, fingerprint });
     }

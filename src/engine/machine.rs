@@ -9,6 +9,24 @@ pub(crate) fn available_cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The processors that this process is bound to; as many as its cores if the system doesn't tell.
+pub(crate) fn processors() -> Vec<u32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let listed = list.and_then(numbers).filter(|numbers| !numbers.is_empty());
+    listed.unwrap_or_else(|| (0..available_cores() as u32).collect())
+}
+
+/// The numbers in `0-3,8`.
+fn numbers(list: &str) -> Option<Vec<u32>> {
+    let mut all = Vec::new();
+    for part in list.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        all.extend(first.parse().ok()?..=last.parse::<u32>().ok()?);
+    }
+    Some(all)
+}
+
 /// Bytes of memory that this process may still take: what the system has available, less if
 /// a control group (version 1 or 2) or the batch system's limit leaves less.
 pub fn available_memory() -> u64 {
@@ -76,6 +94,14 @@ mod tests {
         assert_eq!(left(), Some(300));
         write("memory.stat", "anon 1\ninactive_file 500\nactive_file 9\n");
         assert_eq!(left(), Some(800));
+    }
+
+    #[test]
+    fn processors_are_listed_in_ranges() {
+        assert_eq!(numbers("\t0-3,8,10-11\n"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
+        assert_eq!(numbers("0"), Some(vec![0]));
+        assert_eq!(numbers(""), None);
+        assert!(processors().len() >= available_cores());
     }
 
     #[test]

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use super::prepare::Pending;
 use super::scheduler::{Batch, Scheduler};
 use super::target::RunLock;
-use super::{Durability, Observer, seconds_since};
-use crate::error::{Error, Result};
+use super::{Durability, Observer, Request, seconds_since};
+use crate::error::Result;
 use crate::process::Failure;
 use crate::storage::attributes::put_integer;
-use crate::storage::file::write_in_place;
+use crate::storage::in_place::InPlace;
 use crate::storage::results_group::{LAST_PIXEL, MESSAGE_BYTES, MESSAGE_LINES, Places};
 
 /// The line of a failure whose own message has no room any more.
@@ -23,6 +23,7 @@ const OTHER_FAILURES: &str =
 /// The state of a results group while it is computed.
 pub(crate) struct Marker<'a> {
     lock: &'a RunLock,
+    file: &'a dyn InPlace,
     group: String,
     places: Places,
     durability: Durability,
@@ -45,9 +46,9 @@ impl<'a> Marker<'a> {
     /// The state of `group` before the run.
     pub fn new(
         lock: &'a RunLock,
+        file: &'a dyn InPlace,
         group: &Pending,
-        durability: Durability,
-        checkpoint: Duration,
+        request: &Request,
     ) -> Self {
         let mut messages = group.messages.clone();
         messages.truncate(
@@ -56,10 +57,11 @@ impl<'a> Marker<'a> {
         messages.resize(messages.len().max(1), String::new());
         Self {
             lock,
+            file,
             group: group.path.clone(),
             places: group.places.clone(),
-            durability,
-            checkpoint,
+            durability: request.durability,
+            checkpoint: request.checkpoint,
             last_checkpoint: Instant::now(),
             told: false,
             status: group.status.clone(),
@@ -94,8 +96,8 @@ impl<'a> Marker<'a> {
     fn mark(&mut self, mut batch: Batch) -> Result<()> {
         batch.ranges.sort_by_key(|range| range.start);
         self.list_failures(&batch)?;
-        if self.durability == Durability::Node {
-            self.sync()?;
+        if self.durability == Durability::Node && !batch.is_synced {
+            self.file.sync()?;
         }
         for range in merged(&batch.ranges) {
             self.status[range.start as usize..range.end as usize].fill(1);
@@ -104,15 +106,10 @@ impl<'a> Marker<'a> {
         Ok(())
     }
 
-    fn sync(&self) -> Result<()> {
-        let synced = self.lock.file().sync_data();
-        synced.map_err(|error| Error::io("write", self.lock.path(), error))
-    }
-
     /// Writes the part of `all`, one byte per position, that `range` names.
     fn write_range(&self, place: u64, range: Range<u64>, all: &[u8]) -> Result<()> {
         let bytes = &all[range.start as usize..range.end as usize];
-        write_in_place(self.lock.file(), self.lock.path(), bytes, place + range.start)
+        self.file.write(bytes, place + range.start)
     }
 
     fn list_failures(&mut self, batch: &Batch) -> Result<()> {
@@ -150,7 +147,7 @@ impl<'a> Marker<'a> {
             let mut bytes = text.clone().into_bytes();
             bytes.resize(MESSAGE_BYTES, 0);
             let place = self.places.messages + (line * MESSAGE_BYTES) as u64;
-            write_in_place(self.lock.file(), self.lock.path(), &bytes, place)?;
+            self.file.write(&bytes, place)?;
             self.messages.push(text);
         }
         Ok(line as u8)
@@ -192,7 +189,7 @@ impl<'a> Marker<'a> {
             self.write_range(self.places.status, range.clone(), &self.status)?;
         }
         self.prefix = 0;
-        self.sync()
+        self.file.sync()
     }
 }
 

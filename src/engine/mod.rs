@@ -2,14 +2,17 @@
 //! resumable whatever happens.
 //!
 //! `job` opens a source for a process, `search` looks for earlier results, `target` holds the locks,
-//! `prepare` makes the results group, `pipeline` runs the
-//! workers over what `scheduler` hands out, `marker` marks what is on disk, `compress` compresses what is
-//! complete. Their order, and
-//! what a kill at each point leaves, are in this folder's README.
+//! `prepare` makes the results group, `pipeline` runs the workers over what `supply` and `scheduler` hand
+//! out, `marker` marks what is on disk, `compress` compresses what is complete. `lead` is their order on the
+//! first rank, with `crew` for the time in which all compute; `follow` is what the other ranks do, and `team`
+//! what they tell each other. What a kill at each point leaves is in this folder's README.
 
 mod compress;
+mod crew;
+mod follow;
 pub mod inspect;
 mod job;
+mod lead;
 mod machine;
 mod marker;
 mod pipeline;
@@ -21,26 +24,29 @@ mod scheduler;
 mod search;
 mod selection;
 mod stop;
+mod supply;
 mod target;
+mod team;
 
 use std::path::PathBuf;
 use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
 pub use machine::available_memory;
 pub(crate) use pipeline::WORKER_NAME;
 pub use probe::{Place, Probe, ProbeValue, Verification, test, verify};
-pub use report::{Observer, Progress, Quiet, Report, RunInfo};
+pub use report::{Observer, Progress, Quiet, Report, RunInfo, Tally};
 pub use request::{Durability, Request};
 pub use selection::Selection;
 pub use stop::Stop;
 
+pub use crate::ranks::Ranks;
 pub use crate::storage::results_group::Compression;
 
-use compress::Step;
 use job::Job;
-use search::Found;
-use target::{RunLock, Target};
+use team::Team;
 
 use crate::element::{Element, elements};
 use crate::error::{Error, Result};
@@ -48,11 +54,11 @@ use crate::plan::{self, Needs, Plan, TileNeeds};
 use crate::process::Process;
 use crate::source::normalised;
 use crate::storage::datatype::stored_type;
-use crate::storage::file::{open_read, open_read_locked};
+use crate::storage::file::open_read;
 use crate::storage::rows::Rows;
 
 /// A handle to the results of a computation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Computed {
     /// The file that holds the results.
     pub file: PathBuf,
@@ -97,7 +103,7 @@ impl Computed {
 }
 
 /// How a computation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The same computation had been done before; nothing was written.
     Existing,
@@ -107,7 +113,8 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Computes `P` as `request` says.
+/// Computes `P` as `request` says. Of several ranks, all call this with the same arguments; the observer of
+/// rank 0 is told of all.
 ///
 /// # Errors
 /// Everything that [`Error`] lists. A file that was being computed stays resumable.
@@ -117,55 +124,24 @@ pub fn compute<P: Process>(
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Computed> {
+    let team = Team::new(request);
     // What is available now may not be in a moment: one budget for the whole run.
-    let request = &Request { memory: Some(request.memory_budget()), ..request.clone() };
-    // First as a reader: results that are complete are returned even if somebody has the file
-    // open, or it can't be written to; and what can't be run leaves no trace.
-    let source = open_read(&request.file)?;
-    let job = Job::<P>::open(parameters, &source, request)?;
-    let target = Target::of(request, &job);
-    let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
-    if let Found::Complete(found) = search::find(&job, request, &target, &source, None, &Quiet)? {
-        return step.finish(None, *found);
+    let request = &Request { memory: Some(team.memory_budget(request)), ..request.clone() };
+    if team.rank() == 0 {
+        lead::lead::<P>(parameters, request, observer, stop, team)
+    } else {
+        follow::follow::<P>(parameters, request, stop, team)
     }
-    let plan = plan_run(&job, request)?;
-    let lock = RunLock::claim(&target, observer)?;
-    let look = |observer: &dyn Observer| {
-        let source = open_read_locked(&request.file)?;
-        let found = search::find(&job, request, &target, &source, Some(&lock), observer)?;
-        Ok((source, found))
-    };
-    let (mut view, mut found) = look(observer)?;
-    if matches!(found, Found::Foreign { .. } | Found::Nothing) {
-        // Metadata has to change: look again when nobody else has the file, then change it.
-        let made = lock.alone(&source, || {
-            let (view, found) = look(&Quiet)?;
-            job.source.check_in_place(&view)?;
-            let found = prepare::make_ready(&job, &target, &lock, &view, found)?;
-            Ok((view, found))
-        });
-        if made.is_err() {
-            lock.abandon();
-        }
-        (view, found) = made?;
-    }
-    let (path, resumed) = match found {
-        Found::Complete(computed) => return step.finish(Some(lock), *computed),
-        Found::Partial { path } => (path, true),
-        Found::Created { path } => (path, false),
-        Found::Foreign { .. } | Found::Nothing => {
-            unreachable!("what isn't ready has been made ready with the file locked")
-        }
-    };
-    let group = prepare::take(&job, request, &lock, &view, path, resumed)?;
-    observer.begin(&group.info(&job, &target, &plan));
-    let computed = pipeline::run(&job, &group, &plan, request, &lock, observer, stop)?;
-    step.finish(Some(lock), computed)
 }
 
-fn plan_run<P: Process>(job: &Job<P>, request: &Request) -> Result<Plan> {
+/// Plans what one rank does with its workers and its memory; `agreed` are the blocks that all ranks read by.
+fn plan_run<P: Process>(
+    job: &Job<P>,
+    memory: u64,
+    workers: usize,
+    agreed: Option<&[u64]>,
+) -> Result<Plan> {
     let source = &job.source;
-    let memory = request.memory_budget();
     let needs = Needs {
         row_bytes: source.row_bytes() as u64,
         converted_bytes: source.info.spectral_points as u64 * size_of::<P::Input>() as u64,
@@ -178,8 +154,9 @@ fn plan_run<P: Process>(job: &Job<P>, request: &Request) -> Result<Plan> {
             row_bytes: tiles.block_row_bytes(),
             worker_bytes: tiles.worker_bytes(),
             tiles_per_cell: tiles.per_cell(),
+            agreed: agreed.map(<[u64]>::to_vec),
         }),
-        workers: plan::cores(machine::available_cores(), request.cores) as u64,
+        workers: workers as u64,
         memory,
     };
     plan::plan(&needs).map_err(|needed| Error::TooLittleMemory { memory, needed })

@@ -11,6 +11,7 @@ use super::{Job, Request, RunInfo};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::process::Process;
+use crate::ranks::host;
 use crate::source::Format;
 use crate::storage::attributes;
 use crate::storage::file::{ReadFile, open_read_locked};
@@ -23,14 +24,22 @@ pub(crate) struct Pending {
     pub status: Vec<u8>,
     pub failed: Vec<u8>,
     pub messages: Vec<String>,
+    /// Who computes, as the group says it.
+    pub last_run: String,
     /// What this run computes.
     pub ranges: Vec<Range<u64>>,
     pub resumed: bool,
 }
 
 impl Pending {
-    /// What observers are told.
-    pub fn info<P: Process>(&self, job: &Job<P>, target: &Target, plan: &Plan) -> RunInfo {
+    /// What observers are told. `crew` are the workers, the ranks that they are on, and the nodes of these.
+    pub fn info<P: Process>(
+        &self,
+        job: &Job<P>,
+        target: &Target,
+        plan: &Plan,
+        crew: (usize, usize, usize),
+    ) -> RunInfo {
         let info = &job.source.info;
         RunInfo {
             process: P::NAME.to_owned(),
@@ -41,7 +50,9 @@ impl Pending {
             positions: info.positions,
             pending: self.count(),
             spectrum: (info.spectral_points / job.spectra, job.spectra),
-            workers: plan.workers,
+            workers: crew.0,
+            ranks: crew.1,
+            nodes: crew.2,
             memory: plan.memory,
             reads_per_tile: match (job.source.rows.tiles(), &plan.blocks) {
                 (Some(tiles), Some(blocks)) if tiles.are_indivisible() => blocks.parts,
@@ -160,7 +171,7 @@ pub(crate) fn take<P: Process>(
     path: String,
     resumed: bool,
 ) -> Result<Pending> {
-    note_run(lock, &path)?;
+    let last_run = note_run(lock, &path)?;
     let file = open_read_locked(lock.path())?;
     let read = |error: hdf5::Error| Error::dataset("read", lock.path(), &path, &error);
     let group = file.group(&path).map_err(read)?;
@@ -170,11 +181,11 @@ pub(crate) fn take<P: Process>(
     let status = reopened(&status, &failed, request.retry_failed);
     let ranges = pending_ranges(&status, mask(job, request, source)?.as_deref());
     let messages = results_group::messages(&group);
-    Ok(Pending { path, places, status, failed, messages, ranges, resumed })
+    Ok(Pending { path, places, status, failed, messages, last_run, ranges, resumed })
 }
 
 /// Host, process and beginning, in place, for whoever finds the file in use.
-fn note_run(lock: &RunLock, path: &str) -> Result<()> {
+fn note_run(lock: &RunLock, path: &str) -> Result<String> {
     let since = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
     let text = format!("host {}, pid {}, since {since}", host(), std::process::id());
     let transaction = lock.begin()?;
@@ -183,11 +194,6 @@ fn note_run(lock: &RunLock, path: &str) -> Result<()> {
         .group(path)
         .and_then(|group| attributes::put_short_text(&group, LAST_RUN, &text))
         .map_err(|error| transaction.error("write to", &error))?;
-    transaction.commit()
-}
-
-/// Name of this machine.
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+    transaction.commit()?;
+    Ok(text)
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Request;
-use super::job::{Job, Workspace};
+use super::job::{Data, Job, Workspace};
 use super::search::count_done;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
@@ -62,7 +62,7 @@ pub fn test<P: Process>(
     place: &Place,
 ) -> Result<Probe> {
     let file = open_read(&request.file)?;
-    let job = Job::<P>::open(parameters, &file, request)?;
+    let job = Job::<P>::open(parameters, &file, request, Data::Hashed)?;
     let grid = &job.source.grid;
     let position = match place {
         Place::Position(position) => Some(*position).filter(|p| *p < job.source.info.positions),
@@ -136,7 +136,7 @@ pub fn verify<P: Process>(
     sample: u64,
 ) -> Result<Verification> {
     let source_file = open_read(&request.file)?;
-    let job = Job::<P>::open(parameters, &source_file, request)?;
+    let job = Job::<P>::open(parameters, &source_file, request, Data::Hashed)?;
     let file = open_read(results)?;
     let broken = |error: hdf5::Error| Error::dataset("read", results, group, &error);
     let opened = file.group(group).map_err(broken)?;

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
 /// Somebody who watches a run; every method has an empty default.
 pub trait Observer: Sync {
     /// The run begins to compute.
@@ -13,6 +17,8 @@ pub trait Observer: Sync {
     fn note(&self, _text: &str) {}
     /// The run has ended, for whatever reason; no progress follows.
     fn end(&self) {}
+    /// All ranks are about to be ended by force because of this, since some of them don't end by themselves.
+    fn abandoned(&self, _error: &Error) {}
 }
 
 /// Nobody watches.
@@ -40,9 +46,13 @@ pub struct RunInfo {
     pub pending: u64,
     /// Values per spectrum and spectra per position.
     pub spectrum: (usize, usize),
-    /// Threads that compute.
+    /// Threads that compute, on all ranks.
     pub workers: usize,
-    /// Bytes of memory that are planned for.
+    /// Processes that compute together.
+    pub ranks: usize,
+    /// Nodes that the ranks are on.
+    pub nodes: usize,
+    /// Bytes of memory that are planned for, on each rank.
     pub memory: u64,
     /// How often each chunk of the source is read.
     pub reads_per_tile: u64,
@@ -68,13 +78,13 @@ pub struct Progress {
 }
 
 /// What a run did, and where the time went.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Positions computed.
     pub positions: u64,
     /// Source bytes read.
     pub bytes: u64,
-    /// Threads that computed.
+    /// Threads that computed, on all ranks.
     pub workers: usize,
     /// Wall time of the computing phase.
     pub elapsed: Duration,
@@ -92,4 +102,68 @@ pub struct Report {
     pub batches: u64,
     /// Chunks that were decoded and chunks that are stored, of a source that is read chunk by chunk.
     pub chunks: Option<(u64, u64)>,
+    /// What each rank did.
+    pub ranks: Vec<Tally>,
+}
+
+/// What one rank did.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// The machine that it ran on.
+    pub host: String,
+    /// Positions computed.
+    pub positions: u64,
+    /// Positions that failed among them.
+    pub failed: u64,
+    /// Source bytes read.
+    pub bytes: u64,
+    /// Threads that computed.
+    pub workers: usize,
+    /// Wall time until its last worker had nothing more to do.
+    pub elapsed: Duration,
+    /// Worker time spent reading, summed over workers.
+    pub read: Duration,
+    /// Worker time spent in the process's computation.
+    pub compute: Duration,
+    /// Worker time spent writing results.
+    pub write: Duration,
+    /// Worker time spent waiting for work.
+    pub wait: Duration,
+    /// Chunks that it decoded and chunks that are stored.
+    pub chunks: Option<(u64, u64)>,
+}
+
+impl Report {
+    /// How much earlier than the last rank the first had nothing more to do, as a part of the time of the
+    /// last.
+    pub fn imbalance(&self) -> f64 {
+        let ends = || self.ranks.iter().map(|rank| rank.elapsed.as_secs_f64());
+        let last = ends().fold(0.0, f64::max);
+        if last > 0.0 { (last - ends().fold(last, f64::min)) / last } else { 0.0 }
+    }
+
+    /// Worker time in which a rank had nothing more to do while others had.
+    pub fn idle(&self) -> Duration {
+        let last = self.ranks.iter().map(|rank| rank.elapsed).max().unwrap_or_default();
+        self.ranks.iter().map(|rank| (last - rank.elapsed) * rank.workers as u32).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imbalance_is_what_the_first_rank_waits_for_the_last() {
+        let rank = |seconds, workers| Tally {
+            elapsed: Duration::from_secs(seconds),
+            workers,
+            ..Tally::default()
+        };
+        let report =
+            Report { ranks: vec![rank(8, 2), rank(10, 4), rank(9, 1)], ..Report::default() };
+        assert_eq!(report.imbalance(), 0.2);
+        assert_eq!(report.idle(), Duration::from_secs(2 * 2 + 1));
+        assert_eq!(Report::default().imbalance(), 0.0);
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Compression, Selection, available_memory};
+use super::{Compression, Ranks, Selection, available_memory};
 use crate::plan::Cores;
 
 /// What to compute on and how.
@@ -17,9 +17,13 @@ pub struct Request {
     pub positions_axes: Option<Vec<usize>>,
     /// Another file for the results, created if need be; the source then is only read.
     pub output: Option<PathBuf>,
-    /// Cores to compute on.
+    /// The processes that compute this together; all of them make the same request.
+    pub ranks: Ranks,
+    /// Cores to compute on, for each rank. Of several ranks each takes its share of all cores of its node
+    /// unless a number is given.
     pub cores: Cores,
-    /// Memory budget in bytes; a quarter of what is available if left out.
+    /// Memory budget in bytes, for each rank; a quarter of what is available, divided by the ranks on the
+    /// node, if left out.
     pub memory: Option<u64>,
     /// Compute anew into a new group, whatever results there are.
     pub override_existing: bool,
@@ -49,9 +53,9 @@ pub enum Durability {
 }
 
 impl Request {
-    /// The memory budget in bytes.
-    pub(crate) fn memory_budget(&self) -> u64 {
-        self.memory.unwrap_or_else(|| available_memory() / 4)
+    /// The memory budget in bytes, of one of so many ranks on this node.
+    pub(crate) fn memory_budget(&self, ranks_on_node: u64) -> u64 {
+        self.memory.unwrap_or_else(|| available_memory() / 4 / ranks_on_node.max(1))
     }
 
     /// A request for the only main dataset of `file`, everything else at its default.
@@ -61,6 +65,7 @@ impl Request {
             dataset: None,
             positions_axes: None,
             output: None,
+            ranks: Ranks::default(),
             cores: Cores::default(),
             memory: None,
             override_existing: false,

@@ -8,14 +8,15 @@
 //! count.
 
 use std::collections::VecDeque;
-use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::Stop;
 use super::job::count;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
 use crate::process::Failure;
 use crate::storage::tiles::Block;
@@ -28,7 +29,7 @@ pub(crate) struct Portion {
 }
 
 /// All portions of a run, made when they are wanted.
-pub(crate) type Supply<'a> = Box<dyn Iterator<Item = Portion> + Send + 'a>;
+pub(crate) type Supply<'a> = Box<dyn Iterator<Item = Result<Portion>> + Send + 'a>;
 
 /// Some positions for one worker.
 #[derive(Clone)]
@@ -55,10 +56,12 @@ impl Ticket {
 }
 
 /// Positions whose results are written and wait to be marked.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Batch {
     pub ranges: Vec<Range<u64>>,
     pub failures: Vec<(u64, Failure)>,
+    /// Whether the results are already where they have to survive.
+    pub is_synced: bool,
 }
 
 /// The hand-out, shared by all workers and the marker.
@@ -70,7 +73,9 @@ pub(crate) struct Scheduler<'a> {
 }
 
 struct State<'a> {
-    supply: Peekable<Supply<'a>>,
+    supply: Supply<'a>,
+    /// Whether the supply has ended.
+    is_exhausted: bool,
     /// Portions that are begun and not done.
     open: Vec<OpenPortion>,
     most_open: usize,
@@ -80,6 +85,12 @@ struct State<'a> {
     next_batch: u64,
     unit: u64,
     most_per_unit: u64,
+    /// Batches of other ranks that wait to be marked.
+    arrived: VecDeque<Batch>,
+    /// Other ranks that may still send some.
+    others: usize,
+    /// Whether nothing more is to be handed out.
+    is_winding_up: bool,
     error: Option<Error>,
 }
 
@@ -111,16 +122,19 @@ enum Next {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A hand-out of the positions in `supply`, of which `most_open` portions may be begun at a time.
+    /// A hand-out of the positions in `supply`, of which `most_open` portions may be begun at a time;
+    /// `others` are the ranks whose batches are to be marked here.
     pub fn new(
         supply: Supply<'a>,
+        others: usize,
         most_open: usize,
         most_per_unit: u64,
         batch_time: Duration,
         stop: Stop,
     ) -> Self {
         let state = State {
-            supply: supply.peekable(),
+            supply,
+            is_exhausted: false,
             open: Vec::new(),
             most_open,
             next_portion: 0,
@@ -128,6 +142,9 @@ impl<'a> Scheduler<'a> {
             next_batch: 0,
             unit: 1,
             most_per_unit,
+            arrived: VecDeque::new(),
+            others,
+            is_winding_up: false,
             error: None,
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), batch_time, stop }
@@ -143,8 +160,7 @@ impl<'a> Scheduler<'a> {
     pub fn next(&self, last: Option<u64>) -> Option<Ticket> {
         let mut state = self.lock();
         loop {
-            let stopped = state.error.is_some() || self.stop.is_requested();
-            let next = if stopped { Next::Nothing } else { state.next(last) };
+            let next = if self.has_stopped(&state) { Next::Nothing } else { state.next(last) };
             if matches!(next, Next::Nothing) {
                 state.close_batch();
                 self.changed.notify_all();
@@ -204,6 +220,33 @@ impl<'a> Scheduler<'a> {
         self.changed.notify_all();
     }
 
+    /// Hands out nothing more, as if somebody had asked to stop.
+    pub fn wind_up(&self) {
+        self.lock().is_winding_up = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes a batch that another rank has computed.
+    pub fn arrived(&self, batch: Batch) {
+        self.lock().arrived.push_back(batch);
+        self.changed.notify_all();
+    }
+
+    /// Another rank will send no more batches.
+    pub fn other_has_ended(&self) {
+        self.lock().others -= 1;
+        self.changed.notify_all();
+    }
+
+    fn has_stopped(&self, state: &State<'_>) -> bool {
+        state.error.is_some() || state.is_winding_up || self.stop.is_requested()
+    }
+
+    /// Whether an error has ended the hand-out.
+    pub fn has_failed(&self) -> bool {
+        self.lock().error.is_some()
+    }
+
     /// The error that ended the hand-out, if one did.
     pub fn take_error(&self) -> Option<Error> {
         self.lock().error.take()
@@ -217,6 +260,9 @@ impl<'a> Scheduler<'a> {
             if state.error.is_some() {
                 return None;
             }
+            if let Some(batch) = state.arrived.pop_front() {
+                return Some(batch);
+            }
             if state.open_batch_is_over(self.batch_time) {
                 state.close_batch();
             }
@@ -226,7 +272,8 @@ impl<'a> Scheduler<'a> {
                 front.marking = true;
                 return Some(std::mem::take(&mut front.content));
             }
-            if state.batches.is_empty() && (state.is_handed_out() || self.stop.is_requested()) {
+            let is_over = state.is_handed_out() || self.has_stopped(&state);
+            if state.batches.is_empty() && state.others == 0 && is_over {
                 return None;
             }
             let (guard, _) = self
@@ -249,8 +296,8 @@ impl<'a> Scheduler<'a> {
 
 impl State<'_> {
     /// Whether no position is left to hand out.
-    fn is_handed_out(&mut self) -> bool {
-        self.open.iter().all(|open| open.portion.runs.is_empty()) && self.supply.peek().is_none()
+    fn is_handed_out(&self) -> bool {
+        self.is_exhausted && self.open.iter().all(|open| open.portion.runs.is_empty())
     }
 
     fn next(&mut self, last: Option<u64>) -> Next {
@@ -262,19 +309,31 @@ impl State<'_> {
         if let Some(index) = own.or_else(|| self.open.iter().position(is_idle)) {
             return Next::Unit(index);
         }
-        if self.open.len() < self.most_open
-            && let Some(portion) = self.supply.next()
-        {
-            let number = self.next_portion;
-            self.next_portion += 1;
-            self.open.push(OpenPortion { number, portion, out: 0 });
+        if self.open.len() < self.most_open && self.begin_portion() {
             return Next::Unit(self.open.len() - 1);
         }
         match self.open.iter().position(has_work) {
             Some(index) => Next::Unit(index),
-            None if self.supply.peek().is_none() => Next::Nothing,
+            None if self.is_exhausted => Next::Nothing,
             None => Next::Wait,
         }
+    }
+
+    /// Begins the next portion, if there is one.
+    fn begin_portion(&mut self) -> bool {
+        let portion = if self.is_exhausted { None } else { self.supply.next() };
+        match portion {
+            Some(Ok(portion)) => {
+                let number = self.next_portion;
+                self.next_portion += 1;
+                self.open.push(OpenPortion { number, portion, out: 0 });
+                return true;
+            }
+            Some(Err(error)) => self.error = Some(error),
+            None => {}
+        }
+        self.is_exhausted = true;
+        false
     }
 
     fn has_open_batch(&self) -> bool {
@@ -341,18 +400,18 @@ mod tests {
 
     fn whole(pending: &[Range<u64>]) -> Supply<'static> {
         let runs = pending.iter().cloned().collect();
-        Box::new(std::iter::once(Portion { runs, block: None }))
+        Box::new(std::iter::once(Ok(Portion { runs, block: None })))
     }
 
     fn scheduler(pending: Range<u64>, batch_time: Duration) -> Scheduler<'static> {
         let supply = whole(std::slice::from_ref(&pending));
-        Scheduler::new(supply, 1, 16, batch_time, Stop::new())
+        Scheduler::new(supply, 0, 2, 16, batch_time, Stop::new())
     }
 
     #[test]
     fn every_position_is_handed_out_and_marked_once() {
         let pending = [3..50, 60..61, 70..200];
-        let scheduler = Scheduler::new(whole(&pending), 1, 16, Duration::ZERO, Stop::new());
+        let scheduler = Scheduler::new(whole(&pending), 0, 2, 16, Duration::ZERO, Stop::new());
         let mut marked = Vec::new();
         while let Some(ticket) = scheduler.next(None) {
             scheduler.done(ticket, Vec::new(), Duration::from_micros(1));
@@ -410,10 +469,11 @@ mod tests {
 
     #[test]
     fn portions_are_begun_only_while_there_is_room_for_them() {
-        let portion =
-            |first: u64| Portion { runs: std::iter::once(first..first + 2).collect(), block: None };
+        let portion = |first: u64| {
+            Ok(Portion { runs: std::iter::once(first..first + 2).collect(), block: None })
+        };
         let supply: Supply<'_> = Box::new([0, 10, 20].into_iter().map(portion));
-        let scheduler = Scheduler::new(supply, 2, 1, Duration::from_secs(3600), Stop::new());
+        let scheduler = Scheduler::new(supply, 0, 2, 1, Duration::from_secs(3600), Stop::new());
         let first = scheduler.next(None).unwrap();
         assert_eq!(first.runs, vec![0..1]);
         let second = scheduler.next(Some(first.portion)).unwrap();

@@ -54,6 +54,26 @@ pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
+/// SHA-256 of where the stored bytes lie in the file, as hexadecimal digits.
+pub(crate) fn layout(rows: &Rows) -> String {
+    let mut hash = Sha256::new();
+    match rows.stored() {
+        Stored::Extent { offset, bytes } => {
+            hash.update(offset.to_le_bytes());
+            hash.update(bytes.to_le_bytes());
+        }
+        Stored::Chunks(chunks) => {
+            for chunk in chunks {
+                for number in [chunk.number, chunk.address, chunk.size, chunk.mask.into()] {
+                    hash.update(number.to_le_bytes());
+                }
+            }
+        }
+        Stored::Elsewhere => {}
+    }
+    hex(&hash.finalize())
+}
+
 /// The numbers of the blocks that are hashed, of `blocks` with `total` bytes: spread evenly, the first
 /// and the last always among them.
 fn sample(blocks: u64, total: u64) -> impl Iterator<Item = u64> {

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use hdf5::LocationType;
 
 pub(crate) use candidates::main_datasets;
-pub(crate) use fingerprint::{fingerprint, hex};
+pub(crate) use fingerprint::{fingerprint, hex, layout};
 pub use formats::Format;
 pub(crate) use grid::PositionGrid;
 

@@ -108,18 +108,21 @@ fn finish_unfinished(path: &Path) -> Result<()> {
     transaction::finish_commit(&mut file).map_err(|error| Error::io("write", path, error))
 }
 
-/// Writes where the file has bytes already. One that was cut off meanwhile isn't made longer again:
-/// it would look whole, with nothing in what was lost.
+/// Whether a file has `needed` bytes, before `action`.
 ///
 /// # Errors
-/// If the file has become too short, or can't be written.
-pub(crate) fn write_in_place(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Result<()> {
-    let length = file.metadata().map_err(|error| Error::io("write", path, error))?.len();
-    let needed = offset + bytes.len() as u64;
+/// If it has less.
+pub(crate) fn check_length(
+    action: &'static str,
+    path: &Path,
+    file: &File,
+    needed: u64,
+) -> Result<()> {
+    let length = file.metadata().map_err(|error| Error::io(action, path, error))?.len();
     if length < needed {
         return Err(Error::Truncated { path: path.to_owned(), length, needed });
     }
-    file.write_all_at(bytes, offset).map_err(|error| Error::io("write", path, error))
+    Ok(())
 }
 
 /// Creates a new HDF5 file at `path` unless there is one: made under another name and linked

@@ -8,6 +8,7 @@ mod chunk_table;
 pub(crate) mod datatype;
 pub(crate) mod file;
 mod filters;
+pub(crate) mod in_place;
 mod library;
 pub(crate) mod lock;
 pub(crate) mod results_group;

@@ -13,6 +13,7 @@ use hdf5::Dataset;
 use hdf5::dataset::Layout;
 
 use super::chunk_table::{self, Chunk, ChunkTable};
+use super::file::check_length;
 use super::filters::Pipeline;
 use super::library;
 use super::tiles::{Block, Kind, Tiles};
@@ -90,7 +91,7 @@ impl Rows {
         let kind = kind(path, dataset)?;
         let how = match kind {
             Kind::Extent { offset } => {
-                check_length(path, &file, offset + view.count() * row_bytes as u64)?;
+                check_length("read", path, &file, offset + view.count() * row_bytes as u64)?;
                 if view.is_row_by_row() {
                     How::Direct { offset }
                 } else {
@@ -272,14 +273,6 @@ fn tiles(
     let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
     let named = (path.to_owned(), dataset.name());
     Ok(How::Tiles(Arc::new(Tiles::new(file, named, view.clone(), kind, element))))
-}
-
-fn check_length(path: &Path, file: &File, needed: u64) -> Result<()> {
-    let length = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
-    if length < needed {
-        return Err(Error::Truncated { path: path.to_owned(), length, needed });
-    }
-    Ok(())
 }
 
 /// How the dataset is stored, and with it how it is read.

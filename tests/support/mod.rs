@@ -1,6 +1,7 @@
 //! What whole-program tests share: the program under test, Python, and files to work on.
 #![allow(dead_code)] // each test program uses its own part of this
 
+pub mod ranks;
 pub mod usid;
 pub mod watch;
 
@@ -114,9 +115,12 @@ pub fn run(process: &str, file: &Path, more: &[&str]) -> Vec<OsString> {
 
 /// Starts the program with `--json` and everything piped.
 pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Child {
-    Command::new(program())
-        .args(arguments)
-        .arg("--json")
+    start_piped(Command::new(program()).args(arguments).arg("--json"))
+}
+
+/// Starts a command with everything piped.
+pub fn start_piped(command: &mut Command) -> Child {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

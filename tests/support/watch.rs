@@ -27,6 +27,12 @@ pub fn wait_until(what: &str, mut seen: impl FnMut() -> bool) {
     }
 }
 
+/// Sends a signal, such as `INT`; tells whether there was somebody to send it to.
+pub fn signal(pid: u32, name: &str) -> bool {
+    let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).output();
+    sent.expect("kill starts").status.success()
+}
+
 /// A Python process that opens files with h5py, one after the other.
 pub struct Opener {
     child: Child,
@@ -207,7 +213,11 @@ pub struct Running {
 impl Running {
     /// Starts the program.
     pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
-        let mut child = start(arguments);
+        Self::watch(start(arguments))
+    }
+
+    /// Watches what was started with everything piped.
+    pub fn watch(mut child: Child) -> Self {
         let pipe = BufReader::new(child.stderr.take().expect("it is piped"));
         let (sender, lines) = std::sync::mpsc::channel();
         let stderr = thread::spawn(move || {
@@ -250,8 +260,7 @@ impl Running {
 
     /// Sends a signal, such as `INT`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
-        assert!(sent.expect("kill starts").success(), "no signal {name} could be sent");
+        assert!(signal(self.pid(), name), "no signal {name} could be sent");
     }
 
     /// Whether it has ended.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use hdf5::{Dataset, Group};
+use serde::{Deserialize, Serialize};
 
 use super::super::chunk_table::ChunkTable;
 use super::{Column, FAILED, MESSAGES, STATUS};
@@ -18,7 +19,7 @@ pub(crate) struct Places {
 }
 
 /// Where the rows of a results dataset lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// One behind the other from this offset on.
     Stretch(u64),

@@ -1,0 +1,251 @@
+//! The computing phase as rank 0 sees it: it computes as well, marks what any rank has computed, tells the
+//! observer how far all are, and passes on that somebody asks to stop or has failed.
+
+use std::ops::Range;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::job::Job;
+use super::marker::Marker;
+use super::pipeline::{Pipeline, Work};
+use super::prepare::Pending;
+use super::scheduler::Scheduler;
+use super::search::{count_done, failures};
+use super::target::RunLock;
+use super::team::{Call, News, Team};
+use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop, Tally};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::process::Process;
+use crate::source::fingerprint;
+use crate::storage::in_place::InPlace;
+
+/// How often the observer is told.
+const TICK: Duration = Duration::from_millis(100);
+/// How often rank 0 looks for news of the others. It is also how long a rank may wait for the common counter
+/// where the network has no atomics of its own.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How long the others have to end what they have in hand once one has met an error.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What rank 0 computes with.
+pub(crate) struct Phase<'a, P: Process> {
+    pub job: &'a Job<P>,
+    pub group: &'a Pending,
+    pub plan: &'a Plan,
+    pub request: &'a Request,
+    pub lock: &'a RunLock,
+    pub file: &'a dyn InPlace,
+    pub observer: &'a dyn Observer,
+    pub stop: &'a Stop,
+    pub team: Team<'a>,
+}
+
+impl<P: Process> Phase<'_, P> {
+    /// Computes what is pending, together with the other ranks.
+    ///
+    /// # Errors
+    /// If the source can't be read, the results can't be written, or the source was changed meanwhile.
+    /// What is marked by then is right and stays.
+    pub fn run(&self, mut marker: Marker<'_>) -> Result<Computed> {
+        let (group, observer, team) = (self.group, self.observer, self.team);
+        let columns = &group.places.columns;
+        let ranges = &group.ranges;
+        let others = team.others();
+        let work = Work { team, plan: self.plan, ranges, file: self.file, columns, others };
+        let pipeline = Pipeline::new(self.job, &work, self.request, self.stop);
+        let scheduler = &pipeline.scheduler;
+        let begun = Instant::now();
+        let mut crew = Crew::new(team, self.stop, observer);
+        let mut told: Option<Instant> = None;
+        let marking = &mut marker;
+        let ran = pipeline.run(
+            || marking.run(scheduler, observer),
+            if others == 0 { TICK } else { PAUSE },
+            || {
+                let heard = crew.hear(scheduler);
+                if told.is_none_or(|last| last.elapsed() >= TICK) || crew.has_ended() {
+                    told = Some(Instant::now());
+                    observer.progress(&self.progress(begun, &crew, &pipeline.tally()));
+                }
+                heard
+            },
+        );
+        let dismissed = crew.dismiss(ran.err(), scheduler);
+        observer.end();
+        let report = crew.report(pipeline.tally(), begun, &marker);
+        let unchanged = self.check_source(&mut marker, ranges);
+        marker.checkpoint(observer);
+        dismissed?;
+        unchanged?;
+        self.lock.check_in_place()?;
+        let left = ranges.iter().cloned().flatten().any(|at| marker.status[at as usize] == 0);
+        Ok(Computed {
+            file: self.lock.path().to_owned(),
+            group: group.path.clone(),
+            parameter_hash: self.job.identity.hash(),
+            outcome: if left { Outcome::Stopped } else { Outcome::Finished },
+            completed: count_done(&marker.status),
+            positions: marker.status.len() as u64,
+            failed: failures(&marker.failed, &marker.messages),
+            report: Some(report),
+            compressed: None,
+        })
+    }
+
+    fn progress(&self, begun: Instant, crew: &Crew<'_>, own: &Tally) -> Progress {
+        let sum = |of: fn(&Tally) -> u64| of(own) + crew.tallies.iter().map(of).sum::<u64>();
+        Progress {
+            done: sum(|tally| tally.positions),
+            total: self.group.count(),
+            bytes: sum(|tally| tally.bytes),
+            failed: sum(|tally| tally.failed),
+            elapsed: begun.elapsed(),
+            stopping: self.stop.is_requested(),
+        }
+    }
+
+    /// The data must still be what was fingerprinted; if not, nothing that this run marked is right.
+    fn check_source(&self, marker: &mut Marker<'_>, ranges: &[Range<u64>]) -> Result<()> {
+        let source = &self.job.source;
+        match fingerprint(&source.rows) {
+            Ok(now) if now == self.job.identity.source_fingerprint => Ok(()),
+            Ok(_) | Err(Error::Truncated { .. }) => {
+                marker.unmark(ranges)?;
+                let (file, dataset) = (source.file.clone(), source.info.path.clone());
+                Err(Error::SourceChanged { file, dataset })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The other ranks, as rank 0 sees them.
+struct Crew<'a> {
+    team: Team<'a>,
+    stop: &'a Stop,
+    observer: &'a dyn Observer,
+    /// What each of them has done, as far as it has told.
+    tallies: Vec<Tally>,
+    /// How many have not ended yet.
+    left: usize,
+    has_called_stop: bool,
+    /// When all were called to end because one has failed.
+    called_off: Option<Instant>,
+    /// What the first of them that failed has met.
+    error: Option<Error>,
+}
+
+impl<'a> Crew<'a> {
+    fn new(team: Team<'a>, stop: &'a Stop, observer: &'a dyn Observer) -> Self {
+        let left = team.others();
+        Self {
+            team,
+            stop,
+            observer,
+            tallies: vec![Tally::default(); left],
+            left,
+            has_called_stop: false,
+            called_off: None,
+            error: None,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Hears all news there are, and passes on that somebody asks to stop or has failed.
+    fn hear(&mut self, scheduler: &Scheduler<'_>) -> Result<()> {
+        while let Some((rank, news)) = self.team.news()? {
+            match news {
+                News::Batch(batch) => scheduler.arrived(batch),
+                News::Tally(tally) => self.tallies[rank - 1] = tally,
+                News::Stop(signal) => self.stop.request_by(signal),
+                News::Ended(ended) => {
+                    self.left -= 1;
+                    scheduler.other_has_ended();
+                    match ended {
+                        Ok(tally) => self.tallies[rank - 1] = tally,
+                        Err(trouble) => {
+                            self.error.get_or_insert(trouble.at(rank));
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(signal) = self.stop.signal()
+            && !std::mem::replace(&mut self.has_called_stop, true)
+        {
+            self.team.call(Call::Stop(signal))?;
+        }
+        if self.error.is_some() || scheduler.has_failed() {
+            self.call_off(scheduler)?;
+        }
+        Ok(())
+    }
+
+    /// Lets all end what they have in hand; whoever takes too long for that is ended by force.
+    fn call_off(&mut self, scheduler: &Scheduler<'_>) -> Result<()> {
+        match self.called_off {
+            None => {
+                self.called_off = Some(Instant::now());
+                scheduler.wind_up();
+                self.team.call(Call::WindUp)
+            }
+            Some(since) if self.left > 0 && since.elapsed() > PATIENCE => {
+                let error = scheduler.take_error().or(self.error.take());
+                self.abandon(error)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Waits until all have ended. `own` is the error that this rank has met.
+    ///
+    /// # Errors
+    /// What any rank has met.
+    fn dismiss(&mut self, own: Option<Error>, scheduler: &Scheduler<'_>) -> Result<()> {
+        if let Some(error) = own {
+            self.error = Some(error);
+        }
+        while !self.has_ended() {
+            if let Err(error) = self.hear(scheduler) {
+                let error = self.error.take().unwrap_or(error);
+                self.abandon(Some(error));
+            }
+            thread::sleep(PAUSE);
+        }
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    fn abandon(&self, error: Option<Error>) -> ! {
+        self.observer.end();
+        if let Some(error) = error {
+            self.observer.abandoned(&error);
+        }
+        self.team.ranks().abort(1)
+    }
+
+    fn report(&self, own: Tally, begun: Instant, marker: &Marker<'_>) -> Report {
+        let ranks: Vec<Tally> = std::iter::once(own).chain(self.tallies.iter().cloned()).collect();
+        let sum = |of: fn(&Tally) -> Duration| ranks.iter().map(of).sum();
+        Report {
+            positions: ranks.iter().map(|tally| tally.positions).sum(),
+            bytes: ranks.iter().map(|tally| tally.bytes).sum(),
+            workers: ranks.iter().map(|tally| tally.workers).sum(),
+            elapsed: begun.elapsed(),
+            read: sum(|tally| tally.read),
+            compute: sum(|tally| tally.compute),
+            write: sum(|tally| tally.write),
+            wait: sum(|tally| tally.wait),
+            mark: marker.time,
+            batches: marker.batches,
+            chunks: ranks[0].chunks.map(|(_, stored)| {
+                let decoded = ranks.iter().filter_map(|tally| tally.chunks).map(|chunks| chunks.0);
+                (decoded.sum(), stored)
+            }),
+            ranks,
+        }
+    }
+}

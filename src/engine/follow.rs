@@ -1,0 +1,182 @@
+//! What every rank but the first does: it tells what it sees, gets ready for what rank 0 has prepared,
+//! computes what it takes from the common counter, and tells when results are where they have to be. Rank 0
+//! marks them.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use super::job::{Data, Job};
+use super::pipeline::{Pipeline, Work};
+use super::scheduler::Scheduler;
+use super::target::Target;
+use super::team::{Assignment, Call, News, Orders, Sight, Team, Trouble};
+use super::{Computed, Durability, Request, Stop, Tally, plan_run};
+use crate::error::{Error, Result};
+use crate::process::Process;
+use crate::storage::attributes;
+use crate::storage::file::{self, open_read, open_read_locked};
+use crate::storage::in_place::InPlace;
+use crate::storage::results_group::LAST_RUN;
+
+/// How often a rank looks for calls.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Follows rank 0 through one computation.
+///
+/// # Errors
+/// Whatever ended the job, as rank 0 tells it.
+pub(crate) fn follow<P: Process>(
+    parameters: &P::Parameters,
+    request: &Request,
+    stop: &Stop,
+    team: Team<'_>,
+) -> Result<Computed> {
+    let opened = open::<P>(parameters, request, team);
+    team.tell(opened.as_ref().map(|(_, sight)| sight))?;
+    let assignment = match team.orders()? {
+        Orders::Prepare(assignment) => assignment,
+        other => return conclude(other, stop),
+    };
+    let ready = opened.and_then(|(job, _)| Ok((job, results_file(&assignment, team)?)));
+    team.tell(ready.as_ref().map(|_| &()))?;
+    match team.orders()? {
+        Orders::Begin => {}
+        other => return conclude(other, stop),
+    }
+    let (job, file) = ready?;
+    let ended = work(&job, &*file, &assignment, request, stop, team);
+    team.send(&News::Ended(ended.map_err(|error| Trouble::of(&error))))?;
+    conclude(team.orders()?, stop)
+}
+
+fn conclude(orders: Orders, stop: &Stop) -> Result<Computed> {
+    let Orders::End(conclusion, signal) = orders else {
+        unreachable!("rank 0 gives orders in one order");
+    };
+    if let Some(signal) = signal {
+        stop.request_by(signal);
+    }
+    conclusion.map_err(|trouble| trouble.at(0))
+}
+
+fn open<P: Process>(
+    parameters: &P::Parameters,
+    request: &Request,
+    team: Team<'_>,
+) -> Result<(Job<P>, Sight)> {
+    let source = open_read(&request.file)?;
+    let data = if team.looks_for_node() { Data::Hashed } else { Data::Unseen };
+    let job = Job::<P>::open(parameters, &source, request, data)?;
+    let sight = job.sight(data, &can_write(&Target::of(request, &job)), team, request);
+    // Rank 0 needs the file alone for a moment.
+    let unlocked = source.raw.unlock();
+    unlocked.map_err(|error| Error::io("unlock", &request.file, error))?;
+    Ok((job, sight))
+}
+
+/// Whether this rank can write where results go, as far as it can tell before they are there.
+fn can_write(target: &Target) -> Result<()> {
+    if target.is_separate() && !target.file.exists() {
+        return Ok(());
+    }
+    file::open(&target.file, true).map(|_| ())
+}
+
+/// The file that rank 0 has prepared, if it is the one that this rank sees.
+fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<Box<dyn InPlace>> {
+    let path = &assignment.file;
+    let seen = open_read_locked(path)?;
+    let last_run =
+        seen.group(&assignment.group).ok().and_then(|group| attributes::string(&group, LAST_RUN));
+    if last_run.as_ref() != Some(&assignment.last_run) {
+        return Err(Error::OtherFile { path: path.clone() });
+    }
+    let file: File = file::open(path, true)?;
+    team.ranks().open(path, &file)
+}
+
+/// Computes until nothing is left, or somebody asks to stop.
+fn work<P: Process>(
+    job: &Job<P>,
+    file: &dyn InPlace,
+    assignment: &Assignment,
+    request: &Request,
+    stop: &Stop,
+    team: Team<'_>,
+) -> Result<Tally> {
+    let workers = assignment.workers[team.rank()];
+    let plan = plan_run(job, assignment.memory, workers, assignment.segments.as_deref())?;
+    let (ranges, columns) = (&assignment.ranges, &assignment.columns);
+    let work = Work { team, plan: &plan, ranges, file, columns, others: 0 };
+    let pipeline = Pipeline::new(job, &work, request, stop);
+    let scheduler = &pipeline.scheduler;
+    let mut beat = Beat::new(team);
+    pipeline.run(
+        || pass_on(scheduler, file, request.durability, team),
+        PAUSE,
+        || {
+            listen(scheduler, stop, team)?;
+            beat.strike(stop, || pipeline.tally())
+        },
+    )?;
+    Ok(pipeline.tally())
+}
+
+/// Passes on what is computed, once it is where it has to survive.
+fn pass_on(
+    scheduler: &Scheduler<'_>,
+    file: &dyn InPlace,
+    durability: Durability,
+    team: Team<'_>,
+) -> Result<()> {
+    while let Some(mut batch) = scheduler.next_to_mark() {
+        if durability == Durability::Node {
+            file.sync()?;
+        }
+        batch.is_synced = true;
+        team.send(&News::Batch(batch))?;
+        scheduler.marked();
+    }
+    Ok(())
+}
+
+/// Hears what rank 0 calls.
+fn listen(scheduler: &Scheduler<'_>, stop: &Stop, team: Team<'_>) -> Result<()> {
+    while let Some(call) = team.called()? {
+        match call {
+            Call::Stop(signal) => stop.request_by(signal),
+            Call::WindUp => scheduler.wind_up(),
+        }
+    }
+    Ok(())
+}
+
+/// What a rank tells from time to time.
+struct Beat<'a> {
+    team: Team<'a>,
+    last: Instant,
+    interval: Duration,
+    has_told_stop: bool,
+}
+
+impl<'a> Beat<'a> {
+    /// Twice a second, or less often where there are so many ranks that rank 0 had too much to hear.
+    fn new(team: Team<'a>) -> Self {
+        let interval = Duration::from_micros(100) * team.others() as u32;
+        let interval = interval.max(Duration::from_millis(500));
+        Self { team, last: Instant::now(), interval, has_told_stop: false }
+    }
+
+    fn strike(&mut self, stop: &Stop, tally: impl FnOnce() -> Tally) -> Result<()> {
+        if let Some(signal) = stop.signal()
+            && !std::mem::replace(&mut self.has_told_stop, true)
+        {
+            self.team.send(&News::Stop(signal))?;
+        }
+        if self.last.elapsed() >= self.interval {
+            self.last = Instant::now();
+            self.team.send(&News::Tally(tally()))?;
+        }
+        Ok(())
+    }
+}

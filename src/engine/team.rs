@@ -1,0 +1,242 @@
+//! What the ranks of a job tell each other: rank 0 leads, the others follow.
+//!
+//! Before anything is changed each rank tells what it sees of the source. Then rank 0 prepares the file
+//! and gives orders; the others tell whether they are ready. While they compute, they send batches and
+//! tallies, and rank 0 may tell them to stop. At the end all learn how it ended. One rank alone is a team
+//! as well: what is told then comes straight back.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::scheduler::Batch;
+use super::{Computed, Request, Tally, machine};
+use crate::error::{Error, Result};
+use crate::hand_out::Berth;
+use crate::ranks::{Communicator, host};
+use crate::storage::results_group::Place;
+
+/// The ranks of a job, with what they say to each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Team<'a> {
+    ranks: &'a dyn Communicator,
+}
+
+/// What a rank sees before anything is changed.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Sight {
+    pub host: String,
+    pub berth: Berth,
+    /// Bytes of memory that it may use.
+    pub memory: u64,
+    /// What the results depend on, but for the data themselves, and where these lie.
+    pub outline: String,
+    /// Hash of everything that the results depend on, from one rank of each node.
+    pub identity: Option<String>,
+    /// Whether it can write where results go.
+    pub can_write: Result<(), Trouble>,
+}
+
+/// An error that another rank met.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Trouble {
+    host: String,
+    message: String,
+    is_usage: bool,
+}
+
+/// What rank 0 has decided.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Orders {
+    /// Get ready for this.
+    Prepare(Box<Assignment>),
+    /// Everybody is ready.
+    Begin,
+    /// There is nothing more to do: this is how it ended, and the signal that asked to stop, if one did.
+    End(Box<Result<Computed, Trouble>>, Option<i32>),
+}
+
+/// What is to be computed, and where it goes.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Assignment {
+    /// The file that results go to, and the results group in it.
+    pub file: PathBuf,
+    pub group: String,
+    /// What that group says of the run: no other file says the same.
+    pub last_run: String,
+    /// Where the results datasets lie.
+    pub columns: Vec<Place>,
+    /// Pending positions.
+    pub ranges: Vec<Range<u64>>,
+    /// Workers of each rank.
+    pub workers: Vec<usize>,
+    /// Memory budget of each rank.
+    pub memory: u64,
+    /// How blocks of positions are cut, if the source is read by blocks.
+    pub segments: Option<Vec<u64>>,
+}
+
+/// What a rank tells rank 0 while it computes.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum News {
+    /// Results that are written and, if they have to be, on the disk.
+    Batch(Batch),
+    /// How far it is.
+    Tally(Tally),
+    /// It was asked to stop by a signal.
+    Stop(i32),
+    /// It has nothing more to do.
+    Ended(Result<Tally, Trouble>),
+}
+
+/// What rank 0 tells a rank while it computes.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Call {
+    /// A signal has asked some rank to stop.
+    Stop(i32),
+    /// Another rank has met an error.
+    WindUp,
+}
+
+impl Trouble {
+    pub fn of(error: &Error) -> Self {
+        Self::met_on(&host(), error)
+    }
+
+    pub fn met_on(host: &str, error: &Error) -> Self {
+        Self { host: host.to_owned(), message: error.to_string(), is_usage: error.is_usage() }
+    }
+
+    pub fn at(self, rank: usize) -> Error {
+        let Self { host, message, is_usage } = self;
+        Error::Rank { rank, host, message, is_usage }
+    }
+}
+
+impl<'a> Team<'a> {
+    pub fn new(request: &'a Request) -> Self {
+        Self { ranks: request.ranks.communicator() }
+    }
+
+    pub fn ranks(self) -> &'a dyn Communicator {
+        self.ranks
+    }
+
+    pub fn rank(self) -> usize {
+        self.ranks.rank()
+    }
+
+    pub fn others(self) -> usize {
+        self.ranks.size() - 1
+    }
+
+    /// Whether this rank looks at the data for all of its node.
+    pub fn looks_for_node(self) -> bool {
+        self.ranks.node().first() == Some(&self.ranks.rank())
+    }
+
+    /// This rank's place on its node.
+    pub fn berth(self) -> Berth {
+        Berth {
+            node: self.ranks.node().first().copied().unwrap_or(0),
+            processors: machine::processors(),
+            cores: machine::available_cores(),
+        }
+    }
+
+    /// The memory budget of this rank, in bytes.
+    pub fn memory_budget(self, request: &Request) -> u64 {
+        request.memory_budget(self.ranks.node().len() as u64)
+    }
+
+    /// Tells rank 0 something, or what went wrong; rank 0 learns what all have told.
+    ///
+    /// # Errors
+    /// At rank 0: its own, or else that of the first rank that has one.
+    pub fn tell<T: Serialize + DeserializeOwned>(self, own: Result<&T, &Error>) -> Result<Vec<T>> {
+        let own = encoded(&own.map_err(Trouble::of))?;
+        let mut all = Vec::new();
+        let mut trouble = None;
+        for (rank, told) in self.ranks.gather(own)?.iter().enumerate() {
+            match decoded::<Result<T, Trouble>>(told)? {
+                Ok(told) => all.push(told),
+                Err(met) => trouble = trouble.or(Some(met.at(rank))),
+            }
+        }
+        trouble.map_or(Ok(all), Err)
+    }
+
+    /// Gives orders; only rank 0 does.
+    ///
+    /// # Errors
+    /// If a rank can't be reached.
+    pub fn order(self, orders: &Orders) -> Result<()> {
+        self.ranks.broadcast(encoded(orders)?).map(|_| ())
+    }
+
+    /// Waits for orders; everybody but rank 0 does.
+    ///
+    /// # Errors
+    /// If rank 0 can't be reached.
+    pub fn orders(self) -> Result<Orders> {
+        decoded(&self.ranks.broadcast(Vec::new())?)
+    }
+
+    /// Tells rank 0 something while computing.
+    ///
+    /// # Errors
+    /// If it can't be reached.
+    pub fn send(self, news: &News) -> Result<()> {
+        self.ranks.send(0, &encoded(news)?)
+    }
+
+    /// What some rank has sent.
+    ///
+    /// # Errors
+    /// If the ranks can't be reached.
+    pub fn news(self) -> Result<Option<(usize, News)>> {
+        let received = self.ranks.receive()?;
+        received.map(|(rank, message)| Ok((rank, decoded(&message)?))).transpose()
+    }
+
+    /// Calls to all others.
+    ///
+    /// # Errors
+    /// If one can't be reached.
+    pub fn call(self, call: Call) -> Result<()> {
+        let message = encoded(&call)?;
+        (1..self.ranks.size()).try_for_each(|rank| self.ranks.send(rank, &message))
+    }
+
+    /// What rank 0 has called.
+    ///
+    /// # Errors
+    /// If it can't be reached.
+    pub fn called(self) -> Result<Option<Call>> {
+        let received = self.ranks.receive()?;
+        received.map(|(_, message)| decoded(&message)).transpose()
+    }
+
+    /// Begins to count shared work from 0; rank 0 does so before the others can take any.
+    ///
+    /// # Errors
+    /// If the counter can't be reached.
+    pub fn reset_counter(self) -> Result<()> {
+        let count = self.ranks.fetch_and_add(0)?;
+        self.ranks.fetch_and_add(count.wrapping_neg()).map(|_| ())
+    }
+}
+
+fn encoded<T: Serialize>(message: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(message).map_err(|error| unreadable(&error))
+}
+
+fn decoded<T: DeserializeOwned>(message: &[u8]) -> Result<T> {
+    serde_json::from_slice(message).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &serde_json::Error) -> Error {
+    Error::Mpi { action: "pass on a message", reason: error.to_string() }
+}

@@ -1,0 +1,379 @@
+//! The same command under a real `mpirun`: the same bytes for any number of ranks, threads, stops and kills,
+//! one voice, and one message when something is wrong. Needs the feature `mpi`.
+#![cfg(feature = "mpi")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::ranks::{assert_all_refused, mpirun, on_ranks, processes, start_on, succeed_on};
+use support::watch::{Opener, Running, Snapshot, signal, wait_until};
+use support::{Ran, Sample, program, python_script, run, start_piped, succeed};
+
+/// Positions of the sample.
+const POSITIONS: usize = 4096;
+
+/// The results of one process that computes alone.
+fn solo(process: &str, more: &[&str], opener: &mut Opener) -> Snapshot {
+    let sample = Sample::new();
+    succeed(run(process, &sample.file, more));
+    opener.snapshot(&sample.file)
+}
+
+#[test]
+fn results_are_the_same_bytes_on_any_number_of_ranks_and_threads() {
+    let mut opener = Opener::new();
+    let finished = solo("peak-finding", &[], &mut opener);
+    assert_eq!(finished.prefix(), POSITIONS);
+    for ranks in [1, 2, 3, 4, 7] {
+        for cores in ["1", "2"] {
+            let sample = Sample::new();
+            let options = ["--cores", cores, "--checkpoint", "0.2"];
+            let json = succeed_on(ranks, run("peak-finding", &sample.file, &options));
+            assert!(opener.snapshot(&sample.file) == finished, "{ranks} ranks, {cores} threads");
+            assert_eq!(opener.group(&sample.file).last_pixel, POSITIONS as i64);
+            let report = &json["report"];
+            let shares = report["ranks"].as_array().unwrap();
+            let share = |rank: &serde_json::Value| rank["positions"].as_u64().unwrap();
+            assert_eq!(shares.len(), ranks);
+            assert_eq!(shares.iter().map(share).sum::<u64>(), POSITIONS as u64);
+            assert_eq!(report["workers"], ranks * cores.parse::<usize>().unwrap());
+            let again = succeed_on(ranks, run("peak-finding", &sample.file, &options));
+            assert_eq!(again["outcome"], "existing");
+        }
+    }
+}
+
+/// Rewrites the sample's data in chunks, each with a part of some spectra.
+const CHUNK: &str = r#"
+import sys, h5py
+with h5py.File(sys.argv[1], "r+") as file:
+    path = "Measurement_000/Channel_000/Raw_Data"
+    data, attributes = file[path][()], dict(file[path].attrs)
+    del file[path]
+    chunked = file.create_dataset(path, data=data, chunks=(100, 50), compression="gzip", shuffle=True)
+    chunked.attrs.update(attributes)
+print("{}")
+"#;
+
+#[test]
+fn chunks_are_decoded_once_by_all_ranks_together() {
+    let mut opener = Opener::new();
+    let finished = solo("peak-finding", &[], &mut opener);
+    for ranks in [2, 5] {
+        let sample = Sample::new();
+        python_script(CHUNK, [&sample.file]);
+        let options = ["--cores", "1", "--durability", "process"];
+        let json = succeed_on(ranks, run("peak-finding", &sample.file, &options));
+        assert!(opener.snapshot(&sample.file) == finished, "{ranks} ranks");
+        assert_eq!(json["report"]["chunks_decoded"], json["report"]["chunks"], "{json}");
+    }
+}
+
+#[test]
+fn ranks_with_little_memory_agree_on_how_chunks_are_cut() {
+    let mut opener = Opener::new();
+    let finished = solo("peak-finding", &[], &mut opener);
+    let sample = Sample::new();
+    python_script(CHUNK, [&sample.file]);
+    let options = ["--cores", "1", "--memory", "200K"];
+    let json = succeed_on(3, run("peak-finding", &sample.file, &options));
+    assert!(opener.snapshot(&sample.file) == finished);
+    let number = |name: &str| json["report"][name].as_u64().unwrap();
+    assert!(number("chunks_decoded") > number("chunks"), "the budget was to be too small");
+}
+
+#[test]
+fn failures_of_any_rank_are_listed() {
+    let mut opener = Opener::new();
+    let alone = Sample::new();
+    let options = ["-p", "own_messages=false"];
+    let expected = support::pixelmill(run("trouble", &alone.file, &options));
+    assert_eq!(expected.code, Some(3), "{}", expected.stderr);
+    let sample = Sample::new();
+    let ran = start_on(3, run("trouble", &sample.file, &options)).finish();
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert_eq!(ran.json["failed"], expected.json["failed"]);
+    let (found, finished) = (opener.snapshot(&sample.file), opener.snapshot(&alone.file));
+    assert_eq!((found.results, found.status), (finished.results, finished.status));
+}
+
+#[test]
+fn a_signal_at_any_rank_stops_all_and_loses_nothing() {
+    let mut opener = Opener::new();
+    let finished = solo("slow", &["-p", "pause=500"], &mut opener);
+    let cases = [("TERM", 0, 143), ("INT", 1, 130), ("USR1", 2, 143), ("TERM", 2, 143)];
+    for (name, rank, code) in cases {
+        let sample = Sample::new();
+        let options = ["-p", "pause=500", "--checkpoint", "0.2", "--cores", "1"];
+        let arguments = run("slow", &sample.file, &options);
+        let running = start_on(3, &arguments);
+        let group = running.computing(&mut opener, &sample.file);
+        running.wait_until_marked(&group, &sample.file, 200);
+        assert!(signal(processes(&sample.file)[&rank], name));
+        let ran = running.finish();
+        assert_eq!(ran.code, Some(code), "{name} at rank {rank}: {}", ran.stderr);
+        assert_eq!(ran.json["outcome"], "stopped");
+        assert_eq!(ran.stderr.matches("finishing what is in hand").count(), 1, "{}", ran.stderr);
+        let stopped = opener.group(&sample.file);
+        let found = stopped.read(&sample.file);
+        assert!((200..POSITIONS).contains(&found.marked()), "{} marked", found.marked());
+        found.assert_marked_are_right(&finished);
+        assert_eq!(found.written_but_not_marked(&finished), 0, "a stop loses nothing");
+        assert_eq!(ran.json["completed"], found.marked());
+        assert_eq!(stopped.last_pixel, found.prefix() as i64);
+        let json = succeed_on(2, &arguments);
+        assert_eq!(json["report"]["positions"], POSITIONS - found.marked());
+        assert!(opener.snapshot(&sample.file) == finished, "after {name}");
+    }
+}
+
+#[test]
+fn a_signal_that_comes_to_all_ranks_twice_is_one() {
+    let sample = Sample::new();
+    let running = start_on(2, run("slow", &sample.file, &["-p", "pause=500"]));
+    running.wait_for_line(" of memory");
+    for pid in processes(&sample.file).values().flat_map(|pid| [pid, pid]) {
+        assert!(signal(*pid, "TERM"));
+    }
+    let ran = running.finish();
+    assert_eq!((ran.code, &ran.json["outcome"]), (Some(143), &"stopped".into()), "{}", ran.stderr);
+}
+
+#[test]
+fn a_run_stops_by_itself_before_its_time_is_over() {
+    let mut opener = Opener::new();
+    let finished = solo("slow", &["-p", "pause=300"], &mut opener);
+    let sample = Sample::new();
+    let mut ranks = [2, 3, 1].iter().cycle();
+    let mut stops = 0;
+    loop {
+        let options = ["-p", "pause=300", "--cores", "1", "--stop-after", "700ms"];
+        let arguments = run("slow", &sample.file, &options);
+        let ran = start_on(*ranks.next().unwrap(), arguments).finish();
+        opener.snapshot(&sample.file).assert_marked_are_right(&finished);
+        match ran.code {
+            Some(143) => stops += 1,
+            Some(0) => break,
+            _ => panic!("{}", ran.stderr),
+        }
+        assert!(stops < 50, "no progress: {}", ran.stderr);
+    }
+    assert!(stops >= 1, "it was never stopped");
+    assert!(opener.snapshot(&sample.file) == finished);
+}
+
+/// Numbers between 0 and 1, the same in every run of the tests.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Kills a rank after some time; tells whether there was one, and the job has ended by it.
+fn kill_a_rank(running: Running, file: &Path, seconds: f64, choice: f64) -> bool {
+    thread::sleep(Duration::from_secs_f64(seconds));
+    let there: Vec<u32> = processes(file).into_values().collect();
+    let chosen = there.get((choice * there.len() as f64) as usize).copied();
+    let was_killed = chosen.is_some_and(|pid| signal(pid, "KILL"));
+    let begun = Instant::now();
+    let ran = running.finish();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(20), "it hung for {took:?} after the kill: {}", ran.stderr);
+    if !was_killed {
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    was_killed && ran.code != Some(0)
+}
+
+#[test]
+fn killed_ranks_take_the_job_down_and_the_next_run_resumes() {
+    const KILLS: usize = 50;
+    let mut opener = Opener::new();
+    let options = ["-p", "pause=200", "--checkpoint", "0.05", "--cores", "1"];
+    let begun = Instant::now();
+    let undisturbed = Sample::new();
+    succeed_on(2, run("slow", &undisturbed.file, &options));
+    let duration = begun.elapsed().as_secs_f64();
+    let finished = opener.snapshot(&undisturbed.file);
+    assert_eq!(finished.prefix(), POSITIONS);
+    let mut random = Random(7);
+    let (mut killed, mut with_marks) = (0, 0);
+    while killed < KILLS {
+        let sample = Sample::new();
+        let arguments = run("slow", &sample.file, &options);
+        let mut marked = 0;
+        for ranks in [3, 2, 4] {
+            let running = start_on(ranks, &arguments);
+            let seconds = duration * random.next();
+            if !kill_a_rank(running, &sample.file, seconds, random.next()) {
+                break;
+            }
+            killed += 1;
+            let groups = opener.groups(&sample.file);
+            assert!(groups.len() <= 1, "{groups:?}");
+            let Some(group) = groups.first() else { continue };
+            let found = group.read(&sample.file);
+            found.assert_marked_are_right(&finished);
+            assert!(found.marked() >= marked, "marks were lost");
+            assert!(group.last_pixel <= found.prefix() as i64);
+            marked = found.marked();
+            with_marks += usize::from(marked > 0 && marked < POSITIONS);
+        }
+        succeed_on(2, &arguments);
+        assert!(opener.snapshot(&sample.file) == finished, "other results than undisturbed");
+    }
+    assert!(with_marks * 5 > killed, "only {with_marks} of {killed} kills came in mid-run");
+}
+
+#[test]
+fn a_killed_launcher_takes_the_ranks_with_it() {
+    let sample = Sample::new();
+    let running = start_on(2, run("slow", &sample.file, &["-p", "pause=10000"]));
+    running.wait_for_line(" of memory");
+    running.kill();
+    wait_until("the ranks have ended", || processes(&sample.file).is_empty());
+}
+
+/// Runs something else on rank 0 than on rank 1.
+fn mixed(first: &[&str], second: &[&str]) -> Ran {
+    let mut command = mpirun();
+    command.args(["-n", "1"]).args(first).args([":", "-n", "1"]).args(second);
+    Running::watch(start_piped(&mut command)).finish()
+}
+
+#[test]
+fn ranks_that_dont_belong_together_are_refused() {
+    let sample = Sample::new();
+    let before = sample.bytes();
+    let (program, file) = (program(), sample.file.to_str().unwrap());
+    let trial = program.to_str().unwrap();
+    let slow = [trial, "run", "slow", file, "--json"];
+    let other = [trial, "run", "slow", file, "--json", "-p", "pause=5"];
+    assert_all_refused(&mixed(&slow, &other), 2, &["rank 1 on", "other arguments than rank 0"]);
+    let copy = sample.folder.path().join("trial");
+    let mut bytes = std::fs::read(&program).unwrap();
+    bytes.push(0);
+    std::fs::write(&copy, bytes).unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&copy).status().unwrap().success());
+    let older = [copy.to_str().unwrap(), "run", "slow", file, "--json"];
+    assert_all_refused(&mixed(&slow, &older), 2, &["rank 1 on", "other program than rank 0"]);
+    assert!(before == sample.bytes());
+}
+
+#[test]
+fn a_file_that_only_some_ranks_see_is_refused() {
+    let here = Sample::new();
+    let elsewhere = Sample::new();
+    let before = (here.bytes(), elsewhere.bytes());
+    let (program, nowhere) = (program(), tempfile::tempdir().unwrap());
+    let in_folder = |folder: &Path| {
+        let folder = folder.to_str().unwrap().to_owned();
+        ["-wdir", &folder, program.to_str().unwrap(), "run", "slow", "scan.h5", "--json"]
+            .map(str::to_owned)
+    };
+    let ask = |second: &Path| {
+        let (first, second) = (in_folder(here.folder.path()), in_folder(second));
+        mixed(&first.each_ref().map(String::as_str), &second.each_ref().map(String::as_str))
+    };
+    let ran = ask(nowhere.path());
+    assert_all_refused(&ran, 1, &["rank 1 on", "cannot open scan.h5", "there is no such file"]);
+    // The same data, but another file: what rank 1 wrote there would be lost.
+    let ran = ask(elsewhere.folder.path());
+    assert_all_refused(&ran, 1, &["rank 1 on", "another file here than on rank 0"]);
+    assert!(before.1 == elsewhere.bytes());
+    // A file where the data lie elsewhere.
+    python_script(CHUNK, [&elsewhere.file]);
+    let ran = ask(elsewhere.folder.path());
+    assert_all_refused(&ran, 1, &["rank 1 on", "another file here than on rank 0"]);
+}
+
+#[test]
+fn what_no_rank_can_do_is_said_once() {
+    let sample = Sample::new();
+    let file = sample.file.to_str().unwrap();
+    let before = sample.bytes();
+    for (arguments, code, texts) in [
+        (vec!["run", "slow", "nowhere.h5"], 1, &["there is no such file"][..]),
+        (vec!["run", "slow", file, "--cores", "none"], 2, &["--cores"]),
+        (vec!["run", "sum", file], 1, &["Sum computes with float64"]),
+        (vec!["run", "slow", file, "--memory", "10"], 2, &["of memory are too little"]),
+        (vec!["run", "slow", file, "-p", "pace=3"], 2, &["no parameter `pace`"]),
+    ] {
+        let ran = start_on(3, &arguments).finish();
+        assert_all_refused(&ran, code, texts);
+    }
+    assert!(before == sample.bytes());
+}
+
+#[test]
+fn more_ranks_than_positions_are_refused() {
+    let sample = Sample::new();
+    let script = r#"
+import sys, h5py, numpy as np
+with h5py.File(sys.argv[1], "w") as file:
+    file["data"] = np.ones((3, 8))
+print("{}")
+"#;
+    python_script(script, [&sample.file]);
+    let before = sample.bytes();
+    let arguments = run("slow", &sample.file, &["--positions-axes", "0"]);
+    let ran = start_on(4, &arguments).finish();
+    assert_all_refused(&ran, 2, &["4 ranks are too many for 3 positions"]);
+    assert!(before == sample.bytes());
+    assert_eq!(succeed_on(3, &arguments)["completed"], 3);
+}
+
+#[test]
+fn an_error_at_one_rank_ends_all_with_one_message() {
+    let sample = Sample::new();
+    // The second rank may not write beyond 32 MiB of any file, which is behind all the data. MPI's own
+    // files need less.
+    let padding = r#"
+import sys, h5py, numpy as np
+with h5py.File(sys.argv[1], "r+") as file:
+    file["padding"] = np.zeros(40 << 20, dtype="u1")
+print("{}")
+"#;
+    python_script(padding, [&sample.file]);
+    let script = r#"
+if [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ]; then ulimit -f 32768; fi
+exec "$@"
+"#;
+    let arguments = run("slow", &sample.file, &["-p", "pause=1000", "--json"]);
+    let mut command = mpirun();
+    command.args(["-n", "3", "bash", "-c", script, "bash"]).arg(program()).args(&arguments);
+    let ran = Running::watch(start_piped(&mut command)).finish();
+    assert_all_refused(&ran, 1, &["rank 1 on", "cannot write", "file would become larger"]);
+    let mut opener = Opener::new();
+    let finished = solo("slow", &["-p", "pause=0"], &mut opener);
+    let found = opener.snapshot(&sample.file);
+    found.assert_marked_are_right(&finished);
+    assert!(found.marked() < POSITIONS);
+    succeed_on(2, &arguments[..arguments.len() - 1]);
+    assert_eq!(opener.snapshot(&sample.file).prefix(), POSITIONS);
+}
+
+#[test]
+fn other_commands_speak_once() {
+    let sample = Sample::new();
+    for command in ["list", "info", "status", "test", "--version"] {
+        let mut arguments = vec![command];
+        arguments.extend(match command {
+            "list" | "--version" => vec![],
+            "test" => vec!["slow", sample.file.to_str().unwrap(), "--pixel", "3"],
+            _ => vec![sample.file.to_str().unwrap()],
+        });
+        let output = on_ranks(3, &arguments).output().unwrap();
+        assert!(output.status.success(), "{command}");
+        let alone = Command::new(program()).args(&arguments).arg("--json").output().unwrap();
+        assert_eq!(output.stdout, alone.stdout, "{command}");
+    }
+}
