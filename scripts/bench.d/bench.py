@@ -18,6 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 from frames import Frames
+from ranks import Ranks
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
@@ -27,6 +28,7 @@ MIB = 1 << 20
 
 class Bench:
     def __init__(self, options, folder):
+        self.options = options
         self.folder = folder
         self.repeat = options.repeat
         self.program = options.programs.resolve() / "pixelmill"
@@ -165,6 +167,9 @@ class Bench:
     def frames(self):
         Frames(self).measure()
 
+    def ranks(self):
+        Ranks(self).measure()
+
     def memory(self):
         for file, kind in ((self.real(2048), "contiguous"), (self.real(1280, "gzip"), "chunked, gzip")):
             peaks = [self.peak_memory("sum", file, "64M") for _ in range(2)]
@@ -238,7 +243,7 @@ def table(lines):
 
 
 def main():
-    parts = ["peaks", "overhead", "equality", "sum", "frames", "memory", "info"]
+    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "memory", "info"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

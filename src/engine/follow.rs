@@ -46,7 +46,10 @@ pub(crate) fn follow<P: Process>(
     let (job, file) = ready?;
     let ended = work(&job, &*file, &assignment, request, stop, team);
     team.send(&News::Ended(ended.map_err(|error| Trouble::of(&error))))?;
-    conclude(team.orders()?, stop)
+    let orders = team.orders()?;
+    // What was called after this rank had ended is still to be taken from the line.
+    while team.called()?.is_some() {}
+    conclude(orders, stop)
 }
 
 fn conclude(orders: Orders, stop: &Stop) -> Result<Computed> {

@@ -54,8 +54,9 @@ impl Lead<'_> {
         // First as a reader: results that are complete are returned even if somebody has the file
         // open, or it can't be written to; and what can't be run leaves no trace.
         let opened = self.open::<P>(parameters);
-        let sights = self.team.tell(opened.as_ref().map(|(_, _, sight)| sight))?;
+        let told = self.team.tell(opened.as_ref().map(|(_, _, sight)| sight));
         let (source, job, _) = opened?;
+        let sights = told?;
         let shares = self.shares(&job, &sights)?;
         let target = Target::of(request, &job);
         let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
