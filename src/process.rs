@@ -77,8 +77,9 @@ pub trait Process: Sized + 'static {
     }
 
     /// Paths of datasets with the same positions whose rows are handed to the map function
-    /// beside the spectrum, as `f64`. Override to start from an earlier result or to apply a
-    /// correction per position.
+    /// beside the spectrum, as `f64`; a compound record of floating-point fields is as many values.
+    /// What was found there is in [`SourceInfo::auxiliary`]. Override to start from an earlier result
+    /// or to apply a correction per position.
     fn auxiliary_inputs(_parameters: &Self::Parameters) -> Vec<String> {
         Vec::new()
     }
@@ -242,6 +243,19 @@ pub struct SourceInfo {
     /// Axes of a row, slowest first. Their lengths multiply to `spectral_points`, unless the file
     /// has no regular grid there.
     pub spectroscopic_dimensions: Vec<Dimension>,
+    /// What [`Process::auxiliary_inputs`] asked for, in that order.
+    pub auxiliary: Vec<AuxiliaryInfo>,
+}
+
+/// What a process is told about an auxiliary input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuxiliaryInfo {
+    /// Path of the dataset in the file.
+    pub path: String,
+    /// Number of values at each position; each field of a compound record is one.
+    pub columns: usize,
+    /// Names of the fields if it holds compound records, else none.
+    pub fields: Vec<String>,
 }
 
 impl SourceInfo {

@@ -7,10 +7,13 @@
 use pixelmill::registry::{Runner, runner};
 
 pub mod peak_finding;
+pub mod sho_fit;
 pub mod sum;
 
 pub use peak_finding::PeakFinding;
+pub use sho_fit::ShoFit;
 pub use sum::Sum;
 
 /// Every process of this crate.
-pub static PROCESSES: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
+pub static PROCESSES: [&dyn Runner; 3] =
+    [runner::<PeakFinding>(), runner::<ShoFit>(), runner::<Sum>()];

@@ -8,15 +8,16 @@ use crate::element::{Element, StoredType, elements};
 use crate::error::{Error, Result};
 use crate::identity::{AuxiliaryIdentity, Identity};
 use crate::parameters::settle;
-use crate::process::{AuxiliaryRows, Dimension, Failure, Process, ReadChunk, Unit};
+use crate::process::{AuxiliaryInfo, AuxiliaryRows, Dimension, Failure, Process, ReadChunk, Unit};
 use crate::ranks::host;
 use crate::read_rows::{AlignedBytes, ReadRows};
 use crate::results::{Outputs, Results, UnitResults};
 use crate::source::{self, Source, fingerprint, layout, normalised};
-use crate::storage::datatype::stored_type;
+use crate::storage::datatype::stored_record;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
 use crate::storage::rows::Rows;
+use crate::view::View;
 
 /// A process, its parameters and its source.
 pub(crate) struct Job<P: Process> {
@@ -96,9 +97,11 @@ impl<P: Process> Job<P> {
         data: Data,
     ) -> Result<Self> {
         let (parameters, values) = settle(P::NAME, parameters)?;
-        let source =
+        let mut source =
             source::open(file, request.dataset.as_deref(), request.positions_axes.as_deref())?;
         check_element::<P>(&source)?;
+        let (auxiliary, auxiliary_inputs) =
+            open_auxiliary(file, &P::auxiliary_inputs(&parameters), &mut source, data)?;
         let info = &source.info;
         let spectra = P::spectra_per_position(&parameters, info).max(1);
         if !info.spectral_points.is_multiple_of(spectra) {
@@ -113,8 +116,6 @@ impl<P: Process> Job<P> {
         })?;
         let mut results = Results::new();
         P::create_results_datasets(&parameters, info, &mut results);
-        let (auxiliary, auxiliary_inputs) =
-            open_auxiliary(file, &P::auxiliary_inputs(&parameters), info.positions, data)?;
         let identity = Identity {
             process: P::NAME.to_owned(),
             process_version: P::VERSION,
@@ -309,10 +310,11 @@ fn check_element<P: Process>(source: &Source) -> Result<()> {
     Err(Error::Conversion { process: P::NAME, dataset: source.info.path.clone(), found, wanted })
 }
 
+/// Opens datasets with the same positions, and notes in the source's description what they are.
 fn open_auxiliary(
     file: &ReadFile,
     paths: &[String],
-    positions: u64,
+    source: &mut Source,
     data: Data,
 ) -> Result<(Vec<AuxiliaryInput>, Vec<AuxiliaryIdentity>)> {
     let (mut inputs, mut identities) = (Vec::new(), Vec::new());
@@ -322,23 +324,36 @@ fn open_auxiliary(
         let dataset =
             file.dataset(&path).map_err(|_| refused("there is no such dataset".into()))?;
         let shape = dataset.shape();
-        if shape.first() != Some(&(positions as usize)) {
-            return Err(refused(format!(
-                "its shape is {shape:?}, but there are {positions} positions"
-            )));
-        }
-        let stored = stored_type(&dataset).map_err(|found| refused(format!("it holds {found}")))?;
+        let axes = position_axes(&shape, source).ok_or_else(|| {
+            let positions = source.info.positions;
+            refused(format!("its shape is {shape:?}, but there are {positions} positions"))
+        })?;
+        let (stored, fields) =
+            stored_record(&dataset).map_err(|found| refused(format!("it holds {found}")))?;
         if stored.element.is_complex() {
             return Err(refused(format!(
                 "it holds {}, which can't become float64",
                 stored.element
             )));
         }
-        let columns: usize = shape.iter().skip(1).product();
-        let rows = Rows::by_first_axis(&file.path, &file.raw, &dataset)?;
+        let columns = shape.iter().skip(axes).product::<usize>() * fields.len().max(1);
+        let lengths = shape.iter().map(|length| *length as u64).collect();
+        let view = View::new(lengths, (0..axes).collect());
+        let rows = Rows::new(&file.path, &file.raw, &dataset, view)?;
         let fingerprint = data.fingerprint(&rows)?;
+        source.info.auxiliary.push(AuxiliaryInfo { path: path.clone(), columns, fields });
         inputs.push(AuxiliaryInput { rows, stored, columns });
         identities.push(AuxiliaryIdentity { dataset: path, columns, fingerprint });
     }
     Ok((inputs, identities))
+}
+
+/// How many leading axes of an auxiliary input are positions: one, or as many as the scan has where
+/// results keep its axes.
+fn position_axes(shape: &[usize], source: &Source) -> Option<usize> {
+    if shape.first() == Some(&(source.info.positions as usize)) {
+        return Some(1);
+    }
+    let scan = source.grid.shape();
+    (source.tables.is_none() && shape.starts_with(&scan)).then_some(scan.len())
 }

@@ -74,6 +74,7 @@ pub(crate) fn read(
         units: attributes::string(dataset, "units").unwrap_or_default(),
         position_dimensions: grid.dimensions.clone(),
         spectroscopic_dimensions: spectroscopic_axes(spectroscopic),
+        auxiliary: Vec::new(),
     };
     let ancillary = PositionTables { indices: rows.name(), values: row_values.name() };
     Ok((info, grid, ancillary))

@@ -176,6 +176,7 @@ pub(crate) fn describe(
         units: described.units,
         position_dimensions: position_dimensions.clone(),
         spectroscopic_dimensions: named(&view.spectrum),
+        auxiliary: Vec::new(),
     };
     Ok(Description {
         format,

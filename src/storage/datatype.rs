@@ -19,6 +19,40 @@ pub(crate) fn stored_type(dataset: &Dataset) -> Result<StoredType, String> {
     Ok(StoredType { element, swapped: big_endian != cfg!(target_endian = "big") })
 }
 
+/// How a dataset stores its numbers, with the names of the fields if it holds compound records of
+/// floating-point numbers of one type, side by side; the error says what else it holds.
+pub(crate) fn stored_record(dataset: &Dataset) -> Result<(StoredType, Vec<String>), String> {
+    let datatype = dataset.dtype().map_err(|error| error.to_string())?;
+    match datatype.to_descriptor().map_err(|error| error.to_string())? {
+        TypeDescriptor::Compound(compound) if parts(&compound).is_none() => {
+            let element = common_type(&compound).ok_or_else(|| {
+                let found = describe(&TypeDescriptor::Compound(compound.clone()));
+                format!("{found}, not all float32 or all float64 without gaps")
+            })?;
+            let big_endian =
+                library::is_big_endian(&datatype).ok_or("numbers of mixed byte order")?;
+            let swapped = big_endian != cfg!(target_endian = "big");
+            let names = compound.fields.into_iter().map(|field| field.name).collect();
+            Ok((StoredType { element, swapped }, names))
+        }
+        _ => stored_type(dataset).map(|stored| (stored, Vec::new())),
+    }
+}
+
+/// The type of all fields of a record, if they have one and fill it without gaps.
+fn common_type(compound: &CompoundType) -> Option<ElementType> {
+    let element = match compound.fields.first()?.ty {
+        TypeDescriptor::Float(FloatSize::U4) => ElementType::Float32,
+        TypeDescriptor::Float(FloatSize::U8) => ElementType::Float64,
+        _ => return None,
+    };
+    let mut fields = compound.fields.iter().enumerate();
+    let same = fields.all(|(at, field)| {
+        element_type(&field.ty) == Some(element) && field.offset == at * element.size()
+    });
+    (same && compound.fields.len() * element.size() == compound.size).then_some(element)
+}
+
 fn element_type(descriptor: &TypeDescriptor) -> Option<ElementType> {
     Some(match descriptor {
         TypeDescriptor::Integer(IntSize::U1) => ElementType::Int8,

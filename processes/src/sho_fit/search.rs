@@ -1,0 +1,171 @@
+//! The least squares of a spectrum: Levenberg–Marquardt over the resonance and the loss 1/Q.
+//!
+//! For each pair of them the best complex amplitude is known exactly (variable projection; Golub &
+//! Pereyra 1973, SIAM J. Numer. Anal. 10, 413, in Kaufman's form, 1975, BIT 15, 49), so the search has two
+//! dimensions, not four, and needs no start for amplitude and phase. The minimum is that of all four.
+
+use num_complex::Complex64;
+
+use super::response::{Band, Denominator, Signal, Sums};
+
+/// Steps that are shorter than this part of the resonance's half width, and of the loss, end the search:
+/// far below what noise leaves open, far above rounding.
+const TOLERANCE: f64 = 1e-9;
+
+/// Differences of the sum of squares below this part of Σ|y|² are rounding.
+const ROUNDING: f64 = 16.0 * f64::EPSILON;
+
+/// Damping at the beginning, its least, and what it is multiplied with after a good and a bad step.
+const DAMPING: (f64, f64, [f64; 2]) = (1e-3, 1e-15, [0.1, 8.0]);
+
+/// Within what is searched: resonance, in units of the band's reference, and loss, 1/Q.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    pub least: [f64; 2],
+    pub most: [f64; 2],
+}
+
+impl Bounds {
+    /// The nearest place within the bounds.
+    pub fn clamp(&self, place: [f64; 2]) -> [f64; 2] {
+        [0, 1].map(|at| place[at].clamp(self.least[at], self.most[at]))
+    }
+}
+
+/// The least squares for one pair of resonance and loss.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Resonance and loss.
+    pub at: [f64; 2],
+    /// N, the best numerator.
+    pub factor: Complex64,
+    /// Σ|y|² − Σ|y − N·h|².
+    explained: f64,
+    /// Jᵀr: how the sum of squares falls.
+    slope: [f64; 2],
+    /// JᵀJ without what the factor takes up: (resonance, resonance), (resonance, loss), (loss, loss).
+    curvature: [f64; 3],
+    sums: Sums,
+}
+
+/// Variances of the parameters, each for noise of variance 1.
+pub(super) struct Variances {
+    pub resonance: f64,
+    pub loss: f64,
+    /// Of the amplitude, relative to it.
+    pub amplitude: f64,
+    /// Of the phase.
+    pub phase: f64,
+}
+
+impl Place {
+    pub fn new(band: &Band, signal: &Signal, at: [f64; 2]) -> Self {
+        let [resonance, loss] = at;
+        let sums = band.sums(signal, Denominator::new(resonance, loss));
+        let factor = sums.h_y / sums.h_h;
+        let power = factor.norm_sqr();
+        // By k and γ first.
+        let slope = [
+            (factor.conj() * (sums.hh_y - factor * sums.h_hh.conj())).re,
+            (factor.conj() * (sums.xhh_y - factor * sums.h_xhh.conj())).im,
+        ];
+        let curvature = [
+            power * (sums.hh_hh - sums.h_hh.norm_sqr() / sums.h_h),
+            power * (sums.h_hh.conj() * sums.h_xhh).im / sums.h_h,
+            power * (sums.xhh_xhh - sums.h_xhh.norm_sqr() / sums.h_h),
+        ];
+        // ∂k/∂x₀ = 2x₀, ∂γ/∂x₀ = 1/Q, ∂γ/∂(1/Q) = x₀.
+        let twice = 2.0 * resonance;
+        Self {
+            at,
+            factor,
+            explained: sums.h_y.norm_sqr() / sums.h_h,
+            slope: [twice * slope[0] + loss * slope[1], resonance * slope[1]],
+            curvature: [
+                twice * twice * curvature[0]
+                    + 2.0 * twice * loss * curvature[1]
+                    + loss * loss * curvature[2],
+                resonance * (twice * curvature[1] + loss * curvature[2]),
+                resonance * resonance * curvature[2],
+            ],
+            sums,
+        }
+    }
+
+    /// The damped step from here, and whether each parameter may move; a parameter at a bound that
+    /// would leave it stays.
+    fn step(&self, damping: f64, bounds: &Bounds) -> [f64; 2] {
+        let free = [0, 1].map(|at| {
+            let blocked = if self.slope[at] > 0.0 { bounds.most[at] } else { bounds.least[at] };
+            self.at[at] != blocked && self.slope[at] != 0.0
+        });
+        let [a, b, c] = self.curvature;
+        let (a, c) = (a * (1.0 + damping), c * (1.0 + damping));
+        let determinant = a * c - b * b;
+        let step = match free {
+            [true, true] if determinant > 0.0 => [
+                (c * self.slope[0] - b * self.slope[1]) / determinant,
+                (a * self.slope[1] - b * self.slope[0]) / determinant,
+            ],
+            [first, second] => [
+                if first { self.slope[0] / a } else { 0.0 },
+                if second { self.slope[1] / c } else { 0.0 },
+            ],
+        };
+        step.map(|length| if length.is_finite() { length } else { 0.0 })
+    }
+
+    /// What noise of variance 1 in each quadrature makes of the parameters, to first order.
+    pub fn variances(&self) -> Variances {
+        let [a, b, c] = self.curvature;
+        let determinant = a * c - b * b;
+        let covariance = [c / determinant, -b / determinant, a / determinant];
+        let [resonance, loss] = self.at;
+        // ln(A·e^{iφ}) = ln N − ln k, and N follows the shape as −(Σh̄·h²·δk + i·Σx·h̄·h²·δγ)/Σ|h|².
+        let by_square = -(self.sums.h_hh / self.sums.h_h + 1.0 / (resonance * resonance));
+        let by_damping = -Complex64::i() * self.sums.h_xhh / self.sums.h_h;
+        let by_resonance = by_square * 2.0 * resonance + by_damping * loss;
+        let by_loss = by_damping * resonance;
+        let own = 1.0 / (self.sums.h_h * self.factor.norm_sqr());
+        let carried = |by_resonance: f64, by_loss: f64| {
+            own + by_resonance * by_resonance * covariance[0]
+                + 2.0 * by_resonance * by_loss * covariance[1]
+                + by_loss * by_loss * covariance[2]
+        };
+        Variances {
+            resonance: covariance[0],
+            loss: covariance[2],
+            amplitude: carried(by_resonance.re, by_loss.re),
+            phase: carried(by_resonance.im, by_loss.im),
+        }
+    }
+}
+
+/// The nearest minimum from `start` on; `None` if it isn't reached after so many steps.
+pub(super) fn minimum(
+    band: &Band,
+    signal: &Signal,
+    bounds: &Bounds,
+    start: [f64; 2],
+    most_steps: usize,
+) -> Option<Place> {
+    let mut here = Place::new(band, signal, bounds.clamp(start));
+    let (mut damping, least, [good, bad]) = DAMPING;
+    for _ in 0..most_steps {
+        let step = here.step(damping, bounds);
+        let [resonance, loss] = here.at;
+        let there = bounds.clamp([resonance + step[0], loss + step[1]]);
+        let moved = [(there[0] - resonance) / (resonance * loss), (there[1] - loss) / loss];
+        if moved.iter().all(|part| part.abs() <= TOLERANCE) {
+            return Some(here);
+        }
+        let there = Place::new(band, signal, there);
+        if there.explained >= here.explained - ROUNDING * signal.power {
+            here = there;
+            damping = (damping * good).max(least);
+        } else {
+            damping *= bad;
+        }
+    }
+    None
+}
