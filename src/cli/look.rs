@@ -346,13 +346,15 @@ fn probe_text(runner: &dyn Runner, probe: &Probe) -> String {
     if let Some(reason) = &probe.failure {
         let _ = writeln!(text, "  failed: {reason}");
     }
+    let width = probe.values.iter().map(|value| value.name.chars().count()).max();
+    let width = width.unwrap_or_default().max(24);
     for value in &probe.values {
         let shown = match value.element {
             ElementType::Float32 | ElementType::Complex64 => show::single,
             _ => show::number,
         };
         let numbers: Vec<String> = value.numbers.iter().map(|number| shown(*number)).collect();
-        let _ = writeln!(text, "  {:<24} {} {}", value.name, numbers.join(" "), value.units);
+        let _ = writeln!(text, "  {:<width$} {} {}", value.name, numbers.join(" "), value.units);
     }
     text
 }

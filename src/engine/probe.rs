@@ -94,13 +94,17 @@ fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {
             let (at, size) = (offset, field.element.size());
             offset += size;
             let values = row.chunks_exact(layout.value_bytes());
+            let (name, units) = match &field.name {
+                Some(field) => {
+                    let (name, units) = split_units(field);
+                    (format!("{} · {name}", layout.name), units.to_owned())
+                }
+                None => (layout.name.clone(), layout.units.clone()),
+            };
             ProbeValue {
-                name: match &field.name {
-                    Some(field) => format!("{} · {field}", layout.name),
-                    None => layout.name.clone(),
-                },
+                name,
                 quantity: layout.quantity.clone(),
-                units: layout.units.clone(),
+                units,
                 numbers: values
                     .flat_map(|value| field.element.to_numbers(&value[at..at + size]))
                     .collect(),
@@ -108,6 +112,12 @@ fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {
             }
         })
         .collect()
+}
+
+/// `Frequency [Hz]` as a name and its units: a record has no units as a whole.
+fn split_units(field: &str) -> (&str, &str) {
+    let split = field.strip_suffix(']').and_then(|field| field.split_once(" ["));
+    split.unwrap_or((field, ""))
 }
 
 /// What a verification found.
@@ -211,6 +221,13 @@ fn choose(status: &[u8], sample: u64) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_name_their_units() {
+        assert_eq!(split_units("Frequency [Hz]"), ("Frequency", "Hz"));
+        assert_eq!(split_units("Quality Factor"), ("Quality Factor", ""));
+        assert_eq!(split_units("R2 [x"), ("R2 [x", ""));
+    }
 
     #[test]
     fn a_sample_holds_only_completed_positions_and_none_twice() {

@@ -8,7 +8,7 @@ use num_complex::Complex64;
 
 /// Values that are computed side by side. The number is fixed, so that results have the same bits on
 /// every machine, also where they are compiled for wider registers.
-const LANES: usize = 4;
+const LANES: usize = 8;
 
 /// The frequencies of a spectrum.
 pub(super) struct Band {
@@ -151,73 +151,113 @@ impl Signal {
         Complex64::new(self.real[index], self.imaginary[index])
     }
 
-    /// Four values after the other: frequencies, weights, real and imaginary parts.
+    /// Some values after the other: frequencies, weights, real and imaginary parts.
+    #[inline(always)]
     fn lanes<'a>(
         &'a self,
         points: &'a [f64],
         weights: &'a [f64],
-    ) -> impl Iterator<Item = [&'a [f64; LANES]; 4]> {
-        let chunks = |values: &'a [f64]| values.as_chunks::<LANES>().0.iter();
+    ) -> impl Iterator<Item = [Lanes; 4]> + 'a {
         let parts = chunks(&self.real).zip(chunks(&self.imaginary));
         let axis = chunks(points).zip(chunks(weights));
-        axis.zip(parts).map(|((x, weight), (re, im))| [x, weight, re, im])
+        axis.zip(parts).map(|((x, weight), (re, im))| [x, weight, re, im].map(|it| Lanes(*it)))
     }
 }
 
-/// |h|² and h at one frequency.
 #[inline(always)]
-fn shape(x: f64, weight: f64, denominator: Denominator) -> (f64, f64, f64) {
-    let (p, q) = (x * x - denominator.square, x * denominator.damping);
+fn chunks(values: &[f64]) -> std::slice::Iter<'_, [f64; LANES]> {
+    values.as_chunks().0.iter()
+}
+
+/// Numbers that are computed side by side.
+#[derive(Clone, Copy)]
+struct Lanes([f64; LANES]);
+
+impl Lanes {
+    #[inline(always)]
+    fn all(value: f64) -> Self {
+        Self([value; LANES])
+    }
+
+    #[inline(always)]
+    fn root(self) -> Self {
+        Self(self.0.map(f64::sqrt))
+    }
+
+    #[inline(always)]
+    fn added(self) -> f64 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + b) + (c + d)) + ((e + f) + (g + h))
+    }
+}
+
+macro_rules! lane_by_lane {
+    ($($operator:ident $method:ident)*) => {$(
+        impl std::ops::$operator for Lanes {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                let mut result = self.0;
+                for lane in 0..LANES {
+                    result[lane] = std::ops::$operator::$method(self.0[lane], other.0[lane]);
+                }
+                Self(result)
+            }
+        }
+    )*};
+}
+
+lane_by_lane!(Add add Sub sub Mul mul Div div);
+
+/// |h|² and h.
+#[inline(always)]
+fn shape(x: Lanes, weight: Lanes, denominator: Denominator) -> (Lanes, Lanes, Lanes) {
+    let p = x * x - Lanes::all(denominator.square);
+    let q = x * Lanes::all(denominator.damping);
     let norm = weight / (p * p + q * q);
     (norm, p * norm, q * norm)
 }
 
 /// h̄·y.
 #[inline(always)]
-fn against(h_re: f64, h_im: f64, re: f64, im: f64) -> (f64, f64) {
+fn against(h_re: Lanes, h_im: Lanes, re: Lanes, im: Lanes) -> (Lanes, Lanes) {
     (h_re * re + h_im * im, h_re * im - h_im * re)
 }
 
 /// |y − N·h|².
 #[inline(always)]
-fn left(h_re: f64, h_im: f64, re: f64, im: f64, factor: Complex64) -> f64 {
-    let left_re = re - (factor.re * h_re - factor.im * h_im);
-    let left_im = im - (factor.re * h_im + factor.im * h_re);
+fn left(h_re: Lanes, h_im: Lanes, re: Lanes, im: Lanes, factor: Complex64) -> Lanes {
+    let (factor_re, factor_im) = (Lanes::all(factor.re), Lanes::all(factor.im));
+    let left_re = re - (factor_re * h_re - factor_im * h_im);
+    let left_im = im - (factor_re * h_im + factor_im * h_re);
     left_re * left_re + left_im * left_im
-}
-
-fn added(lanes: [f64; LANES]) -> f64 {
-    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
 }
 
 // Each is compiled a second time for processors with AVX2, where it takes half the time.
 
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn sums(points: &[f64], weights: &[f64], signal: &Signal, denominator: Denominator) -> Sums {
-    let mut total = [[0.0; LANES]; 13];
+    let mut total = [Lanes::all(0.0); 13];
     for [x, weight, re, im] in signal.lanes(points, weights) {
-        for lane in 0..LANES {
-            let x = x[lane];
-            let (norm, h_re, h_im) = shape(x, weight[lane], denominator);
-            let (y_re, y_im) = against(h_re, h_im, re[lane], im[lane]);
-            let (z_re, z_im) = against(h_re, h_im, y_re, y_im);
-            let (c_re, c_im, d) = (norm * h_re, norm * h_im, norm * norm);
-            total[0][lane] += norm;
-            total[1][lane] += c_re;
-            total[2][lane] += c_im;
-            total[3][lane] += x * c_re;
-            total[4][lane] += x * c_im;
-            total[5][lane] += d;
-            total[6][lane] += x * x * d;
-            total[7][lane] += y_re;
-            total[8][lane] += y_im;
-            total[9][lane] += z_re;
-            total[10][lane] += z_im;
-            total[11][lane] += x * z_re;
-            total[12][lane] += x * z_im;
-        }
+        let (norm, h_re, h_im) = shape(x, weight, denominator);
+        let (y_re, y_im) = against(h_re, h_im, re, im);
+        let (z_re, z_im) = against(h_re, h_im, y_re, y_im);
+        let (c_re, c_im, d) = (norm * h_re, norm * h_im, norm * norm);
+        total[0] = total[0] + norm;
+        total[1] = total[1] + c_re;
+        total[2] = total[2] + c_im;
+        total[3] = total[3] + x * c_re;
+        total[4] = total[4] + x * c_im;
+        total[5] = total[5] + d;
+        total[6] = total[6] + x * x * d;
+        total[7] = total[7] + y_re;
+        total[8] = total[8] + y_im;
+        total[9] = total[9] + z_re;
+        total[10] = total[10] + z_im;
+        total[11] = total[11] + x * z_re;
+        total[12] = total[12] + x * z_im;
     }
-    let total = total.map(added);
+    let total = total.map(Lanes::added);
     let complex = |at: usize| Complex64::new(total[at], total[at + 1]);
     Sums {
         h_h: total[0],
@@ -238,17 +278,15 @@ fn projection(
     signal: &Signal,
     denominator: Denominator,
 ) -> (f64, Complex64) {
-    let mut total = [[0.0; LANES]; 3];
+    let mut total = [Lanes::all(0.0); 3];
     for [x, weight, re, im] in signal.lanes(points, weights) {
-        for lane in 0..LANES {
-            let (norm, h_re, h_im) = shape(x[lane], weight[lane], denominator);
-            let (y_re, y_im) = against(h_re, h_im, re[lane], im[lane]);
-            total[0][lane] += norm;
-            total[1][lane] += y_re;
-            total[2][lane] += y_im;
-        }
+        let (norm, h_re, h_im) = shape(x, weight, denominator);
+        let (y_re, y_im) = against(h_re, h_im, re, im);
+        total[0] = total[0] + norm;
+        total[1] = total[1] + y_re;
+        total[2] = total[2] + y_im;
     }
-    let [norm, re, im] = total.map(added);
+    let [norm, re, im] = total.map(Lanes::added);
     (norm, Complex64::new(re, im))
 }
 
@@ -260,14 +298,12 @@ fn residual(
     denominator: Denominator,
     factor: Complex64,
 ) -> f64 {
-    let mut total = [0.0; LANES];
+    let mut total = Lanes::all(0.0);
     for [x, weight, re, im] in signal.lanes(points, weights) {
-        for lane in 0..LANES {
-            let (_, h_re, h_im) = shape(x[lane], weight[lane], denominator);
-            total[lane] += left(h_re, h_im, re[lane], im[lane], factor);
-        }
+        let (_, h_re, h_im) = shape(x, weight, denominator);
+        total = total + left(h_re, h_im, re, im, factor);
     }
-    added(total)
+    total.added()
 }
 
 #[multiversion::multiversion(targets("x86_64+avx2"))]
@@ -278,12 +314,10 @@ fn magnitudes(
     denominator: Denominator,
     factor: Complex64,
 ) -> f64 {
-    let mut total = [0.0; LANES];
+    let mut total = Lanes::all(0.0);
     for [x, weight, re, im] in signal.lanes(points, weights) {
-        for lane in 0..LANES {
-            let (_, h_re, h_im) = shape(x[lane], weight[lane], denominator);
-            total[lane] += left(h_re, h_im, re[lane], im[lane], factor).sqrt();
-        }
+        let (_, h_re, h_im) = shape(x, weight, denominator);
+        total = total + left(h_re, h_im, re, im, factor).root();
     }
-    added(total)
+    total.added()
 }
