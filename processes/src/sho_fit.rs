@@ -350,3 +350,64 @@ fn oscillators<'r>(
         .field(quality, move |output| of(output).quality as f32)
         .field(named(phase, "rad"), move |output| of(output).phase as f32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pixelmill::ElementType;
+
+    fn source(element: ElementType, axes: &[Dimension]) -> SourceInfo {
+        SourceInfo {
+            path: "/Raw_Data".to_owned(),
+            positions: 4,
+            spectral_points: axes.iter().map(Dimension::len).product(),
+            element,
+            quantity: "Deflection".to_owned(),
+            units: "V".to_owned(),
+            position_dimensions: Vec::new(),
+            spectroscopic_dimensions: axes.to_vec(),
+            auxiliary: Vec::new(),
+        }
+    }
+
+    fn axis(name: &str, units: &str, values: &[f64]) -> Dimension {
+        Dimension::new(name, units, values.to_vec())
+    }
+
+    #[test]
+    fn unfit_sources_are_refused_with_the_reason() {
+        let frequency = axis("Frequency", "Hz", &[1e5, 1.1e5, 1.2e5, 1.3e5]);
+        let bias = axis("Bias", "V", &[0.0, 1.0]);
+        let complex = ElementType::Complex64;
+        let refused = |parameters: &Parameters, source: &SourceInfo| {
+            ShoFit::prepare(parameters, source).err().map(|failure| failure.to_string())
+        };
+        let usual = Parameters::default();
+        let two = [bias.clone(), frequency.clone()];
+        assert_eq!(ShoFit::spectra_per_position(&usual, &source(complex, &two)), 2);
+        assert_eq!(refused(&usual, &source(complex, &two)), None);
+        let four = Parameters { spectra: Some(4), ..usual.clone() };
+        let zero = axis("Frequency", "Hz", &[0.0, 1e5, 2e5]);
+        let same = axis("Frequency", "Hz", &[1e5; 5]);
+        for (parameters, element, axes, word) in [
+            (&usual, ElementType::Float32, &two[..], "complex"),
+            (&usual, complex, &[frequency.clone(), bias][..], "`Bias` in `V`"),
+            (&usual, complex, &[], "`Point`"),
+            (&four, complex, &two, "2 values each"),
+            (&usual, complex, &[zero], "above 0"),
+            (&usual, complex, &[same], "not all the same"),
+            (&usual, complex, &[axis("Frequency", "Hz", &[1e5, 2e5])], "at least 3"),
+        ] {
+            let reason = refused(parameters, &source(element, axes)).unwrap();
+            assert!(reason.contains(word), "{word}: {reason}");
+        }
+    }
+
+    #[test]
+    fn quality_factors_have_an_order() {
+        use pixelmill::process::Parameters as _;
+        let wrong = Parameters { quality_min: 5.0, quality_max: 4.0, ..Parameters::default() };
+        assert!(wrong.check().unwrap_err().to_string().contains("quality_max"));
+        assert!(Parameters::default().check().is_ok());
+    }
+}

@@ -80,7 +80,7 @@ pub(crate) struct WhatArguments {
     /// the file tells
     #[arg(long, value_name = "AXIS,…", value_delimiter = ',')]
     pub positions_axes: Option<Vec<usize>>,
-    /// A parameter; may be given several times
+    /// A parameter; may be given several times, and as --KEY VALUE
     #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,
     /// A JSON or TOML file with parameters; -p goes before it

@@ -11,6 +11,7 @@ mod progress;
 mod run;
 mod show;
 mod signals;
+mod spelled;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -71,7 +72,8 @@ pub fn main(registry: &[&dyn Runner]) -> ExitCode {
         }
     };
     keep_map_functions_quiet();
-    let answer = match Arguments::try_parse() {
+    let typed = spelled::spelled_out(registry, std::env::args_os().collect());
+    let answer = match Arguments::try_parse_from(typed) {
         Ok(arguments) => answer(registry, &arguments.command, &ranks),
         Err(refused) => not_understood(&refused, &ranks),
     };

@@ -10,13 +10,11 @@ use pixelmill::process::{
     Dimension, Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
 };
 use pixelmill::registry::{Runner, runner};
-use pixelmill_processes::{PeakFinding, Sum};
+use pixelmill_processes::PROCESSES;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-static PROCESSES: [&dyn Runner; 8] = [
-    runner::<PeakFinding>(),
-    runner::<Sum>(),
+static TRIALS: [&dyn Runner; 6] = [
     runner::<Slow>(),
     runner::<Trouble>(),
     runner::<Rich>(),
@@ -26,7 +24,7 @@ static PROCESSES: [&dyn Runner; 8] = [
 ];
 
 fn main() -> ExitCode {
-    pixelmill::cli::main(&PROCESSES)
+    pixelmill::cli::main(&[PROCESSES.as_slice(), &TRIALS].concat())
 }
 
 /// Parameters of `Slow`.

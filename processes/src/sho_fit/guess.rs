@@ -171,3 +171,59 @@ fn coarse(band: &Band, signal: &Signal, bounds: &Bounds) -> Guess {
     }
     best.1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(values: impl Fn(f64) -> Complex64) -> (Band, Signal) {
+        let frequencies: Vec<f64> = (0..61).map(|at| 300.0 + f64::from(at)).collect();
+        let values: Vec<Complex64> = frequencies.iter().map(|at| values(*at)).collect();
+        let mut signal = Signal::default();
+        assert!(signal.take(&values));
+        (Band::new(&frequencies), signal)
+    }
+
+    const BOUNDS: Bounds = Bounds { least: [0.9, 1e-4], most: [1.1, 1.0] };
+
+    #[test]
+    fn without_noise_the_closed_form_is_exact() {
+        let oscillator = crate::sho_fit::Oscillator {
+            amplitude: 2e-5,
+            frequency: 326.3,
+            quality: 31.0,
+            phase: -2.8,
+        };
+        let (band, signal) = taken(|frequency| oscillator.response(frequency));
+        let guess = estimate(&band, &signal, &BOUNDS, 5, &mut Vec::new());
+        assert!((guess.at[0] * band.reference - 326.3).abs() < 1e-9);
+        assert!((1.0 / guess.at[1] - 31.0).abs() < 1e-9);
+        assert!((guess.factor.arg() + 2.8).abs() < 1e-9);
+        let amplitude = guess.factor.norm() / (guess.at[0] * guess.at[0]) * signal.scale;
+        assert!((amplitude - 2e-5).abs() < 1e-14);
+    }
+
+    #[test]
+    fn where_the_closed_form_fails_the_guess_lies_within_the_bounds() {
+        // Turning the wrong way round, and a peak of one point among zeros.
+        let spike = |at: f64| Complex64::from(f64::from(u8::from(at == 340.0)));
+        let (band, signal) = taken(spike);
+        let guess = estimate(&band, &signal, &BOUNDS, 5, &mut Vec::new());
+        assert!((guess.at[0] * band.reference - 340.0).abs() < 2.0, "{guess:?}");
+        let (band, signal) = taken(|at| Complex64::new(1.0, (at - 330.0) / 3.0).inv());
+        let guess = estimate(&band, &signal, &BOUNDS, 5, &mut Vec::new());
+        assert_eq!(BOUNDS.clamp(guess.at), guess.at);
+    }
+
+    #[test]
+    fn the_brightest_points_come_in_their_order() {
+        let (_, signal) = taken(|at| Complex64::from((at * 7.0) % 13.0));
+        let mut found = Vec::new();
+        brightest_points(&signal, 61, 4, &mut found);
+        let places: Vec<usize> = found.iter().map(|(_, index)| *index).collect();
+        let mut expected: Vec<usize> = (0..61).collect();
+        expected
+            .sort_by(|a, b| signal.value(*b).norm_sqr().total_cmp(&signal.value(*a).norm_sqr()));
+        assert_eq!(places, expected[..4]);
+    }
+}

@@ -321,3 +321,58 @@ fn magnitudes(
     }
     total.added()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sums as they are defined, for spectra that fill the lanes and others.
+    #[test]
+    fn sums_are_those_of_their_definition() {
+        for length in [3, 8, 13, 119] {
+            let frequencies: Vec<f64> = (0..length).map(|at| 300.0 + at as f64 * 0.7).collect();
+            let values: Vec<Complex64> = (0..length)
+                .map(|at| Complex64::new((at as f64).sin() * 3.0, (at as f64 * 0.3).cos()))
+                .collect();
+            let band = Band::new(&frequencies);
+            let mut signal = Signal::default();
+            assert!(signal.take(&values));
+            let denominator = Denominator::new(1.004, 0.02);
+            let factor = Complex64::new(0.02, -0.01);
+            let h = |at: usize| {
+                let x = frequencies[at] / band.reference;
+                let real = x * x - denominator.square;
+                (x, Complex64::new(real, -x * denominator.damping).inv())
+            };
+            let total = |term: &dyn Fn(f64, Complex64, Complex64) -> Complex64| -> Complex64 {
+                let terms = (0..length).map(|at| {
+                    let (x, h) = h(at);
+                    term(x, h, values[at] / signal.scale)
+                });
+                terms.sum()
+            };
+            let sums = band.sums(&signal, denominator);
+            let (norm, product) = band.projection(&signal, denominator);
+            let residual = band.residual(&signal, denominator, factor);
+            let magnitudes = band.magnitudes(&signal, denominator, factor);
+            for (found, expected) in [
+                (sums.h_h.into(), total(&|_, h, _| h.conj() * h)),
+                (sums.h_hh, total(&|_, h, _| h.conj() * h * h)),
+                (sums.h_xhh, total(&|x, h, _| x * h.conj() * h * h)),
+                (sums.hh_hh.into(), total(&|_, h, _| (h * h).norm_sqr().into())),
+                (sums.xhh_xhh.into(), total(&|x, h, _| (x * h * h).norm_sqr().into())),
+                (sums.h_y, total(&|_, h, y| h.conj() * y)),
+                (sums.hh_y, total(&|_, h, y| (h * h).conj() * y)),
+                (sums.xhh_y, total(&|x, h, y| x * (h * h).conj() * y)),
+                (norm.into(), total(&|_, h, _| h.norm_sqr().into())),
+                (product, total(&|_, h, y| h.conj() * y)),
+                (residual.into(), total(&|_, h, y| (y - factor * h).norm_sqr().into())),
+                (magnitudes.into(), total(&|_, h, y| (y - factor * h).norm().into())),
+                (signal.power.into(), total(&|_, _, y| y.norm_sqr().into())),
+            ] {
+                let difference = (found - expected).norm();
+                assert!(difference <= 1e-12 * expected.norm(), "{length}: {found} {expected}");
+            }
+        }
+    }
+}

@@ -169,3 +169,67 @@ pub(super) fn minimum(
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { least: [0.9, 1e-4], most: [1.1, 1.0] };
+
+    /// An oscillator with something that isn't one on top.
+    fn spectrum() -> (Band, Signal) {
+        let frequencies: Vec<f64> = (0..61).map(|at| 300.0 + f64::from(at)).collect();
+        let band = Band::new(&frequencies);
+        let oscillator = crate::sho_fit::Oscillator {
+            amplitude: 2.0,
+            frequency: 326.3,
+            quality: 31.0,
+            phase: 0.8,
+        };
+        let values: Vec<Complex64> = frequencies
+            .iter()
+            .map(|at| oscillator.response(*at) + Complex64::from_polar(3.0, at * at))
+            .collect();
+        let mut signal = Signal::default();
+        assert!(signal.take(&values));
+        (band, signal)
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_sum_of_squares() {
+        let (band, signal) = spectrum();
+        let at = [1.01, 0.05];
+        let slope = Place::new(&band, &signal, at).slope;
+        for parameter in 0..2 {
+            let explained = |step: f64| {
+                let mut beside = at;
+                beside[parameter] += step;
+                Place::new(&band, &signal, beside).explained
+            };
+            let expected = (explained(1e-6) - explained(-1e-6)) / 4e-6;
+            let found = slope[parameter];
+            assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn the_search_ends_where_there_is_no_slope() {
+        let (band, signal) = spectrum();
+        let found = minimum(&band, &signal, &BOUNDS, [0.95, 0.5], 100).unwrap();
+        let [a, _, c] = found.curvature;
+        assert!(found.slope[0].abs() < 1e-7 * (a * signal.power).sqrt(), "{found:?}");
+        assert!(found.slope[1].abs() < 1e-7 * (c * signal.power).sqrt(), "{found:?}");
+        assert!((found.at[0] * band.reference - 326.3).abs() < 1.0, "{found:?}");
+        assert!(minimum(&band, &signal, &BOUNDS, [0.95, 0.5], 2).is_none(), "steps are counted");
+    }
+
+    #[test]
+    fn at_a_bound_the_other_parameter_is_at_its_best() {
+        let (band, signal) = spectrum();
+        let bounds = Bounds { most: [0.98, 1.0], ..BOUNDS };
+        let found = minimum(&band, &signal, &bounds, [0.95, 0.5], 100).unwrap();
+        assert_eq!(found.at[0], 0.98);
+        assert!(found.slope[0] > 0.0, "beyond the bound is better");
+        assert!(found.slope[1].abs() < 1e-7 * (found.curvature[2] * signal.power).sqrt());
+    }
+}

@@ -1,0 +1,111 @@
+//! `--key value` for a parameter of the process, as if `-p key=value` had been typed.
+//!
+//! What the options of a command are is known when this is compiled, the parameters only with the
+//! process; so this comes before the arguments are parsed. An option of the command goes before a
+//! parameter of the same name.
+
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+
+use super::arguments::Arguments;
+use crate::registry::{Runner, find};
+
+/// The arguments with `-p key=value` for every `--key value` and `--key=value` that names a parameter.
+pub(crate) fn spelled_out(registry: &[&dyn Runner], typed: Vec<OsString>) -> Vec<OsString> {
+    let names = parameter_names(registry, &typed);
+    let mut spelled = Vec::with_capacity(typed.len());
+    let mut rest = typed.into_iter();
+    while let Some(argument) = rest.next() {
+        let text = argument.to_str().and_then(|text| text.strip_prefix("--")).unwrap_or_default();
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.into())),
+            None => (text, None),
+        };
+        let name = name.replace('-', "_");
+        if !names.contains(&name) {
+            spelled.push(argument);
+        } else if let Some(value) = value.or_else(|| rest.next()) {
+            let mut pair = OsString::from(name);
+            pair.push("=");
+            pair.push(value);
+            spelled.extend(["-p".into(), pair]);
+        } else {
+            spelled.push(argument);
+        }
+    }
+    spelled
+}
+
+/// The parameters of the process that is named, without those that are options of the command; none
+/// for a command that takes no parameters.
+fn parameter_names(registry: &[&dyn Runner], typed: &[OsString]) -> Vec<String> {
+    let words = || typed.iter().skip(1).filter_map(|argument| argument.to_str());
+    let mut root = Arguments::command();
+    root.build();
+    let command = words().find_map(|word| root.find_subcommand(word));
+    let process = words().find_map(|word| find(registry, word).ok());
+    let (Some(command), Some(process)) = (command, process) else { return Vec::new() };
+    let options: Vec<&str> =
+        command.get_arguments().filter_map(|option| option.get_long()).collect();
+    if !options.contains(&"parameter") {
+        return Vec::new();
+    }
+    let names = process.parameters().into_iter().map(|info| info.name);
+    names.filter(|name| !options.contains(&name.replace('_', "-").as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Failure, Parameters, Process, Results, SourceInfo, Spectrum};
+    use crate::registry::runner;
+
+    /// Parameters of which one has the name of an option.
+    #[derive(Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Given {
+        first_guess: Option<String>,
+        memory: u32,
+    }
+
+    impl Parameters for Given {}
+
+    struct Fit;
+
+    impl Process for Fit {
+        const NAME: &'static str = "Fit";
+        const VERSION: u32 = 1;
+        type Parameters = Given;
+        type Input = f32;
+        type Output = f32;
+        type Task = ();
+        type Scratch = ();
+
+        fn prepare(_: &Given, _: &SourceInfo) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn create_results_datasets(_: &Given, _: &SourceInfo, _: &mut Results<f32>) {}
+
+        fn map_function(_: &(), _: Spectrum<'_, f32>, _: &mut ()) -> Result<f32, Failure> {
+            Ok(0.0)
+        }
+    }
+
+    #[test]
+    fn options_that_name_parameters_are_spelled_out() {
+        for (typed, expected) in [
+            ("run fit f.h5 --first-guess /a --cores 2", "run fit f.h5 -p first_guess=/a --cores 2"),
+            ("run fit f.h5 --first_guess=/a=b", "run fit f.h5 -p first_guess=/a=b"),
+            ("--json test fit --first-guess -1 f.h5", "--json test fit -p first_guess=-1 f.h5"),
+            ("run fit f.h5 --memory 2G --first-guess", "run fit f.h5 --memory 2G --first-guess"),
+            ("run other f.h5 --first-guess /a", "run other f.h5 --first-guess /a"),
+            ("list fit --first-guess /a", "list fit --first-guess /a"),
+        ] {
+            let words = |text: &str| -> Vec<OsString> {
+                std::iter::once("pixelmill").chain(text.split(' ')).map(OsString::from).collect()
+            };
+            assert_eq!(spelled_out(&[runner::<Fit>()], words(typed)), words(expected));
+        }
+    }
+}
