@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 from frames import Frames
 from ranks import Ranks
+from sho import Sho
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
@@ -170,6 +171,9 @@ class Bench:
     def ranks(self):
         Ranks(self).measure()
 
+    def sho(self):
+        Sho(self).measure()
+
     def memory(self):
         for file, kind in ((self.real(2048), "contiguous"), (self.real(1280, "gzip"), "chunked, gzip")):
             peaks = [self.peak_memory("sum", file, "64M") for _ in range(2)]
@@ -243,7 +247,7 @@ def table(lines):
 
 
 def main():
-    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "memory", "info"]
+    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "memory", "info"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

@@ -2,6 +2,8 @@
 
     peers.py pyusid   FILE CORES    the tutorial class of tests/python/usid.py, all positions (venv tests)
     peers.py scipy    FILE RESULTS GROUP    find_peaks_cwt at every position, compared with results (venv tests)
+    peers.py least-squares FILE RESULTS GROUP COUNT WAY    SciPy's oscillator fits of so many spectra from the
+                                    guesses in the results, `default` or `fastest` (venv tests)
     peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
     peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
@@ -64,6 +66,44 @@ def scipy(file, results, group):
     beside = numpy.abs(response.view(numpy.int32) - expected[:, 0].astype(numpy.float32).view(numpy.int32))
     same = axis[expected[:, 1].astype(int)] == position
     return {"positions": len(same), "same_index": int(same.sum()), "max_ulp": int(beside.max())}
+
+
+def least_squares(file, results, group, count, way):
+    import os
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    import h5py
+    import numpy
+    import scipy.optimize
+    import sho
+
+    with h5py.File(file) as opened:
+        raw = opened[RAW_DATA]
+        spectra = raw[:].astype(complex)
+        axis = opened[raw.attrs["Spectroscopic_Values"]][0].astype(float)
+    with h5py.File(results) as opened:
+        guesses, fits = (sho.numbers(opened[f"{group}/{name}"][:, 0]) for name in ("Guess", "Fit"))
+    chosen = numpy.random.default_rng(0).permutation(len(spectra))[: int(count)]
+    same, seconds = 0, 0.0
+    for at in chosen:
+        scales = numpy.array([abs(spectra[at]).max(), axis.mean(), 1, 1])
+
+        def residuals(parameters):
+            left = (sho.oscillator(parameters * scales, axis) - spectra[at]) / scales[0]
+            return numpy.concatenate([left.real, left.imag])
+
+        def jacobian(parameters):
+            return sho.derivatives(parameters * scales, axis) * (scales / scales[0])
+
+        fastest = {"method": "lm", "jac": jacobian, "x_scale": "jac"}
+        begun = time.perf_counter()
+        found = scipy.optimize.least_squares(
+            residuals, guesses[at] / scales, **(fastest if way == "fastest" else {})
+        )
+        seconds += time.perf_counter() - begun
+        ours = numpy.sum(residuals(fits[at] / scales) ** 2)
+        same += bool(abs(ours / (2 * found.cost) - 1) < 1e-4)
+    return {"seconds": seconds, "spectra": len(chosen), "same": same}
 
 
 def open_main(file):
@@ -172,6 +212,7 @@ def hyperspy_frames(file, cores):
 COMMANDS = {
     "pyusid": pyusid,
     "scipy": scipy,
+    "least-squares": least_squares,
     "open": open_main,
     "libertem": libertem,
     "hyperspy": hyperspy,
