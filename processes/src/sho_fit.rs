@@ -10,6 +10,7 @@
 //! doesn't end fails.
 
 mod guess;
+mod lanes;
 mod response;
 mod search;
 

@@ -12,7 +12,7 @@ WAYS = {"default": "by default", "fastest": "by lm with the analytic Jacobian"}
 class Sho:
     def __init__(self, bench):
         self.bench = bench
-        self.file = bench.scan(128)
+        self.file = bench.scan(256)
 
     def measure(self):
         bench = self.bench
@@ -30,4 +30,4 @@ class Sho:
             bench.line(f"SciPy's least_squares {named}, the fit alone", theirs[way], "us/spectrum")
             bench.line(f"sho-fit: times as fast as least_squares {named}, 1 core", ratios[way], least=50)
         bench.line("sho-fit: spectra with SciPy's minimum", [100 * peer["same"] / peer["spectra"]], "%", least=100)
-        bench.scaling("sho-fit", bench.scan(256))
+        bench.scaling("sho-fit", self.file)

@@ -6,9 +6,7 @@
 
 use num_complex::Complex64;
 
-/// Values that are computed side by side. The number is fixed, so that results have the same bits on
-/// every machine, also where they are compiled for wider registers.
-const LANES: usize = 8;
+use super::lanes::{LANES, Lanes, chunks};
 
 /// The frequencies of a spectrum.
 pub(super) struct Band {
@@ -160,54 +158,9 @@ impl Signal {
     ) -> impl Iterator<Item = [Lanes; 4]> + 'a {
         let parts = chunks(&self.real).zip(chunks(&self.imaginary));
         let axis = chunks(points).zip(chunks(weights));
-        axis.zip(parts).map(|((x, weight), (re, im))| [x, weight, re, im].map(|it| Lanes(*it)))
+        axis.zip(parts).map(|((x, weight), (re, im))| [x, weight, re, im])
     }
 }
-
-#[inline(always)]
-fn chunks(values: &[f64]) -> std::slice::Iter<'_, [f64; LANES]> {
-    values.as_chunks().0.iter()
-}
-
-/// Numbers that are computed side by side.
-#[derive(Clone, Copy)]
-struct Lanes([f64; LANES]);
-
-impl Lanes {
-    #[inline(always)]
-    fn all(value: f64) -> Self {
-        Self([value; LANES])
-    }
-
-    #[inline(always)]
-    fn root(self) -> Self {
-        Self(self.0.map(f64::sqrt))
-    }
-
-    #[inline(always)]
-    fn added(self) -> f64 {
-        let [a, b, c, d, e, f, g, h] = self.0;
-        ((a + b) + (c + d)) + ((e + f) + (g + h))
-    }
-}
-
-macro_rules! lane_by_lane {
-    ($($operator:ident $method:ident)*) => {$(
-        impl std::ops::$operator for Lanes {
-            type Output = Self;
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                let mut result = self.0;
-                for lane in 0..LANES {
-                    result[lane] = std::ops::$operator::$method(self.0[lane], other.0[lane]);
-                }
-                Self(result)
-            }
-        }
-    )*};
-}
-
-lane_by_lane!(Add add Sub sub Mul mul Div div);
 
 /// |h|² and h.
 #[inline(always)]
@@ -233,7 +186,7 @@ fn left(h_re: Lanes, h_im: Lanes, re: Lanes, im: Lanes, factor: Complex64) -> La
     left_re * left_re + left_im * left_im
 }
 
-// Each is compiled a second time for processors with AVX2, where it takes half the time.
+// Each is compiled a second time for processors with AVX2, where a fit takes two thirds of the time.
 
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn sums(points: &[f64], weights: &[f64], signal: &Signal, denominator: Denominator) -> Sums {
