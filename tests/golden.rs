@@ -182,6 +182,26 @@ fn several_spectra_per_position_give_several_results_each() {
     assert_eq!(found, again, "resumed or not");
 }
 
+#[test]
+fn an_auxiliary_input_may_keep_the_axes_of_the_scan() {
+    let scan = Scan::new(&[]);
+    scan.script(
+        "file['/cube'] = np.arange(4 * 5 * 6, dtype='f4').reshape(4, 5, 6)\n\
+         file['/shift'] = np.arange(40.0).reshape(4, 5, 2) ** 2\n\
+         record = np.zeros((20, 1), [('a', 'f8'), ('b', 'f8')])\n\
+         record['a'][:, 0] = file['/shift'][..., 0].ravel()\n\
+         file['/record'] = record",
+        &[],
+    );
+    let given = ["--dataset", "/cube", "--positions-axes", "0,1", "-p", "spectra=1", "-p"];
+    for shift in ["/shift", "/record"] {
+        let ran = scan.run("rich", &[&given[..], &[&format!("offset={shift}")]].concat());
+        let right = "told = bool(np.allclose(file[given[0]]['Mean'][()].reshape(4, 5), \
+                     file['/cube'][()].mean(axis=2) + file['/shift'][..., 0]))";
+        assert_eq!(scan.script(right, &[ran["group"].as_str().unwrap()]), true, "{shift}");
+    }
+}
+
 /// Makes the row a product of two axes, 7 × 17.
 const TWO_AXES: &str = r"
 group = file['/Measurement_000/Channel_000']
