@@ -58,6 +58,8 @@ pub(crate) struct Berth {
     pub node: usize,
     /// The processors that it may run on.
     pub processors: Vec<u32>,
+    /// How many there are that a launcher might have bound it to.
+    pub present: usize,
     /// As many of them as its control group lets it use at a time.
     pub cores: usize,
 }
@@ -68,12 +70,9 @@ pub(crate) fn cores(berths: &[Berth]) -> Vec<usize> {
     let share = |rank: usize| {
         let own = &berths[rank];
         let mates = || berths.iter().enumerate().filter(|(_, berth)| berth.node == own.node);
-        let mut processors: Vec<u32> =
-            mates().flat_map(|(_, berth)| berth.processors.iter().copied()).collect();
-        processors.sort_unstable();
-        processors.dedup();
+        let processors = processors(berths, own.node);
         let limits = mates().map(|(_, berth)| berth).filter(|b| b.cores < b.processors.len());
-        let all = limits.map(|berth| berth.cores).min().unwrap_or(usize::MAX).min(processors.len());
+        let all = limits.map(|berth| berth.cores).min().unwrap_or(usize::MAX).min(processors);
         let (count, before) = (mates().count(), mates().filter(|(other, _)| *other < rank).count());
         let cores = all / count + usize::from(before < all % count);
         cores.min(own.processors.len()).max(1)
@@ -81,12 +80,37 @@ pub(crate) fn cores(berths: &[Berth]) -> Vec<usize> {
     (0..berths.len()).map(share).collect()
 }
 
+/// How many processors the ranks of a node may run on, all together.
+fn processors(berths: &[Berth], node: usize) -> usize {
+    let mates = berths.iter().filter(|berth| berth.node == node);
+    let mut processors: Vec<u32> =
+        mates.flat_map(|berth| berth.processors.iter().copied()).collect();
+    processors.sort_unstable();
+    processors.dedup();
+    processors.len()
+}
+
+/// The first node whose ranks are bound to half of its processors or less: how many, and of how many.
+pub(crate) fn tightly_bound(berths: &[Berth]) -> Option<(usize, usize)> {
+    let used = |berth: &Berth| (processors(berths, berth.node), berth.present);
+    berths.iter().map(used).find(|(bound, present)| bound * 2 <= *present)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn berth(node: usize, processors: std::ops::Range<u32>, cores: usize) -> Berth {
-        Berth { node, processors: processors.collect(), cores }
+        Berth { node, processors: processors.collect(), present: 8, cores }
+    }
+
+    #[test]
+    fn ranks_that_are_bound_to_a_few_processors_are_noticed() {
+        let free = || berth(0, 0..8, 8);
+        assert_eq!(tightly_bound(&[free(), free()]), None);
+        assert_eq!(tightly_bound(&[berth(0, 0..1, 1), berth(0, 1..2, 1)]), Some((2, 8)));
+        assert_eq!(tightly_bound(&[free(), berth(1, 0..4, 4)]), Some((4, 8)));
+        assert_eq!(tightly_bound(&[berth(0, 0..4, 4), berth(0, 4..8, 4)]), None);
     }
 
     #[test]

@@ -331,6 +331,64 @@ print("{}")
     assert_eq!(succeed_on(3, &arguments)["completed"], 3);
 }
 
+/// A folder that can only be read from, until it is dropped.
+struct ReadOnly(Sample);
+
+impl ReadOnly {
+    fn new() -> Self {
+        let sample = Sample::new();
+        let folder = sample.folder.path().to_str().unwrap();
+        for arguments in [&["--bind", folder, folder][..], &["-o", "remount,ro,bind", folder]] {
+            let mounted = Command::new("mount").args(arguments).output().unwrap();
+            let why = String::from_utf8_lossy(&mounted.stderr).into_owned();
+            assert!(mounted.status.success(), "this test has to be root, to mount a folder: {why}");
+        }
+        Self(sample)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.folder.path()).status();
+    }
+}
+
+#[test]
+fn a_source_that_can_only_be_read_needs_an_output() {
+    let source = ReadOnly::new();
+    let file = &source.0.file;
+    let ran = start_on(3, run("slow", file, &["-p", "pause=0"])).finish();
+    assert_all_refused(&ran, 1, &["cannot write to", "--output"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = elsewhere.path().join("results.h5");
+    let options = ["-p", "pause=0", "--output", output.to_str().unwrap()];
+    let json = succeed_on(3, run("slow", file, &options));
+    assert_eq!(json["completed"], POSITIONS);
+    let again = succeed_on(2, run("slow", file, &options));
+    assert_eq!(again["outcome"], "existing");
+}
+
+#[test]
+fn a_file_system_without_locks_is_noted_once() {
+    let sample = Sample::new();
+    // What such a file system answers; none can be mounted everywhere.
+    let (code, library) = ("flock.c", "flock.so");
+    let source =
+        "#include <errno.h>\nint flock(int file, int how) { errno = ENOLCK; return -1; }\n";
+    std::fs::write(sample.folder.path().join(code), source).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.current_dir(sample.folder.path()).args(["-shared", "-fPIC", "-o", library, code]);
+    assert!(compiler.status().unwrap().success());
+    let preload = format!("LD_PRELOAD={}", sample.folder.path().join(library).display());
+    let mut command = mpirun();
+    command.args(["-n", "3", "env", &preload]).arg(program());
+    command.args(run("slow", &sample.file, &["-p", "pause=0", "--json"]));
+    let ran = Running::watch(start_piped(&mut command)).finish();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("file system without locks").count(), 1, "{}", ran.stderr);
+    assert_eq!(Opener::new().snapshot(&sample.file).prefix(), POSITIONS);
+}
+
 #[test]
 fn an_error_at_one_rank_ends_all_with_one_message() {
     let sample = Sample::new();

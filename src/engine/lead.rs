@@ -110,11 +110,24 @@ impl Lead<'_> {
         let workers = match (self.request.cores, ranks) {
             (Cores::Exactly(cores), _) => vec![cores.max(1); ranks],
             (wanted, 1) => vec![crate::plan::cores(own.berth.cores, wanted)],
-            _ => hand_out::cores(&berths),
+            _ => {
+                self.note_binding(&berths);
+                hand_out::cores(&berths)
+            }
         };
         // Blocks have to be the same on all ranks, so that each is computed once.
         let memory = sights.iter().map(|sight| sight.memory).min().unwrap_or(0);
         Ok(Shares { workers, memory, nodes: nodes.len() })
+    }
+
+    /// Launchers bind ranks to single cores unless they are told not to, which users may not know.
+    fn note_binding(&self, berths: &[hand_out::Berth]) {
+        if let Some((bound, present)) = hand_out::tightly_bound(berths) {
+            self.observer.note(&format!(
+                "the ranks of a node are bound to {bound} of its {present} processors; `--bind-to none` \
+                 (Slurm: more --cpus-per-task) lets them use all"
+            ));
+        }
     }
 
     /// Claims what results can go to; returns the source as it is then.

@@ -1,7 +1,7 @@
 //! What this machine lets us use: memory and cores, as control groups and batch systems limit them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 /// Cores that this process may run on, as affinity and control groups allow.
@@ -15,6 +15,15 @@ pub(crate) fn processors() -> Vec<u32> {
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
     let listed = list.and_then(numbers).filter(|numbers| !numbers.is_empty());
     listed.unwrap_or_else(|| (0..available_cores() as u32).collect())
+}
+
+/// How many processors there are for this process's control group, or else on this machine: what it might be
+/// bound to.
+pub(crate) fn present_processors() -> usize {
+    let of_group = own_group_2()
+        .and_then(|group| fs::read_to_string(group.join("cpuset.cpus.effective")).ok());
+    let list = of_group.or_else(|| fs::read_to_string("/sys/devices/system/cpu/online").ok());
+    list.and_then(|list| numbers(&list)).map_or_else(available_cores, |numbers| numbers.len())
 }
 
 /// The numbers in `0-3,8`.
@@ -40,12 +49,19 @@ fn system_available() -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The tightest of the limits from this process's group up to the root.
-fn control_group_2() -> Option<u64> {
+const ROOT_GROUP: &str = "/sys/fs/cgroup";
+
+/// The folder of this process's control group (version 2).
+fn own_group_2() -> Option<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let root = Path::new("/sys/fs/cgroup");
-    let group = root.join(path.trim_start_matches('/'));
+    Some(Path::new(ROOT_GROUP).join(path.trim_start_matches('/')))
+}
+
+/// The tightest of the limits from this process's group up to the root.
+fn control_group_2() -> Option<u64> {
+    let group = own_group_2()?;
+    let root = Path::new(ROOT_GROUP);
     let folders = group.ancestors().take_while(|folder| folder.starts_with(root));
     folders.filter_map(|folder| left(folder, "memory.max", "memory.current", "inactive_file")).min()
 }
@@ -102,6 +118,7 @@ mod tests {
         assert_eq!(numbers("0"), Some(vec![0]));
         assert_eq!(numbers(""), None);
         assert!(processors().len() >= available_cores());
+        assert!(present_processors() >= processors().len());
     }
 
     #[test]

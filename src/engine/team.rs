@@ -142,6 +142,7 @@ impl<'a> Team<'a> {
         Berth {
             node: self.ranks.node().first().copied().unwrap_or(0),
             processors: machine::processors(),
+            present: machine::present_processors(),
             cores: machine::available_cores(),
         }
     }
