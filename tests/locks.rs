@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use support::watch::{Opener, Running};
 use support::{
-    RAW_DATA, Sample, pixelmill, python, python_program, python_script, refuse, root, run, succeed,
+    RAW_DATA, Sample, pixelmill, program, python, python_program, python_script, ran, refuse, root,
+    run, succeed, without_locks,
 };
 
 /// Positions of the sample.
@@ -174,4 +175,19 @@ fn a_file_left_flagged_by_a_killed_writer_is_computed_on() {
     assert_eq!(opener.snapshot(&file).prefix(), 20);
     let again = pixelmill(run("sum", &file, &[]));
     assert_eq!((again.code, &again.json["outcome"]), (Some(0), &"existing".into()));
+}
+
+#[test]
+fn a_file_system_without_locks_is_noted_and_computed_on() {
+    let sample = Sample::new();
+    let preload = without_locks(sample.folder.path());
+    let output = Command::new("env")
+        .args([preload.as_ref(), program().as_os_str()])
+        .args(run("peak-finding", &sample.file, &["--json"]))
+        .output()
+        .unwrap();
+    let ran = ran(output);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("file system without locks").count(), 1, "{}", ran.stderr);
+    assert_eq!(Opener::new().snapshot(&sample.file).prefix(), POSITIONS);
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::ranks::{assert_all_refused, mpirun, on_ranks, processes, start_on, succeed_on};
 use support::watch::{Opener, Running, Snapshot, signal, wait_until};
-use support::{Ran, Sample, program, python_script, run, start_piped, succeed};
+use support::{Ran, Sample, program, python_script, run, start_piped, succeed, without_locks};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;
@@ -371,15 +371,7 @@ fn a_source_that_can_only_be_read_needs_an_output() {
 #[test]
 fn a_file_system_without_locks_is_noted_once() {
     let sample = Sample::new();
-    // What such a file system answers; none can be mounted everywhere.
-    let (code, library) = ("flock.c", "flock.so");
-    let source =
-        "#include <errno.h>\nint flock(int file, int how) { errno = ENOLCK; return -1; }\n";
-    std::fs::write(sample.folder.path().join(code), source).unwrap();
-    let mut compiler = Command::new("cc");
-    compiler.current_dir(sample.folder.path()).args(["-shared", "-fPIC", "-o", library, code]);
-    assert!(compiler.status().unwrap().success());
-    let preload = format!("LD_PRELOAD={}", sample.folder.path().join(library).display());
+    let preload = without_locks(sample.folder.path());
     let mut command = mpirun();
     command.args(["-n", "3", "env", &preload]).arg(program());
     command.args(run("slow", &sample.file, &["-p", "pause=0", "--json"]));

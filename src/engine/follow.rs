@@ -16,6 +16,7 @@ use crate::process::Process;
 use crate::storage::attributes;
 use crate::storage::file::{self, open_read, open_read_locked};
 use crate::storage::in_place::InPlace;
+use crate::storage::lock;
 use crate::storage::results_group::LAST_RUN;
 
 /// How often a rank looks for calls.
@@ -72,8 +73,7 @@ fn open<P: Process>(
     let job = Job::<P>::open(parameters, &source, request, data)?;
     let sight = job.sight(data, &can_write(&Target::of(request, &job)), team, request);
     // Rank 0 needs the file alone for a moment.
-    let unlocked = source.raw.unlock();
-    unlocked.map_err(|error| Error::io("unlock", &request.file, error))?;
+    lock::release(&source.raw, &request.file)?;
     Ok((job, sight))
 }
 

@@ -96,8 +96,7 @@ impl RunLock {
     /// If somebody has it open, and those of `action`.
     pub fn alone<T>(&self, source: &ReadFile, action: impl FnOnce() -> Result<T>) -> Result<T> {
         if !self.separate {
-            let unlocked = source.raw.unlock();
-            unlocked.map_err(|error| Error::io("unlock", &self.path, error))?;
+            lock::release(&source.raw, &self.path)?;
         }
         lock::exclude(&self.file, &self.path)?;
         let result = action();

@@ -45,6 +45,17 @@ pub(crate) fn exclude(file: &File, path: &Path) -> Result<Locking> {
     patiently(file, path, "is open", File::try_lock)
 }
 
+/// Gives back the lock that readers or writers take.
+///
+/// # Errors
+/// If the system refuses.
+pub(crate) fn release(file: &File, path: &Path) -> Result<()> {
+    match file.unlock() {
+        Err(error) if !is_unsupported(&error) => Err(Error::io("unlock", path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Takes the lock that a run holds from beginning to end.
 ///
 /// # Errors
@@ -64,11 +75,15 @@ pub(crate) fn claim_run(file: &File, path: &Path) -> Result<Locking> {
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::EACCES) => Err(busy(file, path, "is being computed on")),
-        Some(libc::ENOLCK | libc::ENOSYS | libc::EINVAL | libc::EOPNOTSUPP) => {
-            Ok(Locking::Unsupported)
-        }
+        _ if is_unsupported(&error) => Ok(Locking::Unsupported),
         _ => Err(Error::io("lock", path, error)),
     }
+}
+
+/// Whether the file system knows no locks.
+fn is_unsupported(error: &io::Error) -> bool {
+    let unsupported = [libc::ENOLCK, libc::ENOSYS, libc::EINVAL, libc::EOPNOTSUPP];
+    error.raw_os_error().is_some_and(|number| unsupported.contains(&number))
 }
 
 fn patiently(
@@ -85,12 +100,10 @@ fn patiently(
                 thread::sleep(Duration::from_millis(50));
             }
             Err(TryLockError::WouldBlock) => return Err(busy(file, path, state)),
-            Err(TryLockError::Error(error)) => match error.raw_os_error() {
-                Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL) => {
-                    return Ok(Locking::Unsupported);
-                }
-                _ => return Err(Error::io("lock", path, error)),
-            },
+            Err(TryLockError::Error(error)) if is_unsupported(&error) => {
+                return Ok(Locking::Unsupported);
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
         }
     }
 }

@@ -135,6 +135,19 @@ pub fn ran(output: Output) -> Ran {
     Ran { code: output.status.code(), json, stderr }
 }
 
+/// A setting of the environment under which the system answers as a file system without locks does; none can
+/// be mounted everywhere.
+pub fn without_locks(folder: &Path) -> String {
+    let (code, library) = (folder.join("flock.c"), folder.join("flock.so"));
+    let source =
+        "#include <errno.h>\nint flock(int file, int how) { errno = ENOLCK; return -1; }\n";
+    std::fs::write(&code, source).expect("the folder is ours");
+    let compiled =
+        Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &code]).status();
+    assert!(compiled.expect("there is a C compiler").success());
+    format!("LD_PRELOAD={}", library.display())
+}
+
 /// Runs a Python script given as text, with arguments; returns the JSON that it prints.
 pub fn python_script<S: AsRef<OsStr>>(
     script: &str,
