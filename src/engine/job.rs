@@ -147,7 +147,7 @@ impl<P: Process> Job<P> {
             memory: team.memory_budget(request),
             outline: format!("{} {}", self.identity.without_data().hash(), layouts.join(" ")),
             identity: (data == Data::Hashed).then(|| self.identity.hash()),
-            can_write: can_write.as_ref().map(|()| ()).map_err(Trouble::of),
+            can_write: can_write.as_ref().copied().map_err(Trouble::of),
         }
     }
 

@@ -1,17 +1,14 @@
 //! The ranks of an MPI job.
 //!
-//! No call waits inside of MPI: a library that waits turns a whole core, which the workers need. What
-//! takes time is begun, then asked about in between short sleeps. Results are written through MPI-IO, each
-//! rank with a file handle of its own, so that what a file system needs is the MPI library's business.
+//! `call` is how all of MPI is called here: never so that it waits. `file` writes results through MPI-IO.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+mod call;
+mod file;
+
+use std::ffi::c_int;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
-use std::{io, ptr};
+use std::path::Path;
+use std::ptr;
 
 use mpi::environment::Universe;
 use mpi::ffi;
@@ -19,17 +16,15 @@ use mpi::traits::{AsRaw, Communicator as _};
 
 use super::Communicator;
 use crate::error::{Error, Result};
-use crate::storage::file::check_length;
 use crate::storage::in_place::InPlace;
+use call::{FIRST_SLEEP, check, int, sleep, wait};
+use file::Shared;
 
+/// Most bytes of one call: MPI counts in `int`.
+const MOST_AT_ONCE: usize = 1 << 30;
 /// Tags of messages: those that `gather` collects, and those that are sent one by one.
 const GATHERED: c_int = 1;
 const SENT: c_int = 2;
-/// Sleeps between two looks at something that takes time, from the first to the longest.
-const FIRST_SLEEP: Duration = Duration::from_micros(20);
-const LONGEST_SLEEP: Duration = Duration::from_millis(1);
-/// Most bytes of one write: MPI counts in `int`.
-const MOST_PER_WRITE: usize = 1 << 30;
 
 /// All ranks that were started together.
 pub(super) struct World {
@@ -218,7 +213,7 @@ impl Communicator for World {
         self.broadcast_bytes(&mut length)?;
         let mut bytes = own;
         bytes.resize(u64::from_ne_bytes(length) as usize, 0);
-        for part in bytes.chunks_mut(MOST_PER_WRITE) {
+        for part in bytes.chunks_mut(MOST_AT_ONCE) {
             self.broadcast_bytes(part)?;
         }
         Ok(bytes)
@@ -250,97 +245,6 @@ impl Drop for World {
             ffi::MPI_Win_unlock_all(self.counter);
             ffi::MPI_Win_free(&raw mut self.counter);
         }
-    }
-}
-
-/// A file that this rank writes to through MPI-IO.
-struct Shared {
-    handle: ffi::MPI_File,
-    path: PathBuf,
-    /// The same file, for its length.
-    file: File,
-}
-
-// SAFETY: MPI was initialised with `MPI_THREAD_MULTIPLE`; the handle isn't changed until it is dropped.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn open(path: &Path, file: &File) -> Result<Self> {
-        let name = CString::new(path.as_os_str().as_bytes())
-            .map_err(|error| Error::io("write to", path, error.into()))?;
-        // SAFETY: the null handle is a value of this type; `name` outlives the call.
-        let (code, handle) = unsafe {
-            let mut handle = ffi::RSMPI_FILE_NULL;
-            let code = ffi::MPI_File_open(
-                ffi::RSMPI_COMM_SELF,
-                name.as_ptr(),
-                ffi::MPI_MODE_WRONLY as c_int,
-                ffi::RSMPI_INFO_NULL,
-                &raw mut handle,
-            );
-            (code, handle)
-        };
-        file_error("write to", path, code)?;
-        let file = file.try_clone().map_err(|error| Error::io("write to", path, error))?;
-        Ok(Self { handle, path: path.to_owned(), file })
-    }
-}
-
-impl InPlace for Shared {
-    fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        check_length("write", &self.path, &self.file, offset + bytes.len() as u64)?;
-        let mut offset = offset;
-        for part in bytes.chunks(MOST_PER_WRITE) {
-            // SAFETY: `part` has as many bytes as are named and outlives the call; so does the status.
-            let (code, written) = unsafe {
-                let mut status = std::mem::zeroed();
-                let code = ffi::MPI_File_write_at(
-                    self.handle,
-                    offset as ffi::MPI_Offset,
-                    part.as_ptr().cast::<c_void>(),
-                    part.len() as c_int,
-                    ffi::RSMPI_UINT8_T,
-                    &raw mut status,
-                );
-                let mut written = 0;
-                ffi::MPI_Get_count(&raw const status, ffi::RSMPI_UINT8_T, &raw mut written);
-                (code, written as usize)
-            };
-            if code != 0 || written != part.len() {
-                return Err(self.refusal(code, part, offset));
-            }
-            offset += part.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<()> {
-        // SAFETY: the handle is open. Collective over its communicator, which is this rank alone.
-        file_error("write", &self.path, unsafe { ffi::MPI_File_sync(self.handle) })
-    }
-}
-
-impl Shared {
-    /// What the system says about writing there is clearer than what MPI says.
-    fn refusal(&self, code: c_int, bytes: &[u8], offset: u64) -> Error {
-        let asked = File::options()
-            .write(true)
-            .open(&self.path)
-            .and_then(|file| file.write_all_at(bytes, offset));
-        match (asked, file_error("write", &self.path, code)) {
-            (Err(error), _) => Error::io("write", &self.path, error),
-            (Ok(()), Err(error)) => error,
-            (Ok(()), Ok(())) => Error::io("write", &self.path, io::ErrorKind::WriteZero.into()),
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open and not used after this.
-        unsafe { ffi::MPI_File_close(&raw mut self.handle) };
     }
 }
 
@@ -401,56 +305,4 @@ fn counter(world: ffi::MPI_Comm, rank: usize) -> Result<ffi::MPI_Win> {
         check("agree on the shared counter", ffi::MPI_Barrier(world))?;
         Ok(window)
     }
-}
-
-/// Begins something and asks until it is done.
-fn wait(action: &'static str, begin: impl FnOnce(&mut ffi::MPI_Request) -> c_int) -> Result<()> {
-    // SAFETY: the null request is a constant of the library.
-    let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
-    check(action, begin(&mut request))?;
-    let mut pause = FIRST_SLEEP;
-    loop {
-        let mut done = 0;
-        // SAFETY: the request is the one that was begun; both outlive the call.
-        let code =
-            unsafe { ffi::MPI_Test(&raw mut request, &raw mut done, ffi::RSMPI_STATUS_IGNORE) };
-        check(action, code)?;
-        if done != 0 {
-            return Ok(());
-        }
-        pause = sleep(pause);
-    }
-}
-
-/// Sleeps, and tells how long to sleep next.
-fn sleep(pause: Duration) -> Duration {
-    thread::sleep(pause);
-    (pause * 2).min(LONGEST_SLEEP)
-}
-
-fn int(length: usize) -> Result<c_int> {
-    c_int::try_from(length).map_err(|_| Error::Mpi {
-        action: "send a message",
-        reason: format!("it has {length} bytes, more than MPI can count"),
-    })
-}
-
-fn check(action: &'static str, code: c_int) -> Result<()> {
-    if code == 0 { Ok(()) } else { Err(Error::Mpi { action, reason: reason(code) }) }
-}
-
-fn file_error(action: &'static str, path: &Path, code: c_int) -> Result<()> {
-    if code == 0 {
-        return Ok(());
-    }
-    Err(Error::io(action, path, io::Error::other(format!("MPI says: {}", reason(code)))))
-}
-
-/// What the library says about an error.
-fn reason(code: c_int) -> String {
-    let mut text = [0u8; ffi::MPI_MAX_ERROR_STRING as usize];
-    let mut length = 0;
-    // SAFETY: the text has the room that the library asks for.
-    unsafe { ffi::MPI_Error_string(code, text.as_mut_ptr().cast::<c_char>(), &raw mut length) };
-    String::from_utf8_lossy(&text[..(length as usize).min(text.len())]).trim().to_owned()
 }
