@@ -1,4 +1,5 @@
-//! Results datasets as an author declares them: typed columns taken from an output by closures.
+//! Results datasets as an author declares them: typed columns taken from an output by closures, and
+//! arrays that are the same for all positions.
 //!
 //! The closures give element types, layout, bytes per position and the encoding at once, so that
 //! no process touches HDF5. Pure: bytes in memory, no files.
@@ -9,6 +10,13 @@ use crate::process::{Dimension, Failure};
 /// The results datasets of a process whose map function gives an `O`.
 pub struct Results<O> {
     pub(crate) datasets: Vec<Column<O>>,
+    pub(crate) constants: Vec<Constant>,
+}
+
+/// A dataset of the results group that doesn't depend on the position.
+pub(crate) struct Constant {
+    pub layout: ColumnLayout,
+    pub values: Vec<u8>,
 }
 
 /// One results dataset: what it is, and how its values are taken from an output.
@@ -70,7 +78,7 @@ impl ColumnLayout {
 
 impl<O> Results<O> {
     pub(crate) fn new() -> Self {
-        Self { datasets: Vec::new() }
+        Self { datasets: Vec::new(), constants: Vec::new() }
     }
 
     /// Begins a results dataset with its name, the quantity that it holds and its units. Leave
@@ -100,7 +108,7 @@ impl<O> Results<O> {
 }
 
 /// A results dataset that still has to be told what it takes from an output.
-#[must_use = "a results dataset needs `scalar`, `spectrum` or `record`"]
+#[must_use = "a results dataset needs `scalar`, `spectrum`, `record` or `constant`"]
 pub struct Declaration<'r, O> {
     results: &'r mut Results<O>,
     layout: ColumnLayout,
@@ -136,6 +144,20 @@ impl<'r, O: 'static> Declaration<'r, O> {
             bytes.copy_from_slice(values);
             Ok(())
         }));
+    }
+
+    /// One array for the whole run, such as a filter or a reference that all positions share: it is
+    /// written when the results group is made, and is no main dataset.
+    ///
+    /// # Panics
+    /// If there are no `dimensions` (slowest first), or not as many values as they multiply to.
+    pub fn constant<T: Element>(mut self, dimensions: Vec<Dimension>, values: &[T]) {
+        self.layout.dimensions = dimensions;
+        assert!(!self.layout.dimensions.is_empty(), "`{}` has no axes", self.layout.name);
+        assert_eq!(values.len(), self.layout.values_per_spectrum(), "of `{}`", self.layout.name);
+        self.layout.push::<T>(None);
+        let values = bytemuck::cast_slice(values).to_vec();
+        self.results.constants.push(Constant { layout: self.layout, values });
     }
 
     /// One compound record per spectrum; add its fields with [`Record::field`].
@@ -268,12 +290,14 @@ pub struct Outputs<'a, O> {
 impl<O> Outputs<'_, O> {
     /// Sets the result, or the failure, of spectrum number `index` of the unit.
     pub fn set(&mut self, index: usize, result: Result<O, Failure>) {
+        self.set_from(index, result.as_ref().map_err(Clone::clone));
+    }
+
+    /// As `set`, from an output that the caller keeps, so that large ones needn't be allocated anew
+    /// for every spectrum.
+    pub fn set_from(&mut self, index: usize, result: Result<&O, Failure>) {
         self.unit.set[index] = true;
-        let failure = match result {
-            Ok(output) => self.encode(index, &output).err(),
-            Err(failure) => Some(failure),
-        };
-        if let Some(failure) = failure {
+        if let Err(failure) = result.and_then(|output| self.encode(index, output)) {
             self.unit.clear(self.results, index);
             let position = (index / self.spectra_per_position) as u64;
             self.unit.failures.push((position, failure));
@@ -337,5 +361,31 @@ mod tests {
         assert_eq!(reasons[0], (0, "no peak".to_owned()));
         assert_eq!(reasons[1].0, 1);
         assert_eq!(reasons.len(), 2);
+    }
+
+    #[test]
+    fn outputs_that_the_caller_keeps_are_laid_out_like_others() {
+        let results = declared();
+        let [mut given, mut kept] = [UnitResults::default(), UnitResults::default()];
+        let fit = || Fit { amplitude: 2.5, steps: 7, curve: vec![1.0, -1.0] };
+        for unit in [&mut given, &mut kept] {
+            unit.begin(&results, 2);
+        }
+        let mut outputs = Outputs { results: &results, unit: &mut given, spectra_per_position: 1 };
+        outputs.set(0, Ok(fit()));
+        outputs.set(1, Err(Failure::new("no peak")));
+        let mut outputs = Outputs { results: &results, unit: &mut kept, spectra_per_position: 1 };
+        outputs.set_from(0, Ok(&fit()));
+        outputs.set_from(1, Err(Failure::new("no peak")));
+        assert_eq!((given.rows, given.failures), (kept.rows, kept.failures));
+    }
+
+    #[test]
+    fn constants_take_no_room_in_units() {
+        let mut results = declared();
+        let axis = Dimension::new("Frequency", "Hz", vec![0.0, 10.0, 20.0]);
+        results.main("Gain", "Gain", "").constant(vec![axis], &[1.0f32, 0.5, 0.0]);
+        assert_eq!((results.bytes_per_spectrum(), results.datasets.len()), (16 + 6, 2));
+        assert_eq!(results.constants[0].values.len(), 12);
     }
 }

@@ -106,6 +106,7 @@ fn create<P: Process>(
         stem: format!("{name}-{}", P::NAME.replace('-', "_")),
         positions: info.positions,
         columns: job.columns(),
+        constants: &job.results.constants,
         texts: texts(job, target),
         process_version: P::VERSION,
         parameters: &parameters,

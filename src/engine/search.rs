@@ -169,6 +169,10 @@ fn candidate<P: Process>(
         .ok_or("nothing tells which of its positions are computed")?;
     let columns = job.columns();
     results_group::fits(&group, &columns)?;
+    let mut constants = job.results.constants.iter().map(|constant| &constant.layout.name);
+    if let Some(name) = constants.find(|name| !group.link_exists(name)) {
+        return Err(format!("it has no dataset `{name}`"));
+    }
     let failed = group
         .dataset(results_group::FAILED)
         .and_then(|dataset| dataset.read_raw::<u8>())

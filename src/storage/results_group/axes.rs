@@ -3,11 +3,12 @@
 
 use hdf5::{Dataset, Group};
 
-use super::super::{attributes, scales};
+use super::super::{attributes, library, scales};
 use super::Column;
 use super::compress::CHUNK_BYTES;
 use super::create::{AxesFormat, create_column};
 use crate::process::Dimension;
+use crate::results::Constant;
 
 /// What sidpy writes for a quantity or for units that nobody has told.
 const NOT_TOLD: &str = "generic";
@@ -52,6 +53,22 @@ pub(super) fn create_columns(
         }
     }
     Ok(())
+}
+
+/// Creates a dataset that is the same for all positions, with scales on its axes.
+pub(super) fn create_constant(group: &Group, constant: &Constant) -> hdf5::Result<()> {
+    let axes = constant.layout.dimensions.clone();
+    let shape = axes.iter().map(Dimension::len).collect();
+    let column = Column { layout: &constant.layout, shape, positions_axes: 0, axes };
+    let created = create_column(group, &column, None)?;
+    library::write_rows(&created, 0, &constant.values)?;
+    let (mut known, mut labels) = (Vec::new(), Vec::new());
+    for (number, axis) in column.axes.iter().enumerate() {
+        let scale = scale(group, &[], &mut known, axis, AxesFormat::Plain)?;
+        scales::attach(&created, number, &scale)?;
+        labels.push(axis.name.as_str());
+    }
+    scales::write_labels(&created, &labels)
 }
 
 /// Whole steps of the first axis, so many that they make a chunk of a good size.

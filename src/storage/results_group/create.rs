@@ -12,6 +12,7 @@ use super::{
     STATUS, axes, usid,
 };
 use crate::process::Dimension;
+use crate::results::Constant;
 
 /// Everything that a new results group is made from.
 pub(crate) struct Blueprint<'a> {
@@ -21,6 +22,8 @@ pub(crate) struct Blueprint<'a> {
     pub stem: String,
     pub positions: u64,
     pub columns: Vec<Column<'a>>,
+    /// What is the same for all positions.
+    pub constants: &'a [Constant],
     /// Texts about the run that every group has.
     pub texts: Vec<(&'static str, String)>,
     pub process_version: u32,
@@ -64,6 +67,9 @@ pub(crate) fn create(file: &hdf5::File, blueprint: &Blueprint<'_>) -> hdf5::Resu
         Form::Axes { positions, format } => {
             axes::create_columns(file, &group, &blueprint.columns, positions, *format)?;
         }
+    }
+    for constant in blueprint.constants {
+        axes::create_constant(&group, constant)?;
     }
     create_markers(&group, blueprint.positions)?;
     Ok(group.name())
