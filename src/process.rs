@@ -26,6 +26,8 @@ pub trait Process: Sized + 'static {
     /// Raised whenever the same input may give other results than before; it is part of the
     /// identity of a result.
     const VERSION: u32;
+    /// Its name on the command line. Override if that isn't `NAME` in lower case with hyphens.
+    const COMMAND: Option<&'static str> = None;
     /// What it does, in one line for the user who chooses among processes.
     const SUMMARY: &'static str = "";
     /// Whether values may be rounded to `Input` when the file stores longer floating-point

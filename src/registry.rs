@@ -28,10 +28,8 @@ pub trait Runner: sealed::Sealed + Sync {
     fn version(&self) -> u32;
     /// `Process::SUMMARY`.
     fn summary(&self) -> &'static str;
-    /// Its name on the command line: `Peak_Finding` is `peak-finding`.
-    fn command_name(&self) -> String {
-        self.name().to_lowercase().replace('_', "-")
-    }
+    /// Its name on the command line: `Process::COMMAND`, or else `Peak_Finding` is `peak-finding`.
+    fn command_name(&self) -> String;
     /// Its parameters, in the author's order.
     fn parameters(&self) -> Vec<ParameterInfo>;
     /// [`engine::compute`] with parameters by name; those left out have their default.
@@ -89,6 +87,10 @@ impl<P: Process> Runner for Typed<P> {
 
     fn version(&self) -> u32 {
         P::VERSION
+    }
+
+    fn command_name(&self) -> String {
+        P::COMMAND.map_or_else(|| P::NAME.to_lowercase().replace('_', "-"), str::to_owned)
     }
 
     fn summary(&self) -> &'static str {
