@@ -220,6 +220,7 @@ fn people_are_told_what_they_need() {
     let group = format!("{RAW_DATA}-Peak_Finding_000");
     let list = told(vec!["list".into()]);
     all_in(&list, &["peak-finding", "width_min = 20", "points", "from 0.1 to 1000000", "sum"]);
+    all_in(&list, &["window_size = none  (integer or none, in points, at least 1)"]);
     let info = told(command(&["info"], &sample, &[]));
     all_in(&info, &[RAW_DATA, "complex64", "4,096 positions × 119 values", "Frequency", "Hz", "V"]);
     let test = told(command(&["test", "peak-finding"], &sample, &["--at", "10,20"]));

@@ -44,15 +44,16 @@ pub(crate) fn list(registry: &[&dyn Runner], process: Option<&str>) -> Result<An
 
 fn parameter_line(info: &ParameterInfo) -> String {
     let unit = info.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
-    let default = match &info.default {
-        Value::Null => "none".to_owned(),
-        value => format!("{value}{unit}"),
+    let (default, kind) = match &info.default {
+        Value::Null if unit.is_empty() => ("none".to_owned(), info.kind.clone()),
+        Value::Null => ("none".to_owned(), format!("{}, in{unit}", info.kind)),
+        value => (format!("{value}{unit}"), info.kind.clone()),
     };
     let range = match info.range {
         (None, None) => String::new(),
         range => format!(", {}", in_words(range)),
     };
-    format!("{} = {default}  ({}{range})", info.name, info.kind)
+    format!("{} = {default}  ({kind}{range})", info.name)
 }
 
 fn runner_json(runner: &dyn Runner) -> Value {
