@@ -68,8 +68,16 @@ fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
 
 fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec![command.into(), runner.command_name().into(), file.into()];
-    all.extend(more.iter().map(OsString::from));
+    all.extend(choices(runner).iter().chain(more).map(OsString::from));
     all
+}
+
+/// What a process has to be told that has nothing to do by default.
+fn choices(runner: &dyn Runner) -> &'static [&'static str] {
+    match runner.name() {
+        "FFT_Filtering" => &["-p", "noise_threshold=1e-3", "-p", "write_condensed=true"],
+        _ => &[],
+    }
 }
 
 fn results(file: &Path, runner: &dyn Runner) -> Value {
