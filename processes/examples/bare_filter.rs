@@ -66,7 +66,7 @@ fn main() -> Result<()> {
 
 impl Loop {
     /// The largest difference among the blocks that one thread gets.
-    fn work<T: FftNum>(&self, widen: fn(f32) -> T, narrow: fn(T) -> f32) -> Result<f32> {
+    fn work<T: FftNum>(&self, widen: impl Fn(f32) -> T, narrow: impl Fn(T) -> f32) -> Result<f32> {
         let mut planner = RealFftPlanner::<T>::new();
         let (there, back) =
             (planner.plan_fft_forward(self.points), planner.plan_fft_inverse(self.points));

@@ -236,7 +236,7 @@ impl Process for SignalFilter {
     /// transforms are there once for all workers. So this is what a unit of one row takes, and more
     /// than enough for others.
     fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
-        Self::prepare(parameters, source).map_or(0, |filter| filter.bytes())
+        row::bytes(source.spectral_points, parameters.write_condensed)
     }
 
     /// Not spectrum by spectrum through `map_function`, so that no row of results is allocated. Each

@@ -82,7 +82,17 @@ fn rate_of(axis: &Dimension) -> Result<f64, Failure> {
     if !(step > 0.0 && axis.values.iter().enumerate().all(is_even)) {
         return Err(unknown(format!("the axis `{}` isn't evenly spaced", axis.name)));
     }
-    Ok(1.0 / (step * seconds))
+    Ok(in_precision_of(axis, 1.0 / (step * seconds)))
+}
+
+/// A rate, to as many digits as an axis in single precision gives: 1e5 of steps of 1e-5 s, and not
+/// 99999.998, with which bands would end at other bins.
+fn in_precision_of(axis: &Dimension, rate: f64) -> f64 {
+    if axis.values.iter().all(|value| f64::from(*value as f32) == *value) {
+        (rate as f32).to_string().parse().unwrap_or(rate)
+    } else {
+        rate
+    }
 }
 
 /// The gain of each bin by all filters together; `None` without any filter.
@@ -272,8 +282,10 @@ mod tests {
             [("s", 0.5, 2.0), ("ms", 0.02, 5e4), ("us", 4.0, 2.5e5), ("ns", 1.0, 1e9)]
         {
             let found = rate_of(&axis(units, steps(step).collect())).unwrap();
-            assert!((found / rate - 1.0).abs() < 1e-6, "{found} Hz, {units}");
+            assert_eq!(found, rate, "{units}");
         }
+        let third = axis("s", (0..1000).map(|at| f64::from(at) * 3e-6).collect());
+        assert!((rate_of(&third).unwrap() * 3e-6 - 1.0).abs() < 1e-15);
         let uneven = vec![0.0, 1.0, 3.0];
         for (axis, reason) in [
             (axis("Hz", vec![0.0, 1.0]), "in `Hz`"),
