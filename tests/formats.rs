@@ -434,6 +434,42 @@ fn check_nsid_results(found: &Value, told: &Value, kind: &str) {
 }
 
 #[test]
+fn an_array_for_the_whole_run_has_its_axis_and_is_no_signal() {
+    let copies = Copies::new();
+    let filter = ["-p", "sample_rate=1", "-p", "low_pass=0.3", "-p", "write_condensed=true"];
+    let mut checks = Vec::new();
+    for kind in ["hspy", "nsid", "plain-scales"] {
+        let file = copies.of(kind);
+        let arguments = with(run("signal-filter", &file, &filter), &typed(&written()[kind]));
+        let ran = succeed(&arguments);
+        let (results, group) = (text(&ran, "file"), text(&ran, "group"));
+        assert_eq!(succeed(&arguments)["outcome"], "existing", "{kind}");
+        succeed(["verify", results, group]);
+        let sources = list(&succeed(["info", results]), "datasets").len();
+        assert_eq!(sources, usize::from(kind != "hspy"), "{kind}");
+        checks.push(json!(["check-scales", results, format!("{group}/Composite_Filter")]));
+        match kind {
+            "hspy" => checks.push(json!(["check-hspy", results])),
+            "nsid" => checks.push(json!(["check-nsid", results])),
+            _ => {}
+        }
+    }
+    let answers = copies.check(&checks);
+    for (at, kind) in [(0, "hspy"), (2, "nsid"), (4, "plain-scales")] {
+        let [axis] = list(&answers[at], "axes") else { panic!("{kind}: {}", answers[at]) };
+        let [scale] = list(axis, "scales") else { panic!("{kind}: {axis}") };
+        let points = axis["length"].as_u64().unwrap() as f64;
+        let first = numbers(&scale["values"])[0];
+        assert_eq!((first, text(scale, "units")), (-(points / 2.0).floor() / points, "Hz"));
+    }
+    let loaded = signals(&answers[1], "lazy");
+    let names: Vec<&str> = loaded.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["Condensed_Data", "Filtered_Data"]);
+    let mains = answers[3].as_object().unwrap();
+    assert_eq!(mains.len(), 3, "the source and two results: {mains:?}");
+}
+
+#[test]
 fn results_beside_their_source_have_its_axes_as_scales() {
     let copies = Copies::new();
     let kinds = [

@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn even_axes_of_time_give_the_sample_rate() {
         let axis = |units: &str, values: Vec<f64>| Dimension::new("Time", units, values);
-        let steps = |step: f64| (0..1000).map(|at| f64::from((3.0 + at as f64 * step) as f32));
+        let steps = |step: f64| (0..1000).map(move |at| f64::from((at as f64 * step) as f32));
         for (units, step, rate) in
             [("s", 0.5, 2.0), ("ms", 0.02, 5e4), ("us", 4.0, 2.5e5), ("ns", 1.0, 1e9)]
         {

@@ -41,7 +41,7 @@ pub(super) fn create_columns(
                 attributes::write_string(&scale, "dimension_type", kind)?;
             }
             scales::attach(&created, number, &scale)?;
-            labels.push(scale.name().rsplit('/').next().unwrap_or_default().to_owned());
+            labels.push(name_in_group(&scale));
         }
         scales::write_labels(&created, &labels)?;
         match format {
@@ -66,7 +66,7 @@ pub(super) fn create_constant(group: &Group, constant: &Constant) -> hdf5::Resul
     for (number, axis) in column.axes.iter().enumerate() {
         let scale = scale(group, &[], &mut known, axis, AxesFormat::Plain)?;
         scales::attach(&created, number, &scale)?;
-        labels.push(axis.name.as_str());
+        labels.push(name_in_group(&scale));
     }
     scales::write_labels(&created, &labels)
 }
@@ -111,6 +111,10 @@ fn scale(
     attributes::write_string(&scale, "units", &told(&axis.units))?;
     known.push((axis.clone(), scale.clone()));
     Ok(scale)
+}
+
+fn name_in_group(scale: &Dataset) -> String {
+    scale.name().rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 fn is_record(column: &Column<'_>) -> bool {
