@@ -329,28 +329,43 @@ impl<T: Element> Unit<'_, T> {
 
     /// Spectrum number `index`, converted to the process's element type.
     pub fn spectrum(&mut self, index: usize) -> Spectrum<'_, T> {
-        let bytes = self.spectrum_length * self.stored.element.size();
-        // Divisions would count for short spectra.
-        let (within, repeat) = match self.spectra_per_position {
-            1 => (index, 0),
-            several => (index / several, index % several),
-        };
+        let (within, repeat) = self.place(index);
         self.auxiliary_buffer.resize_with(self.auxiliary.len(), Vec::new);
         for (buffer, rows) in self.auxiliary_buffer.iter_mut().zip(self.auxiliary) {
             buffer.clear();
             buffer
                 .extend_from_slice(&rows.values[within * rows.per_position..][..rows.per_position]);
         }
+        let bytes = self.bytes_of(repeat);
         Spectrum {
-            values: elements(
-                &self.rows.row(within)[repeat * bytes..][..bytes],
-                self.stored,
-                self.buffer,
-            ),
+            values: elements(&self.rows.row(within)[bytes], self.stored, self.buffer),
             position: self.positions[within],
             repeat,
             auxiliary: self.auxiliary_buffer,
         }
+    }
+
+    /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what works
+    /// in place and would have to copy them.
+    pub fn copy_spectrum(&self, index: usize, into: &mut Vec<T>) {
+        let (within, repeat) = self.place(index);
+        into.clear();
+        append(&self.rows.row(within)[self.bytes_of(repeat)], self.stored, into);
+    }
+
+    /// The position of a spectrum, counted from the unit's first, and which of the position's it is.
+    fn place(&self, index: usize) -> (usize, usize) {
+        // Divisions would count for short spectra.
+        match self.spectra_per_position {
+            1 => (index, 0),
+            several => (index / several, index % several),
+        }
+    }
+
+    /// Where the spectra of a position lie in its row.
+    fn bytes_of(&self, repeat: usize) -> Range<usize> {
+        let bytes = self.spectrum_length * self.stored.element.size();
+        repeat * bytes..(repeat + 1) * bytes
     }
 
     /// All spectra, one behind the other.
