@@ -229,14 +229,9 @@ fn strange_rows_fail_or_are_filtered_and_none_is_silently_wrong() {
         let failed = ran.json["failed"].as_array().unwrap();
         let reasons: Vec<_> =
             failed.iter().map(|one| (one["position"].as_u64(), one["message"].as_str())).collect();
-        let [infinite, large] = ["not finite", "too large"];
-        for ((position, message), (expected, reason)) in
-            reasons.iter().zip([(0, infinite), (1, infinite), (2, large)])
-        {
-            assert_eq!(*position, Some(expected));
-            assert!(message.unwrap().contains(reason), "{message:?}");
-        }
-        assert_eq!(reasons.len(), 3);
+        let reason =
+            Some("the spectrum has values that are not finite, or too large to be transformed");
+        assert_eq!(reasons, [0, 1, 2].map(|position| (Some(position), reason)));
         let group = ran.json["group"].as_str().unwrap();
         let told = python_script(STRANGE, [path(&traces.file), group]);
         assert_eq!((&told["missing"], &told["finite"]), (&json!([0, 1, 2]), &json!(9)));

@@ -1,13 +1,13 @@
 //! The yardstick of `signal-filter`: how fast can this machine read spectra, transform them, transform them
 //! back and write them?
 //!
-//!     bare_filter FILE OFFSET SPECTRA POINTS TARGET THREADS BLOCK [double]
+//!     bare_filter FILE OFFSET SPECTRA POINTS TARGET THREADS BLOCK [double] [sync]
 //!
 //! Each thread takes the next BLOCK spectra, of POINTS little-endian `f32` values each, reads them by
 //! `pread`, transforms each by `realfft` and back, in single precision or in double, and writes them as
-//! `f32` into TARGET by `pwrite`. Nothing else: no filter, no positions, no marks, no syncing. TARGET
-//! is made anew; with its full size already in it if it is there. Prints the seconds, the opening of the
-//! files not counted, and the largest difference of a value from the one that was read.
+//! `f32` into TARGET by `pwrite`, which is made if it isn't there. With `sync`, TARGET is synced to the disk
+//! in the end. Nothing else: no filter, no positions, no marks. Prints the seconds and the largest
+//! difference of a spectrum's first value from the one that was read.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -32,10 +32,12 @@ struct Loop {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [source, offset, spectra, points, target, threads, block, precision @ ..] =
+    let [source, offset, spectra, points, target, threads, block, options @ ..] =
         arguments.as_slice()
     else {
-        eprintln!("usage: bare_filter FILE OFFSET SPECTRA POINTS TARGET THREADS BLOCK [double]");
+        eprintln!(
+            "usage: bare_filter FILE OFFSET SPECTRA POINTS TARGET THREADS BLOCK [double] [sync]"
+        );
         std::process::exit(2);
     };
     let number = |text: &String| text.parse::<u64>().map_err(Error::other);
@@ -48,7 +50,8 @@ fn main() -> Result<()> {
         block: number(block)?,
         next: AtomicU64::new(0),
     };
-    let is_double = precision.first().is_some_and(|precision| precision == "double");
+    let has = |name: &str| options.iter().any(|option| option == name);
+    let is_double = has("double");
     let begun = Instant::now();
     let work =
         || if is_double { bare.work(f64::from, |x| x as f32) } else { bare.work(|x| x, |x| x) };
@@ -58,6 +61,9 @@ fn main() -> Result<()> {
             workers.into_iter().map(|worker| worker.join().expect("a worker doesn't panic"));
         joined.collect::<Result<Vec<f32>>>()
     })?;
+    if has("sync") {
+        bare.target.sync_data()?;
+    }
     let seconds = begun.elapsed().as_secs_f64();
     let difference = difference.into_iter().fold(0.0, f32::max);
     println!(r#"{{"seconds": {seconds}, "difference": {difference:e}}}"#);

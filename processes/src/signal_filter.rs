@@ -228,7 +228,9 @@ impl Process for SignalFilter {
         spectrum: Spectrum<'_, f64>,
         scratch: &mut Scratch,
     ) -> Result<Output, Failure> {
-        filter.apply(&spectrum, scratch)?;
+        scratch.output.signal.clear();
+        scratch.output.signal.extend_from_slice(&spectrum);
+        filter.apply(scratch)?;
         Ok(std::mem::take(&mut scratch.output))
     }
 
@@ -249,7 +251,8 @@ impl Process for SignalFilter {
         outputs: &mut Outputs<'_, Output>,
     ) -> Result<(), Failure> {
         for index in 0..unit.len() {
-            let applied = filter.apply(&unit.spectrum(index), scratch);
+            unit.copy_spectrum(index, &mut scratch.output.signal);
+            let applied = filter.apply(scratch);
             outputs.set_from(index, applied.map(|()| &scratch.output));
         }
         Ok(())

@@ -51,22 +51,22 @@ impl RowFilter {
         }
     }
 
-    /// Filters a row into the scratch's output.
+    /// Filters the row in the scratch's output.
     ///
     /// # Errors
     /// If values aren't finite, or too large.
-    pub(super) fn apply(&self, row: &[f64], scratch: &mut Scratch) -> Result<(), Failure> {
+    pub(super) fn apply(&self, scratch: &mut Scratch) -> Result<(), Failure> {
         let Scratch { spectrum, power, transform, output } = scratch;
-        output.signal.resize(row.len(), 0.0);
-        if !copy(row, &mut output.signal) {
-            return Err(Failure::new("the spectrum has values that are not finite"));
-        }
         spectrum.resize(self.forward.complex_len(), Complex64::default());
         transform.resize(self.transform_scratch(), Complex64::default());
         let unfit = |error: realfft::FftError| Failure::new(error.to_string());
         self.forward
             .process_with_scratch(&mut output.signal, spectrum, transform)
             .map_err(unfit)?;
+        // The sum of all values isn't finite if one of them isn't.
+        if !spectrum[0].re.is_finite() {
+            return Err(unusable());
+        }
         output.noise_floor = self.threshold(spectrum, power)?;
         let mut is_finite = self.condense(spectrum, output);
         if self.writes_filtered {
@@ -75,7 +75,7 @@ impl RowFilter {
                 .map_err(unfit)?;
             is_finite &= self.normalise(output);
         }
-        if is_finite { Ok(()) } else { Err(too_large()) }
+        if is_finite { Ok(()) } else { Err(unusable()) }
     }
 
     /// Applies the filters, and the noise threshold if there is one; returns the noise floor.
@@ -88,13 +88,12 @@ impl RowFilter {
         squares(spectrum, power);
         let floor = squared_floor(power, self.forward.len(), log);
         if !floor.is_finite() {
-            return Err(too_large());
+            return Err(unusable());
         }
         if let Some(gains) = &self.gains {
             attenuate(spectrum, gains);
-            squares(spectrum, power);
         }
-        silence(spectrum, power, floor);
+        silence(spectrum, floor);
         Ok(floor.sqrt())
     }
 
@@ -157,22 +156,11 @@ fn has_short_factors(mut number: usize) -> bool {
     number <= 1
 }
 
-fn too_large() -> Failure {
-    Failure::new("the spectrum's values are too large to be transformed")
+fn unusable() -> Failure {
+    Failure::new("the spectrum has values that are not finite, or too large to be transformed")
 }
 
-/// Copies a row; returns whether all of it is finite. Passes over a row count beside its transforms, so
-/// that each does what it can at once, without a branch per value.
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn copy(row: &[f64], signal: &mut [f64]) -> bool {
-    let mut is_finite = true;
-    for (signal, value) in signal.iter_mut().zip(row) {
-        *signal = *value;
-        is_finite &= value.is_finite();
-    }
-    is_finite
-}
-
+/// Returns whether all is finite, as the next.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn scale(signal: &mut [f64], factor: f64) -> bool {
     let mut is_finite = true;
@@ -209,8 +197,90 @@ fn attenuate(spectrum: &mut [Complex64], gains: &[f32]) {
 
 /// Makes bins 0 whose squared amplitude is below that of the noise.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn silence(spectrum: &mut [Complex64], power: &[f64], floor: f64) {
-    for (value, power) in spectrum.iter_mut().zip(power) {
-        *value = if *power < floor { Complex64::default() } else { *value };
+fn silence(spectrum: &mut [Complex64], floor: f64) {
+    for value in spectrum {
+        let power = value.re * value.re + value.im * value.im;
+        *value = if power < floor { Complex64::default() } else { *value };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(points: usize) -> RowFilter {
+        RowFilter {
+            noise: Some(4.0),
+            gains: Some((0..points / 2 + 1).map(|bin| (bin % 3) as f32).collect()),
+            condensed: (0..points / 2 + 1).filter(|bin| bin % 3 > 0).collect(),
+            writes_filtered: true,
+            ..RowFilter::new(points)
+        }
+    }
+
+    fn applied(filter: &RowFilter, row: &[f64], scratch: &mut Scratch) -> Result<(), Failure> {
+        scratch.output.signal.clear();
+        scratch.output.signal.extend_from_slice(row);
+        filter.apply(scratch)
+    }
+
+    fn row(points: usize, seed: usize) -> Vec<f64> {
+        (0..points).map(|at| ((at * at + seed * at) % 17) as f64 - 8.0).collect()
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_one_before() {
+        for points in [2, 3, 60, 61, 256] {
+            let filter = filter(points);
+            let mut used = Scratch::default();
+            let before = [row(points, 1), vec![f64::NAN; points], vec![1e308; points]];
+            for other in before {
+                let _ = applied(&filter, &other, &mut used);
+                let mut fresh = Scratch::default();
+                applied(&filter, &row(points, 5), &mut used).unwrap();
+                applied(&filter, &row(points, 5), &mut fresh).unwrap();
+                assert_eq!(used.output.signal, fresh.output.signal);
+                assert_eq!(used.output.condensed, fresh.output.condensed);
+                assert_eq!(used.output.noise_floor, fresh.output.noise_floor);
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_that_lets_all_pass_gives_the_row_back() {
+        for points in [2, 3, 60, 61, 997] {
+            let filter = RowFilter { writes_filtered: true, ..RowFilter::new(points) };
+            let mut scratch = Scratch::default();
+            applied(&filter, &row(points, 5), &mut scratch).unwrap();
+            let pairs = scratch.output.signal.iter().zip(row(points, 5));
+            assert!(pairs.clone().all(|(found, given)| (found - given).abs() < 1e-13));
+        }
+    }
+
+    /// Each of them in a sum is seen, wherever it is, and also what overflows at one frequency only.
+    #[test]
+    fn what_cant_be_transformed_fails() {
+        let filter = filter(60);
+        for strange in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for at in 0..60 {
+                let mut given = row(60, 5);
+                given[at] = strange;
+                assert_eq!(applied(&filter, &given, &mut Scratch::default()), Err(unusable()));
+            }
+        }
+        let alternating: Vec<f64> =
+            (0..60).map(|at| if at % 2 == 0 { 1e308 } else { -1e308 }).collect();
+        for noise in [None, Some(4.0)] {
+            let filter = RowFilter { noise, ..self::filter(60) };
+            let failed = applied(&filter, &alternating, &mut Scratch::default());
+            assert_eq!(failed, Err(unusable()), "{noise:?}");
+        }
+    }
+
+    #[test]
+    fn short_factors_are_told_from_others() {
+        for (number, short) in [(1, true), (2 * 3 * 5 * 7 * 11, true), (13, false), (26, false)] {
+            assert_eq!(has_short_factors(number), short, "{number}");
+        }
     }
 }
