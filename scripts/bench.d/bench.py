@@ -17,6 +17,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from filter import Filter
 from frames import Frames
 from ranks import Ranks
 from sho import Sho
@@ -35,6 +36,7 @@ class Bench:
         self.program = options.programs.resolve() / "pixelmill"
         self.bare_sum = options.programs.resolve() / "examples" / "bare_sum"
         self.bare_frames = options.programs.resolve() / "examples" / "bare_frames"
+        self.bare_filter = options.programs.resolve() / "examples" / "bare_filter"
         self.cores = len(os.sched_getaffinity(0))
         self.lines = []
 
@@ -174,6 +176,9 @@ class Bench:
     def sho(self):
         Sho(self).measure()
 
+    def filter(self):
+        Filter(self).measure()
+
     def memory(self):
         for file, kind in ((self.real(2048), "contiguous"), (self.real(1280, "gzip"), "chunked, gzip")):
             peaks = [self.peak_memory("sum", file, "64M") for _ in range(2)]
@@ -247,7 +252,7 @@ def table(lines):
 
 
 def main():
-    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "memory", "info"]
+    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "filter", "memory", "info"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")
