@@ -258,6 +258,14 @@ fn integers_and_noise_alone_need_no_more_than_they_say() {
 }
 
 #[test]
+fn too_few_values_for_a_floor_are_refused() {
+    let traces = Traces::new(&json!({"points": 18}));
+    let ran = traces.try_filter(&["noise_threshold=1e-4"]);
+    support::assert_refused(&ran, 1, &["at least 19 values, not 18"]);
+    traces.filter(&["noise_threshold=2e-4"]);
+}
+
+#[test]
 fn parameters_that_make_no_filter_are_refused() {
     let traces = Traces::new(&json!({}));
     for (options, code, texts) in [

@@ -1,9 +1,10 @@
 //! Filtering in the domain of frequencies, as pycroscopy's `SignalFilter` does it.
 //!
-//! Each row x of N values is transformed, F = Σ x·e^(−2πi·kn/N); F is multiplied by the product H of all
-//! frequency filters (`composite`); bins with |F·H| below the noise floor of F (`noise`) become 0; the
-//! inverse transform gives the filtered row. Formulas: pycroscopy, `processing/fft.py` and
-//! `processing/signal_filter.py`. All is computed in double precision.
+//! Each row x of N values (one trace, also where it has several axes) is transformed,
+//! F = Σ x·e^(−2πi·kn/N); F is multiplied by the product H of all frequency filters (`composite`); bins with
+//! |F·H| below the noise floor of F (`noise`) become 0; the inverse transform gives the filtered row.
+//! Formulas: pycroscopy, `processing/fft.py` and `processing/signal_filter.py`. All is computed in double
+//! precision.
 //!
 //! Results, of a row of N values: `Filtered_Data` (N) as the source; `Condensed_Data`, the complex F·H of
 //! the bins from 0 to half the sample rate that H lets pass, not divided by N; `Noise_Floors`, one
@@ -170,10 +171,19 @@ impl Process for SignalFilter {
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<RowFilter, Failure> {
         let bins = bins(parameters, source)?;
         let gains = composite(parameters, bins)?;
+        let noise = parameters.noise_threshold.map(|threshold| -threshold.ln());
+        // Else even a lone oscillation, whose power is in two bins, is below the floor that it makes.
+        if let Some(log) = noise.filter(|log| bins.points as f64 <= 2.0 * log) {
+            return Err(Failure::new(format!(
+                "this `noise_threshold` needs spectra of at least {} values, not {}",
+                (2.0 * log) as u64 + 1,
+                bins.points
+            )));
+        }
         let condensed = if parameters.write_condensed { passing(&gains, bins) } else { Vec::new() };
         Ok(RowFilter {
             condensed,
-            noise: parameters.noise_threshold.map(|threshold| -threshold.ln()),
+            noise,
             writes_filtered: parameters.write_filtered,
             single: is_single(source),
             gains,
