@@ -1,5 +1,5 @@
 //! What every process has to keep, tried on each one of the registry over the bundled sample or a
-//! real-valued copy of it: the same bytes whatever the workers and the stops, finite results, failures
+//! real-valued copy of it: the same bytes whatever the workers, ranks and stops, finite results, failures
 //! instead of panics, and parameters that survive JSON.
 
 mod support;
@@ -107,6 +107,22 @@ fn results_are_finite_and_the_same_for_any_number_of_workers() {
         let datasets = seen[0].as_object().unwrap();
         assert!(!datasets.is_empty());
         assert!(datasets.values().all(|found| found[1] == 0), "{}: {datasets:?}", runner.name());
+    }
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn results_are_the_same_on_any_number_of_ranks() {
+    for runner in PROCESSES {
+        let sample = sample_for(runner, "plain");
+        let alone = copy(&sample, "alone");
+        succeed(arguments("run", runner, &alone, &[]));
+        for ranks in 1..=4 {
+            let file = copy(&sample, &format!("on_{ranks}"));
+            let options = arguments("run", runner, &file, &["--cores", "1"]);
+            support::ranks::succeed_on(ranks, options);
+            assert_eq!(results(&alone, runner), results(&file, runner), "{}", runner.name());
+        }
     }
 }
 

@@ -17,9 +17,5 @@ pub use signal_filter::SignalFilter;
 pub use sum::Sum;
 
 /// Every process of this crate.
-pub static PROCESSES: [&dyn Runner; 4] = [
-    runner::<PeakFinding>(),
-    runner::<ShoFit>(),
-    runner::<SignalFilter>(),
-    runner::<Sum>(),
-];
+pub static PROCESSES: [&dyn Runner; 4] =
+    [runner::<PeakFinding>(), runner::<ShoFit>(), runner::<SignalFilter>(), runner::<Sum>()];
