@@ -6,16 +6,24 @@
 
 use pixelmill::registry::{Runner, runner};
 
+pub mod curve_fit;
+pub mod least_squares;
 pub mod peak_finding;
 pub mod sho_fit;
 pub mod signal_filter;
 pub mod sum;
 
+pub use curve_fit::CurveFit;
 pub use peak_finding::PeakFinding;
 pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
 pub use sum::Sum;
 
 /// Every process of this crate.
-pub static PROCESSES: [&dyn Runner; 4] =
-    [runner::<PeakFinding>(), runner::<ShoFit>(), runner::<SignalFilter>(), runner::<Sum>()];
+pub static PROCESSES: [&dyn Runner; 5] = [
+    runner::<PeakFinding>(),
+    runner::<ShoFit>(),
+    runner::<CurveFit>(),
+    runner::<SignalFilter>(),
+    runner::<Sum>(),
+];

@@ -1,0 +1,473 @@
+//! A sum of components fitted to each spectrum, as HyperSpy's `multifit` does it.
+//!
+//! Least squares of Σ wᵢ·(yᵢ − f(xᵢ))² over the channels, f being a sum of the functions of
+//! `components`, which has their formulae. Linear parameters are solved exactly at each step (variable
+//! projection, `separable`), the others by Levenberg–Marquardt within bounds (`least_squares`), from
+//! start values that are estimated from each spectrum by itself (`estimate`): unlike HyperSpy, which
+//! starts each pixel from its neighbour, no result depends on another.
+//!
+//! Weights: 1 without `weights`; as they are given; or, for counts, the inverse of the variance that the model
+//! says, found by fitting again until it doesn't change, which is the maximum of the likelihood of Poisson's
+//! distribution (iteratively reweighted least squares: Charnes, Frome & Yu 1976, JASA 71, 169), without the
+//! bias that weights from the counts themselves have.
+//!
+//! Shapes: a spectrum (S) gives for each component a record of its parameters, and one of their standard
+//! errors, (P, 1) each, in the units of the field's name, χ² and whether the fit converged. Standard errors
+//! are from the covariance of all free parameters together; without weights the variance of the noise is taken
+//! from χ²/(channels − free parameters), as SciPy's `curve_fit` does, with weights these are taken to be
+//! the inverse variances. A fixed parameter and one at its bound have the error 0, one that the spectrum doesn't
+//! determine NaN.
+//!
+//! A spectrum with a value in the range that isn't finite fails, and so does one with negative counts under Poisson weights.
+//! All others have a finite result: of a constant or empty spectrum peaks have no area. What is saturated is
+//! fitted as it is; leave such channels out by a weight of 0. The fit ends after `max_evaluations`,
+//! converged or not.
+
+mod arrays;
+mod components;
+mod description;
+mod estimate;
+mod model;
+mod separable;
+
+use std::borrow::Cow;
+
+use pixelmill::Results;
+use pixelmill::process::{Failure, Process, SourceInfo, Spectrum};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+pub use components::Kind;
+pub use description::{Component, Components, Known};
+
+use crate::least_squares::{self, Bounds, Limits, Minimum, NormalEquations, Problem};
+use estimate::Estimator;
+use model::{Extent, Model};
+use separable::{Layout, Separable};
+
+/// What is fitted, and how.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Parameters {
+    /// What the model is a sum of, as `gaussian+offset`, or a JSON list: gaussian (A, centre, sigma),
+    /// lorentzian (A, centre, gamma), pseudo_voigt (A, centre, sigma, fraction), exponential (A, tau),
+    /// power_law (A, r, origin), offset (offset), polynomial1 to polynomial9 (a0, a1, …; plain
+    /// polynomial is of order 2), erf (A, origin, sigma), defined as in HyperSpy: A of a peak is its
+    /// area. In full a component is {"type": "gaussian", "name": "K", "centre": 6.4, "sigma": {"start":
+    /// 0.1, "min": 0.05, "max": 1}, "A": {"fixed": 3}}, with "order" for a polynomial; a parameter
+    /// that follows another one is {"tied": "K.centre", "factor": 1.1, "shift": 0}. Values are in the
+    /// units of the axis and of the data. Start values that aren't given are estimated from each
+    /// spectrum; unless bounds are given, widths are from 1/20 channel to 10 times the axis, centres
+    /// at most the length of the axis outside of it, fractions from 0 to 1, and the origin of a
+    /// power law is fixed at 0.
+    pub components: Components,
+    /// What the squares of the residuals are multiplied by: 1 (none), the inverse of the variance of
+    /// counts (poisson: the maximum of the likelihood, by repeated fits), or `channel_weights` (given).
+    pub weights: Weights,
+    /// For weights=given: a list with the weight of each channel of the spectrum, the inverse of the
+    /// variance of its noise; 0 leaves it out.
+    pub channel_weights: Option<Vec<f64>>,
+    /// Where the fitted range of the axis begins, in the units of the axis; with the first channel if none.
+    pub range_min: Option<f64>,
+    /// Where the fitted range of the axis ends, in the units of the axis; with the last channel if none.
+    pub range_max: Option<f64>,
+    /// How many searches are made from different start values, of which the best counts: the
+    /// estimated ones, and others spread over the axis, the same for each spectrum.
+    #[schemars(range(min = 1, max = 1000))]
+    pub starts: usize,
+    /// The most evaluations of the model in one search; one that ends there hasn't converged.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_evaluations: usize,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        let default = |name: &str, kind| Component {
+            kind,
+            name: name.to_owned(),
+            order: 0,
+            parameters: std::collections::BTreeMap::new(),
+        };
+        let components = vec![default("gaussian", Kind::Gaussian), default("offset", Kind::Offset)];
+        Self {
+            components: Components(components),
+            weights: Weights::None,
+            channel_weights: None,
+            range_min: None,
+            range_max: None,
+            starts: 1,
+            max_evaluations: 200,
+        }
+    }
+}
+
+impl pixelmill::process::Parameters for Parameters {
+    fn check(&self) -> Result<(), Failure> {
+        // Everything but bounds beyond the usual ones is wrong or right on any axis.
+        Model::new(&self.components, Extent { least: 0.0, most: 1.0, channel: 0.1 })?;
+        if (self.weights == Weights::Given) != self.channel_weights.is_some() {
+            return Err(Failure::new("`channel_weights` and `weights=given` belong together"));
+        }
+        let wrong = |weight: &&f64| **weight < 0.0;
+        if let Some(weight) = self.channel_weights.iter().flatten().find(wrong) {
+            return Err(Failure::new(format!(
+                "a weight in `channel_weights` is negative: {weight}"
+            )));
+        }
+        match (self.range_min, self.range_max) {
+            (Some(min), Some(max)) if min >= max => Err(Failure::new(format!(
+                "`range_min` is {min}, but has to be below `range_max`, which is {max}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where the weights of the channels come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weights {
+    /// All are 1.
+    None,
+    /// The inverse variance of counts.
+    Poisson,
+    /// From `channel_weights`.
+    Given,
+}
+
+impl JsonSchema for Weights {
+    fn schema_name() -> Cow<'static, str> {
+        "Weights".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": ["none", "poisson", "given"] })
+    }
+}
+
+/// The fit of one spectrum.
+pub struct Output {
+    /// Values of all parameters of all components, then their standard errors.
+    numbers: Vec<f64>,
+    chi_square: f64,
+    converged: bool,
+}
+
+/// The process `Curve_Fit`.
+pub struct CurveFit;
+
+/// What all spectra share.
+pub struct Task {
+    model: Model,
+    layout: Layout,
+    extent: Extent,
+    /// The channels that are fitted, and their places.
+    channels: Vec<usize>,
+    x: Vec<f64>,
+    /// Square roots of given weights, or ones.
+    weights: Vec<f64>,
+    kind: Weights,
+    /// Bounds of the free shape parameters.
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+    starts: usize,
+    max_evaluations: usize,
+}
+
+/// Buffers of one worker.
+#[derive(Default)]
+pub struct Scratch {
+    values: Vec<f64>,
+    estimate: estimate::Scratch,
+    estimated: Vec<f64>,
+    tried: Vec<f64>,
+    shape: Vec<f64>,
+    separable: separable::Workspace,
+    search: least_squares::Workspace,
+    equations: NormalEquations,
+    variances: Vec<f64>,
+    last: Vec<f64>,
+}
+
+impl Process for CurveFit {
+    const NAME: &'static str = "Curve_Fit";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str =
+        "a sum of peaks, steps and backgrounds fitted to each real spectrum by least squares";
+
+    type Parameters = Parameters;
+    type Input = f64;
+    type Output = Output;
+    type Task = Task;
+    type Scratch = Scratch;
+
+    fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
+        let axis = source.axis(0);
+        if axis.len() != source.spectral_points {
+            return Err(Failure::new(format!(
+                "a fit takes spectra with one axis, and these have {} values where `{}` has {}",
+                source.spectral_points,
+                axis.name,
+                axis.len()
+            )));
+        }
+        Task::new(parameters, &axis.values)
+    }
+
+    fn create_results_datasets(
+        parameters: &Parameters,
+        source: &SourceInfo,
+        results: &mut Results<Output>,
+    ) {
+        let axis = source.axis(0);
+        let all: usize =
+            parameters.components.0.iter().map(|part| part.parameter_names().len()).sum();
+        let mut first = 0;
+        for component in &parameters.components.0 {
+            let names = component.parameter_names();
+            for (ending, offset) in [("", first), ("_Standard_Errors", all + first)] {
+                let name = format!("{}{ending}", title(&component.name));
+                let mut record = results.main(name, "Fit", "various").record();
+                for (number, parameter) in names.iter().enumerate() {
+                    let units = component.kind.units(parameter, &source.units, &axis.units);
+                    let at = offset + number;
+                    let field = with_units(parameter, &units);
+                    record = record.field(field, move |output: &Output| output.numbers[at]);
+                }
+            }
+            first += names.len();
+        }
+        results.main("Chi_Square", "Chi square", "").scalar(|output: &Output| output.chi_square);
+        results
+            .main("Converged", "Converged", "")
+            .scalar(|output: &Output| u8::from(output.converged));
+    }
+
+    fn map_function(
+        task: &Task,
+        spectrum: Spectrum<'_, f64>,
+        scratch: &mut Scratch,
+    ) -> Result<Output, Failure> {
+        task.take_values(&spectrum, scratch)?;
+        let estimator = Estimator { model: &task.model, x: &task.x, extent: task.extent };
+        estimator.estimate(&scratch.values, &mut scratch.estimate, &mut scratch.estimated);
+        let mut minimum = task.search(&estimator, scratch)?;
+        if task.kind == Weights::Poisson {
+            minimum = task.reweight(minimum, scratch);
+        }
+        task.output(minimum, scratch)
+    }
+
+    fn extra_memory_per_position(_parameters: &Parameters, _source: &SourceInfo) -> usize {
+        0
+    }
+}
+
+/// `pseudo_voigt_2` as names of datasets are written: `Pseudo_Voigt_2`.
+fn title(name: &str) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+        first + letters.as_str()
+    };
+    name.split('_').map(capital).collect::<Vec<_>>().join("_")
+}
+
+fn with_units(name: &str, units: &str) -> String {
+    if units.is_empty() { name.to_owned() } else { format!("{name} [{units}]") }
+}
+
+/// The least variance of a channel's counts: what a model says below it can't be told apart.
+const LEAST_VARIANCE: f64 = 0.1;
+/// Fits with new weights; each brings the last change down some ten times.
+const REWEIGHTINGS: usize = 20;
+/// The change of a parameter, in standard errors, that isn't worth another fit.
+const SETTLED: f64 = 1e-4;
+/// A residual of this share of the values is rounding.
+const ROUNDING: f64 = 1e-13;
+const TOLERANCE: f64 = 1e-11;
+
+impl Task {
+    fn new(parameters: &Parameters, axis: &[f64]) -> Result<Self, Failure> {
+        let weights = parameters.channel_weights.as_deref();
+        if weights.is_some_and(|weights| weights.len() != axis.len()) {
+            return Err(Failure::new(format!(
+                "`channel_weights` has {} weights, but a spectrum has {} channels",
+                weights.map_or(0, <[f64]>::len),
+                axis.len()
+            )));
+        }
+        let min = parameters.range_min.unwrap_or(f64::NEG_INFINITY);
+        let max = parameters.range_max.unwrap_or(f64::INFINITY);
+        let weight = |at: usize| weights.map_or(1.0, |weights| weights[at]);
+        let fitted = |at: &usize| (min..=max).contains(&axis[*at]) && weight(*at) > 0.0;
+        let channels: Vec<usize> = (0..axis.len()).filter(fitted).collect();
+        let x: Vec<f64> = channels.iter().map(|&at| axis[at]).collect();
+        let extent = extent(&x)?;
+        let model = Model::new(&parameters.components, extent)?;
+        if x.len() <= model.free() {
+            return Err(Failure::new(format!(
+                "{} channels are in the range, too few for {} free parameters",
+                x.len(),
+                model.free()
+            )));
+        }
+        Ok(Self {
+            layout: Layout::new(&model, x.len()),
+            lower: model.shape.iter().map(|free| free.lower).collect(),
+            upper: model.shape.iter().map(|free| free.upper).collect(),
+            weights: channels.iter().map(|&at| weight(at).sqrt()).collect(),
+            model,
+            extent,
+            channels,
+            x,
+            kind: parameters.weights,
+            starts: parameters.starts,
+            max_evaluations: parameters.max_evaluations,
+        })
+    }
+
+    fn take_values(&self, spectrum: &[f64], scratch: &mut Scratch) -> Result<(), Failure> {
+        let Scratch { values, separable, .. } = scratch;
+        values.clear();
+        values.extend(self.channels.iter().map(|&at| spectrum[at]));
+        let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        // The greatest of a number and NaN is the number.
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(Failure::new("the spectrum has values that are not finite"));
+        }
+        if largest > 1e150 || (largest > 0.0 && largest < 1e-150) {
+            return Err(Failure::new("the squares of the values leave the range of numbers"));
+        }
+        if self.kind == Weights::Poisson && values.iter().any(|value| *value < 0.0) {
+            return Err(Failure::new("Poisson weights need counts, but some values are negative"));
+        }
+        separable.weights.clear();
+        match self.kind {
+            Weights::Poisson => {
+                separable.weights.extend(values.iter().map(|count| count.max(1.0).sqrt().recip()));
+            }
+            _ => separable.weights.extend_from_slice(&self.weights),
+        }
+        Ok(())
+    }
+
+    /// The best of the searches; its shape parameters are left in the scratch.
+    fn search(&self, estimator: &Estimator<'_>, scratch: &mut Scratch) -> Result<Minimum, Failure> {
+        scratch.shape.clear();
+        scratch.shape.extend_from_slice(&scratch.estimated);
+        let mut shape = std::mem::take(&mut scratch.shape);
+        let mut best = self.minimise(&mut shape, scratch);
+        for number in 1..self.starts {
+            let mut tried = std::mem::take(&mut scratch.tried);
+            estimator.scattered(number, &scratch.estimated, &mut tried);
+            let found = self.minimise(&mut tried, scratch);
+            if found.sum < best.sum || !best.sum.is_finite() {
+                best = found;
+                shape.copy_from_slice(&tried);
+            } else {
+                best.is_last = false;
+            }
+            scratch.tried = tried;
+        }
+        scratch.shape = shape;
+        if best.sum.is_finite() {
+            Ok(best)
+        } else {
+            Err(Failure::new("the model isn't finite where the fit starts; give start values"))
+        }
+    }
+
+    fn minimise(&self, shape: &mut [f64], scratch: &mut Scratch) -> Minimum {
+        let mut problem = self.problem(&mut scratch.separable);
+        problem.begin(&scratch.values);
+        let limits = Limits {
+            evaluations: self.max_evaluations,
+            tolerance: TOLERANCE,
+            floor: ROUNDING * ROUNDING * problem.size(),
+        };
+        least_squares::minimise(&mut problem, shape, self.bounds(), limits, &mut scratch.search)
+    }
+
+    fn problem<'a>(&'a self, work: &'a mut separable::Workspace) -> Separable<'a> {
+        Separable { model: &self.model, layout: &self.layout, x: &self.x, work }
+    }
+
+    fn bounds(&self) -> Bounds<'_> {
+        Bounds { lower: &self.lower, upper: &self.upper }
+    }
+
+    /// Fits again with the variances that the model says, until nothing changes any more.
+    fn reweight(&self, mut minimum: Minimum, scratch: &mut Scratch) -> Minimum {
+        for _ in 0..REWEIGHTINGS {
+            self.settle(scratch);
+            scratch.last.clear();
+            scratch.last.extend_from_slice(&scratch.separable.linear);
+            scratch.last.extend_from_slice(&scratch.shape);
+            self.problem(&mut scratch.separable).weigh(&scratch.values, LEAST_VARIANCE);
+            let mut shape = std::mem::take(&mut scratch.shape);
+            minimum = self.minimise(&mut shape, scratch);
+            scratch.shape = shape;
+            self.settle(scratch);
+            let now = scratch.separable.linear.iter().chain(&scratch.shape);
+            let mut changes = now.zip(&scratch.last).zip(&scratch.variances);
+            if changes.all(|((now, last), variance)| {
+                variance.is_nan() || (now - last).abs() <= SETTLED * variance.sqrt()
+            }) {
+                return minimum;
+            }
+        }
+        Minimum { converged: false, ..minimum }
+    }
+
+    /// Evaluates at the minimum, with the variances.
+    fn settle(&self, scratch: &mut Scratch) {
+        let Scratch { separable, shape, equations, variances, .. } = scratch;
+        self.problem(separable).linearise(shape, equations);
+        separable.variances(equations, shape, self.bounds(), variances);
+    }
+
+    fn output(&self, minimum: Minimum, scratch: &mut Scratch) -> Result<Output, Failure> {
+        self.settle(scratch);
+        let freedom = (self.x.len() - self.model.free()) as f64;
+        let noise = if self.kind == Weights::None { minimum.sum / freedom } else { 1.0 };
+        let Scratch { separable, shape, variances, .. } = scratch;
+        let (of_linear, of_shape) = variances.split_at(separable.linear.len());
+        let parameters = || {
+            self.model.parts.iter().flat_map(|part| {
+                let linear = part.linear.iter().map(|value| (value, &separable.linear, of_linear));
+                linear.chain(part.shape.iter().map(|value| (value, &*shape, of_shape)))
+            })
+        };
+        let values = parameters().map(|(value, free, _)| value.of(free));
+        let errors = parameters().map(|(value, _, variances)| match value.free {
+            Some(at) => value.factor.abs() * (variances[at] * noise).sqrt(),
+            None => 0.0,
+        });
+        let numbers: Vec<f64> = values.chain(errors).collect();
+        if !numbers[..numbers.len() / 2].iter().all(|value| value.is_finite()) {
+            return Err(Failure::new("the fit left the range of numbers"));
+        }
+        Ok(Output { numbers, chi_square: minimum.sum, converged: minimum.converged })
+    }
+}
+
+/// What an axis says; in whatever order its values are.
+fn extent(x: &[f64]) -> Result<Extent, Failure> {
+    let least = x.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let distances = x.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+    let channel = distances.filter(|distance| *distance > 0.0).fold(f64::INFINITY, f64::min);
+    if x.iter().all(|place| place.is_finite()) && channel.is_finite() {
+        Ok(Extent { least, most, channel })
+    } else if x.len() < 2 {
+        Err(Failure::new(
+            "fewer than two channels are in the range; look at `range_min`, `range_max` and the weights",
+        ))
+    } else {
+        Err(Failure::new("the axis of the spectra has no finite, different values"))
+    }
+}

@@ -1,0 +1,339 @@
+//! How people write components: `gaussian+offset`, a list, or each in full with what is known of its
+//! parameters. All become the same description, so that equal models have equal hashes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use pixelmill::process::Failure;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::components::{KINDS, Kind};
+
+/// The highest order of a polynomial.
+const HIGHEST_ORDER: usize = 9;
+
+/// The components of a model, in the order of their results.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Components(pub Vec<Component>);
+
+/// One component.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Component {
+    /// What it is.
+    pub kind: Kind,
+    /// What it is called among the components.
+    pub name: String,
+    /// The order of a polynomial, 0 for all others.
+    pub order: usize,
+    /// What is known of its parameters.
+    pub parameters: BTreeMap<String, Known>,
+}
+
+/// What is known of a parameter before the fit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// Where the search starts; estimated from each spectrum if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<f64>,
+    /// The least it may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// The most it may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// The value that it has and keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<f64>,
+    /// `component.parameter` that it follows, as factor · that + shift.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tied: Option<String>,
+    /// What the other parameter is multiplied by; 1 if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// What is added to it; 0 if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<f64>,
+}
+
+impl Component {
+    /// Names of all parameters, the linear ones first.
+    pub fn parameter_names(&self) -> Vec<String> {
+        let shape = self.kind.shape().iter().map(|name| (*name).to_owned());
+        self.kind.linear(self.order).into_iter().chain(shape).collect()
+    }
+
+    /// What is known of a parameter.
+    pub fn known(&self, parameter: &str) -> Known {
+        self.parameters.get(parameter).cloned().unwrap_or_default()
+    }
+}
+
+impl Components {
+    /// A description from its short form.
+    ///
+    /// # Errors
+    /// If a part is no component.
+    pub fn from_text(text: &str) -> Result<Self, Failure> {
+        let parts: Result<Vec<_>, _> =
+            text.split('+').map(|part| Untitled::from_text(part.trim())).collect();
+        titled(parts?)
+    }
+}
+
+/// A component that may have no name yet.
+struct Untitled {
+    kind: Kind,
+    name: Option<String>,
+    order: usize,
+    parameters: BTreeMap<String, Known>,
+}
+
+impl Untitled {
+    /// `gaussian`, or `polynomial3` with the order behind it.
+    fn from_text(text: &str) -> Result<Self, Failure> {
+        let word = text.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        let kind = kind(word).filter(|kind| *kind == Kind::Polynomial || word == text);
+        let kind = kind.ok_or_else(|| unknown(text))?;
+        let order = text[word.len()..].parse().ok();
+        Ok(Self { kind, name: None, order: order_of(kind, order)?, parameters: BTreeMap::new() })
+    }
+}
+
+fn kind(name: &str) -> Option<Kind> {
+    let plain = name.replace('-', "_");
+    KINDS.iter().find(|(_, known)| *known == plain).map(|(kind, _)| *kind)
+}
+
+fn unknown(name: &str) -> Failure {
+    let known: Vec<&str> = KINDS.iter().map(|(_, name)| *name).collect();
+    Failure::new(format!("there is no component `{name}`; there are: {}", known.join(", ")))
+}
+
+/// The order of a polynomial, 2 as in HyperSpy unless it is given.
+fn order_of(kind: Kind, given: Option<usize>) -> Result<usize, Failure> {
+    match (kind, given) {
+        (Kind::Polynomial, None) => Ok(2),
+        (Kind::Polynomial, Some(order @ 1..=HIGHEST_ORDER)) => Ok(order),
+        (Kind::Polynomial, Some(order)) => Err(Failure::new(format!(
+            "the order of a polynomial is {order}, but has to be from 1 to {HIGHEST_ORDER}"
+        ))),
+        (_, None) => Ok(0),
+        (other, Some(_)) => {
+            Err(Failure::new(format!("a component `{}` has no order", other.name())))
+        }
+    }
+}
+
+/// Names what has no name after its kind, with a number if there are several of the kind.
+fn titled(parts: Vec<Untitled>) -> Result<Components, Failure> {
+    let unnamed = |kind| parts.iter().filter(move |part| part.kind == kind && part.name.is_none());
+    let several: Vec<bool> = parts.iter().map(|part| unnamed(part.kind).count() > 1).collect();
+    let mut counts = BTreeMap::new();
+    let mut components = Vec::new();
+    for (part, several) in parts.into_iter().zip(several) {
+        let name = part.name.unwrap_or_else(|| {
+            let number: &mut usize = counts.entry(part.kind.name()).or_default();
+            *number += 1;
+            if several {
+                format!("{}_{number}", part.kind.name())
+            } else {
+                part.kind.name().to_owned()
+            }
+        });
+        let Untitled { kind, order, parameters, .. } = Untitled { name: None, ..part };
+        components.push(Component { kind, name, order, parameters });
+    }
+    Ok(Components(components))
+}
+
+impl Serialize for Component {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", &self.kind)?;
+        map.serialize_entry("name", &self.name)?;
+        if self.kind == Kind::Polynomial {
+            map.serialize_entry("order", &self.order)?;
+        }
+        for (name, known) in &self.parameters {
+            map.serialize_entry(name, known)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Components {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+        impl<'de> Visitor<'de> for Form {
+            type Value = Components;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("components such as \"gaussian+offset\", or a list of them")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Components, E> {
+                Components::from_text(text).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Components, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = list.next_element()? {
+                    parts.push(part);
+                }
+                titled(parts).map_err(A::Error::custom)
+            }
+        }
+        deserializer.deserialize_any(Form)
+    }
+}
+
+impl<'de> Deserialize<'de> for Untitled {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+        impl<'de> Visitor<'de> for Form {
+            type Value = Untitled;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a component, by name or in full as {\"type\": …}")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Untitled, E> {
+                Untitled::from_text(text.trim()).map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Untitled, A::Error> {
+                in_full(map)
+            }
+        }
+        deserializer.deserialize_any(Form)
+    }
+}
+
+fn in_full<'de, A: MapAccess<'de>>(mut map: A) -> Result<Untitled, A::Error> {
+    let (mut found, mut name, mut order) = (None, None, None);
+    let mut parameters = BTreeMap::new();
+    while let Some(key) = map.next_key::<String>()? {
+        match key.as_str() {
+            "type" => found = Some(map.next_value::<String>()?),
+            "name" => name = Some(map.next_value()?),
+            "order" => order = Some(map.next_value()?),
+            _ => {
+                let StartOrKnown(known) = map.next_value()?;
+                parameters.insert(key, known);
+            }
+        }
+    }
+    let text = found.ok_or_else(|| A::Error::custom("a component has no `type`"))?;
+    let kind = kind(&text).ok_or_else(|| A::Error::custom(unknown(&text)))?;
+    let order = order_of(kind, order).map_err(A::Error::custom)?;
+    Ok(Untitled { kind, name, order, parameters })
+}
+
+/// A number alone is where the search starts.
+struct StartOrKnown(Known);
+
+impl<'de> Deserialize<'de> for StartOrKnown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+        impl<'de> Visitor<'de> for Form {
+            type Value = StartOrKnown;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(
+                    "a start value, or {start, min, max}, {fixed} or {tied, factor, shift}",
+                )
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<StartOrKnown, E> {
+                Ok(StartOrKnown(Known { start: Some(value), ..Known::default() }))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<StartOrKnown, E> {
+                self.visit_f64(value as f64)
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<StartOrKnown, E> {
+                self.visit_f64(value as f64)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StartOrKnown, A::Error> {
+                Known::deserialize(MapAccessDeserializer::new(map)).map(StartOrKnown)
+            }
+        }
+        deserializer.deserialize_any(Form)
+    }
+}
+
+impl JsonSchema for Components {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Components".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "array"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn read(value: Value) -> Result<Components, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn all_forms_mean_the_same() {
+        let short = read(json!("gaussian + gaussian+polynomial3")).unwrap();
+        assert_eq!(short, read(json!(["gaussian", "gaussian", "polynomial3"])).unwrap());
+        let full = json!([
+            {"type": "gaussian", "name": "gaussian_1"},
+            {"type": "gaussian", "name": "gaussian_2"},
+            {"type": "polynomial", "name": "polynomial", "order": 3},
+        ]);
+        assert_eq!(short, read(full.clone()).unwrap());
+        assert_eq!(serde_json::to_value(&short).unwrap(), full, "and is what is recorded");
+    }
+
+    #[test]
+    fn what_is_known_of_parameters_survives() {
+        let full = json!([
+            {"type": "pseudo-voigt", "name": "K", "centre": 6, "sigma": {"start": 1.5, "min": 1}},
+            {"type": "gaussian", "centre": {"tied": "K.centre", "shift": -2.5}, "A": {"fixed": 0}},
+        ]);
+        let read_once = read(full).unwrap();
+        let known = read_once.0[0].known("sigma");
+        assert_eq!((known.start, known.min, known.max), (Some(1.5), Some(1.0), None));
+        assert_eq!(read_once.0[0].known("centre").start, Some(6.0));
+        assert_eq!(read_once.0[1].name, "gaussian");
+        assert_eq!(read_once.0[1].known("A").fixed, Some(0.0));
+        assert_eq!(read_once, read(serde_json::to_value(&read_once).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named() {
+        for (given, reasons) in [
+            (json!("gausian+offset"), ["`gausian`", "lorentzian"]),
+            (json!("gaussian2"), ["`gaussian2`", "gaussian"]),
+            (json!("polynomial0"), ["0", "from 1 to 9"]),
+            (json!([{"type": "offset", "order": 1}]), ["`offset`", "no order"]),
+            (json!([{"name": "peak"}]), ["`type`", "no"]),
+            (json!([{"type": "gaussian", "centre": {"begin": 1}}]), ["begin", "start"]),
+            (json!([{"type": "gaussian", "centre": "left"}]), ["left", "start value"]),
+            (json!(7), ["7", "components such as"]),
+        ] {
+            let message = read(given).unwrap_err();
+            assert!(reasons.iter().all(|reason| message.contains(reason)), "{message}");
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! Where the search starts: estimated from each spectrum by itself, so that no result depends on the
+//! order of pixels.
+//!
+//! Peaks and steps are found one after the other, each as the window that stands out most from the
+//! noise, over widths that double: a peak by its mean less that of the flanks to both sides (the top-hat
+//! filter, which no constant and no slope passes), a step by the means to its two sides. What is found is
+//! subtracted before the next search. Peaks go to the components in the order of the axis. Exponentials and
+//! power laws follow from means over parts of the axis. Linear parameters need no start.
+
+use super::arrays::{add_scaled, exp};
+use super::components::Kind;
+use super::model::{Extent, Model, Part, Scatter, Value};
+
+/// Memory that a worker keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    /// Values from which what was found is subtracted.
+    rest: Vec<f64>,
+    /// Sums of the values before each channel.
+    sums: Vec<f64>,
+    shape: Vec<f64>,
+    peaks: Vec<Feature>,
+    steps: Vec<Feature>,
+}
+
+/// Something found in a spectrum, in channels.
+#[derive(Clone, Copy, Debug)]
+struct Feature {
+    place: f64,
+    width: f64,
+    height: f64,
+    score: f64,
+}
+
+/// Which signs a search looks for.
+#[derive(Clone, Copy, Debug)]
+struct Signs {
+    up: bool,
+    down: bool,
+}
+
+/// What the estimate is made from.
+pub struct Estimator<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Places of the channels.
+    pub x: &'a [f64],
+    /// What the axis says.
+    pub extent: Extent,
+}
+
+/// How much more a dip has to stand out than a peak if a component may be both.
+const DIP: f64 = 0.5;
+
+impl Estimator<'_> {
+    /// Start values of the free shape parameters.
+    pub fn estimate(&self, values: &[f64], scratch: &mut Scratch, starts: &mut Vec<f64>) {
+        // NaN stands for what isn't known yet.
+        starts.clear();
+        starts.extend(self.model.shape.iter().map(|free| free.start.unwrap_or(f64::NAN)));
+        if starts.iter().all(|start| !start.is_nan()) {
+            return;
+        }
+        scratch.rest.clear();
+        scratch.rest.extend_from_slice(values);
+        sum_up(&scratch.rest, &mut scratch.sums);
+        self.backgrounds(scratch, starts);
+        self.features(scratch, starts);
+        for (start, free) in starts.iter_mut().zip(&self.model.shape) {
+            if start.is_nan() {
+                *start = if free.scatter == Scatter::Amount { 0.5 } else { self.middle() };
+            }
+            *start = start.max(free.lower).min(free.upper);
+        }
+    }
+
+    /// The start number `number` (from 1) besides the estimate, the same for each spectrum.
+    pub fn scattered(&self, number: usize, estimate: &[f64], starts: &mut Vec<f64>) {
+        starts.clear();
+        for (at, (start, free)) in estimate.iter().zip(&self.model.shape).enumerate() {
+            let share = van_der_corput(number, at);
+            let start = match free.scatter {
+                Scatter::Place => {
+                    self.extent.least + share * (self.extent.most - self.extent.least)
+                }
+                Scatter::Factor => start * exp(3.0 * (share - 0.5)),
+                Scatter::Amount => start + 2.0 * share - 1.0,
+            };
+            starts.push(start.max(free.lower).min(free.upper));
+        }
+    }
+
+    fn middle(&self) -> f64 {
+        0.5 * (self.extent.least + self.extent.most)
+    }
+
+    /// Exponentials and power laws, from the whole spectrum; the last one is subtracted.
+    fn backgrounds(&self, scratch: &mut Scratch, starts: &mut [f64]) {
+        let mut before = 0;
+        for part in &self.model.parts {
+            match part.kind {
+                Kind::Exponential => {
+                    // Several exponentials start with different decays.
+                    let tau = self.decay(&scratch.sums) / 3.0_f64.powi(before);
+                    learn(&part.shape[0], tau, starts);
+                    before += 1;
+                }
+                Kind::PowerLaw => {
+                    let origin = part.shape[1].of(starts);
+                    learn(&part.shape[0], self.exponent(&scratch.sums, origin), starts);
+                }
+                _ => continue,
+            }
+            if before < 2 {
+                self.subtract_background(part, scratch, starts);
+            }
+        }
+        sum_up(&scratch.rest, &mut scratch.sums);
+    }
+
+    fn subtract_background(&self, part: &Part, scratch: &mut Scratch, starts: &[f64]) {
+        let shape = part.shape_values(starts);
+        let place = |x: f64| match part.kind {
+            Kind::Exponential => -x / shape[0],
+            _ if x > shape[1] => -shape[0] * libm::log(x - shape[1]),
+            _ => f64::NEG_INFINITY,
+        };
+        let (first, last) = (place(self.x[0]), place(self.x[self.x.len() - 1]));
+        let top = first.max(last);
+        scratch.shape.clear();
+        scratch.shape.extend(self.x.iter().map(|x| exp(place(*x) - top)));
+        // Its height and an offset from the two halves.
+        let middle = self.x.len() / 2;
+        let mut sums = Vec::new();
+        sum_up(&scratch.shape, &mut sums);
+        let halves = |sums: &[f64]| mean(sums, 0, middle) - mean(sums, middle, self.x.len());
+        let height = halves(&scratch.sums) / halves(&sums);
+        if height.is_finite() {
+            add_scaled(&mut scratch.rest, -height, &scratch.shape);
+        }
+    }
+
+    /// The decay of an exponential: from thirds of the axis if there is an offset, whose differences
+    /// don't have it, else from halves.
+    fn decay(&self, sums: &[f64]) -> f64 {
+        let length = self.x.len();
+        let has_offset = self
+            .model
+            .parts
+            .iter()
+            .any(|part| matches!(part.kind, Kind::Offset | Kind::Polynomial));
+        let parts = if has_offset { 3 } else { 2 };
+        let size = (length / parts).max(1);
+        let part =
+            |at: usize| mean(sums, (at * size).min(length - 1), ((at + 1) * size).min(length));
+        let ratio =
+            if has_offset { (part(1) - part(2)) / (part(0) - part(1)) } else { part(1) / part(0) };
+        let distance = self.x[size.min(length - 1)] - self.x[0];
+        let tau = -distance / libm::log(ratio);
+        let span = self.extent.most - self.extent.least;
+        // Not finite if this is no decay. No exponential may leave the range of numbers.
+        let slowest =
+            (self.extent.most.abs().max(self.extent.least.abs()) / 300.0).max(span / 100.0);
+        if tau.is_finite() && ratio > 0.0 {
+            tau.abs().max(slowest).min(100.0 * span).copysign(tau)
+        } else {
+            0.3 * span
+        }
+    }
+
+    /// The exponent of a power law from the means of two halves of the logarithmic axis.
+    fn exponent(&self, sums: &[f64], origin: f64) -> f64 {
+        let positive = |at: usize| self.x[at] - origin > 0.0;
+        let Some(first) = (0..self.x.len()).find(|&at| positive(at)) else {
+            return 2.0;
+        };
+        let last = self.x.len() - 1;
+        let place = |at: usize| libm::log((self.x[at] - origin).max(f64::MIN_POSITIVE));
+        let middle = 0.5 * (place(first) + place(last));
+        let split = (first..last).find(|&at| (place(at) - middle) * (place(last) - middle) >= 0.0);
+        let split = split.unwrap_or(last).clamp(first + 1, last.max(first + 1));
+        let fall = mean(sums, first, split.min(last)) / mean(sums, split.min(last), last + 1);
+        let distance = 0.5 * (place(last) - place(first));
+        let r = libm::log(fall) / distance;
+        if r.is_finite() { r.clamp(-10.0, 10.0) } else { 2.0 }
+    }
+
+    /// Peaks and steps: first those whose place is known, then the most prominent ones.
+    fn features(&self, scratch: &mut Scratch, starts: &mut [f64]) {
+        let is_open = |value: &Value, starts: &[f64]| value.of(starts).is_nan();
+        self.widths(scratch, starts);
+        scratch.peaks.clear();
+        scratch.steps.clear();
+        let (mut open, mut signs) = ([0, 0], [Signs { up: false, down: false }; 2]);
+        for part in self.placed_parts() {
+            let which = usize::from(part.kind == Kind::Erf);
+            if is_open(&part.shape[0], starts) {
+                open[which] += 1;
+                let own = self.signs(part);
+                signs[which] =
+                    Signs { up: signs[which].up || own.up, down: signs[which].down || own.down };
+            }
+        }
+        while scratch.peaks.len() < open[0] || scratch.steps.len() < open[1] {
+            let wanted = |found: &[Feature], open: usize| found.len() < open;
+            let peak = wanted(&scratch.peaks, open[0])
+                .then(|| best_peak(&scratch.sums, &scratch.rest, signs[0]));
+            let step = wanted(&scratch.steps, open[1]).then(|| best_step(&scratch.sums, signs[1]));
+            match (peak, step) {
+                (Some(peak), step) if step.is_none_or(|step| step.score <= peak.score) => {
+                    subtract(peak, false, scratch);
+                    scratch.peaks.push(peak);
+                }
+                (_, Some(step)) => {
+                    subtract(step, true, scratch);
+                    scratch.steps.push(step);
+                }
+                _ => return,
+            }
+        }
+        for found in [&mut scratch.peaks, &mut scratch.steps] {
+            found.sort_by(|a, b| self.at(a.place).total_cmp(&self.at(b.place)));
+        }
+        let (mut peaks, mut steps) = (scratch.peaks.iter(), scratch.steps.iter());
+        for part in self.placed_parts() {
+            if !is_open(&part.shape[0], starts) {
+                continue;
+            }
+            let found = if part.kind == Kind::Erf { steps.next() } else { peaks.next() };
+            if let Some(found) = found {
+                learn(&part.shape[0], self.at(found.place), starts);
+                learn(&part.shape[1], found.width * self.spacing(found.place), starts);
+            }
+        }
+        self.widths(scratch, starts);
+    }
+
+    /// The widths of peaks and steps whose place is known; what they are is subtracted.
+    fn widths(&self, scratch: &mut Scratch, starts: &mut [f64]) {
+        for part in self.placed_parts() {
+            let place = part.shape[0].of(starts);
+            if place.is_nan() || !part.shape[1].of(starts).is_nan() {
+                continue;
+            }
+            let channel = self.channel(place);
+            let found = if part.kind == Kind::Erf {
+                step_at(&scratch.sums, channel)
+            } else {
+                peak_at(&scratch.sums, &scratch.rest, channel)
+            };
+            learn(&part.shape[1], found.width * self.spacing(found.place), starts);
+            subtract(found, part.kind == Kind::Erf, scratch);
+        }
+    }
+
+    fn placed_parts(&self) -> impl Iterator<Item = &Part> {
+        self.model.parts.iter().filter(|part| part.kind.is_peak() || part.kind == Kind::Erf)
+    }
+
+    fn signs(&self, part: &Part) -> Signs {
+        match part.linear[0] {
+            Value { free: Some(at), factor, .. } => {
+                let free = &self.model.linear[at];
+                let (least, most) = (free.lower * factor, free.upper * factor);
+                Signs { up: least.max(most) > 0.0, down: least.min(most) < 0.0 }
+            }
+            constant => Signs { up: constant.shift >= 0.0, down: constant.shift < 0.0 },
+        }
+    }
+
+    /// The place on the axis of a channel, or between two.
+    fn at(&self, channel: f64) -> f64 {
+        let last = self.x.len() - 1;
+        let whole = (channel.max(0.0) as usize).min(last.saturating_sub(1));
+        let share = channel - whole as f64;
+        self.x[whole] + share * (self.x[(whole + 1).min(last)] - self.x[whole])
+    }
+
+    fn spacing(&self, channel: f64) -> f64 {
+        let last = self.x.len() - 1;
+        let at = (channel.max(0.0) as usize).min(last);
+        let (before, after) = (at.saturating_sub(1), (at + 1).min(last));
+        ((self.x[after] - self.x[before]) / (after - before).max(1) as f64).abs()
+    }
+
+    /// The channel nearest to a place.
+    fn channel(&self, place: f64) -> usize {
+        let distance = |at: &usize| (self.x[*at] - place).abs();
+        (0..self.x.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
+    }
+}
+
+/// Takes a value for a parameter, if it depends on a free one of which nothing is known.
+fn learn(parameter: &Value, value: f64, starts: &mut [f64]) {
+    if let Some(at) = parameter.free
+        && starts[at].is_nan()
+    {
+        starts[at] = (value - parameter.shift) / parameter.factor;
+    }
+}
+
+fn sum_up(values: &[f64], sums: &mut Vec<f64>) {
+    sums.clear();
+    sums.push(0.0);
+    let mut sum = 0.0;
+    for value in values {
+        sum += value;
+        sums.push(sum);
+    }
+}
+
+/// The mean of the channels from `first` up to and without `end`.
+fn mean(sums: &[f64], first: usize, end: usize) -> f64 {
+    (sums[end] - sums[first]) / (end - first) as f64
+}
+
+/// Widths of windows that are tried: 1, 2, 4 … up to half of the channels.
+fn windows(length: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1), |window| Some(window * 2))
+        .take_while(move |window| *window == 1 || *window <= length / 2)
+}
+
+/// The mean of a window less that of its flanks, both together as wide as the window.
+fn top_hat(sums: &[f64], first: usize, window: usize) -> Option<f64> {
+    let flank = (window / 2).max(1);
+    let end = first + window;
+    if first < flank || end + flank >= sums.len() {
+        return None;
+    }
+    let flanks = mean(sums, first - flank, first) + mean(sums, end, end + flank);
+    Some(mean(sums, first, end) - 0.5 * flanks)
+}
+
+/// By how much a window stands out from noise of variance 1, the sign as that of the excess.
+fn top_hat_score(sums: &[f64], first: usize, window: usize) -> Option<f64> {
+    let flank = (window / 2).max(1) as f64;
+    let variance = (window as f64).recip() + 0.5 / flank;
+    top_hat(sums, first, window).map(|excess| excess / variance.sqrt())
+}
+
+fn best_peak(sums: &[f64], values: &[f64], signs: Signs) -> Feature {
+    let mut best = (0.0, None);
+    for window in windows(values.len()) {
+        for first in (0..values.len()).step_by((window / 4).max(1)) {
+            let Some(score) = top_hat_score(sums, first, window) else {
+                continue;
+            };
+            let score = signed(score, signs);
+            if score > best.0 {
+                best = (score, Some((first, window)));
+            }
+        }
+    }
+    match best.1 {
+        Some((first, window)) => Feature { score: best.0, ..measure(sums, values, first, window) },
+        None => nothing(values.len()),
+    }
+}
+
+fn signed(score: f64, signs: Signs) -> f64 {
+    match signs {
+        Signs { up: true, down: true } => score.max(-DIP * score),
+        Signs { down: true, .. } => -score,
+        _ => score,
+    }
+}
+
+/// What is assumed where nothing stands out.
+fn nothing(length: usize) -> Feature {
+    let length = length as f64;
+    Feature { place: 0.5 * (length - 1.0), width: length / 8.0, height: 0.0, score: 0.0 }
+}
+
+/// A peak in a window that is about four standard deviations wide: its centre of mass above a line
+/// through the flanks, and its width as that of a Gaussian of the same area and height.
+fn measure(sums: &[f64], values: &[f64], first: usize, window: usize) -> Feature {
+    let flank = (window / 2).max(1);
+    let (left, right) =
+        (mean(sums, first - flank, first), mean(sums, first + window, first + window + flank));
+    let half = 0.5 * (window as f64 - 1.0);
+    let slope = (right - left) / (window + flank) as f64;
+    let (mut area, mut moment) = (0.0, 0.0);
+    for (at, value) in values[first..first + window].iter().enumerate() {
+        let from = at as f64 - half;
+        let above = value - 0.5 * (left + right) - slope * from;
+        area += above;
+        moment += above * from;
+    }
+    let inner = (window / 4).max(1);
+    let begin = first + (window - inner) / 2;
+    let top = mean(sums, begin, begin + inner) - 0.5 * (left + right);
+    let usual = window as f64 / 4.0;
+    let width = area / top * super::components::NORM;
+    let width = if width.is_finite() { width.clamp(0.5 * usual, 2.0 * usual) } else { usual };
+    let shift = if area == 0.0 { 0.0 } else { (moment / area).clamp(-half, half) };
+    let place = first as f64 + half + shift;
+    Feature { place, width, height: area / width * super::components::NORM, score: 0.0 }
+}
+
+fn peak_at(sums: &[f64], values: &[f64], channel: usize) -> Feature {
+    let mut best = (0.0, None);
+    for window in windows(values.len()) {
+        let Some(first) = channel.checked_sub(window / 2) else {
+            continue;
+        };
+        if let Some(score) = top_hat_score(sums, first, window).map(f64::abs)
+            && score > best.0
+        {
+            best = (score, Some((first, window)));
+        }
+    }
+    let place = channel as f64;
+    match best.1 {
+        Some((first, window)) => Feature { place, ..measure(sums, values, first, window) },
+        None => Feature { place, ..nothing(values.len()) },
+    }
+}
+
+fn best_step(sums: &[f64], signs: Signs) -> Feature {
+    let length = sums.len() - 1;
+    let mut best = (0.0, length / 2);
+    // Narrow windows would take the flank of a peak for a step.
+    for window in windows(length).filter(|window| *window >= length / 8) {
+        for at in (window..length.saturating_sub(window) + 1).step_by((window / 8).max(1)) {
+            let rise = mean(sums, at, at + window) - mean(sums, at - window, at);
+            let score = signed(rise * (0.5 * window as f64).sqrt(), signs);
+            if score > best.0 {
+                best = (score, at);
+            }
+        }
+    }
+    Feature { score: best.0, ..step_at(sums, best.1) }
+}
+
+/// A step before a channel: its height from the widest windows to its two sides, and its width from
+/// the narrowest ones that see half of it.
+fn step_at(sums: &[f64], at: usize) -> Feature {
+    let length = sums.len() - 1;
+    let at = at.clamp(1, length.saturating_sub(1).max(1));
+    let widest = at.min(length - at).max(1);
+    let rise =
+        |window: usize| mean(sums, at, (at + window).min(length)) - mean(sums, at - window, at);
+    let height = if length > at { rise(widest) } else { 0.0 };
+    let half = windows(widest).find(|window| rise(*window) / height >= 0.5).unwrap_or(widest);
+    Feature { place: at as f64 - 0.5, width: half as f64 / 1.5, height, score: 0.0 }
+}
+
+fn subtract(feature: Feature, is_step: bool, scratch: &mut Scratch) {
+    for (at, value) in scratch.rest.iter_mut().enumerate() {
+        let u = (at as f64 - feature.place) / feature.width;
+        *value -= feature.height
+            * if is_step {
+                0.5 * libm::erf(u * std::f64::consts::FRAC_1_SQRT_2)
+            } else {
+                exp(-0.5 * u * u)
+            };
+    }
+    sum_up(&scratch.rest, &mut scratch.sums);
+}
+
+/// Number `index` of an even sequence between 0 and 1, another one for each parameter.
+fn van_der_corput(index: usize, parameter: usize) -> f64 {
+    const BASES: [usize; 8] = [2, 3, 5, 7, 11, 13, 17, 19];
+    let base = BASES[parameter % BASES.len()];
+    let (mut rest, mut unit, mut value) = (index, 1.0, 0.0);
+    while rest > 0 {
+        unit /= base as f64;
+        value += unit * (rest % base) as f64;
+        rest /= base;
+    }
+    value
+}

@@ -1,0 +1,471 @@
+//! Variable projection: of a model that is linear in some parameters only the others are searched
+//! for; the linear ones are solved exactly at each step.
+//!
+//! With the columns Φ(θ) of the linear parameters c, orthogonalised as Φ = Q·R, the residuals are
+//! r = y − Q·Qᵀ·y and c = R⁻¹·Qᵀ·y. The Jacobian is Kaufman's (1975, BIT 15, 49): the derivatives
+//! of Φ·c at constant c without their part along Q. Its gradient is exact. Modified Gram–Schmidt with y as
+//! the last column is as accurate as Householder's reflections (Björck 1967, BIT 7, 1). Linear
+//! parameters beyond their bounds are held there by an active set; Q then spans the others.
+
+use super::arrays::{add_scaled, dot, scale, set_product, set_scaled};
+use super::components::{Channels, fill};
+use super::model::Model;
+use crate::least_squares::{Bounds, NormalEquations, Problem, cholesky, forward};
+
+/// A column of which less than this share is left by those before it depends on them.
+const DEPENDENT: f64 = 1e-12;
+
+/// Where a model's columns lie, the same for all spectra.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    length: usize,
+    /// First column of each part.
+    first: Vec<usize>,
+    columns: usize,
+    /// For each linear parameter the columns that it multiplies, with factors.
+    linear: Vec<Vec<(usize, f64)>>,
+    /// For each shape parameter the derivatives by it: part, column, factor.
+    shape: Vec<Vec<(usize, usize, f64)>>,
+    /// Columns whose multiplier isn't zero with all linear parameters at zero.
+    constant: Vec<(usize, f64)>,
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+    is_bounded: bool,
+}
+
+/// What holds of a linear parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Free,
+    /// Held at a bound.
+    Held,
+    /// Its column depends on those before it.
+    Dependent,
+}
+
+/// Memory that a worker keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Workspace {
+    /// Square roots of the channels' weights.
+    pub weights: Vec<f64>,
+    /// Values of the linear parameters.
+    pub linear: Vec<f64>,
+    /// Weighted values of the spectrum.
+    values: Vec<f64>,
+    columns: Vec<f64>,
+    q: Vec<f64>,
+    derivatives: Vec<f64>,
+    target: Vec<f64>,
+    residuals: Vec<f64>,
+    spare: Vec<f64>,
+    state: Vec<State>,
+    /// R, and Qᵀ times the derivatives beside it; rows are linear parameters.
+    r: Vec<f64>,
+    projected: Vec<f64>,
+    solution: Vec<f64>,
+    factor: Vec<f64>,
+    line: Vec<f64>,
+}
+
+impl Layout {
+    /// The layout of a model over so many channels.
+    pub fn new(model: &Model, length: usize) -> Self {
+        let mut layout = Self {
+            length,
+            first: Vec::new(),
+            columns: 0,
+            linear: vec![Vec::new(); model.linear.len()],
+            shape: vec![Vec::new(); model.shape.len()],
+            constant: Vec::new(),
+            lower: model.linear.iter().map(|free| free.lower).collect(),
+            upper: model.linear.iter().map(|free| free.upper).collect(),
+            is_bounded: false,
+        };
+        layout.is_bounded = layout.lower.iter().chain(&layout.upper).any(|bound| bound.is_finite());
+        for (number, part) in model.parts.iter().enumerate() {
+            layout.first.push(layout.columns);
+            for (at, value) in part.linear.iter().enumerate() {
+                let column = layout.columns + at;
+                if let Some(free) = value.free {
+                    layout.linear[free].push((column, value.factor));
+                }
+                if value.shift != 0.0 {
+                    layout.constant.push((column, value.shift));
+                }
+            }
+            for (at, value) in part.shape.iter().enumerate() {
+                let column = layout.columns + part.linear.len() + at;
+                if let Some(free) = value.free {
+                    layout.shape[free].push((number, column, value.factor));
+                }
+            }
+            layout.columns += part.columns();
+        }
+        layout
+    }
+
+    /// Bytes of a workspace.
+    pub fn bytes(&self) -> usize {
+        let columns = self.columns + self.linear.len() + self.shape.len() + 5;
+        columns * self.length * size_of::<f64>()
+    }
+}
+
+/// The residuals of one spectrum.
+pub struct Separable<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Where its columns lie.
+    pub layout: &'a Layout,
+    /// Places of the channels.
+    pub x: &'a [f64],
+    /// The memory to work in.
+    pub work: &'a mut Workspace,
+}
+
+impl Problem for Separable<'_> {
+    fn linearise(&mut self, shape: &[f64], equations: &mut NormalEquations) -> f64 {
+        self.fill(shape, false);
+        self.work.target.copy_from_slice(&self.work.values);
+        for &(column, factor) in &self.layout.constant {
+            let source = column_of(&self.work.columns, column, self.layout.length);
+            add_scaled(&mut self.work.target, -factor, source);
+        }
+        self.solve_linear();
+        equations.begin(shape.len());
+        self.derive(equations);
+        dot(&self.work.residuals, &self.work.residuals)
+    }
+}
+
+impl Separable<'_> {
+    /// Takes the values of a spectrum with the weights that are in the workspace.
+    pub fn begin(&mut self, values: &[f64]) {
+        let (work, layout) = (&mut *self.work, self.layout);
+        let (length, linear) = (layout.length, layout.linear.len());
+        for array in [&mut work.values, &mut work.target, &mut work.residuals, &mut work.spare] {
+            array.resize(length, 0.0);
+        }
+        set_product(&mut work.values, values, &work.weights);
+        work.columns.resize(layout.columns * length, 0.0);
+        work.q.resize(linear * length, 0.0);
+        work.derivatives.resize(layout.shape.len() * length, 0.0);
+        work.state.resize(linear, State::Free);
+        work.r.resize(linear * linear, 0.0);
+        work.projected.resize(linear * layout.shape.len(), 0.0);
+        work.linear.resize(linear, 0.0);
+        work.solution.resize(linear, 0.0);
+        self.fill(&[], true);
+    }
+
+    /// Sets the weights to the inverse of the variance of counts that the model of the last evaluation
+    /// says, but at least `least`.
+    pub fn weigh(&mut self, values: &[f64], least: f64) {
+        let Workspace { weights, residuals, .. } = &mut *self.work;
+        for ((weight, residual), value) in weights.iter_mut().zip(residuals).zip(values) {
+            let counts = value - *residual / *weight;
+            *weight = counts.max(least).sqrt().recip();
+        }
+    }
+
+    /// The sum of the squares of the weighted values.
+    pub fn size(&self) -> f64 {
+        dot(&self.work.values, &self.work.values)
+    }
+
+    /// Fills the columns of all parts that no free shape parameter changes, or of all others.
+    fn fill(&mut self, shape: &[f64], constant: bool) {
+        let length = self.layout.length;
+        for (part, first) in self.model.parts.iter().zip(&self.layout.first) {
+            if part.shape.iter().all(|value| value.free.is_none()) == constant {
+                let columns = &mut self.work.columns[first * length..][..part.columns() * length];
+                let channels = Channels { x: self.x, weights: &self.work.weights };
+                fill(part.kind, channels, &part.shape_values(shape), columns);
+            }
+        }
+    }
+
+    /// Leaves the linear parameters at their least squares within the bounds, and the residuals.
+    fn solve_linear(&mut self) {
+        self.work.state.fill(State::Free);
+        self.orthogonalise();
+        if !self.layout.is_bounded {
+            self.work.linear.copy_from_slice(&self.work.solution);
+            return;
+        }
+        let mut is_outside = false;
+        for at in 0..self.work.linear.len() {
+            let value =
+                self.work.solution[at].max(self.layout.lower[at]).min(self.layout.upper[at]);
+            self.work.linear[at] = value;
+            if value != self.work.solution[at] {
+                self.work.state[at] = State::Held;
+                is_outside = true;
+            }
+        }
+        if is_outside {
+            self.search_active_set();
+        }
+    }
+
+    /// From a point within the bounds on: goes to the least squares of the free parameters, as far as
+    /// no bound is in the way, holds those that meet one, and lets go what the sum pulls inwards.
+    fn search_active_set(&mut self) {
+        let count = self.work.linear.len();
+        // Each round lowers the sum, so no set comes twice; the cap is for rounding.
+        for _ in 0..10 * count {
+            self.orthogonalise();
+            if let Some(at) = self.blocking() {
+                self.work.state[at] = State::Held;
+                continue;
+            }
+            self.work.linear.copy_from_slice(&self.work.solution);
+            match self.pulled_inwards() {
+                Some(at) => self.work.state[at] = State::Free,
+                None => return,
+            }
+        }
+    }
+
+    /// Moves towards the solution; the parameter that meets its bound first, if one does.
+    fn blocking(&mut self) -> Option<usize> {
+        let Workspace { linear, solution, state, .. } = &mut *self.work;
+        let mut first = (1.0, None);
+        for at in 0..linear.len() {
+            let (lower, upper) = (self.layout.lower[at], self.layout.upper[at]);
+            let bound = solution[at].max(lower).min(upper);
+            if state[at] == State::Free && bound != solution[at] {
+                let share = (bound - linear[at]) / (solution[at] - linear[at]);
+                if share < first.0 {
+                    first = (share, Some(at));
+                }
+            }
+        }
+        let (share, at) = first;
+        let at = at?;
+        for (value, solution) in linear.iter_mut().zip(&*solution) {
+            *value += share.max(0.0) * (solution - *value);
+        }
+        let (lower, upper) = (self.layout.lower[at], self.layout.upper[at]);
+        linear[at] = if solution[at] < lower { lower } else { upper };
+        Some(at)
+    }
+
+    /// The held parameter that lowers the sum most if it moves away from its bound.
+    fn pulled_inwards(&mut self) -> Option<usize> {
+        let size = dot(&self.work.target, &self.work.target);
+        let mut most = (1e-10, None);
+        for at in 0..self.work.linear.len() {
+            if self.work.state[at] != State::Held {
+                continue;
+            }
+            build(&self.layout.linear[at], &self.work.columns, &mut self.work.spare);
+            let length = dot(&self.work.spare, &self.work.spare) * size;
+            let pull = dot(&self.work.spare, &self.work.residuals) / length.sqrt();
+            let at_lower = self.work.linear[at] <= self.layout.lower[at];
+            let inwards = if at_lower { pull } else { -pull };
+            if inwards > most.0 {
+                most = (inwards, Some(at));
+            }
+        }
+        most.1
+    }
+
+    /// Orthogonalises the columns of the free linear parameters, and solves for these; the held ones
+    /// keep their values.
+    fn orthogonalise(&mut self) {
+        let (work, length, count) = (&mut *self.work, self.layout.length, self.layout.linear.len());
+        work.residuals.copy_from_slice(&work.target);
+        for at in 0..count {
+            if work.state[at] == State::Held {
+                build(&self.layout.linear[at], &work.columns, &mut work.spare);
+                add_scaled(&mut work.residuals, -work.linear[at], &work.spare);
+                continue;
+            }
+            let (before, column) = work.q.split_at_mut(at * length);
+            let column = &mut column[..length];
+            build(&self.layout.linear[at], &work.columns, column);
+            let whole = dot(column, column).sqrt();
+            for (other, q) in before.chunks_exact(length).enumerate() {
+                if work.state[other] == State::Free {
+                    let share = dot(q, column);
+                    work.r[other * count + at] = share;
+                    add_scaled(column, -share, q);
+                }
+            }
+            let rest = dot(column, column).sqrt();
+            // What isn't finite goes on into the sum, which then says so.
+            let is_dependent = whole.is_finite() && rest <= DEPENDENT * whole;
+            work.state[at] = if is_dependent { State::Dependent } else { State::Free };
+            scale(column, rest.recip());
+            work.r[at * count + at] = rest;
+        }
+        work.project_residuals(length);
+        work.substitute(count);
+    }
+
+    /// The normal equations of the shape parameters.
+    fn derive(&mut self, equations: &mut NormalEquations) {
+        let (work, layout) = (&mut *self.work, self.layout);
+        let (length, shapes) = (layout.length, layout.shape.len());
+        for (at, terms) in layout.shape.iter().enumerate() {
+            let (before, column) = work.derivatives.split_at_mut(at * length);
+            let column = &mut column[..length];
+            let multiplier = |part: usize| self.model.parts[part].linear[0].of(&work.linear);
+            for (number, &(part, derivative, factor)) in terms.iter().enumerate() {
+                let source = column_of(&work.columns, derivative, length);
+                add_or_set(number, column, factor * multiplier(part), source);
+            }
+            let whole = dot(column, column);
+            for (linear, q) in work.q.chunks_exact(length).enumerate() {
+                if work.state[linear] == State::Free {
+                    let share = dot(q, column);
+                    work.projected[linear * shapes + at] = share;
+                    add_scaled(column, -share, q);
+                }
+            }
+            let rest = dot(column, column);
+            if rest <= DEPENDENT * DEPENDENT * whole {
+                column.fill(0.0);
+                continue;
+            }
+            equations.set(at, at, rest);
+            equations.descent[at] = dot(column, &work.residuals);
+            for (other, earlier) in before.chunks_exact(length).enumerate() {
+                equations.set(at, other, dot(earlier, column));
+            }
+        }
+    }
+}
+
+impl Workspace {
+    /// Takes from the residuals what lies along the free columns, one after the other.
+    fn project_residuals(&mut self, length: usize) {
+        for (at, q) in self.q.chunks_exact(length).enumerate() {
+            if self.state[at] == State::Free {
+                let share = dot(q, &self.residuals);
+                self.solution[at] = share;
+                add_scaled(&mut self.residuals, -share, q);
+            }
+        }
+    }
+
+    /// R·c = Qᵀ·y, from the last free parameter to the first.
+    fn substitute(&mut self, count: usize) {
+        for at in (0..count).rev() {
+            self.solution[at] = match self.state[at] {
+                State::Held => self.linear[at],
+                State::Dependent => 0.0,
+                State::Free => {
+                    let known: f64 = (at + 1..count)
+                        .filter(|&later| self.state[later] == State::Free)
+                        .map(|later| self.r[at * count + later] * self.solution[later])
+                        .sum();
+                    (self.solution[at] - known) / self.r[at * count + at]
+                }
+            };
+        }
+    }
+
+    /// Variances of the linear and of the shape parameters for residuals of variance 1, from the
+    /// whole covariance (ΦᵀΦ … of both kinds together). 0 for what is held at a bound, NaN for what
+    /// the spectrum doesn't determine.
+    pub fn variances(
+        &mut self,
+        equations: &NormalEquations,
+        shape: &[f64],
+        bounds: Bounds<'_>,
+        variances: &mut Vec<f64>,
+    ) {
+        let (count, shapes) = (self.linear.len(), shape.len());
+        let is_held = |at: usize| bounds.holds(at, shape[at], equations.descent[at]);
+        let free: Vec<usize> =
+            (0..shapes).filter(|&at| equations.element(at, at) > 0.0 && !is_held(at)).collect();
+        let scales: Vec<f64> =
+            free.iter().map(|&at| equations.element(at, at).sqrt().recip()).collect();
+        self.factor.clear();
+        for (&row, scale) in free.iter().zip(&scales) {
+            let line = free.iter().zip(&scales);
+            self.factor.extend(
+                line.map(|(&column, other)| equations.element(row, column) * scale * other),
+            );
+        }
+        let is_determined = cholesky(&mut self.factor, free.len());
+        variances.clear();
+        variances.resize(count + shapes, f64::NAN);
+        for at in 0..shapes {
+            if is_held(at) {
+                variances[count + at] = 0.0;
+            }
+        }
+        for (number, &at) in free.iter().enumerate() {
+            self.line.clear();
+            self.line.resize(free.len(), 0.0);
+            self.line[number] = scales[number];
+            forward(&self.factor, free.len(), &mut self.line);
+            if is_determined {
+                variances[count + at] = self.line.iter().map(|value| value * value).sum();
+            }
+        }
+        for (at, variance) in variances[..count].iter_mut().enumerate() {
+            *variance = match self.state[at] {
+                State::Held => 0.0,
+                State::Dependent => f64::NAN,
+                State::Free if is_determined => {
+                    self.linear_variance(at, count, shapes, &free, &scales)
+                }
+                State::Free => f64::NAN,
+            };
+        }
+    }
+
+    /// With w the row of R⁻¹ for this parameter: |w|² + |L⁻¹·S·w·…|², S being Qᵀ times the derivatives.
+    fn linear_variance(
+        &mut self,
+        at: usize,
+        count: usize,
+        shapes: usize,
+        free: &[usize],
+        scales: &[f64],
+    ) -> f64 {
+        // Row `at` of R⁻¹, as R is upper triangular: w·R = e.
+        let is_free = |at: &usize| self.state[*at] == State::Free;
+        let row = &mut self.solution;
+        row.fill(0.0);
+        for column in (at..count).filter(is_free) {
+            let known: f64 =
+                (at..column).filter(is_free).map(|k| row[k] * self.r[k * count + column]).sum();
+            let unit = if column == at { 1.0 } else { 0.0 };
+            row[column] = (unit - known) / self.r[column * count + column];
+        }
+        self.line.clear();
+        for (&shape, scale) in free.iter().zip(scales) {
+            let along = |k: usize| row[k] * self.projected[k * shapes + shape];
+            let along: f64 = (at..count).filter(is_free).map(along).sum();
+            self.line.push(along * scale);
+        }
+        let alone: f64 = row.iter().map(|value| value * value).sum();
+        forward(&self.factor, free.len(), &mut self.line);
+        alone + self.line.iter().map(|value| value * value).sum::<f64>()
+    }
+}
+
+fn column_of(columns: &[f64], number: usize, length: usize) -> &[f64] {
+    &columns[number * length..][..length]
+}
+
+fn add_or_set(number: usize, target: &mut [f64], factor: f64, source: &[f64]) {
+    if number == 0 {
+        set_scaled(target, factor, source);
+    } else {
+        add_scaled(target, factor, source);
+    }
+}
+
+/// Σ factor · column.
+fn build(terms: &[(usize, f64)], columns: &[f64], target: &mut [f64]) {
+    for (number, &(column, factor)) in terms.iter().enumerate() {
+        let length = target.len();
+        add_or_set(number, target, factor, column_of(columns, column, length));
+    }
+}
