@@ -230,7 +230,7 @@ impl Process for CurveFit {
             let names = component.parameter_names();
             for (ending, offset) in [("", first), ("_Standard_Errors", all + first)] {
                 let name = format!("{}{ending}", title(&component.name));
-                let mut record = results.main(name, "Fit", "various").record();
+                let mut record = results.main(name, "Fit", "").record();
                 for (number, parameter) in names.iter().enumerate() {
                     let units = component.kind.units(parameter, &source.units, &axis.units);
                     let at = offset + number;
@@ -403,7 +403,7 @@ impl Task {
     /// Fits again with the variances that the model says, until nothing changes any more.
     fn reweight(&self, mut minimum: Minimum, scratch: &mut Scratch) -> Minimum {
         for _ in 0..REWEIGHTINGS {
-            self.settle(scratch);
+            self.settle(&minimum, scratch);
             scratch.last.clear();
             scratch.last.extend_from_slice(&scratch.separable.linear);
             scratch.last.extend_from_slice(&scratch.shape);
@@ -411,7 +411,7 @@ impl Task {
             let mut shape = std::mem::take(&mut scratch.shape);
             minimum = self.minimise(&mut shape, scratch);
             scratch.shape = shape;
-            self.settle(scratch);
+            self.settle(&minimum, scratch);
             let now = scratch.separable.linear.iter().chain(&scratch.shape);
             let mut changes = now.zip(&scratch.last).zip(&scratch.variances);
             if changes.all(|((now, last), variance)| {
@@ -423,15 +423,21 @@ impl Task {
         Minimum { converged: false, ..minimum }
     }
 
-    /// Evaluates at the minimum, with the variances.
-    fn settle(&self, scratch: &mut Scratch) {
-        let Scratch { separable, shape, equations, variances, .. } = scratch;
-        self.problem(separable).linearise(shape, equations);
+    /// Takes the variances at the minimum; the residuals are evaluated there if they were last
+    /// evaluated elsewhere.
+    fn settle(&self, minimum: &Minimum, scratch: &mut Scratch) {
+        let Scratch { separable, search, shape, equations, variances, .. } = scratch;
+        let equations = if minimum.is_last {
+            search.equations()
+        } else {
+            self.problem(separable).linearise(shape, equations);
+            equations
+        };
         separable.variances(equations, shape, self.bounds(), variances);
     }
 
     fn output(&self, minimum: Minimum, scratch: &mut Scratch) -> Result<Output, Failure> {
-        self.settle(scratch);
+        self.settle(&minimum, scratch);
         let freedom = (self.x.len() - self.model.free()) as f64;
         let noise = if self.kind == Weights::None { minimum.sum / freedom } else { 1.0 };
         let Scratch { separable, shape, variances, .. } = scratch;

@@ -172,6 +172,11 @@ pub fn minimise(
 }
 
 impl Workspace {
+    /// The normal equations at the minimum that was found last.
+    pub fn equations(&self) -> &NormalEquations {
+        &self.current
+    }
+
     /// Which parameters a step may change: those that have an effect and aren't held by a bound.
     fn choose_free(&mut self, parameters: &[f64], bounds: Bounds<'_>) {
         self.free.clear();

@@ -182,11 +182,12 @@ fn gaussian(
     }
 }
 
-/// e^(−u²/2), but never so small that products of it lose digits, for which processors take long.
+/// e^(−u²/2), and 0 where it is so small that products of it would lose digits, for which processors
+/// take long.
 #[inline(always)]
 fn tail(u: f64) -> f64 {
     let exponent = -0.5 * u * u;
-    exp(if exponent < -200.0 { -200.0 } else { exponent })
+    if exponent < -200.0 { 0.0 } else { exp(exponent) }
 }
 
 #[multiversion(targets("x86_64+avx2"))]

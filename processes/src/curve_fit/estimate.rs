@@ -7,8 +7,12 @@
 //! subtracted before the next search. Peaks go to the components in the order of the axis. Exponentials and
 //! power laws follow from means over parts of the axis. Linear parameters need no start.
 
+mod features;
+
 use super::arrays::{add_scaled, exp};
 use super::components::Kind;
+use features::{Feature, Signs, best_peak, best_step, mean, peak_at, step_at, sum_up};
+
 use super::model::{Extent, Model, Part, Scatter, Value};
 
 /// Memory that a worker keeps.
@@ -23,22 +27,6 @@ pub struct Scratch {
     steps: Vec<Feature>,
 }
 
-/// Something found in a spectrum, in channels.
-#[derive(Clone, Copy, Debug)]
-struct Feature {
-    place: f64,
-    width: f64,
-    height: f64,
-    score: f64,
-}
-
-/// Which signs a search looks for.
-#[derive(Clone, Copy, Debug)]
-struct Signs {
-    up: bool,
-    down: bool,
-}
-
 /// What the estimate is made from.
 pub struct Estimator<'a> {
     /// The model.
@@ -48,9 +36,6 @@ pub struct Estimator<'a> {
     /// What the axis says.
     pub extent: Extent,
 }
-
-/// How much more a dip has to stand out than a peak if a component may be both.
-const DIP: f64 = 0.5;
 
 impl Estimator<'_> {
     /// Start values of the free shape parameters.
@@ -201,6 +186,8 @@ impl Estimator<'_> {
                     Signs { up: signs[which].up || own.up, down: signs[which].down || own.down };
             }
         }
+        // A single one needn't be subtracted.
+        let is_alone = self.placed_parts().count() == 1;
         while scratch.peaks.len() < open[0] || scratch.steps.len() < open[1] {
             let wanted = |found: &[Feature], open: usize| found.len() < open;
             let peak = wanted(&scratch.peaks, open[0])
@@ -208,8 +195,10 @@ impl Estimator<'_> {
             let step = wanted(&scratch.steps, open[1]).then(|| best_step(&scratch.sums, signs[1]));
             match (peak, step) {
                 (Some(peak), step) if step.is_none_or(|step| step.score <= peak.score) => {
-                    subtract(peak, false, scratch);
                     scratch.peaks.push(peak);
+                    if !is_alone {
+                        subtract(peak, false, scratch);
+                    }
                 }
                 (_, Some(step)) => {
                     subtract(step, true, scratch);
@@ -297,152 +286,6 @@ fn learn(parameter: &Value, value: f64, starts: &mut [f64]) {
     {
         starts[at] = (value - parameter.shift) / parameter.factor;
     }
-}
-
-fn sum_up(values: &[f64], sums: &mut Vec<f64>) {
-    sums.clear();
-    sums.push(0.0);
-    let mut sum = 0.0;
-    for value in values {
-        sum += value;
-        sums.push(sum);
-    }
-}
-
-/// The mean of the channels from `first` up to and without `end`.
-fn mean(sums: &[f64], first: usize, end: usize) -> f64 {
-    (sums[end] - sums[first]) / (end - first) as f64
-}
-
-/// Widths of windows that are tried: 1, 2, 4 … up to half of the channels.
-fn windows(length: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(1), |window| Some(window * 2))
-        .take_while(move |window| *window == 1 || *window <= length / 2)
-}
-
-/// The mean of a window less that of its flanks, both together as wide as the window.
-fn top_hat(sums: &[f64], first: usize, window: usize) -> Option<f64> {
-    let flank = (window / 2).max(1);
-    let end = first + window;
-    if first < flank || end + flank >= sums.len() {
-        return None;
-    }
-    let flanks = mean(sums, first - flank, first) + mean(sums, end, end + flank);
-    Some(mean(sums, first, end) - 0.5 * flanks)
-}
-
-/// By how much a window stands out from noise of variance 1, the sign as that of the excess.
-fn top_hat_score(sums: &[f64], first: usize, window: usize) -> Option<f64> {
-    let flank = (window / 2).max(1) as f64;
-    let variance = (window as f64).recip() + 0.5 / flank;
-    top_hat(sums, first, window).map(|excess| excess / variance.sqrt())
-}
-
-fn best_peak(sums: &[f64], values: &[f64], signs: Signs) -> Feature {
-    let mut best = (0.0, None);
-    for window in windows(values.len()) {
-        for first in (0..values.len()).step_by((window / 4).max(1)) {
-            let Some(score) = top_hat_score(sums, first, window) else {
-                continue;
-            };
-            let score = signed(score, signs);
-            if score > best.0 {
-                best = (score, Some((first, window)));
-            }
-        }
-    }
-    match best.1 {
-        Some((first, window)) => Feature { score: best.0, ..measure(sums, values, first, window) },
-        None => nothing(values.len()),
-    }
-}
-
-fn signed(score: f64, signs: Signs) -> f64 {
-    match signs {
-        Signs { up: true, down: true } => score.max(-DIP * score),
-        Signs { down: true, .. } => -score,
-        _ => score,
-    }
-}
-
-/// What is assumed where nothing stands out.
-fn nothing(length: usize) -> Feature {
-    let length = length as f64;
-    Feature { place: 0.5 * (length - 1.0), width: length / 8.0, height: 0.0, score: 0.0 }
-}
-
-/// A peak in a window that is about four standard deviations wide: its centre of mass above a line
-/// through the flanks, and its width as that of a Gaussian of the same area and height.
-fn measure(sums: &[f64], values: &[f64], first: usize, window: usize) -> Feature {
-    let flank = (window / 2).max(1);
-    let (left, right) =
-        (mean(sums, first - flank, first), mean(sums, first + window, first + window + flank));
-    let half = 0.5 * (window as f64 - 1.0);
-    let slope = (right - left) / (window + flank) as f64;
-    let (mut area, mut moment) = (0.0, 0.0);
-    for (at, value) in values[first..first + window].iter().enumerate() {
-        let from = at as f64 - half;
-        let above = value - 0.5 * (left + right) - slope * from;
-        area += above;
-        moment += above * from;
-    }
-    let inner = (window / 4).max(1);
-    let begin = first + (window - inner) / 2;
-    let top = mean(sums, begin, begin + inner) - 0.5 * (left + right);
-    let usual = window as f64 / 4.0;
-    let width = area / top * super::components::NORM;
-    let width = if width.is_finite() { width.clamp(0.5 * usual, 2.0 * usual) } else { usual };
-    let shift = if area == 0.0 { 0.0 } else { (moment / area).clamp(-half, half) };
-    let place = first as f64 + half + shift;
-    Feature { place, width, height: area / width * super::components::NORM, score: 0.0 }
-}
-
-fn peak_at(sums: &[f64], values: &[f64], channel: usize) -> Feature {
-    let mut best = (0.0, None);
-    for window in windows(values.len()) {
-        let Some(first) = channel.checked_sub(window / 2) else {
-            continue;
-        };
-        if let Some(score) = top_hat_score(sums, first, window).map(f64::abs)
-            && score > best.0
-        {
-            best = (score, Some((first, window)));
-        }
-    }
-    let place = channel as f64;
-    match best.1 {
-        Some((first, window)) => Feature { place, ..measure(sums, values, first, window) },
-        None => Feature { place, ..nothing(values.len()) },
-    }
-}
-
-fn best_step(sums: &[f64], signs: Signs) -> Feature {
-    let length = sums.len() - 1;
-    let mut best = (0.0, length / 2);
-    // Narrow windows would take the flank of a peak for a step.
-    for window in windows(length).filter(|window| *window >= length / 8) {
-        for at in (window..length.saturating_sub(window) + 1).step_by((window / 8).max(1)) {
-            let rise = mean(sums, at, at + window) - mean(sums, at - window, at);
-            let score = signed(rise * (0.5 * window as f64).sqrt(), signs);
-            if score > best.0 {
-                best = (score, at);
-            }
-        }
-    }
-    Feature { score: best.0, ..step_at(sums, best.1) }
-}
-
-/// A step before a channel: its height from the widest windows to its two sides, and its width from
-/// the narrowest ones that see half of it.
-fn step_at(sums: &[f64], at: usize) -> Feature {
-    let length = sums.len() - 1;
-    let at = at.clamp(1, length.saturating_sub(1).max(1));
-    let widest = at.min(length - at).max(1);
-    let rise =
-        |window: usize| mean(sums, at, (at + window).min(length)) - mean(sums, at - window, at);
-    let height = if length > at { rise(widest) } else { 0.0 };
-    let half = windows(widest).find(|window| rise(*window) / height >= 0.5).unwrap_or(widest);
-    Feature { place: at as f64 - 0.5, width: half as f64 / 1.5, height, score: 0.0 }
 }
 
 fn subtract(feature: Feature, is_step: bool, scratch: &mut Scratch) {

@@ -1,0 +1,224 @@
+//! What stands out in a spectrum: peaks and steps, as windows whose mean differs from that of their
+//! neighbours by more than noise does. All places and widths are in channels; sums before each channel make a
+//! window's mean two look-ups.
+
+use crate::curve_fit::components::NORM;
+
+/// Something found in a spectrum, in channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Feature {
+    /// Its centre.
+    pub place: f64,
+    /// Its standard deviation.
+    pub width: f64,
+    /// Its height, of a step from one side to the other.
+    pub height: f64,
+    /// By how much it stands out from noise of variance 1.
+    pub score: f64,
+}
+
+/// Which signs a search looks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Signs {
+    /// Peaks and rising steps.
+    pub up: bool,
+    /// Dips and falling steps.
+    pub down: bool,
+}
+
+/// Sums of the values before each channel, and of all.
+pub fn sum_up(values: &[f64], sums: &mut Vec<f64>) {
+    sums.clear();
+    sums.push(0.0);
+    let mut sum = 0.0;
+    for value in values {
+        sum += value;
+        sums.push(sum);
+    }
+}
+
+/// The mean of the channels from `first` up to and without `end`.
+pub fn mean(sums: &[f64], first: usize, end: usize) -> f64 {
+    (sums[end] - sums[first]) / (end - first) as f64
+}
+
+/// Widths of windows that are tried: 1, 2, 4 … up to half of the channels.
+fn windows(length: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1), |window| Some(window * 2))
+        .take_while(move |window| *window == 1 || *window <= length / 2)
+}
+
+/// The mean of a window less that of its flanks, which together are as wide as the window, over
+/// its standard deviation for noise of variance 1.
+struct TopHat {
+    window: usize,
+    flank: usize,
+    inner: f64,
+    outer: f64,
+}
+
+impl TopHat {
+    fn new(window: usize) -> Self {
+        let flank = (window / 2).max(1);
+        let (inner, outer) = ((window as f64).recip(), 0.5 / flank as f64);
+        let norm = (inner + outer).sqrt().recip();
+        Self { window, flank, inner: inner * norm, outer: outer * norm }
+    }
+
+    /// By how much the window from `first` on stands out; none if it or its flanks aren't whole.
+    #[inline(always)]
+    fn score(&self, sums: &[f64], first: usize) -> Option<f64> {
+        let end = first + self.window;
+        let before = sums.get(first.checked_sub(self.flank)?)?;
+        let after = sums.get(end + self.flank)?;
+        let (left, right) = (sums[first], sums[end]);
+        Some((right - left) * self.inner - ((left - before) + (after - right)) * self.outer)
+    }
+}
+
+/// The peak, or the dip, that stands out most. Of two neighbouring peaks a window over both scores
+/// about as much as one over each, so the narrowest of the good windows counts.
+pub fn best_peak(sums: &[f64], values: &[f64], signs: Signs) -> Feature {
+    let mut scales = [Scale::default(); MOST_WINDOWS];
+    let count = windows(values.len())
+        .zip(&mut scales)
+        .map(|(window, scale)| scale.fill(sums, window))
+        .count();
+    let scales = &scales[..count];
+    let is_dip = signs.down && (!signs.up || is_dip(scales));
+    let of_sign = |scale: &Scale| if is_dip { scale.down } else { scale.up };
+    let most = scales.iter().map(|scale| of_sign(scale).0).fold(0.0, f64::max);
+    let good = windows(values.len()).zip(scales).find(|(_, scale)| of_sign(scale).0 >= GOOD * most);
+    match good {
+        Some((window, scale)) if most > 0.0 => {
+            Feature { score: most, ..measure(sums, values, of_sign(scale).1, window) }
+        }
+        _ => nothing(values.len()),
+    }
+}
+
+/// More windows than there are lengths of arrays.
+const MOST_WINDOWS: usize = 64;
+/// A peak scores 0.64 of its best in a window half as wide as the best one.
+const GOOD: f64 = 0.7;
+
+/// The best scores of windows of one width, and where they begin.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scale {
+    up: (f64, usize),
+    down: (f64, usize),
+}
+
+impl Scale {
+    fn fill(&mut self, sums: &[f64], window: usize) {
+        let hat = TopHat::new(window);
+        let places = (hat.flank..).step_by((window / 4).max(1));
+        let scores = places.map_while(|first| Some((hat.score(sums, first)?, first)));
+        for (score, first) in scores {
+            if score > self.up.0 {
+                self.up = (score, first);
+            }
+            if -score > self.down.0 {
+                self.down = (-score, first);
+            }
+        }
+    }
+}
+
+/// Whether what stands out most is a dip. The gap between two peaks stands out as they do, but not in
+/// narrower windows.
+fn is_dip(scales: &[Scale]) -> bool {
+    let score = |scale: &Scale| scale.up.0.max(scale.down.0);
+    let widest = (0..scales.len()).max_by(|a, b| score(&scales[*a]).total_cmp(&score(&scales[*b])));
+    widest.is_some_and(|at| {
+        let scale = scales[at.saturating_sub(1)];
+        scale.down.0 > scale.up.0
+    })
+}
+
+/// What is assumed where nothing stands out.
+fn nothing(length: usize) -> Feature {
+    let length = length as f64;
+    Feature { place: 0.5 * (length - 1.0), width: length / 8.0, height: 0.0, score: 0.0 }
+}
+
+/// A peak in a window that is about four standard deviations wide: its centre of mass above a line
+/// through the flanks, and its width as that of a Gaussian of the same area and height.
+fn measure(sums: &[f64], values: &[f64], first: usize, window: usize) -> Feature {
+    let flank = (window / 2).max(1);
+    let (left, right) =
+        (mean(sums, first - flank, first), mean(sums, first + window, first + window + flank));
+    let half = 0.5 * (window as f64 - 1.0);
+    let slope = (right - left) / (window + flank) as f64;
+    let (mut area, mut moment) = (0.0, 0.0);
+    for (at, value) in values[first..first + window].iter().enumerate() {
+        let from = at as f64 - half;
+        let above = value - 0.5 * (left + right) - slope * from;
+        area += above;
+        moment += above * from;
+    }
+    let inner = (window / 4).max(1);
+    let begin = first + (window - inner) / 2;
+    let top = mean(sums, begin, begin + inner) - 0.5 * (left + right);
+    let usual = window as f64 / 4.0;
+    let width = area / top * NORM;
+    let width = if width.is_finite() { width.clamp(0.5 * usual, 2.0 * usual) } else { usual };
+    let shift = if area == 0.0 { 0.0 } else { (moment / area).clamp(-half, half) };
+    let place = first as f64 + half + shift;
+    Feature { place, width, height: area / width * NORM, score: 0.0 }
+}
+
+/// The peak at a known channel.
+pub fn peak_at(sums: &[f64], values: &[f64], channel: usize) -> Feature {
+    let mut best = (0.0, None);
+    for window in windows(values.len()) {
+        let Some(first) = channel.checked_sub(window / 2) else {
+            continue;
+        };
+        if let Some(score) = TopHat::new(window).score(sums, first).map(f64::abs)
+            && score > best.0
+        {
+            best = (score, Some((first, window)));
+        }
+    }
+    let place = channel as f64;
+    match best.1 {
+        Some((first, window)) => Feature { place, ..measure(sums, values, first, window) },
+        None => Feature { place, ..nothing(values.len()) },
+    }
+}
+
+/// The step that stands out most.
+pub fn best_step(sums: &[f64], signs: Signs) -> Feature {
+    let length = sums.len() - 1;
+    let mut best = (0.0, length / 2);
+    // Narrow windows would take the flank of a peak for a step.
+    for window in windows(length).filter(|window| *window >= length / 8) {
+        for at in (window..length.saturating_sub(window) + 1).step_by((window / 8).max(1)) {
+            let rise = mean(sums, at, at + window) - mean(sums, at - window, at);
+            let score = rise * (0.5 * window as f64).sqrt();
+            let score = match signs {
+                Signs { up: true, down: true } => score.abs(),
+                Signs { down: true, .. } => -score,
+                _ => score,
+            };
+            if score > best.0 {
+                best = (score, at);
+            }
+        }
+    }
+    Feature { score: best.0, ..step_at(sums, best.1) }
+}
+
+/// A step before a channel: its height from the widest windows to its two sides, and its width from
+/// the narrowest ones that see half of it.
+pub fn step_at(sums: &[f64], at: usize) -> Feature {
+    let length = sums.len() - 1;
+    let at = at.clamp(1, length.saturating_sub(1).max(1));
+    let widest = at.min(length - at).max(1);
+    let rise =
+        |window: usize| mean(sums, at, (at + window).min(length)) - mean(sums, at - window, at);
+    let height = if length > at { rise(widest) } else { 0.0 };
+    let half = windows(widest).find(|window| rise(*window) / height >= 0.5).unwrap_or(widest);
+    Feature { place: at as f64 - 0.5, width: half as f64 / 1.5, height, score: 0.0 }
+}

@@ -1,0 +1,356 @@
+"""Simulated spectra for fits, and the fits of SciPy and HyperSpy to compare with.
+
+    curve_fit.py make     FILE CASE PARAMS     writes spectra as h5USID, and parameters as JSON
+    curve_fit.py scipy    FILE CASE GROUP      results beside those of SciPy from the true values on
+    curve_fit.py truth    FILE CASE GROUP      bias and spread of results, against the Cramér–Rao bound
+    curve_fit.py hyperspy FILE CASE GROUP      results beside those of HyperSpy's multifit (venv peers)
+"""
+
+import json
+import sys
+
+import h5py
+import numpy as np
+
+RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
+
+
+def gaussian(x, A, centre, sigma):
+    return A / (sigma * np.sqrt(2 * np.pi)) * np.exp(-((x - centre) ** 2) / (2 * sigma**2))
+
+
+def lorentzian(x, A, centre, gamma):
+    return A / np.pi * gamma / ((x - centre) ** 2 + gamma**2)
+
+
+def pseudo_voigt(x, A, centre, sigma, fraction):
+    return (1 - fraction) * gaussian(x, A, centre, sigma) + fraction * lorentzian(x, A, centre, sigma)
+
+
+def exponential(x, A, tau):
+    return A * np.exp(-x / tau)
+
+
+def power_law(x, A, r, origin=0.0):
+    return A * (x - origin) ** -r
+
+
+def offset(x, value):
+    return np.full_like(x, value)
+
+
+def polynomial(x, *coefficients):
+    return sum(a * x**power for power, a in enumerate(coefficients))
+
+
+def erf(x, A, origin, sigma):
+    from scipy.special import erf
+
+    return A / 2 * erf((x - origin) / (sigma * np.sqrt(2)))
+
+
+class Case:
+    """A model: parameters of the run, how its parameters follow from the free ones, and their true values.
+
+    `parts` are functions with the slice of all parameters that they take; `all` makes all parameters of
+    the free ones. `true` gives free parameters with how much they vary from spectrum to spectrum.
+    """
+
+    def __init__(self, x, components, parts, true, noise=None, free=None, **parameters):
+        self.x, self.parts, self.noise = np.asarray(x, float), parts, noise
+        self.true = np.array([value for value, _ in true])
+        self.vary = np.array([spread for _, spread in true])
+        self.parameters = {"components": components, **parameters}
+        self.free = free or (lambda free: free)
+
+    def model(self, free):
+        values, total, first = self.free(np.asarray(free)), 0.0, 0
+        for function, count in self.parts:
+            total = total + function(self.x, *values[first : first + count])
+            first += count
+        return total
+
+    def truths(self, count):
+        rng = np.random.default_rng(7)
+        return self.true + self.vary * rng.uniform(-1, 1, (count, len(self.true)))
+
+    def spectra(self, count):
+        rng = np.random.default_rng(8)
+        clean = np.array([self.model(free) for free in self.truths(count)])
+        if self.parameters.get("weights") == "poisson":
+            return rng.poisson(clean).astype(float)
+        return clean + self.noise * rng.standard_normal(clean.shape)
+
+    def weights(self):
+        given = self.parameters.get("channel_weights")
+        weights = np.ones_like(self.x) if given is None else np.array(given)
+        least, most = self.parameters.get("range_min", -np.inf), self.parameters.get("range_max", np.inf)
+        return weights * (self.x >= least) * (self.x <= most)
+
+
+CHANNELS = np.arange(256.0)
+ENERGY = np.linspace(300.0, 800.0, 251)
+
+
+def tied(free):
+    A, centre, sigma, a0, a1 = free
+    return np.array([A, centre, sigma, 0.4 * A, 1.1 * centre + 20, sigma, a0, a1])
+
+
+def weights():
+    given = np.where(CHANNELS < 128, 1.0, 0.25)
+    given[100:104] = 0
+    return given
+
+
+PEAK = [(2000, 800), (125, 40), (11, 4)]
+
+CASES = {
+    "gaussian": Case(
+        CHANNELS, "gaussian+offset", [(gaussian, 3), (offset, 1)], [*PEAK, (30, 20)], noise=3.0
+    ),
+    "two_gaussians": Case(
+        CHANNELS,
+        "gaussian+gaussian+polynomial2",
+        [(gaussian, 3), (gaussian, 3), (polynomial, 3)],
+        [(2000, 500), (80, 15), (9, 2), (1500, 500), (160, 15), (12, 3), (50, 5), (0.2, 0.1), (-0.001, 0.0005)],
+        noise=2.0,
+    ),
+    "tied": Case(
+        CHANNELS,
+        [
+            {
+                "type": "gaussian",
+                "name": "second",
+                "A": {"tied": "first.A", "factor": 0.4},
+                "centre": {"tied": "first.centre", "factor": 1.1, "shift": 20},
+                "sigma": {"tied": "first.sigma"},
+            },
+            {"type": "gaussian", "name": "first"},
+            "polynomial1",
+        ],
+        [(gaussian, 3), (gaussian, 3), (polynomial, 2)],
+        [(2500, 500), (110, 20), (10, 2), (20, 5), (0.1, 0.05)],
+        noise=2.0,
+        free=lambda free: tied(free)[[3, 4, 5, 0, 1, 2, 6, 7]],
+    ),
+    "fixed": Case(
+        CHANNELS,
+        [{"type": "gaussian", "sigma": {"fixed": 10}}, {"type": "offset", "offset": {"fixed": 25}}],
+        [(gaussian, 3), (offset, 1)],
+        [(2000, 800), (125, 40)],
+        noise=3.0,
+        free=lambda free: np.array([*free, 10, 25]),
+    ),
+    "lorentzian": Case(
+        CHANNELS,
+        "lorentzian+offset",
+        [(lorentzian, 3), (offset, 1)],
+        [(3000, 800), (125, 40), (8, 3), (10, 5)],
+        noise=2.0,
+        weights="given",
+        channel_weights=list(weights()),
+    ),
+    "pseudo_voigt": Case(
+        CHANNELS,
+        "pseudo_voigt+offset",
+        [(pseudo_voigt, 4), (offset, 1)],
+        [(20000, 5000), (125, 40), (10, 3), (0.5, 0.2), (10, 5)],
+        noise=2.0,
+    ),
+    "exponential": Case(
+        np.linspace(0, 5, 128),
+        ["exponential", "offset"],
+        [(exponential, 2), (offset, 1)],
+        [(100, 50), (0.8, 0.4), (5, 4)],
+        noise=1.0,
+    ),
+    "power_law": Case(
+        ENERGY,
+        "power-law+gaussian",
+        [(power_law, 3), (gaussian, 3)],
+        [(1e11, 2e10), (3.0, 0.05), (8000, 3000), (532, 15), (9, 2)],
+        noise=10.0,
+        free=lambda free: np.array([*free[:2], 0, *free[2:]]),
+        range_min=350.0,
+        range_max=750.0,
+    ),
+    "erf": Case(
+        CHANNELS, "erf+offset", [(erf, 3), (offset, 1)], [(50, 20), (128, 60), (6, 4), (80, 20)], noise=2.0
+    ),
+    "poisson": Case(
+        CHANNELS,
+        "gaussian+offset",
+        [(gaussian, 3), (offset, 1)],
+        [(400, 150), (125, 40), (11, 4), (1.0, 0.5)],
+        weights="poisson",
+    ),
+}
+
+
+def make(file, name, params):
+    case = CASES[name]
+    count = 400 if name in ("gaussian", "poisson") else 60
+    spectra = case.spectra(count)
+    steps = np.stack(np.divmod(np.arange(count), 20), axis=1)
+    with h5py.File(file, "w") as opened:
+        group = opened.create_group(RAW_DATA.rpartition("/")[0])
+        raw = group.create_dataset("Raw_Data", data=spectra)
+        raw.attrs.update(quantity="Intensity", units="counts")
+        channels = np.arange(len(case.x))[None]
+        tables = {
+            "Position": (steps, steps, ["Y", "X"], "um"),
+            "Spectroscopic": (channels, case.x[None], ["Energy"], "eV"),
+        }
+        for prefix, (indices, values, labels, units) in tables.items():
+            for suffix, data in (("Indices", indices.astype("u4")), ("Values", values.astype("f8"))):
+                table = group.create_dataset(f"{prefix}_{suffix}", data=data)
+                table.attrs.update(labels=np.array(labels, "S"), units=np.array([units] * len(labels), "S"))
+                raw.attrs[f"{prefix}_{suffix}"] = table.ref
+    with open(params, "w") as opened:
+        json.dump(case.parameters, opened)
+    return {"positions": count}
+
+
+def read(file, group):
+    """Values and errors of all parameters in the order of the components, χ² and convergence."""
+    with h5py.File(file) as opened:
+        found = opened[group]
+        spectra = opened[RAW_DATA][()]
+        records = {name: found[name][:, 0] for name in found if found[name].dtype.names}
+        order = [item["name"] for item in json.loads(found.attrs["parameters"])["parameters"]["components"]]
+        title = lambda name: "_".join(word[:1].upper() + word[1:] for word in name.split("_"))
+        columns = lambda ending: np.stack(
+            [records[title(name) + ending][field] for name in order for field in records[title(name)].dtype.names], 1
+        )
+        chi, converged = found["Chi_Square"][:, 0], found["Converged"][:, 0]
+        return spectra, columns(""), columns("_Standard_Errors"), chi, converged
+
+
+def scipy(file, name, group):
+    """The largest differences from SciPy: of values in its standard errors, of errors and χ² relative."""
+    from scipy.optimize import least_squares, minimize
+
+    case = CASES[name]
+    spectra, values, errors, chi, converged = read(file, group)
+    weights, told = np.sqrt(case.weights()), {"values": 0, "errors": 0, "chi_square": 0, "worse": 0}
+    told["not_converged"] = int((converged == 0).sum())
+    poisson = case.parameters.get("weights") == "poisson"
+    for spectrum, truth, value, error, chi_square in zip(
+        spectra, case.truths(len(spectra)), values, errors, chi, strict=True
+    ):
+        scale = np.abs(truth) + 1e-3
+        residuals = lambda u: weights * (spectrum - case.model(u * scale))
+        if poisson:
+            # The maximum of the likelihood, and χ² with the variances there.
+            minus = lambda u: np.sum(case.model(u * scale) - spectrum * np.log(case.model(u * scale)))
+            found = minimize(minus, truth / scale, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 8000})
+            weights = 1 / np.sqrt(case.model(found.x * scale))
+            best = found.x
+        else:
+            found = least_squares(residuals, truth / scale, method="lm", xtol=1e-14, ftol=1e-14, gtol=1e-14)
+            best = found.x
+        cost = np.sum(residuals(best) ** 2)
+        slopes = np.stack([
+            (case.model((best + step) * scale) - case.model((best - step) * scale)) / 2e-5
+            for step in 1e-5 * np.eye(len(best))
+        ], 1) * weights[:, None]
+        covariance = np.linalg.inv(slopes.T @ slopes)
+        if case.parameters.get("weights", "none") == "none":
+            covariance *= cost / (np.count_nonzero(weights) - len(best))
+        follow = np.stack([
+            (case.free((best + step) * scale) - case.free((best - step) * scale)) / 2e-5 for step in 1e-5 * np.eye(len(best))
+        ], 1)
+        expected = np.sqrt(np.maximum(np.diag(follow @ covariance @ follow.T), 0))
+        is_free = expected > 0
+        difference = np.abs(value - case.free(best * scale))
+        told["values"] = max(told["values"], np.max(difference[is_free] / expected[is_free]))
+        told["values"] = max(told["values"], np.max(difference[~is_free], initial=0))
+        told["errors"] = max(told["errors"], np.max(np.abs(error[is_free] / expected[is_free] - 1)))
+        told["errors"] = max(told["errors"], np.max(error[~is_free], initial=0))
+        told["chi_square"] = max(told["chi_square"], abs(chi_square / cost - 1))
+        told["worse"] = max(told["worse"], chi_square / cost - 1)
+    return told
+
+
+def truth(file, name, group):
+    """Of the differences from the true values, each over the Cramér–Rao bound of its spectrum: the mean over its
+    own standard error, and the spread; and the spread over the standard errors that the fit tells."""
+    case = CASES[name]
+    spectra, values, errors, _, _ = read(file, group)
+    pulls, bounds, own = [], [], []
+    for free, value, error in zip(case.truths(len(spectra)), values, errors, strict=True):
+        scale = np.abs(free) + 1e-3
+        slopes = np.stack([
+            (case.model(free + step * scale) - case.model(free - step * scale)) / 2e-5 for step in 1e-5 * np.eye(len(free))
+        ], 1) / scale
+        clean = case.model(free)
+        variance = clean if case.parameters.get("weights") == "poisson" else np.full_like(clean, case.noise**2)
+        bound = np.sqrt(np.diag(np.linalg.inv(slopes.T @ (slopes / variance[:, None]))))
+        pulls.append((value - free) / bound)
+        own.append((value - free) / error)
+    pulls, own, count = np.array(pulls), np.array(own), len(spectra)
+    return {
+        "bias": np.max(np.abs(pulls.mean(0)) * np.sqrt(count)),
+        "spread": pulls.std(0).tolist(),
+        "own_spread": own.std(0).tolist(),
+    }
+
+
+def hyperspy(file, name, group):
+    """The largest difference from HyperSpy's values, in standard errors, and relative of errors."""
+    import hyperspy.api as hs
+
+    hs.preferences.General.show_progressbar = False
+    case = CASES[name]
+    spectra, values, errors, _, _ = read(file, group)
+    count = min(len(spectra), 20)
+    signal = hs.signals.Signal1D(spectra[:count])
+    signal.axes_manager[-1].offset, signal.axes_manager[-1].scale = case.x[0], case.x[1] - case.x[0]
+    lib = hs.model.components1D
+    kinds = {
+        gaussian: (lib.Gaussian, ["A", "centre", "sigma"]),
+        lorentzian: (lib.Lorentzian, ["A", "centre", "gamma"]),
+        pseudo_voigt: (lib.SplitVoigt, ["A", "centre", "sigma1", "fraction"]),
+        exponential: (lib.Exponential, ["A", "tau"]),
+        power_law: (lib.PowerLaw, ["A", "r", "origin"]),
+        offset: (lib.Offset, ["offset"]),
+        polynomial: (None, None),
+        erf: (lib.Erf, ["A", "origin", "sigma"]),
+    }
+    model, parameters = signal.create_model(), []
+    start = case.free(case.true)
+    for function, size in case.parts:
+        if function is polynomial:
+            component, names = lib.Polynomial(order=size - 1), [f"a{power}" for power in range(size)]
+        else:
+            make_one, names = kinds[function]
+            component = make_one()
+        model.append(component)
+        if function is pseudo_voigt:
+            component.sigma2.twin = component.sigma1
+        parameters += [getattr(component, parameter) for parameter in names]
+    for parameter, value in zip(parameters, start, strict=True):
+        parameter.value = value
+    model.assign_current_values_to_all()
+    if "range_min" in case.parameters:
+        model.set_signal_range(case.parameters["range_min"], case.parameters["range_max"])
+    # Each pixel from the same start; by default each would start from its neighbour.
+    worst = {"values": 0.0, "errors": 0.0}
+    for index in range(count):
+        signal.axes_manager.indices = (index,)
+        for parameter, value in zip(parameters, case.free(case.truths(len(spectra))[index]), strict=True):
+            parameter.value = value
+        model.fit(optimizer="lm", xtol=1e-13, ftol=1e-13)
+        for at, parameter in enumerate(parameters):
+            if parameter.free:
+                worst["values"] = max(worst["values"], abs(parameter.value - values[index, at]) / parameter.std)
+                worst["errors"] = max(worst["errors"], abs(errors[index, at] / parameter.std - 1))
+            else:
+                worst["values"] = max(worst["values"], abs(parameter.value - values[index, at]))
+    return worst
+
+
+if __name__ == "__main__":
+    told = {"make": make, "scipy": scipy, "truth": truth, "hyperspy": hyperspy}[sys.argv[1]](*sys.argv[2:])
+    print(json.dumps(told, default=float))
