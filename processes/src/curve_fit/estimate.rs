@@ -191,7 +191,7 @@ impl Estimator<'_> {
         while scratch.peaks.len() < open[0] || scratch.steps.len() < open[1] {
             let wanted = |found: &[Feature], open: usize| found.len() < open;
             let peak = wanted(&scratch.peaks, open[0])
-                .then(|| best_peak(&scratch.sums, &scratch.rest, signs[0]));
+                .then(|| best_peak(&scratch.sums, &scratch.rest, signs[0], open[0]));
             let step = wanted(&scratch.steps, open[1]).then(|| best_step(&scratch.sums, signs[1]));
             match (peak, step) {
                 (Some(peak), step) if step.is_none_or(|step| step.score <= peak.score) => {

@@ -42,10 +42,11 @@ pub fn mean(sums: &[f64], first: usize, end: usize) -> f64 {
     (sums[end] - sums[first]) / (end - first) as f64
 }
 
-/// Widths of windows that are tried: 1, 2, 4 … up to half of the channels.
-fn windows(length: usize) -> impl Iterator<Item = usize> {
+/// Widths of windows that are tried: 1, 2, 4 … as long as so many of them and their flanks fit beside
+/// each other.
+fn windows(length: usize, features: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(1), |window| Some(window * 2))
-        .take_while(move |window| *window == 1 || *window <= length / 2)
+        .take_while(move |window| *window == 1 || 2 * window * features <= length)
 }
 
 /// The mean of a window less that of its flanks, which together are as wide as the window, over
@@ -78,9 +79,9 @@ impl TopHat {
 
 /// The peak, or the dip, that stands out most. Of two neighbouring peaks a window over both scores
 /// about as much as one over each, so the narrowest of the good windows counts.
-pub fn best_peak(sums: &[f64], values: &[f64], signs: Signs) -> Feature {
+pub fn best_peak(sums: &[f64], values: &[f64], signs: Signs, features: usize) -> Feature {
     let mut scales = [Scale::default(); MOST_WINDOWS];
-    let count = windows(values.len())
+    let count = windows(values.len(), features)
         .zip(&mut scales)
         .map(|(window, scale)| scale.fill(sums, window))
         .count();
@@ -88,13 +89,21 @@ pub fn best_peak(sums: &[f64], values: &[f64], signs: Signs) -> Feature {
     let is_dip = signs.down && (!signs.up || is_dip(scales));
     let of_sign = |scale: &Scale| if is_dip { scale.down } else { scale.up };
     let most = scales.iter().map(|scale| of_sign(scale).0).fold(0.0, f64::max);
-    let good = windows(values.len()).zip(scales).find(|(_, scale)| of_sign(scale).0 >= GOOD * most);
-    match good {
-        Some((window, scale)) if most > 0.0 => {
-            Feature { score: most, ..measure(sums, values, of_sign(scale).1, window) }
-        }
-        _ => nothing(values.len()),
+    let Some(narrowest) = scales.iter().position(|scale| of_sign(scale).0 >= GOOD * most) else {
+        return nothing(values.len());
+    };
+    if most <= 0.0 {
+        return nothing(values.len());
     }
+    // The next window over the same peak holds more of it.
+    let middle = |at: usize| of_sign(&scales[at]).1 + (1 << at) / 2;
+    let next = Some(narrowest + 1).filter(|&next| {
+        next < scales.len()
+            && of_sign(&scales[next]).0 >= of_sign(&scales[narrowest]).0
+            && middle(next).abs_diff(middle(narrowest)) <= (1 << narrowest) / 2
+    });
+    let at = next.unwrap_or(narrowest);
+    Feature { score: most, ..measure(sums, values, of_sign(&scales[at]).1, 1 << at) }
 }
 
 /// More windows than there are lengths of arrays.
@@ -171,7 +180,7 @@ fn measure(sums: &[f64], values: &[f64], first: usize, window: usize) -> Feature
 /// The peak at a known channel.
 pub fn peak_at(sums: &[f64], values: &[f64], channel: usize) -> Feature {
     let mut best = (0.0, None);
-    for window in windows(values.len()) {
+    for window in windows(values.len(), 1) {
         let Some(first) = channel.checked_sub(window / 2) else {
             continue;
         };
@@ -193,7 +202,7 @@ pub fn best_step(sums: &[f64], signs: Signs) -> Feature {
     let length = sums.len() - 1;
     let mut best = (0.0, length / 2);
     // Narrow windows would take the flank of a peak for a step.
-    for window in windows(length).filter(|window| *window >= length / 8) {
+    for window in windows(length, 1).filter(|window| *window >= length / 8) {
         for at in (window..length.saturating_sub(window) + 1).step_by((window / 8).max(1)) {
             let rise = mean(sums, at, at + window) - mean(sums, at - window, at);
             let score = rise * (0.5 * window as f64).sqrt();
@@ -219,6 +228,7 @@ pub fn step_at(sums: &[f64], at: usize) -> Feature {
     let rise =
         |window: usize| mean(sums, at, (at + window).min(length)) - mean(sums, at - window, at);
     let height = if length > at { rise(widest) } else { 0.0 };
-    let half = windows(widest).find(|window| rise(*window) / height >= 0.5).unwrap_or(widest);
+    let half =
+        windows(2 * widest, 1).find(|window| rise(*window) / height >= 0.5).unwrap_or(widest);
     Feature { place: at as f64 - 0.5, width: half as f64 / 1.5, height, score: 0.0 }
 }
