@@ -104,6 +104,15 @@ impl pixelmill::process::Parameters for Parameters {
     fn check(&self) -> Result<(), Failure> {
         // Everything but bounds beyond the usual ones is wrong or right on any axis.
         Model::new(&self.components, Extent { least: 0.0, most: 1.0, channel: 0.1 })?;
+        for component in &self.components.0 {
+            let name = title(&component.name);
+            if TAKEN.contains(&name.as_str()) || name.ends_with(ERRORS) {
+                return Err(Failure::new(format!(
+                    "a component can't be called `{}`: `{name}` is another result",
+                    component.name
+                )));
+            }
+        }
         if (self.weights == Weights::Given) != self.channel_weights.is_some() {
             return Err(Failure::new("`channel_weights` and `weights=given` belong together"));
         }
@@ -155,6 +164,21 @@ pub struct Output {
     chi_square: f64,
     converged: bool,
 }
+
+/// What is added to a component's name for the dataset of its errors.
+const ERRORS: &str = "_Standard_Errors";
+/// Names of datasets that a results group has besides those of the components.
+const TAKEN: [&str; 9] = [
+    "Chi_Square",
+    "Converged",
+    "Position_Indices",
+    "Position_Values",
+    "Spectroscopic_Indices",
+    "Spectroscopic_Values",
+    "Completed_Positions",
+    "Failed_Positions",
+    "Failure_Messages",
+];
 
 /// The process `Curve_Fit`.
 pub struct CurveFit;
@@ -228,7 +252,7 @@ impl Process for CurveFit {
         let mut first = 0;
         for component in &parameters.components.0 {
             let names = component.parameter_names();
-            for (ending, offset) in [("", first), ("_Standard_Errors", all + first)] {
+            for (ending, offset) in [("", first), (ERRORS, all + first)] {
                 let name = format!("{}{ending}", title(&component.name));
                 let mut record = results.main(name, "Fit", "").record();
                 for (number, parameter) in names.iter().enumerate() {
@@ -261,8 +285,12 @@ impl Process for CurveFit {
         task.output(minimum, scratch)
     }
 
-    fn extra_memory_per_position(_parameters: &Parameters, _source: &SourceInfo) -> usize {
-        0
+    /// A worker has columns of its own, whatever the number of positions; this is what a unit of one
+    /// needs, and more than enough for others.
+    fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
+        let all = parameters.components.0.iter().map(|part| part.parameter_names().len());
+        let columns = 2 * all.sum::<usize>() + 10;
+        columns * source.spectral_points * size_of::<f64>()
     }
 }
 
@@ -475,5 +503,212 @@ fn extent(x: &[f64]) -> Result<Extent, Failure> {
         ))
     } else {
         Err(Failure::new("the axis of the spectra has no finite, different values"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pixelmill::process::Parameters as _;
+    use serde_json::{Value, json};
+
+    fn parameters(given: Value) -> Parameters {
+        let mut all = serde_json::to_value(Parameters::default()).unwrap();
+        all.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    /// A task over an axis from 0 to 9.9.
+    fn task(given: Value) -> Result<Task, String> {
+        let axis: Vec<f64> = (0..100).map(|at| f64::from(at) * 0.1).collect();
+        Task::new(&parameters(given), &axis).map_err(|failure| failure.to_string())
+    }
+
+    fn fit(task: &Task, spectrum: &[f64], scratch: &mut Scratch) -> Result<Output, String> {
+        let spectrum = Spectrum { values: spectrum, position: 0, repeat: 0, auxiliary: &[] };
+        CurveFit::map_function(task, spectrum, scratch).map_err(|failure| failure.to_string())
+    }
+
+    fn spectrum(value: impl Fn(f64) -> f64) -> Vec<f64> {
+        (0..100).map(|at| value(f64::from(at) * 0.1)).collect()
+    }
+
+    fn peak(x: f64) -> f64 {
+        (-(x - 4.0).powi(2) / 0.5).exp() * 10.0 + 2.0 + 0.1 * (37.0 * x).sin()
+    }
+
+    /// Spectra that no fit is meant for.
+    fn strange() -> Vec<(&'static str, Vec<f64>)> {
+        vec![
+            ("empty", spectrum(|_| 0.0)),
+            ("constant", spectrum(|_| 3.0)),
+            ("saturated", spectrum(|x| peak(x).min(6.0))),
+            ("saturated everywhere", spectrum(|_| 65535.0)),
+            ("one channel", spectrum(|x| if x == 5.0 { 1e6 } else { 0.0 })),
+            ("alternating", spectrum(|x| if (x * 10.0).round() % 2.0 == 0.0 { 1.0 } else { 0.0 })),
+            ("steep", spectrum(|x| (x * 30.0).exp())),
+            ("tiny", spectrum(|x| peak(x) * 1e-120)),
+            ("huge", spectrum(|x| peak(x) * 1e120)),
+            ("last channel", spectrum(|x| if x > 9.85 { 1.0 } else { 0.0 })),
+        ]
+    }
+
+    const MODELS: [&str; 6] = [
+        "gaussian+offset",
+        "lorentzian+lorentzian+polynomial3",
+        "pseudo_voigt+exponential",
+        "erf+offset",
+        "exponential+exponential+offset",
+        "power_law+gaussian",
+    ];
+
+    #[test]
+    fn strange_spectra_have_finite_values_or_a_reason() {
+        let mut scratch = Scratch::default();
+        for weights in ["none", "poisson"] {
+            for model in MODELS {
+                let given = json!({"components": model, "weights": weights, "starts": 3});
+                let task = task(given).unwrap();
+                for (name, spectrum) in strange() {
+                    match fit(&task, &spectrum, &mut scratch) {
+                        Ok(output) => {
+                            let (values, errors) =
+                                output.numbers.split_at(output.numbers.len() / 2);
+                            assert!(
+                                values.iter().all(|value| value.is_finite()),
+                                "{model}, {name}"
+                            );
+                            assert!(
+                                errors.iter().all(|error| error.is_nan() || *error >= 0.0),
+                                "{model}, {name}"
+                            );
+                            assert!(output.chi_square.is_finite(), "{model}, {name}");
+                        }
+                        Err(reason) => assert!(!reason.is_empty(), "{model}, {name}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_spectrum_has_a_peak_without_area() {
+        let task = task(json!({})).unwrap();
+        for constant in [0.0, 3.0, 65535.0] {
+            let output = fit(&task, &spectrum(|_| constant), &mut Scratch::default()).unwrap();
+            assert!(output.numbers[0].abs() <= 1e-9 * constant, "{}", output.numbers[0]);
+            assert!((output.numbers[3] - constant).abs() <= 1e-9 * constant);
+            assert!(output.converged && output.chi_square < 1e-9);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_says_why() {
+        let task = |given| task(given).unwrap();
+        let mut scratch = Scratch::default();
+        for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut values = spectrum(peak);
+            values[70] = wrong;
+            let reason = fit(&task(json!({})), &values, &mut scratch).err().unwrap();
+            assert!(reason.contains("not finite"), "{reason}");
+            let masked = json!({"range_max": 6.9});
+            assert!(fit(&task(masked), &values, &mut scratch).is_ok(), "outside of the range");
+        }
+        let counts = task(json!({"weights": "poisson"}));
+        let reason = fit(&counts, &spectrum(|x| peak(x) - 5.0), &mut scratch).err().unwrap();
+        assert!(reason.contains("negative"), "{reason}");
+        let reason = fit(&task(json!({})), &spectrum(|x| 1e200 * peak(x)), &mut scratch);
+        assert!(reason.err().unwrap().contains("range of numbers"));
+    }
+
+    #[test]
+    fn a_spectrum_before_changes_no_bit() {
+        for model in MODELS {
+            for weights in ["none", "poisson"] {
+                let task =
+                    task(json!({"components": model, "weights": weights, "starts": 2})).unwrap();
+                let mut used = Scratch::default();
+                for (_, spectrum) in strange() {
+                    // A failure leaves its traces too.
+                    let _ = fit(&task, &spectrum, &mut used).is_ok();
+                }
+                let after = fit(&task, &spectrum(peak), &mut used).unwrap();
+                let fresh = fit(&task, &spectrum(peak), &mut Scratch::default()).unwrap();
+                let bits = |output: &Output| -> Vec<u64> {
+                    output.numbers.iter().map(|number| number.to_bits()).collect()
+                };
+                assert_eq!(bits(&after), bits(&fresh), "{model}, {weights}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_starts_find_what_one_misses() {
+        // The start is at the smaller of two peaks, and the bounds let it go.
+        let two = spectrum(|x| {
+            (-(x - 2.0).powi(2) / 0.02).exp() + 5.0 * (-(x - 7.5).powi(2) / 0.02).exp()
+        });
+        let fitted = |starts: usize| {
+            let given = json!({"starts": starts, "components": [
+                {"type": "gaussian", "centre": 2, "sigma": 0.1}, "offset"]});
+            fit(&task(given).unwrap(), &two, &mut Scratch::default()).unwrap()
+        };
+        let (one, many) = (fitted(1), fitted(30));
+        assert!((one.numbers[1] - 2.0).abs() < 0.1, "{}", one.numbers[1]);
+        assert!((many.numbers[1] - 7.5).abs() < 0.1, "{}", many.numbers[1]);
+        assert!(many.chi_square < one.chi_square);
+    }
+
+    #[test]
+    fn a_cap_on_evaluations_ends_the_fit_unconverged() {
+        let task = task(json!({"max_evaluations": 2})).unwrap();
+        let output = fit(&task, &spectrum(peak), &mut Scratch::default()).unwrap();
+        assert!(!output.converged);
+    }
+
+    #[test]
+    fn channels_without_weight_and_beyond_the_range_are_not_seen() {
+        let weights: Vec<f64> = (0..100).map(|at| if at % 10 == 3 { 0.0 } else { 4.0 }).collect();
+        let given = json!({"weights": "given", "channel_weights": weights, "range_min": 1.0, "range_max": 8.0});
+        let task = task(given).unwrap();
+        let mut spoiled = spectrum(peak);
+        for at in (0..100).filter(|at| at % 10 == 3 || !(10..=80).contains(at)) {
+            spoiled[at] = f64::NAN;
+        }
+        let clean = fit(&task, &spectrum(peak), &mut Scratch::default()).unwrap();
+        let other = fit(&task, &spoiled, &mut Scratch::default()).unwrap();
+        assert_eq!(clean.numbers, other.numbers);
+        assert!((clean.numbers[1] - 4.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn wrong_parameters_are_named() {
+        let check = |given: Value| parameters(given).check().unwrap_err().to_string();
+        for (given, reason) in [
+            (json!({"weights": "given"}), "`channel_weights`"),
+            (json!({"channel_weights": [1.0]}), "`weights=given`"),
+            (json!({"weights": "given", "channel_weights": [1.0, -2.0]}), "negative: -2"),
+            (json!({"range_min": 3, "range_max": 3}), "`range_min` is 3"),
+            (json!({"components": [{"type": "gaussian", "name": "Chi_square"}]}), "Chi_Square"),
+        ] {
+            let message = check(given);
+            assert!(message.contains(reason), "{message}");
+        }
+        for (given, reason) in [
+            (json!({"weights": "given", "channel_weights": [1.0]}), "1 weights"),
+            (json!({"range_min": 50}), "fewer than two channels"),
+            (json!({"range_max": 0.35}), "4 channels are in the range, too few for 4"),
+        ] {
+            let message = task(given).err().unwrap();
+            assert!(message.contains(reason), "{message}");
+        }
+    }
+
+    #[test]
+    fn datasets_are_named_after_components() {
+        assert_eq!(title("pseudo_voigt_2"), "Pseudo_Voigt_2");
+        assert_eq!(title("K"), "K");
+        assert_eq!(with_units("A", ""), "A");
+        assert_eq!(with_units("centre", "eV"), "centre [eV]");
     }
 }

@@ -3,7 +3,9 @@
     curve_fit.py make     FILE CASE PARAMS     writes spectra as h5USID, and parameters as JSON
     curve_fit.py scipy    FILE CASE GROUP      results beside those of SciPy from the true values on
     curve_fit.py truth    FILE CASE GROUP      bias and spread of results, against the Cramér–Rao bound
-    curve_fit.py hyperspy FILE CASE GROUP      results beside those of HyperSpy's multifit (venv peers)
+    curve_fit.py hyperspy FILE CASE GROUP      results beside those of HyperSpy's fit (venv peers)
+    curve_fit.py counts   FILE                 writes the sample of data/ anew
+    curve_fit.py results  FILE GROUP           all results as JSON
 """
 
 import json
@@ -142,6 +144,13 @@ CASES = {
         noise=3.0,
         free=lambda free: np.array([*free, 10, 25]),
     ),
+    "plain_lorentzian": Case(
+        CHANNELS,
+        "lorentzian+offset",
+        [(lorentzian, 3), (offset, 1)],
+        [(3000, 800), (125, 40), (8, 3), (10, 5)],
+        noise=2.0,
+    ),
     "lorentzian": Case(
         CHANNELS,
         "lorentzian+offset",
@@ -175,6 +184,20 @@ CASES = {
         range_min=350.0,
         range_max=750.0,
     ),
+    # What isn't bounded goes to the bound: dips have no negative area, and all peaks are too wide.
+    "bounded": Case(
+        CHANNELS,
+        [
+            {"type": "gaussian", "name": "dip", "A": {"min": 0, "max": 50}, "centre": {"start": 60, "min": 50, "max": 70},
+             "sigma": {"fixed": 5}},
+            {"type": "gaussian", "name": "peak", "centre": {"start": 170}, "sigma": {"min": 2, "max": 8}},
+            {"type": "offset", "offset": {"min": 90}},
+        ],
+        [(gaussian, 3), (gaussian, 3), (offset, 1)],
+        [(-300, 100), (60, 2), (2000, 800), (170, 5), (9, 2), (100, 2)],
+        noise=2.0,
+        free=lambda free: np.array([*free[:2], 5, *free[2:]]),
+    ),
     "erf": Case(
         CHANNELS, "erf+offset", [(erf, 3), (offset, 1)], [(50, 20), (128, 60), (6, 4), (80, 20)], noise=2.0
     ),
@@ -191,25 +214,52 @@ CASES = {
 def make(file, name, params):
     case = CASES[name]
     count = 400 if name in ("gaussian", "poisson") else 60
-    spectra = case.spectra(count)
-    steps = np.stack(np.divmod(np.arange(count), 20), axis=1)
+    write(file, case.x, case.spectra(count))
+    with open(params, "w") as opened:
+        json.dump(case.parameters, opened)
+    return {"positions": count}
+
+
+def counts(file):
+    """Two peaks of counts on a slope, 3 x 4 pixels."""
+    rng = np.random.default_rng(3)
+    x = np.arange(128.0)
+    clean = [
+        gaussian(x, 900 + 100 * at, 40 + at, 5) + gaussian(x, 700 - 20 * at, 85 - at, 8) + 4 + 0.02 * x for at in range(12)
+    ]
+    write(file, 0.5 * x + 100, rng.poisson(clean).astype("u2"), columns=4)
+    return {}
+
+
+def results(file, group):
+    """All values by dataset and field; NaN as null."""
+    with h5py.File(file) as opened:
+        found = {name: opened[group][name][:, 0] for name in opened[group] if "quantity" in opened[group][name].attrs}
+    columns = {
+        f"{name} {field}" if field else name: data[field] if field else data
+        for name, data in found.items()
+        for field in data.dtype.names or [""]
+    }
+    return {name: [None if x != x else x for x in values.tolist()] for name, values in columns.items()}
+
+
+def write(file, x, spectra, columns=20):
+    count = len(spectra)
+    steps = np.stack(np.divmod(np.arange(count), columns), axis=1)
     with h5py.File(file, "w") as opened:
         group = opened.create_group(RAW_DATA.rpartition("/")[0])
         raw = group.create_dataset("Raw_Data", data=spectra)
         raw.attrs.update(quantity="Intensity", units="counts")
-        channels = np.arange(len(case.x))[None]
+        channels = np.arange(len(x))[None]
         tables = {
             "Position": (steps, steps, ["Y", "X"], "um"),
-            "Spectroscopic": (channels, case.x[None], ["Energy"], "eV"),
+            "Spectroscopic": (channels, x[None], ["Energy"], "eV"),
         }
         for prefix, (indices, values, labels, units) in tables.items():
             for suffix, data in (("Indices", indices.astype("u4")), ("Values", values.astype("f8"))):
                 table = group.create_dataset(f"{prefix}_{suffix}", data=data)
                 table.attrs.update(labels=np.array(labels, "S"), units=np.array([units] * len(labels), "S"))
                 raw.attrs[f"{prefix}_{suffix}"] = table.ref
-    with open(params, "w") as opened:
-        json.dump(case.parameters, opened)
-    return {"positions": count}
 
 
 def read(file, group):
@@ -271,6 +321,31 @@ def scipy(file, name, group):
         told["chi_square"] = max(told["chi_square"], abs(chi_square / cost - 1))
         told["worse"] = max(told["worse"], chi_square / cost - 1)
     return told
+
+
+def bounded(file, name, group):
+    """The largest excess of χ² over that of SciPy's bounded search from the results on, relative; how many parameters
+    lie at bounds, and whether these, and no others, have no error."""
+    from scipy.optimize import least_squares
+
+    case = CASES[name]
+    spectra, values, errors, chi, converged = read(file, group)
+    lower = np.array([0, 50, -np.inf, -np.inf, 2, 90])
+    upper = np.array([50, 70, np.inf, np.inf, 8, np.inf])
+    is_free = np.array([True, True, False, True, True, True, True])
+    worse, at_bounds, agree = 0.0, 0, True
+    for spectrum, value, error, chi_square in zip(spectra, values[:, is_free], errors[:, is_free], chi, strict=True):
+        assert np.all((lower <= value) & (value <= upper))
+        start = np.clip(value, lower + 1e-3, upper - 1e-3)
+        found = least_squares(
+            lambda free: spectrum - case.model(free), start, bounds=(lower, upper), x_scale=np.abs(start) + 1, xtol=1e-14, ftol=1e-14, gtol=1e-12
+        )
+        worse = max(worse, chi_square / (2 * found.cost) - 1)
+        held = (value == lower) | (value == upper)
+        at_bounds += held.sum()
+        # A centre without area isn't determined.
+        agree &= bool(np.all((error == 0) == held)) and bool(np.all(np.isnan(error[[1]]) == (value[0] == 0)))
+    return {"worse": worse, "at_bounds": int(at_bounds), "agree": agree, "not_converged": int((converged == 0).sum())}
 
 
 def truth(file, name, group):
@@ -351,6 +426,11 @@ def hyperspy(file, name, group):
     return worst
 
 
-if __name__ == "__main__":
-    told = {"make": make, "scipy": scipy, "truth": truth, "hyperspy": hyperspy}[sys.argv[1]](*sys.argv[2:])
+def main():
+    commands = (make, scipy, bounded, truth, hyperspy, counts, results)
+    told = {command.__name__: command for command in commands}[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(told, default=float))
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,7 @@ import traceback
 import h5py  # noqa: F401
 import numpy  # noqa: F401
 
-PROGRAMS = {name: importlib.import_module(name) for name in ("usid", "untidy")}
+PROGRAMS = {name: importlib.import_module(name) for name in ("usid", "untidy", "curve_fit")}
 SECONDS = 120
 
 

@@ -11,7 +11,7 @@ mod features;
 
 use super::arrays::{add_scaled, exp};
 use super::components::Kind;
-use features::{Feature, Signs, best_peak, best_step, mean, peak_at, step_at, sum_up};
+use features::{Feature, Signs, best_peak, best_step, mean, step_at, sum_up};
 
 use super::model::{Extent, Model, Part, Scatter, Value};
 
@@ -191,7 +191,7 @@ impl Estimator<'_> {
         while scratch.peaks.len() < open[0] || scratch.steps.len() < open[1] {
             let wanted = |found: &[Feature], open: usize| found.len() < open;
             let peak = wanted(&scratch.peaks, open[0])
-                .then(|| best_peak(&scratch.sums, &scratch.rest, signs[0], open[0]));
+                .then(|| best_peak(&scratch.sums, &scratch.rest, signs[0], open[0], None));
             let step = wanted(&scratch.steps, open[1]).then(|| best_step(&scratch.sums, signs[1]));
             match (peak, step) {
                 (Some(peak), step) if step.is_none_or(|step| step.score <= peak.score) => {
@@ -226,6 +226,7 @@ impl Estimator<'_> {
 
     /// The widths of peaks and steps whose place is known; what they are is subtracted.
     fn widths(&self, scratch: &mut Scratch, starts: &mut [f64]) {
+        let parts = self.placed_parts().count();
         for part in self.placed_parts() {
             let place = part.shape[0].of(starts);
             if place.is_nan() || !part.shape[1].of(starts).is_nan() {
@@ -235,7 +236,7 @@ impl Estimator<'_> {
             let found = if part.kind == Kind::Erf {
                 step_at(&scratch.sums, channel)
             } else {
-                peak_at(&scratch.sums, &scratch.rest, channel)
+                best_peak(&scratch.sums, &scratch.rest, self.signs(part), parts, Some(channel))
             };
             learn(&part.shape[1], found.width * self.spacing(found.place), starts);
             subtract(found, part.kind == Kind::Erf, scratch);
@@ -312,4 +313,118 @@ fn van_der_corput(index: usize, parameter: usize) -> f64 {
         rest /= base;
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve_fit::components::{Channels, fill};
+    use crate::curve_fit::description::Components;
+    use serde_json::{Value as Json, json};
+
+    /// The start values of a model's free shape parameters on a spectrum over 0 to 20.
+    fn estimate(components: Json, spectrum: impl Fn(f64) -> f64) -> Vec<f64> {
+        let components: Components = serde_json::from_value(components).unwrap();
+        let x: Vec<f64> = (0..201).map(|at| f64::from(at) * 0.1).collect();
+        let extent = Extent { least: 0.0, most: 20.0, channel: 0.1 };
+        let model = Model::new(&components, extent).unwrap();
+        let values: Vec<f64> = x.iter().map(|x| spectrum(*x)).collect();
+        let mut starts = Vec::new();
+        let estimator = Estimator { model: &model, x: &x, extent };
+        estimator.estimate(&values, &mut Scratch::default(), &mut starts);
+        starts
+    }
+
+    fn value(kind: Kind, shape: [f64; 3], x: f64) -> f64 {
+        let mut columns = vec![0.0; 1 + kind.shape().len()];
+        fill(kind, Channels { x: &[x], weights: &[1.0] }, &shape, &mut columns);
+        columns[0]
+    }
+
+    fn assert_near(found: &[f64], expected: &[f64], share: f64) {
+        assert_eq!(found.len(), expected.len());
+        for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let far = (found / expected - 1.0).abs();
+            assert!(far < share, "{at}: {found} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn peaks_and_dips_are_found_on_any_line() {
+        for height in [1.0, -1.0] {
+            for (centre, sigma) in [(10.0, 1.0), (4.0, 0.2), (15.0, 0.5), (9.0, 2.5)] {
+                let spectrum = |x: f64| {
+                    let noise = 0.003 * (171.0 * x).sin();
+                    height * value(Kind::Gaussian, [centre, sigma, 0.0], x) + 7.0 - 0.3 * x + noise
+                };
+                let found = estimate(json!("gaussian+polynomial1"), spectrum);
+                assert_near(&found, &[centre, sigma], 0.5);
+                assert!((found[0] - centre).abs() < 0.5 * sigma, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn several_peaks_go_to_components_in_the_order_of_the_axis() {
+        let spectrum = |x: f64| {
+            3.0 * value(Kind::Gaussian, [14.0, 0.5, 0.0], x)
+                + 2.0 * value(Kind::Lorentzian, [5.0, 0.4, 0.0], x)
+                + 1.5 * value(Kind::Gaussian, [9.0, 0.7, 0.0], x)
+        };
+        let found = estimate(json!("lorentzian+gaussian+gaussian"), spectrum);
+        assert_near(&found, &[5.0, 0.4, 9.0, 0.7, 14.0, 0.5], 0.6);
+        let known = json!([
+            {"type": "gaussian", "name": "a", "centre": {"tied": "b.centre", "shift": -5}},
+            {"type": "gaussian", "name": "b", "centre": 14},
+            "lorentzian",
+        ]);
+        let found = estimate(known, spectrum);
+        assert_near(&found, &[0.7, 14.0, 0.5, 5.0, 0.4], 0.6);
+    }
+
+    #[test]
+    fn steps_and_backgrounds_are_found() {
+        for sign in [1.0, -1.0] {
+            let step = |x| sign * value(Kind::Erf, [12.0, 0.6, 0.0], x) + 4.0;
+            assert_near(&estimate(json!("erf+offset"), step), &[12.0, 0.6], 0.5);
+        }
+        let decay = |x: f64| 5.0 * (-x / 3.0).exp();
+        assert_near(&estimate(json!("exponential"), decay), &[3.0], 0.4);
+        assert_near(&estimate(json!("exponential+offset"), |x| decay(x) + 9.0), &[3.0], 0.1);
+        let growth = |x: f64| (x / 6.0).exp() + 2.0;
+        assert_near(&estimate(json!("exponential+offset"), growth), &[-6.0], 0.1);
+        let fall = |x: f64| (x + 5.0).powf(-2.5);
+        let law = json!([{"type": "power_law", "origin": {"fixed": -5}}]);
+        assert_near(&estimate(law, fall), &[2.5], 0.2);
+        let both = |x| decay(x) + 2.0 * value(Kind::Gaussian, [11.0, 0.5, 0.0], x);
+        assert_near(&estimate(json!("exponential+gaussian"), both), &[3.0, 11.0, 0.5], 1.0);
+    }
+
+    #[test]
+    fn every_spectrum_has_finite_starts_within_the_bounds() {
+        let all = json!([
+            {"type": "gaussian", "centre": {"min": 3, "max": 4}}, "lorentzian", "pseudo_voigt", "erf",
+            "exponential", "exponential", "power_law", "polynomial3",
+        ]);
+        for (name, spectrum) in [
+            ("zero", (|_| 0.0) as fn(f64) -> f64),
+            ("constant", |_| 5.0),
+            ("line", |x| x),
+            ("one channel", |x| if x == 7.0 { 1e9 } else { 0.0 }),
+            ("negative", |x| -x * x),
+            ("saturated", |x| if x > 5.0 { 65535.0 } else { 0.0 }),
+            ("last channel", |x| if x >= 20.0 { 1.0 } else { 0.0 }),
+        ] {
+            let starts = estimate(all.clone(), spectrum);
+            assert!(starts.iter().all(|start| start.is_finite()), "{name}: {starts:?}");
+            assert!((3.0..=4.0).contains(&starts[0]), "{name}: {starts:?}");
+        }
+    }
+
+    #[test]
+    fn other_starts_spread_over_the_axis() {
+        let seen: Vec<f64> = (1..9).map(|index| van_der_corput(index, 0)).collect();
+        assert_eq!(seen, [0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875, 0.0625]);
+        assert_ne!(van_der_corput(1, 1), 0.5);
+    }
 }

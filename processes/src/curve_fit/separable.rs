@@ -103,12 +103,6 @@ impl Layout {
         }
         layout
     }
-
-    /// Bytes of a workspace.
-    pub fn bytes(&self) -> usize {
-        let columns = self.columns + self.linear.len() + self.shape.len() + 5;
-        columns * self.length * size_of::<f64>()
-    }
 }
 
 /// The residuals of one spectrum.
@@ -467,5 +461,191 @@ fn build(terms: &[(usize, f64)], columns: &[f64], target: &mut [f64]) {
     for (number, &(column, factor)) in terms.iter().enumerate() {
         let length = target.len();
         add_or_set(number, target, factor, column_of(columns, column, length));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve_fit::description::Components;
+    use crate::curve_fit::model::Extent;
+    use nalgebra::{DMatrix, DVector};
+    use serde_json::{Value, json};
+
+    const LENGTH: usize = 40;
+
+    struct Fixture {
+        model: Model,
+        layout: Layout,
+        x: Vec<f64>,
+        values: Vec<f64>,
+        work: Workspace,
+    }
+
+    impl Fixture {
+        /// Components over a wavy spectrum with uneven weights.
+        fn new(components: Value) -> Self {
+            let components: Components = serde_json::from_value(components).unwrap();
+            let extent = Extent { least: 0.0, most: 3.9, channel: 0.1 };
+            let model = Model::new(&components, extent).unwrap();
+            let x: Vec<f64> = (0..LENGTH).map(|at| at as f64 * 0.1).collect();
+            let values = x.iter().map(|x| 3.0 * (1.3 * x).sin() + (17.0 * x).cos()).collect();
+            let weights = (0..LENGTH).map(|at| 1.0 + 0.1 * (at % 5) as f64).collect();
+            let work = Workspace { weights, ..Workspace::default() };
+            Self { layout: Layout::new(&model, LENGTH), model, x, values, work }
+        }
+
+        fn linearise(&mut self, shape: &[f64], equations: &mut NormalEquations) -> f64 {
+            let Self { model, layout, x, values, work } = self;
+            let mut problem = Separable { model, layout, x, work };
+            problem.begin(values);
+            problem.linearise(shape, equations)
+        }
+
+        /// Columns of the linear parameters, and of derivatives by the shape parameters.
+        fn columns(&self) -> (DMatrix<f64>, DMatrix<f64>) {
+            let mut linear = DMatrix::zeros(LENGTH, self.model.linear.len());
+            let mut shape = DMatrix::zeros(LENGTH, self.model.shape.len());
+            let column =
+                |at: usize| DVector::from_row_slice(column_of(&self.work.columns, at, LENGTH));
+            for (at, terms) in self.layout.linear.iter().enumerate() {
+                for (from, factor) in terms {
+                    linear.column_mut(at).axpy(*factor, &column(*from), 1.0);
+                }
+            }
+            for (at, terms) in self.layout.shape.iter().enumerate() {
+                for (part, from, factor) in terms {
+                    let multiplier = self.model.parts[*part].linear[0].of(&self.work.linear);
+                    shape.column_mut(at).axpy(factor * multiplier, &column(*from), 1.0);
+                }
+            }
+            (linear, shape)
+        }
+    }
+
+    fn tied_model() -> Value {
+        json!([
+            {"type": "gaussian", "name": "one"},
+            {"type": "gaussian", "name": "two", "A": {"tied": "one.A", "factor": -0.5, "shift": 0.3},
+                "centre": {"tied": "one.centre", "shift": 1.2}},
+            {"type": "lorentzian", "A": {"fixed": 0.7}},
+            "polynomial2",
+        ])
+    }
+
+    const TIED_SHAPE: [f64; 5] = [1.1, 0.4, 0.3, 3.0, 0.5];
+
+    #[test]
+    fn descent_is_that_of_the_sum_and_linear_parameters_are_at_their_least() {
+        for (components, shape) in [
+            (tied_model(), TIED_SHAPE.to_vec()),
+            (
+                json!([{"type": "gaussian", "A": {"max": 1}}, {"type": "offset", "offset": {"min": 0}}]),
+                vec![1.0, 0.5],
+            ),
+            (json!("pseudo_voigt+exponential"), vec![1.0, 0.5, 0.3, 1.4]),
+        ] {
+            let mut fixture = Fixture::new(components);
+            let mut equations = NormalEquations::default();
+            fixture.linearise(&shape, &mut equations);
+            let descent = equations.descent.clone();
+            for at in 0..shape.len() {
+                let mut moved = |by: f64| {
+                    let mut shape = shape.clone();
+                    shape[at] += by;
+                    fixture.linearise(&shape, &mut equations)
+                };
+                let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                let error = (slope + 2.0 * descent[at]).abs();
+                assert!(error < 1e-6 * (1.0 + slope.abs()), "{at}: {slope} {}", descent[at]);
+            }
+        }
+    }
+
+    #[test]
+    fn variances_are_those_of_the_whole_covariance() {
+        let mut fixture = Fixture::new(tied_model());
+        let mut equations = NormalEquations::default();
+        fixture.linearise(&TIED_SHAPE, &mut equations);
+        let (linear, shape) = fixture.columns();
+        let mut all = DMatrix::zeros(LENGTH, linear.ncols() + shape.ncols());
+        all.columns_mut(0, linear.ncols()).copy_from(&linear);
+        all.columns_mut(linear.ncols(), shape.ncols()).copy_from(&shape);
+        let expected = (all.transpose() * &all).try_inverse().unwrap();
+        let free = Bounds { lower: &[f64::NEG_INFINITY; 5], upper: &[f64::INFINITY; 5] };
+        let mut variances = Vec::new();
+        fixture.work.variances(&equations, &TIED_SHAPE, free, &mut variances);
+        assert_eq!(variances.len(), 9);
+        for (at, variance) in variances.iter().enumerate() {
+            let expected = expected[(at, at)];
+            assert!((variance / expected - 1.0).abs() < 1e-7, "{at}: {variance} {expected}");
+        }
+    }
+
+    /// The least sum over all ways to hold parameters at bounds.
+    fn exhaustive(columns: &DMatrix<f64>, values: &DVector<f64>, bounds: &[(f64, f64)]) -> f64 {
+        let mut least = f64::INFINITY;
+        for choice in 0..3_usize.pow(bounds.len() as u32) {
+            let held: Vec<usize> =
+                (0..bounds.len()).map(|at| choice / 3_usize.pow(at as u32) % 3).collect();
+            let mut solution = DVector::zeros(bounds.len());
+            let mut target = values.clone();
+            for (at, how) in held.iter().enumerate().filter(|(_, how)| **how > 0) {
+                solution[at] = if *how == 1 { bounds[at].0 } else { bounds[at].1 };
+                target.axpy(-solution[at], &columns.column(at), 1.0);
+            }
+            let free: Vec<usize> = (0..bounds.len()).filter(|at| held[*at] == 0).collect();
+            if !free.is_empty() {
+                let part = columns.select_columns(&free);
+                let found = part.svd(true, true).solve(&target, 1e-12).unwrap();
+                free.iter().zip(found.iter()).for_each(|(at, value)| solution[*at] = *value);
+            }
+            let inside = |at: usize| (bounds[at].0..=bounds[at].1).contains(&solution[at]);
+            if solution.iter().all(|value| value.is_finite()) && (0..bounds.len()).all(inside) {
+                least = least.min((values - columns * &solution).norm_squared());
+            }
+        }
+        least
+    }
+
+    #[test]
+    fn linear_parameters_are_at_the_best_of_all_active_sets() {
+        let mut at_bounds = 0;
+        for case in 0..60_u32 {
+            let bound = |at: u32| f64::from((case * 7 + at * 5) % 13) * 0.3 - 2.0;
+            let peaks: Vec<Value> = (0..4)
+                .map(|at| {
+                    json!({"type": "gaussian", "name": format!("p{at}"), "centre": {"fixed": 0.7 * f64::from(at) + 0.4},
+                        "sigma": {"fixed": 0.6}, "A": {"min": bound(at), "max": bound(at) + 0.8}})
+                })
+                .collect();
+            let mut fixture = Fixture::new(Value::Array(peaks));
+            let sum = fixture.linearise(&[], &mut NormalEquations::default());
+            let (columns, _) = fixture.columns();
+            let bounds: Vec<_> = (0..4).map(|at| (bound(at), bound(at) + 0.8)).collect();
+            let expected =
+                exhaustive(&columns, &DVector::from_row_slice(&fixture.work.values), &bounds);
+            assert!((sum / expected - 1.0).abs() < 1e-9, "{case}: {sum} {expected}");
+            for (value, (lower, upper)) in fixture.work.linear.iter().zip(&bounds) {
+                assert!((lower..=upper).contains(&value));
+                at_bounds += usize::from(value == lower || value == upper);
+            }
+        }
+        assert!(at_bounds > 60, "the bounds are in the way: {at_bounds}");
+    }
+
+    #[test]
+    fn columns_that_say_the_same_are_used_once() {
+        let mut fixture = Fixture::new(json!(["offset", "polynomial1"]));
+        let mut equations = NormalEquations::default();
+        let sum = fixture.linearise(&[], &mut equations);
+        let mut alone = Fixture::new(json!("polynomial1"));
+        let expected = alone.linearise(&[], &mut equations);
+        assert!((sum / expected - 1.0).abs() < 1e-12);
+        let mut variances = Vec::new();
+        let free = Bounds { lower: &[], upper: &[] };
+        fixture.work.variances(&equations, &[], free, &mut variances);
+        assert!(variances[1].is_nan(), "what nothing tells has no error: {variances:?}");
+        assert_eq!(fixture.work.linear[1], 0.0);
     }
 }

@@ -77,33 +77,40 @@ impl TopHat {
     }
 }
 
-/// The peak, or the dip, that stands out most. Of two neighbouring peaks a window over both scores
-/// about as much as one over each, so the narrowest of the good windows counts.
-pub fn best_peak(sums: &[f64], values: &[f64], signs: Signs, features: usize) -> Feature {
+/// The peak, or the dip, that stands out most, anywhere or around one channel. Of two neighbouring
+/// peaks a window over both scores about as much as one over each, so the narrowest of the good windows
+/// counts.
+pub fn best_peak(
+    sums: &[f64],
+    values: &[f64],
+    signs: Signs,
+    features: usize,
+    channel: Option<usize>,
+) -> Feature {
     let mut scales = [Scale::default(); MOST_WINDOWS];
-    let count = windows(values.len(), features)
-        .zip(&mut scales)
-        .map(|(window, scale)| scale.fill(sums, window))
-        .count();
+    let mut count = 0;
+    for (window, scale) in windows(values.len(), features).zip(&mut scales) {
+        scale.fill(sums, window, channel);
+        count += 1;
+    }
     let scales = &scales[..count];
     let is_dip = signs.down && (!signs.up || is_dip(scales));
-    let of_sign = |scale: &Scale| if is_dip { scale.down } else { scale.up };
-    let most = scales.iter().map(|scale| of_sign(scale).0).fold(0.0, f64::max);
-    let Some(narrowest) = scales.iter().position(|scale| of_sign(scale).0 >= GOOD * most) else {
-        return nothing(values.len());
+    let of_sign = |at: usize| if is_dip { scales[at].down } else { scales[at].up };
+    let most = (0..count).map(|at| of_sign(at).0).fold(0.0, f64::max);
+    let good = (0..count).find(|at| most > 0.0 && of_sign(*at).0 >= GOOD * most);
+    let Some(narrowest) = good else {
+        return nothing(values.len(), channel);
     };
-    if most <= 0.0 {
-        return nothing(values.len());
-    }
     // The next window over the same peak holds more of it.
-    let middle = |at: usize| of_sign(&scales[at]).1 + (1 << at) / 2;
-    let next = Some(narrowest + 1).filter(|&next| {
-        next < scales.len()
-            && of_sign(&scales[next]).0 >= of_sign(&scales[narrowest]).0
+    let middle = |at: usize| of_sign(at).1 + (1 << at) / 2;
+    let is_better = |next: usize| {
+        of_sign(next).0 >= of_sign(narrowest).0
             && middle(next).abs_diff(middle(narrowest)) <= (1 << narrowest) / 2
-    });
-    let at = next.unwrap_or(narrowest);
-    Feature { score: most, ..measure(sums, values, of_sign(&scales[at]).1, 1 << at) }
+    };
+    let at = narrowest + usize::from(narrowest + 1 < count && is_better(narrowest + 1));
+    let found = measure(sums, values, of_sign(at).1, 1 << at);
+    let place = channel.map_or(found.place, |channel| channel as f64);
+    Feature { score: most, place, ..found }
 }
 
 /// More windows than there are lengths of arrays.
@@ -119,9 +126,13 @@ struct Scale {
 }
 
 impl Scale {
-    fn fill(&mut self, sums: &[f64], window: usize) {
+    fn fill(&mut self, sums: &[f64], window: usize, channel: Option<usize>) {
         let hat = TopHat::new(window);
-        let places = (hat.flank..).step_by((window / 4).max(1));
+        let (begin, step) = match channel {
+            Some(channel) => (channel.saturating_sub(window / 2), sums.len()),
+            None => (hat.flank, (window / 4).max(1)),
+        };
+        let places = (begin..).step_by(step);
         let scores = places.map_while(|first| Some((hat.score(sums, first)?, first)));
         for (score, first) in scores {
             if score > self.up.0 {
@@ -146,9 +157,9 @@ fn is_dip(scales: &[Scale]) -> bool {
 }
 
 /// What is assumed where nothing stands out.
-fn nothing(length: usize) -> Feature {
-    let length = length as f64;
-    Feature { place: 0.5 * (length - 1.0), width: length / 8.0, height: 0.0, score: 0.0 }
+fn nothing(length: usize, channel: Option<usize>) -> Feature {
+    let place = channel.map_or(0.5 * (length as f64 - 1.0), |channel| channel as f64);
+    Feature { place, width: length as f64 / 8.0, height: 0.0, score: 0.0 }
 }
 
 /// A peak in a window that is about four standard deviations wide: its centre of mass above a line
@@ -177,46 +188,42 @@ fn measure(sums: &[f64], values: &[f64], first: usize, window: usize) -> Feature
     Feature { place, width, height: area / width * NORM, score: 0.0 }
 }
 
-/// The peak at a known channel.
-pub fn peak_at(sums: &[f64], values: &[f64], channel: usize) -> Feature {
-    let mut best = (0.0, None);
-    for window in windows(values.len(), 1) {
-        let Some(first) = channel.checked_sub(window / 2) else {
-            continue;
-        };
-        if let Some(score) = TopHat::new(window).score(sums, first).map(f64::abs)
-            && score > best.0
-        {
-            best = (score, Some((first, window)));
-        }
-    }
-    let place = channel as f64;
-    match best.1 {
-        Some((first, window)) => Feature { place, ..measure(sums, values, first, window) },
-        None => Feature { place, ..nothing(values.len()) },
-    }
-}
-
 /// The step that stands out most.
 pub fn best_step(sums: &[f64], signs: Signs) -> Feature {
     let length = sums.len() - 1;
-    let mut best = (0.0, length / 2);
     // Narrow windows would take the flank of a peak for a step.
-    for window in windows(length, 1).filter(|window| *window >= length / 8) {
+    let narrowest = (length / 8).max(1);
+    let mut best = (0.0, length / 2);
+    for window in windows(length, 1).filter(|window| *window >= narrowest) {
         for at in (window..length.saturating_sub(window) + 1).step_by((window / 8).max(1)) {
-            let rise = mean(sums, at, at + window) - mean(sums, at - window, at);
-            let score = rise * (0.5 * window as f64).sqrt();
-            let score = match signs {
-                Signs { up: true, down: true } => score.abs(),
-                Signs { down: true, .. } => -score,
-                _ => score,
-            };
+            let score = step_score(sums, at, window, signs);
             if score > best.0 {
                 best = (score, at);
             }
         }
     }
-    Feature { score: best.0, ..step_at(sums, best.1) }
+    // To the channel, which wide windows aren't tried at.
+    let around = best.1.saturating_sub(narrowest).max(narrowest)
+        ..=(best.1 + narrowest).min(length - narrowest);
+    let mut exact = (0.0, best.1);
+    for at in around {
+        let score = step_score(sums, at, narrowest, signs);
+        if score > exact.0 {
+            exact = (score, at);
+        }
+    }
+    Feature { score: best.0, ..step_at(sums, exact.1) }
+}
+
+/// By how much the means to the two sides of a channel differ, for noise of variance 1.
+fn step_score(sums: &[f64], at: usize, window: usize, signs: Signs) -> f64 {
+    let rise = mean(sums, at, at + window) - mean(sums, at - window, at);
+    let score = rise * (0.5 * window as f64).sqrt();
+    match signs {
+        Signs { up: true, down: true } => score.abs(),
+        Signs { down: true, .. } => -score,
+        _ => score,
+    }
 }
 
 /// A step before a channel: its height from the widest windows to its two sides, and its width from
@@ -228,7 +235,6 @@ pub fn step_at(sums: &[f64], at: usize) -> Feature {
     let rise =
         |window: usize| mean(sums, at, (at + window).min(length)) - mean(sums, at - window, at);
     let height = if length > at { rise(widest) } else { 0.0 };
-    let half =
-        windows(2 * widest, 1).find(|window| rise(*window) / height >= 0.5).unwrap_or(widest);
+    let half = (1..=widest).find(|window| rise(*window) / height >= 0.5).unwrap_or(widest);
     Feature { place: at as f64 - 0.5, width: half as f64 / 1.5, height, score: 0.0 }
 }
