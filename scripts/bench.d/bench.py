@@ -17,6 +17,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from curve import Curve
 from filter import Filter
 from frames import Frames
 from ranks import Ranks
@@ -176,6 +177,9 @@ class Bench:
     def sho(self):
         Sho(self).measure()
 
+    def curve(self):
+        Curve(self, write).measure()
+
     def filter(self):
         Filter(self).measure()
 
@@ -252,7 +256,7 @@ def table(lines):
 
 
 def main():
-    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "filter", "memory", "info"]
+    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory", "info"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

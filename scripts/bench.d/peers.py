@@ -5,6 +5,8 @@
     peers.py least-squares FILE RESULTS GROUP COUNT WAY    SciPy's oscillator fits of so many spectra from the
                                     guesses in the results, `default` or `fastest` (venv tests)
     peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
+    peers.py scipy-leastsq|scipy-curve-fit FILE RESULTS GROUP    fits of a Gaussian, compared (venv tests)
+    peers.py hyperspy-multifit FILE RESULTS GROUP    the same (venv peers)
     peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
     peers.py frames   FOLDER        writes the files of frames.py that are missing (venv peers)
@@ -141,6 +143,92 @@ def hyperspy(file, cores):
         return {"seconds": time.perf_counter() - begun}
 
 
+def gaussians(file, results, group, count):
+    """Axis, spectra, and what pixelmill found in them: A, centre, sigma with standard errors."""
+    import h5py
+    import numpy
+
+    with h5py.File(file) as opened:
+        raw = opened[RAW_DATA]
+        spectra = raw[:count].astype(float)
+        axis = opened[raw.attrs["Spectroscopic_Values"]][0].astype(float)
+    with h5py.File(results) as opened:
+        records = (opened[f"{group}/{name}"][:count, 0] for name in ("Gaussian", "Gaussian_Standard_Errors"))
+        found, errors = (numpy.stack([record[field] for field in record.dtype.names], 1) for record in records)
+    return axis, spectra, found, errors
+
+
+def compared(begun, fits, found, errors):
+    import numpy
+
+    seconds = time.perf_counter() - begun
+    return {
+        "seconds": seconds,
+        "positions": len(fits),
+        "difference": float(numpy.max(numpy.abs(numpy.array(fits) - found) / errors)),
+    }
+
+
+def scipy_gaussians(fit):
+    """Fits each spectrum by a function of axis, spectrum and start values."""
+
+    def fits(file, results, group):
+        import numpy
+
+        axis, spectra, found, errors = gaussians(file, results, group, 1000)
+        begun, fits = time.perf_counter(), []
+        for spectrum in spectra:
+            highest, area = spectrum.argmax(), spectrum.sum()
+            start = numpy.array([area, axis[highest], area / spectrum[highest] / 2.5])
+            fits.append(fit(axis, spectrum, start))
+        return compared(begun, fits, found, errors)
+
+    return fits
+
+
+def bell(x, A, centre, sigma):
+    import numpy
+
+    return A / (sigma * 2.5066282746310002) * numpy.exp(-0.5 * ((x - centre) / sigma) ** 2)
+
+
+def leastsq(axis, spectrum, start):
+    import numpy
+    from scipy.optimize import leastsq
+
+    def jacobian(free):
+        A, centre, sigma = free
+        u = (axis - centre) / sigma
+        shape = numpy.exp(-0.5 * u * u) / (sigma * 2.5066282746310002)
+        slope = A / sigma * shape
+        return numpy.array([shape, slope * u, slope * (u * u - 1)])
+
+    return leastsq(lambda free: bell(axis, *free) - spectrum, start, Dfun=jacobian, col_deriv=True)[0]
+
+
+def curve_fit(axis, spectrum, start):
+    from scipy.optimize import curve_fit
+
+    return curve_fit(bell, axis, spectrum, start)[0]
+
+
+def hyperspy_multifit(file, results, group):
+    import hyperspy.api
+    import numpy
+
+    hyperspy.api.preferences.General.show_progressbar = False
+    axis, spectra, found, errors = gaussians(file, results, group, 400)
+    signal = hyperspy.api.signals.Signal1D(spectra.reshape(20, 20, -1))
+    model = signal.create_model()
+    component = hyperspy.api.model.components1D.Gaussian()
+    model.append(component)
+    component.estimate_parameters(signal, axis[0], axis[-1], only_current=False)
+    begun = time.perf_counter()
+    model.multifit()
+    maps = (getattr(component, name).map["values"] for name in ("A", "centre", "sigma"))
+    return compared(begun, numpy.stack([values.ravel() for values in maps], 1), found, errors)
+
+
 def frames_files(folder):
     import h5py
     import numpy
@@ -213,6 +301,9 @@ COMMANDS = {
     "pyusid": pyusid,
     "scipy": scipy,
     "least-squares": least_squares,
+    "scipy-leastsq": scipy_gaussians(leastsq),
+    "scipy-curve-fit": scipy_gaussians(curve_fit),
+    "hyperspy-multifit": hyperspy_multifit,
     "open": open_main,
     "libertem": libertem,
     "hyperspy": hyperspy,

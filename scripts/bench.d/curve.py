@@ -1,0 +1,55 @@
+"""The part `curve`: fits of one Gaussian over 256 channels, on one core, beside MINPACK through SciPy and HyperSpy's
+`multifit`, and whether all find the same.
+
+Each of the three takes its start values from the spectra: SciPy from the highest channel and the sum of the spectrum, HyperSpy
+from its `estimate_parameters`. SciPy's functions with NumPy are as fast as they can be had: `leastsq` with the
+analytic Jacobian beside the usual `curve_fit`.
+"""
+
+import numpy as np
+
+POSITIONS, CHANNELS = 128 * 128, 256
+GAUSSIAN = ("-p", "components=gaussian")
+
+
+class Curve:
+    def __init__(self, bench, write):
+        self.bench = bench
+        self.file = bench.folder / "gaussians.h5"
+        if not self.file.exists():
+            write(self.file, 128, 128, Gaussians(), CHANNELS)
+
+    def measure(self):
+        ours, peers = [], {"scipy-leastsq": [], "scipy-curve-fit": [], "hyperspy-multifit": []}
+        found = {}
+        for _ in range(self.bench.repeat):
+            run = self.bench.run("curve-fit", self.file, 1, *GAUSSIAN)
+            ours.append(1e6 * run["compute_seconds"] / run["positions"])
+            for name, times in peers.items():
+                venv = "peers" if name.startswith("hyperspy") else "tests"
+                found[name] = self.bench.peer(venv, name, self.file, run["file"], run["group"])
+                times.append(1e6 * found[name]["seconds"] / found[name]["positions"])
+        self.bench.line("curve-fit of a Gaussian, 256 channels, one core", ours, "us per spectrum")
+        bars = {"scipy-leastsq": 8, "scipy-curve-fit": 8, "hyperspy-multifit": 100}
+        for name, times in peers.items():
+            self.bench.line(f"the same by {name}", times, "us per spectrum")
+            ratios = [theirs / own for theirs, own in zip(times, ours, strict=True)]
+            self.bench.line(f"times as fast as {name}", ratios, least=bars[name])
+            self.bench.line(f"difference from {name}, at most", [found[name]["difference"]], "standard errors", most=1e-3)
+        models = ("gaussian+offset", "pseudo_voigt+polynomial1", "lorentzian+offset", "erf+offset")
+        for model in models:
+            run = self.bench.run("curve-fit", self.file, 1, "-p", f"components={model}")
+            self.bench.line(f"curve-fit of {model}", [1e6 * run["compute_seconds"] / run["positions"]], "us per spectrum")
+
+
+class Gaussians:
+    """Spectra with a peak each, some 100 times the noise, wherever it likes."""
+
+    def __init__(self):
+        self.random = np.random.default_rng(5)
+
+    def __call__(self, count):
+        area, place, width = (self.random.uniform(*edges, (count, 1)) for edges in ((1500, 6000), (60, 200), (6, 16)))
+        u = (np.arange(CHANNELS) - place) / width
+        noise = self.random.normal(0, 1.5, (count, CHANNELS))
+        return area / (width * np.sqrt(2 * np.pi)) * np.exp(-(u**2) / 2) + noise
