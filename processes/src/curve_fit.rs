@@ -56,7 +56,7 @@ pub struct Parameters {
     /// 0.1, "min": 0.05, "max": 1}, "A": {"fixed": 3}}, with "order" for a polynomial; a parameter
     /// that follows another one is {"tied": "K.centre", "factor": 1.1, "shift": 0}. Values are in the
     /// units of the axis and of the data. Start values that aren't given are estimated from each
-    /// spectrum; unless bounds are given, widths are from 1/20 channel to 10 times the axis, centres
+    /// spectrum; unless bounds are given, widths are from 1/4 channel to 10 times the axis, centres
     /// at most the length of the axis outside of it, fractions from 0 to 1, and the origin of a
     /// power law is fixed at 0.
     pub components: Components,

@@ -11,7 +11,7 @@ mod features;
 
 use super::arrays::{add_scaled, exp};
 use super::components::Kind;
-use features::{Feature, Signs, best_peak, best_step, mean, step_at, sum_up};
+use features::{Crowd, Feature, Signs, best_peak, best_step, mean, step_at, sum_up};
 
 use super::model::{Extent, Model, Part, Scatter, Value};
 
@@ -172,75 +172,94 @@ impl Estimator<'_> {
 
     /// Peaks and steps: first those whose place is known, then the most prominent ones.
     fn features(&self, scratch: &mut Scratch, starts: &mut [f64]) {
-        let is_open = |value: &Value, starts: &[f64]| value.of(starts).is_nan();
-        self.widths(scratch, starts);
-        scratch.peaks.clear();
-        scratch.steps.clear();
-        let (mut open, mut signs) = ([0, 0], [Signs { up: false, down: false }; 2]);
         for part in self.placed_parts() {
-            let which = usize::from(part.kind == Kind::Erf);
-            if is_open(&part.shape[0], starts) {
-                open[which] += 1;
-                let own = self.signs(part);
-                signs[which] =
-                    Signs { up: signs[which].up || own.up, down: signs[which].down || own.down };
+            if !part.shape[0].of(starts).is_nan() {
+                let found = self.measure(part, scratch, starts);
+                subtract(found, part.kind == Kind::Erf, scratch);
             }
         }
-        // A single one needn't be subtracted.
-        let is_alone = self.placed_parts().count() == 1;
-        while scratch.peaks.len() < open[0] || scratch.steps.len() < open[1] {
-            let wanted = |found: &[Feature], open: usize| found.len() < open;
-            let peak = wanted(&scratch.peaks, open[0])
-                .then(|| best_peak(&scratch.sums, &scratch.rest, signs[0], open[0], None));
-            let step = wanted(&scratch.steps, open[1]).then(|| best_step(&scratch.sums, signs[1]));
-            match (peak, step) {
-                (Some(peak), step) if step.is_none_or(|step| step.score <= peak.score) => {
-                    scratch.peaks.push(peak);
-                    if !is_alone {
-                        subtract(peak, false, scratch);
-                    }
-                }
-                (_, Some(step)) => {
-                    subtract(step, true, scratch);
-                    scratch.steps.push(step);
-                }
-                _ => return,
-            }
-        }
-        for found in [&mut scratch.peaks, &mut scratch.steps] {
-            found.sort_by(|a, b| self.at(a.place).total_cmp(&self.at(b.place)));
-        }
+        self.search(scratch, starts);
         let (mut peaks, mut steps) = (scratch.peaks.iter(), scratch.steps.iter());
         for part in self.placed_parts() {
-            if !is_open(&part.shape[0], starts) {
-                continue;
-            }
-            let found = if part.kind == Kind::Erf { steps.next() } else { peaks.next() };
+            let found = match part.kind {
+                _ if !self.is_open(part, starts) => None,
+                Kind::Erf => steps.next(),
+                _ => peaks.next(),
+            };
             if let Some(found) = found {
                 learn(&part.shape[0], self.at(found.place), starts);
                 learn(&part.shape[1], found.width * self.spacing(found.place), starts);
             }
         }
-        self.widths(scratch, starts);
+        for part in self.placed_parts() {
+            if part.shape[1].of(starts).is_nan() {
+                self.measure(part, scratch, starts);
+            }
+        }
     }
 
-    /// The widths of peaks and steps whose place is known; what they are is subtracted.
-    fn widths(&self, scratch: &mut Scratch, starts: &mut [f64]) {
-        let parts = self.placed_parts().count();
-        for part in self.placed_parts() {
-            let place = part.shape[0].of(starts);
-            if place.is_nan() || !part.shape[1].of(starts).is_nan() {
-                continue;
-            }
-            let channel = self.channel(place);
-            let found = if part.kind == Kind::Erf {
-                step_at(&scratch.sums, channel)
-            } else {
-                best_peak(&scratch.sums, &scratch.rest, self.signs(part), parts, Some(channel))
-            };
-            learn(&part.shape[1], found.width * self.spacing(found.place), starts);
-            subtract(found, part.kind == Kind::Erf, scratch);
+    /// Whether the place of a peak or a step has to be found, not following from another's.
+    fn is_open(&self, part: &Part, starts: &[f64]) -> bool {
+        part.owns_place && part.shape[0].of(starts).is_nan()
+    }
+
+    /// Finds as many peaks and steps as have no place yet, in the order of the axis.
+    fn search(&self, scratch: &mut Scratch, starts: &[f64]) {
+        scratch.peaks.clear();
+        scratch.steps.clear();
+        let (mut open, mut signs) = ([0, 0], [Signs { up: false, down: false }; 2]);
+        for part in self.placed_parts().filter(|part| self.is_open(part, starts)) {
+            let which = usize::from(part.kind == Kind::Erf);
+            let (own, all) = (self.signs(part), signs[which]);
+            open[which] += 1;
+            signs[which] = Signs { up: all.up || own.up, down: all.down || own.down };
         }
+        let crowd = self.crowd();
+        while scratch.peaks.len() < open[0] || scratch.steps.len() < open[1] {
+            let peak = (scratch.peaks.len() < open[0])
+                .then(|| best_peak(&scratch.sums, &scratch.rest, signs[0], crowd, None));
+            let step = (scratch.steps.len() < open[1]).then(|| best_step(&scratch.sums, signs[1]));
+            let (found, is_step) = match (peak, step) {
+                (Some(peak), step) if step.is_none_or(|step| step.score <= peak.score) => {
+                    (peak, false)
+                }
+                (_, Some(step)) => (step, true),
+                _ => return,
+            };
+            if is_step { &mut scratch.steps } else { &mut scratch.peaks }.push(found);
+            // A single one needn't be subtracted.
+            if !crowd.is_alone {
+                subtract(found, is_step, scratch);
+            }
+        }
+        for found in [&mut scratch.peaks, &mut scratch.steps] {
+            found.sort_by(|a, b| self.at(a.place).total_cmp(&self.at(b.place)));
+        }
+    }
+
+    /// The peak or step of a component whose place is known; its width is learnt.
+    fn measure(&self, part: &Part, scratch: &Scratch, starts: &mut [f64]) -> Feature {
+        let place = part.shape[0].of(starts);
+        let channel = self.channel(place);
+        let (sums, rest, crowd) = (&scratch.sums, &scratch.rest, self.crowd());
+        let found = if part.kind == Kind::Erf {
+            step_at(sums, channel)
+        } else {
+            best_peak(sums, rest, self.signs(part), crowd, Some(channel))
+        };
+        if !place.is_nan() {
+            learn(&part.shape[1], found.width * self.spacing(found.place), starts);
+        }
+        found
+    }
+
+    fn crowd(&self) -> Crowd {
+        let is_line = |part: &Part| match part.kind {
+            Kind::Polynomial => part.linear.len() <= 2,
+            kind => !matches!(kind, Kind::Exponential | Kind::PowerLaw),
+        };
+        let features = self.placed_parts().count();
+        Crowd { features, is_alone: features == 1 && self.model.parts.iter().all(is_line) }
     }
 
     fn placed_parts(&self) -> impl Iterator<Item = &Part> {

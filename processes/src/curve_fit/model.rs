@@ -29,6 +29,8 @@ pub struct Part {
     pub linear: Vec<Value>,
     /// Its shape parameters.
     pub shape: Vec<Value>,
+    /// Whether its first shape parameter, a place, is a free one itself and follows from no other.
+    pub owns_place: bool,
 }
 
 /// How a parameter of a component follows from the free ones.
@@ -115,7 +117,8 @@ impl Model {
                 let value = Compiler { components, extent }.value(&mut model, component, &name)?;
                 if is_shape { shape.push(value) } else { linear.push(value) }
             }
-            model.parts.push(Part { kind: component.kind, linear, shape });
+            let owns_place = shape.first().is_some_and(|place| place.free.is_some());
+            model.parts.push(Part { kind: component.kind, linear, shape, owns_place });
         }
         resolve_ties(components, &mut model)?;
         Ok(model)
@@ -195,12 +198,12 @@ enum Usual {
     Fixed(f64),
 }
 
-/// What holds for a parameter of which nothing is said. Peaks narrower than a twentieth of a channel,
+/// What holds for a parameter of which nothing is said. Peaks narrower than a quarter of a channel,
 /// wider than ten times the axis or farther away than its length can't be told from others.
 fn usual(kind: Kind, name: &str, extent: Extent) -> Usual {
     let length = extent.most - extent.least;
     match name {
-        "sigma" | "gamma" => Usual::Within(extent.channel / 20.0, 10.0 * length),
+        "sigma" | "gamma" => Usual::Within(extent.channel / 4.0, 10.0 * length),
         "centre" => Usual::Within(extent.least - length, extent.most + length),
         "origin" if kind == Kind::PowerLaw => Usual::Fixed(0.0),
         "origin" => Usual::Within(extent.least - length, extent.most + length),

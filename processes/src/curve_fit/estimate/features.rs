@@ -17,6 +17,15 @@ pub struct Feature {
     pub score: f64,
 }
 
+/// What there may be beside what is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    /// How many peaks and steps there are.
+    pub features: usize,
+    /// Whether there is only one, on a line.
+    pub is_alone: bool,
+}
+
 /// Which signs a search looks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Signs {
@@ -78,33 +87,35 @@ impl TopHat {
 }
 
 /// The peak, or the dip, that stands out most, anywhere or around one channel. Of two neighbouring
-/// peaks a window over both scores about as much as one over each, so the narrowest of the good windows
-/// counts.
+/// peaks a window over both scores about as much as one over each, so unless there is only one the narrowest
+/// of the good windows counts that is well above the noise.
 pub fn best_peak(
     sums: &[f64],
     values: &[f64],
     signs: Signs,
-    features: usize,
+    crowd: Crowd,
     channel: Option<usize>,
 ) -> Feature {
     let mut scales = [Scale::default(); MOST_WINDOWS];
     let mut count = 0;
-    for (window, scale) in windows(values.len(), features).zip(&mut scales) {
+    for (window, scale) in windows(values.len(), crowd.features).zip(&mut scales) {
         scale.fill(sums, window, channel);
         count += 1;
     }
     let scales = &scales[..count];
-    let is_dip = signs.down && (!signs.up || is_dip(scales));
+    let is_dip = signs.down && (!signs.up || is_dip(scales, crowd));
     let of_sign = |at: usize| if is_dip { scales[at].down } else { scales[at].up };
     let most = (0..count).map(|at| of_sign(at).0).fold(0.0, f64::max);
-    let good = (0..count).find(|at| most > 0.0 && of_sign(*at).0 >= GOOD * most);
+    let least =
+        if crowd.is_alone { most } else { most.min((GOOD * most).max(CLEAR * noise(values))) };
+    let good = (0..count).find(|at| most > 0.0 && of_sign(*at).0 >= least);
     let Some(narrowest) = good else {
         return nothing(values.len(), channel);
     };
     // The next window over the same peak holds more of it.
     let middle = |at: usize| of_sign(at).1 + (1 << at) / 2;
     let is_better = |next: usize| {
-        of_sign(next).0 >= of_sign(narrowest).0
+        of_sign(next).0 >= HOLDS_MORE * of_sign(narrowest).0
             && middle(next).abs_diff(middle(narrowest)) <= (1 << narrowest) / 2
     };
     let at = narrowest + usize::from(narrowest + 1 < count && is_better(narrowest + 1));
@@ -117,6 +128,18 @@ pub fn best_peak(
 const MOST_WINDOWS: usize = 64;
 /// A peak scores 0.64 of its best in a window half as wide as the best one.
 const GOOD: f64 = 0.7;
+/// By how much the score of the next window is better if it holds more of a single peak.
+const HOLDS_MORE: f64 = 1.1;
+
+/// Standard deviations above which a window isn't taken for noise, of which one in some thousand windows
+/// reaches half of that.
+const CLEAR: f64 = 6.0;
+
+/// The standard deviation of the noise, from the differences of neighbouring channels.
+fn noise(values: &[f64]) -> f64 {
+    let differences = values.windows(2).map(|pair| (pair[1] - pair[0]).powi(2));
+    (differences.sum::<f64>() / (2.0 * values.len() as f64)).sqrt()
+}
 
 /// The best scores of windows of one width, and where they begin.
 #[derive(Clone, Copy, Debug, Default)]
@@ -147,11 +170,11 @@ impl Scale {
 
 /// Whether what stands out most is a dip. The gap between two peaks stands out as they do, but not in
 /// narrower windows.
-fn is_dip(scales: &[Scale]) -> bool {
+fn is_dip(scales: &[Scale], crowd: Crowd) -> bool {
     let score = |scale: &Scale| scale.up.0.max(scale.down.0);
-    let widest = (0..scales.len()).max_by(|a, b| score(&scales[*a]).total_cmp(&score(&scales[*b])));
-    widest.is_some_and(|at| {
-        let scale = scales[at.saturating_sub(1)];
+    let best = (0..scales.len()).max_by(|a, b| score(&scales[*a]).total_cmp(&score(&scales[*b])));
+    best.is_some_and(|at| {
+        let scale = scales[if crowd.is_alone { at } else { at.saturating_sub(1) }];
         scale.down.0 > scale.up.0
     })
 }
@@ -227,7 +250,7 @@ fn step_score(sums: &[f64], at: usize, window: usize, signs: Signs) -> f64 {
 }
 
 /// A step before a channel: its height from the widest windows to its two sides, and its width from
-/// the narrowest ones that see half of it.
+/// the narrowest from which on they see half of it.
 pub fn step_at(sums: &[f64], at: usize) -> Feature {
     let length = sums.len() - 1;
     let at = at.clamp(1, length.saturating_sub(1).max(1));
@@ -235,6 +258,8 @@ pub fn step_at(sums: &[f64], at: usize) -> Feature {
     let rise =
         |window: usize| mean(sums, at, (at + window).min(length)) - mean(sums, at - window, at);
     let height = if length > at { rise(widest) } else { 0.0 };
-    let half = (1..=widest).find(|window| rise(*window) / height >= 0.5).unwrap_or(widest);
+    // From the wide ones down: noise may reach half of the height in a narrow one.
+    let below = (1..widest).rev().find(|window| rise(*window) / height < 0.5);
+    let half = below.map_or(1, |window| window + 1);
     Feature { place: at as f64 - 0.5, width: half as f64 / 1.5, height, score: 0.0 }
 }
