@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::usid::{Scan, ask_python};
-use support::{filters_program, pixelmill, refuse, root, succeed};
+use support::{filters_program, refuse, root, succeed};
 
 /// A case of `curve_fit.py`, simulated and fitted.
 struct Fitted {
@@ -222,10 +222,49 @@ fn a_spectrum_that_is_not_finite_fails_and_leaves_its_neighbours_alone() {
     }
 }
 
+/// Makes rows of 3 × 128 values of the sample's first 9 spectra, 3 in each of 3 rows.
+const THREE_IN_A_ROW: &str = "
+group = file['/Measurement_000/Channel_000']
+spectra = group['Raw_Data'][:9]
+axis = group['Spectroscopic_Values'][0]
+attributes = dict(group['Raw_Data'].attrs)
+del group['Raw_Data']
+main = group.create_dataset('Raw_Data', data=spectra.reshape(3, 384))
+for key, value in attributes.items():
+    main.attrs[key] = value
+slow, fast = np.divmod(np.arange(384), 128)
+for name, values in (('Indices', np.array([slow, fast], 'u4')), ('Values', np.array([slow * 0.5, axis[fast]]))):
+    del group['Spectroscopic_' + name]
+    table = group.create_dataset('Spectroscopic_' + name, data=values)
+    table.attrs['labels'], table.attrs['units'] = np.array(['Bias', 'Energy'], 'S'), np.array(['V', 'eV'], 'S')
+    main.attrs['Spectroscopic_' + name] = table.ref
+    rows = group['Position_' + name][:3]
+    labels = dict(group['Position_' + name].attrs)
+    del group['Position_' + name]
+    table = group.create_dataset('Position_' + name, data=rows)
+    for key, value in labels.items():
+        table.attrs[key] = value
+    main.attrs['Position_' + name] = table.ref
+";
+
 #[test]
-fn several_axes_in_a_row_are_refused_in_words() {
+fn each_of_several_spectra_in_a_row_is_fitted() {
+    let (single, several) = (Scan::nothing(), Scan::nothing());
+    for scan in [&single, &several] {
+        std::fs::copy(root().join(COUNTS), &scan.file).unwrap();
+    }
+    several.script(THREE_IN_A_ROW, &[]);
+    let fitted = |scan: &Scan| {
+        let ran = scan.run("curve-fit", &["-p", "components=gaussian+gaussian+polynomial1"]);
+        let group = ran["group"].as_str().unwrap();
+        scan.script("told = file[given[0] + '/Gaussian_2'][()].ravel()[:9].tolist()", &[group])
+    };
+    assert_eq!(fitted(&single), fitted(&several));
+}
+
+#[test]
+fn complex_spectra_are_refused_in_words() {
     let scan = Scan::new(&["--type", "c64"]);
-    let ran = pixelmill(["test", "curve-fit", &scan.file, "--pixel", "0"]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("imaginary part"), "{}", ran.stderr);
+    let reasons = ["Curve_Fit", "complex64", "imaginary part"];
+    refuse(["test", "curve-fit", &scan.file, "--pixel", "0"], 1, &reasons);
 }

@@ -11,8 +11,8 @@
 //! distribution (iteratively reweighted least squares: Charnes, Frome & Yu 1976, JASA 71, 169), without the
 //! bias that weights from the counts themselves have.
 //!
-//! Shapes: a spectrum (S) gives for each component a record of its parameters, and one of their standard
-//! errors, (P, 1) each, in the units of the field's name, χ² and whether the fit converged. Standard errors
+//! Shapes: a row of N·S values along several axes is N spectra along the fastest, of S; each gives for
+//! each component a record of its parameters, and one of their standard errors, (P, N) each, in the units of the field's name, χ² and whether the fit converged. Standard errors
 //! are from the covariance of all free parameters together; without weights the variance of the noise is taken
 //! from χ²/(channels − free parameters), as SciPy's `curve_fit` does, with weights these are taken to be
 //! the inverse variances. A fixed parameter and one at its bound have the error 0, one that the spectrum doesn't
@@ -116,6 +116,13 @@ impl pixelmill::process::Parameters for Parameters {
         if (self.weights == Weights::Given) != self.channel_weights.is_some() {
             return Err(Failure::new("`channel_weights` and `weights=given` belong together"));
         }
+        let count = self.channel_weights.as_ref().map_or(0, Vec::len);
+        if count > MOST_WEIGHTS {
+            return Err(Failure::new(format!(
+                "`channel_weights` has {count} weights, more than the {MOST_WEIGHTS} that can be \
+                 stored with results; leave channels out by `range_min` and `range_max`"
+            )));
+        }
         let wrong = |weight: &&f64| **weight < 0.0;
         if let Some(weight) = self.channel_weights.iter().flatten().find(wrong) {
             return Err(Failure::new(format!(
@@ -165,6 +172,8 @@ pub struct Output {
     converged: bool,
 }
 
+/// An attribute in HDF5 takes 64 KiB.
+const MOST_WEIGHTS: usize = 8000;
 /// What is added to a component's name for the dataset of its errors.
 const ERRORS: &str = "_Standard_Errors";
 /// Names of datasets that a results group has besides those of the components.
@@ -230,9 +239,9 @@ impl Process for CurveFit {
 
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
         let axis = source.axis(0);
-        if axis.len() != source.spectral_points {
+        if !source.spectral_points.is_multiple_of(axis.len().max(1)) {
             return Err(Failure::new(format!(
-                "a fit takes spectra with one axis, and these have {} values where `{}` has {}",
+                "the {} values at each position are no whole number of spectra along `{}`, which has {}",
                 source.spectral_points,
                 axis.name,
                 axis.len()
@@ -285,12 +294,17 @@ impl Process for CurveFit {
         task.output(minimum, scratch)
     }
 
+    /// A row with several axes holds a spectrum along the fastest one for each step of the others.
+    fn spectra_per_position(_parameters: &Parameters, source: &SourceInfo) -> usize {
+        (source.spectral_points / source.axis(0).len().max(1)).max(1)
+    }
+
     /// A worker has columns of its own, whatever the number of positions; this is what a unit of one
     /// needs, and more than enough for others.
     fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
         let all = parameters.components.0.iter().map(|part| part.parameter_names().len());
         let columns = 2 * all.sum::<usize>() + 10;
-        columns * source.spectral_points * size_of::<f64>()
+        columns * source.axis(0).len() * size_of::<f64>()
     }
 }
 
@@ -682,12 +696,51 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_may_fall_or_be_uneven() {
+        let falling: Vec<f64> = (0..100).map(|at| 9.9 - f64::from(at) * 0.1).collect();
+        let uneven: Vec<f64> = (0..100).map(|at| 9.9 * (f64::from(at) / 99.0).powi(2)).collect();
+        for model in ["gaussian+offset", "exponential+offset", "erf+offset", "power_law"] {
+            let model = json!([model, {"type": "offset", "name": "zero", "offset": {"fixed": 0}}]);
+            let first = model[0].as_str().unwrap().split('+').chain(["zero"]).collect::<Vec<_>>();
+            let components: Vec<Value> = first
+                .iter()
+                .map(|name| if *name == "zero" { model[1].clone() } else { json!(name) })
+                .collect();
+            let given = parameters(json!({"components": components, "range_min": 0.05}));
+            let shape = |x: f64| match first[0] {
+                "gaussian" => peak(x),
+                "exponential" => 4.0 * (-x / 2.0).exp() + 1.0 + 0.01 * (37.0 * x).sin(),
+                "erf" => libm::erf((x - 5.0) / 0.8) + 0.01 * (37.0 * x).sin(),
+                _ => 3.0 * (x + 0.001).powf(-1.5),
+            };
+            let rising: Vec<f64> = falling.iter().rev().copied().collect();
+            let on = |axis: &[f64]| {
+                let values: Vec<f64> = axis.iter().map(|x| shape(*x)).collect();
+                let task = Task::new(&given, axis).unwrap();
+                let output = fit(&task, &values, &mut Scratch::default()).unwrap();
+                assert!(output.converged, "{first:?}");
+                output.numbers
+            };
+            let expected = on(&rising);
+            for (found, expected) in on(&falling).iter().zip(&expected) {
+                assert!(
+                    (found - expected).abs() <= 1e-4 * expected.abs(),
+                    "{first:?}: {found} {expected}"
+                );
+            }
+            let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.05;
+            assert!(near(on(&uneven)[1], expected[1]), "{first:?}");
+        }
+    }
+
+    #[test]
     fn wrong_parameters_are_named() {
         let check = |given: Value| parameters(given).check().unwrap_err().to_string();
         for (given, reason) in [
             (json!({"weights": "given"}), "`channel_weights`"),
             (json!({"channel_weights": [1.0]}), "`weights=given`"),
             (json!({"weights": "given", "channel_weights": [1.0, -2.0]}), "negative: -2"),
+            (json!({"weights": "given", "channel_weights": vec![1.0; 8001]}), "8001 weights"),
             (json!({"range_min": 3, "range_max": 3}), "`range_min` is 3"),
             (json!({"components": [{"type": "gaussian", "name": "Chi_square"}]}), "Chi_Square"),
         ] {

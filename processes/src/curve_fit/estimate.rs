@@ -9,9 +9,11 @@
 
 mod features;
 
+use crate::least_squares;
+
 use super::arrays::{add_scaled, exp};
 use super::components::Kind;
-use features::{Crowd, Feature, Signs, best_peak, best_step, mean, step_at, sum_up};
+use features::{Crowd, Feature, Signs, best_peak, best_step, mean, refine, step_at, sum_up};
 
 use super::model::{Extent, Model, Part, Scatter, Value};
 
@@ -25,6 +27,7 @@ pub struct Scratch {
     shape: Vec<f64>,
     peaks: Vec<Feature>,
     steps: Vec<Feature>,
+    search: least_squares::Workspace,
 }
 
 /// What the estimate is made from.
@@ -225,6 +228,11 @@ impl Estimator<'_> {
                 }
                 (_, Some(step)) => (step, true),
                 _ => return,
+            };
+            let found = if is_step || crowd.is_alone {
+                found
+            } else {
+                refine(&scratch.rest, found, &mut scratch.search)
             };
             if is_step { &mut scratch.steps } else { &mut scratch.peaks }.push(found);
             // A single one needn't be subtracted.

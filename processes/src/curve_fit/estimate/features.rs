@@ -2,7 +2,9 @@
 //! neighbours by more than noise does. All places and widths are in channels; sums before each channel make a
 //! window's mean two look-ups.
 
+use crate::curve_fit::arrays::exp;
 use crate::curve_fit::components::NORM;
+use crate::least_squares::{Bounds, Limits, NormalEquations, Problem, Workspace, minimise};
 
 /// Something found in a spectrum, in channels.
 #[derive(Clone, Copy, Debug)]
@@ -209,6 +211,63 @@ fn measure(sums: &[f64], values: &[f64], first: usize, window: usize) -> Feature
     let shift = if area == 0.0 { 0.0 } else { (moment / area).clamp(-half, half) };
     let place = first as f64 + half + shift;
     Feature { place, width, height: area / width * NORM, score: 0.0 }
+}
+
+/// A Gaussian on a constant, fitted to the channels around a peak: near enough to the peak that what is left
+/// of it when this is subtracted doesn't stand out.
+pub fn refine(values: &[f64], peak: Feature, workspace: &mut Workspace) -> Feature {
+    let reach = 3.0 * peak.width;
+    let first = (peak.place - reach).max(0.0) as usize;
+    let end = ((peak.place + reach) as usize + 1).min(values.len());
+    let mut local = Around { values: &values[first..end], first };
+    let mut parameters = [peak.height, peak.place, peak.width, local.values[0]];
+    let (place, width, all) = (peak.place, peak.width, f64::INFINITY);
+    let bounds = Bounds {
+        lower: &[-all, place - width, 0.5 * width, -all],
+        upper: &[all, place + width, 2.0 * width, all],
+    };
+    let limits = Limits { evaluations: 8, tolerance: 1e-2, floor: 0.0 };
+    if !minimise(&mut local, &mut parameters, bounds, limits, workspace).sum.is_finite() {
+        return peak;
+    }
+    let [height, place, width, _] = parameters;
+    Feature { height, place, width, ..peak }
+}
+
+/// Some channels and the Gaussian around which they lie, of height, place, width and offset.
+struct Around<'a> {
+    values: &'a [f64],
+    first: usize,
+}
+
+impl Problem for Around<'_> {
+    fn linearise(&mut self, parameters: &[f64], equations: &mut NormalEquations) -> f64 {
+        let [height, place, width, offset] =
+            [parameters[0], parameters[1], parameters[2], parameters[3]];
+        let (mut sum, mut matrix, mut descent) = (0.0, [[0.0; 4]; 4], [0.0; 4]);
+        for (at, value) in self.values.iter().enumerate() {
+            let u = ((self.first + at) as f64 - place) / width;
+            let bell = exp(-0.5 * u * u);
+            let residual = value - height * bell - offset;
+            let slope = height * bell * u / width;
+            let line = [bell, slope, slope * u, 1.0];
+            sum += residual * residual;
+            for row in 0..4 {
+                descent[row] += line[row] * residual;
+                for column in 0..=row {
+                    matrix[row][column] += line[row] * line[column];
+                }
+            }
+        }
+        equations.begin(4);
+        equations.descent.copy_from_slice(&descent);
+        for row in 0..4 {
+            for column in 0..=row {
+                equations.set(row, column, matrix[row][column]);
+            }
+        }
+        sum
+    }
 }
 
 /// The step that stands out most.
