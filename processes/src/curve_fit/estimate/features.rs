@@ -261,9 +261,9 @@ impl Problem for Around<'_> {
         }
         equations.begin(4);
         equations.descent.copy_from_slice(&descent);
-        for row in 0..4 {
-            for column in 0..=row {
-                equations.set(row, column, matrix[row][column]);
+        for (row, line) in matrix.iter().enumerate() {
+            for (column, value) in line[..=row].iter().enumerate() {
+                equations.set(row, column, *value);
             }
         }
         sum
