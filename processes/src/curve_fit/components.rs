@@ -322,6 +322,14 @@ mod tests {
     }
 
     #[test]
+    fn a_peak_far_away_is_nothing_instead_of_a_constant() {
+        let mut columns = [1.0; 9];
+        let channels = Channels { x: &[0.0, 1.0, 2.0], weights: &[1.0; 3] };
+        fill(Kind::Gaussian, channels, &[100.0, 2.0, 0.0], &mut columns);
+        assert_eq!(columns, [0.0; 9]);
+    }
+
+    #[test]
     fn units_follow_from_those_of_values_and_axis() {
         assert_eq!(Kind::Gaussian.units("A", "counts", "eV"), "counts eV");
         assert_eq!(Kind::Gaussian.units("A", "counts", ""), "counts");
