@@ -27,6 +27,7 @@ mod arrays;
 mod components;
 mod description;
 mod estimate;
+mod fit;
 mod model;
 mod separable;
 
@@ -40,10 +41,10 @@ use serde::{Deserialize, Serialize};
 pub use components::Kind;
 pub use description::{Component, Components, Known};
 
-use crate::least_squares::{self, Bounds, Limits, Minimum, NormalEquations, Problem};
+use crate::least_squares::{self, NormalEquations};
 use estimate::Estimator;
 use model::{Extent, Model};
-use separable::{Layout, Separable};
+use separable::Layout;
 
 /// What is fitted, and how.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -320,204 +321,6 @@ fn title(name: &str) -> String {
 
 fn with_units(name: &str, units: &str) -> String {
     if units.is_empty() { name.to_owned() } else { format!("{name} [{units}]") }
-}
-
-/// The least variance of a channel's counts: what a model says below it can't be told apart.
-const LEAST_VARIANCE: f64 = 0.1;
-/// Fits with new weights; each brings the last change down some ten times.
-const REWEIGHTINGS: usize = 20;
-/// The change of a parameter, in standard errors, that isn't worth another fit.
-const SETTLED: f64 = 1e-4;
-/// A residual of this share of the values is rounding.
-const ROUNDING: f64 = 1e-13;
-const TOLERANCE: f64 = 1e-11;
-
-impl Task {
-    fn new(parameters: &Parameters, axis: &[f64]) -> Result<Self, Failure> {
-        let weights = parameters.channel_weights.as_deref();
-        if weights.is_some_and(|weights| weights.len() != axis.len()) {
-            return Err(Failure::new(format!(
-                "`channel_weights` has {} weights, but a spectrum has {} channels",
-                weights.map_or(0, <[f64]>::len),
-                axis.len()
-            )));
-        }
-        let min = parameters.range_min.unwrap_or(f64::NEG_INFINITY);
-        let max = parameters.range_max.unwrap_or(f64::INFINITY);
-        let weight = |at: usize| weights.map_or(1.0, |weights| weights[at]);
-        let fitted = |at: &usize| (min..=max).contains(&axis[*at]) && weight(*at) > 0.0;
-        let channels: Vec<usize> = (0..axis.len()).filter(fitted).collect();
-        let x: Vec<f64> = channels.iter().map(|&at| axis[at]).collect();
-        let extent = extent(&x)?;
-        let model = Model::new(&parameters.components, extent)?;
-        if x.len() <= model.free() {
-            return Err(Failure::new(format!(
-                "{} channels are in the range, too few for {} free parameters",
-                x.len(),
-                model.free()
-            )));
-        }
-        Ok(Self {
-            layout: Layout::new(&model, x.len()),
-            lower: model.shape.iter().map(|free| free.lower).collect(),
-            upper: model.shape.iter().map(|free| free.upper).collect(),
-            weights: channels.iter().map(|&at| weight(at).sqrt()).collect(),
-            model,
-            extent,
-            channels,
-            x,
-            kind: parameters.weights,
-            starts: parameters.starts,
-            max_evaluations: parameters.max_evaluations,
-        })
-    }
-
-    fn take_values(&self, spectrum: &[f64], scratch: &mut Scratch) -> Result<(), Failure> {
-        let Scratch { values, separable, .. } = scratch;
-        values.clear();
-        values.extend(self.channels.iter().map(|&at| spectrum[at]));
-        let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-        // The greatest of a number and NaN is the number.
-        if !values.iter().all(|value| value.is_finite()) {
-            return Err(Failure::new("the spectrum has values that are not finite"));
-        }
-        if largest > 1e150 || (largest > 0.0 && largest < 1e-150) {
-            return Err(Failure::new("the squares of the values leave the range of numbers"));
-        }
-        if self.kind == Weights::Poisson && values.iter().any(|value| *value < 0.0) {
-            return Err(Failure::new("Poisson weights need counts, but some values are negative"));
-        }
-        separable.weights.clear();
-        match self.kind {
-            Weights::Poisson => {
-                separable.weights.extend(values.iter().map(|count| count.max(1.0).sqrt().recip()));
-            }
-            _ => separable.weights.extend_from_slice(&self.weights),
-        }
-        Ok(())
-    }
-
-    /// The best of the searches; its shape parameters are left in the scratch.
-    fn search(&self, estimator: &Estimator<'_>, scratch: &mut Scratch) -> Result<Minimum, Failure> {
-        scratch.shape.clear();
-        scratch.shape.extend_from_slice(&scratch.estimated);
-        let mut shape = std::mem::take(&mut scratch.shape);
-        let mut best = self.minimise(&mut shape, scratch);
-        for number in 1..self.starts {
-            let mut tried = std::mem::take(&mut scratch.tried);
-            estimator.scattered(number, &scratch.estimated, &mut tried);
-            let found = self.minimise(&mut tried, scratch);
-            if found.sum < best.sum || !best.sum.is_finite() {
-                best = found;
-                shape.copy_from_slice(&tried);
-            } else {
-                best.is_last = false;
-            }
-            scratch.tried = tried;
-        }
-        scratch.shape = shape;
-        if best.sum.is_finite() {
-            Ok(best)
-        } else {
-            Err(Failure::new("the model isn't finite where the fit starts; give start values"))
-        }
-    }
-
-    fn minimise(&self, shape: &mut [f64], scratch: &mut Scratch) -> Minimum {
-        let mut problem = self.problem(&mut scratch.separable);
-        problem.begin(&scratch.values);
-        let limits = Limits {
-            evaluations: self.max_evaluations,
-            tolerance: TOLERANCE,
-            floor: ROUNDING * ROUNDING * problem.size(),
-        };
-        least_squares::minimise(&mut problem, shape, self.bounds(), limits, &mut scratch.search)
-    }
-
-    fn problem<'a>(&'a self, work: &'a mut separable::Workspace) -> Separable<'a> {
-        Separable { model: &self.model, layout: &self.layout, x: &self.x, work }
-    }
-
-    fn bounds(&self) -> Bounds<'_> {
-        Bounds { lower: &self.lower, upper: &self.upper }
-    }
-
-    /// Fits again with the variances that the model says, until nothing changes any more.
-    fn reweight(&self, mut minimum: Minimum, scratch: &mut Scratch) -> Minimum {
-        for _ in 0..REWEIGHTINGS {
-            self.settle(&minimum, scratch);
-            scratch.last.clear();
-            scratch.last.extend_from_slice(&scratch.separable.linear);
-            scratch.last.extend_from_slice(&scratch.shape);
-            self.problem(&mut scratch.separable).weigh(&scratch.values, LEAST_VARIANCE);
-            let mut shape = std::mem::take(&mut scratch.shape);
-            minimum = self.minimise(&mut shape, scratch);
-            scratch.shape = shape;
-            self.settle(&minimum, scratch);
-            let now = scratch.separable.linear.iter().chain(&scratch.shape);
-            let mut changes = now.zip(&scratch.last).zip(&scratch.variances);
-            if changes.all(|((now, last), variance)| {
-                variance.is_nan() || (now - last).abs() <= SETTLED * variance.sqrt()
-            }) {
-                return minimum;
-            }
-        }
-        Minimum { converged: false, ..minimum }
-    }
-
-    /// Takes the variances at the minimum; the residuals are evaluated there if they were last
-    /// evaluated elsewhere.
-    fn settle(&self, minimum: &Minimum, scratch: &mut Scratch) {
-        let Scratch { separable, search, shape, equations, variances, .. } = scratch;
-        let equations = if minimum.is_last {
-            search.equations()
-        } else {
-            self.problem(separable).linearise(shape, equations);
-            equations
-        };
-        separable.variances(equations, shape, self.bounds(), variances);
-    }
-
-    fn output(&self, minimum: Minimum, scratch: &mut Scratch) -> Result<Output, Failure> {
-        self.settle(&minimum, scratch);
-        let freedom = (self.x.len() - self.model.free()) as f64;
-        let noise = if self.kind == Weights::None { minimum.sum / freedom } else { 1.0 };
-        let Scratch { separable, shape, variances, .. } = scratch;
-        let (of_linear, of_shape) = variances.split_at(separable.linear.len());
-        let parameters = || {
-            self.model.parts.iter().flat_map(|part| {
-                let linear = part.linear.iter().map(|value| (value, &separable.linear, of_linear));
-                linear.chain(part.shape.iter().map(|value| (value, &*shape, of_shape)))
-            })
-        };
-        let values = parameters().map(|(value, free, _)| value.of(free));
-        let errors = parameters().map(|(value, _, variances)| match value.free {
-            Some(at) => value.factor.abs() * (variances[at] * noise).sqrt(),
-            None => 0.0,
-        });
-        let numbers: Vec<f64> = values.chain(errors).collect();
-        if !numbers[..numbers.len() / 2].iter().all(|value| value.is_finite()) {
-            return Err(Failure::new("the fit left the range of numbers"));
-        }
-        Ok(Output { numbers, chi_square: minimum.sum, converged: minimum.converged })
-    }
-}
-
-/// What an axis says; in whatever order its values are.
-fn extent(x: &[f64]) -> Result<Extent, Failure> {
-    let least = x.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let distances = x.windows(2).map(|pair| (pair[1] - pair[0]).abs());
-    let channel = distances.filter(|distance| *distance > 0.0).fold(f64::INFINITY, f64::min);
-    if x.iter().all(|place| place.is_finite()) && channel.is_finite() {
-        Ok(Extent { least, most, channel })
-    } else if x.len() < 2 {
-        Err(Failure::new(
-            "fewer than two channels are in the range; look at `range_min`, `range_max` and the weights",
-        ))
-    } else {
-        Err(Failure::new("the axis of the spectra has no finite, different values"))
-    }
 }
 
 #[cfg(test)]
