@@ -1,14 +1,15 @@
-//! The ranks of an MPI job.
+//! The ranks of an MPI job; `counter` is what they share work by.
 //!
 //! `call` is how all of MPI is called here: never so that it waits. `file` writes results through MPI-IO.
 
 mod call;
+mod counter;
 mod file;
 
 use std::ffi::c_int;
 use std::fs::File;
 use std::path::Path;
-use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mpi::environment::Universe;
 use mpi::ffi;
@@ -18,13 +19,17 @@ use super::Communicator;
 use crate::error::{Error, Result};
 use crate::storage::in_place::InPlace;
 use call::{FIRST_SLEEP, check, int, sleep, wait};
+use counter::Counter;
 use file::Shared;
 
 /// Most bytes of one call: MPI counts in `int`.
 const MOST_AT_ONCE: usize = 1 << 30;
-/// Tags of messages: those that `gather` collects, and those that are sent one by one.
+/// Tags of messages: those that `gather` collects, those that are sent one by one, and what is asked of rank 0
+/// where the counter can't be shared, with the answer.
 const GATHERED: c_int = 1;
 const SENT: c_int = 2;
+const ASKED: c_int = 3;
+const ANSWERED: c_int = 4;
 
 /// All ranks that were started together.
 pub(super) struct World {
@@ -32,7 +37,7 @@ pub(super) struct World {
     rank: usize,
     size: usize,
     node: Vec<usize>,
-    counter: ffi::MPI_Win,
+    counter: Counter,
     /// Ends MPI when it is dropped, after everything above.
     _universe: Universe,
 }
@@ -69,7 +74,7 @@ impl World {
         let status = unsafe { ffi::MPI_Comm_set_errhandler(raw, ffi::RSMPI_ERRORS_RETURN) };
         check("set up", status)?;
         let node = ranks_of_node(raw, rank)?;
-        let counter = counter(raw, rank)?;
+        let counter = Counter::new(raw, rank)?;
         Ok(Self { raw, rank, size, node, counter, _universe: universe })
     }
 
@@ -132,6 +137,26 @@ impl World {
         Ok(Some((status.MPI_SOURCE as usize, bytes)))
     }
 
+    /// The next message, and who sent it, once it has arrived.
+    fn wait_for(&self, tag: c_int) -> Result<(usize, Vec<u8>)> {
+        let mut pause = FIRST_SLEEP;
+        loop {
+            if let Some(received) = self.receive_with(tag)? {
+                return Ok(received);
+            }
+            pause = sleep(pause);
+        }
+    }
+
+    /// Answers the ranks that ask for the counter.
+    fn answer(&self, counter: &AtomicU64) -> Result<()> {
+        while let Some((rank, amount)) = self.receive_with(ASKED)? {
+            let before = counter.fetch_add(number(&amount)?, Ordering::Relaxed);
+            self.send_with(ANSWERED, rank, &before.to_ne_bytes())?;
+        }
+        Ok(())
+    }
+
     /// Broadcasts as many bytes as `bytes` has on every rank.
     fn broadcast_bytes(&self, bytes: &mut [u8]) -> Result<()> {
         let count = int(bytes.len())?;
@@ -165,24 +190,17 @@ impl Communicator for World {
     }
 
     fn fetch_and_add(&self, amount: u64) -> Result<u64> {
-        let mut before = 0u64;
-        // SAFETY: both numbers live until the flush, which completes the operation.
-        let code = unsafe {
-            match ffi::MPI_Fetch_and_op(
-                (&raw const amount).cast(),
-                (&raw mut before).cast(),
-                ffi::RSMPI_UINT64_T,
-                0,
-                0,
-                ffi::RSMPI_SUM,
-                self.counter,
-            ) {
-                0 => ffi::MPI_Win_flush(0, self.counter),
-                code => code,
+        match &self.counter {
+            Counter::Shared(window) => window.fetch_and_add(amount),
+            Counter::Kept { number, .. } if self.rank == 0 => {
+                Ok(number.fetch_add(amount, Ordering::Relaxed))
             }
-        };
-        check("take work from the shared counter", code)?;
-        Ok(before)
+            Counter::Kept { asking, .. } => {
+                let _one_at_a_time = asking.lock();
+                self.send_with(ASKED, 0, &amount.to_ne_bytes())?;
+                number(&self.wait_for(ANSWERED)?.1)
+            }
+        }
     }
 
     fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
@@ -194,16 +212,11 @@ impl Communicator for World {
         let mut all: Vec<Option<Vec<u8>>> = vec![None; self.size];
         all[0] = Some(own);
         let mut left = self.size - 1;
-        let mut pause = FIRST_SLEEP;
         while left > 0 {
-            match self.receive_with(GATHERED)? {
-                Some((from, bytes)) => {
-                    debug_assert!(all[from].is_none(), "a broadcast separates two gathers");
-                    all[from] = Some(bytes);
-                    left -= 1;
-                }
-                None => pause = sleep(pause),
-            }
+            let (from, bytes) = self.wait_for(GATHERED)?;
+            debug_assert!(all[from].is_none(), "a broadcast separates two gathers");
+            all[from] = Some(bytes);
+            left -= 1;
         }
         Ok(all.into_iter().flatten().collect())
     }
@@ -224,6 +237,11 @@ impl Communicator for World {
     }
 
     fn receive(&self) -> Result<Option<(usize, Vec<u8>)>> {
+        if let Counter::Kept { number, .. } = &self.counter
+            && self.rank == 0
+        {
+            self.answer(number)?;
+        }
         self.receive_with(SENT)
     }
 
@@ -235,16 +253,6 @@ impl Communicator for World {
         // SAFETY: ends this process and all others.
         unsafe { ffi::MPI_Abort(self.raw, code) };
         std::process::exit(code)
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        // SAFETY: nothing uses the counter any more; all ranks come here.
-        unsafe {
-            ffi::MPI_Win_unlock_all(self.counter);
-            ffi::MPI_Win_free(&raw mut self.counter);
-        }
     }
 }
 
@@ -280,29 +288,11 @@ fn ranks_of_node(world: ffi::MPI_Comm, rank: usize) -> Result<Vec<usize>> {
     }
 }
 
-/// A number in rank 0's memory that all ranks can add to.
-fn counter(world: ffi::MPI_Comm, rank: usize) -> Result<ffi::MPI_Win> {
-    let bytes = if rank == 0 { size_of::<u64>() } else { 0 };
-    // SAFETY: the window's memory is MPI's, and is written here before anybody else can reach it: the
-    // barrier comes after. The window stays locked for all until the end.
-    unsafe {
-        let mut window = ffi::RSMPI_WIN_NULL;
-        let mut memory: *mut u64 = ptr::null_mut();
-        let code = ffi::MPI_Win_allocate(
-            bytes as ffi::MPI_Aint,
-            size_of::<u64>() as c_int,
-            ffi::RSMPI_INFO_NULL,
-            world,
-            (&raw mut memory).cast(),
-            &raw mut window,
-        );
-        check("make the shared counter", code)?;
-        check("lock the shared counter", ffi::MPI_Win_lock_all(0, window))?;
-        if rank == 0 {
-            *memory = 0;
-            check("set the shared counter", ffi::MPI_Win_sync(window))?;
-        }
-        check("agree on the shared counter", ffi::MPI_Barrier(world))?;
-        Ok(window)
-    }
+/// The number in a message of eight bytes.
+fn number(message: &[u8]) -> Result<u64> {
+    let bytes = message.try_into().map_err(|_| Error::Mpi {
+        action: "take work from the shared counter",
+        reason: format!("a message has {} bytes instead of 8", message.len()),
+    })?;
+    Ok(u64::from_ne_bytes(bytes))
 }
