@@ -1,51 +1,77 @@
 //! How work is divided among ranks: pure functions from cores, ranks and times to shares.
 //!
 //! Ranks take pieces of work from one counter by adding to it, so a rank decides for itself how much it
-//! takes. `Guide` decides: from large to small pieces, none longer than a moment. Nothing here knows
-//! MPI, files or clocks; `engine::supply` asks, and the model in `tests/hand_out.rs` runs the same code
-//! for more ranks than any test can start.
+//! takes. `Guide` decides: none takes longer than a moment, and towards the end they become smaller. Nothing
+//! here knows MPI, files or clocks; `engine::supply` asks, and the model in `tests/hand_out` runs the same
+//! code for more ranks than any test can start. The constants are those with which it came out best
+//! (`docs/scaling.md`).
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// Seconds of work in a piece, with few ranks.
+/// The first piece is this part of an equal share: without asking, so that the counter has no rush then.
+const FIRST: u64 = 1024;
+/// Seconds of work in a piece, if the counter answers at once.
 const PIECE_SECONDS: f64 = 0.1;
-/// Pieces that are taken per second by all ranks together, at most: one network card answers a
-/// hundred times as many atomic operations, one thread that polls for them some ten times as many.
-const PIECES_PER_SECOND: f64 = 10_000.0;
+/// If not, pieces become longer until waiting for it is this part of a rank's time.
+const WAITING: f64 = 0.02;
 /// The last pieces are this part of a full one at least: smaller ones cost more than waiting for them.
-const SMALLEST: f64 = 1.0 / 16.0;
+const SMALLEST: f64 = 1.0 / 8.0;
 /// How many times longer a piece may be than the last.
 const GROWTH: u64 = 8;
 
-/// Decides how much one rank takes next.
+/// Decides how much one rank takes first, and how much it takes next.
 #[derive(Clone, Debug)]
 pub(crate) struct Guide {
+    rank: u64,
     ranks: u64,
     total: u64,
-    /// Seconds that a piece should take.
-    seconds: f64,
+    /// What each rank takes first.
+    first: u64,
     /// The last piece.
     last: u64,
+    /// All pieces before it, and how long they took.
+    items: u64,
+    elapsed: f64,
+    /// Seconds that a piece should take.
+    seconds: f64,
 }
 
 impl Guide {
-    /// For one of `ranks` ranks that share `total` items.
-    pub fn new(ranks: usize, total: u64) -> Self {
-        let seconds = PIECE_SECONDS.max(ranks as f64 / PIECES_PER_SECOND);
-        Self { ranks: ranks as u64, total, seconds, last: 0 }
+    /// For rank number `rank` of `ranks` that share `total` items.
+    pub fn new(rank: usize, ranks: usize, total: u64) -> Self {
+        let (rank, ranks) = (rank as u64, ranks as u64);
+        let first = if ranks == 1 { total } else { (total / ranks / FIRST).max(1) };
+        let seconds = PIECE_SECONDS;
+        Self { rank, ranks, total, first, last: first, items: 0, elapsed: 0.0, seconds }
     }
 
-    /// How many items to take, when `taken` of all are known to be taken by anybody, and the own last
-    /// piece took `elapsed` seconds: what takes a moment at that speed, but no more than half of an equal
-    /// share of what is left.
-    pub fn next(&mut self, taken: u64, elapsed: f64) -> u64 {
-        let moment = match self.last {
-            0 => 1.0,
-            last => last as f64 * self.seconds / elapsed.max(1e-9),
-        };
-        let half_share = self.total.saturating_sub(taken).div_ceil(2 * self.ranks) as f64;
-        let longest = self.last.max(1).saturating_mul(GROWTH) as f64;
-        let piece = half_share.max(moment * SMALLEST).min(moment).min(longest);
+    /// What this rank begins with: everything if it is the only one.
+    pub fn first(&self) -> Range<u64> {
+        let start = self.rank * self.first;
+        start.min(self.total)..(start + self.first).min(self.total)
+    }
+
+    /// How many items all ranks begin with. The counter counts those after them.
+    pub fn ahead(&self) -> u64 {
+        (self.ranks * self.first).min(self.total)
+    }
+
+    /// How many items to take, when `taken` of all are known to be taken by anybody, the own last piece
+    /// took `elapsed` seconds, and the counter's answer before it `waited`: half of an equal share of what
+    /// is left, but no more than takes a moment.
+    pub fn next(&mut self, taken: u64, elapsed: f64, waited: f64) -> u64 {
+        self.items += self.last;
+        self.elapsed += elapsed;
+        self.seconds = PIECE_SECONDS.max(self.seconds * (1.0 - WAITING) + waited);
+        let pace = elapsed.max(1e-9) / self.last as f64;
+        // Where items are cheap, dear ones may come next.
+        let expected = pace.max(self.elapsed / self.items as f64);
+        let half_share = self.total.saturating_sub(taken) as f64 / (2 * self.ranks) as f64;
+        let smallest = self.seconds * SMALLEST / pace;
+        let longest = self.last.saturating_mul(GROWTH) as f64;
+        let piece = half_share.min(self.seconds / expected).max(smallest).min(longest);
         self.last = (piece.round() as u64).max(1);
         self.last
     }
@@ -135,43 +161,86 @@ mod tests {
     }
 
     #[test]
-    fn pieces_grow_to_a_moment_and_shrink_towards_the_end() {
-        let mut guide = Guide::new(2, 1_000_000);
-        // A million positions at 10 us each: a moment holds ten thousand.
-        let mut taken = 0;
-        let mut pieces = Vec::new();
-        while taken < 1_000_000 {
-            let elapsed = pieces.last().map_or(0.0, |piece| *piece as f64 * 1e-5);
-            pieces.push(guide.next(taken, elapsed));
-            taken += pieces[pieces.len() - 1];
+    fn one_rank_takes_everything_at_once() {
+        let guide = Guide::new(0, 1, 1000);
+        assert_eq!((guide.first(), guide.ahead()), (0..1000, 1000));
+    }
+
+    #[test]
+    fn ranks_begin_side_by_side() {
+        let first = |rank, total| Guide::new(rank, 4, total).first();
+        assert_eq!([0, 1, 2, 3].map(|rank| first(rank, 10)), [0..1, 1..2, 2..3, 3..4]);
+        assert_eq!([1, 3].map(|rank| first(rank, 1 << 20)), [256..512, 768..1024]);
+        assert_eq!(Guide::new(2, 4, 1 << 20).ahead(), 1024);
+        // More ranks than blocks.
+        assert_eq!([0, 2, 3].map(|rank| first(rank, 3)), [0..1, 2..3, 3..3]);
+        assert_eq!(Guide::new(0, 4, 3).ahead(), 3);
+    }
+
+    /// The pieces of a rank that takes all there is, each item of which takes as many seconds as `cost` says.
+    fn pieces(mut guide: Guide, waited: f64, cost: impl Fn(u64) -> f64) -> Vec<u64> {
+        let mut taken = guide.ahead();
+        let mut pieces = vec![guide.first];
+        while taken < guide.total {
+            let last = pieces[pieces.len() - 1];
+            let elapsed = (taken - last..taken).map(&cost).sum();
+            pieces.push(guide.next(taken, elapsed, waited));
+            taken = (taken + pieces[pieces.len() - 1]).min(guide.total);
         }
-        assert_eq!(pieces[..6], [1, 8, 64, 512, 4096, 10_000]);
-        let last = &pieces[6..];
-        assert!(last.windows(2).all(|pair| pair[1] <= pair[0]), "{last:?}");
-        assert_eq!(pieces[pieces.len() - 1], 625, "a sixteenth of a moment");
-        assert!(pieces.iter().all(|piece| *piece <= 10_000));
+        pieces
     }
 
     #[test]
-    fn slow_positions_are_taken_one_by_one() {
-        let mut guide = Guide::new(4, 1000);
-        assert_eq!(guide.next(0, 0.0), 1);
-        assert_eq!(guide.next(1, 0.5), 1);
-        assert_eq!(guide.next(900, 0.001), 8);
-        assert_eq!(guide.next(999, 0.001), 50, "more than is left is no harm");
+    fn pieces_grow_to_a_moment_and_shrink_towards_the_end() {
+        // A million items at 10 us each: a moment holds ten thousand.
+        let pieces = pieces(Guide::new(0, 2, 1_000_000), 1e-6, |_| 1e-5);
+        assert_eq!(pieces[..4], [488, 3904, 10_000, 10_000]);
+        assert!(pieces[2..].windows(2).all(|pair| pair[1] <= pair[0]), "{pieces:?}");
+        assert_eq!(pieces[pieces.len() - 1], 1250, "an eighth of a moment");
     }
 
     #[test]
-    fn many_ranks_take_longer_pieces() {
-        let piece = |ranks| {
-            let mut guide = Guide::new(ranks, 1 << 40);
-            let mut last = 0;
-            for _ in 0..20 {
-                last = guide.next(0, last as f64 * 1e-6);
-            }
-            last
+    fn slow_items_are_taken_one_by_one() {
+        let mut guide = Guide::new(0, 4, 1000);
+        assert_eq!(guide.first(), 0..1);
+        assert_eq!(guide.next(4, 0.5, 0.0), 1);
+        assert_eq!(guide.next(5, 0.5, 0.0), 1);
+        assert_eq!(guide.next(6, 0.001, 0.0), 8, "it might have been luck");
+        assert_eq!(guide.next(14, 4.0, 0.0), 1);
+    }
+
+    #[test]
+    fn what_was_cheap_at_last_may_become_dear() {
+        // The first half takes ten times as long.
+        let cost = |item| if item < 500_000 { 1e-4 } else { 1e-5 };
+        let pieces = pieces(Guide::new(0, 2, 1_000_000), 0.0, cost);
+        let taken = |upto: u64| {
+            let mut sum = 0;
+            pieces
+                .iter()
+                .take_while(|piece| {
+                    sum += **piece;
+                    sum < upto
+                })
+                .count()
         };
-        assert_eq!(piece(10), 100_000);
-        assert_eq!(piece(10_000), 1_000_000);
+        assert_eq!(pieces[taken(400_000)], 1000, "a moment");
+        let piece = pieces[taken(600_000)];
+        assert!((1250..2500).contains(&piece), "{piece} of 10,000 that would take a moment");
+    }
+
+    #[test]
+    fn a_counter_that_lets_wait_is_asked_less_often() {
+        let seconds = |waited| {
+            let mut guide = Guide::new(0, 1000, 1 << 60);
+            let mut last = guide.first;
+            for _ in 0..1000 {
+                last = guide.next(0, last as f64 * 1e-6, waited);
+            }
+            last as f64 * 1e-6
+        };
+        for (waited, expected) in [(1e-5, 0.1), (1e-3, 0.1), (0.1, 5.0)] {
+            assert!((seconds(waited) - expected).abs() < 0.01, "{} s", seconds(waited));
+        }
     }
 }

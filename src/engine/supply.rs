@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::job::{Job, count};
 use super::scheduler::{Portion, Supply};
-use super::seconds_since;
 use crate::error::Result;
 use crate::hand_out::Guide;
 use crate::plan::Plan;
@@ -75,34 +74,43 @@ impl<'a> PendingBlocks<'a> {
     }
 }
 
-/// The pieces of `0..total` that this rank takes from the counter of all ranks; everything at once if it
-/// is the only one.
+/// The pieces of `0..total` that this rank takes: first one of its own, then others from the counter of all
+/// ranks.
 struct Pieces<'a> {
     ranks: &'a dyn Communicator,
     guide: Guide,
     total: u64,
+    /// What it begins with, until it has.
+    first: Option<Range<u64>>,
     /// How many items are known to be taken by anybody.
     taken: u64,
-    /// When the last piece was taken.
+    /// How long the last piece was waited for, and when it came.
+    waited: f64,
     begun: Instant,
 }
 
 impl<'a> Pieces<'a> {
     fn new(ranks: &'a dyn Communicator, total: u64) -> Self {
-        let guide = Guide::new(ranks.size(), total);
-        Self { ranks, guide, total, taken: 0, begun: Instant::now() }
+        let guide = Guide::new(ranks.rank(), ranks.size(), total);
+        let (first, taken) = (Some(guide.first()), guide.ahead());
+        Self { ranks, guide, total, first, taken, waited: 0.0, begun: Instant::now() }
     }
 
     fn take(&mut self) -> Result<Range<u64>> {
-        let wanted = if self.ranks.size() == 1 {
-            self.total
-        } else {
-            self.guide.next(self.taken, seconds_since(self.begun))
+        let asked = Instant::now();
+        let piece = match self.first.take() {
+            Some(first) => first,
+            None => {
+                let elapsed = (asked - self.begun).as_secs_f64();
+                let wanted = self.guide.next(self.taken, elapsed, self.waited);
+                let start = self.guide.ahead().saturating_add(self.ranks.fetch_and_add(wanted)?);
+                self.taken = start.saturating_add(wanted).min(self.total);
+                start.min(self.total)..self.taken
+            }
         };
-        let first = self.ranks.fetch_and_add(wanted)?;
         self.begun = Instant::now();
-        self.taken = first.saturating_add(wanted).min(self.total);
-        Ok(first.min(self.total)..self.taken)
+        self.waited = (self.begun - asked).as_secs_f64();
+        Ok(piece)
     }
 }
 
@@ -110,7 +118,7 @@ impl Iterator for Pieces<'_> {
     type Item = Result<Range<u64>>;
 
     fn next(&mut self) -> Option<Result<Range<u64>>> {
-        if self.taken >= self.total {
+        if self.first.is_none() && self.taken >= self.total {
             return None;
         }
         let piece = self.take();

@@ -1,0 +1,90 @@
+//! The hand-out of work on more ranks than any test can start: a discrete-event model that asks the same
+//! `Guide` as the engine. `docs/scaling.md` has what it shows.
+//!
+//! `costs` is what positions take, `model` the ranks and their counter, `tables` the cases. The environment
+//! variable below writes the tables into the docs; without it they are compared.
+
+mod costs;
+#[path = "../../src/hand_out.rs"]
+mod hand_out;
+mod model;
+mod tables;
+
+use std::path::Path;
+
+use tables::{Row, rows};
+
+/// Set to write the tables into the docs.
+const WRITE: &str = "PIXELMILL_WRITE_TABLES";
+
+/// How much less efficient a row is than it could be: Graham (1969) has shown that whoever hands out item by
+/// item takes no longer than the ideal time and once the dearest item.
+fn lost(row: &Row) -> f64 {
+    1.0 - row.outcome.efficiency * (1.0 + row.dearest_item)
+}
+
+#[test]
+fn ten_to_ten_thousand_ranks_are_kept_busy() {
+    for row in rows().card.iter().filter(|row| row.case.workers == 1) {
+        assert!(row.outcome.efficiency >= 0.97, "{row:?}");
+        assert!(row.outcome.imbalance <= 0.03, "{row:?}");
+    }
+    for row in &rows().card {
+        assert!(lost(row) <= 0.03, "{row:?}");
+    }
+}
+
+#[test]
+fn equal_shares_are_worse_wherever_dear_positions_lie_together() {
+    let together = |row: &&Row| row.case.work != "each by itself";
+    for row in rows().card.iter().chain(&rows().looked_at).filter(together) {
+        assert!(row.outcome.efficiency > row.of_static + 0.05, "{row:?}");
+    }
+}
+
+#[test]
+fn the_counter_answers_all_who_ask() {
+    for row in &rows().card {
+        assert!(row.outcome.peak_load < 0.8 * row.case.counter.capacity(), "{row:?}");
+        assert!(row.outcome.waiting < 0.001, "{row:?}");
+    }
+    for row in &rows().looked_at {
+        assert!(row.outcome.mean_load < row.case.counter.capacity(), "{row:?}");
+        assert!(row.outcome.waiting < 0.06, "{row:?}");
+    }
+}
+
+#[test]
+fn a_counter_that_is_looked_at_costs_little() {
+    for row in &rows().looked_at {
+        let least = if row.case.ranks > 1000 { 0.92 } else { 0.95 };
+        assert!(row.outcome.efficiency >= least, "{row:?}");
+        assert!(row.outcome.imbalance <= 0.05, "{row:?}");
+    }
+}
+
+#[test]
+fn blocks_cost_no_more_than_the_dearest_of_them() {
+    for row in &rows().blocks {
+        assert!(lost(row) <= 0.01, "{row:?}");
+    }
+}
+
+#[test]
+fn the_docs_have_these_tables() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scaling.md");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let mut text = before.clone();
+    for (name, table) in rows().tables() {
+        let begin = format!("<!-- table {name} -->\n");
+        let start = text.find(&begin).expect("the docs have this mark") + begin.len();
+        let length = text[start..].find("<!-- end -->").expect("each table ends with a mark");
+        text.replace_range(start..start + length, &table);
+    }
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let differs = before.lines().zip(text.lines()).find(|(old, new)| old != new);
+    let is_written = std::env::var_os(WRITE).is_some();
+    assert!(is_written || before == text, "{WRITE}=1 brings it up to date; {differs:?}");
+}
