@@ -1,5 +1,5 @@
 //! One job on two nodes: network namespaces with a host name each, which only TCP connects. Needs the feature
-//! `mpi`, and root.
+//! `mpi` with Open MPI, and root.
 #![cfg(feature = "mpi")]
 
 mod support;
@@ -32,20 +32,8 @@ fn on_nodes(arguments: &[std::ffi::OsString]) -> Command {
     let mut command = Command::new(nodes());
     command.arg(launcher.get_program()).args(launcher.get_args());
     command.envs(launcher.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if launcher.get_args().any(|argument| argument == "--oversubscribe") {
-        command.args(["--host", "alpha:2,beta:1", "--mca", "plm_rsh_agent"]).arg(nodes());
-        command.args([
-            "--mca",
-            "oob_tcp_if_include",
-            "eth0",
-            "--mca",
-            "btl_tcp_if_include",
-            "eth0",
-        ]);
-    } else {
-        command.args(["-hosts", "alpha:2,beta:1", "-iface", "eth0", "-launcher", "ssh"]);
-        command.arg("-launcher-exec").arg(nodes());
-    }
+    command.args(["--host", "alpha:2,beta:1", "--mca", "plm_rsh_agent"]).arg(nodes());
+    command.args(["--mca", "oob_tcp_if_include", "eth0", "--mca", "btl_tcp_if_include", "eth0"]);
     command.args(["-n", "3"]).arg(program()).args(arguments).arg("--json");
     command
 }

@@ -23,9 +23,11 @@ set -euo pipefail
 #   LAUNCHER="srun --mpi=pmix --cpu-bind=none" sbatch ...
 read -ra launcher <<<"${LAUNCHER:-mpirun --bind-to none}"
 
-# Slurm runs a copy of this script, but knows where it was.
-script=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=\(.*slurm\.sh\).*/\1/p')
-job_end=${SLURM_JOB_END_TIME:-}
+# Slurm runs a copy of this script, but knows where it was, and when the job's time is over.
+job=$(scontrol show job "$SLURM_JOB_ID")
+script=$(sed -n 's/^ *Command=\(.*slurm\.sh\).*/\1/p' <<<"$job")
+end=$(sed -n 's/.* EndTime=\([0-9][^ ]*\).*/\1/p' <<<"$job")
+job_end=${end:+$(date -d "$end" +%s)}
 memory=$PWD/.pixelmill-$SLURM_JOB_ID
 go_on_later() { exec scontrol requeue "$SLURM_JOB_ID"; }
 
