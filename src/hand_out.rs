@@ -16,8 +16,15 @@ const FIRST: u64 = 1024;
 const PIECE_SECONDS: f64 = 0.1;
 /// If not, pieces become longer until waiting for it is this part of a rank's time.
 const WAITING: f64 = 0.02;
-/// The last pieces are this part of a full one at least: smaller ones cost more than waiting for them.
-const SMALLEST: f64 = 1.0 / 8.0;
+/// Where a rank's last items were cheaper than those before, its next piece is so many times shorter at most.
+const CAUTION: f64 = 8.0;
+/// There are so many pieces for each rank at least: in short runs a moment is long.
+const PIECES: u64 = 64;
+/// The last pieces are this part of a full one at least, on few ranks and on many: smaller ones cost more
+/// than waiting for them, and many ranks would ask for them all at once.
+const SMALLEST: (f64, f64) = (1.0 / 100.0, 1.0 / 8.0);
+/// How many ranks are many.
+const MANY: f64 = 10_000.0;
 /// How many times longer a piece may be than the last.
 const GROWTH: u64 = 8;
 
@@ -67,11 +74,14 @@ impl Guide {
         self.seconds = PIECE_SECONDS.max(self.seconds * (1.0 - WAITING) + waited);
         let pace = elapsed.max(1e-9) / self.last as f64;
         // Where items are cheap, dear ones may come next.
-        let expected = pace.max(self.elapsed / self.items as f64);
-        let half_share = self.total.saturating_sub(taken) as f64 / (2 * self.ranks) as f64;
-        let smallest = self.seconds * SMALLEST / pace;
-        let longest = self.last.saturating_mul(GROWTH) as f64;
-        let piece = half_share.min(self.seconds / expected).max(smallest).min(longest);
+        let expected = (self.elapsed / self.items as f64).clamp(pace, pace * CAUTION);
+        let share = |items: u64, parts: u64| items as f64 / (parts * self.ranks) as f64;
+        let part = (self.ranks as f64 / MANY * SMALLEST.1).clamp(SMALLEST.0, SMALLEST.1);
+        let piece = (self.seconds / expected)
+            .min(share(self.total.saturating_sub(taken), 2))
+            .min(share(self.total, PIECES))
+            .max(self.seconds * part / pace)
+            .min(self.last.saturating_mul(GROWTH) as f64);
         self.last = (piece.round() as u64).max(1);
         self.last
     }
@@ -192,11 +202,11 @@ mod tests {
 
     #[test]
     fn pieces_grow_to_a_moment_and_shrink_towards_the_end() {
-        // A million items at 10 us each: a moment holds ten thousand.
-        let pieces = pieces(Guide::new(0, 2, 1_000_000), 1e-6, |_| 1e-5);
-        assert_eq!(pieces[..4], [488, 3904, 10_000, 10_000]);
-        assert!(pieces[2..].windows(2).all(|pair| pair[1] <= pair[0]), "{pieces:?}");
-        assert_eq!(pieces[pieces.len() - 1], 1250, "an eighth of a moment");
+        // Ten million items at 10 us each: a moment holds ten thousand.
+        let pieces = pieces(Guide::new(0, 2, 10_000_000), 1e-6, |_| 1e-5);
+        assert_eq!(pieces[..3], [4882, 10_000, 10_000]);
+        assert!(pieces[1..].windows(2).all(|pair| pair[1] <= pair[0]), "{pieces:?}");
+        assert_eq!(pieces[pieces.len() - 1], 100, "a hundredth of a moment");
     }
 
     #[test]
@@ -205,8 +215,8 @@ mod tests {
         assert_eq!(guide.first(), 0..1);
         assert_eq!(guide.next(4, 0.5, 0.0), 1);
         assert_eq!(guide.next(5, 0.5, 0.0), 1);
-        assert_eq!(guide.next(6, 0.001, 0.0), 8, "it might have been luck");
-        assert_eq!(guide.next(14, 4.0, 0.0), 1);
+        assert_eq!(guide.next(6, 0.001, 0.0), 4, "a 64th of an equal share");
+        assert_eq!(guide.next(10, 2.0, 0.0), 1);
     }
 
     #[test]

@@ -26,11 +26,11 @@ fn lost(row: &Row) -> f64 {
 #[test]
 fn ten_to_ten_thousand_ranks_are_kept_busy() {
     for row in rows().card.iter().filter(|row| row.case.workers == 1) {
-        assert!(row.outcome.efficiency >= 0.97, "{row:?}");
-        assert!(row.outcome.imbalance <= 0.03, "{row:?}");
+        assert!(row.outcome.efficiency >= 0.95, "{row:?}");
+        assert!(row.outcome.imbalance <= 0.05, "{row:?}");
     }
     for row in &rows().card {
-        assert!(lost(row) <= 0.03, "{row:?}");
+        assert!(lost(row) <= 0.05, "{row:?}");
     }
 }
 
@@ -67,6 +67,14 @@ fn a_counter_that_is_looked_at_costs_little() {
 fn blocks_cost_no_more_than_the_dearest_of_them() {
     for row in &rows().blocks {
         assert!(lost(row) <= 0.01, "{row:?}");
+    }
+}
+
+#[test]
+fn small_scans_are_shared_as_well() {
+    for row in &rows().small {
+        assert!(lost(row) <= 0.01, "{row:?}");
+        assert!(row.outcome.imbalance <= 0.01 + row.dearest_item, "{row:?}");
     }
 }
 

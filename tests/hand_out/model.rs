@@ -213,7 +213,9 @@ impl Server {
         self.free = seen.max(self.free) + service;
         let answered = self.free + latency / 2;
         let window = (arrived / WINDOW) as usize;
-        self.arrived.resize(self.arrived.len().max(window + 1), 0);
+        if window >= self.arrived.len() {
+            self.arrived.resize(window + 1, 0);
+        }
         self.arrived[window] += 1;
         let before = self.value;
         self.value += amount;

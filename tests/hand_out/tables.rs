@@ -35,7 +35,12 @@ pub struct Rows {
     pub looked_at: Vec<Row>,
     /// Blocks.
     pub blocks: Vec<Row>,
+    /// Scans of few positions.
+    pub small: Vec<Row>,
 }
+
+/// Positions of a small scan: 64 × 64.
+const SMALL: u64 = 4096;
 
 const WORKS: [(&str, Spread); 5] = [
     ("each by itself", Spread::Even),
@@ -61,6 +66,7 @@ pub fn rows() -> &'static Rows {
             card: join(|rows| &mut rows.card),
             looked_at: join(|rows| &mut rows.looked_at),
             blocks: join(|rows| &mut rows.blocks),
+            small: join(|rows| &mut rows.small),
         }
     })
 }
@@ -71,15 +77,20 @@ fn of_work(work: &'static str, costs: &Costs) -> Rows {
         row(Case { work, ranks, workers, counter, items, ideal }, costs)
     };
     let card = [(10, 1), (100, 1), (1000, 1), (10_000, 1), (1000, 64), (10_000, 64)];
-    let looked_at = [(100, 1), (1000, 1), (10_000, 1)];
+    let looked_at = [(1000, 1), (10_000, 1)];
     let blocks = [1.5, 2.5, 5.5, 20.0, 100.0, 1000.0].map(|items| {
         let (ranks, workers, ideal) = (100, 64, 600 * SECOND);
         row(Case { work, ranks, workers, counter: CARD, items, ideal }, costs)
+    });
+    let small = [2, 4, 16].map(|ranks| {
+        let (items, ideal) = (SMALL as f64 / ranks as f64, 5 * SECOND);
+        row(Case { work, ranks, workers: 1, counter: CARD, items, ideal }, costs)
     });
     Rows {
         card: card.map(|size| positions(CARD, 30 * SECOND, size)).into(),
         looked_at: looked_at.map(|size| positions(LOOKED_AT, 3600 * SECOND, size)).into(),
         blocks: blocks.into(),
+        small: small.into(),
     }
 }
 
@@ -95,11 +106,12 @@ fn row(case: Case, costs: &Costs) -> Row {
 
 impl Rows {
     /// The tables by their names, in Markdown.
-    pub fn tables(&self) -> [(&'static str, String); 3] {
+    pub fn tables(&self) -> [(&'static str, String); 4] {
         [
             ("card", of_positions(&self.card)),
             ("looked-at", of_positions(&self.looked_at)),
             ("blocks", self.of_blocks()),
+            ("small", of_positions(&self.small)),
         ]
     }
 
