@@ -274,10 +274,12 @@ fn plainly(action: &str, error: &io::Error) -> String {
         io::ErrorKind::FileTooLarge => {
             "the file would become larger than the limit for this user or file system (see `ulimit -f`)".into()
         }
-        io::ErrorKind::NotFound if action == "create" => "its folder doesn't exist; make it first".into(),
+        io::ErrorKind::NotFound if ["create", "draw"].contains(&action) => "its folder doesn't exist; make it first".into(),
         io::ErrorKind::NotFound => "there is no such file".into(),
         io::ErrorKind::InvalidData => "it isn't text".into(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            if action != "draw" =>
+        {
             format!("{error}; results can go to another file with --output")
         }
         _ => error.to_string(),

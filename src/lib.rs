@@ -78,6 +78,7 @@ pub mod engine;
 mod error;
 mod hand_out;
 mod identity;
+mod model;
 mod parameters;
 mod plan;
 pub mod process;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::element::{Element, ElementType, StoredType, append, elements};
 use crate::error::Result;
+pub use crate::model::{Curve, Mark, Model, Values};
 pub use crate::read_rows::ReadRows;
 pub use crate::results::{Declaration, Outputs, Record, Results};
 
@@ -70,6 +71,17 @@ pub trait Process: Sized + 'static {
         spectrum: Spectrum<'_, Self::Input>,
         scratch: &mut Self::Scratch,
     ) -> Result<Self::Output, Failure>;
+
+    /// What an output says that its spectrum is, for people who test one position: it is drawn over the
+    /// data. Override wherever there is such a thing: a fitted curve and its parts, a smoothed or
+    /// filtered spectrum, the place of a peak. Runs never call it.
+    fn model(
+        _task: &Self::Task,
+        _spectrum: Spectrum<'_, Self::Input>,
+        _output: &Self::Output,
+    ) -> Model {
+        Model::new()
+    }
 
     /// How many spectra one row of the main dataset holds, one behind the other. Override when a
     /// row repeats a measurement, say over a slow spectroscopic dimension: a row of N·S values then

@@ -285,7 +285,11 @@ pub struct Outputs<'a, O> {
     pub(crate) results: &'a Results<O>,
     pub(crate) unit: &'a mut UnitResults,
     pub(crate) spectra_per_position: usize,
+    /// Sees each output, with the number of its spectrum, before it becomes bytes.
+    pub(crate) watch: Option<Watch<'a, O>>,
 }
+
+pub(crate) type Watch<'a, O> = &'a mut dyn FnMut(usize, &O);
 
 impl<O> Outputs<'_, O> {
     /// Sets the result, or the failure, of spectrum number `index` of the unit.
@@ -305,6 +309,9 @@ impl<O> Outputs<'_, O> {
     }
 
     fn encode(&mut self, index: usize, output: &O) -> Result<(), Failure> {
+        if let Some(watch) = &mut self.watch {
+            watch(index, output);
+        }
         for (rows, column) in self.unit.rows.iter_mut().zip(&self.results.datasets) {
             let bytes = column.layout.missing.len();
             column.encode(output, &mut rows[index * bytes..][..bytes])?;
@@ -341,11 +348,19 @@ mod tests {
         assert_eq!(results.bytes_per_spectrum(), 16 + 6);
         let mut unit = UnitResults::default();
         unit.begin(&results, 4);
-        let mut outputs = Outputs { results: &results, unit: &mut unit, spectra_per_position: 2 };
+        let mut seen = Vec::new();
+        let mut watch = |index: usize, fit: &Fit| seen.push((index, fit.steps));
+        let mut outputs = Outputs {
+            results: &results,
+            unit: &mut unit,
+            spectra_per_position: 2,
+            watch: Some(&mut watch),
+        };
         outputs.set(1, Ok(Fit { amplitude: 2.5, steps: 7, curve: vec![1.0, -1.0] }));
         outputs.set(0, Err(Failure::new("no peak")));
         outputs.set(3, Ok(Fit { amplitude: 1.0, steps: 1, curve: vec![1.0] }));
         unit.finish(&results, 2);
+        assert_eq!(seen, [(1, 7), (3, 1)]);
 
         let curve: Vec<f64> =
             unit.rows[0].chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();

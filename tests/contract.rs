@@ -175,3 +175,37 @@ fn defaults_are_described_and_survive_json() {
         assert_eq!(first["parameter_hash"], second["parameter_hash"]);
     }
 }
+
+#[test]
+fn what_is_drawn_over_the_data_belongs_to_them() {
+    for runner in PROCESSES {
+        let sample = sample_for(runner, "plain");
+        for position in ["0", "5", "255"] {
+            let tested = succeed(arguments("test", runner, &sample.file, &["--pixel", position]));
+            let spectrum = &tested["spectrum"];
+            let model = &spectrum["model"];
+            assert!(spectrum["model_missing"].is_null(), "{}: {spectrum}", runner.name());
+            let points = spectrum["axis"]["values"].as_array().unwrap().len();
+            assert_eq!(numbers(&spectrum["data"]), points * parts(&spectrum["data"]));
+            for curve in model["curves"].as_array().unwrap() {
+                let values = &curve["values"];
+                assert_eq!(numbers(values), points * parts(values), "{}: {curve}", runner.name());
+            }
+            for mark in model["marks"].as_array().unwrap() {
+                assert!(mark["at"].is_f64() && mark["height"].is_f64(), "{mark}");
+            }
+        }
+    }
+}
+
+/// How many numbers there are in real or complex values; what isn't finite is none.
+fn numbers(values: &Value) -> usize {
+    match values {
+        Value::Array(values) => values.iter().filter(|value| value.is_number()).count(),
+        _ => numbers(&values["real"]) + numbers(&values["imaginary"]),
+    }
+}
+
+fn parts(values: &Value) -> usize {
+    if values.is_array() { 1 } else { 2 }
+}

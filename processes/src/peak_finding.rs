@@ -8,7 +8,7 @@
 mod ridge_lines;
 
 use num_complex::Complex64;
-use pixelmill::process::{Failure, Process, SourceInfo, Spectrum};
+use pixelmill::process::{Failure, Model, Process, SourceInfo, Spectrum};
 use pixelmill::{ElementType, Results};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,10 @@ impl Process for PeakFinding {
         let peaks = task.finder.peaks(&scratch.magnitude, &mut scratch.search);
         let peak = nearest_to_centre(peaks, spectrum.len());
         Ok(Output { response: scratch.magnitude[peak] as f32, position: task.axis[peak] })
+    }
+
+    fn model(_task: &Task, _spectrum: Spectrum<'_, Complex64>, output: &Output) -> Model {
+        Model::new().mark("peak", output.position, f64::from(output.response))
     }
 }
 

@@ -17,7 +17,7 @@ mod search;
 use num_complex::Complex64;
 use pixelmill::Results;
 use pixelmill::process::{
-    AuxiliaryInfo, Dimension, Failure, Process, Record, SourceInfo, Spectrum,
+    AuxiliaryInfo, Dimension, Failure, Model, Process, Record, SourceInfo, Spectrum,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -120,6 +120,8 @@ pub struct ShoFit;
 
 /// What all spectra share.
 pub struct Task {
+    /// The frequency axis.
+    frequencies: Vec<f64>,
     band: Band,
     bounds: Bounds,
     guess_points: usize,
@@ -169,7 +171,7 @@ impl Process for ShoFit {
             None => None,
         };
         let Parameters { guess_points, max_steps, .. } = *parameters;
-        Ok(Task { band, bounds, guess_points, max_steps, given })
+        Ok(Task { frequencies: axis.values, band, bounds, guess_points, max_steps, given })
     }
 
     fn create_results_datasets(
@@ -216,6 +218,13 @@ impl Process for ShoFit {
         } else {
             Err(Failure::new("the spectrum leaves the fit open"))
         }
+    }
+
+    fn model(task: &Task, _spectrum: Spectrum<'_, Complex64>, output: &Output) -> Model {
+        let response = |found: &Oscillator| -> Vec<Complex64> {
+            task.frequencies.iter().map(|frequency| found.response(*frequency)).collect()
+        };
+        Model::new().curve("fit", response(&output.fit)).part("guess", response(&output.guess))
     }
 
     fn spectra_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {

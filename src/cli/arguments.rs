@@ -64,6 +64,13 @@ pub(crate) struct TestArguments {
     /// Steps on the axes of the scan, the slowest first
     #[arg(long, value_name = "ROW,COL", value_delimiter = ',')]
     pub at: Option<Vec<u32>>,
+    /// Draw the data and what the result says of them: in the terminal, as is done there anyway, or into a
+    /// PNG file
+    #[arg(long, value_name = "FILE.png", num_args = 0..=1)]
+    pub plot: Option<Option<PathBuf>>,
+    /// Which spectrum is drawn, from 0, if there are several at a position
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub spectrum: usize,
 }
 
 /// What to compute.

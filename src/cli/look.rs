@@ -1,16 +1,14 @@
-//! The commands that only look: `list`, `info`, `test`, `status`, `verify`.
+//! The commands that only look: `list`, `info`, `status`, `verify`.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::arguments::TestArguments;
 use super::run::failed_json;
-use super::{Answer, Ending, given, show};
-use crate::element::ElementType;
+use super::{Answer, Ending, show};
+use crate::engine::Request;
 use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
-use crate::engine::{Place, Probe, Request};
 use crate::error::Result;
 use crate::parameters::{ParameterInfo, in_words};
 use crate::process::{Dimension, SourceInfo};
@@ -310,70 +308,6 @@ fn group_json(group: &GroupOverview) -> Value {
         "failed": failed_json(&group.failed),
         "last_pixel": group.last_pixel,
     })
-}
-
-/// One position, computed without a trace.
-pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<Answer> {
-    let runner = registry::find(registry, &typed.what.process)?;
-    let parameters = given::parameters(runner, &typed.what)?;
-    let place = match (&typed.at, typed.pixel) {
-        (Some(steps), _) => Place::Steps(steps.clone()),
-        (None, pixel) => Place::Position(pixel.unwrap_or_default()),
-    };
-    let request = Request {
-        dataset: typed.what.dataset.clone(),
-        positions_axes: typed.what.positions_axes.clone(),
-        ..Request::new(&typed.what.file)
-    };
-    let probe = runner.test(&parameters, &request, &place)?;
-    let ending = match probe.failure {
-        Some(_) => Ending::DoneWithFailedPositions,
-        None => Ending::Done,
-    };
-    Ok(Answer { ending, text: probe_text(runner, &probe), json: probe_json(&probe) })
-}
-
-fn probe_text(runner: &dyn Runner, probe: &Probe) -> String {
-    let place: Vec<String> = probe
-        .place
-        .iter()
-        .map(|(axis, step)| {
-            let value = axis.values.get(*step as usize).map(|value| show::axis_value(*value));
-            format!("{} {step} ({} {})", axis.name, value.unwrap_or_default(), axis.units)
-        })
-        .collect();
-    let mut text =
-        format!("{} at position {}: {}\n", runner.name(), probe.position, place.join(", "));
-    if let Some(reason) = &probe.failure {
-        let _ = writeln!(text, "  failed: {reason}");
-    }
-    let width = probe.values.iter().map(|value| value.name.chars().count()).max();
-    let width = width.unwrap_or_default().max(24);
-    for value in &probe.values {
-        let shown = match value.element {
-            ElementType::Float32 | ElementType::Complex64 => show::single,
-            _ => show::number,
-        };
-        let numbers: Vec<String> = value.numbers.iter().map(|number| shown(*number)).collect();
-        let _ = writeln!(text, "  {:<width$} {} {}", value.name, numbers.join(" "), value.units);
-    }
-    text
-}
-
-fn probe_json(probe: &Probe) -> Value {
-    // JSON has no NaN: a missing value is null.
-    let values: Vec<Value> = probe
-        .values
-        .iter()
-        .map(|value| {
-            json!({
-                "name": value.name, "quantity": value.quantity, "units": value.units,
-                "element_type": value.element.to_string(), "values": value.numbers,
-            })
-        })
-        .collect();
-    let steps: Vec<u32> = probe.place.iter().map(|(_, step)| *step).collect();
-    json!({"position": probe.position, "at": steps, "failure": probe.failure, "results": values})
 }
 
 /// Completed positions, computed again.

@@ -7,11 +7,13 @@
 mod arguments;
 mod given;
 mod look;
+mod plot;
 mod progress;
 mod run;
 mod show;
 mod signals;
 mod spelled;
+mod test;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -90,7 +92,7 @@ fn answer(registry: &[&dyn Runner], command: &Command, ranks: &Ranks) -> Answer 
         _ if !ranks.is_first() => return silent(Ending::Done),
         Command::List { process } => look::list(registry, process.as_deref()),
         Command::Info { file } => look::info(file),
-        Command::Test(typed) => look::test(registry, typed),
+        Command::Test(typed) => test::test(registry, typed),
         Command::Status { file, group } => look::status(file, group.as_deref()),
         Command::Verify { file, group, sample } => look::verify(registry, file, group, *sample),
     };

@@ -8,10 +8,12 @@ use crate::element::{Element, StoredType, elements};
 use crate::error::{Error, Result};
 use crate::identity::{AuxiliaryIdentity, Identity};
 use crate::parameters::settle;
-use crate::process::{AuxiliaryInfo, AuxiliaryRows, Dimension, Failure, Process, ReadChunk, Unit};
+use crate::process::{
+    AuxiliaryInfo, AuxiliaryRows, Dimension, Failure, Process, ReadChunk, Spectrum, Unit,
+};
 use crate::ranks::host;
 use crate::read_rows::{AlignedBytes, ReadRows};
-use crate::results::{Outputs, Results, UnitResults};
+use crate::results::{Outputs, Results, UnitResults, Watch};
 use crate::source::{self, Source, fingerprint, layout, normalised};
 use crate::storage::datatype::stored_record;
 use crate::storage::file::ReadFile;
@@ -173,7 +175,7 @@ impl<P: Process> Job<P> {
     }
 
     /// Axes that number the spectra of a position: the slow axes of a row if they multiply to that.
-    fn repeats(&self) -> Vec<Dimension> {
+    pub fn repeats(&self) -> Vec<Dimension> {
         if self.spectra == 1 {
             return Vec::new();
         }
@@ -249,24 +251,27 @@ impl<P: Process> Job<P> {
 
     /// Computes the rows that were read last into `workspace.results`.
     pub fn compute(&self, rows: ReadRows<'_>, workspace: &mut Workspace<P>) {
+        self.compute_watched(rows, workspace, None);
+    }
+
+    /// As `compute`; `watch` sees each output, with the number of its spectrum.
+    pub fn compute_watched(
+        &self,
+        rows: ReadRows<'_>,
+        workspace: &mut Workspace<P>,
+        watch: Option<Watch<'_, P::Output>>,
+    ) {
         let count = workspace.positions.len();
         workspace.results.begin(&self.results, count * self.spectra);
-        let mut unit = Unit {
-            positions: &workspace.positions,
-            rows: &rows,
-            stored: self.source.stored,
-            spectra_per_position: self.spectra,
-            spectrum_length: self.source.info.spectral_points / self.spectra,
-            auxiliary: &workspace.auxiliary,
-            buffer: &mut workspace.converted,
-            auxiliary_buffer: &mut workspace.auxiliary_spectrum,
-        };
+        let Workspace { scratch, positions, auxiliary, results, .. } = workspace;
+        let buffers = (&mut workspace.converted, &mut workspace.auxiliary_spectrum);
+        let mut unit = self.unit(&rows, positions, auxiliary, buffers);
         let mut outputs = Outputs {
             results: &self.results,
-            unit: &mut workspace.results,
+            unit: results,
             spectra_per_position: self.spectra,
+            watch: watch.map(|watch| watch as Watch<'_, P::Output>),
         };
-        let scratch = &mut workspace.scratch;
         let computed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             P::unit_computation(&self.task, &mut unit, scratch, &mut outputs)
         }))
@@ -281,6 +286,61 @@ impl<P: Process> Job<P> {
         }
         workspace.results.fail(&self.results, &workspace.damaged, self.spectra);
         workspace.rows = rows.into_buffer();
+    }
+
+    /// Copies of the spectra that were read last; none if some of their data are damaged.
+    pub fn spectra(
+        &self,
+        rows: &ReadRows<'_>,
+        workspace: &mut Workspace<P>,
+    ) -> Vec<OwnSpectrum<P::Input>> {
+        if !workspace.damaged.is_empty() {
+            return Vec::new();
+        }
+        let Workspace { positions, auxiliary, .. } = workspace;
+        let buffers = (&mut workspace.converted, &mut workspace.auxiliary_spectrum);
+        let mut unit = self.unit(rows, positions, auxiliary, buffers);
+        (0..unit.len()).map(|index| OwnSpectrum::of(unit.spectrum(index))).collect()
+    }
+
+    fn unit<'u>(
+        &self,
+        rows: &'u ReadRows<'u>,
+        positions: &'u [u64],
+        auxiliary: &'u [AuxiliaryRows],
+        (buffer, auxiliary_buffer): (&'u mut Vec<P::Input>, &'u mut Vec<Vec<f64>>),
+    ) -> Unit<'u, P::Input> {
+        Unit {
+            positions,
+            rows,
+            stored: self.source.stored,
+            spectra_per_position: self.spectra,
+            spectrum_length: self.source.info.spectral_points / self.spectra,
+            auxiliary,
+            buffer,
+            auxiliary_buffer,
+        }
+    }
+}
+
+/// A spectrum that outlives the buffers it was read into.
+pub(crate) struct OwnSpectrum<T> {
+    values: Vec<T>,
+    position: u64,
+    repeat: usize,
+    auxiliary: Vec<Vec<f64>>,
+}
+
+impl<T: Element> OwnSpectrum<T> {
+    fn of(spectrum: Spectrum<'_, T>) -> Self {
+        let Spectrum { values, position, repeat, auxiliary } = spectrum;
+        Self { values: values.to_vec(), position, repeat, auxiliary: auxiliary.to_vec() }
+    }
+
+    /// The spectrum as a process sees it.
+    pub fn as_spectrum(&self) -> Spectrum<'_, T> {
+        let Self { values, position, repeat, auxiliary } = self;
+        Spectrum { values, position: *position, repeat: *repeat, auxiliary }
     }
 }
 

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use compress::Compressed;
 pub use machine::available_memory;
 pub(crate) use pipeline::WORKER_NAME;
-pub use probe::{Place, Probe, ProbeValue, Verification, test, verify};
+pub use probe::{Place, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
 pub use report::{Observer, Progress, Quiet, Report, RunInfo, Tally};
 pub use request::{Durability, Request};
 pub use selection::Selection;

@@ -1,14 +1,16 @@
 //! Looking before and after: one position computed without a trace, and computed positions
 //! computed again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::Request;
-use super::job::{Data, Job, Workspace};
+use super::job::{Data, Job, OwnSpectrum, Workspace};
 use super::search::count_done;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::process::{Dimension, Process};
+use crate::process::{Dimension, Failure, Model, Process, SourceInfo, Values};
+use crate::read_rows::ReadRows;
 use crate::results::ColumnLayout;
 use crate::storage::file::open_read;
 use crate::storage::results_group;
@@ -26,6 +28,25 @@ pub struct Probe {
     pub values: Vec<ProbeValue>,
     /// Why it failed, if it did.
     pub failure: Option<String>,
+    /// The axis of a spectrum; it counts points where the fastest axis of a row has another length.
+    pub axis: Dimension,
+    /// What was measured.
+    pub quantity: String,
+    /// Its units.
+    pub units: String,
+    /// What was measured there, spectrum by spectrum; nothing if it can't be read.
+    pub spectra: Vec<ProbeSpectrum>,
+}
+
+/// One spectrum of a probe.
+#[derive(Clone, Debug)]
+pub struct ProbeSpectrum {
+    /// Its steps on the axes that tell the spectra of a position apart, slowest first.
+    pub place: Vec<(Dimension, u32)>,
+    /// The values that were computed with.
+    pub data: Values,
+    /// What the result says that they are, or why it says nothing.
+    pub model: Result<Model, Failure>,
 }
 
 /// One results dataset of a probe.
@@ -75,14 +96,84 @@ pub fn test<P: Process>(
     let mut workspace = Workspace::<P>::default();
     let run = position..position + 1;
     let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
-    job.compute(rows, &mut workspace);
+    let spectra = job.spectra(&rows, &mut workspace);
+    let models = compute_models(&job, rows, &mut workspace, &spectra);
     let values = job.columns().into_iter().zip(&workspace.results.rows);
+    let info = &job.source.info;
     Ok(Probe {
         position,
         place: grid.dimensions.iter().cloned().zip(grid.steps_of(position)).collect(),
         values: values.flat_map(|(column, row)| numbers(column.layout, row)).collect(),
         failure: workspace.results.failures.first().map(|(_, reason)| reason.to_string()),
+        axis: spectrum_axis(info, info.spectral_points / job.spectra),
+        quantity: info.quantity.clone(),
+        units: info.units.clone(),
+        spectra: seen(&job, &spectra, models),
     })
+}
+
+type Models = Vec<Result<Model, Failure>>;
+
+/// Computes a position, and what its results say of each of its `spectra`.
+fn compute_models<P: Process>(
+    job: &Job<P>,
+    rows: ReadRows<'_>,
+    workspace: &mut Workspace<P>,
+    spectra: &[OwnSpectrum<P::Input>],
+) -> Models {
+    let mut models: Models = Vec::new();
+    models.resize(spectra.len(), Err(Failure::new("there is no result")));
+    let mut watch = |index: usize, output: &P::Output| {
+        let Some((spectrum, model)) = spectra.get(index).zip(models.get_mut(index)) else { return };
+        let spectrum = spectrum.as_spectrum();
+        let data = Values::of(&spectrum);
+        // A panic must not become the failure of a result that is there.
+        *model = catch_unwind(AssertUnwindSafe(|| P::model(&job.task, spectrum, output)))
+            .map_err(|panic| Failure::from_panic(panic.as_ref()))
+            .and_then(|model| model.check(&data).map(|()| model));
+    };
+    job.compute_watched(rows, workspace, Some(&mut watch));
+    models
+}
+
+fn seen<P: Process>(
+    job: &Job<P>,
+    spectra: &[OwnSpectrum<P::Input>],
+    models: Models,
+) -> Vec<ProbeSpectrum> {
+    let repeats = job.repeats();
+    let described = spectra.iter().zip(models).enumerate();
+    described
+        .map(|(number, (spectrum, model))| ProbeSpectrum {
+            place: steps(&repeats, number),
+            data: Values::of(&spectrum.as_spectrum()),
+            model,
+        })
+        .collect()
+}
+
+/// Step number `number` of a grid on each of its axes.
+fn steps(axes: &[Dimension], number: usize) -> Vec<(Dimension, u32)> {
+    let mut left = number;
+    let mut place: Vec<_> = axes
+        .iter()
+        .rev()
+        .map(|axis| {
+            let step = left % axis.len().max(1);
+            left /= axis.len().max(1);
+            (axis.clone(), step as u32)
+        })
+        .collect();
+    place.reverse();
+    place
+}
+
+fn spectrum_axis(info: &SourceInfo, length: usize) -> Dimension {
+    let axis = info.axis(0);
+    if axis.len() == length {
+        return axis;
+    }
+    Dimension::new("Point", "", (0..length).map(|point| point as f64).collect())
 }
 
 fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {
@@ -227,6 +318,15 @@ mod tests {
         assert_eq!(split_units("Frequency [Hz]"), ("Frequency", "Hz"));
         assert_eq!(split_units("Quality Factor"), ("Quality Factor", ""));
         assert_eq!(split_units("R2 [x"), ("R2 [x", ""));
+    }
+
+    #[test]
+    fn spectra_are_placed_on_slow_axes() {
+        let axis = |name: &str, length: usize| Dimension::new(name, "", vec![0.0; length]);
+        let place: Vec<u32> =
+            steps(&[axis("Cycle", 2), axis("Bias", 3)], 4).into_iter().map(|at| at.1).collect();
+        assert_eq!(place, [1, 1]);
+        assert_eq!(steps(&[], 0), []);
     }
 
     #[test]

@@ -1,0 +1,100 @@
+//! Data against model: `figure` says what is drawn, `terminal` and `picture` draw it.
+//!
+//! The engine gives the numbers and knows nothing of this.
+
+mod axis;
+mod figure;
+mod picture;
+mod terminal;
+mod text;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+pub(crate) use figure::Figure;
+
+use crate::error::{Error, Result};
+
+/// Columns of a drawing where nobody says how many there are, and the fewest and most otherwise.
+const COLUMNS: usize = 72;
+const LEAST_COLUMNS: usize = 40;
+const MOST_COLUMNS: usize = 120;
+
+/// Where a figure goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Canvas {
+    /// Characters for people.
+    Text,
+    /// A PNG file.
+    Picture(PathBuf),
+}
+
+impl Canvas {
+    /// What `--plot` means; without it, there is a drawing only for a person at a terminal.
+    ///
+    /// # Errors
+    /// If the file would be of a kind that can't be written.
+    pub fn chosen(typed: &Option<Option<PathBuf>>) -> Result<Option<Self>> {
+        match typed {
+            None => Ok(std::io::stderr().is_terminal().then_some(Self::Text)),
+            Some(None) => Ok(Some(Self::Text)),
+            Some(Some(file)) => {
+                let extension = file.extension().unwrap_or_default();
+                if extension.eq_ignore_ascii_case("png") {
+                    return Ok(Some(Self::Picture(file.clone())));
+                }
+                Err(Error::Argument {
+                    argument: format!("--plot {}", file.display()),
+                    reason: "pictures are written as PNG, so the name has to end in .png; without a name, \
+                             the drawing is shown here"
+                        .to_owned(),
+                })
+            }
+        }
+    }
+
+    /// Draws; what there is to be told then is the drawing itself, or where it is.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn draw(&self, figure: &Figure) -> Result<String> {
+        match self {
+            Self::Text => {
+                let (_, seen) = console::Term::stderr().size_checked().unzip();
+                let columns = seen
+                    .map_or(COLUMNS, |seen| usize::from(seen).clamp(LEAST_COLUMNS, MOST_COLUMNS));
+                Ok(format!("\n{}", terminal::draw(figure, columns, has_colours())))
+            }
+            Self::Picture(file) => {
+                picture::draw(figure)
+                    .and_then(|picture| std::fs::write(file, picture))
+                    .map_err(|error| Error::io("draw", file, error))?;
+                Ok(format!("  drawn in {}\n", file.display()))
+            }
+        }
+    }
+}
+
+/// Whether standard error is a terminal that has colours, and nobody forbids them.
+fn has_colours() -> bool {
+    std::io::stderr().is_terminal() && console::colors_enabled_stderr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canvas_is_what_its_name_says() {
+        let chosen = |typed: Option<&str>| Canvas::chosen(&Some(typed.map(PathBuf::from)));
+        assert_eq!(chosen(None).unwrap(), Some(Canvas::Text));
+        for name in ["fit.png", "a.b/fit.PNG"] {
+            assert_eq!(chosen(Some(name)).unwrap(), Some(Canvas::Picture(name.into())));
+        }
+        for name in ["fit.jpg", "png", ".png", ""] {
+            let message = chosen(Some(name)).err().unwrap().to_string();
+            assert!(message.starts_with(&format!("--plot {name}: ")), "{message}");
+            assert!(message.contains(".png"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! `pixelmill test`: one position, computed without a trace, in numbers and as a drawing.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::arguments::TestArguments;
+use super::plot::{Canvas, Figure};
+use super::{Answer, Ending, given, show};
+use crate::element::ElementType;
+use crate::engine::{Place, Probe, ProbeSpectrum, Request};
+use crate::error::{Error, Result};
+use crate::process::{Curve, Dimension, Mark, Model, Values};
+use crate::registry::{self, Runner};
+
+/// Computes one position.
+pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<Answer> {
+    let runner = registry::find(registry, &typed.what.process)?;
+    let parameters = given::parameters(runner, &typed.what)?;
+    let canvas = Canvas::chosen(&typed.plot)?;
+    let place = match (&typed.at, typed.pixel) {
+        (Some(steps), _) => Place::Steps(steps.clone()),
+        (None, pixel) => Place::Position(pixel.unwrap_or_default()),
+    };
+    let request = Request {
+        dataset: typed.what.dataset.clone(),
+        positions_axes: typed.what.positions_axes.clone(),
+        ..Request::new(&typed.what.file)
+    };
+    let probe = runner.test(&parameters, &request, &place)?;
+    let spectrum = chosen(&probe, typed.spectrum)?;
+    let ending = match probe.failure {
+        Some(_) => Ending::DoneWithFailedPositions,
+        None => Ending::Done,
+    };
+    let mut text = numbers(runner, &probe);
+    if let Some(canvas) = canvas {
+        text.push_str(&drawing(runner, &probe, spectrum, &canvas)?);
+    }
+    Ok(Answer { ending, text, json: as_json(&probe, typed.spectrum, spectrum) })
+}
+
+/// The spectrum that is drawn; none if the data can't be read.
+fn chosen(probe: &Probe, number: usize) -> Result<Option<&ProbeSpectrum>> {
+    let found = probe.spectra.get(number);
+    if found.is_some() || probe.spectra.is_empty() {
+        return Ok(found);
+    }
+    let reason = match probe.spectra.len() {
+        1 => "there is only one spectrum at each position, number 0".to_owned(),
+        several => format!("there are {several} spectra at each position, numbers 0:{several}"),
+    };
+    Err(Error::Argument { argument: format!("--spectrum {number}"), reason })
+}
+
+fn title(runner: &dyn Runner, probe: &Probe) -> String {
+    format!("{} at position {}", runner.name(), probe.position)
+}
+
+/// `Y 10 (1.5 um), X 20 (3 um)`.
+fn coordinates(place: &[(Dimension, u32)]) -> String {
+    let coordinate = |(axis, step): &(Dimension, u32)| {
+        let value = axis.values.get(*step as usize).map(|value| show::axis_value(*value));
+        let value = format!("{} {}", value.unwrap_or_default(), axis.units);
+        format!("{} {step} ({})", axis.name, value.trim())
+    };
+    place.iter().map(coordinate).collect::<Vec<_>>().join(", ")
+}
+
+fn numbers(runner: &dyn Runner, probe: &Probe) -> String {
+    let mut text = format!("{}: {}\n", title(runner, probe), coordinates(&probe.place));
+    if let Some(reason) = &probe.failure {
+        let _ = writeln!(text, "  failed: {reason}");
+    }
+    let width = probe.values.iter().map(|value| value.name.chars().count()).max();
+    let width = width.unwrap_or_default().max(24);
+    for value in &probe.values {
+        let shown = match value.element {
+            ElementType::Float32 | ElementType::Complex64 => show::single,
+            _ => show::number,
+        };
+        let numbers: Vec<String> = value.numbers.iter().map(|number| shown(*number)).collect();
+        let line = format!("  {:<width$} {} {}", value.name, numbers.join(" "), value.units);
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// The drawing, or where it is, and why it shows less than it could.
+fn drawing(
+    runner: &dyn Runner,
+    probe: &Probe,
+    spectrum: Option<&ProbeSpectrum>,
+    canvas: &Canvas,
+) -> Result<String> {
+    let Some(spectrum) = spectrum else {
+        return Ok("  nothing is drawn: the data can't be read\n".to_owned());
+    };
+    let place = [probe.place.as_slice(), &spectrum.place].concat();
+    let figure = Figure::new(title(runner, probe), coordinates(&place), probe, spectrum);
+    let mut text = match &spectrum.model {
+        Ok(model) if model.is_empty() => {
+            format!("  {} draws nothing but the data\n", runner.name())
+        }
+        Ok(_) => String::new(),
+        Err(reason) => format!("  only the data are drawn: {reason}\n"),
+    };
+    text.push_str(&canvas.draw(&figure)?);
+    Ok(text)
+}
+
+// JSON has no NaN: a missing value is null.
+fn as_json(probe: &Probe, number: usize, spectrum: Option<&ProbeSpectrum>) -> Value {
+    let values: Vec<Value> = probe
+        .values
+        .iter()
+        .map(|value| {
+            json!({
+                "name": value.name, "quantity": value.quantity, "units": value.units,
+                "element_type": value.element.to_string(), "values": value.numbers,
+            })
+        })
+        .collect();
+    json!({
+        "position": probe.position,
+        "at": steps(&probe.place),
+        "failure": probe.failure,
+        "results": values,
+        "spectrum": spectrum.map(|spectrum| spectrum_json(probe, number, spectrum)),
+    })
+}
+
+fn steps(place: &[(Dimension, u32)]) -> Vec<u32> {
+    place.iter().map(|(_, step)| *step).collect()
+}
+
+fn spectrum_json(probe: &Probe, number: usize, spectrum: &ProbeSpectrum) -> Value {
+    let axis = &probe.axis;
+    json!({
+        "number": number,
+        "at": steps(&spectrum.place),
+        "axis": {"name": axis.name, "units": axis.units, "values": axis.values},
+        "quantity": probe.quantity,
+        "units": probe.units,
+        "data": values_json(&spectrum.data),
+        "model": spectrum.model.as_ref().ok().map(model_json),
+        "model_missing": spectrum.model.as_ref().err().map(ToString::to_string),
+    })
+}
+
+fn model_json(model: &Model) -> Value {
+    let curve = |curve: &Curve| {
+        let Curve { name, values, is_part } = curve;
+        json!({"name": name, "is_part": is_part, "values": values_json(values)})
+    };
+    let mark = |mark: &Mark| json!({"name": mark.name, "at": mark.at, "height": mark.height});
+    json!({
+        "curves": model.curves.iter().map(curve).collect::<Vec<_>>(),
+        "marks": model.marks.iter().map(mark).collect::<Vec<_>>(),
+    })
+}
+
+fn values_json(values: &Values) -> Value {
+    match values {
+        Values::Real(values) => json!(values),
+        Values::Complex(values) => {
+            let part = |part: fn(&num_complex::Complex64) -> f64| {
+                values.iter().map(part).collect::<Vec<f64>>()
+            };
+            json!({"real": part(|value| value.re), "imaginary": part(|value| value.im)})
+        }
+    }
+}
