@@ -20,9 +20,11 @@ const WAITING: f64 = 0.02;
 const CAUTION: f64 = 8.0;
 /// There are so many pieces for each rank at least: in short runs a moment is long.
 const PIECES: u64 = 64;
+/// And so many of an equal share of what is left.
+const PIECES_OF_REST: u64 = 6;
 /// The last pieces are this part of a full one at least, on few ranks and on many: smaller ones cost more
 /// than waiting for them, and many ranks would ask for them all at once.
-const SMALLEST: (f64, f64) = (1.0 / 100.0, 1.0 / 8.0);
+const SMALLEST: (f64, f64) = (1.0 / 100.0, 1.0 / 16.0);
 /// How many ranks are many.
 const MANY: f64 = 10_000.0;
 /// How many times longer a piece may be than the last.
@@ -66,7 +68,7 @@ impl Guide {
     }
 
     /// How many items to take, when `taken` of all are known to be taken by anybody, the own last piece
-    /// took `elapsed` seconds, and the counter's answer before it `waited`: half of an equal share of what
+    /// took `elapsed` seconds, and the counter's answer before it `waited`: a part of an equal share of what
     /// is left, but no more than takes a moment.
     pub fn next(&mut self, taken: u64, elapsed: f64, waited: f64) -> u64 {
         self.items += self.last;
@@ -78,7 +80,7 @@ impl Guide {
         let share = |items: u64, parts: u64| items as f64 / (parts * self.ranks) as f64;
         let part = (self.ranks as f64 / MANY * SMALLEST.1).clamp(SMALLEST.0, SMALLEST.1);
         let piece = (self.seconds / expected)
-            .min(share(self.total.saturating_sub(taken), 2))
+            .min(share(self.total.saturating_sub(taken), PIECES_OF_REST))
             .min(share(self.total, PIECES))
             .max(self.seconds * part / pace)
             .min(self.last.saturating_mul(GROWTH) as f64);

@@ -38,28 +38,28 @@ fn ten_to_ten_thousand_ranks_are_kept_busy() {
 fn equal_shares_are_worse_wherever_dear_positions_lie_together() {
     let together = |row: &&Row| row.case.work != "each by itself";
     for row in rows().card.iter().chain(&rows().looked_at).filter(together) {
-        assert!(row.outcome.efficiency > row.of_static + 0.05, "{row:?}");
+        assert!(row.outcome.efficiency > row.of_static + 0.03, "{row:?}");
     }
 }
 
 #[test]
 fn the_counter_answers_all_who_ask() {
     for row in &rows().card {
-        assert!(row.outcome.peak_load < 0.8 * row.case.counter.capacity(), "{row:?}");
+        assert!(row.outcome.peak_load < 0.9 * row.case.counter.capacity(), "{row:?}");
         assert!(row.outcome.waiting < 0.001, "{row:?}");
     }
     for row in &rows().looked_at {
         assert!(row.outcome.mean_load < row.case.counter.capacity(), "{row:?}");
-        assert!(row.outcome.waiting < 0.06, "{row:?}");
+        assert!(row.outcome.waiting < 0.08, "{row:?}");
     }
 }
 
 #[test]
 fn a_counter_that_is_looked_at_costs_little() {
     for row in &rows().looked_at {
-        let least = if row.case.ranks > 1000 { 0.92 } else { 0.95 };
+        let (least, most) = if row.case.ranks > 1000 { (0.90, 0.08) } else { (0.93, 0.02) };
         assert!(row.outcome.efficiency >= least, "{row:?}");
-        assert!(row.outcome.imbalance <= 0.05, "{row:?}");
+        assert!(row.outcome.imbalance <= most, "{row:?}");
     }
 }
 
