@@ -386,10 +386,12 @@ mod tests {
         for unit in [&mut given, &mut kept] {
             unit.begin(&results, 2);
         }
-        let mut outputs = Outputs { results: &results, unit: &mut given, spectra_per_position: 1 };
+        let mut outputs =
+            Outputs { results: &results, unit: &mut given, spectra_per_position: 1, watch: None };
         outputs.set(0, Ok(fit()));
         outputs.set(1, Err(Failure::new("no peak")));
-        let mut outputs = Outputs { results: &results, unit: &mut kept, spectra_per_position: 1 };
+        let mut outputs =
+            Outputs { results: &results, unit: &mut kept, spectra_per_position: 1, watch: None };
         outputs.set_from(0, Ok(&fit()));
         outputs.set_from(1, Err(Failure::new("no peak")));
         assert_eq!((given.rows, given.failures), (kept.rows, kept.failures));

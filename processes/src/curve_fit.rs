@@ -34,7 +34,7 @@ mod separable;
 use std::borrow::Cow;
 
 use pixelmill::Results;
-use pixelmill::process::{Failure, Process, SourceInfo, Spectrum};
+use pixelmill::process::{self, Failure, Process, SourceInfo, Spectrum};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +196,8 @@ pub struct CurveFit;
 /// What all spectra share.
 pub struct Task {
     model: Model,
+    /// Names of the components.
+    names: Vec<String>,
     layout: Layout,
     extent: Extent,
     /// The channels that are fitted, and their places.
@@ -293,6 +295,21 @@ impl Process for CurveFit {
             minimum = task.reweight(minimum, scratch);
         }
         task.output(minimum, scratch)
+    }
+
+    fn model(task: &Task, spectrum: Spectrum<'_, f64>, output: &Output) -> process::Model {
+        let parts = task.curves(output, spectrum.len());
+        let sum = |at: usize| parts.iter().map(|part| part[at]).sum();
+        let fit: Vec<f64> = (0..spectrum.len()).map(sum).collect();
+        let drawn = process::Model::new().curve("fit", fit);
+        match parts.len() {
+            1 => drawn,
+            _ => task
+                .names
+                .iter()
+                .zip(parts)
+                .fold(drawn, |drawn, (name, part)| drawn.part(name, part)),
+        }
     }
 
     /// A row with several axes holds a spectrum along the fastest one for each step of the others.

@@ -31,7 +31,7 @@ mod noise;
 mod row;
 
 use num_complex::{Complex32, Complex64};
-use pixelmill::process::{Dimension, Failure, Outputs, Process, SourceInfo, Spectrum, Unit};
+use pixelmill::process::{Dimension, Failure, Model, Outputs, Process, SourceInfo, Spectrum, Unit};
 use pixelmill::{ElementType, Results};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -242,6 +242,15 @@ impl Process for SignalFilter {
         scratch.output.signal.extend_from_slice(&spectrum);
         filter.apply(scratch)?;
         Ok(std::mem::take(&mut scratch.output))
+    }
+
+    fn model(filter: &RowFilter, _spectrum: Spectrum<'_, f64>, output: &Output) -> Model {
+        let filtered: Vec<f64> = match filter.single {
+            true => output.signal_single.iter().map(|value| f64::from(*value)).collect(),
+            false => output.signal.clone(),
+        };
+        let model = Model::new();
+        if filter.writes_filtered { model.curve("filtered", filtered) } else { model }
     }
 
     /// A worker's buffers hold a row and its spectrum, once for all rows of a unit; the tables of the

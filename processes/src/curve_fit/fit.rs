@@ -3,8 +3,9 @@
 
 use pixelmill::process::Failure;
 
+use super::components::{Channels, MOST_SHAPE, fill};
 use super::estimate::Estimator;
-use super::model::{Extent, Model};
+use super::model::{Extent, Model, Part};
 use super::separable::{self, Layout, Separable};
 use super::{Output, Parameters, Scratch, Task, Weights};
 use crate::least_squares::{self, Bounds, Limits, Minimum, Problem};
@@ -54,6 +55,7 @@ impl Task {
             upper: model.shape.iter().map(|free| free.upper).collect(),
             weights: channels.iter().map(|&at| weight(at).sqrt()).collect(),
             model,
+            names: parameters.components.0.iter().map(|part| part.name.clone()).collect(),
             extent,
             channels,
             x,
@@ -206,6 +208,33 @@ impl Task {
             return Err(Failure::new("the fit left the range of numbers"));
         }
         Ok(Output { numbers, chi_square: minimum.sum, converged: minimum.converged })
+    }
+}
+
+impl Task {
+    /// What each component gives at the fitted channels of a spectrum with so many points; NaN at others.
+    pub fn curves(&self, output: &Output, points: usize) -> Vec<Vec<f64>> {
+        let weights = vec![1.0; self.x.len()];
+        let channels = Channels { x: &self.x, weights: &weights };
+        let mut numbers = output.numbers.as_slice();
+        let mut columns = Vec::new();
+        let curve = |part: &Part| {
+            let (linear, rest) = numbers.split_at(part.linear.len());
+            let (shape, rest) = rest.split_at(part.shape.len());
+            numbers = rest;
+            let mut places = [0.0; MOST_SHAPE];
+            places[..shape.len()].copy_from_slice(shape);
+            columns.clear();
+            columns.resize(part.columns() * self.x.len(), 0.0);
+            fill(part.kind, channels, &places, &mut columns);
+            let mut curve = vec![f64::NAN; points];
+            for (number, &at) in self.channels.iter().enumerate() {
+                let functions = columns[number..].iter().step_by(self.x.len());
+                curve[at] = linear.iter().zip(functions).map(|(factor, f)| factor * f).sum();
+            }
+            curve
+        };
+        self.model.parts.iter().map(curve).collect()
     }
 }
 
