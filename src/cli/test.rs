@@ -67,6 +67,9 @@ fn coordinates(place: &[(Dimension, u32)]) -> String {
     place.iter().map(coordinate).collect::<Vec<_>>().join(", ")
 }
 
+/// Of a spectrum as a result nobody wants to read more.
+const MOST_NUMBERS: usize = 8;
+
 fn numbers(runner: &dyn Runner, probe: &Probe) -> String {
     let mut text = format!("{}: {}\n", title(runner, probe), coordinates(&probe.place));
     if let Some(reason) = &probe.failure {
@@ -79,7 +82,11 @@ fn numbers(runner: &dyn Runner, probe: &Probe) -> String {
             ElementType::Float32 | ElementType::Complex64 => show::single,
             _ => show::number,
         };
-        let numbers: Vec<String> = value.numbers.iter().map(|number| shown(*number)).collect();
+        let mut numbers: Vec<String> =
+            value.numbers.iter().take(MOST_NUMBERS).map(|number| shown(*number)).collect();
+        if value.numbers.len() > MOST_NUMBERS {
+            numbers.push(format!("… ({} numbers; --json has all)", value.numbers.len()));
+        }
         let line = format!("  {:<width$} {} {}", value.name, numbers.join(" "), value.units);
         let _ = writeln!(text, "{}", line.trim_end());
     }
