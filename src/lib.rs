@@ -61,13 +61,14 @@
 //! # How it is built
 //!
 //! ```text
-//! cli → registry → engine → { plan, identity, source } → storage → view
+//! cli → registry → engine → { plan, hand_out, identity, source, ranks } → storage → view
 //! ```
 //!
 //! An arrow runs only downwards, and [`process`] knows none of them but the plain types that it hands
-//! to authors. `storage` holds the only `unsafe` code and the only calls of HDF5; its transactions,
-//! and what a kill at each step leaves, are described in `src/storage/transaction/README.md`, the
-//! phases of a run in `src/engine/README.md`. `view` is how an array becomes positions × spectrum, pure
+//! to authors. `storage` holds the only calls of HDF5, `ranks` the only ones of MPI, and both the only
+//! `unsafe` code. Transactions, and what a kill at each step leaves, are described in
+//! `src/storage/transaction/README.md`, the phases of a run and what ranks say to each other in
+//! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array becomes positions × spectrum, pure
 //! arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.
 
 #![warn(missing_docs)]

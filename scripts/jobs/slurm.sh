@@ -20,7 +20,7 @@
 set -euo pipefail
 
 # Ranks must not be bound to single cores, which Open MPI would do. With Slurm's own launcher:
-#   LAUNCHER="srun --mpi=pmix --cpu-bind=none" sbatch ...
+#   LAUNCHER="srun --mpi=pmix --cpu-bind=none --kill-on-bad-exit=1" sbatch ...
 read -ra launcher <<<"${LAUNCHER:-mpirun --bind-to none}"
 
 # Slurm runs a copy of this script, but knows where it was, and when the job's time is over.

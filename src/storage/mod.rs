@@ -1,6 +1,6 @@
 //! Bytes: opening and locking files, transactions, raw rows, attributes, results groups.
 //!
-//! The only place that calls HDF5 and, with it, the only unsafe code. It knows layouts, not
+//! The only place that calls HDF5, with the unsafe code that takes. It knows layouts, not
 //! meanings: what a main dataset is belongs to `source`, when results may be reused to `identity`.
 
 pub(crate) mod attributes;
