@@ -65,11 +65,11 @@ pub fn main(registry: &[&dyn Runner]) -> ExitCode {
     let as_json = std::env::args_os().any(|argument| argument == "--json");
     let ranks = match Ranks::join() {
         Ok(ranks) => ranks,
+        // A launcher ends all ranks once one ends with an error, maybe before the first has spoken.
+        Err(_) if !Ranks::is_first_by_environment() => return Ending::Done.into(),
         Err(error) => {
             let answer = refusal(&error);
-            if Ranks::is_first_by_environment() {
-                tell(&answer, as_json);
-            }
+            tell(&answer, as_json);
             return answer.ending.into();
         }
     };
