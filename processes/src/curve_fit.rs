@@ -425,6 +425,52 @@ mod tests {
         }
     }
 
+    /// The curves that are drawn over a spectrum, with their names.
+    fn drawn(task: &Task, spectrum: &[f64], output: &Output) -> Vec<(String, Vec<f64>)> {
+        let spectrum = Spectrum { values: spectrum, position: 0, repeat: 0, auxiliary: &[] };
+        let curves = CurveFit::model(task, spectrum, output).curves.into_iter();
+        curves
+            .map(|curve| match curve.values {
+                process::Values::Real(values) => (curve.name, values),
+                complex => panic!("{complex:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_drawn_has_the_residuals_of_the_fit() {
+        // No two components of a model can stand for each other: where they can, they may be so large that
+        // their sum is rounding.
+        for components in [
+            "gaussian",
+            "lorentzian+polynomial2",
+            "pseudo_voigt+erf",
+            "gaussian+exponential",
+            "gaussian+power_law",
+            "gaussian+offset",
+        ] {
+            let task = task(json!({"components": components, "range_min": 0.55})).unwrap();
+            let values = spectrum(peak);
+            let output = fit(&task, &values, &mut Scratch::default()).unwrap();
+            let curves = drawn(&task, &values, &output);
+            let ((_, fit), parts) = curves.split_first().unwrap();
+            assert!(fit[..6].iter().all(|value| value.is_nan()), "they aren't fitted");
+            let squares: f64 = (6..100).map(|at| (fit[at] - values[at]).powi(2)).sum();
+            assert!((squares / output.chi_square - 1.0).abs() < 1e-9, "{components}: {squares}");
+            if parts.is_empty() {
+                assert_eq!(components, "gaussian");
+                continue;
+            }
+            let names: Vec<&str> =
+                parts.iter().map(|(name, _)| name.trim_end_matches('2')).collect();
+            assert_eq!(names.join("+"), components.trim_end_matches('2'));
+            for at in 6..100 {
+                let sum: f64 = parts.iter().map(|(_, part)| part[at]).sum();
+                assert!((sum - fit[at]).abs() < 1e-9, "{components}, {at}");
+            }
+        }
+    }
+
     #[test]
     fn a_constant_spectrum_has_a_peak_without_area() {
         let task = task(json!({})).unwrap();

@@ -319,6 +319,21 @@ mod tests {
         let bottom = frames[0].bottom();
         assert_eq!(picture.height(), (bottom + BELOW) as u32);
 
+        // From corner to corner of the frame, and the row of a number is that of its tick.
+        let (top, bottom) = (frames[0].top, frames[0].bottom());
+        assert_eq!(frames[0].at((0.0, 0.0)), (LEFT, bottom));
+        assert_eq!(frames[0].at((1.0, 1.0)), (WIDTH as f32 - RIGHT, top));
+        assert_eq!(colour(&picture, (LEFT, bottom)), INK);
+        let is_written = |x: u32, y: u32| picture.pixel(x, y).unwrap().red() < 128;
+        for (place, number) in figure.panels[0].y.ticks(6) {
+            let row = (top + (1.0 - place as f32) * (bottom - top)) as u32;
+            let digits = LEFT as u32 - 40..LEFT as u32 - 10;
+            let rows = (row - 20..row + 20).filter(|y| digits.clone().any(|x| is_written(x, *y)));
+            let rows: Vec<u32> = rows.collect();
+            let middle = (rows[0] + rows[rows.len() - 1]) / 2;
+            assert!(middle.abs_diff(row) <= 2, "{number} is at {middle}, its tick at {row}");
+        }
+
         let panel = &figure.panels[0];
         let at = |time: f64, value: f64| {
             let (x, y) = (figure.x.place(time * 1e-3).unwrap(), panel.y.place(value).unwrap());
