@@ -29,8 +29,10 @@ pub(crate) fn lead<P: Process>(
     team: Team<'_>,
 ) -> Result<Computed> {
     let computed = Lead { request, observer, stop, team }.compute::<P>(parameters);
-    let conclusion = computed.as_ref().map(Clone::clone).map_err(Trouble::of);
-    team.order(&Orders::End(Box::new(conclusion), stop.signal()))?;
+    team.order(|| {
+        let conclusion = computed.as_ref().cloned().map_err(Trouble::of);
+        Orders::End(Box::new(conclusion), stop.signal())
+    })?;
     computed
 }
 
@@ -182,18 +184,20 @@ impl Lead<'_> {
             marker.unmark(&group.ranges)?;
         }
         team.reset_counter()?;
-        team.order(&Orders::Prepare(Box::new(Assignment {
-            file: lock.path().to_owned(),
-            group: group.path.clone(),
-            last_run: group.last_run.clone(),
-            columns: group.places.columns.clone(),
-            ranges: group.ranges.clone(),
-            workers: shares.workers.clone(),
-            memory: shares.memory,
-            segments,
-        })))?;
+        team.order(|| {
+            Orders::Prepare(Box::new(Assignment {
+                file: lock.path().to_owned(),
+                group: group.path.clone(),
+                last_run: group.last_run.clone(),
+                columns: group.places.columns.clone(),
+                ranges: group.ranges.clone(),
+                workers: shares.workers.clone(),
+                memory: shares.memory,
+                segments,
+            }))
+        })?;
         team.tell(Ok(&()))?;
-        team.order(&Orders::Begin)?;
+        team.order(|| Orders::Begin)?;
         let workers = shares.workers.iter().sum();
         observer.begin(&group.info(
             job,

@@ -169,12 +169,15 @@ impl<'a> Team<'a> {
         trouble.map_or(Ok(all), Err)
     }
 
-    /// Gives orders; only rank 0 does.
+    /// Gives orders, if there is anybody to give them to; only rank 0 does.
     ///
     /// # Errors
     /// If a rank can't be reached.
-    pub fn order(self, orders: &Orders) -> Result<()> {
-        self.ranks.broadcast(encoded(orders)?).map(|_| ())
+    pub fn order(self, orders: impl FnOnce() -> Orders) -> Result<()> {
+        if self.others() == 0 {
+            return Ok(());
+        }
+        self.ranks.broadcast(encoded(&orders())?).map(|_| ())
     }
 
     /// Waits for orders; everybody but rank 0 does.
