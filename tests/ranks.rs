@@ -242,6 +242,29 @@ fn a_killed_launcher_takes_the_ranks_with_it() {
     wait_until("the ranks have ended", || processes(&sample.file).is_empty());
 }
 
+#[test]
+fn nobody_changes_a_file_that_an_orphaned_rank_still_writes_to() {
+    let sample = Sample::new();
+    let running = start_on(2, run("slow", &sample.file, &["-p", "pause=1000000"]));
+    running.wait_for_line(" of memory");
+    let ranks = processes(&sample.file);
+    // A launcher that is slow to notice.
+    running.signal("STOP");
+    assert!(signal(ranks[&0], "KILL"));
+    let open = r#"
+import sys, h5py
+try:
+    h5py.File(sys.argv[1], "r+").close()
+    print("true")
+except BlockingIOError:
+    print("false")
+"#;
+    assert_eq!(python_script(open, [&sample.file]), false, "rank 1 has it open");
+    assert!(signal(ranks[&1], "KILL"));
+    wait_until("nobody has it open", || python_script(open, [&sample.file]) == true);
+    running.kill();
+}
+
 /// Runs something else on rank 0 than on rank 1.
 fn mixed(first: &[&str], second: &[&str]) -> Ran {
     let mut command = mpirun();

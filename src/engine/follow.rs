@@ -46,6 +46,8 @@ pub(crate) fn follow<P: Process>(
     }
     let (job, file) = ready?;
     let ended = work(&job, &*file, &assignment, request, stop, team);
+    // With its lock: rank 0 may need the file alone.
+    drop(file);
     team.send(&News::Ended(ended.map_err(|error| Trouble::of(&error))))?;
     let orders = team.orders()?;
     // What was called after this rank had ended is still to be taken from the line.
@@ -95,6 +97,9 @@ fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<Box<dyn InPla
         return Err(Error::OtherFile { path: path.clone() });
     }
     let file: File = file::open(path, true)?;
+    // If rank 0 is lost, its locks are. Whoever changes the file's metadata must not do so before this rank
+    // has written its last.
+    lock::share(&file, path)?;
     team.ranks().open(path, &file)
 }
 

@@ -218,7 +218,6 @@ impl Communicator for World {
             self.send_with(GATHERED, 0, &own)?;
             return Ok(Vec::new());
         }
-        // Whoever is fast may have sent for the next `gather` already: the first of each counts.
         let mut all: Vec<Option<Vec<u8>>> = vec![None; self.size];
         all[0] = Some(own);
         let mut left = self.size - 1;
