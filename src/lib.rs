@@ -73,6 +73,7 @@
 
 #![warn(missing_docs)]
 
+mod axis_values;
 pub mod cli;
 mod element;
 pub mod engine;

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use crate::axis_values::AxisValues;
 use crate::element::{Element, ElementType, StoredType, append, elements};
 use crate::error::Result;
 pub use crate::model::{Curve, Mark, Model, Values};
@@ -217,13 +218,17 @@ pub struct Dimension {
     /// Units of its values; empty if the file has none.
     pub units: String,
     /// Its values, one per step.
-    pub values: Vec<f64>,
+    pub values: AxisValues,
 }
 
 impl Dimension {
     /// An axis with the given values.
-    pub fn new(name: impl Into<String>, units: impl Into<String>, values: Vec<f64>) -> Self {
-        Self { name: name.into(), units: units.into(), values }
+    pub fn new(
+        name: impl Into<String>,
+        units: impl Into<String>,
+        values: impl Into<AxisValues>,
+    ) -> Self {
+        Self { name: name.into(), units: units.into(), values: values.into() }
     }
 
     /// How many steps it has.
@@ -279,9 +284,7 @@ impl SourceInfo {
         let axes = &self.spectroscopic_dimensions;
         match axes.len().checked_sub(index + 1) {
             Some(at) => axes[at].clone(),
-            None => {
-                Dimension::new("Point", "", (0..self.spectral_points).map(|p| p as f64).collect())
-            }
+            None => Dimension::new("Point", "", AxisValues::counted(self.spectral_points)),
         }
     }
 }

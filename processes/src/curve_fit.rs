@@ -250,7 +250,7 @@ impl Process for CurveFit {
                 axis.len()
             )));
         }
-        Task::new(parameters, &axis.values)
+        Task::new(parameters, &axis.values.as_slice())
     }
 
     fn create_results_datasets(

@@ -110,7 +110,7 @@ impl Process for PeakFinding {
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
         Ok(Task {
             finder: RidgeFinder::new(parameters, source.spectral_points),
-            axis: source.axis(0).values,
+            axis: source.axis(0).values.to_vec(),
             single: matches!(source.element, ElementType::Float32 | ElementType::Complex64),
         })
     }

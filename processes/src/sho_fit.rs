@@ -159,7 +159,8 @@ impl Process for ShoFit {
         }
         let spectra = Self::spectra_per_position(parameters, source);
         let axis = frequencies(source, spectra)?;
-        let band = Band::new(&axis.values);
+        let frequencies = axis.values.to_vec();
+        let band = Band::new(&frequencies);
         let outside = parameters.margin * (band.highest - band.lowest);
         let lowest = (band.lowest - outside).max(1e-3 * band.lowest);
         let bounds = Bounds {
@@ -171,7 +172,7 @@ impl Process for ShoFit {
             None => None,
         };
         let Parameters { guess_points, max_steps, .. } = *parameters;
-        Ok(Task { frequencies: axis.values, band, bounds, guess_points, max_steps, given })
+        Ok(Task { frequencies, band, bounds, guess_points, max_steps, given })
     }
 
     fn create_results_datasets(
@@ -308,8 +309,12 @@ fn frequencies(source: &SourceInfo, spectra: usize) -> Result<Dimension, Failure
             axis.len()
         )));
     }
-    let usable = axis.values.iter().all(|value| value.is_finite() && *value > 0.0);
-    if axis.len() < 3 || !usable || axis.values.iter().all(|value| *value == axis.values[0]) {
+    let usable = axis.values.iter().all(|value| value.is_finite() && value > 0.0);
+    if axis.len() < 3
+        || !usable
+        || axis.values.first() == axis.values.last()
+            && axis.values.iter().all(|value| Some(value) == axis.values.first())
+    {
         return Err(Failure::new(format!(
             "the axis `{}` has to have at least 3 values, all above 0 and not all the same",
             axis.name

@@ -31,7 +31,9 @@ mod noise;
 mod row;
 
 use num_complex::{Complex32, Complex64};
-use pixelmill::process::{Dimension, Failure, Model, Outputs, Process, SourceInfo, Spectrum, Unit};
+use pixelmill::process::{
+    AxisValues, Dimension, Failure, Model, Outputs, Process, SourceInfo, Spectrum, Unit,
+};
 use pixelmill::{ElementType, Results};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -307,8 +309,7 @@ fn row_axes(source: &SourceInfo) -> Vec<Dimension> {
     if axes.iter().map(Dimension::len).product::<usize>() == source.spectral_points {
         return axes.clone();
     }
-    let points = (0..source.spectral_points).map(|point| point as f64).collect();
-    vec![Dimension::new("Point", "", points)]
+    vec![Dimension::new("Point", "", AxisValues::counted(source.spectral_points))]
 }
 
 /// Whether single precision holds the source's values.

@@ -180,9 +180,9 @@ fn size(info: &SourceInfo) -> u64 {
 fn axis_line(axis: &Dimension) -> String {
     let range = match (axis.values.first(), axis.values.last()) {
         (Some(first), Some(last)) if axis.len() > 1 => {
-            format!("{} … {}", show::axis_value(*first), show::axis_value(*last))
+            format!("{} … {}", show::axis_value(first), show::axis_value(last))
         }
-        (Some(only), _) => show::axis_value(*only),
+        (Some(only), _) => show::axis_value(only),
         _ => String::new(),
     };
     format!(

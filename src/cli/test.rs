@@ -60,7 +60,7 @@ fn title(runner: &dyn Runner, probe: &Probe) -> String {
 /// `Y 10 (1.5 um), X 20 (3 um)`.
 fn coordinates(place: &[(Dimension, u32)]) -> String {
     let coordinate = |(axis, step): &(Dimension, u32)| {
-        let value = axis.values.get(*step as usize).map(|value| show::axis_value(*value));
+        let value = axis.values.get(*step as usize).map(show::axis_value);
         let value = format!("{} {}", value.unwrap_or_default(), axis.units);
         format!("{} {step} ({})", axis.name, value.trim())
     };

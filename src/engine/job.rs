@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::identity::{AuxiliaryIdentity, Identity};
 use crate::parameters::settle;
 use crate::process::{
-    AuxiliaryInfo, AuxiliaryRows, Dimension, Failure, Process, ReadChunk, Spectrum, Unit,
+    AuxiliaryInfo, AuxiliaryRows, AxisValues, Dimension, Failure, Process, ReadChunk, Spectrum,
+    Unit,
 };
 use crate::ranks::host;
 use crate::read_rows::{AlignedBytes, ReadRows};
@@ -191,8 +192,7 @@ impl<P: Process> Job<P> {
         if product == self.spectra {
             return slow;
         }
-        let numbers = (0..self.spectra).map(|number| number as f64).collect();
-        vec![Dimension::new("Spectrum", "", numbers)]
+        vec![Dimension::new("Spectrum", "", AxisValues::counted(self.spectra))]
     }
 
     /// Reads some positions, from `source`, and what belongs to them. Positions whose data are damaged

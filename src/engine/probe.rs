@@ -9,7 +9,7 @@ use super::job::{Data, Job, OwnSpectrum, Workspace};
 use super::search::count_done;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::process::{Dimension, Failure, Model, Process, SourceInfo, Values};
+use crate::process::{AxisValues, Dimension, Failure, Model, Process, SourceInfo, Values};
 use crate::read_rows::ReadRows;
 use crate::results::ColumnLayout;
 use crate::storage::file::open_read;
@@ -173,7 +173,7 @@ fn spectrum_axis(info: &SourceInfo, length: usize) -> Dimension {
     if axis.len() == length {
         return axis;
     }
-    Dimension::new("Point", "", (0..length).map(|point| point as f64).collect())
+    Dimension::new("Point", "", AxisValues::counted(length))
 }
 
 fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {

@@ -5,7 +5,7 @@
 
 use hdf5::{Dataset, Location};
 
-use crate::process::Dimension;
+use crate::process::{AxisValues, Dimension};
 use crate::storage::attributes;
 
 /// What a file says of an N-dimensional dataset.
@@ -38,20 +38,26 @@ pub(crate) enum Role {
 
 impl Axis {
     /// An axis without a name is called by its number.
-    pub fn new(number: usize, name: &str, units: &str, values: Vec<f64>, role: Role) -> Self {
+    pub fn new(
+        number: usize,
+        name: &str,
+        units: &str,
+        values: impl Into<AxisValues>,
+        role: Role,
+    ) -> Self {
         let name = if name.is_empty() { format!("axis {number}") } else { name.to_owned() };
         Self { dimension: Dimension::new(name, units, values), role }
     }
 }
 
 /// 0, 1, 2 …: the values of an axis that has none of its own.
-pub(crate) fn counted(length: usize) -> Vec<f64> {
-    (0..length).map(|step| step as f64).collect()
+pub(crate) fn counted(length: usize) -> AxisValues {
+    AxisValues::counted(length)
 }
 
 /// The values of an axis with even steps.
-pub(crate) fn even(first: f64, step: f64, length: usize) -> Vec<f64> {
-    (0..length).map(|number| first + step * number as f64).collect()
+pub(crate) fn even(first: f64, step: f64, length: usize) -> AxisValues {
+    AxisValues::even(first, step, length)
 }
 
 /// The values of an axis that a dataset holds, in however many dimensions; `Ok(None)` if it holds no
@@ -76,12 +82,12 @@ pub(crate) fn numbers(dataset: &Dataset) -> Result<Option<Vec<f64>>, String> {
 ///
 /// # Errors
 /// If it has another length, or can't be read.
-pub(crate) fn listed(dataset: &Dataset, length: usize) -> Result<Vec<f64>, String> {
+pub(crate) fn listed(dataset: &Dataset, length: usize) -> Result<AxisValues, String> {
     let found = dataset.size();
     if found != length {
         return Err(wrong_length(&dataset.name(), found, length));
     }
-    Ok(numbers(dataset)?.unwrap_or_else(|| counted(length)))
+    Ok(numbers(dataset)?.map_or_else(|| counted(length), AxisValues::from))
 }
 
 pub(crate) fn wrong_length(name: &str, found: usize, length: usize) -> String {

@@ -90,7 +90,7 @@ fn dim(group: &Group, number: usize, first: usize, length: usize) -> Result<Axis
         Some(values) if values.len() == 2 && length > 2 => {
             even(values[0], values[1] - values[0], length)
         }
-        Some(values) if values.len() == length => values,
+        Some(values) if values.len() == length => values.into(),
         Some(values) if list.ndim() > 0 => {
             return Err(wrong_length(&list.name(), values.len(), length));
         }
@@ -256,7 +256,12 @@ mod tests {
         let data = zeros(&group, "realslice", &[2, 2, 3]);
         for (number, name) in ["R_x", "R_y", "bin_outer_angle"].into_iter().enumerate() {
             let values = counted(data.shape()[number]);
-            samples::axis(&group, &format!("dim{}", number + 1), &values, &[("name", name)]);
+            samples::axis(
+                &group,
+                &format!("dim{}", number + 1),
+                &values.as_slice(),
+                &[("name", name)],
+            );
         }
         let path = "/data/realslices/detector/realslice";
         assert!(looks(&sample.file, path, &data));

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::process::Dimension;
+use crate::process::{AxisValues, Dimension};
 
 /// Rows that are read at a time.
 const BLOCK: usize = 1 << 16;
@@ -214,7 +214,7 @@ impl Axis {
     }
 
     fn dimension(&self) -> Dimension {
-        let values = self.value_of.values().copied().collect();
+        let values: AxisValues = self.value_of.values().copied().collect();
         Dimension::new(self.name.clone(), self.units.clone(), values)
     }
 }

@@ -10,7 +10,7 @@ use hdf5::Dataset;
 use super::grid::{Block, PositionGrid};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::process::{Dimension, SourceInfo};
+use crate::process::{AxisValues, Dimension, SourceInfo};
 use crate::storage::attributes;
 use crate::storage::datatype::stored_type;
 use crate::storage::results_group::PositionTables;
@@ -86,7 +86,7 @@ fn spectroscopic_axes(grid: PositionGrid) -> Vec<Dimension> {
         return grid.dimensions;
     }
     let name = grid.dimensions.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join("+");
-    vec![Dimension::new(name, "", (0..grid.rows()).map(|point| point as f64).collect())]
+    vec![Dimension::new(name, "", AxisValues::counted(grid.rows()))]
 }
 
 /// Reads the tables of the positions: a row per position, a column per axis.

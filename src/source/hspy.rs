@@ -8,6 +8,7 @@ use hdf5::{Dataset, File, Group};
 use super::described::{
     Axis, Described, Role, counted, even, listed, parent_and_name, quantity_and_units, wrong_length,
 };
+use crate::process::AxisValues;
 use crate::storage::attributes;
 
 /// What HyperSpy writes where there is nothing.
@@ -85,14 +86,14 @@ fn axis(group: &Group, number: usize, length: usize) -> Result<Axis, String> {
     Ok(Axis::new(number, &name, &units, values(group, length)?, role))
 }
 
-fn values(group: &Group, length: usize) -> Result<Vec<f64>, String> {
+fn values(group: &Group, length: usize) -> Result<AxisValues, String> {
     if let Ok(list) = group.dataset("axis") {
         return listed(&list, length);
     }
     // A short list of numbers may be an attribute.
     if let Some(list) = attributes::numbers(group, "axis") {
         let right = list.len() == length;
-        return right.then_some(list).ok_or_else(|| {
+        return right.then(|| list.into()).ok_or_else(|| {
             format!("the list of values of its `{}` has another length", group.name())
         });
     }

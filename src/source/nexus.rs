@@ -6,6 +6,7 @@
 use hdf5::{Dataset, File, Group};
 
 use super::described::{Axis, Described, Role, counted, listed, numbers, parent_and_name, text};
+use crate::process::AxisValues;
 use crate::storage::attributes;
 
 /// Whether a dataset is the signal, or one of the signals, of its group.
@@ -134,7 +135,7 @@ fn axis(
 }
 
 /// The values of an axis, or the middles between the edges of its steps, one more than those.
-fn values(list: &Dataset, length: usize) -> Result<Vec<f64>, String> {
+fn values(list: &Dataset, length: usize) -> Result<AxisValues, String> {
     if list.size() == length + 1
         && let Some(edges) = numbers(list)?
     {

@@ -119,7 +119,8 @@ mod tests {
         for (number, kind) in kinds.into_iter().enumerate() {
             let values = counted(data.shape()[number]);
             let texts = [("name", kind), ("units", "m"), ("dimension_type", kind)];
-            let scale = samples::axis(&sample.file, &format!("a{number}"), &values, &texts);
+            let scale =
+                samples::axis(&sample.file, &format!("a{number}"), &values.as_slice(), &texts);
             attach(&data, number, &scale);
         }
         let scale = samples::axis(&sample.file, "time", &[0.5, 1.5], &[]);
@@ -219,7 +220,7 @@ mod tests {
             let expected = [Role::Position, Role::Position, Role::Spectrum];
             assert_eq!(roles.collect::<Vec<_>>(), expected, "{name}");
             let energies = &described.axes[2].dimension.values;
-            assert!(energies.windows(2).all(|pair| pair[0] != pair[1]), "{name}");
+            assert!(energies.as_slice().windows(2).all(|pair| pair[0] != pair[1]), "{name}");
         }
     }
 
@@ -228,7 +229,7 @@ mod tests {
         let sample = Sample::new();
         let data = zeros(&sample.file, "data", &[2]);
         assert!(!looks(&sample.file, "/data", &data));
-        attach(&data, 0, &samples::axis(&sample.file, "x", &counted(2), &[]));
+        attach(&data, 0, &samples::axis(&sample.file, "x", &counted(2).as_slice(), &[]));
         assert!(!looks(&sample.file, "/data", &data));
     }
 }

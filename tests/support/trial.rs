@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pixelmill::Results;
 use pixelmill::process::{
-    Dimension, Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
+    AxisValues, Dimension, Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
 };
 use pixelmill::registry::{Runner, runner};
 use pixelmill_processes::PROCESSES;
@@ -280,7 +280,7 @@ impl Process for Rich {
             .field("Index", |output: &RichOutput| output.at);
         if parameters.reversed {
             let points = source.spectral_points / parameters.spectra.max(1);
-            let axis = Dimension::new("Point", "", (0..points).map(|point| point as f64).collect());
+            let axis = Dimension::new("Point", "", AxisValues::counted(points));
             results
                 .main("Reversed", &source.quantity, &source.units)
                 .spectrum(vec![axis], |output: &RichOutput| &output.reversed);

@@ -4,7 +4,7 @@
 //! high-pass filter mirrors the low-pass one, and pass bands are like those of the harmonics. Gains are
 //! kept for the bins from 0 Hz to half the sample rate: negative frequencies have the same.
 
-use pixelmill::process::{Dimension, Failure, SourceInfo};
+use pixelmill::process::{AxisValues, Dimension, Failure, SourceInfo};
 
 use super::Parameters;
 
@@ -34,7 +34,11 @@ impl Bins {
             Some(rate) => ("Hz", rate / self.points as f64),
             None => ("1/point", 1.0 / self.points as f64),
         };
-        Dimension::new("Frequency", units, bins.map(|bin| bin as f64 * step).collect())
+        Dimension::new(
+            "Frequency",
+            units,
+            bins.map(|bin| bin as f64 * step).collect::<AxisValues>(),
+        )
     }
 }
 
@@ -71,14 +75,15 @@ fn rate_of(axis: &Dimension) -> Result<f64, Failure> {
             return Err(unknown(reason));
         }
     };
-    let [first, .., last] = axis.values.as_slice() else {
+    let (Some(first), Some(last), 2..) = (axis.values.first(), axis.values.last(), axis.len())
+    else {
         return Err(unknown(format!("the axis `{}` has a single value", axis.name)));
     };
     let step = (last - first) / (axis.len() - 1) as f64;
     // Files keep the values of axes in single precision.
     let rounding = first.abs().max(last.abs()) * f64::from(f32::EPSILON);
     let off = (step.abs() * JITTER).max(rounding);
-    let is_even = |(at, value): (usize, &f64)| (value - (first + step * at as f64)).abs() <= off;
+    let is_even = |(at, value): (usize, f64)| (value - (first + step * at as f64)).abs() <= off;
     if !(step > 0.0 && axis.values.iter().enumerate().all(is_even)) {
         return Err(unknown(format!("the axis `{}` isn't evenly spaced", axis.name)));
     }
@@ -88,7 +93,7 @@ fn rate_of(axis: &Dimension) -> Result<f64, Failure> {
 /// A rate, to as many digits as an axis in single precision gives: 1e5 of steps of 1e-5 s, and not
 /// 99999.998, with which bands would end at other bins.
 fn in_precision_of(axis: &Dimension, rate: f64) -> f64 {
-    if axis.values.iter().all(|value| f64::from(*value as f32) == *value) {
+    if axis.values.iter().all(|value| f64::from(value as f32) == value) {
         (rate as f32).to_string().parse().unwrap_or(rate)
     } else {
         rate

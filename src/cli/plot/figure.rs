@@ -53,7 +53,7 @@ impl Figure {
     pub fn new(title: String, subtitle: String, probe: &Probe, spectrum: &ProbeSpectrum) -> Self {
         let nothing = Model::new();
         let model = spectrum.model.as_ref().unwrap_or(&nothing);
-        let at = &probe.axis.values;
+        let at = probe.axis.values.as_slice();
         let x = Axis::new(&probe.axis.name, &probe.axis.units, at.iter().copied(), ROOM.0);
         let views = views(&spectrum.data, model);
         let panel = |view: &View| Panel::new(*view, &x, probe, &spectrum.data, model);
@@ -116,7 +116,7 @@ impl View {
 
 impl Panel {
     fn new(view: View, x: &Axis, probe: &Probe, data: &Values, model: &Model) -> Self {
-        let at = &probe.axis.values;
+        let at = probe.axis.values.as_slice();
         let data = view.of(data);
         let curves: Vec<Vec<f64>> =
             model.curves.iter().map(|curve| view.of(&curve.values)).collect();
@@ -130,8 +130,8 @@ impl Panel {
         };
         let wraps = view == View::Phase;
         Self {
-            points: places(x, &y, at, &data).into_iter().flatten().collect(),
-            lines: curves.iter().map(|curve| pieces(x, &y, at, curve, wraps)).collect(),
+            points: places(x, &y, &at, &data).into_iter().flatten().collect(),
+            lines: curves.iter().map(|curve| pieces(x, &y, &at, curve, wraps)).collect(),
             marks: model.marks.iter().map(mark).collect(),
             y,
         }
@@ -163,13 +163,13 @@ fn pieces(x: &Axis, y: &Axis, at: &[f64], values: &[f64], wraps: bool) -> Vec<Ve
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::process::{Dimension, Failure};
+    use crate::process::{AxisValues, Dimension, Failure};
     use num_complex::Complex64;
 
     /// A probe of one spectrum over a time axis of 0, 1, 2 … milliseconds.
     pub(crate) fn probe(data: impl Into<Values>, model: Result<Model, Failure>) -> Probe {
         let data = data.into();
-        let times = (0..data.len()).map(|step| step as f64 * 1e-3).collect();
+        let times: AxisValues = (0..data.len()).map(|step| step as f64 * 1e-3).collect();
         Probe {
             position: 7,
             place: Vec::new(),

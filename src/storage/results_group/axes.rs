@@ -7,7 +7,7 @@ use super::super::{attributes, library, scales};
 use super::Column;
 use super::compress::CHUNK_BYTES;
 use super::create::{AxesFormat, create_column};
-use crate::process::Dimension;
+use crate::process::{AxisValues, Dimension};
 use crate::results::Constant;
 
 /// What sidpy writes for a quantity or for units that nobody has told.
@@ -99,7 +99,7 @@ fn scale(
         name.push('_');
     }
     let scale = group.new_dataset::<f64>().shape(axis.len()).create(name.as_str())?;
-    scale.write_raw(&axis.values)?;
+    write_values(&scale, &axis.values)?;
     scales::make_scale(&scale, &name)?;
     // sidpy takes no axis without units.
     let told = |text: &str| match text {
@@ -185,24 +185,39 @@ fn describe_axis(group: &Group, axis: &Dimension, is_position: bool) -> hdf5::Re
     match even_step(&axis.values) {
         Some(step) => {
             attributes::write_string(group, "_type", "UniformDataAxis")?;
-            number("offset", axis.values.first().copied().unwrap_or(0.0))?;
+            number("offset", axis.values.first().unwrap_or(0.0))?;
             number("scale", step)
         }
         None => {
             attributes::write_string(group, "_type", "DataAxis")?;
             let values = group.new_dataset::<f64>().shape(axis.len()).create("axis")?;
-            values.write_raw(&axis.values)
+            write_values(&values, &axis.values)
         }
     }
 }
 
 /// The step of values that are evenly spaced, to a millionth of it.
-fn even_step(values: &[f64]) -> Option<f64> {
-    let [first, .., last] = values else { return Some(1.0) };
+fn even_step(values: &AxisValues) -> Option<f64> {
+    let (Some(first), Some(last), 2..) = (values.first(), values.last(), values.len()) else {
+        return Some(1.0);
+    };
     let step = (last - first) / (values.len() - 1) as f64;
-    let even = (0..values.len())
-        .all(|at| (values[at] - (first + step * at as f64)).abs() <= 1e-6 * step.abs());
+    let even = values
+        .iter()
+        .enumerate()
+        .all(|(at, value)| (value - (first + step * at as f64)).abs() <= 1e-6 * step.abs());
     (even && step != 0.0).then_some(step)
+}
+
+/// Writes the values of an axis, not all of them at once: it may be as long as the scan.
+fn write_values(dataset: &Dataset, values: &AxisValues) -> hdf5::Result<()> {
+    const AT_ONCE: usize = 1 << 16;
+    let mut left = values.iter();
+    for first in (0..values.len()).step_by(AT_ONCE) {
+        let bytes: Vec<u8> = left.by_ref().take(AT_ONCE).flat_map(f64::to_ne_bytes).collect();
+        library::write_rows(dataset, first as u64, &bytes)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -211,9 +226,9 @@ mod tests {
 
     #[test]
     fn even_steps_are_told_from_others() {
-        assert_eq!(even_step(&[1.0, 1.5, 2.0]), Some(0.5));
-        assert_eq!(even_step(&[7.0]), Some(1.0));
-        assert_eq!(even_step(&[1.0, 2.0, 4.0]), None);
-        assert_eq!(even_step(&[1.0, 1.0, 1.0]), None);
+        assert_eq!(even_step(&vec![1.0, 1.5, 2.0].into()), Some(0.5));
+        assert_eq!(even_step(&vec![7.0].into()), Some(1.0));
+        assert_eq!(even_step(&vec![1.0, 2.0, 4.0].into()), None);
+        assert_eq!(even_step(&vec![1.0, 1.0, 1.0].into()), None);
     }
 }

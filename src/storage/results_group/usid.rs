@@ -1,7 +1,5 @@
 //! Results as main datasets of h5USID: matrices of positions × values with four references each.
 
-use std::collections::BTreeMap;
-
 use hdf5::types::{FloatSize, IntSize, TypeDescriptor};
 use hdf5::{Dataset, Group};
 
@@ -21,20 +19,23 @@ pub(super) fn create_columns(
         None => [tables.indices.clone(), tables.values.clone()],
         Some(file) => copied_tables(file, group, tables)?,
     };
-    let mut known: BTreeMap<String, [String; 2]> = BTreeMap::new();
+    let mut known: Vec<(Vec<Dimension>, [String; 2])> = Vec::new();
     for column in columns {
         let mut axes = column.axes.clone();
         if axes.is_empty() {
             let layout = column.layout;
             axes.push(Dimension::new(layout.quantity.clone(), layout.units.clone(), vec![0.0]));
         }
-        let key = format!("{axes:?}");
-        if !known.contains_key(&key) {
-            let prefix =
-                if known.is_empty() { String::new() } else { format!("{}_", column.layout.name) };
-            known.insert(key.clone(), spectroscopic_datasets(group, &prefix, &axes)?);
-        }
-        let spectroscopic = &known[&key];
+        let spectroscopic = match known.iter().find(|(known, _)| *known == axes) {
+            Some((_, paths)) => paths.clone(),
+            None => {
+                let first = known.is_empty();
+                let prefix = if first { String::new() } else { format!("{}_", column.layout.name) };
+                let paths = spectroscopic_datasets(group, &prefix, &axes)?;
+                known.push((axes, paths.clone()));
+                paths
+            }
+        };
         let created = create_column(group, column, None)?;
         attributes::write_reference(&created, "Position_Indices", &positions[0])?;
         attributes::write_reference(&created, "Position_Values", &positions[1])?;
@@ -104,7 +105,9 @@ fn spectroscopic_datasets(
         stride /= axis.len().max(1);
         let steps = (0..points).map(|point| point / stride % axis.len());
         indices.extend(steps.clone().map(|step| step as u32));
-        values.extend(steps.map(|step| axis.values[step] as f32));
+        values.extend(
+            steps.map(|step| axis.values.get(step).expect("a step below the length") as f32),
+        );
     }
     let names: Vec<_> = axes.iter().map(|axis| axis.name.as_str()).collect();
     let units: Vec<_> = axes.iter().map(|axis| axis.units.as_str()).collect();

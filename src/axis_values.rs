@@ -1,0 +1,166 @@
+//! The values of an axis: listed one by one, or evenly spaced.
+//!
+//! An axis may be as long as a scan has positions. Even steps, as most files keep them, therefore take no
+//! memory, however many there are, and a list is shared by all who hold it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+/// The values of an axis, one per step; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AxisValues(Kept);
+
+#[derive(Clone, Debug)]
+enum Kept {
+    Listed(Arc<[f64]>),
+    /// Number `n` is `first + step · n`.
+    Even {
+        first: f64,
+        step: f64,
+        length: usize,
+    },
+}
+
+impl AxisValues {
+    /// Evenly spaced values: number `n` is `first + step · n`.
+    pub fn even(first: f64, step: f64, length: usize) -> Self {
+        Self(Kept::Even { first, step, length })
+    }
+
+    /// 0, 1, 2 …: an axis that counts its steps.
+    pub fn counted(length: usize) -> Self {
+        Self::even(0.0, 1.0, length)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Kept::Listed(values) => values.len(),
+            Kept::Even { length, .. } => *length,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Value number `index`.
+    pub fn get(&self, index: usize) -> Option<f64> {
+        match &self.0 {
+            Kept::Listed(values) => values.get(index).copied(),
+            Kept::Even { first, step, length } => {
+                (index < *length).then(|| first + step * index as f64)
+            }
+        }
+    }
+
+    /// The first value.
+    pub fn first(&self) -> Option<f64> {
+        self.get(0)
+    }
+
+    /// The last value.
+    pub fn last(&self) -> Option<f64> {
+        self.get(self.len().checked_sub(1)?)
+    }
+
+    /// All of them, one after the other.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator + Clone + '_ {
+        (0..self.len()).map(|index| self.get(index).expect("the index is below the length"))
+    }
+
+    /// All of them as a slice, for what can't do without. That of evenly spaced values is made anew.
+    pub fn as_slice(&self) -> Cow<'_, [f64]> {
+        match &self.0 {
+            Kept::Listed(values) => Cow::Borrowed(values),
+            Kept::Even { .. } => Cow::Owned(self.to_vec()),
+        }
+    }
+
+    /// A list of all of them.
+    pub fn to_vec(&self) -> Vec<f64> {
+        self.iter().collect()
+    }
+
+    /// The first value and the step, if they are kept as evenly spaced ones.
+    pub fn as_even(&self) -> Option<(f64, f64)> {
+        match self.0 {
+            Kept::Listed(_) => None,
+            Kept::Even { first, step, .. } => Some((first, step)),
+        }
+    }
+
+    /// Bytes of memory that they take.
+    pub fn bytes(&self) -> u64 {
+        match &self.0 {
+            Kept::Listed(values) => size_of_val::<[f64]>(values) as u64,
+            Kept::Even { .. } => 0,
+        }
+    }
+}
+
+impl From<Vec<f64>> for AxisValues {
+    fn from(values: Vec<f64>) -> Self {
+        Self(Kept::Listed(values.into()))
+    }
+}
+
+impl FromIterator<f64> for AxisValues {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        Self(Kept::Listed(values.into_iter().collect()))
+    }
+}
+
+/// As numbers, however they are kept.
+impl PartialEq for AxisValues {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.as_even(), other.as_even()) {
+            // Long axes are compared at once; a NaN among them differs from itself.
+            (Some(one), Some(two)) if one == two => self.len() == other.len(),
+            _ => self.len() == other.len() && self.iter().eq(other.iter()),
+        }
+    }
+}
+
+impl<const N: usize> PartialEq<[f64; N]> for AxisValues {
+    fn eq(&self, other: &[f64; N]) -> bool {
+        self.iter().eq(other.iter().copied())
+    }
+}
+
+impl Serialize for AxisValues {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_values_are_those_that_a_list_has() {
+        let listed: AxisValues = (0..1000).map(|at| 0.1 + 0.3 * f64::from(at)).collect();
+        let even = AxisValues::even(0.1, 0.3, 1000);
+        assert_eq!(even, listed);
+        assert!(even.iter().zip(listed.iter()).all(|(one, two)| one.to_bits() == two.to_bits()));
+        assert_eq!(even.as_slice(), listed.as_slice());
+        assert_eq!((even.first(), even.last()), (Some(0.1), listed.last()));
+        assert_eq!((even.get(1000), listed.get(1000)), (None, None));
+        assert_ne!(even, AxisValues::even(0.1, 0.3, 999));
+        assert_ne!(even, AxisValues::even(0.1, 0.300_000_000_1, 1000));
+        assert_eq!((even.bytes(), listed.bytes()), (0, 8000));
+        assert_eq!(serde_json::to_string(&AxisValues::counted(3)).unwrap(), "[0.0,1.0,2.0]");
+    }
+
+    #[test]
+    fn an_axis_of_any_length_takes_no_memory() {
+        let long = AxisValues::counted(usize::MAX);
+        assert_eq!((long.clone(), long.len()), (long.clone(), usize::MAX));
+        assert_eq!((long.bytes(), long.last()), (0, Some(usize::MAX as f64 - 1.0)));
+        assert_eq!(AxisValues::counted(0).last(), None);
+    }
+}
