@@ -121,6 +121,12 @@ pub enum Error {
     /// There is no results group of that name.
     #[error("{} has no results group `{group}`{}", file.display(), listed("results groups", known))]
     NoSuchGroup { file: PathBuf, group: String, known: Vec<String> },
+    /// A short name of a results group that several have.
+    #[error(
+        "{} has {} results groups `{group}`; give the whole path of one: {}",
+        file.display(), candidates.len(), candidates.join(", ")
+    )]
+    SeveralGroups { file: PathBuf, group: String, candidates: Vec<String> },
     /// A results group can't be resumed.
     #[error("`{group}` can't be resumed: {reason}")]
     CannotResume { group: String, reason: String },
@@ -220,6 +226,7 @@ impl Error {
             | Self::NoSuchPosition { .. }
             | Self::NoSuchDataset { .. }
             | Self::NoSuchGroup { .. }
+            | Self::SeveralGroups { .. }
             | Self::SeveralMainDatasets { .. }
             | Self::NoPositionsAxes { .. }
             | Self::PositionsAxes { .. }

@@ -6,6 +6,7 @@ use schemars::Schema;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::identity::numbers_again;
 use crate::process::{Failure, Parameters};
 
 /// One parameter, for people.
@@ -150,6 +151,25 @@ pub(crate) fn from_values<T: Parameters>(
         .map_err(|error| Error::Parameter { process, reason: error.to_string() })
 }
 
+/// Parameters as a results group records them, where what JSON numbers can't hold is text.
+///
+/// # Errors
+/// As [`from_values`].
+pub(crate) fn from_recorded<T: Parameters>(
+    process: &'static str,
+    recorded: &Map<String, Value>,
+) -> Result<T> {
+    let mut values = recorded.clone();
+    for (name, value) in &mut values {
+        let one = Map::from_iter([(name.clone(), value.clone())]);
+        // What a text parameter is may look like a number, but not the other way round.
+        if from_values::<T>(process, &one).is_err() {
+            *value = numbers_again(value);
+        }
+    }
+    from_values(process, &values)
+}
+
 /// The known name that is most like a wrong one, if any is at all.
 pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let plain = |name: &str| name.to_lowercase().replace('_', "-");
@@ -163,6 +183,7 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::canonical;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
     use serde_json::json;
@@ -220,6 +241,31 @@ mod tests {
         let (filter, values) = given(json!({"steps": 4})).unwrap();
         assert_eq!((filter.corner, filter.steps), (1e3, Some(4)));
         assert_eq!(Value::Object(values), json!({"corner": 1e3, "steps": 4}));
+    }
+
+    #[test]
+    fn recorded_parameters_are_those_that_were_used() {
+        #[derive(Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        struct Given {
+            seed: u64,
+            shift: f64,
+            weights: Vec<f64>,
+            text: String,
+        }
+        impl Parameters for Given {}
+        let given = Given {
+            seed: (1 << 53) + 1,
+            shift: -0.0,
+            weights: vec![-0.0, 0.1 + 0.2, 2.005_390_441_823_847_6e-10],
+            text: "-0".to_owned(),
+        };
+        let (_, values) = settle("Given", &given).unwrap();
+        let text = canonical(Value::Object(values));
+        assert!(text.contains("\"-0\",0.30000000000000004"), "{text}");
+        let recorded: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        let again: Given = from_recorded("Given", &recorded).unwrap();
+        assert_eq!(again, given);
+        assert!(again.shift.is_sign_negative() && again.weights[0].is_sign_negative());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::{self, Computed, Observer, Place, Probe, Request, Stop, Verification};
 use crate::error::{Error, Result};
-use crate::parameters::{self, ParameterInfo, from_values, nearest};
+use crate::parameters::{self, ParameterInfo, from_recorded, from_values, nearest};
 use crate::process::Process;
 
 /// A process without its types. Only [`runner`] makes them.
@@ -53,7 +53,8 @@ pub trait Runner: sealed::Sealed + Sync {
         request: &Request,
         place: &Place,
     ) -> Result<Probe>;
-    /// Computes completed positions of a results group again and compares.
+    /// Computes completed positions of a results group again and compares, with the parameters as the group
+    /// records them.
     ///
     /// # Errors
     /// See [`Error`].
@@ -130,7 +131,7 @@ impl<P: Process> Runner for Typed<P> {
         group: &str,
         sample: u64,
     ) -> Result<Verification> {
-        let parameters = from_values::<P::Parameters>(P::NAME, parameters)?;
+        let parameters = from_recorded::<P::Parameters>(P::NAME, parameters)?;
         engine::verify::<P>(&parameters, request, results, group, sample)
     }
 }

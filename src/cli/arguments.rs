@@ -51,6 +51,9 @@ pub(crate) enum Command {
         /// How many positions
         #[arg(long, value_name = "N", default_value_t = 100)]
         sample: u64,
+        /// Where the data are, if they aren't where the results say
+        #[arg(long, value_name = "FILE")]
+        source: Option<PathBuf>,
     },
 }
 

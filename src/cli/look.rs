@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::run::failed_json;
 use super::{Answer, Ending, show};
-use crate::engine::Request;
 use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
+use crate::engine::{Request, Verification};
 use crate::error::Result;
 use crate::parameters::{ParameterInfo, in_words};
 use crate::process::{Dimension, SourceInfo};
@@ -283,6 +283,7 @@ fn group_details(group: &GroupOverview) -> String {
         }
     };
     line("source", &group.source);
+    line("now at", &moved_to(group));
     line("parameters", &parameters.join(" "));
     line("hash", &group.parameter_hash);
     line("created", &group.created);
@@ -294,11 +295,24 @@ fn group_details(group: &GroupOverview) -> String {
     text
 }
 
+/// Where the source is, if that isn't what the group says.
+fn moved_to(group: &GroupOverview) -> String {
+    match (&group.recorded_source_file, &group.source_file) {
+        (None, _) => String::new(),
+        (Some(recorded), Some(file)) if file == recorded => String::new(),
+        (_, Some(file)) => file.display().to_string(),
+        (_, None) => {
+            "not there any more; `verify --source FILE` takes it from elsewhere".to_owned()
+        }
+    }
+}
+
 fn group_json(group: &GroupOverview) -> Value {
     json!({
         "group": group.path,
         "process": group.process,
         "source": group.source,
+        "source_file": group.source_file,
         "parameters": group.parameters,
         "parameter_hash": group.parameter_hash,
         "created": group.created,
@@ -313,11 +327,11 @@ fn group_json(group: &GroupOverview) -> Value {
 /// Completed positions, computed again.
 pub(crate) fn verify(
     registry: &[&dyn Runner],
-    file: &Path,
-    group: &str,
+    (file, group): (&Path, &str),
+    source: Option<&Path>,
     sample: u64,
 ) -> Result<Answer> {
-    let computation = inspect::computation(file, group)?;
+    let computation = inspect::computation(file, group, source)?;
     let runner = registry::find(registry, &computation.process)?;
     let source = Request {
         dataset: Some(computation.source_dataset),
@@ -326,21 +340,6 @@ pub(crate) fn verify(
     };
     let verified =
         runner.verify(&computation.parameters, &source, file, &computation.path, sample)?;
-    let different = verified.different.len() as u64;
-    let mut text = format!(
-        "{}: {} of {} completed positions computed again, ",
-        verified.group,
-        show::count(verified.checked),
-        show::count(verified.completed)
-    );
-    if different == 0 {
-        text.push_str("all the same bit by bit\n");
-    } else {
-        let _ = writeln!(text, "{} different:", show::count(different));
-        for (position, dataset) in verified.different.iter().take(10) {
-            let _ = writeln!(text, "  {position}: {dataset}");
-        }
-    }
     let listed: Vec<Value> = verified
         .different
         .iter()
@@ -348,8 +347,42 @@ pub(crate) fn verify(
         .collect();
     let json = json!({
         "group": verified.group, "completed": verified.completed, "checked": verified.checked,
-        "different": listed,
+        "different": listed, "changed": verified.changed, "source_recorded": verified.is_recorded,
     });
-    let ending = if different == 0 { Ending::Done } else { Ending::Failed };
-    Ok(Answer { ending, text, json })
+    let is_right = verified.different.is_empty() && verified.changed.is_none();
+    let ending = if is_right { Ending::Done } else { Ending::Failed };
+    Ok(Answer { ending, text: verified_text(&verified), json })
+}
+
+fn verified_text(verified: &Verification) -> String {
+    let mut text = String::new();
+    if let Some(changed) = &verified.changed {
+        let _ = writeln!(
+            text,
+            "{}: what it was computed from is not what is there now; {changed}",
+            verified.group
+        );
+    }
+    let (checked, completed) = (show::count(verified.checked), show::count(verified.completed));
+    let _ = write!(
+        text,
+        "{}: {checked} of {completed} completed positions computed again, ",
+        verified.group
+    );
+    match verified.different.len() as u64 {
+        _ if verified.checked == 0 => text.push_str("none to compare\n"),
+        0 => text.push_str("all the same bit by bit\n"),
+        different => {
+            let _ = writeln!(text, "{} different:", show::count(different));
+        }
+    }
+    for (position, dataset) in verified.different.iter().take(10) {
+        let _ = writeln!(text, "  {position}: {dataset}");
+    }
+    if !verified.is_recorded {
+        text.push_str(
+            "  another program's group; it doesn't record whether the data have changed since\n",
+        );
+    }
+    text
 }

@@ -94,7 +94,9 @@ fn answer(registry: &[&dyn Runner], command: &Command, ranks: &Ranks) -> Answer 
         Command::Info { file } => look::info(file),
         Command::Test(typed) => test::test(registry, typed),
         Command::Status { file, group } => look::status(file, group.as_deref()),
-        Command::Verify { file, group, sample } => look::verify(registry, file, group, *sample),
+        Command::Verify { file, group, sample, source } => {
+            look::verify(registry, (file, group), source.as_deref(), *sample)
+        }
     };
     result.unwrap_or_else(|error| refusal(&error))
 }

@@ -48,6 +48,11 @@ fn request(typed: &RunArguments) -> Request {
 
 fn text(runner: &dyn Runner, computed: &Computed) -> String {
     let mut text = match computed.outcome {
+        Outcome::Existing if computed.parameter_hash.is_empty() => format!(
+            "{} was computed before by another program with the same parameters; the results are reused, but \
+             that program doesn't record whether the data have changed since\n",
+            runner.name()
+        ),
         Outcome::Existing => format!(
             "{} was computed before with the same parameters on the same data; the results are reused\n",
             runner.name()
@@ -123,6 +128,7 @@ fn as_json(computed: &Computed) -> Value {
         "file": computed.file,
         "group": computed.group,
         "parameter_hash": computed.parameter_hash,
+        "source_recorded": !computed.parameter_hash.is_empty(),
         "completed": computed.completed,
         "positions": computed.positions,
         "failed": failed_json(&computed.failed),

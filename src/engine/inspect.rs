@@ -1,16 +1,16 @@
 //! What is in a file: main datasets with their axes, results groups with their state.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::names_group;
+use super::named::{named, the_one};
 use super::search::{count_done, failures};
 use crate::error::{Error, Result};
+use crate::identity::recorded_files;
 use crate::process::SourceInfo;
 use crate::source;
 pub use crate::source::Format;
-use crate::storage::attributes;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{self, Provenance, results_groups};
@@ -48,6 +48,10 @@ pub struct GroupOverview {
     pub process: String,
     /// The dataset that it was computed from, with its file if that is another one.
     pub source: String,
+    /// The file that this was in, if that isn't the file of the results.
+    pub recorded_source_file: Option<PathBuf>,
+    /// The file that it is in now; none if it is neither where the results lead to nor where it was.
+    pub source_file: Option<PathBuf>,
     /// The parameters as they were used; of other programs' groups as far as they can be read.
     pub parameters: Map<String, Value>,
     /// Our hash; empty for other programs' groups.
@@ -114,24 +118,18 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
     }
 }
 
-/// The results groups of a file, or the one that `wanted` names.
+/// The results groups of a file, or those that `wanted` names.
 ///
 /// # Errors
 /// If the file can't be read, or has no such group.
 pub fn groups(path: &Path, wanted: Option<&str>) -> Result<Vec<GroupOverview>> {
     let file = open_read(path)?;
     let all = results_groups(&file);
-    let meant = |group: &&Provenance| wanted.is_none_or(|wanted| names_group(&group.path, wanted));
-    let found: Vec<GroupOverview> =
-        all.iter().filter(meant).map(|group| overview(&file, group)).collect();
-    match wanted {
-        Some(wanted) if found.is_empty() => Err(Error::NoSuchGroup {
-            file: path.to_owned(),
-            group: wanted.to_owned(),
-            known: all.into_iter().map(|group| group.path).collect(),
-        }),
-        _ => Ok(found),
-    }
+    let meant = match wanted {
+        Some(wanted) => named(&all, wanted, path)?,
+        None => all.iter().collect(),
+    };
+    Ok(meant.into_iter().map(|group| overview(&file, group)).collect())
 }
 
 fn overview(file: &ReadFile, provenance: &Provenance) -> GroupOverview {
@@ -145,8 +143,10 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> GroupOverview {
     GroupOverview {
         path: provenance.path.clone(),
         process: provenance.tool.clone(),
-        source: source_of(provenance),
-        parameters: parameters_of(group.as_ref(), provenance),
+        source: provenance.source(),
+        recorded_source_file: provenance.source_file_path.as_ref().map(PathBuf::from),
+        source_file: source_file(provenance, &file.path),
+        parameters: parameters_of(provenance),
         parameter_hash: provenance.parameter_hash.clone().unwrap_or_default(),
         created: provenance.timestamp.clone(),
         last_run: provenance.last_run.clone(),
@@ -166,28 +166,28 @@ fn positions(file: &ReadFile, group: &hdf5::Group, provenance: &Provenance) -> u
     source.map_or(0, rows)
 }
 
-fn source_of(group: &Provenance) -> String {
-    match (&group.source_file_path, &group.source_dataset_path, &group.source_dataset) {
-        (Some(file), Some(dataset), _) => format!("{file}:{dataset}"),
-        (_, _, Some(dataset)) => dataset.clone(),
-        _ => String::new(),
+/// The file that the source is in, if it is where the group says.
+fn source_file(group: &Provenance, file: &Path) -> Option<PathBuf> {
+    if group.source_dataset.is_some() && group.source_file_path.is_none() {
+        return Some(file.to_owned());
     }
+    recorded_files(group, file).into_iter().find_map(|path| path.canonicalize().ok())
 }
 
 /// What is hashed of our groups, as it was recorded.
-fn recorded(group: Option<&hdf5::Group>) -> Option<Value> {
-    serde_json::from_str(&attributes::string(group?, "parameters")?).ok()
+fn recorded(group: &Provenance) -> Option<Value> {
+    serde_json::from_str(group.identity.as_ref()?).ok()
 }
 
 /// Ours are recorded whole, others' only as attributes.
-fn parameters_of(group: Option<&hdf5::Group>, provenance: &Provenance) -> Map<String, Value> {
+fn parameters_of(group: &Provenance) -> Map<String, Value> {
     let own = recorded(group).and_then(|value| value.get("parameters")?.as_object().cloned());
-    own.unwrap_or_else(|| provenance.parameters.clone())
+    own.unwrap_or_else(|| group.parameters.clone())
 }
 
 /// The axes of the source that were taken as positions.
-fn positions_axes(group: Option<&hdf5::Group>) -> Option<Vec<usize>> {
-    let axes = recorded(group)?.get("position_axes")?.as_array()?.clone();
+fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
+    let axes = recorded(group)?.get("source")?.get("position_axes")?.as_array()?.clone();
     axes.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect()
 }
 
@@ -196,42 +196,43 @@ pub(crate) struct Computation {
     pub path: String,
     pub process: String,
     pub parameters: Map<String, Value>,
-    pub source_file: std::path::PathBuf,
+    pub source_file: PathBuf,
     pub source_dataset: String,
     pub positions_axes: Option<Vec<usize>>,
 }
 
-/// What was computed in the results group that `wanted` names.
+/// What was computed in the results group that `wanted` names, from the file `source` if that is given, else
+/// from where the group says.
 ///
 /// # Errors
-/// If there is no such group, or it doesn't say.
-pub(crate) fn computation(path: &Path, wanted: &str) -> Result<Computation> {
+/// If there is no such group, or it doesn't say, or its source isn't there.
+pub(crate) fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<Computation> {
     let file = open_read(path)?;
     let all = results_groups(&file);
-    let known = all.iter().map(|group| group.path.clone()).collect();
-    let found = all.into_iter().find(|group| names_group(&group.path, wanted));
-    let group = found.ok_or_else(|| Error::NoSuchGroup {
-        file: path.to_owned(),
-        group: wanted.to_owned(),
-        known,
-    })?;
-    let (source_file, source_dataset) =
-        match (&group.source_file_path, &group.source_dataset_path, &group.source_dataset) {
-            (Some(file), Some(dataset), _) => (file.into(), dataset.clone()),
-            (_, _, Some(dataset)) => (path.to_owned(), dataset.clone()),
-            _ => {
-                let reason = "it doesn't say what it was computed from".to_owned();
-                return Err(Error::CannotVerify { group: group.path, reason });
-            }
-        };
-    let opened = file.group(&group.path).ok();
-    let parameters = parameters_of(opened.as_ref(), &group);
+    let group = the_one(&all, wanted, path)?;
+    let unusable = |reason: String| Error::CannotVerify { group: group.path.clone(), reason };
+    let dataset = match &group.source_file_path {
+        Some(_) => group.source_dataset_path.as_ref(),
+        None => group.source_dataset.as_ref(),
+    };
+    let dataset =
+        dataset.ok_or_else(|| unusable("it doesn't say what it was computed from".to_owned()))?;
+    let found = source.map(Path::to_owned).or_else(|| source_file(group, path));
     Ok(Computation {
-        path: group.path,
-        process: group.tool,
-        parameters,
-        source_file,
-        source_dataset,
-        positions_axes: positions_axes(opened.as_ref()),
+        path: group.path.clone(),
+        process: group.tool.clone(),
+        parameters: parameters_of(group),
+        source_file: found.ok_or_else(|| unusable(gone(group, path)))?,
+        source_dataset: dataset.clone(),
+        positions_axes: positions_axes(group),
     })
+}
+
+/// That the source isn't where the group says, and what to do.
+fn gone(group: &Provenance, file: &Path) -> String {
+    let mut places: Vec<String> =
+        recorded_files(group, file).iter().map(|path| path.display().to_string()).collect();
+    places.extend(group.source_file_path.clone());
+    places.dedup();
+    format!("its source isn't at {}; tell with --source FILE where it is", places.join(" nor at "))
 }

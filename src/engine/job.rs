@@ -6,7 +6,7 @@ use super::Request;
 use super::team::{Sight, Team, Trouble};
 use crate::element::{Element, StoredType, elements};
 use crate::error::{Error, Result};
-use crate::identity::{AuxiliaryIdentity, Identity};
+use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::parameters::settle;
 use crate::process::{
     AuxiliaryInfo, AuxiliaryRows, AxisValues, Dimension, Failure, Process, ReadChunk, Spectrum,
@@ -112,24 +112,15 @@ impl<P: Process> Job<P> {
                 format!("a row of {} values can't hold {spectra} spectra", info.spectral_points);
             return Err(Error::Unsuitable { process: P::NAME, dataset: info.path.clone(), reason });
         }
-        let task = P::prepare(&parameters, info).map_err(|failure| Error::Unsuitable {
+        let (hashed, mut identity) =
+            Hashed::<P>::new((&parameters, &values), &source, spectra, auxiliary_inputs);
+        let task = hashed.prepare().map_err(|failure| Error::Unsuitable {
             process: P::NAME,
             dataset: info.path.clone(),
             reason: failure.to_string(),
         })?;
-        let mut results = Results::new();
-        P::create_results_datasets(&parameters, info, &mut results);
-        let identity = Identity {
-            process: P::NAME.to_owned(),
-            process_version: P::VERSION,
-            parameters: values.into(),
-            source_dataset: info.path.clone(),
-            shape: source.rows.view().shape.clone(),
-            position_axes: source.rows.view().positions.clone(),
-            element_type: source.stored.element.to_string(),
-            auxiliary_inputs,
-            source_fingerprint: data.fingerprint(&source.rows)?,
-        };
+        let results = hashed.results();
+        identity.source_fingerprint = data.fingerprint(&source.rows)?;
         Ok(Self { parameters, task, results, spectra, auxiliary, identity, source })
     }
 
@@ -401,9 +392,10 @@ fn open_auxiliary(
         let view = View::new(lengths, (0..axes).collect());
         let rows = Rows::new(&file.path, &file.raw, &dataset, view)?;
         let fingerprint = data.fingerprint(&rows)?;
-        source.info.auxiliary.push(AuxiliaryInfo { path: path.clone(), columns, fields });
+        let info = AuxiliaryInfo { path, columns, fields };
+        identities.push(AuxiliaryIdentity::of(&info, &rows, stored, fingerprint));
         inputs.push(AuxiliaryInput { rows, stored, columns });
-        identities.push(AuxiliaryIdentity { dataset: path, columns, fingerprint });
+        source.info.auxiliary.push(info);
     }
     Ok((inputs, identities))
 }

@@ -15,6 +15,7 @@ mod job;
 mod lead;
 mod machine;
 mod marker;
+mod named;
 mod pipeline;
 mod prepare;
 mod probe;
@@ -52,7 +53,6 @@ use crate::element::{Element, elements};
 use crate::error::{Error, Result};
 use crate::plan::{self, Needs, Plan, TileNeeds};
 use crate::process::Process;
-use crate::source::normalised;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::open_read;
 use crate::storage::rows::Rows;
@@ -160,11 +160,6 @@ fn plan_run<P: Process>(
         memory,
     };
     plan::plan(&needs).map_err(|needed| Error::TooLittleMemory { memory, needed })
-}
-
-/// The results group that `path` names in a file: its whole path, or only its name.
-pub(crate) fn names_group(path: &str, wanted: &str) -> bool {
-    path == normalised(wanted) || path.rsplit('/').next() == Some(wanted.trim_matches('/'))
 }
 
 /// Seconds since `begun`.

@@ -3,19 +3,23 @@
 //! Everything that creates metadata happens here, in one transaction with the file locked.
 
 use std::ops::Range;
+use std::path::Path;
 
 use super::job::count;
 use super::search::{Found, mask, pending_ranges, reopened};
 use super::target::{RunLock, Target};
 use super::{Job, Request, RunInfo};
 use crate::error::{Error, Result};
+use crate::identity::relative;
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::ranks::host;
 use crate::source::Format;
 use crate::storage::attributes;
 use crate::storage::file::{ReadFile, open_read_locked};
-use crate::storage::results_group::{self, AxesFormat, Blueprint, Form, LAST_RUN, Places};
+use crate::storage::results_group::{
+    self, AxesFormat, Blueprint, Form, Identification, LAST_RUN, Places,
+};
 
 /// A results group with something to compute.
 pub(crate) struct Pending {
@@ -83,7 +87,7 @@ pub(crate) fn make_ready<P: Process>(
     Ok(match found {
         Found::Nothing => Found::Created { path: create(job, target, lock, source)? },
         Found::Foreign { path, status } => {
-            adopt(job, lock, &path, &status)?;
+            adopt(job, target, lock, &path, &status)?;
             Found::Partial { path }
         }
         ready => ready,
@@ -107,8 +111,8 @@ fn create<P: Process>(
         positions: info.positions,
         columns: job.columns(),
         constants: &job.results.constants,
-        texts: texts(job, target),
-        process_version: P::VERSION,
+        texts: texts::<P>(),
+        provenance: provenance(job, target),
         parameters: &parameters,
         source: (!target.is_separate()).then_some(info.path.as_str()),
         form: match &job.source.tables {
@@ -133,29 +137,50 @@ fn create<P: Process>(
     Ok(path)
 }
 
-fn texts<P: Process>(job: &Job<P>, target: &Target) -> Vec<(&'static str, String)> {
-    let mut texts = vec![
+/// Where and when a group was created, and for what.
+fn texts<P: Process>() -> Vec<(&'static str, String)> {
+    vec![
         ("machine_id", host()),
         ("timestamp", jiff::Zoned::now().strftime("%Y_%m_%d-%H_%M_%S").to_string()),
         ("platform", format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)),
         ("tool", P::NAME.to_owned()),
-        ("parameters", job.identity.canonical_json()),
-        ("parameter_hash", job.identity.hash()),
-        ("pixelmill_version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("source_fingerprint", job.identity.source_fingerprint.clone()),
-    ];
-    if let Some(file) = &target.source_file {
-        texts.push(("source_file_path", file.clone()));
-        texts.push(("source_dataset_path", job.source.info.path.clone()));
-    }
-    texts
+    ]
 }
 
-/// Gives a group of another program, or one that is compressed, what a run needs.
-fn adopt<P: Process>(job: &Job<P>, lock: &RunLock, path: &str, status: &[u8]) -> Result<()> {
+/// What tells a group's results from all others.
+fn provenance<P: Process>(job: &Job<P>, target: &Target) -> Identification {
+    let mut source = Vec::new();
+    if let Some(file) = &target.source_file {
+        let way = relative(Path::new(file), &target.file);
+        source.push(("source_file_path", file.clone()));
+        source.push(("source_file_relative", way.to_string_lossy().into_owned()));
+        source.push(("source_dataset_path", job.source.info.path.clone()));
+    }
+    Identification {
+        source,
+        hash: vec![
+            ("parameters", job.identity.canonical_json()),
+            ("parameter_hash", job.identity.hash()),
+            ("pixelmill_version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("source_fingerprint", job.identity.source_fingerprint.clone()),
+        ],
+        process_version: P::VERSION,
+    }
+}
+
+/// Gives a group of another program, one whose source has moved, or one that is compressed, what a run
+/// needs.
+fn adopt<P: Process>(
+    job: &Job<P>,
+    target: &Target,
+    lock: &RunLock,
+    path: &str,
+    status: &[u8],
+) -> Result<()> {
     let transaction = lock.begin()?;
     let raw = (lock.path(), lock.file());
     results_group::adopt(transaction.file(), raw, path, &job.columns(), status)
+        .and_then(|()| provenance(job, target).renew(&transaction.file().group(path)?))
         .map_err(|error| transaction.error("complete a results group in", &error))?;
     transaction.commit()
 }

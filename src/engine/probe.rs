@@ -9,11 +9,12 @@ use super::job::{Data, Job, OwnSpectrum, Workspace};
 use super::search::count_done;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
+use crate::identity::first_difference;
 use crate::process::{AxisValues, Dimension, Failure, Model, Process, SourceInfo, Values};
 use crate::read_rows::ReadRows;
 use crate::results::ColumnLayout;
 use crate::storage::file::open_read;
-use crate::storage::results_group;
+use crate::storage::results_group::{self, Provenance};
 use crate::storage::rows::Rows;
 use crate::view::View;
 
@@ -216,6 +217,12 @@ fn split_units(field: &str) -> (&str, &str) {
 pub struct Verification {
     /// Path of the results group.
     pub group: String,
+    /// What is not as it was when the results were computed: the data, an axis, the version of the process …
+    /// The results then say nothing about what is there now, whatever the sample gave.
+    pub changed: Option<String>,
+    /// Whether the group records what it was computed from, so that a change shows. Other programs' groups
+    /// don't.
+    pub is_recorded: bool,
     /// Completed positions of the group.
     pub completed: u64,
     /// How many of them were computed again.
@@ -242,7 +249,21 @@ pub fn verify<P: Process>(
     let broken = |error: hdf5::Error| Error::dataset("read", results, group, &error);
     let opened = file.group(group).map_err(broken)?;
     let unusable = |reason| Error::CannotVerify { group: group.to_owned(), reason };
-    results_group::fits(&opened, &job.columns()).map_err(unusable)?;
+    let provenance = results_group::provenance(&opened, group);
+    let is_recorded = provenance.parameter_hash.is_some();
+    let changed = changed(&provenance, &job);
+    if let Err(reason) = results_group::fits(&opened, &job.columns()) {
+        let changed = Some(changed.ok_or_else(|| unusable(reason))?);
+        let group = group.to_owned();
+        return Ok(Verification {
+            group,
+            changed,
+            is_recorded,
+            completed: 0,
+            checked: 0,
+            different: Vec::new(),
+        });
+    }
     let status = results_group::status(&opened, job.source.info.positions)
         .ok_or_else(|| unusable("nothing tells which of its positions are computed".to_owned()))?;
     let mut checker = Checker { rows: Vec::new(), job: &job };
@@ -261,7 +282,24 @@ pub fn verify<P: Process>(
         }
     }
     let checked = chosen.len() as u64;
-    Ok(Verification { group: group.to_owned(), completed, checked, different })
+    Ok(Verification {
+        group: group.to_owned(),
+        changed,
+        is_recorded,
+        completed,
+        checked,
+        different,
+    })
+}
+
+/// What makes this another computation than the one that the group records, if anything does.
+fn changed<P: Process>(group: &Provenance, job: &Job<P>) -> Option<String> {
+    let hash = group.parameter_hash.as_ref()?;
+    if *hash == job.identity.hash() {
+        return None;
+    }
+    let difference = first_difference(group.identity.as_deref().unwrap_or_default(), &job.identity);
+    Some(difference.map_or_else(|| "its hash is another".to_owned(), |found| found.text))
 }
 
 struct Checker<'a, P: Process> {

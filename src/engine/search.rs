@@ -4,10 +4,13 @@
 
 use std::ops::Range;
 
+use super::named::the_one;
 use super::target::{RunLock, Target};
-use super::{Computed, Job, Observer, Outcome, Request, names_group};
+use super::{Computed, Job, Observer, Outcome, Request};
 use crate::error::{Error, Result};
-use crate::identity::{SourceLocation, is_same, same_source};
+use crate::identity::{
+    Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, whereabouts_of,
+};
 use crate::process::Process;
 use crate::storage::file::{ReadFile, open_read, open_read_locked};
 use crate::storage::results_group::{self, LAST_RUN, Provenance, results_groups};
@@ -76,6 +79,14 @@ pub(crate) fn find<P: Process>(
     }
     Ok(match candidates.pop() {
         Some(newest) if newest.ready => Found::Partial { path: newest.path },
+        Some(newest) if newest.hash.is_empty() => {
+            observer.note(&format!(
+                "{} goes on where another program left it, which didn't record whether its data are those \
+                 that are there now",
+                newest.path
+            ));
+            Found::Foreign { path: newest.path, status: newest.status }
+        }
         Some(newest) => Found::Foreign { path: newest.path, status: newest.status },
         None => Found::Nothing,
     })
@@ -120,32 +131,52 @@ fn candidates<P: Process>(
 ) -> Result<Vec<Candidate>> {
     let location = target.source_location(job);
     let groups = results_groups(file);
+    if let Some(wanted) = &request.resume {
+        let group = the_one(&groups, wanted, &target.file)?;
+        let found = candidate(job, group, &location, file).map_err(|reason| {
+            let group = group.path.clone();
+            Error::CannotResume { group, reason }
+        })?;
+        return Ok(vec![found]);
+    }
     let mut usable = Vec::new();
     for group in &groups {
-        let named = request.resume.as_deref().map(|wanted| names_group(&group.path, wanted));
-        if named == Some(false) {
-            continue;
-        }
         match candidate(job, group, &location, file) {
             Ok(found) => usable.push(found),
-            Err(reason) if named == Some(true) => {
-                return Err(Error::CannotResume { group: group.path.clone(), reason });
+            Err(reason) if is_same(group, &job.identity, &location) => {
+                observer.note(&format!("{} is left alone: {reason}", group.path));
             }
-            Err(reason) => {
-                if is_same(group, &job.identity, &location) {
-                    observer.note(&format!("{} is left alone: {reason}", group.path));
-                }
-            }
+            Err(_) => {}
         }
     }
-    match &request.resume {
-        Some(wanted) if usable.is_empty() => Err(Error::NoSuchGroup {
-            file: target.file.clone(),
-            group: wanted.clone(),
-            known: groups.into_iter().map(|group| group.path).collect(),
-        }),
-        _ => Ok(usable),
+    if usable.is_empty() {
+        note_changed_data(job, &groups, &location, observer);
     }
+    Ok(usable)
+}
+
+/// Who computes the same again, with the same parameters, is told what has changed.
+fn note_changed_data<P: Process>(
+    job: &Job<P>,
+    groups: &[Provenance],
+    location: &SourceLocation,
+    observer: &dyn Observer,
+) {
+    let of_this = groups.iter().filter(|group| {
+        group.tool == P::NAME && whereabouts_of(group, location) == Whereabouts::Known
+    });
+    let newest = of_this.max_by_key(|group| group.number);
+    let changed = newest.and_then(|group| Some((group, difference(group, &job.identity)?)));
+    if let Some((group, difference)) = changed.filter(|(_, found)| found.is_in_data) {
+        observer.note(&format!(
+            "the results in {} are of other data and stay as they are; {}",
+            group.path, difference.text
+        ));
+    }
+}
+
+fn difference(group: &Provenance, identity: &Identity) -> Option<Difference> {
+    first_difference(group.identity.as_deref()?, identity)
 }
 
 /// A group as a candidate, or the reason why it isn't one.
@@ -158,11 +189,15 @@ fn candidate<P: Process>(
     if found.tool != P::NAME {
         return Err(format!("it holds results of `{}`", found.tool));
     }
-    if !same_source(found, location) {
-        return Err("it was computed from another dataset".to_owned());
+    let whereabouts = whereabouts_of(found, location);
+    if whereabouts == Whereabouts::Other {
+        return Err(format!("it was computed from another dataset, {}", found.source()));
     }
     if !is_same(found, &job.identity, location) {
-        return Err("it was computed with other parameters, or from other data".to_owned());
+        return Err(match difference(found, &job.identity) {
+            Some(Difference { text, .. }) => format!("it was computed from something else; {text}"),
+            None => "it was computed with other parameters, or from other data".to_owned(),
+        });
     }
     let group = file.group(&found.path).map_err(|error| error.to_string())?;
     let status = results_group::status(&group, job.source.info.positions)
@@ -182,6 +217,8 @@ fn candidate<P: Process>(
         number: found.number,
         hash: found.parameter_hash.clone().unwrap_or_default(),
         ready: found.has_status
+            && found.parameter_hash.is_some()
+            && whereabouts == Whereabouts::Known
             && found.last_pixel.is_some()
             && group.attr(LAST_RUN).is_ok()
             && results_group::places(&group, &columns).is_ok(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Job, Observer, Request};
 use crate::error::{Error, Result};
-use crate::identity::SourceLocation;
+use crate::identity::{OtherFile, SourceLocation};
 use crate::process::Process;
 use crate::source::{Format, same_file};
 use crate::storage::file::{self, ReadFile, open_read_locked};
@@ -45,7 +45,10 @@ impl Target {
     pub fn source_location<P: Process>(&self, job: &Job<P>) -> SourceLocation {
         SourceLocation {
             dataset: job.source.info.path.clone(),
-            other_file: self.source_file.clone(),
+            other_file: self
+                .source_file
+                .as_ref()
+                .map(|source| OtherFile { source: source.into(), results: self.file.clone() }),
         }
     }
 }

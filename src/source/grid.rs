@@ -7,6 +7,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use sha2::{Digest, Sha256};
+
+use super::hex;
 use crate::process::{AxisValues, Dimension};
 
 /// Rows that are read at a time.
@@ -112,6 +115,18 @@ impl PositionGrid {
             }
         }
         Ok(true)
+    }
+
+    /// SHA-256 of the steps of all rows; `None` if they are a full grid, which its axes tell.
+    pub fn digest(&self) -> Option<String> {
+        let listed = self.listed.as_ref()?;
+        let mut hash = Sha256::new();
+        for steps in listed {
+            for block in steps.chunks(BLOCK) {
+                hash.update(block.iter().flat_map(|step| step.to_le_bytes()).collect::<Vec<u8>>());
+            }
+        }
+        Some(hex(&hash.finalize()))
     }
 
     /// Number of rows.
@@ -259,6 +274,17 @@ mod tests {
         assert_eq!(grid.dimensions[1].values, [2.5, 3.5, 4.5]);
         assert_eq!(grid.row_at(&[0, 2]), Some(1));
         assert_eq!(grid.row_at(&[1, 2]), None);
+    }
+
+    #[test]
+    fn scans_over_the_same_axes_in_another_order_are_told_apart() {
+        let scan = |x: &[i64], y: &[i64]| grid(&[("X", x), ("Y", y)]).digest();
+        let one = scan(&[0, 1, 2], &[0, 0, 1]);
+        assert!(one.is_some());
+        assert_eq!(scan(&[0, 1, 2], &[0, 0, 1]), one);
+        assert_ne!(scan(&[1, 0, 2], &[0, 0, 1]), one);
+        assert_ne!(scan(&[0, 1, 2], &[0, 1, 1]), one);
+        assert_eq!(scan(&[0, 1, 0, 1], &[0, 0, 1, 1]), None, "a full grid");
     }
 
     #[test]

@@ -120,6 +120,17 @@ pub(crate) fn write_string(location: &Location, name: &str, text: &str) -> hdf5:
     location.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&unicode(text)?)
 }
 
+/// Writes a scalar string of variable length in place of whatever has its name, unless that says so already.
+pub(crate) fn replace_string(location: &Location, name: &str, text: &str) -> hdf5::Result<()> {
+    if string(location, name).as_deref() == Some(text) {
+        return Ok(());
+    }
+    if location.attr(name).is_ok() {
+        location.delete_attr(name)?;
+    }
+    write_string(location, name, text)
+}
+
 /// Writes a list of strings of variable length.
 pub(crate) fn write_strings(
     location: &Location,

@@ -6,6 +6,7 @@
 pub(crate) mod attributes;
 mod chunk_table;
 pub(crate) mod datatype;
+pub(crate) mod decoding;
 pub(crate) mod file;
 mod filters;
 pub(crate) mod in_place;

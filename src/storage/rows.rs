@@ -13,6 +13,7 @@ use hdf5::Dataset;
 use hdf5::dataset::Layout;
 
 use super::chunk_table::{self, Chunk, ChunkTable};
+use super::decoding::Decoding;
 use super::file::check_length;
 use super::filters::Pipeline;
 use super::library;
@@ -28,6 +29,7 @@ pub(crate) struct Rows {
     view: View,
     row_bytes: usize,
     how: How,
+    decoding: Decoding,
 }
 
 enum How {
@@ -89,6 +91,7 @@ impl Rows {
             return Err(Error::not_main(path, &dataset.name(), "it is empty".to_owned()));
         }
         let kind = kind(path, dataset)?;
+        let decoding = Decoding::of(dataset, kind.is_whole()).map_err(refused)?;
         let how = match kind {
             Kind::Extent { offset } => {
                 check_length("read", path, &file, offset + view.count() * row_bytes as u64)?;
@@ -100,7 +103,7 @@ impl Rows {
             }
             kind => tiles(&file, path, dataset, &view, kind, element)?,
         };
-        Ok(Self { path: path.to_owned(), file, view, row_bytes, how })
+        Ok(Self { path: path.to_owned(), file, view, row_bytes, how, decoding })
     }
 
     /// The rows of a dataset whose first axis are the positions.
@@ -120,6 +123,11 @@ impl Rows {
     /// The dataset as positions × spectrum.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// What turns the stored bytes into numbers.
+    pub fn decoding(&self) -> &Decoding {
+        &self.decoding
     }
 
     /// The tiles that are read, unless rows lie side by side.

@@ -26,11 +26,40 @@ pub(crate) struct Blueprint<'a> {
     pub constants: &'a [Constant],
     /// Texts about the run that every group has.
     pub texts: Vec<(&'static str, String)>,
-    pub process_version: u32,
+    pub provenance: Identification,
     pub parameters: &'a Map<String, Value>,
     /// Path of the source dataset, if it is in the same file.
     pub source: Option<&'a str>,
     pub form: Form<'a>,
+}
+
+/// What tells the results of a group from all others.
+pub(crate) struct Identification {
+    /// Where the source is, if it is in another file.
+    pub source: Vec<(&'static str, String)>,
+    /// What was computed, from which data, and the hash of that.
+    pub hash: Vec<(&'static str, String)>,
+    pub process_version: u32,
+}
+
+impl Identification {
+    /// Writes it into a group, in place of what says otherwise. A group with a hash keeps it: whoever uses
+    /// it has compared that.
+    ///
+    /// # Errors
+    /// Those of HDF5.
+    pub fn renew(&self, group: &Group) -> hdf5::Result<()> {
+        let is_hashed = group.attr("parameter_hash").is_ok();
+        let hash = if is_hashed { &[] } else { self.hash.as_slice() };
+        for (name, text) in self.source.iter().chain(hash) {
+            attributes::replace_string(group, name, text)?;
+        }
+        if is_hashed { Ok(()) } else { self.write_version(group) }
+    }
+
+    fn write_version(&self, group: &Group) -> hdf5::Result<()> {
+        attributes::put_integer(group, "process_version", self.process_version.into())
+    }
 }
 
 /// How results are laid out and described.
@@ -88,7 +117,7 @@ fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> hdf5::Result<()
     for (name, text) in &blueprint.texts {
         attributes::write_string(group, name, text)?;
     }
-    attributes::write_integer(group, "process_version", blueprint.process_version.into())?;
+    blueprint.provenance.renew(group)?;
     attributes::write_integer(group, "num_source_dsets", 1)?;
     if let Some(dataset) = blueprint.source {
         attributes::write_reference(group, "source_000", dataset)?;

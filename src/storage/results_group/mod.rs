@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 pub(crate) use adopt::adopt;
 pub use compress::Compression;
 pub(crate) use compress::{Compressor, EncodedChunk, Workspace, is_compressed};
-pub(crate) use create::{AxesFormat, Blueprint, Form, create};
+pub(crate) use create::{AxesFormat, Blueprint, Form, Identification, create};
 pub(crate) use places::{Place, Places, places};
 pub(crate) use replace::obstacle;
 
@@ -46,7 +46,7 @@ pub(crate) const MESSAGE_BYTES: usize = 200;
 pub(crate) const MESSAGE_LINES: usize = 256;
 
 /// Attributes that describe a group and are not parameters, by whoever wrote it.
-const BOOKKEEPING: [&str; 14] = [
+const BOOKKEEPING: [&str; 15] = [
     "machine_id",
     "timestamp",
     "platform",
@@ -55,6 +55,7 @@ const BOOKKEEPING: [&str; 14] = [
     "pyUSID_version",
     "sidpy_version",
     "source_file_path",
+    "source_file_relative",
     "source_dataset_path",
     "parameters",
     "parameter_hash",
@@ -73,8 +74,12 @@ pub(crate) struct Provenance {
     /// The dataset that `source_000` refers to.
     pub source_dataset: Option<String>,
     pub source_file_path: Option<String>,
+    /// The way from the file that the group is in to the source's.
+    pub source_file_relative: Option<String>,
     pub source_dataset_path: Option<String>,
     pub parameter_hash: Option<String>,
+    /// What that is the hash of: canonical JSON.
+    pub identity: Option<String>,
     /// Its parameters as attributes; without those that were `null`.
     pub parameters: Map<String, Value>,
     pub timestamp: String,
@@ -82,6 +87,18 @@ pub(crate) struct Provenance {
     pub last_pixel: Option<i64>,
     /// Whether it has a status dataset.
     pub has_status: bool,
+}
+
+impl Provenance {
+    /// The dataset that it was computed from, with its file if that is another one; nothing if it doesn't
+    /// say.
+    pub fn source(&self) -> String {
+        match (&self.source_file_path, &self.source_dataset_path, &self.source_dataset) {
+            (Some(file), Some(dataset), _) => format!("{file}:{dataset}"),
+            (_, _, Some(dataset)) => dataset.clone(),
+            _ => String::new(),
+        }
+    }
 }
 
 /// Whether a group holds results of a tool.
@@ -112,8 +129,10 @@ pub(crate) fn provenance(group: &Group, path: &str) -> Provenance {
         tool: text("tool").unwrap_or_default(),
         source_dataset: source_dataset(group),
         source_file_path: text("source_file_path"),
+        source_file_relative: text("source_file_relative"),
         source_dataset_path: text("source_dataset_path"),
         parameter_hash: text("parameter_hash"),
+        identity: text("parameters"),
         parameters: parameters(group),
         timestamp: text("timestamp").unwrap_or_default(),
         last_run: text(LAST_RUN).unwrap_or_default(),

@@ -41,6 +41,19 @@ pub(crate) enum Kind {
     Library { dataset: Dataset, why: String, is_chunked: bool },
 }
 
+impl Kind {
+    /// Whether every value is known to have been written, so that none is a fill value.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Self::Chunks { table, .. } => {
+                table.chunks.len() as u64 == table.grid.iter().product::<u64>()
+            }
+            Self::Extent { .. } => true,
+            Self::Library { .. } => false,
+        }
+    }
+}
+
 /// A dataset as tiles.
 pub(crate) struct Tiles {
     pub file: File,

@@ -1,0 +1,200 @@
+//! What tells two computations apart, in words: the first thing that differs between the canonical JSON
+//! of a results group and that of the computation at hand.
+
+use serde_json::Value;
+
+use super::Identity;
+
+/// The first thing that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// What it is, with both values where these can be read.
+    pub text: String,
+    /// Whether it lies in the source or in an auxiliary input, not in what the user asks for.
+    pub is_in_data: bool,
+}
+
+/// What differs first between the computation that a group recorded as `stored` and `ours`; none if
+/// nothing does.
+pub(crate) fn first_difference(stored: &str, ours: &Identity) -> Option<Difference> {
+    // Both as they were written, since the same number may be kept in different ways.
+    let ordered = serde_json::to_value(ours).unwrap_or_default();
+    let stored = serde_json::from_str::<Value>(stored).unwrap_or_default();
+    let ours = serde_json::from_str::<Value>(&ours.canonical_json()).unwrap_or_default();
+    if !stored.get("source").is_some_and(Value::is_object) {
+        let text = "another version of pixelmill recorded it in another form".to_owned();
+        return Some(Difference { text, is_in_data: false });
+    }
+    let mut steps = Vec::new();
+    let (was, is) = differing(&mut steps, &stored, &ours, &ordered)?;
+    let section = steps.first().map(String::as_str).unwrap_or_default();
+    Some(Difference {
+        is_in_data: !["process", "process_version", "parameters"].contains(&section),
+        text: told(&subject(&steps, &ours), &was, &is),
+    })
+}
+
+/// Goes down to the first difference, in the order of `ordered`, and keeps the way there in `steps`.
+fn differing(
+    steps: &mut Vec<String>,
+    was: &Value,
+    is: &Value,
+    ordered: &Value,
+) -> Option<(Value, Value)> {
+    if was == is {
+        return None;
+    }
+    let below: Vec<String> = match (was, is) {
+        (Value::Object(was), Value::Object(is)) => {
+            let names = ordered.as_object().map(|members| members.keys().cloned());
+            let others = was.keys().chain(is.keys()).cloned();
+            names.into_iter().flatten().chain(others).collect()
+        }
+        (Value::Array(was), Value::Array(is)) if was.len() == is.len() => {
+            (0..is.len()).map(|at| at.to_string()).collect()
+        }
+        _ => Vec::new(),
+    };
+    for step in below {
+        let of = |value: &Value| member(value, &step).cloned().unwrap_or_default();
+        steps.push(step.clone());
+        if let Some(found) = differing(steps, &of(was), &of(is), &of(ordered)) {
+            return Some(found);
+        }
+        steps.pop();
+    }
+    Some((was.clone(), is.clone()))
+}
+
+fn member<'v>(value: &'v Value, step: &str) -> Option<&'v Value> {
+    match value {
+        Value::Array(values) => values.get(step.parse::<usize>().ok()?),
+        value => value.get(step),
+    }
+}
+
+/// What the way leads to, as one would call it.
+fn subject(steps: &[String], ours: &Value) -> String {
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    let named = |way: &[&str], name: &str| {
+        let found = way.iter().try_fold(ours, |value, step| member(value, step));
+        found.and_then(|found| found.get(name)).and_then(Value::as_str).unwrap_or_default()
+    };
+    let spoken = |name: &str| name.replace('_', " ");
+    match steps.as_slice() {
+        ["parameters", name, ..] => format!("the parameter `{name}`"),
+        ["process_version"] => "the version of the process".to_owned(),
+        ["source_fingerprint"] => format!("the data of `{}`", named(&["source"], "dataset")),
+        [
+            "source",
+            axes @ ("position_dimensions" | "spectroscopic_dimensions"),
+            number,
+            rest @ ..,
+        ] => {
+            let axis = format!("the axis `{}`", named(&["source", axes, number], "name"));
+            match rest {
+                ["values", at] if at.parse::<usize>().is_ok() => format!("value {at} of {axis}"),
+                [what, ..] => format!("the {what} of {axis}"),
+                [] => axis,
+            }
+        }
+        ["source", what, ..] => {
+            format!("the {} of `{}`", spoken(what), named(&["source"], "dataset"))
+        }
+        ["auxiliary_inputs", number, what, ..] => {
+            let input = named(&["auxiliary_inputs", number], "dataset");
+            let what = if *what == "fingerprint" { "data".to_owned() } else { spoken(what) };
+            format!("the {what} of `{input}`")
+        }
+        [what, ..] => format!("the {}", spoken(what)),
+        [] => "everything".to_owned(),
+    }
+}
+
+/// `the units of … were "V" and are "mV"`, as far as there are values to be read.
+fn told(subject: &str, was: &Value, is: &Value) -> String {
+    let readable = |value: &Value| match value {
+        Value::String(text) if is_digest(text) => None,
+        Value::Null => Some("none".to_owned()),
+        Value::Array(_) | Value::Object(_) if value.to_string().len() > 60 => None,
+        value => Some(value.to_string()),
+    };
+    match (readable(was), readable(is)) {
+        (Some(was), Some(is)) => format!("{subject}: {was} there, {is} here"),
+        _ => format!("{subject}: not the same"),
+    }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::identity;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_first_difference_is_told_in_words() {
+        let ours = identity(json!({"width_min": 20.0, "seed": (1u64 << 53) + 1, "shift": 0.0}));
+        let told = |stored: &str| first_difference(stored, &ours).map(|found| found.text);
+        let stored = ours.canonical_json();
+        assert_eq!(told(&stored), None);
+        let edited = |from: &str, to: &str| {
+            assert!(stored.contains(from), "{from} is not in {stored}");
+            told(&stored.replacen(from, to, 1)).unwrap()
+        };
+        for (from, to, text) in [
+            (
+                "\"width_min\":20",
+                "\"width_min\":30",
+                "the parameter `width_min`: 30 there, 20 here",
+            ),
+            ("\"shift\":0", "\"shift\":\"-0\"", "the parameter `shift`: \"-0\" there, 0 here"),
+            ("\"shift\":0,", "", "the parameter `shift`: none there, 0 here"),
+            (
+                "\"values\":[0,0.5,1]",
+                "\"values\":[0,0.25,1]",
+                "value 1 of the axis `X`: 0.25 there, 0.5 here",
+            ),
+            (
+                "\"values\":[0,0.5,1]",
+                "\"values\":{\"first\":0,\"last\":1,\"sha256\":\"0\"}",
+                "the values of the axis `X`",
+            ),
+            (
+                "\"units\":\"V\"",
+                "\"units\":\"mV\"",
+                "the units of `/Measurement_000/Channel_000/Raw_Data`: \"mV\" there, \"V\" here",
+            ),
+            (
+                "\"byte_order\":\"little\"",
+                "\"byte_order\":\"big\"",
+                "the byte order of `/Measurement_000/Channel_000/Raw_Data`: \"big\" there",
+            ),
+            (
+                "\"process_version\":1",
+                "\"process_version\":2",
+                "the version of the process: 2 there, 1 here",
+            ),
+        ] {
+            let found = edited(from, to);
+            assert!(found.starts_with(text), "{found}");
+        }
+        assert!(told("{}").unwrap().contains("another version"));
+        assert!(told("no JSON").unwrap().contains("another version"));
+    }
+
+    #[test]
+    fn what_the_user_asks_for_is_told_before_what_the_data_are() {
+        let ours = identity(json!({"a": 1}));
+        let mut other = identity(json!({"a": 2}));
+        other.source_fingerprint = "0".repeat(64);
+        let first = first_difference(&other.canonical_json(), &ours).unwrap();
+        assert!(!first.is_in_data && first.text.contains("parameter"), "{first:?}");
+        other.parameters = json!({"a": 1});
+        let first = first_difference(&other.canonical_json(), &ours).unwrap();
+        assert!(first.is_in_data && first.text.contains("the data of"), "{first:?}");
+    }
+}

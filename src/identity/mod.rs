@@ -1,0 +1,343 @@
+//! What makes two results the same: everything that a computation is given, in canonical JSON, and the
+//! hash of it.
+//!
+//! A process is handed what it computes with by [`Hashed`] alone, which makes the identity from the very
+//! same values, taken apart field by field: a new field that isn't hashed doesn't compile. `canonical` is
+//! the JSON, `same` the rule for reuse, `whereabouts` where a source is, `difference` what tells two
+//! computations apart.
+//!
+//! The rule is strict on purpose. pyUSID matches names by substring and numbers by `allclose`, and
+//! overlooks extra parameters, changed data and other source files; each of these hands out wrong
+//! results in silence.
+
+mod canonical;
+mod difference;
+mod same;
+mod whereabouts;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+pub(crate) use canonical::{canonical, numbers_again};
+pub(crate) use difference::{Difference, first_difference};
+pub(crate) use same::{is_same, whereabouts_of};
+pub(crate) use whereabouts::{OtherFile, SourceLocation, Whereabouts, recorded_files, relative};
+
+use crate::element::StoredType;
+use crate::process::{AuxiliaryInfo, Dimension, Failure, Process, Results, SourceInfo};
+use crate::source::{Source, hex};
+use crate::storage::decoding::Decoding;
+use crate::storage::rows::Rows;
+
+/// Everything that a result depends on. The order is that in which differences are told.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Identity {
+    pub process: String,
+    pub process_version: u32,
+    /// All parameters, defaults included.
+    pub parameters: Value,
+    source: SourceIdentity,
+    pub auxiliary_inputs: Vec<AuxiliaryIdentity>,
+    pub source_fingerprint: String,
+}
+
+/// What a result depends on of the source, but for the data. Where the file is doesn't count.
+#[derive(Clone, Debug, Serialize)]
+struct SourceIdentity {
+    dataset: String,
+    #[serde(flatten)]
+    stored: StoredIdentity,
+    positions: u64,
+    spectral_points: usize,
+    spectra_per_position: usize,
+    quantity: String,
+    units: String,
+    position_dimensions: Vec<AxisIdentity>,
+    /// Which step of which axis each position is, if the scan is no full grid.
+    position_steps: Option<String>,
+    spectroscopic_dimensions: Vec<AxisIdentity>,
+}
+
+/// What a result depends on of an auxiliary input.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct AuxiliaryIdentity {
+    dataset: String,
+    #[serde(flatten)]
+    stored: StoredIdentity,
+    columns: usize,
+    fields: Vec<String>,
+    pub fingerprint: String,
+}
+
+/// How a dataset is stored, as far as it decides what its bytes mean.
+#[derive(Clone, Debug, Serialize)]
+struct StoredIdentity {
+    shape: Vec<u64>,
+    /// Which axes are positions, slowest first.
+    position_axes: Vec<usize>,
+    element_type: String,
+    byte_order: &'static str,
+    #[serde(flatten)]
+    decoding: Decoding,
+}
+
+/// One axis, value by value.
+#[derive(Clone, Debug, Serialize)]
+struct AxisIdentity {
+    name: String,
+    units: String,
+    length: usize,
+    values: Value,
+}
+
+/// What a process is given, and the identity that it makes. There is no other way to give it anything.
+pub(crate) struct Hashed<'a, P: Process> {
+    parameters: &'a P::Parameters,
+    info: &'a SourceInfo,
+}
+
+impl<'a, P: Process> Hashed<'a, P> {
+    /// Takes the parameters, as a struct and as the values that they were made from, and the source, and
+    /// tells what results depend on; the fingerprint of the source is still to be added.
+    pub fn new(
+        (parameters, values): (&'a P::Parameters, &Map<String, Value>),
+        source: &'a Source,
+        spectra_per_position: usize,
+        auxiliary_inputs: Vec<AuxiliaryIdentity>,
+    ) -> (Self, Identity) {
+        let identity = Identity {
+            process: P::NAME.to_owned(),
+            process_version: P::VERSION,
+            parameters: values.clone().into(),
+            source: SourceIdentity::of(source, spectra_per_position),
+            auxiliary_inputs,
+            source_fingerprint: String::new(),
+        };
+        (Self { parameters, info: &source.info }, identity)
+    }
+
+    /// Lets the process prepare itself.
+    ///
+    /// # Errors
+    /// If it can't work on this source.
+    pub fn prepare(&self) -> Result<P::Task, Failure> {
+        P::prepare(self.parameters, self.info)
+    }
+
+    /// What the process declares as its results.
+    pub fn results(&self) -> Results<P::Output> {
+        let mut results = Results::new();
+        P::create_results_datasets(self.parameters, self.info, &mut results);
+        results
+    }
+}
+
+impl Identity {
+    /// RFC 8785 canonical JSON.
+    pub fn canonical_json(&self) -> String {
+        canonical(serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// The same, but for the data themselves.
+    pub fn without_data(&self) -> Self {
+        let mut outline = self.clone();
+        outline.source_fingerprint.clear();
+        for input in &mut outline.auxiliary_inputs {
+            input.fingerprint.clear();
+        }
+        outline
+    }
+
+    /// SHA-256 of the canonical JSON, as hexadecimal digits.
+    pub fn hash(&self) -> String {
+        hex(&Sha256::digest(self.canonical_json()))
+    }
+}
+
+impl SourceIdentity {
+    fn of(source: &Source, spectra_per_position: usize) -> Self {
+        // What the file is called and in which format it says all this makes no difference, nor do the
+        // tables that results refer to: the grid has been read from them.
+        let Source { file: _, format: _, tables: _, info, grid, stored, rows } = source;
+        let SourceInfo {
+            path,
+            positions,
+            spectral_points,
+            element,
+            quantity,
+            units,
+            position_dimensions,
+            spectroscopic_dimensions,
+            // Told by the identities of the inputs.
+            auxiliary: _,
+        } = info;
+        debug_assert_eq!(*element, stored.element, "it is told once");
+        let axes = |axes: &[Dimension]| axes.iter().map(AxisIdentity::of).collect();
+        Self {
+            dataset: path.clone(),
+            stored: StoredIdentity::of(rows, *stored),
+            positions: *positions,
+            spectral_points: *spectral_points,
+            spectra_per_position,
+            quantity: quantity.clone(),
+            units: units.clone(),
+            position_dimensions: axes(position_dimensions),
+            position_steps: grid.digest(),
+            spectroscopic_dimensions: axes(spectroscopic_dimensions),
+        }
+    }
+}
+
+impl AuxiliaryIdentity {
+    /// What results depend on of an input that is read from `rows`, with the fingerprint of its data.
+    pub fn of(info: &AuxiliaryInfo, rows: &Rows, stored: StoredType, fingerprint: String) -> Self {
+        let AuxiliaryInfo { path, columns, fields } = info;
+        Self {
+            dataset: path.clone(),
+            stored: StoredIdentity::of(rows, stored),
+            columns: *columns,
+            fields: fields.clone(),
+            fingerprint,
+        }
+    }
+}
+
+impl StoredIdentity {
+    fn of(rows: &Rows, stored: StoredType) -> Self {
+        let StoredType { element, swapped } = stored;
+        let is_big_endian = swapped != cfg!(target_endian = "big");
+        Self {
+            shape: rows.view().shape.clone(),
+            position_axes: rows.view().positions.clone(),
+            element_type: element.to_string(),
+            byte_order: if is_big_endian { "big" } else { "little" },
+            decoding: rows.decoding().clone(),
+        }
+    }
+}
+
+impl AxisIdentity {
+    fn of(axis: &Dimension) -> Self {
+        let Dimension { name, units, values } = axis;
+        Self {
+            name: name.clone(),
+            units: units.clone(),
+            length: axis.len(),
+            values: canonical::axis_values(values),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// An identity made by hand.
+    pub(crate) fn identity(parameters: Value) -> Identity {
+        let axis = |name: &str, values: &[f64]| {
+            AxisIdentity::of(&Dimension::new(name, "um", values.to_vec()))
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = hdf5::File::create(folder.path().join("file.h5")).unwrap();
+        let dataset = file.new_dataset::<f32>().shape((6, 2)).create("data").unwrap();
+        Identity {
+            process: "Peak_Finding".into(),
+            process_version: 1,
+            parameters,
+            source: SourceIdentity {
+                dataset: "/Measurement_000/Channel_000/Raw_Data".into(),
+                stored: StoredIdentity {
+                    shape: vec![6, 2],
+                    position_axes: vec![0],
+                    element_type: "float32".into(),
+                    byte_order: "little",
+                    decoding: Decoding::of(&dataset, false).unwrap(),
+                },
+                positions: 6,
+                spectral_points: 2,
+                spectra_per_position: 1,
+                quantity: "Response".into(),
+                units: "V".into(),
+                position_dimensions: vec![axis("Y", &[0.0, 1.0]), axis("X", &[0.0, 0.5, 1.0])],
+                position_steps: None,
+                spectroscopic_dimensions: vec![axis("Frequency", &[0.0, 1.0])],
+            },
+            auxiliary_inputs: Vec::new(),
+            source_fingerprint: "ab".into(),
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_parameters_were_given_does_not_matter() {
+        let one = identity(json!({"b": 1, "a": 20.0, "c": null}));
+        let other = identity(json!({"c": null, "a": 20, "b": 1.0}));
+        assert_eq!(one.hash(), other.hash());
+        assert!(one.canonical_json().contains(r#""parameters":{"a":20,"b":1,"c":null}"#));
+    }
+
+    #[test]
+    fn everything_a_result_depends_on_changes_the_hash() {
+        let base = identity(json!({"a": 1, "b": 0.0}));
+        let mut hashes = vec![base.hash()];
+        hashes.push(identity(json!({"a": 1.0000000000000002, "b": 0.0})).hash());
+        hashes.push(identity(json!({"a": 1, "b": -0.0})).hash());
+        let axis = |values: &[f64]| AxisIdentity::of(&Dimension::new("Y", "um", values.to_vec()));
+        let changes: [&dyn Fn(&mut Identity); 17] = [
+            &|i| i.process.push('x'),
+            &|i| i.process_version += 1,
+            &|i| i.source.dataset.push('x'),
+            &|i| i.source.stored.shape = vec![3, 4],
+            &|i| i.source.stored.position_axes = vec![1],
+            &|i| i.source.stored.element_type = "int32".into(),
+            &|i| i.source.stored.byte_order = "big",
+            &|i| i.source.positions = 12,
+            &|i| i.source.spectral_points = 3,
+            &|i| i.source.spectra_per_position = 2,
+            &|i| i.source.quantity.push('x'),
+            &|i| i.source.units.push('m'),
+            &|i| i.source.position_dimensions[0] = axis(&[-0.0, 1.0]),
+            &|i| i.source.position_dimensions.reverse(),
+            &|i| i.source.position_steps = Some("00".into()),
+            &|i| i.source.spectroscopic_dimensions[0].units.push('x'),
+            &|i| i.source_fingerprint = "ac".into(),
+        ];
+        for change in changes {
+            let mut changed = base.clone();
+            change(&mut changed);
+            hashes.push(changed.hash());
+        }
+        let input = AuxiliaryIdentity {
+            dataset: "/Guess".into(),
+            stored: base.source.stored.clone(),
+            columns: 2,
+            fields: vec!["A".into(), "B".into()],
+            fingerprint: "00".into(),
+        };
+        let others: [&dyn Fn(&mut AuxiliaryIdentity); 5] = [
+            &|_| (),
+            &|i| i.fields.reverse(),
+            &|i| i.columns = 1,
+            &|i| i.stored.position_axes = vec![0, 1],
+            &|i| i.fingerprint = "01".into(),
+        ];
+        for change in others {
+            let mut input = input.clone();
+            change(&mut input);
+            hashes.push(Identity { auxiliary_inputs: vec![input], ..base.clone() }.hash());
+        }
+        let count = hashes.len();
+        hashes.sort();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
+    }
+
+    #[test]
+    fn integers_beyond_exact_floats_stay_apart() {
+        let large = identity(json!({"seed": (1u64 << 53) + 1}));
+        let larger = identity(json!({"seed": (1u64 << 53) + 2}));
+        assert_ne!(large.hash(), larger.hash());
+        assert!(large.canonical_json().contains(r#""seed":"9007199254740993""#));
+    }
+}

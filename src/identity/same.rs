@@ -1,0 +1,92 @@
+//! Whether a results group holds the results of exactly this computation.
+
+use serde_json::Value;
+
+use super::Identity;
+use super::canonical::is_same_number;
+use super::whereabouts::{SourceLocation, Whereabouts, paths_lead_to};
+use crate::storage::results_group::Provenance;
+
+/// Whether a results group holds the results of exactly this computation: by its hash, or, for groups
+/// that have none, by the dataset and all parameters.
+pub(crate) fn is_same(group: &Provenance, identity: &Identity, source: &SourceLocation) -> bool {
+    if group.tool != identity.process {
+        return false;
+    }
+    match (&group.parameter_hash, whereabouts_of(group, source)) {
+        (_, Whereabouts::Other) => false,
+        (Some(hash), _) => *hash == identity.hash(),
+        (None, Whereabouts::Known) => same_parameters(group, &identity.parameters),
+        (None, Whereabouts::Gone) => false,
+    }
+}
+
+/// Whether a results group was computed from this dataset of this file.
+pub(crate) fn whereabouts_of(group: &Provenance, source: &SourceLocation) -> Whereabouts {
+    let is_dataset = |path: &Option<String>| path.as_ref() == Some(&source.dataset);
+    match &source.other_file {
+        None if is_dataset(&group.source_dataset) => Whereabouts::Known,
+        Some(files) if is_dataset(&group.source_dataset_path) => paths_lead_to(group, files),
+        _ => Whereabouts::Other,
+    }
+}
+
+/// For groups without our hash: the same set of parameters, value by value. A parameter that is
+/// `null` isn't written.
+fn same_parameters(group: &Provenance, parameters: &Value) -> bool {
+    let Some(expected) = parameters.as_object() else {
+        return false;
+    };
+    let known = expected.keys().all(|name| {
+        same_value(group.parameters.get(name).unwrap_or(&Value::Null), &expected[name])
+    });
+    known && group.parameters.keys().all(|name| expected.contains_key(name))
+}
+
+fn same_value(found: &Value, expected: &Value) -> bool {
+    match (found, expected) {
+        (Value::Number(found), Value::Number(expected)) => is_same_number(found, expected),
+        (Value::Array(found), Value::Array(expected)) => {
+            found.len() == expected.len()
+                && found.iter().zip(expected).all(|(found, expected)| same_value(found, expected))
+        }
+        _ => found == expected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn parameters_of_a_foreign_group_are_compared_value_by_value() {
+        let wanted = json!({
+            "width_min": 20.0, "num_steps": 30, "gap_threshold": null, "shift": 0.0,
+            "seed": (1u64 << 53) + 1,
+        });
+        let group = |parameters: Value| Provenance {
+            parameters: parameters.as_object().cloned().unwrap_or_default(),
+            ..Provenance::default()
+        };
+        let same = |changed: Value| {
+            let mut parameters = json!({
+                "width_min": 20, "num_steps": 30, "shift": 0, "seed": (1u64 << 53) + 1,
+            });
+            for (name, value) in changed.as_object().unwrap() {
+                parameters[name] = value.clone();
+            }
+            same_parameters(&group(parameters), &wanted)
+        };
+        assert!(same(json!({})));
+        assert!(!same(json!({"width_min": 20.000001})));
+        assert!(!same(json!({"algorithm": "other"})));
+        assert!(!same(json!({"width_min": null})));
+        assert!(!same(json!({"gap_threshold": 2})));
+        assert!(!same(json!({"shift": -0.0})));
+        assert!(!same(json!({"shift": "0"})));
+        assert!(!same(json!({"seed": 1u64 << 53})));
+        assert!(!same(json!({"seed": (1u64 << 53) as f64})));
+        assert!(!same(json!({"seed": "9007199254740993"})));
+    }
+}
