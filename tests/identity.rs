@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::usid::{Scan, group};
-use support::{RAW_DATA, succeed};
+use support::{RAW_DATA, assert_refused, pixelmill, succeed};
 
 /// What `expected` says a `Sum` group holds: the sums of the dataset as it is in the file.
 fn assert_sums(scan: &Scan, ran: &Value, dataset: &str) {
@@ -252,7 +252,7 @@ fn the_hash_is_that_of_the_json_beside_it_and_of_a_version() {
     assert_eq!(content["parameters"]["width_min"], 20);
     assert!(content["parameters"].as_object().unwrap().contains_key("min_length"), "defaults too");
     assert_eq!(
-        (&content["shape"], &content["element_type"]),
+        (&content["source"]["shape"], &content["source"]["element_type"]),
         (&json!([20, 119]), &"complex64".into())
     );
     // The group now is one that version 2 of the process made.
@@ -283,4 +283,203 @@ fn parameters_are_the_same_however_they_are_given() {
         let again = scan.run("peak-finding", given);
         assert_eq!((&again["outcome"], &again["group"]), (&"existing".into(), &first["group"]));
     }
+}
+
+/// How a test makes a dataset anew, with its attributes: `anew(path, values, …)`.
+const ANEW: &str = "def anew(path, values, **how):\n    attributes = dict(file[path].attrs)\n    \
+    del file[path]\n    made = file.create_dataset(path, data=values, **how)\n    \
+    for name, value in attributes.items():\n        made.attrs[name] = value\n    return made\n";
+
+/// Computes, all positions or some, edits the file, and computes again: that has to be done in full and in
+/// a group of its own; the refusal to resume the first group and `verify` have to say what differs. Results
+/// go to another file, so that an edit may put another dataset in the source's place.
+fn assert_computed_anew(process: &[&str], before: &str, edit: &str, told: &str) {
+    for selection in [&["--positions", "0:10"][..], &[]] {
+        let scan = Scan::new(&[]);
+        scan.script(&format!("{ANEW}{before}"), &[RAW_DATA]);
+        let out = scan.beside("results.h5");
+        let given = [&process[1..], &["--output", &out]].concat();
+        let first = scan.run(process[0], &[&given, selection].concat());
+        scan.script(&format!("{ANEW}{edit}"), &[RAW_DATA]);
+        let ran = scan.try_run(process[0], &given);
+        assert_eq!(ran.code, Some(0), "{edit}: {}", ran.stderr);
+        assert!(ran.stderr.contains(told), "`{told}` isn't in {}", ran.stderr);
+        assert_eq!(
+            ran.json["report"]["positions"], ran.json["positions"],
+            "{edit}: {}",
+            ran.stderr
+        );
+        assert_ne!(ran.json["group"], first["group"], "{edit}");
+        let group = first["group"].as_str().unwrap();
+        let resumed = scan.try_run(process[0], &[&given[..], &["--resume", group]].concat());
+        assert_refused(&resumed, 1, &[group, told]);
+        let verified = pixelmill(["verify", &out, group, "--sample", "0"]);
+        assert_eq!(verified.code, Some(1), "{edit}: {}", verified.stderr);
+        assert!(verified.stderr.contains(told), "{}", verified.stderr);
+        assert!(verified.json["changed"].as_str().unwrap().contains(told), "{}", verified.json);
+    }
+}
+
+const CHANNEL: &str = "/Measurement_000/Channel_000";
+
+#[test]
+fn a_corrected_axis_makes_another_computation() {
+    let spectrum = format!("{CHANNEL}/Spectroscopic_Values");
+    let positions = format!("{CHANNEL}/Position_Values");
+    for (edit, told) in [
+        (format!("file['{spectrum}'][0, 3] += 1"), "the values of the axis `Frequency`"),
+        (format!("file['{spectrum}'][0] *= 1000"), "the values of the axis `Frequency`"),
+        (
+            format!(
+                "for name in ('Indices', 'Values'):\n    \
+                 file['{CHANNEL}/Spectroscopic_' + name].attrs['units'] = ['kHz']"
+            ),
+            "the units of the axis `Frequency`: \"Hz\" there, \"kHz\" here",
+        ),
+        (
+            format!(
+                "for name in ('Indices', 'Values'):\n    \
+                 file['{CHANNEL}/Spectroscopic_' + name].attrs['labels'] = ['Bias']"
+            ),
+            "the name of the axis `Bias`: \"Frequency\" there",
+        ),
+        (format!("file['{positions}'][:, 1] += 1"), "value 0 of the axis `X`: 0 there, 1 here"),
+        (
+            format!("file['{positions}'][:5, 0] = -0.0"),
+            "value 0 of the axis `Y`: 0 there, \"-0\" here",
+        ),
+    ] {
+        assert_computed_anew(&["sum"], "", &edit, told);
+    }
+}
+
+#[test]
+fn other_units_and_another_quantity_make_another_computation() {
+    for (edit, told) in [
+        ("file[given[0]].attrs['units'] = 'mV'", "the units of `/M"),
+        ("file[given[0]].attrs['quantity'] = 'Current'", "the quantity of `/M"),
+    ] {
+        assert_computed_anew(&["sum"], "", edit, told);
+    }
+}
+
+#[test]
+fn positions_in_another_order_make_another_computation() {
+    let edit = format!(
+        "for name in ('Indices', 'Values'):\n    \
+         table = file['{CHANNEL}/Position_' + name]\n    \
+         rows = table[()]\n    rows[[6, 7]] = rows[[7, 6]]\n    table[...] = rows"
+    );
+    assert_computed_anew(&["sum"], "", &edit, "the position steps of");
+}
+
+#[test]
+fn the_same_bytes_of_another_type_make_another_computation() {
+    for (first, second, told) in [
+        ("<i4", ">i4", "the byte order of"),
+        ("<i4", "<u4", "the element type of"),
+        ("<f4", ">f4", "the byte order of"),
+        ("<c8", "<f8", "the element type of"),
+    ] {
+        let before = format!(
+            "anew(given[0], np.arange(80, dtype='i4').reshape(20, 4).view('{first}'))\n{}",
+            points(first)
+        );
+        let edit =
+            format!("anew(given[0], file[given[0]][()].view('{second}'))\n{}", points(second));
+        assert_computed_anew(&["digest"], &before, &edit, told);
+    }
+}
+
+/// Gives the spectrum as many points as the new values of 16 bytes are.
+fn points(element: &str) -> String {
+    let count = 16 / element[2..].parse::<usize>().unwrap();
+    format!(
+        "for name, kind in (('Indices', 'u4'), ('Values', 'f4')):\n    \
+         path = '{CHANNEL}/Spectroscopic_' + name\n    \
+         made = anew(path, np.arange({count}, dtype=kind)[None])\n    \
+         file[given[0]].attrs['Spectroscopic_' + name] = made.ref"
+    )
+}
+
+#[test]
+fn another_fill_value_where_nothing_was_written_makes_another_computation() {
+    let make = |fill: &str| {
+        format!(
+            "values = np.arange(20 * 119, dtype='f4').reshape(20, 119)[:10]\n\
+             anew(given[0], None, shape=(20, 119), dtype='f4', chunks=(5, 119), fillvalue={fill})[:10] = values"
+        )
+    };
+    assert_computed_anew(&["sum"], &make("1"), &make("2"), "the fill value of");
+}
+
+#[test]
+fn the_same_chunks_in_another_shape_make_another_computation() {
+    // The second has the same bytes in as many chunks.
+    let make = |rows: usize, columns: usize| {
+        format!(
+            "made = anew(given[0], None, shape=(20, 4), dtype='f4', chunks=({rows}, {columns}))\n\
+             values = np.arange(80, dtype='f4')\n\
+             for number in range(4):\n    \
+             at = number * {rows} % 20, number * {rows} // 20 * {columns}\n    \
+             if {columns} != 4:\n        at = number // 2 * {rows}, number % 2 * {columns}\n    \
+             made.id.write_direct_chunk(at, values[number * 20:][:20].tobytes())\n{}",
+            points("<f4")
+        )
+    };
+    assert_computed_anew(&["sum"], &make(5, 4), &make(10, 2), "the chunk shape of");
+}
+
+#[test]
+fn an_auxiliary_input_with_another_meaning_makes_another_computation() {
+    let rich = ["rich", "-p", "spectra=1", "-p", "offset=/offset"];
+    let make = |kind: &str, shape: &str| {
+        format!(
+            "if 'offset' in file:\n    del file['offset']\n\
+             file['offset'] = np.arange(40, dtype='<f8').view({kind}){shape}"
+        )
+    };
+    let record =
+        |first: &str, second: &str| make(&format!("[('{first}', 'f8'), ('{second}', 'f8')]"), "");
+    let before = record("Amplitude", "Phase");
+    for (edit, told) in [
+        (record("Phase", "Amplitude"), "the stored type of `/offset`"),
+        (record("Amplitude", "Offset"), "the stored type of `/offset`"),
+        (
+            make("[('Amplitude', '>f8'), ('Phase', '>f8')]", ""),
+            "the byte order of `/offset`: \"little\" there, \"big\" here",
+        ),
+        (make("'<f8'", ".reshape(20, 2)"), "the shape of `/offset`"),
+    ] {
+        assert_computed_anew(&rich, &before, &edit, told);
+    }
+}
+
+#[test]
+fn a_zero_with_a_sign_is_another_parameter() {
+    let scan = Scan::new(&[]);
+    let first = scan.run("weighted", &["-p", "weights=[1, 0.0]"]);
+    let second = scan.run("weighted", &["-p", "weights=[1, -0.0]"]);
+    assert_ne!(first["group"], second["group"]);
+    for (weights, expected) in [("[1, 0]", &first), ("[1.0, -0.0]", &second)] {
+        let again = scan.run("weighted", &["-p", &format!("weights={weights}")]);
+        assert_eq!((&again["outcome"], &again["group"]), (&"existing".into(), &expected["group"]));
+    }
+    // Read back from the file they are what they were.
+    for ran in [&first, &second] {
+        let verified = succeed(["verify", &scan.file, ran["group"].as_str().unwrap()]);
+        assert_eq!((&verified["changed"], &verified["checked"]), (&Value::Null, &json!(20)));
+    }
+}
+
+#[test]
+fn parameters_have_all_their_bits_when_they_are_read_back() {
+    let scan = Scan::new(&[]);
+    let weights = "weights=[0.1, 2.0053904418238476e-10, 1.7976931348623157e308, 9007199254740993]";
+    let ran = scan.run("weighted", &["-p", weights]);
+    let verified = succeed(["verify", &scan.file, ran["group"].as_str().unwrap()]);
+    assert_eq!((&verified["changed"], &verified["different"]), (&Value::Null, &json!([])));
+    let seed = scan.run("slow", &["-p", "pause=0", "--cores", "1", "--memory", "100M"]);
+    let again = scan.run("slow", &["-p", "pause=0", "--cores", "2", "--checkpoint", "1"]);
+    assert_eq!((&again["outcome"], &again["group"]), (&"existing".into(), &seed["group"]));
 }

@@ -125,10 +125,13 @@ pub(crate) fn replace_string(location: &Location, name: &str, text: &str) -> hdf
     if string(location, name).as_deref() == Some(text) {
         return Ok(());
     }
-    if location.attr(name).is_ok() {
-        location.delete_attr(name)?;
-    }
+    remove(location, name)?;
     write_string(location, name, text)
+}
+
+/// Takes an attribute away, if there is one.
+pub(crate) fn remove(location: &Location, name: &str) -> hdf5::Result<()> {
+    if location.attr(name).is_ok() { location.delete_attr(name) } else { Ok(()) }
 }
 
 /// Writes a list of strings of variable length.

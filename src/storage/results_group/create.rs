@@ -54,11 +54,11 @@ impl Identification {
         for (name, text) in self.source.iter().chain(hash) {
             attributes::replace_string(group, name, text)?;
         }
-        if is_hashed { Ok(()) } else { self.write_version(group) }
-    }
-
-    fn write_version(&self, group: &Group) -> hdf5::Result<()> {
-        attributes::put_integer(group, "process_version", self.process_version.into())
+        if is_hashed {
+            return Ok(());
+        }
+        attributes::remove(group, "process_version")?;
+        attributes::write_integer(group, "process_version", self.process_version.into())
     }
 }
 
