@@ -86,7 +86,7 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
         text.push_str(&group_line(group));
     }
     let json = json!({
-        "file": file,
+        "file": file.to_string_lossy(),
         "datasets": datasets.iter().map(dataset_json).collect::<Vec<_>>(),
         "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
     });
@@ -252,7 +252,7 @@ pub(crate) fn status(file: &Path, group: Option<&str>) -> Result<Answer> {
         text.push_str(&group_line(group));
         text.push_str(&group_details(group));
     }
-    let json = json!({"file": file, "groups": groups.iter().map(group_json).collect::<Vec<_>>()});
+    let json = json!({"file": file.to_string_lossy(), "groups": groups.iter().map(group_json).collect::<Vec<_>>()});
     Ok(done(text, json))
 }
 

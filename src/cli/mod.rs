@@ -18,11 +18,10 @@ mod test;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use serde_json::{Value, json};
 
-use arguments::{Arguments, Command};
+use arguments::Command;
 
 use crate::engine::{Ranks, WORKER_NAME};
 use crate::error::Error;
@@ -68,21 +67,16 @@ pub fn main(registry: &[&dyn Runner]) -> ExitCode {
         // A launcher ends all ranks once one ends with an error, maybe before the first has spoken.
         Err(_) if !Ranks::is_first_by_environment() => return Ending::Done.into(),
         Err(error) => {
-            let answer = refusal(&error);
-            tell(&answer, as_json);
-            return answer.ending.into();
+            return tell(&refusal(&error), as_json).into();
         }
     };
     keep_map_functions_quiet();
-    let typed = spelled::spelled_out(registry, std::env::args_os().collect());
-    let answer = match Arguments::try_parse_from(typed) {
+    let answer = match spelled::parsed(registry, std::env::args_os().collect()) {
         Ok(arguments) => answer(registry, &arguments.command, &ranks),
         Err(refused) => not_understood(&refused, &ranks),
     };
-    if ranks.is_first() {
-        tell(&answer, as_json);
-    }
-    answer.ending.into()
+    let ending = if ranks.is_first() { tell(&answer, as_json) } else { answer.ending };
+    ending.into()
 }
 
 fn answer(registry: &[&dyn Runner], command: &Command, ranks: &Ranks) -> Answer {
@@ -105,11 +99,11 @@ fn answer(registry: &[&dyn Runner], command: &Command, ranks: &Ranks) -> Answer 
 fn not_understood(refused: &clap::Error, ranks: &Ranks) -> Answer {
     let asks_for_help = !refused.use_stderr();
     if asks_for_help || refused.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        if ranks.is_first() {
-            // A reader that has gone away is no error.
-            let _ = refused.print();
-        }
-        return silent(if asks_for_help { Ending::Done } else { Ending::Usage });
+        let shown = if ranks.is_first() { shown(refused) } else { Ok(()) };
+        return match shown {
+            Err(error) => not_given(&error),
+            Ok(()) => silent(if asks_for_help { Ending::Done } else { Ending::Usage }),
+        };
     }
     let rendered = refused.to_string();
     let told = rendered.trim_start_matches("error: ").split("For more information").next();
@@ -140,11 +134,46 @@ fn failed(ending: Ending, message: &str) -> Answer {
     }
 }
 
-/// A reader that has gone away is no error.
-fn tell(answer: &Answer, as_json: bool) {
-    let _ = std::io::stderr().write_all(answer.text.as_bytes());
-    if as_json && !answer.json.is_null() {
-        let _ = writeln!(std::io::stdout(), "{}", answer.json);
+/// Says to people what there is to say, and gives the answer that was asked for. An answer that couldn't be
+/// given is an error, whatever it would have said; only what is one anyway ends as it would have.
+fn tell(answer: &Answer, as_json: bool) -> Ending {
+    say(answer.text.trim_end_matches('\n'));
+    if !as_json || answer.json.is_null() {
+        return answer.ending;
+    }
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{}", answer.json).and_then(|()| stdout.flush()) {
+        Ok(()) => answer.ending,
+        Err(error) => {
+            let lost = not_given(&error);
+            say(lost.text.trim_end_matches('\n'));
+            match answer.ending {
+                Ending::Done | Ending::DoneWithFailedPositions => lost.ending,
+                ending => ending,
+            }
+        }
+    }
+}
+
+/// Prints help or the version. A reader that has seen enough is no error.
+fn shown(asked: &clap::Error) -> std::io::Result<()> {
+    let printed = asked.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(error) if asked.use_stderr() || error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Ok(())
+        }
+        printed => printed,
+    }
+}
+
+fn not_given(error: &std::io::Error) -> Answer {
+    failed(Ending::Failed, &format!("the answer can't be written to standard output: {error}"))
+}
+
+/// Says something to people. Standard error may be full or closed: what is only said ends nothing.
+fn say(text: &str) {
+    if !text.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 }
 

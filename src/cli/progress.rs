@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::show;
+use super::{say, show};
 use crate::engine::{Observer, Progress, RunInfo};
 use crate::error::Error;
 
@@ -49,7 +49,7 @@ impl Display {
 impl Observer for Display {
     fn begin(&self, info: &RunInfo) {
         let begins = if info.resumed { "Resuming" } else { "Computing" };
-        eprintln!(
+        say(&format!(
             "{begins} {} of {}\n  into {}:{}\n  {} of {} positions, {}{}, {} of memory{}",
             info.process,
             info.dataset,
@@ -61,14 +61,14 @@ impl Observer for Display {
             show::ranks(info.ranks, info.nodes),
             crate::error::bytes(info.memory),
             if info.ranks > 1 { " each" } else { "" },
-        );
+        ));
         if info.reads_per_tile > 1 {
-            eprintln!(
+            say(&format!(
                 "note: memory is too small for all positions of a chunk, so each chunk is read {} times; \
                  --memory {} reads each once",
                 info.reads_per_tile,
                 show::memory_option(info.memory_for_once),
-            );
+            ));
         }
         self.bar.set_length(info.pending);
         if let Ok(mut name) = self.info.lock() {
@@ -89,12 +89,12 @@ impl Observer for Display {
             self.last_line.store(seconds, Ordering::Relaxed);
             let percent = progress.done * 100 / progress.total.max(1);
             let name = self.info.lock().map(|name| name.clone()).unwrap_or_default();
-            eprintln!("{name}: {percent} %, {message}");
+            say(&format!("{name}: {percent} %, {message}"));
         }
     }
 
     fn note(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("note: {text}"));
+        self.bar.suspend(|| say(&format!("note: {text}")));
     }
 
     fn end(&self) {
@@ -102,7 +102,7 @@ impl Observer for Display {
     }
 
     fn abandoned(&self, error: &Error) {
-        eprintln!("pixelmill: {error}");
+        say(&format!("pixelmill: {error}"));
     }
 }
 

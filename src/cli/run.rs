@@ -125,7 +125,7 @@ fn as_json(computed: &Computed) -> Value {
             Outcome::Finished => "finished",
             Outcome::Stopped => "stopped",
         },
-        "file": computed.file,
+        "file": computed.file.to_string_lossy(),
         "group": computed.group,
         "parameter_hash": computed.parameter_hash,
         "source_recorded": !computed.parameter_hash.is_empty(),

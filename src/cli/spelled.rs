@@ -6,13 +6,33 @@
 
 use std::ffi::OsString;
 
-use clap::CommandFactory;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use super::arguments::Arguments;
 use crate::registry::{Runner, find};
 
+/// What was typed, as arguments. An option whose value may be left out takes the next word for it, though that be
+/// the process or the file: if they are missing then, it is meant without one.
+pub(crate) fn parsed(
+    registry: &[&dyn Runner],
+    typed: Vec<OsString>,
+) -> Result<Arguments, clap::Error> {
+    let mut typed = spelled_out(registry, typed);
+    Arguments::try_parse_from(&typed).or_else(|refused| {
+        let is_picture = |word: &OsString| word.to_string_lossy().to_lowercase().ends_with(".png");
+        let plot = typed.windows(2).position(|pair| pair[0] == "--plot" && !is_picture(&pair[1]));
+        let Some(at) = plot.filter(|_| refused.kind() == ErrorKind::MissingRequiredArgument) else {
+            return Err(refused);
+        };
+        let plot = typed.remove(at);
+        typed.push(plot);
+        Arguments::try_parse_from(typed).map_err(|_| refused)
+    })
+}
+
 /// The arguments with `-p key=value` for every `--key value` and `--key=value` that names a parameter.
-pub(crate) fn spelled_out(registry: &[&dyn Runner], typed: Vec<OsString>) -> Vec<OsString> {
+fn spelled_out(registry: &[&dyn Runner], typed: Vec<OsString>) -> Vec<OsString> {
     let names = parameter_names(registry, &typed);
     let mut spelled = Vec::with_capacity(typed.len());
     let mut rest = typed.into_iter();
@@ -57,6 +77,7 @@ fn parameter_names(registry: &[&dyn Runner], typed: &[OsString]) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::arguments::Command;
     use super::*;
     use crate::process::{Failure, Parameters, Process, Results, SourceInfo, Spectrum};
     use crate::registry::runner;
@@ -107,5 +128,31 @@ mod tests {
             };
             assert_eq!(spelled_out(&[runner::<Fit>()], words(typed)), words(expected));
         }
+    }
+
+    #[test]
+    fn a_picture_without_a_name_takes_no_other_name_for_its_own() {
+        let plotted = |text: &str| {
+            let words = std::iter::once("pixelmill").chain(text.split(' ')).map(OsString::from);
+            match parsed(&[runner::<Fit>()], words.collect()).map(|arguments| arguments.command) {
+                Ok(Command::Test(test)) => {
+                    assert_eq!(
+                        (&*test.what.process, test.what.file.to_str()),
+                        ("fit", Some("f.h5"))
+                    );
+                    test.plot
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        for text in [
+            "test --plot fit f.h5 --pixel 3",
+            "test fit --plot f.h5 --pixel 3",
+            "test --pixel 3 fit f.h5 --plot",
+        ] {
+            assert_eq!(plotted(text), Some(None), "{text}");
+        }
+        assert_eq!(plotted("test --plot a.png fit f.h5 --pixel 3"), Some(Some("a.png".into())));
+        assert_eq!(plotted("test fit f.h5 --plot a.jpg --pixel 3"), Some(Some("a.jpg".into())));
     }
 }
