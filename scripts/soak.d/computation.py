@@ -1,0 +1,153 @@
+"""What results have to be, computed from the same numbers by NumPy, or for the fits by a run over a plain copy.
+
+`expected` gives all columns of a process, a row per position, and the text of each position that has to fail.
+"""
+
+import hashlib
+import json
+import subprocess
+
+import h5py
+import numpy as np
+from layouts import WRITERS, Axis, Scan
+
+PANIC = "the computation panicked: panic on purpose"
+OTHER_FAILURES = "another failure (there are more kinds of failures than lines to list them)"
+MAXIMUM = np.dtype([("Value [V]", "f4"), ("Index", "u2")])
+
+# Names in results groups; parameters with their defaults.
+PROCESSES = {
+    "sum": ("Sum", {}),
+    "slow": ("Slow", {"pause": 1000}),
+    "uneven": ("Uneven", {"rounds": 40, "dear_from": 0.0, "dear_part": 0.05, "dear_factor": 50}),
+    "trouble": ("Trouble", {"fail_every": 7, "panic_every": 11, "own_messages": False, "mended_by": None}),
+    "rich": ("Rich", {"spectra": 0, "offset": None, "reversed": False}),
+    "batched": ("Batched", {"fail": False, "panic": False}),
+    "weighted": ("Weighted", {"weights": []}),
+    "digest": ("Digest", {}),
+    "peak-finding": ("Peak_Finding", {}),
+}
+COLUMNS = {
+    "Sum": ("Sum",),
+    "Slow": ("Slow_Sum",),
+    "Uneven": ("Uneven",),
+    "Trouble": ("First", "Count"),
+    "Rich": ("Mean", "Maximum", "Reversed"),
+    "Batched": ("Sum",),
+    "Weighted": ("Sum",),
+    "Digest": ("Digest",),
+    "Peak_Finding": ("Peak_Response", "Peak_Position"),
+}
+TAKES_COMPLEX = ("slow", "uneven", "trouble", "digest", "peak-finding")
+# Whose results depend on the values of the spectrum's axis.
+USES_AXIS = ("peak-finding",)
+
+
+class Expected:
+    def __init__(self, columns, failing=None):
+        self.columns = columns
+        self.failing = failing or {}
+
+    def missing(self, name):
+        dtype = self.columns[name].dtype
+        if dtype.names:
+            blank = np.zeros((), dtype)
+            for field in dtype.names:
+                if dtype[field].kind in "fc":
+                    blank[field] = np.nan
+            return blank
+        return np.array(np.nan if dtype.kind in "fc" else 0, dtype)
+
+
+def expected(process, parameters, scan, rows, offset=None):
+    values = rows.real.astype("f8")
+    if process in ("sum", "batched"):
+        return Expected({"Sum": values.sum(axis=1)[:, None]})
+    if process == "slow":
+        return Expected({"Slow_Sum": values.sum(axis=1)[:, None]})
+    if process == "digest":
+        at = np.arange(1.0, rows.shape[1] + 1)
+        return Expected({"Digest": (at * values + at * at * rows.imag.astype("f8")).sum(axis=1)[:, None]})
+    if process == "weighted":
+        weights = np.array(parameters["weights"], "f8")[: rows.shape[1]]
+        return Expected({"Sum": (values[:, : len(weights)] * weights).sum(axis=1)[:, None]})
+    return OTHERS[process](parameters, scan, values, offset)
+
+
+def uneven(parameters, _, values, __):
+    count = len(values)
+    rounds = np.full(count, parameters["rounds"])
+    first = int(count * parameters["dear_from"])
+    rounds[first : int(count * (parameters["dear_from"] + parameters["dear_part"]))] *= parameters["dear_factor"]
+    squares, sums = values * values, np.zeros(count)
+    for done in range(rounds.max(initial=0)):
+        going = rounds > done
+        sums[going] *= 0.5
+        for column in squares.T:
+            sums[going] += column[going]
+    return Expected({"Uneven": sums[:, None]})
+
+
+def trouble(parameters, _, values, __):
+    failing = {}
+    for position in range(len(values)):
+        if parameters["panic_every"] and position % parameters["panic_every"] == 1:
+            failing[position] = PANIC
+        elif parameters["fail_every"] and position % parameters["fail_every"] == 0:
+            own = f"no value at position {position}"
+            failing[position] = own if parameters["own_messages"] else "no value"
+    count = np.full((len(values), 1), values.shape[1], "i4")
+    return Expected({"First": values[:, :1].copy(), "Count": count}, failing)
+
+
+def rich(parameters, _, values, offset):
+    count = len(values)
+    spectra = max(1, parameters["spectra"])
+    cut = values.astype("f4").reshape(count, spectra, -1)
+    mean = cut.astype("f8").sum(axis=2) / cut.shape[2] + (0.0 if offset is None else offset[:, :1])
+    maximum = np.zeros((count, spectra), MAXIMUM)
+    maximum["Index"] = cut.argmax(axis=2)
+    maximum["Value [V]"] = cut.max(axis=2)
+    columns = {"Mean": mean, "Maximum": maximum}
+    if parameters["reversed"]:
+        columns["Reversed"] = cut[:, :, ::-1].reshape(count, -1)
+    return Expected(columns)
+
+
+OTHERS = {"uneven": uneven, "trouble": trouble, "rich": rich}
+
+
+class Copies:
+    """Runs of what NumPy doesn't compute here, over a contiguous copy of the spectra in a file of their own."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+        self.known = {}
+
+    def expected(self, process, parameters, scan, rows):
+        axes = scan.spectrum_axes()
+        key = hashlib.sha256(rows.tobytes())
+        key.update(repr((process, parameters, rows.shape, rows.dtype.str, [axis.told() for axis in axes])).encode())
+        key = key.hexdigest()
+        if key not in self.known:
+            self.known[key] = self.run(process, parameters, axes, rows)
+        return self.known[key]
+
+    def run(self, process, parameters, axes, rows):
+        path = self.folder / "copy.h5"
+        path.unlink(missing_ok=True)
+        table = np.arange(len(rows))[:, None]
+        scan = Scan("usid", path.name, "/copy", rows, ([Axis("X", "um", np.arange(float(len(rows))))], axes), [0], table)
+        with h5py.File(path, "w") as file:
+            WRITERS["usid"](file, scan, self.folder)
+        command = [self.program, "run", process, path, "--json", "--cores", "1"]
+        for name, value in parameters.items():
+            command += ["-p", f"{name}={value}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode not in (0, 3):
+            raise AssertionError(f"{command} ended with {done.returncode}: {done.stderr}")
+        told = json.loads(done.stdout)
+        with h5py.File(path) as file:
+            group = file[told["group"]]
+            columns = {name: group[name][()].reshape(len(rows), -1) for name in COLUMNS[PROCESSES[process][0]]}
+        return Expected(columns, {entry["position"]: entry["message"] for entry in told["failed"]})

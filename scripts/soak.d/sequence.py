@@ -1,0 +1,408 @@
+"""One sequence: a folder of files, and what is done to them; after each step everything is checked."""
+
+import copy
+import os
+import re
+import shutil
+import signal
+
+import numpy as np
+from commands import Commands
+from edits import edit, some
+from files import Files
+from program import Wrong
+from world import Group, World
+
+BUSY = re.compile(r"is being computed on|is open")
+TOO_LITTLE = "of memory are too little"
+STEPS = {"run": 5, "kill_at_calls": 6, "kill_at_instants": 2, "stop": 2, "two": 1, "reader": 0.05, "edit": 6, "look": 3}
+STOPPED = {130: signal.SIGINT, 143: signal.SIGTERM}
+
+
+class Counts:
+    NAMES = ("sequences", "commands", "kills", "stops", "edits", "windows")
+
+    def __init__(self):
+        self.__dict__.update(dict.fromkeys(self.NAMES, 0))
+
+    def add(self, other):
+        for name in self.NAMES:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Sequence:
+    def __init__(self, seed, number, program, copies, base, counts, log):
+        self.seed, self.number, self.program = seed, number, program
+        self.base, self.counts, self.log = base, counts, log
+        self.world = World(base / "files", copies)
+        self.files = Files(self.world)
+        self.commands = Commands(self.world, self.files, base)
+
+    def rng(self, step):
+        return np.random.default_rng([self.seed, self.number, step])
+
+    def play(self):
+        rng = self.rng(0)
+        self.world.folder.mkdir()
+        self.files.make_files(rng)
+        self.world.check_user()
+        names, weights = list(STEPS), np.array(list(STEPS.values()), float)
+        for step in range(1, 2 + int(rng.integers(3, 8))):
+            rng = self.rng(step)
+            # Something has to be there before it can be edited or looked at.
+            name = "run" if step == 1 and rng.random() < 0.4 else names[rng.choice(len(names), p=weights / weights.sum())]
+            self.log(f"step {step}: {name}")
+            getattr(self, f"do_{name}")(rng)
+        self.counts.sequences += 1
+
+    # Steps
+
+    def do_run(self, rng):
+        command = self.commands.command(rng)
+        self.mend(rng, command)
+        before = self.look_at_all()
+        ended = self.program.run(command.arguments(self.world), **self.delay(rng))
+        self.counts.commands += 1
+        self.settle(before, [(command, ended)])
+
+    def do_kill_at_calls(self, rng):
+        """The same command is killed at one call after the other, until it is done."""
+        command = self.commands.command(rng)
+        self.mend(rng, command)
+        delay = self.delay(rng)
+
+        def kill(undisturbed):
+            number = 1 + int(rng.integers(max(1, undisturbed.calls)))
+            how = some(rng, ["before", "torn", "after"])
+            return self.program.kill_at_call(command.arguments(self.world), number, how, **delay)
+
+        self.kill_until_done(rng, command, delay, kill)
+
+    def do_kill_at_instants(self, rng):
+        command = self.commands.command(rng)
+        self.mend(rng, command)
+        delay = self.delay(rng)
+
+        def kill(undisturbed):
+            seconds = undisturbed.seconds * rng.random()
+            return self.program.signal_after(command.arguments(self.world), seconds, signal.SIGKILL, **delay)
+
+        self.kill_until_done(rng, command, delay, kill)
+
+    def kill_until_done(self, rng, command, delay, kill):
+        """After all kills there is what an undisturbed run leaves, which comes first, in the same place."""
+        world = self.world
+        backup = self.base / "backup"
+        kept_groups = {key: copy.copy(group) for key, group in world.groups.items()}
+        shutil.copytree(world.folder, backup, symlinks=True)
+        before = self.look_at_all()
+        undisturbed = self.program.run_counted(command.arguments(world), **delay)
+        self.counts.commands += 1
+        path = self.settle(before, [(command, undisturbed)])
+        name = world.target(command.computation)
+        wanted = world.snapshots(name)[path].content() if path else None
+        shutil.rmtree(world.folder)
+        backup.rename(world.folder)
+        world.groups = kept_groups
+        if undisturbed.code == 2:
+            return
+        for _ in range(int(rng.integers(1, 9))):
+            before = self.look_at_all()
+            ended = kill(undisturbed)
+            self.counts.commands += 1
+            self.counts.kills += ended.was_killed
+            self.settle(before, [(command, ended)])
+            if not ended.was_killed:
+                break
+        else:
+            before = self.look_at_all()
+            ended = self.program.run(command.arguments(world), **delay)
+            self.counts.commands += 1
+            self.settle(before, [(command, ended)])
+        # Anew in any case is a group more for each kill that came late enough.
+        if wanted and not command.override:
+            found = world.snapshots(name).get(path)
+            if found is None or found.content() != wanted:
+                parts = [part for part, value in wanted.items() if not found or found.content().get(part) != value]
+                raise Wrong(f"{name}:{path}: after the kills {parts} are not what an undisturbed run leaves")
+
+    def do_stop(self, rng):
+        command = self.commands.command(rng)
+        self.mend(rng, command)
+        before = self.look_at_all()
+        arguments, delay = command.arguments(self.world), self.delay(rng)
+        if rng.random() < 0.3:
+            ended = self.program.run([*arguments, "--stop-after", f"{rng.integers(1, 30)}ms"], **delay)
+        else:
+            number = some(rng, [signal.SIGINT, signal.SIGTERM])
+            ended = self.program.signal_after(arguments, 0.04 * rng.random(), number, **delay)
+        self.counts.commands += 1
+        self.counts.stops += ended.code in STOPPED
+        self.settle(before, [(command, ended)])
+
+    def do_two(self, rng):
+        """Two commands at once, often on the same file."""
+        commands = [self.commands.command(rng) for _ in range(2)]
+        if rng.random() < 0.3:
+            commands[1] = commands[0]
+        before = self.look_at_all()
+        started = [self.program.start(command.arguments(self.world), **self.delay(rng)) for command in commands]
+        ended = [self.program.finish(process) for process in started]
+        self.counts.commands += 2
+        self.settle(before, list(zip(commands, ended)), may_be_busy=True)
+
+    def do_reader(self, rng):
+        """Somebody has the file open in h5py meanwhile."""
+        command = self.commands.command(rng)
+        before = self.look_at_all()
+        name = self.world.target(command.computation)
+        if not (self.world.folder / name).exists():
+            return
+        with self.world.open(name):
+            ended = self.program.run(command.arguments(self.world))
+        self.counts.commands += 1
+        self.settle(before, [(command, ended)], may_be_busy=True)
+
+    def do_edit(self, rng):
+        told = edit(rng, self.world)
+        if told:
+            self.log(told)
+            self.counts.edits += 1
+            self.look_at_all()
+
+    def do_look(self, rng):
+        LOOKS = {"info": self.look_info, "status": self.look_info, "verify": self.look_verify, "test": self.look_test}
+        name = some(rng, LOOKS)
+        files = self.bytes()
+        files = LOOKS[name](rng, name) or files
+        self.counts.commands += 1
+        if files != self.bytes():
+            raise Wrong(f"{name} changed a file")
+
+    def look_info(self, rng, name):
+        world = self.world
+        file = some(rng, sorted({scan.file for scan in world.scans} | {name for name, _ in world.groups}))
+        ended = self.program.run([name, world.folder / file, "--json"])
+        if ended.code != 0:
+            raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
+        told = {entry["group"]: entry for entry in ended.json()["groups"]}
+        found = world.snapshots(file)
+        if set(told) != set(found):
+            raise Wrong(f"{name} lists {sorted(told)}, but {sorted(found)} are in {file}")
+        for path, snapshot in found.items():
+            group = world.groups[file, path]
+            if group.damaged or group.vague:
+                continue
+            if told[path]["completed"] != int((snapshot.status == 1).sum()):
+                raise Wrong(f"{name} says that {told[path]['completed']} positions of {file}:{path} are computed")
+            failures = {entry["position"]: entry["message"] for entry in told[path]["failed"]}
+            if failures != snapshot.failures():
+                raise Wrong(f"{name} lists other failures of {file}:{path}: {failures}")
+
+    def look_verify(self, rng, _):
+        world = self.world
+        chosen = some(rng, sorted(key for key, group in world.groups.items() if not group.damaged))
+        if chosen is None:
+            return
+        name, path = chosen
+        group = world.groups[chosen]
+        snapshot = world.snapshots(name)[path]
+        ended = self.program.run(["verify", world.folder / name, path, "--json"])
+        same = group.identity == world.identity(group.computation)
+        if ended.code == 0 and not same and not group.vague:
+            raise Wrong(f"{ended.command} found nothing wrong with results of other data: {ended.err}")
+        sure = same and not group.vague and not group.mended and (snapshot.status == 1).any()
+        if sure and (ended.code != 0 or ended.json()["different"]):
+            raise Wrong(f"{ended.command} ended with {ended.code}, but the results are right: {ended.out} {ended.err}")
+
+    def look_test(self, rng, _):
+        command = self.commands.command(rng)
+        computation = command.computation
+        position = int(rng.integers(computation.scan.count))
+        arguments = ["test", *command.arguments(self.world)[1:-len(command.more)], "--pixel", str(position)]
+        if "--output" in arguments:
+            at = arguments.index("--output")
+            del arguments[at : at + 2]
+        # What the command was given has been written meanwhile.
+        files = self.bytes()
+        ended = self.program.run(arguments)
+        fails = position in self.world.wanted(computation).failing
+        if ended.code != 0 and not fails:
+            raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
+        return files
+
+    # What a command left
+
+    def mend(self, rng, command):
+        """What made positions fail is mended, now and then, or broken again."""
+        path = command.computation.given.get("mended_by")
+        if path and rng.random() < 0.3:
+            with open(path, "w"):
+                pass
+
+    def is_mended(self, computation):
+        path = computation.given.get("mended_by")
+        return bool(path) and os.path.exists(path)
+
+    def delay(self, rng):
+        return {"delay": int(some(rng, [20, 100, 300]))} if rng.random() < 0.3 else {}
+
+    def bytes(self):
+        return {name: (self.world.folder / name).read_bytes() for name in self.world.files()}
+
+    def look_at_all(self):
+        """All results groups as they are."""
+        found = {}
+        for name in sorted({name for name, _ in self.world.groups}):
+            found.update({(name, path): snapshot for path, snapshot in self.world.snapshots(name).items()})
+        return found
+
+    def settle(self, before, runs, may_be_busy=False):
+        """Checks everything after commands, and learns of the groups that they made; returns the one of the first."""
+        world = self.world
+        was_killed = any(ended.code < 0 for _, ended in runs)
+        reusable = [self.reusable(before, command) for command, _ in runs]
+        self.finish_commits()
+        world.check_user()
+        now = {}
+        for name in sorted({name for name, _ in world.groups} | {world.target(command.computation) for command, _ in runs}):
+            if (world.folder / name).exists():
+                now.update({(name, path): snapshot for path, snapshot in world.snapshots(name).items()})
+        lost = set(before) - set(now)
+        if lost:
+            raise Wrong(f"{sorted(lost)} are gone")
+        made = self.learn(before, now, runs)
+        for key, snapshot in now.items():
+            self.check_one(before, key, snapshot, runs)
+        told = None
+        for (command, ended), usable in zip(runs, reusable):
+            path = self.check_answer(now, command, ended, usable, made, may_be_busy)
+            told = told or path
+        if not was_killed:
+            world.check_litter()
+        return told
+
+    def finish_commits(self):
+        """What a kill in the midst of a change left is finished by any command that looks at the file."""
+        world = self.world
+        for name in world.files():
+            try:
+                with world.open(name):
+                    pass
+                opens = True
+            except OSError:
+                opens = False
+            if not world.has_journal(name):
+                if not opens and not name.endswith(".new"):
+                    raise Wrong(f"h5py can't open {name}")
+                continue
+            self.counts.windows += not opens
+            ended = self.program.run(["info", world.folder / name, "--json"])
+            if ended.code != 0 or world.has_journal(name):
+                raise Wrong(f"{ended.command} doesn't finish a commit that was cut short: {ended.err}")
+
+    def reusable(self, before, command):
+        """Groups that have to be gone on with, or None where nobody can say."""
+        world = self.world
+        name, identity = world.target(command.computation), world.identity(command.computation)
+        known = {key: group for key, group in world.groups.items() if key[0] == name and key in before}
+        same = {key: group for key, group in known.items() if group.identity == identity}
+        sure = {key for key, group in same.items() if not group.vague}
+        vague = {key for key, group in same.items() if group.vague}
+        return identity, sure, vague
+
+    def learn(self, before, now, runs):
+        world, made = self.world, []
+        for key in sorted(set(now) - set(before)):
+            name, path = key
+            fitting = [
+                command.computation
+                for command, _ in runs
+                if world.target(command.computation) == name
+                and (command.computation.tool, command.computation.scan.path) == (now[key].tool, now[key].source)
+            ]
+            if not fitting:
+                raise Wrong(f"{name}:{path} was made by nobody")
+            computation = fitting[len(made) % len(fitting)]
+            group = Group(computation, world.identity(computation), world.wanted(computation))
+            group.mended = self.is_mended(computation)
+            world.groups[key] = group
+            made.append(key)
+        if len(made) > len(runs):
+            raise Wrong(f"{made} are more groups than commands")
+        return made
+
+    def check_one(self, before, key, snapshot, runs):
+        world, group = self.world, self.world.groups[key]
+        name, _ = key
+        owners = [
+            (command, ended)
+            for command, ended in runs
+            if world.target(command.computation) == name and group.identity == world.identity(command.computation)
+        ]
+        earlier = before.get(key)
+        if not owners:
+            if earlier is not None:
+                world.check_unchanged(name, earlier, snapshot)
+            return
+        for command, _ in owners:
+            group.mended = group.mended or self.is_mended(command.computation)
+        if group.damaged:
+            return
+        world.check_group(name, snapshot, group)
+        if earlier is not None and earlier.status is not None and snapshot.status is not None and not group.vague:
+            kept = earlier.status == 1
+            if any(command.retry for command, _ in owners) and earlier.failed is not None:
+                kept &= earlier.failed == 0
+            if not (snapshot.status[kept] == 1).all():
+                raise Wrong(f"{name}:{snapshot.path}: marks were lost")
+
+    def check_answer(self, now, command, ended, usable, made, may_be_busy):
+        world = self.world
+        identity, sure, vague = usable
+        if ended.code < 0:
+            return None
+        if ended.code == 1 and may_be_busy and BUSY.search(ended.err):
+            return None
+        if ended.code == 2 and TOO_LITTLE in ended.err:
+            return None
+        if ended.code in STOPPED:
+            told = ended.json() if ended.out.strip() else {}
+            if "group" in told:
+                self.check_state(now, command, told, identity)
+            return None
+        if ended.code not in (0, 3):
+            raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
+        told = ended.json()
+        key = self.check_state(now, command, told, identity)
+        group, snapshot = world.groups[key], now[key]
+        if group.damaged:
+            return told["group"]
+        if not (snapshot.status[command.mask] == 1).all():
+            raise Wrong(f"{ended.command} ended with {ended.code}, but not all positions are computed")
+        failures = {entry["position"]: entry["message"] for entry in told["failed"]}
+        if failures != snapshot.failures() or (ended.code == 3) != bool(failures):
+            raise Wrong(f"{ended.command} ended with {ended.code} and told {failures}, not {snapshot.failures()}")
+        if command.retry and self.is_mended(command.computation) and any(command.mask[at] for at in failures):
+            raise Wrong(f"{ended.command} left failures that can be computed now: {failures}")
+        if not may_be_busy and not command.override and key in made and sure:
+            raise Wrong(f"{ended.command} made {key}, though {sorted(sure)} are there")
+        if command.override and key not in made:
+            raise Wrong(f"{ended.command} made no new group")
+        return told["group"]
+
+    def check_state(self, now, command, told, identity):
+        """The group that was told is the right one, and says itself how far it is."""
+        world = self.world
+        key = (world.target(command.computation), told["group"])
+        if key not in now:
+            raise Wrong(f"{told['group']} isn't there, only {sorted(now)}")
+        group, snapshot = world.groups[key], now[key]
+        if group.identity != identity:
+            raise Wrong(f"{key} was taken for results of {command.computation.given}, but they are of something else")
+        group.scrambled = False
+        if not group.damaged:
+            world.check_last_pixel(f"{key[0]}:{key[1]}", snapshot, exactly=True)
+            if told["completed"] != int((snapshot.status == 1).sum()):
+                raise Wrong(f"{told['completed']} positions were told, not {int((snapshot.status == 1).sum())}")
+        return key
