@@ -443,13 +443,19 @@ fn an_auxiliary_input_with_another_meaning_makes_another_computation() {
         |first: &str, second: &str| make(&format!("[('{first}', 'f8'), ('{second}', 'f8')]"), "");
     let before = record("Amplitude", "Phase");
     for (edit, told) in [
-        (record("Phase", "Amplitude"), "the stored type of `/offset`"),
-        (record("Amplitude", "Offset"), "the stored type of `/offset`"),
+        (
+            record("Phase", "Amplitude"),
+            "the fields of `/offset`: \"Amplitude\" there, \"Phase\" here",
+        ),
+        (
+            record("Amplitude", "Offset"),
+            "the fields of `/offset`: \"Phase\" there, \"Offset\" here",
+        ),
         (
             make("[('Amplitude', '>f8'), ('Phase', '>f8')]", ""),
             "the byte order of `/offset`: \"little\" there, \"big\" here",
         ),
-        (make("'<f8'", ".reshape(20, 2)"), "the shape of `/offset`"),
+        (make("'<f8'", ".reshape(20, 2)"), "the fields of `/offset`"),
     ] {
         assert_computed_anew(&rich, &before, &edit, told);
     }

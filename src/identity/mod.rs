@@ -63,10 +63,10 @@ struct SourceIdentity {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct AuxiliaryIdentity {
     dataset: String,
+    fields: Vec<String>,
+    columns: usize,
     #[serde(flatten)]
     stored: StoredIdentity,
-    columns: usize,
-    fields: Vec<String>,
     pub fingerprint: String,
 }
 
