@@ -88,9 +88,18 @@ class Commands:
         override = bool(rng.random() < 0.1)
         if override:
             more.append("--override")
+        resume = None
+        usable = [
+            path for (name, path), group in self.world.groups.items()
+            if name == self.world.target(computation) and not (group.vague or group.damaged)
+            and group.identity == self.world.identity(computation)
+        ]
+        if usable and not override and rng.random() < 0.2:
+            resume = some(rng, sorted(usable))
+            more += ["--resume", resume]
         if compress and rng.random() < 0.1:
             more += ["--compress", "gzip"]
-        return Command(computation, more, mask, retry, override)
+        return Command(computation, more, mask, retry, override, resume)
 
     def selection(self, rng, scan):
         grid, steps = scan.grid(), scan.steps()

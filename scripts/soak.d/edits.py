@@ -50,6 +50,19 @@ def change_all_data(rng, world):
     return f"measured {scan.file}:{scan.path} again"
 
 
+def change_input(rng, world):
+    """Numbers of a dataset that a process was given beside the data."""
+    path = some(rng, sorted(world.inputs))
+    if path is None:
+        return None
+    values = world.inputs[path].copy()
+    values[rng.integers(len(values))] += 1
+    world.inputs[path] = values
+    with world.open(world.input_files[path], "r+") as file:
+        file[path][()] = values
+    return f"changed {path}"
+
+
 def change_axis(rng, world):
     """The spectrum's axis is corrected; of those that results depend on, only where the soak knows how."""
     scan = some(rng, [scan for scan in world.scans if scan.kind in ("usid", "hspy", "scales", "nsid", "nexus")])
@@ -264,7 +277,7 @@ def damage_markers(rng, world):
 
 
 EDITS = {
-    change_data: 5, change_all_data: 1, change_axis: 3, change_units: 1, retype_attributes: 3, unmark: 4,
+    change_data: 5, change_all_data: 1, change_input: 2, change_axis: 3, change_units: 1, retype_attributes: 3, unmark: 4,
     scramble_last_pixel: 3, append_dataset: 3, delete_group: 2, rename_group: 1, repack: 1, copy_back: 2,
     move_folder: 2, delete_column: 1, damage_markers: 1,
 }

@@ -67,6 +67,7 @@ class Files:
             with world.open(scan.file, "r+") as file:
                 file[key] = values
             world.inputs[key] = values
+            world.input_files[key] = scan.file
         return key
 
     def mask_of(self, rng, scan):

@@ -3,6 +3,7 @@
  *
  *   SOAK_KILL_AT=N                   the call to die at, from 1; 0 to die at none
  *   SOAK_KILL_HOW=before|torn|after  at which instant; a torn write ends at a page, where the kernel looks for signals
+ *   SOAK_FULL_AT=N                   from this call on no write finds room on the disk
  *   SOAK_DELAY=MICROSECONDS          how long each call waits first, so that more batches are open at a time
  *   SOAK_COUNT=FILE                  where the number of calls is written to if the process comes to its end
  *
@@ -24,7 +25,7 @@
 enum instant { BEFORE, TORN, AFTER };
 
 static atomic_long calls;
-static long kill_at;
+static long kill_at, full_at;
 static enum instant how;
 static useconds_t delay;
 static const char *count_file;
@@ -35,6 +36,8 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *at = getenv("SOAK_KILL_AT"), *instant = getenv("SOAK_KILL_HOW"), *wait = getenv("SOAK_DELAY");
     kill_at = at ? atol(at) : 0;
+    const char *full = getenv("SOAK_FULL_AT");
+    full_at = full ? atol(full) : 0;
     how = !instant || !strcmp(instant, "before") ? BEFORE : !strcmp(instant, "torn") ? TORN : AFTER;
     delay = wait ? (useconds_t) atol(wait) : 0;
     count_file = getenv("SOAK_COUNT");
@@ -77,6 +80,14 @@ static int is_last(void)
     return last;
 }
 
+static int is_full(int fd)
+{
+    if (!full_at || atomic_load(&calls) < full_at || !is_regular(fd))
+        return 0;
+    errno = ENOSPC;
+    return 1;
+}
+
 /* How much of a write the kernel does before it sees the signal: whole pages of the file. */
 static size_t torn(size_t count, off_t offset)
 {
@@ -94,6 +105,8 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset)
 {
     REAL(pwrite64);
     int last = is_regular(fd) && is_last();
+    if (is_full(fd))
+        return -1;
     ssize_t written = real(fd, bytes, last ? torn(count, offset) : count, offset);
     if (last)
         die();
@@ -105,18 +118,24 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) { return p
 ssize_t write(int fd, const void *bytes, size_t count)
 {
     REAL(write);
-    CHANGE(is_regular(fd), real(fd, bytes, count));
+    CHANGE(is_regular(fd), is_full(fd) ? -1 : real(fd, bytes, count));
+}
+
+static int is_longer(int fd, off64_t length)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && length > status.st_size;
 }
 
 int fdatasync(int fd) { REAL(fdatasync); CHANGE(is_regular(fd), real(fd)); }
 int fsync(int fd) { REAL(fsync); CHANGE(is_regular(fd), real(fd)); }
-int ftruncate64(int fd, off64_t length) { REAL(ftruncate64); CHANGE(is_regular(fd), real(fd, length)); }
+int ftruncate64(int fd, off64_t length) { REAL(ftruncate64); CHANGE(is_regular(fd), is_longer(fd, length) && is_full(fd) ? -1 : real(fd, length)); }
 int ftruncate(int fd, off_t length) { return ftruncate64(fd, length); }
 
 int fallocate64(int fd, int mode, off64_t offset, off64_t length)
 {
     REAL(fallocate64);
-    CHANGE(is_regular(fd), real(fd, mode, offset, length));
+    CHANGE(is_regular(fd), !(mode & FALLOC_FL_PUNCH_HOLE) && is_full(fd) ? -1 : real(fd, mode, offset, length));
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t length) { return fallocate64(fd, mode, offset, length); }

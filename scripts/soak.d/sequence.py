@@ -5,17 +5,21 @@ import os
 import re
 import shutil
 import signal
+import time
 
 import numpy as np
 from commands import Commands
 from edits import edit, some
 from files import Files
 from program import Wrong
-from world import Group, World
+from world import FAILED, MESSAGES, Group, World, rows_equal
 
 BUSY = re.compile(r"is being computed on|is open")
 TOO_LITTLE = "of memory are too little"
-STEPS = {"run": 5, "kill_at_calls": 6, "kill_at_instants": 2, "stop": 2, "two": 1, "reader": 0.05, "edit": 6, "look": 3}
+STEPS = {
+    "run": 5, "kill_at_calls": 6, "kill_at_instants": 2, "full_disk": 1, "stop": 2, "two": 1, "reader": 0.05,
+    "watch": 0.5, "change": 0.7, "adopt": 0.7, "edit": 7, "look": 3,
+}
 STOPPED = {130: signal.SIGINT, 143: signal.SIGTERM}
 
 
@@ -122,6 +126,10 @@ class Sequence:
         # Anew in any case is a group more for each kill that came late enough.
         if wanted and not command.override:
             found = world.snapshots(name).get(path)
+            if found and len(set(world.groups[name, path].wanted.failing.values())) > 253:
+                # Whose own reasons had no room depends on which came first.
+                for part in (FAILED, MESSAGES):
+                    wanted[part] = found.content()[part]
             if found is None or found.content() != wanted:
                 parts = [part for part, value in wanted.items() if not found or found.content().get(part) != value]
                 raise Wrong(f"{name}:{path}: after the kills {parts} are not what an undisturbed run leaves")
@@ -162,6 +170,137 @@ class Sequence:
             ended = self.program.run(command.arguments(self.world))
         self.counts.commands += 1
         self.settle(before, [(command, ended)], may_be_busy=True)
+
+    def do_full_disk(self, rng):
+        """From some call on nothing can be written any more; the next run goes on."""
+        command = self.commands.command(rng, compress=False)
+        before = self.look_at_all()
+        arguments = command.arguments(self.world)
+        ended = self.program.run(arguments, full_at=1 + int(rng.integers(60)))
+        self.counts.commands += 1
+        self.settle(before, [(command, ended)], may_fail="the disk is full|No space left|last_pixel is not up to date")
+        before = self.look_at_all()
+        ended = self.program.run(arguments)
+        self.counts.commands += 1
+        self.settle(before, [(command, ended)])
+
+    def do_watch(self, rng):
+        """A notebook looks into the file again and again while it is computed."""
+        world = self.world
+        command = self.commands.command(rng)
+        computation = command.computation
+        before, wanted = self.look_at_all(), world.wanted(computation)
+        name = world.target(computation)
+        process = self.program.start(command.arguments(world), delay=200)
+        while process.poll() is None:
+            self.peek(before, name, computation, wanted)
+        self.counts.commands += 1
+        self.settle(before, [(command, self.program.finish(process))], may_be_busy=True)
+
+    def peek(self, before, name, computation, wanted):
+        """What is marked is right at any instant; a file in the midst of a change may refuse."""
+        world = self.world
+        try:
+            found = world.snapshots(name)
+        except (OSError, KeyError, RuntimeError):
+            return
+        for path, snapshot in found.items():
+            if (name, path) in before or snapshot.tool != computation.tool or computation.process == "trouble":
+                continue
+            for column, right in wanted.columns.items():
+                values = snapshot.columns.get(column)
+                if values is None or snapshot.status is None:
+                    continue
+                marked = snapshot.status == 1
+                if not rows_equal(values.reshape(len(right), -1)[marked], right[marked]).all():
+                    raise Wrong(f"{name}:{path}/{column} had wrong values at marked positions while it was computed")
+
+    def do_change(self, rng):
+        """The data change while they are computed: all marks of the run are taken back, or it was before or after."""
+        world = self.world
+        command = self.commands.command(rng, compress=False)
+        scan = command.computation.scan
+        with world.open(scan.file) as file:
+            place = None if scan.kind in ("virtual", "linked") else file[scan.path].id.get_offset()
+            if place is None or file.userblock_size or scan.table is not None and not scan.storage == {}:
+                return
+        old, before = world.identity(command.computation), self.look_at_all()
+        wanted_old = world.wanted(command.computation)
+        process = self.program.start(command.arguments(world), delay=int(some(rng, [20, 100, 300])))
+        time.sleep(0.04 * rng.random())
+        at = tuple(int(rng.integers(length)) for length in scan.data.shape)
+        scan.data[at] = scan.data[at] + 1 if scan.data[at].real < 99 else scan.data[at] - 1
+        offset = place + int(np.ravel_multi_index(at, scan.data.shape)) * scan.data.itemsize
+        with open(world.folder / scan.file, "r+b") as file:
+            file.seek(offset)
+            file.write(scan.data[at].tobytes())
+        ended = self.program.finish(process)
+        self.counts.commands += 1
+        self.settle_changed(before, command, ended, old, wanted_old)
+
+    def settle_changed(self, before, command, ended, old, wanted_old):
+        """Results of the data before or after; or none, where the run has seen both."""
+        world, computation = self.world, command.computation
+        now = {}
+        name = world.target(computation)
+        if (world.folder / name).exists():
+            now = {(name, path): snapshot for path, snapshot in world.snapshots(name).items()}
+        new = world.identity(computation)
+        wanted_new = world.wanted(computation)
+        for key, snapshot in now.items():
+            known = world.groups.get(key)
+            if known is None:
+                known = world.groups[key] = Group(computation, old, wanted_old)
+                known.mended = self.is_mended(computation)
+                if ended.code in (0, 3) and not self.fits(known, key, snapshot):
+                    known.identity, known.wanted = new, wanted_new
+            elif known.identity not in (old, new):
+                continue
+            earlier = before.get(key)
+            if ended.code == 1 and (snapshot.status != (0 if earlier is None else earlier.status)).any():
+                if not known.vague and not command.retry:
+                    raise Wrong(f"{ended.command} saw its data change, but its marks in {key} are there")
+            if ended.code == 1:
+                known.vague = known.vague or "the data changed while it was computed"
+                known.mixed = True
+            elif not known.damaged:
+                world.check_group(name, snapshot, known)
+        if ended.code not in (0, 1, 3):
+            raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
+        world.check_user()
+
+    def fits(self, group, key, snapshot):
+        try:
+            self.world.check_group(key[0], snapshot, group)
+        except Wrong:
+            return False
+        return True
+
+    def do_adopt(self, rng):
+        """A group without our hash, as pyUSID makes it, is gone on with; from then on it has one."""
+        world = self.world
+        usable = [
+            key for key, group in world.groups.items()
+            if not (group.vague or group.damaged or group.mixed) and group.identity == world.identity(group.computation)
+            and world.target(group.computation) == group.computation.scan.file and group.computation.scan.kind == "usid"
+        ]
+        chosen = some(rng, sorted(usable))
+        if chosen is None:
+            return
+        name, path = chosen
+        with world.open(name, "r+") as file:
+            attributes = file[path].attrs
+            for told in ("parameter_hash", "parameters", "process_version", "pixelmill_version", "source_fingerprint"):
+                attributes.pop(told, None)
+        self.log(f"took the hash of {name}:{path}")
+        command = self.commands.command(rng, world.groups[chosen].computation, compress=False)
+        before = self.look_at_all()
+        ended = self.program.run(command.arguments(world))
+        self.counts.commands += 1
+        self.settle(before, [(command, ended)])
+        # Whatever took another group leaves this one as it is: it can't know of changes then.
+        if ended.code not in (0, 3) or ended.json()["group"] != path:
+            world.groups[chosen].damaged = True
 
     def do_edit(self, rng):
         told = edit(rng, self.world)
@@ -257,7 +396,7 @@ class Sequence:
             found.update({(name, path): snapshot for path, snapshot in self.world.snapshots(name).items()})
         return found
 
-    def settle(self, before, runs, may_be_busy=False):
+    def settle(self, before, runs, may_be_busy=False, may_fail=None):
         """Checks everything after commands, and learns of the groups that they made; returns the one of the first."""
         world = self.world
         was_killed = any(ended.code < 0 for _, ended in runs)
@@ -276,7 +415,7 @@ class Sequence:
             self.check_one(before, key, snapshot, runs)
         told = None
         for (command, ended), usable in zip(runs, reusable):
-            path = self.check_answer(now, command, ended, usable, made, may_be_busy)
+            path = self.check_answer(now, command, ended, usable, made, may_be_busy, may_fail)
             told = told or path
         if not was_killed:
             world.check_litter()
@@ -357,10 +496,12 @@ class Sequence:
             if not (snapshot.status[kept] == 1).all():
                 raise Wrong(f"{name}:{snapshot.path}: marks were lost")
 
-    def check_answer(self, now, command, ended, usable, made, may_be_busy):
+    def check_answer(self, now, command, ended, usable, made, may_be_busy, may_fail):
         world = self.world
         identity, sure, vague = usable
         if ended.code < 0:
+            return None
+        if may_fail and re.search(may_fail, ended.err):
             return None
         if ended.code == 1 and may_be_busy and BUSY.search(ended.err):
             return None
@@ -387,6 +528,8 @@ class Sequence:
             raise Wrong(f"{ended.command} left failures that can be computed now: {failures}")
         if not may_be_busy and not command.override and key in made and sure:
             raise Wrong(f"{ended.command} made {key}, though {sorted(sure)} are there")
+        if command.resume and told["group"] != command.resume:
+            raise Wrong(f"{ended.command} went on with {told['group']}")
         if command.override and key not in made:
             raise Wrong(f"{ended.command} made no new group")
         return told["group"]
