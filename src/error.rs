@@ -72,6 +72,9 @@ pub enum Error {
     /// There is no dataset of that name.
     #[error("{} has no dataset `{dataset}`{}", file.display(), listed("main datasets", candidates))]
     NoSuchDataset { file: PathBuf, dataset: String, candidates: Vec<String> },
+    /// What was named is behind a link that leads nowhere.
+    #[error("{} has no dataset `{dataset}`: {link}", file.display())]
+    BrokenLink { file: PathBuf, dataset: String, link: String },
     /// A dataset that was named or found isn't a usable main dataset.
     #[error("`{dataset}` of {} can't be used as a main dataset: {reason}", file.display())]
     NotMain { file: PathBuf, dataset: String, reason: String },
@@ -90,6 +93,13 @@ pub enum Error {
     /// Something on the command line can't be understood.
     #[error("{argument}: {reason}")]
     Argument { argument: String, reason: String },
+    /// Results would go to a file that the data come from.
+    #[error(
+        "{} holds data of `{dataset}`, to which a link leads; name another file for the results, or compute on \
+         that file itself",
+        file.display()
+    )]
+    OutputIsSource { file: PathBuf, dataset: String },
     /// There is no process of that name.
     #[error("there is no process `{name}`{}; there are: {}", suggestion(nearest), known.join(", "))]
     UnknownProcess { name: String, nearest: Option<String>, known: Vec<String> },
@@ -232,6 +242,7 @@ impl Error {
             | Self::PositionsAxes { .. }
             | Self::TooLittleMemory { .. }
             | Self::Argument { .. }
+            | Self::OutputIsSource { .. }
             | Self::WithoutMpi { .. }
             | Self::UnlikeRanks { .. }
             | Self::TooManyRanks { .. } => true,

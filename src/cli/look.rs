@@ -95,6 +95,9 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
 
 fn dataset_text(dataset: &DatasetOverview) -> String {
     let mut text = format!("\n  {}\n", dataset.path);
+    if let Some(file) = &dataset.linked_file {
+        let _ = writeln!(text, "    lies in {}", file.display());
+    }
     match &dataset.content {
         Ok(info) => text.push_str(&content_text(dataset, info)),
         Err(reason) => {
@@ -203,6 +206,7 @@ fn dataset_json(dataset: &DatasetOverview) -> Value {
     };
     let mut json = json!({
         "path": dataset.path,
+        "linked_file": dataset.linked_file,
         "format": dataset.format.name(),
         "shape": dataset.shape,
         "read": read,

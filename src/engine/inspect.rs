@@ -23,6 +23,8 @@ use crate::view::View;
 pub struct DatasetOverview {
     /// Its path.
     pub path: String,
+    /// The file that it lies in, if that is another one, to which a link leads.
+    pub linked_file: Option<PathBuf>,
     /// Its description, or why it can't be used.
     pub content: Result<SourceInfo, String>,
     /// Whether its positions are all combinations of the steps of its axes.
@@ -84,6 +86,7 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
     let Ok(found) = file.dataset(&path) else {
         return DatasetOverview {
             path,
+            linked_file: None,
             content: Err("it can't be opened".to_owned()),
             full_grid: false,
             format: Format::Plain,
@@ -102,15 +105,16 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         Ok(described) => described.view.clone(),
         Err(_) => View::new(shape.clone(), vec![0]),
     };
-    let reading = stored_type(&found).and_then(|_| {
-        let rows = Rows::new(&file.path, &file.raw, &found, view);
-        rows.map(|rows| rows.reading()).map_err(|error| error.to_string())
+    let rows = stored_type(&found).and_then(|_| {
+        Rows::new(&file.path, &file.raw, &found, view).map_err(|error| error.to_string())
     });
+    let is_linked = rows.as_ref().is_ok_and(|rows| !rows.are_in(&file.raw));
     DatasetOverview {
         format: source::format(file, &path, &found),
         full_grid: described.as_ref().is_ok_and(|described| described.grid.is_full()),
         position_axes: described.as_ref().map_or(Vec::new(), |known| known.view.positions.clone()),
-        reading,
+        reading: rows.map(|rows| rows.reading()),
+        linked_file: is_linked.then(|| found.filename().into()),
         chunking: chunking(&found),
         content: described.map(|described| described.info).map_err(|error| error.to_string()),
         shape,
@@ -134,7 +138,7 @@ pub fn groups(path: &Path, wanted: Option<&str>) -> Result<Vec<GroupOverview>> {
 
 fn overview(file: &ReadFile, provenance: &Provenance) -> GroupOverview {
     let group = file.group(&provenance.path).ok();
-    let positions = group.as_ref().map_or(0, |group| positions(file, group, provenance));
+    let positions = group.as_ref().map_or(0, |group| positions(group, provenance));
     let status = group.as_ref().and_then(|group| results_group::status(group, positions));
     let failed = group.as_ref().map(|group| {
         let codes = group.dataset(results_group::FAILED).and_then(|codes| codes.read_raw::<u8>());
@@ -157,19 +161,21 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> GroupOverview {
     }
 }
 
-fn positions(file: &ReadFile, group: &hdf5::Group, provenance: &Provenance) -> u64 {
+fn positions(group: &hdf5::Group, provenance: &Provenance) -> u64 {
     let rows = |dataset: hdf5::Dataset| dataset.shape().first().map_or(0, |rows| *rows as u64);
     if let Ok(status) = group.dataset(results_group::STATUS) {
         return rows(status);
     }
-    let source = provenance.source_dataset.as_ref().and_then(|path| file.dataset(path).ok());
+    // A link may have led to the group's file.
+    let source = provenance.source_dataset.as_ref().zip(group.file().ok());
+    let source = source.and_then(|(path, file)| file.dataset(path).ok());
     source.map_or(0, rows)
 }
 
 /// The file that the source is in, if it is where the group says.
 fn source_file(group: &Provenance, file: &Path) -> Option<PathBuf> {
     if group.source_dataset.is_some() && group.source_file_path.is_none() {
-        return Some(file.to_owned());
+        return Some(group.linked_file.clone().unwrap_or_else(|| file.to_owned()));
     }
     recorded_files(group, file).into_iter().find_map(|path| path.canonicalize().ok())
 }

@@ -20,6 +20,7 @@ use crate::storage::datatype::stored_record;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
 use crate::storage::rows::Rows;
+use crate::storage::walk::broken_link;
 use crate::view::View;
 
 /// A process, its parameters and its source.
@@ -372,8 +373,8 @@ fn open_auxiliary(
     for path in paths {
         let path = normalised(path);
         let refused = |reason: String| Error::Auxiliary { dataset: path.clone(), reason };
-        let dataset =
-            file.dataset(&path).map_err(|_| refused("there is no such dataset".into()))?;
+        let missing = || broken_link(file, &path).unwrap_or("there is no such dataset".into());
+        let dataset = file.dataset(&path).map_err(|_| refused(missing()))?;
         let shape = dataset.shape();
         let axes = position_axes(&shape, source).ok_or_else(|| {
             let positions = source.info.positions;

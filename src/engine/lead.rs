@@ -61,6 +61,7 @@ impl Lead<'_> {
         let sights = told?;
         let shares = self.shares(&job, &sights)?;
         let target = Target::of(request, &job);
+        target.check(&job)?;
         let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
         if let Found::Complete(found) = search::find(&job, request, &target, &source, None, &Quiet)?
         {

@@ -103,8 +103,11 @@ fn create<P: Process>(
 ) -> Result<String> {
     let info = &job.source.info;
     let (folder, name) = job.source.folder_and_name();
-    let parent = if target.is_separate() || folder.is_empty() { "/" } else { folder };
+    let refers = target.source_file.is_none();
+    let parent = if !refers || folder.is_empty() { "/" } else { folder };
     let parameters = job.identity.parameters.as_object().cloned().unwrap_or_default();
+    let unopened = |error| Error::dataset("read", &source.path, &info.path, &error);
+    let elsewhere = if refers { None } else { Some(source.dataset(&info.path).map_err(unopened)?) };
     let blueprint = Blueprint {
         parent,
         stem: format!("{name}-{}", P::NAME.replace('-', "_")),
@@ -114,12 +117,9 @@ fn create<P: Process>(
         texts: texts::<P>(),
         provenance: provenance(job, target),
         parameters: &parameters,
-        source: (!target.is_separate()).then_some(info.path.as_str()),
+        source: refers.then_some(info.path.as_str()),
         form: match &job.source.tables {
-            Some(tables) => {
-                let other_file = target.is_separate().then_some(&**source);
-                Form::Usid { tables, other_file }
-            }
+            Some(tables) => Form::Usid { tables, copied_from: elsewhere.as_ref() },
             None => Form::Axes {
                 positions: &info.position_dimensions,
                 format: match job.source.format {

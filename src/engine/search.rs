@@ -130,7 +130,7 @@ fn candidates<P: Process>(
     observer: &dyn Observer,
 ) -> Result<Vec<Candidate>> {
     let location = target.source_location(job);
-    let groups = results_groups(file);
+    let mut groups = results_groups(file);
     if let Some(wanted) = &request.resume {
         let group = the_one(&groups, wanted, &target.file)?;
         let found = candidate(job, group, &location, file).map_err(|reason| {
@@ -139,6 +139,7 @@ fn candidates<P: Process>(
         })?;
         return Ok(vec![found]);
     }
+    groups.retain(|group| group.linked_file.is_none());
     let mut usable = Vec::new();
     for group in &groups {
         match candidate(job, group, &location, file) {
@@ -186,6 +187,9 @@ fn candidate<P: Process>(
     location: &SourceLocation,
     file: &ReadFile,
 ) -> Result<Candidate, String> {
+    if let Some(file) = &found.linked_file {
+        return Err(format!("it lies in {}, and only a link leads there", file.display()));
+    }
     if found.tool != P::NAME {
         return Err(format!("it holds results of `{}`", found.tool));
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::source::{PositionGrid, normalised};
 use crate::storage::file::ReadFile;
+use crate::storage::walk::broken_link;
 
 /// A part of the positions. Written `100:200` (positions), `0:10,5:20` (rows, columns; the slowest
 /// axis first) or `/path/of/a/boolean/dataset`; a bound that is left out is the end of the axis.
@@ -121,7 +122,11 @@ fn steps_mask(bounds: &[Bounds], grid: &PositionGrid) -> Result<Vec<bool>> {
 fn dataset_mask(path: &str, positions: u64, file: &ReadFile) -> Result<Vec<bool>> {
     let path = normalised(path);
     let refused = |found: String| Error::selection(format!("`{path}` {found}"));
-    let dataset = file.dataset(&path).map_err(|_| refused("is no dataset of the file".into()))?;
+    let missing = |_| match broken_link(file, &path) {
+        Some(link) => Error::selection(link),
+        None => refused("is no dataset of the file".into()),
+    };
+    let dataset = file.dataset(&path).map_err(missing)?;
     if dataset.size() as u64 != positions {
         let found = format!("has {} values for {positions} positions", dataset.size());
         return Err(refused(found));

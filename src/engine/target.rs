@@ -17,28 +17,49 @@ use crate::storage::transaction::Transaction;
 /// Where results go.
 pub(crate) struct Target {
     pub file: PathBuf,
-    /// The source's path if results go to another file.
+    /// The source's path if results can't refer to it: they go to another file than that of its data.
     pub source_file: Option<String>,
+    /// Whether it is another file than the one that the source was opened in.
+    separate: bool,
 }
 
 impl Target {
-    /// The output file, or else the source's own; of HyperSpy's files one beside it, since a second
-    /// experiment in a file would change what loading it gives.
+    /// The output file, or else the source's own. Beside HyperSpy's files another one, since a second
+    /// experiment in a file would change what loading it gives; and beside a file that only links to the data:
+    /// results refer to their source, which can't be done across files.
     pub fn of<P: Process>(request: &Request, job: &Job<P>) -> Self {
         let output = match (&request.output, job.source.format) {
             (Some(output), _) => output.clone(),
             (None, Format::Hspy) => beside(&request.file, P::NAME),
+            (None, _) if job.source.is_linked => beside(&request.file, P::NAME),
             (None, _) => request.file.clone(),
         };
-        if same_file(&output, &request.file) {
-            return Self { file: output, source_file: None };
+        let separate = !same_file(&output, &request.file);
+        if !separate && !job.source.is_linked {
+            return Self { file: output, source_file: None, separate };
         }
         let source = request.file.canonicalize().unwrap_or_else(|_| request.file.clone());
-        Self { file: output, source_file: Some(source.to_string_lossy().into_owned()) }
+        let source_file = Some(source.to_string_lossy().into_owned());
+        Self { file: output, source_file, separate }
     }
 
+    /// Whether results go to another file than the one that the source was opened in.
     pub fn is_separate(&self) -> bool {
-        self.source_file.is_some()
+        self.separate
+    }
+
+    /// Checks that results don't go to a file that the data are read from through a link: it would change
+    /// while it is read.
+    ///
+    /// # Errors
+    /// If they do.
+    pub fn check<P: Process>(&self, job: &Job<P>) -> Result<()> {
+        let Ok(output) = File::open(&self.file) else { return Ok(()) };
+        if !self.separate || !job.source.rows.read_from(&output) {
+            return Ok(());
+        }
+        let (file, dataset) = (self.file.clone(), job.source.info.path.clone());
+        Err(Error::OutputIsSource { file, dataset })
     }
 
     /// Where the source is, as its results groups say it.
@@ -166,7 +187,8 @@ fn name_run(error: Error, path: &Path) -> Error {
         let pid = note.split(", ").find(|part| part.starts_with("pid ")).unwrap_or("host");
         holders.is_empty() || holders.iter().any(|holder| holder.contains(&format!("({pid},")))
     };
-    let notes = groups.into_iter().map(|group| group.last_run).filter(|note| is_meant(note));
+    let own = groups.into_iter().filter(|group| group.linked_file.is_none());
+    let notes = own.map(|group| group.last_run).filter(|note| is_meant(note));
     let since = |note: &String| note.rsplit(", since ").next().map(str::to_owned);
     match notes.filter(|note| !note.is_empty()).max_by_key(since) {
         Some(note) => Error::Busy { path: busy, state, holders: vec![format!("a run ({note})")] },

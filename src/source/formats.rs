@@ -4,6 +4,7 @@ use hdf5::{Dataset, File};
 
 use super::described::Described;
 use super::{emd, h5usid, hspy, nexus, nsid, plain};
+use crate::storage::walk::Identity;
 
 /// A way of saying in HDF5 what a dataset is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,28 @@ type Recognise = fn(&File, &str, &Dataset) -> bool;
 
 /// The format of a dataset; plain if no other knows it.
 pub(crate) fn recognise(file: &File, path: &str, dataset: &Dataset) -> Format {
+    match at_place(file, path, dataset) {
+        Format::Plain => at_home(file, dataset, at_place).unwrap_or(Format::Plain),
+        known => known,
+    }
+}
+
+/// Asks at the place in its own file that a dataset has which a link to another file has led to: what is
+/// around the link may say nothing of it.
+fn at_home<T>(
+    file: &File,
+    dataset: &Dataset,
+    ask: impl FnOnce(&File, &str, &Dataset) -> T,
+) -> Option<T> {
+    let (home, root) = (Identity::of(dataset, ".")?, Identity::of(file, ".")?);
+    if home.is_beside(&root) {
+        return None;
+    }
+    Some(ask(&dataset.file().ok()?, &dataset.name(), dataset))
+}
+
+/// The format of a dataset, of which what is around this path in the file may tell.
+fn at_place(file: &File, path: &str, dataset: &Dataset) -> Format {
     if h5usid::is_main(dataset) {
         return Format::H5usid;
     }
@@ -59,6 +82,22 @@ pub(crate) fn recognise(file: &File, path: &str, dataset: &Dataset) -> Format {
 /// # Errors
 /// What is broken, in one line.
 pub(crate) fn described(
+    format: Format,
+    file: &File,
+    path: &str,
+    dataset: &Dataset,
+) -> Result<Described, String> {
+    let describe =
+        |file: &File, path: &str, dataset: &Dataset| described_at(format, file, path, dataset);
+    if at_place(file, path, dataset) != format
+        && let Some(described) = at_home(file, dataset, describe)
+    {
+        return described;
+    }
+    describe(file, path, dataset)
+}
+
+fn described_at(
     format: Format,
     file: &File,
     path: &str,

@@ -35,6 +35,7 @@ use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::PositionTables;
 use crate::storage::rows::Rows;
+use crate::storage::walk::broken_link;
 use crate::view::View;
 
 /// A main dataset that can be computed on.
@@ -45,6 +46,8 @@ pub(crate) struct Source {
     pub grid: PositionGrid,
     pub stored: StoredType,
     pub rows: Rows,
+    /// Whether it lies in another file, to which a link in `file` leads.
+    pub is_linked: bool,
     /// Where the tables of the positions are, in the format that has them.
     pub tables: Option<PositionTables>,
 }
@@ -72,7 +75,7 @@ impl Source {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         match self.format {
             // Its datasets are all called `data`; the group around it has the title.
-            Format::Hspy => ("", folder.rsplit('/').next().unwrap_or(name)),
+            Format::Hspy if !folder.is_empty() => ("", folder.rsplit('/').next().unwrap_or(name)),
             // pyNSID can't read a dataset that has groups with datasets beside it.
             Format::Nsid => (folder.rsplit_once('/').map_or("", |(above, _)| above), name),
             _ => (folder, name),
@@ -111,18 +114,23 @@ pub(crate) fn open(
     let dataset = file.dataset(&path).map_err(|error| match file.loc_type_by_name(&path) {
         // It may be newer than the HDF5 library.
         Ok(LocationType::Dataset) => Error::dataset("open", &file.path, &path, &error),
-        _ => Error::NoSuchDataset {
-            file: file.path.clone(),
-            dataset: path.clone(),
-            candidates: main_datasets(file),
-        },
+        _ => no_such_dataset(file, &path),
     })?;
     let stored = stored_type(&dataset)
         .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;
     let Description { format, info, grid, tables, view } =
         describe(file, &path, &dataset, stored.element, positions_axes)?;
     let rows = Rows::new(&file.path, &file.raw, &dataset, view)?;
-    Ok(Source { file: file.path.clone(), format, info, grid, stored, rows, tables })
+    let is_linked = !rows.are_in(&file.raw);
+    Ok(Source { file: file.path.clone(), format, info, grid, stored, rows, is_linked, tables })
+}
+
+fn no_such_dataset(file: &ReadFile, path: &str) -> Error {
+    let (dataset, candidates) = (path.to_owned(), || main_datasets(file));
+    match broken_link(file, path) {
+        Some(link) => Error::BrokenLink { file: file.path.clone(), dataset, link },
+        None => Error::NoSuchDataset { file: file.path.clone(), dataset, candidates: candidates() },
+    }
 }
 
 /// The format of a dataset.

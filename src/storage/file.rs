@@ -4,14 +4,32 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::lock;
-use super::transaction;
+use super::transaction::{self, Access};
 use crate::error::{Error, Result};
 
 const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct FileKey {
+    device: u64,
+    inode: u64,
+}
+
+impl FileKey {
+    /// That of an open file.
+    ///
+    /// # Errors
+    /// If the system doesn't tell.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+}
 
 /// A file open for reading. It derefs to HDF5's view of it.
 pub(crate) struct ReadFile {
@@ -37,20 +55,20 @@ pub(crate) fn open_read(path: &Path) -> Result<ReadFile> {
     finish_unfinished(path)?;
     let raw = open(path, false)?;
     lock::share(&raw, path)?;
-    view(path, raw)
+    view(path, raw, Access::Locked)
 }
 
-/// Opens a file for reading while the caller holds a lock on it.
+/// Opens a file for reading while the caller holds a lock on it, and on the files that it links to.
 ///
 /// # Errors
 /// If it can't be read or isn't HDF5.
 pub(crate) fn open_read_locked(path: &Path) -> Result<ReadFile> {
-    view(path, open(path, false)?)
+    view(path, open(path, false)?, Access::Unlocked)
 }
 
-fn view(path: &Path, raw: File) -> Result<ReadFile> {
+fn view(path: &Path, raw: File, others: Access) -> Result<ReadFile> {
     let for_hdf5 = raw.try_clone().map_err(|error| Error::io("read", path, error))?;
-    let hdf5 = transaction::open_for_reading(path, for_hdf5)?;
+    let hdf5 = transaction::open_for_reading(path, for_hdf5, others)?;
     Ok(ReadFile { hdf5, raw, path: path.to_owned() })
 }
 

@@ -6,7 +6,7 @@ use hdf5::dataset::DatasetCreate;
 use hdf5::types::TypeDescriptor;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
 use hdf5_sys::h5i::hid_t;
-use hdf5_sys::{h5a, h5d, h5p, h5s, h5t, h5z};
+use hdf5_sys::{h5a, h5d, h5l, h5o, h5p, h5s, h5t, h5z};
 
 /// An attribute's bytes as the file stores them, for elements of `size` bytes.
 pub(crate) fn raw_attribute(attribute: &Attribute, size: usize) -> Option<Vec<u8>> {
@@ -229,6 +229,58 @@ impl Transfer {
             })
         })?;
         Ok(Self { datatype, memory, file })
+    }
+}
+
+/// Opens whatever object has this name.
+pub(crate) fn open(location: &Location, name: &str) -> hdf5::Result<Location> {
+    let name = CString::new(name).map_err(|_| hdf5::Error::from("a name with a NUL"))?;
+    hdf5::sync::sync(|| {
+        // SAFETY: the location is open, and the new id is handed to its only owner.
+        unsafe {
+            hdf5::from_id(hdf5::h5check(h5o::H5Oopen(
+                location.id(),
+                name.as_ptr(),
+                h5p::H5P_DEFAULT,
+            ))?)
+        }
+    })
+}
+
+/// Where a soft or external link leads: the file as the link names it, unless it is its own, and the path.
+/// `None` if it is neither.
+pub(crate) fn link_target(group: &Group, name: &str) -> Option<(Option<String>, String)> {
+    /// A link is part of an object header, whose parts are no longer than that.
+    const LONGEST: usize = 1 << 16;
+    let name = CString::new(name).ok()?;
+    let mut value = vec![0u8; LONGEST + 1];
+    let status = hdf5::sync::sync(|| {
+        // SAFETY: the group is open, and HDF5 writes no more than it is told.
+        unsafe {
+            let list = h5p::H5P_DEFAULT;
+            h5l::H5Lget_val(group.id(), name.as_ptr(), value.as_mut_ptr().cast(), LONGEST, list)
+        }
+    });
+    if status < 0 {
+        return None;
+    }
+    let mut texts = value.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text));
+    // An external link's value begins with its version and flags, all 0, then the two names.
+    let first = texts.next()?.into_owned();
+    if !first.is_empty() {
+        return Some((None, first));
+    }
+    Some((Some(texts.next()?.into_owned()), texts.next()?.into_owned()))
+}
+
+/// Whether any frame of HDF5's error stack says this.
+pub(crate) fn says(error: &hdf5::Error, text: &str) -> bool {
+    match error {
+        hdf5::Error::HDF5(stack) => stack
+            .clone()
+            .expand()
+            .is_ok_and(|frames| frames.iter().any(|frame| frame.desc().contains(text))),
+        hdf5::Error::Internal(reason) => reason.contains(text),
     }
 }
 

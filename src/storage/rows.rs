@@ -14,18 +14,41 @@ use hdf5::dataset::Layout;
 
 use super::chunk_table::{self, Chunk, ChunkTable};
 use super::decoding::Decoding;
-use super::file::check_length;
+use super::file::{FileKey, check_length};
 use super::filters::Pipeline;
 use super::library;
 use super::tiles::{Block, Kind, Tiles};
+use super::transaction;
 use crate::error::{Error, Result};
 use crate::process::{ReadChunk, ReadRows};
 use crate::view::{Bounds, View};
 
+/// A file that is read past HDF5.
+pub(crate) struct RawFile {
+    /// The name that it was opened by.
+    pub path: PathBuf,
+    pub file: File,
+}
+
+impl RawFile {
+    /// The file that holds `dataset`; `path` and `file` tell which it is if HDF5 doesn't.
+    fn holding(dataset: &Dataset, (path, file): (&Path, &File)) -> Result<Self> {
+        if let Some((path, file)) = transaction::holder(dataset)? {
+            return Ok(Self { path, file });
+        }
+        let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn key(&self) -> Result<FileKey> {
+        FileKey::of(&self.file).map_err(|error| Error::io("read", &self.path, error))
+    }
+}
+
 /// The rows of one dataset.
 pub(crate) struct Rows {
-    path: PathBuf,
-    file: File,
+    /// Where they lie; the first file is that of the dataset itself.
+    files: Vec<RawFile>,
     view: View,
     row_bytes: usize,
     how: How,
@@ -78,13 +101,15 @@ pub(crate) enum Stored<'a> {
 }
 
 impl Rows {
-    /// The rows of `dataset`, seen as `view`; it lies in the file at `path`, opened as `file`.
+    /// The rows of `dataset`, seen as `view`, of the file at `path`, opened as `file`, or of another that a
+    /// link of this one leads to.
     ///
     /// # Errors
     /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
     pub fn new(path: &Path, file: &File, dataset: &Dataset, view: View) -> Result<Self> {
         let refused = |error: hdf5::Error| Error::dataset("read", path, &dataset.name(), &error);
-        let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
+        let raw = RawFile::holding(dataset, (path, file))?;
+        let RawFile { path, file } = &raw;
         let element = dataset.dtype().map_err(refused)?.size();
         let row_bytes = view.points() as usize * element;
         if view.shape.contains(&0) || element == 0 {
@@ -94,16 +119,36 @@ impl Rows {
         let decoding = Decoding::of(dataset, kind.is_whole()).map_err(refused)?;
         let how = match kind {
             Kind::Extent { offset } => {
-                check_length("read", path, &file, offset + view.count() * row_bytes as u64)?;
+                check_length("read", path, file, offset + view.count() * row_bytes as u64)?;
                 if view.is_row_by_row() {
                     How::Direct { offset }
                 } else {
-                    tiles(&file, path, dataset, &view, Kind::Extent { offset }, element)?
+                    tiles(file, path, dataset, &view, Kind::Extent { offset }, element)?
                 }
             }
-            kind => tiles(&file, path, dataset, &view, kind, element)?,
+            kind => tiles(file, path, dataset, &view, kind, element)?,
         };
-        Ok(Self { path: path.to_owned(), file, view, row_bytes, how, decoding })
+        Ok(Self { files: vec![raw], view, row_bytes, how, decoding })
+    }
+
+    /// The files that are read; the first is that of the dataset itself.
+    pub fn files(&self) -> &[RawFile] {
+        &self.files
+    }
+
+    /// Whether this file is among them.
+    pub fn read_from(&self, file: &File) -> bool {
+        let is_it = |key| self.files().iter().any(|raw| raw.key().is_ok_and(|own| own == key));
+        FileKey::of(file).is_ok_and(is_it)
+    }
+
+    fn own(&self) -> &RawFile {
+        &self.files[0]
+    }
+
+    /// Whether the dataset itself lies in this file.
+    pub fn are_in(&self, file: &File) -> bool {
+        self.own().key().is_ok_and(|own| FileKey::of(file).is_ok_and(|other| own == other))
     }
 
     /// The rows of a dataset whose first axis are the positions.
@@ -148,9 +193,14 @@ impl Rows {
         }
     }
 
-    /// Whether these are the rows of `dataset`, at the same place in the file.
+    /// Whether these are the rows of `dataset`, at the same place in the same file.
     pub fn are_those_of(&self, dataset: &Dataset) -> bool {
-        let Ok(found) = kind(&self.path, dataset) else { return false };
+        let own = self.own();
+        let Ok(holder) = RawFile::holding(dataset, (&own.path, &own.file)) else { return false };
+        if !self.are_in(&holder.file) {
+            return false;
+        }
+        let Ok(found) = kind(&own.path, dataset) else { return false };
         match (&self.how, &found) {
             (How::Direct { offset }, Kind::Extent { offset: other }) => offset == other,
             (How::Tiles(tiles), found) => match (&tiles.kind, found) {
@@ -190,8 +240,8 @@ impl Rows {
     /// # Errors
     /// If they can't be read.
     pub fn read_stored(&self, offset: u64, bytes: &mut Vec<u8>, length: u64) -> Result<()> {
-        let there =
-            self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?.len();
+        let RawFile { path, file } = self.own();
+        let there = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
         bytes.resize(there.saturating_sub(offset).min(length) as usize, 0);
         self.read_at(offset, bytes)
     }
@@ -220,7 +270,7 @@ impl Rows {
             // SAFETY: advice on an open file; it touches no memory, and may be ignored.
             unsafe {
                 libc::posix_fadvise(
-                    self.file.as_raw_fd(),
+                    self.own().file.as_raw_fd(),
                     start as libc::off_t,
                     length as libc::off_t,
                     libc::POSIX_FADV_WILLNEED,
@@ -234,13 +284,14 @@ impl Rows {
     }
 
     fn read_at(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
-        self.file.read_exact_at(bytes, start).map_err(|error| match error.kind() {
+        let RawFile { path, file } = self.own();
+        file.read_exact_at(bytes, start).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => Error::Truncated {
-                path: self.path.clone(),
-                length: self.file.metadata().map_or(0, |metadata| metadata.len()),
+                path: path.clone(),
+                length: file.metadata().map_or(0, |metadata| metadata.len()),
                 needed: start + bytes.len() as u64,
             },
-            _ => Error::io("read", &self.path, error),
+            _ => Error::io("read", path, error),
         })
     }
 }

@@ -64,9 +64,9 @@ impl Identification {
 
 /// How results are laid out and described.
 pub(crate) enum Form<'a> {
-    /// Main datasets of h5USID. The tables of the positions are referred to, or copied from another
-    /// file.
-    Usid { tables: &'a PositionTables, other_file: Option<&'a hdf5::File> },
+    /// Main datasets of h5USID. The tables of the positions are referred to, or copied from those of a
+    /// source in another file.
+    Usid { tables: &'a PositionTables, copied_from: Option<&'a hdf5::Dataset> },
     /// Arrays with the axes of the scan and dimension scales.
     Axes { positions: &'a [Dimension], format: AxesFormat },
 }
@@ -90,8 +90,8 @@ pub(crate) fn create(file: &hdf5::File, blueprint: &Blueprint<'_>) -> hdf5::Resu
     let group = parent.create_group(&name)?;
     write_provenance(&group, blueprint)?;
     match &blueprint.form {
-        Form::Usid { tables, other_file } => {
-            usid::create_columns(&group, &blueprint.columns, tables, *other_file)?;
+        Form::Usid { tables, copied_from } => {
+            usid::create_columns(&group, &blueprint.columns, tables, *copied_from)?;
         }
         Form::Axes { positions, format } => {
             axes::create_columns(file, &group, &blueprint.columns, positions, *format)?;

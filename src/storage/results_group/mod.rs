@@ -13,6 +13,8 @@ mod places;
 mod replace;
 mod usid;
 
+use std::path::PathBuf;
+
 use hdf5::Group;
 use serde_json::{Map, Value};
 
@@ -68,6 +70,8 @@ const BOOKKEEPING: [&str; 15] = [
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Provenance {
     pub path: String,
+    /// The file that it lies in, if only a link leads there from the one that was looked through.
+    pub linked_file: Option<PathBuf>,
     /// The NNN of its name.
     pub number: u32,
     pub tool: String,
@@ -110,11 +114,17 @@ pub(crate) fn is_results_group(group: &Group) -> bool {
 /// All results groups of a file, in the order of their paths.
 pub(crate) fn results_groups(file: &hdf5::File) -> Vec<Provenance> {
     let mut found = Vec::new();
+    let root = Identity::of(file, ".");
+    let is_here = |group: &Group| match (&root, Identity::of(group, ".")) {
+        (Some(root), Some(group)) => group.is_beside(root),
+        _ => true,
+    };
     walk(file, &mut |path, visited| {
         if let Visited::Group(group) = visited
             && is_results_group(&group)
         {
-            found.push(provenance(&group, path));
+            let linked_file = (!is_here(&group)).then(|| group.filename().into());
+            found.push(Provenance { linked_file, ..provenance(&group, path) });
         }
     });
     found
@@ -125,6 +135,7 @@ pub(crate) fn provenance(group: &Group, path: &str) -> Provenance {
     let text = |name| attributes::string(group, name);
     Provenance {
         path: path.to_owned(),
+        linked_file: None,
         number: path.rsplit('_').next().and_then(|digits| digits.parse().ok()).unwrap_or(0),
         tool: text("tool").unwrap_or_default(),
         source_dataset: source_dataset(group),

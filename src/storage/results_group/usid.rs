@@ -13,11 +13,11 @@ pub(super) fn create_columns(
     group: &Group,
     columns: &[Column<'_>],
     tables: &PositionTables,
-    other_file: Option<&hdf5::File>,
+    copied_from: Option<&Dataset>,
 ) -> hdf5::Result<()> {
-    let positions = match other_file {
+    let positions = match copied_from {
         None => [tables.indices.clone(), tables.values.clone()],
-        Some(file) => copied_tables(file, group, tables)?,
+        Some(source) => copied_tables(source, group)?,
     };
     let mut known: Vec<(Vec<Dimension>, [String; 2])> = Vec::new();
     for column in columns {
@@ -45,15 +45,13 @@ pub(super) fn create_columns(
     Ok(())
 }
 
-/// Copies the tables of the positions from another file; returns their paths.
-fn copied_tables(
-    file: &hdf5::File,
-    group: &Group,
-    tables: &PositionTables,
-) -> hdf5::Result<[String; 2]> {
+/// Copies the tables of the positions that a source in another file refers to; returns their paths.
+fn copied_tables(source: &Dataset, group: &Group) -> hdf5::Result<[String; 2]> {
     let names = ["Position_Indices", "Position_Values"];
-    for (path, name) in [&tables.indices, &tables.values].iter().zip(names) {
-        copy_table(&file.dataset(path)?, group, name)?;
+    for name in names {
+        let table = attributes::referenced_dataset(source, name)
+            .ok_or_else(|| hdf5::Error::from(format!("the source has no `{name}`")))?;
+        copy_table(&table, group, name)?;
     }
     Ok(names.map(|name| format!("{}/{name}", group.name())))
 }

@@ -24,6 +24,10 @@ pub(crate) trait Disk: Send {
     /// Gives the room of some bytes that nothing refers to back to the file system, if it takes it; the
     /// file keeps its length.
     fn free(&mut self, _bytes: Range<u64>) {}
+    /// The system's own file, if it is one.
+    fn file(&self) -> Option<&File> {
+        None
+    }
 }
 
 impl Disk for File {
@@ -66,5 +70,9 @@ impl Disk for File {
         // Not every file system can. Then the room stays taken, which harms nothing else.
         // SAFETY: a call on an open file that touches no memory.
         unsafe { libc::fallocate(self.as_raw_fd(), mode, start, length) };
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(self)
     }
 }

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Mirrored by `Callbacks` in driver.rs. `open` returns NULL on failure, `read` the system's error
- * number; a failed write is never HDF5's concern. */
+ * number; a failed write is never HDF5's concern. `compare` orders files; 0 is the same file. */
 typedef struct {
     const void *(*open)(const void *state, const char *name, bool writable);
     void (*close)(const void *state);
@@ -21,11 +21,20 @@ typedef struct {
     void (*write)(const void *state, uint64_t address, size_t size, const void *buffer);
     void (*set_end_of_allocation)(const void *state, uint64_t address);
     uint64_t (*end_of_file)(const void *state);
+    int (*compare)(const void *left, const void *right);
+    int (*descriptor)(const void *state);
 } callbacks_t;
+
+/* What HDF5 hands out as the file's handle: a file descriptor, as of any POSIX driver, and for us the
+ * state behind it. Mirrored by `Handle` in driver.rs. */
+typedef struct {
+    int descriptor; /* must be first: HDF5 takes the handle for a pointer to it */
+    const void *state;
+} handle_t;
 
 typedef struct {
     H5FD_t base; /* must be first: HDF5 casts */
-    const void *state;
+    handle_t handle;
     haddr_t end_of_allocation;
     bool writable;
 } transaction_t;
@@ -38,7 +47,8 @@ static H5FD_t *transaction_open(const char *name, unsigned flags, hid_t access, 
 {
     (void)maxaddr;
     bool writable = (flags & H5F_ACC_RDWR) != 0;
-    /* The files behind external links and virtual datasets come with our driver, without a state. */
+    /* The files behind external links and virtual datasets come with the state of the file that refers to
+     * them. */
     const void *const *access_state = H5Pget_driver_info(access);
     const void *state = callbacks.open(access_state == NULL ? NULL : *access_state, name, writable);
     if (state == NULL)
@@ -48,7 +58,8 @@ static H5FD_t *transaction_open(const char *name, unsigned flags, hid_t access, 
         callbacks.close(state);
         return NULL;
     }
-    file->state = state;
+    file->handle.state = state;
+    file->handle.descriptor = callbacks.descriptor(state);
     file->writable = writable;
     return &file->base;
 }
@@ -56,16 +67,30 @@ static H5FD_t *transaction_open(const char *name, unsigned flags, hid_t access, 
 static herr_t transaction_close(H5FD_t *base)
 {
     transaction_t *file = (transaction_t *)base;
-    callbacks.close(file->state);
+    callbacks.close(file->handle.state);
     free(file);
     return 0;
 }
 
 static int transaction_cmp(const H5FD_t *a, const H5FD_t *b)
 {
-    const void *left = ((const transaction_t *)a)->state;
-    const void *right = ((const transaction_t *)b)->state;
-    return left < right ? -1 : left > right;
+    return callbacks.compare(((const transaction_t *)a)->handle.state, ((const transaction_t *)b)->handle.state);
+}
+
+/* What the files that this one refers to are opened with; HDF5 frees it. */
+static void *transaction_fapl_get(H5FD_t *base)
+{
+    const void **state = malloc(sizeof *state);
+    if (state != NULL)
+        *state = ((transaction_t *)base)->handle.state;
+    return state;
+}
+
+static herr_t transaction_get_handle(H5FD_t *base, hid_t access, void **handle)
+{
+    (void)access;
+    *handle = &((transaction_t *)base)->handle;
+    return 0;
 }
 
 /* A transaction may run while results are written past HDF5, so HDF5 must write nothing but what
@@ -80,6 +105,9 @@ static herr_t transaction_query(const H5FD_t *base, unsigned long *flags)
     *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_AGGREGATE_SMALLDATA;
     if (file == NULL || !file->writable)
         *flags |= H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE;
+    /* Then HDF5 also looks for what a file refers to beside the file that a symbolic link leads to. */
+    if (file != NULL && !file->writable && file->handle.descriptor >= 0)
+        *flags |= H5FD_FEAT_POSIX_COMPAT_HANDLE;
 #ifdef H5FD_FEAT_DEFAULT_VFD_COMPATIBLE
     *flags |= H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
 #endif
@@ -97,14 +125,14 @@ static herr_t transaction_set_eoa(H5FD_t *base, H5FD_mem_t type, haddr_t address
     (void)type;
     transaction_t *file = (transaction_t *)base;
     file->end_of_allocation = address;
-    callbacks.set_end_of_allocation(file->state, address);
+    callbacks.set_end_of_allocation(file->handle.state, address);
     return 0;
 }
 
 static haddr_t transaction_get_eof(const H5FD_t *base, H5FD_mem_t type)
 {
     (void)type;
-    return callbacks.end_of_file(((const transaction_t *)base)->state);
+    return callbacks.end_of_file(((const transaction_t *)base)->handle.state);
 }
 
 static herr_t transaction_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size,
@@ -112,7 +140,7 @@ static herr_t transaction_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, ha
 {
     (void)type;
     (void)transfer;
-    int error = callbacks.read(((transaction_t *)base)->state, address, size, buffer);
+    int error = callbacks.read(((transaction_t *)base)->handle.state, address, size, buffer);
     if (error == 0)
         return 0;
     /* The innermost frame of HDF5's error stack is the one that people get to see. */
@@ -126,7 +154,7 @@ static herr_t transaction_write(H5FD_t *base, H5FD_mem_t type, hid_t transfer, h
 {
     (void)type;
     (void)transfer;
-    callbacks.write(((transaction_t *)base)->state, address, size, buffer);
+    callbacks.write(((transaction_t *)base)->handle.state, address, size, buffer);
     return 0;
 }
 
@@ -156,9 +184,11 @@ hid_t pixelmill_register_driver(const callbacks_t *rust)
     class.maxaddr = (haddr_t)INT64_MAX;
     class.fc_degree = H5F_CLOSE_STRONG;
     class.fapl_size = sizeof(void *);
+    class.fapl_get = transaction_fapl_get;
     class.open = transaction_open;
     class.close = transaction_close;
     class.cmp = transaction_cmp;
+    class.get_handle = transaction_get_handle;
     class.query = transaction_query;
     class.get_eoa = transaction_get_eoa;
     class.set_eoa = transaction_set_eoa;

@@ -6,19 +6,26 @@
 //! HDF5 reads back its own metadata, and the error is told by whoever holds the state.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hdf5::Location;
 use hdf5::plist::FileAccess;
 use hdf5_sys::{h5f, h5i::hid_t, h5p};
 
+use super::super::file::FileKey;
+use super::super::lock;
 use super::disk::Disk;
 use super::journal::{self, Journal};
 use super::overlay::Overlay;
+use crate::error::{Error, Result};
 
 /// After a failure writes up to this size are kept: larger ones are no metadata.
 const METADATA_AT_MOST: usize = 64 << 10;
@@ -39,6 +46,22 @@ pub(super) struct State {
     pub failure: Option<io::Error>,
     /// Whether the owner is done, so that nothing HDF5 still writes may reach the disk.
     pub sealed: bool,
+    /// Whether HDF5 has opened the file: then it opens others that this one refers to.
+    is_open: bool,
+    access: Access,
+    /// Who had the file open for writing when it was opened.
+    writers: Option<Vec<String>>,
+    /// Which file it is, among those that HDF5 has opened for the same owner.
+    identity: (u64, Option<FileKey>),
+}
+
+/// What the files that a file refers to are opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The lock that readers take.
+    Locked,
+    /// Nothing: somebody else holds the locks.
+    Unlocked,
 }
 
 /// A state shared between HDF5 and its owner.
@@ -47,7 +70,10 @@ pub(super) struct Shared(Arc<Mutex<State>>);
 
 impl Shared {
     pub fn new(path: &Path, disk: Box<dyn Disk>, kept: Overlay) -> io::Result<Self> {
+        static OWNERS: AtomicU64 = AtomicU64::new(0);
         let length = disk.length()?;
+        let key = disk.file().and_then(|file| FileKey::of(file).ok());
+        let identity = (OWNERS.fetch_add(1, Ordering::Relaxed), key);
         Ok(Self(Arc::new(Mutex::new(State {
             path: path.to_owned(),
             disk,
@@ -58,6 +84,10 @@ impl Shared {
             kept,
             failure: None,
             sealed: false,
+            is_open: false,
+            access: Access::Unlocked,
+            writers: None,
+            identity,
         }))))
     }
 
@@ -66,9 +96,30 @@ impl Shared {
     }
 
     /// A state of `file`, in which a commit that was cut short is seen as finished.
-    pub fn of_file_as_committed(path: &Path, file: File) -> io::Result<Self> {
+    pub fn of_file_as_committed(path: &Path, file: File, access: Access) -> io::Result<Self> {
         let kept = Journal::find(&file)?.map_or_else(Overlay::default, |journal| journal.writes);
-        Self::new(path, Box::new(file), kept)
+        let state = Self::new(path, Box::new(file), kept)?;
+        state.lock().access = access;
+        Ok(state)
+    }
+
+    /// The state of a file that the one of `referring` refers to by the name `path`.
+    fn of_other(path: &Path, referring: &Mutex<State>) -> io::Result<Self> {
+        let (owner, access) = {
+            let referring = referring.lock().unwrap_or_else(PoisonError::into_inner);
+            (referring.identity.0, referring.access)
+        };
+        let file = open_regular(path)?;
+        let writers = match access {
+            Access::Locked => writers(&file, path)?,
+            Access::Unlocked => None,
+        };
+        let other = Self::of_file_as_committed(path, file, access)?;
+        let mut state = other.lock();
+        state.identity.0 = owner;
+        state.writers = writers;
+        drop(state);
+        Ok(other)
     }
 
     /// Whether HDF5 has the file open.
@@ -121,7 +172,29 @@ unsafe fn clear_status_flags(access: hid_t) -> hdf5::Result<()> {
     Ok(())
 }
 
+/// Takes a reader's lock; if somebody writes to the file, they are told. HDF5 must not pass such a file over:
+/// it would look for another of the same name.
+fn writers(file: &File, path: &Path) -> io::Result<Option<Vec<String>>> {
+    match lock::share(file, path) {
+        Ok(_) => Ok(None),
+        Err(Error::Busy { holders, .. }) => Ok(Some(holders)),
+        Err(Error::Io { source, .. }) => Err(source),
+        Err(other) => Err(io::Error::other(other.to_string())),
+    }
+}
+
 impl State {
+    /// The name by which the file was opened, and another handle of it.
+    fn reopened(&self) -> Result<Option<(PathBuf, File)>> {
+        if let Some(holders) = &self.writers {
+            let (path, holders) = (self.path.clone(), holders.clone());
+            return Err(Error::Busy { path, state: "is open for writing", holders });
+        }
+        let Some(file) = self.disk.file() else { return Ok(None) };
+        let file = file.try_clone().map_err(|error| Error::io("read", &self.path, error))?;
+        Ok(Some((self.path.clone(), file)))
+    }
+
     fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
         let filled = self.disk.read_at(buffer, address)?;
         buffer[filled..].fill(0);
@@ -185,13 +258,55 @@ struct Callbacks {
     write: extern "C" fn(*const c_void, u64, usize, *const c_void),
     set_end_of_allocation: extern "C" fn(*const c_void, u64),
     end_of_file: extern "C" fn(*const c_void) -> u64,
+    compare: extern "C" fn(*const c_void, *const c_void) -> c_int,
+    descriptor: extern "C" fn(*const c_void) -> c_int,
 }
 
 static CALLBACKS: Callbacks =
-    Callbacks { open, close, read, write, set_end_of_allocation, end_of_file };
+    Callbacks { open, close, read, write, set_end_of_allocation, end_of_file, compare, descriptor };
+
+/// What HDF5 hands out as the handle of a file that our driver has opened.
+#[repr(C)]
+struct Handle {
+    descriptor: c_int,
+    state: *const c_void,
+}
 
 unsafe extern "C" {
     fn pixelmill_register_driver(callbacks: &Callbacks) -> hid_t;
+}
+
+/// The file that holds an object, as HDF5 has opened it by our driver: by which name, and a handle of the
+/// very same opened file, with its lock. `None` if another driver has it open.
+///
+/// # Errors
+/// If it was open for writing elsewhere when HDF5 opened it, or there are no more file descriptors.
+pub(super) fn holder(object: &Location) -> Result<Option<(PathBuf, File)>> {
+    with_state_of(object, |state| state.reopened()).unwrap_or(Ok(None))
+}
+
+/// Which file holds an object, if our driver has opened it.
+pub(super) fn key(object: &Location) -> Option<FileKey> {
+    with_state_of(object, |state| state.identity.1)?
+}
+
+/// Runs `action` on the state of the file that holds an object, if our driver has opened it.
+fn with_state_of<T>(object: &Location, action: impl FnOnce(&mut State) -> T) -> Option<T> {
+    let file = object.file().ok()?;
+    let access = file.access_plist().ok()?;
+    hdf5::sync::sync(|| {
+        let mut handle: *mut c_void = ptr::null_mut();
+        // SAFETY: the ids are live. Only our driver's handles are `Handle`s; theirs live as long as
+        // the file is open, which `file` sees to.
+        unsafe {
+            if h5p::H5Pget_driver(access.id()) != pixelmill_register_driver(&CALLBACKS)
+                || h5f::H5Fget_vfd_handle(file.id(), h5p::H5P_DEFAULT, &raw mut handle) < 0
+            {
+                return None;
+            }
+            Some(with((*handle.cast::<Handle>()).state, action))
+        }
+    })
 }
 
 /// Runs `action` on the state behind the driver's pointer.
@@ -201,10 +316,14 @@ fn with<T>(state: *const c_void, action: impl FnOnce(&mut State) -> T) -> T {
     action(&mut state.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// `state`, counted once more; without one, a new state of the file `name`. HDF5 opens the files
-/// behind external links and virtual datasets with our driver: those are for reading only.
+/// `state`, counted once more; if that is open already, a new state of the file `name`. HDF5 opens the
+/// files behind external links and virtual datasets with the state of the file that refers to them: those
+/// are for reading only.
 extern "C" fn open(state: *const c_void, name: *const c_char, writable: bool) -> *const c_void {
-    if !state.is_null() {
+    if state.is_null() {
+        return ptr::null();
+    }
+    if !with(state, |state| std::mem::replace(&mut state.is_open, true)) {
         // SAFETY: the pointer comes from `open_hdf5`, which holds the Arc while it opens.
         unsafe { Arc::increment_strong_count(state.cast::<Mutex<State>>()) };
         return state;
@@ -214,9 +333,18 @@ extern "C" fn open(state: *const c_void, name: *const c_char, writable: bool) ->
     }
     // SAFETY: HDF5 hands a C string that stays until we return.
     let name = Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()));
-    File::open(name)
-        .and_then(|file| Shared::of_file_as_committed(name, file))
-        .map_or(ptr::null(), |other| Arc::into_raw(other.0).cast())
+    // SAFETY: HDF5 keeps the file that refers to another open while it opens that.
+    let referring = unsafe { &*state.cast::<Mutex<State>>() };
+    Shared::of_other(name, referring).map_or(ptr::null(), |other| {
+        other.lock().is_open = true;
+        Arc::into_raw(other.0).cast()
+    })
+}
+
+/// Opens a file for reading; a pipe doesn't make it wait.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 extern "C" fn close(state: *const c_void) {
@@ -252,4 +380,19 @@ extern "C" fn set_end_of_allocation(state: *const c_void, address: u64) {
 
 extern "C" fn end_of_file(state: *const c_void) -> u64 {
     with(state, |state| state.end_of_file)
+}
+
+/// Files are the same if they are so on disk and were opened for the same owner: a transaction has its own
+/// view of a file that is open for reading as well.
+extern "C" fn compare(left: *const c_void, right: *const c_void) -> c_int {
+    let identity = |state| with(state, |state: &mut State| state.identity);
+    match identity(left).cmp(&identity(right)) {
+        std::cmp::Ordering::Less => -1,
+        std::cmp::Ordering::Equal => 0,
+        std::cmp::Ordering::Greater => 1,
+    }
+}
+
+extern "C" fn descriptor(state: *const c_void) -> c_int {
+    with(state, |state| state.disk.file().map_or(-1, AsRawFd::as_raw_fd))
 }

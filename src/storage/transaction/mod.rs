@@ -19,10 +19,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use disk::Disk;
+pub(crate) use driver::Access;
 use driver::Shared;
 use journal::Journal;
 use overlay::Overlay;
 
+use super::file::FileKey;
 use crate::error::{Error, Result, copy};
 
 /// A file opened by HDF5 for reading and writing, of which nothing is changed until `commit`.
@@ -155,14 +157,28 @@ impl Drop for Transaction {
 }
 
 /// Opens `file` for reading through HDF5, without HDF5's own lock. A commit that was cut short is
-/// seen as finished.
+/// seen as finished. Files that this one refers to are opened with `access`.
 ///
 /// # Errors
 /// If the file can't be read, or HDF5 can't open it.
-pub(crate) fn open_for_reading(path: &Path, file: File) -> Result<hdf5::File> {
-    let state =
-        Shared::of_file_as_committed(path, file).map_err(|error| Error::io("read", path, error))?;
+pub(crate) fn open_for_reading(path: &Path, file: File, access: Access) -> Result<hdf5::File> {
+    let state = Shared::of_file_as_committed(path, file, access)
+        .map_err(|error| Error::io("read", path, error))?;
     open_hdf5(&state, path, false)
+}
+
+/// The file that holds an object of a file opened here, which a link may have led to: its name, and a
+/// handle of the very same opened file. `None` if it was opened otherwise.
+///
+/// # Errors
+/// If somebody had that file open for writing, or there are no more file descriptors.
+pub(crate) fn holder(object: &hdf5::Location) -> Result<Option<(PathBuf, File)>> {
+    driver::holder(object)
+}
+
+/// Which file holds an object, if it was opened here.
+pub(crate) fn key(object: &hdf5::Location) -> Option<FileKey> {
+    driver::key(object)
 }
 
 /// Whether an earlier commit on `file` was cut short after it had happened.

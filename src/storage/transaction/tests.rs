@@ -16,7 +16,7 @@ use std::path::Path;
 use disks::{Fault, Memory, Operation};
 
 use super::journal::Journal;
-use super::{Transaction, finish_commit, open_for_reading};
+use super::{Access, Transaction, finish_commit, open_for_reading};
 
 /// One transaction as it happened: bytes before, operations, bytes after.
 struct Record {
@@ -170,7 +170,7 @@ fn our_own_open_sees_the_old_or_the_new_state() {
             let expected = if is_new { after } else { before };
             fs::write(&path, &bytes).unwrap();
             let name = format!("{}: step {step}, whole: {whole}", record.name);
-            let file = open_for_reading(&path, File::open(&path).unwrap()).unwrap();
+            let file = open_for_reading(&path, File::open(&path).unwrap(), Access::Locked).unwrap();
             assert_eq!(files::progress(&file), expected, "{name}");
             file.close().unwrap();
             assert!(fs::read(&path).unwrap() == bytes, "{name}: reading changed the file");

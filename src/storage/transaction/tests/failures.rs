@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use super::super::{Transaction, open_for_reading};
+use super::super::{Access, Transaction, open_for_reading};
 use super::disks::{Fault, Memory, Operation};
 use super::files::{GROUP, checkpoint, kinds, prepare, progress};
 use crate::error::{Error, Result};
@@ -308,12 +308,12 @@ fn other_files_behind_links_and_virtual_datasets_are_read_themselves() {
         .create("virtual")
         .unwrap();
     file.close().unwrap();
-    let file = open_for_reading(&outer, File::open(&outer).unwrap()).unwrap();
+    let file = open_for_reading(&outer, File::open(&outer).unwrap(), Access::Locked).unwrap();
     for name in ["linked", "virtual"] {
         assert_eq!(file.dataset(name).unwrap().read_raw::<f64>().unwrap(), [2.0; 4], "{name}");
     }
     drop(file);
     fs::remove_file(&inner).unwrap();
-    let file = open_for_reading(&outer, File::open(&outer).unwrap()).unwrap();
+    let file = open_for_reading(&outer, File::open(&outer).unwrap(), Access::Locked).unwrap();
     assert!(file.dataset("linked").is_err());
 }
