@@ -264,8 +264,8 @@ pub(crate) fn copy(failure: &io::Error) -> io::Error {
 }
 
 /// The deepest frame of HDF5's error stack says what was found; the others only who called whom.
-fn innermost_reason(error: &hdf5::Error) -> String {
-    match error {
+pub(crate) fn innermost_reason(error: &hdf5::Error) -> String {
+    let reason = match error {
         hdf5::Error::HDF5(stack) => stack
             .clone()
             .expand()
@@ -273,7 +273,9 @@ fn innermost_reason(error: &hdf5::Error) -> String {
             .and_then(|frames| frames.iter().last().map(|frame| frame.desc().to_owned()))
             .unwrap_or_else(|| error.to_string()),
         hdf5::Error::Internal(reason) => reason.clone(),
-    }
+    };
+    // It may cite names as the file has them.
+    crate::storage::text::mended(&reason)
 }
 
 /// What a file has and needs, of `truncated file: eof = 1, sblock->base_addr = 0, stored_eof = 2`.

@@ -6,7 +6,8 @@
 use hdf5::{Dataset, Location};
 
 use crate::process::{AxisValues, Dimension};
-use crate::storage::attributes;
+use crate::storage::datatype::{Class, class};
+use crate::storage::{attributes, text};
 
 /// What a file says of an N-dimensional dataset.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,13 +67,10 @@ pub(crate) fn even(first: f64, step: f64, length: usize) -> AxisValues {
 /// # Errors
 /// If they can't be read.
 pub(crate) fn numbers(dataset: &Dataset) -> Result<Option<Vec<f64>>, String> {
-    use hdf5::types::TypeDescriptor::{Float, Integer, Unsigned};
-
-    let descriptor = dataset.dtype().and_then(|datatype| datatype.to_descriptor());
-    match descriptor {
-        Ok(Float(_) | Integer(_) | Unsigned(_)) => match dataset.read_raw::<f64>() {
+    match dataset.dtype().map(|datatype| class(&datatype)) {
+        Ok(Class::Float | Class::Integer { .. }) => match dataset.read_raw::<f64>() {
             Ok(values) => Ok(Some(values)),
-            Err(_) => Err(format!("its `{}` can't be read as numbers", dataset.name())),
+            Err(_) => Err(format!("its `{}` can't be read as numbers", text::name(dataset))),
         },
         _ => Ok(None),
     }
@@ -85,7 +83,7 @@ pub(crate) fn numbers(dataset: &Dataset) -> Result<Option<Vec<f64>>, String> {
 pub(crate) fn listed(dataset: &Dataset, length: usize) -> Result<AxisValues, String> {
     let found = dataset.size();
     if found != length {
-        return Err(wrong_length(&dataset.name(), found, length));
+        return Err(wrong_length(&text::name(dataset), found, length));
     }
     Ok(numbers(dataset)?.map_or_else(|| counted(length), AxisValues::from))
 }

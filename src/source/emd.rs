@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::described::{
     Axis, Described, Role, counted, even, numbers, parent_and_name, text, wrong_length,
 };
-use crate::storage::attributes;
+use crate::storage::{attributes, text};
 
 /// What NCEM's files and those of the older py4DSTEM and of Prismatic call the data of a group.
 const DATA: [&str; 5] = ["data", "counted_datacube", "datacube", "diffractionslice", "realslice"];
@@ -92,7 +92,7 @@ fn dim(group: &Group, number: usize, first: usize, length: usize) -> Result<Axis
         }
         Some(values) if values.len() == length => values.into(),
         Some(values) if list.ndim() > 0 => {
-            return Err(wrong_length(&list.name(), values.len(), length));
+            return Err(wrong_length(&text::name(&list), values.len(), length));
         }
         _ => counted(length),
     };
@@ -159,7 +159,7 @@ fn velox_axes(group: &Group, shape: &[usize]) -> Result<Vec<Axis>, String> {
 
 /// The metadata of the first frame: JSON that ends in NUL, one byte per row.
 fn velox_metadata(group: &Group) -> Result<Value, String> {
-    let broken = |why: &str| format!("its `{}/Metadata` {why}", group.name());
+    let broken = |why: &str| format!("its `{}/Metadata` {why}", text::name(group));
     let dataset = group.dataset("Metadata").map_err(|_| broken("is no dataset"))?;
     let bytes: Vec<u8> = match dataset.ndim() {
         1 => dataset.read_raw::<u8>().map_err(|_| broken("can't be read as bytes"))?,

@@ -11,9 +11,9 @@ use super::grid::{Block, PositionGrid};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::process::{AxisValues, Dimension, SourceInfo};
-use crate::storage::attributes;
 use crate::storage::datatype::stored_type;
 use crate::storage::results_group::PositionTables;
+use crate::storage::{attributes, text};
 
 const REFERENCES: [&str; 4] =
     ["Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"];
@@ -76,7 +76,7 @@ pub(crate) fn read(
         spectroscopic_dimensions: spectroscopic_axes(spectroscopic),
         auxiliary: Vec::new(),
     };
-    let ancillary = PositionTables { indices: rows.name(), values: row_values.name() };
+    let ancillary = PositionTables { indices: text::name(&rows), values: text::name(&row_values) };
     Ok((info, grid, ancillary))
 }
 
@@ -126,7 +126,7 @@ fn spectroscopic_table(
 }
 
 fn unreadable(what: &Dataset) -> String {
-    format!("its `{}` can't be read as numbers", what.name())
+    format!("its `{}` can't be read as numbers", text::name(what))
 }
 
 /// Name and units of each axis of a pair of tables, which must have the given length in direction
@@ -137,7 +137,7 @@ fn labels_of(
     (along, length): (usize, usize),
     split_units: bool,
 ) -> Result<Vec<(String, String)>, String> {
-    let name = indices.name();
+    let name = text::name(&indices);
     let shape = indices.shape();
     if shape.len() != 2 {
         return Err(format!("its `{name}` has {} dimensions instead of 2", shape.len()));
@@ -151,7 +151,7 @@ fn labels_of(
         return Err(format!("its `{name}` has {} {what} instead of {length}", shape[along]));
     }
     if values.shape() != shape {
-        return Err(format!("its `{}` has another shape than `{name}`", values.name()));
+        return Err(format!("its `{}` has another shape than `{name}`", text::name(&values)));
     }
     let names = labels(indices, "labels", axes)
         .or_else(|| labels(values, "labels", axes))

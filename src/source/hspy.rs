@@ -9,7 +9,7 @@ use super::described::{
     Axis, Described, Role, counted, even, listed, parent_and_name, quantity_and_units, wrong_length,
 };
 use crate::process::AxisValues;
-use crate::storage::attributes;
+use crate::storage::{attributes, text};
 
 /// What HyperSpy writes where there is nothing.
 const NOTHING: [&str; 4] = ["_None_", "None", "<undefined>", "undefined"];
@@ -47,6 +47,11 @@ pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Des
     if axes.iter().all(|axis| axis.role == Role::Unknown) {
         assign_roles(&mut axes, &signal);
     }
+    // Before HyperSpy 1.7 it was said of the signal, which means all axes of a spectrum.
+    if let Some(binned) = truth_of_signal(&signal, "binned") {
+        let spectrum = axes.iter_mut().filter(|axis| axis.role == Role::Spectrum);
+        spectrum.for_each(|axis| axis.dimension.binned = binned);
+    }
     let (quantity, units) = quantity_and_units(&of_signal(&signal, "quantity").unwrap_or_default());
     Ok(Described { quantity, units, axes })
 }
@@ -70,7 +75,7 @@ fn axis(group: &Group, number: usize, length: usize) -> Result<Axis, String> {
     if let Some(size) = attributes::integer(group, "size")
         && size != length as i64
     {
-        return Err(wrong_length(&group.name(), size.max(0) as usize, length));
+        return Err(wrong_length(&text::name(group), size.max(0) as usize, length));
     }
     let name = text(group, "name").unwrap_or_default();
     let role = match attributes::truth(group, "navigate") {
@@ -94,7 +99,7 @@ fn values(group: &Group, length: usize) -> Result<AxisValues, String> {
     if let Some(list) = attributes::numbers(group, "axis") {
         let right = list.len() == length;
         return right.then(|| list.into()).ok_or_else(|| {
-            format!("the list of values of its `{}` has another length", group.name())
+            format!("the list of values of its `{}` has another length", text::name(group))
         });
     }
     let first = attributes::number(group, "offset").unwrap_or(0.0);
@@ -120,6 +125,14 @@ fn of_signal(signal: &Group, name: &str) -> Option<String> {
     let metadata = metadata(signal)?;
     let inner = metadata.group("Signal").ok();
     inner.and_then(|inner| text(&inner, name)).or_else(|| text(&metadata, name))
+}
+
+/// A truth value of the metadata about the signal.
+fn truth_of_signal(signal: &Group, name: &str) -> Option<bool> {
+    let metadata = metadata(signal)?;
+    let inner = metadata.group("Signal").ok();
+    let own = inner.and_then(|inner| attributes::truth(&inner, name));
+    own.or_else(|| attributes::truth(&metadata, name))
 }
 
 /// A text that isn't one of those for nothing. Python's way to write bytes as a text is undone.

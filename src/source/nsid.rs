@@ -7,7 +7,7 @@
 use hdf5::{Dataset, File, Location};
 
 use super::described::{Axis, Described, Role, counted, listed, parent_and_name, text};
-use crate::storage::{attributes, scales};
+use crate::storage::{attributes, scales, text};
 
 /// Attributes that every version of pyNSID gives a main dataset, and nobody else all of them.
 const MAIN: [&str; 5] = ["quantity", "units", "data_type", "modality", "source"];
@@ -62,7 +62,7 @@ fn axis(number: usize, label: &str, scale: Option<Dataset>, length: usize) -> Re
     let Some(scale) = scale else {
         return Ok(Axis::new(number, label, "", counted(length), Role::Unknown));
     };
-    let path = scale.name();
+    let path = text::name(&scale);
     let own_name = text(&scale, &["name"]);
     let name = match &own_name {
         Some(name) => name,

@@ -7,7 +7,7 @@ use hdf5::{Dataset, File};
 
 use super::described::{Axis, Described, Role, counted, listed, parent_and_name, text};
 use crate::storage::datatype::stored_type;
-use crate::storage::{attributes, scales};
+use crate::storage::{attributes, scales, text};
 
 /// How netCDF names the scale of a dimension that has a length and no values.
 const WITHOUT_VALUES: &str = "This is a netCDF dimension but not a netCDF variable";
@@ -45,7 +45,7 @@ fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result
     let Some(scale) = scales.iter().find(|scale| scale.ndim() == 1) else {
         return Ok(Axis::new(number, label, "", counted(length), Role::Unknown));
     };
-    let path = scale.name();
+    let path = text::name(&scale);
     let name = if label.is_empty() { parent_and_name(&path).1 } else { label };
     let units = text(scale, &["units"]).unwrap_or_default();
     let without_values =

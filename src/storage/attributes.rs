@@ -3,34 +3,40 @@
 //! Reading accepts fixed- and variable-length strings, ASCII and UTF-8, scalars and one-element
 //! arrays. Writing uses the forms that pyUSID and h5py write.
 
-use hdf5::types::{FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
+use hdf5::types::{FixedUnicode, VarLenUnicode};
 use hdf5::{Attribute, Location, ObjectReference1, ReferencedObject};
 use serde_json::Value;
 
+use super::datatype::{Class, class};
+use super::text;
+
+/// Bytes that an attribute may claim. One that claims more is damaged, or no text or number that anybody
+/// asks for here: HDF5 keeps at most 64 KiB in an object's header.
+const MOST_BYTES: usize = 1 << 20;
+
+/// The attribute of this name, unless it claims more than can be.
+fn attribute(location: &Location, name: &str) -> Option<Attribute> {
+    let attribute = location.attr(name).ok()?;
+    let bytes = attribute.dtype().ok()?.size().checked_mul(attribute.size())?;
+    (bytes <= MOST_BYTES).then_some(attribute)
+}
+
 /// All strings of an attribute; `None` if it isn't there or doesn't hold strings.
 pub(crate) fn strings(location: &Location, name: &str) -> Option<Vec<String>> {
-    let attribute = location.attr(name).ok()?;
-    let descriptor = attribute.dtype().ok()?.to_descriptor().ok()?;
-    match descriptor {
-        TypeDescriptor::VarLenUnicode => {
-            let texts = attribute.read_raw::<VarLenUnicode>().ok()?;
-            Some(texts.iter().map(|text| text.to_string()).collect())
-        }
-        TypeDescriptor::VarLenAscii => {
-            let texts = attribute.read_raw::<VarLenAscii>().ok()?;
-            Some(texts.iter().map(|text| text.to_string()).collect())
-        }
-        TypeDescriptor::FixedAscii(size) | TypeDescriptor::FixedUnicode(size) => {
-            let bytes = super::raw_attribute(&attribute, size)?;
-            Some(bytes.chunks_exact(size).map(fixed_text).collect())
+    strings_of(&attribute(location, name)?)
+}
+
+fn strings_of(attribute: &Attribute) -> Option<Vec<String>> {
+    let datatype = attribute.dtype().ok()?;
+    match class(&datatype) {
+        Class::VariableText => text::of_variable_length(attribute, &datatype),
+        Class::FixedText => {
+            let size = datatype.size();
+            let bytes = super::raw_attribute(attribute, size)?;
+            Some(bytes.chunks_exact(size).map(text::of_fixed_length).collect())
         }
         _ => None,
     }
-}
-
-pub(crate) fn fixed_text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).trim_end().to_owned()
 }
 
 /// The one string of an attribute.
@@ -40,7 +46,7 @@ pub(crate) fn string(location: &Location, name: &str) -> Option<String> {
 
 /// The one integer of an attribute.
 pub(crate) fn integer(location: &Location, name: &str) -> Option<i64> {
-    location.attr(name).ok()?.read_raw::<i64>().ok()?.into_iter().next()
+    attribute(location, name)?.read_raw::<i64>().ok()?.into_iter().next()
 }
 
 /// The one number of an attribute, however it is stored, or the one that its text spells.
@@ -81,7 +87,7 @@ fn first(value: Value) -> Option<Value> {
 
 /// The dataset that an object reference points to.
 pub(crate) fn referenced_dataset(location: &Location, name: &str) -> Option<hdf5::Dataset> {
-    let attribute = location.attr(name).ok()?;
+    let attribute = attribute(location, name)?;
     let reference = attribute.read_raw::<ObjectReference1>().ok()?.into_iter().next()?;
     match location.dereference(&reference).ok()? {
         ReferencedObject::Dataset(dataset) => Some(dataset),
@@ -92,26 +98,27 @@ pub(crate) fn referenced_dataset(location: &Location, name: &str) -> Option<hdf5
 /// An attribute as JSON, if it holds what a parameter can hold: text, numbers, truth values, or
 /// lists of these.
 pub(crate) fn json(location: &Location, name: &str) -> Option<Value> {
-    let attribute = location.attr(name).ok()?;
-    let values = json_values(location, &attribute, name)?;
+    let attribute = attribute(location, name)?;
+    let values = json_values(&attribute)?;
     if attribute.is_scalar() { values.into_iter().next() } else { Some(Value::Array(values)) }
 }
 
-fn json_values(location: &Location, attribute: &Attribute, name: &str) -> Option<Vec<Value>> {
-    match attribute.dtype().ok()?.to_descriptor().ok()? {
-        TypeDescriptor::Integer(_) => {
+fn json_values(attribute: &Attribute) -> Option<Vec<Value>> {
+    match class(&attribute.dtype().ok()?) {
+        Class::Integer { signed: true } => {
             Some(attribute.read_raw::<i64>().ok()?.into_iter().map(Value::from).collect())
         }
-        TypeDescriptor::Unsigned(_) => {
+        Class::Integer { signed: false } => {
             Some(attribute.read_raw::<u64>().ok()?.into_iter().map(Value::from).collect())
         }
-        TypeDescriptor::Float(_) => {
+        Class::Float => {
             Some(attribute.read_raw::<f64>().ok()?.into_iter().map(Value::from).collect())
         }
-        TypeDescriptor::Boolean => {
-            Some(attribute.read_raw::<bool>().ok()?.into_iter().map(Value::from).collect())
+        Class::Boolean => {
+            let bytes = super::raw_attribute(attribute, 1)?;
+            Some(bytes.into_iter().map(|byte| Value::from(byte != 0)).collect())
         }
-        _ => Some(strings(location, name)?.into_iter().map(Value::from).collect()),
+        _ => Some(strings_of(attribute)?.into_iter().map(Value::from).collect()),
     }
 }
 

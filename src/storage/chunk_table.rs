@@ -168,7 +168,7 @@ unsafe fn filter(list: hdf5_sys::h5i::hid_t, index: u32) -> hdf5::Result<FilterI
         )
     })?;
     values.truncate(count.min(MOST_VALUES));
-    Ok(FilterInfo { id, values, name: super::attributes::fixed_text(&name) })
+    Ok(FilterInfo { id, values, name: super::text::of_fixed_length(&name) })
 }
 
 /// Whether the library can undo this filter, by itself or by a plugin.

@@ -65,12 +65,16 @@ fn described(datatype: &Datatype) -> hdf5::Result<String> {
         H5T_class_t::H5T_BITFIELD => format!("bits, {}", bits(datatype)),
         H5T_class_t::H5T_FLOAT => format!("float, {}, {}", bits(datatype), fields(datatype)?),
         H5T_class_t::H5T_COMPOUND => format!("record of {bytes} bytes {{{}}}", members(datatype)?),
-        H5T_class_t::H5T_ENUM => format!("enumeration of {}", described(&base(datatype)?)?),
+        H5T_class_t::H5T_ENUM => {
+            format!("enumeration of {}", described(&library::base_type(datatype)?)?)
+        }
         H5T_class_t::H5T_ARRAY => {
-            format!("array of {bytes} bytes of {}", described(&base(datatype)?)?)
+            format!("array of {bytes} bytes of {}", described(&library::base_type(datatype)?)?)
         }
         // Libraries before 2.0 don't have this class.
-        other if other as i32 == COMPLEX => format!("complex of {}", described(&base(datatype)?)?),
+        other if other as i32 == COMPLEX => {
+            format!("complex of {}", described(&library::base_type(datatype)?)?)
+        }
         // What holds no numbers isn't computed on.
         other => format!("class {} of {bytes} bytes", other as i32),
     })
@@ -157,12 +161,6 @@ fn member(id: hid_t, index: u32) -> hdf5::Result<(String, usize, Datatype)> {
         let offset = h5t::H5Tget_member_offset(id, index);
         Ok((text, offset, hdf5::from_id(hdf5::h5check(h5t::H5Tget_member_type(id, index))?)?))
     }
-}
-
-/// The type that an enumeration or an array is made of.
-fn base(datatype: &Datatype) -> hdf5::Result<Datatype> {
-    // SAFETY: see `described`; the type that comes back is ours.
-    hdf5::sync::sync(|| unsafe { hdf5::from_id(hdf5::h5check(h5t::H5Tget_super(datatype.id()))?) })
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::{h5a, h5d, h5l, h5o, h5p, h5s, h5t, h5z};
 
+use super::datatype::memory_type;
+
 /// An attribute's bytes as the file stores them, for elements of `size` bytes.
 pub(crate) fn raw_attribute(attribute: &Attribute, size: usize) -> Option<Vec<u8>> {
     let stored = attribute.dtype().ok()?;
@@ -50,39 +52,20 @@ pub(crate) fn write_c_string(location: &Location, name: &str, text: &str) -> hdf
     Ok(())
 }
 
-/// Whether the numbers of a type take fewer bits than their bytes have: then only HDF5 can tell
-/// what they are.
-pub(crate) fn has_spare_bits(datatype: &Datatype) -> bool {
+/// How many bits of an element count, and from which on.
+pub(crate) fn bits(datatype: &Datatype) -> (usize, usize) {
     hdf5::sync::sync(|| {
-        // SAFETY: the id is a live type's; of types without a precision the answer is 0.
-        let bits = unsafe { h5t::H5Tget_precision(datatype.id()) };
-        bits > 0 && bits < datatype.size() * 8
+        // SAFETY: the id is a live type's; of types without a precision the answer is 0, and negative.
+        let (bits, from) =
+            unsafe { (h5t::H5Tget_precision(datatype.id()), h5t::H5Tget_offset(datatype.id())) };
+        (bits, usize::try_from(from).unwrap_or(0))
     })
 }
 
-/// The type in which a dataset's elements are read: its own, unless that has spare bits; then one
-/// without them, in the same byte order. (HDF5 2.0 forgets the sign where it changes both.)
-fn memory_type(dataset: &Dataset) -> hdf5::Result<Datatype> {
-    let stored = dataset.dtype()?;
-    if !has_spare_bits(&stored) {
-        return Ok(stored);
-    }
-    let whole = Datatype::from_descriptor(&stored.to_descriptor()?)?;
-    hdf5::sync::sync(|| {
-        // SAFETY: both ids are live, and `whole` is a type of ours alone.
-        hdf5::h5check(unsafe { h5t::H5Tset_order(whole.id(), h5t::H5Tget_order(stored.id())) })
-    })?;
-    Ok(whole)
-}
-
-/// The byte order of a type, or of the members of a compound one; `None` if they differ.
-pub(crate) fn is_big_endian(datatype: &Datatype) -> Option<bool> {
-    // SAFETY: the id is a live type's.
-    match hdf5::sync::sync(|| unsafe { h5t::H5Tget_order(datatype.id()) }) {
-        h5t::H5T_order_t::H5T_ORDER_BE => Some(true),
-        h5t::H5T_order_t::H5T_ORDER_LE | h5t::H5T_order_t::H5T_ORDER_NONE => Some(false),
-        _ => None,
-    }
+/// The type that an enumeration, an array or a complex number is made of.
+pub(crate) fn base_type(datatype: &Datatype) -> hdf5::Result<Datatype> {
+    // SAFETY: the id is a live type's; the type that comes back is ours.
+    hdf5::sync::sync(|| unsafe { hdf5::from_id(hdf5::h5check(h5t::H5Tget_super(datatype.id()))?) })
 }
 
 /// The value that a dataset has where nothing was written, as the file stores its elements.
@@ -125,7 +108,7 @@ fn virtual_file(list: hid_t, index: usize) -> hdf5::Result<String> {
     let mut bytes = vec![0u8; name(std::ptr::null_mut(), 0)? + 1];
     name(bytes.as_mut_ptr().cast(), bytes.len())?;
     bytes.pop();
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(super::text::decoded(&bytes))
 }
 
 /// Reads rows of a dataset (steps of its first axis), as the file stores their elements.
@@ -181,7 +164,8 @@ pub(crate) fn write_rows(dataset: &Dataset, first: u64, rows: &[u8]) -> hdf5::Re
 /// The box of as many rows from `first` on as `bytes` are.
 fn rows_of(dataset: &Dataset, first: u64, bytes: usize) -> hdf5::Result<(Vec<u64>, Vec<u64>)> {
     let mut extent: Vec<u64> = dataset.shape().iter().map(|length| *length as u64).collect();
-    let row_bytes = extent.iter().skip(1).product::<u64>() * dataset.dtype()?.size() as u64;
+    let row_bytes =
+        extent.iter().skip(1).product::<u64>() * memory_type(dataset.dtype()?)?.size() as u64;
     let mut start = vec![0; extent.len()];
     match (start.first_mut(), extent.first_mut(), (bytes as u64).checked_div(row_bytes)) {
         (Some(start), Some(extent), Some(rows)) => {
@@ -202,7 +186,7 @@ struct Transfer {
 
 impl Transfer {
     fn new(dataset: &Dataset, start: &[u64], extent: &[u64], bytes: usize) -> hdf5::Result<Self> {
-        let datatype = memory_type(dataset)?;
+        let datatype = memory_type(dataset.dtype()?)?;
         let shape = dataset.shape();
         let inside = start.len() == shape.len()
             && extent.len() == shape.len()

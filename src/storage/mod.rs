@@ -15,6 +15,7 @@ pub(crate) mod lock;
 pub(crate) mod results_group;
 pub(crate) mod rows;
 pub(crate) mod scales;
+pub(crate) mod text;
 pub(crate) mod tiles;
 pub(crate) mod transaction;
 pub(crate) mod walk;

@@ -13,10 +13,12 @@ use hdf5::Dataset;
 use hdf5::dataset::Layout;
 
 use super::chunk_table::{self, Chunk, ChunkTable};
+use super::datatype;
 use super::decoding::Decoding;
 use super::file::{FileKey, check_length};
 use super::filters::Pipeline;
 use super::library;
+use super::text;
 use super::tiles::{Block, Kind, Tiles};
 use super::transaction;
 use crate::error::{Error, Result};
@@ -107,13 +109,14 @@ impl Rows {
     /// # Errors
     /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
     pub fn new(path: &Path, file: &File, dataset: &Dataset, view: View) -> Result<Self> {
-        let refused = |error: hdf5::Error| Error::dataset("read", path, &dataset.name(), &error);
+        let refused =
+            |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
         let raw = RawFile::holding(dataset, (path, file))?;
         let RawFile { path, file } = &raw;
-        let element = dataset.dtype().map_err(refused)?.size();
+        let element = dataset.dtype().and_then(datatype::memory_type).map_err(refused)?.size();
         let row_bytes = view.points() as usize * element;
         if view.shape.contains(&0) || element == 0 {
-            return Err(Error::not_main(path, &dataset.name(), "it is empty".to_owned()));
+            return Err(Error::not_main(path, &text::name(dataset), "it is empty".to_owned()));
         }
         let kind = kind(path, dataset)?;
         let decoding = Decoding::of(dataset, kind.is_whole()).map_err(refused)?;
@@ -330,7 +333,7 @@ fn tiles(
     element: usize,
 ) -> Result<How> {
     let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-    let named = (path.to_owned(), dataset.name());
+    let named = (path.to_owned(), text::name(dataset));
     Ok(How::Tiles(Arc::new(Tiles::new(file, named, view.clone(), kind, element))))
 }
 
@@ -342,8 +345,8 @@ fn kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
         is_chunked,
     };
     let is_chunked = dataset.is_chunked();
-    if dataset.dtype().is_ok_and(|datatype| library::has_spare_bits(&datatype)) {
-        return Ok(through_library("its numbers have fewer bits than their bytes", is_chunked));
+    if dataset.dtype().is_ok_and(|datatype| !datatype::is_plain(&datatype)) {
+        return Ok(through_library("its numbers aren't in a usual form", is_chunked));
     }
     match dataset.layout() {
         Layout::Contiguous => {}
@@ -367,7 +370,7 @@ fn kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
 }
 
 fn chunked(path: &Path, dataset: &Dataset) -> Result<Kind> {
-    let refused = |error: hdf5::Error| Error::dataset("read", path, &dataset.name(), &error);
+    let refused = |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
     let filters = chunk_table::filters(dataset).map_err(refused)?;
     let element = dataset.dtype().map_err(refused)?.size();
     match Pipeline::new(&filters, element) {
@@ -390,7 +393,7 @@ fn chunked(path: &Path, dataset: &Dataset) -> Result<Kind> {
         }
         Err(unknown) => Err(Error::Filter {
             path: path.to_owned(),
-            dataset: dataset.name(),
+            dataset: text::name(dataset),
             filter: unknown.to_string(),
         }),
     }
@@ -416,7 +419,7 @@ pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
 /// HDF5 takes what is missing of a virtual dataset for fill values, without a word.
 fn check_sources(path: &Path, dataset: &Dataset) -> Result<()> {
     let sources = library::virtual_files(dataset)
-        .map_err(|error| Error::dataset("read", path, &dataset.name(), &error))?;
+        .map_err(|error| Error::dataset("read", path, &text::name(dataset), &error))?;
     // The dot is the file itself; a percent sign stands for a row of files, of which some may lack.
     let names =
         sources.iter().map(String::as_str).filter(|name| *name != "." && !name.contains('%'));
@@ -432,7 +435,7 @@ fn check_files<'a>(
     let folder = path.parent().unwrap_or(Path::new(""));
     for name in names {
         if !folder.join(name).exists() && !Path::new(name).exists() {
-            let (path, dataset) = (path.to_owned(), dataset.name());
+            let (path, dataset) = (path.to_owned(), text::name(dataset));
             return Err(Error::MissingSource { path, dataset, how, missing: name.to_owned() });
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use hdf5::{Dataset, Group, Location, LocationInfo, LocationType};
 
 use super::file::FileKey;
-use super::{library, transaction};
+use super::{library, text, transaction};
 
 /// Which file an object lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +81,10 @@ impl Level {
 /// order of names. Objects that can't be opened (broken links) are passed over.
 pub(crate) fn walk(group: &Group, visit: &mut impl FnMut(&str, Visited)) {
     let mut seen: HashSet<Identity> = Identity::of(group, ".").into_iter().collect();
-    let mut path = if group.name() == "/" { String::new() } else { group.name() };
+    let mut path = text::name(group);
+    if path == "/" {
+        path.clear();
+    }
     // Groups may be nested deeper than a thread's stack can follow.
     let mut levels = vec![Level::new(group.clone(), path.len())];
     while let Some(level) = levels.last_mut() {

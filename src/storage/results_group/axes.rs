@@ -3,7 +3,7 @@
 
 use hdf5::{Dataset, Group};
 
-use super::super::{attributes, library, scales};
+use super::super::{attributes, library, scales, text};
 use super::Column;
 use super::compress::CHUNK_BYTES;
 use super::create::{AxesFormat, create_column};
@@ -114,7 +114,7 @@ fn scale(
 }
 
 fn name_in_group(scale: &Dataset) -> String {
-    scale.name().rsplit('/').next().unwrap_or_default().to_owned()
+    text::name(&scale).rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 fn is_record(column: &Column<'_>) -> bool {
@@ -152,7 +152,7 @@ fn create_experiment(
         Ok(group) => group,
         Err(_) => file.create_group("Experiments")?,
     };
-    let own = group.name();
+    let own = text::name(group);
     let title = format!("{} {}", own.trim_start_matches('/').replace('/', "_"), column.layout.name);
     let experiment = experiments.create_group(&title)?;
     experiment.link_hard(&format!("{own}/{}", column.layout.name), "data")?;
@@ -177,7 +177,7 @@ fn describe_axis(group: &Group, axis: &Dimension, is_position: bool) -> hdf5::Re
     attributes::write_string(group, "name", &axis.name)?;
     attributes::write_string(group, "units", &axis.units)?;
     attributes::write_integer(group, "size", axis.len() as i64)?;
-    for (name, truth) in [("navigate", is_position), ("is_binned", false)] {
+    for (name, truth) in [("navigate", is_position), ("is_binned", axis.binned)] {
         group.new_attr::<bool>().create(name)?.write_scalar(&truth)?;
     }
     let number =

@@ -4,9 +4,9 @@ use hdf5::types::TypeDescriptor;
 use hdf5::{Datatype, Group};
 use serde_json::{Map, Value};
 
-use super::super::attributes;
 use super::super::datatype::column_type;
 use super::super::library::create_filled;
+use super::super::{attributes, text};
 use super::{
     Column, FAILED, LAST_PIXEL, LAST_RUN, MESSAGE_BYTES, MESSAGE_LINES, MESSAGES, PositionTables,
     STATUS, axes, usid,
@@ -101,7 +101,7 @@ pub(crate) fn create(file: &hdf5::File, blueprint: &Blueprint<'_>) -> hdf5::Resu
         axes::create_constant(&group, constant)?;
     }
     create_markers(&group, blueprint.positions)?;
-    Ok(group.name())
+    Ok(text::name(&group))
 }
 
 /// One more than the highest number that groups of this name have.

@@ -27,6 +27,7 @@ pub(crate) use replace::obstacle;
 
 use super::attributes;
 use super::datatype::column_type;
+use super::text;
 use super::walk::{Identity, Visited, walk};
 use crate::process::Dimension;
 use crate::results::ColumnLayout;
@@ -161,7 +162,7 @@ fn source_dataset(group: &Group) -> Option<String> {
         let there = Identity::of(group, path);
         there.is_some() && there == Identity::of(&found, ".")
     };
-    Some(opened_by.filter(same).unwrap_or_else(|| found.name()))
+    Some(opened_by.filter(same).unwrap_or_else(|| text::name(&found)))
 }
 
 fn parameters(group: &Group) -> Map<String, Value> {
@@ -243,5 +244,5 @@ pub(crate) fn messages(group: &Group) -> Vec<String> {
     {
         return Vec::new();
     }
-    bytes.chunks_exact(MESSAGE_BYTES).map(attributes::fixed_text).collect()
+    bytes.chunks_exact(MESSAGE_BYTES).map(text::of_fixed_length).collect()
 }

@@ -4,7 +4,7 @@
 use hdf5::{Dataset, Group};
 
 use super::super::attributes::{referenced_dataset, write_reference};
-use super::super::{library, scales};
+use super::super::{library, scales, text};
 use super::results_groups;
 
 /// What a results group refers to its source by.
@@ -27,7 +27,7 @@ pub(super) fn replace(
     let (experiments, users) = (experiments(file, &old), users(file, &old));
     group.unlink(name)?;
     group.relink(temporary, name)?;
-    let path = format!("{}/{name}", group.name());
+    let path = format!("{}/{name}", text::name(group));
     for experiment in experiments {
         experiment.unlink("data")?;
         experiment.link_hard(&path, "data")?;
@@ -64,5 +64,5 @@ pub(crate) fn obstacle(file: &hdf5::File, dataset: &Dataset) -> Option<String> {
         return Some("the file has another link to it".to_owned());
     }
     let user = users(file, dataset).into_iter().next()?;
-    Some(format!("{} was computed from it as it is stored", user.name()))
+    Some(format!("{} was computed from it as it is stored", text::name(&user)))
 }

@@ -3,7 +3,8 @@
 use hdf5::types::{FloatSize, IntSize, TypeDescriptor};
 use hdf5::{Dataset, Group};
 
-use super::super::attributes;
+use super::super::datatype::{Class, class};
+use super::super::{attributes, text};
 use super::create::create_column;
 use super::{Column, PositionTables};
 use crate::process::Dimension;
@@ -53,14 +54,14 @@ fn copied_tables(source: &Dataset, group: &Group) -> hdf5::Result<[String; 2]> {
             .ok_or_else(|| hdf5::Error::from(format!("the source has no `{name}`")))?;
         copy_table(&table, group, name)?;
     }
-    Ok(names.map(|name| format!("{}/{name}", group.name())))
+    Ok(names.map(|name| format!("{}/{name}", text::name(group))))
 }
 
 /// Copies an ancillary dataset with its labels and units, and nothing that refers elsewhere.
 fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
     let shape = from.shape();
-    let to = match from.dtype()?.to_descriptor()? {
-        TypeDescriptor::Float(_) => {
+    let to = match class(&from.dtype()?) {
+        Class::Float => {
             let values = from.read_raw::<f64>()?;
             let copy = dataset(group, name, TypeDescriptor::Float(FloatSize::U8), &shape)?;
             copy.write_raw(&values)?;
@@ -120,5 +121,5 @@ fn spectroscopic_datasets(
     index_table.write_raw(&indices)?;
     let value_table = table("Values", TypeDescriptor::Float(FloatSize::U4))?;
     value_table.write_raw(&values)?;
-    Ok([index_table.name(), value_table.name()])
+    Ok([text::name(&index_table), text::name(&value_table)])
 }
