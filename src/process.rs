@@ -219,6 +219,9 @@ pub struct Dimension {
     pub units: String,
     /// Its values, one per step.
     pub values: AxisValues,
+    /// Whether what was measured at a step was summed over the step's width, as counts in the channels
+    /// of a spectrum: HyperSpy's binned axes.
+    pub binned: bool,
 }
 
 impl Dimension {
@@ -228,7 +231,7 @@ impl Dimension {
         units: impl Into<String>,
         values: impl Into<AxisValues>,
     ) -> Self {
-        Self { name: name.into(), units: units.into(), values: values.into() }
+        Self { name: name.into(), units: units.into(), values: values.into(), binned: false }
     }
 
     /// How many steps it has.

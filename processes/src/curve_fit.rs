@@ -18,6 +18,10 @@
 //! the inverse variances. A fixed parameter and one at its bound have the error 0, one that the spectrum doesn't
 //! determine NaN.
 //!
+//! Values of a binned axis, as HyperSpy calls it, were summed over the widths of the channels: as HyperSpy
+//! does it, the model is multiplied by these, its scale or, of uneven steps, the gradient of the axis.
+//! Areas of peaks are then in the units of the values, and heights per unit of the axis.
+//!
 //! A spectrum with a value in the range that isn't finite fails, and so does one with negative counts under Poisson weights.
 //! All others have a finite result: of a constant or empty spectrum peaks have no area. What is saturated is
 //! fitted as it is; leave such channels out by a weight of 0. The fit ends after `max_evaluations`,
@@ -205,6 +209,8 @@ pub struct Task {
     x: Vec<f64>,
     /// Square roots of given weights, or ones.
     weights: Vec<f64>,
+    /// Of a binned axis the widths of the channels, which the model is multiplied by.
+    widths: Option<Vec<f64>>,
     kind: Weights,
     /// Bounds of the free shape parameters.
     lower: Vec<f64>,
@@ -217,6 +223,7 @@ pub struct Task {
 #[derive(Default)]
 pub struct Scratch {
     values: Vec<f64>,
+    densities: Vec<f64>,
     estimate: estimate::Scratch,
     estimated: Vec<f64>,
     tried: Vec<f64>,
@@ -250,7 +257,8 @@ impl Process for CurveFit {
                 axis.len()
             )));
         }
-        Task::new(parameters, &axis.values.as_slice())
+        let task = Task::new(parameters, &axis.values.as_slice())?;
+        if axis.binned { task.binned(&axis.values) } else { Ok(task) }
     }
 
     fn create_results_datasets(
@@ -268,7 +276,7 @@ impl Process for CurveFit {
                 let name = format!("{}{ending}", title(&component.name));
                 let mut record = results.main(name, "Fit", "").record();
                 for (number, parameter) in names.iter().enumerate() {
-                    let units = component.kind.units(parameter, &source.units, &axis.units);
+                    let units = component.kind.units(parameter, &source.units, &axis);
                     let at = offset + number;
                     let field = with_units(parameter, &units);
                     record = record.field(field, move |output: &Output| output.numbers[at]);
@@ -289,7 +297,8 @@ impl Process for CurveFit {
     ) -> Result<Output, Failure> {
         task.take_values(&spectrum, scratch)?;
         let estimator = Estimator { model: &task.model, x: &task.x, extent: task.extent };
-        estimator.estimate(&scratch.values, &mut scratch.estimate, &mut scratch.estimated);
+        let density = task.density(&scratch.values, &mut scratch.densities);
+        estimator.estimate(density, &mut scratch.estimate, &mut scratch.estimated);
         let mut minimum = task.search(&estimator, scratch)?;
         if task.kind == Weights::Poisson {
             minimum = task.reweight(minimum, scratch);
@@ -321,7 +330,7 @@ impl Process for CurveFit {
     /// needs, and more than enough for others.
     fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
         let all = parameters.components.0.iter().map(|part| part.parameter_names().len());
-        let columns = 2 * all.sum::<usize>() + 10;
+        let columns = 2 * all.sum::<usize>() + 12;
         columns * source.axis(0).len() * size_of::<f64>()
     }
 }

@@ -89,6 +89,7 @@ struct AxisIdentity {
     units: String,
     length: usize,
     values: Value,
+    binned: bool,
 }
 
 /// What a process is given, and the identity that it makes. There is no other way to give it anything.
@@ -220,12 +221,13 @@ impl StoredIdentity {
 
 impl AxisIdentity {
     fn of(axis: &Dimension) -> Self {
-        let Dimension { name, units, values } = axis;
+        let Dimension { name, units, values, binned } = axis;
         Self {
             name: name.clone(),
             units: units.clone(),
             length: axis.len(),
             values: canonical::axis_values(values),
+            binned: *binned,
         }
     }
 }
@@ -285,7 +287,7 @@ pub(crate) mod tests {
         hashes.push(identity(json!({"a": 1.0000000000000002, "b": 0.0})).hash());
         hashes.push(identity(json!({"a": 1, "b": -0.0})).hash());
         let axis = |values: &[f64]| AxisIdentity::of(&Dimension::new("Y", "um", values.to_vec()));
-        let changes: [&dyn Fn(&mut Identity); 17] = [
+        let changes: [&dyn Fn(&mut Identity); 18] = [
             &|i| i.process.push('x'),
             &|i| i.process_version += 1,
             &|i| i.source.dataset.push('x'),
@@ -302,6 +304,7 @@ pub(crate) mod tests {
             &|i| i.source.position_dimensions.reverse(),
             &|i| i.source.position_steps = Some("00".into()),
             &|i| i.source.spectroscopic_dimensions[0].units.push('x'),
+            &|i| i.source.spectroscopic_dimensions[0].binned = true,
             &|i| i.source_fingerprint = "ac".into(),
         ];
         for change in changes {

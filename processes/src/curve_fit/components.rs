@@ -15,10 +15,11 @@
 //! | `polynomial` | a₀ + a₁x + … + aₙxⁿ |
 //! | `erf` | A/2·erf((x−origin)/(σ√2)), a step |
 //!
-//! As in HyperSpy, values are those of the model at the channels: for counts that were summed over
-//! the width of a channel (a binned axis) divide A by that width.
+//! As in HyperSpy, values are those of the model at the channels, times the width of the channel if the
+//! axis is binned.
 
 use multiversion::multiversion;
+use pixelmill::process::Dimension;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{exp, set_product};
@@ -93,17 +94,27 @@ impl Kind {
         matches!(self, Self::Gaussian | Self::Lorentzian | Self::PseudoVoigt)
     }
 
-    /// Units of a parameter, from those of the values and of the axis.
-    pub fn units(self, parameter: &str, values: &str, axis: &str) -> String {
+    /// Units of a parameter, from those of the values and of the axis. Over a binned axis the model is
+    /// what there is per unit of it.
+    pub fn units(self, parameter: &str, values: &str, axis: &Dimension) -> String {
+        let power_of = |parameter: &str| parameter[1..].parse::<usize>().unwrap_or(0);
         match parameter {
-            "A" if self.is_peak() => format!("{values} {axis}").trim().to_owned(),
-            "A" if self == Self::PowerLaw => String::new(),
-            "A" | "offset" | "a0" => values.to_owned(),
-            "r" | "fraction" => String::new(),
-            "centre" | "sigma" | "gamma" | "tau" | "origin" => axis.to_owned(),
-            "a1" if !axis.is_empty() => format!("{values}/{axis}"),
-            power if !axis.is_empty() => format!("{values}/{axis}^{}", &power[1..]),
-            _ => values.to_owned(),
+            "r" | "fraction" => return String::new(),
+            "centre" | "sigma" | "gamma" | "tau" | "origin" => return axis.units.clone(),
+            "A" if self == Self::PowerLaw => return String::new(),
+            _ => {}
+        }
+        // The exponent of the axis' units.
+        let power = match parameter {
+            "A" if self.is_peak() => 1,
+            "A" | "offset" => 0,
+            coefficient => -(power_of(coefficient) as i64),
+        };
+        match (power - i64::from(axis.binned), axis.units.as_str()) {
+            (0, _) | (_, "") => values.to_owned(),
+            (1, axis) => format!("{values} {axis}").trim().to_owned(),
+            (-1, axis) => format!("{values}/{axis}"),
+            (power, axis) => format!("{values}/{axis}^{}", -power),
         }
     }
 }
@@ -331,11 +342,22 @@ mod tests {
 
     #[test]
     fn units_follow_from_those_of_values_and_axis() {
-        assert_eq!(Kind::Gaussian.units("A", "counts", "eV"), "counts eV");
-        assert_eq!(Kind::Gaussian.units("A", "counts", ""), "counts");
-        assert_eq!(Kind::Polynomial.units("a2", "V", "s"), "V/s^2");
-        assert_eq!(Kind::Polynomial.units("a1", "V", "s"), "V/s");
-        assert_eq!(Kind::Erf.units("A", "V", "s"), "V");
-        assert_eq!(Kind::PowerLaw.units("r", "V", "s"), "");
+        for (kind, parameter, axis, units, of_binned) in [
+            (Kind::Gaussian, "A", "eV", "V eV", "V"),
+            (Kind::Gaussian, "A", "", "V", "V"),
+            (Kind::Gaussian, "centre", "eV", "eV", "eV"),
+            (Kind::Polynomial, "a2", "s", "V/s^2", "V/s^3"),
+            (Kind::Polynomial, "a1", "s", "V/s", "V/s^2"),
+            (Kind::Polynomial, "a0", "s", "V", "V/s"),
+            (Kind::Offset, "offset", "s", "V", "V/s"),
+            (Kind::Erf, "A", "s", "V", "V/s"),
+            (Kind::PowerLaw, "r", "s", "", ""),
+            (Kind::PowerLaw, "A", "s", "", ""),
+        ] {
+            let axis = Dimension::new("x", axis, vec![0.0]);
+            assert_eq!(kind.units(parameter, "V", &axis), units, "{kind:?} {parameter}");
+            let binned = Dimension { binned: true, ..axis };
+            assert_eq!(kind.units(parameter, "V", &binned), of_binned, "{kind:?} {parameter}");
+        }
     }
 }

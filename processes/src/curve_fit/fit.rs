@@ -1,7 +1,7 @@
 //! The fit of one spectrum: its values and weights, searches from one or more starts, fits again with the
 //! variances of counts, and the numbers that come out.
 
-use pixelmill::process::Failure;
+use pixelmill::process::{AxisValues, Failure};
 
 use super::components::{Channels, MOST_SHAPE, fill};
 use super::estimate::Estimator;
@@ -59,10 +59,37 @@ impl Task {
             extent,
             channels,
             x,
+            widths: None,
             kind: parameters.weights,
             starts: parameters.starts,
             max_evaluations: parameters.max_evaluations,
         })
+    }
+
+    /// The same fit over a binned axis: the model is multiplied by the widths of the channels.
+    ///
+    /// # Errors
+    /// If a fitted channel has no width.
+    pub fn binned(mut self, axis: &AxisValues) -> Result<Self, Failure> {
+        let all = widths(axis);
+        let widths: Vec<f64> = self.channels.iter().map(|&at| all[at]).collect();
+        if !widths.iter().all(|width| width.is_finite() && *width != 0.0) {
+            return Err(Failure::new(
+                "the axis is binned, but not all of its channels have a width",
+            ));
+        }
+        self.widths = Some(widths);
+        Ok(self)
+    }
+
+    /// What there is per unit of a binned axis; the values themselves of any other.
+    pub fn density<'a>(&self, values: &'a [f64], buffer: &'a mut Vec<f64>) -> &'a [f64] {
+        let Some(widths) = &self.widths else {
+            return values;
+        };
+        buffer.clear();
+        buffer.extend(values.iter().zip(widths).map(|(value, width)| value / width));
+        buffer
     }
 
     /// Takes a spectrum's values and weights into the scratch.
@@ -139,7 +166,8 @@ impl Task {
     }
 
     fn problem<'a>(&'a self, work: &'a mut separable::Workspace) -> Separable<'a> {
-        Separable { model: &self.model, layout: &self.layout, x: &self.x, work }
+        let widths = self.widths.as_deref();
+        Separable { model: &self.model, layout: &self.layout, x: &self.x, widths, work }
     }
 
     fn bounds(&self) -> Bounds<'_> {
@@ -214,7 +242,7 @@ impl Task {
 impl Task {
     /// What each component gives at the fitted channels of a spectrum with so many points; NaN at others.
     pub fn curves(&self, output: &Output, points: usize) -> Vec<Vec<f64>> {
-        let weights = vec![1.0; self.x.len()];
+        let weights = self.widths.clone().unwrap_or_else(|| vec![1.0; self.x.len()]);
         let channels = Channels { x: &self.x, weights: &weights };
         let mut numbers = output.numbers.as_slice();
         let mut columns = Vec::new();
@@ -236,6 +264,20 @@ impl Task {
         };
         self.model.parts.iter().map(curve).collect()
     }
+}
+
+/// The widths of the channels of a binned axis as HyperSpy has them: the step, or the differences between
+/// the neighbours to both sides.
+fn widths(axis: &AxisValues) -> Vec<f64> {
+    if let Some((_, step)) = axis.as_even() {
+        return vec![step; axis.len()];
+    }
+    let (values, last) = (axis.as_slice(), axis.len().saturating_sub(1));
+    let width = |at: usize| {
+        let (before, after) = (at.saturating_sub(1), (at + 1).min(last));
+        (values[after] - values[before]) / (after - before) as f64
+    };
+    (0..axis.len()).map(width).collect()
 }
 
 /// What an axis says; in whatever order its values are.

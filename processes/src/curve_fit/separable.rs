@@ -50,6 +50,8 @@ enum State {
 pub struct Workspace {
     /// Square roots of the channels' weights.
     pub weights: Vec<f64>,
+    /// The same times the widths of the channels, where these have any.
+    model_weights: Vec<f64>,
     /// Values of the linear parameters.
     pub linear: Vec<f64>,
     /// Weighted values of the spectrum.
@@ -115,6 +117,8 @@ pub struct Separable<'a> {
     pub layout: &'a Layout,
     /// Places of the channels.
     pub x: &'a [f64],
+    /// What the model is multiplied by at each channel, unless that is 1.
+    pub widths: Option<&'a [f64]>,
     /// The memory to work in.
     pub work: &'a mut Workspace,
 }
@@ -143,6 +147,10 @@ impl Separable<'_> {
             array.resize(length, 0.0);
         }
         set_product(&mut work.values, values, &work.weights);
+        if let Some(widths) = self.widths {
+            work.model_weights.resize(length, 0.0);
+            set_product(&mut work.model_weights, widths, &work.weights);
+        }
         work.columns.resize(layout.columns * length, 0.0);
         work.q.resize(linear * length, 0.0);
         work.derivatives.resize(layout.shape.len() * length, 0.0);
@@ -175,7 +183,11 @@ impl Separable<'_> {
         for (part, first) in self.model.parts.iter().zip(&self.layout.first) {
             if part.shape.iter().all(|value| value.free.is_none()) == constant {
                 let columns = &mut self.work.columns[first * length..][..part.columns() * length];
-                let channels = Channels { x: self.x, weights: &self.work.weights };
+                let weights = match self.widths {
+                    Some(_) => &self.work.model_weights,
+                    None => &self.work.weights,
+                };
+                let channels = Channels { x: self.x, weights };
                 fill(part.kind, channels, &part.shape_values(shape), columns);
             }
         }
@@ -418,7 +430,7 @@ mod tests {
 
         fn linearise(&mut self, shape: &[f64], equations: &mut NormalEquations) -> f64 {
             let Self { model, layout, x, values, work } = self;
-            let mut problem = Separable { model, layout, x, work };
+            let mut problem = Separable { model, layout, x, widths: None, work };
             problem.begin(values);
             problem.linearise(shape, equations)
         }
