@@ -38,6 +38,32 @@ pub enum Error {
         path.display()
     )]
     Replaced { path: PathBuf },
+    /// A file was exchanged between two openings of it.
+    #[error(
+        "{} was replaced by another file while it was opened; run the same command again",
+        path.display()
+    )]
+    ReplacedWhileOpened { path: PathBuf },
+    /// The source's path leads to other data than were read.
+    #[error(
+        "{} was replaced by a file with other data while it was computed; what this run computed is \
+         marked as not done, so run it again",
+        path.display()
+    )]
+    SourceReplaced { path: PathBuf },
+    /// The source's path leads nowhere any more.
+    #[error(
+        "{} was moved or deleted while it was computed; the results are of the data that were there",
+        path.display()
+    )]
+    SourceMoved { path: PathBuf },
+    /// The file for the results is the file with the data, by another name.
+    #[error(
+        "--output: {} is another name of {}; leave --output out to write the results into that file, or \
+         name another one",
+        output.display(), source_file.display()
+    )]
+    OutputNamesSource { output: PathBuf, source_file: PathBuf },
     /// Everything is computed, but the step after that failed.
     #[error(
         "the results in {}:{group} are complete, but not compressed yet; the same command does that later: \
@@ -243,6 +269,7 @@ impl Error {
             | Self::TooLittleMemory { .. }
             | Self::Argument { .. }
             | Self::OutputIsSource { .. }
+            | Self::OutputNamesSource { .. }
             | Self::WithoutMpi { .. }
             | Self::UnlikeRanks { .. }
             | Self::TooManyRanks { .. } => true,

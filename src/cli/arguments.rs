@@ -135,6 +135,10 @@ pub(crate) struct RunArguments {
     /// What marked positions survive: a power cut, or only the end of the process
     #[arg(long, value_enum, default_value_t = Survive::Node)]
     pub durability: Survive,
+    /// Before results are reused or resumed, compare all of their data with what was read when they were
+    /// computed, however large; otherwise only if the file was written to since, and up to 4 GiB
+    #[arg(long)]
+    pub check_data: bool,
     /// Compress the results once all positions are done, also those of an earlier run. What they took
     /// before becomes a hole: the disk has room again, but the file keeps its length
     #[arg(long, value_enum, default_value_t = Compress::None)]

@@ -351,9 +351,10 @@ pub(crate) fn verify(
         .collect();
     let json = json!({
         "group": verified.group, "completed": verified.completed, "checked": verified.checked,
-        "different": listed, "changed": verified.changed, "source_recorded": verified.is_recorded,
+        "different": listed, "same_data": verified.same_data, "changed": verified.changed, "source_recorded": verified.is_recorded,
     });
-    let is_right = verified.different.is_empty() && verified.changed.is_none();
+    let same_data = verified.same_data != Some(false) && verified.changed.is_none();
+    let is_right = verified.different.is_empty() && same_data;
     let ending = if is_right { Ending::Done } else { Ending::Failed };
     Ok(Answer { ending, text: verified_text(&verified), json })
 }
@@ -366,6 +367,20 @@ fn verified_text(verified: &Verification) -> String {
             "{}: what it was computed from is not what is there now; {changed}",
             verified.group
         );
+    }
+    match verified.same_data {
+        Some(true) => {
+            let _ = writeln!(
+                text,
+                "{}: all data that it was computed from are the same",
+                verified.group
+            );
+        }
+        Some(false) => {
+            let _ =
+                writeln!(text, "{}: the data have changed since it was computed", verified.group);
+        }
+        None => {}
     }
     let (checked, completed) = (show::count(verified.checked), show::count(verified.completed));
     let _ = write!(

@@ -41,6 +41,7 @@ fn request(typed: &RunArguments) -> Request {
         retry_failed: typed.retry_failed,
         checkpoint: Duration::from_secs_f64(typed.checkpoint),
         durability: typed.durability.into(),
+        check_data: typed.check_data,
         compress: typed.compress.into(),
         ..Request::new(&typed.what.file)
     }

@@ -9,12 +9,13 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use super::evidence::check_same;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request, Stop, machine};
 use crate::error::{Error, Result, bytes};
 use crate::plan;
 use crate::process::Process;
-use crate::storage::file::{ReadFile, open_read, open_read_locked};
+use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{
     Compression, Compressor, EncodedChunk, Workspace, is_compressed, obstacle,
 };
@@ -83,7 +84,9 @@ impl<P: Process> Step<'_, P> {
     }
 
     fn compress(&self, lock: Option<RunLock>, group: &str) -> Result<Ended> {
-        let left = self.left(lock.is_some(), group)?;
+        let path = &self.target.file;
+        let file = lock.as_ref().map_or_else(|| open_read(path), RunLock::view)?;
+        let left = self.left(&file, group)?;
         if left.is_empty() {
             return Ok(Ended::NothingLeft);
         }
@@ -91,6 +94,8 @@ impl<P: Process> Step<'_, P> {
             Some(lock) => lock,
             None => RunLock::claim(self.target, self.observer)?,
         };
+        check_same(path, file.id()?, lock.id()?)?;
+        drop(file);
         lock.alone(self.source, || {
             let mut sum = Compressed::default();
             for name in &left {
@@ -106,9 +111,8 @@ impl<P: Process> Step<'_, P> {
     }
 
     /// The results datasets that aren't compressed as asked, and may be.
-    fn left(&self, is_locked: bool, group: &str) -> Result<Vec<String>> {
+    fn left(&self, file: &ReadFile, group: &str) -> Result<Vec<String>> {
         let path = &self.target.file;
-        let file = if is_locked { open_read_locked(path)? } else { open_read(path)? };
         let names = self.job.columns().into_iter().map(|column| column.layout.name.clone());
         let mut left = Vec::new();
         for name in names {
@@ -118,7 +122,7 @@ impl<P: Process> Step<'_, P> {
             if is_compressed(&dataset, self.request.compress) {
                 continue;
             }
-            match obstacle(&file, &dataset) {
+            match obstacle(file, &dataset) {
                 Some(why) => self.observer.note(&format!("{group}/{name} stays as it is: {why}")),
                 None => left.push(name),
             }

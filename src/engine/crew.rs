@@ -1,23 +1,23 @@
 //! The computing phase as rank 0 sees it: it computes as well, marks what any rank has computed, tells the
 //! observer how far all are, and passes on that somebody asks to stop or has failed.
 
-use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::evidence;
 use super::job::Job;
 use super::marker::Marker;
 use super::pipeline::{Pipeline, Work};
 use super::prepare::Pending;
 use super::scheduler::Scheduler;
-use super::search::{count_done, failures};
+use super::search::{count_done, failures, marked_ranges};
+use super::supply::within;
 use super::target::RunLock;
 use super::team::{Call, News, Team};
 use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop, Tally};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::process::Process;
-use crate::source::fingerprint;
 use crate::storage::in_place::InPlace;
 
 /// How often the observer is told.
@@ -52,7 +52,8 @@ impl<P: Process> Phase<'_, P> {
         let columns = &group.places.columns;
         let ranges = &group.ranges;
         let others = team.others();
-        let work = Work { team, plan: self.plan, ranges, file: self.file, columns, others };
+        let file = Some(self.file);
+        let work = Work { team, plan: self.plan, ranges, file, columns, others };
         let pipeline = Pipeline::new(self.job, &work, self.request, self.stop);
         let scheduler = &pipeline.scheduler;
         let begun = Instant::now();
@@ -74,7 +75,7 @@ impl<P: Process> Phase<'_, P> {
         let dismissed = crew.dismiss(ran.err(), scheduler);
         observer.end();
         let report = crew.report(pipeline.tally(), begun, &marker);
-        let unchanged = self.check_source(&mut marker, ranges);
+        let unchanged = self.check_data(&mut marker);
         marker.checkpoint(observer);
         dismissed?;
         unchanged?;
@@ -105,17 +106,22 @@ impl<P: Process> Phase<'_, P> {
         }
     }
 
-    /// The data must still be what was fingerprinted; if not, nothing that this run marked is right.
-    fn check_source(&self, marker: &mut Marker<'_>, ranges: &[Range<u64>]) -> Result<()> {
-        let source = &self.job.source;
-        match fingerprint(&source.rows) {
-            Ok(now) if now == self.job.identity.source_fingerprint => Ok(()),
-            Ok(_) | Err(Error::Truncated { .. }) => {
-                marker.unmark(ranges)?;
-                let (file, dataset) = (source.file.clone(), source.info.path.clone());
-                Err(Error::SourceChanged { file, dataset })
+    /// The data must still be what they were at the beginning; if not, nothing that this run marked is right.
+    fn check_data(&self, marker: &mut Marker<'_>) -> Result<()> {
+        let marked: Vec<_> = marked_ranges(&marker.status)
+            .iter()
+            .flat_map(|run| within(&self.group.ranges, run))
+            .collect();
+        let results = self.lock.id()?;
+        let computed =
+            evidence::Computed { results, marked: &marked, digest: marker.ledger.of_run() };
+        match evidence::check(self.job, self.request, &computed) {
+            Ok(()) => marker.conclude(evidence::evidence(self.job, results)),
+            Err(error) if evidence::leaves_results_right(&error) => Err(error),
+            Err(error) => {
+                marker.unmark(&self.group.ranges)?;
+                Err(error)
             }
-            Err(error) => Err(error),
         }
     }
 }

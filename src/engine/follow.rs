@@ -2,7 +2,6 @@
 //! computes what it takes from the common counter, and tells when results are where they have to be. Rank 0
 //! marks them.
 
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use super::job::{Data, Job};
@@ -14,7 +13,7 @@ use super::{Computed, Durability, Request, Stop, Tally, plan_run};
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::storage::attributes;
-use crate::storage::file::{self, open_read, open_read_locked};
+use crate::storage::file::{self, look_at, open_read};
 use crate::storage::in_place::InPlace;
 use crate::storage::lock;
 use crate::storage::results_group::LAST_RUN;
@@ -73,7 +72,7 @@ fn open<P: Process>(
     let source = open_read(&request.file)?;
     let data = if team.looks_for_node() { Data::Hashed } else { Data::Unseen };
     let job = Job::<P>::open(parameters, &source, request, data)?;
-    let sight = job.sight(data, &can_write(&Target::of(request, &job)), team, request);
+    let sight = job.sight(data, &can_write(&Target::of(request, &job)?), team, request);
     // Rank 0 needs the file alone for a moment.
     lock::release(&source.raw, &request.file)?;
     Ok((job, sight))
@@ -90,13 +89,13 @@ fn can_write(target: &Target) -> Result<()> {
 /// The file that rank 0 has prepared, if it is the one that this rank sees.
 fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<Box<dyn InPlace>> {
     let path = &assignment.file;
-    let seen = open_read_locked(path)?;
+    let file = file::open(path, true)?;
+    let seen = look_at(path, &file)?;
     let last_run =
         seen.group(&assignment.group).ok().and_then(|group| attributes::string(&group, LAST_RUN));
     if last_run.as_ref() != Some(&assignment.last_run) {
         return Err(Error::OtherFile { path: path.clone() });
     }
-    let file: File = file::open(path, true)?;
     // If rank 0 is lost, its locks are. Whoever changes the file's metadata must not do so before this rank
     // has written its last.
     lock::share(&file, path)?;
@@ -115,7 +114,7 @@ fn work<P: Process>(
     let workers = assignment.workers[team.rank()];
     let plan = plan_run(job, assignment.memory, workers, assignment.segments.as_deref())?;
     let (ranges, columns) = (&assignment.ranges, &assignment.columns);
-    let work = Work { team, plan: &plan, ranges, file, columns, others: 0 };
+    let work = Work { team, plan: &plan, ranges, file: Some(file), columns, others: 0 };
     let pipeline = Pipeline::new(job, &work, request, stop);
     let scheduler = &pipeline.scheduler;
     let mut beat = Beat::new(team);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Request;
+use super::evidence::Compared;
 use super::team::{Sight, Team, Trouble};
 use crate::element::{Element, StoredType, elements};
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::process::{
 use crate::ranks::host;
 use crate::read_rows::{AlignedBytes, ReadRows};
 use crate::results::{Outputs, Results, UnitResults, Watch};
-use crate::source::{self, Source, fingerprint, layout, normalised};
+use crate::source::{self, RowsDigest, Source, fingerprint, layout, normalised};
 use crate::storage::datatype::stored_record;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
@@ -33,6 +34,8 @@ pub(crate) struct Job<P: Process> {
     pub spectra: usize,
     pub auxiliary: Vec<AuxiliaryInput>,
     pub identity: Identity,
+    /// What was found out about earlier results.
+    pub compared: Compared,
 }
 
 /// A dataset with the same positions, read in step with the source.
@@ -71,6 +74,8 @@ pub(crate) struct Workspace<P: Process> {
     positions: Vec<u64>,
     /// Those of them, counted from 0, whose data can't be read.
     damaged: Vec<(u64, Failure)>,
+    /// What was read last.
+    pub digest: RowsDigest,
     pub results: UnitResults,
 }
 
@@ -84,6 +89,7 @@ impl<P: Process> Default for Workspace<P> {
             auxiliary_spectrum: Vec::new(),
             positions: Vec::new(),
             damaged: Vec::new(),
+            digest: RowsDigest::default(),
             results: UnitResults::default(),
         }
     }
@@ -122,7 +128,20 @@ impl<P: Process> Job<P> {
         })?;
         let results = hashed.results();
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
-        Ok(Self { parameters, task, results, spectra, auxiliary, identity, source })
+        let compared = Compared::default();
+        Ok(Self { parameters, task, results, spectra, auxiliary, identity, compared, source })
+    }
+
+    /// Everything that is read, the source first: its rows, its path and its fingerprint.
+    pub fn inputs(&self) -> impl Iterator<Item = (&Rows, &str, &str)> {
+        let identity = &self.identity;
+        let info = &self.source.info;
+        let source = (&self.source.rows, &*info.path, &*identity.source_fingerprint);
+        let names = info.auxiliary.iter().zip(&identity.auxiliary_inputs);
+        let auxiliary = self.auxiliary.iter().zip(names);
+        std::iter::once(source).chain(
+            auxiliary.map(|(input, (info, of))| (&input.rows, &*info.path, &*of.fingerprint)),
+        )
     }
 
     /// What this rank sees, for the others.
@@ -208,9 +227,13 @@ impl<P: Process> Job<P> {
             Err(Error::Damaged { .. }) => Self::read_one_by_one(source, workspace, &mut rows)?,
             other => other?,
         }
+        workspace.digest = digest_of(&rows, &workspace.positions, &workspace.damaged);
         workspace.auxiliary.resize_with(self.auxiliary.len(), AuxiliaryRows::default);
-        for (input, rows) in self.auxiliary.iter().zip(&mut workspace.auxiliary) {
-            input.read(positions, rows)?;
+        let Workspace { positions: numbers, digest, auxiliary, .. } = workspace;
+        for (number, (input, rows)) in self.auxiliary.iter().zip(auxiliary).enumerate() {
+            let bytes = input.read(positions, rows)?;
+            let each = bytes.chunks_exact(input.rows.row_bytes());
+            digest.add_rows(number + 1, numbers.iter().copied(), each);
         }
         Ok(rows)
     }
@@ -315,6 +338,13 @@ impl<P: Process> Job<P> {
     }
 }
 
+impl<P: Process> Workspace<P> {
+    /// Takes the memory of rows back that nothing is computed from.
+    pub fn forget(&mut self, rows: ReadRows<'_>) {
+        self.rows = rows.into_buffer();
+    }
+}
+
 /// A spectrum that outlives the buffers it was read into.
 pub(crate) struct OwnSpectrum<T> {
     values: Vec<T>,
@@ -337,7 +367,8 @@ impl<T: Element> OwnSpectrum<T> {
 }
 
 impl AuxiliaryInput {
-    fn read(&self, positions: &[Range<u64>], into: &mut AuxiliaryRows) -> Result<()> {
+    /// Reads some positions; returns their bytes as they are stored.
+    fn read(&self, positions: &[Range<u64>], into: &mut AuxiliaryRows) -> Result<Vec<u8>> {
         let mut bytes = vec![0; count(positions) as usize * self.rows.row_bytes()];
         self.rows.read_into(positions, &mut bytes)?;
         let mut converted = Vec::new();
@@ -345,8 +376,26 @@ impl AuxiliaryInput {
         into.values.clear();
         into.values.extend_from_slice(values);
         into.per_position = self.columns;
-        Ok(())
+        Ok(bytes)
     }
+}
+
+/// The digest of the rows of some positions, of which those that are `damaged`, counted from 0, have none.
+fn digest_of(rows: &ReadRows<'_>, positions: &[u64], damaged: &[(u64, Failure)]) -> RowsDigest {
+    let mut digest = RowsDigest::default();
+    if damaged.is_empty() {
+        let each = (0..rows.len()).map(|index| rows.row(index));
+        digest.add_rows(0, positions.iter().copied(), each);
+        return digest;
+    }
+    let mut damaged = damaged.iter().peekable();
+    for (index, position) in positions.iter().enumerate() {
+        match damaged.next_if(|(at, _)| *at == index as u64) {
+            Some(_) => digest.add_damaged(*position),
+            None => digest.add_rows(0, [*position], [rows.row(index)]),
+        }
+    }
+    digest
 }
 
 /// How many positions some ranges hold.

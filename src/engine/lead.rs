@@ -4,17 +4,18 @@
 use super::compress::Step;
 use super::crew::Phase;
 use super::job::{Data, Job};
+use super::ledger::{Ledger, Record};
 use super::marker::Marker;
 use super::prepare::{self, Pending};
 use super::search::{self, Found};
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, Sight, Team, Trouble};
-use super::{Computed, Observer, Quiet, Request, Stop, plan_run};
+use super::{Computed, Observer, Quiet, Request, Stop, plan_run, reread};
 use crate::error::{Error, Result};
 use crate::hand_out;
 use crate::plan::{Cores, Plan};
 use crate::process::Process;
-use crate::storage::file::{ReadFile, open_read, open_read_locked};
+use crate::storage::file::{ReadFile, open_read};
 use crate::storage::in_place::InPlace;
 
 /// Leads all ranks through one computation.
@@ -60,27 +61,30 @@ impl Lead<'_> {
         let (source, job, _) = opened?;
         let sights = told?;
         let shares = self.shares(&job, &sights)?;
-        let target = Target::of(request, &job);
+        let target = Target::of(request, &job)?;
         target.check(&job)?;
         let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
-        if let Found::Complete(found) = search::find(&job, request, &target, &source, None, &Quiet)?
-        {
+        let found = search::find(&job, request, &target, &source, None, &Quiet)?;
+        job.compared.tell(observer);
+        if let Found::Complete(found) = found {
             return step.finish(None, *found);
         }
         check_all_can_write(sights)?;
         let workers = shares.workers.iter().copied().max().unwrap_or(1);
         let plan = plan_run(&job, shares.memory, workers, None)?;
         let lock = RunLock::claim(&target, observer)?;
+        lock.check_source(&source)?;
         let (view, found) = self.make_ready(&job, &source, &target, &lock)?;
-        let (path, resumed) = match found {
+        job.compared.tell(observer);
+        let (path, noted) = match found {
             Found::Complete(computed) => return step.finish(Some(lock), *computed),
-            Found::Partial { path } => (path, true),
-            Found::Created { path } => (path, false),
+            Found::Partial { path } => (path, None),
+            Found::Created { path, last_run } => (path, Some(last_run)),
             Found::Foreign { .. } | Found::Nothing => {
                 unreachable!("what isn't ready has been made ready with the file locked")
             }
         };
-        let group = prepare::take(&job, request, &lock, &view, path, resumed)?;
+        let group = prepare::take(&job, request, &lock, &view, path, noted)?;
         let computed = self.run(&job, &target, &group, &plan, &shares, &lock)?;
         step.finish(Some(lock), computed)
     }
@@ -143,7 +147,7 @@ impl Lead<'_> {
     ) -> Result<(ReadFile, Found)> {
         let request = self.request;
         let look = |observer: &dyn Observer| {
-            let source = open_read_locked(&request.file)?;
+            let source = source.again()?;
             let found = search::find(job, request, target, &source, Some(lock), observer)?;
             Ok((source, found))
         };
@@ -165,6 +169,20 @@ impl Lead<'_> {
         made
     }
 
+    /// What is known of the data of the positions that stay marked.
+    fn ledger<P: Process>(&self, job: &Job<P>, group: &Pending) -> Result<Ledger> {
+        let Pending { digest_lines, marked, reopened, .. } = group;
+        let known = match Record::among(digest_lines, marked) {
+            Some(record) => record,
+            None => {
+                let digest = reread::digest(job, self.request, marked)?;
+                Record::new(digest_lines, marked, digest)
+            }
+        };
+        let known = known.without(reopened, reread::digest(job, self.request, reopened)?);
+        Ok(Ledger::new(group.places.digest, known))
+    }
+
     /// The computing phase, on all ranks.
     fn run<P: Process>(
         &self,
@@ -179,7 +197,8 @@ impl Lead<'_> {
         let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
         let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref())?;
         let file: Box<dyn InPlace> = team.ranks().open(lock.path(), lock.file())?;
-        let mut marker = Marker::new(lock, &*file, group, request);
+        let ledger = self.ledger(job, group)?;
+        let mut marker = Marker::new(lock, &*file, group, ledger, request);
         if request.retry_failed {
             // Else a kill could leave a mark on a position that is half failed and half computed.
             marker.unmark(&group.ranges)?;

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::ledger::Ledger;
 use super::prepare::Pending;
 use super::scheduler::{Batch, Scheduler};
 use super::target::RunLock;
@@ -26,6 +27,7 @@ pub(crate) struct Marker<'a> {
     file: &'a dyn InPlace,
     group: String,
     places: Places,
+    pub ledger: Ledger,
     durability: Durability,
     checkpoint: Duration,
     last_checkpoint: Instant,
@@ -48,6 +50,7 @@ impl<'a> Marker<'a> {
         lock: &'a RunLock,
         file: &'a dyn InPlace,
         group: &Pending,
+        ledger: Ledger,
         request: &Request,
     ) -> Self {
         let mut messages = group.messages.clone();
@@ -60,6 +63,7 @@ impl<'a> Marker<'a> {
             file,
             group: group.path.clone(),
             places: group.places.clone(),
+            ledger,
             durability: request.durability,
             checkpoint: request.checkpoint,
             last_checkpoint: Instant::now(),
@@ -99,6 +103,7 @@ impl<'a> Marker<'a> {
         if self.durability == Durability::Node && !batch.is_synced {
             self.file.sync()?;
         }
+        self.ledger.add(self.file, &batch.ranges, batch.digest)?;
         for range in merged(&batch.ranges) {
             self.status[range.start as usize..range.end as usize].fill(1);
             self.write_range(self.places.status, range, &self.status)?;
@@ -179,16 +184,26 @@ impl<'a> Marker<'a> {
         self.last_checkpoint = Instant::now();
     }
 
+    /// Notes what proves later that the data are untouched, if anything does.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn conclude(&mut self, evidence: Option<String>) -> Result<()> {
+        self.ledger.conclude(self.file, evidence)
+    }
+
     /// Takes the marks of positions back, which hold results of something else than was asked for.
     ///
     /// # Errors
     /// If the file can't be written.
     pub fn unmark(&mut self, ranges: &[Range<u64>]) -> Result<()> {
+        self.ledger.forget(self.file)?;
         for range in ranges {
             self.status[range.start as usize..range.end as usize].fill(0);
             self.write_range(self.places.status, range.clone(), &self.status)?;
         }
         self.prefix = 0;
+        self.ledger.begin_again(self.file)?;
         self.file.sync()
     }
 }

@@ -9,10 +9,12 @@
 
 mod compress;
 mod crew;
+mod evidence;
 mod follow;
 pub mod inspect;
 mod job;
 mod lead;
+mod ledger;
 mod machine;
 mod marker;
 mod named;
@@ -21,6 +23,7 @@ mod prepare;
 mod probe;
 mod report;
 mod request;
+mod reread;
 mod scheduler;
 mod search;
 mod selection;

@@ -59,7 +59,8 @@ struct Counters {
 pub(crate) struct Pipeline<'a, P: Process> {
     job: &'a Job<P>,
     workers: usize,
-    results: ResultsFile<'a>,
+    /// `None` if rows are only read, for their digest.
+    results: Option<ResultsFile<'a>>,
     pub scheduler: Scheduler<'a>,
     counters: Counters,
     begun: Instant,
@@ -77,8 +78,8 @@ pub(crate) struct Work<'a> {
     pub plan: &'a Plan,
     /// The pending positions of all ranks.
     pub ranges: &'a [Range<u64>],
-    /// The file that results go to, and where each dataset lies in it.
-    pub file: &'a dyn InPlace,
+    /// The file that results go to, and where each dataset lies in it; without one, rows are only read.
+    pub file: Option<&'a dyn InPlace>,
     pub columns: &'a [Place],
     /// Other ranks whose batches are marked here.
     pub others: usize,
@@ -87,6 +88,7 @@ pub(crate) struct Work<'a> {
 impl<'a, P: Process> Pipeline<'a, P> {
     /// A pipeline that begins now.
     pub fn new(job: &'a Job<P>, work: &Work<'a>, request: &Request, stop: &Stop) -> Self {
+        job.source.rows.count_decoded_anew();
         let plan = work.plan;
         let ranks = work.team.ranks();
         let bytes =
@@ -99,10 +101,10 @@ impl<'a, P: Process> Pipeline<'a, P> {
         Self {
             job,
             workers: plan.workers,
-            results: ResultsFile {
-                file: work.file,
+            results: work.file.map(|file| ResultsFile {
+                file,
                 datasets: work.columns.iter().cloned().zip(bytes).collect(),
-            },
+            }),
             scheduler: Scheduler::new(
                 supply::supply(job, work.ranges, plan, ranks),
                 work.others,
@@ -179,12 +181,13 @@ impl<'a, P: Process> Pipeline<'a, P> {
             let waited = Instant::now();
             let ticket = self.scheduler.next(portion);
             add(&self.counters.wait, waited);
-            let Some(ticket) = ticket else { return };
+            let Some(mut ticket) = ticket else { return };
             match self.work_on(&ticket, &mut workspace) {
                 Ok(compute) => {
                     let failures = std::mem::take(&mut workspace.results.failures);
                     self.counters.done.fetch_add(count(&ticket.runs), Ordering::Relaxed);
                     self.counters.failed.fetch_add(failures.len() as u64, Ordering::Relaxed);
+                    ticket.digest = workspace.digest;
                     portion = Some(self.scheduler.done(ticket, failures, compute));
                 }
                 Err(error) => {
@@ -207,17 +210,21 @@ impl<'a, P: Process> Pipeline<'a, P> {
         };
         let rows = self.job.read(source, &ticket.runs, workspace)?;
         add(&self.counters.read, begun);
+        let Some(results) = &self.results else {
+            workspace.forget(rows);
+            return Ok(Duration::ZERO);
+        };
         let begun = Instant::now();
         self.job.compute(rows, workspace);
         let compute = begun.elapsed();
         add(&self.counters.compute, begun);
         let begun = Instant::now();
         for (dataset, rows) in workspace.results.rows.iter().enumerate() {
-            let position_bytes = self.results.datasets[dataset].1;
+            let position_bytes = results.datasets[dataset].1;
             let mut left = rows.as_slice();
             for run in &ticket.runs {
                 let (part, rest) = left.split_at((run.end - run.start) as usize * position_bytes);
-                P::write_results_chunk(&self.results, dataset, run.start, part)?;
+                P::write_results_chunk(results, dataset, run.start, part)?;
                 left = rest;
             }
         }

@@ -6,7 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::job::count;
-use super::search::{Found, mask, pending_ranges, reopened};
+use super::search::{Found, marked_ranges, mask, pending_ranges, reopened};
+use super::supply::within;
 use super::target::{RunLock, Target};
 use super::{Job, Request, RunInfo};
 use crate::error::{Error, Result};
@@ -16,10 +17,11 @@ use crate::process::Process;
 use crate::ranks::host;
 use crate::source::Format;
 use crate::storage::attributes;
-use crate::storage::file::{ReadFile, open_read_locked};
+use crate::storage::file::ReadFile;
 use crate::storage::results_group::{
     self, AxesFormat, Blueprint, Form, Identification, LAST_RUN, Places,
 };
+use crate::storage::transaction::Transaction;
 
 /// A results group with something to compute.
 pub(crate) struct Pending {
@@ -33,6 +35,11 @@ pub(crate) struct Pending {
     /// What this run computes.
     pub ranges: Vec<Range<u64>>,
     pub resumed: bool,
+    /// Positions that are marked in the file, and those of them that this run computes again.
+    pub marked: Vec<Range<u64>>,
+    pub reopened: Vec<Range<u64>>,
+    /// What the group says of their data.
+    pub digest_lines: Vec<String>,
 }
 
 impl Pending {
@@ -85,7 +92,7 @@ pub(crate) fn make_ready<P: Process>(
     found: Found,
 ) -> Result<Found> {
     Ok(match found {
-        Found::Nothing => Found::Created { path: create(job, target, lock, source)? },
+        Found::Nothing => create(job, target, lock, source)?,
         Found::Foreign { path, status } => {
             adopt(job, target, lock, &path, &status)?;
             Found::Partial { path }
@@ -94,13 +101,13 @@ pub(crate) fn make_ready<P: Process>(
     })
 }
 
-/// Creates a results group for the whole computation; returns its path.
+/// Creates a results group for the whole computation, and notes in it who computes.
 fn create<P: Process>(
     job: &Job<P>,
     target: &Target,
     lock: &RunLock,
     source: &ReadFile,
-) -> Result<String> {
+) -> Result<Found> {
     let info = &job.source.info;
     let (folder, name) = job.source.folder_and_name();
     let refers = target.source_file.is_none();
@@ -131,10 +138,12 @@ fn create<P: Process>(
         },
     };
     let transaction = lock.begin()?;
+    let last_run = run_note();
     let path = results_group::create(transaction.file(), &blueprint)
+        .and_then(|path| put_note(&transaction, &path, &last_run).map(|()| path))
         .map_err(|error| transaction.error("create a results group in", &error))?;
     transaction.commit()?;
-    Ok(path)
+    Ok(Found::Created { path, last_run })
 }
 
 /// Where and when a group was created, and for what.
@@ -185,7 +194,7 @@ fn adopt<P: Process>(
     transaction.commit()
 }
 
-/// Takes a group that has all it needs, and notes in it who computes.
+/// Takes a group that has all it needs, and notes in it who computes, unless that is `noted`.
 ///
 /// # Errors
 /// If the file can't be written to.
@@ -195,31 +204,53 @@ pub(crate) fn take<P: Process>(
     lock: &RunLock,
     source: &ReadFile,
     path: String,
-    resumed: bool,
+    noted: Option<String>,
 ) -> Result<Pending> {
-    let last_run = note_run(lock, &path)?;
-    let file = open_read_locked(lock.path())?;
+    let resumed = noted.is_none();
+    let last_run = noted.map_or_else(|| note_run(lock, &path), Ok)?;
+    let file = lock.view()?;
     let read = |error: hdf5::Error| Error::dataset("read", lock.path(), &path, &error);
     let group = file.group(&path).map_err(read)?;
     let places = results_group::places(&group, &job.columns()).map_err(read)?;
     let failed = group.dataset(results_group::FAILED).map_err(read)?.read_raw().map_err(read)?;
     let status = results_group::status(&group, job.source.info.positions).unwrap_or_default();
+    let marked = marked_ranges(&status);
     let status = reopened(&status, &failed, request.retry_failed);
     let ranges = pending_ranges(&status, mask(job, request, source)?.as_deref());
+    let reopened = marked.iter().flat_map(|run| within(&ranges, run)).collect();
+    let digest_lines = results_group::digest_lines(&group);
     let messages = results_group::messages(&group);
-    Ok(Pending { path, places, status, failed, messages, last_run, ranges, resumed })
+    Ok(Pending {
+        path,
+        places,
+        status,
+        failed,
+        messages,
+        last_run,
+        ranges,
+        resumed,
+        marked,
+        reopened,
+        digest_lines,
+    })
 }
 
-/// Host, process and beginning, in place, for whoever finds the file in use.
-fn note_run(lock: &RunLock, path: &str) -> Result<String> {
+/// Host, process and beginning.
+fn run_note() -> String {
     let since = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
-    let text = format!("host {}, pid {}, since {since}", host(), std::process::id());
+    format!("host {}, pid {}, since {since}", host(), std::process::id())
+}
+
+fn put_note(transaction: &Transaction, path: &str, text: &str) -> hdf5::Result<()> {
+    let group = transaction.file().group(path)?;
+    attributes::put_short_text(&group, LAST_RUN, text)
+}
+
+/// Notes in a group who computes, in place, for whoever finds the file in use.
+fn note_run(lock: &RunLock, path: &str) -> Result<String> {
+    let text = run_note();
     let transaction = lock.begin()?;
-    transaction
-        .file()
-        .group(path)
-        .and_then(|group| attributes::put_short_text(&group, LAST_RUN, &text))
-        .map_err(|error| transaction.error("write to", &error))?;
+    put_note(&transaction, path, &text).map_err(|error| transaction.error("write to", &error))?;
     transaction.commit()?;
     Ok(text)
 }

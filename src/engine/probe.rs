@@ -4,9 +4,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use super::Request;
+use super::evidence::check_same;
 use super::job::{Data, Job, OwnSpectrum, Workspace};
-use super::search::count_done;
+use super::ledger::Record;
+use super::search::{count_done, marked_ranges};
+use super::{Request, reread};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::identity::first_difference;
@@ -227,12 +229,16 @@ pub struct Verification {
     pub completed: u64,
     /// How many of them were computed again.
     pub checked: u64,
+    /// Whether the data of the completed positions are those that they were computed from; `None` if the group
+    /// doesn't tell.
+    pub same_data: Option<bool>,
     /// Those whose results in the file are not, bit by bit, what was computed, and in which dataset.
     pub different: Vec<(u64, String)>,
 }
 
 /// Computes `sample` random completed positions of the results group `group` of the file `results`
-/// again, from the source that `request` names, and compares.
+/// again, from the source that `request` names, and compares; all data of completed positions are compared
+/// with what they were.
 ///
 /// # Errors
 /// If the group or its source can't be read, or is of another process.
@@ -246,6 +252,9 @@ pub fn verify<P: Process>(
     let source_file = open_read(&request.file)?;
     let job = Job::<P>::open(parameters, &source_file, request, Data::Hashed)?;
     let file = open_read(results)?;
+    if results == request.file {
+        check_same(results, source_file.id()?, file.id()?)?;
+    }
     let broken = |error: hdf5::Error| Error::dataset("read", results, group, &error);
     let opened = file.group(group).map_err(broken)?;
     let unusable = |reason| Error::CannotVerify { group: group.to_owned(), reason };
@@ -261,6 +270,7 @@ pub fn verify<P: Process>(
             is_recorded,
             completed: 0,
             checked: 0,
+            same_data: None,
             different: Vec::new(),
         });
     }
@@ -274,6 +284,11 @@ pub fn verify<P: Process>(
         checker.rows.push(Rows::new(results, &file.raw, &dataset, view)?);
     }
     let completed = count_done(&status);
+    let marked = marked_ranges(&status);
+    let same_data = match Record::among(&results_group::digest_lines(&opened), &marked) {
+        Some(record) => Some(reread::digest(&job, request, &marked)? == record.digest),
+        None => None,
+    };
     let mut different = Vec::new();
     let chosen = choose(&status, sample);
     for position in &chosen {
@@ -288,6 +303,7 @@ pub fn verify<P: Process>(
         is_recorded,
         completed,
         checked,
+        same_data,
         different,
     })
 }

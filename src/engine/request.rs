@@ -38,6 +38,9 @@ pub struct Request {
     pub checkpoint: Duration,
     /// What completed positions survive.
     pub durability: Durability,
+    /// Whether results are only reused after all data that they were computed from were compared with what
+    /// they are now, however large.
+    pub check_data: bool,
     /// How the results are compressed once all positions are done.
     pub compress: Compression,
 }
@@ -74,6 +77,7 @@ impl Request {
             retry_failed: false,
             checkpoint: Duration::from_secs(10),
             durability: Durability::default(),
+            check_data: false,
             compress: Compression::None,
         }
     }

@@ -19,6 +19,7 @@ use super::job::count;
 use crate::error::{Error, Result};
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
 use crate::process::Failure;
+use crate::source::RowsDigest;
 use crate::storage::tiles::Block;
 
 /// Pending positions that are read together.
@@ -37,6 +38,8 @@ pub(crate) struct Ticket {
     /// Ranges of consecutive positions.
     pub runs: Vec<Range<u64>>,
     pub block: Option<Arc<Block>>,
+    /// What was read for it.
+    pub digest: RowsDigest,
     portion: u64,
     batch: u64,
 }
@@ -60,6 +63,8 @@ impl Ticket {
 pub(crate) struct Batch {
     pub ranges: Vec<Range<u64>>,
     pub failures: Vec<(u64, Failure)>,
+    /// What they were computed from.
+    pub digest: RowsDigest,
     /// Whether the results are already where they have to survive.
     pub is_synced: bool,
 }
@@ -196,6 +201,7 @@ impl<'a> Scheduler<'a> {
             let absolute = failures.into_iter().map(|(at, why)| (ticket.position(at), why));
             batch.content.failures.extend(absolute);
             batch.content.ranges.extend_from_slice(&ticket.runs);
+            batch.content.digest += ticket.digest;
             // The marker is woken for a batch that it can mark, not for every unit.
             if !batch.open && batch.out == 0 {
                 self.changed.notify_all();
@@ -370,6 +376,7 @@ impl State<'_> {
         Some(Ticket {
             runs: take(&mut open.portion.runs, self.unit),
             block: open.portion.block.clone(),
+            digest: RowsDigest::default(),
             portion: open.number,
             batch: batch.number,
         })
@@ -497,7 +504,9 @@ mod tests {
     #[test]
     fn a_unit_of_scattered_positions_knows_them() {
         let mut runs: VecDeque<_> = [3..5, 7..8, 10..20].into();
-        let ticket = Ticket { runs: take(&mut runs, 5), block: None, portion: 0, batch: 0 };
+        let taken = take(&mut runs, 5);
+        let digest = RowsDigest::default();
+        let ticket = Ticket { runs: taken, block: None, digest, portion: 0, batch: 0 };
         assert_eq!(ticket.runs, [3..5, 7..8, 10..12]);
         assert_eq!(runs.front(), Some(&(12..20)));
         let positions: Vec<u64> = (0..5).map(|row| ticket.position(row)).collect();

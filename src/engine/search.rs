@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use super::evidence::is_unchanged;
+use super::ledger::Record;
 use super::named::the_one;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request};
@@ -12,7 +14,7 @@ use crate::identity::{
     Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, whereabouts_of,
 };
 use crate::process::Process;
-use crate::storage::file::{ReadFile, open_read, open_read_locked};
+use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{self, LAST_RUN, Provenance, results_groups};
 
 /// What the search for earlier results found.
@@ -24,7 +26,7 @@ pub(crate) enum Found {
     /// A group to go on with that lacks something a run needs.
     Foreign { path: String, status: Vec<u8> },
     /// A group made just now.
-    Created { path: String },
+    Created { path: String, last_run: String },
     /// Nothing that can be used.
     Nothing,
 }
@@ -50,8 +52,7 @@ pub(crate) fn find<P: Process>(
         if !target.file.exists() {
             return Ok(Found::Nothing);
         }
-        let open = if lock.is_some() { open_read_locked } else { open_read };
-        other = open(&target.file)?;
+        other = lock.map_or_else(|| open_read(&target.file), RunLock::view)?;
         &other
     } else {
         source
@@ -59,11 +60,18 @@ pub(crate) fn find<P: Process>(
     let mut candidates = candidates(job, request, target, file, observer)?;
     candidates.sort_by_key(|candidate| candidate.number);
     let mask = mask(job, request, source)?;
-    let partial = candidates.iter().rposition(|candidate| {
+    let is_complete = |candidate: &Candidate| {
         pending_ranges(&candidate.pending_status(request), mask.as_deref()).is_empty()
-    });
-    if let Some(complete) = partial {
-        let found = candidates.swap_remove(complete);
+    };
+    let best = loop {
+        let complete = candidates.iter().rposition(is_complete);
+        let Some(best) = complete.or(candidates.len().checked_sub(1)) else { break None };
+        let best = candidates.remove(best);
+        if best.has_its_data(job, request)? {
+            break Some((complete.is_some(), best));
+        }
+    };
+    if let Some((true, found)) = best {
         let failed = failures(&found.failed, &found.messages);
         return Ok(Found::Complete(Box::new(Computed {
             file: target.file.clone(),
@@ -77,9 +85,9 @@ pub(crate) fn find<P: Process>(
             compressed: None,
         })));
     }
-    Ok(match candidates.pop() {
-        Some(newest) if newest.ready => Found::Partial { path: newest.path },
-        Some(newest) if newest.hash.is_empty() => {
+    Ok(match best {
+        Some((_, newest)) if newest.ready => Found::Partial { path: newest.path },
+        Some((_, newest)) if newest.hash.is_empty() => {
             observer.note(&format!(
                 "{} goes on where another program left it, which didn't record whether its data are those \
                  that are there now",
@@ -87,7 +95,7 @@ pub(crate) fn find<P: Process>(
             ));
             Found::Foreign { path: newest.path, status: newest.status }
         }
-        Some(newest) => Found::Foreign { path: newest.path, status: newest.status },
+        Some((_, newest)) => Found::Foreign { path: newest.path, status: newest.status },
         None => Found::Nothing,
     })
 }
@@ -100,6 +108,8 @@ struct Candidate {
     status: Vec<u8>,
     failed: Vec<u8>,
     messages: Vec<String>,
+    /// What is known of the data that it was computed from.
+    record: Option<Record>,
     /// Whether it has all that a run needs, each with its place in the file.
     ready: bool,
 }
@@ -108,6 +118,18 @@ impl Candidate {
     /// The status, with failed positions pending if they are to be computed again.
     fn pending_status(&self, request: &Request) -> Vec<u8> {
         reopened(&self.status, &self.failed, request.retry_failed)
+    }
+
+    /// Whether the data are still those that it was computed from.
+    fn has_its_data<P: Process>(&self, job: &Job<P>, request: &Request) -> Result<bool> {
+        let Some(record) = &self.record else { return Ok(true) };
+        let group = (self.path.as_str(), !self.hash.is_empty());
+        let same = is_unchanged(job, request, group, record, &marked_ranges(&self.status))?;
+        if !same && request.resume.is_some() {
+            let reason = "the data have changed since it was computed".to_owned();
+            return Err(Error::CannotResume { group: self.path.clone(), reason });
+        }
+        Ok(same)
     }
 }
 
@@ -227,6 +249,7 @@ fn candidate<P: Process>(
             && group.attr(LAST_RUN).is_ok()
             && results_group::places(&group, &columns).is_ok(),
         messages: results_group::messages(&group),
+        record: Record::among(&results_group::digest_lines(&group), &marked_ranges(&status)),
         status,
         failed,
     })
@@ -258,6 +281,17 @@ pub(crate) fn pending_ranges(status: &[u8], mask: Option<&[bool]>) -> Vec<Range<
         }
     }
     ranges
+}
+
+/// Runs of positions that are done.
+pub(crate) fn marked_ranges(status: &[u8]) -> Vec<Range<u64>> {
+    let runs = status.chunk_by(|one, other| (*one == 0) == (*other == 0));
+    let mut end = 0;
+    let ranges = runs.map(|run| {
+        end += run.len() as u64;
+        (run[0] != 0).then_some(end - run.len() as u64..end)
+    });
+    ranges.flatten().collect()
 }
 
 /// How many positions are done.

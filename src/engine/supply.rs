@@ -149,7 +149,7 @@ fn nth(ranges: &[Range<u64>], items: &Range<u64>) -> VecDeque<Range<u64>> {
 }
 
 /// The parts of sorted ranges that lie within `run`.
-fn within(ranges: &[Range<u64>], run: &Range<u64>) -> Vec<Range<u64>> {
+pub(crate) fn within(ranges: &[Range<u64>], run: &Range<u64>) -> Vec<Range<u64>> {
     let first = ranges.partition_point(|range| range.end <= run.start);
     let reached = ranges[first..].iter().take_while(|range| range.start < run.end);
     reached.map(|range| range.start.max(run.start)..range.end.min(run.end)).collect()

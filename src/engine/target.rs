@@ -1,15 +1,15 @@
 //! The file that results go to, and the locks that a run holds on it.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Job, Observer, Request};
 use crate::error::{Error, Result};
 use crate::identity::{OtherFile, SourceLocation};
 use crate::process::Process;
-use crate::source::{Format, same_file};
-use crate::storage::file::{self, ReadFile, open_read_locked};
+use crate::source::Format;
+use crate::storage::file::{self, ReadFile, look_at, open_read_locked};
+use crate::storage::file_state::FileId;
 use crate::storage::lock;
 use crate::storage::results_group::results_groups;
 use crate::storage::transaction::Transaction;
@@ -27,20 +27,27 @@ impl Target {
     /// The output file, or else the source's own. Beside HyperSpy's files another one, since a second
     /// experiment in a file would change what loading it gives; and beside a file that only links to the data:
     /// results refer to their source, which can't be done across files.
-    pub fn of<P: Process>(request: &Request, job: &Job<P>) -> Self {
+    ///
+    /// # Errors
+    /// If the file for the results is the source by another name.
+    pub fn of<P: Process>(request: &Request, job: &Job<P>) -> Result<Self> {
         let output = match (&request.output, job.source.format) {
             (Some(output), _) => output.clone(),
             (None, Format::Hspy) => beside(&request.file, P::NAME),
             (None, _) if job.source.is_linked => beside(&request.file, P::NAME),
             (None, _) => request.file.clone(),
         };
-        let separate = !same_file(&output, &request.file);
+        let separate = !same_entry(&output, &request.file);
         if !separate && !job.source.is_linked {
-            return Self { file: output, source_file: None, separate };
+            return Ok(Self { file: output, source_file: None, separate });
+        }
+        let source = FileId::at(&request.file).ok();
+        if separate && FileId::at(&output).is_ok_and(|there| Some(there) == source) {
+            return Err(Error::OutputNamesSource { output, source_file: request.file.clone() });
         }
         let source = request.file.canonicalize().unwrap_or_else(|_| request.file.clone());
         let source_file = Some(source.to_string_lossy().into_owned());
-        Self { file: output, source_file, separate }
+        Ok(Self { file: output, source_file, separate })
     }
 
     /// Whether results go to another file than the one that the source was opened in.
@@ -72,6 +79,16 @@ impl Target {
                 .map(|source| OtherFile { source: source.into(), results: self.file.clone() }),
         }
     }
+}
+
+/// Whether two paths are the same name in the same folder, however the folder is called.
+fn same_entry(path: &Path, other: &Path) -> bool {
+    let entry = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = parent.unwrap_or(Path::new(".")).canonicalize();
+        folder.ok().zip(path.file_name().map(ToOwned::to_owned))
+    };
+    path == other || entry(path).is_some_and(|entry_of| Some(entry_of) == entry(other))
 }
 
 /// `scan.hspy` and `Sum` make `scan-Sum.hspy`.
@@ -111,6 +128,35 @@ impl RunLock {
             ));
         }
         Ok(Self { file, path: path.clone(), separate: target.is_separate(), created, has_locks })
+    }
+
+    /// Checks that the file that is locked is the one that `source` was read from, if it should be, and no
+    /// other.
+    ///
+    /// # Errors
+    /// If a file was replaced meanwhile.
+    pub fn check_source(&self, source: &ReadFile) -> Result<()> {
+        if (self.id()? == source.id()?) == self.separate {
+            self.abandon();
+            return Err(Error::ReplacedWhileOpened { path: self.path.clone() });
+        }
+        Ok(())
+    }
+
+    /// Which file it is.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn id(&self) -> Result<FileId> {
+        FileId::of(&self.file).map_err(|error| Error::io("open", &self.path, error))
+    }
+
+    /// A look at the very file that is locked.
+    ///
+    /// # Errors
+    /// If it can't be read or isn't HDF5.
+    pub fn view(&self) -> Result<ReadFile> {
+        look_at(&self.path, &self.file)
     }
 
     /// Runs `action` while nobody else has the file open at all. The reader's lock on `source`
@@ -158,11 +204,9 @@ impl RunLock {
     /// # Errors
     /// If it doesn't: then the results are where nobody looks for them.
     pub fn check_in_place(&self) -> Result<()> {
-        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        let locked = self.file.metadata().map(identity);
-        let there = std::fs::metadata(&self.path).map(identity);
-        match (locked, there) {
-            (Ok(locked), Ok(there)) if locked == there => Ok(()),
+        let locked = self.id()?;
+        match FileId::at(&self.path) {
+            Ok(there) if there == locked => Ok(()),
             _ => Err(Error::Replaced { path: self.path.clone() }),
         }
     }

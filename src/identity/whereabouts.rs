@@ -4,9 +4,9 @@
 //! copied, and another file may come to lie where a source was, so a path counts only if it leads to the
 //! very file; if neither path leads to any, the hash alone decides.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::storage::file_state::FileId;
 use crate::storage::results_group::Provenance;
 
 /// Where a source is, for comparing it with what a results group says of its own.
@@ -78,11 +78,7 @@ fn folder(file: &Path) -> PathBuf {
 
 /// Whether both paths lead to one file, whatever links there are.
 fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino()));
-    match (identity(one), identity(other)) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
+    FileId::at(one).ok().zip(FileId::at(other).ok()).is_some_and(|(one, other)| one == other)
 }
 
 #[cfg(test)]

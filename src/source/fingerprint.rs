@@ -1,77 +1,115 @@
-//! A hash of a source's bytes, so that data which was acquired again isn't taken for the old.
+//! A quick look at a source's bytes, before anything is computed: data that were acquired again aren't
+//! taken for the old.
 //!
 //! Bytes are hashed as they are stored, chunks compressed as they are. Small sources are hashed whole.
-//! Of large ones a fixed sample of blocks is, and of all chunks their stored lengths: it takes a
-//! fraction of a second, and an exchange of the data shows; the change of a single value may not.
+//! Of large ones a fixed sample of blocks is, and of all chunks their stored lengths: it takes some
+//! milliseconds, and an exchange of the data shows; the change of a single value may not. That shows in
+//! the `digest` of all rows, which is taken while they are computed with.
 
-use sha2::{Digest, Sha256};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
+use twox_hash::xxhash3_128::Hasher;
+
+use super::digest::RowsDigest;
 use crate::error::{Error, Result};
-use crate::storage::rows::{Rows, Stored};
+use crate::storage::rows::{Chunk, Rows, Stored};
 
-/// Sources up to this size are hashed whole: well under half a second at SHA-256's speed.
+/// Sources up to this size are hashed whole: twenty milliseconds, if they are in the page cache.
 const WHOLE: u64 = 64 << 20;
 /// Number of blocks in the sample of a larger source.
 const BLOCKS: u64 = 256;
 /// Bytes of one block.
 const BLOCK: u64 = 64 << 10;
+/// Threads that read blocks: not for the processor's sake, but because disks and networks are faster when
+/// they are asked for several things at once.
+const READERS: usize = 4;
 
-/// SHA-256 of the stored bytes, or of a sample of them, as hexadecimal digits.
+/// Bytes in the file that are hashed together.
+struct Piece {
+    number: u64,
+    offset: u64,
+    length: u64,
+}
+
+/// XXH3-128 of the stored bytes, or of a sample of them, as hexadecimal digits.
 ///
 /// # Errors
 /// If they can't be read.
 pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(rows.view().count().to_le_bytes());
-    hash.update((rows.row_bytes() as u64).to_le_bytes());
-    match rows.stored() {
+    let mut hash = Hasher::new();
+    hash.write(&rows.view().count().to_le_bytes());
+    hash.write(&(rows.row_bytes() as u64).to_le_bytes());
+    let content = match rows.stored() {
         Stored::Extent { offset, bytes } => {
-            let mut buffer = Vec::new();
-            for block in sample(bytes.div_ceil(BLOCK), bytes) {
-                let start = block * BLOCK;
-                rows.read_stored(offset + start, &mut buffer, BLOCK.min(bytes - start))?;
-                hash.update(&buffer);
-            }
+            let blocks = sample(bytes.div_ceil(BLOCK), bytes);
+            hash_pieces(rows, blocks.map(|number| piece(number, offset, bytes)).collect())?
         }
         Stored::Chunks(chunks) => {
             for chunk in chunks {
                 for number in [chunk.number, chunk.size, chunk.mask.into()] {
-                    hash.update(number.to_le_bytes());
+                    hash.write(&number.to_le_bytes());
                 }
             }
-            let total = chunks.iter().map(|chunk| chunk.size).sum();
-            let mut buffer = Vec::new();
-            for at in sample(chunks.len() as u64, total) {
-                let chunk = chunks[at as usize];
-                // Of the chunks of a sample only the beginning, so that it stays one.
-                let most = if total <= WHOLE { chunk.size } else { chunk.size.min(BLOCK) };
-                rows.read_stored(chunk.address, &mut buffer, most)?;
-                hash.update(&buffer);
-            }
+            hash_pieces(rows, chunk_pieces(chunks))?
         }
-        Stored::Elsewhere => hash_rows(rows, &mut hash)?,
-    }
-    Ok(hex(&hash.finalize()))
+        Stored::Elsewhere => hash_rows(rows)?,
+    };
+    hash.write(content.to_string().as_bytes());
+    Ok(format!("{:032x}", hash.finish_128()))
 }
 
-/// SHA-256 of where the stored bytes lie in the file, as hexadecimal digits.
+/// Whether the fingerprint is one of all bytes, not of a sample.
+pub(crate) fn is_whole(rows: &Rows) -> bool {
+    let bytes = match rows.stored() {
+        Stored::Extent { bytes, .. } => bytes,
+        Stored::Chunks(chunks) => stored_bytes(chunks),
+        Stored::Elsewhere => rows.bytes(),
+    };
+    bytes <= WHOLE
+}
+
+/// XXH3-128 of where the stored bytes lie in the file, as hexadecimal digits.
 pub(crate) fn layout(rows: &Rows) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::new();
     match rows.stored() {
         Stored::Extent { offset, bytes } => {
-            hash.update(offset.to_le_bytes());
-            hash.update(bytes.to_le_bytes());
+            hash.write(&offset.to_le_bytes());
+            hash.write(&bytes.to_le_bytes());
         }
         Stored::Chunks(chunks) => {
             for chunk in chunks {
                 for number in [chunk.number, chunk.address, chunk.size, chunk.mask.into()] {
-                    hash.update(number.to_le_bytes());
+                    hash.write(&number.to_le_bytes());
                 }
             }
         }
         Stored::Elsewhere => {}
     }
-    hex(&hash.finalize())
+    format!("{:032x}", hash.finish_128())
+}
+
+fn piece(number: u64, offset: u64, bytes: u64) -> Piece {
+    let start = number * BLOCK;
+    Piece { number, offset: offset + start, length: BLOCK.min(bytes - start) }
+}
+
+fn chunk_pieces(chunks: &[Chunk]) -> Vec<Piece> {
+    let total = stored_bytes(chunks);
+    // Of the chunks of a sample only the beginning, so that it stays one.
+    let most = if total <= WHOLE { u64::MAX } else { BLOCK };
+    let chosen = sample(chunks.len() as u64, total).map(|at| chunks[at as usize]);
+    chosen
+        .map(|chunk| Piece {
+            number: chunk.number,
+            offset: chunk.address,
+            length: chunk.size.min(most),
+        })
+        .collect()
+}
+
+fn stored_bytes(chunks: &[Chunk]) -> u64 {
+    chunks.iter().fold(0, |total, chunk| total.saturating_add(chunk.size))
 }
 
 /// The numbers of the blocks that are hashed, of `blocks` with `total` bytes: spread evenly, the first
@@ -81,25 +119,49 @@ fn sample(blocks: u64, total: u64) -> impl Iterator<Item = u64> {
     (0..count).map(move |index| if count <= 1 { 0 } else { index * (blocks - 1) / (count - 1) })
 }
 
+/// The sum of the pieces' hashes.
+fn hash_pieces(rows: &Rows, pieces: Vec<Piece>) -> Result<RowsDigest> {
+    let next = AtomicUsize::new(0);
+    let read = || -> Result<RowsDigest> {
+        let (mut digest, mut bytes) = (RowsDigest::default(), Vec::new());
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            rows.read_stored(piece.offset, &mut bytes, piece.length)?;
+            digest.add_rows(0, [piece.number], [bytes.as_slice()]);
+        }
+        Ok(digest)
+    };
+    thread::scope(|scope| {
+        let others = 1..READERS.min(pieces.len());
+        // Where there can be no more threads, this one reads all.
+        let helpers: Vec<_> =
+            others.filter_map(|_| thread::Builder::new().spawn_scoped(scope, read).ok()).collect();
+        let mut sum = read()?;
+        for helper in helpers {
+            sum += helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(sum)
+    })
+}
+
 /// Hashes rows, or that they can't be read.
-fn hash_rows(rows: &Rows, hash: &mut Sha256) -> Result<()> {
+fn hash_rows(rows: &Rows) -> Result<RowsDigest> {
     let row_bytes = rows.row_bytes() as u64;
     let positions = rows.view().count();
     let block_rows = BLOCK.div_ceil(row_bytes.max(1));
-    let mut buffer = Vec::new();
-    for block in sample(positions.div_ceil(block_rows), positions * row_bytes) {
+    let (mut digest, mut bytes) = (RowsDigest::default(), Vec::new());
+    for block in sample(positions.div_ceil(block_rows), rows.bytes()) {
         let first = block * block_rows;
         let run = first..positions.min(first + block_rows);
-        buffer.resize(((run.end - run.start) * row_bytes) as usize, 0);
-        match rows.read_into(std::slice::from_ref(&run), &mut buffer) {
-            Err(Error::Damaged { reason, .. }) => hash.update(reason),
+        bytes.resize(((run.end - run.start) * row_bytes) as usize, 0);
+        match rows.read_into(std::slice::from_ref(&run), &mut bytes) {
+            Err(Error::Damaged { .. }) => digest.add_damaged(first),
             other => {
                 other?;
-                hash.update(&buffer);
+                digest.add_rows(0, [first], [bytes.as_slice()]);
             }
         }
     }
-    Ok(())
+    Ok(digest)
 }
 
 /// Bytes as hexadecimal digits.

@@ -6,6 +6,7 @@
 
 mod candidates;
 mod described;
+mod digest;
 mod emd;
 mod fingerprint;
 mod formats;
@@ -16,12 +17,13 @@ mod nexus;
 mod nsid;
 mod plain;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hdf5::LocationType;
 
 pub(crate) use candidates::main_datasets;
-pub(crate) use fingerprint::{fingerprint, hex, layout};
+pub(crate) use digest::RowsDigest;
+pub(crate) use fingerprint::{fingerprint, hex, is_whole, layout};
 pub use formats::Format;
 pub(crate) use grid::PositionGrid;
 
@@ -238,12 +240,4 @@ fn lengths(dataset: &hdf5::Dataset) -> Vec<u64> {
 /// `Measurement_000/x` and `/Measurement_000/x/` are both `/Measurement_000/x`.
 pub(crate) fn normalised(path: &str) -> String {
     format!("/{}", path.trim_matches('/'))
-}
-
-/// Whether `path` names the same file as `other`, whatever links lead there.
-pub(crate) fn same_file(path: &Path, other: &Path) -> bool {
-    match (path.canonicalize(), other.canonicalize()) {
-        (Ok(path), Ok(other)) => path == other,
-        _ => path == other,
-    }
 }

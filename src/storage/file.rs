@@ -4,32 +4,15 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::file_state::FileId;
 use super::lock;
 use super::transaction::{self, Access};
 use crate::error::{Error, Result};
 
 const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
-
-/// Which file it is, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct FileKey {
-    device: u64,
-    inode: u64,
-}
-
-impl FileKey {
-    /// That of an open file.
-    ///
-    /// # Errors
-    /// If the system doesn't tell.
-    pub fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
-    }
-}
 
 /// A file open for reading. It derefs to HDF5's view of it.
 pub(crate) struct ReadFile {
@@ -64,6 +47,33 @@ pub(crate) fn open_read(path: &Path) -> Result<ReadFile> {
 /// If it can't be read or isn't HDF5.
 pub(crate) fn open_read_locked(path: &Path) -> Result<ReadFile> {
     view(path, open(path, false)?, Access::Unlocked)
+}
+
+impl ReadFile {
+    /// Another look at the very file that is open, whatever its path leads to by now.
+    ///
+    /// # Errors
+    /// If it can't be read or isn't HDF5.
+    pub fn again(&self) -> Result<Self> {
+        look_at(&self.path, &self.raw)
+    }
+
+    /// Which file it is.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn id(&self) -> Result<FileId> {
+        FileId::of(&self.raw).map_err(|error| Error::io("open", &self.path, error))
+    }
+}
+
+/// A look at a file that is open and that the caller holds a lock on.
+///
+/// # Errors
+/// If it can't be read or isn't HDF5.
+pub(crate) fn look_at(path: &Path, file: &File) -> Result<ReadFile> {
+    let raw = file.try_clone().map_err(|error| Error::io("read", path, error))?;
+    view(path, raw, Access::Unlocked)
 }
 
 fn view(path: &Path, raw: File, others: Access) -> Result<ReadFile> {
@@ -117,13 +127,15 @@ fn finish_unfinished(path: &Path) -> Result<()> {
     if !unfinished {
         return Ok(());
     }
-    let Ok(mut file) = open(path, true) else {
+    let Ok(mut writable) = open(path, true) else {
         return Ok(());
     };
-    if file.try_lock().is_err() {
+    // What is unfinished is that of the one file, and nothing that is at its path by now.
+    let same = FileId::of(&file).ok().zip(FileId::of(&writable).ok());
+    if same.is_none_or(|(file, writable)| file != writable) || writable.try_lock().is_err() {
         return Ok(());
     }
-    transaction::finish_commit(&mut file).map_err(|error| Error::io("write", path, error))
+    transaction::finish_commit(&mut writable).map_err(|error| Error::io("write", path, error))
 }
 
 /// Whether a file has `needed` bytes, before `action`.

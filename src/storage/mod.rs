@@ -8,6 +8,7 @@ mod chunk_table;
 pub(crate) mod datatype;
 pub(crate) mod decoding;
 pub(crate) mod file;
+pub(crate) mod file_state;
 mod filters;
 pub(crate) mod in_place;
 mod library;

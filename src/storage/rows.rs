@@ -2,6 +2,7 @@
 //! tiles where they don't lie side by side, or through the library.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
@@ -12,10 +13,12 @@ use std::sync::atomic::Ordering;
 use hdf5::Dataset;
 use hdf5::dataset::Layout;
 
-use super::chunk_table::{self, Chunk, ChunkTable};
+pub(crate) use super::chunk_table::Chunk;
+use super::chunk_table::{self, ChunkTable};
 use super::datatype;
 use super::decoding::Decoding;
-use super::file::{FileKey, check_length};
+use super::file::check_length;
+use super::file_state::{FileId, FileState};
 use super::filters::Pipeline;
 use super::library;
 use super::text;
@@ -30,20 +33,23 @@ pub(crate) struct RawFile {
     /// The name that it was opened by.
     pub path: PathBuf,
     pub file: File,
+    /// As the file was before anything of the dataset was read.
+    pub opened: FileState,
 }
 
 impl RawFile {
+    fn new(path: PathBuf, file: File) -> Result<Self> {
+        let opened = FileState::of(&file).map_err(|error| Error::io("read", &path, error))?;
+        Ok(Self { path, file, opened })
+    }
+
     /// The file that holds `dataset`; `path` and `file` tell which it is if HDF5 doesn't.
     fn holding(dataset: &Dataset, (path, file): (&Path, &File)) -> Result<Self> {
         if let Some((path, file)) = transaction::holder(dataset)? {
-            return Ok(Self { path, file });
+            return Self::new(path, file);
         }
         let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-        Ok(Self { path: path.to_owned(), file })
-    }
-
-    fn key(&self) -> Result<FileKey> {
-        FileKey::of(&self.file).map_err(|error| Error::io("read", &self.path, error))
+        Self::new(path.to_owned(), file)
     }
 }
 
@@ -112,7 +118,7 @@ impl Rows {
         let refused =
             |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
         let raw = RawFile::holding(dataset, (path, file))?;
-        let RawFile { path, file } = &raw;
+        let RawFile { path, file, .. } = &raw;
         let element = dataset.dtype().and_then(datatype::memory_type).map_err(refused)?.size();
         let row_bytes = view.points() as usize * element;
         if view.shape.contains(&0) || element == 0 {
@@ -141,8 +147,7 @@ impl Rows {
 
     /// Whether this file is among them.
     pub fn read_from(&self, file: &File) -> bool {
-        let is_it = |key| self.files().iter().any(|raw| raw.key().is_ok_and(|own| own == key));
-        FileKey::of(file).is_ok_and(is_it)
+        FileId::of(file).is_ok_and(|id| self.files().iter().any(|raw| raw.opened.id == id))
     }
 
     fn own(&self) -> &RawFile {
@@ -151,7 +156,7 @@ impl Rows {
 
     /// Whether the dataset itself lies in this file.
     pub fn are_in(&self, file: &File) -> bool {
-        self.own().key().is_ok_and(|own| FileKey::of(file).is_ok_and(|other| own == other))
+        FileId::of(file).is_ok_and(|id| self.file_id() == id)
     }
 
     /// The rows of a dataset whose first axis are the positions.
@@ -163,9 +168,37 @@ impl Rows {
         Self::new(path, file, dataset, View::new(shape, vec![0]))
     }
 
+    /// The file that the rows are in.
+    pub fn path(&self) -> &Path {
+        &self.own().path
+    }
+
+    /// Which file that is.
+    pub fn file_id(&self) -> FileId {
+        self.own().opened.id
+    }
+
+    /// What that file was like before anything of the dataset was read; `None` if rows may be in others too.
+    pub fn opened_state(&self) -> Option<&FileState> {
+        Some(&self.own().opened).filter(|_| !matches!(self.stored(), Stored::Elsewhere))
+    }
+
+    /// What that file is like.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn state(&self) -> io::Result<FileState> {
+        FileState::of(&self.own().file)
+    }
+
     /// Bytes of one row.
     pub fn row_bytes(&self) -> usize {
         self.row_bytes
+    }
+
+    /// Bytes of all rows.
+    pub fn bytes(&self) -> u64 {
+        self.view.count() * self.row_bytes as u64
     }
 
     /// The dataset as positions × spectrum.
@@ -228,7 +261,7 @@ impl Rows {
 
     /// Where the bytes lie.
     pub fn stored(&self) -> Stored<'_> {
-        let bytes = self.view.count() * self.row_bytes as u64;
+        let bytes = self.bytes();
         match (&self.how, self.tiles().map(|tiles| &tiles.kind)) {
             (How::Direct { offset }, _) | (_, Some(Kind::Extent { offset })) => {
                 Stored::Extent { offset: *offset, bytes }
@@ -243,10 +276,17 @@ impl Rows {
     /// # Errors
     /// If they can't be read.
     pub fn read_stored(&self, offset: u64, bytes: &mut Vec<u8>, length: u64) -> Result<()> {
-        let RawFile { path, file } = self.own();
+        let RawFile { path, file, .. } = self.own();
         let there = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
         bytes.resize(there.saturating_sub(offset).min(length) as usize, 0);
         self.read_at(offset, bytes)
+    }
+
+    /// Chunks count as decoded from now on.
+    pub fn count_decoded_anew(&self) {
+        if let Some(tiles) = self.tiles() {
+            tiles.decoded.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Chunks decoded so far, and how many are stored; `None` if the dataset isn't read by chunks.
@@ -287,7 +327,7 @@ impl Rows {
     }
 
     fn read_at(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
-        let RawFile { path, file } = self.own();
+        let RawFile { path, file, .. } = self.own();
         file.read_exact_at(bytes, start).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => Error::Truncated {
                 path: path.clone(),

@@ -8,13 +8,13 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use hdf5::{Dataset, Group, Location, LocationInfo, LocationType};
 
-use super::file::FileKey;
+use super::file_state::FileId;
 use super::{library, text, transaction};
 
 /// Which file an object lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Home {
-    Known(FileKey),
+    Known(FileId),
     /// Opened otherwise than by us: HDF5's number for it.
     Numbered(u64),
 }

@@ -8,8 +8,8 @@ use super::super::datatype::column_type;
 use super::super::library::create_filled;
 use super::super::{attributes, text};
 use super::{
-    Column, FAILED, LAST_PIXEL, LAST_RUN, MESSAGE_BYTES, MESSAGE_LINES, MESSAGES, PositionTables,
-    STATUS, axes, usid,
+    Column, DIGEST, DIGEST_BYTES, DIGEST_LINES, FAILED, LAST_PIXEL, LAST_RUN, MESSAGE_BYTES,
+    MESSAGE_LINES, MESSAGES, PositionTables, STATUS, axes, usid,
 };
 use crate::process::Dimension;
 use crate::results::Constant;
@@ -149,15 +149,18 @@ pub(super) fn create_column(
 /// Creates what a run keeps its state in, as far as the group doesn't have it.
 pub(super) fn create_markers(group: &Group, positions: u64) -> hdf5::Result<()> {
     let byte = Datatype::from_type::<u8>()?;
-    let line = Datatype::from_descriptor(&TypeDescriptor::FixedUnicode(MESSAGE_BYTES))?;
     let shape = [positions as usize];
     for name in [STATUS, FAILED] {
         if !group.link_exists(name) {
             create_filled(group, name, &byte, (&shape, None), &[0])?;
         }
     }
-    if !group.link_exists(MESSAGES) {
-        create_filled(group, MESSAGES, &line, (&[MESSAGE_LINES], None), &[0; MESSAGE_BYTES])?;
+    let texts = [(MESSAGES, MESSAGE_LINES, MESSAGE_BYTES), (DIGEST, DIGEST_LINES, DIGEST_BYTES)];
+    for (name, lines, bytes) in texts {
+        if !group.link_exists(name) {
+            let line = Datatype::from_descriptor(&TypeDescriptor::FixedUnicode(bytes))?;
+            create_filled(group, name, &line, (&[lines], None), &vec![0; bytes])?;
+        }
     }
     if group.attr(LAST_PIXEL).is_err() {
         attributes::write_integer(group, LAST_PIXEL, 0)?;

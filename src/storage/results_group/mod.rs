@@ -43,6 +43,15 @@ pub(crate) const LAST_PIXEL: &str = "last_pixel";
 /// Host, process id and beginning of the run that computes, or computed last.
 pub(crate) const LAST_RUN: &str = "last_run";
 
+/// Two lines, written in turns: what the digest of the data of all marked positions is. What they say is the
+/// engine's business.
+pub(crate) const DIGEST: &str = "data_digest";
+
+/// Bytes of one line of `DIGEST`.
+pub(crate) const DIGEST_BYTES: usize = 512;
+/// Lines of `DIGEST`.
+pub(crate) const DIGEST_LINES: usize = 2;
+
 /// Bytes of one line of `MESSAGES`.
 pub(crate) const MESSAGE_BYTES: usize = 200;
 /// Lines of `MESSAGES`, line 0 included.
@@ -235,14 +244,24 @@ pub(crate) fn fits(group: &Group, columns: &[Column<'_>]) -> Result<(), String> 
 
 /// Texts of the failure messages, by line.
 pub(crate) fn messages(group: &Group) -> Vec<String> {
-    let Ok(dataset) = group.dataset(MESSAGES) else {
+    lines(group, MESSAGES, MESSAGE_BYTES)
+}
+
+/// The lines that tell the digest of the data.
+pub(crate) fn digest_lines(group: &Group) -> Vec<String> {
+    lines(group, DIGEST, DIGEST_BYTES)
+}
+
+/// The texts of a dataset with so many bytes for each; none if it is another one.
+fn lines(group: &Group, name: &str, line_bytes: usize) -> Vec<String> {
+    let Ok(dataset) = group.dataset(name) else {
         return Vec::new();
     };
-    let mut bytes = vec![0; dataset.size() * MESSAGE_BYTES];
-    if dataset.dtype().map_or(0, |datatype| datatype.size()) != MESSAGE_BYTES
+    let mut bytes = vec![0; dataset.size() * line_bytes];
+    if dataset.dtype().map_or(0, |datatype| datatype.size()) != line_bytes
         || super::library::read_rows(&dataset, 0, &mut bytes).is_err()
     {
         return Vec::new();
     }
-    bytes.chunks_exact(MESSAGE_BYTES).map(text::of_fixed_length).collect()
+    bytes.chunks_exact(line_bytes).map(text::of_fixed_length).collect()
 }

@@ -6,7 +6,7 @@ use hdf5::{Dataset, Group};
 use serde::{Deserialize, Serialize};
 
 use super::super::chunk_table::ChunkTable;
-use super::{Column, FAILED, MESSAGES, STATUS};
+use super::{Column, DIGEST, FAILED, MESSAGES, STATUS};
 
 /// Where the bytes of a group's datasets lie in the file.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub(crate) struct Places {
     pub status: u64,
     pub failed: u64,
     pub messages: u64,
+    pub digest: u64,
 }
 
 /// Where the rows of a results dataset lie.
@@ -70,6 +71,7 @@ pub(crate) fn places(group: &Group, columns: &[Column<'_>]) -> hdf5::Result<Plac
         status: offset(STATUS)?,
         failed: offset(FAILED)?,
         messages: offset(MESSAGES)?,
+        digest: offset(DIGEST)?,
     })
 }
 

@@ -20,7 +20,7 @@ use hdf5::Location;
 use hdf5::plist::FileAccess;
 use hdf5_sys::{h5f, h5i::hid_t, h5p};
 
-use super::super::file::FileKey;
+use super::super::file_state::FileId;
 use super::super::lock;
 use super::disk::Disk;
 use super::journal::{self, Journal};
@@ -52,7 +52,7 @@ pub(super) struct State {
     /// Who had the file open for writing when it was opened.
     writers: Option<Vec<String>>,
     /// Which file it is, among those that HDF5 has opened for the same owner.
-    identity: (u64, Option<FileKey>),
+    identity: (u64, Option<FileId>),
 }
 
 /// What the files that a file refers to are opened with.
@@ -72,7 +72,7 @@ impl Shared {
     pub fn new(path: &Path, disk: Box<dyn Disk>, kept: Overlay) -> io::Result<Self> {
         static OWNERS: AtomicU64 = AtomicU64::new(0);
         let length = disk.length()?;
-        let key = disk.file().and_then(|file| FileKey::of(file).ok());
+        let key = disk.file().and_then(|file| FileId::of(file).ok());
         let identity = (OWNERS.fetch_add(1, Ordering::Relaxed), key);
         Ok(Self(Arc::new(Mutex::new(State {
             path: path.to_owned(),
@@ -286,7 +286,7 @@ pub(super) fn holder(object: &Location) -> Result<Option<(PathBuf, File)>> {
 }
 
 /// Which file holds an object, if our driver has opened it.
-pub(super) fn key(object: &Location) -> Option<FileKey> {
+pub(super) fn key(object: &Location) -> Option<FileId> {
     with_state_of(object, |state| state.identity.1)?
 }
 

@@ -24,7 +24,7 @@ use driver::Shared;
 use journal::Journal;
 use overlay::Overlay;
 
-use super::file::FileKey;
+use super::file_state::FileId;
 use crate::error::{Error, Result, copy};
 
 /// A file opened by HDF5 for reading and writing, of which nothing is changed until `commit`.
@@ -177,7 +177,7 @@ pub(crate) fn holder(object: &hdf5::Location) -> Result<Option<(PathBuf, File)>>
 }
 
 /// Which file holds an object, if it was opened here.
-pub(crate) fn key(object: &hdf5::Location) -> Option<FileKey> {
+pub(crate) fn key(object: &hdf5::Location) -> Option<FileId> {
     driver::key(object)
 }
 

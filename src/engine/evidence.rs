@@ -1,0 +1,216 @@
+//! Whether the data are what they were: while a run goes on, and since earlier results were computed.
+//!
+//! | when | what is compared | what it notices |
+//! | --- | --- | --- |
+//! | before results are reused or resumed | the fingerprint, as a part of the hash | any change of sources up to 64 MiB; of larger ones that data were exchanged |
+//! | the same, of larger sources | whether the file was written to since; if it was, or nobody can tell, up to 4 GiB the digest of all rows that were computed with | any change |
+//! | `--check-data` and `verify` | that digest | any change, whatever the size |
+//! | at the end of a run | the fingerprint; the digest of this run, if the file was written to; whether the path still leads to the file | any change of a file of its own; in the file that results go to what the fingerprint notices |
+//!
+//! Results whose data have changed are left alone, and computed anew in another group. A run whose data
+//! have changed, or can't be read any more, takes its marks back. Writing results changes the times of the
+//! file that they lie in, so of that file no time is evidence.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use twox_hash::XxHash3_128;
+
+use super::job::{Data, Job};
+use super::ledger::Record;
+use super::{Observer, Request, reread};
+use crate::error::{Error, Result, bytes};
+use crate::process::Process;
+use crate::source::{RowsDigest, fingerprint, is_whole};
+use crate::storage::file::open_read;
+use crate::storage::file_state::{FileId, FileState};
+
+/// Data of up to this size are read again before results of them are reused. From the page cache it
+/// takes two workers half a second.
+const READ_AGAIN: u64 = 4 << 30;
+
+/// What was found out about earlier results in this run, so that nothing is read twice.
+#[derive(Default)]
+pub(crate) struct Compared(Mutex<Found>);
+
+#[derive(Default)]
+struct Found {
+    /// Groups with their record, and whether the data are still those.
+    verdicts: Vec<(String, Record, bool)>,
+    /// Whether only a sample was compared of some.
+    is_sampled: bool,
+    notes: Vec<String>,
+}
+
+impl Compared {
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what the user should know of it, once.
+    pub fn tell(&self, observer: &dyn Observer) {
+        let notes = std::mem::take(&mut self.lock().notes);
+        notes.iter().for_each(|note| observer.note(note));
+    }
+
+    fn verdict(&self, group: &str, record: &Record) -> Option<bool> {
+        let found = self.lock();
+        let mut known = found.verdicts.iter().filter(|(path, of, _)| path == group && of == record);
+        known.next().map(|(_, _, same)| *same)
+    }
+
+    fn note(&self, group: &str, record: &Record, same: bool, note: Option<String>) {
+        let mut found = self.lock();
+        found.verdicts.push((group.to_owned(), record.clone(), same));
+        found.notes.extend(note);
+    }
+}
+
+/// Whether the data are still those that the results in `group` were computed from, as far as the `record`
+/// in it can tell; `marked` are its positions.
+///
+/// # Errors
+/// If they can't be read.
+pub(crate) fn is_unchanged<P: Process>(
+    job: &Job<P>,
+    request: &Request,
+    (group, is_hashed): (&str, bool),
+    record: &Record,
+    marked: &[Range<u64>],
+) -> Result<bool> {
+    let is_proven = is_hashed && all_is_hashed(job)
+        || record.evidence.is_some() && record.evidence == evidence_at_opening(job);
+    if record.positions() == 0 || is_proven && !request.check_data {
+        return Ok(true);
+    }
+    if let Some(same) = job.compared.verdict(group, record) {
+        return Ok(same);
+    }
+    let row_bytes: u64 = job.inputs().map(|(rows, ..)| rows.row_bytes() as u64).sum();
+    let size = row_bytes * record.positions();
+    if size > READ_AGAIN && !request.check_data {
+        let note = format!(
+            "a sample of the data is what it was when {group} was computed; --check-data compares all {}",
+            bytes(size)
+        );
+        job.compared.lock().is_sampled = true;
+        job.compared.note(group, record, true, Some(note));
+        return Ok(true);
+    }
+    let same = reread::digest(job, request, marked)? == record.digest;
+    let note = format!(
+        "the results in {group} are of other data and stay as they are; the digest of what they were \
+         computed from is another"
+    );
+    job.compared.note(group, record, same, Some(note).filter(|_| !same));
+    Ok(same)
+}
+
+/// Whether the hash is one of all bytes.
+fn all_is_hashed<P: Process>(job: &Job<P>) -> bool {
+    job.inputs().all(|(rows, ..)| is_whole(rows))
+}
+
+/// What the files' state was when they were opened, as one word; `None` if it proves nothing.
+fn evidence_at_opening<P: Process>(job: &Job<P>) -> Option<String> {
+    let states = job.inputs().map(|(rows, ..)| rows.opened_state()?.evidence());
+    let all: Vec<String> = states.collect::<Option<_>>()?;
+    Some(format!("{:032x}", XxHash3_128::oneshot(all.join("\n").as_bytes())))
+}
+
+/// What proves later that nobody has written to the files since this run has read all of their data that
+/// the results in the file `results` depend on.
+pub(crate) fn evidence<P: Process>(job: &Job<P>, results: FileId) -> Option<String> {
+    let is_same = |opened: &FileState, now: FileState| *opened == now && now.id != results;
+    let untouched = job.inputs().all(|(rows, ..)| {
+        let now = rows.state().ok();
+        rows.opened_state().zip(now).is_some_and(|(opened, now)| is_same(opened, now))
+    });
+    evidence_at_opening(job).filter(|_| untouched && !job.compared.lock().is_sampled)
+}
+
+/// What a run has computed, for the look at its data when it ends.
+pub(crate) struct Computed<'a> {
+    /// The file that results are in.
+    pub results: FileId,
+    /// The positions that were marked, and what was read for them.
+    pub marked: &'a [Range<u64>],
+    pub digest: RowsDigest,
+}
+
+/// Checks that the data are what they were when they were opened.
+///
+/// # Errors
+/// If they aren't, can't be read, or aren't at their path any more.
+pub(crate) fn check<P: Process>(
+    job: &Job<P>,
+    request: &Request,
+    computed: &Computed<'_>,
+) -> Result<()> {
+    let mut was_written = false;
+    for (rows, dataset, expected) in job.inputs() {
+        let changed =
+            || Error::SourceChanged { file: rows.path().to_owned(), dataset: dataset.to_owned() };
+        match fingerprint(rows) {
+            Ok(now) if now == expected => {}
+            Ok(_) | Err(Error::Truncated { .. }) => return Err(changed()),
+            Err(error) => return Err(error),
+        }
+        let now = rows.state().map_err(|error| Error::io("read", rows.path(), error))?;
+        // Of the file that results go to every time of writing is our own.
+        let own = now.id == computed.results;
+        let opened = rows.opened_state().filter(|_| !own && !is_whole(rows));
+        was_written |= opened.is_some_and(|opened| opened.was_written(&now));
+    }
+    if was_written && reread::digest(job, request, computed.marked)? != computed.digest {
+        let (file, dataset) = (job.source.file.clone(), job.source.info.path.clone());
+        return Err(Error::SourceChanged { file, dataset });
+    }
+    check_path(job, request, computed)
+}
+
+/// Checks that every path still leads to the file that was read, or to one with the same data.
+fn check_path<P: Process>(job: &Job<P>, request: &Request, computed: &Computed<'_>) -> Result<()> {
+    for (rows, ..) in job.inputs() {
+        // Whether results are where they are looked for is the lock's question.
+        if rows.file_id() == computed.results {
+            continue;
+        }
+        let path = rows.path().to_owned();
+        match FileId::at(&path) {
+            Ok(there) if there == rows.file_id() => {}
+            Ok(_) if has_same_data(job, request, computed).unwrap_or(false) => return Ok(()),
+            Ok(_) => return Err(Error::SourceReplaced { path }),
+            Err(_) => return Err(Error::SourceMoved { path }),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the file that is now at the source's path has the data that were computed with.
+fn has_same_data<P: Process>(
+    job: &Job<P>,
+    request: &Request,
+    computed: &Computed<'_>,
+) -> Result<bool> {
+    let file = open_read(&request.file)?;
+    let other = Job::<P>::open(&job.parameters, &file, request, Data::Hashed)?;
+    Ok(other.identity.hash() == job.identity.hash()
+        && (all_is_hashed(&other)
+            || reread::digest(&other, request, computed.marked)? == computed.digest))
+}
+
+/// Whether an error at the end of a run leaves what was computed right: the data aren't there any more, but
+/// there are no others either.
+pub(crate) fn leaves_results_right(error: &Error) -> bool {
+    matches!(error, Error::SourceMoved { .. })
+}
+
+/// Checks that two openings of a path have led to the same file.
+///
+/// # Errors
+/// If it was replaced in between.
+pub(crate) fn check_same(path: &Path, one: FileId, other: FileId) -> Result<()> {
+    if one == other { Ok(()) } else { Err(Error::ReplacedWhileOpened { path: path.to_owned() }) }
+}

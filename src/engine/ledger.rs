@@ -1,0 +1,276 @@
+//! The digest of the data that a results group was computed from, kept in the group while it grows.
+//!
+//! A record says which positions it covers, as their number and the sum of their numbers, and the digest
+//! of what was read for them. Records are two lines of a small dataset, written in turns, in place, before
+//! the marks of the batch that they add: whenever a run is killed, one of the two is whole. The one that
+//! covers just the positions that are marked holds; between two marks of one batch none does, and then
+//! what was done is read again. What a power cut mixes up doesn't fit the marks either.
+//!
+//! At the end of a run the record also gets evidence of the files' state (`evidence`), which tells without
+//! reading that nothing was written to them since.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_128;
+
+use crate::error::Result;
+use crate::source::RowsDigest;
+use crate::storage::in_place::InPlace;
+use crate::storage::results_group::{DIGEST_BYTES, DIGEST_LINES};
+
+/// What the data of the marked positions were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Counts records, so that the newer of two is known.
+    number: u64,
+    /// How many positions are covered.
+    positions: u64,
+    /// The sum of their numbers, modulo 2⁶⁴: together with how many they are it tells one batch from another.
+    sum_of_positions: u64,
+    /// XXH3-128 of their data; see `source::digest`.
+    pub digest: RowsDigest,
+    /// What the files' state was when all of them had been read.
+    pub evidence: Option<String>,
+}
+
+impl Record {
+    /// The newest of the records in `lines` that covers just the positions of `marked`, different ranges.
+    pub fn among(lines: &[String], marked: &[Range<u64>]) -> Option<Self> {
+        let mut wanted = Self::default();
+        wanted.cover(marked);
+        let records = lines.iter().filter_map(|line| Self::from_line(line));
+        let fitting = records.filter(|record| {
+            (record.positions, record.sum_of_positions)
+                == (wanted.positions, wanted.sum_of_positions)
+        });
+        fitting.max_by_key(|record| record.number)
+    }
+
+    /// What is known of positions that no record of `lines` covers.
+    pub fn new(lines: &[String], marked: &[Range<u64>], digest: RowsDigest) -> Self {
+        let records = lines.iter().filter_map(|line| Self::from_line(line));
+        let number = records.map(|record| record.number).max().unwrap_or(0);
+        let mut record = Self { number, digest, ..Self::default() };
+        record.cover(marked);
+        record
+    }
+
+    /// The same without some of its positions.
+    pub fn without(&self, ranges: &[Range<u64>], digest: RowsDigest) -> Self {
+        let mut others = Self::default();
+        others.cover(ranges);
+        let mut left = Self { evidence: None, ..self.clone() };
+        left.positions = left.positions.wrapping_sub(others.positions);
+        left.sum_of_positions = left.sum_of_positions.wrapping_sub(others.sum_of_positions);
+        left.digest -= digest;
+        left
+    }
+
+    fn cover(&mut self, ranges: &[Range<u64>]) {
+        for range in ranges {
+            let count = range.end - range.start;
+            let ends = (u128::from(range.start) + u128::from(range.end)).saturating_sub(1);
+            // Either their number or the sum of the first and the last is even.
+            let twice = u128::from(count) * ends;
+            self.positions = self.positions.wrapping_add(count);
+            self.sum_of_positions = self.sum_of_positions.wrapping_add((twice / 2) as u64);
+        }
+    }
+
+    /// How many positions it covers.
+    pub fn positions(&self) -> u64 {
+        self.positions
+    }
+
+    /// Its JSON behind a hash of it, so that half a line isn't taken for one.
+    fn to_line(&self) -> String {
+        let json = serde_json::to_string(self).unwrap_or_default();
+        format!("{:032x} {json}", XxHash3_128::oneshot(json.as_bytes()))
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        let (hash, json) = line.split_once(' ')?;
+        let found = u128::from_str_radix(hash, 16).ok()?;
+        let whole = found == XxHash3_128::oneshot(json.as_bytes());
+        serde_json::from_str(json).ok().filter(|_| whole)
+    }
+}
+
+/// The record of a group while it is computed.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    /// Where the lines lie in the file.
+    place: u64,
+    /// As it was when the run began, and as it is.
+    begin: Record,
+    now: Record,
+}
+
+impl Ledger {
+    /// Begins with what is known of the positions that are marked.
+    pub fn new(place: u64, record: Record) -> Self {
+        Self { place, begin: record.clone(), now: record }
+    }
+
+    /// What this run has read.
+    pub fn of_run(&self) -> RowsDigest {
+        let mut digest = self.now.digest;
+        digest -= self.begin.digest;
+        digest
+    }
+
+    /// Adds positions that are about to be marked.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn add(
+        &mut self,
+        file: &dyn InPlace,
+        ranges: &[Range<u64>],
+        digest: RowsDigest,
+    ) -> Result<()> {
+        self.now.cover(ranges);
+        self.now.digest += digest;
+        self.now.evidence = None;
+        self.write(file)
+    }
+
+    /// Notes what the state of the files is, all of whose data were read.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn conclude(&mut self, file: &dyn InPlace, evidence: Option<String>) -> Result<()> {
+        self.now.evidence = evidence;
+        self.write(file)
+    }
+
+    /// Makes both lines say nothing, before marks are taken back.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn forget(&self, file: &dyn InPlace) -> Result<()> {
+        file.write(&[0; DIGEST_LINES * DIGEST_BYTES], self.place)
+    }
+
+    /// Says again what was known when the run began, after its marks were taken back.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn begin_again(&mut self, file: &dyn InPlace) -> Result<()> {
+        self.begin.number = self.now.number;
+        self.now = self.begin.clone();
+        self.write(file)
+    }
+
+    /// Writes the line that is not the last one.
+    fn write(&mut self, file: &dyn InPlace) -> Result<()> {
+        self.now.number += 1;
+        let mut line = self.now.to_line().into_bytes();
+        line.resize(DIGEST_BYTES, 0);
+        let at = self.now.number % DIGEST_LINES as u64 * DIGEST_BYTES as u64;
+        file.write(&line, self.place + at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::storage::attributes::fixed_text;
+
+    /// Two lines in memory, of which writes may be lost from some number on.
+    #[derive(Default)]
+    struct Lines(Mutex<Vec<u8>>);
+
+    impl Lines {
+        fn texts(&self) -> Vec<String> {
+            let bytes = self.0.lock().unwrap();
+            bytes.chunks_exact(DIGEST_BYTES).map(fixed_text).collect()
+        }
+    }
+
+    impl InPlace for Lines {
+        fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+            let mut all = self.0.lock().unwrap();
+            all.resize(DIGEST_LINES * DIGEST_BYTES, 0);
+            all[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        }
+
+        fn sync(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn digest(text: &str) -> RowsDigest {
+        let mut digest = RowsDigest::default();
+        digest.add_rows(0, [0], [text.as_bytes()]);
+        digest
+    }
+
+    #[test]
+    fn a_record_holds_before_and_after_a_batch_is_marked_but_not_in_between() {
+        let lines = Lines::default();
+        let mut ledger = Ledger::new(0, Record::default());
+        ledger.add(&lines, &[0..10, 20..30], digest("one")).unwrap();
+        ledger.add(&lines, &[10..11, 11..20], digest("two")).unwrap();
+        let mut both = digest("one");
+        both += digest("two");
+        let found = |marked: &[Range<u64>]| Record::among(&lines.texts(), marked);
+        assert_eq!(found(&[0..10, 20..30]).unwrap().digest, digest("one"));
+        assert_eq!(found(&[0..1, 1..30]).unwrap().digest, both);
+        assert!(found(&[0..15, 20..30]).is_none(), "killed between two marks");
+        assert!(found(&[0..1, 1..20]).is_none(), "as many as after the first batch, but others");
+        assert!(found(&[]).is_none(), "the first record is written over");
+    }
+
+    #[test]
+    fn half_a_line_is_no_record() {
+        let lines = Lines::default();
+        let mut ledger = Ledger::new(0, Record::default());
+        ledger.add(&lines, &[0..1, 1..10], digest("one")).unwrap();
+        ledger.add(&lines, &[10..11, 11..20], digest("two")).unwrap();
+        lines.0.lock().unwrap()[90] ^= 1;
+        assert!(Record::among(&lines.texts(), &[0..1, 1..20]).is_none());
+        assert_eq!(Record::among(&lines.texts(), &[0..1, 1..10]).unwrap().digest, digest("one"));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_as_it_was() {
+        let lines = Lines::default();
+        let begin = Record::new(&[], &[0..1, 1..5], digest("before"));
+        let mut ledger = Ledger::new(0, begin);
+        ledger.add(&lines, &[5..6, 6..9], digest("one")).unwrap();
+        assert_eq!(ledger.of_run(), digest("one"));
+        ledger.forget(&lines).unwrap();
+        assert!(Record::among(&lines.texts(), &[0..1, 1..9]).is_none());
+        ledger.begin_again(&lines).unwrap();
+        assert_eq!(Record::among(&lines.texts(), &[0..1, 1..5]).unwrap().digest, digest("before"));
+        let mut both = digest("before");
+        both += digest("one");
+        let left = Record::new(&[], &[0..1, 1..9], both).without(&[5..6, 6..9], digest("one"));
+        assert_eq!(left, Record::new(&[], &[0..1, 1..5], digest("before")));
+    }
+
+    #[test]
+    fn evidence_goes_with_the_last_record_only() {
+        let lines = Lines::default();
+        let mut ledger = Ledger::new(0, Record::default());
+        ledger.add(&lines, &[0..1, 1..5], digest("one")).unwrap();
+        ledger.conclude(&lines, Some("untouched".into())).unwrap();
+        let evidence = || Record::among(&lines.texts(), &[0..1, 1..5]).unwrap().evidence;
+        assert_eq!(evidence().as_deref(), Some("untouched"));
+        ledger.add(&lines, &[5..6, 6..6], digest("two")).unwrap();
+        assert_eq!(Record::among(&lines.texts(), &[0..1, 1..6]).unwrap().evidence, None);
+    }
+
+    #[test]
+    fn lines_have_room_for_the_largest_numbers() {
+        let mut record =
+            Record { number: u64::MAX, evidence: Some("f".repeat(32)), ..Record::default() };
+        record.cover(&[u64::MAX / 2..u64::MAX / 2 + 1, u64::MAX / 2 + 1..u64::MAX]);
+        assert!(record.to_line().len() < DIGEST_BYTES);
+    }
+}

@@ -1,0 +1,143 @@
+//! A digest of the rows that were computed with, taken from the workers' own buffers as they read.
+//!
+//! It is the sum, modulo 2¹²⁸, of a hash of each row with the number of its position. A sum has no
+//! order, so the digest of some positions is the same however they were cut into units, whoever read
+//! them and when; what two workers, ranks or runs have read is added, what is taken back subtracted.
+//! XXH3-128 (xxhash.com) is no cryptographic hash: it finds data that were changed, not data that were
+//! forged. On one core it takes 53 GB/s of rows that are still in the cache; BLAKE3 takes 6.
+
+use std::fmt;
+use std::ops::{AddAssign, SubAssign};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_128;
+
+/// What is hashed of a row that can't be read.
+const DAMAGED: &[u8] = b"damaged";
+/// Bits of the seed that a position's number has; above them is the number of the input.
+const POSITION_BITS: u32 = 48;
+
+/// The digest of the rows of some positions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct RowsDigest(u128);
+
+impl RowsDigest {
+    /// Adds rows of input number `input` (0 is the source), one for each of `positions`.
+    pub fn add_rows<'a>(
+        &mut self,
+        input: usize,
+        positions: impl IntoIterator<Item = u64>,
+        rows: impl IntoIterator<Item = &'a [u8]>,
+    ) {
+        for (position, row) in positions.into_iter().zip(rows) {
+            *self += Self::of(input, position, row);
+        }
+    }
+
+    /// Adds a position whose row can't be read.
+    pub fn add_damaged(&mut self, position: u64) {
+        *self += Self::of(0, position, DAMAGED);
+    }
+
+    fn of(input: usize, position: u64, row: &[u8]) -> Self {
+        let seed = position ^ (input as u64) << POSITION_BITS;
+        Self(XxHash3_128::oneshot_with_seed(seed, row))
+    }
+}
+
+impl AddAssign for RowsDigest {
+    fn add_assign(&mut self, other: Self) {
+        self.0 = self.0.wrapping_add(other.0);
+    }
+}
+
+impl SubAssign for RowsDigest {
+    fn sub_assign(&mut self, other: Self) {
+        self.0 = self.0.wrapping_sub(other.0);
+    }
+}
+
+impl fmt::Display for RowsDigest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for RowsDigest {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}
+
+impl From<RowsDigest> for String {
+    fn from(digest: RowsDigest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for RowsDigest {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(input: usize, rows: &[(u64, &[u8])]) -> RowsDigest {
+        let mut digest = RowsDigest::default();
+        for (position, row) in rows {
+            digest.add_rows(input, [*position], [*row]);
+        }
+        digest
+    }
+
+    #[test]
+    fn neither_order_nor_cuts_matter() {
+        let rows: Vec<(u64, [u8; 16])> = (0..100).map(|at| (at, [at as u8; 16])).collect();
+        let rows: Vec<(u64, &[u8])> = rows.iter().map(|(at, row)| (*at, row.as_slice())).collect();
+        let whole = digest(0, &rows);
+        let mut parts = digest(0, &rows[60..]);
+        parts += digest(0, &rows[..25]);
+        let middle: Vec<_> = rows[25..60].iter().rev().copied().collect();
+        parts += digest(0, &middle);
+        assert_eq!(parts, whole);
+        parts -= digest(0, &rows[60..]);
+        assert_eq!(parts, digest(0, &rows[..60]));
+    }
+
+    #[test]
+    fn every_change_of_a_row_its_position_or_its_input_is_another_digest() {
+        let long = [7; 300];
+        let base = digest(0, &[(3, &long), (4, &[1, 2])]);
+        let mut changed = long;
+        changed[299] ^= 1;
+        for other in [
+            digest(0, &[(3, &changed), (4, &[1, 2])]),
+            digest(0, &[(4, &long), (3, &[1, 2])]),
+            digest(1, &[(3, &long), (4, &[1, 2])]),
+            digest(0, &[(3, &long)]),
+        ] {
+            assert_ne!(other, base);
+        }
+        let mut damaged = digest(0, &[(3, &long)]);
+        damaged.add_damaged(4);
+        assert_ne!(damaged, digest(0, &[(3, &long)]));
+    }
+
+    #[test]
+    fn digests_are_written_as_text_and_read_again() {
+        let digest = digest(0, &[(3, &[1, 2, 3])]);
+        let text = serde_json::to_string(&digest).unwrap();
+        assert_eq!(text.len(), 34);
+        assert_eq!(serde_json::from_str::<RowsDigest>(&text).unwrap(), digest);
+        assert!(serde_json::from_str::<RowsDigest>("\"none\"").is_err());
+    }
+}
