@@ -262,8 +262,8 @@ pub struct SourceInfo {
     pub units: String,
     /// Axes of the scan, slowest first.
     pub position_dimensions: Vec<Dimension>,
-    /// Axes of a row, slowest first. Their lengths multiply to `spectral_points`, unless the file
-    /// has no regular grid there.
+    /// Axes of a row, slowest first. Their lengths multiply to `spectral_points`; none if the file has
+    /// no regular grid there.
     pub spectroscopic_dimensions: Vec<Dimension>,
     /// What [`Process::auxiliary_inputs`] asked for, in that order.
     pub auxiliary: Vec<AuxiliaryInfo>,
@@ -290,6 +290,41 @@ impl SourceInfo {
             None => Dimension::new("Point", "", AxisValues::counted(self.spectral_points)),
         }
     }
+    /// How many spectra along `axis(0)` a row holds: one for each step of all its other axes.
+    ///
+    /// # Errors
+    /// If the file has no regular grid there, so that nobody can tell where a spectrum begins.
+    pub fn spectra_along_axis(&self) -> Result<usize, Failure> {
+        if self.spectroscopic_dimensions.is_empty() && self.spectral_points > 1 {
+            return Err(Failure::new(format!(
+                "the {} values at each position are no full grid of its axes, so it can't be told which of them are \
+                 a spectrum",
+                self.spectral_points
+            )));
+        }
+        Ok(self.spectral_points / self.axis(0).len().max(1))
+    }
+
+    /// The two fastest axes of a row if that is a frame, as a camera takes it, and no list of spectra. Those of a
+    /// frame measure the same: they have the same units, or, without units, names that only tell places.
+    pub fn frame(&self) -> Option<(&Dimension, &Dimension)> {
+        let mut axes = self.spectroscopic_dimensions.iter().rev().filter(|axis| axis.len() > 1);
+        let (fast, slow) = (axes.next()?, axes.next()?);
+        let units = |axis: &Dimension| axis.units.trim().to_lowercase();
+        let measure_the_same = units(fast) == units(slow)
+            && (!units(fast).is_empty() || tells_a_place(fast) || tells_a_place(slow));
+        measure_the_same.then_some((slow, fast))
+    }
+}
+
+/// Whether the name of an axis says no more than where something is.
+fn tells_a_place(axis: &Dimension) -> bool {
+    const PLACES: [&str; 18] = [
+        "x", "y", "z", "kx", "ky", "qx", "qy", "rx", "ry", "dx", "dy", "width", "height", "row",
+        "rows", "column", "columns", "pixel",
+    ];
+    let name = axis.name.trim().to_lowercase().replace('_', "");
+    name.is_empty() || name.starts_with("axis ") || PLACES.contains(&name.as_str())
 }
 
 /// One spectrum with what belongs to it. It derefs to its values.

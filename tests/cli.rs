@@ -2,7 +2,131 @@
 
 mod support;
 
-use support::{RAW_DATA, Sample, pixelmill, succeed};
+use std::process::{Command, Output};
+
+use support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
+
+/// What a line of the shell gives in which `$PIXELMILL` is the program and `$FILE` a file.
+fn shell(line: &str, file: &std::path::Path) -> Output {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", line]).env("PIXELMILL", program()).env("FILE", file);
+    shell.output().expect("there is a shell")
+}
+
+#[test]
+fn a_run_goes_on_when_nobody_can_be_told_of_it() {
+    let sample = Sample::new();
+    let run = "$PIXELMILL run trouble $FILE --override --cores 2";
+    for (number, told) in ["2>/dev/full", "2>&-", "2>&1 | true"].into_iter().enumerate() {
+        let ran = shell(&format!("{run} {told}; exit ${{PIPESTATUS[0]}}"), &sample.file);
+        assert_eq!(ran.status.code(), Some(3), "{told}: {ran:?}");
+        let groups = succeed(["status".as_ref(), sample.file.as_os_str()]);
+        let newest = &groups["groups"][number];
+        assert_eq!((&newest["completed"], &newest["positions"]), (&4096.into(), &4096.into()));
+    }
+    // What can't be understood is an error of its own, heard or not.
+    for (line, code) in [("run nothing $FILE", 2), ("info $FILE.none", 1), ("run", 2)] {
+        let ran = shell(&format!("$PIXELMILL {line} 2>/dev/full"), &sample.file);
+        assert_eq!(ran.status.code(), Some(code), "{line}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_given_is_an_error() {
+    let sample = Sample::new();
+    let ten = "run peak-finding $FILE --positions 0:10 --json";
+    for line in ["info --json $FILE", "list --json", ten, ten, "--help", "--version", "run --help"]
+    {
+        let ran = shell(&format!("$PIXELMILL {line} >/dev/full"), &sample.file);
+        assert_eq!(ran.status.code(), Some(1), "{line}");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        let lost = "pixelmill: the answer can't be written to standard output: No space left";
+        assert!(said.lines().last().is_some_and(|line| line.starts_with(lost)), "{said}");
+    }
+    // The results are there all the same; and an error stays the error that it was.
+    assert_eq!(
+        succeed(run("peak-finding", &sample.file, &["--positions", "0:10"]))["outcome"],
+        "existing"
+    );
+    let refused = shell("$PIXELMILL run nothing $FILE --json >/dev/full 2>&1", &sample.file);
+    assert_eq!(refused.status.code(), Some(2));
+    // Somebody who has read enough of a help is told nothing.
+    let help = shell("$PIXELMILL run --help | true; exit ${PIPESTATUS[0]}", &sample.file);
+    assert_eq!((help.status.code(), help.stderr.len()), (Some(0), 0));
+}
+
+/// Rows of two spectra, in h5USID with tables or as an array with named axes.
+const TWO_SPECTRA: &str = r#"
+import sys, h5py, numpy as np
+x = np.arange(120.0)
+first, second = (np.exp(-0.5 * ((x - c) / 6.0) ** 2) for c in (40.0, 90.0))
+rows = np.tile(np.concatenate([first, 3.0 * second]), (12, 1))
+points = np.array([list(range(120)) * 2, [0] * 120 + [1] * 120])
+kind = sys.argv[2]
+with h5py.File(sys.argv[1], "w") as file:
+    if kind.startswith("usid"):
+        main = file.create_dataset("d", data=rows)
+        main.attrs["quantity"], main.attrs["units"] = "Deflection", "V"
+        if kind == "usid-irregular":
+            points[1, 7] = 1
+        units = ["1/nm", "1/nm"] if kind == "usid-frames" else ["Hz", "V"]
+        for name, table, labels, units in (
+            ("Position", np.array([[i % 4, i // 4] for i in range(12)]), ["X", "Y"], ["um", "um"]),
+            ("Spectroscopic", points, ["Frequency", "DC_Offset"], units),
+        ):
+            for part, values in (("Indices", table.astype("u4")), ("Values", (table * 0.5).astype("f4"))):
+                made = file.create_dataset(f"{name}_{part}", data=values)
+                made.attrs["labels"], made.attrs["units"] = np.array(labels, "S"), np.array(units, "S")
+                main.attrs[f"{name}_{part}"] = made.ref
+    else:
+        main = file.create_dataset("d", data=rows.reshape(3, 4, 2, 120))
+        named = {"axes": (("bias", "V"), ("energy", "eV")), "frames": (("qy", ""), ("qx", "")), "array": ()}
+        for axis, (name, units) in enumerate(named[kind], 2):
+            scale = file.create_dataset(name, data=np.arange(main.shape[axis]) * 0.5)
+            scale.attrs["units"] = units
+            scale.make_scale(name)
+            main.dims[axis].attach_scale(scale)
+print("{}")
+"#;
+
+#[test]
+fn rows_with_two_axes_give_a_peak_for_each_of_their_spectra() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |kind: &str| {
+        let file = folder.path().join(format!("{kind}.h5"));
+        python_script(TWO_SPECTRA, [file.as_os_str(), kind.as_ref()]);
+        file
+    };
+    let which = ["--dataset", "/d", "--positions-axes", "0,1"];
+    for (kind, options) in [("usid", &which[..0]), ("axes", &which)] {
+        let file = write(kind);
+        let json = succeed(run("peak-finding", &file, options));
+        assert_eq!(json["completed"], 12);
+        let script = "import sys, json, h5py\nwith h5py.File(sys.argv[1]) as file:\n    \
+                      group = file[sys.argv[2]]\n    \
+                      print(json.dumps([group[n][()].reshape(12, -1).tolist() for n in \
+                      ('Peak_Position', 'Peak_Response')]))";
+        let group = json["group"].as_str().unwrap();
+        let found = python_script(script, [file.as_os_str(), group.as_ref()]);
+        assert_eq!(found[0], serde_json::json!(vec![[20.0, 45.0]; 12]), "{kind}");
+        assert_eq!(found[1], serde_json::json!(vec![[1.0, 3.0]; 12]), "{kind}");
+    }
+    for kind in ["frames", "array"] {
+        let texts = ["can't be run on `/d`", "its rows are frames of", "--positions-axes"];
+        refuse(run("peak-finding", &write(kind), &which), 1, &texts);
+    }
+    let frames = ["its rows are frames of `DC_Offset` × `Frequency`"];
+    refuse(run("peak-finding", &write("usid-frames"), &[]), 1, &frames);
+    // Points that are no grid are no spectra either, for nobody who takes one after the other.
+    let file = write("usid-irregular");
+    let texts = ["240 values at each position", "no full grid of its axes"];
+    for process in ["peak-finding", "curve-fit"] {
+        refuse(run(process, &file, &[]), 1, &texts);
+    }
+    assert_eq!(succeed(run("sum", &file, &[]))["completed"], 12);
+    let info = pixelmill(["info".as_ref(), file.as_os_str()]);
+    assert!(info.stderr.contains("spectrum (not a full grid of its axes)"), "{}", info.stderr);
+}
 
 #[test]
 fn a_second_run_reuses_the_results_and_writes_nothing() {

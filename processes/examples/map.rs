@@ -8,7 +8,7 @@
 //! example of reading results in Rust.
 
 use std::env;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use hdf5::types::VarLenUnicode;
@@ -39,8 +39,11 @@ fn main() -> ExitCode {
     };
     match Map::read(file, dataset) {
         Ok(map) => {
-            print!("{}", map.thinned().drawn(Ink::of_terminal()));
-            ExitCode::SUCCESS
+            let drawn = map.thinned().drawn(Ink::of_terminal());
+            match std::io::stdout().write_all(drawn.as_bytes()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            }
         }
         Err(error) => {
             eprintln!("map: {dataset} of {file} can't be drawn: {error}");

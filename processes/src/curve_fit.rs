@@ -248,15 +248,8 @@ impl Process for CurveFit {
     type Scratch = Scratch;
 
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
+        source.spectra_along_axis()?;
         let axis = source.axis(0);
-        if !source.spectral_points.is_multiple_of(axis.len().max(1)) {
-            return Err(Failure::new(format!(
-                "the {} values at each position are no whole number of spectra along `{}`, which has {}",
-                source.spectral_points,
-                axis.name,
-                axis.len()
-            )));
-        }
         let task = Task::new(parameters, &axis.values.as_slice())?;
         if axis.binned { task.binned(&axis.values) } else { Ok(task) }
     }
@@ -323,7 +316,8 @@ impl Process for CurveFit {
 
     /// A row with several axes holds a spectrum along the fastest one for each step of the others.
     fn spectra_per_position(_parameters: &Parameters, source: &SourceInfo) -> usize {
-        (source.spectral_points / source.axis(0).len().max(1)).max(1)
+        // `prepare` refuses what this refuses.
+        source.spectra_along_axis().unwrap_or(1)
     }
 
     /// A worker has columns of its own, whatever the number of positions; this is what a unit of one

@@ -4,6 +4,9 @@
 //! with Ricker wavelets (`ridge_lines`; Du, Kibbe & Lin 2006, Bioinformatics 22, 2059). Of several
 //! peaks the one nearest to the centre counts, the lower one if two are equally near; without any
 //! peak the centre itself does. Shapes: a spectrum (S) gives a response and a position, (P, 1) each.
+//!
+//! A row with several axes holds a spectrum along the fastest one for each step of the others (F), and gives
+//! (P, F). Frames, whose two fastest axes have the same units or only tell places, are refused.
 
 mod ridge_lines;
 
@@ -108,9 +111,18 @@ impl Process for PeakFinding {
     type Scratch = Scratch;
 
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
+        source.spectra_along_axis()?;
+        if let Some((slow, fast)) = source.frame() {
+            return Err(Failure::new(format!(
+                "its rows are frames of `{}` × `{}`, but peaks are searched for along a single axis; an axis that \
+                 is one of positions has to be named as such (--positions-axes)",
+                slow.name, fast.name
+            )));
+        }
+        let axis = source.axis(0);
         Ok(Task {
-            finder: RidgeFinder::new(parameters, source.spectral_points),
-            axis: source.axis(0).values.to_vec(),
+            finder: RidgeFinder::new(parameters, axis.len()),
+            axis: axis.values.to_vec(),
             single: matches!(source.element, ElementType::Float32 | ElementType::Complex64),
         })
     }
@@ -143,6 +155,11 @@ impl Process for PeakFinding {
         let peaks = task.finder.peaks(&scratch.magnitude, &mut scratch.search);
         let peak = nearest_to_centre(peaks, spectrum.len());
         Ok(Output { response: scratch.magnitude[peak] as f32, position: task.axis[peak] })
+    }
+
+    fn spectra_per_position(_parameters: &Parameters, source: &SourceInfo) -> usize {
+        // `prepare` has refused what this refuses.
+        source.spectra_along_axis().unwrap_or(1)
     }
 
     fn model(_task: &Task, _spectrum: Spectrum<'_, Complex64>, output: &Output) -> Model {

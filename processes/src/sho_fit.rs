@@ -229,7 +229,8 @@ impl Process for ShoFit {
     }
 
     fn spectra_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
-        parameters.spectra.unwrap_or_else(|| source.spectral_points / source.axis(0).len().max(1))
+        // `frequencies` refuses what this refuses.
+        parameters.spectra.unwrap_or_else(|| source.spectra_along_axis().unwrap_or(1))
     }
 
     fn auxiliary_inputs(parameters: &Parameters) -> Vec<String> {
@@ -300,6 +301,7 @@ fn frequencies(source: &SourceInfo, spectra: usize) -> Result<Dimension, Failure
             axis.name, axis.units
         )));
     }
+    source.spectra_along_axis()?;
     let points = source.spectral_points / spectra.max(1);
     if axis.len() != points {
         return Err(Failure::new(format!(

@@ -132,8 +132,10 @@ fn content_text(dataset: &DatasetOverview, info: &SourceInfo) -> String {
     let grid = if dataset.full_grid { "" } else { " (not a full grid)" };
     let _ = writeln!(text, "    positions{grid}{}", array_axes(dataset));
     info.position_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
-    if !info.spectroscopic_dimensions.is_empty() {
-        text.push_str("    spectrum\n");
+    match info.spectra_along_axis() {
+        Err(_) => text.push_str("    spectrum (not a full grid of its axes)\n"),
+        Ok(_) if !info.spectroscopic_dimensions.is_empty() => text.push_str("    spectrum\n"),
+        Ok(_) => {}
     }
     info.spectroscopic_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
     text

@@ -10,7 +10,7 @@ use hdf5::Dataset;
 use super::grid::{Block, PositionGrid};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::process::{AxisValues, Dimension, SourceInfo};
+use crate::process::{Dimension, SourceInfo};
 use crate::storage::datatype::stored_type;
 use crate::storage::results_group::PositionTables;
 use crate::storage::{attributes, text};
@@ -73,20 +73,27 @@ pub(crate) fn read(
         quantity: attributes::string(dataset, "quantity").unwrap_or_default(),
         units: attributes::string(dataset, "units").unwrap_or_default(),
         position_dimensions: grid.dimensions.clone(),
-        spectroscopic_dimensions: spectroscopic_axes(spectroscopic),
+        spectroscopic_dimensions: spectroscopic_axes(spectroscopic, &column_values)
+            .map_err(broken)?,
         auxiliary: Vec::new(),
     };
     let ancillary = PositionTables { indices: text::name(&rows), values: text::name(&row_values) };
     Ok((info, grid, ancillary))
 }
 
-/// Axes that multiply to the row's length; a row that is no full grid is one axis of points.
-fn spectroscopic_axes(grid: PositionGrid) -> Vec<Dimension> {
+/// The axes of a row. A single one has a value at each point, whatever its indices say; points that are no full
+/// grid of several axes lie along none.
+fn spectroscopic_axes(grid: PositionGrid, values: &Dataset) -> Result<Vec<Dimension>, String> {
     if grid.is_full() {
-        return grid.dimensions;
+        return Ok(grid.dimensions);
     }
-    let name = grid.dimensions.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join("+");
-    vec![Dimension::new(name, "", AxisValues::counted(grid.rows()))]
+    match <[Dimension; 1]>::try_from(grid.dimensions) {
+        Err(_) => Ok(Vec::new()),
+        Ok([Dimension { name, units, .. }]) => {
+            let values = values.read_raw::<f64>().map_err(|_| unreadable(values))?;
+            Ok(vec![Dimension::new(name, units, values)])
+        }
+    }
 }
 
 /// Reads the tables of the positions: a row per position, a column per axis.

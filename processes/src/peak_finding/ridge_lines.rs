@@ -522,6 +522,33 @@ mod tests {
         assert!(find(&rough(), &widths(20.0, 60.0, 0)).is_empty());
     }
 
+    /// `find_peaks_cwt(x, linspace(20, 60, 30))` and `(x, linspace(1, 4, 4))` of SciPy 1.13.1.
+    #[test]
+    fn spectra_shorter_than_any_wavelet_have_the_peaks_of_scipy() {
+        let narrow: [&[usize]; 13] = [
+            &[],
+            &[],
+            &[1],
+            &[2],
+            &[2],
+            &[1, 3, 4],
+            &[1, 2, 3],
+            &[1, 4],
+            &[1, 3, 4, 4],
+            &[1, 5, 6, 7],
+            &[1, 4, 5, 6, 9],
+            &[1, 6, 6, 7, 8, 9],
+            &[1, 5, 6, 8, 9],
+        ];
+        for (length, narrow) in (1..).zip(narrow) {
+            let middle = (length / 2) as f64;
+            let value = |t: f64| (t * t * 7.0 + t * 3.0) % 11.0 / 11.0 + f64::from(t == middle);
+            let wide = if length < 3 { vec![] } else { vec![length / 2] };
+            assert_eq!(find(&spectrum(length, value), &Parameters::default()), wide, "{length}");
+            assert_eq!(find(&spectrum(length, value), &widths(1.0, 4.0, 4)), narrow, "{length}");
+        }
+    }
+
     #[test]
     fn a_constant_spectrum_has_mirrored_peaks_from_its_ends() {
         // SciPy gives 20 and 98, by a difference of one rounding between neighbours that are equal.
