@@ -31,6 +31,12 @@ pub enum Error {
         path.display()
     )]
     Truncated { path: PathBuf, length: u64, needed: u64 },
+    /// The file was changed between two looks at it.
+    #[error(
+        "{} was changed by another program just before it was to be computed on; run the same command again",
+        path.display()
+    )]
+    JustChanged { path: PathBuf },
     /// The file that results went to isn't at its path any more.
     #[error(
         "{} was moved, deleted or replaced while it was computed on; the results are in the file that \
@@ -342,10 +348,14 @@ fn by(holders: &[String]) -> String {
 }
 
 fn advice(state: &str) -> &'static str {
-    if state.contains("computed") {
-        "wait until that run has ended, or stop it"
-    } else {
-        "close it there (a notebook's file too) or write the results elsewhere with --output"
+    match state {
+        "is being computed on" => "wait until that run has ended, or stop it",
+        "is open or being computed on" => {
+            "wait until that run has ended, or close it there (a notebook's file too)"
+        }
+        // What is being written can't be read either.
+        "is open for writing" => "close it there first (a notebook's file too)",
+        _ => "close it there (a notebook's file too) or write the results elsewhere with --output",
     }
 }
 

@@ -8,6 +8,7 @@ use super::arguments::WhatArguments;
 use crate::error::{Error, Result};
 use crate::parameters::ParameterInfo;
 use crate::registry::Runner;
+use crate::storage::file::other_than_file;
 
 /// All given parameters; what `-p` says goes before what the file says.
 ///
@@ -32,13 +33,20 @@ pub(crate) fn parameters(runner: &dyn Runner, typed: &WhatArguments) -> Result<M
 }
 
 fn from_file(file: &Path) -> Result<Map<String, Value>> {
+    let argument = || format!("--params {}", file.display());
+    // A pipe without a name, of `<(…)`, has somebody at its other end.
+    let found = other_than_file(file).filter(|_| file.canonicalize().is_ok());
+    if let Some(found) = found {
+        let reason = format!("{found}, not a file");
+        return Err(Error::Argument { argument: argument(), reason });
+    }
     let text = std::fs::read_to_string(file).map_err(|error| Error::io("read", file, error))?;
     let parsed = match file.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::from_str(&text).map_err(|error| error.message().to_owned()),
         _ => serde_json::from_str(&text).map_err(|error| error.to_string()),
     };
     parsed.map_err(|reason| Error::Argument {
-        argument: format!("--params {}", file.display()),
+        argument: argument(),
         reason: format!("it can't be read as parameters: {reason}"),
     })
 }

@@ -92,9 +92,9 @@ impl<P: Process> Step<'_, P> {
         }
         let lock = match lock {
             Some(lock) => lock,
-            None => RunLock::claim(self.target, self.observer)?,
+            None => RunLock::claim(self.target, self.source, self.observer)?,
         };
-        check_same(path, file.id()?, lock.id()?)?;
+        check_same(path, file.id(), lock.id()?)?;
         drop(file);
         lock.alone(self.source, || {
             let mut sum = Compressed::default();

@@ -80,7 +80,7 @@ fn open<P: Process>(
 
 /// Whether this rank can write where results go, as far as it can tell before they are there.
 fn can_write(target: &Target) -> Result<()> {
-    if target.is_separate() && !target.file.exists() {
+    if target.is_separate() && file::is_absent(&target.file) {
         return Ok(());
     }
     file::open(&target.file, true).map(|_| ())

@@ -72,7 +72,7 @@ impl Lead<'_> {
         check_all_can_write(sights)?;
         let workers = shares.workers.iter().copied().max().unwrap_or(1);
         let plan = plan_run(&job, shares.memory, workers, None)?;
-        let lock = RunLock::claim(&target, observer)?;
+        let lock = RunLock::claim(&target, &source, observer)?;
         lock.check_source(&source)?;
         let (view, found) = self.make_ready(&job, &source, &target, &lock)?;
         job.compared.tell(observer);
@@ -158,6 +158,8 @@ impl Lead<'_> {
         drop(view);
         // Metadata has to change: look again when nobody else has the file, then change it.
         let made = lock.alone(source, || {
+            // Between a reader's and a writer's lock somebody else may have had it.
+            source.check_unchanged()?;
             let (view, found) = look(&Quiet)?;
             job.source.check_in_place(&view)?;
             let found = prepare::make_ready(job, target, lock, &view, found)?;

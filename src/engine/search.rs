@@ -14,7 +14,7 @@ use crate::identity::{
     Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, whereabouts_of,
 };
 use crate::process::Process;
-use crate::storage::file::{ReadFile, open_read};
+use crate::storage::file::{ReadFile, is_absent, open_read};
 use crate::storage::results_group::{self, LAST_RUN, Provenance, results_groups};
 
 /// What the search for earlier results found.
@@ -49,7 +49,7 @@ pub(crate) fn find<P: Process>(
     }
     let other;
     let file = if target.is_separate() {
-        if !target.file.exists() {
+        if is_absent(&target.file) {
             return Ok(Found::Nothing);
         }
         other = lock.map_or_else(|| open_read(&target.file), RunLock::view)?;

@@ -91,11 +91,12 @@ fn same_entry(path: &Path, other: &Path) -> bool {
     path == other || entry(path).is_some_and(|entry_of| Some(entry_of) == entry(other))
 }
 
-/// `scan.hspy` and `Sum` make `scan-Sum.hspy`.
+/// `scan.hspy` and `Sum` make `scan-Sum.hspy`; HyperSpy loads nothing without an extension.
 fn beside(file: &Path, process: &str) -> PathBuf {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = file.extension().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!("{stem}-{process}.{extension}"))
+    let mut name = file.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{process}."));
+    name.push(file.extension().unwrap_or("hspy".as_ref()));
+    file.with_file_name(name)
 }
 
 /// The locks that a run holds on the file that it writes to.
@@ -110,24 +111,40 @@ pub(crate) struct RunLock {
 }
 
 impl RunLock {
-    /// Claims the target for this run; creates an output file that isn't there.
+    /// Claims the target for this run; creates an output file that isn't there. Where the locks of runs and of
+    /// readers are of one kind, the reader's lock on `source` is given up if that is the same file.
     ///
     /// # Errors
     /// If it can't be written, another run has it, or somebody has it open for writing.
-    pub fn claim(target: &Target, observer: &dyn Observer) -> Result<Self> {
-        let path = &target.file;
-        let created = target.is_separate() && file::create_if_absent(path)?;
-        let file = file::open(path, true)?;
-        let run = lock::claim_run(&file, path).map_err(|error| name_run(error, path))?;
-        let shared = lock::share(&file, path)?;
-        let has_locks = ![run, shared].contains(&lock::Locking::Unsupported);
-        if !has_locks {
+    pub fn claim(target: &Target, source: &ReadFile, observer: &dyn Observer) -> Result<Self> {
+        let lock = Self::take(target, source)?;
+        // A run that had created the file and couldn't begin may have taken it away before we had the lock.
+        let lock = if lock.check_in_place().is_err() { Self::take(target, source)? } else { lock };
+        lock.check_in_place()?;
+        if !lock.has_locks {
             observer.note(&format!(
                 "{} is on a file system without locks: make sure that nobody else writes to it",
-                path.display()
+                lock.path.display()
             ));
         }
-        Ok(Self { file, path: path.clone(), separate: target.is_separate(), created, has_locks })
+        Ok(lock)
+    }
+
+    fn take(target: &Target, source: &ReadFile) -> Result<Self> {
+        let (path, separate) = (&target.file, target.is_separate());
+        let created = separate && file::create_if_absent(path)?;
+        let file = file::open(path, true)?;
+        let (run, shared) = if lock::readers_lock_bytes(&file, path) {
+            if !separate {
+                lock::release(&source.raw, path)?;
+            }
+            (lock::claim_whole(&file, path)?, lock::share(&file, path)?)
+        } else {
+            let run = lock::claim_run(&file, path).map_err(|error| name_run(error, path))?;
+            (run, lock::share(&file, path)?)
+        };
+        let has_locks = ![run, shared].contains(&lock::Locking::Unsupported);
+        Ok(Self { file, path: path.clone(), separate, created, has_locks })
     }
 
     /// Checks that the file that is locked is the one that `source` was read from, if it should be, and no
@@ -136,7 +153,7 @@ impl RunLock {
     /// # Errors
     /// If a file was replaced meanwhile.
     pub fn check_source(&self, source: &ReadFile) -> Result<()> {
-        if (self.id()? == source.id()?) == self.separate {
+        if (self.id()? == source.id()) == self.separate {
             self.abandon();
             return Err(Error::ReplacedWhileOpened { path: self.path.clone() });
         }
@@ -211,9 +228,10 @@ impl RunLock {
         }
     }
 
-    /// Takes an output file away that this run has created and nothing has been written to.
+    /// Takes an output file away that this run has created and nothing has been written to. Whoever waits for
+    /// it looks, once it has the lock, whether it is still there.
     pub fn abandon(&self) {
-        if self.created {
+        if self.created && self.check_in_place().is_ok() {
             // It stays then, empty; the next run uses it.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -237,5 +255,27 @@ fn name_run(error: Error, path: &Path) -> Error {
     match notes.filter(|note| !note.is_empty()).max_by_key(since) {
         Some(note) => Error::Busy { path: busy, state, holders: vec![format!("a run ({note})")] },
         None => Error::Busy { path: busy, state, holders },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn results_beside_a_file_have_its_name_and_an_extension() {
+        for (file, expected) in [
+            ("a/scan.hspy", "a/scan-Sum.hspy"),
+            ("scan.HSPY", "scan-Sum.HSPY"),
+            ("a.b/scan", "a.b/scan-Sum.hspy"),
+            ("scan.1.hspy", "scan.1-Sum.hspy"),
+        ] {
+            assert_eq!(beside(Path::new(file), "Sum"), Path::new(expected));
+        }
+        let latin = |name: &'static [u8]| Path::new(OsStr::from_bytes(name));
+        assert_eq!(beside(latin(b"m\xe9.hspy"), "Sum"), latin(b"m\xe9-Sum.hspy"));
     }
 }

@@ -4,12 +4,12 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
-use super::file_state::FileId;
-use super::lock;
+use super::file_state::{FileId, FileState};
 use super::transaction::{self, Access};
+use super::{library, lock};
 use crate::error::{Error, Result};
 
 const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
@@ -20,6 +20,8 @@ pub(crate) struct ReadFile {
     /// The same file for raw reads; it also holds the lock.
     pub raw: File,
     pub path: PathBuf,
+    /// As it was when it was opened.
+    opened: FileState,
 }
 
 impl Deref for ReadFile {
@@ -28,6 +30,36 @@ impl Deref for ReadFile {
     fn deref(&self) -> &hdf5::File {
         &self.hdf5
     }
+}
+
+impl ReadFile {
+    /// Whether nobody has written to the file since it was opened.
+    ///
+    /// # Errors
+    /// If somebody has.
+    pub fn check_unchanged(&self) -> Result<()> {
+        if self.opened.was_written(&state(&self.raw, &self.path)?) {
+            return Err(Error::JustChanged { path: self.path.clone() });
+        }
+        Ok(())
+    }
+
+    /// Another look at the very file that is open, whatever its path leads to by now.
+    ///
+    /// # Errors
+    /// If it can't be read or isn't HDF5.
+    pub fn again(&self) -> Result<Self> {
+        look_at(&self.path, &self.raw)
+    }
+
+    /// Which file it is.
+    pub fn id(&self) -> FileId {
+        self.opened.id
+    }
+}
+
+fn state(file: &File, path: &Path) -> Result<FileState> {
+    FileState::of(file).map_err(|error| Error::io("read", path, error))
 }
 
 /// Opens a file for reading, with the lock that readers take.
@@ -49,24 +81,6 @@ pub(crate) fn open_read_locked(path: &Path) -> Result<ReadFile> {
     view(path, open(path, false)?, Access::Unlocked)
 }
 
-impl ReadFile {
-    /// Another look at the very file that is open, whatever its path leads to by now.
-    ///
-    /// # Errors
-    /// If it can't be read or isn't HDF5.
-    pub fn again(&self) -> Result<Self> {
-        look_at(&self.path, &self.raw)
-    }
-
-    /// Which file it is.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn id(&self) -> Result<FileId> {
-        FileId::of(&self.raw).map_err(|error| Error::io("open", &self.path, error))
-    }
-}
-
 /// A look at a file that is open and that the caller holds a lock on.
 ///
 /// # Errors
@@ -78,8 +92,9 @@ pub(crate) fn look_at(path: &Path, file: &File) -> Result<ReadFile> {
 
 fn view(path: &Path, raw: File, others: Access) -> Result<ReadFile> {
     let for_hdf5 = raw.try_clone().map_err(|error| Error::io("read", path, error))?;
+    let opened = state(&raw, path)?;
     let hdf5 = transaction::open_for_reading(path, for_hdf5, others)?;
-    Ok(ReadFile { hdf5, raw, path: path.to_owned() })
+    Ok(ReadFile { hdf5, raw, path: path.to_owned(), opened })
 }
 
 /// Opens the plain file, for reading or for both, after a look at its signature.
@@ -88,15 +103,15 @@ fn view(path: &Path, raw: File, others: Access) -> Result<ReadFile> {
 /// If it can't be opened or isn't HDF5.
 pub(crate) fn open(path: &Path, writable: bool) -> Result<File> {
     let action = if writable { "write to" } else { "open" };
+    if let Some(found) = other_than_file(path) {
+        return Err(Error::NotHdf5 { path: path.to_owned(), found });
+    }
     let file = OpenOptions::new()
         .read(true)
         .write(writable)
         .open(path)
         .map_err(|error| Error::io(action, path, error))?;
     let metadata = file.metadata().map_err(|error| Error::io("open", path, error))?;
-    if !metadata.is_file() {
-        return Err(Error::NotHdf5 { path: path.to_owned(), found: "it is a folder or a device" });
-    }
     if !has_signature(&file, metadata.len()).map_err(|error| Error::io("read", path, error))? {
         let found = if metadata.len() == 0 { "an empty file" } else { "no HDF5 signature" };
         return Err(Error::NotHdf5 { path: path.to_owned(), found });
@@ -155,43 +170,55 @@ pub(crate) fn check_length(
     Ok(())
 }
 
-/// Creates a new HDF5 file at `path` unless there is one: made under another name and linked
-/// into place when it is whole. Tells whether it made it.
-///
-/// # Errors
-/// If its folder can't be written to.
-pub(crate) fn create_if_absent(path: &Path) -> Result<bool> {
-    if path.exists() {
-        return Ok(false);
+/// What there is at a path instead of a file. Opening a pipe would wait for somebody at its other end, and a
+/// device may do anything.
+pub(crate) fn other_than_file(path: &Path) -> Option<&'static str> {
+    let found = std::fs::metadata(path).ok()?.file_type();
+    match () {
+        () if found.is_file() => None,
+        () if found.is_dir() => Some("it is a folder"),
+        () if found.is_fifo() => Some("it is a pipe"),
+        () if found.is_socket() => Some("it is a socket"),
+        () => Some("it is a device"),
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let created = hdf5::File::with_options()
-        .with_fapl(|access| access.libver_earliest())
-        .create_excl(&temporary)
-        .and_then(hdf5::File::close)
-        .map_err(|error| creation_error(path, &temporary, &error));
-    let linked = created.and_then(|()| {
-        let synced = File::open(&temporary).and_then(|file| file.sync_all());
-        synced
-            .and_then(|()| std::fs::hard_link(&temporary, path))
-            .map(|()| true)
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Ok(false),
-                _ => std::fs::rename(&temporary, path).map(|()| true),
-            })
-            .map_err(|error| Error::io("create", path, error))
-    });
-    // The temporary name has served its purpose; after a rename it is gone already.
-    let _ = std::fs::remove_file(&temporary);
-    linked
 }
 
-/// What the system says about creating files there is clearer than what HDF5 says.
-fn creation_error(path: &Path, temporary: &Path, error: &hdf5::Error) -> Error {
-    match OpenOptions::new().write(true).create_new(true).open(temporary) {
-        Err(refusal) => Error::io("create", path, refusal),
-        Ok(_) => Error::hdf5("create", path, error),
+/// Whether there is nothing at `path` yet, or a file that is empty: one that somebody is just creating, or was
+/// killed while creating.
+pub(crate) fn is_absent(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |found| found.is_file() && found.len() == 0)
+}
+
+/// Creates a new HDF5 file at `path` unless there is one. Tells whether there was nothing before. An empty file,
+/// which is what a kill in here leaves, becomes one as well.
+///
+/// # Errors
+/// If it can't be created or written to.
+pub(crate) fn create_if_absent(path: &Path) -> Result<bool> {
+    if !is_absent(path) {
+        return Ok(false);
     }
+    let refused = |error| Error::io("create", path, error);
+    let image = library::empty_file().map_err(|error| Error::hdf5("create", path, &error))?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    let (file, created) = match options.clone().create_new(true).open(path) {
+        // A link may lead to where nothing is yet.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            (options.create(true).open(path).map_err(refused)?, false)
+        }
+        file => (file.map_err(refused)?, true),
+    };
+    // Of several that are here at once one writes; what it writes is less than a page, so that a kill leaves all of
+    // it or nothing.
+    lock::exclude(&file, path)?;
+    if file.metadata().map_err(refused)?.len() == 0 {
+        let written = file.write_all_at(&image, 0).and_then(|()| file.sync_all());
+        if written.is_err() && created {
+            // It stays then, empty; the next run uses it.
+            let _ = std::fs::remove_file(path);
+        }
+        written.map_err(refused)?;
+    }
+    Ok(created)
 }

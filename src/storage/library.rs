@@ -6,7 +6,7 @@ use hdf5::dataset::DatasetCreate;
 use hdf5::types::TypeDescriptor;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
 use hdf5_sys::h5i::hid_t;
-use hdf5_sys::{h5a, h5d, h5l, h5o, h5p, h5s, h5t, h5z};
+use hdf5_sys::{h5a, h5d, h5f, h5l, h5o, h5p, h5s, h5t, h5z};
 
 use super::datatype::memory_type;
 
@@ -266,6 +266,26 @@ pub(crate) fn says(error: &hdf5::Error, text: &str) -> bool {
             .is_ok_and(|frames| frames.iter().any(|frame| frame.desc().contains(text))),
         hdf5::Error::Internal(reason) => reason.contains(text),
     }
+}
+
+/// The bytes of a file that has nothing in it, for all versions of HDF5.
+pub(crate) fn empty_file() -> hdf5::Result<Vec<u8>> {
+    let made = hdf5::File::with_options()
+        .with_fapl(|access| access.core_filebacked(false).libver_earliest())
+        .create("empty")?;
+    hdf5::sync::sync(|| {
+        // SAFETY: the id is live; with no buffer the length is told, which the buffer then has.
+        unsafe {
+            hdf5::h5check(h5f::H5Fflush(made.id(), h5f::H5F_scope_t::H5F_SCOPE_GLOBAL))?;
+            let length = h5f::H5Fget_file_image(made.id(), std::ptr::null_mut(), 0);
+            let mut image = vec![0u8; usize::try_from(length).unwrap_or(0)];
+            let told = h5f::H5Fget_file_image(made.id(), image.as_mut_ptr().cast(), image.len());
+            match told > 0 && told == length {
+                true => Ok(image),
+                false => Err(hdf5::Error::from("it has no image")),
+            }
+        }
+    })
 }
 
 /// Whether both are the same object of the same file.

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 pub(crate) use figure::Figure;
 
 use crate::error::{Error, Result};
+use crate::storage::file::other_than_file;
 
 /// Columns of a drawing where nobody says how many there are, and the fewest and most otherwise.
 const COLUMNS: usize = 72;
@@ -40,6 +41,13 @@ impl Canvas {
             Some(None) => Ok(Some(Self::Text)),
             Some(Some(file)) => {
                 let extension = file.extension().unwrap_or_default();
+                if let Some(found) = other_than_file(file) {
+                    let argument = format!("--plot {}", file.display());
+                    return Err(Error::Argument {
+                        argument,
+                        reason: format!("{found}, not a file"),
+                    });
+                }
                 if extension.eq_ignore_ascii_case("png") {
                     return Ok(Some(Self::Picture(file.clone())));
                 }
