@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use support::{filters_program, refuse, root, run, succeed};
+use support::usid::ask_python;
+use support::{filters_program, pixelmill, refuse, root, run, succeed};
 use tempfile::TempDir;
 
 /// What `tests/python/formats.py` has told of the files that it wrote, by kind. Importing all the
@@ -353,6 +354,54 @@ fn check_signal(signal: &Value, name: &str, told: &Value, about: &str) {
         let first = &signal["navigation"][0];
         let uneven = text(told, "kind") == "hspy-uneven-rows";
         assert_eq!(first["uniform"], !uneven, "{about}");
+    }
+}
+
+#[test]
+fn a_corrected_scale_of_hyperspy_makes_another_computation() {
+    let copies = Copies::new();
+    for (axis, selection) in [(2, &["--positions", "0:5"][..]), (2, &[]), (0, &[])] {
+        let file = copies.of("hspy");
+        let first = succeed(run("sum", &file, selection));
+        ask_python(&[
+            "-c",
+            "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
+             file['Experiments/scan/axis-' + sys.argv[2]].attrs['scale'] *= 2\nprint('null')",
+            file.to_str().unwrap(),
+            &axis.to_string(),
+        ]);
+        let again = succeed(run("sum", &file, &[]));
+        assert_ne!(again["group"], first["group"], "{axis}");
+        assert_eq!(again["report"]["positions"], again["positions"], "{axis}");
+        let results = text(&first, "file");
+        let verified = pixelmill(["verify", results, text(&first, "group"), "--sample", "0"]);
+        assert_eq!(verified.code, Some(1), "{}", verified.stderr);
+        assert!(text(&verified.json, "changed").contains("the axis"), "{}", verified.json);
+        fs::remove_file(results).unwrap();
+    }
+}
+
+#[test]
+fn hyperspy_results_are_known_again_when_their_folder_is_moved() {
+    let copies = Copies::new();
+    let (old, new) = (copies.path("scratch"), copies.path("project"));
+    fs::create_dir(&old).unwrap();
+    fs::rename(copies.of("hspy"), old.join("scan.hspy")).unwrap();
+    let sum = succeed(run("sum", &old.join("scan.hspy"), &[]));
+    let part = succeed(run("slow", &old.join("scan.hspy"), &["--positions", "0:5"]));
+    fs::rename(&old, &new).unwrap();
+    let again = succeed(run("sum", &new.join("scan.hspy"), &[]));
+    assert_eq!((&again["outcome"], &again["group"]), (&json!("existing"), &sum["group"]));
+    let rest = succeed(run("slow", &new.join("scan.hspy"), &[]));
+    assert_eq!((&rest["group"], &rest["report"]["positions"]), (&part["group"], &json!(15)));
+    for process in ["Sum", "Slow"] {
+        let results = new.join(format!("scan-{process}.hspy"));
+        let verified = succeed([
+            "verify".as_ref(),
+            results.as_os_str(),
+            format!("/scan-{process}_000").as_ref(),
+        ]);
+        assert_eq!((&verified["checked"], &verified["changed"]), (&json!(20), &Value::Null));
     }
 }
 

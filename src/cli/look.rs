@@ -84,6 +84,7 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
     }
     for group in &groups {
         text.push_str(&group_line(group));
+        text.push_str(&other_file(group));
     }
     let json = json!({
         "file": file.to_string_lossy(),
@@ -301,7 +302,16 @@ fn group_details(group: &GroupOverview) -> String {
     text
 }
 
-/// Where the source is, if that isn't what the group says.
+/// The file and dataset that results were computed from, if these are in another file.
+fn other_file(group: &GroupOverview) -> String {
+    match (&group.recorded_source_file, moved_to(group).as_str()) {
+        (None, _) => String::new(),
+        (Some(_), "") => format!("    computed from {}\n", group.source),
+        (Some(_), now) => format!("    computed from {}, now {now}\n", group.source),
+    }
+}
+
+/// Where the source's file is, if that isn't where the group says.
 fn moved_to(group: &GroupOverview) -> String {
     match (&group.recorded_source_file, &group.source_file) {
         (None, _) => String::new(),
@@ -318,7 +328,7 @@ fn group_json(group: &GroupOverview) -> Value {
         "group": group.path,
         "process": group.process,
         "source": group.source,
-        "source_file": group.source_file,
+        "source_file": group.source_file.as_ref().map(|file| file.to_string_lossy()),
         "parameters": group.parameters,
         "parameter_hash": group.parameter_hash,
         "created": group.created,
