@@ -207,7 +207,10 @@ def repack(rng, world):
     if any(scan.kind in ("virtual", "linked") and scan.file == name for scan in world.scans):
         return None
     packed = world.folder / "packed"
-    subprocess.run(["h5repack", world.folder / name, packed], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(["h5repack", world.folder / name, packed], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if done.returncode != 0:
+        packed.unlink(missing_ok=True)
+        return None
     os.replace(packed, world.folder / name)
     for (owner, _), group in world.groups.items():
         if owner == name:

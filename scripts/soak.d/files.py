@@ -29,7 +29,7 @@ class Files:
         options = {"libver": some(rng, ["earliest", "latest", ("v108", "v110"), None])}
         if rng.random() < 0.15:
             options["userblock_size"] = some(rng, [512, 2048])
-        if rng.random() < 0.1 and not isinstance(options["libver"], tuple):
+        elif rng.random() < 0.1:
             options.update(fs_strategy=some(rng, ["page", "aggregate"]), fs_persist=False)
             options["libver"] = "latest"
         with h5py.File(world.folder / name, "w", **options) as file:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 KINDS = {"usid": 5, "plain": 3, "scales": 2, "hspy": 2, "nsid": 2, "nexus": 2, "virtual": 1, "linked": 1}
-REAL = ("u1", "i1", "u2", ">u2", "i2", "u4", "i4", ">i4", "f4", ">f4", "f8", ">f8")
+REAL = ("u1", "i1", "u2", ">u2", "i2", "u4", "i4", ">i4", "i8", ">i8", "u8", "f2", "f4", ">f4", "f8", ">f8")
 COMPLEX = ("c8", "c16", ">c8", ">c16")
 FILTERS = (
     {},
@@ -94,7 +94,8 @@ class Scan:
 
 def numbers(rng, shape, dtype):
     dtype = np.dtype(dtype)
-    most = {1: 100, 2: 4000}.get(dtype.itemsize, 4096)
+    # Half floats hold quarters only so far.
+    most = {1: 100, 2: 400}.get(dtype.itemsize, 4096)
     whole = rng.integers(0, most, shape)
     if dtype.kind == "c":
         return ((whole + 1j * rng.integers(0, most, shape)) / 4).astype(dtype)

@@ -41,14 +41,14 @@ class Program:
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("SOAK_")}
         self.environment["RUST_BACKTRACE"] = "0"
 
-    def start(self, arguments, **preloaded):
+    def start(self, arguments, out=subprocess.PIPE, err=subprocess.PIPE, **preloaded):
         command = [str(self.path), *map(str, arguments)]
         environment = self.environment
         if preloaded:
             told = {f"SOAK_{name.upper()}": str(value) for name, value in preloaded.items()}
             environment = {**environment, "LD_PRELOAD": str(self.shim), **told}
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment
         )
         process.begun = time.perf_counter()
         return process
@@ -60,9 +60,9 @@ class Program:
             stacks = stacks_of(process.pid)
             process.kill()
             out, err = process.communicate()
-            raise Wrong(f"{process.args} hangs after {TIMEOUT} s; {err.decode(errors='replace')}\n{stacks}") from None
+            raise Wrong(f"{process.args} hangs after {TIMEOUT} s; {(err or b'').decode(errors='replace')}\n{stacks}") from None
         seconds = time.perf_counter() - process.begun
-        ended = Ended(process.args, process.returncode, out.decode(), err.decode(), seconds)
+        ended = Ended(process.args, process.returncode, (out or b"").decode(), (err or b"").decode(), seconds)
         self.log(ended)
         if "panicked at" in ended.err and "panic on purpose" not in ended.err:
             raise Wrong(f"{ended.command} panicked: {ended.err}")

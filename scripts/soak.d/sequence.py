@@ -18,7 +18,7 @@ BUSY = re.compile(r"is being computed on|is open")
 TOO_LITTLE = "of memory are too little"
 STEPS = {
     "run": 5, "kill_at_calls": 6, "kill_at_instants": 2, "full_disk": 1, "stop": 2, "two": 1, "reader": 0.05,
-    "watch": 0.5, "change": 0.7, "adopt": 0.7, "edit": 7, "look": 3,
+    "watch": 0.5, "change": 0.7, "adopt": 0.7, "unheard": 0.4, "refused": 0.3, "edit": 7, "look": 3,
 }
 STOPPED = {130: signal.SIGINT, 143: signal.SIGTERM}
 
@@ -233,7 +233,7 @@ class Sequence:
         offset = place + int(np.ravel_multi_index(at, scan.data.shape)) * scan.data.itemsize
         with open(world.folder / scan.file, "r+b") as file:
             file.seek(offset)
-            file.write(scan.data[at].tobytes())
+            file.write(np.array(scan.data[at], scan.data.dtype).tobytes())
         ended = self.program.finish(process)
         self.counts.commands += 1
         self.settle_changed(before, command, ended, old, wanted_old)
@@ -301,6 +301,45 @@ class Sequence:
         # Whatever took another group leaves this one as it is: it can't know of changes then.
         if ended.code not in (0, 3) or ended.json()["group"] != path:
             world.groups[chosen].damaged = True
+
+    def do_unheard(self, rng):
+        """Nobody can read what is said: that ends no run, but an answer that can't be given is an error."""
+        command = self.commands.command(rng)
+        before = self.look_at_all()
+        arguments = command.arguments(self.world)
+        with open("/dev/full", "wb") as full:
+            if rng.random() < 0.5:
+                ended = self.program.run(arguments, err=full)
+                if ended.code != 2:  # nobody hears why it was refused
+                    self.settle(before, [(command, ended)])
+            else:
+                ended = self.program.run(arguments, out=full)
+                if ended.code in (0, 3):
+                    raise Wrong(f"{ended.command} ended with {ended.code}, though its answer was lost")
+                self.settle(before, [(command, ended)], may_fail="")
+        self.counts.commands += 1
+
+    def do_refused(self, rng):
+        """The file itself by another name is no place for results."""
+        world = self.world
+        command = self.commands.command(rng, compress=False)
+        scan = command.computation.scan
+        if scan.kind == "linked":
+            return
+        other = world.folder / "other name.h5"
+        (os.symlink if rng.random() < 0.5 else os.link)(world.folder / scan.file, other)
+        arguments = command.arguments(world)
+        if "--output" in arguments:
+            arguments[arguments.index("--output") + 1] = other
+        else:
+            arguments += ["--output", other]
+        files = self.bytes()
+        ended = self.program.run(arguments)
+        self.counts.commands += 1
+        other.unlink()
+        files.pop(other.name)
+        if ended.code not in (1, 2) or files != self.bytes():
+            raise Wrong(f"{ended.command} ended with {ended.code}, though the output is the source: {ended.err}")
 
     def do_edit(self, rng):
         told = edit(rng, self.world)
