@@ -67,6 +67,14 @@ impl AxisValues {
         self.get(self.len().checked_sub(1)?)
     }
 
+    /// The first `length` of them; even steps go on as far as that. `None` if a list has fewer.
+    pub fn of_length(&self, length: usize) -> Option<Self> {
+        Some(Self(match &self.0 {
+            Kept::Listed(values) => Kept::Listed(values.get(..length)?.into()),
+            Kept::Even { first, step, .. } => Kept::Even { first: *first, step: *step, length },
+        }))
+    }
+
     /// All of them, one after the other.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator + Clone + '_ {
         (0..self.len()).map(|index| self.get(index).expect("the index is below the length"))

@@ -77,6 +77,13 @@ impl ElementType {
         }
     }
 
+    /// Whether values of this type have to be looked at one by one before they become ones of `target`:
+    /// 64-bit integers, of which floating-point numbers don't have all.
+    pub(crate) fn may_exceed(self, target: Self, narrowing: bool) -> bool {
+        let is_long = self.bits().is_some_and(|(_, bits)| bits > 53);
+        is_long && target.precision().is_some_and(|precision| precision == 53 || !narrowing)
+    }
+
     /// The parts of one element as `f64`, for showing them.
     pub(crate) fn to_numbers(self, bytes: &[u8]) -> Vec<f64> {
         let stored = StoredType { element: self, swapped: false };
@@ -90,9 +97,10 @@ impl ElementType {
         parts
     }
 
-    /// Whether every value of this type can become one of `target`. With `narrowing`, rounding
+    /// Whether values of this type can become ones of `target`. With `narrowing`, rounding
     /// to a shorter floating-point type is no loss; dropping an imaginary part or a fraction
-    /// always is.
+    /// always is. 64-bit integers may become double precision, since few reach 2⁵³: a position
+    /// fails that has one beyond.
     pub fn converts_to(self, target: Self, narrowing: bool) -> bool {
         if self.is_complex() && !target.is_complex() {
             return false;
@@ -101,7 +109,9 @@ impl ElementType {
             (Some((signed, bits)), Some((target_signed, target_bits)), ..) => {
                 bits <= target_bits && (target_signed || !signed)
             }
-            (Some((_, bits)), _, _, Some(precision)) => narrowing || bits <= precision,
+            (Some((_, bits)), _, _, Some(precision)) => {
+                narrowing || bits <= precision || precision == 53
+            }
             (_, _, Some(own), Some(precision)) => narrowing || own <= precision,
             _ => false,
         }
@@ -207,6 +217,38 @@ pub(crate) fn append<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec
     }
 }
 
+/// Up to here all integers are numbers in double precision.
+const EXACT: u64 = 1 << 53;
+
+/// The first 64-bit integer in `bytes` beyond ±2⁵³, where neighbours can't be told apart in double
+/// precision, and its place.
+pub(crate) fn first_beyond(bytes: &[u8], stored: StoredType) -> Option<(usize, i128)> {
+    let signed = stored.element == ElementType::Int64;
+    let is_long = signed || stored.element == ElementType::UInt64;
+    if !is_long || !any_beyond(bytes, stored.swapped, signed) {
+        return None;
+    }
+    let values = bytes.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>);
+    let native = values.map(|value| if stored.swapped { value.swap_bytes() } else { value });
+    let number = |value: u64| if signed { i128::from(value as i64) } else { i128::from(value) };
+    native.map(number).enumerate().find(|(_, number)| number.unsigned_abs() > EXACT.into())
+}
+
+/// Whether there is such an integer, without a branch per value.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn any_beyond(bytes: &[u8], swapped: bool, signed: bool) -> bool {
+    // Moved up by 2⁵³, what is within ±2⁵³ lies from 0 to twice that.
+    let (up, most) = if signed { (EXACT, 2 * EXACT) } else { (0, EXACT) };
+    let mut bits = 0;
+    for value in bytes.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>) {
+        let value = if swapped { value.swap_bytes() } else { value };
+        let moved = value.wrapping_add(up);
+        // The highest bit is set of what is too large, or of what is left of the most.
+        bits |= most.wrapping_sub(moved) | moved;
+    }
+    bits >> 63 != 0
+}
+
 /// Appends the elements in `bytes` to `out`, converted.
 ///
 /// Compiled a second time for processors with AVX2, where it takes half the time; conversions have
@@ -294,6 +336,8 @@ mod tests {
             (Complex64, Complex128),
             (UInt16, Float32),
             (Int32, Float64),
+            (Int64, Float64),
+            (UInt64, Complex128),
             (UInt8, Int16),
             (UInt32, Int64),
         ];
@@ -303,8 +347,7 @@ mod tests {
             (Float64, Float32),
             (Complex128, Complex64),
             (Int32, Float32),
-            (Int64, Float64),
-            (UInt64, Complex128),
+            (Int64, Float32),
             (Float32, Int32),
             (Int8, UInt8),
             (UInt16, Int16),
@@ -334,6 +377,62 @@ mod tests {
             seen,
             [num_complex::Complex64::new(1.5, -2.25), num_complex::Complex64::new(0.0, 8.0)]
         );
+    }
+
+    #[test]
+    fn integers_beyond_double_precision_are_found() {
+        let limit = 1i64 << 53;
+        for (values, found) in [
+            (vec![0, -5, limit, -limit, 7], None),
+            (vec![1, limit + 1, limit + 2], Some((1, i128::from(limit) + 1))),
+            (vec![1, 2, -limit - 1], Some((2, -i128::from(limit) - 1))),
+            (vec![i64::MIN], Some((0, i64::MIN.into()))),
+            (vec![i64::MAX], Some((0, i64::MAX.into()))),
+        ] {
+            for swapped in [false, true] {
+                let order = |value: i64| if swapped { value.swap_bytes() } else { value };
+                let bytes: Vec<u8> =
+                    values.iter().flat_map(|value| order(*value).to_ne_bytes()).collect();
+                let stored = StoredType { element: Int64, swapped };
+                assert_eq!(first_beyond(&bytes, stored), found, "{values:?}");
+            }
+        }
+        let unsigned = StoredType { element: UInt64, swapped: false };
+        for (value, found) in [
+            (1 << 53, None),
+            ((1 << 53) + 1, Some((0, (1i128 << 53) + 1))),
+            ((1 << 63) + 5, Some((0, (1i128 << 63) + 5))),
+            (u64::MAX, Some((0, u64::MAX.into()))),
+        ] {
+            assert_eq!(first_beyond(&value.to_ne_bytes(), unsigned), found);
+        }
+        let float = StoredType { element: Float64, swapped: false };
+        assert_eq!(first_beyond(&u64::MAX.to_ne_bytes(), float), None);
+    }
+
+    #[test]
+    fn numbers_of_16_bits_are_those_of_ieee() {
+        for (bits, value) in [
+            (0x0000, 0.0),
+            (0x8000, -0.0),
+            (0x3c00, 1.0),
+            (0xc500, -5.0),
+            (0x0001, 2f32.powi(-24)),
+            (0x03ff, 2f32.powi(-24) * 1023.0),
+            (0x0400, 2f32.powi(-14)),
+            (0x7bff, 65504.0),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(half(bits).to_bits(), value.to_bits(), "{bits:#x}");
+        }
+        assert!(half(0x7e00).is_nan() && half(0xfc01).is_nan());
+        for (element, bits) in [(Float16, 0xc500_u16), (BFloat16, 0xc0a0)] {
+            let stored = StoredType { element, swapped: true };
+            let mut buffer = Vec::new();
+            let seen = elements::<f32>(&bits.swap_bytes().to_ne_bytes(), stored, &mut buffer);
+            assert_eq!(seen, [-5.0], "{element}");
+        }
     }
 
     #[test]

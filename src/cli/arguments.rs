@@ -86,10 +86,10 @@ pub(crate) struct WhatArguments {
     /// Path of the main dataset; may be left out if the file has only one
     #[arg(long, value_name = "PATH")]
     pub dataset: Option<String>,
-    /// Which axes of the dataset are positions, counted from 0, slowest first; may be left out where
-    /// the file tells
-    #[arg(long, value_name = "AXIS,…", value_delimiter = ',')]
-    pub positions_axes: Option<Vec<usize>>,
+    /// Which axes of the dataset are positions, counted from 0, slowest first, or `none` for a single
+    /// measurement; may be left out where the file tells
+    #[arg(long, value_name = "AXIS,…|none", value_parser = axes)]
+    pub positions_axes: Option<Axes>,
     /// A parameter; may be given several times, and as --KEY VALUE
     #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,
@@ -182,6 +182,19 @@ impl From<Survive> for Durability {
     }
 }
 
+/// Axes of an array, by number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Axes(pub Vec<usize>);
+
+fn axes(text: &str) -> Result<Axes, String> {
+    if text == "none" {
+        return Ok(Axes(Vec::new()));
+    }
+    let numbers: Result<Vec<usize>, _> =
+        text.split(',').map(|number| number.trim().parse()).collect();
+    numbers.map(Axes).map_err(|_| "they have to be numbers from 0 on, or `none`".to_owned())
+}
+
 fn cores(text: &str) -> Result<Cores, String> {
     match text {
         "all" => Ok(Cores::All),
@@ -256,6 +269,13 @@ mod tests {
         for text in ["", "soon", "90", "-5m"] {
             assert!(time(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn axes_are_numbers_or_none() {
+        assert_eq!(axes("2, 0"), Ok(Axes(vec![2, 0])));
+        assert_eq!(axes("none"), Ok(Axes(Vec::new())));
+        assert!(axes("x").is_err() && axes("").is_err());
     }
 
     #[test]

@@ -139,6 +139,9 @@ fn content_text(dataset: &DatasetOverview, info: &SourceInfo) -> String {
         Ok(_) => {}
     }
     info.spectroscopic_dimensions.iter().for_each(|axis| text.push_str(&axis_line(axis)));
+    for note in &dataset.notes {
+        let _ = writeln!(text, "    note: {note}");
+    }
     text
 }
 
@@ -192,10 +195,11 @@ fn axis_line(axis: &Dimension) -> String {
         _ => String::new(),
     };
     format!(
-        "      {:<16} {:>8}   {range} {}\n",
+        "      {:<16} {:>8}   {range} {}{}\n",
         axis.name,
         show::count(axis.len() as u64),
-        axis.units
+        axis.units,
+        if axis.binned { " (binned: values are sums over the width of a step)" } else { "" }
     )
 }
 
@@ -229,6 +233,7 @@ fn dataset_json(dataset: &DatasetOverview) -> Value {
             json["spectral_points"] = json!(info.spectral_points);
             json["bytes"] = json!(size(info));
             json["full_grid"] = json!(dataset.full_grid);
+            json["notes"] = json!(dataset.notes);
             json["position_axes"] = json!(dataset.position_axes);
             json["position_dimensions"] = json!(axes_json(&info.position_dimensions));
             json["spectroscopic_dimensions"] = json!(axes_json(&info.spectroscopic_dimensions));
@@ -243,6 +248,7 @@ fn axes_json(axes: &[Dimension]) -> Vec<Value> {
             json!({
                 "name": axis.name, "units": axis.units, "length": axis.len(),
                 "first": axis.values.first(), "last": axis.values.last(),
+                "binned": axis.binned,
             })
         })
         .collect()

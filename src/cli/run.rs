@@ -31,7 +31,7 @@ pub(crate) fn run(registry: &[&dyn Runner], typed: &RunArguments, ranks: &Ranks)
 fn request(typed: &RunArguments) -> Request {
     Request {
         dataset: typed.what.dataset.clone(),
-        positions_axes: typed.what.positions_axes.clone(),
+        positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
         output: typed.output.clone(),
         cores: typed.cores.unwrap_or_default(),
         memory: typed.memory,

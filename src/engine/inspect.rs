@@ -39,6 +39,8 @@ pub struct DatasetOverview {
     pub position_axes: Vec<usize>,
     /// Its chunks, if it has any.
     pub chunking: Option<Chunking>,
+    /// What isn't taken as the file has it, in words for people.
+    pub notes: Vec<String>,
 }
 
 /// A results group.
@@ -94,6 +96,7 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
             shape: Vec::new(),
             position_axes: Vec::new(),
             chunking: None,
+            notes: Vec::new(),
         };
     };
     let shape: Vec<u64> = found.shape().iter().map(|length| *length as u64).collect();
@@ -116,6 +119,7 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         reading: rows.map(|rows| rows.reading()),
         linked_file: is_linked.then(|| found.filename().into()),
         chunking: chunking(&found),
+        notes: described.as_ref().map_or(Vec::new(), |known| known.notes.clone()),
         content: described.map(|described| described.info).map_err(|error| error.to_string()),
         shape,
         path,

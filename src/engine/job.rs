@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Request;
 use super::evidence::Compared;
 use super::team::{Sight, Team, Trouble};
-use crate::element::{Element, StoredType, elements};
+use crate::element::{Element, ElementType, StoredType, elements, first_beyond};
 use crate::error::{Error, Result};
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::parameters::settle;
@@ -229,13 +229,26 @@ impl<P: Process> Job<P> {
         }
         workspace.digest = digest_of(&rows, &workspace.positions, &workspace.damaged);
         workspace.auxiliary.resize_with(self.auxiliary.len(), AuxiliaryRows::default);
-        let Workspace { positions: numbers, digest, auxiliary, .. } = workspace;
+        self.check_exact(&rows, &mut workspace.damaged);
+        let Workspace { positions: numbers, digest, auxiliary, damaged, .. } = workspace;
         for (number, (input, rows)) in self.auxiliary.iter().zip(auxiliary).enumerate() {
-            let bytes = input.read(positions, rows)?;
+            let bytes = input.read(positions, rows, damaged)?;
             let each = bytes.chunks_exact(input.rows.row_bytes());
             digest.add_rows(number + 1, numbers.iter().copied(), each);
         }
+        // A position fails once, for what was found first.
+        workspace.damaged.sort_by_key(|(index, _)| *index);
+        workspace.damaged.dedup_by_key(|(index, _)| *index);
         Ok(rows)
+    }
+
+    /// Notes the positions with an integer that the process's numbers don't have.
+    fn check_exact(&self, rows: &ReadRows<'_>, damaged: &mut Vec<(u64, Failure)>) {
+        let stored = self.source.stored;
+        if stored.element.may_exceed(P::Input::TYPE, P::NARROWING) {
+            let found = |index| inexact(index, rows.row(index), stored, "");
+            damaged.extend((0..rows.len()).filter_map(found));
+        }
     }
 
     /// Reads each position by itself, so that only those fail whose data are damaged.
@@ -367,10 +380,21 @@ impl<T: Element> OwnSpectrum<T> {
 }
 
 impl AuxiliaryInput {
-    /// Reads some positions; returns their bytes as they are stored.
-    fn read(&self, positions: &[Range<u64>], into: &mut AuxiliaryRows) -> Result<Vec<u8>> {
+    /// Reads the rows of some positions, and returns their bytes as they are stored; those with an integer that
+    /// `f64` hasn't are noted as damaged.
+    fn read(
+        &self,
+        positions: &[Range<u64>],
+        into: &mut AuxiliaryRows,
+        damaged: &mut Vec<(u64, Failure)>,
+    ) -> Result<Vec<u8>> {
         let mut bytes = vec![0; count(positions) as usize * self.rows.row_bytes()];
         self.rows.read_into(positions, &mut bytes)?;
+        if self.stored.element.may_exceed(ElementType::Float64, false) {
+            let rows = bytes.chunks_exact(self.rows.row_bytes()).enumerate();
+            let of = " of an auxiliary input";
+            damaged.extend(rows.filter_map(|(index, row)| inexact(index, row, self.stored, of)));
+        }
         let mut converted = Vec::new();
         let values: &[f64] = elements(&bytes, self.stored, &mut converted);
         into.values.clear();
@@ -396,6 +420,13 @@ fn digest_of(rows: &ReadRows<'_>, positions: &[u64], damaged: &[(u64, Failure)])
         }
     }
     digest
+}
+
+/// Why a row can't be converted, if it holds an integer that double precision hasn't.
+fn inexact(index: usize, row: &[u8], stored: StoredType, of: &str) -> Option<(u64, Failure)> {
+    let (point, value) = first_beyond(row, stored)?;
+    let reason = format!("{value} at point {point}{of} is beyond 2^53: float64 can't hold it");
+    Some((index as u64, Failure::new(reason)))
 }
 
 /// How many positions some ranges hold.

@@ -63,6 +63,9 @@ impl Lead<'_> {
         let shares = self.shares(&job, &sights)?;
         let target = Target::of(request, &job)?;
         target.check(&job)?;
+        for note in &job.source.notes {
+            observer.note(&format!("{}: {note}", job.source.info.path));
+        }
         let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
         let found = search::find(&job, request, &target, &source, None, &Quiet)?;
         job.compared.tell(observer);

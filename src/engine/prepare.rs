@@ -121,7 +121,7 @@ fn create<P: Process>(
         positions: info.positions,
         columns: job.columns(),
         constants: &job.results.constants,
-        texts: texts::<P>(),
+        texts: texts(job),
         provenance: provenance(job, target),
         parameters: &parameters,
         source: refers.then_some(info.path.as_str()),
@@ -146,14 +146,20 @@ fn create<P: Process>(
     Ok(Found::Created { path, last_run })
 }
 
-/// Where and when a group was created, and for what.
-fn texts<P: Process>() -> Vec<(&'static str, String)> {
-    vec![
+/// Where and when a group was created, and for what, and how its source was understood.
+fn texts<P: Process>(job: &Job<P>) -> Vec<(&'static str, String)> {
+    let mut texts = vec![
         ("machine_id", host()),
         ("timestamp", jiff::Zoned::now().strftime("%Y_%m_%d-%H_%M_%S").to_string()),
         ("platform", format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)),
         ("tool", P::NAME.to_owned()),
-    ]
+    ];
+    let axes = &job.source.info.spectroscopic_dimensions;
+    let binned: Vec<&str> =
+        axes.iter().filter(|axis| axis.binned).map(|axis| axis.name.as_str()).collect();
+    let told = [("binned_axes", binned.join(", ")), ("source_notes", job.source.notes.join("\n"))];
+    texts.extend(told.into_iter().filter(|(_, text)| !text.is_empty()));
+    texts
 }
 
 /// What tells a group's results from all others.

@@ -160,8 +160,17 @@ impl SourceIdentity {
     fn of(source: &Source, spectra_per_position: usize) -> Self {
         // What the file is called and in which format it says all this makes no difference, nor do the
         // tables that results refer to: the grid has been read from them.
-        let Source { file: _, format: _, tables: _, is_linked: _, info, grid, stored, rows } =
-            source;
+        let Source {
+            file: _,
+            format: _,
+            tables: _,
+            is_linked: _,
+            notes: _,
+            info,
+            grid,
+            stored,
+            rows,
+        } = source;
         let SourceInfo {
             path,
             positions,

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use hdf5::{Dataset, Group};
 
-use super::{Format, formats, h5usid, nexus};
+use super::{Format, formats, h5usid, hspy, nexus};
 use crate::error::{Error, Result};
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::is_results_group;
@@ -99,6 +99,7 @@ impl<'a> Candidates<'a> {
             Format::Plain if h5usid::is_almost_main(dataset) => self.almost.push(met()),
             Format::Plain if formats::may_be_main(path, dataset) => self.plain.push(met()),
             Format::Plain => {}
+            Format::Hspy if hspy::is_metadata(path) => {}
             _ => self.add_main(path, dataset),
         }
     }

@@ -3,6 +3,8 @@
 //! `nsid`, `hspy`, `emd`, `nexus` and `plain` each read one format into this one form. How the axes
 //! become positions × spectrum isn't decided here: a file that doesn't say leaves it to whoever asks.
 
+use std::cmp::Ordering;
+
 use hdf5::{Dataset, Location};
 
 use crate::process::{AxisValues, Dimension};
@@ -18,6 +20,8 @@ pub(crate) struct Described {
     pub units: String,
     /// One per axis of the dataset, in the file's order.
     pub axes: Vec<Axis>,
+    /// What isn't taken as the file has it, in words for people; axes have notes of their own.
+    pub notes: Vec<String>,
 }
 
 /// One axis of a dataset.
@@ -26,6 +30,8 @@ pub(crate) struct Axis {
     /// With exactly as many values as the dataset is long along it.
     pub dimension: Dimension,
     pub role: Role,
+    /// Why its values aren't those that the file has.
+    pub note: Option<String>,
 }
 
 /// Whether an axis numbers positions or the points of a spectrum.
@@ -47,7 +53,75 @@ impl Axis {
         role: Role,
     ) -> Self {
         let name = if name.is_empty() { format!("axis {number}") } else { name.to_owned() };
-        Self { dimension: Dimension::new(name, units, values), role }
+        Self { dimension: Dimension::new(name, units, values), role, note: None }
+    }
+
+    /// An axis that is `length` long, with the values that `list` has. Where those can't be taken, its steps
+    /// are counted, which the units of the file don't fit, and a note says why.
+    ///
+    /// # Errors
+    /// If the list can't be read.
+    pub fn listed(
+        number: usize,
+        name: &str,
+        units: &str,
+        list: &Dataset,
+        length: usize,
+        role: Role,
+    ) -> Result<Self, String> {
+        let what = text::name(list);
+        let found = if list.size() > length && list.ndim() != 1 {
+            // A list along several axes isn't one's of which there is less.
+            None
+        } else {
+            numbers(list, length)?
+        };
+        Ok(match found {
+            Some(values) => {
+                Self::fitted(number, name, units, values, (&what, list.size()), length, role)
+            }
+            None => {
+                Self::counted(number, name, length, role, format!("its `{what}` {}", held(list)))
+            }
+        })
+    }
+
+    /// An axis that is `length` long, from values of which the file tells `found`: of more the first are
+    /// taken, even steps go on, and of a list with fewer the steps are counted.
+    pub fn fitted(
+        number: usize,
+        name: &str,
+        units: &str,
+        values: AxisValues,
+        (what, found): (&str, usize),
+        length: usize,
+        role: Role,
+    ) -> Self {
+        let known = wrong_length(what, found, length);
+        let Some(fitted) = values.of_length(length) else {
+            return Self::counted(number, name, length, role, known);
+        };
+        let note = match found.cmp(&length) {
+            Ordering::Equal => None,
+            Ordering::Greater => Some(format!("{known}; the first {length} are taken")),
+            Ordering::Less => Some(format!("{known}; they go on in even steps")),
+        };
+        Self { note, ..Self::new(number, name, units, fitted, role) }
+    }
+
+    /// An axis whose steps are counted, since the file's values can't be taken.
+    pub fn counted(number: usize, name: &str, length: usize, role: Role, why: String) -> Self {
+        let note = Some(format!("{why}; its steps are counted instead"));
+        Self { note, ..Self::new(number, name, "", counted(length), role) }
+    }
+}
+
+/// What a list of values is that no values can be taken from.
+fn held(list: &Dataset) -> &'static str {
+    match list.dtype().map(|datatype| class(&datatype)) {
+        Ok(Class::FixedText | Class::VariableText) => "holds text",
+        Ok(Class::Float | Class::Integer { .. }) => "has values along several axes",
+        _ => "holds no real numbers",
     }
 }
 
@@ -61,31 +135,79 @@ pub(crate) fn even(first: f64, step: f64, length: usize) -> AxisValues {
     AxisValues::even(first, step, length)
 }
 
-/// The values of an axis that a dataset holds, in however many dimensions; `Ok(None)` if it holds no
-/// real numbers.
+/// The values of an axis that a dataset holds, `most` of them if it is a list; `Ok(None)` if it holds no
+/// real numbers. What is packed as netCDF does it is unpacked.
 ///
 /// # Errors
 /// If they can't be read.
-pub(crate) fn numbers(dataset: &Dataset) -> Result<Option<Vec<f64>>, String> {
-    match dataset.dtype().map(|datatype| class(&datatype)) {
-        Ok(Class::Float | Class::Integer { .. }) => match dataset.read_raw::<f64>() {
-            Ok(values) => Ok(Some(values)),
-            Err(_) => Err(format!("its `{}` can't be read as numbers", text::name(dataset))),
-        },
-        _ => Ok(None),
+pub(crate) fn numbers(dataset: &Dataset, most: usize) -> Result<Option<AxisValues>, String> {
+    if !matches!(
+        dataset.dtype().map(|datatype| class(&datatype)),
+        Ok(Class::Float | Class::Integer { .. })
+    ) {
+        return Ok(None);
     }
+    let read = match dataset.ndim() {
+        1 if dataset.size() > most => {
+            dataset.read_slice_1d::<f64, _>(..most).map(|values| values.to_vec())
+        }
+        _ => dataset.read_raw::<f64>(),
+    };
+    let values =
+        read.map_err(|_| format!("its `{}` can't be read as numbers", text::name(dataset)))?;
+    let packing = Packing::of(dataset);
+    Ok(Some(values.into_iter().map(|value| packing.unpacked(value)).collect()))
 }
 
-/// The values of an axis that is `length` long, from the dataset that lists them.
-///
-/// # Errors
-/// If it has another length, or can't be read.
-pub(crate) fn listed(dataset: &Dataset, length: usize) -> Result<AxisValues, String> {
-    let found = dataset.size();
-    if found != length {
-        return Err(wrong_length(&text::name(dataset), found, length));
+/// How netCDF's conventions (CF) say that stored numbers stand for others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Packing {
+    scale: Option<f64>,
+    offset: Option<f64>,
+    /// Values that stand for nothing.
+    nothing: Vec<(&'static str, f64)>,
+}
+
+impl Packing {
+    /// What a dataset says of its numbers.
+    pub fn of(dataset: &Dataset) -> Self {
+        let number = |name| attributes::number(dataset, name);
+        let nothing = ["_FillValue", "missing_value"];
+        let known = nothing.into_iter().filter_map(|name| Some((name, number(name)?)));
+        Self {
+            scale: number("scale_factor").filter(|scale| *scale != 1.0),
+            offset: number("add_offset").filter(|offset| *offset != 0.0),
+            // That nothing is NaN says nothing that numbers don't.
+            nothing: known.filter(|(_, value)| !value.is_nan()).collect(),
+        }
     }
-    Ok(numbers(dataset)?.map_or_else(|| counted(length), AxisValues::from))
+
+    /// The number that a stored one stands for.
+    fn unpacked(&self, value: f64) -> f64 {
+        if self.nothing.iter().any(|(_, nothing)| *nothing == value) {
+            return f64::NAN;
+        }
+        if self.scale.is_none() && self.offset.is_none() {
+            return value;
+        }
+        value * self.scale.unwrap_or(1.0) + self.offset.unwrap_or(0.0)
+    }
+
+    /// Why the numbers as they are stored haven't the units that the file tells; none if they have.
+    pub fn note(&self) -> Option<String> {
+        let pairs = [("scale_factor", self.scale), ("add_offset", self.offset)];
+        let told = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let told: Vec<String> = told
+            .chain(self.nothing.clone())
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        (!told.is_empty()).then(|| {
+            format!(
+                "its numbers are packed ({}); they are taken as they are stored, without units",
+                told.join(", ")
+            )
+        })
+    }
 }
 
 pub(crate) fn wrong_length(name: &str, found: usize, length: usize) -> String {

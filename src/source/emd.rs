@@ -6,9 +6,7 @@
 use hdf5::{Dataset, File, Group};
 use serde_json::Value;
 
-use super::described::{
-    Axis, Described, Role, counted, even, numbers, parent_and_name, text, wrong_length,
-};
+use super::described::{Axis, Described, Role, counted, even, numbers, parent_and_name, text};
 use crate::storage::{attributes, text};
 
 /// What NCEM's files and those of the older py4DSTEM and of Prismatic call the data of a group.
@@ -52,7 +50,7 @@ fn is_velox(group: &Group, parent: &str, name: &str) -> bool {
 /// Reads what a group says of its data.
 ///
 /// # Errors
-/// If an axis has another length than the data along it, or Velox's metadata can't be read.
+/// If an axis or Velox's metadata can't be read.
 pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let kind = kind(file, path, dataset).ok_or("it isn't in a group of an EMD file")?;
     let (parent, _) = parent_and_name(path);
@@ -67,6 +65,7 @@ pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Des
         quantity: text(dataset, &["quantity", "long_name", "name"]).unwrap_or_default(),
         units: plain_units(&text(dataset, &["units"]).unwrap_or_default()),
         axes,
+        notes: Vec::new(),
     };
     if kind != Kind::Velox {
         assign_roles(&mut described.axes, is_data_cube(&group, parent));
@@ -85,18 +84,16 @@ fn dim(group: &Group, number: usize, first: usize, length: usize) -> Result<Axis
     };
     let name = text(&list, &["name"]).unwrap_or_default();
     let units = plain_units(&text(&list, &["units"]).unwrap_or_default());
-    let values = match numbers(&list)? {
-        // An axis with even steps may have its first two values only.
-        Some(values) if values.len() == 2 && length > 2 => {
-            even(values[0], values[1] - values[0], length)
-        }
-        Some(values) if values.len() == length => values.into(),
-        Some(values) if list.ndim() > 0 => {
-            return Err(wrong_length(&text::name(&list), values.len(), length));
-        }
-        _ => counted(length),
-    };
-    Ok(Axis::new(number, &name, &units, values, Role::Unknown))
+    // An axis with even steps may have its first two values only.
+    if list.size() == 2
+        && length > 2
+        && let Some(values) = numbers(&list, 2)?
+        && let (Some(first), Some(second)) = (values.first(), values.last())
+    {
+        let values = even(first, second - first, length);
+        return Ok(Axis::new(number, &name, &units, values, Role::Unknown));
+    }
+    Axis::listed(number, &name, &units, &list, length, Role::Unknown)
 }
 
 /// NCEM writes `[n_m]` for nm.
@@ -276,7 +273,8 @@ mod tests {
         let (group, data) = ncem(&sample, &[3]);
         group.new_dataset::<i64>().create("dim1").unwrap().write_scalar(&7).unwrap();
         let axes = describe(&sample.file, NCEM, &data).unwrap().axes;
-        assert_eq!(axes, [Axis::new(0, "", "", counted(3), Role::Unknown)]);
+        assert_eq!(axes[0].dimension, Axis::new(0, "", "", counted(3), Role::Unknown).dimension);
+        assert!(axes[0].note.as_ref().unwrap().contains("1 value for an axis of 3"));
     }
 
     #[test]
@@ -308,11 +306,16 @@ mod tests {
     }
 
     #[test]
-    fn an_axis_of_another_length_is_refused_by_name() {
+    fn of_a_longer_axis_the_first_values_are_taken() {
         let sample = Sample::new();
         let (group, data) = ncem(&sample, &[2]);
-        samples::axis(&group, "dim1", &[0.0; 3], &[]);
-        let told = describe(&sample.file, NCEM, &data).unwrap_err();
-        assert_eq!(told, "its `/data/stack/dim1` has 3 values for an axis of 2");
+        samples::axis(&group, "dim1", &[4.0, 5.0, 6.0], &[("units", "[n_m]")]);
+        let axis = &describe(&sample.file, NCEM, &data).unwrap().axes[0];
+        let told = "its `/data/stack/dim1` has 3 values for an axis of 2; the first 2 are taken";
+        assert_eq!(axis.note.as_deref(), Some(told));
+        assert_eq!(
+            (axis.dimension.values.last(), axis.dimension.units.as_str()),
+            (Some(5.0), "nm")
+        );
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn read(
     file: &Path,
     path: &str,
     dataset: &Dataset,
-) -> Result<(SourceInfo, PositionGrid, PositionTables)> {
+) -> Result<(SourceInfo, PositionGrid, PositionTables, Vec<String>)> {
     let broken = |reason: String| Error::not_main(file, path, reason);
     let shape = dataset.shape();
     let [positions, points] = shape.as_slice() else {
@@ -65,6 +65,11 @@ pub(crate) fn read(
     let grid = positions_table(&rows, &row_values, *positions, split).map_err(broken)?;
     let spectroscopic =
         spectroscopic_table(&columns, &column_values, *points, split).map_err(broken)?;
+    let lengths = [(&rows, 0, *positions), (&columns, 1, *points)];
+    let mut notes: Vec<String> = lengths.into_iter().filter_map(longer).collect();
+    let (spectroscopic_dimensions, note) =
+        spectroscopic_axes(spectroscopic, &column_values).map_err(broken)?;
+    notes.extend(note);
     let info = SourceInfo {
         path: path.to_owned(),
         positions: *positions as u64,
@@ -73,25 +78,46 @@ pub(crate) fn read(
         quantity: attributes::string(dataset, "quantity").unwrap_or_default(),
         units: attributes::string(dataset, "units").unwrap_or_default(),
         position_dimensions: grid.dimensions.clone(),
-        spectroscopic_dimensions: spectroscopic_axes(spectroscopic, &column_values)
-            .map_err(broken)?,
+        spectroscopic_dimensions,
         auxiliary: Vec::new(),
     };
     let ancillary = PositionTables { indices: text::name(&rows), values: text::name(&row_values) };
-    Ok((info, grid, ancillary))
+    Ok((info, grid, ancillary, notes))
+}
+
+/// What is to be said of a table that is longer than the data, as a scan leaves it that was stopped.
+fn longer((table, along, length): (&Dataset, usize, usize)) -> Option<String> {
+    let found = *table.shape().get(along)?;
+    (found > length).then(|| {
+        let what = ["rows", "columns"][along];
+        let name = text::name(table);
+        format!("its `{name}` has {found} {what} instead of {length}; the first {length} are taken")
+    })
 }
 
 /// The axes of a row. A single one has a value at each point, whatever its indices say; points that are no full
-/// grid of several axes lie along none.
-fn spectroscopic_axes(grid: PositionGrid, values: &Dataset) -> Result<Vec<Dimension>, String> {
+/// grid of several axes lie along none, which is said.
+fn spectroscopic_axes(
+    grid: PositionGrid,
+    values: &Dataset,
+) -> Result<(Vec<Dimension>, Option<String>), String> {
     if grid.is_full() {
-        return Ok(grid.dimensions);
+        return Ok((grid.dimensions, None));
     }
+    let points = grid.rows();
     match <[Dimension; 1]>::try_from(grid.dimensions) {
-        Err(_) => Ok(Vec::new()),
+        Err(axes) => {
+            let names: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
+            let note = format!(
+                "the points of its rows are no full grid along {}; they are counted instead",
+                names.join(" and ")
+            );
+            Ok((Vec::new(), Some(note)))
+        }
         Ok([Dimension { name, units, .. }]) => {
-            let values = values.read_raw::<f64>().map_err(|_| unreadable(values))?;
-            Ok(vec![Dimension::new(name, units, values)])
+            let mut values = values.read_raw::<f64>().map_err(|_| unreadable(values))?;
+            values.truncate(points);
+            Ok((vec![Dimension::new(name, units, values)], None))
         }
     }
 }
@@ -122,8 +148,10 @@ fn spectroscopic_table(
     split_units: bool,
 ) -> Result<PositionGrid, String> {
     let labels = labels_of(indices, values, (1, points), split_units)?;
-    let all_indices = indices.read_2d::<i64>().map_err(|_| unreadable(indices))?;
-    let all_values = values.read_2d::<f64>().map_err(|_| unreadable(values))?;
+    let all_indices = indices.read_slice_2d::<i64, _>((.., ..points));
+    let all_indices = all_indices.map_err(|_| unreadable(indices))?;
+    let all_values = values.read_slice_2d::<f64, _>((.., ..points));
+    let all_values = all_values.map_err(|_| unreadable(values))?;
     PositionGrid::new(labels, points, |range| {
         Ok(Block {
             indices: range.clone().flat_map(|at| all_indices.column(at).to_vec()).collect(),
@@ -153,7 +181,7 @@ fn labels_of(
     if axes == 0 {
         return Err(format!("its `{name}` is empty"));
     }
-    if shape[along] != length {
+    if shape[along] < length {
         let what = ["rows", "columns"][along];
         return Err(format!("its `{name}` has {} {what} instead of {length}", shape[along]));
     }

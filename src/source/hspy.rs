@@ -6,8 +6,9 @@
 use hdf5::{Dataset, File, Group};
 
 use super::described::{
-    Axis, Described, Role, counted, even, listed, parent_and_name, quantity_and_units, wrong_length,
+    Axis, Described, Role, counted, even, numbers, parent_and_name, quantity_and_units,
 };
+use super::expression::{Formula, Names};
 use crate::process::AxisValues;
 use crate::storage::{attributes, text};
 
@@ -27,7 +28,7 @@ pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {
 /// Reads what a signal says of its data.
 ///
 /// # Errors
-/// If it is ragged, or an axis is missing or has another length than the data along it.
+/// If it is ragged, or an axis is missing or can't be evaluated.
 pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, _) = parent_and_name(path);
     let signal = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
@@ -53,7 +54,7 @@ pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Des
         spectrum.for_each(|axis| axis.dimension.binned = binned);
     }
     let (quantity, units) = quantity_and_units(&of_signal(&signal, "quantity").unwrap_or_default());
-    Ok(Described { quantity, units, axes })
+    Ok(Described { quantity, units, axes, notes: Vec::new() })
 }
 
 /// The group of an axis: `axis-N`, or in the oldest files the N-th of a list.
@@ -71,40 +72,82 @@ fn metadata(signal: &Group) -> Option<Group> {
     signal.group("metadata").or_else(|_| signal.group("mapped_parameters")).ok()
 }
 
+/// Whether a signal lies in another one's metadata, as the variance of its noise does.
+pub(crate) fn is_metadata(path: &str) -> bool {
+    let inner = |name| ["metadata", "original_metadata", "mapped_parameters"].contains(&name);
+    path.split('/').any(inner)
+}
+
 fn axis(group: &Group, number: usize, length: usize) -> Result<Axis, String> {
-    if let Some(size) = attributes::integer(group, "size")
-        && size != length as i64
-    {
-        return Err(wrong_length(&text::name(group), size.max(0) as usize, length));
-    }
     let name = text(group, "name").unwrap_or_default();
     let role = match attributes::truth(group, "navigate") {
         Some(true) => Role::Position,
         Some(false) => Role::Spectrum,
         None => Role::Unknown,
     };
-    // The values of an axis by an expression aren't there, and its units don't count its steps.
-    if group.attr("expression").is_ok() {
-        return Ok(Axis::new(number, &name, "", counted(length), role));
-    }
     let units = text(group, "units").unwrap_or_default();
-    Ok(Axis::new(number, &name, &units, values(group, length)?, role))
+    let mut axis = match group.dataset("axis") {
+        Ok(list) => Axis::listed(number, &name, &units, &list, length, role)?,
+        Err(_) => {
+            let values = values(group, length, MOST_DEPTH)?;
+            let what = text::name(group);
+            let size =
+                attributes::integer(group, "size").and_then(|size| usize::try_from(size).ok());
+            // A list has as many values as it has.
+            let size = size.filter(|_| values.as_even().is_some()).unwrap_or(values.len());
+            Axis::fitted(number, &name, &units, values, (&what, size), length, role)
+        }
+    };
+    axis.dimension.binned = attributes::truth(group, "is_binned").unwrap_or(false);
+    Ok(axis)
 }
 
-fn values(group: &Group, length: usize) -> Result<AxisValues, String> {
+/// Axes by an expression of another axis, one within the other.
+const MOST_DEPTH: usize = 4;
+
+/// The values that the group of an axis tells. Even steps are as many as the data are long.
+fn values(group: &Group, length: usize, depth: usize) -> Result<AxisValues, String> {
+    if let Some(expression) = attributes::string(group, "expression") {
+        return evaluated(group, &expression, length, depth).map_err(|reason| {
+            let what = text::name(group);
+            format!("its `{what}` is given by `{expression}`, which can't be evaluated: {reason}")
+        });
+    }
     if let Ok(list) = group.dataset("axis") {
-        return listed(&list, length);
+        let values = numbers(&list, length)?;
+        return values.ok_or_else(|| format!("its `{}` holds no numbers", text::name(&list)));
     }
     // A short list of numbers may be an attribute.
     if let Some(list) = attributes::numbers(group, "axis") {
-        let right = list.len() == length;
-        return right.then(|| list.into()).ok_or_else(|| {
-            format!("the list of values of its `{}` has another length", text::name(group))
-        });
+        return Ok(list.into());
     }
     let first = attributes::number(group, "offset").unwrap_or(0.0);
     let step = attributes::number(group, "scale").unwrap_or(1.0);
     Ok(even(first, step, length))
+}
+
+/// The values of an expression, at each value of the axis `x` that is in the group, or of a count. Its
+/// other names are attributes. What isn't finite is NaN, as in HyperSpy.
+fn evaluated(
+    group: &Group,
+    expression: &str,
+    length: usize,
+    depth: usize,
+) -> Result<AxisValues, String> {
+    let depth = depth.checked_sub(1).ok_or("it is an expression of an expression of another")?;
+    let formula = Formula::new(expression)?;
+    let x = match group.group("x") {
+        Ok(inner) => values(&inner, length, depth)?,
+        Err(_) => counted(length),
+    };
+    let names = group.attr_names().unwrap_or_default().into_iter();
+    let mut names: Names =
+        names.filter_map(|name| Some((name.clone(), attributes::number(group, &name)?))).collect();
+    let value = |x: f64| {
+        names.insert("x".to_owned(), x);
+        formula.value(&names).map(|value| if value.is_finite() { value } else { f64::NAN })
+    };
+    x.iter().map(value).collect::<Result<AxisValues, String>>()
 }
 
 /// The roles in old files, whose axes don't say: the signal is the last axis or the last two.
@@ -228,16 +271,53 @@ mod tests {
     }
 
     #[test]
-    fn listed_values_are_taken_and_those_of_an_expression_counted() {
+    fn listed_values_are_taken_and_those_of_an_expression_evaluated() {
         let sample = Sample::new();
         let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
         samples::axis(&group.group("axis-0").unwrap(), "axis", &[1.0, 4.0], &[]);
-        write_texts(&group.group("axis-1").unwrap(), &[("expression", "a / x")]);
-        let expected = [
-            Axis::new(0, "y", "nm", vec![1.0, 4.0], Role::Position),
-            Axis::new(1, "x", "", counted(3), Role::Spectrum),
-        ];
-        assert_eq!(describe(&sample.file, PATH, &data).unwrap().axes, expected);
+        let axis = group.group("axis-1").unwrap();
+        write_texts(&axis, &[("expression", "a / x + b")]);
+        for (name, number) in [("a", 10.0), ("b", 0.5)] {
+            write_number(&axis, name, number);
+        }
+        let x = axis.create_group("x").unwrap();
+        for (name, number) in [("offset", 0.0), ("scale", 2.0)] {
+            write_number(&x, name, number);
+        }
+        let axes = describe(&sample.file, PATH, &data).unwrap().axes;
+        assert_eq!(axes[0], Axis::new(0, "y", "nm", vec![1.0, 4.0], Role::Position));
+        let values = axes[1].dimension.values.to_vec();
+        assert!(values[0].is_nan(), "a pole has no value");
+        assert_eq!((values[1], values[2]), (5.5, 3.0));
+        assert_eq!((axes[1].dimension.units.as_str(), &axes[1].note), ("nm", &None));
+        axis.delete_attr("b").unwrap();
+        let told = describe(&sample.file, PATH, &data).unwrap_err();
+        assert!(told.contains("`a / x + b`, which can't be evaluated") && told.contains("`b`"));
+    }
+
+    #[test]
+    fn binned_axes_are_told_by_themselves_or_by_old_metadata() {
+        let binned = |sample: &Sample, data: &Dataset| {
+            let axes = describe(&sample.file, PATH, data).unwrap().axes;
+            axes.iter().map(|axis| axis.dimension.binned).collect::<Vec<_>>()
+        };
+        let truth = |group: &Group, name: &str| {
+            group.new_attr::<bool>().create(name).unwrap().write_scalar(&true).unwrap();
+        };
+        let sample = Sample::new();
+        let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
+        assert_eq!(binned(&sample, &data), [false, false]);
+        truth(&group.group("axis-1").unwrap(), "is_binned");
+        assert_eq!(binned(&sample, &data), [false, true]);
+        for (folder, record_by) in [("metadata/Signal", ""), ("metadata", "spectrum")] {
+            let sample = Sample::new();
+            let roles = if record_by.is_empty() { [Some(true), Some(false)] } else { [None; 2] };
+            let (group, data) = signal(&sample, &[2, 3], &roles);
+            let metadata = group.group(folder).unwrap();
+            truth(&metadata, "binned");
+            write_texts(&metadata, &[("record_by", record_by)]);
+            assert_eq!(binned(&sample, &data), [false, true], "{folder}");
+        }
     }
 
     #[test]
@@ -246,8 +326,10 @@ mod tests {
         let (group, data) = signal(&sample, &[2, 3], &[None, None]);
         let axis = group.group("axis-1").unwrap();
         axis.attr("size").unwrap().write_scalar(&4).unwrap();
-        let told = describe(&sample.file, PATH, &data).unwrap_err();
-        assert_eq!(told, "its `/Experiments/title/axis-1` has 4 values for an axis of 3");
+        let told = describe(&sample.file, PATH, &data).unwrap().axes[1].note.clone();
+        let expected =
+            "its `/Experiments/title/axis-1` has 4 values for an axis of 3; the first 3 are taken";
+        assert_eq!(told.as_deref(), Some(expected));
         group.unlink("axis-1").unwrap();
         let told = describe(&sample.file, PATH, &data).unwrap_err();
         assert_eq!(told, "its group `/Experiments/title` has no `axis-1`");

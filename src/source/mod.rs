@@ -8,6 +8,7 @@ mod candidates;
 mod described;
 mod digest;
 mod emd;
+mod expression;
 mod fingerprint;
 mod formats;
 mod grid;
@@ -32,11 +33,12 @@ use described::Role;
 
 use crate::element::{ElementType, StoredType};
 use crate::error::{Error, Result};
-use crate::process::{Dimension, SourceInfo};
+use crate::process::{AxisValues, Dimension, SourceInfo};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::PositionTables;
 use crate::storage::rows::Rows;
+use crate::storage::text;
 use crate::storage::walk::broken_link;
 use crate::view::View;
 
@@ -52,6 +54,8 @@ pub(crate) struct Source {
     pub is_linked: bool,
     /// Where the tables of the positions are, in the format that has them.
     pub tables: Option<PositionTables>,
+    /// What isn't taken as the file has it, in words for people.
+    pub notes: Vec<String>,
 }
 
 impl Source {
@@ -97,6 +101,8 @@ pub(crate) struct Description {
     pub grid: PositionGrid,
     pub tables: Option<PositionTables>,
     pub view: View,
+    /// What isn't taken as the file has it, in words for people.
+    pub notes: Vec<String>,
 }
 
 /// Opens the dataset at `path`, or the only main dataset of the file, with the given axes as positions,
@@ -120,11 +126,12 @@ pub(crate) fn open(
     })?;
     let stored = stored_type(&dataset)
         .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;
-    let Description { format, info, grid, tables, view } =
+    let Description { format, info, grid, tables, view, notes } =
         describe(file, &path, &dataset, stored.element, positions_axes)?;
     let rows = Rows::new(&file.path, &file.raw, &dataset, view)?;
     let is_linked = !rows.are_in(&file.raw);
-    Ok(Source { file: file.path.clone(), format, info, grid, stored, rows, is_linked, tables })
+    let file = file.path.clone();
+    Ok(Source { file, format, info, grid, stored, rows, is_linked, tables, notes })
 }
 
 fn no_such_dataset(file: &ReadFile, path: &str) -> Error {
@@ -151,21 +158,50 @@ pub(crate) fn describe(
     element: ElementType,
     positions_axes: Option<&[usize]>,
 ) -> Result<Description> {
+    let (described, foreign) =
+        text::listening(|| describe_as_told(file, path, dataset, element, positions_axes));
+    let mut described = described?;
+    if !foreign.is_empty() {
+        let texts: Vec<String> = foreign.iter().map(|text| format!("`{text}`")).collect();
+        let texts = texts.join(", ");
+        described.notes.push(format!("texts that aren't UTF-8 are read as Latin-1: {texts}"));
+    }
+    Ok(described)
+}
+
+fn describe_as_told(
+    file: &ReadFile,
+    path: &str,
+    dataset: &hdf5::Dataset,
+    element: ElementType,
+    positions_axes: Option<&[usize]>,
+) -> Result<Description> {
     let broken = |reason: String| Error::not_main(&file.path, path, reason);
     let format = formats::recognise(file, path, dataset);
     let meant_as_usid = format == Format::H5usid
         || format == Format::Plain && positions_axes.is_none() && h5usid::is_almost_main(dataset);
-    if meant_as_usid && positions_axes.is_none_or(|axes| axes == [0]) {
-        let (info, grid, tables) = h5usid::read(&file.path, path, dataset)?;
-        let view = View::new(lengths(dataset), vec![0]);
-        return Ok(Description { format, info, grid, tables: Some(tables), view });
-    }
     let shape = lengths(dataset);
-    if shape.is_empty() || shape.contains(&0) {
-        return Err(broken(format!("it is empty, its shape is {shape:?}")));
+    if let Some(reason) = without_values(&shape) {
+        return Err(broken(reason));
+    }
+    let mut notes = Vec::new();
+    if meant_as_usid && positions_axes.is_none_or(|axes| axes == [0]) {
+        match h5usid::read(&file.path, path, dataset) {
+            Ok((info, grid, tables, notes)) => {
+                let (view, tables) = (View::new(shape, vec![0]), Some(tables));
+                return Ok(Description { format, info, grid, tables, view, notes });
+            }
+            // Who says what the positions are needn't hear it from the tables.
+            Err(reason) if positions_axes.is_some() => {
+                notes.push(format!("it is taken as a plain array: {reason}"));
+            }
+            Err(reason) => return Err(reason),
+        }
     }
     let described = formats::described(format, file, path, dataset).map_err(broken)?;
     let axes: Vec<Dimension> = described.axes.iter().map(|axis| axis.dimension.clone()).collect();
+    notes.extend(described.notes);
+    notes.extend(described.axes.iter().filter_map(|axis| axis.note.clone()));
     let positions = match positions_axes {
         Some(given) => checked(given, &axes, path)?,
         None => positions_told(&described.axes).ok_or_else(|| Error::NoPositionsAxes {
@@ -176,7 +212,11 @@ pub(crate) fn describe(
     };
     let view = View::new(shape, positions);
     let named = |numbers: &[usize]| numbers.iter().map(|axis| axes[*axis].clone()).collect();
-    let position_dimensions: Vec<Dimension> = named(&view.positions);
+    let mut position_dimensions: Vec<Dimension> = named(&view.positions);
+    if position_dimensions.is_empty() {
+        // A single measurement, whose results are arrays with one position.
+        position_dimensions.push(Dimension::new("Position", "", AxisValues::counted(1)));
+    }
     let info = SourceInfo {
         path: path.to_owned(),
         positions: view.count(),
@@ -194,21 +234,30 @@ pub(crate) fn describe(
         grid: PositionGrid::full(position_dimensions),
         tables: None,
         view,
+        notes,
     })
 }
 
-/// The axes of positions that a file names; `None` if it leaves it open.
+/// Why there is nothing to compute with in an array of this shape.
+fn without_values(shape: &[u64]) -> Option<String> {
+    if shape.is_empty() {
+        return Some("it is a single number, no array".to_owned());
+    }
+    shape.contains(&0).then(|| format!("it is empty, its shape is {shape:?}"))
+}
+
+/// The axes of positions that a file names; none if all are those of a single measurement, and `None`
+/// if it leaves it open.
 fn positions_told(axes: &[described::Axis]) -> Option<Vec<usize>> {
     if axes.iter().any(|axis| axis.role == Role::Unknown) {
         return None;
     }
-    let positions = (0..axes.len()).filter(|axis| axes[*axis].role == Role::Position);
-    Some(positions.collect()).filter(|positions: &Vec<usize>| !positions.is_empty())
+    Some((0..axes.len()).filter(|axis| axes[*axis].role == Role::Position).collect())
 }
 
 fn checked(given: &[usize], axes: &[Dimension], path: &str) -> Result<Vec<usize>> {
     let twice = (1..given.len()).any(|at| given[..at].contains(&given[at]));
-    if given.is_empty() || twice || given.iter().any(|axis| *axis >= axes.len()) {
+    if twice || given.iter().any(|axis| *axis >= axes.len()) {
         return Err(Error::PositionsAxes {
             dataset: path.to_owned(),
             given: given.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
@@ -230,7 +279,12 @@ fn numbered(axes: &[Dimension]) -> String {
 
 /// What one would type for an array with so many axes.
 fn example(axes: usize) -> &'static str {
-    if axes < 3 { "--positions-axes 0" } else { "--positions-axes 0,1" }
+    match axes {
+        // Of a single spectrum each channel would be a position.
+        1 => "--positions-axes none if it is one measurement, or --positions-axes 0",
+        2 => "--positions-axes 0",
+        _ => "--positions-axes 0,1",
+    }
 }
 
 fn lengths(dataset: &hdf5::Dataset) -> Vec<u64> {

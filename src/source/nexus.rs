@@ -5,7 +5,7 @@
 
 use hdf5::{Dataset, File, Group};
 
-use super::described::{Axis, Described, Role, counted, listed, numbers, parent_and_name, text};
+use super::described::{Axis, Described, Packing, Role, counted, numbers, parent_and_name, text};
 use crate::process::AxisValues;
 use crate::storage::attributes;
 
@@ -44,7 +44,7 @@ fn is_signal(group: &Group, name: &str, dataset: &Dataset) -> bool {
 /// Reads what a group says of its signal.
 ///
 /// # Errors
-/// If an axis has another length than the signal along it (and is no list of its steps' edges).
+/// If an axis can't be read.
 pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, name) = parent_and_name(path);
     let group = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
@@ -54,10 +54,28 @@ pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Des
     let axes = (0..shape.len())
         .map(|number| axis(&group, number, &names[number], shape[number], roles[number]))
         .collect::<Result<_, _>>()?;
+    let packed = Packing::of(dataset).note().or_else(|| scaling(&group));
+    let units = text(dataset, &["units"]).filter(|_| packed.is_none());
     Ok(Described {
         quantity: text(dataset, &["long_name"]).unwrap_or_else(|| name.to_owned()),
-        units: text(dataset, &["units"]).unwrap_or_default(),
+        units: units.unwrap_or_default(),
         axes,
+        notes: packed.into_iter().collect(),
+    })
+}
+
+/// Why the stored numbers haven't the units that the file tells: NeXus' own way to pack them.
+fn scaling(group: &Group) -> Option<String> {
+    let number = |name: &str| group.dataset(name).ok()?.read_raw::<f64>().ok()?.first().copied();
+    let (factor, offset) = (number("scaling_factor"), number("offset"));
+    let packed = factor.is_some_and(|factor| factor != 1.0) || offset.is_some_and(|at| at != 0.0);
+    packed.then(|| {
+        let told = [("scaling_factor", factor), ("offset", offset)];
+        let told = told.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+        format!(
+            "its numbers are packed ({}); they are taken as they are stored, without units",
+            told.collect::<Vec<_>>().join(", ")
+        )
     })
 }
 
@@ -125,23 +143,20 @@ fn axis(
     role: Role,
 ) -> Result<Axis, String> {
     let Ok(list) = group.dataset(name) else {
-        return Ok(Axis::new(number, name, "", counted(length), role));
+        let axis = Axis::new(number, name, "", counted(length), role);
+        let note = format!("there is no list of values `{name}`; its steps are counted instead");
+        return Ok(Axis { note: (!name.is_empty()).then_some(note), ..axis });
     };
     let units = text(&list, &["units"]).unwrap_or_default();
-    // Coordinates along several axes at once are no values of one.
-    let several = list.ndim() > 1 && list.size() != length;
-    let values = if several { counted(length) } else { values(&list, length)? };
-    Ok(Axis::new(number, name, &units, values, role))
-}
-
-/// The values of an axis, or the middles between the edges of its steps, one more than those.
-fn values(list: &Dataset, length: usize) -> Result<AxisValues, String> {
+    // The middles between the edges of its steps, one more than those.
     if list.size() == length + 1
-        && let Some(edges) = numbers(list)?
+        && let Some(edges) = numbers(&list, length + 1)?
     {
-        return Ok(edges.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0).collect());
+        let edges = edges.as_slice();
+        let middles = edges.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0);
+        return Ok(Axis::new(number, name, &units, middles.collect::<AxisValues>(), role));
     }
-    listed(list, length)
+    Axis::listed(number, name, &units, &list, length, role)
 }
 
 /// The last axes are the spectrum, as many as the `interpretation` says.
@@ -254,13 +269,32 @@ mod tests {
     }
 
     #[test]
-    fn an_axis_of_another_length_is_refused_by_name() {
+    fn of_a_longer_axis_the_first_values_are_taken() {
+        let sample = Sample::new();
+        let (group, data) = data_group(&sample, &[2, 3]);
+        attributes::write_strings(&group, "axes", &["x", "gone"]).unwrap();
+        samples::axis(&group, "x", &[3.0, 5.0, 7.0, 9.0, 11.0], &[("units", "mm")]);
+        let axes = describe(&sample.file, PATH, &data).unwrap().axes;
+        assert_eq!(
+            axes[0].dimension,
+            Axis::new(0, "x", "mm", vec![3.0, 5.0], Role::Unknown).dimension
+        );
+        let told = "its `/entry/data/x` has 5 values for an axis of 2; the first 2 are taken";
+        assert_eq!(axes[0].note.as_deref(), Some(told));
+        let told = "there is no list of values `gone`; its steps are counted instead";
+        assert_eq!(axes[1].note.as_deref(), Some(told));
+    }
+
+    #[test]
+    fn packed_signals_have_no_units() {
         let sample = Sample::new();
         let (group, data) = data_group(&sample, &[2]);
-        attributes::write_strings(&group, "axes", &["x"]).unwrap();
-        samples::axis(&group, "x", &[0.0; 5], &[]);
-        let told = describe(&sample.file, PATH, &data).unwrap_err();
-        assert_eq!(told, "its `/entry/data/x` has 5 values for an axis of 2");
+        write_texts(&data, &[("units", "cps")]);
+        assert_eq!(describe(&sample.file, PATH, &data).unwrap().units, "cps");
+        samples::axis(&group, "scaling_factor", &[0.25], &[]);
+        let described = describe(&sample.file, PATH, &data).unwrap();
+        assert_eq!(described.units, "");
+        assert!(described.notes[0].contains("scaling_factor 0.25"), "{:?}", described.notes);
     }
 
     #[test]

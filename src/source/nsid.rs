@@ -6,7 +6,7 @@
 
 use hdf5::{Dataset, File, Location};
 
-use super::described::{Axis, Described, Role, counted, listed, parent_and_name, text};
+use super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
 use crate::storage::{attributes, scales, text};
 
 /// Attributes that every version of pyNSID gives a main dataset, and nobody else all of them.
@@ -31,21 +31,23 @@ pub(crate) fn looks(_file: &File, _path: &str, dataset: &Dataset) -> bool {
 /// Reads what a main dataset says of itself.
 ///
 /// # Errors
-/// If an axis has a scale of another length, or one that can't be read.
+/// If an axis has a scale that can't be read.
 pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, _) = parent_and_name(path);
     let labels = scales::labels(dataset);
     let attached = scales::scales(dataset);
     let shape = dataset.shape();
     let each = labels.iter().zip(attached).zip(&shape).enumerate();
+    let packed = Packing::of(dataset).note();
     Ok(Described {
         quantity: told(dataset, "quantity").unwrap_or_default(),
-        units: told(dataset, "units").unwrap_or_default(),
+        units: told(dataset, "units").filter(|_| packed.is_none()).unwrap_or_default(),
         axes: each
             .map(|(number, ((label, attached), length))| {
                 axis(number, label, scale(file, parent, label, attached), *length)
             })
             .collect::<Result<_, _>>()?,
+        notes: packed.into_iter().collect(),
     })
 }
 
@@ -70,7 +72,7 @@ fn axis(number: usize, label: &str, scale: Option<Dataset>, length: usize) -> Re
         None => label,
     };
     let units = told(&scale, "units").unwrap_or_default();
-    Ok(Axis::new(number, name, &units, listed(&scale, length)?, role(&scale)))
+    Axis::listed(number, name, &units, &scale, length, role(&scale))
 }
 
 /// A text other than the one that sidpy writes where nobody has told any.
@@ -175,12 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_of_another_length_is_refused_by_name() {
+    fn a_shorter_scale_is_left_out() {
         let sample = Sample::new();
         let data = main_dataset(&sample, &[2]);
         attach(&data, 0, &samples::axis(&sample.file, "x", &[1.0], &[]));
-        let told = describe(&sample.file, "/data", &data).unwrap_err();
-        assert_eq!(told, "its `/x` has 1 value for an axis of 2");
+        let axis = &describe(&sample.file, "/data", &data).unwrap().axes[0];
+        let told = "its `/x` has 1 value for an axis of 2; its steps are counted instead";
+        assert_eq!((axis.note.as_deref(), &axis.dimension.values), (Some(told), &counted(2)));
     }
 
     /// A measured file, where the folder of these is beside the project's.

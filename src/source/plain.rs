@@ -5,7 +5,7 @@
 
 use hdf5::{Dataset, File};
 
-use super::described::{Axis, Described, Role, counted, listed, parent_and_name, text};
+use super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
 use crate::storage::datatype::stored_type;
 use crate::storage::{attributes, scales, text};
 
@@ -20,14 +20,17 @@ pub(crate) fn looks(dataset: &Dataset) -> bool {
 /// Reads what there is; all roles are unknown.
 ///
 /// # Errors
-/// If a scale has another length than its axis, or can't be read.
+/// If a scale can't be read.
 pub(crate) fn describe(_file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (_, name) = parent_and_name(path);
     let quantity = text(dataset, &["quantity", "long_name", "standard_name"]);
+    let packed = Packing::of(dataset).note();
+    let units = text(dataset, &["units"]).filter(|_| packed.is_none());
     Ok(Described {
         quantity: quantity.unwrap_or_else(|| name.to_owned()),
-        units: text(dataset, &["units"]).unwrap_or_default(),
+        units: units.unwrap_or_default(),
         axes: axes(dataset)?,
+        notes: packed.into_iter().collect(),
     })
 }
 
@@ -43,20 +46,28 @@ fn axes(dataset: &Dataset) -> Result<Vec<Axis>, String> {
 fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result<Axis, String> {
     // Scales of more dimensions than one are coordinates of places, not of steps along the axis.
     let Some(scale) = scales.iter().find(|scale| scale.ndim() == 1) else {
-        return Ok(Axis::new(number, label, "", counted(length), Role::Unknown));
+        let axis = Axis::new(number, label, "", counted(length), Role::Unknown);
+        let several = scales.first().filter(|scale| scale.ndim() > 1);
+        let note = several.map(|scale| {
+            let name = crate::storage::text::name(scale);
+            format!("its `{name}` has values along several axes; steps are counted instead")
+        });
+        return Ok(Axis { note, ..axis });
     };
     let path = text::name(&scale);
     let name = if label.is_empty() { parent_and_name(&path).1 } else { label };
     let units = text(scale, &["units"]).unwrap_or_default();
     let without_values =
         attributes::string(scale, "NAME").is_some_and(|name| name.starts_with(WITHOUT_VALUES));
-    let values = if without_values { counted(length) } else { listed(scale, length)? };
-    Ok(Axis::new(number, name, &units, values, Role::Unknown))
+    if without_values {
+        return Ok(Axis::new(number, name, "", counted(length), Role::Unknown));
+    }
+    Axis::listed(number, name, &units, scale, length, Role::Unknown)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::described::samples::{Sample, axis, write_texts, zeros};
+    use super::super::described::samples::{Sample, axis, write_number, write_texts, zeros};
     use super::*;
 
     #[test]
@@ -104,12 +115,59 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_of_another_length_is_refused_by_name() {
+    fn of_a_longer_scale_the_first_values_are_taken_and_a_shorter_one_is_left_out() {
+        for (values, told, first) in [
+            (&[1.0, 3.0, 9.0][..], "the first 2 are taken", Some(1.0)),
+            (&[7.0], "steps are counted instead", Some(0.0)),
+        ] {
+            let sample = Sample::new();
+            let data = zeros(&sample.file, "data", &[2]);
+            let scale = axis(&sample.file, "time", values, &[("units", "s")]);
+            scales::attach(&data, 0, &scale).unwrap();
+            let axes = describe(&sample.file, "/data", &data).unwrap().axes;
+            let note = axes[0].note.as_deref().unwrap();
+            assert!(note.starts_with("its `/time` has ") && note.ends_with(told), "{note}");
+            let dimension = &axes[0].dimension;
+            assert_eq!((dimension.len(), dimension.values.first()), (2, first));
+            assert_eq!(dimension.units, if values.len() > 2 { "s" } else { "" });
+        }
+    }
+
+    #[test]
+    fn packed_numbers_have_no_units_and_packed_axes_are_unpacked() {
+        let sample = Sample::new();
+        let data = zeros(&sample.file, "data", &[3]);
+        write_texts(&data, &[("units", "K")]);
+        write_number(&data, "scale_factor", 1.0);
+        write_number(&data, "_FillValue", f64::NAN);
+        assert_eq!(describe(&sample.file, "/data", &data).unwrap().units, "K");
+        write_number(&data, "add_offset", 273.15);
+        let scale = axis(&sample.file, "time", &[1.0, -1.0, 3.0], &[("units", "s")]);
+        write_number(&scale, "scale_factor", 0.5);
+        write_number(&scale, "missing_value", -1.0);
+        scales::attach(&data, 0, &scale).unwrap();
+        let described = describe(&sample.file, "/data", &data).unwrap();
+        assert_eq!(described.units, "");
+        assert!(described.notes[0].contains("add_offset 273.15"), "{:?}", described.notes);
+        let values = described.axes[0].dimension.values.to_vec();
+        assert!(values[0] == 0.5 && values[1].is_nan() && values[2] == 1.5, "{values:?}");
+    }
+
+    #[test]
+    fn an_axis_of_names_is_counted_and_says_so() {
         let sample = Sample::new();
         let data = zeros(&sample.file, "data", &[2]);
-        let scale = axis(&sample.file, "time", &[0.0; 3], &[]);
+        let scale = sample
+            .file
+            .new_dataset::<hdf5::types::FixedAscii<4>>()
+            .shape(2)
+            .create("element")
+            .unwrap();
+        write_texts(&scale, &[("units", "none")]);
         scales::attach(&data, 0, &scale).unwrap();
-        let told = describe(&sample.file, "/data", &data).unwrap_err();
-        assert_eq!(told, "its `/time` has 3 values for an axis of 2");
+        let axes = describe(&sample.file, "/data", &data).unwrap().axes;
+        let told = "its `/element` holds text; its steps are counted instead";
+        assert_eq!(axes[0].note.as_deref(), Some(told));
+        assert_eq!(axes[0].dimension.units, "");
     }
 }

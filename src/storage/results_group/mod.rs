@@ -58,7 +58,7 @@ pub(crate) const MESSAGE_BYTES: usize = 200;
 pub(crate) const MESSAGE_LINES: usize = 256;
 
 /// Attributes that describe a group and are not parameters, by whoever wrote it.
-const BOOKKEEPING: [&str; 15] = [
+const BOOKKEEPING: [&str; 17] = [
     "machine_id",
     "timestamp",
     "platform",
@@ -74,6 +74,8 @@ const BOOKKEEPING: [&str; 15] = [
     "process_version",
     "pixelmill_version",
     "source_fingerprint",
+    "source_notes",
+    "binned_axes",
 ];
 
 /// What a results group says of itself.
