@@ -188,6 +188,15 @@ pub enum Error {
     /// A file that a dataset refers to isn't there.
     #[error("`{dataset}` of {} {how} {missing}, which isn't there", path.display())]
     MissingSource { path: PathBuf, dataset: String, how: &'static str, missing: String },
+    /// A file that a dataset refers to is there, but its data can't be had.
+    #[error("`{dataset}` of {} {how} {part}, which can't be read: {reason}", path.display())]
+    UnreadableSource {
+        path: PathBuf,
+        dataset: String,
+        how: &'static str,
+        part: String,
+        reason: String,
+    },
     /// A part of the source has no readable data.
     #[error("`{dataset}` of {}: {reason}", path.display())]
     Damaged { path: PathBuf, dataset: String, reason: String },

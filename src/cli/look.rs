@@ -178,6 +178,13 @@ fn how(reading: &Reading) -> String {
         Reading::Direct => "directly".to_owned(),
         Reading::Transposed => "directly, and turned round".to_owned(),
         Reading::Chunks => "directly, chunk by chunk on all workers".to_owned(),
+        Reading::Parts(1) => "directly, from the dataset that it stands for".to_owned(),
+        Reading::Parts(count) => {
+            format!(
+                "directly, from the {} parts that it is put together from",
+                show::count(*count as u64)
+            )
+        }
         Reading::Library(why) => format!("through the HDF5 library ({why})"),
     }
 }
@@ -209,6 +216,7 @@ fn dataset_json(dataset: &DatasetOverview) -> Value {
         Ok(Reading::Direct) => ("raw", None),
         Ok(Reading::Transposed) => ("transposed", None),
         Ok(Reading::Chunks) => ("chunks", None),
+        Ok(Reading::Parts(_)) => ("parts", None),
         Err(reason) => ("not at all", Some(reason.as_str())),
     };
     let mut json = json!({

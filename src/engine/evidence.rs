@@ -114,8 +114,11 @@ fn all_is_hashed<P: Process>(job: &Job<P>) -> bool {
 
 /// What the files' state was when they were opened, as one word; `None` if it proves nothing.
 fn evidence_at_opening<P: Process>(job: &Job<P>) -> Option<String> {
-    let states = job.inputs().map(|(rows, ..)| rows.opened_state()?.evidence());
-    let all: Vec<String> = states.collect::<Option<_>>()?;
+    if job.inputs().any(|(rows, ..)| rows.may_grow()) {
+        return None;
+    }
+    let files = job.inputs().flat_map(|(rows, ..)| rows.files());
+    let all: Vec<String> = files.map(|file| file.opened.evidence()).collect::<Option<_>>()?;
     Some(format!("{:032x}", XxHash3_128::oneshot(all.join("\n").as_bytes())))
 }
 
@@ -123,10 +126,8 @@ fn evidence_at_opening<P: Process>(job: &Job<P>) -> Option<String> {
 /// the results in the file `results` depend on.
 pub(crate) fn evidence<P: Process>(job: &Job<P>, results: FileId) -> Option<String> {
     let is_same = |opened: &FileState, now: FileState| *opened == now && now.id != results;
-    let untouched = job.inputs().all(|(rows, ..)| {
-        let now = rows.state().ok();
-        rows.opened_state().zip(now).is_some_and(|(opened, now)| is_same(opened, now))
-    });
+    let mut files = job.inputs().flat_map(|(rows, ..)| rows.files());
+    let untouched = files.all(|file| file.state().is_ok_and(|now| is_same(&file.opened, now)));
     evidence_at_opening(job).filter(|_| untouched && !job.compared.lock().is_sampled)
 }
 
@@ -157,11 +158,12 @@ pub(crate) fn check<P: Process>(
             Ok(_) | Err(Error::Truncated { .. }) => return Err(changed()),
             Err(error) => return Err(error),
         }
-        let now = rows.state().map_err(|error| Error::io("read", rows.path(), error))?;
         // Of the file that results go to every time of writing is our own.
-        let own = now.id == computed.results;
-        let opened = rows.opened_state().filter(|_| !own && !is_whole(rows));
-        was_written |= opened.is_some_and(|opened| opened.was_written(&now));
+        let others = rows.files().iter().filter(|file| file.opened.id != computed.results);
+        for file in others.filter(|_| !is_whole(rows)) {
+            let now = file.state().map_err(|error| Error::io("read", &file.path, error))?;
+            was_written |= file.opened.was_written(&now);
+        }
     }
     if was_written && reread::digest(job, request, computed.marked)? != computed.digest {
         let (file, dataset) = (job.source.file.clone(), job.source.info.path.clone());
@@ -172,14 +174,14 @@ pub(crate) fn check<P: Process>(
 
 /// Checks that every path still leads to the file that was read, or to one with the same data.
 fn check_path<P: Process>(job: &Job<P>, request: &Request, computed: &Computed<'_>) -> Result<()> {
-    for (rows, ..) in job.inputs() {
+    for file in job.inputs().flat_map(|(rows, ..)| rows.files()) {
         // Whether results are where they are looked for is the lock's question.
-        if rows.file_id() == computed.results {
+        if file.opened.id == computed.results {
             continue;
         }
-        let path = rows.path().to_owned();
+        let path = file.path.clone();
         match FileId::at(&path) {
-            Ok(there) if there == rows.file_id() => {}
+            Ok(there) if there == file.opened.id => {}
             Ok(_) if has_same_data(job, request, computed).unwrap_or(false) => return Ok(()),
             Ok(_) => return Err(Error::SourceReplaced { path }),
             Err(_) => return Err(Error::SourceMoved { path }),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::source::{PositionGrid, normalised};
 use crate::storage::file::ReadFile;
+use crate::storage::virtual_dataset;
 use crate::storage::walk::broken_link;
 
 /// A part of the positions. Written `100:200` (positions), `0:10,5:20` (rows, columns; the slowest
@@ -127,6 +128,7 @@ fn dataset_mask(path: &str, positions: u64, file: &ReadFile) -> Result<Vec<bool>
         None => refused("is no dataset of the file".into()),
     };
     let dataset = file.dataset(&path).map_err(missing)?;
+    virtual_dataset::check(&dataset)?;
     if dataset.size() as u64 != positions {
         let found = format!("has {} values for {positions} positions", dataset.size());
         return Err(refused(found));

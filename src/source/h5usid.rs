@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::process::{Dimension, SourceInfo};
 use crate::storage::datatype::stored_type;
 use crate::storage::results_group::PositionTables;
+use crate::storage::virtual_dataset;
 use crate::storage::{attributes, text};
 
 const REFERENCES: [&str; 4] =
@@ -61,6 +62,9 @@ pub(crate) fn read(
     };
     let [rows, row_values, columns, column_values] = REFERENCES.map(ancillary);
     let (rows, row_values, columns, column_values) = (rows?, row_values?, columns?, column_values?);
+    [&rows, &row_values, &columns, &column_values]
+        .into_iter()
+        .try_for_each(virtual_dataset::check)?;
     let split = has_split_units(&rows, 1) || has_split_units(&columns, 0);
     let grid = positions_table(&rows, &row_values, *positions, split).map_err(broken)?;
     let spectroscopic =

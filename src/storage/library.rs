@@ -5,7 +5,6 @@ use std::ffi::CString;
 use hdf5::dataset::DatasetCreate;
 use hdf5::types::TypeDescriptor;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
-use hdf5_sys::h5i::hid_t;
 use hdf5_sys::{h5a, h5d, h5f, h5l, h5o, h5p, h5s, h5t, h5z};
 
 use super::datatype::memory_type;
@@ -86,29 +85,6 @@ pub(crate) fn fill_value(dataset: &Dataset) -> hdf5::Result<Vec<u8>> {
         Ok::<_, hdf5::Error>(())
     })?;
     Ok(value)
-}
-
-/// The files that a virtual dataset takes its data from, as it names them.
-pub(crate) fn virtual_files(dataset: &Dataset) -> hdf5::Result<Vec<String>> {
-    let list = dataset.dcpl()?;
-    hdf5::sync::sync(|| {
-        let mut count = 0;
-        // SAFETY: the list is live, and `count` takes the one number that comes back.
-        hdf5::h5check(unsafe { h5p::H5Pget_virtual_count(list.id(), &raw mut count) })?;
-        (0..count).map(|index| virtual_file(list.id(), index)).collect()
-    })
-}
-
-fn virtual_file(list: hid_t, index: usize) -> hdf5::Result<String> {
-    let name = |buffer: *mut std::ffi::c_char, length: usize| {
-        // SAFETY: the list is live, and the buffer has the length that is told (none asks for it).
-        let length = unsafe { h5p::H5Pget_virtual_filename(list, index, buffer, length) };
-        usize::try_from(length).map_err(|_| hdf5::Error::from("a virtual dataset without sources"))
-    };
-    let mut bytes = vec![0u8; name(std::ptr::null_mut(), 0)? + 1];
-    name(bytes.as_mut_ptr().cast(), bytes.len())?;
-    bytes.pop();
-    Ok(super::text::decoded(&bytes))
 }
 
 /// Reads rows of a dataset (steps of its first axis), as the file stores their elements.

@@ -13,12 +13,15 @@ mod filters;
 pub(crate) mod in_place;
 mod library;
 pub(crate) mod lock;
+mod raw_file;
+mod referred_files;
 pub(crate) mod results_group;
 pub(crate) mod rows;
 pub(crate) mod scales;
 pub(crate) mod text;
 pub(crate) mod tiles;
 pub(crate) mod transaction;
+pub(crate) mod virtual_dataset;
 pub(crate) mod walk;
 
 use library::raw_attribute;

@@ -2,11 +2,8 @@
 //! tiles where they don't lie side by side, or through the library.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,46 +14,24 @@ pub(crate) use super::chunk_table::Chunk;
 use super::chunk_table::{self, ChunkTable};
 use super::datatype;
 use super::decoding::Decoding;
-use super::file::check_length;
-use super::file_state::{FileId, FileState};
+use super::file_state::FileId;
 use super::filters::Pipeline;
 use super::library;
+use super::raw_file::RawFile;
 use super::text;
-use super::tiles::{Block, Kind, Tiles};
+use super::tiles::{Block, Kind, Mosaic, Tiles};
 use super::transaction;
+use super::virtual_dataset::{Composition, compose, has_raw_files};
 use crate::error::{Error, Result};
 use crate::process::{ReadChunk, ReadRows};
 use crate::view::{Bounds, View};
 
-/// A file that is read past HDF5.
-pub(crate) struct RawFile {
-    /// The name that it was opened by.
-    pub path: PathBuf,
-    pub file: File,
-    /// As the file was before anything of the dataset was read.
-    pub opened: FileState,
-}
-
-impl RawFile {
-    fn new(path: PathBuf, file: File) -> Result<Self> {
-        let opened = FileState::of(&file).map_err(|error| Error::io("read", &path, error))?;
-        Ok(Self { path, file, opened })
-    }
-
-    /// The file that holds `dataset`; `path` and `file` tell which it is if HDF5 doesn't.
-    fn holding(dataset: &Dataset, (path, file): (&Path, &File)) -> Result<Self> {
-        if let Some((path, file)) = transaction::holder(dataset)? {
-            return Self::new(path, file);
-        }
-        let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-        Self::new(path.to_owned(), file)
-    }
-}
-
 /// The rows of one dataset.
 pub(crate) struct Rows {
     /// Where they lie; the first file is that of the dataset itself.
-    files: Vec<RawFile>,
+    files: Vec<Arc<RawFile>>,
+    /// Whether more files may join, so that those here prove nothing.
+    may_grow: bool,
     view: View,
     row_bytes: usize,
     how: How,
@@ -80,6 +55,8 @@ pub enum Reading {
     Transposed,
     /// Chunk by chunk, undoing their filters on all workers.
     Chunks,
+    /// Straight from so many parts of other datasets that a virtual one is put together from.
+    Parts(usize),
     /// Through the HDF5 library, with the reason.
     Library(String),
 }
@@ -117,31 +94,35 @@ impl Rows {
     pub fn new(path: &Path, file: &File, dataset: &Dataset, view: View) -> Result<Self> {
         let refused =
             |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
-        let raw = RawFile::holding(dataset, (path, file))?;
-        let RawFile { path, file, .. } = &raw;
+        let (raw, access) = RawFile::holding(dataset, (path, file))?;
         let element = dataset.dtype().and_then(datatype::memory_type).map_err(refused)?.size();
         let row_bytes = view.points() as usize * element;
         if view.shape.contains(&0) || element == 0 {
             return Err(Error::not_main(path, &text::name(dataset), "it is empty".to_owned()));
         }
-        let kind = kind(path, dataset)?;
+        let Composition { files, may_grow, mosaic } = compose(raw, access, dataset)?;
+        let kind = kind(&files[0].path, dataset, mosaic)?;
         let decoding = Decoding::of(dataset, kind.is_whole()).map_err(refused)?;
+        let tiles = |kind| {
+            let tiles = Tiles::new(&files, text::name(dataset), view.clone(), kind, element);
+            How::Tiles(Arc::new(tiles))
+        };
         let how = match kind {
             Kind::Extent { offset } => {
-                check_length("read", path, file, offset + view.count() * row_bytes as u64)?;
+                files[0].check_length(offset + view.count() * row_bytes as u64)?;
                 if view.is_row_by_row() {
                     How::Direct { offset }
                 } else {
-                    tiles(file, path, dataset, &view, Kind::Extent { offset }, element)?
+                    tiles(Kind::Extent { offset })
                 }
             }
-            kind => tiles(file, path, dataset, &view, kind, element)?,
+            kind => tiles(kind),
         };
-        Ok(Self { files: vec![raw], view, row_bytes, how, decoding })
+        Ok(Self { files, may_grow, view, row_bytes, how, decoding })
     }
 
     /// The files that are read; the first is that of the dataset itself.
-    pub fn files(&self) -> &[RawFile] {
+    pub fn files(&self) -> &[Arc<RawFile>] {
         &self.files
     }
 
@@ -178,17 +159,9 @@ impl Rows {
         self.own().opened.id
     }
 
-    /// What that file was like before anything of the dataset was read; `None` if rows may be in others too.
-    pub fn opened_state(&self) -> Option<&FileState> {
-        Some(&self.own().opened).filter(|_| !matches!(self.stored(), Stored::Elsewhere))
-    }
-
-    /// What that file is like.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn state(&self) -> io::Result<FileState> {
-        FileState::of(&self.own().file)
+    /// Whether rows may come to be in other files too.
+    pub fn may_grow(&self) -> bool {
+        self.may_grow
     }
 
     /// Bytes of one row.
@@ -225,6 +198,7 @@ impl Rows {
             None => Reading::Direct,
             Some(Kind::Extent { .. }) => Reading::Transposed,
             Some(Kind::Chunks { .. }) => Reading::Chunks,
+            Some(Kind::Mosaic(mosaic)) => Reading::Parts(mosaic.parts()),
             Some(Kind::Library { why, .. }) => Reading::Library(why.clone()),
         }
     }
@@ -232,11 +206,17 @@ impl Rows {
     /// Whether these are the rows of `dataset`, at the same place in the same file.
     pub fn are_those_of(&self, dataset: &Dataset) -> bool {
         let own = self.own();
-        let Ok(holder) = RawFile::holding(dataset, (&own.path, &own.file)) else { return false };
-        if !self.are_in(&holder.file) {
+        let found = transaction::holder(dataset).and_then(|holder| {
+            let Some((path, file, access)) = holder else { return Ok(None) };
+            let composed = compose(RawFile::new(path, file)?, access, dataset)?;
+            let kind = kind(&own.path, dataset, composed.mosaic)?;
+            Ok(Some((composed.files, kind)))
+        });
+        let Ok(Some((files, found))) = found else { return false };
+        let same = |(one, other): (&Arc<RawFile>, &Arc<RawFile>)| one.opened.id == other.opened.id;
+        if files.len() != self.files.len() || !files.iter().zip(&self.files).all(same) {
             return false;
         }
-        let Ok(found) = kind(&own.path, dataset) else { return false };
         match (&self.how, &found) {
             (How::Direct { offset }, Kind::Extent { offset: other }) => offset == other,
             (How::Tiles(tiles), found) => match (&tiles.kind, found) {
@@ -244,6 +224,7 @@ impl Rows {
                 (Kind::Chunks { table, .. }, Kind::Chunks { table: other, .. }) => {
                     table.chunks == other.chunks
                 }
+                (Kind::Mosaic(mosaic), Kind::Mosaic(other)) => mosaic.is_same(other),
                 (Kind::Library { why, .. }, Kind::Library { why: other, .. }) => why == other,
                 _ => false,
             },
@@ -255,6 +236,7 @@ impl Rows {
     pub fn table_bytes(&self) -> u64 {
         match self.tiles().map(|tiles| &tiles.kind) {
             Some(Kind::Chunks { table, .. }) => table.bytes(),
+            Some(Kind::Mosaic(mosaic)) => mosaic.bytes(),
             _ => 0,
         }
     }
@@ -276,8 +258,7 @@ impl Rows {
     /// # Errors
     /// If they can't be read.
     pub fn read_stored(&self, offset: u64, bytes: &mut Vec<u8>, length: u64) -> Result<()> {
-        let RawFile { path, file, .. } = self.own();
-        let there = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
+        let there = self.own().length()?;
         bytes.resize(there.saturating_sub(offset).min(length) as usize, 0);
         self.read_at(offset, bytes)
     }
@@ -310,15 +291,7 @@ impl Rows {
         if let How::Direct { offset } = &self.how {
             let start = offset + first * self.row_bytes as u64;
             let length = count * self.row_bytes as u64;
-            // SAFETY: advice on an open file; it touches no memory, and may be ignored.
-            unsafe {
-                libc::posix_fadvise(
-                    self.own().file.as_raw_fd(),
-                    start as libc::off_t,
-                    length as libc::off_t,
-                    libc::POSIX_FADV_WILLNEED,
-                );
-            }
+            self.own().announce(start, length);
         }
     }
 
@@ -327,15 +300,9 @@ impl Rows {
     }
 
     fn read_at(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
-        let RawFile { path, file, .. } = self.own();
-        file.read_exact_at(bytes, start).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => Error::Truncated {
-                path: path.clone(),
-                length: file.metadata().map_or(0, |metadata| metadata.len()),
-                needed: start + bytes.len() as u64,
-            },
-            _ => Error::io("read", path, error),
-        })
+        let raw = self.own();
+        raw.read_exact_at(bytes, start)
+            .map_err(|error| raw.failed(start + bytes.len() as u64, error))
     }
 }
 
@@ -364,21 +331,21 @@ impl Rows {
     }
 }
 
-fn tiles(
-    file: &File,
-    path: &Path,
-    dataset: &Dataset,
-    view: &View,
-    kind: Kind,
-    element: usize,
-) -> Result<How> {
-    let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-    let named = (path.to_owned(), text::name(dataset));
-    Ok(How::Tiles(Arc::new(Tiles::new(file, named, view.clone(), kind, element))))
+/// How the dataset is stored, and with it how it is read: as a `mosaic` if it can be read as one.
+fn kind(path: &Path, dataset: &Dataset, mosaic: Option<Mosaic>) -> Result<Kind> {
+    match mosaic {
+        Some(mosaic) if dataset.dtype().is_ok_and(|found| datatype::is_plain(&found)) => {
+            Ok(Kind::Mosaic(mosaic))
+        }
+        _ => stored_kind(path, dataset),
+    }
 }
 
-/// How the dataset is stored, and with it how it is read.
-fn kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
+/// How a dataset of the file at `path` is stored, if what it refers to is there.
+///
+/// # Errors
+/// If nothing can undo one of its filters.
+pub(super) fn stored_kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
     let through_library = |why: &str, is_chunked| Kind::Library {
         dataset: dataset.clone(),
         why: why.to_owned(),
@@ -388,24 +355,15 @@ fn kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
     if dataset.dtype().is_ok_and(|datatype| !datatype::is_plain(&datatype)) {
         return Ok(through_library("its numbers aren't in a usual form", is_chunked));
     }
-    match dataset.layout() {
-        Layout::Contiguous => {}
+    Ok(match dataset.layout() {
         Layout::Chunked => return chunked(path, dataset),
-        Layout::Compact => return Ok(through_library("compact", false)),
-        Layout::Virtual => {
-            check_sources(path, dataset)?;
-            return Ok(through_library("virtual", false));
-        }
-    }
-    let external = dataset.dcpl().map(|list| list.external()).unwrap_or_default();
-    if !external.is_empty() {
-        let names = external.iter().map(|part| part.name.as_str());
-        check_files(path, dataset, "is stored in", names)?;
-        return Ok(through_library("external storage", false));
-    }
-    Ok(match dataset.offset() {
-        Some(offset) => Kind::Extent { offset },
-        None => through_library("no storage allocated", false),
+        Layout::Compact => through_library("compact", false),
+        Layout::Virtual => through_library("virtual", false),
+        Layout::Contiguous if has_raw_files(dataset) => through_library("external storage", false),
+        Layout::Contiguous => match dataset.offset() {
+            Some(offset) => Kind::Extent { offset },
+            None => through_library("no storage allocated", false),
+        },
     })
 }
 
@@ -454,30 +412,4 @@ pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
         shape: table.chunk,
         filters: names,
     })
-}
-
-/// HDF5 takes what is missing of a virtual dataset for fill values, without a word.
-fn check_sources(path: &Path, dataset: &Dataset) -> Result<()> {
-    let sources = library::virtual_files(dataset)
-        .map_err(|error| Error::dataset("read", path, &text::name(dataset), &error))?;
-    // The dot is the file itself; a percent sign stands for a row of files, of which some may lack.
-    let names =
-        sources.iter().map(String::as_str).filter(|name| *name != "." && !name.contains('%'));
-    check_files(path, dataset, "is virtual and takes its data from", names)
-}
-
-fn check_files<'a>(
-    path: &Path,
-    dataset: &Dataset,
-    how: &'static str,
-    names: impl Iterator<Item = &'a str>,
-) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    for name in names {
-        if !folder.join(name).exists() && !Path::new(name).exists() {
-            let (path, dataset) = (path.to_owned(), text::name(dataset));
-            return Err(Error::MissingSource { path, dataset, how, missing: name.to_owned() });
-        }
-    }
-    Ok(())
 }

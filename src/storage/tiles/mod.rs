@@ -1,19 +1,16 @@
 //! A dataset whose rows don't lie side by side, read tile by tile.
 //!
 //! A tile is a box of the array that is read at once: a stored chunk, a stretch of a contiguous dataset
-//! whose positions aren't its first axes, or what one call of the HDF5 library gives where only
-//! that can read. `block` puts the tiles of some positions together. Which positions make a block,
+//! whose positions aren't its first axes, a part of a virtual dataset (`mosaic`), or what one call of the HDF5
+//! library gives where only that can read. `block` puts the tiles of some positions together. Which positions make a block,
 //! and how many blocks there may be at a time, is the plan's decision.
 
 mod block;
 mod copy;
+mod mosaic;
 mod pool;
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,11 +18,13 @@ use hdf5::Dataset;
 
 pub(crate) use block::Block;
 use copy::{Axis, copy, strides};
+pub(crate) use mosaic::{Mosaic, Part, SourceArray};
 use pool::Pool;
 
 use super::chunk_table::ChunkTable;
 use super::filters::{Pipeline, Scratch};
-use super::library;
+use super::raw_file::RawFile;
+use super::{library, transaction};
 use crate::error::{Error, Result};
 use crate::view::{Bounds, View};
 
@@ -38,6 +37,7 @@ const CELL_BYTES: u64 = 32 << 20;
 pub(crate) enum Kind {
     Chunks { table: ChunkTable, pipeline: Pipeline, fill: Vec<u8> },
     Extent { offset: u64 },
+    Mosaic(Mosaic),
     Library { dataset: Dataset, why: String, is_chunked: bool },
 }
 
@@ -49,15 +49,15 @@ impl Kind {
                 table.chunks.len() as u64 == table.grid.iter().product::<u64>()
             }
             Self::Extent { .. } => true,
-            Self::Library { .. } => false,
+            Self::Mosaic(_) | Self::Library { .. } => false,
         }
     }
 }
 
 /// A dataset as tiles.
 pub(crate) struct Tiles {
-    pub file: File,
-    pub path: PathBuf,
+    /// Where they lie; the first file is that of the dataset itself.
+    files: Vec<Arc<RawFile>>,
     pub dataset: String,
     pub view: View,
     pub kind: Kind,
@@ -85,7 +85,7 @@ enum Trouble {
     /// Its positions have no data; the others may have.
     Damaged(String),
     /// Nothing can be read.
-    Io(Arc<io::Error>),
+    Io { file: usize, needed: u64, error: Arc<io::Error> },
 }
 
 /// The part of a tile that some positions need.
@@ -99,8 +99,8 @@ struct Piece {
 impl Tiles {
     /// The tiles of a dataset.
     pub fn new(
-        file: File,
-        (path, dataset): (PathBuf, String),
+        files: &[Arc<RawFile>],
+        dataset: String,
         view: View,
         kind: Kind,
         element: usize,
@@ -111,11 +111,11 @@ impl Tiles {
                 let lengths = dataset.chunk().unwrap_or_else(|| dataset.shape());
                 lengths.into_iter().map(|length| length as u64).collect()
             }
+            Kind::Mosaic(mosaic) => mosaic.tile(&view, element as u64),
             _ => stretch(&view, element as u64),
         };
         Self {
-            file,
-            path,
+            files: files.to_vec(),
             dataset,
             view,
             kind,
@@ -152,6 +152,7 @@ impl Tiles {
                     + pipeline.scratch_bytes(tile as usize) as u64
                     + tile
             }
+            Kind::Mosaic(mosaic) => mosaic.worker_bytes(self.element as u64) + tile,
             Kind::Library { is_chunked: true, .. } => 2 * tile,
             _ => 0,
         }
@@ -159,7 +160,11 @@ impl Tiles {
 
     /// Whether a tile can only be read whole, however few of its positions are wanted.
     pub fn are_indivisible(&self) -> bool {
-        matches!(self.kind, Kind::Chunks { .. } | Kind::Library { is_chunked: true, .. })
+        match &self.kind {
+            Kind::Chunks { .. } | Kind::Library { is_chunked: true, .. } => true,
+            Kind::Mosaic(mosaic) => mosaic.has_chunks(),
+            Kind::Extent { .. } | Kind::Library { .. } => false,
+        }
     }
 
     /// How many tiles the positions of one tile need.
@@ -191,13 +196,20 @@ impl Tiles {
                 self.read_extent(*offset, &start, &shape, &mut bytes[..length])?;
                 Ok(Piece { bytes, start, shape })
             }
+            Kind::Mosaic(mosaic) => {
+                let mut bytes = self.buffer(&shape);
+                let length = self.bytes_of(&shape);
+                self.read_mosaic(mosaic, (&start, &shape), &mut bytes[..length])?;
+                Ok(Piece { bytes, start, shape })
+            }
             Kind::Library { dataset, is_chunked, .. } => {
                 let mut bytes = self.buffer(&shape);
                 let length = self.bytes_of(&shape);
                 library::read_box(dataset, &start, &shape, &mut bytes[..length]).map_err(
                     |error| {
                         let reason =
-                            Error::dataset("read", &self.path, &self.dataset, &error).to_string();
+                            Error::dataset("read", &self.files[0].path, &self.dataset, &error)
+                                .to_string();
                         if *is_chunked {
                             Trouble::Damaged(self.damage(place, &reason))
                         } else {
@@ -205,6 +217,10 @@ impl Tiles {
                         }
                     },
                 )?;
+                // Of a virtual dataset HDF5 takes what it can't open for fill values.
+                if !is_chunked && let Some(error) = transaction::trouble(dataset) {
+                    return Err(Trouble::Io { file: 0, needed: 0, error: Arc::new(error) });
+                }
                 self.decoded.fetch_add(u64::from(*is_chunked), Ordering::Relaxed);
                 Ok(Piece { bytes, start, shape })
             }
@@ -244,23 +260,8 @@ impl Tiles {
         let mut whole =
             if wanted { self.buffer(&self.tile) } else { std::mem::take(&mut decoder.whole) };
         whole.resize(tile_bytes.max(whole.len()), 0);
-        let filled = match table.find(number) {
-            None => {
-                whole[..tile_bytes]
-                    .chunks_exact_mut(fill.len())
-                    .for_each(|value| value.copy_from_slice(fill));
-                Ok(())
-            }
-            Some(chunk) => self.fetch(chunk, &mut decoder).and_then(|()| {
-                self.decoded.fetch_add(1, Ordering::Relaxed);
-                let out = &mut whole[..tile_bytes];
-                let decode =
-                    || pipeline.decode(chunk.mask, &decoder.stored, out, &mut decoder.scratch);
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
-                    .unwrap_or_else(|_| Err("it can't be decoded".to_owned()))
-                    .map_err(Trouble::Damaged)
-            }),
-        };
+        let out = &mut whole[..tile_bytes];
+        let filled = self.decode((table, pipeline, fill), 0, number, &mut decoder, out);
         let piece = filled.map(|()| {
             if wanted {
                 return Piece {
@@ -281,26 +282,6 @@ impl Tiles {
         piece.map_err(|trouble| match trouble {
             Trouble::Damaged(reason) => Trouble::Damaged(self.damage(place, &reason)),
             other => other,
-        })
-    }
-
-    /// Reads a chunk's stored bytes.
-    fn fetch(
-        &self,
-        chunk: super::chunk_table::Chunk,
-        decoder: &mut Decoder,
-    ) -> Result<(), Trouble> {
-        if chunk.size > most_stored(self.tile_bytes()) {
-            return Err(Trouble::Damaged(format!("{} stored bytes can't be right", chunk.size)));
-        }
-        decoder.stored.resize(chunk.size as usize, 0);
-        self.file.read_exact_at(&mut decoder.stored, chunk.address).map_err(|error| {
-            match error.kind() {
-                io::ErrorKind::UnexpectedEof => {
-                    Trouble::Damaged("it lies past the end of the file".to_owned())
-                }
-                _ => Trouble::Io(Arc::new(error)),
-            }
         })
     }
 
@@ -354,9 +335,11 @@ impl Tiles {
                 })
                 .sum();
             let (part, rest) = out.split_at_mut(stretch);
-            self.file
-                .read_exact_at(part, offset + place)
-                .map_err(|error| Trouble::Io(Arc::new(error)))?;
+            let start = offset + place;
+            self.files[0].read_exact_at(part, start).map_err(|error| {
+                let needed = start + stretch as u64;
+                Trouble::Io { file: 0, needed, error: Arc::new(error) }
+            })?;
             out = rest;
         }
         Ok(())
@@ -371,15 +354,7 @@ impl Tiles {
                 .zip(&table.grid)
                 .fold(0, |number, (step, count)| number * count + step);
             let Some(chunk) = table.find(number) else { continue };
-            // SAFETY: advice on an open file; it touches no memory, and may be ignored.
-            unsafe {
-                libc::posix_fadvise(
-                    self.file.as_raw_fd(),
-                    chunk.address as libc::off_t,
-                    chunk.size as libc::off_t,
-                    libc::POSIX_FADV_WILLNEED,
-                );
-            }
+            self.files[0].announce(chunk.address, chunk.size);
         }
     }
 
@@ -412,9 +387,12 @@ impl Tiles {
     fn error(&self, trouble: Trouble) -> Error {
         match trouble {
             Trouble::Damaged(reason) => {
-                Error::Damaged { path: self.path.clone(), dataset: self.dataset.clone(), reason }
+                let path = self.files[0].path.clone();
+                Error::Damaged { path, dataset: self.dataset.clone(), reason }
             }
-            Trouble::Io(error) => Error::io("read", &self.path, crate::error::copy(&error)),
+            Trouble::Io { file, needed, error } => {
+                self.files[file].failed(needed, crate::error::copy(&error))
+            }
         }
     }
 }

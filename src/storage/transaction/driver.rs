@@ -25,7 +25,7 @@ use super::super::lock;
 use super::disk::Disk;
 use super::journal::{self, Journal};
 use super::overlay::Overlay;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, copy};
 
 /// After a failure writes up to this size are kept: larger ones are no metadata.
 const METADATA_AT_MOST: usize = 64 << 10;
@@ -51,6 +51,9 @@ pub(super) struct State {
     access: Access,
     /// Who had the file open for writing when it was opened.
     writers: Option<Vec<String>>,
+    /// Why a file couldn't be opened that is referred to, here or from another file of the same owner. HDF5
+    /// takes it for one that isn't there.
+    troubles: Arc<Mutex<Option<io::Error>>>,
     /// Which file it is, among those that HDF5 has opened for the same owner.
     identity: (u64, Option<FileId>),
 }
@@ -87,6 +90,7 @@ impl Shared {
             is_open: false,
             access: Access::Unlocked,
             writers: None,
+            troubles: Arc::default(),
             identity,
         }))))
     }
@@ -105,11 +109,16 @@ impl Shared {
 
     /// The state of a file that the one of `referring` refers to by the name `path`.
     fn of_other(path: &Path, referring: &Mutex<State>) -> io::Result<Self> {
-        let (owner, access) = {
+        let (owner, access, troubles) = {
             let referring = referring.lock().unwrap_or_else(PoisonError::into_inner);
-            (referring.identity.0, referring.access)
+            (referring.identity.0, referring.access, Arc::clone(&referring.troubles))
         };
-        let file = open_regular(path)?;
+        let file = open_regular(path).inspect_err(|error| {
+            if !is_absence(error) {
+                let mut first = troubles.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert_with(|| copy(error));
+            }
+        })?;
         let writers = match access {
             Access::Locked => writers(&file, path)?,
             Access::Unlocked => None,
@@ -118,6 +127,7 @@ impl Shared {
         let mut state = other.lock();
         state.identity.0 = owner;
         state.writers = writers;
+        state.troubles = troubles;
         drop(state);
         Ok(other)
     }
@@ -185,14 +195,14 @@ fn writers(file: &File, path: &Path) -> io::Result<Option<Vec<String>>> {
 
 impl State {
     /// The name by which the file was opened, and another handle of it.
-    fn reopened(&self) -> Result<Option<(PathBuf, File)>> {
+    fn reopened(&self) -> Result<Option<(PathBuf, File, Access)>> {
         if let Some(holders) = &self.writers {
             let (path, holders) = (self.path.clone(), holders.clone());
             return Err(Error::Busy { path, state: "is open for writing", holders });
         }
         let Some(file) = self.disk.file() else { return Ok(None) };
         let file = file.try_clone().map_err(|error| Error::io("read", &self.path, error))?;
-        Ok(Some((self.path.clone(), file)))
+        Ok(Some((self.path.clone(), file, self.access)))
     }
 
     fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
@@ -281,13 +291,19 @@ unsafe extern "C" {
 ///
 /// # Errors
 /// If it was open for writing elsewhere when HDF5 opened it, or there are no more file descriptors.
-pub(super) fn holder(object: &Location) -> Result<Option<(PathBuf, File)>> {
+pub(super) fn holder(object: &Location) -> Result<Option<(PathBuf, File, Access)>> {
     with_state_of(object, |state| state.reopened()).unwrap_or(Ok(None))
 }
 
 /// Which file holds an object, if our driver has opened it.
 pub(super) fn key(object: &Location) -> Option<FileId> {
     with_state_of(object, |state| state.identity.1)?
+}
+
+/// What has kept HDF5 from opening another file that the one of this object refers to, or deeper ones do.
+pub(super) fn trouble(object: &Location) -> Option<io::Error> {
+    let troubles = with_state_of(object, |state| Arc::clone(&state.troubles))?;
+    troubles.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(copy)
 }
 
 /// Runs `action` on the state of the file that holds an object, if our driver has opened it.
@@ -341,8 +357,14 @@ extern "C" fn open(state: *const c_void, name: *const c_char, writable: bool) ->
     })
 }
 
+/// Whether HDF5 may look elsewhere for a file that can't be opened: no such one, or none for us.
+fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, NotADirectory, NotFound, PermissionDenied};
+    [InvalidInput, NotADirectory, NotFound, PermissionDenied].contains(&error.kind())
+}
+
 /// Opens a file for reading; a pipe doesn't make it wait.
-fn open_regular(path: &Path) -> io::Result<File> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }

@@ -19,8 +19,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use disk::Disk;
-pub(crate) use driver::Access;
 use driver::Shared;
+pub(crate) use driver::{Access, open_regular};
 use journal::Journal;
 use overlay::Overlay;
 
@@ -167,13 +167,19 @@ pub(crate) fn open_for_reading(path: &Path, file: File, access: Access) -> Resul
     open_hdf5(&state, path, false)
 }
 
-/// The file that holds an object of a file opened here, which a link may have led to: its name, and a
-/// handle of the very same opened file. `None` if it was opened otherwise.
+/// The file that holds an object of a file opened here, which a link may have led to: its name, a
+/// handle of the very same opened file, and how others are opened that it refers to. `None` if it was opened otherwise.
 ///
 /// # Errors
 /// If somebody had that file open for writing, or there are no more file descriptors.
-pub(crate) fn holder(object: &hdf5::Location) -> Result<Option<(PathBuf, File)>> {
+pub(crate) fn holder(object: &hdf5::Location) -> Result<Option<(PathBuf, File, Access)>> {
     driver::holder(object)
+}
+
+/// What has kept HDF5 from opening a file that is there, and that an object's data may be in. HDF5 takes it for
+/// one that is missing, and reads fill values.
+pub(crate) fn trouble(object: &hdf5::Location) -> Option<io::Error> {
+    driver::trouble(object)
 }
 
 /// Which file holds an object, if it was opened here.

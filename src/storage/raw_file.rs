@@ -1,0 +1,139 @@
+//! A file that is read past HDF5: one that holds a dataset, or a part of one.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use hdf5::Dataset;
+
+use super::file_state::FileState;
+use super::transaction::{self, Access, open_regular};
+use crate::error::{Error, Result};
+
+/// A file that is read past HDF5.
+pub(crate) struct RawFile {
+    /// The name that it was opened by.
+    pub path: PathBuf,
+    /// As the file was before anything of the dataset was read.
+    pub opened: FileState,
+    /// Unless there are so many that each is opened only when it is read.
+    file: Option<File>,
+}
+
+impl RawFile {
+    /// The file that is open as `file`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn new(path: PathBuf, file: File) -> Result<Self> {
+        let opened = FileState::of(&file).map_err(|error| Error::io("read", &path, error))?;
+        Ok(Self { path, opened, file: Some(file) })
+    }
+
+    /// The file that holds `dataset`, and how others that it refers to are opened; `path` and `file` tell which
+    /// it is if HDF5 doesn't.
+    ///
+    /// # Errors
+    /// If somebody has it open for writing, and those of the system.
+    pub fn holding(dataset: &Dataset, (path, file): (&Path, &File)) -> Result<(Self, Access)> {
+        if let Some((path, file, access)) = transaction::holder(dataset)? {
+            return Ok((Self::new(path, file)?, access));
+        }
+        let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
+        Ok((Self::new(path.to_owned(), file)?, Access::Unlocked))
+    }
+
+    /// Gives the file back to the system until it is read.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// Runs `action` on the open file.
+    ///
+    /// # Errors
+    /// Those of `action`, and if another file is at its path by now.
+    pub fn with<T>(&self, action: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        if let Some(file) = &self.file {
+            return action(file);
+        }
+        let file = open_regular(&self.path)?;
+        if FileState::of(&file)?.id != self.opened.id {
+            return Err(io::Error::other("another file has taken its place"));
+        }
+        action(&file)
+    }
+
+    /// Reads all of `bytes` from `offset` on.
+    ///
+    /// # Errors
+    /// If the file is too short, and those of the system.
+    pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.with(|file| file.read_exact_at(bytes, offset))
+    }
+
+    /// Tells the system that these bytes will be read soon.
+    pub fn announce(&self, start: u64, length: u64) {
+        let Some(file) = &self.file else { return };
+        // SAFETY: advice on an open file; it touches no memory, and may be ignored.
+        unsafe {
+            libc::posix_fadvise(
+                file.as_raw_fd(),
+                start as libc::off_t,
+                length as libc::off_t,
+                libc::POSIX_FADV_WILLNEED,
+            );
+        }
+    }
+
+    /// What the file is like now.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn state(&self) -> io::Result<FileState> {
+        self.with(FileState::of)
+    }
+
+    /// Its length.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn length(&self) -> Result<u64> {
+        let length = self.with(|file| Ok(file.metadata()?.len()));
+        length.map_err(|error| Error::io("read", &self.path, error))
+    }
+
+    /// Whether it has `needed` bytes.
+    ///
+    /// # Errors
+    /// If it has less.
+    pub fn check_length(&self, needed: u64) -> Result<()> {
+        let length = self.length()?;
+        if length < needed {
+            return Err(Error::Truncated { path: self.path.clone(), length, needed });
+        }
+        Ok(())
+    }
+
+    /// What a failure to read up to `needed` means.
+    pub fn failed(&self, needed: u64, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            let length = self.length().unwrap_or(0);
+            return Error::Truncated { path: self.path.clone(), length, needed };
+        }
+        Error::io("read", &self.path, error)
+    }
+}
+
+/// How many files are kept open of those that one dataset has its data in. A process may have a thousand,
+/// and others want some too.
+pub(crate) fn kept_open() -> usize {
+    // SAFETY: an all-zero limit is a valid one, and the call writes it and nothing else.
+    let limit = unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur
+    };
+    (limit / 4).clamp(1, 256) as usize
+}
