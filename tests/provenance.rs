@@ -155,6 +155,61 @@ fn a_source_with_other_data_is_another_one_wherever_it_is() {
 }
 
 #[test]
+fn a_large_source_that_is_elsewhere_is_compared_as_a_whole() {
+    // Sparse, and larger than what is read again where the source is the one that the results name.
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (source, moved, out) = (at("scan.h5"), at("moved.h5"), at("out.h5"));
+    support::usid::ask_python(&[
+        "-c",
+        "import sys, h5py\nfrom h5py import h5d, h5p, h5s, h5t\n\
+         how = h5p.create(h5p.DATASET_CREATE)\n\
+         how.set_alloc_time(h5d.ALLOC_TIME_EARLY)\nhow.set_fill_time(h5d.FILL_TIME_NEVER)\n\
+         space = h5s.create_simple((4100, 1 << 17))\n\
+         with h5py.File(sys.argv[1], 'w') as file:\n    \
+         h5d.create(file.id, b'd', h5t.IEEE_F64LE, space, how)\nprint('null')",
+        &source,
+    ]);
+    let given = ["--positions-axes", "0", "--durability", "process"];
+    let run = |file: &str, more: &[&str]| {
+        succeed([&["run", "sum", file, "--output", &out], &given[..], more].concat())
+    };
+    let first = run(&source, &[]);
+    std::fs::rename(&source, &moved).unwrap();
+    support::usid::ask_python(&[
+        "-c",
+        "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    file['d'][1001, 77] = 1\nprint('null')",
+        &moved,
+    ]);
+    let ran = run(&moved, &["--positions", "1001:1002"]);
+    assert_eq!(ran["parameter_hash"], first["parameter_hash"], "the sample misses the change");
+    assert_ne!(ran["group"], first["group"]);
+    assert_eq!(ran["report"]["positions"], 1);
+}
+
+#[test]
+fn verify_names_the_other_place_where_the_source_may_be() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.at("results")).unwrap();
+    folder.rename("scratch/out.h5", "results/out.h5");
+    let other = Scan::new(&["--seed", "7"]);
+    std::fs::copy(&other.file, folder.at("results/scan.h5")).unwrap();
+    let out = folder.at("results/out.h5");
+    let verified = pixelmill(["verify", &out, SUM, "--sample", "0"]);
+    assert_eq!(verified.code, Some(1));
+    let changed = verified.json["changed"].as_str().unwrap();
+    assert!(changed.contains("the data of"), "{changed}");
+    let at = |path: &str| std::fs::canonicalize(folder.at(path)).unwrap();
+    assert_eq!(verified.json["source_file"], json!(at("results/scan.h5")));
+    let source = at("scratch/scan.h5");
+    let source = source.to_str().unwrap();
+    assert!(verified.stderr.contains(&format!("{source}: --source")), "{}", verified.stderr);
+    let verified = succeed(["verify", &out, SUM, "--source", source]);
+    assert_eq!((&verified["changed"], &verified["checked"]), (&Value::Null, &json!(20)));
+    folder.assert_known("scratch/scan.h5", "results/out.h5");
+}
+
+#[test]
 fn results_with_only_a_whole_path_are_known_where_that_leads() {
     // As pyUSID writes them.
     let scan = Scan::new(&[]);

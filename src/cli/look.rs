@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::run::failed_json;
 use super::{Answer, Ending, show};
-use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
+use crate::engine::inspect::{
+    self, Chunking, Computation, DatasetOverview, GroupOverview, Reading,
+};
 use crate::engine::{Request, Verification};
 use crate::error::Result;
 use crate::parameters::{ParameterInfo, in_words};
@@ -377,15 +379,16 @@ pub(crate) fn verify(
         .collect();
     let json = json!({
         "group": verified.group, "completed": verified.completed, "checked": verified.checked,
-        "different": listed, "same_data": verified.same_data, "changed": verified.changed, "source_recorded": verified.is_recorded,
+        "different": listed, "same_data": verified.same_data, "changed": verified.changed,
+        "source_recorded": verified.is_recorded, "source_file": source.file.to_string_lossy(),
     });
     let same_data = verified.same_data != Some(false) && verified.changed.is_none();
     let is_right = verified.different.is_empty() && same_data;
     let ending = if is_right { Ending::Done } else { Ending::Failed };
-    Ok(Answer { ending, text: verified_text(&verified), json })
+    Ok(Answer { ending, text: verified_text(&verified, computation.or_else.as_deref()), json })
 }
 
-fn verified_text(verified: &Verification) -> String {
+fn verified_text(verified: &Verification, or_else: Option<&Path>) -> String {
     let mut text = String::new();
     if let Some(changed) = &verified.changed {
         let _ = writeln!(
@@ -393,6 +396,9 @@ fn verified_text(verified: &Verification) -> String {
             "{}: what it was computed from is not what is there now; {changed}",
             verified.group
         );
+        if let Some(file) = or_else {
+            let _ = writeln!(text, "  it may be {}: --source compares with that", file.display());
+        }
     }
     match verified.same_data {
         Some(true) => {

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | before results are reused or resumed | the fingerprint, as a part of the hash | any change of sources up to 64 MiB; of larger ones that data were exchanged |
 //! | the same, of larger sources | whether the file was written to since; if it was, or nobody can tell, up to 4 GiB the digest of all rows that were computed with | any change |
-//! | `--check-data` and `verify` | that digest | any change, whatever the size |
+//! | `--check-data` and `verify`; a source that is elsewhere than the results say | that digest | any change, whatever the size |
 //! | at the end of a run | the fingerprint; the digest of this run, if the file was written to; whether the path still leads to the file | any change of a file of its own; in the file that results go to what the fingerprint notices |
 //!
 //! Results whose data have changed are left alone, and computed anew in another group. A run whose data
@@ -108,7 +108,7 @@ pub(crate) fn is_unchanged<P: Process>(
 }
 
 /// Whether the hash is one of all bytes.
-fn all_is_hashed<P: Process>(job: &Job<P>) -> bool {
+pub(crate) fn all_is_hashed<P: Process>(job: &Job<P>) -> bool {
     job.inputs().all(|(rows, ..)| is_whole(rows))
 }
 

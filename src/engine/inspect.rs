@@ -153,7 +153,7 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> GroupOverview {
         process: provenance.tool.clone(),
         source: provenance.source(),
         recorded_source_file: provenance.source_file_path.as_ref().map(PathBuf::from),
-        source_file: source_file(provenance, &file.path),
+        source_file: source_files(provenance, &file.path).into_iter().next(),
         parameters: parameters_of(provenance),
         parameter_hash: provenance.parameter_hash.clone().unwrap_or_default(),
         created: provenance.timestamp.clone(),
@@ -176,12 +176,16 @@ fn positions(group: &hdf5::Group, provenance: &Provenance) -> u64 {
     source.map_or(0, rows)
 }
 
-/// The file that the source is in, if it is where the group says.
-fn source_file(group: &Provenance, file: &Path) -> Option<PathBuf> {
+/// The files in which the source may be, of those that the group says and that are there; the likeliest first.
+fn source_files(group: &Provenance, file: &Path) -> Vec<PathBuf> {
+    let file = group.linked_file.as_deref().unwrap_or(file);
     if group.source_dataset.is_some() && group.source_file_path.is_none() {
-        return Some(group.linked_file.clone().unwrap_or_else(|| file.to_owned()));
+        return vec![file.to_owned()];
     }
-    recorded_files(group, file).into_iter().find_map(|path| path.canonicalize().ok())
+    let recorded = recorded_files(group, file).into_iter();
+    let mut found: Vec<PathBuf> = recorded.filter_map(|path| path.canonicalize().ok()).collect();
+    found.dedup();
+    found
 }
 
 /// What is hashed of our groups, as it was recorded.
@@ -206,7 +210,10 @@ pub(crate) struct Computation {
     pub path: String,
     pub process: String,
     pub parameters: Map<String, Value>,
+    /// Where its source is, as the way from the results tells.
     pub source_file: PathBuf,
+    /// Where it may be as well: results may have been moved to a file that has the name of their source.
+    pub or_else: Option<PathBuf>,
     pub source_dataset: String,
     pub positions_axes: Option<Vec<usize>>,
 }
@@ -227,12 +234,17 @@ pub(crate) fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> R
     };
     let dataset =
         dataset.ok_or_else(|| unusable("it doesn't say what it was computed from".to_owned()))?;
-    let found = source.map(Path::to_owned).or_else(|| source_file(group, path));
+    let mut files = match source {
+        Some(given) => vec![given.to_owned()],
+        None => source_files(group, path),
+    }
+    .into_iter();
     Ok(Computation {
         path: group.path.clone(),
         process: group.tool.clone(),
         parameters: parameters_of(group),
-        source_file: found.ok_or_else(|| unusable(gone(group, path)))?,
+        source_file: files.next().ok_or_else(|| unusable(gone(group, path)))?,
+        or_else: files.next(),
         source_dataset: dataset.clone(),
         positions_axes: positions_axes(group),
     })

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::evidence::is_unchanged;
+use super::evidence::{all_is_hashed, is_unchanged};
 use super::ledger::Record;
 use super::named::the_one;
 use super::target::{RunLock, Target};
@@ -110,6 +110,8 @@ struct Candidate {
     messages: Vec<String>,
     /// What is known of the data that it was computed from.
     record: Option<Record>,
+    /// Whether nothing is where its source was, so that only the data tell that this is it.
+    is_gone: bool,
     /// Whether it has all that a run needs, each with its place in the file.
     ready: bool,
 }
@@ -122,8 +124,12 @@ impl Candidate {
 
     /// Whether the data are still those that it was computed from.
     fn has_its_data<P: Process>(&self, job: &Job<P>, request: &Request) -> Result<bool> {
-        let Some(record) = &self.record else { return Ok(true) };
+        let Some(record) = &self.record else {
+            return Ok(!self.is_gone || all_is_hashed(job));
+        };
         let group = (self.path.as_str(), !self.hash.is_empty());
+        let request =
+            &Request { check_data: request.check_data || self.is_gone, ..request.clone() };
         let same = is_unchanged(job, request, group, record, &marked_ranges(&self.status))?;
         if !same && request.resume.is_some() {
             let reason = "the data have changed since it was computed".to_owned();
@@ -242,6 +248,7 @@ fn candidate<P: Process>(
         path: found.path.clone(),
         number: found.number,
         hash: found.parameter_hash.clone().unwrap_or_default(),
+        is_gone: whereabouts == Whereabouts::Gone,
         ready: found.has_status
             && found.parameter_hash.is_some()
             && whereabouts == Whereabouts::Known

@@ -126,7 +126,7 @@ fn told(subject: &str, was: &Value, is: &Value) -> String {
 }
 
 fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    [32, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -190,7 +190,7 @@ mod tests {
     fn what_the_user_asks_for_is_told_before_what_the_data_are() {
         let ours = identity(json!({"a": 1}));
         let mut other = identity(json!({"a": 2}));
-        other.source_fingerprint = "0".repeat(64);
+        other.source_fingerprint = "0".repeat(32);
         let first = first_difference(&other.canonical_json(), &ours).unwrap();
         assert!(!first.is_in_data && first.text.contains("parameter"), "{first:?}");
         other.parameters = json!({"a": 1});
