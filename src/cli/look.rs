@@ -7,9 +7,7 @@ use serde_json::{Value, json};
 
 use super::run::failed_json;
 use super::{Answer, Ending, show};
-use crate::engine::inspect::{
-    self, Chunking, Computation, DatasetOverview, GroupOverview, Reading,
-};
+use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
 use crate::engine::{Request, Verification};
 use crate::error::Result;
 use crate::parameters::{ParameterInfo, in_words};
