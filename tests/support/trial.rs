@@ -35,11 +35,13 @@ struct SlowParameters {
     /// Time that every spectrum takes.
     #[schemars(range(min = 0, max = 10_000_000), extend("unit" = "us"))]
     pause: u64,
+    /// A dataset whose first column is added to the sums.
+    offset: Option<String>,
 }
 
 impl Default for SlowParameters {
     fn default() -> Self {
-        Self { pause: 1000 }
+        Self { pause: 1000, offset: None }
     }
 }
 
@@ -64,6 +66,10 @@ impl Process for Slow {
         Ok(Duration::from_micros(parameters.pause))
     }
 
+    fn auxiliary_inputs(parameters: &SlowParameters) -> Vec<String> {
+        parameters.offset.iter().cloned().collect()
+    }
+
     fn create_results_datasets(_: &SlowParameters, _: &SourceInfo, results: &mut Results<f64>) {
         results.main("Slow_Sum", "Sum", "V").scalar(|sum: &f64| *sum);
     }
@@ -74,7 +80,8 @@ impl Process for Slow {
         _: &mut (),
     ) -> Result<f64, Failure> {
         thread::sleep(*pause);
-        Ok(spectrum.iter().map(|value| value.re).sum())
+        let offset = spectrum.auxiliary.first().map_or(0.0, |row| row[0]);
+        Ok(spectrum.iter().map(|value| value.re).sum::<f64>() + offset)
     }
 }
 
