@@ -14,7 +14,7 @@ from files import Files
 from program import Wrong
 from world import FAILED, MESSAGES, Group, World, rows_equal
 
-BUSY = re.compile(r"is being computed on|is open")
+BUSY = re.compile(r"is being computed on|is open|was changed by another program just before")
 TOO_LITTLE = "of memory are too little"
 STEPS = {
     "run": 5, "kill_at_calls": 6, "kill_at_instants": 2, "full_disk": 1, "stop": 2, "two": 1, "reader": 0.05,
@@ -24,7 +24,9 @@ STOPPED = {130: signal.SIGINT, 143: signal.SIGTERM}
 
 
 class Counts:
-    NAMES = ("sequences", "commands", "kills", "stops", "edits", "windows")
+    """What was done; `finished` are commits that a kill had cut short, `refused` those that h5py couldn't open."""
+
+    NAMES = ("sequences", "commands", "kills", "stops", "edits", "finished", "refused")
 
     def __init__(self):
         self.__dict__.update(dict.fromkeys(self.NAMES, 0))
@@ -164,7 +166,7 @@ class Sequence:
         command = self.commands.command(rng)
         before = self.look_at_all()
         name = self.world.target(command.computation)
-        if not (self.world.folder / name).exists():
+        if not self.world.is_there(name):
             return
         with self.world.open(name):
             ended = self.program.run(command.arguments(self.world))
@@ -243,7 +245,7 @@ class Sequence:
         world, computation = self.world, command.computation
         now = {}
         name = world.target(computation)
-        if (world.folder / name).exists():
+        if world.is_there(name):
             now = {(name, path): snapshot for path, snapshot in world.snapshots(name).items()}
         new = world.identity(computation)
         wanted_new = world.wanted(computation)
@@ -316,7 +318,7 @@ class Sequence:
                 ended = self.program.run(arguments, out=full)
                 if ended.code in (0, 3):
                     raise Wrong(f"{ended.command} ended with {ended.code}, though its answer was lost")
-                self.settle(before, [(command, ended)], may_fail="")
+                self.settle(before, [(command, ended)], may_fail="^")
         self.counts.commands += 1
 
     def do_refused(self, rng):
@@ -444,7 +446,7 @@ class Sequence:
         world.check_user()
         now = {}
         for name in sorted({name for name, _ in world.groups} | {world.target(command.computation) for command, _ in runs}):
-            if (world.folder / name).exists():
+            if world.is_there(name):
                 now.update({(name, path): snapshot for path, snapshot in world.snapshots(name).items()})
         lost = set(before) - set(now)
         if lost:
@@ -464,6 +466,9 @@ class Sequence:
         """What a kill in the midst of a change left is finished by any command that looks at the file."""
         world = self.world
         for name in world.files():
+            # What a kill leaves of an output file that was just being created.
+            if not world.is_there(name):
+                continue
             try:
                 with world.open(name):
                     pass
@@ -474,7 +479,8 @@ class Sequence:
                 if not opens and not name.endswith(".new"):
                     raise Wrong(f"h5py can't open {name}")
                 continue
-            self.counts.windows += not opens
+            self.counts.finished += 1
+            self.counts.refused += not opens
             ended = self.program.run(["info", world.folder / name, "--json"])
             if ended.code != 0 or world.has_journal(name):
                 raise Wrong(f"{ended.command} doesn't finish a commit that was cut short: {ended.err}")
@@ -494,14 +500,15 @@ class Sequence:
         for key in sorted(set(now) - set(before)):
             name, path = key
             fitting = [
-                command.computation
-                for command, _ in runs
+                (command.computation, ended)
+                for command, ended in runs
                 if world.target(command.computation) == name
                 and (command.computation.tool, command.computation.scan.path) == (now[key].tool, now[key].source)
             ]
             if not fitting:
                 raise Wrong(f"{name}:{path} was made by nobody")
-            computation = fitting[len(made) % len(fitting)]
+            told = [computation for computation, ended in fitting if f'"group":"{path}"' in ended.out]
+            computation = (told or [computation for computation, _ in fitting])[0]
             group = Group(computation, world.identity(computation), world.wanted(computation))
             group.mended = self.is_mended(computation)
             world.groups[key] = group

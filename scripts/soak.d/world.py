@@ -127,6 +127,11 @@ class World:
         with self.open(name) as file:
             self.kept[name, path] = fingerprint(file[path])
 
+    def is_there(self, name):
+        """Whether a file has anything in it."""
+        path = self.folder / name
+        return path.exists() and path.stat().st_size > 0
+
     def digest(self, name):
         return hashlib.blake2b((self.folder / name).read_bytes()).digest()
 
