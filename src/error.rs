@@ -37,6 +37,18 @@ pub enum Error {
         path.display()
     )]
     JustChanged { path: PathBuf },
+    /// Something would have been written where it doesn't belong.
+    #[error(
+        "{bytes} bytes for place {at} of a dataset of {length} bytes were not written: they would go over \
+         its end; nothing is damaged, but this is a fault of pixelmill, so please report it"
+    )]
+    OutOfPlace { at: u64, bytes: u64, length: u64 },
+    /// A thread of the program itself has panicked.
+    #[error(
+        "pixelmill itself has failed, which is a fault of it, so please report it: {message}; what is \
+         marked as done is right, and the same command goes on"
+    )]
+    Panicked { message: String },
     /// The file that results went to isn't at its path any more.
     #[error(
         "{} was moved, deleted or replaced while it was computed on; the results are in the file that \

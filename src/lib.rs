@@ -83,6 +83,7 @@ mod identity;
 mod model;
 mod parameters;
 mod plan;
+mod positions;
 pub mod process;
 mod ranks;
 mod read_rows;

@@ -194,12 +194,15 @@ impl Failure {
     }
 
     pub(crate) fn from_panic(panic: &(dyn std::any::Any + Send)) -> Self {
-        let text = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Self(format!("the computation panicked: {}", text.unwrap_or("without a message")))
+        Self(format!("the computation panicked: {}", panic_message(panic)))
     }
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message")
 }
 
 impl fmt::Display for Failure {

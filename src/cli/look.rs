@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::run::failed_json;
+use super::run::{failed_json, failures_json};
 use super::{Answer, Ending, show};
 use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
 use crate::engine::{Request, Verification};
@@ -281,15 +281,19 @@ fn group_line(group: &GroupOverview) -> String {
     let state = match group.completed {
         Some(done) if group.positions > 0 => {
             let percent = 100.0 * done as f64 / group.positions as f64;
-            let word = if done == group.positions { "complete" } else { "partial" };
+            let word = match &group.missing {
+                Some(missing) => format!("broken ({missing})"),
+                None if done == group.positions => "complete".to_owned(),
+                None => "partial".to_owned(),
+            };
             let (done, all) = (show::count(done), show::count(group.positions));
             format!("{word}, {done} of {all} positions ({percent:.1} %)")
         }
         _ => "nothing tells how much of it is computed".to_owned(),
     };
-    let failed = match group.failed.len() {
+    let failed = match group.failed.count {
         0 => String::new(),
-        failed => format!(", {} failed", show::count(failed as u64)),
+        failed => format!(", {} failed", show::count(failed)),
     };
     format!("\n  {}\n    {}: {state}{failed}\n", group.path, group.process)
 }
@@ -309,7 +313,7 @@ fn group_details(group: &GroupOverview) -> String {
     line("hash", &group.parameter_hash);
     line("created", &group.created);
     line("last run", &group.last_run);
-    line("last_pixel", &group.last_pixel.map(|at| at.to_string()).unwrap_or_default());
+    line("last_pixel", &last_pixel(group));
     if !group.failed.is_empty() {
         text.push_str(&show::failed(&group.failed));
     }
@@ -337,6 +341,16 @@ fn moved_to(group: &GroupOverview) -> String {
     }
 }
 
+/// What the attribute says, and what it should say.
+fn last_pixel(group: &GroupOverview) -> String {
+    match (group.last_pixel, group.prefix) {
+        (Some(written), Some(prefix)) if written != prefix as i64 => {
+            format!("{written} (out of date: the first {prefix} positions are done)")
+        }
+        (written, _) => written.map(|at| at.to_string()).unwrap_or_default(),
+    }
+}
+
 fn group_json(group: &GroupOverview) -> Value {
     json!({
         "group": group.path,
@@ -349,8 +363,11 @@ fn group_json(group: &GroupOverview) -> Value {
         "last_run": group.last_run,
         "positions": group.positions,
         "completed": group.completed,
+        "missing": group.missing,
         "failed": failed_json(&group.failed),
+        "failures": failures_json(&group.failed),
         "last_pixel": group.last_pixel,
+        "prefix": group.prefix,
     })
 }
 

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::arguments::RunArguments;
 use super::progress::Display;
 use super::{Answer, Ending, given, show, signals};
-use crate::engine::{Compressed, Computed, Outcome, Ranks, Report, Request, Stop, Tally};
+use crate::engine::{
+    Compressed, Computed, FailedPositions, Outcome, Ranks, Report, Request, Stop, Tally,
+};
 use crate::error::{Result, bytes};
 use crate::registry::{self, Runner};
 
@@ -133,6 +135,7 @@ fn as_json(computed: &Computed) -> Value {
         "completed": computed.completed,
         "positions": computed.positions,
         "failed": failed_json(&computed.failed),
+        "failures": failures_json(&computed.failed),
         "report": computed.report.as_ref().map(report_json),
         "compressed": computed.compressed.map(|compressed| json!({
             "bytes_before": compressed.before,
@@ -141,9 +144,18 @@ fn as_json(computed: &Computed) -> Value {
     })
 }
 
-/// Failed positions, the same in every command's JSON.
-pub(crate) fn failed_json(failed: &[(u64, String)]) -> Vec<Value> {
-    failed.iter().map(|(at, why)| json!({"position": at, "message": why})).collect()
+/// Failed positions, the first of them, the same in every command's JSON.
+pub(crate) fn failed_json(failed: &FailedPositions) -> Vec<Value> {
+    failed.listed.iter().map(|(at, why)| json!({"position": at, "message": why})).collect()
+}
+
+/// How many positions have failed, and for which reasons.
+pub(crate) fn failures_json(failed: &FailedPositions) -> Value {
+    let reason = |(why, count): &(String, u64)| json!({"message": why, "positions": count});
+    json!({
+        "positions": failed.count,
+        "reasons": failed.reasons.iter().map(reason).collect::<Vec<_>>(),
+    })
 }
 
 fn report_json(report: &Report) -> Value {

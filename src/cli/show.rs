@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::engine::FailedPositions;
+
 /// `1 234 567` with thin separators that can be copied: `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -85,16 +87,21 @@ pub(crate) fn percent(part: f64, whole: f64) -> String {
 }
 
 /// `1 failed position` or `3 failed positions`, the first few with their reasons.
-pub(crate) fn failed(failed: &[(u64, String)]) -> String {
+pub(crate) fn failed(failed: &FailedPositions) -> String {
     const SHOWN: usize = 5;
-    let mut text = match failed.len() {
+    let mut text = match failed.count {
         1 => "1 failed position:\n".to_owned(),
-        many => format!("{} failed positions:\n", count(many as u64)),
+        many => format!("{} failed positions:\n", count(many)),
     };
-    for (position, reason) in failed.iter().take(SHOWN) {
+    for (position, reason) in failed.listed.iter().take(SHOWN) {
         text.push_str(&format!("  {position}: {reason}\n"));
     }
-    if failed.len() > SHOWN {
+    if failed.count > FailedPositions::MOST_LISTED as u64 {
+        let most = count(FailedPositions::MOST_LISTED as u64);
+        text.push_str(&format!(
+            "  … `pixelmill status --json` lists {most}; all are in the dataset `failed_positions`\n"
+        ));
+    } else if failed.count > SHOWN as u64 {
         text.push_str("  … `pixelmill status --json` lists them all\n");
     }
     text

@@ -10,6 +10,7 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::check_same;
+use super::pipeline::caught;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request, Stop, machine};
 use crate::error::{Error, Result, bytes};
@@ -217,7 +218,8 @@ fn encode(
         if number >= compressor.count() {
             return;
         }
-        if sender.send(compressor.encode(number, &mut workspace)).is_err() {
+        let encoded = caught(|| compressor.encode(number, &mut workspace));
+        if sender.send(encoded).is_err() {
             return;
         }
     }

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use super::evidence;
 use super::job::Job;
 use super::marker::Marker;
+use super::pending::Pending;
 use super::pipeline::{Pipeline, Work};
-use super::prepare::Pending;
+use super::prepare::Taken;
 use super::scheduler::Scheduler;
-use super::search::{count_done, failures, marked_ranges};
-use super::supply::within;
 use super::target::RunLock;
 use super::team::{Call, News, Team};
 use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop, Tally};
@@ -31,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What rank 0 computes with.
 pub(crate) struct Phase<'a, P: Process> {
     pub job: &'a Job<P>,
-    pub group: &'a Pending,
+    pub group: &'a Taken,
+    /// What is pending, and how many positions that is.
+    pub pending: &'a Pending<'a>,
+    pub count: u64,
     pub plan: &'a Plan,
     pub request: &'a Request,
     pub lock: &'a RunLock,
@@ -50,10 +52,9 @@ impl<P: Process> Phase<'_, P> {
     pub fn run(&self, mut marker: Marker<'_>) -> Result<Computed> {
         let (group, observer, team) = (self.group, self.observer, self.team);
         let columns = &group.places.columns;
-        let ranges = &group.ranges;
         let others = team.others();
-        let file = Some(self.file);
-        let work = Work { team, plan: self.plan, ranges, file, columns, others };
+        let (pending, file) = (self.pending, Some(self.file));
+        let work = Work { team, plan: self.plan, pending, file, columns, others };
         let pipeline = Pipeline::new(self.job, &work, self.request, self.stop);
         let scheduler = &pipeline.scheduler;
         let begun = Instant::now();
@@ -76,19 +77,20 @@ impl<P: Process> Phase<'_, P> {
         observer.end();
         let report = crew.report(pipeline.tally(), begun, &marker);
         let unchanged = self.check_data(&mut marker);
+        let failed = marker.settle();
         marker.checkpoint(observer);
         dismissed?;
         unchanged?;
         self.lock.check_in_place()?;
-        let left = ranges.iter().cloned().flatten().any(|at| marker.status[at as usize] == 0);
+        let is_done = marker.marked() == self.count;
         Ok(Computed {
             file: self.lock.path().to_owned(),
             group: group.path.clone(),
             parameter_hash: self.job.identity.hash(),
-            outcome: if left { Outcome::Stopped } else { Outcome::Finished },
-            completed: count_done(&marker.status),
-            positions: marker.status.len() as u64,
-            failed: failures(&marker.failed, &marker.messages),
+            outcome: if is_done { Outcome::Finished } else { Outcome::Stopped },
+            completed: marker.completed(),
+            positions: marker.positions(),
+            failed: failed?,
             report: Some(report),
             compressed: None,
         })
@@ -98,7 +100,7 @@ impl<P: Process> Phase<'_, P> {
         let sum = |of: fn(&Tally) -> u64| of(own) + crew.tallies.iter().map(of).sum::<u64>();
         Progress {
             done: sum(|tally| tally.positions),
-            total: self.group.count(),
+            total: self.count,
             bytes: sum(|tally| tally.bytes),
             failed: sum(|tally| tally.failed),
             elapsed: begun.elapsed(),
@@ -108,18 +110,17 @@ impl<P: Process> Phase<'_, P> {
 
     /// The data must still be what they were at the beginning; if not, nothing that this run marked is right.
     fn check_data(&self, marker: &mut Marker<'_>) -> Result<()> {
-        let marked: Vec<_> = marked_ranges(&marker.status)
-            .iter()
-            .flat_map(|run| within(&self.group.ranges, run))
-            .collect();
         let results = self.lock.id()?;
-        let computed =
-            evidence::Computed { results, marked: &marked, digest: marker.ledger.of_run() };
-        match evidence::check(self.job, self.request, &computed) {
+        let checked = {
+            let (marked, digest) = marker.computed(&self.job.source.grid);
+            let computed = evidence::Computed { results, marked: &marked, digest };
+            evidence::check(self.job, self.request, &computed)
+        };
+        match checked {
             Ok(()) => marker.conclude(evidence::evidence(self.job, results)),
             Err(error) if evidence::leaves_results_right(&error) => Err(error),
             Err(error) => {
-                marker.unmark(&self.group.ranges)?;
+                marker.unmark(self.observer)?;
                 Err(error)
             }
         }

@@ -11,7 +11,6 @@
 //! have changed, or can't be read any more, takes its marks back. Writing results changes the times of the
 //! file that they lie in, so of that file no time is evidence.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +18,7 @@ use twox_hash::XxHash3_128;
 
 use super::job::{Data, Job};
 use super::ledger::Record;
+use super::pending::Pending;
 use super::{Observer, Request, reread};
 use crate::error::{Error, Result, bytes};
 use crate::process::Process;
@@ -77,7 +77,7 @@ pub(crate) fn is_unchanged<P: Process>(
     request: &Request,
     (group, is_hashed): (&str, bool),
     record: &Record,
-    marked: &[Range<u64>],
+    marked: &Pending<'_>,
 ) -> Result<bool> {
     let is_proven = is_hashed && all_is_hashed(job)
         || record.evidence.is_some() && record.evidence == evidence_at_opening(job);
@@ -136,7 +136,7 @@ pub(crate) struct Computed<'a> {
     /// The file that results are in.
     pub results: FileId,
     /// The positions that were marked, and what was read for them.
-    pub marked: &'a [Range<u64>],
+    pub marked: &'a Pending<'a>,
     pub digest: RowsDigest,
 }
 

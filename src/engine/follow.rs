@@ -2,11 +2,15 @@
 //! computes what it takes from the common counter, and tells when results are where they have to be. Rank 0
 //! marks them.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use super::job::{Data, Job};
+use super::pending::Pending;
 use super::pipeline::{Pipeline, Work};
 use super::scheduler::Scheduler;
+use super::search::meant;
+use super::selection::Meant;
 use super::target::Target;
 use super::team::{Assignment, Call, News, Orders, Sight, Team, Trouble};
 use super::{Computed, Durability, Request, Stop, Tally, plan_run};
@@ -16,6 +20,7 @@ use crate::storage::attributes;
 use crate::storage::file::{self, look_at, open_read};
 use crate::storage::in_place::InPlace;
 use crate::storage::lock;
+use crate::storage::marks::Marks;
 use crate::storage::results_group::LAST_RUN;
 
 /// How often a rank looks for calls.
@@ -32,19 +37,20 @@ pub(crate) fn follow<P: Process>(
     team: Team<'_>,
 ) -> Result<Computed> {
     let opened = open::<P>(parameters, request, team);
-    team.tell(opened.as_ref().map(|(_, sight)| sight))?;
+    team.tell(opened.as_ref().map(|(_, _, sight)| sight))?;
     let assignment = match team.orders()? {
         Orders::Prepare(assignment) => assignment,
         other => return conclude(other, stop),
     };
-    let ready = opened.and_then(|(job, _)| Ok((job, results_file(&assignment, team)?)));
+    let ready =
+        opened.and_then(|(job, meant, _)| Ok((job, meant, results_file(&assignment, team)?)));
     team.tell(ready.as_ref().map(|_| &()))?;
     match team.orders()? {
         Orders::Begin => {}
         other => return conclude(other, stop),
     }
-    let (job, file) = ready?;
-    let ended = work(&job, &*file, &assignment, request, stop, team);
+    let (job, meant, file) = ready?;
+    let ended = work((&job, meant.as_ref()), &file, &assignment, request, stop, team);
     // With its lock: rank 0 may need the file alone.
     drop(file);
     team.send(&News::Ended(ended.map_err(|error| Trouble::of(&error))))?;
@@ -68,14 +74,15 @@ fn open<P: Process>(
     parameters: &P::Parameters,
     request: &Request,
     team: Team<'_>,
-) -> Result<(Job<P>, Sight)> {
+) -> Result<(Job<P>, Option<Meant>, Sight)> {
     let source = open_read(&request.file)?;
     let data = if team.looks_for_node() { Data::Hashed } else { Data::Unseen };
     let job = Job::<P>::open(parameters, &source, request, data)?;
     let sight = job.sight(data, &can_write(&Target::of(request, &job)?), team, request);
+    let meant = meant(&job, request, &source)?;
     // Rank 0 needs the file alone for a moment.
     lock::release(&source.raw, &request.file)?;
-    Ok((job, sight))
+    Ok((job, meant, sight))
 }
 
 /// Whether this rank can write where results go, as far as it can tell before they are there.
@@ -86,11 +93,17 @@ fn can_write(target: &Target) -> Result<()> {
     file::open(&target.file, true).map(|_| ())
 }
 
+/// The file that results go to, open for reading and with a reader's lock, and for writing in place.
+struct ResultsFile {
+    raw: fs::File,
+    in_place: Box<dyn InPlace>,
+}
+
 /// The file that rank 0 has prepared, if it is the one that this rank sees.
-fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<Box<dyn InPlace>> {
+fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<ResultsFile> {
     let path = &assignment.file;
-    let file = file::open(path, true)?;
-    let seen = look_at(path, &file)?;
+    let raw = file::open(path, true)?;
+    let seen = look_at(path, &raw)?;
     let last_run =
         seen.group(&assignment.group).ok().and_then(|group| attributes::string(&group, LAST_RUN));
     if last_run.as_ref() != Some(&assignment.last_run) {
@@ -98,23 +111,26 @@ fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<Box<dyn InPla
     }
     // If rank 0 is lost, its locks are. Whoever changes the file's metadata must not do so before this rank
     // has written its last.
-    lock::share(&file, path)?;
-    team.ranks().open(path, &file)
+    lock::share(&raw, path)?;
+    let in_place = team.ranks().open(path, &raw)?;
+    Ok(ResultsFile { raw, in_place })
 }
 
 /// Computes until nothing is left, or somebody asks to stop.
 fn work<P: Process>(
-    job: &Job<P>,
-    file: &dyn InPlace,
+    (job, meant): (&Job<P>, Option<&Meant>),
+    file: &ResultsFile,
     assignment: &Assignment,
     request: &Request,
     stop: &Stop,
     team: Team<'_>,
 ) -> Result<Tally> {
     let workers = assignment.workers[team.rank()];
-    let plan = plan_run(job, assignment.memory, workers, assignment.segments.as_deref())?;
-    let (ranges, columns) = (&assignment.ranges, &assignment.columns);
-    let work = Work { team, plan: &plan, ranges, file: Some(file), columns, others: 0 };
+    let plan = plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), meant)?;
+    let status = Marks::stretch(&assignment.file, &file.raw, assignment.status)?;
+    let pending = &Pending::new(&status, meant, &job.source.grid);
+    let (file, columns) = (&*file.in_place, &assignment.columns);
+    let work = Work { team, plan: &plan, pending, file: Some(file), columns, others: 0 };
     let pipeline = Pipeline::new(job, &work, request, stop);
     let scheduler = &pipeline.scheduler;
     let mut beat = Beat::new(team);

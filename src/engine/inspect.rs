@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::failures::FailedPositions;
 use super::named::{named, the_one};
-use super::search::{count_done, failures};
 use crate::error::{Error, Result};
 use crate::identity::recorded_files;
 use crate::process::SourceInfo;
@@ -13,6 +13,7 @@ use crate::source;
 pub use crate::source::Format;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::{ReadFile, open_read};
+use crate::storage::marks::Marks;
 use crate::storage::results_group::{self, Provenance, results_groups};
 pub use crate::storage::rows::{Chunking, Reading};
 use crate::storage::rows::{Rows, chunking};
@@ -68,10 +69,14 @@ pub struct GroupOverview {
     pub positions: u64,
     /// Positions that are completed; `None` if nothing tells.
     pub completed: Option<u64>,
+    /// What is missing of its results, if anything is.
+    pub missing: Option<String>,
     /// Failed positions with their reasons.
-    pub failed: Vec<(u64, String)>,
+    pub failed: FailedPositions,
     /// Length of the contiguous completed prefix, as last written.
     pub last_pixel: Option<i64>,
+    /// Length of the contiguous completed prefix, as the status dataset has it; `None` if nothing tells.
+    pub prefix: Option<u64>,
 }
 
 /// The main datasets of a file, results aside.
@@ -137,18 +142,22 @@ pub fn groups(path: &Path, wanted: Option<&str>) -> Result<Vec<GroupOverview>> {
         Some(wanted) => named(&all, wanted, path)?,
         None => all.iter().collect(),
     };
-    Ok(meant.into_iter().map(|group| overview(&file, group)).collect())
+    meant.into_iter().map(|group| overview(&file, group)).collect()
 }
 
-fn overview(file: &ReadFile, provenance: &Provenance) -> GroupOverview {
+fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
     let group = file.group(&provenance.path).ok();
     let positions = group.as_ref().map_or(0, |group| positions(group, provenance));
-    let status = group.as_ref().and_then(|group| results_group::status(group, positions));
-    let failed = group.as_ref().map(|group| {
-        let codes = group.dataset(results_group::FAILED).and_then(|codes| codes.read_raw::<u8>());
-        failures(&codes.unwrap_or_default(), &results_group::messages(group))
-    });
-    GroupOverview {
+    let (path, raw, own) = (file.path.as_path(), &file.raw, group.as_ref());
+    let status = own.and_then(|group| results_group::status(path, raw, group, positions).ok());
+    let lines = own.and_then(|group| results_group::failed_lines(path, raw, group).ok().flatten());
+    let failed = match (&status, &lines, own) {
+        (Some(status), Some(lines), Some(group)) => {
+            FailedPositions::read(status, lines, &results_group::messages(group))?
+        }
+        _ => FailedPositions::default(),
+    };
+    Ok(GroupOverview {
         path: provenance.path.clone(),
         process: provenance.tool.clone(),
         source: provenance.source(),
@@ -159,10 +168,12 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> GroupOverview {
         created: provenance.timestamp.clone(),
         last_run: provenance.last_run.clone(),
         positions,
-        completed: status.map(|status| count_done(&status)),
-        failed: failed.unwrap_or_default(),
+        completed: status.as_ref().map(Marks::count_marked).transpose()?,
+        missing: group.as_ref().and_then(results_group::missing),
+        failed,
         last_pixel: provenance.last_pixel,
-    }
+        prefix: status.map(|status| status.run_from(0)).transpose()?,
+    })
 }
 
 fn positions(group: &hdf5::Group, provenance: &Provenance) -> u64 {

@@ -4,10 +4,12 @@
 use super::compress::Step;
 use super::crew::Phase;
 use super::job::{Data, Job};
-use super::ledger::{Ledger, Record};
+use super::ledger::{Covered, Ledger, Record};
 use super::marker::Marker;
-use super::prepare::{self, Pending};
+use super::pending::Pending;
+use super::prepare::{self, Taken};
 use super::search::{self, Found};
+use super::selection::Meant;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, Sight, Team, Trouble};
 use super::{Computed, Observer, Quiet, Request, Stop, plan_run, reread};
@@ -16,7 +18,8 @@ use crate::hand_out;
 use crate::plan::{Cores, Plan};
 use crate::process::Process;
 use crate::storage::file::{ReadFile, open_read};
-use crate::storage::in_place::InPlace;
+use crate::storage::in_place::{Direct, InPlace};
+use crate::storage::marks::Marks;
 
 /// Leads all ranks through one computation.
 ///
@@ -69,26 +72,32 @@ impl Lead<'_> {
         let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
         let found = search::find(&job, request, &target, &source, None, &Quiet)?;
         job.compared.tell(observer);
-        if let Found::Complete(found) = found {
-            return step.finish(None, *found);
+        if let Found::Complete { computed, is_stale } = found {
+            if is_stale {
+                // Nothing that is read depends on it. Who can't write leaves it to the next who can.
+                let _ = self.mend(&job, &target, &source, &computed.group);
+            }
+            return step.finish(None, *computed);
         }
         check_all_can_write(sights)?;
         let workers = shares.workers.iter().copied().max().unwrap_or(1);
-        let plan = plan_run(&job, shares.memory, workers, None)?;
+        let meant = search::meant(&job, request, &source)?;
+        let plan = plan_run(&job, shares.memory, workers, None, meant.as_ref())?;
         let lock = RunLock::claim(&target, &source, observer)?;
         lock.check_source(&source)?;
-        let (view, found) = self.make_ready(&job, &source, &target, &lock)?;
+        let found = self.make_ready(&job, &source, &target, &lock)?;
         job.compared.tell(observer);
         let (path, noted) = match found {
-            Found::Complete(computed) => return step.finish(Some(lock), *computed),
+            Found::Complete { computed, .. } => return step.finish(Some(lock), *computed),
             Found::Partial { path } => (path, None),
             Found::Created { path, last_run } => (path, Some(last_run)),
             Found::Foreign { .. } | Found::Nothing => {
                 unreachable!("what isn't ready has been made ready with the file locked")
             }
         };
-        let group = prepare::take(&job, request, &lock, &view, path, noted)?;
-        let computed = self.run(&job, &target, &group, &plan, &shares, &lock)?;
+        let group = prepare::take(&job, &lock, path, noted)?;
+        let computed =
+            self.run((&job, meant.as_ref()), &target, &group, (&plan, &shares), &lock)?;
         step.finish(Some(lock), computed)
     }
 
@@ -140,14 +149,32 @@ impl Lead<'_> {
         }
     }
 
-    /// Claims what results can go to; returns the source as it is then.
+    /// Brings what mirrors the status of complete results up to date, where a run was killed before it could.
+    fn mend<P: Process>(
+        &self,
+        job: &Job<P>,
+        target: &Target,
+        source: &ReadFile,
+        group: &str,
+    ) -> Result<()> {
+        let lock = RunLock::claim(target, source, &Quiet)?;
+        let group = prepare::look(job, &lock, group.to_owned())?;
+        let file = Direct::new(lock.path(), lock.file())?;
+        let request = Request { retry_failed: false, ..self.request.clone() };
+        let all = (None, &job.source.grid);
+        let ledger = Ledger::new(group.places.digest, Record::default());
+        let mut marker = Marker::open((&lock, &file), &group, ledger, &request, all, &Quiet)?;
+        marker.settle().map(|_| ())
+    }
+
+    /// Claims what results can go to.
     fn make_ready<P: Process>(
         &self,
         job: &Job<P>,
         source: &ReadFile,
         target: &Target,
         lock: &RunLock,
-    ) -> Result<(ReadFile, Found)> {
+    ) -> Result<Found> {
         let request = self.request;
         let look = |observer: &dyn Observer| {
             let source = source.again()?;
@@ -156,7 +183,7 @@ impl Lead<'_> {
         };
         let (view, found) = look(self.observer)?;
         if !matches!(found, Found::Foreign { .. } | Found::Nothing) {
-            return Ok((view, found));
+            return Ok(found);
         }
         drop(view);
         // Metadata has to change: look again when nobody else has the file, then change it.
@@ -165,8 +192,7 @@ impl Lead<'_> {
             source.check_unchanged()?;
             let (view, found) = look(&Quiet)?;
             job.source.check_in_place(&view)?;
-            let found = prepare::make_ready(job, target, lock, &view, found)?;
-            Ok((view, found))
+            prepare::make_ready(job, target, lock, &view, found)
         });
         if made.is_err() {
             lock.abandon();
@@ -174,40 +200,60 @@ impl Lead<'_> {
         made
     }
 
-    /// What is known of the data of the positions that stay marked.
-    fn ledger<P: Process>(&self, job: &Job<P>, group: &Pending) -> Result<Ledger> {
-        let Pending { digest_lines, marked, reopened, .. } = group;
-        let known = match Record::among(digest_lines, marked) {
+    /// What is known of the data of the positions that stay marked by `status`.
+    fn ledger<P: Process>(
+        &self,
+        (job, meant): (&Job<P>, Option<&Meant>),
+        group: &Taken,
+        status: &Marks,
+        lock: &RunLock,
+    ) -> Result<Ledger> {
+        let (request, grid) = (self.request, &job.source.grid);
+        let marked = || Pending::done(status, grid);
+        let covered = if group.resumed { Covered::of_marks(status)? } else { Covered::default() };
+        let known = match Record::among(&group.digest_lines, covered) {
             Some(record) => record,
             None => {
-                let digest = reread::digest(job, self.request, marked)?;
-                Record::new(digest_lines, marked, digest)
+                let digest = reread::digest(job, request, &marked())?;
+                Record::new(&group.digest_lines, covered, digest)
             }
         };
-        let known = known.without(reopened, reread::digest(job, self.request, reopened)?);
+        if !request.retry_failed {
+            return Ok(Ledger::new(group.places.digest, known));
+        }
+        let failed = Marks::stretch(lock.path(), lock.file(), group.places.failed)?;
+        let again = marked().done_and_failed(&failed, meant);
+        let covered = Covered::of_pending(&again)?;
+        let known = known.without(covered, reread::digest(job, request, &again)?);
         Ok(Ledger::new(group.places.digest, known))
     }
 
     /// The computing phase, on all ranks.
     fn run<P: Process>(
         &self,
-        job: &Job<P>,
+        (job, meant): (&Job<P>, Option<&Meant>),
         target: &Target,
-        group: &Pending,
-        plan: &Plan,
-        shares: &Shares,
+        group: &Taken,
+        (plan, shares): (&Plan, &Shares),
         lock: &RunLock,
     ) -> Result<Computed> {
         let Self { request, observer, stop, team } = *self;
         let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
-        let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref())?;
+        let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), meant)?;
         let file: Box<dyn InPlace> = team.ranks().open(lock.path(), lock.file())?;
-        let ledger = self.ledger(job, group)?;
-        let mut marker = Marker::new(lock, &*file, group, ledger, request);
-        if request.retry_failed {
-            // Else a kill could leave a mark on a position that is half failed and half computed.
-            marker.unmark(&group.ranges)?;
-        }
+        let status = Marks::stretch(lock.path(), lock.file(), group.places.status)?;
+        let ledger = self.ledger((job, meant), group, &status, lock)?;
+        let marker = Marker::open(
+            (lock, &*file),
+            group,
+            ledger,
+            request,
+            (meant, &job.source.grid),
+            observer,
+        )?;
+        let pending = &Pending::new(&status, meant, &job.source.grid);
+        let is_whole = !group.resumed && meant.is_none();
+        let count = if is_whole { pending.positions() } else { pending.count()? };
         team.reset_counter()?;
         team.order(|| {
             Orders::Prepare(Box::new(Assignment {
@@ -215,7 +261,7 @@ impl Lead<'_> {
                 group: group.path.clone(),
                 last_run: group.last_run.clone(),
                 columns: group.places.columns.clone(),
-                ranges: group.ranges.clone(),
+                status: group.places.status,
                 workers: shares.workers.clone(),
                 memory: shares.memory,
                 segments,
@@ -228,10 +274,12 @@ impl Lead<'_> {
             job,
             target,
             &own,
+            count,
             (workers, shares.workers.len(), shares.nodes),
         ));
         let file = &*file;
-        Phase { job, group, plan: &own, request, lock, file, observer, stop, team }.run(marker)
+        Phase { job, group, pending, count, plan: &own, request, lock, file, observer, stop, team }
+            .run(marker)
     }
 }
 

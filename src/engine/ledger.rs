@@ -9,25 +9,93 @@
 //! At the end of a run the record also gets evidence of the files' state (`evidence`), which tells without
 //! reading that nothing was written to them since.
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range, SubAssign};
 
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
+use super::pending::{Pending, runs};
 use crate::error::Result;
 use crate::source::RowsDigest;
-use crate::storage::in_place::InPlace;
+use crate::storage::in_place::{Extent, InPlace};
+use crate::storage::marks::{Marks, windows};
 use crate::storage::results_group::{DIGEST_BYTES, DIGEST_LINES};
+
+/// Some positions, as a record knows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Covered {
+    /// How many they are.
+    positions: u64,
+    /// The sum of their numbers, modulo 2⁶⁴: together with how many they are it tells one batch from another.
+    sum_of_positions: u64,
+}
+
+impl Covered {
+    /// The positions of different ranges.
+    pub fn of(ranges: impl IntoIterator<Item = Range<u64>>) -> Self {
+        let mut covered = Self::default();
+        for range in ranges {
+            let count = range.end - range.start;
+            let ends = (u128::from(range.start) + u128::from(range.end)).saturating_sub(1);
+            // Either their number or the sum of the first and the last is even.
+            let twice = u128::from(count) * ends;
+            covered += Self { positions: count, sum_of_positions: (twice / 2) as u64 };
+        }
+        covered
+    }
+
+    /// The positions that have a mark.
+    ///
+    /// # Errors
+    /// If the marks can't be read.
+    pub fn of_marks(marks: &Marks) -> Result<Self> {
+        let mut covered = Self::default();
+        marks.each_window(|first, marks| {
+            covered += Self::of(runs(marks).map(|run| first + run.start..first + run.end));
+            true
+        })?;
+        Ok(covered)
+    }
+
+    /// Those of some positions to be computed or read.
+    ///
+    /// # Errors
+    /// If what tells which they are can't be read.
+    pub fn of_pending(pending: &Pending<'_>) -> Result<Self> {
+        let mut covered = Self::default();
+        for window in windows(pending.positions()) {
+            covered += Self::of(pending.runs(&window)?);
+        }
+        Ok(covered)
+    }
+
+    /// How many they are.
+    pub fn positions(&self) -> u64 {
+        self.positions
+    }
+}
+
+impl AddAssign for Covered {
+    fn add_assign(&mut self, other: Self) {
+        self.positions = self.positions.wrapping_add(other.positions);
+        self.sum_of_positions = self.sum_of_positions.wrapping_add(other.sum_of_positions);
+    }
+}
+
+impl SubAssign for Covered {
+    fn sub_assign(&mut self, other: Self) {
+        self.positions = self.positions.wrapping_sub(other.positions);
+        self.sum_of_positions = self.sum_of_positions.wrapping_sub(other.sum_of_positions);
+    }
+}
 
 /// What the data of the marked positions were.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// Counts records, so that the newer of two is known.
     number: u64,
-    /// How many positions are covered.
-    positions: u64,
-    /// The sum of their numbers, modulo 2⁶⁴: together with how many they are it tells one batch from another.
-    sum_of_positions: u64,
+    #[serde(flatten)]
+    covered: Covered,
     /// XXH3-128 of their data; see `source::digest`.
     pub digest: RowsDigest,
     /// What the files' state was when all of them had been read.
@@ -35,52 +103,30 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The newest of the records in `lines` that covers just the positions of `marked`, different ranges.
-    pub fn among(lines: &[String], marked: &[Range<u64>]) -> Option<Self> {
-        let mut wanted = Self::default();
-        wanted.cover(marked);
+    /// The newest of the records in `lines` that covers just the positions that are marked.
+    pub fn among(lines: &[String], marked: Covered) -> Option<Self> {
         let records = lines.iter().filter_map(|line| Self::from_line(line));
-        let fitting = records.filter(|record| {
-            (record.positions, record.sum_of_positions)
-                == (wanted.positions, wanted.sum_of_positions)
-        });
-        fitting.max_by_key(|record| record.number)
+        records.filter(|record| record.covered == marked).max_by_key(|record| record.number)
     }
 
     /// What is known of positions that no record of `lines` covers.
-    pub fn new(lines: &[String], marked: &[Range<u64>], digest: RowsDigest) -> Self {
+    pub fn new(lines: &[String], marked: Covered, digest: RowsDigest) -> Self {
         let records = lines.iter().filter_map(|line| Self::from_line(line));
         let number = records.map(|record| record.number).max().unwrap_or(0);
-        let mut record = Self { number, digest, ..Self::default() };
-        record.cover(marked);
-        record
+        Self { number, covered: marked, digest, evidence: None }
     }
 
     /// The same without some of its positions.
-    pub fn without(&self, ranges: &[Range<u64>], digest: RowsDigest) -> Self {
-        let mut others = Self::default();
-        others.cover(ranges);
+    pub fn without(&self, others: Covered, digest: RowsDigest) -> Self {
         let mut left = Self { evidence: None, ..self.clone() };
-        left.positions = left.positions.wrapping_sub(others.positions);
-        left.sum_of_positions = left.sum_of_positions.wrapping_sub(others.sum_of_positions);
+        left.covered -= others;
         left.digest -= digest;
         left
     }
 
-    fn cover(&mut self, ranges: &[Range<u64>]) {
-        for range in ranges {
-            let count = range.end - range.start;
-            let ends = (u128::from(range.start) + u128::from(range.end)).saturating_sub(1);
-            // Either their number or the sum of the first and the last is even.
-            let twice = u128::from(count) * ends;
-            self.positions = self.positions.wrapping_add(count);
-            self.sum_of_positions = self.sum_of_positions.wrapping_add((twice / 2) as u64);
-        }
-    }
-
     /// How many positions it covers.
     pub fn positions(&self) -> u64 {
-        self.positions
+        self.covered.positions
     }
 
     /// Its JSON behind a hash of it, so that half a line isn't taken for one.
@@ -101,7 +147,7 @@ impl Record {
 #[derive(Clone)]
 pub(crate) struct Ledger {
     /// Where the lines lie in the file.
-    place: u64,
+    place: Extent,
     /// As it was when the run began, and as it is.
     begin: Record,
     now: Record,
@@ -109,7 +155,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Begins with what is known of the positions that are marked.
-    pub fn new(place: u64, record: Record) -> Self {
+    pub fn new(place: Extent, record: Record) -> Self {
         Self { place, begin: record.clone(), now: record }
     }
 
@@ -120,6 +166,11 @@ impl Ledger {
         digest
     }
 
+    /// What was read for all positions that are marked.
+    pub fn of_all(&self) -> RowsDigest {
+        self.now.digest
+    }
+
     /// Adds positions that are about to be marked.
     ///
     /// # Errors
@@ -127,10 +178,10 @@ impl Ledger {
     pub fn add(
         &mut self,
         file: &dyn InPlace,
-        ranges: &[Range<u64>],
+        positions: Covered,
         digest: RowsDigest,
     ) -> Result<()> {
-        self.now.cover(ranges);
+        self.now.covered += positions;
         self.now.digest += digest;
         self.now.evidence = None;
         self.write(file)
@@ -150,7 +201,7 @@ impl Ledger {
     /// # Errors
     /// If the file can't be written.
     pub fn forget(&self, file: &dyn InPlace) -> Result<()> {
-        file.write(&[0; DIGEST_LINES * DIGEST_BYTES], self.place)
+        file.write(self.place.part(0, &[0; DIGEST_LINES * DIGEST_BYTES])?)
     }
 
     /// Says again what was known when the run began, after its marks were taken back.
@@ -169,7 +220,7 @@ impl Ledger {
         let mut line = self.now.to_line().into_bytes();
         line.resize(DIGEST_BYTES, 0);
         let at = self.now.number % DIGEST_LINES as u64 * DIGEST_BYTES as u64;
-        file.write(&line, self.place + at)
+        file.write(self.place.part(at, &line)?)
     }
 }
 
@@ -178,7 +229,8 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::storage::attributes::fixed_text;
+    use crate::storage::in_place::Part;
+    use crate::storage::text::of_fixed_length;
 
     /// Two lines in memory, of which writes may be lost from some number on.
     #[derive(Default)]
@@ -187,21 +239,29 @@ mod tests {
     impl Lines {
         fn texts(&self) -> Vec<String> {
             let bytes = self.0.lock().unwrap();
-            bytes.chunks_exact(DIGEST_BYTES).map(fixed_text).collect()
+            bytes.chunks_exact(DIGEST_BYTES).map(of_fixed_length).collect()
         }
     }
 
     impl InPlace for Lines {
-        fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        fn write(&self, part: Part<'_>) -> Result<()> {
             let mut all = self.0.lock().unwrap();
             all.resize(DIGEST_LINES * DIGEST_BYTES, 0);
-            all[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+            all[part.offset() as usize..part.end() as usize].copy_from_slice(part.bytes());
             Ok(())
         }
 
         fn sync(&self) -> Result<()> {
             Ok(())
         }
+    }
+
+    fn place() -> Extent {
+        Extent::new(0, (DIGEST_LINES * DIGEST_BYTES) as u64).unwrap()
+    }
+
+    fn covered(ranges: &[Range<u64>]) -> Covered {
+        Covered::of(ranges.iter().cloned())
     }
 
     fn digest(text: &str) -> RowsDigest {
@@ -213,12 +273,12 @@ mod tests {
     #[test]
     fn a_record_holds_before_and_after_a_batch_is_marked_but_not_in_between() {
         let lines = Lines::default();
-        let mut ledger = Ledger::new(0, Record::default());
-        ledger.add(&lines, &[0..10, 20..30], digest("one")).unwrap();
-        ledger.add(&lines, &[10..11, 11..20], digest("two")).unwrap();
+        let mut ledger = Ledger::new(place(), Record::default());
+        ledger.add(&lines, covered(&[0..10, 20..30]), digest("one")).unwrap();
+        ledger.add(&lines, covered(&[10..11, 11..20]), digest("two")).unwrap();
         let mut both = digest("one");
         both += digest("two");
-        let found = |marked: &[Range<u64>]| Record::among(&lines.texts(), marked);
+        let found = |marked: &[Range<u64>]| Record::among(&lines.texts(), covered(marked));
         assert_eq!(found(&[0..10, 20..30]).unwrap().digest, digest("one"));
         assert_eq!(found(&[0..1, 1..30]).unwrap().digest, both);
         assert!(found(&[0..15, 20..30]).is_none(), "killed between two marks");
@@ -229,48 +289,55 @@ mod tests {
     #[test]
     fn half_a_line_is_no_record() {
         let lines = Lines::default();
-        let mut ledger = Ledger::new(0, Record::default());
-        ledger.add(&lines, &[0..1, 1..10], digest("one")).unwrap();
-        ledger.add(&lines, &[10..11, 11..20], digest("two")).unwrap();
+        let mut ledger = Ledger::new(place(), Record::default());
+        ledger.add(&lines, covered(&[0..1, 1..10]), digest("one")).unwrap();
+        ledger.add(&lines, covered(&[10..11, 11..20]), digest("two")).unwrap();
         lines.0.lock().unwrap()[90] ^= 1;
-        assert!(Record::among(&lines.texts(), &[0..1, 1..20]).is_none());
-        assert_eq!(Record::among(&lines.texts(), &[0..1, 1..10]).unwrap().digest, digest("one"));
+        assert!(Record::among(&lines.texts(), covered(&[0..1, 1..20])).is_none());
+        assert_eq!(
+            Record::among(&lines.texts(), covered(&[0..1, 1..10])).unwrap().digest,
+            digest("one")
+        );
     }
 
     #[test]
     fn what_is_taken_back_is_as_it_was() {
         let lines = Lines::default();
-        let begin = Record::new(&[], &[0..1, 1..5], digest("before"));
-        let mut ledger = Ledger::new(0, begin);
-        ledger.add(&lines, &[5..6, 6..9], digest("one")).unwrap();
+        let begin = Record::new(&[], covered(&[0..1, 1..5]), digest("before"));
+        let mut ledger = Ledger::new(place(), begin);
+        ledger.add(&lines, covered(&[5..6, 6..9]), digest("one")).unwrap();
         assert_eq!(ledger.of_run(), digest("one"));
         ledger.forget(&lines).unwrap();
-        assert!(Record::among(&lines.texts(), &[0..1, 1..9]).is_none());
+        assert!(Record::among(&lines.texts(), covered(&[0..1, 1..9])).is_none());
         ledger.begin_again(&lines).unwrap();
-        assert_eq!(Record::among(&lines.texts(), &[0..1, 1..5]).unwrap().digest, digest("before"));
+        assert_eq!(
+            Record::among(&lines.texts(), covered(&[0..1, 1..5])).unwrap().digest,
+            digest("before")
+        );
         let mut both = digest("before");
         both += digest("one");
-        let left = Record::new(&[], &[0..1, 1..9], both).without(&[5..6, 6..9], digest("one"));
-        assert_eq!(left, Record::new(&[], &[0..1, 1..5], digest("before")));
+        let left = Record::new(&[], covered(&[0..1, 1..9]), both)
+            .without(covered(&[5..6, 6..9]), digest("one"));
+        assert_eq!(left, Record::new(&[], covered(&[0..1, 1..5]), digest("before")));
     }
 
     #[test]
     fn evidence_goes_with_the_last_record_only() {
         let lines = Lines::default();
-        let mut ledger = Ledger::new(0, Record::default());
-        ledger.add(&lines, &[0..1, 1..5], digest("one")).unwrap();
+        let mut ledger = Ledger::new(place(), Record::default());
+        ledger.add(&lines, covered(&[0..1, 1..5]), digest("one")).unwrap();
         ledger.conclude(&lines, Some("untouched".into())).unwrap();
-        let evidence = || Record::among(&lines.texts(), &[0..1, 1..5]).unwrap().evidence;
+        let evidence = || Record::among(&lines.texts(), covered(&[0..1, 1..5])).unwrap().evidence;
         assert_eq!(evidence().as_deref(), Some("untouched"));
-        ledger.add(&lines, &[5..6, 6..6], digest("two")).unwrap();
-        assert_eq!(Record::among(&lines.texts(), &[0..1, 1..6]).unwrap().evidence, None);
+        ledger.add(&lines, covered(&[5..6, 6..6]), digest("two")).unwrap();
+        assert_eq!(Record::among(&lines.texts(), covered(&[0..1, 1..6])).unwrap().evidence, None);
     }
 
     #[test]
     fn lines_have_room_for_the_largest_numbers() {
         let mut record =
             Record { number: u64::MAX, evidence: Some("f".repeat(32)), ..Record::default() };
-        record.cover(&[u64::MAX / 2..u64::MAX / 2 + 1, u64::MAX / 2 + 1..u64::MAX]);
+        record.covered = covered(&[u64::MAX / 2..u64::MAX / 2 + 1, u64::MAX / 2 + 1..u64::MAX]);
         assert!(record.to_line().len() < DIGEST_BYTES);
     }
 }

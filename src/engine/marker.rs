@@ -1,80 +1,113 @@
 //! Marks what is computed: results to stable storage first, then their status bytes.
 //!
 //! One thread beside the workers. It also keeps `last_pixel` up to date, in a short transaction per
-//! checkpoint interval that only overwrites a value in place.
+//! checkpoint interval that only overwrites a value in place. It holds no status of its own: what is marked is
+//! in the file, of which it looks at one window at a time.
 
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::ledger::Ledger;
-use super::prepare::Pending;
+use super::failure_lines::FailureLines;
+use super::failures::FailedPositions;
+use super::ledger::{Covered, Ledger};
+use super::pending::{Pending, runs};
+use super::prepare::Taken;
 use super::scheduler::{Batch, Scheduler};
+use super::selection::Meant;
 use super::target::RunLock;
 use super::{Durability, Observer, Request, seconds_since};
-use crate::error::Result;
-use crate::process::Failure;
+use crate::error::{Error, Result};
+use crate::positions::Positions;
+use crate::source::{PositionGrid, RowsDigest};
 use crate::storage::attributes::put_integer;
 use crate::storage::in_place::InPlace;
-use crate::storage::results_group::{LAST_PIXEL, MESSAGE_BYTES, MESSAGE_LINES, Places};
+use crate::storage::marks::{Marks, MarksInPlace, windows};
+use crate::storage::results_group::LAST_PIXEL;
 
-/// The line of a failure whose own message has no room any more.
-const OTHER_FAILURES: &str =
-    "another failure (there are more kinds of failures than lines to list them)";
+/// Memory for what was marked before the run, which is left alone if the run's own marks have to be taken
+/// back. Beyond it they are taken back together.
+const EARLIER_BYTES: u64 = 8 << 20;
 
 /// The state of a results group while it is computed.
 pub(crate) struct Marker<'a> {
     lock: &'a RunLock,
     file: &'a dyn InPlace,
     group: String,
-    places: Places,
-    pub ledger: Ledger,
+    ledger: Ledger,
     durability: Durability,
     checkpoint: Duration,
     last_checkpoint: Instant,
     /// Whether the user knows that `last_pixel` can't be kept up to date.
     told: bool,
-    /// All positions: 1 when marked.
-    pub status: Vec<u8>,
-    /// All positions: 0, or the line of `messages`.
-    pub failed: Vec<u8>,
-    pub messages: Vec<String>,
-    /// Length of the contiguous marked prefix.
-    prefix: usize,
+    status: MarksInPlace<'a>,
+    lines: FailureLines<'a>,
+    /// What was marked before the run, as far as there is memory for it.
+    earlier: Option<Positions>,
+    /// Length of the contiguous marked prefix, and what `last_pixel` says of it.
+    prefix: u64,
+    last_pixel: Option<i64>,
+    /// Positions that are marked.
+    completed: u64,
+    /// Positions that this run has marked.
+    marked: u64,
     pub batches: u64,
     pub time: Duration,
 }
 
 impl<'a> Marker<'a> {
-    /// The state of `group` before the run.
-    pub fn new(
-        lock: &'a RunLock,
-        file: &'a dyn InPlace,
-        group: &Pending,
-        ledger: Ledger,
+    /// The state of a group before the run; `meant` are the positions of it. Failed ones among these are
+    /// taken back if they are to be computed again.
+    ///
+    /// # Errors
+    /// If the file can't be read or written.
+    pub fn open(
+        (lock, file): (&'a RunLock, &'a dyn InPlace),
+        group: &Taken,
+        mut ledger: Ledger,
         request: &Request,
-    ) -> Self {
-        let mut messages = group.messages.clone();
-        messages.truncate(
-            messages.iter().rposition(|line| !line.is_empty()).map_or(1, |last| last + 1),
-        );
-        messages.resize(messages.len().max(1), String::new());
-        Self {
+        (meant, grid): (Option<&Meant>, &PositionGrid),
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let (status, failed) = (group.places.status, group.places.failed);
+        let status = MarksInPlace::new(file, lock.path(), lock.file(), status)?;
+        let failed = MarksInPlace::new(file, lock.path(), lock.file(), failed)?;
+        if request.retry_failed {
+            let columns = (&status, &failed);
+            take_failed_back((lock, group), &mut ledger, columns, (meant, grid))?;
+        }
+        let durable = request.durability == Durability::Node;
+        let texts = group.messages.clone();
+        let mut lines = FailureLines::new(file, failed, (group.places.messages, texts), durable);
+        // In a group that was made just now nothing is marked; of a large one it takes a while to see that.
+        let (earlier, completed) = match group.resumed {
+            true => earlier(&status)?,
+            false => (Some(Positions::default()), 0),
+        };
+        let prefix = if group.resumed { status.run_from(0)? } else { 0 };
+        if group.resumed {
+            lines.take_stock(&status)?;
+        }
+        let mut marker = Self {
             lock,
             file,
             group: group.path.clone(),
-            places: group.places.clone(),
             ledger,
             durability: request.durability,
             checkpoint: request.checkpoint,
             last_checkpoint: Instant::now(),
             told: false,
-            status: group.status.clone(),
-            failed: group.failed.clone(),
-            messages,
-            prefix: 0,
+            status,
+            lines,
+            earlier,
+            prefix,
+            last_pixel: None,
+            completed,
+            marked: 0,
             batches: 0,
             time: Duration::ZERO,
-        }
+        };
+        // A killed run may have left another one. `take_failed_back` has only lowered it.
+        marker.write_prefix(observer);
+        Ok(marker)
     }
 
     /// Marks batches until there are no more.
@@ -84,7 +117,7 @@ impl<'a> Marker<'a> {
     pub fn run(&mut self, scheduler: &Scheduler, observer: &dyn Observer) -> Result<()> {
         while let Some(batch) = scheduler.next_to_mark() {
             let begun = Instant::now();
-            self.mark(batch)?;
+            self.mark(&batch)?;
             scheduler.marked();
             if seconds_since(self.last_checkpoint) >= self.checkpoint.as_secs_f64() {
                 self.checkpoint(observer);
@@ -97,90 +130,52 @@ impl<'a> Marker<'a> {
 
     /// Order matters: a position's status byte is written only when its results, and its failure
     /// if it failed, are where they have to survive.
-    fn mark(&mut self, mut batch: Batch) -> Result<()> {
-        batch.ranges.sort_by_key(|range| range.start);
-        self.list_failures(&batch)?;
-        if self.durability == Durability::Node && !batch.is_synced {
+    fn mark(&mut self, batch: &Batch) -> Result<()> {
+        self.lines.list(&batch.failures)?;
+        // Failures are listed here, whichever rank has computed them and synced its results.
+        let is_synced = batch.is_synced && batch.failures.is_empty();
+        if self.durability == Durability::Node && !is_synced {
             self.file.sync()?;
         }
-        self.ledger.add(self.file, &batch.ranges, batch.digest)?;
-        for range in merged(&batch.ranges) {
-            self.status[range.start as usize..range.end as usize].fill(1);
-            self.write_range(self.places.status, range, &self.status)?;
-        }
+        self.ledger.add(self.file, Covered::of(batch.positions.ranges()), batch.digest)?;
+        self.status.set(&batch.positions, 1)?;
+        let count = batch.positions.count();
+        (self.completed, self.marked) = (self.completed + count, self.marked + count);
         Ok(())
     }
 
-    /// Writes the part of `all`, one byte per position, that `range` names.
-    fn write_range(&self, place: u64, range: Range<u64>, all: &[u8]) -> Result<()> {
-        let bytes = &all[range.start as usize..range.end as usize];
-        self.file.write(bytes, place + range.start)
+    /// How many positions are marked.
+    pub fn completed(&self) -> u64 {
+        self.completed
     }
 
-    fn list_failures(&mut self, batch: &Batch) -> Result<()> {
-        let mut changed = !batch.failures.is_empty();
-        for range in &batch.ranges {
-            let lines = &mut self.failed[range.start as usize..range.end as usize];
-            // A position that failed in an earlier run may have a result now.
-            changed |= lines.iter().any(|line| *line != 0);
-            lines.fill(0);
-        }
-        for (position, failure) in &batch.failures {
-            self.failed[*position as usize] = self.line_of(failure)?;
-        }
-        if changed {
-            for range in merged(&batch.ranges) {
-                self.write_range(self.places.failed, range, &self.failed)?;
-            }
-        }
-        Ok(())
+    /// How many positions this run has marked.
+    pub fn marked(&self) -> u64 {
+        self.marked
     }
 
-    /// The line that says why something failed; a new one is written first.
-    fn line_of(&mut self, failure: &Failure) -> Result<u8> {
-        let mut text = failure.to_string().replace(['\n', '\0'], " ");
-        while text.len() >= MESSAGE_BYTES {
-            text.pop();
-        }
-        let mut known = self.line_with(&text);
-        if known.is_none() && self.messages.len() >= MESSAGE_LINES - 1 {
-            text = OTHER_FAILURES.to_owned();
-            known = self.line_with(&text);
-        }
-        let line = known.unwrap_or(self.messages.len());
-        if known.is_none() {
-            let mut bytes = text.clone().into_bytes();
-            bytes.resize(MESSAGE_BYTES, 0);
-            let place = self.places.messages + (line * MESSAGE_BYTES) as u64;
-            self.file.write(&bytes, place)?;
-            self.messages.push(text);
-        }
-        Ok(line as u8)
+    /// All positions.
+    pub fn positions(&self) -> u64 {
+        self.status.count()
     }
 
-    fn line_with(&self, text: &str) -> Option<usize> {
-        self.messages.iter().skip(1).position(|line| line == text).map(|at| at + 1)
+    /// Gives the lines of failures their lasting order, and tells which positions have failed.
+    ///
+    /// # Errors
+    /// If the file can't be read or written.
+    pub fn settle(&mut self) -> Result<FailedPositions> {
+        self.lines.settle()?;
+        self.lines.failed(&self.status)
     }
 
     /// Brings `last_pixel` up to date. It only mirrors the status dataset, so that a failure here is
     /// no reason to end the run.
     pub fn checkpoint(&mut self, observer: &dyn Observer) {
-        while self.status.get(self.prefix) == Some(&1) {
-            self.prefix += 1;
+        match self.status.run_from(self.prefix) {
+            Ok(more) => self.prefix += more,
+            Err(error) => self.tell(observer, &error),
         }
-        let written = self.lock.begin().and_then(|transaction| {
-            transaction
-                .file()
-                .group(&self.group)
-                .and_then(|group| put_integer(&group, LAST_PIXEL, self.prefix as i64))
-                .map_err(|error| transaction.error("write to", &error))?;
-            transaction.commit()
-        });
-        if let Err(error) = written
-            && !std::mem::replace(&mut self.told, true)
-        {
-            observer.note(&format!("last_pixel is not up to date: {error}"));
-        }
+        self.write_prefix(observer);
         self.last_checkpoint = Instant::now();
     }
 
@@ -192,30 +187,127 @@ impl<'a> Marker<'a> {
         self.ledger.conclude(self.file, evidence)
     }
 
-    /// Takes the marks of positions back, which hold results of something else than was asked for.
+    /// The positions that this run has marked, and the digest of what was read for them; where there was no
+    /// memory to tell them from those that were marked before, of all.
+    pub fn computed<'m>(&'m self, grid: &'m PositionGrid) -> (Pending<'m>, RowsDigest) {
+        let marked = Pending::done(&self.status, grid);
+        match &self.earlier {
+            Some(earlier) => (marked.except(earlier), self.ledger.of_run()),
+            None => (marked, self.ledger.of_all()),
+        }
+    }
+
+    fn write_prefix(&mut self, observer: &dyn Observer) {
+        let prefix = self.prefix as i64;
+        if self.last_pixel == Some(prefix) {
+            return;
+        }
+        match write_last_pixel(self.lock, &self.group, prefix) {
+            Ok(()) => self.last_pixel = Some(prefix),
+            Err(error) => self.tell(observer, &error),
+        }
+    }
+
+    fn tell(&mut self, observer: &dyn Observer, error: &Error) {
+        if !std::mem::replace(&mut self.told, true) {
+            observer.note(&format!("last_pixel is not up to date: {error}"));
+        }
+    }
+
+    /// Takes the marks of this run back, whose positions hold results of something else than was asked for.
     ///
     /// # Errors
     /// If the file can't be written.
-    pub fn unmark(&mut self, ranges: &[Range<u64>]) -> Result<()> {
+    pub fn unmark(&mut self, observer: &dyn Observer) -> Result<()> {
+        let earlier = self.earlier.clone().unwrap_or_default();
         self.ledger.forget(self.file)?;
-        for range in ranges {
-            self.status[range.start as usize..range.end as usize].fill(0);
-            self.write_range(self.places.status, range.clone(), &self.status)?;
+        // First: what `last_pixel` says is done has to be, at any time.
+        self.prefix = earlier.prefix();
+        self.write_prefix(observer);
+        for window in windows(self.status.count()) {
+            let mut marks = vec![0; (window.end - window.start) as usize];
+            for range in earlier.ranges_within(&window) {
+                let within = |position: u64| (position - window.start) as usize;
+                marks[within(range.start)..within(range.end)].fill(1);
+            }
+            let mut found = vec![0; marks.len()];
+            self.status.read(window.start, &mut found)?;
+            if found != marks {
+                self.status.write(window.start, &marks)?;
+            }
         }
-        self.prefix = 0;
+        (self.completed, self.marked) = (earlier.count(), 0);
         self.ledger.begin_again(self.file)?;
         self.file.sync()
     }
 }
 
-/// Sorted ranges with those joined that touch.
-fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut merged: Vec<Range<u64>> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => merged.push(range.clone()),
+/// What is marked, as far as there is memory for it, and how many positions that are.
+fn earlier(status: &Marks) -> Result<(Option<Positions>, u64)> {
+    let (mut earlier, mut count) = (Positions::default(), 0);
+    let mut fits = true;
+    status.each_window(|first, marks| {
+        for run in runs(marks) {
+            count += run.end - run.start;
+            if fits {
+                earlier.insert(first + run.start..first + run.end);
+            }
         }
+        fits = fits && earlier.memory() <= EARLIER_BYTES;
+        true
+    })?;
+    Ok((fits.then_some(earlier), count))
+}
+
+/// Takes the marks of the failed positions that are meant back: else a kill could leave a mark on a position
+/// that is half failed and half computed.
+fn take_failed_back(
+    (lock, group): (&RunLock, &Taken),
+    ledger: &mut Ledger,
+    (status, failed): (&MarksInPlace<'_>, &MarksInPlace<'_>),
+    (meant, grid): (Option<&Meant>, &PositionGrid),
+) -> Result<()> {
+    let mut last_pixel = group.last_pixel;
+    let mut is_changed = false;
+    for window in windows(status.count()) {
+        let length = (window.end - window.start) as usize;
+        let (mut again, mut marks) = (vec![0; length], vec![0; length]);
+        failed.read(window.start, &mut again)?;
+        if again.iter().all(|line| *line == 0) {
+            continue;
+        }
+        status.read(window.start, &mut marks)?;
+        let pairs = again.iter_mut().zip(&marks);
+        pairs.for_each(|(line, mark)| *line = u8::from(*line != 0 && *mark != 0));
+        meant.map_or(Ok(()), |meant| meant.narrow(grid, window.start, &mut again))?;
+        let Some(first) = again.iter().position(|again| *again != 0) else { continue };
+        let first = (window.start + first as u64) as i64;
+        if !is_changed {
+            // A record that covers other positions than are marked says nothing.
+            ledger.forget(status.file())?;
+        }
+        if last_pixel.is_none_or(|last| last > first) {
+            write_last_pixel(lock, &group.path, first)?;
+            last_pixel = Some(first);
+        }
+        marks.iter_mut().zip(&again).filter(|(_, again)| **again != 0).for_each(|it| *it.0 = 0);
+        status.write(window.start, &marks)?;
+        is_changed = true;
     }
-    merged
+    if is_changed {
+        ledger.begin_again(status.file())?;
+        status.sync()?;
+    }
+    Ok(())
+}
+
+/// Overwrites `last_pixel` in a transaction of its own.
+pub(super) fn write_last_pixel(lock: &RunLock, group: &str, value: i64) -> Result<()> {
+    let transaction = lock.begin()?;
+    transaction
+        .file()
+        .group(group)
+        .and_then(|group| put_integer(&group, LAST_PIXEL, value))
+        .map_err(|error| transaction.error("write to", &error))?;
+    transaction.commit()
 }

@@ -10,6 +10,8 @@
 mod compress;
 mod crew;
 mod evidence;
+mod failure_lines;
+mod failures;
 mod follow;
 pub mod inspect;
 mod job;
@@ -18,6 +20,7 @@ mod ledger;
 mod machine;
 mod marker;
 mod named;
+mod pending;
 mod pipeline;
 mod prepare;
 mod probe;
@@ -38,6 +41,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
+pub use failures::FailedPositions;
 pub use machine::available_memory;
 pub(crate) use pipeline::WORKER_NAME;
 pub use probe::{Place, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
@@ -50,6 +54,7 @@ pub use crate::ranks::Ranks;
 pub use crate::storage::results_group::Compression;
 
 use job::Job;
+use selection::Meant;
 use team::Team;
 
 use crate::element::{Element, elements};
@@ -76,7 +81,7 @@ pub struct Computed {
     /// All positions of the scan.
     pub positions: u64,
     /// Positions that failed, with their reason, as far as completed.
-    pub failed: Vec<(u64, String)>,
+    pub failed: FailedPositions,
     /// What the run did; `None` if nothing had to be computed.
     pub report: Option<Report>,
     /// What compressing the results gave; `None` if nothing had to be compressed.
@@ -137,12 +142,17 @@ pub fn compute<P: Process>(
     }
 }
 
-/// Plans what one rank does with its workers and its memory; `agreed` are the blocks that all ranks read by.
+/// Bytes that windows of the status, of failed and of pending positions take at most.
+const WINDOWS: u64 = 24 << 20;
+
+/// Plans what one rank does with its workers and its memory on the positions that are `meant`; `agreed` are the
+/// blocks that all ranks read by.
 fn plan_run<P: Process>(
     job: &Job<P>,
     memory: u64,
     workers: usize,
     agreed: Option<&[u64]>,
+    meant: Option<&Meant>,
 ) -> Result<Plan> {
     let source = &job.source;
     let needs = Needs {
@@ -151,7 +161,10 @@ fn plan_run<P: Process>(
         auxiliary_bytes: job.auxiliary.iter().map(|input| input.columns as u64 * 8).sum(),
         results_bytes: (job.results.bytes_per_spectrum() * job.spectra) as u64 + 2,
         extra_bytes: P::extra_memory_per_position(&job.parameters, &source.info) as u64,
-        fixed_bytes: source.info.positions * 2 + source.grid.bytes() + source.rows.table_bytes(),
+        fixed_bytes: (source.info.positions * 2).min(WINDOWS)
+            + source.grid.bytes()
+            + source.rows.table_bytes()
+            + meant.map_or(0, Meant::memory),
         tiles: source.rows.tiles().map(|tiles| TileNeeds {
             cell: tiles.cell(),
             row_bytes: tiles.block_row_bytes(),

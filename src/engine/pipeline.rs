@@ -6,16 +6,18 @@
 //! (`lead`) and the others (`follow`).
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::job::{Job, Workspace, count};
+use super::pending::Pending;
 use super::scheduler::{Scheduler, Ticket};
 use super::{Request, Stop, Tally, Team, supply};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::process::{Process, ReadChunk, WriteChunk};
+use crate::process::{Process, ReadChunk, WriteChunk, panic_message};
 use crate::storage::in_place::InPlace;
 use crate::storage::results_group::Place;
 
@@ -37,8 +39,8 @@ impl WriteChunk for ResultsFile<'_> {
     fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
         let (place, position_bytes) = &self.datasets[dataset];
         let run = first..first + (rows.len() / position_bytes) as u64;
-        for (offset, part) in place.parts(&run, *position_bytes) {
-            self.file.write(&rows[part], offset)?;
+        for (extent, at, part) in place.parts(&run, *position_bytes)? {
+            self.file.write(extent.part(at, &rows[part])?)?;
         }
         Ok(())
     }
@@ -77,7 +79,7 @@ pub(crate) struct Work<'a> {
     pub team: Team<'a>,
     pub plan: &'a Plan,
     /// The pending positions of all ranks.
-    pub ranges: &'a [Range<u64>],
+    pub pending: &'a Pending<'a>,
     /// The file that results go to, and where each dataset lies in it; without one, rows are only read.
     pub file: Option<&'a dyn InPlace>,
     pub columns: &'a [Place],
@@ -106,7 +108,7 @@ impl<'a, P: Process> Pipeline<'a, P> {
                 datasets: work.columns.iter().cloned().zip(bytes).collect(),
             }),
             scheduler: Scheduler::new(
-                supply::supply(job, work.ranges, plan, ranks),
+                supply::supply(job, work.pending, plan, ranks),
                 work.others,
                 most_open,
                 plan.unit,
@@ -140,7 +142,10 @@ impl<'a, P: Process> Pipeline<'a, P> {
                 // The name lets whoever prints panics tell a map function's from others.
                 let worker = thread::Builder::new().name(format!("{WORKER_NAME}{number}"));
                 let spawned = worker.spawn_scoped(scope, || {
-                    self.work();
+                    self.guarded(|| {
+                        self.work();
+                        Ok(())
+                    });
                     self.worker_has_ended();
                 });
                 if let Err(error) = spawned {
@@ -149,22 +154,26 @@ impl<'a, P: Process> Pipeline<'a, P> {
                 }
             }
             scope.spawn(|| {
-                if let Err(error) = keep() {
-                    self.scheduler.fail(error);
-                }
+                self.guarded(keep);
                 // Not the thread's own end: it comes after the call that would wake us.
                 self.running.fetch_sub(1, Ordering::Release);
                 watching.unpark();
             });
             while self.running.load(Ordering::Acquire) > 0 {
-                if let Err(error) = watch() {
-                    self.scheduler.fail(error);
-                }
+                self.guarded(&mut watch);
                 thread::park_timeout(pause);
             }
         });
         let watched = watch();
         self.scheduler.take_error().map_or(watched, Err)
+    }
+
+    /// Ends the run with whatever ends `action`, also if that is a panic: nobody may wait for a thread that is
+    /// gone.
+    fn guarded(&self, action: impl FnOnce() -> Result<()>) {
+        if let Err(error) = caught(action) {
+            self.scheduler.fail(error);
+        }
     }
 
     fn worker_has_ended(&self) {
@@ -264,6 +273,13 @@ impl<'a, P: Process> Pipeline<'a, P> {
             chunks: self.job.source.rows.chunks_decoded(),
         }
     }
+}
+
+/// Runs `action`; a panic becomes an error.
+pub(crate) fn caught<T>(action: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|panic| {
+        Err(Error::Panicked { message: panic_message(panic.as_ref()).to_owned() })
+    })
 }
 
 fn add(counter: &AtomicU64, begun: Instant) {

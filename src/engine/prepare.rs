@@ -2,14 +2,11 @@
 //!
 //! Everything that creates metadata happens here, in one transaction with the file locked.
 
-use std::ops::Range;
 use std::path::Path;
 
-use super::job::count;
-use super::search::{Found, marked_ranges, mask, pending_ranges, reopened};
-use super::supply::within;
+use super::search::Found;
 use super::target::{RunLock, Target};
-use super::{Job, Request, RunInfo};
+use super::{Job, RunInfo};
 use crate::error::{Error, Result};
 use crate::identity::relative;
 use crate::plan::Plan;
@@ -19,36 +16,32 @@ use crate::source::Format;
 use crate::storage::attributes;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::{
-    self, AxesFormat, Blueprint, Form, Identification, LAST_RUN, Places,
+    self, AxesFormat, Blueprint, Form, Identification, LAST_PIXEL, LAST_RUN, Places,
 };
 use crate::storage::transaction::Transaction;
 
 /// A results group with something to compute.
-pub(crate) struct Pending {
+pub(crate) struct Taken {
     pub path: String,
     pub places: Places,
-    pub status: Vec<u8>,
-    pub failed: Vec<u8>,
     pub messages: Vec<String>,
+    pub last_pixel: Option<i64>,
     /// Who computes, as the group says it.
     pub last_run: String,
-    /// What this run computes.
-    pub ranges: Vec<Range<u64>>,
     pub resumed: bool,
-    /// Positions that are marked in the file, and those of them that this run computes again.
-    pub marked: Vec<Range<u64>>,
-    pub reopened: Vec<Range<u64>>,
     /// What the group says of their data.
     pub digest_lines: Vec<String>,
 }
 
-impl Pending {
-    /// What observers are told. `crew` are the workers, the ranks that they are on, and the nodes of these.
+impl Taken {
+    /// What observers are told of the `pending` positions. `crew` are the workers, the ranks that they are on,
+    /// and the nodes of these.
     pub fn info<P: Process>(
         &self,
         job: &Job<P>,
         target: &Target,
         plan: &Plan,
+        pending: u64,
         crew: (usize, usize, usize),
     ) -> RunInfo {
         let info = &job.source.info;
@@ -59,7 +52,7 @@ impl Pending {
             group: self.path.clone(),
             resumed: self.resumed,
             positions: info.positions,
-            pending: self.count(),
+            pending,
             spectrum: (info.spectral_points / job.spectra, job.spectra),
             workers: crew.0,
             ranks: crew.1,
@@ -71,11 +64,6 @@ impl Pending {
             },
             memory_for_once: plan.blocks.as_ref().map_or(0, |blocks| blocks.memory_for_once),
         }
-    }
-
-    /// How many positions this run computes.
-    pub fn count(&self) -> u64 {
-        count(&self.ranges)
     }
 }
 
@@ -93,8 +81,8 @@ pub(crate) fn make_ready<P: Process>(
 ) -> Result<Found> {
     Ok(match found {
         Found::Nothing => create(job, target, lock, source)?,
-        Found::Foreign { path, status } => {
-            adopt(job, target, lock, &path, &status)?;
+        Found::Foreign { path } => {
+            adopt(job, target, lock, &path)?;
             Found::Partial { path }
         }
         ready => ready,
@@ -185,16 +173,11 @@ fn provenance<P: Process>(job: &Job<P>, target: &Target) -> Identification {
 
 /// Gives a group of another program, one whose source has moved, or one that is compressed, what a run
 /// needs.
-fn adopt<P: Process>(
-    job: &Job<P>,
-    target: &Target,
-    lock: &RunLock,
-    path: &str,
-    status: &[u8],
-) -> Result<()> {
+fn adopt<P: Process>(job: &Job<P>, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
     let transaction = lock.begin()?;
     let raw = (lock.path(), lock.file());
-    results_group::adopt(transaction.file(), raw, path, &job.columns(), status)
+    let positions = job.source.info.positions;
+    results_group::adopt(transaction.file(), raw, path, &job.columns(), positions)
         .and_then(|()| provenance(job, target).renew(&transaction.file().group(path)?))
         .map_err(|error| transaction.error("complete a results group in", &error))?;
     transaction.commit()
@@ -206,38 +189,34 @@ fn adopt<P: Process>(
 /// If the file can't be written to.
 pub(crate) fn take<P: Process>(
     job: &Job<P>,
-    request: &Request,
     lock: &RunLock,
-    source: &ReadFile,
     path: String,
     noted: Option<String>,
-) -> Result<Pending> {
+) -> Result<Taken> {
     let resumed = noted.is_none();
     let last_run = noted.map_or_else(|| note_run(lock, &path), Ok)?;
+    Ok(Taken { last_run, resumed, ..look(job, lock, path)? })
+}
+
+/// A group as it is, before anybody computes it.
+///
+/// # Errors
+/// If it lacks something that a run needs.
+pub(crate) fn look<P: Process>(job: &Job<P>, lock: &RunLock, path: String) -> Result<Taken> {
     let file = lock.view()?;
-    let read = |error: hdf5::Error| Error::dataset("read", lock.path(), &path, &error);
-    let group = file.group(&path).map_err(read)?;
-    let places = results_group::places(&group, &job.columns()).map_err(read)?;
-    let failed = group.dataset(results_group::FAILED).map_err(read)?.read_raw().map_err(read)?;
-    let status = results_group::status(&group, job.source.info.positions).unwrap_or_default();
-    let marked = marked_ranges(&status);
-    let status = reopened(&status, &failed, request.retry_failed);
-    let ranges = pending_ranges(&status, mask(job, request, source)?.as_deref());
-    let reopened = marked.iter().flat_map(|run| within(&ranges, run)).collect();
-    let digest_lines = results_group::digest_lines(&group);
-    let messages = results_group::messages(&group);
-    Ok(Pending {
-        path,
+    let group =
+        file.group(&path).map_err(|error| Error::dataset("read", lock.path(), &path, &error))?;
+    let positions = job.source.info.positions;
+    let places = results_group::places(&group, lock.file(), &job.columns(), positions)
+        .map_err(|reason| Error::CannotResume { group: path.clone(), reason })?;
+    Ok(Taken {
         places,
-        status,
-        failed,
-        messages,
-        last_run,
-        ranges,
-        resumed,
-        marked,
-        reopened,
-        digest_lines,
+        messages: results_group::messages(&group),
+        digest_lines: results_group::digest_lines(&group),
+        last_pixel: attributes::integer(&group, LAST_PIXEL),
+        last_run: String::new(),
+        resumed: true,
+        path,
     })
 }
 

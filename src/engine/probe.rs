@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::evidence::check_same;
 use super::job::{Data, Job, OwnSpectrum, Workspace};
-use super::ledger::Record;
-use super::search::{count_done, marked_ranges};
+use super::ledger::{Covered, Record};
+use super::pending::{Pending, runs};
 use super::{Request, reread};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
@@ -16,6 +16,7 @@ use crate::process::{AxisValues, Dimension, Failure, Model, Process, SourceInfo,
 use crate::read_rows::ReadRows;
 use crate::results::ColumnLayout;
 use crate::storage::file::open_read;
+use crate::storage::marks::Marks;
 use crate::storage::results_group::{self, Provenance};
 use crate::storage::rows::Rows;
 use crate::view::View;
@@ -274,8 +275,8 @@ pub fn verify<P: Process>(
             different: Vec::new(),
         });
     }
-    let status = results_group::status(&opened, job.source.info.positions)
-        .ok_or_else(|| unusable("nothing tells which of its positions are computed".to_owned()))?;
+    let positions = job.source.info.positions;
+    let status = results_group::status(results, &file.raw, &opened, positions).map_err(unusable)?;
     let mut checker = Checker { rows: Vec::new(), job: &job };
     for column in job.columns() {
         let dataset = opened.dataset(&column.layout.name).map_err(broken)?;
@@ -283,14 +284,15 @@ pub fn verify<P: Process>(
         let view = View::new(shape, (0..column.positions_axes).collect());
         checker.rows.push(Rows::new(results, &file.raw, &dataset, view)?);
     }
-    let completed = count_done(&status);
-    let marked = marked_ranges(&status);
-    let same_data = match Record::among(&results_group::digest_lines(&opened), &marked) {
+    let marked = Pending::done(&status, &job.source.grid);
+    let covered = Covered::of_marks(&status)?;
+    let completed = covered.positions();
+    let same_data = match Record::among(&results_group::digest_lines(&opened), covered) {
         Some(record) => Some(reread::digest(&job, request, &marked)? == record.digest),
         None => None,
     };
     let mut different = Vec::new();
-    let chosen = choose(&status, sample);
+    let chosen = choose(&status, completed, sample)?;
     for position in &chosen {
         if let Some(dataset) = checker.difference(*position)? {
             different.push((*position, dataset));
@@ -344,28 +346,38 @@ impl<P: Process> Checker<'_, P> {
     }
 }
 
-/// Up to `sample` different completed positions, ascending, by chance.
-fn choose(status: &[u8], sample: u64) -> Vec<u64> {
-    let done: Vec<u64> =
-        (0..status.len()).filter(|at| status[*at] != 0).map(|at| at as u64).collect();
+/// Up to `sample` of the `completed` positions, ascending, by chance.
+fn choose(status: &Marks, completed: u64, sample: u64) -> Result<Vec<u64>> {
     let mut random = std::hash::RandomState::new();
     // Floyd's sampling: every subset of that size is equally likely.
     let mut chosen = std::collections::BTreeSet::new();
-    let count = (sample as usize).min(done.len());
-    for last in done.len() - count..done.len() {
+    for last in completed - sample.min(completed)..completed {
         let number = std::hash::BuildHasher::hash_one(&random, last);
         random = std::hash::RandomState::new();
-        let candidate = (number % (last as u64 + 1)) as usize;
-        if !chosen.insert(done[candidate]) {
-            chosen.insert(done[last]);
+        let candidate = number % (last + 1);
+        if !chosen.insert(candidate) {
+            chosen.insert(last);
         }
     }
-    chosen.into_iter().collect()
+    // Which positions these are: the first completed one is number 0.
+    let (mut numbers, mut positions, mut before) = (chosen.into_iter().peekable(), Vec::new(), 0);
+    status.each_window(|first, marks| {
+        for run in runs(marks) {
+            let length = run.end - run.start;
+            while let Some(number) = numbers.next_if(|number| *number < before + length) {
+                positions.push(first + run.start + (number - before));
+            }
+            before += length;
+        }
+        numbers.peek().is_some()
+    })?;
+    Ok(positions)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::in_place::Extent;
 
     #[test]
     fn fields_name_their_units() {
@@ -386,8 +398,13 @@ mod tests {
     #[test]
     fn a_sample_holds_only_completed_positions_and_none_twice() {
         let status: Vec<u8> = (0..100).map(|at| u8::from(at % 3 != 0)).collect();
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("status");
+        std::fs::write(&path, &status).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        let marks = Marks::stretch(&path, &file, Extent::new(0, 100).unwrap()).unwrap();
         for sample in [0, 1, 10, 66, 500] {
-            let chosen = choose(&status, sample);
+            let chosen = choose(&marks, 66, sample).unwrap();
             assert_eq!(chosen.len() as u64, sample.min(66));
             assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
             assert!(chosen.iter().all(|at| status[*at as usize] == 1));

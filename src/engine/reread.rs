@@ -4,10 +4,10 @@
 //! It goes through the same pipeline as a run, with all workers and within the same memory, so that what
 //! is read is read in the same way. Rank 0 does it alone: the others are told afterwards what to compute.
 
-use std::ops::Range;
 use std::time::Duration;
 
-use super::job::{Job, count};
+use super::job::Job;
+use super::pending::Pending;
 use super::pipeline::{Pipeline, Work};
 use super::{Ranks, Request, Stop, Team, machine, plan_run};
 use crate::error::Result;
@@ -18,24 +18,25 @@ use crate::source::RowsDigest;
 /// How often somebody looks whether it is done.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The digest of the rows of `ranges`, sorted ranges of positions.
+/// The digest of the rows of some positions.
 ///
 /// # Errors
 /// If they can't be read.
 pub(crate) fn digest<P: Process>(
     job: &Job<P>,
     request: &Request,
-    ranges: &[Range<u64>],
+    positions: &Pending<'_>,
 ) -> Result<RowsDigest> {
     let mut sum = RowsDigest::default();
-    if count(ranges) == 0 {
+    if positions.is_empty()? {
         return Ok(sum);
     }
     let request = &Request { ranks: Ranks::solo(), ..request.clone() };
     let team = Team::new(request);
     let workers = plan::cores(machine::available_cores(), request.cores);
-    let plan = plan_run(job, request.memory_budget(1), workers, None)?;
-    let work = Work { team, plan: &plan, ranges, file: None, columns: &[], others: 0 };
+    let plan = plan_run(job, request.memory_budget(1), workers, None, None)?;
+    let (pending, plan) = (positions, &plan);
+    let work = Work { team, plan, pending, file: None, columns: &[], others: 0 };
     let pipeline = Pipeline::new(job, &work, request, &Stop::new());
     let scheduler = &pipeline.scheduler;
     let add_all = || {

@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Stop;
+use super::failures::Failures;
 use super::job::count;
 use crate::error::{Error, Result};
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
+use crate::positions::Positions;
 use crate::process::Failure;
 use crate::source::RowsDigest;
 use crate::storage::tiles::Block;
@@ -45,24 +47,27 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// The position of row number `row`.
-    fn position(&self, mut row: u64) -> u64 {
+    /// The failed positions, of rows that are numbered and sorted.
+    fn failures(&self, failed: &[(u64, Failure)]) -> Failures {
+        let mut failures = Failures::default();
+        let mut failed = failed.iter().peekable();
+        let mut before = 0;
         for run in &self.runs {
             let length = run.end - run.start;
-            if row < length {
-                return run.start + row;
+            while let Some((row, why)) = failed.next_if(|(row, _)| *row < before + length) {
+                failures.insert(run.start + (row - before), why);
             }
-            row -= length;
+            before += length;
         }
-        row
+        failures
     }
 }
 
 /// Positions whose results are written and wait to be marked.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Batch {
-    pub ranges: Vec<Range<u64>>,
-    pub failures: Vec<(u64, Failure)>,
+    pub positions: Positions,
+    pub failures: Failures,
     /// What they were computed from.
     pub digest: RowsDigest,
     /// Whether the results are already where they have to survive.
@@ -193,14 +198,14 @@ impl<'a> Scheduler<'a> {
     /// Takes back a unit whose results are written, and what the computation took; returns the number
     /// of its portion.
     pub fn done(&self, ticket: Ticket, failures: Vec<(u64, Failure)>, compute: Duration) -> u64 {
+        let failures = ticket.failures(&failures);
         let mut state = self.lock();
         let positions = count(&ticket.runs);
         state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.most_per_unit);
         if let Some(batch) = state.batches.iter_mut().find(|batch| batch.number == ticket.batch) {
             batch.out -= 1;
-            let absolute = failures.into_iter().map(|(at, why)| (ticket.position(at), why));
-            batch.content.failures.extend(absolute);
-            batch.content.ranges.extend_from_slice(&ticket.runs);
+            batch.content.failures.append(failures);
+            ticket.runs.iter().for_each(|run| batch.content.positions.insert(run.clone()));
             batch.content.digest += ticket.digest;
             // The marker is woken for a batch that it can mark, not for every unit.
             if !batch.open && batch.out == 0 {
@@ -423,7 +428,7 @@ mod tests {
         while let Some(ticket) = scheduler.next(None) {
             scheduler.done(ticket, Vec::new(), Duration::from_micros(1));
             let batch = scheduler.next_to_mark().unwrap();
-            marked.extend(batch.ranges.into_iter().flatten());
+            marked.extend(batch.positions.ranges().flatten());
             scheduler.marked();
         }
         assert!(scheduler.next_to_mark().is_none());
@@ -440,8 +445,9 @@ mod tests {
         assert_eq!(scheduler.lock().batches[0].out, 1);
         scheduler.done(one, Vec::new(), Duration::ZERO);
         let batch = scheduler.next_to_mark().unwrap();
-        assert_eq!(batch.ranges, [1..2, 0..1]);
-        assert_eq!(batch.failures, [(1, Failure::new("x"))]);
+        assert_eq!(batch.positions.ranges().collect::<Vec<_>>(), [0..2]);
+        let failed: Vec<_> = batch.failures.iter().collect();
+        assert_eq!(failed, [("x", &std::iter::once(1..2).collect())]);
     }
 
     #[test]
@@ -469,7 +475,8 @@ mod tests {
         stop.request();
         assert!(scheduler.next(None).is_none());
         scheduler.done(ticket, Vec::new(), Duration::ZERO);
-        assert_eq!(scheduler.next_to_mark().unwrap().ranges, vec![0..1]);
+        let marked = scheduler.next_to_mark().unwrap().positions;
+        assert_eq!(marked, std::iter::once(0..1).collect());
         scheduler.marked();
         assert!(scheduler.next_to_mark().is_none());
     }
@@ -489,7 +496,7 @@ mod tests {
         assert_eq!(other.runs, vec![10..11]);
         let last = scheduler.next(None).unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| scheduler.next(None).map(|ticket| ticket.position(0)));
+            let waiting = scope.spawn(|| scheduler.next(None).map(|ticket| ticket.runs[0].start));
             for ticket in [first, second] {
                 assert_eq!(scheduler.lock().open.len(), 2, "no third portion yet");
                 scheduler.done(ticket, Vec::new(), Duration::from_secs(1));
@@ -509,7 +516,10 @@ mod tests {
         let ticket = Ticket { runs: taken, block: None, digest, portion: 0, batch: 0 };
         assert_eq!(ticket.runs, [3..5, 7..8, 10..12]);
         assert_eq!(runs.front(), Some(&(12..20)));
-        let positions: Vec<u64> = (0..5).map(|row| ticket.position(row)).collect();
-        assert_eq!(positions, [3, 4, 7, 10, 11]);
+        let failed: Vec<_> = (0..5).map(|row| (row, Failure::new(row.to_string()))).collect();
+        let failures = ticket.failures(&failed);
+        let failed = failures.iter().map(|(text, at)| (text, at.ranges().next().unwrap().start));
+        let expected = [("0", 3), ("1", 4), ("2", 7), ("3", 10), ("4", 11)];
+        assert_eq!(failed.collect::<Vec<_>>(), expected);
     }
 }

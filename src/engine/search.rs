@@ -2,11 +2,13 @@
 //!
 //! It only reads. What makes two computations the same is `identity`'s business.
 
-use std::ops::Range;
-
 use super::evidence::{all_is_hashed, is_unchanged};
-use super::ledger::Record;
+use super::failure_lines::are_settled;
+use super::failures::FailedPositions;
+use super::ledger::{Covered, Record};
 use super::named::the_one;
+use super::pending::Pending;
+use super::selection::Meant;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request};
 use crate::error::{Error, Result};
@@ -14,17 +16,22 @@ use crate::identity::{
     Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, whereabouts_of,
 };
 use crate::process::Process;
+use crate::storage::attributes::{holds_integer, holds_short_text};
 use crate::storage::file::{ReadFile, is_absent, open_read};
-use crate::storage::results_group::{self, LAST_RUN, Provenance, results_groups};
+use crate::storage::marks::Marks;
+use crate::storage::results_group::{
+    self, LAST_PIXEL, LAST_RUN, MESSAGES, Provenance, results_groups,
+};
 
 /// What the search for earlier results found.
 pub(crate) enum Found {
-    /// Everything that was asked for is there.
-    Complete(Box<Computed>),
+    /// Everything that was asked for is there; whether what only mirrors it is out of date, as a kill may
+    /// leave it.
+    Complete { computed: Box<Computed>, is_stale: bool },
     /// A group to go on with, as it is.
     Partial { path: String },
     /// A group to go on with that lacks something a run needs.
-    Foreign { path: String, status: Vec<u8> },
+    Foreign { path: String },
     /// A group made just now.
     Created { path: String, last_run: String },
     /// Nothing that can be used.
@@ -59,33 +66,20 @@ pub(crate) fn find<P: Process>(
     };
     let mut candidates = candidates(job, request, target, file, observer)?;
     candidates.sort_by_key(|candidate| candidate.number);
-    let mask = mask(job, request, source)?;
-    let is_complete = |candidate: &Candidate| {
-        pending_ranges(&candidate.pending_status(request), mask.as_deref()).is_empty()
-    };
+    let meant = meant(job, request, source)?;
     let best = loop {
-        let complete = candidates.iter().rposition(is_complete);
+        let complete = last_complete(&candidates, job, request, meant.as_ref())?;
         let Some(best) = complete.or(candidates.len().checked_sub(1)) else { break None };
         let best = candidates.remove(best);
         if best.has_its_data(job, request)? {
             break Some((complete.is_some(), best));
         }
     };
-    if let Some((true, found)) = best {
-        let failed = failures(&found.failed, &found.messages);
-        return Ok(Found::Complete(Box::new(Computed {
-            file: target.file.clone(),
-            group: found.path,
-            parameter_hash: found.hash,
-            outcome: Outcome::Existing,
-            completed: count_done(&found.status),
-            positions: found.status.len() as u64,
-            failed,
-            report: None,
-            compressed: None,
-        })));
-    }
     Ok(match best {
+        Some((true, found)) => {
+            let computed = Box::new(found.computed(target)?);
+            Found::Complete { computed, is_stale: found.is_stale()? }
+        }
         Some((_, newest)) if newest.ready => Found::Partial { path: newest.path },
         Some((_, newest)) if newest.hash.is_empty() => {
             observer.note(&format!(
@@ -93,11 +87,26 @@ pub(crate) fn find<P: Process>(
                  that are there now",
                 newest.path
             ));
-            Found::Foreign { path: newest.path, status: newest.status }
+            Found::Foreign { path: newest.path }
         }
-        Some((_, newest)) => Found::Foreign { path: newest.path, status: newest.status },
+        Some((_, newest)) => Found::Foreign { path: newest.path },
         None => Found::Nothing,
     })
+}
+
+/// The last of the candidates in which everything is that was asked for.
+fn last_complete<P: Process>(
+    candidates: &[Candidate],
+    job: &Job<P>,
+    request: &Request,
+    meant: Option<&Meant>,
+) -> Result<Option<usize>> {
+    for (at, candidate) in candidates.iter().enumerate().rev() {
+        if candidate.pending(job, request, meant).is_empty()? {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
 }
 
 /// A results group of the same computation.
@@ -105,11 +114,12 @@ struct Candidate {
     path: String,
     number: u32,
     hash: String,
-    status: Vec<u8>,
-    failed: Vec<u8>,
+    status: Marks,
+    failed: Option<Marks>,
     messages: Vec<String>,
+    last_pixel: Option<i64>,
     /// What is known of the data that it was computed from.
-    record: Option<Record>,
+    digest_lines: Vec<String>,
     /// Whether nothing is where its source was, so that only the data tell that this is it.
     is_gone: bool,
     /// Whether it has all that a run needs, each with its place in the file.
@@ -117,37 +127,61 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// The status, with failed positions pending if they are to be computed again.
-    fn pending_status(&self, request: &Request) -> Vec<u8> {
-        reopened(&self.status, &self.failed, request.retry_failed)
+    /// What is left to compute, with the failed positions if they are to be computed again.
+    fn pending<'a, P: Process>(
+        &'a self,
+        job: &'a Job<P>,
+        request: &Request,
+        meant: Option<&'a Meant>,
+    ) -> Pending<'a> {
+        let failed = self.failed.as_ref().filter(|_| request.retry_failed);
+        Pending::new(&self.status, meant, &job.source.grid).and_failed(failed)
     }
 
     /// Whether the data are still those that it was computed from.
     fn has_its_data<P: Process>(&self, job: &Job<P>, request: &Request) -> Result<bool> {
-        let Some(record) = &self.record else {
-            return Ok(!self.is_gone || all_is_hashed(job));
+        let nobody_knows = || Ok(!self.is_gone || all_is_hashed(job));
+        if self.digest_lines.iter().all(String::is_empty) {
+            return nobody_knows();
+        }
+        let covered = Covered::of_marks(&self.status)?;
+        let Some(record) = Record::among(&self.digest_lines, covered) else {
+            return nobody_knows();
         };
         let group = (self.path.as_str(), !self.hash.is_empty());
+        let marked = Pending::done(&self.status, &job.source.grid);
         let request =
             &Request { check_data: request.check_data || self.is_gone, ..request.clone() };
-        let same = is_unchanged(job, request, group, record, &marked_ranges(&self.status))?;
+        let same = is_unchanged(job, request, group, &record, &marked)?;
         if !same && request.resume.is_some() {
             let reason = "the data have changed since it was computed".to_owned();
             return Err(Error::CannotResume { group: self.path.clone(), reason });
         }
         Ok(same)
     }
-}
 
-/// The status, with failed positions pending if they are to be computed again.
-pub(crate) fn reopened(status: &[u8], failed: &[u8], retry: bool) -> Vec<u8> {
-    let mut status = status.to_vec();
-    if retry {
-        for (status, _) in status.iter_mut().zip(failed).filter(|(_, failed)| **failed != 0) {
-            *status = 0;
-        }
+    /// Whether `last_pixel` or the order of the failures isn't what it should be, and can be mended.
+    fn is_stale(&self) -> Result<bool> {
+        let is_right = self.last_pixel == Some(self.status.run_from(0)? as i64);
+        Ok(self.ready && !(is_right && are_settled(&self.messages)))
     }
-    status
+
+    /// As results that were there before.
+    fn computed(&self, target: &Target) -> Result<Computed> {
+        let failed = self.failed.as_ref();
+        let read = |lines| FailedPositions::read(&self.status, lines, &self.messages);
+        Ok(Computed {
+            file: target.file.clone(),
+            group: self.path.clone(),
+            parameter_hash: self.hash.clone(),
+            outcome: Outcome::Existing,
+            completed: self.status.count_marked()?,
+            positions: self.status.count(),
+            failed: failed.map(read).transpose()?.unwrap_or_default(),
+            report: None,
+            compressed: None,
+        })
+    }
 }
 
 fn candidates<P: Process>(
@@ -232,31 +266,31 @@ fn candidate<P: Process>(
         });
     }
     let group = file.group(&found.path).map_err(|error| error.to_string())?;
-    let status = results_group::status(&group, job.source.info.positions)
-        .ok_or("nothing tells which of its positions are computed")?;
+    let positions = job.source.info.positions;
+    let status = results_group::status(&file.path, &file.raw, &group, positions)?;
+    let failed = results_group::failed_lines(&file.path, &file.raw, &group)?;
     let columns = job.columns();
     results_group::fits(&group, &columns)?;
     let mut constants = job.results.constants.iter().map(|constant| &constant.layout.name);
     if let Some(name) = constants.find(|name| !group.link_exists(name)) {
         return Err(format!("it has no dataset `{name}`"));
     }
-    let failed = group
-        .dataset(results_group::FAILED)
-        .and_then(|dataset| dataset.read_raw::<u8>())
-        .unwrap_or_default();
+    if group.link_exists(MESSAGES) {
+        results_group::own_dataset(&group, MESSAGES)?;
+    }
     Ok(Candidate {
         path: found.path.clone(),
         number: found.number,
         hash: found.parameter_hash.clone().unwrap_or_default(),
         is_gone: whereabouts == Whereabouts::Gone,
-        ready: found.has_status
-            && found.parameter_hash.is_some()
+        ready: found.parameter_hash.is_some()
             && whereabouts == Whereabouts::Known
-            && found.last_pixel.is_some()
-            && group.attr(LAST_RUN).is_ok()
-            && results_group::places(&group, &columns).is_ok(),
+            && holds_integer(&group, LAST_PIXEL)
+            && holds_short_text(&group, LAST_RUN)
+            && results_group::places(&group, &file.raw, &columns, positions).is_ok(),
         messages: results_group::messages(&group),
-        record: Record::among(&results_group::digest_lines(&group), &marked_ranges(&status)),
+        last_pixel: found.last_pixel,
+        digest_lines: results_group::digest_lines(&group),
         status,
         failed,
     })
@@ -266,74 +300,11 @@ fn candidate<P: Process>(
 ///
 /// # Errors
 /// If the selection doesn't fit the scan.
-pub(crate) fn mask<P: Process>(
+pub(crate) fn meant<P: Process>(
     job: &Job<P>,
     request: &Request,
     source: &ReadFile,
-) -> Result<Option<Vec<bool>>> {
-    request.positions.as_ref().map(|selection| selection.mask(&job.source.grid, source)).transpose()
-}
-
-/// Runs of positions that are neither done nor left out.
-pub(crate) fn pending_ranges(status: &[u8], mask: Option<&[bool]>) -> Vec<Range<u64>> {
-    let mut ranges: Vec<Range<u64>> = Vec::new();
-    for (position, done) in status.iter().enumerate() {
-        if *done != 0 || mask.is_some_and(|mask| !mask[position]) {
-            continue;
-        }
-        let position = position as u64;
-        match ranges.last_mut() {
-            Some(range) if range.end == position => range.end += 1,
-            _ => ranges.push(position..position + 1),
-        }
-    }
-    ranges
-}
-
-/// Runs of positions that are done.
-pub(crate) fn marked_ranges(status: &[u8]) -> Vec<Range<u64>> {
-    let runs = status.chunk_by(|one, other| (*one == 0) == (*other == 0));
-    let mut end = 0;
-    let ranges = runs.map(|run| {
-        end += run.len() as u64;
-        (run[0] != 0).then_some(end - run.len() as u64..end)
-    });
-    ranges.flatten().collect()
-}
-
-/// How many positions are done.
-pub(crate) fn count_done(status: &[u8]) -> u64 {
-    status.iter().filter(|status| **status != 0).count() as u64
-}
-
-/// Failed positions with their reasons.
-pub(crate) fn failures(failed: &[u8], messages: &[String]) -> Vec<(u64, String)> {
-    let listed = failed.iter().enumerate().filter(|(_, line)| **line != 0);
-    listed
-        .map(|(position, line)| {
-            let reason = messages.get(usize::from(*line)).cloned().unwrap_or_default();
-            (position as u64, reason)
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pending_positions_come_in_runs() {
-        let status = [1, 0, 0, 1, 0, 1, 0];
-        assert_eq!(pending_ranges(&status, None), [1..3, 4..5, 6..7]);
-        let mask = [true, true, false, true, true, true, false];
-        assert_eq!(pending_ranges(&status, Some(&mask)), [1..2, 4..5]);
-        assert!(pending_ranges(&[1; 4], None).is_empty());
-    }
-
-    #[test]
-    fn failed_positions_are_pending_again_only_on_request() {
-        let (status, failed) = ([1, 1, 0, 1], [0, 3, 0, 0]);
-        assert_eq!(reopened(&status, &failed, false), status);
-        assert_eq!(reopened(&status, &failed, true), [1, 0, 0, 1]);
-    }
+) -> Result<Option<Meant>> {
+    let selection = request.positions.as_ref();
+    selection.map(|selection| selection.meant(&job.source.grid, source)).transpose()
 }

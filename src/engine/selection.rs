@@ -6,8 +6,10 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::source::{PositionGrid, normalised};
 use crate::storage::file::ReadFile;
+use crate::storage::marks::Marks;
 use crate::storage::virtual_dataset;
 use crate::storage::walk::broken_link;
+use crate::view;
 
 /// A part of the positions. Written `100:200` (positions), `0:10,5:20` (rows, columns; the slowest
 /// axis first) or `/path/of/a/boolean/dataset`; a bound that is left out is the end of the axis.
@@ -74,28 +76,99 @@ impl FromStr for Selection {
 }
 
 impl Selection {
-    /// Whether each position is meant.
+    /// Which positions of a scan are meant.
     ///
     /// # Errors
     /// If the selection reaches outside of the scan, or its dataset isn't one value per position.
-    pub(crate) fn mask(&self, grid: &PositionGrid, file: &ReadFile) -> Result<Vec<bool>> {
+    pub(crate) fn meant(&self, grid: &PositionGrid, file: &ReadFile) -> Result<Meant> {
         let positions = grid.rows() as u64;
+        Ok(match self {
+            Self::Positions(bounds) => Meant::Range(bounds.within(positions).ok_or_else(|| {
+                Error::selection(format!("they have to be a range FIRST:END within 0:{positions}"))
+            })?),
+            Self::Steps(bounds) => Meant::Steps(steps_within(bounds, grid)?),
+            Self::Dataset(path) => Meant::Marked(marked(path, positions, file)?),
+        })
+    }
+}
+
+/// The positions of a scan that are meant, told window by window.
+pub(crate) enum Meant {
+    Range(Range<u64>),
+    /// Steps of every axis of the scan, slowest first.
+    Steps(Vec<Range<u64>>),
+    /// Those that have a mark.
+    Marked(Marks),
+}
+
+impl Meant {
+    /// Takes those out of `pending` that aren't meant; it holds one mark for each position from `first` on.
+    ///
+    /// # Errors
+    /// If the dataset of a selection can't be read.
+    pub fn narrow(&self, grid: &PositionGrid, first: u64, pending: &mut [u8]) -> Result<()> {
         match self {
-            Self::Positions(bounds) => {
-                let range = bounds.within(positions).ok_or_else(|| {
-                    Error::selection(format!(
-                        "they have to be a range FIRST:END within 0:{positions}"
-                    ))
-                })?;
-                Ok((0..positions).map(|position| range.contains(&position)).collect())
+            Self::Range(range) => keep(first, pending, range),
+            Self::Steps(ranges) if grid.is_full() => keep_steps(ranges, grid, first, pending),
+            Self::Steps(ranges) => {
+                for (position, pending) in (first..).zip(pending) {
+                    let steps = grid.steps_of(position);
+                    let mut steps = steps.iter().zip(ranges);
+                    if !steps.all(|(step, range)| range.contains(&u64::from(*step))) {
+                        *pending = 0;
+                    }
+                }
             }
-            Self::Steps(bounds) => steps_mask(bounds, grid),
-            Self::Dataset(path) => dataset_mask(path, positions, file),
+            Self::Marked(marks) => {
+                let mut meant = vec![0; pending.len()];
+                marks.read(first, &mut meant)?;
+                for (pending, meant) in pending.iter_mut().zip(meant) {
+                    *pending &= u8::from(meant != 0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that this takes.
+    pub fn memory(&self) -> u64 {
+        match self {
+            Self::Marked(marks) => marks.memory(),
+            Self::Range(_) | Self::Steps(_) => 0,
         }
     }
 }
 
-fn steps_mask(bounds: &[Bounds], grid: &PositionGrid) -> Result<Vec<bool>> {
+/// Takes out what isn't in `range`.
+fn keep(first: u64, pending: &mut [u8], range: &Range<u64>) {
+    let within = |position: u64| position.saturating_sub(first).min(pending.len() as u64) as usize;
+    let (start, end) = (within(range.start), within(range.end));
+    pending[..start].fill(0);
+    pending[end..].fill(0);
+}
+
+/// Takes out what isn't in the box `ranges` of a full grid, line by line along its fastest axis.
+fn keep_steps(ranges: &[Range<u64>], grid: &PositionGrid, first: u64, pending: &mut [u8]) {
+    let shape: Vec<u64> = grid.shape().iter().map(|length| *length as u64).collect();
+    let (Some(length), Some((fastest, slower))) = (shape.last(), ranges.split_last()) else {
+        return;
+    };
+    let mut done = 0;
+    while done < pending.len() {
+        let steps = view::steps(&shape, first + done as u64);
+        let step = steps.last().copied().unwrap_or(0);
+        let end = pending.len().min(done + (length - step) as usize);
+        let line = &mut pending[done..end];
+        if slower.iter().zip(&steps).all(|(range, step)| range.contains(step)) {
+            keep(step, line, fastest);
+        } else {
+            line.fill(0);
+        }
+        done = end;
+    }
+}
+
+fn steps_within(bounds: &[Bounds], grid: &PositionGrid) -> Result<Vec<Range<u64>>> {
     let shape = grid.shape();
     let described = || {
         Error::selection(format!(
@@ -106,21 +179,14 @@ fn steps_mask(bounds: &[Bounds], grid: &PositionGrid) -> Result<Vec<bool>> {
     if bounds.len() != shape.len() {
         return Err(described());
     }
-    let ranges = bounds
+    bounds
         .iter()
         .zip(&shape)
         .map(|(bounds, length)| bounds.within(*length as u64).ok_or_else(described))
-        .collect::<Result<Vec<_>>>()?;
-    let meant = |row: u64| {
-        grid.steps_of(row)
-            .iter()
-            .zip(&ranges)
-            .all(|(step, range)| range.contains(&u64::from(*step)))
-    };
-    Ok((0..grid.rows() as u64).map(meant).collect())
+        .collect()
 }
 
-fn dataset_mask(path: &str, positions: u64, file: &ReadFile) -> Result<Vec<bool>> {
+fn marked(path: &str, positions: u64, file: &ReadFile) -> Result<Marks> {
     let path = normalised(path);
     let refused = |found: String| Error::selection(format!("`{path}` {found}"));
     let missing = |_| match broken_link(file, &path) {
@@ -133,21 +199,37 @@ fn dataset_mask(path: &str, positions: u64, file: &ReadFile) -> Result<Vec<bool>
         let found = format!("has {} values for {positions} positions", dataset.size());
         return Err(refused(found));
     }
-    let values = match dataset.read_raw::<bool>() {
-        Ok(values) => values,
-        Err(_) => dataset
-            .read_raw::<i64>()
-            .map_err(|_| refused("holds neither truth values nor integers".into()))?
-            .into_iter()
-            .map(|value| value != 0)
-            .collect(),
-    };
-    Ok(values)
+    Marks::of(&file.path, &file.raw, &dataset)?
+        .ok_or_else(|| refused("holds neither truth values nor integers".into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::{AxisValues, Dimension};
+
+    #[test]
+    fn a_box_of_steps_is_the_same_whatever_the_window() {
+        let axis = |length| Dimension::new("", "", AxisValues::counted(length));
+        let grid = PositionGrid::full([4, 3, 5].map(axis).into());
+        let ranges = vec![1..3, 0..2, 2..4];
+        let expected: Vec<u8> = (0..60)
+            .map(|position| {
+                let steps = grid.steps_of(position);
+                let mut pairs = steps.iter().zip(&ranges);
+                u8::from(pairs.all(|(step, range)| range.contains(&u64::from(*step))))
+            })
+            .collect();
+        let meant = Meant::Steps(ranges);
+        for (first, end) in [(0, 60), (7, 8), (13, 41), (29, 60)] {
+            let mut pending = vec![1; end - first];
+            meant.narrow(&grid, first as u64, &mut pending).unwrap();
+            assert_eq!(pending, expected[first..end]);
+        }
+        let mut pending = [1, 1, 0, 1, 1];
+        Meant::Range(11..13).narrow(&grid, 10, &mut pending).unwrap();
+        assert_eq!(pending, [0, 1, 0, 0, 0]);
+    }
 
     #[test]
     fn selections_are_read_as_written() {

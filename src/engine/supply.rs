@@ -1,77 +1,88 @@
 //! The pending positions in the order in which they are read: block by block, or one after the other;
 //! all of them for one rank, or piece by piece from the counter that several ranks share.
+//!
+//! Pieces are of all positions, or blocks, of the scan. What of a piece is pending is looked up when it is
+//! taken, a window at a time: from then on nobody else changes the status there.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
-use super::job::{Job, count};
+use super::job::Job;
+use super::pending::Pending;
 use super::scheduler::{Portion, Supply};
 use crate::error::Result;
 use crate::hand_out::Guide;
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::ranks::Communicator;
-use crate::storage::rows::Rows;
 use crate::view::{self, Blocks};
 
-/// What this rank computes of `ranges`, sorted ranges of positions, which all ranks know alike.
+/// Positions of a portion at most: if only every second is pending, its runs take 1 MiB.
+pub(crate) const PORTION: u64 = 1 << 17;
+
+/// What this rank computes of the `pending` positions, which all ranks know alike.
 pub(crate) fn supply<'a, P: Process>(
     job: &'a Job<P>,
-    ranges: &'a [Range<u64>],
+    pending: &'a Pending<'a>,
     plan: &Plan,
     ranks: &'a dyn Communicator,
 ) -> Supply<'a> {
     let rows = &job.source.rows;
     let (Some(tiles), Some(plan)) = (rows.tiles(), &plan.blocks) else {
-        let portion = |items| Portion { runs: nth(ranges, &items), block: None };
-        return Box::new(Pieces::new(ranks, count(ranges)).map(move |piece| piece.map(portion)));
+        let pieces = one_by_one(Pieces::new(ranks, pending.positions()), PORTION);
+        let portions = pieces.map(move |window| {
+            let runs = pending.runs(&window?)?.into();
+            Ok(Portion { runs, block: None })
+        });
+        return Box::new(portions.filter(has_work));
     };
     let scan = rows.view().position_shape();
     let blocks = Blocks::new(&scan, &tiles.cell(), &plan.segments);
-    let blocks = PendingBlocks::new(rows, ranges, scan, blocks);
-    let pieces = Pieces::new(ranks, blocks.count());
-    let one_by_one = pieces.flat_map(|piece| match piece {
-        Ok(items) => items.map(Ok).collect::<VecDeque<_>>(),
-        Err(error) => VecDeque::from([Err(error)]),
+    let pieces = one_by_one(Pieces::new(ranks, blocks.count()), 1);
+    let portions = pieces.map(move |block| {
+        let bounds = blocks.bounds(block?.start);
+        let runs = runs(pending, &view::runs(&scan, &bounds))?;
+        let block = if runs.is_empty() { None } else { rows.block(bounds) };
+        Ok(Portion { runs, block })
     });
-    Box::new(one_by_one.map(move |item| item.map(|index| blocks.portion(index))))
+    Box::new(portions.filter(has_work))
 }
 
-/// The blocks in which something is pending.
-struct PendingBlocks<'a> {
-    rows: &'a Rows,
-    ranges: &'a [Range<u64>],
-    scan: Vec<u64>,
-    blocks: Blocks,
-    /// Their numbers; `None` for all.
-    numbers: Option<Vec<u64>>,
+fn has_work(portion: &Result<Portion>) -> bool {
+    portion.as_ref().map_or(true, |portion| !portion.runs.is_empty())
 }
 
-impl<'a> PendingBlocks<'a> {
-    fn new(rows: &'a Rows, ranges: &'a [Range<u64>], scan: Vec<u64>, blocks: Blocks) -> Self {
-        let mut all = Self { rows, ranges, scan, blocks, numbers: None };
-        if count(ranges) < rows.view().count() {
-            let pending = |number: &u64| !all.runs(*number).is_empty();
-            all.numbers = Some((0..all.blocks.count()).filter(pending).collect());
+/// Pieces cut into parts of at most `most` items.
+fn one_by_one(pieces: Pieces<'_>, most: u64) -> impl Iterator<Item = Result<Range<u64>>> {
+    pieces.flat_map(move |piece| {
+        let (piece, error) = match piece {
+            Ok(piece) => (piece, None),
+            Err(error) => (0..0, Some(Err(error))),
+        };
+        let parts = (0..(piece.end - piece.start).div_ceil(most)).map(move |number| {
+            let first = piece.start + number * most;
+            Ok(first..piece.end.min(first + most))
+        });
+        error.into_iter().chain(parts)
+    })
+}
+
+/// What is pending of some runs, ascending ones. They may be many and short: those near each other are looked
+/// up together.
+fn runs(pending: &Pending<'_>, wanted: &[Range<u64>]) -> Result<VecDeque<Range<u64>>> {
+    let mut found = VecDeque::new();
+    let mut left = wanted.iter().peekable();
+    while let Some(first) = left.next() {
+        let (mut end, mut together) = (first.end, vec![first.clone()]);
+        while let Some(next) = left.next_if(|next| next.end - first.start <= PORTION) {
+            end = next.end;
+            together.push(next.clone());
         }
-        all
+        let there = pending.runs(&(first.start..end))?;
+        found.extend(together.iter().flat_map(|run| within(&there, run)));
     }
-
-    fn count(&self) -> u64 {
-        self.numbers.as_ref().map_or(self.blocks.count(), |numbers| numbers.len() as u64)
-    }
-
-    /// What is pending in a block.
-    fn runs(&self, number: u64) -> VecDeque<Range<u64>> {
-        let runs = view::runs(&self.scan, &self.blocks.bounds(number));
-        runs.iter().flat_map(|run| within(self.ranges, run)).collect()
-    }
-
-    fn portion(&self, index: u64) -> Portion {
-        let number = self.numbers.as_ref().map_or(index, |numbers| numbers[index as usize]);
-        Portion { runs: self.runs(number), block: self.rows.block(self.blocks.bounds(number)) }
-    }
+    Ok(found)
 }
 
 /// The pieces of `0..total` that this rank takes: first one of its own, then others from the counter of all
@@ -129,25 +140,6 @@ impl Iterator for Pieces<'_> {
     }
 }
 
-/// The positions number `items` of all that are in `ranges`.
-fn nth(ranges: &[Range<u64>], items: &Range<u64>) -> VecDeque<Range<u64>> {
-    let mut runs = VecDeque::new();
-    let mut before = 0;
-    for range in ranges {
-        let length = range.end - range.start;
-        let first = items.start.clamp(before, before + length) - before;
-        let end = items.end.clamp(before, before + length) - before;
-        if first < end {
-            runs.push_back(range.start + first..range.start + end);
-        }
-        before += length;
-        if before >= items.end {
-            break;
-        }
-    }
-    runs
-}
-
 /// The parts of sorted ranges that lie within `run`.
 pub(crate) fn within(ranges: &[Range<u64>], run: &Range<u64>) -> Vec<Range<u64>> {
     let first = ranges.partition_point(|range| range.end <= run.start);
@@ -158,16 +150,27 @@ pub(crate) fn within(ranges: &[Range<u64>], run: &Range<u64>) -> Vec<Range<u64>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::{AxisValues, Dimension};
     use crate::ranks::Ranks;
+    use crate::source::PositionGrid;
+    use crate::storage::marks::Marks;
 
     #[test]
-    fn items_are_positions_in_the_order_of_their_ranges() {
-        let ranges = [3..5, 7..8, 10..20];
-        let nth = |items| Vec::from(nth(&ranges, &items));
-        assert_eq!(nth(0..13), ranges);
-        assert_eq!(nth(1..4), [4..5, 7..8, 10..11]);
-        assert_eq!(nth(2..6), [7..8, 10..13]);
-        assert_eq!(nth(13..15), []);
+    fn what_is_pending_of_a_block_is_found_run_by_run() {
+        let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(400_000))]);
+        let status = Marks::prefix(12, 400_000);
+        let pending = Pending::new(&status, None, &grid);
+        let wanted = [3..5, 9..14, 20..21, 200_000..390_000];
+        let found = runs(&pending, &wanted).unwrap();
+        assert_eq!(found, [12..14, 20..21, 200_000..390_000]);
+    }
+
+    #[test]
+    fn pieces_are_cut_into_portions() {
+        let ranks = Ranks::solo();
+        let pieces = one_by_one(Pieces::new(ranks.communicator(), 25), 10);
+        let parts: Vec<_> = pieces.map(|part| part.unwrap()).collect();
+        assert_eq!(parts, [0..10, 10..20, 20..25]);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! tallies, and rank 0 may tell them to stop. At the end all learn how it ended. One rank alone is a team
 //! as well: what is told then comes straight back.
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
@@ -16,6 +15,7 @@ use super::{Computed, Request, Tally, machine};
 use crate::error::{Error, Result};
 use crate::hand_out::Berth;
 use crate::ranks::{Communicator, host};
+use crate::storage::in_place::Extent;
 use crate::storage::results_group::Place;
 
 /// The ranks of a job, with what they say to each other.
@@ -68,8 +68,8 @@ pub(crate) struct Assignment {
     pub last_run: String,
     /// Where the results datasets lie.
     pub columns: Vec<Place>,
-    /// Pending positions.
-    pub ranges: Vec<Range<u64>>,
+    /// Where the status dataset lies.
+    pub status: Extent,
     /// Workers of each rank.
     pub workers: Vec<usize>,
     /// Memory budget of each rank.

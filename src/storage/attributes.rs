@@ -3,8 +3,8 @@
 //! Reading accepts fixed- and variable-length strings, ASCII and UTF-8, scalars and one-element
 //! arrays. Writing uses the forms that pyUSID and h5py write.
 
-use hdf5::types::{FixedUnicode, VarLenUnicode};
-use hdf5::{Attribute, Location, ObjectReference1, ReferencedObject};
+use hdf5::types::{FixedUnicode, H5Type, VarLenUnicode};
+use hdf5::{Attribute, Datatype, Location, ObjectReference1, ReferencedObject};
 use serde_json::Value;
 
 use super::datatype::{Class, class};
@@ -44,9 +44,18 @@ pub(crate) fn string(location: &Location, name: &str) -> Option<String> {
     strings(location, name)?.into_iter().next()
 }
 
-/// The one integer of an attribute.
+/// The one integer of an attribute, however it is stored, or the one that its text spells.
 pub(crate) fn integer(location: &Location, name: &str) -> Option<i64> {
-    attribute(location, name)?.read_raw::<i64>().ok()?.into_iter().next()
+    match first(json(location, name)?)? {
+        Value::Number(number) => {
+            let whole =
+                |value: f64| (value == value.trunc() && value.abs() < 1e15).then_some(value as i64);
+            number.as_i64().or_else(|| number.as_f64().and_then(whole))
+        }
+        Value::Bool(truth) => Some(i64::from(truth)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
 }
 
 /// The one number of an attribute, however it is stored, or the one that its text spells.
@@ -115,6 +124,7 @@ fn json_values(attribute: &Attribute) -> Option<Vec<Value>> {
             Some(attribute.read_raw::<f64>().ok()?.into_iter().map(Value::from).collect())
         }
         Class::Boolean => {
+            // Other bytes than 0 and 1 are no `bool`, but may be in the file.
             let bytes = super::raw_attribute(attribute, 1)?;
             Some(bytes.into_iter().map(|byte| Value::from(byte != 0)).collect())
         }
@@ -168,23 +178,45 @@ const NUL: &str = "a text with a NUL character can't be stored";
 /// Text of at most 159 bytes whose attribute can be overwritten in place.
 type ShortText = FixedUnicode<160>;
 
-/// Writes, or overwrites in place, a short text.
+/// Writes a short text: in place if the attribute is one that this has made, else in its stead.
 pub(crate) fn put_short_text(location: &Location, name: &str, text: &str) -> hdf5::Result<()> {
     let ends = text.char_indices().map(|(at, letter)| at + letter.len_utf8());
     let end = ends.take_while(|end| *end < 160).last().unwrap_or(0);
     let text: ShortText = text[..end].parse().map_err(|_| hdf5::Error::from(NUL))?;
-    match location.attr(name) {
-        Ok(attribute) => attribute.write_scalar(&text),
-        Err(_) => location.new_attr::<ShortText>().create(name)?.write_scalar(&text),
-    }
+    ours::<ShortText>(location, name)?.write_scalar(&text)
 }
 
-/// Writes, or overwrites in place, an integer.
-pub(crate) fn put_integer(location: &Location, name: &str, value: i64) -> hdf5::Result<()> {
-    match location.attr(name) {
-        Ok(attribute) => attribute.write_scalar(&value),
-        Err(_) => write_integer(location, name, value),
+/// The scalar attribute of this type; one of another type that has the name is taken away.
+fn ours<T: H5Type>(location: &Location, name: &str) -> hdf5::Result<Attribute> {
+    if is_ours::<T>(location, name) {
+        return location.attr(name);
     }
+    if location.attr(name).is_ok() {
+        location.delete_attr(name)?;
+    }
+    location.new_attr::<T>().create(name)
+}
+
+fn is_ours<T: H5Type>(location: &Location, name: &str) -> bool {
+    location.attr(name).is_ok_and(|attribute| {
+        let same = Datatype::from_type::<T>().and_then(|ours| Ok(ours == attribute.dtype()?));
+        attribute.is_scalar() && same.unwrap_or(false)
+    })
+}
+
+/// Whether a short text can be overwritten in place.
+pub(crate) fn holds_short_text(location: &Location, name: &str) -> bool {
+    is_ours::<ShortText>(location, name)
+}
+
+/// Whether an integer can be overwritten in place.
+pub(crate) fn holds_integer(location: &Location, name: &str) -> bool {
+    is_ours::<i64>(location, name)
+}
+
+/// Writes an integer: in place if the attribute is one that this has made, else in its stead.
+pub(crate) fn put_integer(location: &Location, name: &str, value: i64) -> hdf5::Result<()> {
+    ours::<i64>(location, name)?.write_scalar(&value)
 }
 
 /// Writes a parameter in the form that pyUSID gives it; one that is `null` is left out.

@@ -13,6 +13,7 @@ mod filters;
 pub(crate) mod in_place;
 mod library;
 pub(crate) mod lock;
+pub(crate) mod marks;
 mod raw_file;
 mod referred_files;
 pub(crate) mod results_group;

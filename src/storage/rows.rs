@@ -241,6 +241,13 @@ impl Rows {
         }
     }
 
+    /// Bytes of memory that reading positions by themselves takes: a tile with all that belongs to its cell.
+    pub fn memory_alone(&self) -> u64 {
+        self.tiles().map_or(0, |tiles| {
+            tiles.worker_bytes() + tiles.per_cell().saturating_mul(tiles.tile_bytes())
+        })
+    }
+
     /// Where the bytes lie.
     pub fn stored(&self) -> Stored<'_> {
         let bytes = self.bytes();

@@ -5,12 +5,10 @@
 //! wrapper of HDF5 takes any bytes for UTF-8 unseen, so its functions that give text aren't used.
 
 use std::cell::RefCell;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 
-use hdf5::{Attribute, Datatype, Location};
-#[cfg(not(hdf5_1_12))]
-use hdf5_sys::h5d;
-use hdf5_sys::{h5a, h5i, h5p, h5t};
+use hdf5::{Attribute, Container, Dataset, Datatype, Location};
+use hdf5_sys::{h5a, h5d, h5i, h5p, h5s, h5t};
 
 thread_local! {
     /// Texts that weren't UTF-8, while somebody listens.
@@ -78,15 +76,42 @@ pub(super) fn of_variable_length(
     attribute: &Attribute,
     datatype: &Datatype,
 ) -> Option<Vec<String>> {
-    let space = attribute.space().ok()?;
-    let mut texts: Vec<*mut c_char> = vec![std::ptr::null_mut(); attribute.size()];
+    read_texts(attribute, datatype, |buffer| {
+        // SAFETY: the buffer has a pointer for each element, as the attribute's own type asks for it.
+        unsafe { h5a::H5Aread(attribute.id(), datatype.id(), buffer) }
+    })
+}
+
+/// The texts of variable length that a dataset holds; `None` if they can't be read.
+pub(super) fn of_dataset(dataset: &Dataset, datatype: &Datatype) -> Option<Vec<String>> {
+    read_texts(dataset, datatype, |buffer| {
+        // SAFETY: the buffer has a pointer for each element, as the dataset's own type asks for it.
+        unsafe {
+            h5d::H5Dread(
+                dataset.id(),
+                datatype.id(),
+                h5s::H5S_ALL,
+                h5s::H5S_ALL,
+                h5p::H5P_DEFAULT,
+                buffer,
+            )
+        }
+    })
+}
+
+/// The texts to which `read` puts pointers.
+fn read_texts(
+    holder: &Container,
+    datatype: &Datatype,
+    read: impl FnOnce(*mut c_void) -> i32,
+) -> Option<Vec<String>> {
+    let space = holder.space().ok()?;
+    let mut texts: Vec<*mut c_char> = vec![std::ptr::null_mut(); holder.size()];
     if texts.is_empty() {
         return Some(Vec::new());
     }
     hdf5::sync::sync(|| {
-        let buffer = texts.as_mut_ptr().cast();
-        // SAFETY: the buffer has a pointer for each element, as the attribute's own type asks for it.
-        if unsafe { h5a::H5Aread(attribute.id(), datatype.id(), buffer) } < 0 {
+        if read(texts.as_mut_ptr().cast()) < 0 {
             return None;
         }
         // SAFETY: HDF5 has set each pointer to a text that ends in NUL, or to none.

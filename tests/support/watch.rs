@@ -150,6 +150,7 @@ impl Group {
         Snapshot {
             status: self.status(file),
             failed: self.bytes(file, "failed_positions"),
+            messages: self.bytes(file, "failure_messages"),
             results,
         }
     }
@@ -160,6 +161,7 @@ impl Group {
 pub struct Snapshot {
     pub status: Vec<u8>,
     pub failed: Vec<u8>,
+    pub messages: Vec<u8>,
     /// The bytes of each results dataset.
     pub results: BTreeMap<String, Vec<u8>>,
 }
@@ -181,14 +183,22 @@ impl Snapshot {
         self.results.values().map(|all| &all[position * row(all)..][..row(all)]).collect()
     }
 
+    /// Why a position failed; empty if it didn't.
+    pub fn reason(&self, position: usize) -> String {
+        let line = self.messages.chunks_exact(200).nth(self.failed[position].into());
+        let text = line.expect("every line is there");
+        let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+        String::from_utf8(text[..end].to_vec()).expect("messages are UTF-8")
+    }
+
     /// What must hold at any moment of a run that would end as `finished`: what is marked is right.
     pub fn assert_marked_are_right(&self, finished: &Snapshot) {
         for position in 0..self.status.len() {
             match self.status[position] {
                 0 => {}
                 1 => assert_eq!(
-                    (self.rows(position), self.failed[position]),
-                    (finished.rows(position), finished.failed[position]),
+                    (self.rows(position), self.reason(position)),
+                    (finished.rows(position), finished.reason(position)),
                     "position {position} is marked but wrong"
                 ),
                 other => panic!("the status of position {position} is {other}"),

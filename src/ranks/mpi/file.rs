@@ -14,7 +14,7 @@ use super::MOST_AT_ONCE;
 use super::call::reason;
 use crate::error::{Error, Result};
 use crate::storage::file::check_length;
-use crate::storage::in_place::InPlace;
+use crate::storage::in_place::{InPlace, Part};
 
 /// A file that this rank writes to through MPI-IO.
 pub(super) struct Shared {
@@ -56,10 +56,10 @@ impl Shared {
 }
 
 impl InPlace for Shared {
-    fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        check_length("write", &self.path, &self.file, offset + bytes.len() as u64)?;
-        let mut offset = offset;
-        for part in bytes.chunks(MOST_AT_ONCE) {
+    fn write(&self, whole: Part<'_>) -> Result<()> {
+        check_length("write", &self.path, &self.file, whole.end())?;
+        let mut offset = whole.offset();
+        for part in whole.bytes().chunks(MOST_AT_ONCE) {
             // SAFETY: `part` has as many bytes as are named and outlives the call; so does the status.
             let (code, written) = unsafe {
                 let mut status = std::mem::zeroed();

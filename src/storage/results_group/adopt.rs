@@ -1,4 +1,4 @@
-//! Giving a results group what runs need: one that another program began, or whose results are
+//! Giving a results group what runs need: one that another program began or has changed, or whose results are
 //! compressed.
 
 use std::fs::File;
@@ -7,17 +7,18 @@ use std::path::Path;
 use hdf5::{Dataset, Group};
 
 use super::super::library::{self, create_filled};
+use super::super::marks::windows;
 use super::super::rows::Rows;
 use super::create::create_markers;
-use super::places::{chunk_positions, place};
+use super::places::{Wanted, chunk_positions};
 use super::replace::{experiments, replace};
-use super::{Column, STATUS};
+use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messages, status};
 
 /// Bytes that are copied at a time.
 const STEP: usize = 1 << 20;
 
-/// Gives a group a status dataset with the given state, markers, and results datasets whose bytes
-/// have their place in the file, which lies at `path` and is opened as `raw`.
+/// Gives a group a status dataset, markers, and results datasets whose bytes have their place in the
+/// file, which lies at `path` and is opened as `raw`. What they say stays the same.
 ///
 /// # Errors
 /// Those of HDF5, and if values that are there can't be read.
@@ -26,19 +27,21 @@ pub(crate) fn adopt(
     (path, raw): (&Path, &File),
     group: &str,
     columns: &[Column<'_>],
-    status: &[u8],
+    positions: u64,
 ) -> hdf5::Result<()> {
     let group = file.group(group)?;
-    create_markers(&group, status.len() as u64)?;
-    let adopter = Adopter { file, path, raw, group: &group };
+    let length = raw.metadata().map_err(|error| hdf5::Error::Internal(error.to_string()))?.len();
+    let adopter = Adopter { file, path, raw, group: &group, length };
     // Held until all is made: what HDF5 puts into the space of a dataset that is gone stays in memory
     // until the commit.
     let mut replaced = Vec::new();
     for column in columns {
-        replaced.extend(adopter.give_place(&column.layout.name, column.positions_axes)?);
+        replaced.extend(adopter.give_place(column)?);
     }
-    replaced.extend(adopter.give_place(STATUS, 1)?);
-    group.dataset(STATUS)?.write_raw(status)
+    for wanted in Wanted::markers(positions)? {
+        replaced.extend(adopter.give_marker(&wanted, positions)?);
+    }
+    create_markers(&group, positions)
 }
 
 struct Adopter<'a> {
@@ -46,32 +49,82 @@ struct Adopter<'a> {
     path: &'a Path,
     raw: &'a File,
     group: &'a Group,
+    /// Bytes of the file before.
+    length: u64,
 }
 
 impl Adopter<'_> {
     /// Replaces a dataset that has no fixed place in the file by one with the same values and
     /// attributes that has: contiguous, or for HyperSpy in chunks as before. Returns the old one.
-    fn give_place(&self, name: &str, positions_axes: usize) -> hdf5::Result<Option<Dataset>> {
-        let old = self.group.dataset(name)?;
-        if place(&old, positions_axes).is_some() {
+    fn give_place(&self, column: &Column<'_>) -> hdf5::Result<Option<Dataset>> {
+        let wanted = Wanted::column(column)?;
+        if wanted.place(self.group, self.length).is_ok() {
             return Ok(None);
         }
-        let datatype = old.dtype()?;
-        let shape = old.shape();
+        let name = wanted.name;
+        let old = self.group.dataset(name)?;
         let for_hyperspy = !experiments(self.file, &old).is_empty();
-        let has_whole_steps = chunk_positions(&old, positions_axes).is_some();
+        let has_whole_steps = chunk_positions(&old, column.positions_axes).is_some();
         let chunk = old.chunk().filter(|_| for_hyperspy && has_whole_steps);
         let fill = library::fill_value(&old)?;
         let temporary = format!("{name}_being_placed");
-        let new =
-            create_filled(self.group, &temporary, &datatype, (&shape, chunk.as_deref()), &fill)?;
+        let shape = (wanted.shape.as_slice(), chunk.as_deref());
+        let new = create_filled(self.group, &temporary, &wanted.datatype, shape, &fill)?;
         self.copy(&old, &new)?;
         replace(self.file, self.group, name, &temporary).map(Some)
     }
 
+    /// Gives the group a dataset that tells what is done or has failed, which says what the one that is there
+    /// says, whatever its type and shape are. Returns the old one.
+    fn give_marker(&self, wanted: &Wanted<'_>, positions: u64) -> hdf5::Result<Option<Dataset>> {
+        if wanted.place(self.group, self.length).is_ok() {
+            return Ok(None);
+        }
+        let name = wanted.name;
+        let new = wanted.create(self.group, &format!("{name}_being_placed"))?;
+        match name {
+            STATUS | FAILED => self.copy_marks(name, positions, &new)?,
+            MESSAGES => self.copy_messages(&new)?,
+            // A record of the data that isn't as it was written says nothing.
+            _ => {}
+        }
+        let old = self.group.dataset(name).ok();
+        if self.group.link_exists(name) {
+            self.group.unlink(name)?;
+        }
+        self.group.relink(&format!("{name}_being_placed"), name)?;
+        Ok(old)
+    }
+
+    fn copy_marks(&self, name: &str, positions: u64, new: &Dataset) -> hdf5::Result<()> {
+        let old = match name {
+            STATUS => status(self.path, self.raw, self.group, positions).map(Some),
+            _ => failed_lines(self.path, self.raw, self.group),
+        };
+        let Some(old) = old.map_err(hdf5::Error::Internal)? else { return Ok(()) };
+        for window in windows(old.count().min(positions)) {
+            let mut marks = vec![0; (window.end - window.start) as usize];
+            old.read(window.start, &mut marks).map_err(unreadable)?;
+            if name == STATUS {
+                marks.iter_mut().for_each(|mark| *mark = u8::from(*mark != 0));
+            }
+            library::write_rows(new, window.start, &marks)?;
+        }
+        Ok(())
+    }
+
+    fn copy_messages(&self, new: &Dataset) -> hdf5::Result<()> {
+        for (line, text) in (0..).zip(messages(self.group)) {
+            let end = (0..MESSAGE_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            let mut bytes = text.as_bytes()[..end.min(text.len())].to_vec();
+            bytes.resize(MESSAGE_BYTES, 0);
+            library::write_rows(new, line, &bytes)?;
+        }
+        Ok(())
+    }
+
     /// Copies all values; the old ones may have filters that HDF5 doesn't know.
     fn copy(&self, old: &Dataset, new: &Dataset) -> hdf5::Result<()> {
-        let unreadable = |error: crate::Error| hdf5::Error::Internal(error.to_string());
         let rows = Rows::by_first_axis(self.path, self.raw, old).map_err(unreadable)?;
         let count = rows.view().count();
         let step = (STEP / rows.row_bytes().max(1)) as u64 + 1;
@@ -83,4 +136,8 @@ impl Adopter<'_> {
         }
         Ok(())
     }
+}
+
+fn unreadable(error: crate::Error) -> hdf5::Error {
+    hdf5::Error::Internal(error.to_string())
 }

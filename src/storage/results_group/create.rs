@@ -1,16 +1,13 @@
 //! Making results groups: all datasets with their bytes in place, in the form of their source's format.
 
-use hdf5::types::TypeDescriptor;
-use hdf5::{Datatype, Group};
+use hdf5::Group;
 use serde_json::{Map, Value};
 
 use super::super::datatype::column_type;
 use super::super::library::create_filled;
 use super::super::{attributes, text};
-use super::{
-    Column, DIGEST, DIGEST_BYTES, DIGEST_LINES, FAILED, LAST_PIXEL, LAST_RUN, MESSAGE_BYTES,
-    MESSAGE_LINES, MESSAGES, PositionTables, STATUS, axes, usid,
-};
+use super::places::Wanted;
+use super::{Column, LAST_PIXEL, LAST_RUN, PositionTables, RESULTS, axes, listed, usid};
 use crate::process::Dimension;
 use crate::results::Constant;
 
@@ -118,6 +115,7 @@ fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> hdf5::Result<()
         attributes::write_string(group, name, text)?;
     }
     blueprint.provenance.renew(group)?;
+    attributes::write_string(group, RESULTS, &listed(&blueprint.columns))?;
     attributes::write_integer(group, "num_source_dsets", 1)?;
     if let Some(dataset) = blueprint.source {
         attributes::write_reference(group, "source_000", dataset)?;
@@ -148,22 +146,12 @@ pub(super) fn create_column(
 
 /// Creates what a run keeps its state in, as far as the group doesn't have it.
 pub(super) fn create_markers(group: &Group, positions: u64) -> hdf5::Result<()> {
-    let byte = Datatype::from_type::<u8>()?;
-    let shape = [positions as usize];
-    for name in [STATUS, FAILED] {
-        if !group.link_exists(name) {
-            create_filled(group, name, &byte, (&shape, None), &[0])?;
+    for wanted in Wanted::markers(positions)? {
+        if !group.link_exists(wanted.name) {
+            wanted.create(group, wanted.name)?;
         }
     }
-    let texts = [(MESSAGES, MESSAGE_LINES, MESSAGE_BYTES), (DIGEST, DIGEST_LINES, DIGEST_BYTES)];
-    for (name, lines, bytes) in texts {
-        if !group.link_exists(name) {
-            let line = Datatype::from_descriptor(&TypeDescriptor::FixedUnicode(bytes))?;
-            create_filled(group, name, &line, (&[lines], None), &vec![0; bytes])?;
-        }
-    }
-    if group.attr(LAST_PIXEL).is_err() {
-        attributes::write_integer(group, LAST_PIXEL, 0)?;
-    }
+    let last_pixel = attributes::integer(group, LAST_PIXEL).unwrap_or(0);
+    attributes::put_integer(group, LAST_PIXEL, last_pixel)?;
     attributes::put_short_text(group, LAST_RUN, "")
 }

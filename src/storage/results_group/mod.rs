@@ -13,7 +13,9 @@ mod places;
 mod replace;
 mod usid;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use hdf5::Group;
 use serde_json::{Map, Value};
@@ -22,11 +24,12 @@ pub(crate) use adopt::adopt;
 pub use compress::Compression;
 pub(crate) use compress::{Compressor, EncodedChunk, Workspace, is_compressed};
 pub(crate) use create::{AxesFormat, Blueprint, Form, Identification, create};
-pub(crate) use places::{Place, Places, places};
+pub(crate) use places::{Place, Places, own_dataset, places};
 pub(crate) use replace::obstacle;
 
 use super::attributes;
-use super::datatype::column_type;
+use super::datatype::{Class, class, column_type};
+use super::marks::Marks;
 use super::text;
 use super::walk::{Identity, Visited, walk};
 use crate::process::Dimension;
@@ -51,6 +54,8 @@ pub(crate) const DIGEST: &str = "data_digest";
 pub(crate) const DIGEST_BYTES: usize = 512;
 /// Lines of `DIGEST`.
 pub(crate) const DIGEST_LINES: usize = 2;
+/// What results datasets a group has, with their shapes: as JSON, for whoever finds some of them missing.
+pub(crate) const RESULTS: &str = "results_datasets";
 
 /// Bytes of one line of `MESSAGES`.
 pub(crate) const MESSAGE_BYTES: usize = 200;
@@ -58,7 +63,8 @@ pub(crate) const MESSAGE_BYTES: usize = 200;
 pub(crate) const MESSAGE_LINES: usize = 256;
 
 /// Attributes that describe a group and are not parameters, by whoever wrote it.
-const BOOKKEEPING: [&str; 17] = [
+const BOOKKEEPING: [&str; 18] = [
+    RESULTS,
     "machine_id",
     "timestamp",
     "platform",
@@ -101,8 +107,6 @@ pub(crate) struct Provenance {
     pub timestamp: String,
     pub last_run: String,
     pub last_pixel: Option<i64>,
-    /// Whether it has a status dataset.
-    pub has_status: bool,
 }
 
 impl Provenance {
@@ -160,7 +164,6 @@ pub(crate) fn provenance(group: &Group, path: &str) -> Provenance {
         timestamp: text("timestamp").unwrap_or_default(),
         last_run: text(LAST_RUN).unwrap_or_default(),
         last_pixel: attributes::integer(group, LAST_PIXEL),
-        has_status: group.link_exists(STATUS),
     }
 }
 
@@ -195,16 +198,45 @@ fn is_bookkeeping(name: &str) -> bool {
         || name.strip_prefix("source_").is_some_and(|rest| rest.parse::<u32>().is_ok())
 }
 
-/// The status of each position, from the status dataset or else from `last_pixel`; `None` if
-/// the group has neither, or its status can't be that of `positions` positions.
-pub(crate) fn status(group: &Group, positions: u64) -> Option<Vec<u8>> {
-    if let Ok(dataset) = group.dataset(STATUS) {
-        let mut status = dataset.read_raw::<u8>().ok()?;
-        status.iter_mut().for_each(|status| *status = u8::from(*status != 0));
-        return (status.len() as u64 == positions).then_some(status);
+/// The status of each position, from the status dataset or else from `last_pixel`; the error says why it
+/// can't be that of `positions` positions. The group lies in the file at `path`, open as `raw`.
+pub(crate) fn status(
+    path: &Path,
+    raw: &File,
+    group: &Group,
+    positions: u64,
+) -> Result<Marks, String> {
+    if let Some(status) = marks((path, raw), group, STATUS)? {
+        let found = status.count();
+        let told = || format!("its `{STATUS}` has {found} values for {positions} positions");
+        return if found == positions { Ok(status) } else { Err(told()) };
     }
-    let done = u64::try_from(attributes::integer(group, LAST_PIXEL)?).ok()?;
-    (done <= positions).then(|| (0..positions).map(|position| u8::from(position < done)).collect())
+    let done = attributes::integer(group, LAST_PIXEL).and_then(|done| u64::try_from(done).ok());
+    let nothing = "nothing tells which of its positions are computed";
+    let done = done.filter(|done| *done <= positions).ok_or(nothing)?;
+    Ok(Marks::prefix(done, positions))
+}
+
+/// The line of `messages` for each position; `Ok(None)` if nothing lists failed positions. One that is
+/// shorter than the scan is completed by zeros.
+pub(crate) fn failed_lines(
+    path: &Path,
+    raw: &File,
+    group: &Group,
+) -> Result<Option<Marks>, String> {
+    marks((path, raw), group, FAILED)
+}
+
+fn marks((path, raw): (&Path, &File), group: &Group, name: &str) -> Result<Option<Marks>, String> {
+    if !group.link_exists(name) {
+        return Ok(None);
+    }
+    let dataset = own_dataset(group, name)?;
+    if dataset.size() == 0 {
+        return Ok(Some(Marks::prefix(0, 0)));
+    }
+    let marks = Marks::of(path, raw, &dataset).map_err(|error| error.to_string())?;
+    marks.map(Some).ok_or_else(|| format!("its `{name}` holds no integers"))
 }
 
 /// Paths of the datasets that describe the positions, which results share with their source.
@@ -225,12 +257,33 @@ pub(crate) struct Column<'a> {
     pub axes: Vec<Dimension>,
 }
 
+/// What is missing of a group's results, as far as it says what it had.
+pub(crate) fn missing(group: &Group) -> Option<String> {
+    let listed = attributes::string(group, RESULTS)?;
+    let listed: BTreeMap<String, Vec<usize>> = serde_json::from_str(&listed).ok()?;
+    listed.iter().find_map(|(name, shape)| match group.dataset(name) {
+        Err(_) => Some(format!("its dataset `{name}` is missing")),
+        Ok(found) if found.shape() != *shape => Some(format!(
+            "its dataset `{name}` has the shape {:?} instead of {shape:?}",
+            found.shape()
+        )),
+        Ok(_) => None,
+    })
+}
+
+/// The text of `RESULTS` for these datasets.
+fn listed(columns: &[Column<'_>]) -> String {
+    let shapes =
+        columns.iter().map(|column| (column.layout.name.as_str(), column.shape.as_slice()));
+    serde_json::json!(shapes.collect::<BTreeMap<_, _>>()).to_string()
+}
+
 /// Whether an existing group can take these results: every dataset there, with the right shape and
 /// type. The error says what is different.
 pub(crate) fn fits(group: &Group, columns: &[Column<'_>]) -> Result<(), String> {
     for column in columns {
         let name = &column.layout.name;
-        let found = group.dataset(name).map_err(|_| format!("it has no dataset `{name}`"))?;
+        let found = own_dataset(group, name)?;
         if found.shape() != column.shape {
             return Err(format!("its `{name}` has the shape {:?}", found.shape()));
         }
@@ -244,26 +297,37 @@ pub(crate) fn fits(group: &Group, columns: &[Column<'_>]) -> Result<(), String> 
     Ok(())
 }
 
-/// Texts of the failure messages, by line.
+/// Texts of the failure messages, by line; as many as there may be lines.
 pub(crate) fn messages(group: &Group) -> Vec<String> {
-    lines(group, MESSAGES, MESSAGE_BYTES)
+    texts(group, MESSAGES, MESSAGE_LINES)
 }
 
 /// The lines that tell the digest of the data.
 pub(crate) fn digest_lines(group: &Group) -> Vec<String> {
-    lines(group, DIGEST, DIGEST_BYTES)
+    texts(group, DIGEST, DIGEST_LINES)
 }
 
-/// The texts of a dataset with so many bytes for each; none if it is another one.
-fn lines(group: &Group, name: &str, line_bytes: usize) -> Vec<String> {
-    let Ok(dataset) = group.dataset(name) else {
-        return Vec::new();
+/// The first `most` texts of a dataset of the group's own, whatever kind of text it holds.
+fn texts(group: &Group, name: &str, most: usize) -> Vec<String> {
+    let Ok(dataset) = own_dataset(group, name) else { return Vec::new() };
+    let Ok(datatype) = dataset.dtype() else { return Vec::new() };
+    let (lines, size) = (dataset.size().min(most), datatype.size());
+    let mut found = match class(&datatype) {
+        Class::FixedText if size <= LONGEST && dataset.ndim() == 1 && lines > 0 => {
+            let mut bytes = vec![0; lines * size];
+            match super::library::read_rows(&dataset, 0, &mut bytes) {
+                Ok(()) => bytes.chunks_exact(size).map(text::of_fixed_length).collect(),
+                Err(_) => Vec::new(),
+            }
+        }
+        Class::VariableText if dataset.size() <= LONGEST => {
+            text::of_dataset(&dataset, &datatype).unwrap_or_default()
+        }
+        _ => Vec::new(),
     };
-    let mut bytes = vec![0; dataset.size() * line_bytes];
-    if dataset.dtype().map_or(0, |datatype| datatype.size()) != line_bytes
-        || super::library::read_rows(&dataset, 0, &mut bytes).is_err()
-    {
-        return Vec::new();
-    }
-    bytes.chunks_exact(line_bytes).map(text::of_fixed_length).collect()
+    found.truncate(most);
+    found
 }
+
+/// Bytes of a message, or number of them, at most: of others' datasets more isn't read.
+const LONGEST: usize = 4096;

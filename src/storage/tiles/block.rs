@@ -60,10 +60,10 @@ impl Block {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(slot) = self.pieces.get(index) else { break };
-            let place = self.place(index);
-            let read =
-                catch_unwind(AssertUnwindSafe(|| self.tiles.read_piece(&place, &self.bounds)))
-                    .unwrap_or_else(|_| Err(Trouble::Damaged("it can't be read".to_owned())));
+            let read = || self.tiles.read_piece(&self.place(index), &self.bounds);
+            // Others wait for this tile, so that it has to become something.
+            let read = catch_unwind(AssertUnwindSafe(read))
+                .unwrap_or_else(|_| Err(Trouble::Damaged("it can't be read".to_owned())));
             // Nobody else has this index.
             let _ = slot.set(read);
             *self.lock() += 1;
@@ -163,7 +163,10 @@ impl Block {
     }
 
     /// Fills `rows` with the rows of some positions.
-    fn read_into(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
+    ///
+    /// # Errors
+    /// If they can't be read, or their data are damaged.
+    pub fn read_into(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
         self.load();
         let view = &self.tiles.view;
         let shape = view.position_shape();

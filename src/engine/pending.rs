@@ -1,0 +1,168 @@
+//! The positions that a run still has to compute, told window by window: what isn't done, as far as it is
+//! meant. There may be more of them than memory has room for.
+
+use std::ops::Range;
+
+use super::selection::Meant;
+use crate::error::Result;
+use crate::positions::Positions;
+use crate::source::PositionGrid;
+use crate::storage::marks::{Marks, windows};
+
+/// Positions that are to be computed or read.
+pub(crate) struct Pending<'a> {
+    status: &'a Marks,
+    /// Whether they are those that are done, and not those that aren't.
+    is_done: bool,
+    /// Failed positions, if these are to be computed again: besides the others, or only these.
+    failed: Option<&'a Marks>,
+    /// Those of them that are left out.
+    except: Option<&'a Positions>,
+    /// What of it the user wants; everything if nothing is said.
+    meant: Option<&'a Meant>,
+    grid: &'a PositionGrid,
+}
+
+impl<'a> Pending<'a> {
+    /// What isn't done by `status`, of all that is meant.
+    pub fn new(status: &'a Marks, meant: Option<&'a Meant>, grid: &'a PositionGrid) -> Self {
+        Self { status, is_done: false, failed: None, except: None, meant, grid }
+    }
+
+    /// What is done by `status`.
+    pub fn done(status: &'a Marks, grid: &'a PositionGrid) -> Self {
+        Self { is_done: true, ..Self::new(status, None, grid) }
+    }
+
+    /// Of what is done, the failed positions that are meant.
+    pub fn done_and_failed(self, failed: &'a Marks, meant: Option<&'a Meant>) -> Self {
+        Self { failed: Some(failed), meant, ..self }
+    }
+
+    /// The same without some.
+    pub fn except(self, except: &'a Positions) -> Self {
+        Self { except: Some(except), ..self }
+    }
+
+    /// The same with the failed positions, if there are any to be computed again.
+    pub fn and_failed(self, failed: Option<&'a Marks>) -> Self {
+        Self { failed, ..self }
+    }
+
+    /// All positions, done ones too.
+    pub fn positions(&self) -> u64 {
+        self.status.count()
+    }
+
+    /// Marks in `pending` which positions from `first` on are.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn read(&self, first: u64, pending: &mut [u8]) -> Result<()> {
+        self.status.read(first, pending)?;
+        pending.iter_mut().for_each(|status| *status = u8::from((*status != 0) == self.is_done));
+        if let Some(failed) = self.failed {
+            let mut lines = vec![0; pending.len()];
+            failed.read(first, &mut lines)?;
+            for (pending, line) in pending.iter_mut().zip(lines) {
+                let failed = u8::from(line != 0);
+                *pending = if self.is_done { *pending & failed } else { *pending | failed };
+            }
+        }
+        if let Some(except) = self.except {
+            for range in except.ranges_within(&(first..first + pending.len() as u64)) {
+                pending[(range.start - first) as usize..(range.end - first) as usize].fill(0);
+            }
+        }
+        self.meant.map_or(Ok(()), |meant| meant.narrow(self.grid, first, pending))
+    }
+
+    /// Those within `range`, in runs. Of a long range there may be many.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn runs(&self, range: &Range<u64>) -> Result<Vec<Range<u64>>> {
+        let mut pending = vec![0; (range.end - range.start) as usize];
+        self.read(range.start, &mut pending)?;
+        Ok(runs(&pending).map(|run| range.start + run.start..range.start + run.end).collect())
+    }
+
+    /// Whether there are none.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn is_empty(&self) -> Result<bool> {
+        for window in windows(self.positions()) {
+            let mut pending = vec![0; (window.end - window.start) as usize];
+            self.read(window.start, &mut pending)?;
+            if pending.iter().any(|pending| *pending != 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        for window in windows(self.positions()) {
+            let mut pending = vec![0; (window.end - window.start) as usize];
+            self.read(window.start, &mut pending)?;
+            count += pending.iter().map(|pending| u64::from(*pending)).sum::<u64>();
+        }
+        Ok(count)
+    }
+}
+
+/// The runs of marks other than 0.
+pub(crate) fn runs(marks: &[u8]) -> impl Iterator<Item = Range<u64>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + marks[at..].iter().position(|mark| *mark != 0)?;
+        let length = marks[start..].iter().position(|mark| *mark == 0);
+        at = length.map_or(marks.len(), |length| start + length);
+        Some(start as u64..at as u64)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{AxisValues, Dimension};
+
+    #[test]
+    fn what_is_neither_done_nor_left_out_is_pending() {
+        let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(7))]);
+        let meant = Meant::Range(1..6);
+        let status = Marks::prefix(2, 7);
+        let pending = |meant| Pending::new(&status, meant, &grid);
+        assert_eq!(pending(None).runs(&(0..7)).unwrap(), [2..7]);
+        assert_eq!(pending(Some(&meant)).runs(&(0..7)).unwrap(), [2..6]);
+        assert_eq!(pending(Some(&meant)).runs(&(4..7)).unwrap(), [4..6]);
+        assert_eq!(
+            (pending(Some(&meant)).count().unwrap(), pending(None).count().unwrap()),
+            (4, 5)
+        );
+        let failed = Marks::prefix(2, 7);
+        assert_eq!(pending(Some(&meant)).and_failed(Some(&failed)).count().unwrap(), 5);
+        let done = || Pending::done(&status, &grid);
+        assert_eq!(done().runs(&(0..7)).unwrap(), [0..2]);
+        let except = std::iter::once(1..4).collect();
+        assert_eq!(done().except(&except).runs(&(0..7)).unwrap(), [0..1]);
+        let again = done().done_and_failed(&failed, Some(&meant));
+        assert_eq!(again.runs(&(0..7)).unwrap(), [1..2]);
+        let none = Meant::Range(0..2);
+        assert!(pending(Some(&none)).is_empty().unwrap() && !pending(None).is_empty().unwrap());
+    }
+
+    #[test]
+    fn marks_come_in_runs() {
+        let found = |marks: &[u8]| runs(marks).collect::<Vec<_>>();
+        assert_eq!(found(&[0, 1, 1, 0, 9, 0, 1]), [1..3, 4..5, 6..7]);
+        assert_eq!(found(&[1, 1]), [0..2]);
+        assert!(found(&[0, 0]).is_empty() && found(&[]).is_empty());
+    }
+}

@@ -1,0 +1,417 @@
+//! One small number for each position, read window by window: what is computed, why a position failed, a
+//! mask.
+//!
+//! A scan may have so many positions that even a byte for each doesn't fit into memory. So nothing here holds
+//! them all: who wants to know asks for a window, and a contiguous dataset is read past HDF5.
+
+use std::fs::File;
+use std::ops::{Deref, Range};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hdf5::Dataset;
+use hdf5::types::TypeDescriptor;
+
+use super::datatype::stored_type;
+use super::in_place::{Extent, InPlace};
+use super::rows::Rows;
+use super::tiles::Block;
+use crate::element::StoredType;
+use crate::error::{Error, Result};
+use crate::positions::Positions;
+use crate::view::{Blocks, View, steps};
+
+/// Positions that are looked at together: so few that they stay in the processor's cache, so many that a call
+/// of the system doesn't count.
+pub(crate) const WINDOW: u64 = 1 << 20;
+
+/// Elements of a row at most, where rows are read to get at single elements.
+const ROW: u64 = 1 << 20;
+
+/// A number of 0 to 255 for each position.
+pub(crate) struct Marks {
+    count: u64,
+    kept: Kept,
+}
+
+enum Kept {
+    /// 1 for the first so many, 0 for the others.
+    Prefix(u64),
+    /// Byte by byte.
+    Stretch {
+        path: PathBuf,
+        file: File,
+        extent: Extent,
+    },
+    Stored(Stored),
+}
+
+/// Bytes for each position that are read and changed where they are.
+pub(crate) struct MarksInPlace<'a> {
+    file: &'a dyn InPlace,
+    extent: Extent,
+    marks: Marks,
+}
+
+/// Integers or truth values, however they are stored.
+struct Stored {
+    rows: Rows,
+    shape: Vec<u64>,
+    stored: StoredType,
+    /// Elements of a row.
+    per_row: u64,
+    /// What was read last, of what is read by tiles.
+    last: Mutex<Option<(u64, Arc<Block>)>>,
+}
+
+/// The windows of so many positions.
+pub(crate) fn windows(count: u64) -> impl Iterator<Item = Range<u64>> + Clone {
+    (0..count.div_ceil(WINDOW)).map(move |number| {
+        let first = number * WINDOW;
+        first..count.min(first + WINDOW)
+    })
+}
+
+impl Marks {
+    /// 1 for the first `done` of `count` positions.
+    pub fn prefix(done: u64, count: u64) -> Self {
+        Self { count, kept: Kept::Prefix(done) }
+    }
+
+    /// The bytes of `extent`, in the file at `path`, which is open as `file`.
+    ///
+    /// # Errors
+    /// If the system has no more file descriptors.
+    pub fn stretch(path: &Path, file: &File, extent: Extent) -> Result<Self> {
+        let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
+        let kept = Kept::Stretch { path: path.to_owned(), file, extent };
+        Ok(Self { count: extent.len(), kept })
+    }
+
+    /// The elements of a dataset of the file at `path`, which is open as `file`, its last axis fastest: numbers
+    /// above 255 and negative ones count as 255. `Ok(None)` if it holds neither integers nor truth values.
+    ///
+    /// # Errors
+    /// If it can't be read at all.
+    pub fn of(path: &Path, file: &File, dataset: &Dataset) -> Result<Option<Self>> {
+        use TypeDescriptor::{Boolean, Integer, Unsigned};
+
+        let descriptor = dataset.dtype().and_then(|datatype| datatype.to_descriptor());
+        let (Ok(Integer(_) | Unsigned(_) | Boolean), Ok(stored)) =
+            (descriptor, stored_type(dataset))
+        else {
+            return Ok(None);
+        };
+        let mut shape: Vec<u64> = dataset.shape().iter().map(|length| *length as u64).collect();
+        let count = shape.iter().product();
+        let mut axes = shape.len().min(1);
+        while axes < shape.len() && shape[axes..].iter().product::<u64>() > ROW {
+            axes += 1;
+        }
+        let per_row = shape[axes..].iter().product();
+        let rows = Rows::new(path, file, dataset, View::new(shape.clone(), (0..axes).collect()))?;
+        shape.truncate(axes);
+        let last = Mutex::default();
+        Ok(Some(Self { count, kept: Kept::Stored(Stored { rows, shape, stored, per_row, last }) }))
+    }
+
+    /// How many positions there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Fills `marks` with those from position `first` on; where there are none, with 0.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn read(&self, first: u64, marks: &mut [u8]) -> Result<()> {
+        let there = self.count.saturating_sub(first).min(marks.len() as u64) as usize;
+        let (marks, beyond) = marks.split_at_mut(there);
+        beyond.fill(0);
+        match &self.kept {
+            Kept::Prefix(done) => {
+                let ones = done.saturating_sub(first).min(marks.len() as u64) as usize;
+                marks[..ones].fill(1);
+                marks[ones..].fill(0);
+                Ok(())
+            }
+            Kept::Stretch { path, file, extent } => {
+                extent.read(file, first, marks).map_err(|error| Error::io("read", path, error))
+            }
+            Kept::Stored(stored) => stored.read(first, marks),
+        }
+    }
+
+    /// How many positions are marked.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn count_marked(&self) -> Result<u64> {
+        if let Kept::Prefix(done) = self.kept {
+            return Ok(done.min(self.count));
+        }
+        let mut sum = 0;
+        self.each_window(|_, marks| {
+            sum += marks.iter().filter(|mark| **mark != 0).count() as u64;
+            true
+        })?;
+        Ok(sum)
+    }
+
+    /// How many positions from `first` on are marked before the first that isn't.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn run_from(&self, first: u64) -> Result<u64> {
+        let mut length = 0;
+        let mut marks = vec![0; WINDOW as usize];
+        while first + length < self.count {
+            let at = first + length;
+            let part = &mut marks[..(self.count - at).min(WINDOW) as usize];
+            self.read(at, part)?;
+            match part.iter().position(|mark| *mark == 0) {
+                Some(gap) => return Ok(length + gap as u64),
+                None => length += part.len() as u64,
+            }
+        }
+        Ok(length)
+    }
+
+    /// Shows `each` window, with its first position, as long as it returns true.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn each_window(&self, mut each: impl FnMut(u64, &[u8]) -> bool) -> Result<()> {
+        let mut marks = vec![0; self.count.min(WINDOW) as usize];
+        for window in windows(self.count) {
+            let part = &mut marks[..(window.end - window.start) as usize];
+            self.read(window.start, part)?;
+            if !each(window.start, part) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that reading takes at most, besides the windows.
+    pub fn memory(&self) -> u64 {
+        let Kept::Stored(stored) = &self.kept else { return 0 };
+        let read =
+            WINDOW * stored.stored.element.size() as u64 + 2 * stored.rows.row_bytes() as u64;
+        read + stored.rows.memory_alone() * 2
+    }
+}
+
+impl<'a> MarksInPlace<'a> {
+    /// The bytes of `extent`. `file` is the file at `path`, which is open for reading as `raw`.
+    ///
+    /// # Errors
+    /// If the system has no more file descriptors.
+    pub fn new(file: &'a dyn InPlace, path: &Path, raw: &File, extent: Extent) -> Result<Self> {
+        Ok(Self { file, extent, marks: Marks::stretch(path, raw, extent)? })
+    }
+
+    /// Writes the marks from position `first` on.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn write(&self, first: u64, marks: &[u8]) -> Result<()> {
+        self.file.write(self.extent.part(first, marks)?)
+    }
+
+    /// Gives some positions the same mark. Where there are many near each other, those between are written as
+    /// they were: nobody else may change them meanwhile.
+    ///
+    /// # Errors
+    /// If the file can't be read or written.
+    pub fn set(&self, positions: &Positions, mark: u8) -> Result<()> {
+        let mut ranges = positions.ranges().peekable();
+        while let Some(first) = ranges.next() {
+            let window = first.start / WINDOW;
+            let mut together = vec![first];
+            while let Some(next) = ranges.next_if(|next| next.start / WINDOW == window) {
+                together.push(next);
+            }
+            let all = together[0].start..together[together.len() - 1].end;
+            let mut marks = vec![mark; (all.end - all.start) as usize];
+            if together.len() > 1 {
+                self.marks.read(all.start, &mut marks)?;
+                for range in &together {
+                    let within = |position: u64| (position - all.start) as usize;
+                    marks[within(range.start)..within(range.end)].fill(mark);
+                }
+            }
+            self.write(all.start, &marks)?;
+        }
+        Ok(())
+    }
+
+    /// The file.
+    pub fn file(&self) -> &'a dyn InPlace {
+        self.file
+    }
+
+    /// Brings what was written to where it survives a power cut.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync()
+    }
+}
+
+impl Deref for MarksInPlace<'_> {
+    type Target = Marks;
+
+    fn deref(&self) -> &Marks {
+        &self.marks
+    }
+}
+
+impl Stored {
+    fn read(&self, first: u64, marks: &mut [u8]) -> Result<()> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let size = self.stored.element.size();
+        let end = first + marks.len() as u64;
+        let rows = first / self.per_row..end.div_ceil(self.per_row);
+        let mut bytes = vec![0; (rows.end - rows.start) as usize * self.rows.row_bytes()];
+        self.read_rows(&rows, &mut bytes)?;
+        let begin = (first - rows.start * self.per_row) as usize * size;
+        let elements = bytes[begin..].chunks_exact(size);
+        for (mark, element) in marks.iter_mut().zip(elements) {
+            *mark = small(element, self.stored.swapped);
+        }
+        Ok(())
+    }
+
+    fn read_rows(&self, run: &Range<u64>, mut bytes: &mut [u8]) -> Result<()> {
+        let Some(tiles) = self.rows.tiles() else {
+            return self.rows.read_into(std::slice::from_ref(run), bytes);
+        };
+        let cells = Blocks::new(&self.shape, &tiles.cell(), &tiles.cell());
+        let mut row = run.start;
+        while row < run.end {
+            let cell = cells.holding(row);
+            let step = steps(&self.shape, row).last().copied().unwrap_or(0);
+            let last = cells.bounds(cell).last().map_or(step + 1, |range| range.end);
+            let end = run.end.min(row + (last - step));
+            let (part, rest) = bytes.split_at_mut((end - row) as usize * self.rows.row_bytes());
+            self.block(&cells, cell)?.read_into(std::slice::from_ref(&(row..end)), part)?;
+            (bytes, row) = (rest, end);
+        }
+        Ok(())
+    }
+
+    /// The block of a cell, read once for all windows that follow each other.
+    fn block(&self, cells: &Blocks, cell: u64) -> Result<Arc<Block>> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, block)) = last.as_ref().filter(|(known, _)| *known == cell) {
+            return Ok(Arc::clone(block));
+        }
+        // First: two of them may be more than there is memory for.
+        *last = None;
+        let block = self.rows.block(cells.bounds(cell));
+        let block = block.expect("only what is read by tiles is read by blocks");
+        *last = Some((cell, Arc::clone(&block)));
+        Ok(block)
+    }
+}
+
+/// An integer as a number of 0 to 255.
+fn small(element: &[u8], swapped: bool) -> u8 {
+    let (low, high) = match (swapped == cfg!(target_endian = "big"), element) {
+        (true, [low, high @ ..]) | (false, [high @ .., low]) => (*low, high),
+        _ => (0, element),
+    };
+    if high.iter().all(|byte| *byte == 0) { low } else { u8::MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The marks of `dataset` of a new file that `fill` has filled.
+    fn marks(fill: impl FnOnce(&hdf5::File)) -> (tempfile::TempDir, Option<Marks>) {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("marks.h5");
+        fill(&hdf5::File::create(&path).unwrap());
+        let file = hdf5::File::open(&path).unwrap();
+        let raw = File::open(&path).unwrap();
+        let marks = Marks::of(&path, &raw, &file.dataset("marks").unwrap()).unwrap();
+        (folder, marks)
+    }
+
+    fn all(marks: &Marks) -> Vec<u8> {
+        let mut found = vec![7; marks.count() as usize];
+        marks.read(0, &mut found).unwrap();
+        for (first, end) in [(0, 1), (3, 5), (5, found.len())] {
+            let mut part = vec![7; end - first];
+            marks.read(first as u64, &mut part).unwrap();
+            assert_eq!(part, found[first..end]);
+        }
+        found
+    }
+
+    #[test]
+    fn integers_and_truth_values_of_all_kinds_are_marks() {
+        let numbers = [0i64, 1, 255, 256, -1, 3, 0, 65536];
+        let expected = [0, 1, 255, 255, 255, 3, 0, 255];
+        let (_folder, found) = marks(|file| {
+            file.new_dataset_builder().with_data(&numbers).create("marks").unwrap();
+        });
+        assert_eq!(all(&found.unwrap()), expected);
+        let (_folder, found) = marks(|file| {
+            let builder = file.new_dataset_builder().with_data(&numbers).chunk([3]);
+            builder.deflate(1).create("marks").unwrap();
+        });
+        assert_eq!(all(&found.unwrap()), expected);
+        let truths = [true, false, false, true, true, false];
+        let (_folder, found) = marks(|file| {
+            file.new_dataset_builder().with_data(&truths).create("marks").unwrap();
+        });
+        assert_eq!(all(&found.unwrap()), truths.map(u8::from));
+        let (_folder, found) = marks(|file| {
+            file.new_dataset_builder().with_data(&[0.5f32; 6]).create("marks").unwrap();
+        });
+        assert!(found.is_none());
+    }
+
+    #[test]
+    fn an_array_is_read_as_it_lies_whatever_its_chunks() {
+        let numbers: Vec<u16> = (0..210).collect();
+        for chunk in [None, Some([2, 3, 4]), Some([5, 1, 7]), Some([1, 6, 2])] {
+            let (_folder, found) = marks(|file| {
+                let builder = file.new_dataset::<u16>().shape([5, 6, 7]);
+                let created = match chunk {
+                    Some(chunk) => builder.chunk(chunk).create("marks"),
+                    None => builder.create("marks"),
+                };
+                created.unwrap().write_raw(&numbers).unwrap();
+            });
+            assert_eq!(all(&found.unwrap()), (0..210).collect::<Vec<u8>>(), "{chunk:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_marked_is_counted_window_by_window() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("bytes");
+        let mut bytes = vec![1u8; 2 * WINDOW as usize + 10];
+        bytes[WINDOW as usize + 3] = 0;
+        std::fs::write(&path, [&[9; 5][..], &bytes].concat()).unwrap();
+        let extent = Extent::new(5, bytes.len() as u64).unwrap();
+        let marks = Marks::stretch(&path, &File::open(&path).unwrap(), extent).unwrap();
+        assert_eq!(marks.count_marked().unwrap(), bytes.len() as u64 - 1);
+        assert_eq!(marks.run_from(0).unwrap(), WINDOW + 3);
+        assert_eq!(marks.run_from(WINDOW + 3).unwrap(), 0);
+        assert_eq!(marks.run_from(WINDOW + 4).unwrap(), WINDOW + 6);
+        let prefix = Marks::prefix(3, 5);
+        assert_eq!(
+            (all(&prefix).as_slice(), prefix.count_marked().unwrap()),
+            (&[1, 1, 1, 0, 0][..], 3)
+        );
+        assert_eq!(prefix.run_from(1).unwrap(), 2);
+    }
+}
