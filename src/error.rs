@@ -25,6 +25,9 @@ pub enum Error {
     /// The file isn't HDF5.
     #[error("{} is not an HDF5 file: {found}", path.display())]
     NotHdf5 { path: PathBuf, found: &'static str },
+    /// The file is one of several that are one to HDF5.
+    #[error("{} is only a part of {of}", path.display())]
+    PartOfHdf5 { path: PathBuf, of: &'static str },
     /// The file is shorter than its datasets.
     #[error(
         "{} is truncated: it has {length} bytes where its data take {needed}; copy it again from where it was measured",
@@ -95,10 +98,10 @@ pub enum Error {
     /// The file has no dataset that could be computed on.
     #[error(
         "{} has no main dataset: none in the formats h5USID, NSID, HyperSpy, EMD or NeXus, and no other \
-         array of numbers with two axes or more",
-        file.display()
+         array of numbers with two axes or more{}",
+        file.display(), listed("what there is", others)
     )]
-    NoMainDataset { file: PathBuf },
+    NoMainDataset { file: PathBuf, others: Vec<String> },
     /// Nobody says which axes are positions.
     #[error(
         "the file doesn't say which axes of `{dataset}` are positions; name them, slowest first, as in \

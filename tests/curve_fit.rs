@@ -107,6 +107,42 @@ fn definitions_optimum_and_errors_are_those_of_hyperspy() {
     }
 }
 
+#[test]
+fn fits_over_binned_axes_are_those_of_hyperspy() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = filters_program("curve_fit.py", ["binned".as_ref(), folder.path()]);
+    for kind in ["even", "falling", "listed", "formula", "old"] {
+        let file = told[kind]["file"].as_str().unwrap();
+        let info = succeed(["info", file]);
+        let axes = &info["datasets"][0]["spectroscopic_dimensions"];
+        assert_eq!(axes[0]["binned"], true, "{kind}");
+        let ran = succeed(["run", "curve-fit", file, "-p", "components=gaussian+offset"]);
+        let (results, group) = (ran["file"].as_str().unwrap(), ran["group"].as_str().unwrap());
+        for (parameter, component, units) in [
+            ("A", "Gaussian", "A"),
+            ("centre", "Gaussian", "centre [eV]"),
+            ("sigma", "Gaussian", "sigma [eV]"),
+            ("offset", "Offset", "offset [/eV]"),
+        ] {
+            let record = |ending: &str| {
+                let dataset = format!("{group}/{component}{ending}");
+                ask_python(&["curve_fit.py", "record", results, &dataset, parameter])
+            };
+            let (found, errors) = (record(""), record("_Standard_Errors"));
+            assert_eq!(found["attributes"]["binned_axes"], "E", "{kind}");
+            assert_eq!(found["field"], units, "{kind}");
+            for at in 0..3 {
+                let expected = &told[kind]["found"][parameter];
+                let error = number(&expected[1][at]);
+                let difference = number(&found["values"][at]) - number(&expected[0][at]);
+                assert!(difference.abs() < 1e-3 * error, "{kind} {parameter}: {found} {expected}");
+                let ratio = number(&errors["values"][at]) / error;
+                assert!((ratio - 1.0).abs() < 1e-3, "{kind} {parameter}: {errors} {expected}");
+            }
+        }
+    }
+}
+
 /// The sample, and what was computed from it. `PIXELMILL_UPDATE_GOLDEN=1` writes the results anew.
 const COUNTS: &str = "data/two_peaks_3x4.h5";
 const GOLDEN: &str = "data/two_peaks_3x4_curve_fit.json";

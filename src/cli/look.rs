@@ -79,6 +79,10 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
     if datasets.is_empty() {
         text.push_str("  no datasets to compute on\n");
     }
+    let others = if datasets.is_empty() { inspect::others(file)? } else { Vec::new() };
+    for (path, why) in &others {
+        let _ = writeln!(text, "    {path}: {why}");
+    }
     for dataset in &datasets {
         text.push_str(&dataset_text(dataset));
     }
@@ -89,6 +93,10 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
     let json = json!({
         "file": file.to_string_lossy(),
         "datasets": datasets.iter().map(dataset_json).collect::<Vec<_>>(),
+        "other_datasets": others
+            .iter()
+            .map(|(path, why)| json!({"path": path, "holds": why}))
+            .collect::<Vec<_>>(),
         "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
     });
     Ok(done(text, json))

@@ -89,6 +89,14 @@ pub fn datasets(file: &Path) -> Result<Vec<DatasetOverview>> {
     Ok(paths.into_iter().map(|path| dataset(&file, path)).collect())
 }
 
+/// Datasets of a file without a main dataset, with what they are instead.
+///
+/// # Errors
+/// If the file can't be read.
+pub fn others(file: &Path) -> Result<Vec<(String, String)>> {
+    Ok(source::others(&open_read(file)?))
+}
+
 fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
     let Ok(found) = file.dataset(&path) else {
         return DatasetOverview {

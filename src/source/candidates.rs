@@ -10,6 +10,7 @@ use hdf5::{Dataset, Group};
 
 use super::{Format, formats, h5usid, hspy, nexus};
 use crate::error::{Error, Result};
+use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::is_results_group;
 use crate::storage::walk::{Identity, Visited, walk};
@@ -34,8 +35,37 @@ pub(super) fn only_main_dataset(file: &ReadFile) -> Result<String> {
     let mut candidates = main_datasets(file);
     match candidates.len() {
         1 => Ok(candidates.remove(0)),
-        0 => Err(Error::NoMainDataset { file: file.path.clone() }),
+        0 => {
+            let others = others(file).into_iter().take(MOST_TOLD);
+            let others = others.map(|(path, why)| format!("`{path}` ({why})")).collect();
+            Err(Error::NoMainDataset { file: file.path.clone(), others })
+        }
         _ => Err(Error::SeveralMainDatasets { file: file.path.clone(), candidates }),
+    }
+}
+
+/// Of what can't be computed on, a file may have any number.
+const MOST_TOLD: usize = 10;
+
+/// Datasets that aren't taken for data where a file has no main dataset, with what they are instead.
+pub(crate) fn others(file: &ReadFile) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    walk(file, &mut |path, visited| {
+        if let Visited::Dataset(dataset) = visited {
+            found.push((path.to_owned(), instead(&dataset)));
+        }
+    });
+    found
+}
+
+/// What a dataset is that nobody would compute on without being told.
+fn instead(dataset: &Dataset) -> String {
+    match (stored_type(dataset), dataset.shape().as_slice()) {
+        (Err(held), _) => held,
+        (Ok(_), []) => "a single number".to_owned(),
+        (Ok(_), shape) if shape.contains(&0) => format!("empty, its shape is {shape:?}"),
+        (Ok(stored), [length]) => format!("{length} values of {} along one axis", stored.element),
+        (Ok(stored), shape) => format!("{}, its shape is {shape:?}", stored.element),
     }
 }
 

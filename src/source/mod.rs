@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use hdf5::LocationType;
 
-pub(crate) use candidates::main_datasets;
+pub(crate) use candidates::{main_datasets, others};
 pub(crate) use digest::RowsDigest;
 pub(crate) use fingerprint::{fingerprint, hex, is_whole, layout};
 pub use formats::Format;

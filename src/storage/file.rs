@@ -112,25 +112,62 @@ pub(crate) fn open(path: &Path, writable: bool) -> Result<File> {
         .open(path)
         .map_err(|error| Error::io(action, path, error))?;
     let metadata = file.metadata().map_err(|error| Error::io("open", path, error))?;
-    if !has_signature(&file, metadata.len()).map_err(|error| Error::io("read", path, error))? {
-        let found = if metadata.len() == 0 { "an empty file" } else { "no HDF5 signature" };
-        return Err(Error::NotHdf5 { path: path.to_owned(), found });
-    }
-    Ok(file)
+    let kind = kind(&file, metadata.len()).map_err(|error| Error::io("read", path, error))?;
+    let found = match kind {
+        Kind::Whole => return Ok(file),
+        Kind::Part(of) => return Err(Error::PartOfHdf5 { path: path.to_owned(), of }),
+        Kind::Hdf4 => "it is an HDF4 file; convert it first, as h4toh5 does",
+        Kind::Unknown if metadata.len() == 0 => "an empty file",
+        Kind::Unknown if is_raw_half(path) => {
+            "it holds the raw data of a split file, whose other file's name ends with -m.h5"
+        }
+        Kind::Unknown => "no HDF5 signature",
+    };
+    Err(Error::NotHdf5 { path: path.to_owned(), found })
 }
 
+/// What a file is by its first bytes.
+enum Kind {
+    Whole,
+    /// One of several files that are one to HDF5, with what to do about it.
+    Part(&'static str),
+    Hdf4,
+    Unknown,
+}
+
+const HDF4: &[u8; 4] = b"\x0e\x03\x13\x01";
+/// The names of HDF5's drivers for several files, which such a file has beside its superblock.
+const PARTS: [(&[u8; 8], &str); 2] = [
+    (b"NCSAfami", "a family of files; make it one first, as h5repart does"),
+    (b"NCSAmult", "a split file; make it one first, as h5py's split driver and h5repack do"),
+];
+
 /// HDF5 looks for its signature at 0, 512, 1024, 2048 and so on.
-fn has_signature(file: &File, length: u64) -> io::Result<bool> {
+fn kind(file: &File, length: u64) -> io::Result<Kind> {
     let mut offset = 0;
+    let mut start = vec![0; length.min(1024) as usize];
+    file.read_exact_at(&mut start, 0)?;
+    if start.starts_with(HDF4) {
+        return Ok(Kind::Hdf4);
+    }
     while offset + SIGNATURE.len() as u64 <= length {
-        let mut bytes = [0; SIGNATURE.len()];
-        file.read_exact_at(&mut bytes, offset)?;
-        if &bytes == SIGNATURE {
-            return Ok(true);
+        start.resize((length - offset).min(1024) as usize, 0);
+        file.read_exact_at(&mut start, offset)?;
+        if start.starts_with(SIGNATURE) {
+            let named = |driver: &[u8; 8]| start.windows(8).any(|bytes| bytes == driver);
+            let part = PARTS.iter().find(|(driver, _)| named(driver));
+            return Ok(part.map_or(Kind::Whole, |(_, of)| Kind::Part(of)));
         }
         offset = if offset == 0 { 512 } else { offset * 2 };
     }
-    Ok(false)
+    Ok(Kind::Unknown)
+}
+
+/// Whether the file is named as the half of a split file that has no signature, and the other half is there.
+fn is_raw_half(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let other = name.strip_suffix("-r.h5").map(|name| path.with_file_name(format!("{name}-m.h5")));
+    other.is_some_and(|other| other.exists())
 }
 
 /// Rolls a commit forward that was cut short, if we may write and nobody holds the file; if not,

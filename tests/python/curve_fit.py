@@ -4,6 +4,8 @@
     curve_fit.py scipy    FILE CASE GROUP      results beside those of SciPy from the true values on
     curve_fit.py truth    FILE CASE GROUP      bias and spread of results, against the Cramér–Rao bound
     curve_fit.py hyperspy FILE CASE GROUP      results beside those of HyperSpy's fit (venv peers)
+    curve_fit.py binned   FOLDER               signals with binned axes as .hspy, and HyperSpy's fits (venv peers)
+    curve_fit.py record   FILE DATASET FIELD   a field of a results dataset, and all attributes of its group
     curve_fit.py counts   FILE                 writes the sample of data/ anew
     curve_fit.py results  FILE GROUP           all results as JSON
 """
@@ -426,8 +428,68 @@ def hyperspy(file, name, group):
     return worst
 
 
+def binned(folder):
+    """Files by the kind of their axis: what HyperSpy's fit of a Gaussian on an offset finds in each spectrum."""
+    import hyperspy.api as hs
+
+    hs.preferences.General.show_progressbar = False
+    lib = hs.model.components1D
+    kinds = {
+        "even": {"offset": -1.0, "scale": 0.05, "size": 200},
+        "falling": {"offset": 8.95, "scale": -0.05, "size": 200},
+        "listed": {"axis": 9.95 * np.linspace(0, 1, 200) ** 1.5},
+        "formula": {"expression": "a * x**2 + b", "a": 0.25, "b": -1.0, "x": {"size": 200, "offset": 0, "scale": 0.03}},
+        "old": {"offset": -1.0, "scale": 0.05, "size": 200},
+    }
+    told = {}
+    for kind, described in kinds.items():
+        axes = [{"name": "x", "size": 3, "navigate": True}, {"name": "E", "units": "eV", "navigate": False, **described}]
+        signal = hs.signals.Signal1D(np.zeros((3, 200)), axes=axes)
+        energy = signal.axes_manager[-1]
+        widths = energy.scale if energy.is_uniform else np.gradient(energy.axis)
+        rng = np.random.default_rng(3)
+        for row, place in zip(signal.data, (3.5, 4.0, 4.5), strict=True):
+            row[:] = (gaussian(energy.axis, 10, place, 0.5) + 1) * widths + 0.001 * rng.standard_normal(200)
+        energy.is_binned = True
+        path = f"{folder}/{kind}.hspy"
+        signal.save(path, overwrite=True)
+        if kind == "old":
+            make_old(path)
+            signal = hs.load(path)
+            assert signal.axes_manager[-1].is_binned
+        model = signal.create_model()
+        peak, base = lib.Gaussian(A=9 * np.sign(widths if np.ndim(widths) == 0 else 1), centre=4, sigma=0.6), lib.Offset()
+        model.extend([peak, base])
+        model.multifit(optimizer="lm", xtol=1e-13, ftol=1e-13)
+        found = {
+            parameter.name: [parameter.map["values"].tolist(), parameter.map["std"].tolist()]
+            for parameter in (peak.A, peak.centre, peak.sigma, base.offset)
+        }
+        told[kind] = {"file": path, "found": found}
+    return told
+
+
+def make_old(path):
+    """As HyperSpy 1.6 wrote it: the signal is binned, not its axes."""
+    with h5py.File(path, "r+") as file:
+        file.attrs["file_format_version"] = "3.0"
+        signal = next(iter(file["Experiments"].values()))
+        for number in range(2):
+            del signal[f"axis-{number}"].attrs["is_binned"]
+            signal[f"axis-{number}"].attrs.pop("_type", None)
+        signal["metadata/Signal"].attrs["binned"] = True
+
+
+def record(file, dataset, field):
+    with h5py.File(file) as opened:
+        found = opened[dataset]
+        fields = [name for name in found.dtype.names if name.split(" ")[0] == field]
+        attributes = {name: str(value) for name, value in found.parent.attrs.items()}
+        return {"field": fields[0], "values": found[fields[0]].tolist(), "attributes": attributes}
+
+
 def main():
-    commands = (make, scipy, bounded, truth, hyperspy, counts, results)
+    commands = (make, scipy, bounded, truth, hyperspy, binned, record, counts, results)
     told = {command.__name__: command for command in commands}[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(told, default=float))
 

@@ -191,7 +191,7 @@ def write_hspy_functional(path):
     """An axis by an expression, whose values the file doesn't have."""
     import hyperspy.api as hs
 
-    axes = [row(), column(), Axis("Energy", "", np.arange(16), SPECTRUM)]
+    axes = [row(), column(), Axis("Energy", "eV", 1240 / (101 + 2 * np.arange(16)) + 10, SPECTRUM)]
     data = values_for(axes)
     signal = hs.signals.Signal1D(
         data,
@@ -624,6 +624,33 @@ def expect(condition, message):
         sys.exit(f"formats.py: {message}")
 
 
+def write_single(options):
+    """One spectrum of a Gaussian, with the variance of its noise as a signal of its own, by HyperSpy."""
+    import hyperspy.api as hs
+
+    path = f"{options.folder}/single.hspy"
+    energy = np.arange(200) * 0.05 - 1.0
+    axes = [{"name": "E", "size": 200, "scale": 0.05, "offset": -1.0, "units": "eV", "navigate": False}]
+    signal = hs.signals.Signal1D(np.exp(-0.5 * ((energy - 4) / 0.5) ** 2), axes=axes)
+    signal.set_noise_variance(hs.signals.Signal1D(np.ones(200), axes=axes))
+    signal.save(path, overwrite=True)
+    return {"file": path}
+
+
+def check_single(options):
+    """What HyperSpy loads of the results for one spectrum."""
+    import hyperspy.api as hs
+
+    loaded = hs.load(options.file)
+    loaded = loaded if isinstance(loaded, list) else [loaded]
+    with h5py.File(options.file) as file:
+        records = [dataset for group in file.values() for dataset in group.values()
+                   if isinstance(dataset, h5py.Dataset) and "centre [eV]" in (dataset.dtype.names or ())]
+        centre = float(records[0]["centre [eV]"][0])
+    (chi_square,) = (signal for signal in loaded if signal.metadata.General.title.endswith("Chi_Square"))
+    return {"centre": centre, "shape": list(chi_square.data.shape)}
+
+
 def command_line(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -636,6 +663,14 @@ def command_line(arguments=None):
     command = commands.add_parser("write-all", help="a small scan of each kind")
     command.add_argument("folder")
     command.set_defaults(action=write_all)
+
+    command = commands.add_parser("single", help="a single spectrum")
+    command.add_argument("folder")
+    command.set_defaults(action=write_single)
+
+    command = commands.add_parser("single-results", help="what was fitted to it")
+    command.add_argument("file")
+    command.set_defaults(action=check_single)
 
     command = commands.add_parser("check", help="many checks at once")
     command.add_argument("listing", help="a JSON list of lists of arguments")
