@@ -292,3 +292,121 @@ print("{}")
     }
     assert!(bytes == std::fs::read(&file).unwrap());
 }
+
+#[test]
+fn pipes_and_devices_are_refused_and_nobody_waits_for_them() {
+    let sample = Sample::new();
+    let folder = sample.folder.path();
+    let pipe = folder.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    let drawing = folder.join("pipe.png");
+    assert!(Command::new("mkfifo").arg(&drawing).status().unwrap().success());
+    for (there, found) in
+        [(pipe, "it is a pipe"), ("/dev/zero", "it is a device"), ("/", "a folder")]
+    {
+        for words in [&["info"][..], &["status"], &["run", "sum"], &["test", "sum", "--pixel", "0"]]
+        {
+            let arguments = words.iter().copied().chain([there]).collect::<Vec<_>>();
+            refuse(arguments, 1, &[there, "is not an HDF5 file", found]);
+        }
+        refused(&sample, run("digest", &sample.file, &["--output", there]), 1, &[there, found]);
+        refused(&sample, run("digest", &sample.file, &["--params", there]), 2, &[there, found]);
+    }
+    let drawn = ["--pixel", "0", "--plot", drawing.to_str().unwrap()];
+    refused(&sample, command(&["test", "digest"], &sample, &drawn), 2, &["pipe.png", "a pipe"]);
+    // A pipe without a name is as good as a file.
+    let mut shell = Command::new("bash");
+    shell.arg("-c").arg(r#""$PIXELMILL" run slow "$FILE" --params <(echo '{"pause": 0}') --json"#);
+    let ran = shell.env("PIXELMILL", program()).env("FILE", &sample.file).output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+}
+
+#[test]
+fn file_names_need_not_be_text() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let sample = Sample::new();
+    let name = |name: &[u8]| sample.folder.path().join(OsString::from_vec(name.to_vec()));
+    let (file, output) = (name(b"m\xe9ssung.h5"), name(b"r\xe9sults.h5"));
+    std::fs::rename(&sample.file, &file).unwrap();
+    let group = succeed(run("digest", &file, &[]))["group"].as_str().unwrap().to_owned();
+    let mut elsewhere = run("digest", &file, &["--output"]);
+    elsewhere.push(output.clone().into());
+    assert_eq!(succeed(&elsewhere)["outcome"], "finished");
+    assert_eq!(succeed(&elsewhere)["outcome"], "existing");
+    for looked_at in [&file, &output] {
+        for command in ["info", "status"] {
+            let told = succeed([OsString::from(command), looked_at.clone().into()]);
+            let shown = looked_at.to_string_lossy().into_owned();
+            assert_eq!(told["file"], shown, "{told}");
+        }
+    }
+    let probed =
+        ["test".into(), "digest".into(), file.clone().into(), "--pixel".into(), "3".into()];
+    succeed::<OsString>(probed);
+    let verified = succeed(["verify".into(), OsString::from(&file), group.into()]);
+    assert_eq!(verified["different"], serde_json::json!([]));
+    let gone = name(b"m\xe9.h5");
+    refuse([OsString::from("info"), gone.into()], 1, &["m\u{fffd}.h5", "no such file"]);
+}
+
+#[test]
+fn an_output_that_a_killed_run_was_creating_is_used() {
+    let sample = Sample::new();
+    let output = sample.folder.path().join("results.h5");
+    std::fs::write(&output, "").unwrap();
+    let elsewhere = ["--output", output.to_str().unwrap()];
+    assert_eq!(succeed(run("digest", &sample.file, &elsewhere))["outcome"], "finished");
+    let again = ["--output", output.to_str().unwrap()];
+    assert_eq!(succeed(run("digest", &sample.file, &again))["outcome"], "existing");
+    // Whatever comes of a run, there are no other files.
+    let nowhere = sample.folder.path().join("none.h5");
+    let options = ["--output", nowhere.to_str().unwrap(), "--memory", "1"];
+    refused(&sample, run("digest", &sample.file, &options), 2, &["too little"]);
+    let mut files: Vec<_> = std::fs::read_dir(sample.folder.path()).unwrap().collect();
+    files.retain(|file| file.as_ref().is_ok_and(|file| file.path() != sample.file));
+    assert_eq!(files.len(), 1, "{files:?}");
+}
+
+#[test]
+fn earlier_results_in_the_output_can_be_given_to_a_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, output) = (folder.path().join("scan.h5"), folder.path().join("results.h5"));
+    let write = "import sys, h5py, numpy as np\nwith h5py.File(sys.argv[1], 'w') as file:\n    \
+                 file['d'] = np.random.default_rng(1).random((6, 5, 8)).astype('f4')\nprint(1)";
+    python_script(write, [&file]);
+    let before = std::fs::read(&file).unwrap();
+    let axes = ["--positions-axes", "0,1"];
+    let elsewhere = [&axes[..], &["--output", output.to_str().unwrap()]].concat();
+    let first = succeed(run("digest", &file, &elsewhere));
+    let offset = format!("offset={}/Digest", first["group"].as_str().unwrap());
+    let given = ["-p", "spectra=1", "-p", &offset];
+    let both = [&elsewhere[..], &given].concat();
+    let second = succeed(run("rich", &file, &both));
+    assert_eq!((&second["outcome"], &second["completed"]), (&"finished".into(), &30.into()));
+    assert_eq!(succeed(run("rich", &file, &both))["outcome"], "existing");
+    let probed = [&["--pixel", "17"][..], &both].concat();
+    let mut test: Vec<OsString> = ["test", "rich"].map(OsString::from).to_vec();
+    test.push(file.clone().into());
+    test.extend(probed.into_iter().map(OsString::from));
+    let probe = succeed(test);
+    let script = r#"
+import sys, json, h5py, numpy as np
+with h5py.File(sys.argv[1]) as source, h5py.File(sys.argv[2]) as results:
+    digest, mean = results[sys.argv[3] + "/Digest"][()], results[sys.argv[4] + "/Mean"][()].reshape(6, 5)
+    right = source["d"][()].astype("f8").mean(axis=2) + digest
+    print(json.dumps([bool(np.allclose(mean, right, rtol=1e-5)), float(mean.ravel()[17])]))
+"#;
+    let [first, second] = [first, second].map(|ran| ran["group"].as_str().unwrap().to_owned());
+    let names = [file.as_os_str(), output.as_os_str(), first.as_ref(), second.as_ref()];
+    let told = python_script(script, names);
+    assert_eq!(told[0], true);
+    assert_eq!(probe["results"][0]["values"][0], told[1], "{probe}");
+    let verified = succeed(["verify".into(), OsString::from(&output), second.into()]);
+    assert_eq!(verified["different"], serde_json::json!([]));
+    // Without that file there is no such dataset.
+    let missing = [&axes[..], &given].concat();
+    refuse(run("rich", &file, &missing), 1, &["Digest` can't be used", "no such dataset"]);
+    assert!(before == std::fs::read(&file).unwrap());
+}

@@ -117,6 +117,19 @@ impl Trial {
         program("compress.py", files).as_object().expect("an object").clone()
     }
 
+    /// The results group of a run that left some positions failed.
+    fn group_of_failures(&self) -> String {
+        text(&pixelmill(&self.arguments).json["group"])
+    }
+
+    /// Path of the first results dataset of a group.
+    fn first_result(&self, group: &str) -> String {
+        let script = "import sys, json, h5py\nwith h5py.File(sys.argv[1]) as file:\n    \
+                      print(json.dumps(next(d.name for d in file[sys.argv[2]].values() \
+                      if 'quantity' in d.attrs)))";
+        text(&python_script(script, [self.results.as_os_str(), group.as_ref()]))
+    }
+
     fn group(&self) -> String {
         text(&succeed(&self.arguments)["group"])
     }
@@ -217,6 +230,113 @@ fn the_room_of_the_old_values_is_free_again() {
         let expected = bytes("bytes_before") as i64 - bytes("bytes_after") as i64;
         assert!((saved - expected).abs() < 100_000, "{saved} instead of {expected}");
     }
+}
+
+/// Lets something of the user's refer to a results dataset, and reads it by that: KIND FILE PATH, `add` or `see`.
+const REFERENCE: &str = r#"
+import sys, json, h5py, numpy as np
+kind, path, dataset, what = sys.argv[1:]
+with h5py.File(path, "r+") as file:
+    source = file[dataset]
+    notes = file.require_group("notes")
+    plain, region = source.ref, source.regionref[3:5]
+    record = np.dtype([("n", "i4"), ("to", h5py.ref_dtype)])
+    array = np.dtype((record, (2,)))
+    if what == "add":
+        if kind == "attribute":
+            notes.attrs["to"] = plain
+        elif kind == "attribute of the root":
+            file.attrs.create("to", [plain, h5py.Reference()], dtype=h5py.ref_dtype)
+        elif kind == "attribute of a type":
+            file["type"] = np.dtype("f4")
+            file["type"].attrs["to"] = plain
+        elif kind == "dataset":
+            # Many, of which the last one counts.
+            many = notes.create_dataset("to", (300_000,), h5py.ref_dtype, chunks=(1000,), compression="gzip")
+            many[-1] = plain
+        elif kind == "scalar":
+            notes.create_dataset("to", data=plain, dtype=h5py.ref_dtype)
+        elif kind == "region":
+            notes.attrs["to"] = region
+        elif kind == "regions":
+            notes.create_dataset("to", (3, 2), h5py.regionref_dtype)[2, 1] = region
+        elif kind == "record":
+            notes.create_dataset("to", (4,), record)[3] = (1, plain)
+        elif kind == "records in an array":
+            values = np.zeros((2, 2), record)
+            values[1, 1] = (1, plain)
+            notes.create_dataset("to", (2,), array)
+            notes["to"].id.write(h5py.h5s.ALL, h5py.h5s.ALL, values, h5py.h5t.py_create(array))
+        elif kind == "list":
+            lists = notes.create_dataset("to", (2,), h5py.vlen_dtype(h5py.ref_dtype))
+            lists[1] = np.array([file["/"].ref, plain], dtype=h5py.ref_dtype)
+    found = {
+        "attribute": lambda: notes.attrs["to"], "attribute of the root": lambda: file.attrs["to"][0],
+        "attribute of a type": lambda: file["type"].attrs["to"], "dataset": lambda: notes["to"][-1],
+        "scalar": lambda: notes["to"][()], "region": lambda: notes.attrs["to"],
+        "regions": lambda: notes["to"][2, 1], "record": lambda: notes["to"][3]["to"],
+        "records in an array": lambda: notes["to"][1][1]["to"], "list": lambda: notes["to"][1][1],
+    }[kind]()
+    values = file[found][found] if isinstance(found, h5py.RegionReference) else file[found][3:5]
+    print(json.dumps([file[found].name, np.asarray(values).ravel().tolist()]))
+"#;
+
+#[test]
+fn results_that_somebody_refers_to_stay_as_they_are() {
+    let trial = Trial::usid();
+    let (group, file) = (trial.group(), trial.results.as_os_str().to_owned());
+    for kind in [
+        "attribute",
+        "attribute of the root",
+        "attribute of a type",
+        "dataset",
+        "scalar",
+        "region",
+        "regions",
+        "record",
+        "records in an array",
+        "list",
+    ] {
+        fs::copy(trial.reference(), &trial.results).unwrap();
+        let dataset = format!("{group}/Peak_Response");
+        let ask = |what: &str| {
+            let words = [kind.into(), file.clone(), dataset.clone().into(), what.into()];
+            python_script(REFERENCE, words)
+        };
+        let before = ask("add");
+        assert_ne!(before[1][0], 0.0, "{kind}: {before}");
+        let ran = trial.compress("gzip");
+        assert_eq!(ran.code, Some(0), "{kind}: {}", ran.stderr);
+        let who = match kind {
+            "attribute" | "region" => "the attribute `to` of `/notes`",
+            "attribute of the root" => "the attribute `to` of `/`",
+            "attribute of a type" => "the attribute `to` of `/type`",
+            _ => "`/notes/to`",
+        };
+        let note = format!("{dataset} stays as it is: {who} refers to it");
+        assert_eq!(ran.stderr.matches(&note).count(), 1, "{kind}: {}", ran.stderr);
+        assert!(ran.json["compressed"].is_object(), "{kind}: the other one is compressed");
+        assert_eq!(ask("see"), before, "{kind}");
+    }
+}
+
+#[test]
+fn compressed_results_that_somebody_refers_to_are_not_replaced_for_another_try() {
+    let sample = Sample::new();
+    let arguments = run("trouble", &sample.file, &[]);
+    let trial = Trial::new(sample.folder, "scan.h5", arguments);
+    let group = trial.group_of_failures();
+    assert_eq!(trial.compress("gzip").code, Some(3));
+    let dataset = trial.first_result(&group);
+    let ask = |what: &str| {
+        let file = trial.results.as_os_str().to_owned();
+        python_script(REFERENCE, ["region".into(), file, OsString::from(&dataset), what.into()])
+    };
+    let before = ask("add");
+    let refused = pixelmill(trial.with(&["--retry-failed"]));
+    let texts = ["the attribute `to` of `/notes` refers to it", "--override", dataset.as_str()];
+    assert_refused(&refused, 1, &texts);
+    assert_eq!(ask("see"), before);
 }
 
 #[test]

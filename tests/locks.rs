@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use support::watch::{Opener, Running};
 use support::{
-    RAW_DATA, Sample, pixelmill, program, python, python_program, python_script, ran, refuse, root,
-    run, succeed, without_locks,
+    RAW_DATA, Ran, Sample, assert_refused, pixelmill, preloaded, program, python, python_program,
+    python_script, ran, refuse, root, run, start_piped, succeed, with_locks_of_nfs, without_locks,
 };
 
 /// Positions of the sample.
@@ -27,7 +27,14 @@ struct Holder {
 
 impl Holder {
     fn new(file: &Path, role: &str) -> Self {
-        let mut child = Command::new(python())
+        Self::with("A=1", file, role)
+    }
+
+    /// With a setting of its environment.
+    fn with(setting: &str, file: &Path, role: &str) -> Self {
+        let mut child = Command::new("env")
+            .arg(setting)
+            .arg(python())
             .arg(root().join("tests/python/hold.py"))
             .arg(file)
             .arg(role)
@@ -91,7 +98,12 @@ fn a_file_open_in_a_writer_is_refused() {
     let holder = Holder::new(&sample.file, "writer");
     let before = sample.bytes();
     let texts = ["scan.h5 is open for writing in python", &holder.name, "close it there"];
-    refuse(run("peak-finding", &sample.file, &[]), 1, &texts);
+    let message = refuse(run("peak-finding", &sample.file, &[]), 1, &texts);
+    // Nothing else helps: what is being written can't be read for results elsewhere either.
+    assert!(!message.contains("--output"), "{message}");
+    let output = sample.folder.path().join("results.h5");
+    let elsewhere = ["--output", output.to_str().unwrap()];
+    assert_eq!(refuse(run("peak-finding", &sample.file, &elsewhere), 1, &texts), message);
     assert!(before == sample.bytes());
 }
 
@@ -175,6 +187,110 @@ fn a_file_left_flagged_by_a_killed_writer_is_computed_on() {
     assert_eq!(opener.snapshot(&file).prefix(), 20);
     let again = pixelmill(run("sum", &file, &[]));
     assert_eq!((again.code, &again.json["outcome"]), (Some(0), &"existing".into()));
+}
+
+/// A file where the locks of readers and writers are locks on all bytes, as on a client of NFS.
+struct Nfs {
+    sample: Sample,
+    setting: String,
+}
+
+impl Nfs {
+    fn new() -> Self {
+        let sample = Sample::new();
+        let setting = with_locks_of_nfs(sample.folder.path());
+        Self { sample, setting }
+    }
+
+    fn command(&self, process: &str, more: &[&str]) -> Command {
+        let mut command = Command::new("env");
+        command.arg(&self.setting).arg(program());
+        command.args(run(process, &self.sample.file, more)).arg("--json");
+        command
+    }
+
+    fn run(&self, process: &str, more: &[&str]) -> Ran {
+        ran(self.command(process, more).output().unwrap())
+    }
+
+    fn start(&self, process: &str, more: &[&str]) -> Running {
+        Running::watch(start_piped(&mut self.command(process, more)))
+    }
+}
+
+#[test]
+fn locks_of_one_kind_do_not_keep_a_run_from_itself() {
+    let nfs = Nfs::new();
+    let output = nfs.sample.folder.path().join("results.h5");
+    let elsewhere = ["--output", output.to_str().unwrap()];
+    for (options, outcome) in [
+        (&["--positions", "0:100"][..], "finished"),
+        (&[], "finished"),
+        (&[], "existing"),
+        (&["--compress", "gzip"], "existing"),
+        (&elsewhere, "finished"),
+        (&[elsewhere[0], elsewhere[1], "--compress", "gzip"], "existing"),
+        (&["--override", "--compress", "gzip"], "finished"),
+    ] {
+        let ran = nfs.run("peak-finding", options);
+        assert_eq!(ran.code, Some(0), "{options:?}: {}", ran.stderr);
+        assert_eq!(ran.json["outcome"], outcome, "{options:?}");
+        assert!(!ran.stderr.contains("without locks"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn locks_of_one_kind_let_readers_in_and_keep_other_runs_and_writers_out() {
+    let mut opener = Opener::new();
+    let nfs = Nfs::new();
+    let running = nfs.start("slow", &LONG);
+    let group = running.computing(&mut opener, &nfs.sample.file);
+    running.wait_until_marked(&group, &nfs.sample.file, 1);
+    let reader = Holder::with(&nfs.setting, &nfs.sample.file, "reader");
+    let writer = "import sys, h5py\ntry:\n    h5py.File(sys.argv[1], 'r+')\n    print('1')\n\
+                  except OSError:\n    print('0')";
+    let mut python_under = Command::new("env");
+    python_under.arg(&nfs.setting).arg(python()).args(["-c", writer]).arg(&nfs.sample.file);
+    assert_eq!(python_under.output().unwrap().stdout, b"0\n", "a writer is kept out");
+    for process in ["slow", "peak-finding"] {
+        let second = nfs.run(process, &[]);
+        let texts = ["scan.h5 is open or being computed on elsewhere", "until that run has ended"];
+        assert_refused(&second, 1, &texts);
+    }
+    // Neither has taken anything from the first: a kill leaves it to be resumed, though not beside a reader.
+    running.kill();
+    assert_refused(&nfs.run("slow", &["-p", "pause=5000"]), 1, &["is open or being computed on"]);
+    drop(reader);
+    let marked = group.marked(&nfs.sample.file);
+    let first = marked.to_string();
+    let more = ["-p", "pause=5000", "--positions", &format!("{first}:{}", marked + 3)];
+    let resumed = nfs.run("slow", &more);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+    assert_eq!(group.marked(&nfs.sample.file), marked + 3);
+}
+
+#[test]
+fn who_changes_the_file_between_two_locks_is_noticed() {
+    // Whoever waits for the moment in which the reader's lock is given up, and has the file then.
+    let meddle = r#"int flock(int file, int how) {
+        static int (*usual)(int, int);
+        if (!usual) usual = dlsym(RTLD_NEXT, "flock");
+        int status = usual(file, how);
+        if (how == LOCK_UN && getenv("MEDDLE")) {
+            int other = open(getenv("MEDDLE"), O_WRONLY);
+            pwrite(other, "\1\2\3\4", 4, 70000);
+            close(other);
+        }
+        return status;
+    }"#;
+    let sample = Sample::new();
+    let setting = preloaded(sample.folder.path(), "meddle", meddle);
+    let mut command = Command::new("env");
+    command.arg(&setting).arg(format!("MEDDLE={}", sample.file.display())).arg(program());
+    let ran = ran(command.args(run("digest", &sample.file, &["--json"])).output().unwrap());
+    assert_refused(&ran, 1, &["scan.h5 was changed by another program", "run the same command"]);
+    let length = std::fs::metadata(root().join("data/be_line_scan_64x64.h5")).unwrap().len();
+    assert_eq!(sample.bytes().len() as u64, length, "nothing was written");
 }
 
 #[test]

@@ -71,6 +71,9 @@ pub(crate) struct TestArguments {
     /// PNG file
     #[arg(long, value_name = "FILE.png", num_args = 0..=1)]
     pub plot: Option<Option<PathBuf>>,
+    /// The file that results would go to: earlier ones in it can be given to the process
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Which spectrum is drawn, from 0, if there are several at a position
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub spectrum: usize,
@@ -102,7 +105,8 @@ pub(crate) struct WhatArguments {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub what: WhatArguments,
-    /// Write the results to this file, and only read the other
+    /// Write the results to this file, and only read the other; earlier results in it can be given to the
+    /// process
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Number of cores to use, or `all` [default: all but two; all but one of four or fewer; under MPI, for

@@ -229,7 +229,7 @@ fn dataset_json(dataset: &DatasetOverview) -> Value {
     };
     let mut json = json!({
         "path": dataset.path,
-        "linked_file": dataset.linked_file,
+        "linked_file": dataset.linked_file.as_ref().map(|file| file.to_string_lossy()),
         "format": dataset.format.name(),
         "shape": dataset.shape,
         "read": read,
@@ -391,6 +391,7 @@ pub(crate) fn verify(
     let source = Request {
         dataset: Some(computation.source_dataset),
         positions_axes: computation.positions_axes,
+        output: Some(file.to_owned()),
         ..Request::new(computation.source_file)
     };
     let verified =

@@ -25,6 +25,7 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
     let request = Request {
         dataset: typed.what.dataset.clone(),
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
+        output: typed.output.clone(),
         ..Request::new(&typed.what.file)
     };
     let probe = runner.test(&parameters, &request, &place)?;

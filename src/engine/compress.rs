@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::evidence::check_same;
 use super::pipeline::caught;
 use super::target::{RunLock, Target};
-use super::{Computed, Job, Observer, Outcome, Request, Stop, machine};
+use super::{Computed, Job, Observer, Outcome, Quiet, Request, Stop, machine};
 use crate::error::{Error, Result, bytes};
 use crate::plan;
 use crate::process::Process;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{
-    Compression, Compressor, EncodedChunk, Workspace, is_compressed, obstacle,
+    Compression, Compressor, EncodedChunk, Workspace, is_compressed, obstacles,
 };
 use crate::storage::transaction::Transaction;
 
@@ -87,8 +87,7 @@ impl<P: Process> Step<'_, P> {
     fn compress(&self, lock: Option<RunLock>, group: &str) -> Result<Ended> {
         let path = &self.target.file;
         let file = lock.as_ref().map_or_else(|| open_read(path), RunLock::view)?;
-        let left = self.left(&file, group)?;
-        if left.is_empty() {
+        if self.left(&file, group, self.observer)?.is_empty() {
             return Ok(Ended::NothingLeft);
         }
         let lock = match lock {
@@ -98,6 +97,8 @@ impl<P: Process> Step<'_, P> {
         check_same(path, file.id(), lock.id()?)?;
         drop(file);
         lock.alone(self.source, || {
+            // Somebody may have begun to refer to one before nobody else had the file.
+            let left = self.left(&lock.view()?, group, &Quiet)?;
             let mut sum = Compressed::default();
             for name in &left {
                 let Some(one) = self.compress_dataset(&lock, group, name)? else {
@@ -112,23 +113,31 @@ impl<P: Process> Step<'_, P> {
     }
 
     /// The results datasets that aren't compressed as asked, and may be.
-    fn left(&self, file: &ReadFile, group: &str) -> Result<Vec<String>> {
+    fn left(&self, file: &ReadFile, group: &str, observer: &dyn Observer) -> Result<Vec<String>> {
         let path = &self.target.file;
-        let names = self.job.columns().into_iter().map(|column| column.layout.name.clone());
-        let mut left = Vec::new();
-        for name in names {
+        let (mut names, mut datasets) = (Vec::new(), Vec::new());
+        for column in self.job.columns() {
+            let name = column.layout.name.clone();
             let dataset = file
                 .dataset(&format!("{group}/{name}"))
                 .map_err(|error| Error::dataset("read", path, group, &error))?;
-            if is_compressed(&dataset, self.request.compress) {
-                continue;
-            }
-            match obstacle(file, &dataset) {
-                Some(why) => self.observer.note(&format!("{group}/{name} stays as it is: {why}")),
-                None => left.push(name),
+            if !is_compressed(&dataset, self.request.compress) {
+                names.push(name);
+                datasets.push(dataset);
             }
         }
-        Ok(left)
+        if names.is_empty() {
+            return Ok(names);
+        }
+        let found = names.into_iter().zip(obstacles(file, &datasets));
+        let may_be = |(name, obstacle): (String, Option<String>)| match obstacle {
+            Some(why) => {
+                observer.note(&format!("{group}/{name} stays as it is: {why}"));
+                None
+            }
+            None => Some(name),
+        };
+        Ok(found.filter_map(may_be).collect())
     }
 
     /// `None` if it was stopped; then the dataset is as it was.

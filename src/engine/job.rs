@@ -1,9 +1,11 @@
 //! A process on a source: everything that is known before a results group is looked for.
 
 use std::ops::Range;
+use std::path::Path;
 
 use super::Request;
 use super::evidence::Compared;
+use super::target::results_file;
 use super::team::{Sight, Team, Trouble};
 use crate::element::{Element, ElementType, StoredType, elements, first_beyond};
 use crate::error::{Error, Result};
@@ -18,7 +20,9 @@ use crate::read_rows::{AlignedBytes, ReadRows};
 use crate::results::{Outputs, Results, UnitResults, Watch};
 use crate::source::{self, RowsDigest, Source, fingerprint, layout, normalised};
 use crate::storage::datatype::stored_record;
-use crate::storage::file::ReadFile;
+use crate::storage::file::{ReadFile, is_absent, open_read};
+use crate::storage::file_state::FileId;
+use crate::storage::lock;
 use crate::storage::results_group::Column;
 use crate::storage::rows::Rows;
 use crate::storage::walk::broken_link;
@@ -110,8 +114,10 @@ impl<P: Process> Job<P> {
         let mut source =
             source::open(file, request.dataset.as_deref(), request.positions_axes.as_deref())?;
         check_element::<P>(&source)?;
+        let paths = P::auxiliary_inputs(&parameters);
+        let results = results_file(request, &source, P::NAME);
         let (auxiliary, auxiliary_inputs) =
-            open_auxiliary(file, &P::auxiliary_inputs(&parameters), &mut source, data)?;
+            open_auxiliary((file, &results), &paths, &mut source, data)?;
         let info = &source.info;
         let spectra = P::spectra_per_position(&parameters, info).max(1);
         if !info.spectral_points.is_multiple_of(spectra) {
@@ -442,17 +448,26 @@ fn check_element<P: Process>(source: &Source) -> Result<()> {
     Err(Error::Conversion { process: P::NAME, dataset: source.info.path.clone(), found, wanted })
 }
 
-/// Opens datasets with the same positions, and notes in the source's description what they are.
+/// Opens datasets with the same positions, and notes in the source's description what they are. They lie in the
+/// source's file, or else in the one that results go to.
 fn open_auxiliary(
-    file: &ReadFile,
+    (source_file, results): (&ReadFile, &Path),
     paths: &[String],
     source: &mut Source,
     data: Data,
 ) -> Result<(Vec<AuxiliaryInput>, Vec<AuxiliaryIdentity>)> {
     let (mut inputs, mut identities) = (Vec::new(), Vec::new());
+    let is_source = FileId::at(results).is_ok_and(|id| id == source_file.id());
+    let results = match paths.is_empty() || is_source || is_absent(results) {
+        true => None,
+        false => Some(open_read(results)?),
+    };
     for path in paths {
         let path = normalised(path);
         let refused = |reason: String| Error::Auxiliary { dataset: path.clone(), reason };
+        let is_elsewhere =
+            |results: &&ReadFile| !source_file.link_exists(&path) && results.dataset(&path).is_ok();
+        let file = results.as_ref().filter(is_elsewhere).unwrap_or(source_file);
         let missing = || broken_link(file, &path).unwrap_or("there is no such dataset".into());
         let dataset = file.dataset(&path).map_err(|_| refused(missing()))?;
         let shape = dataset.shape();
@@ -477,6 +492,10 @@ fn open_auxiliary(
         identities.push(AuxiliaryIdentity::of(&info, &rows, stored, fingerprint));
         inputs.push(AuxiliaryInput { rows, stored, columns });
         source.info.auxiliary.push(info);
+    }
+    if let Some(results) = results {
+        // A run takes locks of its own on the file that it writes to, which this one would keep out.
+        lock::release(&results.raw, &results.path)?;
     }
     Ok((inputs, identities))
 }

@@ -185,11 +185,12 @@ impl Lead<'_> {
         if !matches!(found, Found::Foreign { .. } | Found::Nothing) {
             return Ok(found);
         }
+        let state = view.opened;
         drop(view);
         // Metadata has to change: look again when nobody else has the file, then change it.
         let made = lock.alone(source, || {
             // Between a reader's and a writer's lock somebody else may have had it.
-            source.check_unchanged()?;
+            source.check_unchanged(&state)?;
             let (view, found) = look(&Quiet)?;
             job.source.check_in_place(&view)?;
             prepare::make_ready(job, target, lock, &view, found)

@@ -69,6 +69,7 @@ use crate::storage::rows::Rows;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Computed {
     /// The file that holds the results.
+    #[serde(with = "team::any_path")]
     pub file: PathBuf,
     /// Path of the results group in it.
     pub group: String,

@@ -7,8 +7,8 @@ use super::{Job, Observer, Request};
 use crate::error::{Error, Result};
 use crate::identity::{OtherFile, SourceLocation};
 use crate::process::Process;
-use crate::source::Format;
-use crate::storage::file::{self, ReadFile, look_at, open_read_locked};
+use crate::source::{Format, Source};
+use crate::storage::file::{self, ReadFile, is_absent, look_at, open_read_locked};
 use crate::storage::file_state::FileId;
 use crate::storage::lock;
 use crate::storage::results_group::results_groups;
@@ -31,12 +31,7 @@ impl Target {
     /// # Errors
     /// If the file for the results is the source by another name.
     pub fn of<P: Process>(request: &Request, job: &Job<P>) -> Result<Self> {
-        let output = match (&request.output, job.source.format) {
-            (Some(output), _) => output.clone(),
-            (None, Format::Hspy) => beside(&request.file, P::NAME),
-            (None, _) if job.source.is_linked => beside(&request.file, P::NAME),
-            (None, _) => request.file.clone(),
-        };
+        let output = results_file(request, &job.source, P::NAME);
         let separate = !same_entry(&output, &request.file);
         if !separate && !job.source.is_linked {
             return Ok(Self { file: output, source_file: None, separate });
@@ -61,7 +56,10 @@ impl Target {
     /// # Errors
     /// If they do.
     pub fn check<P: Process>(&self, job: &Job<P>) -> Result<()> {
-        let Ok(output) = File::open(&self.file) else { return Ok(()) };
+        if is_absent(&self.file) {
+            return Ok(());
+        }
+        let output = file::open(&self.file, false)?;
         if !self.separate || !job.source.rows.read_from(&output) {
             return Ok(());
         }
@@ -78,6 +76,15 @@ impl Target {
                 .as_ref()
                 .map(|source| OtherFile { source: source.into(), results: self.file.clone() }),
         }
+    }
+}
+
+/// The file that results of a process go to.
+pub(crate) fn results_file(request: &Request, source: &Source, process: &str) -> PathBuf {
+    match &request.output {
+        Some(output) => output.clone(),
+        None if source.format == Format::Hspy || source.is_linked => beside(&request.file, process),
+        None => request.file.clone(),
     }
 }
 
@@ -138,7 +145,12 @@ impl RunLock {
             if !separate {
                 lock::release(&source.raw, path)?;
             }
-            (lock::claim_whole(&file, path)?, lock::share(&file, path)?)
+            let whole = lock::claim_whole(&file, path)?;
+            if !separate {
+                // It was nobody's for a moment.
+                source.check_unchanged(&source.opened)?;
+            }
+            (whole, lock::share(&file, path)?)
         } else {
             let run = lock::claim_run(&file, path).map_err(|error| name_run(error, path))?;
             (run, lock::share(&file, path)?)

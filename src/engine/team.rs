@@ -62,6 +62,7 @@ pub(crate) enum Orders {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Assignment {
     /// The file that results go to, and the results group in it.
+    #[serde(with = "any_path")]
     pub file: PathBuf,
     pub group: String,
     /// What that group says of the run: no other file says the same.
@@ -233,6 +234,37 @@ impl<'a> Team<'a> {
     }
 }
 
+/// Paths in messages, which are JSON: text, or the bytes of a path that isn't text.
+pub(crate) mod any_path {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        let written = match path.to_str() {
+            Some(text) => Written::Text(text.to_owned()),
+            None => Written::Bytes(path.as_os_str().as_bytes().to_vec()),
+        };
+        written.serialize(serializer)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Text(text) => text.into(),
+            Written::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        })
+    }
+}
+
 fn encoded<T: Serialize>(message: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(message).map_err(|error| unreadable(&error))
 }
@@ -243,4 +275,23 @@ fn decoded<T: DeserializeOwned>(message: &[u8]) -> Result<T> {
 
 fn unreadable(error: &serde_json::Error) -> Error {
     Error::Mpi { action: "pass on a message", reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn paths_that_are_no_text_are_passed_on() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Message(#[serde(with = "any_path")] PathBuf);
+
+        let latin = std::ffi::OsString::from_vec(b"/m\xe9ssung/scan.h5".to_vec());
+        for path in [PathBuf::from("/a b/scan.h5"), "µ.h5".into(), latin.into()] {
+            let message = Message(path);
+            assert_eq!(decoded::<Message>(&encoded(&message).unwrap()).unwrap(), message);
+        }
+    }
 }

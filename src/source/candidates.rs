@@ -23,6 +23,7 @@ pub(crate) fn main_datasets(file: &ReadFile) -> Vec<String> {
     walk(file, &mut |path, visited| match visited {
         Visited::Group(group) => found.visit_group(path, &group),
         Visited::Dataset(dataset) => found.visit_dataset(path, &dataset),
+        Visited::Other(_) => {}
     });
     found.paths()
 }

@@ -21,7 +21,7 @@ pub(crate) struct ReadFile {
     pub raw: File,
     pub path: PathBuf,
     /// As it was when it was opened.
-    opened: FileState,
+    pub opened: FileState,
 }
 
 impl Deref for ReadFile {
@@ -33,12 +33,12 @@ impl Deref for ReadFile {
 }
 
 impl ReadFile {
-    /// Whether nobody has written to the file since it was opened.
+    /// Whether nobody has written to the file since it was in this state.
     ///
     /// # Errors
     /// If somebody has.
-    pub fn check_unchanged(&self) -> Result<()> {
-        if self.opened.was_written(&state(&self.raw, &self.path)?) {
+    pub fn check_unchanged(&self, since: &FileState) -> Result<()> {
+        if since.was_written(&state(&self.raw, &self.path)?) {
             return Err(Error::JustChanged { path: self.path.clone() });
         }
         Ok(())

@@ -15,6 +15,7 @@ mod library;
 pub(crate) mod lock;
 pub(crate) mod marks;
 mod raw_file;
+mod references;
 mod referred_files;
 pub(crate) mod results_group;
 pub(crate) mod rows;

@@ -10,7 +10,8 @@ use super::{attributes, library};
 
 const LIST: &str = "DIMENSION_LIST";
 const LABELS: &str = "DIMENSION_LABELS";
-const BACK: &str = "REFERENCE_LIST";
+/// What a scale lists those in that it is attached to.
+pub(crate) const BACK: &str = "REFERENCE_LIST";
 
 /// An entry of a scale's list of the datasets that it is attached to.
 #[derive(hdf5::H5Type, Clone, Copy)]

@@ -58,6 +58,8 @@ impl Identity {
 pub(crate) enum Visited {
     Group(Group),
     Dataset(Dataset),
+    /// A datatype with a name, which may have attributes.
+    Other(Location),
 }
 
 /// A group on the way to where a walk is.
@@ -77,7 +79,7 @@ impl Level {
     }
 }
 
-/// Calls `visit` with the path of every group and dataset below `group`, parents first, in the
+/// Calls `visit` with the path of every object below `group`, parents first, in the
 /// order of names. Objects that can't be opened (broken links) are passed over.
 pub(crate) fn walk(group: &Group, visit: &mut impl FnMut(&str, Visited)) {
     let mut seen: HashSet<Identity> = Identity::of(group, ".").into_iter().collect();
@@ -115,7 +117,11 @@ pub(crate) fn walk(group: &Group, visit: &mut impl FnMut(&str, Visited)) {
                     visit(&path, Visited::Dataset(dataset));
                 }
             }
-            _ => {}
+            _ => {
+                if let Ok(object) = library::open(&group, &name) {
+                    visit(&path, Visited::Other(object));
+                }
+            }
         }
     }
 }

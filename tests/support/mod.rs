@@ -138,12 +138,29 @@ pub fn ran(output: Output) -> Ran {
 /// A setting of the environment under which the system answers as a file system without locks does; none can
 /// be mounted everywhere.
 pub fn without_locks(folder: &Path) -> String {
-    let (code, library) = (folder.join("flock.c"), folder.join("flock.so"));
-    let source =
-        "#include <errno.h>\nint flock(int file, int how) { errno = ENOLCK; return -1; }\n";
-    std::fs::write(&code, source).expect("the folder is ours");
-    let compiled =
-        Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &code]).status();
+    let flock = "int flock(int file, int how) { errno = ENOLCK; return -1; }";
+    preloaded(folder, "no_locks", flock)
+}
+
+/// The same for a client of NFS: the lock of a whole file is one of all its bytes.
+pub fn with_locks_of_nfs(folder: &Path) -> String {
+    let flock = "int flock(int file, int how) {
+        struct flock lock = {.l_type = how & LOCK_EX ? F_WRLCK : how & LOCK_SH ? F_RDLCK : F_UNLCK};
+        int status = fcntl(file, how & LOCK_NB ? F_OFD_SETLK : F_OFD_SETLKW, &lock);
+        if (status < 0 && errno == EACCES) errno = EAGAIN;
+        return status;
+    }";
+    preloaded(folder, "nfs", flock)
+}
+
+/// A setting of the environment that puts this C in the place of what the system has.
+pub fn preloaded(folder: &Path, name: &str, source: &str) -> String {
+    let (code, library) = (folder.join(name).with_extension("c"), folder.join(name));
+    let headers = "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <errno.h>\n#include <fcntl.h>\n\
+                   #include <stdlib.h>\n#include <sys/file.h>\n#include <unistd.h>\n";
+    std::fs::write(&code, format!("{headers}{source}\n")).expect("the folder is ours");
+    let mut compiler = Command::new("cc");
+    let compiled = compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &code]).status();
     assert!(compiled.expect("there is a C compiler").success());
     format!("LD_PRELOAD={}", library.display())
 }

@@ -9,9 +9,10 @@ use hdf5::{Dataset, Group};
 use super::super::library::{self, create_filled};
 use super::super::marks::windows;
 use super::super::rows::Rows;
+use super::super::text;
 use super::create::create_markers;
 use super::places::{Wanted, chunk_positions};
-use super::replace::{experiments, replace};
+use super::replace::{experiments, referrers, replace};
 use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messages, status};
 
 /// Bytes that are copied at a time.
@@ -32,6 +33,7 @@ pub(crate) fn adopt(
     let group = file.group(group)?;
     let length = raw.metadata().map_err(|error| hdf5::Error::Internal(error.to_string()))?.len();
     let adopter = Adopter { file, path, raw, group: &group, length };
+    adopter.check_references(columns, positions)?;
     // Held until all is made: what HDF5 puts into the space of a dataset that is gone stays in memory
     // until the commit.
     let mut replaced = Vec::new();
@@ -54,6 +56,28 @@ struct Adopter<'a> {
 }
 
 impl Adopter<'_> {
+    /// Checks that nobody refers to a dataset that would be replaced, and to nothing then.
+    fn check_references(&self, columns: &[Column<'_>], positions: u64) -> hdf5::Result<()> {
+        let mut wanted = columns.iter().map(Wanted::column).collect::<hdf5::Result<Vec<_>>>()?;
+        wanted.extend(Wanted::markers(positions)?);
+        wanted.retain(|wanted| wanted.place(self.group, self.length).is_err());
+        let old = wanted.iter().filter_map(|wanted| self.group.dataset(wanted.name).ok());
+        let old: Vec<Dataset> = old.collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        for (dataset, referrer) in old.iter().zip(referrers(self.file, &old)) {
+            if let Some(referrer) = referrer {
+                return Err(hdf5::Error::Internal(format!(
+                    "`{}` has no fixed place in the file and would have to be replaced, but {referrer}; delete \
+                     that, or compute anew with --override",
+                    text::name(dataset)
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Replaces a dataset that has no fixed place in the file by one with the same values and
     /// attributes that has: contiguous, or for HyperSpy in chunks as before. Returns the old one.
     fn give_place(&self, column: &Column<'_>) -> hdf5::Result<Option<Dataset>> {

@@ -13,7 +13,7 @@ use hdf5::{Dataset, Group};
 use super::super::filters::{Pipeline, Scratch};
 use super::super::rows::{Rows, Stored};
 use super::super::{chunk_table, library};
-use super::replace::{obstacle, replace};
+use super::replace::replace;
 use crate::error::{Error, Result};
 use crate::view::View;
 
@@ -146,11 +146,11 @@ pub(crate) struct Compressor<'a> {
 }
 
 impl<'a> Compressor<'a> {
-    /// Begins to compress the dataset `name` of the group `group`. The file, open in a transaction,
-    /// lies at `path` and is opened as `raw`.
+    /// Begins to compress the dataset `name` of the group `group`, which nothing else in the file refers to.
+    /// The file, open in a transaction, lies at `path` and is opened as `raw`.
     ///
     /// # Errors
-    /// If HDF5 or the disk fails, or something else in the file refers to the dataset.
+    /// If HDF5 or the disk fails.
     pub fn begin(
         file: &'a hdf5::File,
         (path, raw): (&Path, &File),
@@ -162,9 +162,6 @@ impl<'a> Compressor<'a> {
         };
         let group = file.group(group).map_err(refused)?;
         let old = group.dataset(name).map_err(refused)?;
-        if let Some(reason) = obstacle(file, &old) {
-            return Err(refused(hdf5::Error::Internal(reason)));
-        }
         let datatype = old.dtype().map_err(refused)?;
         let cut = Cut::new(&old.shape(), datatype.size());
         let rows = Rows::new(path, raw, &old, cut.view())?;

@@ -25,7 +25,7 @@ pub use compress::Compression;
 pub(crate) use compress::{Compressor, EncodedChunk, Workspace, is_compressed};
 pub(crate) use create::{AxesFormat, Blueprint, Form, Identification, create};
 pub(crate) use places::{Place, Places, own_dataset, places};
-pub(crate) use replace::obstacle;
+pub(crate) use replace::obstacles;
 
 use super::attributes;
 use super::datatype::{Class, class, column_type};

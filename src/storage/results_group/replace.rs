@@ -4,7 +4,7 @@
 use hdf5::{Dataset, Group};
 
 use super::super::attributes::{referenced_dataset, write_reference};
-use super::super::{library, scales, text};
+use super::super::{library, references, scales, text};
 use super::results_groups;
 
 /// What a results group refers to its source by.
@@ -57,12 +57,35 @@ fn users(file: &hdf5::File, dataset: &Dataset) -> Vec<Group> {
     groups.filter(is_user).collect()
 }
 
-/// What speaks against storing a results dataset in another way, if anything does.
-pub(crate) fn obstacle(file: &hdf5::File, dataset: &Dataset) -> Option<String> {
-    let ours = 1 + experiments(file, dataset).len();
-    if dataset.loc_info().is_ok_and(|info| info.num_links != ours) {
-        return Some("the file has another link to it".to_owned());
-    }
-    let user = users(file, dataset).into_iter().next()?;
-    Some(format!("{} was computed from it as it is stored", text::name(&user)))
+/// What speaks against storing each of some results datasets in another way, if anything does.
+pub(crate) fn obstacles(file: &hdf5::File, datasets: &[Dataset]) -> Vec<Option<String>> {
+    let linked = |dataset: &Dataset| {
+        let ours = 1 + experiments(file, dataset).len();
+        dataset.loc_info().is_ok_and(|info| info.num_links != ours)
+    };
+    let obstacle = |(dataset, referrer): (&Dataset, Option<String>)| {
+        if linked(dataset) {
+            return Some("the file has another link to it".to_owned());
+        }
+        let user = users(file, dataset).into_iter().next();
+        let user =
+            user.map(|user| format!("{} was computed from it as it is stored", text::name(&user)));
+        user.or(referrer)
+    };
+    datasets.iter().zip(referrers(file, datasets)).map(obstacle).collect()
+}
+
+/// Who refers to each of some results datasets, but for those that `replace` lets refer to the new one.
+pub(super) fn referrers(file: &hdf5::File, datasets: &[Dataset]) -> Vec<Option<String>> {
+    let scales: Vec<Vec<Dataset>> = datasets
+        .iter()
+        .map(|dataset| scales::scales(dataset).into_iter().flatten().collect())
+        .collect();
+    let groups = results_groups(file).into_iter().filter_map(|found| file.group(&found.path).ok());
+    let groups: Vec<Group> = groups.collect();
+    references::referrers(file, datasets, &|object, attribute, number| match attribute {
+        SOURCE => groups.iter().any(|group| library::is_same(group, object)),
+        scales::BACK => scales[number].iter().any(|scale| library::is_same(scale, object)),
+        _ => false,
+    })
 }
