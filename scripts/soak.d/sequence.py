@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 import shutil
 import signal
 import time
@@ -12,15 +11,13 @@ from commands import Commands
 from edits import edit, some
 from files import Files
 from program import Wrong
-from world import FAILED, MESSAGES, Group, World, rows_equal
+from settling import STOPPED, Settling
+from world import FAILED, MESSAGES, World, equal
 
-BUSY = re.compile(r"is being computed on|is open|was changed by another program just before")
-TOO_LITTLE = "of memory are too little"
 STEPS = {
     "run": 5, "kill_at_calls": 6, "kill_at_instants": 2, "full_disk": 1, "stop": 2, "two": 1, "reader": 0.05,
     "watch": 0.5, "change": 0.7, "adopt": 0.7, "unheard": 0.4, "refused": 0.3, "edit": 7, "look": 3,
 }
-STOPPED = {130: signal.SIGINT, 143: signal.SIGTERM}
 
 
 class Counts:
@@ -36,7 +33,7 @@ class Counts:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class Sequence:
+class Sequence(Settling):
     def __init__(self, seed, number, program, copies, base, counts, log):
         self.seed, self.number, self.program = seed, number, program
         self.base, self.counts, self.log = base, counts, log
@@ -130,7 +127,7 @@ class Sequence:
             found = world.snapshots(name).get(path)
             if found and len(set(world.groups[name, path].wanted.failing.values())) > 253:
                 # Whose own reasons had no room depends on which came first.
-                for part in (FAILED, MESSAGES):
+                for part in {FAILED, MESSAGES} & set(wanted):
                     wanted[part] = found.content()[part]
             if found is None or found.content() != wanted:
                 parts = [part for part, value in wanted.items() if not found or found.content().get(part) != value]
@@ -214,7 +211,7 @@ class Sequence:
                 if values is None or snapshot.status is None:
                     continue
                 marked = snapshot.status == 1
-                if not rows_equal(values.reshape(len(right), -1)[marked], right[marked]).all():
+                if not equal(values.reshape(right.shape)[marked], right[marked]).all():
                     raise Wrong(f"{name}:{path}/{column} had wrong values at marked positions while it was computed")
 
     def do_change(self, rng):
@@ -239,44 +236,6 @@ class Sequence:
         ended = self.program.finish(process)
         self.counts.commands += 1
         self.settle_changed(before, command, ended, old, wanted_old)
-
-    def settle_changed(self, before, command, ended, old, wanted_old):
-        """Results of the data before or after; or none, where the run has seen both."""
-        world, computation = self.world, command.computation
-        now = {}
-        name = world.target(computation)
-        if world.is_there(name):
-            now = {(name, path): snapshot for path, snapshot in world.snapshots(name).items()}
-        new = world.identity(computation)
-        wanted_new = world.wanted(computation)
-        for key, snapshot in now.items():
-            known = world.groups.get(key)
-            if known is None:
-                known = world.groups[key] = Group(computation, old, wanted_old)
-                known.mended = self.is_mended(computation)
-                if ended.code in (0, 3) and not self.fits(known, key, snapshot):
-                    known.identity, known.wanted = new, wanted_new
-            elif known.identity not in (old, new):
-                continue
-            earlier = before.get(key)
-            if ended.code == 1 and (snapshot.status != (0 if earlier is None else earlier.status)).any():
-                if not known.vague and not command.retry:
-                    raise Wrong(f"{ended.command} saw its data change, but its marks in {key} are there")
-            if ended.code == 1:
-                known.vague = known.vague or "the data changed while it was computed"
-                known.mixed = True
-            elif not known.damaged:
-                world.check_group(name, snapshot, known)
-        if ended.code not in (0, 1, 3):
-            raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
-        world.check_user()
-
-    def fits(self, group, key, snapshot):
-        try:
-            self.world.check_group(key[0], snapshot, group)
-        except Wrong:
-            return False
-        return True
 
     def do_adopt(self, rng):
         """A group without our hash, as pyUSID makes it, is gone on with; from then on it has one."""
@@ -411,8 +370,6 @@ class Sequence:
             raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
         return files
 
-    # What a command left
-
     def mend(self, rng, command):
         """What made positions fail is mended, now and then, or broken again."""
         path = command.computation.given.get("mended_by")
@@ -420,178 +377,8 @@ class Sequence:
             with open(path, "w"):
                 pass
 
-    def is_mended(self, computation):
-        path = computation.given.get("mended_by")
-        return bool(path) and os.path.exists(path)
-
     def delay(self, rng):
         return {"delay": int(some(rng, [20, 100, 300]))} if rng.random() < 0.3 else {}
 
     def bytes(self):
         return {name: (self.world.folder / name).read_bytes() for name in self.world.files()}
-
-    def look_at_all(self):
-        """All results groups as they are."""
-        found = {}
-        for name in sorted({name for name, _ in self.world.groups}):
-            found.update({(name, path): snapshot for path, snapshot in self.world.snapshots(name).items()})
-        return found
-
-    def settle(self, before, runs, may_be_busy=False, may_fail=None):
-        """Checks everything after commands, and learns of the groups that they made; returns the one of the first."""
-        world = self.world
-        was_killed = any(ended.code < 0 for _, ended in runs)
-        reusable = [self.reusable(before, command) for command, _ in runs]
-        self.finish_commits()
-        world.check_user()
-        now = {}
-        for name in sorted({name for name, _ in world.groups} | {world.target(command.computation) for command, _ in runs}):
-            if world.is_there(name):
-                now.update({(name, path): snapshot for path, snapshot in world.snapshots(name).items()})
-        lost = set(before) - set(now)
-        if lost:
-            raise Wrong(f"{sorted(lost)} are gone")
-        made = self.learn(before, now, runs)
-        for key, snapshot in now.items():
-            self.check_one(before, key, snapshot, runs)
-        told = None
-        for (command, ended), usable in zip(runs, reusable):
-            path = self.check_answer(now, command, ended, usable, made, may_be_busy, may_fail)
-            told = told or path
-        if not was_killed:
-            world.check_litter()
-        return told
-
-    def finish_commits(self):
-        """What a kill in the midst of a change left is finished by any command that looks at the file."""
-        world = self.world
-        for name in world.files():
-            # What a kill leaves of an output file that was just being created.
-            if not world.is_there(name):
-                continue
-            try:
-                with world.open(name):
-                    pass
-                opens = True
-            except OSError:
-                opens = False
-            if not world.has_journal(name):
-                if not opens and not name.endswith(".new"):
-                    raise Wrong(f"h5py can't open {name}")
-                continue
-            self.counts.finished += 1
-            self.counts.refused += not opens
-            ended = self.program.run(["info", world.folder / name, "--json"])
-            if ended.code != 0 or world.has_journal(name):
-                raise Wrong(f"{ended.command} doesn't finish a commit that was cut short: {ended.err}")
-
-    def reusable(self, before, command):
-        """Groups that have to be gone on with, or None where nobody can say."""
-        world = self.world
-        name, identity = world.target(command.computation), world.identity(command.computation)
-        known = {key: group for key, group in world.groups.items() if key[0] == name and key in before}
-        same = {key: group for key, group in known.items() if group.identity == identity}
-        sure = {key for key, group in same.items() if not group.vague}
-        vague = {key for key, group in same.items() if group.vague}
-        return identity, sure, vague
-
-    def learn(self, before, now, runs):
-        world, made = self.world, []
-        for key in sorted(set(now) - set(before)):
-            name, path = key
-            fitting = [
-                (command.computation, ended)
-                for command, ended in runs
-                if world.target(command.computation) == name
-                and (command.computation.tool, command.computation.scan.path) == (now[key].tool, now[key].source)
-            ]
-            if not fitting:
-                raise Wrong(f"{name}:{path} was made by nobody")
-            told = [computation for computation, ended in fitting if f'"group":"{path}"' in ended.out]
-            computation = (told or [computation for computation, _ in fitting])[0]
-            group = Group(computation, world.identity(computation), world.wanted(computation))
-            group.mended = self.is_mended(computation)
-            world.groups[key] = group
-            made.append(key)
-        if len(made) > len(runs):
-            raise Wrong(f"{made} are more groups than commands")
-        return made
-
-    def check_one(self, before, key, snapshot, runs):
-        world, group = self.world, self.world.groups[key]
-        name, _ = key
-        owners = [
-            (command, ended)
-            for command, ended in runs
-            if world.target(command.computation) == name and group.identity == world.identity(command.computation)
-        ]
-        earlier = before.get(key)
-        if not owners:
-            if earlier is not None:
-                world.check_unchanged(name, earlier, snapshot)
-            return
-        for command, _ in owners:
-            group.mended = group.mended or self.is_mended(command.computation)
-        if group.damaged:
-            return
-        world.check_group(name, snapshot, group)
-        if earlier is not None and earlier.status is not None and snapshot.status is not None and not group.vague:
-            kept = earlier.status == 1
-            if any(command.retry for command, _ in owners) and earlier.failed is not None:
-                kept &= earlier.failed == 0
-            if not (snapshot.status[kept] == 1).all():
-                raise Wrong(f"{name}:{snapshot.path}: marks were lost")
-
-    def check_answer(self, now, command, ended, usable, made, may_be_busy, may_fail):
-        world = self.world
-        identity, sure, vague = usable
-        if ended.code < 0:
-            return None
-        if may_fail and re.search(may_fail, ended.err):
-            return None
-        if ended.code == 1 and may_be_busy and BUSY.search(ended.err):
-            return None
-        if ended.code == 2 and TOO_LITTLE in ended.err:
-            return None
-        if ended.code in STOPPED:
-            told = ended.json() if ended.out.strip() else {}
-            if "group" in told:
-                self.check_state(now, command, told, identity)
-            return None
-        if ended.code not in (0, 3):
-            raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
-        told = ended.json()
-        key = self.check_state(now, command, told, identity)
-        group, snapshot = world.groups[key], now[key]
-        if group.damaged:
-            return told["group"]
-        if not (snapshot.status[command.mask] == 1).all():
-            raise Wrong(f"{ended.command} ended with {ended.code}, but not all positions are computed")
-        failures = {entry["position"]: entry["message"] for entry in told["failed"]}
-        if failures != snapshot.failures() or (ended.code == 3) != bool(failures):
-            raise Wrong(f"{ended.command} ended with {ended.code} and told {failures}, not {snapshot.failures()}")
-        if command.retry and self.is_mended(command.computation) and any(command.mask[at] for at in failures):
-            raise Wrong(f"{ended.command} left failures that can be computed now: {failures}")
-        if not may_be_busy and not command.override and key in made and sure:
-            raise Wrong(f"{ended.command} made {key}, though {sorted(sure)} are there")
-        if command.resume and told["group"] != command.resume:
-            raise Wrong(f"{ended.command} went on with {told['group']}")
-        if command.override and key not in made:
-            raise Wrong(f"{ended.command} made no new group")
-        return told["group"]
-
-    def check_state(self, now, command, told, identity):
-        """The group that was told is the right one, and says itself how far it is."""
-        world = self.world
-        key = (world.target(command.computation), told["group"])
-        if key not in now:
-            raise Wrong(f"{told['group']} isn't there, only {sorted(now)}")
-        group, snapshot = world.groups[key], now[key]
-        if group.identity != identity:
-            raise Wrong(f"{key} was taken for results of {command.computation.given}, but they are of something else")
-        group.scrambled = False
-        if not group.damaged:
-            world.check_last_pixel(f"{key[0]}:{key[1]}", snapshot, exactly=True)
-            if told["completed"] != int((snapshot.status == 1).sum()):
-                raise Wrong(f"{told['completed']} positions were told, not {int((snapshot.status == 1).sum())}")
-        return key

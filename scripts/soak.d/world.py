@@ -199,9 +199,11 @@ class World:
             found = snapshot.columns[column].reshape(count, -1)
             if found.shape != right.shape or found.dtype != right.dtype:
                 raise Wrong(f"{where}/{column} is {found.dtype} {found.shape}, not {right.dtype} {right.shape}")
-            good = rows_equal(found, right)
-            blank = rows_equal(found, np.broadcast_to(wanted.missing(column), right.shape))
-            fine = np.where(marked & ~failed, good, np.where(marked, blank, good | blank | group.mixed))
+            good = equal(found, right)
+            blank = equal(found, np.broadcast_to(wanted.missing(column), right.shape))
+            # A kill may leave a part of a row that isn't marked.
+            part = (good | blank | group.mixed).all(axis=1)
+            fine = np.where(marked & ~failed, good.all(axis=1), np.where(marked, blank.all(axis=1), part))
             if not fine.all():
                 at = int(np.flatnonzero(~fine)[0])
                 raise Wrong(
@@ -249,14 +251,12 @@ def fingerprint(item):
     return told.hexdigest()
 
 
-def rows_equal(found, right):
-    """Rows that are the same, NaN for NaN."""
+def equal(found, right):
+    """Elements that are the same, NaN for NaN."""
     if found.dtype.names:
-        return np.logical_and.reduce([rows_equal(found[name], right[name]) for name in found.dtype.names])
+        return np.logical_and.reduce([equal(found[name], right[name]) for name in found.dtype.names])
     same = found == right
-    if found.dtype.kind in "fc":
-        same |= np.isnan(found) & np.isnan(right)
-    return same.all(axis=tuple(range(1, same.ndim)))
+    return same | np.isnan(found) & np.isnan(right) if found.dtype.kind in "fc" else same
 
 
 def text(value):
