@@ -430,7 +430,8 @@ mod tests {
         for (element, bits) in [(Float16, 0xc500_u16), (BFloat16, 0xc0a0)] {
             let stored = StoredType { element, swapped: true };
             let mut buffer = Vec::new();
-            let seen = elements::<f32>(&bits.swap_bytes().to_ne_bytes(), stored, &mut buffer);
+            let bytes = bits.swap_bytes().to_ne_bytes();
+            let seen = elements::<f32>(&bytes, stored, &mut buffer);
             assert_eq!(seen, [-5.0], "{element}");
         }
     }

@@ -189,7 +189,7 @@ fn results_of_linked_data_go_beside_the_master_and_are_found_again() {
     let first = succeed(run("sum", &file, &ENTRY));
     let beside = folder.path().join("master-Sum.h5");
     assert_eq!(first["file"].as_str(), beside.to_str());
-    assert_eq!(sums(&[beside.clone()]), [[10.0, 35.0, 60.0, 85.0, 110.0, 135.0]]);
+    assert_eq!(sums(std::slice::from_ref(&beside)), [[10.0, 35.0, 60.0, 85.0, 110.0, 135.0]]);
     assert_eq!(succeed(run("sum", &file, &ENTRY))["outcome"], "existing");
     assert!(before == (bytes("master.h5"), bytes("data.h5")));
     let verified = succeed(["verify".as_ref(), beside.as_os_str(), "data-Sum_000".as_ref()]);
@@ -201,7 +201,7 @@ fn results_of_linked_data_go_beside_the_master_and_are_found_again() {
         arguments
     };
     succeed(output("master.h5"));
-    assert_eq!(sums(&[file.clone()]), [[10.0, 35.0, 60.0, 85.0, 110.0, 135.0]]);
+    assert_eq!(sums(std::slice::from_ref(&file)), [[10.0, 35.0, 60.0, 85.0, 110.0, 135.0]]);
     refuse(output("data.h5"), 2, &["data.h5 holds data of `/entry/data`"]);
     assert!(before.1 == bytes("data.h5"));
     // A change of the linked file is a change of the data.

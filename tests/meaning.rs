@@ -328,7 +328,8 @@ with h5py.File(f'{folder}/usid.h5', 'w') as file:
     let script = "import json, sys, h5py\nwith h5py.File(sys.argv[1]) as f:\n    \
                   s = f['d-Sum_000/Sum'].dims[0][0]\n    \
                   print(json.dumps([float(s[22]), s.attrs['units']]))";
-    for (name, expected) in [("longer.h5", json!([44.0, "um"])), ("shorter.h5", json!([22.0, ""]))] {
+    for (name, expected) in [("longer.h5", json!([44.0, "um"])), ("shorter.h5", json!([22.0, ""]))]
+    {
         let output = written.path(&format!("{name}-sums.h5"));
         assert_eq!(python_script(script, [output]), expected, "{name}");
     }

@@ -130,9 +130,9 @@ impl<'a> FailureLines<'a> {
     /// same line.
     fn merge(&mut self) -> Result<()> {
         let mut renumbering = same();
-        for line in 1..MESSAGE_LINES {
+        for (line, new) in renumbering.iter_mut().enumerate().skip(1) {
             if self.uses[line] > 0 {
-                renumbering[line] = match self.reasons.get(&self.texts[line]) {
+                *new = match self.reasons.get(&self.texts[line]) {
                     Some(0) => line as u8,
                     Some(line) => *line as u8,
                     None => self.line_of(OTHER_FAILURES)? as u8,
@@ -229,9 +229,9 @@ impl<'a> FailureLines<'a> {
             self.move_to_second_half()?;
             self.write_first_half(&texts)?;
             let mut renumbering = same();
-            for at in SECOND_HALF..MESSAGE_LINES {
+            for (at, new) in renumbering.iter_mut().enumerate().skip(SECOND_HALF) {
                 if self.uses[at] > 0 {
-                    renumbering[at] = line(&self.texts[at]) as u8;
+                    *new = line(&self.texts[at]) as u8;
                 }
             }
             self.renumber(&renumbering)?;

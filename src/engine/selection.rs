@@ -87,7 +87,7 @@ impl Selection {
                 Error::selection(format!("they have to be a range FIRST:END within 0:{positions}"))
             })?),
             Self::Steps(bounds) => Meant::Steps(steps_within(bounds, grid)?),
-            Self::Dataset(path) => Meant::Marked(marked(path, positions, file)?),
+            Self::Dataset(path) => Meant::Marked(Box::new(marked(path, positions, file)?)),
         })
     }
 }
@@ -98,7 +98,7 @@ pub(crate) enum Meant {
     /// Steps of every axis of the scan, slowest first.
     Steps(Vec<Range<u64>>),
     /// Those that have a mark.
-    Marked(Marks),
+    Marked(Box<Marks>),
 }
 
 impl Meant {

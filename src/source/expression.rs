@@ -24,9 +24,11 @@ pub(crate) enum Formula {
 
 /// A function of one argument.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Function(fn(f64) -> f64);
+pub(crate) struct Function(Real);
 
-const FUNCTIONS: [(&str, fn(f64) -> f64); 29] = [
+type Real = fn(f64) -> f64;
+
+const FUNCTIONS: [(&str, Real); 29] = [
     ("exp", libm::exp),
     ("log", libm::log),
     ("ln", libm::log),

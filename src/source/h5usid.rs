@@ -176,7 +176,7 @@ fn labels_of(
     (along, length): (usize, usize),
     split_units: bool,
 ) -> Result<Vec<(String, String)>, String> {
-    let name = text::name(&indices);
+    let name = text::name(indices);
     let shape = indices.shape();
     if shape.len() != 2 {
         return Err(format!("its `{name}` has {} dimensions instead of 2", shape.len()));
@@ -190,7 +190,7 @@ fn labels_of(
         return Err(format!("its `{name}` has {} {what} instead of {length}", shape[along]));
     }
     if values.shape() != shape {
-        return Err(format!("its `{}` has another shape than `{name}`", text::name(&values)));
+        return Err(format!("its `{}` has another shape than `{name}`", text::name(values)));
     }
     let names = labels(indices, "labels", axes)
         .or_else(|| labels(values, "labels", axes))

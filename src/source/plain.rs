@@ -54,7 +54,7 @@ fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result
         });
         return Ok(Axis { note, ..axis });
     };
-    let path = text::name(&scale);
+    let path = text::name(scale);
     let name = if label.is_empty() { parent_and_name(&path).1 } else { label };
     let units = text(scale, &["units"]).unwrap_or_default();
     let without_values =

@@ -43,7 +43,7 @@ enum Kept {
         file: File,
         extent: Extent,
     },
-    Stored(Stored),
+    Stored(Box<Stored>),
 }
 
 /// Bytes for each position that are read and changed where they are.
@@ -112,7 +112,10 @@ impl Marks {
         let rows = Rows::new(path, file, dataset, View::new(shape.clone(), (0..axes).collect()))?;
         shape.truncate(axes);
         let last = Mutex::default();
-        Ok(Some(Self { count, kept: Kept::Stored(Stored { rows, shape, stored, per_row, last }) }))
+        Ok(Some(Self {
+            count,
+            kept: Kept::Stored(Box::new(Stored { rows, shape, stored, per_row, last })),
+        }))
     }
 
     /// How many positions there are.

@@ -114,7 +114,7 @@ fn scale(
 }
 
 fn name_in_group(scale: &Dataset) -> String {
-    text::name(&scale).rsplit('/').next().unwrap_or_default().to_owned()
+    text::name(scale).rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 fn is_record(column: &Column<'_>) -> bool {
