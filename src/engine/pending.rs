@@ -133,15 +133,20 @@ mod tests {
     use super::*;
     use crate::process::{AxisValues, Dimension};
 
+    /// A list of one range.
+    fn one(run: Range<u64>) -> Vec<Range<u64>> {
+        std::iter::once(run).collect()
+    }
+
     #[test]
     fn what_is_neither_done_nor_left_out_is_pending() {
         let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(7))]);
         let meant = Meant::Range(1..6);
         let status = Marks::prefix(2, 7);
         let pending = |meant| Pending::new(&status, meant, &grid);
-        assert_eq!(pending(None).runs(&(0..7)).unwrap(), [2..7]);
-        assert_eq!(pending(Some(&meant)).runs(&(0..7)).unwrap(), [2..6]);
-        assert_eq!(pending(Some(&meant)).runs(&(4..7)).unwrap(), [4..6]);
+        assert_eq!(pending(None).runs(&(0..7)).unwrap(), one(2..7));
+        assert_eq!(pending(Some(&meant)).runs(&(0..7)).unwrap(), one(2..6));
+        assert_eq!(pending(Some(&meant)).runs(&(4..7)).unwrap(), one(4..6));
         assert_eq!(
             (pending(Some(&meant)).count().unwrap(), pending(None).count().unwrap()),
             (4, 5)
@@ -149,11 +154,11 @@ mod tests {
         let failed = Marks::prefix(2, 7);
         assert_eq!(pending(Some(&meant)).and_failed(Some(&failed)).count().unwrap(), 5);
         let done = || Pending::done(&status, &grid);
-        assert_eq!(done().runs(&(0..7)).unwrap(), [0..2]);
+        assert_eq!(done().runs(&(0..7)).unwrap(), one(0..2));
         let except = std::iter::once(1..4).collect();
-        assert_eq!(done().except(&except).runs(&(0..7)).unwrap(), [0..1]);
+        assert_eq!(done().except(&except).runs(&(0..7)).unwrap(), one(0..1));
         let again = done().done_and_failed(&failed, Some(&meant));
-        assert_eq!(again.runs(&(0..7)).unwrap(), [1..2]);
+        assert_eq!(again.runs(&(0..7)).unwrap(), one(1..2));
         let none = Meant::Range(0..2);
         assert!(pending(Some(&none)).is_empty().unwrap() && !pending(None).is_empty().unwrap());
     }
@@ -162,7 +167,7 @@ mod tests {
     fn marks_come_in_runs() {
         let found = |marks: &[u8]| runs(marks).collect::<Vec<_>>();
         assert_eq!(found(&[0, 1, 1, 0, 9, 0, 1]), [1..3, 4..5, 6..7]);
-        assert_eq!(found(&[1, 1]), [0..2]);
+        assert_eq!(found(&[1, 1]), one(0..2));
         assert!(found(&[0, 0]).is_empty() && found(&[]).is_empty());
     }
 }
