@@ -105,11 +105,12 @@ mod tests {
             (described.quantity.as_str(), described.units.as_str()),
             ("Intensity", "counts")
         );
+        let note = "its `/places` has values along several axes; steps are counted instead";
         let expected = [
             Axis::new(0, "slow", "um", vec![1.5, 2.5], Role::Unknown),
             Axis::new(1, "x", "", vec![3.0, 4.0, 5.0], Role::Unknown),
             Axis::new(2, "energy", "", counted(4), Role::Unknown),
-            Axis::new(3, "", "", counted(5), Role::Unknown),
+            Axis { note: Some(note.to_owned()), ..Axis::new(3, "", "", counted(5), Role::Unknown) },
         ];
         assert_eq!(described.axes, expected);
     }

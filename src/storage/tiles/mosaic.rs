@@ -460,13 +460,13 @@ mod tests {
         let parts = [(6, 2), (0, 4), (4, 2), (3, 2)].map(|(at, length)| part(at, length).unwrap());
         let mosaic = Mosaic::new(Vec::new(), parts.to_vec(), vec![0]);
         assert_eq!(mosaic.axis, 1);
-        assert_eq!(mosaic.near(4, 1), [1, 2, 3]);
+        assert_eq!(mosaic.near(3, 2), [1, 2, 3]);
         assert_eq!(mosaic.near(7, 5), [0, 2]);
         let within: Vec<usize> = mosaic
-            .near(4, 1)
+            .near(5, 1)
             .into_iter()
-            .filter(|part| mosaic.parts[*part].within(&[0, 4], &[2, 1]).is_some())
+            .filter(|part| mosaic.parts[*part].within(&[0, 5], &[2, 1]).is_some())
             .collect();
-        assert_eq!(within, [2, 3]);
+        assert_eq!(within, [2]);
     }
 }
