@@ -353,7 +353,7 @@ fn more_sources_than_a_process_may_open_are_read_all_the_same() {
                   print(0)";
     python_script(script, [folder.path()]);
     let shell =
-        "ulimit -n 64; exec \"$0\" run sum \"$1\" --positions-axes 0 --output \"$2\" --json";
+        "ulimit -n 128; exec \"$0\" run sum \"$1\" --positions-axes 0 --output \"$2\" --json";
     let output = folder.path().join("out.h5");
     let ran = ran(Command::new("sh")
         .args(["-c", shell])

@@ -126,8 +126,8 @@ impl RawFile {
     }
 }
 
-/// How many files are kept open of those that one dataset has its data in. A process may have a thousand,
-/// and others want some too.
+/// How many files are kept open of those that one dataset has its data in. A process may have a thousand;
+/// a run looks at its source twice, and wants some for itself.
 pub(crate) fn kept_open() -> usize {
     // SAFETY: an all-zero limit is a valid one, and the call writes it and nothing else.
     let limit = unsafe {
@@ -135,5 +135,5 @@ pub(crate) fn kept_open() -> usize {
         libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
         limit.rlim_cur
     };
-    (limit / 4).clamp(1, 256) as usize
+    (limit / 8).clamp(1, 256) as usize
 }

@@ -43,9 +43,14 @@ impl Identity {
     /// That of the object with this name, relative to `location`, or of the location itself: `.`.
     pub fn of(location: &Location, name: &str) -> Option<Self> {
         let info = location.loc_info_by_name(name).ok()?;
-        let home = Home::of(&info, || library::open(location, name).ok());
+        Some(Self::told(&info, location, name))
+    }
+
+    /// That of the object with this name, of which HDF5 says this.
+    fn told(info: &LocationInfo, location: &Location, name: &str) -> Self {
+        let home = Home::of(info, || library::open(location, name).ok());
         // The token itself can't be hashed; its digits can.
-        Some(Self(home, format!("{:?}", info.token)))
+        Self(home, format!("{:?}", info.token))
     }
 
     /// Whether both objects lie in the same file.
@@ -101,7 +106,7 @@ pub(crate) fn walk(group: &Group, visit: &mut impl FnMut(&str, Visited)) {
             levels.pop();
         }
         let Ok(info) = group.loc_info_by_name(&name) else { continue };
-        if Identity::of(&group, &name).is_none_or(|identity| !seen.insert(identity)) {
+        if !seen.insert(Identity::told(&info, &group, &name)) {
             continue;
         }
         path.push('/');
