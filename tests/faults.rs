@@ -317,7 +317,7 @@ fn what_is_no_hdf5_file_is_refused() {
     for (name, text) in [
         ("notes.txt", "not an HDF5 file: no HDF5 signature"),
         ("empty.h5", "not an HDF5 file: an empty file"),
-        ("folder.h5", "not an HDF5 file: it is a folder or a device"),
+        ("folder.h5", "not an HDF5 file: it is a folder"),
         ("missing.h5", "there is no such file"),
     ] {
         refuse(run("peak-finding", &folder.join(name), &[]), 1, &[name, text]);
