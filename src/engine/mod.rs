@@ -57,7 +57,7 @@ use job::Job;
 use selection::Meant;
 use team::Team;
 
-use crate::element::{Element, elements};
+use crate::element::{Element, elements, first_beyond};
 use crate::error::{Error, Result};
 use crate::plan::{self, Needs, Plan, TileNeeds};
 use crate::process::Process;
@@ -107,6 +107,11 @@ impl Computed {
         let mut bytes = vec![0; found.size() * stored.element.size()];
         let rows = Rows::by_first_axis(&self.file, &file.raw, &found)?;
         rows.read_into(std::slice::from_ref(&(0..rows.view().count())), &mut bytes)?;
+        if stored.element.may_exceed(T::TYPE, false)
+            && let Some((_, value)) = first_beyond(&bytes, stored)
+        {
+            return Err(unusable(format!("{value} can't become {}", T::TYPE)));
+        }
         Ok(elements(&bytes, stored, &mut Vec::new()).to_vec())
     }
 }

@@ -133,7 +133,10 @@ impl Szip {
                 }
             }
         }
-        Some(())
+        // No writer makes larger ones, and libaec makes something else of them than their lowest bits.
+        let most = (1u32 << self.bits) - 1;
+        let largest = samples.iter().fold(0, |largest, sample| largest.max(*sample));
+        (largest <= most).then_some(())
     }
 
     /// A scanline's first sample is stored as it is if the others are differences.
@@ -208,7 +211,7 @@ impl Szip {
 fn split(bits: &mut Bits, k: u32, end: usize, samples: &mut Vec<u32>) -> Option<()> {
     let begin = samples.len();
     while samples.len() < end {
-        samples.push(bits.unary()?.checked_shl(k)?);
+        samples.push(bits.unary()?.checked_mul(1u32.checked_shl(k)?)?);
     }
     for sample in samples.iter_mut().skip(begin).filter(|_| k > 0) {
         *sample |= bits.take(k)?;
@@ -282,5 +285,31 @@ impl Bits<'_> {
                 return None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes two samples of 8 bits, each written as so many zeros and a one.
+    fn decoded(zeros: [usize; 2]) -> Result<[u8; 2], String> {
+        let info = FilterInfo { id: 4, values: vec![MSB, 2, 8, 2], name: String::new() };
+        let mut bits = "001".to_owned();
+        zeros.iter().for_each(|zeros| bits.push_str(&format!("{}1", "0".repeat(*zeros))));
+        let bytes = bits.as_bytes().chunks(8).map(|byte| {
+            let text = format!("{:0<8}", String::from_utf8_lossy(byte));
+            u8::from_str_radix(&text, 2).unwrap()
+        });
+        let stored: Vec<u8> = 2u32.to_le_bytes().into_iter().chain(bytes).collect();
+        let mut out = [0; 2];
+        new(&info).unwrap().decode(&stored, &mut out, &mut Codecs::default())?;
+        Ok(out)
+    }
+
+    #[test]
+    fn a_sample_of_more_bits_than_there_are_is_damage() {
+        assert_eq!(decoded([3, 255]), Ok([3, 255]));
+        assert_eq!(decoded([3, 256]), Err(damaged()));
     }
 }
