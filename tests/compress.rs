@@ -264,6 +264,7 @@ with h5py.File(path, "r+") as file:
             notes.create_dataset("to", (4,), record)[3] = (1, plain)
         elif kind == "records in an array":
             values = np.zeros((2, 2), record)
+            values["to"] = h5py.Reference()
             values[1, 1] = (1, plain)
             notes.create_dataset("to", (2,), array)
             notes["to"].id.write(h5py.h5s.ALL, h5py.h5s.ALL, values, h5py.h5t.py_create(array))

@@ -90,12 +90,14 @@ impl<P: Process> Step<'_, P> {
         if self.left(&file, group, self.observer)?.is_empty() {
             return Ok(Ended::NothingLeft);
         }
+        let opened = file.id();
+        // With its lock: a run may have to be alone to begin.
+        drop(file);
         let lock = match lock {
             Some(lock) => lock,
             None => RunLock::claim(self.target, self.source, self.observer)?,
         };
-        check_same(path, file.id(), lock.id()?)?;
-        drop(file);
+        check_same(path, opened, lock.id()?)?;
         lock.alone(self.source, || {
             // Somebody may have begun to refer to one before nobody else had the file.
             let left = self.left(&lock.view()?, group, &Quiet)?;
