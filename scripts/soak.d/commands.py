@@ -1,7 +1,7 @@
 """Random commands: which process over which scan, and everything that may be asked of a run."""
 
 import numpy as np
-from computation import PROCESSES, TAKES_COMPLEX
+from computation import COPIED, PROCESSES, TAKES_COMPLEX
 from edits import some
 from world import Computation
 
@@ -12,17 +12,19 @@ class Command:
     def __init__(self, computation, more, mask, retry, override, resume=None):
         self.computation, self.more, self.mask = computation, more, mask
         self.retry, self.override, self.resume = retry, override, resume
+        self.folder = None  # another name of the folder, if it is called by that
 
     def arguments(self, world):
         computation = self.computation
         scan = computation.scan
-        given = ["run", computation.process, world.folder / scan.file, "--json"]
+        folder = self.folder or world.folder
+        given = ["run", computation.process, folder / scan.file, "--json"]
         given += scan.options(len(world.scans) > 1 or scan.kind != "usid" and bool(world.kept))
         for name, value in computation.given.items():
             given += ["-p", f"{name}={spelled(value)}"]
         output = world.outputs.get((scan.file, scan.path))
         if output:
-            given += ["--output", world.folder / output]
+            given += ["--output", folder / output]
         return given + self.more
 
 
@@ -45,8 +47,8 @@ class Commands:
         if earlier and rng.random() < 0.6:
             return some(rng, earlier)
         processes = [name for name in PROCESSES if not scan.is_complex or name in TAKES_COMPLEX]
-        if len(scan.spectrum_axes()) > 1 or scan.points < 4:
-            processes.remove("peak-finding")
+        if len(scan.spectrum_axes()) > 1 or scan.points < 8:
+            processes = [name for name in processes if name not in COPIED]
         process = some(rng, processes)
         given, auxiliary = {}, None
         if process == "slow":
@@ -67,6 +69,10 @@ class Commands:
             given = {"weights": [float(weight) for weight in rng.integers(0, 9, int(rng.integers(1, 4)))]}
         elif process == "peak-finding":
             given = {"width_min": 1.0, "width_max": 4.0, "num_steps": int(rng.integers(2, 5))}
+        elif process == "curve-fit":
+            given = {"components": "gaussian+offset", "max_evaluations": int(rng.integers(20, 60))}
+        elif process == "signal-filter":
+            given = {"sample_rate": 100.0, "low_pass": float(rng.integers(20, 45))}
         tool, defaults = PROCESSES[process]
         return Computation(process, tool, given, {**defaults, **given}, scan, auxiliary)
 
@@ -96,10 +102,22 @@ class Commands:
         ]
         if usable and not override and rng.random() < 0.2:
             resume = some(rng, sorted(usable))
-            more += ["--resume", resume]
+            short = resume.rsplit("/", 1)[1]
+            unique = sum(path.endswith(f"/{short}") for name, path in self.world.groups) == 1
+            more += ["--resume", short if unique and rng.random() < 0.5 else resume]
         if compress and rng.random() < 0.1:
             more += ["--compress", "gzip"]
-        return Command(computation, more, mask, retry, override, resume)
+        command = Command(computation, more, mask, retry, override, resume)
+        if rng.random() < 0.15:
+            command.folder = self.other_name()
+        return command
+
+    def other_name(self):
+        """A symbolic link to the folder."""
+        link = self.base / "other name"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.world.folder)
+        return link
 
     def selection(self, rng, scan):
         grid, steps = scan.grid(), scan.steps()

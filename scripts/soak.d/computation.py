@@ -26,7 +26,11 @@ PROCESSES = {
     "weighted": ("Weighted", {"weights": []}),
     "digest": ("Digest", {}),
     "peak-finding": ("Peak_Finding", {}),
+    "curve-fit": ("Curve_Fit", {}),
+    "signal-filter": ("FFT_Filtering", {}),
 }
+# Computed by the program itself, over a plain copy of the spectra.
+COPIED = ("peak-finding", "curve-fit", "signal-filter")
 COLUMNS = {
     "Sum": ("Sum",),
     "Slow": ("Slow_Sum",),
@@ -37,10 +41,14 @@ COLUMNS = {
     "Weighted": ("Sum",),
     "Digest": ("Digest",),
     "Peak_Finding": ("Peak_Response", "Peak_Position"),
+    "Curve_Fit": (
+        "Gaussian", "Gaussian_Standard_Errors", "Offset", "Offset_Standard_Errors", "Chi_Square", "Converged",
+    ),
+    "FFT_Filtering": ("Filtered_Data",),
 }
 TAKES_COMPLEX = ("slow", "uneven", "trouble", "digest", "peak-finding")
 # Whose results depend on the values of the spectrum's axis.
-USES_AXIS = ("peak-finding",)
+USES_AXIS = ("peak-finding", "curve-fit")
 
 
 class Expected:

@@ -281,26 +281,36 @@ class Sequence(Settling):
         self.counts.commands += 1
 
     def do_refused(self, rng):
-        """The file itself by another name is no place for results."""
+        """The file itself by another name is no place for results, and a group of something else nothing to go on with."""
         world = self.world
         command = self.commands.command(rng, compress=False)
-        scan = command.computation.scan
-        if scan.kind == "linked":
-            return
-        other = world.folder / "other name.h5"
-        (os.symlink if rng.random() < 0.5 else os.link)(world.folder / scan.file, other)
+        computation = command.computation
         arguments = command.arguments(world)
-        if "--output" in arguments:
-            arguments[arguments.index("--output") + 1] = other
-        else:
-            arguments += ["--output", other]
+        others = [
+            path for (name, path), group in sorted(world.groups.items())
+            if name == world.target(computation) and group.computation.tool != computation.tool
+        ]
+        if others and rng.random() < 0.5:
+            if command.resume or command.override:
+                return
+            arguments += ["--resume", some(rng, others)]
+            self.refuse(arguments)
+        elif computation.scan.kind != "linked":
+            other = world.folder / "other name.h5"
+            (os.symlink if rng.random() < 0.5 else os.link)(world.folder / computation.scan.file, other)
+            if "--output" in arguments:
+                arguments[arguments.index("--output") + 1] = other
+            else:
+                arguments += ["--output", other]
+            self.refuse(arguments)
+            other.unlink()
+
+    def refuse(self, arguments):
         files = self.bytes()
         ended = self.program.run(arguments)
         self.counts.commands += 1
-        other.unlink()
-        files.pop(other.name)
         if ended.code not in (1, 2) or files != self.bytes():
-            raise Wrong(f"{ended.command} ended with {ended.code}, though the output is the source: {ended.err}")
+            raise Wrong(f"{ended.command} ended with {ended.code}, and was to be refused: {ended.err}")
 
     def do_edit(self, rng):
         told = edit(rng, self.world)

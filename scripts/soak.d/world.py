@@ -9,7 +9,7 @@ import re
 
 import h5py
 import numpy as np
-from computation import COLUMNS, OTHER_FAILURES, USES_AXIS, expected
+from computation import COLUMNS, COPIED, OTHER_FAILURES, USES_AXIS, expected
 from program import Wrong
 
 STATUS, FAILED, MESSAGES = "completed_positions", "failed_positions", "failure_messages"
@@ -85,7 +85,7 @@ class World:
 
     def wanted(self, computation):
         rows = computation.scan.rows()
-        if computation.process == "peak-finding":
+        if computation.process in COPIED:
             return self.copies.expected(computation.process, computation.given, computation.scan, rows)
         offset = self.inputs[computation.auxiliary] if computation.auxiliary else None
         return expected(computation.process, computation.settled, computation.scan, rows, offset)
