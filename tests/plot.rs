@@ -180,7 +180,7 @@ fn what_cannot_be_drawn_is_said() {
         &["cannot draw", "no/fit.png", "its folder doesn't exist"],
     );
     std::fs::create_dir(sample.folder.path().join("folder.png")).unwrap();
-    support::assert_refused(&drawn_to("folder.png"), 1, &["cannot draw", "folder.png"]);
+    support::assert_refused(&drawn_to("folder.png"), 2, &["folder.png", "it is a folder"]);
     refuse(["test", "sho-fit", file, "--pixel", "5", "--spectrum", "1"], 2, &["only one spectrum"]);
     // Neither a process without a model nor a failed position is an error.
     let bare = typed(&sample, "trouble", &["--pixel", "2", "--plot"]);
