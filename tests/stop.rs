@@ -237,7 +237,11 @@ fn results_that_cannot_be_resumed_are_refused_by_name() {
     let before = sample.bytes();
     let refused = [
         (&["--resume", "Raw_Data-Peak_Finding_007"][..], 2, "has no results group"),
-        (&["--resume", "Raw_Data-Peak_Finding_000", "-p", "width_min=10"], 1, "the parameter `width_min`: 20 there, 10 here"),
+        (
+            &["--resume", "Raw_Data-Peak_Finding_000", "-p", "width_min=10"],
+            1,
+            "the parameter `width_min`: 20 there, 10 here",
+        ),
     ];
     for (more, code, text) in refused {
         let texts = [text, "Raw_Data-Peak_Finding_000"];
