@@ -135,19 +135,21 @@ class Copies:
     def expected(self, process, parameters, scan, rows):
         axes = scan.spectrum_axes()
         key = hashlib.sha256(rows.tobytes())
-        key.update(repr((process, parameters, rows.shape, rows.dtype.str, [axis.told() for axis in axes])).encode())
+        key.update(repr((process, parameters, rows.shape, rows.dtype.str, scan.units, [axis.told() for axis in axes])).encode())
         key = key.hexdigest()
         if key not in self.known:
-            self.known[key] = self.run(process, parameters, axes, rows)
+            self.known[key] = self.run(process, parameters, scan, rows)
         return self.known[key]
 
-    def run(self, process, parameters, axes, rows):
+    def run(self, process, parameters, scan, rows):
         path = self.folder / "copy.h5"
         path.unlink(missing_ok=True)
         table = np.arange(len(rows))[:, None]
-        scan = Scan("usid", path.name, "/copy", rows, ([Axis("X", "um", np.arange(float(len(rows))))], axes), [0], table)
+        axes = [Axis("X", "um", np.arange(float(len(rows))))], scan.spectrum_axes()
+        plain = Scan("usid", path.name, "/copy", rows, axes, [0], table)
+        plain.units = scan.units
         with h5py.File(path, "w") as file:
-            WRITERS["usid"](file, scan, self.folder)
+            WRITERS["usid"](file, plain, self.folder)
         command = [self.program, "run", process, path, "--json", "--cores", "1"]
         for name, value in parameters.items():
             command += ["-p", f"{name}={value}"]

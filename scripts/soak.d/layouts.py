@@ -131,11 +131,11 @@ def array_scan(rng, kind, file, number, dtype):
     lengths += [int(rng.integers(2, {1: 40, 2: 7}[spectral])) for _ in range(spectral)]
     if kind in ("plain", "virtual", "linked"):
         # Nothing tells the values of their axes.
-        first, step = 0.0, 1.0
+        first, step, units = 0.0, 1.0, ("", "")
     else:
-        first, step = 3.0, 0.5
+        first, step, units = 3.0, 0.5, ("um", "eV")
     names = ("Y", "X")[-positions:] + ("Energy", "Angle")[:spectral]
-    axes = [Axis(name, "um" if at < positions else "eV", first + step * np.arange(length))
+    axes = [Axis(name, units[at >= positions], first + step * np.arange(length))
             for at, (name, length) in enumerate(zip(names, lengths))]
     where = list(range(positions))
     if kind in ("plain", "scales", "nexus", "virtual", "linked") and rng.random() < 0.5:
@@ -151,6 +151,8 @@ def array_scan(rng, kind, file, number, dtype):
         "nexus": f"/entry{number}/data/counts",
     }.get(kind, f"/scan_{number}/values")
     scan = Scan(kind, file, path, data, axes, where)
+    if kind in ("plain", "scales", "virtual", "linked"):
+        scan.units = ""
     if kind in ("hspy", "nsid") and where != sorted(where):
         raise AssertionError("these formats say themselves which axes come first")
     return scan
