@@ -7,9 +7,8 @@ import os
 import shutil
 import subprocess
 
-import h5py
 import numpy as np
-from layouts import numbers, write
+from layouts import numbers
 from world import FAILED, MESSAGES, STATUS
 
 

@@ -184,11 +184,7 @@ def write(file, scan, folder):
 
 
 def create(file, scan, path=None):
-    path = path or scan.path
-    if scan.storage.get("compact"):
-        raise AssertionError
-    dataset = file.create_dataset(path, data=scan.data, **scan.storage)
-    return dataset
+    return file.create_dataset(path or scan.path, data=scan.data, **scan.storage)
 
 
 def write_usid(file, scan, _):

@@ -244,6 +244,8 @@ class Sequence(Settling):
             key for key, group in world.groups.items()
             if not (group.vague or group.damaged or group.mixed) and group.identity == world.identity(group.computation)
             and world.target(group.computation) == group.computation.scan.file and group.computation.scan.kind == "usid"
+            # The model of a fit is no parameter that other programs could have written.
+            and group.computation.process != "curve-fit"
         ]
         chosen = some(rng, sorted(usable))
         if chosen is None:
