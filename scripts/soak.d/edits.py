@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 
+import h5py
 import numpy as np
 from layouts import numbers
 from world import FAILED, MESSAGES, STATUS
@@ -207,7 +208,8 @@ def repack(rng, world):
         return None
     packed = world.folder / "packed"
     done = subprocess.run(["h5repack", world.folder / name, packed], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if done.returncode != 0:
+    # Versions of h5repack lose references.
+    if done.returncode != 0 or attributes_of(packed) != attributes_of(world.folder / name):
         packed.unlink(missing_ok=True)
         return None
     os.replace(packed, world.folder / name)
@@ -215,6 +217,13 @@ def repack(rng, world):
         if owner == name:
             group.vague = group.vague or "it was repacked"
     return f"repacked {name}"
+
+
+def attributes_of(path):
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: set(item.attrs)}))
+    return found
 
 
 def copy_back(rng, world):
