@@ -169,18 +169,20 @@ fn a_group_whose_results_are_gone_is_not_complete() {
 #[test]
 fn last_pixel_is_mended_by_whoever_may_write() {
     let mut opener = Opener::new();
-    let sample = Sample::new();
-    pixelmill(run(PROCESS, &sample.file, &[]));
-    for wrong in [0, 40, 9999] {
-        change(&sample, &format!("group.attrs['last_pixel'] = np.int64({wrong})"));
-        let status = pixelmill(["status".as_ref(), sample.file.as_os_str()]);
-        let found = &status.json["groups"][0];
-        assert_eq!((&found["last_pixel"], &found["prefix"]), (&wrong.into(), &4096.into()));
-        let ran = pixelmill(run(PROCESS, &sample.file, &[]));
-        assert_eq!(ran.json["outcome"], "existing", "{}", ran.stderr);
-        assert_eq!(opener.group(&sample.file).last_pixel, 4096);
+    for compressed in [&[][..], &["--compress", "gzip"]] {
+        let sample = Sample::new();
+        pixelmill(run(PROCESS, &sample.file, compressed));
+        for wrong in [0, 40, 9999] {
+            change(&sample, &format!("group.attrs['last_pixel'] = np.int64({wrong})"));
+            let status = pixelmill(["status".as_ref(), sample.file.as_os_str()]);
+            let found = &status.json["groups"][0];
+            assert_eq!((&found["last_pixel"], &found["prefix"]), (&wrong.into(), &4096.into()));
+            let ran = pixelmill(run(PROCESS, &sample.file, &[]));
+            assert_eq!(ran.json["outcome"], "existing", "{}", ran.stderr);
+            assert_eq!(opener.group(&sample.file).last_pixel, 4096, "{compressed:?}");
+        }
+        let before = sample.bytes();
+        pixelmill(run(PROCESS, &sample.file, &[]));
+        assert!(before == sample.bytes(), "what is right is left as it is");
     }
-    let before = sample.bytes();
-    pixelmill(run(PROCESS, &sample.file, &[]));
-    assert!(before == sample.bytes(), "what is right is left as it is");
 }

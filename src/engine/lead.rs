@@ -158,7 +158,8 @@ impl Lead<'_> {
         group: &str,
     ) -> Result<()> {
         let lock = RunLock::claim(target, source, &Quiet)?;
-        let group = prepare::look(job, &lock, group.to_owned())?;
+        // Not the results themselves, which may be compressed.
+        let group = prepare::look(job, &lock, group.to_owned(), &[])?;
         let file = Direct::new(lock.path(), lock.file())?;
         let request = Request { retry_failed: false, ..self.request.clone() };
         let all = (None, &job.source.grid);

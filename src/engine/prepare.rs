@@ -16,7 +16,7 @@ use crate::source::Format;
 use crate::storage::attributes;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::{
-    self, AxesFormat, Blueprint, Form, Identification, LAST_PIXEL, LAST_RUN, Places,
+    self, AxesFormat, Blueprint, Column, Form, Identification, LAST_PIXEL, LAST_RUN, Places,
 };
 use crate::storage::transaction::Transaction;
 
@@ -195,19 +195,24 @@ pub(crate) fn take<P: Process>(
 ) -> Result<Taken> {
     let resumed = noted.is_none();
     let last_run = noted.map_or_else(|| note_run(lock, &path), Ok)?;
-    Ok(Taken { last_run, resumed, ..look(job, lock, path)? })
+    Ok(Taken { last_run, resumed, ..look(job, lock, path, &job.columns())? })
 }
 
-/// A group as it is, before anybody computes it.
+/// A group as it is, before anybody computes it, with the places of some of its results.
 ///
 /// # Errors
 /// If it lacks something that a run needs.
-pub(crate) fn look<P: Process>(job: &Job<P>, lock: &RunLock, path: String) -> Result<Taken> {
+pub(crate) fn look<P: Process>(
+    job: &Job<P>,
+    lock: &RunLock,
+    path: String,
+    columns: &[Column<'_>],
+) -> Result<Taken> {
     let file = lock.view()?;
     let group =
         file.group(&path).map_err(|error| Error::dataset("read", lock.path(), &path, &error))?;
     let positions = job.source.info.positions;
-    let places = results_group::places(&group, lock.file(), &job.columns(), positions)
+    let places = results_group::places(&group, lock.file(), columns, positions)
         .map_err(|reason| Error::CannotResume { group: path.clone(), reason })?;
     Ok(Taken {
         places,

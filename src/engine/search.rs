@@ -122,6 +122,8 @@ struct Candidate {
     digest_lines: Vec<String>,
     /// Whether nothing is where its source was, so that only the data tell that this is it.
     is_gone: bool,
+    /// Whether what tells how far it is has its place in the file.
+    has_markers: bool,
     /// Whether it has all that a run needs, each with its place in the file.
     ready: bool,
 }
@@ -163,7 +165,7 @@ impl Candidate {
     /// Whether `last_pixel` or the order of the failures isn't what it should be, and can be mended.
     fn is_stale(&self) -> Result<bool> {
         let is_right = self.last_pixel == Some(self.status.run_from(0)? as i64);
-        Ok(self.ready && !(is_right && are_settled(&self.messages)))
+        Ok(self.has_markers && !(is_right && are_settled(&self.messages)))
     }
 
     /// As results that were there before.
@@ -278,13 +280,16 @@ fn candidate<P: Process>(
     if group.link_exists(MESSAGES) {
         results_group::own_dataset(&group, MESSAGES)?;
     }
+    let has_markers = found.parameter_hash.is_some()
+        && whereabouts == Whereabouts::Known
+        && results_group::places(&group, &file.raw, &[], positions).is_ok();
     Ok(Candidate {
         path: found.path.clone(),
         number: found.number,
         hash: found.parameter_hash.clone().unwrap_or_default(),
         is_gone: whereabouts == Whereabouts::Gone,
-        ready: found.parameter_hash.is_some()
-            && whereabouts == Whereabouts::Known
+        has_markers,
+        ready: has_markers
             && holds_integer(&group, LAST_PIXEL)
             && holds_short_text(&group, LAST_RUN)
             && results_group::places(&group, &file.raw, &columns, positions).is_ok(),

@@ -199,8 +199,8 @@ impl Marks {
     /// Bytes of memory that reading takes at most, besides the windows.
     pub fn memory(&self) -> u64 {
         let Kept::Stored(stored) = &self.kept else { return 0 };
-        let read =
-            WINDOW * stored.stored.element.size() as u64 + 2 * stored.rows.row_bytes() as u64;
+        let read = WINDOW.min(self.count) * stored.stored.element.size() as u64
+            + 2 * stored.rows.row_bytes() as u64;
         read + stored.rows.memory_alone() * 2
     }
 }
