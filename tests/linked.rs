@@ -346,7 +346,7 @@ fn more_sources_than_a_process_may_open_are_read_all_the_same() {
                   layout = h5py.VirtualLayout((300, 4), 'f8')\n\
                   for number in range(300):\n\
                   \x20   with h5py.File(f'{sys.argv[1]}/{number}.h5', 'w') as file:\n\
-                  \x20       file['d'] = np.full((1, 4), number)\n\
+                  \x20       file['d'] = np.full((1, 4), float(number))\n\
                   \x20   layout[number:number + 1] = h5py.VirtualSource(f'{number}.h5', 'd', (1, 4))\n\
                   with h5py.File(sys.argv[1] + '/all.h5', 'w') as file:\n\
                   \x20   file.create_virtual_dataset('v', layout, fillvalue=-1)\n\
