@@ -13,6 +13,8 @@ from layouts import WRITERS, Axis, Scan
 
 PANIC = "the computation panicked: panic on purpose"
 OTHER_FAILURES = "another failure (there are more kinds of failures than lines to list them)"
+# What a dataset of each kind of numbers holds where nothing was computed; 0 if it is another kind.
+MISSING = {"f": np.nan, "c": complex(np.nan, np.nan)}
 MAXIMUM = np.dtype([("Value [V]", "f4"), ("Index", "u2")])
 
 # Names in results groups; parameters with their defaults.
@@ -61,10 +63,9 @@ class Expected:
         if dtype.names:
             blank = np.zeros((), dtype)
             for field in dtype.names:
-                if dtype[field].kind in "fc":
-                    blank[field] = np.nan
+                blank[field] = MISSING.get(dtype[field].kind, 0)
             return blank
-        return np.array(np.nan if dtype.kind in "fc" else 0, dtype)
+        return np.array(MISSING.get(dtype.kind, 0), dtype)
 
 
 def expected(process, parameters, scan, rows, offset=None):

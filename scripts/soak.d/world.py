@@ -74,6 +74,17 @@ class Computation:
         self.scan, self.auxiliary = scan, auxiliary
 
 
+def torn(found, right, missing):
+    """Which values have some of the right bytes and else those of a missing value."""
+
+    def octets(values):
+        values = np.ascontiguousarray(np.broadcast_to(values, right.shape).astype(right.dtype))
+        return values.view(np.uint8).reshape(*right.shape, right.dtype.itemsize)
+
+    seen = octets(found)
+    return ((seen == octets(right)) | (seen == octets(missing))).all(axis=-1)
+
+
 class World:
     def __init__(self, folder, copies):
         self.folder, self.copies = folder, copies
@@ -203,8 +214,8 @@ class World:
                 raise Wrong(f"{where}/{column} is {found.dtype} {found.shape}, not {right.dtype} {right.shape}")
             good = equal(found, right)
             blank = equal(found, np.broadcast_to(wanted.missing(column), right.shape))
-            # A kill may leave a part of a row that isn't marked.
-            part = (good | blank | group.mixed).all(axis=1)
+            # A kill may leave a part of a row that isn't marked, cut at the end of a page, in the midst of a record.
+            part = (good | blank | torn(found, right, wanted.missing(column)) | group.mixed).all(axis=1)
             fine = np.where(marked & ~failed, good.all(axis=1), np.where(marked, blank.all(axis=1), part))
             if not fine.all():
                 at = int(np.flatnonzero(~fine)[0])
