@@ -249,11 +249,14 @@ impl Running {
 
     /// Waits for a line on standard error that contains `text`.
     pub fn wait_for_line(&self, text: &str) {
+        let mut said = Vec::new();
         loop {
             let line = self.lines.recv_timeout(DEADLINE);
-            if line.unwrap_or_else(|_| panic!("no line says `{text}`")).contains(text) {
+            let line = line.unwrap_or_else(|_| panic!("no line says `{text}`: {said:#?}"));
+            if line.contains(text) {
                 return;
             }
+            said.push(line);
         }
     }
 
