@@ -133,6 +133,17 @@ impl Blocks {
         let pairs = self.axes.iter().zip(&steps);
         pairs.fold(0, |number, (axis, step)| number * axis.count() + axis.holding(*step))
     }
+
+    /// The number of the block that holds a position, and the first position after it that follows it on the
+    /// fastest axis but isn't in that block.
+    pub fn stretch(&self, position: u64) -> (u64, u64) {
+        let number = self.holding(position);
+        let end = self.axes.last().map_or(1, |axis| {
+            let step = position % axis.length;
+            axis.range(axis.holding(step)).end - step
+        });
+        (number, position + end)
+    }
 }
 
 /// The step on each axis of a position, slowest axis first.
@@ -242,6 +253,9 @@ mod tests {
                 for position in runs(&shape, &bounds).into_iter().flatten() {
                     seen[position as usize] += 1;
                     prop_assert_eq!(blocks.holding(position), number);
+                    let (holding, end) = blocks.stretch(position);
+                    let fastest = bounds.last().unwrap().end - position % shape.last().unwrap();
+                    prop_assert_eq!((holding, end), (number, position + fastest));
                     let inside = steps(&shape, position);
                     prop_assert!(inside.iter().zip(&bounds).all(|(s, b)| b.contains(s)));
                 }

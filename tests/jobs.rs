@@ -266,7 +266,7 @@ fn the_loop_over_a_hostfile_survives_kills_and_signals() {
         ("KILL", &[2]),
         ("USR1", &[0, 1, 2]),
         ("KILL", &[0]),
-        ("TERM", &[0]),
+        ("TERM", &[1]),
         ("KILL", &[0, 1, 2]),
     ];
     for (name, ranks) in blows {

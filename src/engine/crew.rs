@@ -11,6 +11,7 @@ use super::pending::Pending;
 use super::pipeline::{Pipeline, Work};
 use super::prepare::Taken;
 use super::scheduler::Scheduler;
+use super::supply::Stock;
 use super::target::RunLock;
 use super::team::{Call, News, Team};
 use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop, Tally};
@@ -34,6 +35,8 @@ pub(crate) struct Phase<'a, P: Process> {
     /// What is pending, and how many positions that is.
     pub pending: &'a Pending<'a>,
     pub count: u64,
+    /// What the ranks share of it.
+    pub stock: &'a Stock,
     pub plan: &'a Plan,
     pub request: &'a Request,
     pub lock: &'a RunLock,
@@ -53,8 +56,8 @@ impl<P: Process> Phase<'_, P> {
         let (group, observer, team) = (self.group, self.observer, self.team);
         let columns = &group.places.columns;
         let others = team.others();
-        let (pending, file) = (self.pending, Some(self.file));
-        let work = Work { team, plan: self.plan, pending, file, columns, others };
+        let (plan, pending, stock) = (self.plan, self.pending, self.stock);
+        let work = Work { team, plan, pending, stock, file: Some(self.file), columns, others };
         let pipeline = Pipeline::new(self.job, &work, self.request, self.stop);
         let scheduler = &pipeline.scheduler;
         let begun = Instant::now();

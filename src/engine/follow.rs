@@ -11,17 +11,19 @@ use super::pipeline::{Pipeline, Work};
 use super::scheduler::Scheduler;
 use super::search::meant;
 use super::selection::Meant;
+use super::supply::Stock;
 use super::target::Target;
 use super::team::{Assignment, Call, News, Orders, Sight, Team, Trouble};
 use super::{Computed, Durability, Request, Stop, Tally, plan_run};
 use crate::error::{Error, Result};
+use crate::plan::Plan;
 use crate::process::Process;
 use crate::storage::attributes;
 use crate::storage::file::{self, look_at, open_read};
 use crate::storage::in_place::InPlace;
 use crate::storage::lock;
 use crate::storage::marks::Marks;
-use crate::storage::results_group::LAST_RUN;
+use crate::storage::results_group::{LAST_RUN, Place};
 
 /// How often a rank looks for calls.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -42,17 +44,19 @@ pub(crate) fn follow<P: Process>(
         Orders::Prepare(assignment) => assignment,
         other => return conclude(other, stop),
     };
-    let ready =
-        opened.and_then(|(job, meant, _)| Ok((job, meant, results_file(&assignment, team)?)));
+    // Whoever couldn't open it is ordered to end.
+    let (job, meant, _) = opened?;
+    let (job, meant) = (&job, meant.as_ref());
+    let ready = Ready::new((job, meant), &assignment, team);
     team.tell(ready.as_ref().map(|_| &()))?;
     match team.orders()? {
         Orders::Begin => {}
         other => return conclude(other, stop),
     }
-    let (job, meant, file) = ready?;
-    let ended = work((&job, meant.as_ref()), &file, &assignment, request, stop, team);
-    // With its lock: rank 0 may need the file alone.
-    drop(file);
+    let ready = ready?;
+    let ended = ready.work((job, meant), &assignment.columns, request, stop, team);
+    // With the file's lock: rank 0 may need it alone.
+    drop(ready);
     team.send(&News::Ended(ended.map_err(|error| Trouble::of(&error))))?;
     let orders = team.orders()?;
     // What was called after this rank had ended is still to be taken from the line.
@@ -116,33 +120,56 @@ fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<ResultsFile> 
     Ok(ResultsFile { raw, in_place })
 }
 
-/// Computes until nothing is left, or somebody asks to stop.
-fn work<P: Process>(
-    (job, meant): (&Job<P>, Option<&Meant>),
-    file: &ResultsFile,
-    assignment: &Assignment,
-    request: &Request,
-    stop: &Stop,
-    team: Team<'_>,
-) -> Result<Tally> {
-    let workers = assignment.workers[team.rank()];
-    let plan = plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), meant)?;
-    let status = Marks::stretch(&assignment.file, &file.raw, assignment.status)?;
-    let pending = &Pending::new(&status, meant, &job.source.grid);
-    let (file, columns) = (&*file.in_place, &assignment.columns);
-    let work = Work { team, plan: &plan, pending, file: Some(file), columns, others: 0 };
-    let pipeline = Pipeline::new(job, &work, request, stop);
-    let scheduler = &pipeline.scheduler;
-    let mut beat = Beat::new(team);
-    pipeline.run(
-        || pass_on(scheduler, file, request.durability, team),
-        PAUSE,
-        || {
-            listen(scheduler, stop, team)?;
-            beat.strike(stop, || pipeline.tally())
-        },
-    )?;
-    Ok(pipeline.tally())
+/// What this rank computes with, once rank 0 has prepared everything.
+struct Ready {
+    file: ResultsFile,
+    plan: Plan,
+    status: Marks,
+    stock: Stock,
+}
+
+impl Ready {
+    fn new<P: Process>(
+        (job, meant): (&Job<P>, Option<&Meant>),
+        assignment: &Assignment,
+        team: Team<'_>,
+    ) -> Result<Self> {
+        let file = results_file(assignment, team)?;
+        let workers = assignment.workers[team.rank()];
+        let plan =
+            plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), meant)?;
+        let status = Marks::stretch(&assignment.file, &file.raw, assignment.status)?;
+        let pending = Pending::new(&status, meant, &job.source.grid);
+        let stock = Stock::new(job, &pending, &plan, assignment.workers.len())?;
+        Ok(Self { file, plan, status, stock })
+    }
+
+    /// Computes until nothing is left, or somebody asks to stop.
+    fn work<P: Process>(
+        &self,
+        (job, meant): (&Job<P>, Option<&Meant>),
+        columns: &[Place],
+        request: &Request,
+        stop: &Stop,
+        team: Team<'_>,
+    ) -> Result<Tally> {
+        let Self { plan, stock, .. } = self;
+        let pending = &Pending::new(&self.status, meant, &job.source.grid);
+        let file = &*self.file.in_place;
+        let work = Work { team, plan, pending, stock, file: Some(file), columns, others: 0 };
+        let pipeline = Pipeline::new(job, &work, request, stop);
+        let scheduler = &pipeline.scheduler;
+        let mut beat = Beat::new(team);
+        pipeline.run(
+            || pass_on(scheduler, file, request.durability, team),
+            PAUSE,
+            || {
+                listen(scheduler, stop, team)?;
+                beat.strike(stop, || pipeline.tally())
+            },
+        )?;
+        Ok(pipeline.tally())
+    }
 }
 
 /// Passes on what is computed, once it is where it has to survive.

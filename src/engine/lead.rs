@@ -10,6 +10,7 @@ use super::pending::Pending;
 use super::prepare::{self, Taken};
 use super::search::{self, Found};
 use super::selection::Meant;
+use super::supply::Stock;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, Sight, Team, Trouble};
 use super::{Computed, Observer, Quiet, Request, Stop, plan_run, reread};
@@ -269,7 +270,9 @@ impl Lead<'_> {
                 segments,
             }))
         })?;
-        team.tell(Ok(&()))?;
+        let stock = Stock::new(job, pending, &own, shares.workers.len());
+        team.tell(stock.as_ref().map(|_| &()))?;
+        let stock = &stock?;
         team.order(|| Orders::Begin)?;
         let workers = shares.workers.iter().sum();
         observer.begin(&group.info(
@@ -279,9 +282,22 @@ impl Lead<'_> {
             count,
             (workers, shares.workers.len(), shares.nodes),
         ));
-        let file = &*file;
-        Phase { job, group, pending, count, plan: &own, request, lock, file, observer, stop, team }
-            .run(marker)
+        let (file, plan) = (&*file, &own);
+        let phase = Phase {
+            job,
+            group,
+            pending,
+            count,
+            stock,
+            plan,
+            request,
+            lock,
+            file,
+            observer,
+            stop,
+            team,
+        };
+        phase.run(marker)
     }
 }
 

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use super::job::{Job, Workspace, count};
 use super::pending::Pending;
 use super::scheduler::{Scheduler, Ticket};
-use super::{Request, Stop, Tally, Team, supply};
+use super::supply::{Stock, supply};
+use super::{Request, Stop, Tally, Team};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::process::{Process, ReadChunk, WriteChunk, panic_message};
@@ -80,6 +81,8 @@ pub(crate) struct Work<'a> {
     pub plan: &'a Plan,
     /// The pending positions of all ranks.
     pub pending: &'a Pending<'a>,
+    /// What they share of them.
+    pub stock: &'a Stock,
     /// The file that results go to, and where each dataset lies in it; without one, rows are only read.
     pub file: Option<&'a dyn InPlace>,
     pub columns: &'a [Place],
@@ -108,7 +111,7 @@ impl<'a, P: Process> Pipeline<'a, P> {
                 datasets: work.columns.iter().cloned().zip(bytes).collect(),
             }),
             scheduler: Scheduler::new(
-                supply::supply(job, work.pending, plan, ranks),
+                supply(job, work.pending, work.stock, ranks),
                 work.others,
                 most_open,
                 plan.unit,

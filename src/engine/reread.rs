@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::job::Job;
 use super::pending::Pending;
 use super::pipeline::{Pipeline, Work};
+use super::supply::Stock;
 use super::{Ranks, Request, Stop, Team, machine, plan_run};
 use crate::error::Result;
 use crate::plan;
@@ -35,8 +36,8 @@ pub(crate) fn digest<P: Process>(
     let team = Team::new(request);
     let workers = plan::cores(machine::available_cores(), request.cores);
     let plan = plan_run(job, request.memory_budget(1), workers, None, None)?;
-    let (pending, plan) = (positions, &plan);
-    let work = Work { team, plan, pending, file: None, columns: &[], others: 0 };
+    let (pending, plan, stock) = (positions, &plan, &Stock::whole(job, &plan));
+    let work = Work { team, plan, pending, stock, file: None, columns: &[], others: 0 };
     let pipeline = Pipeline::new(job, &work, request, &Stop::new());
     let scheduler = &pipeline.scheduler;
     let add_all = || {

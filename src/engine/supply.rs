@@ -1,8 +1,9 @@
 //! The pending positions in the order in which they are read: block by block, or one after the other;
 //! all of them for one rank, or piece by piece from the counter that several ranks share.
 //!
-//! Pieces are of all positions, or blocks, of the scan. What of a piece is pending is looked up when it is
-//! taken, a window at a time: from then on nobody else changes the status there.
+//! What ranks share is settled before any of them begins: pieces of what is pending then. What of a piece is
+//! pending is looked up once more when it is taken, a window at a time: until then nobody else changes the
+//! status there.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,31 +17,119 @@ use crate::hand_out::Guide;
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::ranks::Communicator;
+use crate::storage::marks::windows;
 use crate::view::{self, Blocks};
 
 /// Positions of a portion at most: if only every second is pending, its runs take 1 MiB.
 pub(crate) const PORTION: u64 = 1 << 17;
 
-/// What this rank computes of the `pending` positions, which all ranks know alike.
+/// Items that ranks share at most.
+const ITEMS: u64 = 1 << 18;
+
+/// What the ranks of a run share: the positions, or the blocks, in which something is pending before any of
+/// them begins. Of a large scan some that follow each other are one item.
+pub(crate) struct Stock {
+    /// How the positions are cut into blocks, if the source is read so.
+    blocks: Option<Blocks>,
+    /// How many positions, or blocks, the scan has, and how many of them are an item.
+    units: u64,
+    each: u64,
+    /// The items in which something is pending; all if nothing is said.
+    numbers: Option<Vec<u32>>,
+}
+
+impl Stock {
+    /// The whole scan: all there is for one rank, which asks nobody.
+    pub fn whole<P: Process>(job: &Job<P>, plan: &Plan) -> Self {
+        let rows = &job.source.rows;
+        let blocks = rows.tiles().zip(plan.blocks.as_ref()).map(|(tiles, plan)| {
+            Blocks::new(&rows.view().position_shape(), &tiles.cell(), &plan.segments)
+        });
+        Self::of_scan(blocks, job.source.info.positions)
+    }
+
+    /// What is `pending`, for so many ranks. All of them must see the same, so none may have begun.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn new<P: Process>(
+        job: &Job<P>,
+        pending: &Pending<'_>,
+        plan: &Plan,
+        ranks: usize,
+    ) -> Result<Self> {
+        let whole = Self::whole(job, plan);
+        if ranks == 1 { Ok(whole) } else { whole.narrowed(pending) }
+    }
+
+    fn of_scan(blocks: Option<Blocks>, positions: u64) -> Self {
+        let units = blocks.as_ref().map_or(positions, Blocks::count);
+        Self { blocks, units, each: 1, numbers: None }
+    }
+
+    fn narrowed(mut self, pending: &Pending<'_>) -> Result<Self> {
+        let each = self.units.div_ceil(ITEMS).max(1);
+        let mut has_work = vec![false; self.units.div_ceil(each) as usize];
+        // Positions before this one are looked after.
+        let mut seen = 0;
+        for window in windows(pending.positions()) {
+            for run in pending.runs(&window)? {
+                seen = seen.max(run.start);
+                while seen < run.end {
+                    let (unit, end) = match &self.blocks {
+                        Some(blocks) => blocks.stretch(seen),
+                        None => (seen, (seen / each + 1) * each),
+                    };
+                    has_work[(unit / each) as usize] = true;
+                    seen = end;
+                }
+            }
+        }
+        if has_work.contains(&false) {
+            let numbers = (0..).zip(has_work).filter_map(|(number, has)| has.then_some(number));
+            (self.each, self.numbers) = (each, Some(numbers.collect()));
+        }
+        Ok(self)
+    }
+
+    /// How many items there are.
+    fn count(&self) -> u64 {
+        self.numbers.as_ref().map_or(self.units, |numbers| numbers.len() as u64)
+    }
+
+    /// The positions, or blocks, of some items.
+    fn units(&self, items: &Range<u64>) -> VecDeque<Range<u64>> {
+        let Some(numbers) = &self.numbers else { return VecDeque::from([items.clone()]) };
+        let mut units: VecDeque<Range<u64>> = VecDeque::new();
+        for number in &numbers[items.start as usize..items.end as usize] {
+            let start = u64::from(*number) * self.each;
+            let end = self.units.min(start + self.each);
+            match units.back_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => units.push_back(start..end),
+            }
+        }
+        units
+    }
+}
+
+/// What this rank computes of the `pending` positions, from the `stock` that all ranks share.
 pub(crate) fn supply<'a, P: Process>(
     job: &'a Job<P>,
     pending: &'a Pending<'a>,
-    plan: &Plan,
+    stock: &'a Stock,
     ranks: &'a dyn Communicator,
 ) -> Supply<'a> {
     let rows = &job.source.rows;
-    let (Some(tiles), Some(plan)) = (rows.tiles(), &plan.blocks) else {
-        let pieces = one_by_one(Pieces::new(ranks, pending.positions()), PORTION);
-        let portions = pieces.map(move |window| {
+    let Some(blocks) = &stock.blocks else {
+        let portions = parts(stock, ranks, PORTION).map(move |window| {
             let runs = pending.runs(&window?)?.into();
             Ok(Portion { runs, block: None })
         });
         return Box::new(portions.filter(has_work));
     };
     let scan = rows.view().position_shape();
-    let blocks = Blocks::new(&scan, &tiles.cell(), &plan.segments);
-    let pieces = one_by_one(Pieces::new(ranks, blocks.count()), 1);
-    let portions = pieces.map(move |block| {
+    let portions = parts(stock, ranks, 1).map(move |block| {
         let bounds = blocks.bounds(block?.start);
         let runs = runs(pending, &view::runs(&scan, &bounds))?;
         let block = if runs.is_empty() { None } else { rows.block(bounds) };
@@ -53,16 +142,21 @@ fn has_work(portion: &Result<Portion>) -> bool {
     portion.as_ref().map_or(true, |portion| !portion.runs.is_empty())
 }
 
-/// Pieces cut into parts of at most `most` items.
-fn one_by_one(pieces: Pieces<'_>, most: u64) -> impl Iterator<Item = Result<Range<u64>>> {
-    pieces.flat_map(move |piece| {
-        let (piece, error) = match piece {
-            Ok(piece) => (piece, None),
-            Err(error) => (0..0, Some(Err(error))),
+/// What this rank takes of the stock, in parts of at most `most` positions or blocks that follow each other.
+fn parts<'a>(
+    stock: &'a Stock,
+    ranks: &'a dyn Communicator,
+    most: u64,
+) -> impl Iterator<Item = Result<Range<u64>>> + 'a {
+    Pieces::new(ranks, stock.count()).flat_map(move |piece| {
+        let (units, error) = match piece {
+            Ok(piece) => (stock.units(&piece), None),
+            Err(error) => (VecDeque::new(), Some(Err(error))),
         };
-        let parts = (0..(piece.end - piece.start).div_ceil(most)).map(move |number| {
-            let first = piece.start + number * most;
-            Ok(first..piece.end.min(first + most))
+        let parts = units.into_iter().flat_map(move |run| {
+            let starts =
+                (0..(run.end - run.start).div_ceil(most)).map(move |n| run.start + n * most);
+            starts.map(move |first| Ok(first..run.end.min(first + most)))
         });
         error.into_iter().chain(parts)
     })
@@ -150,6 +244,7 @@ pub(crate) fn within(ranges: &[Range<u64>], run: &Range<u64>) -> Vec<Range<u64>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::positions::Positions;
     use crate::process::{AxisValues, Dimension};
     use crate::ranks::Ranks;
     use crate::source::PositionGrid;
@@ -166,11 +261,56 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_cut_into_portions() {
-        let ranks = Ranks::solo();
-        let pieces = one_by_one(Pieces::new(ranks.communicator(), 25), 10);
-        let parts: Vec<_> = pieces.map(|part| part.unwrap()).collect();
+    fn what_is_taken_is_cut_into_parts() {
+        let (stock, ranks) = (Stock::of_scan(None, 25), Ranks::solo());
+        let parts: Vec<_> =
+            parts(&stock, ranks.communicator(), 10).map(|part| part.unwrap()).collect();
         assert_eq!(parts, [0..10, 10..20, 20..25]);
+    }
+
+    /// A list of one range.
+    fn one(run: Range<u64>) -> VecDeque<Range<u64>> {
+        std::iter::once(run).collect()
+    }
+
+    /// The items of a scan of so many positions, with blocks or without, of which all but `done` is pending.
+    fn narrowed(blocks: Option<Blocks>, done: Positions, count: usize) -> Stock {
+        let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(count))]);
+        let status = Marks::prefix(0, count as u64);
+        let pending = Pending::new(&status, None, &grid).except(&done);
+        Stock::of_scan(blocks, count as u64).narrowed(&pending).unwrap()
+    }
+
+    #[test]
+    fn ranks_share_what_is_pending() {
+        let done = [0..3, 5..6, 9..10].into_iter().collect();
+        let stock = narrowed(None, done, 10);
+        assert_eq!(stock.count(), 6);
+        assert_eq!(stock.units(&(1..5)), [4..5, 6..9]);
+        let all = narrowed(None, Positions::default(), 10);
+        assert_eq!((all.count(), all.units(&(2..4))), (10, one(2..4)));
+    }
+
+    #[test]
+    fn ranks_share_the_blocks_in_which_something_is_pending() {
+        // Six blocks of 2 x 2 positions in a scan of 4 x 5: the last ones are narrower.
+        let blocks = || Some(Blocks::new(&[4, 5], &[2, 2], &[2, 2]));
+        let done = [0..2, 3..7, 8..20].into_iter().collect();
+        let stock = narrowed(blocks(), done, 20);
+        assert_eq!(stock.units(&(0..stock.count())), one(1..2));
+        assert_eq!(narrowed(blocks(), Positions::default(), 20).count(), 6);
+        let all = std::iter::once(0..20).collect();
+        assert_eq!(narrowed(blocks(), all, 20).count(), 0);
+    }
+
+    #[test]
+    fn of_a_large_scan_items_are_many_positions() {
+        let count = 3 * ITEMS as usize - 1;
+        let done = [0..4, 6..9, 10..3 * ITEMS - 1].into_iter().collect();
+        let stock = narrowed(None, done, count);
+        assert_eq!(stock.units(&(0..stock.count())), [3..6, 9..12]);
+        let last = std::iter::once(0..3 * ITEMS - 2).collect();
+        assert_eq!(narrowed(None, last, count).units(&(0..1)), one(3 * ITEMS - 3..3 * ITEMS - 1));
     }
 
     #[test]

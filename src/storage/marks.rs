@@ -19,7 +19,7 @@ use super::tiles::Block;
 use crate::element::StoredType;
 use crate::error::{Error, Result};
 use crate::positions::Positions;
-use crate::view::{Blocks, View, steps};
+use crate::view::{Blocks, View};
 
 /// Positions that are looked at together: so few that they stay in the processor's cache, so many that a call
 /// of the system doesn't count.
@@ -296,10 +296,8 @@ impl Stored {
         let cells = Blocks::new(&self.shape, &tiles.cell(), &tiles.cell());
         let mut row = run.start;
         while row < run.end {
-            let cell = cells.holding(row);
-            let step = steps(&self.shape, row).last().copied().unwrap_or(0);
-            let last = cells.bounds(cell).last().map_or(step + 1, |range| range.end);
-            let end = run.end.min(row + (last - step));
+            let (cell, end) = cells.stretch(row);
+            let end = run.end.min(end);
             let (part, rest) = bytes.split_at_mut((end - row) as usize * self.rows.row_bytes());
             self.block(&cells, cell)?.read_into(std::slice::from_ref(&(row..end)), part)?;
             (bytes, row) = (rest, end);
