@@ -110,6 +110,49 @@ impl AxisValues {
     }
 }
 
+/// Values that come one after the other: a first one and a step, until one of them isn't where these lead to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GrowingAxis {
+    first: f64,
+    step: f64,
+    length: usize,
+    /// All of them, once they are uneven.
+    listed: Vec<f64>,
+}
+
+impl GrowingAxis {
+    /// How many there are so far.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Appends a value.
+    pub fn push(&mut self, value: f64) {
+        match self.length {
+            0 => self.first = value,
+            1 => self.step = value - self.first,
+            _ => {}
+        }
+        let expected = self.first + self.step * self.length as f64;
+        if self.listed.is_empty() && expected.to_bits() != value.to_bits() {
+            self.listed = self.even().iter().collect();
+        }
+        if !self.listed.is_empty() {
+            self.listed.push(value);
+        }
+        self.length += 1;
+    }
+
+    fn even(&self) -> AxisValues {
+        AxisValues::even(self.first, self.step, self.length)
+    }
+
+    /// All of them.
+    pub fn finish(self) -> AxisValues {
+        if self.listed.is_empty() { self.even() } else { self.listed.into() }
+    }
+}
+
 impl From<Vec<f64>> for AxisValues {
     fn from(values: Vec<f64>) -> Self {
         Self(Kept::Listed(values.into()))
@@ -162,6 +205,24 @@ mod tests {
         assert_ne!(even, AxisValues::even(0.1, 0.300_000_000_1, 1000));
         assert_eq!((even.bytes(), listed.bytes()), (0, 8000));
         assert_eq!(serde_json::to_string(&AxisValues::counted(3)).unwrap(), "[0.0,1.0,2.0]");
+    }
+
+    #[test]
+    fn values_are_even_until_one_is_not() {
+        let grown = |values: &[f64]| {
+            let mut axis = GrowingAxis::default();
+            values.iter().for_each(|value| axis.push(*value));
+            assert_eq!(axis.len(), values.len());
+            let grown = axis.finish();
+            assert!(grown.iter().zip(values).all(|(one, two)| one.to_bits() == two.to_bits()));
+            assert_eq!(grown.len(), values.len());
+            grown.as_even()
+        };
+        assert_eq!(grown(&[2.0, 2.5, 3.0, 3.5]), Some((2.0, 0.5)));
+        assert_eq!(grown(&[2.0, 2.5, 3.0, 3.6, 4.0]), None);
+        assert_eq!(grown(&[0.0, -0.0]), None, "the step loses the sign");
+        assert_eq!(grown(&[f64::INFINITY, 1.0]), None);
+        assert_eq!((grown(&[]), grown(&[7.0])), (Some((0.0, 0.0)), Some((7.0, 0.0))));
     }
 
     #[test]

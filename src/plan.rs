@@ -58,6 +58,9 @@ pub(crate) struct Needs {
     /// Bytes that are taken whatever the number of workers: the status of all positions, tables of
     /// positions and of chunks.
     pub fixed_bytes: u64,
+    /// Bytes that a worker takes whatever it has in hand, besides what tiles of the source take: the tiles of
+    /// auxiliary inputs.
+    pub worker_bytes: u64,
     /// What tiles take, if the source is read by tiles.
     pub tiles: Option<TileNeeds>,
     pub workers: u64,
@@ -144,7 +147,7 @@ pub(crate) struct BlockPlan {
 pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     let Some(tiles) = &needs.tiles else { return plan_rows(needs) };
     let position = needs.per_position();
-    let per_worker = tiles.worker_bytes + position;
+    let per_worker = needs.worker_bytes + tiles.worker_bytes + position;
     let least = needs.fixed_bytes + per_worker + tiles.row_bytes;
     if needs.memory < least {
         return Err(least);
@@ -156,10 +159,10 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     let block = tiles.block_bytes(&segments).max(1);
     let for_units = workers * needs.unit() * position;
     let in_flight = (left.saturating_sub(for_units) / block).clamp(1, tiles.most_blocks(workers));
-    let left = available - in_flight * block - workers * tiles.worker_bytes;
+    let worker_bytes = needs.worker_bytes + tiles.worker_bytes;
+    let left = available - in_flight * block - workers * worker_bytes;
     let unit = (left / workers / position).clamp(1, needs.unit());
-    let memory =
-        needs.fixed_bytes + in_flight * block + workers * (tiles.worker_bytes + unit * position);
+    let memory = needs.fixed_bytes + in_flight * block + workers * (worker_bytes + unit * position);
     let memory_for_once = needs.fixed_bytes + tiles.block_bytes(&tiles.cell) + workers * per_worker;
     let blocks =
         Some(BlockPlan { segments, in_flight: in_flight as usize, parts, memory_for_once });
@@ -168,7 +171,7 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
 
 /// The number of workers, and the blocks.
 fn cut(needs: &Needs, tiles: &TileNeeds, available: u64) -> Result<(u64, Vec<u64>), u64> {
-    let per_worker = tiles.worker_bytes + needs.per_position();
+    let per_worker = needs.worker_bytes + tiles.worker_bytes + needs.per_position();
     let Some(agreed) = &tiles.agreed else {
         let (workers, segments) = cheapest(needs, tiles, available);
         let left = available - workers * per_worker;
@@ -189,7 +192,7 @@ fn cut(needs: &Needs, tiles: &TileNeeds, available: u64) -> Result<(u64, Vec<u64
 /// The number of workers and the blocks with which reading all tiles takes the least time: a tile that
 /// is read twice costs as much as half of the workers.
 fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>) {
-    let per_worker = tiles.worker_bytes + needs.per_position();
+    let per_worker = needs.worker_bytes + tiles.worker_bytes + needs.per_position();
     let most = ((available - tiles.row_bytes) / per_worker).min(needs.workers).max(1);
     let choices = (1..=most).rev().map(|workers| {
         let positions = (available - workers * per_worker) / tiles.row_bytes.max(1);
@@ -214,14 +217,15 @@ fn joined(tiles: &TileNeeds, segments: &[u64], most: u64) -> Vec<u64> {
 
 fn plan_rows(needs: &Needs) -> Result<Plan, u64> {
     let position = needs.per_position();
-    let least = needs.fixed_bytes + position;
+    let least = needs.fixed_bytes + needs.worker_bytes + position;
     if needs.memory < least {
         return Err(least);
     }
     let available = needs.memory - needs.fixed_bytes;
-    let workers = needs.workers.min(available / position).max(1);
-    let unit = (available / workers / position).min(needs.unit()).max(1);
-    let memory = needs.fixed_bytes + workers * unit * position;
+    let workers = needs.workers.min(available / (needs.worker_bytes + position)).max(1);
+    let unit = (available / workers - needs.worker_bytes) / position;
+    let unit = unit.min(needs.unit()).max(1);
+    let memory = needs.fixed_bytes + workers * (needs.worker_bytes + unit * position);
     Ok(Plan { workers: workers as usize, unit, memory, blocks: None })
 }
 
@@ -255,6 +259,7 @@ mod tests {
             results_bytes: 10,
             extra_bytes: 0,
             fixed_bytes: 0,
+            worker_bytes: 0,
             tiles: None,
             workers: 8,
             memory: 1 << 30,
@@ -347,20 +352,21 @@ mod tests {
         fn a_plan_never_exceeds_the_budget(
             row_bytes in 1u64..1 << 24, converted_bytes in 0u64..1 << 24, results_bytes in 1u64..1 << 16,
             auxiliary_bytes in 0u64..4096, extra_bytes in 0u64..4096, fixed_bytes in 0u64..1 << 24,
-            workers in 1u64..256, memory in 1u64..1 << 34,
+            worker_bytes in 0u64..1 << 22, workers in 1u64..256, memory in 1u64..1 << 34,
         ) {
             let needs = Needs {
                 row_bytes, converted_bytes, auxiliary_bytes, results_bytes, extra_bytes,
-                fixed_bytes, tiles: None, workers, memory,
+                fixed_bytes, worker_bytes, tiles: None, workers, memory,
             };
             let one = row_bytes + converted_bytes + 2 * auxiliary_bytes + results_bytes + extra_bytes;
             match plan(&needs) {
                 Ok(plan) => {
-                    prop_assert_eq!(plan.memory, fixed_bytes + plan.workers as u64 * plan.unit * one);
+                    let worker = worker_bytes + plan.unit * one;
+                    prop_assert_eq!(plan.memory, fixed_bytes + plan.workers as u64 * worker);
                     prop_assert!(plan.memory <= memory);
                     prop_assert!(plan.workers >= 1 && plan.workers as u64 <= workers && plan.unit >= 1);
                 }
-                Err(least) => prop_assert_eq!(least, fixed_bytes + one),
+                Err(least) => prop_assert_eq!(least, fixed_bytes + worker_bytes + one),
             }
         }
 

@@ -165,6 +165,7 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
         }
         _ => FailedPositions::default(),
     };
+    let summary = status.as_ref().map(Marks::summary).transpose()?;
     Ok(GroupOverview {
         path: provenance.path.clone(),
         process: provenance.tool.clone(),
@@ -176,11 +177,11 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
         created: provenance.timestamp.clone(),
         last_run: provenance.last_run.clone(),
         positions,
-        completed: status.as_ref().map(Marks::count_marked).transpose()?,
+        completed: summary.map(|summary| summary.count),
         missing: group.as_ref().and_then(results_group::missing),
         failed,
         last_pixel: provenance.last_pixel,
-        prefix: status.map(|status| status.run_from(0)).transpose()?,
+        prefix: summary.map(|summary| summary.prefix),
     })
 }
 

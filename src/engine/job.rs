@@ -386,6 +386,16 @@ impl<T: Element> OwnSpectrum<T> {
 }
 
 impl AuxiliaryInput {
+    /// Bytes that a worker needs to read it, besides its rows.
+    pub fn tile_bytes(&self) -> u64 {
+        self.rows.memory_alone()
+    }
+
+    /// Bytes that the table of its chunks takes.
+    pub fn table_bytes(&self) -> u64 {
+        self.rows.table_bytes()
+    }
+
     /// Reads the rows of some positions, and returns their bytes as they are stored; those with an integer that
     /// `f64` hasn't are noted as damaged.
     fn read(

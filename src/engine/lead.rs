@@ -213,7 +213,8 @@ impl Lead<'_> {
     ) -> Result<Ledger> {
         let (request, grid) = (self.request, &job.source.grid);
         let marked = || Pending::done(status, grid);
-        let covered = if group.resumed { Covered::of_marks(status)? } else { Covered::default() };
+        let covered =
+            if group.resumed { Covered::of_marks(status.summary()?) } else { Covered::default() };
         let known = match Record::among(&group.digest_lines, covered) {
             Some(record) => record,
             None => {

@@ -53,7 +53,7 @@ pub use stop::Stop;
 pub use crate::ranks::Ranks;
 pub use crate::storage::results_group::Compression;
 
-use job::Job;
+use job::{AuxiliaryInput, Job};
 use selection::Meant;
 use team::Team;
 
@@ -161,6 +161,8 @@ fn plan_run<P: Process>(
     meant: Option<&Meant>,
 ) -> Result<Plan> {
     let source = &job.source;
+    let info = &source.info;
+    let axes = info.position_dimensions.iter().chain(&info.spectroscopic_dimensions);
     let needs = Needs {
         row_bytes: source.row_bytes() as u64,
         converted_bytes: source.info.spectral_points as u64 * size_of::<P::Input>() as u64,
@@ -169,8 +171,11 @@ fn plan_run<P: Process>(
         extra_bytes: P::extra_memory_per_position(&job.parameters, &source.info) as u64,
         fixed_bytes: (source.info.positions * 2).min(WINDOWS)
             + source.grid.bytes()
+            + axes.map(|axis| axis.values.bytes()).sum::<u64>()
             + source.rows.table_bytes()
+            + job.auxiliary.iter().map(AuxiliaryInput::table_bytes).sum::<u64>()
             + meant.map_or(0, Meant::memory),
+        worker_bytes: job.auxiliary.iter().map(AuxiliaryInput::tile_bytes).sum(),
         tiles: source.rows.tiles().map(|tiles| TileNeeds {
             cell: tiles.cell(),
             row_bytes: tiles.block_row_bytes(),

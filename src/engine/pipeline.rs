@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,18 @@ struct ResultsFile<'a> {
     datasets: Vec<(Place, usize)>,
 }
 
+impl ResultsFile<'_> {
+    /// Fills `rows` with what a results dataset has at the positions from `first` on.
+    fn read(&self, dataset: usize, first: u64, rows: &mut [u8]) -> Result<()> {
+        let (place, position_bytes) = &self.datasets[dataset];
+        let run = first..first + (rows.len() / position_bytes) as u64;
+        for (extent, at, part) in place.parts(&run, *position_bytes)? {
+            self.file.read(extent, at, &mut rows[part])?;
+        }
+        Ok(())
+    }
+}
+
 impl WriteChunk for ResultsFile<'_> {
     fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
         let (place, position_bytes) = &self.datasets[dataset];
@@ -43,6 +56,79 @@ impl WriteChunk for ResultsFile<'_> {
         for (extent, at, part) in place.parts(&run, *position_bytes)? {
             self.file.write(extent.part(at, &rows[part])?)?;
         }
+        Ok(())
+    }
+}
+
+/// The results of a unit whose positions lie near each other: written together, with what is between them as
+/// it was. Single writes of a few bytes would take longer than the computation.
+struct Together<'a> {
+    results: &'a ResultsFile<'a>,
+    waiting: Mutex<Stretch>,
+}
+
+/// Rows of one results dataset that wait to be written.
+#[derive(Default)]
+struct Stretch {
+    dataset: usize,
+    first: u64,
+    rows: Vec<u8>,
+    /// What of `rows` isn't known yet.
+    gaps: Vec<Range<usize>>,
+}
+
+/// Bytes between two results that are written with them.
+const GAP_BYTES: u64 = 4096;
+/// Bytes of results that wait at most.
+const WAITING_BYTES: usize = 1 << 20;
+
+impl<'a> Together<'a> {
+    fn new(results: &'a ResultsFile<'a>) -> Self {
+        Self { results, waiting: Mutex::default() }
+    }
+
+    /// Writes what still waits.
+    fn finish(&self) -> Result<()> {
+        self.store(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn store(&self, stretch: &mut Stretch) -> Result<()> {
+        let Stretch { dataset, first, rows, gaps } = std::mem::take(stretch);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut whole = rows;
+        if !gaps.is_empty() {
+            let mut there = vec![0; whole.len()];
+            self.results.read(dataset, first, &mut there)?;
+            gaps.into_iter().for_each(|gap| whole[gap.clone()].copy_from_slice(&there[gap]));
+        }
+        self.results.write(dataset, first, &whole)
+    }
+}
+
+impl WriteChunk for Together<'_> {
+    fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
+        let mut stretch = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let position_bytes = self.results.datasets[dataset].1 as u64;
+        let end = stretch.first + stretch.rows.len() as u64 / position_bytes.max(1);
+        let gap = first.checked_sub(end).map(|gap| gap * position_bytes);
+        let joins = stretch.dataset == dataset
+            && !stretch.rows.is_empty()
+            && stretch.rows.len() + rows.len() <= WAITING_BYTES;
+        match gap.filter(|gap| joins && *gap <= GAP_BYTES) {
+            Some(0) => {}
+            Some(gap) => {
+                let begin = stretch.rows.len();
+                stretch.rows.resize(begin + gap as usize, 0);
+                stretch.gaps.push(begin..begin + gap as usize);
+            }
+            None => {
+                self.store(&mut stretch)?;
+                (stretch.dataset, stretch.first) = (dataset, first);
+            }
+        }
+        stretch.rows.extend_from_slice(rows);
         Ok(())
     }
 }
@@ -231,17 +317,33 @@ impl<'a, P: Process> Pipeline<'a, P> {
         let compute = begun.elapsed();
         add(&self.counters.compute, begun);
         let begun = Instant::now();
+        if ticket.runs.len() > 1 && ticket.is_stretch {
+            let together = Together::new(results);
+            self.write(&together, ticket, workspace)?;
+            together.finish()?;
+        } else {
+            self.write(results, ticket, workspace)?;
+        }
+        add(&self.counters.write, begun);
+        Ok(compute)
+    }
+
+    fn write(
+        &self,
+        results: &dyn WriteChunk,
+        ticket: &Ticket,
+        workspace: &Workspace<P>,
+    ) -> Result<()> {
         for (dataset, rows) in workspace.results.rows.iter().enumerate() {
-            let position_bytes = results.datasets[dataset].1;
             let mut left = rows.as_slice();
+            let position_bytes = left.len() / count(&ticket.runs).max(1) as usize;
             for run in &ticket.runs {
                 let (part, rest) = left.split_at((run.end - run.start) as usize * position_bytes);
                 P::write_results_chunk(results, dataset, run.start, part)?;
                 left = rest;
             }
         }
-        add(&self.counters.write, begun);
-        Ok(compute)
+        Ok(())
     }
 
     /// Reading ahead is the system's work: it is told what comes after the next stretch of rows

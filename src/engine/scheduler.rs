@@ -29,6 +29,8 @@ pub(crate) struct Portion {
     pub runs: VecDeque<Range<u64>>,
     /// What they are read from, if not row by row from the source.
     pub block: Option<Arc<Block>>,
+    /// Whether nobody else computes anything between the first and the last of them.
+    pub is_stretch: bool,
 }
 
 /// All portions of a run, made when they are wanted.
@@ -40,6 +42,8 @@ pub(crate) struct Ticket {
     /// Ranges of consecutive positions.
     pub runs: Vec<Range<u64>>,
     pub block: Option<Arc<Block>>,
+    /// Whether nobody else computes anything between the first and the last of them.
+    pub is_stretch: bool,
     /// What was read for it.
     pub digest: RowsDigest,
     portion: u64,
@@ -381,6 +385,7 @@ impl State<'_> {
         Some(Ticket {
             runs: take(&mut open.portion.runs, self.unit),
             block: open.portion.block.clone(),
+            is_stretch: open.portion.is_stretch,
             digest: RowsDigest::default(),
             portion: open.number,
             batch: batch.number,
@@ -412,7 +417,7 @@ mod tests {
 
     fn whole(pending: &[Range<u64>]) -> Supply<'static> {
         let runs = pending.iter().cloned().collect();
-        Box::new(std::iter::once(Ok(Portion { runs, block: None })))
+        Box::new(std::iter::once(Ok(Portion { runs, block: None, is_stretch: true })))
     }
 
     fn scheduler(pending: Range<u64>, batch_time: Duration) -> Scheduler<'static> {
@@ -484,7 +489,8 @@ mod tests {
     #[test]
     fn portions_are_begun_only_while_there_is_room_for_them() {
         let portion = |first: u64| {
-            Ok(Portion { runs: std::iter::once(first..first + 2).collect(), block: None })
+            let runs = std::iter::once(first..first + 2).collect();
+            Ok(Portion { runs, block: None, is_stretch: true })
         };
         let supply: Supply<'_> = Box::new([0, 10, 20].into_iter().map(portion));
         let scheduler = Scheduler::new(supply, 0, 2, 1, Duration::from_secs(3600), Stop::new());
@@ -513,7 +519,8 @@ mod tests {
         let mut runs: VecDeque<_> = [3..5, 7..8, 10..20].into();
         let taken = take(&mut runs, 5);
         let digest = RowsDigest::default();
-        let ticket = Ticket { runs: taken, block: None, digest, portion: 0, batch: 0 };
+        let ticket =
+            Ticket { runs: taken, block: None, is_stretch: true, digest, portion: 0, batch: 0 };
         assert_eq!(ticket.runs, [3..5, 7..8, 10..12]);
         assert_eq!(runs.front(), Some(&(12..20)));
         let failed: Vec<_> = (0..5).map(|row| (row, Failure::new(row.to_string()))).collect();

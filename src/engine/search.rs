@@ -2,6 +2,8 @@
 //!
 //! It only reads. What makes two computations the same is `identity`'s business.
 
+use std::cell::OnceCell;
+
 use super::evidence::{all_is_hashed, is_unchanged};
 use super::failure_lines::are_settled;
 use super::failures::FailedPositions;
@@ -18,7 +20,7 @@ use crate::identity::{
 use crate::process::Process;
 use crate::storage::attributes::{holds_integer, holds_short_text};
 use crate::storage::file::{ReadFile, is_absent, open_read};
-use crate::storage::marks::Marks;
+use crate::storage::marks::{Marks, Summary};
 use crate::storage::results_group::{
     self, LAST_PIXEL, LAST_RUN, MESSAGES, Provenance, results_groups,
 };
@@ -115,6 +117,7 @@ struct Candidate {
     number: u32,
     hash: String,
     status: Marks,
+    summary: OnceCell<Summary>,
     failed: Option<Marks>,
     messages: Vec<String>,
     last_pixel: Option<i64>,
@@ -140,13 +143,21 @@ impl Candidate {
         Pending::new(&self.status, meant, &job.source.grid).and_failed(failed)
     }
 
+    /// What its status tells, looked up once.
+    fn summary(&self) -> Result<Summary> {
+        match self.summary.get() {
+            Some(known) => Ok(*known),
+            None => self.status.summary().map(|found| *self.summary.get_or_init(|| found)),
+        }
+    }
+
     /// Whether the data are still those that it was computed from.
     fn has_its_data<P: Process>(&self, job: &Job<P>, request: &Request) -> Result<bool> {
         let nobody_knows = || Ok(!self.is_gone || all_is_hashed(job));
         if self.digest_lines.iter().all(String::is_empty) {
             return nobody_knows();
         }
-        let covered = Covered::of_marks(&self.status)?;
+        let covered = Covered::of_marks(self.summary()?);
         let Some(record) = Record::among(&self.digest_lines, covered) else {
             return nobody_knows();
         };
@@ -164,7 +175,7 @@ impl Candidate {
 
     /// Whether `last_pixel` or the order of the failures isn't what it should be, and can be mended.
     fn is_stale(&self) -> Result<bool> {
-        let is_right = self.last_pixel == Some(self.status.run_from(0)? as i64);
+        let is_right = self.last_pixel == Some(self.summary()?.prefix as i64);
         Ok(self.has_markers && !(is_right && are_settled(&self.messages)))
     }
 
@@ -177,7 +188,7 @@ impl Candidate {
             group: self.path.clone(),
             parameter_hash: self.hash.clone(),
             outcome: Outcome::Existing,
-            completed: self.status.count_marked()?,
+            completed: self.summary()?.count,
             positions: self.status.count(),
             failed: failed.map(read).transpose()?.unwrap_or_default(),
             report: None,
@@ -297,6 +308,7 @@ fn candidate<P: Process>(
         last_pixel: found.last_pixel,
         digest_lines: results_group::digest_lines(&group),
         status,
+        summary: OnceCell::new(),
         failed,
     })
 }

@@ -124,16 +124,17 @@ pub(crate) fn supply<'a, P: Process>(
     let Some(blocks) = &stock.blocks else {
         let portions = parts(stock, ranks, PORTION).map(move |window| {
             let runs = pending.runs(&window?)?.into();
-            Ok(Portion { runs, block: None })
+            Ok(Portion { runs, block: None, is_stretch: true })
         });
         return Box::new(portions.filter(has_work));
     };
     let scan = rows.view().position_shape();
     let portions = parts(stock, ranks, 1).map(move |block| {
         let bounds = blocks.bounds(block?.start);
-        let runs = runs(pending, &view::runs(&scan, &bounds))?;
+        let wanted = view::runs(&scan, &bounds);
+        let runs = runs(pending, &wanted)?;
         let block = if runs.is_empty() { None } else { rows.block(bounds) };
-        Ok(Portion { runs, block })
+        Ok(Portion { runs, block, is_stretch: wanted.len() == 1 })
     });
     Box::new(portions.filter(has_work))
 }

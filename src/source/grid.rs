@@ -10,7 +10,8 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 
 use super::hex;
-use crate::process::{AxisValues, Dimension};
+use crate::axis_values::GrowingAxis;
+use crate::process::Dimension;
 
 /// Rows that are read at a time.
 const BLOCK: usize = 1 << 16;
@@ -37,10 +38,75 @@ pub(crate) struct Block {
 struct Axis {
     name: String,
     units: String,
-    value_of: BTreeMap<i64, f64>,
+    value_of: ValueOf,
     last: Option<i64>,
     /// How often the index changes from one row to the next: the slower an axis, the less often.
     changes: usize,
+}
+
+/// The values of an axis by their indices.
+#[derive(Clone, Debug)]
+enum ValueOf {
+    /// Of indices that follow each other from this one on, as most do: there may be as many as positions.
+    Counted(i64, GrowingAxis),
+    Scattered(BTreeMap<i64, f64>),
+}
+
+impl Default for ValueOf {
+    fn default() -> Self {
+        Self::Counted(0, GrowingAxis::default())
+    }
+}
+
+impl ValueOf {
+    /// Notes the value of an index, the first that it is seen with.
+    fn see(&mut self, index: i64, value: f64) {
+        match self {
+            Self::Scattered(values) => {
+                values.entry(index).or_insert(value);
+            }
+            Self::Counted(first, values) => {
+                if values.len() == 0 {
+                    *first = index;
+                }
+                let end = first.saturating_add(values.len() as i64);
+                if index == end {
+                    values.push(value);
+                } else if !(*first..end).contains(&index) {
+                    let known = std::mem::take(values).finish();
+                    let mut scattered: BTreeMap<i64, f64> = (*first..).zip(known.iter()).collect();
+                    scattered.insert(index, value);
+                    *self = Self::Scattered(scattered);
+                }
+            }
+        }
+    }
+
+    /// Steps are ranks of the indices, so that a scan that begins at index 5 has a step 0.
+    fn ranks(&self) -> Ranks {
+        match self {
+            Self::Counted(first, _) => Ranks::From(*first),
+            Self::Scattered(values) => Ranks::Of(
+                values.keys().enumerate().map(|(rank, index)| (*index, rank as u32)).collect(),
+            ),
+        }
+    }
+}
+
+/// The step of each index.
+enum Ranks {
+    /// Counted from this index.
+    From(i64),
+    Of(BTreeMap<i64, u32>),
+}
+
+impl Ranks {
+    fn of(&self, index: i64) -> u32 {
+        match self {
+            Self::From(first) => index.wrapping_sub(*first) as u32,
+            Self::Of(ranks) => ranks[&index],
+        }
+    }
 }
 
 impl PositionGrid {
@@ -65,12 +131,9 @@ impl PositionGrid {
         // A stable sort: axes that change equally often (of length 1) keep the file's order.
         let mut order: Vec<usize> = (0..axes.len()).collect();
         order.sort_by_key(|axis| axes[*axis].changes);
-        let ranks: Vec<BTreeMap<i64, u32>> = order.iter().map(|axis| axes[*axis].ranks()).collect();
-        let mut grid = Self {
-            dimensions: order.iter().map(|axis| axes[*axis].dimension()).collect(),
-            rows,
-            listed: None,
-        };
+        let ranks: Vec<Ranks> = order.iter().map(|axis| axes[*axis].value_of.ranks()).collect();
+        let dimensions = order.iter().map(|axis| std::mem::take(&mut axes[*axis]).dimension());
+        let mut grid = Self { dimensions: dimensions.collect(), rows, listed: None };
         if !grid.matches(&order, &ranks, &mut read)? {
             grid.listed = Some(list(rows, &order, &ranks, &mut read)?);
         }
@@ -87,17 +150,12 @@ impl PositionGrid {
     fn matches<E>(
         &self,
         order: &[usize],
-        ranks: &[BTreeMap<i64, u32>],
+        ranks: &[Ranks],
         read: &mut impl FnMut(Range<usize>) -> Result<Block, E>,
     ) -> Result<bool, E> {
         if self.shape().iter().product::<usize>() != self.rows {
             return Ok(false);
         }
-        // Most tables count from 0 without gaps: then an index is its own rank.
-        let plain: Vec<bool> = ranks
-            .iter()
-            .map(|ranks| ranks.iter().all(|(i, rank)| *i == i64::from(*rank)))
-            .collect();
         let shape = self.shape();
         for range in blocks(self.rows) {
             let first = range.start;
@@ -106,8 +164,7 @@ impl PositionGrid {
                 let mut left = first + at;
                 for (axis, length) in shape.iter().enumerate().rev() {
                     let index = row[order[axis]];
-                    let step = if plain[axis] { index } else { ranks[axis][&index].into() };
-                    if step != (left % length) as i64 {
+                    if u64::from(ranks[axis].of(index)) != (left % length) as u64 {
                         return Ok(false);
                     }
                     left /= length;
@@ -198,7 +255,7 @@ fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
 fn list<E>(
     rows: usize,
     order: &[usize],
-    ranks: &[BTreeMap<i64, u32>],
+    ranks: &[Ranks],
     read: &mut impl FnMut(Range<usize>) -> Result<Block, E>,
 ) -> Result<Vec<Vec<u32>>, E> {
     let mut listed: Vec<Vec<u32>> = order.iter().map(|_| Vec::with_capacity(rows)).collect();
@@ -206,7 +263,7 @@ fn list<E>(
         let block = read(range)?;
         for row in block.indices.chunks_exact(order.len()) {
             for (axis, steps) in listed.iter_mut().enumerate() {
-                steps.push(ranks[axis][&row[order[axis]]]);
+                steps.push(ranks[axis].of(row[order[axis]]));
             }
         }
     }
@@ -220,17 +277,15 @@ impl Axis {
         }
         self.changes += usize::from(self.last.is_some());
         self.last = Some(index);
-        self.value_of.entry(index).or_insert(value);
+        self.value_of.see(index, value);
     }
 
-    /// Steps are ranks of the indices, so that a scan that begins at index 5 has a step 0.
-    fn ranks(&self) -> BTreeMap<i64, u32> {
-        self.value_of.keys().enumerate().map(|(rank, index)| (*index, rank as u32)).collect()
-    }
-
-    fn dimension(&self) -> Dimension {
-        let values: AxisValues = self.value_of.values().copied().collect();
-        Dimension::new(self.name.clone(), self.units.clone(), values)
+    fn dimension(self) -> Dimension {
+        let values = match self.value_of {
+            ValueOf::Counted(_, values) => values.finish(),
+            ValueOf::Scattered(values) => values.into_values().collect(),
+        };
+        Dimension::new(self.name, self.units, values)
     }
 }
 

@@ -98,6 +98,11 @@ pub(crate) trait InPlace: Send + Sync {
     /// # Errors
     /// If the file has become too short, or can't be written.
     fn write(&self, part: Part<'_>) -> Result<()>;
+    /// Fills `bytes` with what an object has `at` bytes into it.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    fn read(&self, extent: Extent, at: u64, bytes: &mut [u8]) -> Result<()>;
     /// Brings what was written to where it survives a power cut.
     ///
     /// # Errors
@@ -127,6 +132,11 @@ impl InPlace for Direct {
         check_length("write", &self.path, &self.file, part.end())?;
         let written = self.file.write_all_at(part.bytes(), part.offset());
         written.map_err(|error| Error::io("write", &self.path, error))
+    }
+
+    fn read(&self, extent: Extent, at: u64, bytes: &mut [u8]) -> Result<()> {
+        let read = extent.read(&self.file, at, bytes);
+        read.map_err(|error| Error::io("read", &self.path, error))
     }
 
     fn sync(&self) -> Result<()> {

@@ -329,13 +329,49 @@ impl Rows {
             How::Direct { offset } => *offset,
             How::Tiles(tiles) => return tiles.read_alone(positions, rows),
         };
-        for run in positions {
-            let (part, rest) = rows.split_at_mut((run.end - run.start) as usize * self.row_bytes);
-            self.read_direct(offset, run.start, part)?;
-            rows = rest;
+        let mut stretch = Vec::new();
+        for near in near_each_other(positions, self.row_bytes as u64) {
+            let all = near[0].start..near[near.len() - 1].end;
+            if near.len() > 1 {
+                stretch.resize((all.end - all.start) as usize * self.row_bytes, 0);
+                self.read_direct(offset, all.start, &mut stretch)?;
+            }
+            for run in near {
+                let bytes = (run.end - run.start) as usize * self.row_bytes;
+                let (part, rest) = rows.split_at_mut(bytes);
+                if near.len() > 1 {
+                    let begin = (run.start - all.start) as usize * self.row_bytes;
+                    part.copy_from_slice(&stretch[begin..begin + bytes]);
+                } else {
+                    self.read_direct(offset, run.start, part)?;
+                }
+                rows = rest;
+            }
         }
         Ok(())
     }
+}
+
+/// Bytes between two runs that are read with them: as many as the system reads at once anyway.
+const GAP_BYTES: u64 = 4096;
+/// Bytes that are read at once at most where there are gaps.
+const STRETCH_BYTES: u64 = 1 << 20;
+
+/// Ascending runs, those together that one call reads sooner than several.
+fn near_each_other(runs: &[Range<u64>], row_bytes: u64) -> impl Iterator<Item = &[Range<u64>]> {
+    let mut left = runs;
+    std::iter::from_fn(move || {
+        let first = left.first()?.start;
+        let is_near = |pair: &[Range<u64>]| {
+            pair[1].start >= pair[0].end
+                && (pair[1].start - pair[0].end) * row_bytes <= GAP_BYTES
+                && (pair[1].end - first) * row_bytes <= STRETCH_BYTES
+        };
+        let count = 1 + left.windows(2).take_while(|pair| is_near(pair)).count();
+        let (near, rest) = left.split_at(count);
+        left = rest;
+        Some(near)
+    })
 }
 
 /// How the dataset is stored, and with it how it is read: as a `mosaic` if it can be read as one.
@@ -419,4 +455,24 @@ pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
         shape: table.chunk,
         filters: names,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_with_small_gaps_are_read_together() {
+        let near = |runs: &[Range<u64>], row_bytes| {
+            near_each_other(runs, row_bytes).map(<[Range<u64>]>::len).collect::<Vec<_>>()
+        };
+        let runs = [0..1, 2..3, 4..10, 200..201, 202..203];
+        assert_eq!(near(&runs, 16), [5]);
+        assert_eq!(near(&runs, 1024), [3, 2]);
+        assert_eq!(near(&runs, 8192), [1; 5]);
+        assert_eq!(near(&[5..6, 1..2], 16), [1, 1], "they go on in another order");
+        let long = [0..40_000, 40_001..60_000, 60_001..70_000];
+        assert_eq!(near(&long, 16), [2, 1]);
+        assert!(near(&[], 16).is_empty());
+    }
 }

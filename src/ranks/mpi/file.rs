@@ -14,7 +14,7 @@ use super::MOST_AT_ONCE;
 use super::call::reason;
 use crate::error::{Error, Result};
 use crate::storage::file::check_length;
-use crate::storage::in_place::{InPlace, Part};
+use crate::storage::in_place::{Extent, InPlace, Part};
 
 /// A file that this rank writes to through MPI-IO.
 pub(super) struct Shared {
@@ -81,6 +81,11 @@ impl InPlace for Shared {
             offset += part.len() as u64;
         }
         Ok(())
+    }
+
+    fn read(&self, extent: Extent, at: u64, bytes: &mut [u8]) -> Result<()> {
+        let read = extent.read(&self.file, at, bytes);
+        read.map_err(|error| Error::io("read", &self.path, error))
     }
 
     fn sync(&self) -> Result<()> {

@@ -85,6 +85,17 @@ impl Length {
         }
     }
 
+    /// The same, as far as it is to be believed of a chunk with this many bytes: each of many filters may
+    /// make it longer, but all together not by much.
+    fn of_chunk(self, chunk_bytes: usize) -> Self {
+        match self {
+            Self::Exact(bytes) => Self::Exact(bytes),
+            Self::AtMost(bytes) => {
+                Self::AtMost(bytes.min(most_stored(chunk_bytes as u64) as usize))
+            }
+        }
+    }
+
     fn plus(self, more: usize) -> Self {
         match self {
             Self::Exact(bytes) => Self::Exact(bytes.saturating_add(more)),
@@ -182,7 +193,7 @@ impl Pipeline {
         for (stage, filter) in self.filters.iter().enumerate() {
             let between = if stage == 0 { 0 } else { plain.bound() };
             bytes += between + filter.scratch_bytes(plain.bound());
-            plain = filter.encoded_length(plain);
+            plain = filter.encoded_length(plain).of_chunk(chunk_bytes);
         }
         bytes
     }
@@ -244,9 +255,14 @@ impl Undo<'_> {
     fn plain_length(&self, index: usize, chunk_bytes: usize) -> Length {
         let earlier = (0..index).filter(self.active);
         earlier.fold(Length::Exact(chunk_bytes), |length, index| {
-            self.filters[index].encoded_length(length)
+            self.filters[index].encoded_length(length).of_chunk(chunk_bytes)
         })
     }
+}
+
+/// Bytes that a chunk of so many bytes may take between filters or in the file; more isn't to be believed.
+pub(crate) fn most_stored(chunk_bytes: u64) -> u64 {
+    chunk_bytes.saturating_mul(2).saturating_add(64 << 10)
 }
 
 /// Whether the writer left out the filter at `index`; a mask has 32 bits.

@@ -243,3 +243,19 @@ proptest! {
         prop_assert_eq!(out, plain);
     }
 }
+
+#[test]
+fn many_filters_take_no_more_memory_than_a_chunk_can_need() {
+    let gzip = FilterInfo { id: 1, values: vec![6], name: String::new() };
+    let pipeline = Pipeline::new(&vec![gzip; 14], 4).unwrap();
+    let chunk = vec![7; 1 << 16];
+    let most = 14 * (most_stored(chunk.len() as u64) as usize + gzip::STATE_BYTES);
+    assert!(pipeline.scratch_bytes(chunk.len()) <= most);
+    let mut scratch = Scratch::default();
+    let stored = pipeline.encode(&chunk, &mut scratch).unwrap();
+    let (mut out, mut scratch) = (vec![0; chunk.len()], Scratch::default());
+    pipeline.decode(0, &stored, &mut out, &mut scratch).unwrap();
+    assert!(out == chunk);
+    let taken: usize = scratch.stages.iter().map(Vec::capacity).sum();
+    assert!(taken <= most, "{taken} bytes");
+}

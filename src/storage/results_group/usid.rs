@@ -1,6 +1,6 @@
 //! Results as main datasets of h5USID: matrices of positions × values with four references each.
 
-use hdf5::types::{FloatSize, IntSize, TypeDescriptor};
+use hdf5::types::{FloatSize, H5Type, IntSize, TypeDescriptor};
 use hdf5::{Dataset, Group};
 
 use super::super::datatype::{Class, class};
@@ -62,15 +62,13 @@ fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
     let shape = from.shape();
     let to = match class(&from.dtype()?) {
         Class::Float => {
-            let values = from.read_raw::<f64>()?;
             let copy = dataset(group, name, TypeDescriptor::Float(FloatSize::U8), &shape)?;
-            copy.write_raw(&values)?;
+            copy_rows::<f64>(from, &copy)?;
             copy
         }
         _ => {
-            let values = from.read_raw::<u32>()?;
             let copy = dataset(group, name, TypeDescriptor::Unsigned(IntSize::U4), &shape)?;
-            copy.write_raw(&values)?;
+            copy_rows::<u32>(from, &copy)?;
             copy
         }
     };
@@ -78,6 +76,17 @@ fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
         if let Some(texts) = attributes::strings(from, attribute) {
             attributes::write_strings(&to, attribute, &texts)?;
         }
+    }
+    Ok(())
+}
+
+/// Copies a table of numbers, not all of it at once: it has as many rows as the scan has positions.
+fn copy_rows<T: H5Type>(from: &Dataset, to: &Dataset) -> hdf5::Result<()> {
+    const AT_ONCE: usize = 1 << 16;
+    let rows = from.shape().first().copied().unwrap_or(0);
+    for first in (0..rows).step_by(AT_ONCE) {
+        let range = first..rows.min(first + AT_ONCE);
+        to.write_slice(&from.read_slice_2d::<T, _>((range.clone(), ..))?, (range, ..))?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(crate) use mosaic::{Mosaic, Part, SourceArray};
 use pool::Pool;
 
 use super::chunk_table::ChunkTable;
-use super::filters::{Pipeline, Scratch};
+use super::filters::{Pipeline, Scratch, most_stored};
 use super::raw_file::RawFile;
 use super::{library, transaction};
 use crate::error::{Error, Result};
@@ -395,11 +395,6 @@ impl Tiles {
             }
         }
     }
-}
-
-/// Filters may make a chunk longer than it was, but not by much; more is not to be believed.
-fn most_stored(tile_bytes: u64) -> u64 {
-    2 * tile_bytes + (64 << 10)
 }
 
 /// Tiles of a contiguous dataset: in one stretch each as far as the limits let it.
