@@ -345,6 +345,9 @@ fn truncation(reason: &str) -> Option<(u64, u64)> {
 
 /// What a full disk, a quota and a size limit mean for the user.
 fn plainly(action: &str, error: &io::Error) -> String {
+    if error.raw_os_error() == Some(libc::EMFILE) {
+        return "more files at a time than this process may have open (see `ulimit -n`)".into();
+    }
     match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full; make room and run the same command again".into(),
         io::ErrorKind::QuotaExceeded => "your disk quota is used up; make room and run the same command again".into(),

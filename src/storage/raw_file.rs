@@ -129,11 +129,23 @@ impl RawFile {
 /// How many files are kept open of those that one dataset has its data in. A process may have a thousand;
 /// a run looks at its source twice, and wants some for itself.
 pub(crate) fn kept_open() -> usize {
+    (limit().rlim_cur / 8).clamp(1, 256) as usize
+}
+
+/// Lets this process have as many files open as it may: HDF5 keeps all sources open that it has read.
+pub(crate) fn allow_more_files() {
+    let limit = limit();
+    let most = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+    // What can't be raised stays; then HDF5 tells when there are too many.
+    // SAFETY: the call reads the limit and nothing else.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const most) };
+}
+
+fn limit() -> libc::rlimit {
     // SAFETY: an all-zero limit is a valid one, and the call writes it and nothing else.
-    let limit = unsafe {
+    unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
         libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
-        limit.rlim_cur
-    };
-    (limit / 8).clamp(1, 256) as usize
+        limit
+    }
 }

@@ -19,7 +19,7 @@ use hdf5_sys::{h5i::hid_t, h5p, h5s};
 
 use super::file::{open_read, open_read_locked};
 use super::file_state::FileId;
-use super::raw_file::{RawFile, kept_open};
+use super::raw_file::{RawFile, allow_more_files, kept_open};
 use super::referred_files::{find_raw, find_source};
 use super::rows::stored_kind;
 use super::tiles::{Kind, Mosaic, Part, SourceArray};
@@ -283,6 +283,7 @@ impl Search {
         let known = self.files.iter().position(|file| file.opened.id == raw.opened.id);
         known.unwrap_or_else(|| {
             if self.files.len() >= self.limit {
+                allow_more_files();
                 raw.close();
             }
             self.files.push(raw);
