@@ -586,7 +586,9 @@ fn a_kill_at_any_instant_leaves_complete_results() {
         states[compressed] += 1;
         let json = succeed(trial.with(&["--compress", "gzip"]));
         assert_eq!(json["outcome"], "existing", "round {round}");
-        assert_eq!(json["compressed"].is_null(), compressed == 3, "{compressed} were compressed");
+        // The last of them may have been decided on, but not be in place yet.
+        let is_done = json["compressed"].is_null();
+        assert!(is_done == (compressed == 3) || (is_done && compressed == 2), "{compressed} of 3");
         trial.check(&GZIP);
     }
     eprintln!("{killed} of {ROUNDS} killed, datasets compressed by then: {states:?}");

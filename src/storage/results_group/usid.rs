@@ -60,16 +60,17 @@ fn copied_tables(source: &Dataset, group: &Group) -> hdf5::Result<[String; 2]> {
 /// Copies an ancillary dataset with its labels and units, and nothing that refers elsewhere.
 fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
     let shape = from.shape();
+    let (float, signed) =
+        (TypeDescriptor::Float(FloatSize::U8), TypeDescriptor::Integer(IntSize::U8));
     let to = match class(&from.dtype()?) {
-        Class::Float => {
-            let copy = dataset(group, name, TypeDescriptor::Float(FloatSize::U8), &shape)?;
-            copy_rows::<f64>(from, &copy)?;
-            copy
+        Class::Float => copied::<f64>(from, dataset(group, name, float, &shape)?)?,
+        // As others wrote them: they may be negative.
+        Class::Integer { signed: true } => {
+            copied::<i64>(from, dataset(group, name, signed, &shape)?)?
         }
         _ => {
-            let copy = dataset(group, name, TypeDescriptor::Unsigned(IntSize::U4), &shape)?;
-            copy_rows::<u32>(from, &copy)?;
-            copy
+            let unsigned = TypeDescriptor::Unsigned(IntSize::U4);
+            copied::<u32>(from, dataset(group, name, unsigned, &shape)?)?
         }
     };
     for attribute in ["labels", "units"] {
@@ -81,14 +82,14 @@ fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
 }
 
 /// Copies a table of numbers, not all of it at once: it has as many rows as the scan has positions.
-fn copy_rows<T: H5Type>(from: &Dataset, to: &Dataset) -> hdf5::Result<()> {
+fn copied<T: H5Type>(from: &Dataset, to: Dataset) -> hdf5::Result<Dataset> {
     const AT_ONCE: usize = 1 << 16;
     let rows = from.shape().first().copied().unwrap_or(0);
     for first in (0..rows).step_by(AT_ONCE) {
         let range = first..rows.min(first + AT_ONCE);
         to.write_slice(&from.read_slice_2d::<T, _>((range.clone(), ..))?, (range, ..))?;
     }
-    Ok(())
+    Ok(to)
 }
 
 fn dataset(
