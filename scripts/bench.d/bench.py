@@ -20,6 +20,7 @@ import numpy as np
 from curve import Curve
 from filter import Filter
 from frames import Frames
+from many import Many
 from ranks import Ranks
 from sho import Sho
 
@@ -183,6 +184,9 @@ class Bench:
     def filter(self):
         Filter(self).measure()
 
+    def many(self):
+        Many(self, self.options.positions).measure()
+
     def memory(self):
         for file, kind in ((self.real(2048), "contiguous"), (self.real(1280, "gzip"), "chunked, gzip")):
             peaks = [self.peak_memory("sum", file, "64M") for _ in range(2)]
@@ -256,11 +260,13 @@ def table(lines):
 
 
 def main():
-    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory", "info"]
+    parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
+    parts += ["many", "info"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")
     parser.add_argument("--repeat", type=int, default=3, help="how often each comparison is made")
+    parser.add_argument("--positions", type=int, default=100_000_000, help="how many the part `many` has")
     parser.add_argument("--keep", type=Path, help="a folder for the files, kept for the next time")
     options = parser.parse_args()
     unknown = set(options.parts) - set(parts)

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use super::{Ran, python, root, start};
 
 /// Longer than anything takes, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// Longer than any run takes that somebody waits for.
+const END: Duration = Duration::from_secs(600);
 
 /// Waits until something can be seen.
 pub fn wait_until(what: &str, mut seen: impl FnMut() -> bool) {
@@ -216,7 +219,10 @@ impl Snapshot {
 /// The program while it runs.
 pub struct Running {
     child: Child,
+    stdout: Option<JoinHandle<String>>,
     stderr: JoinHandle<String>,
+    /// What it has written on standard error so far.
+    said: Arc<Mutex<String>>,
     lines: std::sync::mpsc::Receiver<String>,
 }
 
@@ -226,21 +232,31 @@ impl Running {
         Self::watch(start(arguments))
     }
 
-    /// Watches what was started with everything piped.
+    /// Watches what was started with standard error piped, and perhaps standard output.
     pub fn watch(mut child: Child) -> Self {
+        let stdout = child.stdout.take().map(|mut pipe| {
+            thread::spawn(move || {
+                let mut all = Vec::new();
+                pipe.read_to_end(&mut all).expect("a pipe can be read");
+                String::from_utf8_lossy(&all).into_owned()
+            })
+        });
         let pipe = BufReader::new(child.stderr.take().expect("it is piped"));
         let (sender, lines) = std::sync::mpsc::channel();
+        let said = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&said);
         let stderr = thread::spawn(move || {
-            let mut all = String::new();
             for line in pipe.lines().map_while(Result::ok) {
+                let mut all = all.lock().expect("nobody panics with it");
                 all.push_str(&line);
                 all.push('\n');
                 // Nobody may be waiting for it.
                 let _ = sender.send(line);
             }
-            all
+            let all = all.lock().expect("nobody panics with it");
+            all.clone()
         });
-        Self { child, stderr, lines }
+        Self { child, stdout, stderr, said, lines }
     }
 
     pub fn pid(&self) -> u32 {
@@ -284,19 +300,35 @@ impl Running {
     /// SIGKILL; how it ended, which may have been before.
     pub fn kill(mut self) -> ExitStatus {
         let _ = self.child.kill();
-        let status = self.child.wait().expect("it is our child");
-        let _ = self.stderr.join();
-        status
+        self.child.wait().expect("it is our child")
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and until nobody has its pipes any more.
     pub fn finish(mut self) -> Ran {
-        let mut stdout = String::new();
-        let mut pipe = self.child.stdout.take().expect("it is piped");
-        pipe.read_to_string(&mut stdout).expect("it writes text");
+        let begun = Instant::now();
+        let has_pipes = |running: &Self| {
+            let stdout = running.stdout.as_ref();
+            !running.stderr.is_finished() || stdout.is_some_and(|stdout| !stdout.is_finished())
+        };
+        while has_pipes(&self) {
+            if begun.elapsed() > END {
+                let ended = self.child.try_wait().expect("it is our child");
+                let said = self.said.lock().expect("nobody panics with it");
+                panic!("hangs; the program itself: {ended:?}; {}\n{said}", descendants(self.pid()));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
         let status = self.child.wait().expect("it is our child");
+        let stdout = self.stdout.map(|stdout| stdout.join().expect("the reader doesn't panic"));
         let stderr = self.stderr.join().expect("the reader doesn't panic");
-        let json = serde_json::from_str(&stdout).unwrap_or(Value::Null);
+        let json = serde_json::from_str(&stdout.unwrap_or_default()).unwrap_or(Value::Null);
         Ran { code: status.code(), json, stderr }
     }
+}
+
+/// What hangs, as `ps` and the system tell it.
+fn descendants(pid: u32) -> String {
+    let told = Command::new("ps").args(["-eLo", "pid,ppid,lwp,stat,wchan:32,etimes,args"]).output();
+    let told = told.map(|told| String::from_utf8_lossy(&told.stdout).into_owned());
+    format!("process {pid} of\n{}", told.unwrap_or_default())
 }
