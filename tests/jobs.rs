@@ -87,7 +87,8 @@ impl Site {
         let mut command = Command::new(script);
         command.envs(launcher.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("LAUNCHER", format!("{} -n {ranks}", words.join(" ")));
-        command.env("SCRIPTS", scripts()).env("JOB_SPARE", "1").current_dir(self.folder());
+        command.env("SCRIPTS", scripts()).env("JOB_SPARE", "1").env("JOB_PATIENCE", "6");
+        command.current_dir(self.folder());
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", self.folder().display()));
         command
@@ -275,6 +276,34 @@ fn the_loop_over_a_hostfile_survives_kills_and_signals() {
     }
     let ran = running.finish();
     assert_eq!((ran.code, starts(&ran)), (Some(0), blows.len() + 1), "{}", ran.stderr);
+    site.assert_done(&finished);
+}
+
+/// Starts one rank, and doesn't end the first time.
+const HANGING: &str = r#"#!/bin/bash
+[ "$1" != --version ] || exit 0
+shift 2
+"$@"
+code=$?
+[ -e hung ] || { touch hung; exec sleep 1000; }
+exit $code
+"#;
+
+#[test]
+fn a_launcher_that_hangs_when_its_ranks_have_ended_is_killed() {
+    let finished = undisturbed();
+    let mut site = Site::new();
+    let launcher = site.folder().join("hanging");
+    std::fs::write(&launcher, HANGING).unwrap();
+    std::fs::set_permissions(&launcher, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut script = site.script(&scripts().join("hostfile.sh"), 1);
+    script
+        .env("LAUNCHER", &launcher)
+        .arg(hostfile(&site))
+        .args(site.command(&["-p", "pause=1000"]));
+    let ran = Running::watch(start_piped(&mut script)).finish();
+    assert_eq!((ran.code, starts(&ran)), (Some(0), 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the launcher hangs"), "{}", ran.stderr);
     site.assert_done(&finished);
 }
 

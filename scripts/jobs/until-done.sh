@@ -75,9 +75,27 @@ has_time() {
     [[ ! $time_is_over ]] && { [[ ! $job_end ]] || (($(seconds_left) > 0)); }
 }
 
+# Kills a launcher that is still there a minute after the ranks that it has started on this machine: mpirun of Open
+# MPI may hang when it has killed them. Of launchers that leave it to others to start ranks nothing is seen here.
+watch_launcher() {
+    local launcher=$1 program ranks had_ranks='' alone=0
+    program=$(basename "$2")
+    while sleep 1 && kill -0 "$launcher" 2>/dev/null; do
+        ranks=$(ps -o stat=,comm= --ppid "$launcher" 2>/dev/null | grep " ${program:0:15}") || true
+        [[ ! $ranks ]] || had_ranks=yes
+        # What has ended is a zombie until the launcher looks after it.
+        if [[ ! $had_ranks ]] || grep -q '^[^Z]' <<<"$ranks"; then
+            alone=0
+        elif ((++alone >= ${JOB_PATIENCE:-60})); then
+            say "the launcher hangs, though its ranks have ended; it is killed"
+            kill -KILL "$launcher" || true
+        fi
+    done
+}
+
 # Starts a command on all ranks, once, and sets `code` to how it ended.
 run_once() {
-    local command=("$@") left
+    local command=("$@") left watcher
     if [[ $job_end && " $* " != *" --stop-after"[\ =]* ]]; then
         left=$(seconds_left)
         command+=(--stop-after "$((left > 0 ? left : 1))s")
@@ -86,6 +104,8 @@ run_once() {
     set -m
     "${launcher[@]}" "${command[@]}" </dev/null &
     child=$!
+    watch_launcher "$child" "$1" &
+    watcher=$!
     set +m
     # A signal ends `wait`, but not what it waits for.
     while
@@ -95,6 +115,9 @@ run_once() {
         [[ $interrupted ]]
     do :; done
     child=''
+    # With what it waits for.
+    kill -- "-$watcher" 2>/dev/null || true
+    wait "$watcher" || true
     # MPICH's mpiexec ends with 0 if stopping took it more than two seconds.
     if [[ $passed_on && $code == 0 ]]; then code=143; fi
 }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Ran, python, root, start};
+use super::{Ran, program, python, root, start};
 
 /// Longer than anything takes, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Longer than any run takes that somebody waits for.
-const END: Duration = Duration::from_secs(600);
+const END: Duration = Duration::from_secs(300);
 
 /// Waits until something can be seen.
 pub fn wait_until(what: &str, mut seen: impl FnMut() -> bool) {
@@ -310,19 +310,56 @@ impl Running {
             let stdout = running.stdout.as_ref();
             !running.stderr.is_finished() || stdout.is_some_and(|stdout| !stdout.is_finished())
         };
+        let mut launched = Launched::new(self.pid());
         while has_pipes(&self) {
+            if launched.is_all_that_is_left() {
+                let _ = self.child.kill();
+            }
             if begun.elapsed() > END {
                 let ended = self.child.try_wait().expect("it is our child");
                 let said = self.said.lock().expect("nobody panics with it");
                 panic!("hangs; the program itself: {ended:?}; {}\n{said}", descendants(self.pid()));
             }
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(2));
         }
         let status = self.child.wait().expect("it is our child");
         let stdout = self.stdout.map(|stdout| stdout.join().expect("the reader doesn't panic"));
         let stderr = self.stderr.join().expect("the reader doesn't panic");
         let json = serde_json::from_str(&stdout.unwrap_or_default()).unwrap_or(Value::Null);
         Ran { code: status.code(), json, stderr }
+    }
+}
+
+/// A launcher, if it has started the program. Open MPI's mpirun (4.1.4 with PMIx 4.2.2) hangs now and then in its
+/// own end, once it has killed all ranks: it waits for a lock in memory that it has given back.
+struct Launched {
+    pid: u32,
+    looked: Instant,
+    has_had_ranks: bool,
+    alone_since: Option<Instant>,
+}
+
+impl Launched {
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn new(pid: u32) -> Self {
+        Self { pid, looked: Instant::now(), has_had_ranks: false, alone_since: None }
+    }
+
+    /// Whether the ranks that it had ended long ago.
+    fn is_all_that_is_left(&mut self) -> bool {
+        if self.looked.elapsed() < Duration::from_millis(100) {
+            return false;
+        }
+        self.looked = Instant::now();
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid));
+        let children = children.unwrap_or_default();
+        let exe = |pid: &str| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let has_ranks = children.split_whitespace().any(|pid| exe(pid) == Some(program()));
+        self.has_had_ranks |= has_ranks;
+        let is_alone = self.has_had_ranks && !has_ranks;
+        self.alone_since = self.alone_since.filter(|_| is_alone).or(is_alone.then(Instant::now));
+        self.alone_since.is_some_and(|since| since.elapsed() > Self::PATIENCE)
     }
 }
 
