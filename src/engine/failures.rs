@@ -98,10 +98,10 @@ impl Failures {
     pub fn insert(&mut self, position: u64, failure: &Failure) {
         let mut one = Positions::default();
         one.insert(position..position + 1);
-        self.add(&line_text(failure), &one);
+        self.add(&line_text(failure), one);
     }
 
-    fn add(&mut self, reason: &str, positions: &Positions) {
+    fn add(&mut self, reason: &str, positions: Positions) {
         if reason == OTHER_FAILURES {
             return self.others.append(positions);
         }
@@ -111,13 +111,16 @@ impl Failures {
             None => self.others.append(positions),
         }
         if let Some((_, positions)) = evicted {
-            self.others.append(&positions);
+            self.others.append(positions);
         }
     }
 
     /// Adds other positions with their reasons.
     pub fn append(&mut self, other: Self) {
-        other.iter().for_each(|(reason, positions)| self.add(reason, positions));
+        for (reason, (_, positions)) in other.reasons.kept {
+            self.add(&reason, positions);
+        }
+        self.others.append(other.others);
     }
 
     /// Whether nothing has failed.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::job::{Job, Workspace, count};
 use super::pending::Pending;
-use super::scheduler::{Scheduler, Ticket};
+use super::scheduler::{Batch, Scheduler, Ticket};
 use super::supply::{Stock, supply};
 use super::{Request, Stop, Tally, Team};
 use crate::error::{Error, Result};
@@ -279,14 +279,17 @@ impl<'a, P: Process> Pipeline<'a, P> {
             let waited = Instant::now();
             let ticket = self.scheduler.next(portion);
             add(&self.counters.wait, waited);
-            let Some(mut ticket) = ticket else { return };
+            let Some(ticket) = ticket else { return };
             match self.work_on(&ticket, &mut workspace) {
                 Ok(compute) => {
                     let failures = std::mem::take(&mut workspace.results.failures);
                     self.counters.done.fetch_add(count(&ticket.runs), Ordering::Relaxed);
                     self.counters.failed.fetch_add(failures.len() as u64, Ordering::Relaxed);
-                    ticket.digest = workspace.digest;
-                    portion = Some(self.scheduler.done(ticket, failures, compute));
+                    let unit = match &self.results {
+                        Some(_) => ticket.computed(&failures, workspace.digest),
+                        None => Batch { digest: workspace.digest, ..Batch::default() },
+                    };
+                    portion = Some(self.scheduler.done(ticket, unit, compute));
                 }
                 Err(error) => {
                     self.scheduler.fail(error);

@@ -44,14 +44,21 @@ pub(crate) struct Ticket {
     pub block: Option<Arc<Block>>,
     /// Whether nobody else computes anything between the first and the last of them.
     pub is_stretch: bool,
-    /// What was read for it.
-    pub digest: RowsDigest,
     portion: u64,
     batch: u64,
 }
 
 impl Ticket {
-    /// The failed positions, of rows that are numbered and sorted.
+    /// What it has become: results of all positions but the failed ones, rows that are numbered and sorted.
+    pub fn computed(&self, failed: &[(u64, Failure)], digest: RowsDigest) -> Batch {
+        Batch {
+            positions: self.runs.iter().cloned().collect(),
+            failures: self.failures(failed),
+            digest,
+            is_synced: false,
+        }
+    }
+
     fn failures(&self, failed: &[(u64, Failure)]) -> Failures {
         let mut failures = Failures::default();
         let mut failed = failed.iter().peekable();
@@ -199,18 +206,17 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Takes back a unit whose results are written, and what the computation took; returns the number
-    /// of its portion.
-    pub fn done(&self, ticket: Ticket, failures: Vec<(u64, Failure)>, compute: Duration) -> u64 {
-        let failures = ticket.failures(&failures);
+    /// Takes back a unit whose results, if there are any, are written; `unit` is what is to be known of it, and
+    /// `compute` what the computation took. Returns the number of its portion.
+    pub fn done(&self, ticket: Ticket, unit: Batch, compute: Duration) -> u64 {
         let mut state = self.lock();
         let positions = count(&ticket.runs);
         state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.most_per_unit);
         if let Some(batch) = state.batches.iter_mut().find(|batch| batch.number == ticket.batch) {
             batch.out -= 1;
-            batch.content.failures.append(failures);
-            ticket.runs.iter().for_each(|run| batch.content.positions.insert(run.clone()));
-            batch.content.digest += ticket.digest;
+            batch.content.positions.append(unit.positions);
+            batch.content.failures.append(unit.failures);
+            batch.content.digest += unit.digest;
             // The marker is woken for a batch that it can mark, not for every unit.
             if !batch.open && batch.out == 0 {
                 self.changed.notify_all();
@@ -386,7 +392,6 @@ impl State<'_> {
             runs: take(&mut open.portion.runs, self.unit),
             block: open.portion.block.clone(),
             is_stretch: open.portion.is_stretch,
-            digest: RowsDigest::default(),
             portion: open.number,
             batch: batch.number,
         })
@@ -420,6 +425,17 @@ mod tests {
         Box::new(std::iter::once(Ok(Portion { runs, block: None, is_stretch: true })))
     }
 
+    /// Takes back a unit in which these have failed.
+    fn done(
+        scheduler: &Scheduler<'_>,
+        ticket: Ticket,
+        failed: &[(u64, Failure)],
+        compute: Duration,
+    ) {
+        let unit = ticket.computed(failed, RowsDigest::default());
+        scheduler.done(ticket, unit, compute);
+    }
+
     fn scheduler(pending: Range<u64>, batch_time: Duration) -> Scheduler<'static> {
         let supply = whole(std::slice::from_ref(&pending));
         Scheduler::new(supply, 0, 2, 16, batch_time, Stop::new())
@@ -431,7 +447,7 @@ mod tests {
         let scheduler = Scheduler::new(whole(&pending), 0, 2, 16, Duration::ZERO, Stop::new());
         let mut marked = Vec::new();
         while let Some(ticket) = scheduler.next(None) {
-            scheduler.done(ticket, Vec::new(), Duration::from_micros(1));
+            done(&scheduler, ticket, &[], Duration::from_micros(1));
             let batch = scheduler.next_to_mark().unwrap();
             marked.extend(batch.positions.ranges().flatten());
             scheduler.marked();
@@ -445,10 +461,10 @@ mod tests {
         let scheduler = scheduler(0..2, Duration::from_secs(3600));
         let (one, other) = (scheduler.next(None).unwrap(), scheduler.next(None).unwrap());
         assert!(scheduler.next(None).is_none());
-        scheduler.done(other, vec![(0, Failure::new("x"))], Duration::ZERO);
+        done(&scheduler, other, &[(0, Failure::new("x"))], Duration::ZERO);
         assert!(!scheduler.lock().batches[0].open);
         assert_eq!(scheduler.lock().batches[0].out, 1);
-        scheduler.done(one, Vec::new(), Duration::ZERO);
+        done(&scheduler, one, &[], Duration::ZERO);
         let batch = scheduler.next_to_mark().unwrap();
         assert_eq!(batch.positions.ranges().next(), Some(0..2));
         let failed: Vec<_> = batch.failures.iter().collect();
@@ -463,7 +479,7 @@ mod tests {
         assert_eq!(scheduler.lock().batches.len(), BATCHES_IN_FLIGHT);
         std::thread::scope(|scope| {
             let blocked = scope.spawn(|| scheduler.next(None));
-            scheduler.done(tickets[0].clone(), Vec::new(), Duration::ZERO);
+            done(&scheduler, tickets[0].clone(), &[], Duration::ZERO);
             scheduler.next_to_mark().unwrap();
             assert_eq!(scheduler.lock().next_batch, BATCHES_IN_FLIGHT as u64);
             scheduler.marked();
@@ -479,7 +495,7 @@ mod tests {
         let ticket = scheduler.next(None).unwrap();
         stop.request();
         assert!(scheduler.next(None).is_none());
-        scheduler.done(ticket, Vec::new(), Duration::ZERO);
+        done(&scheduler, ticket, &[], Duration::ZERO);
         let marked = scheduler.next_to_mark().unwrap().positions;
         assert_eq!(marked, std::iter::once(0..1).collect());
         scheduler.marked();
@@ -505,12 +521,12 @@ mod tests {
             let waiting = scope.spawn(|| scheduler.next(None).map(|ticket| ticket.runs[0].start));
             for ticket in [first, second] {
                 assert_eq!(scheduler.lock().open.len(), 2, "no third portion yet");
-                scheduler.done(ticket, Vec::new(), Duration::from_secs(1));
+                done(&scheduler, ticket, &[], Duration::from_secs(1));
             }
             assert_eq!(waiting.join().unwrap(), Some(20));
         });
         for ticket in [other, last] {
-            scheduler.done(ticket, Vec::new(), Duration::ZERO);
+            done(&scheduler, ticket, &[], Duration::ZERO);
         }
     }
 
@@ -518,9 +534,7 @@ mod tests {
     fn a_unit_of_scattered_positions_knows_them() {
         let mut runs: VecDeque<_> = [3..5, 7..8, 10..20].into();
         let taken = take(&mut runs, 5);
-        let digest = RowsDigest::default();
-        let ticket =
-            Ticket { runs: taken, block: None, is_stretch: true, digest, portion: 0, batch: 0 };
+        let ticket = Ticket { runs: taken, block: None, is_stretch: true, portion: 0, batch: 0 };
         assert_eq!(ticket.runs, [3..5, 7..8, 10..12]);
         assert_eq!(runs.front(), Some(&(12..20)));
         let failed: Vec<_> = (0..5).map(|row| (row, Failure::new(row.to_string()))).collect();

@@ -21,9 +21,9 @@ use crate::error::{Error, Result};
 use crate::positions::Positions;
 use crate::view::{Blocks, View};
 
-/// Positions that are looked at together: so few that they stay in the processor's cache, so many that a call
-/// of the system doesn't count.
-pub(crate) const WINDOW: u64 = 1 << 20;
+/// Positions that are looked at together: so few that several windows stay in the processor's cache, so many that
+/// a call of the system doesn't count.
+pub(crate) const WINDOW: u64 = 1 << 16;
 
 /// Elements of a row at most, where rows are read to get at single elements.
 const ROW: u64 = 1 << 20;
@@ -65,19 +65,29 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// Of the marks from position `first` on, eight at a time: byte by byte it would take longer than reading
+    /// them.
     fn of(first: u64, marks: &[u8]) -> Self {
+        const ONES: u64 = u64::from_le_bytes([1; 8]);
+        const STEPS: u64 = u64::from_le_bytes([7, 6, 5, 4, 3, 2, 1, 0]);
+        let (words, rest) = marks.as_chunks::<8>();
         let (mut count, mut sum) = (0, 0u64);
-        // In parts whose sums fit into 32 bits, with which the processor does several at a time.
-        for (number, part) in marks.chunks(1 << 12).enumerate() {
-            let (mut marked, mut steps) = (0u32, 0u32);
-            for (step, mark) in (0u32..).zip(part) {
-                let one = u32::from(*mark != 0);
-                marked += one;
-                steps += step * one;
-            }
-            let begin = first + (number << 12) as u64;
-            sum = sum.wrapping_add(begin.wrapping_mul(marked.into())).wrapping_add(steps.into());
-            count += u64::from(marked);
+        for (number, word) in words.iter().enumerate() {
+            let word = u64::from_le_bytes(*word);
+            // The highest bit of each byte that isn't 0, as the lowest.
+            let low = ONES * 0x7f;
+            let ones = ((((word & low) + low) | word) >> 7) & ONES;
+            // The highest byte of these products is a sum over all bytes.
+            let marked = ones.wrapping_mul(ONES) >> 56;
+            let steps = ones.wrapping_mul(STEPS) >> 56;
+            let begin = first.wrapping_add(number as u64 * 8);
+            sum = sum.wrapping_add(begin.wrapping_mul(marked)).wrapping_add(steps);
+            count += marked;
+        }
+        let begin = first.wrapping_add(words.len() as u64 * 8);
+        for (step, _) in (0..).zip(rest).filter(|(_, mark)| **mark != 0) {
+            sum = sum.wrapping_add(begin).wrapping_add(step);
+            count += 1;
         }
         let prefix = if count == marks.len() as u64 {
             count
@@ -372,6 +382,7 @@ fn small(element: &[u8], swapped: bool) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// The marks of `dataset` of a new file that `fill` has filled.
     fn marks(fill: impl FnOnce(&hdf5::File)) -> (tempfile::TempDir, Option<Marks>) {
@@ -432,6 +443,22 @@ mod tests {
                 created.unwrap().write_raw(&numbers).unwrap();
             });
             assert_eq!(all(&found.unwrap()), (0..210).collect::<Vec<u8>>(), "{chunk:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn marks_are_summed_up_as_one_by_one(
+            marks in prop::collection::vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..100),
+            first in 0u64..1 << 62,
+        ) {
+            let marked = || (0..marks.len()).filter(|at| marks[*at] != 0);
+            let expected = Summary {
+                count: marked().count() as u64,
+                sum: marked().fold(0, |sum, at| sum.wrapping_add(first.wrapping_add(at as u64))),
+                prefix: marks.iter().take_while(|mark| **mark != 0).count() as u64,
+            };
+            prop_assert_eq!(Summary::of(first, &marks), expected);
         }
     }
 
