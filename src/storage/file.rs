@@ -247,10 +247,10 @@ pub(crate) fn create_if_absent(path: &Path) -> Result<bool> {
         file => (file.map_err(refused)?, true),
     };
     // Of several that are here at once one writes; what it writes is less than a page, so that a kill leaves all of
-    // it or nothing.
+    // it or nothing. It is on the disk with the first transaction.
     lock::exclude(&file, path)?;
     if file.metadata().map_err(refused)?.len() == 0 {
-        let written = file.write_all_at(&image, 0).and_then(|()| file.sync_all());
+        let written = file.write_all_at(&image, 0);
         if written.is_err() && created {
             // It stays then, empty; the next run uses it.
             let _ = std::fs::remove_file(path);

@@ -246,8 +246,10 @@ pub(crate) fn says(error: &hdf5::Error, text: &str) -> bool {
 
 /// The bytes of a file that has nothing in it, for all versions of HDF5.
 pub(crate) fn empty_file() -> hdf5::Result<Vec<u8>> {
+    // Of so many bytes at a time: it takes less than one.
+    const INCREMENT: usize = 4096;
     let made = hdf5::File::with_options()
-        .with_fapl(|access| access.core_filebacked(false).libver_earliest())
+        .with_fapl(|access| access.core_options(INCREMENT, false).libver_earliest())
         .create("empty")?;
     hdf5::sync::sync(|| {
         // SAFETY: the id is live; with no buffer the length is told, which the buffer then has.
