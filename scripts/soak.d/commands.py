@@ -97,8 +97,8 @@ class Commands:
         resume = None
         usable = [
             path for (name, path), group in self.world.groups.items()
-            if name == self.world.target(computation) and not (group.vague or group.damaged)
-            and group.identity == self.world.identity(computation)
+            if name == self.world.target(computation) and not group.damaged
+            and group.is_surely_of(self.world.identity(computation))
         ]
         if usable and not override and rng.random() < 0.2:
             resume = some(rng, sorted(usable))

@@ -238,7 +238,7 @@ class Sequence(Settling):
         world = self.world
         usable = [
             key for key, group in world.groups.items()
-            if not (group.vague or group.damaged or group.mixed) and group.identity == world.identity(group.computation)
+            if group.is_surely_of(world.identity(group.computation)) and not (group.damaged or group.mixed)
             and world.target(group.computation) == group.computation.scan.file and group.computation.scan.kind == "usid"
             # The model of a fit is no parameter that other programs could have written.
             and group.computation.process != "curve-fit"
@@ -355,10 +355,10 @@ class Sequence(Settling):
         group = world.groups[chosen]
         snapshot = world.snapshots(name)[path]
         ended = self.program.run(["verify", world.folder / name, path, "--json"])
-        same = group.identity == world.identity(group.computation)
+        same = group.is_of(world.identity(group.computation))
         if ended.code == 0 and not same and not group.vague:
             raise Wrong(f"{ended.command} found nothing wrong with results of other data: {ended.err}")
-        sure = same and not group.vague and not group.mended and (snapshot.status == 1).any()
+        sure = group.is_surely_of(world.identity(group.computation)) and not group.mended and (snapshot.status == 1).any()
         if sure and (ended.code != 0 or ended.json()["different"]):
             raise Wrong(f"{ended.command} ended with {ended.code}, but the results are right: {ended.out} {ended.err}")
 

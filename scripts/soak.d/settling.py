@@ -78,9 +78,8 @@ class Settling:
         world = self.world
         name, identity = world.target(command.computation), world.identity(command.computation)
         known = {key: group for key, group in world.groups.items() if key[0] == name and key in before}
-        same = {key: group for key, group in known.items() if group.identity == identity}
-        sure = {key for key, group in same.items() if not group.vague}
-        vague = {key for key, group in same.items() if group.vague}
+        sure = {key for key, group in known.items() if group.is_surely_of(identity)}
+        vague = {key for key, group in known.items() if group.is_of(identity)} - sure
         return identity, sure, vague
 
     def learn(self, before, now, runs):
@@ -111,7 +110,7 @@ class Settling:
         owners = [
             (command, ended)
             for command, ended in runs
-            if world.target(command.computation) == name and group.identity == world.identity(command.computation)
+            if world.target(command.computation) == name and group.is_of(world.identity(command.computation))
         ]
         earlier = before.get(key)
         if not owners:
@@ -122,6 +121,8 @@ class Settling:
             group.mended = group.mended or self.is_mended(command.computation)
         if group.damaged:
             return
+        if group.alternative is not None and not self.fits(group, key, snapshot):
+            group.settle(group.alternative[0])
         world.check_group(name, snapshot, group)
         if earlier is not None and earlier.status is not None and snapshot.status is not None and not group.vague:
             kept = earlier.status == 1
@@ -156,11 +157,9 @@ class Settling:
         if not (snapshot.status[command.mask] == 1).all():
             raise Wrong(f"{ended.command} ended with {ended.code}, but not all positions are computed")
         failures = {entry["position"]: entry["message"] for entry in told["failed"]}
-        # Reasons of positions that somebody has unmarked mean nothing, until a run writes and takes them away.
-        right = {at: reason for at, reason in snapshot.failures().items() if snapshot.status[at] == 1}
-        stale = may_be_busy and set(failures) < set(right)
-        if not stale and failures != right or (ended.code == 3) != bool(failures):
-            raise Wrong(f"{ended.command} ended with {ended.code} and told {failures}, not {right}")
+        stale = may_be_busy and set(failures) < set(snapshot.failures())
+        if not stale and failures != snapshot.failures() or (ended.code == 3) != bool(failures):
+            raise Wrong(f"{ended.command} ended with {ended.code} and told {failures}, not {snapshot.failures()}")
         if command.retry and self.is_mended(command.computation) and any(command.mask[at] for at in failures):
             raise Wrong(f"{ended.command} left failures that can be computed now: {failures}")
         if not may_be_busy and not command.override and key in made and sure:
@@ -178,8 +177,9 @@ class Settling:
         if key not in now:
             raise Wrong(f"{told['group']} isn't there, only {sorted(now)}")
         group, snapshot = world.groups[key], now[key]
-        if group.identity != identity:
+        if not group.is_of(identity):
             raise Wrong(f"{key} was taken for results of {command.computation.given}, but they are of something else")
+        group.settle(identity)
         # Of two at a time one may have no chance to mend it, and leaves it to the next.
         group.scrambled = group.scrambled and not alone
         if not group.damaged:
@@ -202,11 +202,15 @@ class Settling:
         for key, snapshot in now.items():
             known = world.groups.get(key)
             if known is None:
-                known = world.groups[key] = Group(computation, old, wanted_old)
+                known = world.groups[key] = Group(computation, new, wanted_new)
                 known.mended = self.is_mended(computation)
+                is_of_new = self.fits(known, key, snapshot)
+                known.identity, known.wanted = old, wanted_old
                 if ended.code in (0, 3) and not self.fits(known, key, snapshot):
                     known.identity, known.wanted = new, wanted_new
-            elif known.identity not in (old, new):
+                elif ended.code in (0, 3) and is_of_new:
+                    known.alternative = (new, wanted_new)
+            elif not (known.is_of(old) or known.is_of(new)):
                 continue
             earlier = before.get(key)
             if ended.code == 1 and (snapshot.status != (0 if earlier is None else earlier.status)).any():

@@ -38,12 +38,16 @@ class Snapshot:
         pending = np.flatnonzero(self.status != 1)
         return int(pending[0]) if len(pending) else len(self.status)
 
-    def failures(self):
-        """Failed positions with their reasons."""
+    def reasons(self):
+        """Why positions failed, those as well that somebody has unmarked since."""
         if self.failed is None:
             return {}
         lines = [line.decode("utf8", "replace") if isinstance(line, bytes) else str(line) for line in self.messages]
         return {int(at): lines[self.failed[at]] for at in np.flatnonzero(self.failed)}
+
+    def failures(self):
+        """Failed positions with their reasons."""
+        return {at: reason for at, reason in self.reasons().items() if self.status[at] == 1}
 
     def content(self):
         """All bytes that are the same whenever the same is computed."""
@@ -59,11 +63,25 @@ class Group:
 
     def __init__(self, computation, identity, wanted):
         self.computation, self.identity, self.wanted = computation, identity, wanted
+        self.alternative = None  # what else it may be of, and what it holds then: other data with the same results
         self.vague = None  # why nobody can say whether it is to be reused
         self.damaged = False  # whether somebody spoilt what it says of itself
         self.mixed = False  # whether unmarked positions may hold results of other data
         self.mended = False  # whether what failed may have been computed since
         self.scrambled = False  # whether somebody wrote a wrong last_pixel
+
+    def is_of(self, identity):
+        """Whether it may be of this."""
+        return identity == self.identity or (self.alternative is not None and identity == self.alternative[0])
+
+    def is_surely_of(self, identity):
+        return identity == self.identity and self.alternative is None and not self.vague
+
+    def settle(self, identity):
+        """It has turned out to be of this."""
+        if identity != self.identity:
+            self.identity, self.wanted = self.alternative
+        self.alternative = None
 
 
 class Computation:
@@ -227,7 +245,7 @@ class World:
             self.check_last_pixel(where, snapshot)
 
     def check_failures(self, where, snapshot, group, marked, failed):
-        told = snapshot.failures()
+        told = snapshot.reasons()
         kinds = len(set(group.wanted.failing.values()))
         for at, reason in told.items():
             right = group.wanted.failing.get(at)
