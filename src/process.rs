@@ -3,6 +3,7 @@
 //! A `Process` describes the computation of one spectrum. Reading, memory, cores, resuming and
 //! provenance are the engine's; nothing here knows files, threads or HDF5.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -137,12 +138,12 @@ pub trait Process: Sized + 'static {
         for index in 0..unit.len() {
             let spectrum = unit.spectrum(index);
             // A panic is this spectrum's failure; what it left in the scratch is thrown away.
-            let result =
-                catch_unwind(AssertUnwindSafe(|| Self::map_function(task, spectrum, scratch)))
-                    .unwrap_or_else(|panic| {
-                        *scratch = Self::Scratch::default();
-                        Err(Failure::from_panic(panic.as_ref()))
-                    });
+            let result = guarded(|| Self::map_function(task, spectrum, scratch)).unwrap_or_else(
+                |panicked| {
+                    *scratch = Self::Scratch::default();
+                    Err(panicked)
+                },
+            );
             outputs.set(index, result);
         }
         Ok(())
@@ -193,9 +194,29 @@ impl Failure {
         Self(reason.into())
     }
 
-    pub(crate) fn from_panic(panic: &(dyn std::any::Any + Send)) -> Self {
+    fn from_panic(panic: &(dyn std::any::Any + Send)) -> Self {
         Self(format!("the computation panicked: {}", panic_message(panic)))
     }
+}
+
+thread_local! {
+    static IS_COMPUTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs a process's own code. Its panics are failures, of which nothing is to be printed.
+pub(crate) fn is_computing() -> bool {
+    IS_COMPUTING.get()
+}
+
+/// Runs a process's own code.
+///
+/// # Errors
+/// If it panics, with what the panic says.
+pub(crate) fn guarded<T>(compute: impl FnOnce() -> T) -> Result<T, Failure> {
+    let before = IS_COMPUTING.replace(true);
+    let computed = catch_unwind(AssertUnwindSafe(compute));
+    IS_COMPUTING.set(before);
+    computed.map_err(|panic| Failure::from_panic(panic.as_ref()))
 }
 
 /// What a panic says.

@@ -154,6 +154,15 @@ fn failing_and_panicking_positions_are_listed_and_the_rest_is_computed() {
     assert_eq!(failed.len(), expected);
     assert_eq!(failed[0]["message"], "no value");
     assert_eq!(failed[1]["message"], "the computation panicked: panic on purpose");
+    // Nor is anything printed of a panic where it is computed once more, or by itself.
+    let file = sample.file.to_str().unwrap();
+    let group = ran.json["group"].as_str().unwrap();
+    let verified = pixelmill(["verify", file, group]);
+    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+    let tested = pixelmill(["test", "trouble", file, "--pixel", "1"]);
+    for told in [&ran.stderr, &verified.stderr, &tested.stderr] {
+        assert!(!told.contains("thread"), "{told}");
+    }
 }
 
 #[cfg(not(feature = "mpi"))]

@@ -25,6 +25,7 @@ use arguments::Command;
 
 use crate::engine::{Ranks, WORKER_NAME};
 use crate::error::Error;
+use crate::process::is_computing;
 use crate::registry::Runner;
 
 /// How a command ended, as an exit code.
@@ -182,7 +183,8 @@ fn keep_map_functions_quiet() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
-        if !thread.name().is_some_and(|name| name.starts_with(WORKER_NAME)) {
+        let is_worker = thread.name().is_some_and(|name| name.starts_with(WORKER_NAME));
+        if !is_worker && !is_computing() {
             usual(panic);
         }
     }));

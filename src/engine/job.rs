@@ -13,7 +13,7 @@ use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::parameters::settle;
 use crate::process::{
     AuxiliaryInfo, AuxiliaryRows, AxisValues, Dimension, Failure, Process, ReadChunk, Spectrum,
-    Unit,
+    Unit, guarded,
 };
 use crate::ranks::host;
 use crate::read_rows::{AlignedBytes, ReadRows};
@@ -306,10 +306,9 @@ impl<P: Process> Job<P> {
             spectra_per_position: self.spectra,
             watch: watch.map(|watch| watch as Watch<'_, P::Output>),
         };
-        let computed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            P::unit_computation(&self.task, &mut unit, scratch, &mut outputs)
-        }))
-        .unwrap_or_else(|panic| Err(Failure::from_panic(panic.as_ref())));
+        let computed =
+            guarded(|| P::unit_computation(&self.task, &mut unit, scratch, &mut outputs))
+                .unwrap_or_else(Err);
         match computed {
             Ok(()) => workspace.results.finish(&self.results, self.spectra),
             Err(failure) => {

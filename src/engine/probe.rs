@@ -1,7 +1,6 @@
 //! Looking before and after: one position computed without a trace, and computed positions
 //! computed again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::evidence::check_same;
@@ -12,7 +11,7 @@ use super::{Request, reread};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::identity::first_difference;
-use crate::process::{AxisValues, Dimension, Failure, Model, Process, SourceInfo, Values};
+use crate::process::{AxisValues, Dimension, Failure, Model, Process, SourceInfo, Values, guarded};
 use crate::read_rows::ReadRows;
 use crate::results::ColumnLayout;
 use crate::storage::file::open_read;
@@ -132,8 +131,7 @@ fn compute_models<P: Process>(
         let spectrum = spectrum.as_spectrum();
         let data = Values::of(&spectrum);
         // A panic must not become the failure of a result that is there.
-        *model = catch_unwind(AssertUnwindSafe(|| P::model(&job.task, spectrum, output)))
-            .map_err(|panic| Failure::from_panic(panic.as_ref()))
+        *model = guarded(|| P::model(&job.task, spectrum, output))
             .and_then(|model| model.check(&data).map(|()| model));
     };
     job.compute_watched(rows, workspace, Some(&mut watch));
