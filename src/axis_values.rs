@@ -117,7 +117,7 @@ pub(crate) struct GrowingAxis {
     step: f64,
     length: usize,
     /// All of them, once they are uneven.
-    listed: Vec<f64>,
+    listed: Option<Vec<f64>>,
 }
 
 impl GrowingAxis {
@@ -128,18 +128,29 @@ impl GrowingAxis {
 
     /// Appends a value.
     pub fn push(&mut self, value: f64) {
-        match self.length {
-            0 => self.first = value,
-            1 => self.step = value - self.first,
-            _ => {}
+        if self.listed.is_none() {
+            let mut grown = Self { length: self.length + 1, listed: None, ..*self };
+            match self.length {
+                0 => grown.first = value,
+                1 => grown.step = value - self.first,
+                _ => {}
+            }
+            // The first and the last: with a step that isn't finite, or a first zero that is negative, neither is
+            // what it was.
+            let is_there = |at: usize, value: f64| {
+                grown.even().get(at).map(f64::to_bits) == Some(value.to_bits())
+            };
+            if is_there(0, grown.first) && is_there(self.length, value) {
+                *self = grown;
+                return;
+            }
+            self.listed = Some(match self.length {
+                0 => Vec::new(),
+                1 => vec![self.first],
+                _ => self.even().iter().collect(),
+            });
         }
-        let expected = self.first + self.step * self.length as f64;
-        if self.listed.is_empty() && expected.to_bits() != value.to_bits() {
-            self.listed = self.even().iter().collect();
-        }
-        if !self.listed.is_empty() {
-            self.listed.push(value);
-        }
+        self.listed.get_or_insert_default().push(value);
         self.length += 1;
     }
 
@@ -149,7 +160,8 @@ impl GrowingAxis {
 
     /// All of them.
     pub fn finish(self) -> AxisValues {
-        if self.listed.is_empty() { self.even() } else { self.listed.into() }
+        let even = self.even();
+        self.listed.map_or(even, AxisValues::from)
     }
 }
 
@@ -214,14 +226,23 @@ mod tests {
             values.iter().for_each(|value| axis.push(*value));
             assert_eq!(axis.len(), values.len());
             let grown = axis.finish();
-            assert!(grown.iter().zip(values).all(|(one, two)| one.to_bits() == two.to_bits()));
+            let same = |(one, two): (f64, &f64)| one.to_bits() == two.to_bits();
+            assert!(grown.iter().zip(values).all(same), "{values:?}");
             assert_eq!(grown.len(), values.len());
             grown.as_even()
         };
         assert_eq!(grown(&[2.0, 2.5, 3.0, 3.5]), Some((2.0, 0.5)));
         assert_eq!(grown(&[2.0, 2.5, 3.0, 3.6, 4.0]), None);
         assert_eq!(grown(&[0.0, -0.0]), None, "the step loses the sign");
-        assert_eq!(grown(&[f64::INFINITY, 1.0]), None);
+        assert_eq!(grown(&[-0.0, 1.0, 2.0]), None);
+        for odd in [f64::INFINITY, f64::NAN, -f64::NAN, f64::MAX, -f64::MAX, -0.0, 5e-324] {
+            grown(&[odd]);
+            grown(&[odd, 1.0, 2.0]);
+            grown(&[1.0, odd, 3.0, 4.0]);
+            grown(&[1.0, 2.0, odd]);
+            grown(&[odd, -odd, 0.0, 1.0]);
+            grown(&[odd, odd, odd]);
+        }
         assert_eq!((grown(&[]), grown(&[7.0])), (Some((0.0, 0.0)), Some((7.0, 0.0))));
     }
 

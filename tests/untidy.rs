@@ -97,33 +97,40 @@ fn every_untidy_file_that_can_be_understood_is_computed_and_still_opens() {
     }
 }
 
-/// Lets the indices of positions count from -2, in signed integers.
-const COUNT_FROM_BELOW: &str = r"
+/// Lets the indices of positions count from -2, in signed integers, and their values be times since 1970.
+const COUNT_OTHERWISE: &str = r"
 raw = file[given[0]]
-old = file[raw.attrs['Position_Indices']]
-attributes, values = dict(old.attrs), old[()].astype('i2') - 2
-new = old.parent.create_dataset('Signed_Indices', data=values)
-new.attrs.update(attributes)
-raw.attrs['Position_Indices'] = new.ref
+for name, convert in [
+    ('Position_Indices', lambda values: values.astype('i2') - 2),
+    ('Position_Values', lambda values: (values * 10).astype('u8') + 1_700_000_000_000_000_000),
+]:
+    old = file[raw.attrs[name]]
+    new = old.parent.create_dataset('Other_' + name, data=convert(old[()]))
+    new.attrs.update(dict(old.attrs))
+    raw.attrs[name] = new.ref
 ";
 
-/// The indices of positions that a dataset of a file refers to.
-fn indices(file: &str, dataset: &str) -> Value {
+/// The tables of positions that a dataset of a file refers to.
+fn tables(file: &str, dataset: &str) -> Value {
     let script = "import sys, json, h5py\n\
         with h5py.File(sys.argv[1]) as file:\n    \
-        print(json.dumps(file[file[sys.argv[2]].attrs['Position_Indices']][()].tolist()))";
+        names = ['Position_Indices', 'Position_Values']\n    \
+        print(json.dumps([file[file[sys.argv[2]].attrs[name]][()].tolist() for name in names]))";
     ask_python(&["-c", script, file, dataset])
 }
 
 #[test]
-fn indices_below_zero_are_copied_as_they_are() {
+fn tables_of_any_integers_are_copied_as_they_are() {
     let (scan, _) = untidy(&variants(false)[0]);
-    scan.script(COUNT_FROM_BELOW, &[RAW_DATA]);
+    scan.script(COUNT_OTHERWISE, &[RAW_DATA]);
     let output = scan.beside("results.h5");
     let group = succeed(["run", "sum", &scan.file, "--output", &output])["group"].clone();
-    let found = indices(&output, &format!("{}/Sum", group.as_str().unwrap()));
-    assert_eq!(found, indices(&scan.file, RAW_DATA));
-    assert_eq!(found[0], json!([-2, -2]));
+    let found = tables(&output, &format!("{}/Sum", group.as_str().unwrap()));
+    assert_eq!(found, tables(&scan.file, RAW_DATA));
+    assert_eq!(
+        (&found[0][0], &found[1][0][0]),
+        (&json!([-2, -2]), &1_700_000_000_000_000_000u64.into())
+    );
 }
 
 fn assert_info(scan: &Scan, written: &Value, variant: &str) {

@@ -5,11 +5,12 @@
 //! | before results are reused or resumed | the fingerprint, as a part of the hash | any change of sources up to 64 MiB; of larger ones that data were exchanged |
 //! | the same, of larger sources | whether the file was written to since; if it was, or nobody can tell, up to 4 GiB the digest of all rows that were computed with | any change |
 //! | `--check-data` and `verify`; a source that is elsewhere than the results say | that digest | any change, whatever the size |
-//! | at the end of a run | unless the files' times prove that nothing was done to them: the fingerprint; the digest of this run, if the file was written to; whether the path still leads to the file | any change of a file of its own; in the file that results go to what the fingerprint notices |
+//! | at the end of a run | the fingerprint; the digest of this run, if the file was written to; whether the path still leads to the file | any change of a file of its own; in the file that results go to what the fingerprint notices |
 //!
 //! Results whose data have changed are left alone, and computed anew in another group. A run whose data
 //! have changed, or can't be read any more, takes its marks back. Writing results changes the times of the
-//! file that they lie in, so of that file no time is evidence.
+//! file that they lie in, so of that file no time is evidence. Who writes through a memory map changes a file's
+//! times only when the system writes the page back: on a disk half a minute later, in memory (tmpfs) never.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,8 +25,7 @@ use crate::error::{Error, Result, bytes};
 use crate::process::Process;
 use crate::source::{RowsDigest, fingerprint, is_whole};
 use crate::storage::file::open_read;
-use crate::storage::file_state::FileId;
-use crate::storage::rows::Rows;
+use crate::storage::file_state::{FileId, FileState};
 
 /// Data of up to this size are read again before results of them are reused: from the page cache a matter of
 /// a second on two cores (5 GB/s).
@@ -126,17 +126,10 @@ fn evidence_at_opening<P: Process>(job: &Job<P>) -> Option<String> {
 /// What proves later that nobody has written to the files since this run has read all of their data that
 /// the results in the file `results` depend on.
 pub(crate) fn evidence<P: Process>(job: &Job<P>, results: FileId) -> Option<String> {
-    let untouched = job.inputs().all(|(rows, ..)| is_untouched(rows, results));
+    let is_same = |opened: &FileState, now: FileState| *opened == now && now.id != results;
+    let mut files = job.inputs().flat_map(|(rows, ..)| rows.files());
+    let untouched = files.all(|file| file.state().is_ok_and(|now| is_same(&file.opened, now)));
     evidence_at_opening(job).filter(|_| untouched && !job.compared.lock().is_sampled)
-}
-
-/// Whether nothing at all was done to the files of these rows since they were opened. Of the file `results`
-/// nobody can tell.
-fn is_untouched(rows: &Rows, results: FileId) -> bool {
-    rows.files().iter().all(|file| {
-        let opened = &file.opened;
-        opened.id != results && file.state().is_ok_and(|now| *opened == now)
-    })
 }
 
 /// What a run has computed, for the look at its data when it ends.
@@ -158,12 +151,7 @@ pub(crate) fn check<P: Process>(
     computed: &Computed<'_>,
 ) -> Result<()> {
     let mut was_written = false;
-    // Times that prove nothing are those of files that were changed a moment before.
-    let has_proof = evidence_at_opening(job).is_some();
     for (rows, dataset, expected) in job.inputs() {
-        if has_proof && is_untouched(rows, computed.results) {
-            continue;
-        }
         let changed =
             || Error::SourceChanged { file: rows.path().to_owned(), dataset: dataset.to_owned() };
         match fingerprint(rows) {

@@ -48,7 +48,8 @@ pub(crate) fn follow<P: Process>(
     let (job, meant, _) = opened?;
     let (job, meant) = (&job, meant.as_ref());
     let ready = Ready::new((job, meant), &assignment, team);
-    team.tell(ready.as_ref().map(|_| &()))?;
+    let outline = ready.as_ref().map(|ready| ready.stock.outline());
+    team.tell(outline.as_ref().map_err(|error| *error))?;
     match team.orders()? {
         Orders::Begin => {}
         other => return conclude(other, stop),

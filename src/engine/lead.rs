@@ -272,8 +272,12 @@ impl Lead<'_> {
             }))
         })?;
         let stock = Stock::new(job, pending, &own, shares.workers.len());
-        team.tell(stock.as_ref().map(|_| &()))?;
+        let outline = stock.as_ref().map(Stock::outline);
+        let outlines = team.tell(outline.as_ref().map_err(|error| *error))?;
         let stock = &stock?;
+        if outlines.iter().any(|outline| *outline != outlines[0]) {
+            return Err(Error::OtherFile { path: lock.path().to_owned() });
+        }
         team.order(|| Orders::Begin)?;
         let workers = shares.workers.iter().sum();
         observer.begin(&group.info(

@@ -79,8 +79,8 @@ struct Stretch {
 
 /// Bytes between two results that are written with them.
 const GAP_BYTES: u64 = 4096;
-/// Bytes of results that wait at most.
-const WAITING_BYTES: usize = 1 << 20;
+/// Bytes of results that wait at most: so few that they needn't be counted.
+const WAITING_BYTES: usize = 64 << 10;
 
 impl<'a> Together<'a> {
     fn new(results: &'a ResultsFile<'a>) -> Self {
@@ -125,6 +125,9 @@ impl WriteChunk for Together<'_> {
             }
             None => {
                 self.store(&mut stretch)?;
+                if rows.len() >= WAITING_BYTES {
+                    return self.results.write(dataset, first, rows);
+                }
                 (stretch.dataset, stretch.first) = (dataset, first);
             }
         }

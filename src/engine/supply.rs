@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
+use twox_hash::xxhash3_128::Hasher;
+
 use super::job::Job;
 use super::pending::Pending;
 use super::scheduler::{Portion, Supply};
@@ -97,19 +99,25 @@ impl Stock {
         self.numbers.as_ref().map_or(self.units, |numbers| numbers.len() as u64)
     }
 
-    /// The positions, or blocks, of some items.
-    fn units(&self, items: &Range<u64>) -> VecDeque<Range<u64>> {
-        let Some(numbers) = &self.numbers else { return VecDeque::from([items.clone()]) };
-        let mut units: VecDeque<Range<u64>> = VecDeque::new();
-        for number in &numbers[items.start as usize..items.end as usize] {
-            let start = u64::from(*number) * self.each;
-            let end = self.units.min(start + self.each);
-            match units.back_mut() {
-                Some(last) if last.end == start => last.end = end,
-                _ => units.push_back(start..end),
+    /// The positions, or blocks, of some items, with those between them, where nothing is pending.
+    fn units(&self, items: &Range<u64>) -> Range<u64> {
+        let Some(numbers) = &self.numbers else { return items.clone() };
+        match &numbers[items.start as usize..items.end as usize] {
+            [] => 0..0,
+            [first, .., last] | [first @ last] => {
+                let start = u64::from(*first) * self.each;
+                start..self.units.min((u64::from(*last) + 1) * self.each)
             }
         }
-        units
+    }
+
+    /// What is the same on all ranks if they share the same.
+    pub fn outline(&self) -> String {
+        let mut hash = Hasher::new();
+        hash.write(&self.units.to_le_bytes());
+        hash.write(&self.each.to_le_bytes());
+        self.numbers.iter().flatten().for_each(|number| hash.write(&number.to_le_bytes()));
+        format!("{} {:032x}", self.count(), hash.finish_128())
     }
 }
 
@@ -152,12 +160,11 @@ fn parts<'a>(
     Pieces::new(ranks, stock.count()).flat_map(move |piece| {
         let (units, error) = match piece {
             Ok(piece) => (stock.units(&piece), None),
-            Err(error) => (VecDeque::new(), Some(Err(error))),
+            Err(error) => (0..0, Some(Err(error))),
         };
-        let parts = units.into_iter().flat_map(move |run| {
-            let starts =
-                (0..(run.end - run.start).div_ceil(most)).map(move |n| run.start + n * most);
-            starts.map(move |first| Ok(first..run.end.min(first + most)))
+        let parts = (0..(units.end - units.start).div_ceil(most)).map(move |number| {
+            let first = units.start + number * most;
+            Ok(first..units.end.min(first + most))
         });
         error.into_iter().chain(parts)
     })
@@ -269,11 +276,6 @@ mod tests {
         assert_eq!(parts, [0..10, 10..20, 20..25]);
     }
 
-    /// A list of one range.
-    fn one(run: Range<u64>) -> VecDeque<Range<u64>> {
-        std::iter::once(run).collect()
-    }
-
     /// The items of a scan of so many positions, with blocks or without, of which all but `done` is pending.
     fn narrowed(blocks: Option<Blocks>, done: Positions, count: usize) -> Stock {
         let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(count))]);
@@ -287,9 +289,9 @@ mod tests {
         let done = [0..3, 5..6, 9..10].into_iter().collect();
         let stock = narrowed(None, done, 10);
         assert_eq!(stock.count(), 5);
-        assert_eq!(stock.units(&(1..4)), [4..5, 6..8]);
+        assert_eq!((stock.units(&(1..4)), stock.units(&(4..4))), (4..8, 0..0));
         let all = narrowed(None, Positions::default(), 10);
-        assert_eq!((all.count(), all.units(&(2..4))), (10, one(2..4)));
+        assert_eq!((all.count(), all.units(&(2..4))), (10, 2..4));
     }
 
     #[test]
@@ -298,7 +300,7 @@ mod tests {
         let blocks = || Some(Blocks::new(&[4, 5], &[2, 2], &[2, 2]));
         let done = [0..2, 3..7, 8..20].into_iter().collect();
         let stock = narrowed(blocks(), done, 20);
-        assert_eq!(stock.units(&(0..stock.count())), one(1..2));
+        assert_eq!(stock.units(&(0..stock.count())), 1..2);
         assert_eq!(narrowed(blocks(), Positions::default(), 20).count(), 6);
         let all = std::iter::once(0..20).collect();
         assert_eq!(narrowed(blocks(), all, 20).count(), 0);
@@ -309,9 +311,10 @@ mod tests {
         let count = 3 * ITEMS as usize - 1;
         let done = [0..4, 6..9, 10..3 * ITEMS - 1].into_iter().collect();
         let stock = narrowed(None, done, count);
-        assert_eq!(stock.units(&(0..stock.count())), [3..6, 9..12]);
+        assert_eq!(stock.count(), 2);
+        assert_eq!((stock.units(&(0..1)), stock.units(&(0..2))), (3..6, 3..12));
         let last = std::iter::once(0..3 * ITEMS - 2).collect();
-        assert_eq!(narrowed(None, last, count).units(&(0..1)), one(3 * ITEMS - 3..3 * ITEMS - 1));
+        assert_eq!(narrowed(None, last, count).units(&(0..1)), 3 * ITEMS - 3..3 * ITEMS - 1);
     }
 
     #[test]

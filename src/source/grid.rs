@@ -69,10 +69,10 @@ impl ValueOf {
                 if values.len() == 0 {
                     *first = index;
                 }
-                let end = first.saturating_add(values.len() as i64);
-                if index == end {
+                let step = index.checked_sub(*first).and_then(|step| usize::try_from(step).ok());
+                if step == Some(values.len()) {
                     values.push(value);
-                } else if !(*first..end).contains(&index) {
+                } else if step.is_none_or(|step| step > values.len()) {
                     let known = std::mem::take(values).finish();
                     let mut scattered: BTreeMap<i64, f64> = (*first..).zip(known.iter()).collect();
                     scattered.insert(index, value);
@@ -353,6 +353,16 @@ mod tests {
         assert!(grid.is_full());
         assert_eq!(grid.steps_of(2), [1, 0]);
         assert_eq!(grid.dimensions[0].values, [1.5, 4.5]);
+    }
+
+    #[test]
+    fn indices_may_be_the_largest_there_are() {
+        let (last, before) = (i64::MAX, i64::MAX - 1);
+        let full = grid(&[("Y", &[0, 0, 1, 1]), ("X", &[before, last, before, last])]);
+        assert!(full.is_full());
+        assert_eq!(full.shape(), [2, 2]);
+        let apart = grid(&[("Y", &[0, 0, 1, 1]), ("X", &[i64::MIN, last, i64::MIN, last])]);
+        assert_eq!((apart.is_full(), apart.shape()), (true, vec![2, 2]));
     }
 
     #[test]

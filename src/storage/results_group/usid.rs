@@ -64,9 +64,13 @@ fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
         (TypeDescriptor::Float(FloatSize::U8), TypeDescriptor::Integer(IntSize::U8));
     let to = match class(&from.dtype()?) {
         Class::Float => copied::<f64>(from, dataset(group, name, float, &shape)?)?,
-        // As others wrote them: they may be negative.
+        // As others wrote them: they may be negative, or times.
         Class::Integer { signed: true } => {
             copied::<i64>(from, dataset(group, name, signed, &shape)?)?
+        }
+        Class::Integer { signed: false } if from.dtype()?.size() > 4 => {
+            let unsigned = TypeDescriptor::Unsigned(IntSize::U8);
+            copied::<u64>(from, dataset(group, name, unsigned, &shape)?)?
         }
         _ => {
             let unsigned = TypeDescriptor::Unsigned(IntSize::U4);
