@@ -328,7 +328,7 @@ fn a_corrected_axis_makes_another_computation() {
     let positions = format!("{CHANNEL}/Position_Values");
     for (edit, told) in [
         (format!("file['{spectrum}'][0, 3] += 1"), "the values of the axis `Frequency`"),
-        (format!("file['{spectrum}'][0] *= 1000"), "the values of the axis `Frequency`"),
+        (format!("file['{spectrum}'][0] *= 1000"), "the first value of the axis `Frequency`"),
         (
             format!(
                 "for name in ('Indices', 'Values'):\n    \
@@ -343,10 +343,13 @@ fn a_corrected_axis_makes_another_computation() {
             ),
             "the name of the axis `Bias`: \"Frequency\" there",
         ),
-        (format!("file['{positions}'][:, 1] += 1"), "value 0 of the axis `X`: 0 there, 1 here"),
+        (
+            format!("file['{positions}'][:, 1] += 1"),
+            "the first value of the axis `X`: 0 there, 1 here",
+        ),
         (
             format!("file['{positions}'][:5, 0] = -0.0"),
-            "value 0 of the axis `Y`: 0 there, \"-0\" here",
+            "the values of the axis `Y`: {\"first\":0,\"step\":0.5} there, [\"-0\",",
         ),
     ] {
         assert_computed_anew(&["sum"], "", &edit, told);

@@ -94,6 +94,8 @@ fn subject(steps: &[String], ours: &Value) -> String {
             let axis = format!("the axis `{}`", named(&["source", axes, number], "name"));
             match rest {
                 ["values", at] if at.parse::<usize>().is_ok() => format!("value {at} of {axis}"),
+                ["values", what @ ("first" | "last")] => format!("the {what} value of {axis}"),
+                ["values", "step"] => format!("the step of {axis}"),
                 [what, ..] => format!("the {what} of {axis}"),
                 [] => axis,
             }
