@@ -349,7 +349,7 @@ fn a_corrected_axis_makes_another_computation() {
         ),
         (
             format!("file['{positions}'][:5, 0] = -0.0"),
-            "the values of the axis `Y`: {\"first\":0,\"step\":0.5} there, [\"-0\",",
+            "value 0 of the axis `Y`: 0 there, \"-0\" here",
         ),
     ] {
         assert_computed_anew(&["sum"], "", &edit, told);
