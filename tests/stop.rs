@@ -58,19 +58,26 @@ fn a_stopped_run_says_how_to_go_on_and_goes_on_to_the_same_bytes() {
 
 #[test]
 fn a_second_signal_ends_the_run_at_once() {
-    let sample = Sample::new();
-    // Ten seconds for each spectrum: who waits for the one in hand has something to say then.
-    let arguments = run("slow", &sample.file, &["-p", "pause=10000000"]);
-    let mut running = Running::start(&arguments);
-    running.wait_for_line(" of memory");
-    while !running.has_ended() {
-        running.signal("INT");
+    // Ten seconds for each spectrum: who waits for the one in hand has something to say then. On a busy machine
+    // the first signal may come before anything is in hand.
+    const TRIES: usize = 20;
+    for _ in 0..TRIES {
+        let sample = Sample::new();
+        let mut running = Running::start(run("slow", &sample.file, &["-p", "pause=10000000"]));
+        running.wait_for_line(" of memory");
+        while !running.has_ended() {
+            running.signal("INT");
+        }
+        let ran = running.finish();
+        assert_eq!(ran.code, Some(130));
+        let found = Opener::new().snapshot(&sample.file);
+        assert_eq!(found.marked(), 0);
+        if !ran.stderr.contains("was stopped") {
+            assert!(ran.json.is_null(), "{}", ran.stderr);
+            return;
+        }
     }
-    let ran = running.finish();
-    assert_eq!(ran.code, Some(130));
-    assert!(ran.json.is_null() && !ran.stderr.contains("was stopped"), "{}", ran.stderr);
-    let found = Opener::new().snapshot(&sample.file);
-    assert_eq!(found.marked(), 0);
+    panic!("in {TRIES} tries nothing was in hand");
 }
 
 #[test]

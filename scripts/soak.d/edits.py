@@ -280,8 +280,11 @@ def damage_markers(rng, world):
             group[which] = values.astype(some(rng, ["i4", "u2", "i8", "i1"]))
         else:
             group[which] = values[: max(1, len(values) // 2)]
-        group.create_dataset(f"beside {which}", data=np.full(3000, 0x5A, "u1"))
-    world.keep(name, f"{path}/beside {which}")
+        beside = f"beside {which}"
+        while beside in group:
+            beside += " and one more"
+        group.create_dataset(beside, data=np.full(3000, 0x5A, "u1"))
+    world.keep(name, f"{path}/{beside}")
     world.groups[chosen].damaged = True
     world.groups[chosen].vague = "what it keeps its state in was changed"
     return f"gave {name}:{path}/{which} another type or length"

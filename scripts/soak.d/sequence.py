@@ -240,6 +240,8 @@ class Sequence(Settling):
             key for key, group in world.groups.items()
             if group.is_surely_of(world.identity(group.computation)) and not (group.damaged or group.mixed)
             and world.target(group.computation) == group.computation.scan.file and group.computation.scan.kind == "usid"
+            # What another program says of its own results is left as it is.
+            and not group.scrambled
             # The model of a fit is no parameter that other programs could have written.
             and group.computation.process != "curve-fit"
         ]
