@@ -23,6 +23,7 @@ pub(crate) enum Class {
     /// FALSE or TRUE in one byte.
     Boolean,
     /// HDF5's own, of version 2.0.
+    #[cfg_attr(not(hdf5_2_0), expect(dead_code, reason = "older versions have none"))]
     Complex,
     Record,
     FixedText,

@@ -1,10 +1,11 @@
 //! The few calls to the HDF5 library that the safe wrapper doesn't have.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_void};
 
 use hdf5::dataset::DatasetCreate;
 use hdf5::types::TypeDescriptor;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
+use hdf5_sys::h5i::hid_t;
 use hdf5_sys::{h5a, h5d, h5f, h5l, h5o, h5p, h5s, h5t, h5z};
 
 use super::datatype::memory_type;
@@ -274,6 +275,20 @@ pub(crate) fn is_same(one: &Location, other: &Location) -> bool {
     }
 }
 
+/// Gives back what HDF5 has allocated for elements that were read.
+///
+/// # Safety
+/// The place holds what was read of this type and space, and is looked at no more. The library must be locked.
+pub(crate) unsafe fn reclaim(datatype: hid_t, space: hid_t, place: *mut c_void) {
+    // SAFETY: as the caller says.
+    unsafe {
+        #[cfg(hdf5_1_12)]
+        h5t::H5Treclaim(datatype, space, h5p::H5P_DEFAULT, place);
+        #[cfg(not(hdf5_1_12))]
+        h5d::H5Dvlen_reclaim(datatype, space, h5p::H5P_DEFAULT, place);
+    }
+}
+
 /// Copies all attributes of one dataset to another of the same file.
 pub(crate) fn copy_attributes(from: &Dataset, to: &Dataset) -> hdf5::Result<()> {
     for name in from.attr_names()? {
@@ -297,10 +312,7 @@ pub(crate) fn copy_attributes(from: &Dataset, to: &Dataset) -> hdf5::Result<()> 
                 ))?;
                 let written = hdf5::h5check(h5a::H5Awrite(copy, datatype.id(), buffer));
                 h5a::H5Aclose(copy);
-                #[cfg(hdf5_1_12)]
-                h5t::H5Treclaim(datatype.id(), space.id(), h5p::H5P_DEFAULT, buffer);
-                #[cfg(not(hdf5_1_12))]
-                h5d::H5Dvlen_reclaim(datatype.id(), space.id(), h5p::H5P_DEFAULT, buffer);
+                reclaim(datatype.id(), space.id(), buffer);
                 written
             }
         })?;

@@ -203,6 +203,10 @@ fn listed(list: &[u8], element: usize) -> &[u8] {
 
 /// What a reference to a region, or one of HDF5 1.12 and later, leads to.
 fn follow(object: &Location, reference: &[u8]) -> Option<Location> {
+    #[cfg(hdf5_1_12)]
+    const REGION: h5r::H5R_type_t = h5r::H5R_type_t::H5R_DATASET_REGION1;
+    #[cfg(not(hdf5_1_12))]
+    const REGION: h5r::H5R_type_t = h5r::H5R_type_t::H5R_DATASET_REGION;
     let place: *const c_void = reference.as_ptr().cast();
     hdf5::sync::sync(|| {
         // SAFETY: the bytes are a reference of the kind that their number tells, and the new id goes to its
@@ -215,12 +219,7 @@ fn follow(object: &Location, reference: &[u8]) -> Option<Location> {
                     let aligned = std::ptr::read_unaligned(place.cast::<h5r::H5R_ref_t>());
                     h5r::H5Ropen_object(&raw const aligned, h5p::H5P_DEFAULT, h5p::H5P_DEFAULT)
                 }
-                _ => h5r::H5Rdereference2(
-                    object.id(),
-                    h5p::H5P_DEFAULT,
-                    h5r::H5R_type_t::H5R_DATASET_REGION1,
-                    place,
-                ),
+                _ => h5r::H5Rdereference2(object.id(), h5p::H5P_DEFAULT, REGION, place),
             };
             hdf5::from_id(hdf5::h5check(id).ok()?).ok()
         }
@@ -240,7 +239,8 @@ fn read_attribute(
         hdf5::h5check(h5a::H5Aread(attribute.id(), datatype.id(), place))
     })?;
     look(&bytes);
-    reclaim(datatype, &space, place);
+    // SAFETY: the place holds what was read of this type and space.
+    hdf5::sync::sync(|| unsafe { library::reclaim(datatype.id(), space.id(), place) });
     Ok(())
 }
 
@@ -322,21 +322,9 @@ fn read_box(
         }
     })?;
     look(&bytes);
-    reclaim(datatype, &memory, place);
+    // SAFETY: the place holds what was read of this type and space.
+    hdf5::sync::sync(|| unsafe { library::reclaim(datatype.id(), memory.id(), place) });
     Ok(())
-}
-
-/// Gives back what HDF5 has allocated for elements that were read.
-fn reclaim(datatype: &Datatype, space: &Dataspace, place: *mut c_void) {
-    hdf5::sync::sync(|| {
-        // SAFETY: the place holds what was read of this type and space, and is looked at no more.
-        unsafe {
-            #[cfg(hdf5_1_12)]
-            h5t::H5Treclaim(datatype.id(), space.id(), h5p::H5P_DEFAULT, place);
-            #[cfg(not(hdf5_1_12))]
-            h5d::H5Dvlen_reclaim(datatype.id(), space.id(), h5p::H5P_DEFAULT, place);
-        }
-    });
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 
 use hdf5::{Attribute, Container, Dataset, Datatype, Location};
-use hdf5_sys::{h5a, h5d, h5i, h5p, h5s, h5t};
+use hdf5_sys::{h5a, h5d, h5i, h5p, h5s};
+
+use super::library::reclaim;
 
 thread_local! {
     /// Texts that weren't UTF-8, while somebody listens.
@@ -119,15 +121,7 @@ fn read_texts(
         let found = texts.iter().map(read).collect();
         // SAFETY: the texts are HDF5's, have been copied, and aren't used any more.
         unsafe {
-            #[cfg(hdf5_1_12)]
-            h5t::H5Treclaim(datatype.id(), space.id(), h5p::H5P_DEFAULT, texts.as_mut_ptr().cast());
-            #[cfg(not(hdf5_1_12))]
-            h5d::H5Dvlen_reclaim(
-                datatype.id(),
-                space.id(),
-                h5p::H5P_DEFAULT,
-                texts.as_mut_ptr().cast(),
-            );
+            reclaim(datatype.id(), space.id(), texts.as_mut_ptr().cast());
         }
         Some(found)
     })
