@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -245,14 +246,23 @@ fn a_killed_launcher_takes_the_ranks_with_it() {
     wait_until("the ranks have ended", || processes(&sample.file).is_empty());
 }
 
+/// The process that has started another.
+fn parent(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 #[test]
 fn nobody_changes_a_file_that_an_orphaned_rank_still_writes_to() {
     let sample = Sample::new();
     let running = start_on(2, run("slow", &sample.file, &["-p", "pause=1000000"]));
     running.wait_for_line(" of memory");
     let ranks = processes(&sample.file);
-    // A launcher that is slow to notice.
+    // A launcher that is slow to notice, and what it has started the ranks with: MPICH's has another process.
+    let launchers: BTreeSet<u32> = ranks.values().map(|pid| parent(*pid)).collect();
     running.signal("STOP");
+    assert!(launchers.iter().all(|pid| signal(*pid, "STOP")));
     assert!(signal(ranks[&0], "KILL"));
     let open = r#"
 import sys, h5py
@@ -265,6 +275,7 @@ except BlockingIOError:
     assert_eq!(python_script(open, [&sample.file]), false, "rank 1 has it open");
     assert!(signal(ranks[&1], "KILL"));
     wait_until("nobody has it open", || python_script(open, [&sample.file]) == true);
+    assert!(launchers.iter().all(|pid| signal(*pid, "KILL")));
     running.kill();
 }
 
