@@ -312,7 +312,7 @@ impl Running {
         };
         let mut launched = Launched::new(self.pid());
         while has_pipes(&self) {
-            if launched.is_all_that_is_left() {
+            if launched.is_all_that_is_left(&self.said) {
                 let _ = self.child.kill();
             }
             if begun.elapsed() > END {
@@ -330,11 +330,12 @@ impl Running {
     }
 }
 
-/// A launcher, if it has started the program. Open MPI's mpirun (4.1.4 with PMIx 4.2.2) hangs now and then in its
+/// A launcher of Open MPI, if that is what was started. Its mpirun (4.1.4 with PMIx 4.2.2) hangs now and then in its
 /// own end, once it has killed all ranks: it waits for a lock in memory that it has given back.
 struct Launched {
     pid: u32,
     looked: Instant,
+    /// Ranks may come and go between two looks, but not without a word.
     has_had_ranks: bool,
     alone_since: Option<Instant>,
 }
@@ -347,17 +348,19 @@ impl Launched {
     }
 
     /// Whether the ranks that it had ended long ago.
-    fn is_all_that_is_left(&mut self) -> bool {
+    fn is_all_that_is_left(&mut self, said: &Mutex<String>) -> bool {
         if self.looked.elapsed() < Duration::from_millis(100) {
             return false;
         }
         self.looked = Instant::now();
+        let exe = |pid: &str| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let is_launcher = exe(&self.pid.to_string())
+            .is_some_and(|exe| exe.ends_with("orterun") || exe.ends_with("prterun"));
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid));
         let children = children.unwrap_or_default();
-        let exe = |pid: &str| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         let has_ranks = children.split_whitespace().any(|pid| exe(pid) == Some(program()));
-        self.has_had_ranks |= has_ranks;
-        let is_alone = self.has_had_ranks && !has_ranks;
+        self.has_had_ranks |= has_ranks || !said.lock().expect("nobody panics with it").is_empty();
+        let is_alone = is_launcher && self.has_had_ranks && !has_ranks;
         self.alone_since = self.alone_since.filter(|_| is_alone).or(is_alone.then(Instant::now));
         self.alone_since.is_some_and(|since| since.elapsed() > Self::PATIENCE)
     }
