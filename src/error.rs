@@ -332,7 +332,7 @@ pub(crate) fn innermost_reason(error: &hdf5::Error) -> String {
         hdf5::Error::Internal(reason) => reason.clone(),
     };
     // It may cite names as the file has them.
-    crate::storage::text::mended(&reason)
+    crate::foreign_text::mended(&reason)
 }
 
 /// What a file has and needs, of `truncated file: eof = 1, sblock->base_addr = 0, stored_eof = 2`.

@@ -74,10 +74,14 @@
 #![warn(missing_docs)]
 
 mod axis_values;
+mod chunk_io;
 pub mod cli;
+mod dimension;
 mod element;
 pub mod engine;
 mod error;
+mod failure;
+mod foreign_text;
 mod hand_out;
 mod identity;
 mod model;
@@ -86,10 +90,10 @@ mod plan;
 mod positions;
 pub mod process;
 mod ranks;
-mod read_rows;
 pub mod registry;
 mod results;
 mod source;
+mod source_info;
 mod storage;
 mod view;
 

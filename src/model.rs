@@ -6,7 +6,7 @@
 use num_complex::Complex64;
 
 use crate::element::Element;
-use crate::process::Failure;
+use crate::failure::Failure;
 
 /// Curves and marks to be drawn over one spectrum.
 ///

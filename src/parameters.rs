@@ -6,8 +6,9 @@ use schemars::Schema;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::failure::Failure;
 use crate::identity::numbers_again;
-use crate::process::{Failure, Parameters};
+use crate::process::Parameters;
 
 /// One parameter, for people.
 #[derive(Clone, Debug)]

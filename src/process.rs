@@ -3,21 +3,22 @@
 //! A `Process` describes the computation of one spectrum. Reading, memory, cores, resuming and
 //! provenance are the engine's; nothing here knows files, threads or HDF5.
 
-use std::cell::Cell;
-use std::fmt;
 use std::ops::{Deref, Range};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use crate::axis_values::AxisValues;
-use crate::element::{Element, ElementType, StoredType, append, elements};
+pub use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
+pub use crate::dimension::Dimension;
+use crate::element::{Element, StoredType, append, elements};
 use crate::error::Result;
+pub use crate::failure::Failure;
+use crate::failure::guarded;
 pub use crate::model::{Curve, Mark, Model, Values};
-pub use crate::read_rows::ReadRows;
 pub use crate::results::{Declaration, Outputs, Record, Results};
+pub use crate::source_info::{AuxiliaryInfo, SourceInfo};
 
 /// A computation done at every position of a scan.
 ///
@@ -184,173 +185,6 @@ pub struct NoParameters {}
 
 impl Parameters for NoParameters {}
 
-/// Why something can't be computed, in one line for the person who owns the data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure(String);
-
-impl Failure {
-    /// A failure with its reason.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
-
-    fn from_panic(panic: &(dyn std::any::Any + Send)) -> Self {
-        Self(format!("the computation panicked: {}", panic_message(panic)))
-    }
-}
-
-thread_local! {
-    static IS_COMPUTING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread runs a process's own code. Its panics are failures, of which nothing is to be printed.
-pub(crate) fn is_computing() -> bool {
-    IS_COMPUTING.get()
-}
-
-/// Runs a process's own code.
-///
-/// # Errors
-/// If it panics, with what the panic says.
-pub(crate) fn guarded<T>(compute: impl FnOnce() -> T) -> Result<T, Failure> {
-    let before = IS_COMPUTING.replace(true);
-    let computed = catch_unwind(AssertUnwindSafe(compute));
-    IS_COMPUTING.set(before);
-    computed.map_err(|panic| Failure::from_panic(panic.as_ref()))
-}
-
-/// What a panic says.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("without a message")
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-/// One axis of a scan or of a spectrum.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dimension {
-    /// Its label, as the file has it.
-    pub name: String,
-    /// Units of its values; empty if the file has none.
-    pub units: String,
-    /// Its values, one per step.
-    pub values: AxisValues,
-    /// Whether what was measured at a step was summed over the step's width, as counts in the channels
-    /// of a spectrum: HyperSpy's binned axes.
-    pub binned: bool,
-}
-
-impl Dimension {
-    /// An axis with the given values.
-    pub fn new(
-        name: impl Into<String>,
-        units: impl Into<String>,
-        values: impl Into<AxisValues>,
-    ) -> Self {
-        Self { name: name.into(), units: units.into(), values: values.into(), binned: false }
-    }
-
-    /// How many steps it has.
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    /// Whether it has no steps.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-}
-
-/// What a process is told about the main dataset.
-#[derive(Clone, Debug)]
-pub struct SourceInfo {
-    /// Path of the dataset in its file.
-    pub path: String,
-    /// Number of positions, the rows.
-    pub positions: u64,
-    /// Number of values at each position, the columns.
-    pub spectral_points: usize,
-    /// The element type that the file stores.
-    pub element: ElementType,
-    /// What was measured.
-    pub quantity: String,
-    /// Units of the values.
-    pub units: String,
-    /// Axes of the scan, slowest first.
-    pub position_dimensions: Vec<Dimension>,
-    /// Axes of a row, slowest first. Their lengths multiply to `spectral_points`; none if the file has
-    /// no regular grid there.
-    pub spectroscopic_dimensions: Vec<Dimension>,
-    /// What [`Process::auxiliary_inputs`] asked for, in that order.
-    pub auxiliary: Vec<AuxiliaryInfo>,
-}
-
-/// What a process is told about an auxiliary input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuxiliaryInfo {
-    /// Path of the dataset in the file.
-    pub path: String,
-    /// Number of values at each position; each field of a compound record is one.
-    pub columns: usize,
-    /// Names of the fields if it holds compound records, else none.
-    pub fields: Vec<String>,
-}
-
-impl SourceInfo {
-    /// Axis number `index` of a row, counted from the fastest: `axis(0)` is the one along which
-    /// neighbouring values lie. An unnamed axis that counts points if there is no such axis.
-    pub fn axis(&self, index: usize) -> Dimension {
-        let axes = &self.spectroscopic_dimensions;
-        match axes.len().checked_sub(index + 1) {
-            Some(at) => axes[at].clone(),
-            None => Dimension::new("Point", "", AxisValues::counted(self.spectral_points)),
-        }
-    }
-    /// How many spectra along `axis(0)` a row holds: one for each step of all its other axes.
-    ///
-    /// # Errors
-    /// If the file has no regular grid there, so that nobody can tell where a spectrum begins.
-    pub fn spectra_along_axis(&self) -> Result<usize, Failure> {
-        if self.spectroscopic_dimensions.is_empty() && self.spectral_points > 1 {
-            return Err(Failure::new(format!(
-                "the {} values at each position are no full grid of its axes, so it can't be told which of them are \
-                 a spectrum",
-                self.spectral_points
-            )));
-        }
-        Ok(self.spectral_points / self.axis(0).len().max(1))
-    }
-
-    /// The two fastest axes of a row if that is a frame, as a camera takes it, and no list of spectra. Those of a
-    /// frame measure the same: they have the same units, or, without units, names that only tell places.
-    pub fn frame(&self) -> Option<(&Dimension, &Dimension)> {
-        let mut axes = self.spectroscopic_dimensions.iter().rev().filter(|axis| axis.len() > 1);
-        let (fast, slow) = (axes.next()?, axes.next()?);
-        let units = |axis: &Dimension| axis.units.trim().to_lowercase();
-        let measure_the_same = units(fast) == units(slow)
-            && (!units(fast).is_empty() || tells_a_place(fast) || tells_a_place(slow));
-        measure_the_same.then_some((slow, fast))
-    }
-}
-
-/// Whether the name of an axis says no more than where something is.
-fn tells_a_place(axis: &Dimension) -> bool {
-    const PLACES: [&str; 18] = [
-        "x", "y", "z", "kx", "ky", "qx", "qy", "rx", "ry", "dx", "dy", "width", "height", "row",
-        "rows", "column", "columns", "pixel",
-    ];
-    let name = axis.name.trim().to_lowercase().replace('_', "");
-    name.is_empty() || name.starts_with("axis ") || PLACES.contains(&name.as_str())
-}
-
 /// One spectrum with what belongs to it. It derefs to its values.
 #[derive(Clone, Copy, Debug)]
 pub struct Spectrum<'a, T> {
@@ -456,23 +290,4 @@ impl<T: Element> Unit<'_, T> {
         }
         self.buffer
     }
-}
-
-/// Where rows come from, as [`Process::read_data_chunk`] sees it.
-pub trait ReadChunk: Send + Sync {
-    /// Reads the rows of the given positions, ranges of consecutive ones, as the file stores their
-    /// values; rows that the source holds in memory it may leave there.
-    ///
-    /// # Errors
-    /// If they can't be read.
-    fn read<'a>(&'a self, positions: &[Range<u64>], rows: &mut ReadRows<'a>) -> Result<()>;
-}
-
-/// Where rows of results go, as [`Process::write_results_chunk`] sees it.
-pub trait WriteChunk: Send + Sync {
-    /// Writes the rows of results dataset number `dataset` for the positions from `first` on.
-    ///
-    /// # Errors
-    /// If they can't be written.
-    fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()>;
 }

@@ -4,8 +4,9 @@
 //! The closures give element types, layout, bytes per position and the encoding at once, so that
 //! no process touches HDF5. Pure: bytes in memory, no files.
 
+use crate::dimension::Dimension;
 use crate::element::{Element, ElementType};
-use crate::process::{Dimension, Failure};
+use crate::failure::Failure;
 
 /// The results datasets of a process whose map function gives an `O`.
 pub struct Results<O> {

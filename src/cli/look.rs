@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::run::{failed_json, failures_json};
 use super::{Answer, Ending, show};
+use crate::dimension::Dimension;
 use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
 use crate::engine::{Request, Verification};
 use crate::error::Result;
 use crate::parameters::{ParameterInfo, in_words};
-use crate::process::{Dimension, SourceInfo};
 use crate::registry::{self, Runner};
+use crate::source_info::SourceInfo;
 
 fn done(text: String, json: Value) -> Answer {
     Answer { ending: Ending::Done, text, json }

@@ -25,7 +25,7 @@ use arguments::Command;
 
 use crate::engine::{Ranks, WORKER_NAME};
 use crate::error::Error;
-use crate::process::is_computing;
+use crate::failure::is_computing;
 use crate::registry::Runner;
 
 /// How a command ended, as an exit code.

@@ -79,8 +79,10 @@ fn parameter_names(registry: &[&dyn Runner], typed: &[OsString]) -> Vec<String> 
 mod tests {
     use super::super::arguments::Command;
     use super::*;
-    use crate::process::{Failure, Parameters, Process, Results, SourceInfo, Spectrum};
+    use crate::failure::Failure;
+    use crate::process::{Parameters, Process, Results, Spectrum};
     use crate::registry::runner;
+    use crate::source_info::SourceInfo;
 
     /// Parameters of which one has the name of an option.
     #[derive(Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]

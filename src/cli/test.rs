@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::arguments::TestArguments;
 use super::plot::{Canvas, Figure};
 use super::{Answer, Ending, given, show};
+use crate::dimension::Dimension;
 use crate::element::ElementType;
 use crate::engine::{Place, Probe, ProbeSpectrum, Request};
 use crate::error::{Error, Result};
-use crate::process::{Curve, Dimension, Mark, Model, Values};
+use crate::process::{Curve, Mark, Model, Values};
 use crate::registry::{self, Runner};
 
 /// Computes one position.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
+use crate::failure::Failure;
 use crate::positions::Positions;
-use crate::process::Failure;
 use crate::storage::marks::Marks;
 use crate::storage::results_group::MESSAGE_BYTES;
 

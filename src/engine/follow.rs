@@ -18,12 +18,11 @@ use super::{Computed, Durability, Request, Stop, Tally, plan_run};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::process::Process;
-use crate::storage::attributes;
 use crate::storage::file::{self, look_at, open_read};
 use crate::storage::in_place::InPlace;
-use crate::storage::lock;
 use crate::storage::marks::Marks;
 use crate::storage::results_group::{LAST_RUN, Place};
+use crate::storage::{attributes, lock};
 
 /// How often a rank looks for calls.
 const PAUSE: Duration = Duration::from_millis(10);

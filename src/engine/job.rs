@@ -7,18 +7,19 @@ use super::Request;
 use super::evidence::Compared;
 use super::target::results_file;
 use super::team::{Sight, Team, Trouble};
+use crate::axis_values::AxisValues;
+use crate::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
+use crate::dimension::Dimension;
 use crate::element::{Element, ElementType, StoredType, elements, first_beyond};
 use crate::error::{Error, Result};
+use crate::failure::{Failure, guarded};
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::parameters::settle;
-use crate::process::{
-    AuxiliaryInfo, AuxiliaryRows, AxisValues, Dimension, Failure, Process, ReadChunk, Spectrum,
-    Unit, guarded,
-};
+use crate::process::{AuxiliaryRows, Process, Spectrum, Unit};
 use crate::ranks::host;
-use crate::read_rows::{AlignedBytes, ReadRows};
 use crate::results::{Outputs, Results, UnitResults, Watch};
 use crate::source::{self, RowsDigest, Source, fingerprint, layout, normalised};
+use crate::source_info::AuxiliaryInfo;
 use crate::storage::datatype::stored_record;
 use crate::storage::file::{ReadFile, is_absent, open_read};
 use crate::storage::file_state::FileId;

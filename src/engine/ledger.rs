@@ -221,8 +221,8 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::foreign_text::of_fixed_length;
     use crate::storage::in_place::Part;
-    use crate::storage::text::of_fixed_length;
 
     /// Two lines in memory, of which writes may be lost from some number on.
     #[derive(Default)]

@@ -131,7 +131,8 @@ pub(crate) fn runs(marks: &[u8]) -> impl Iterator<Item = Range<u64>> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::{AxisValues, Dimension};
+    use crate::axis_values::AxisValues;
+    use crate::dimension::Dimension;
 
     /// A list of one range.
     fn one(run: Range<u64>) -> Vec<Range<u64>> {

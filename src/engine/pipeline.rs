@@ -17,9 +17,11 @@ use super::pending::Pending;
 use super::scheduler::{Batch, Scheduler, Ticket};
 use super::supply::{Stock, supply};
 use super::{Request, Stop, Tally, Team};
+use crate::chunk_io::{ReadChunk, WriteChunk};
 use crate::error::{Error, Result};
+use crate::failure::panic_message;
 use crate::plan::Plan;
-use crate::process::{Process, ReadChunk, WriteChunk, panic_message};
+use crate::process::Process;
 use crate::storage::in_place::InPlace;
 use crate::storage::results_group::Place;
 

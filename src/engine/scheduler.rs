@@ -18,9 +18,9 @@ use super::Stop;
 use super::failures::Failures;
 use super::job::count;
 use crate::error::{Error, Result};
+use crate::failure::Failure;
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
 use crate::positions::Positions;
-use crate::process::Failure;
 use crate::source::RowsDigest;
 use crate::storage::tiles::Block;
 

@@ -206,7 +206,8 @@ fn marked(path: &str, positions: u64, file: &ReadFile) -> Result<Marks> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::{AxisValues, Dimension};
+    use crate::axis_values::AxisValues;
+    use crate::dimension::Dimension;
 
     #[test]
     fn a_box_of_steps_is_the_same_whatever_the_window() {

@@ -252,8 +252,9 @@ pub(crate) fn within(ranges: &[Range<u64>], run: &Range<u64>) -> Vec<Range<u64>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axis_values::AxisValues;
+    use crate::dimension::Dimension;
     use crate::positions::Positions;
-    use crate::process::{AxisValues, Dimension};
     use crate::ranks::Ranks;
     use crate::source::PositionGrid;
     use crate::storage::marks::Marks;

@@ -24,9 +24,12 @@ pub(crate) use difference::{Difference, first_difference};
 pub(crate) use same::{is_same, whereabouts_of};
 pub(crate) use whereabouts::{OtherFile, SourceLocation, Whereabouts, recorded_files, relative};
 
+use crate::dimension::Dimension;
 use crate::element::StoredType;
-use crate::process::{AuxiliaryInfo, Dimension, Failure, Process, Results, SourceInfo};
+use crate::failure::Failure;
+use crate::process::{Process, Results};
 use crate::source::{Source, hex};
+use crate::source_info::{AuxiliaryInfo, SourceInfo};
 use crate::storage::decoding::Decoding;
 use crate::storage::rows::Rows;
 

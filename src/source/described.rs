@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 
 use hdf5::{Dataset, Location};
 
-use crate::process::{AxisValues, Dimension};
+use crate::axis_values::AxisValues;
+use crate::dimension::Dimension;
 use crate::storage::datatype::{Class, class};
 use crate::storage::{attributes, text};
 

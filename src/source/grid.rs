@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::hex;
 use crate::axis_values::GrowingAxis;
-use crate::process::Dimension;
+use crate::dimension::Dimension;
 
 /// Rows that are read at a time.
 const BLOCK: usize = 1 << 16;

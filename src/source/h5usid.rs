@@ -8,13 +8,13 @@ use std::path::Path;
 use hdf5::Dataset;
 
 use super::grid::{Block, PositionGrid};
+use crate::dimension::Dimension;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::process::{Dimension, SourceInfo};
+use crate::source_info::SourceInfo;
 use crate::storage::datatype::stored_type;
 use crate::storage::results_group::PositionTables;
-use crate::storage::virtual_dataset;
-use crate::storage::{attributes, text};
+use crate::storage::{attributes, text, virtual_dataset};
 
 const REFERENCES: [&str; 4] =
     ["Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"];

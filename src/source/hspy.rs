@@ -9,7 +9,7 @@ use super::described::{
     Axis, Described, Role, counted, even, numbers, parent_and_name, quantity_and_units,
 };
 use super::expression::{Formula, Names};
-use crate::process::AxisValues;
+use crate::axis_values::AxisValues;
 use crate::storage::{attributes, text};
 
 /// What HyperSpy writes where there is nothing.

@@ -31,14 +31,16 @@ pub(crate) use grid::PositionGrid;
 use candidates::only_main_dataset;
 use described::Role;
 
+use crate::axis_values::AxisValues;
+use crate::dimension::Dimension;
 use crate::element::{ElementType, StoredType};
 use crate::error::{Error, Result};
-use crate::process::{AxisValues, Dimension, SourceInfo};
+use crate::foreign_text::listening;
+use crate::source_info::SourceInfo;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::PositionTables;
 use crate::storage::rows::Rows;
-use crate::storage::text;
 use crate::storage::walk::broken_link;
 use crate::view::View;
 
@@ -159,7 +161,7 @@ pub(crate) fn describe(
     positions_axes: Option<&[usize]>,
 ) -> Result<Description> {
     let (described, foreign) =
-        text::listening(|| describe_as_told(file, path, dataset, element, positions_axes));
+        listening(|| describe_as_told(file, path, dataset, element, positions_axes));
     let mut described = described?;
     if !foreign.is_empty() {
         let texts: Vec<String> = foreign.iter().map(|text| format!("`{text}`")).collect();

@@ -6,7 +6,7 @@
 use hdf5::{Dataset, File, Group};
 
 use super::described::{Axis, Described, Packing, Role, counted, numbers, parent_and_name, text};
-use crate::process::AxisValues;
+use crate::axis_values::AxisValues;
 use crate::storage::attributes;
 
 /// Whether a dataset is the signal, or one of the signals, of its group.

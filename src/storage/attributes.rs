@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::datatype::{Class, class};
 use super::text;
+use crate::foreign_text::of_fixed_length;
 
 /// Bytes that an attribute may claim. One that claims more is damaged, or no text or number that anybody
 /// asks for here: HDF5 keeps at most 64 KiB in an object's header.
@@ -33,7 +34,7 @@ fn strings_of(attribute: &Attribute) -> Option<Vec<String>> {
         Class::FixedText => {
             let size = datatype.size();
             let bytes = super::raw_attribute(attribute, size)?;
-            Some(bytes.chunks_exact(size).map(text::of_fixed_length).collect())
+            Some(bytes.chunks_exact(size).map(of_fixed_length).collect())
         }
         _ => None,
     }

@@ -6,6 +6,7 @@ use hdf5::Dataset;
 use hdf5_sys::{h5p, h5z};
 
 use super::filters::FilterInfo;
+use crate::foreign_text::of_fixed_length;
 
 /// One stored chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +169,7 @@ unsafe fn filter(list: hdf5_sys::h5i::hid_t, index: u32) -> hdf5::Result<FilterI
         )
     })?;
     values.truncate(count.min(MOST_VALUES));
-    Ok(FilterInfo { id, values, name: super::text::of_fixed_length(&name) })
+    Ok(FilterInfo { id, values, name: of_fixed_length(&name) })
 }
 
 /// Whether the library can undo this filter, by itself or by a plugin.

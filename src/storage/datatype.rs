@@ -11,6 +11,7 @@ use hdf5_sys::h5t::{self, H5T_class_t, H5T_order_t, H5T_sign_t};
 
 use super::{library, text};
 use crate::element::{ElementType, StoredType};
+use crate::foreign_text::decoded;
 use crate::results::{ColumnLayout, Field};
 
 /// What kind of thing an element is.
@@ -102,7 +103,7 @@ fn member_name(datatype: &Datatype, index: u32) -> String {
         // SAFETY: the name is none or a text of HDF5's, which is copied and given back.
         unsafe {
             let name = h5t::H5Tget_member_name(datatype.id(), index);
-            let copy = text::bytes_at(name).map(text::decoded).unwrap_or_default();
+            let copy = text::bytes_at(name).map(decoded).unwrap_or_default();
             h5::H5free_memory(name.cast());
             copy
         }

@@ -22,8 +22,8 @@ use super::text;
 use super::tiles::{Block, Kind, Mosaic, Tiles};
 use super::transaction;
 use super::virtual_dataset::{Composition, compose, has_raw_files};
+use crate::chunk_io::{ReadChunk, ReadRows};
 use crate::error::{Error, Result};
-use crate::process::{ReadChunk, ReadRows};
 use crate::view::{Bounds, View};
 
 /// The rows of one dataset.

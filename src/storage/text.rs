@@ -1,64 +1,15 @@
-//! The one door for text that comes out of files: attributes, names of objects and of fields, what HDF5 says.
+//! The one door for text that HDF5 gives: attributes, names of objects and of fields, what it says itself.
 //!
-//! Programs of all ages wrote into files what their machines took for text. What is UTF-8 is taken as it
-//! is; anything else as Latin-1, in which every byte is a letter, and who asks is told of it. The safe
-//! wrapper of HDF5 takes any bytes for UTF-8 unseen, so its functions that give text aren't used.
+//! Its safe wrapper takes any bytes for UTF-8 unseen, so that the functions of the wrapper that give text aren't
+//! used.
 
-use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 
 use hdf5::{Attribute, Container, Dataset, Datatype, Location};
 use hdf5_sys::{h5a, h5d, h5i, h5p, h5s};
 
 use super::library::reclaim;
-
-thread_local! {
-    /// Texts that weren't UTF-8, while somebody listens.
-    static FOREIGN: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
-}
-
-/// Bytes as text: UTF-8, else Latin-1.
-pub(crate) fn decoded(bytes: &[u8]) -> String {
-    let error = match std::str::from_utf8(bytes) {
-        Ok(text) => return text.to_owned(),
-        Err(error) => error,
-    };
-    let (whole, _) = bytes.split_at(error.valid_up_to());
-    // A field of fixed length may end within a letter; after others like it that is what happened.
-    if error.error_len().is_none()
-        && let Ok(text) = std::str::from_utf8(whole)
-        && !text.is_ascii()
-    {
-        return text.to_owned();
-    }
-    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
-    FOREIGN.with_borrow_mut(|foreign| {
-        if let Some(foreign) = foreign.as_mut().filter(|foreign| !foreign.contains(&text)) {
-            foreign.push(text.clone());
-        }
-    });
-    text
-}
-
-/// What `read` gives, and the texts that weren't UTF-8 among those that it read: the many places that read
-/// texts needn't pass this on.
-pub(crate) fn listening<T>(read: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let outer = FOREIGN.replace(Some(Vec::new()));
-    let value = read();
-    let heard = FOREIGN.replace(outer).unwrap_or_default();
-    (value, heard)
-}
-
-/// Bytes up to the first NUL, without spaces at the end.
-pub(crate) fn of_fixed_length(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    decoded(&bytes[..end]).trim_end().to_owned()
-}
-
-/// What is left of a text that came from the wrapper, which takes all bytes for UTF-8.
-pub(crate) fn mended(text: &str) -> String {
-    decoded(text.as_bytes())
-}
+use crate::foreign_text::decoded;
 
 /// The path by which an object was opened; empty if it has none.
 pub(crate) fn name(location: &Location) -> String {
@@ -134,39 +85,4 @@ fn read_texts(
 pub(super) unsafe fn bytes_at<'a>(text: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: as the caller promises.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_bytes_are_a_text() {
-        for (bytes, text) in [
-            (&b"nA"[..], "nA"),
-            ("µA".as_bytes(), "µA"),
-            (b"\xb5A", "µA"),
-            (b"Gr\xf6\xdfe", "Größe"),
-            (b"\xc5", "Å"),
-            // Cut within the last letter.
-            (&"°µ".as_bytes()[..3], "°"),
-            (b"", ""),
-        ] {
-            assert_eq!(decoded(bytes), text);
-        }
-        let every: Vec<u8> = (0..=255).collect();
-        assert_eq!(decoded(&every).chars().count(), 256);
-    }
-
-    #[test]
-    fn who_listens_hears_of_each_foreign_text_once() {
-        let (text, heard) = listening(|| {
-            decoded("Ω".as_bytes());
-            decoded(b"\xb5m");
-            decoded(b"\xb5m")
-        });
-        assert_eq!((text.as_str(), heard), ("µm", vec!["µm".to_owned()]));
-        decoded(b"\xb5");
-        assert!(listening(|| decoded(b"m")).1.is_empty());
-    }
 }

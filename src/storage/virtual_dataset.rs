@@ -26,6 +26,7 @@ use super::tiles::{Kind, Mosaic, Part, SourceArray};
 use super::transaction::{self, Access};
 use super::{library, text};
 use crate::error::{Error, Result};
+use crate::foreign_text::decoded;
 
 const FROM: &str = "is virtual and takes its data from";
 const STORED: &str = "is stored in";
@@ -381,7 +382,7 @@ impl Mapping {
     /// File and dataset of a source.
     fn names(&self, number: u64) -> (OsString, String) {
         let (file, dataset) = (numbered(&self.file, number).0, numbered(&self.dataset, number).0);
-        (OsString::from_vec(file), text::decoded(&dataset))
+        (OsString::from_vec(file), decoded(&dataset))
     }
 
     /// The mapping as a pair of boxes; `None` if it is something else.

@@ -163,7 +163,9 @@ fn pieces(x: &Axis, y: &Axis, at: &[f64], values: &[f64], wraps: bool) -> Vec<Ve
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::process::{AxisValues, Dimension, Failure};
+    use crate::axis_values::AxisValues;
+    use crate::dimension::Dimension;
+    use crate::failure::Failure;
     use num_complex::Complex64;
 
     /// A probe of one spectrum over a time axis of 0, 1, 2 … milliseconds.

@@ -7,7 +7,8 @@ use super::super::{attributes, library, scales, text};
 use super::Column;
 use super::compress::CHUNK_BYTES;
 use super::create::{AxesFormat, create_column};
-use crate::process::{AxisValues, Dimension};
+use crate::axis_values::AxisValues;
+use crate::dimension::Dimension;
 use crate::results::Constant;
 
 /// What sidpy writes for a quantity or for units that nobody has told.

@@ -8,7 +8,7 @@ use super::super::library::create_filled;
 use super::super::{attributes, text};
 use super::places::Wanted;
 use super::{Column, LAST_PIXEL, LAST_RUN, PositionTables, RESULTS, axes, listed, usid};
-use crate::process::Dimension;
+use crate::dimension::Dimension;
 use crate::results::Constant;
 
 /// Everything that a new results group is made from.

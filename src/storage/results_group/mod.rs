@@ -32,7 +32,8 @@ use super::datatype::{Class, class, column_type};
 use super::marks::Marks;
 use super::text;
 use super::walk::{Identity, Visited, walk};
-use crate::process::Dimension;
+use crate::dimension::Dimension;
+use crate::foreign_text::of_fixed_length;
 use crate::results::ColumnLayout;
 
 /// The status dataset: one byte per position, 1 when its results are on disk.
@@ -316,7 +317,7 @@ fn texts(group: &Group, name: &str, most: usize) -> Vec<String> {
         Class::FixedText if size <= LONGEST && dataset.ndim() == 1 && lines > 0 => {
             let mut bytes = vec![0; lines * size];
             match super::library::read_rows(&dataset, 0, &mut bytes) {
-                Ok(()) => bytes.chunks_exact(size).map(text::of_fixed_length).collect(),
+                Ok(()) => bytes.chunks_exact(size).map(of_fixed_length).collect(),
                 Err(_) => Vec::new(),
             }
         }

@@ -7,7 +7,7 @@ use super::super::datatype::{Class, class};
 use super::super::{attributes, text};
 use super::create::create_column;
 use super::{Column, PositionTables};
-use crate::process::Dimension;
+use crate::dimension::Dimension;
 
 /// Creates the results datasets and what they refer to.
 pub(super) fn create_columns(

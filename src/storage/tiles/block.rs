@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::copy::{Axis, copy, strides};
 use super::{Piece, Places, Tiles, Trouble};
+use crate::chunk_io::{ReadChunk, ReadRows};
 use crate::error::Result;
-use crate::process::{ReadChunk, ReadRows};
 use crate::view::{Blocks, Bounds, View, steps};
 
 /// A box of positions and their tiles.

@@ -1,5 +1,28 @@
-//! Rows of some positions, as they were read: copied into a worker's memory, or left where the source
-//! holds them.
+//! Where rows come from and where results go, and the rows of some positions as they were read: copied into a
+//! worker's memory, or left where the source holds them.
+
+use std::ops::Range;
+
+use crate::error::Result;
+
+/// Where rows come from, as [`Process::read_data_chunk`](crate::Process::read_data_chunk) sees it.
+pub trait ReadChunk: Send + Sync {
+    /// Reads the rows of the given positions, ranges of consecutive ones, as the file stores their
+    /// values; rows that the source holds in memory it may leave there.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    fn read<'a>(&'a self, positions: &[Range<u64>], rows: &mut ReadRows<'a>) -> Result<()>;
+}
+
+/// Where rows of results go, as [`Process::write_results_chunk`](crate::Process::write_results_chunk) sees it.
+pub trait WriteChunk: Send + Sync {
+    /// Writes the rows of results dataset number `dataset` for the positions from `first` on.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()>;
+}
 
 /// Bytes that begin where any element may, so that they can be used without being copied.
 #[derive(Default)]

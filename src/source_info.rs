@@ -1,0 +1,89 @@
+//! What a process is told about the datasets that it computes with.
+
+use crate::axis_values::AxisValues;
+use crate::dimension::Dimension;
+use crate::element::ElementType;
+use crate::failure::Failure;
+
+/// What a process is told about the main dataset.
+#[derive(Clone, Debug)]
+pub struct SourceInfo {
+    /// Path of the dataset in its file.
+    pub path: String,
+    /// Number of positions, the rows.
+    pub positions: u64,
+    /// Number of values at each position, the columns.
+    pub spectral_points: usize,
+    /// The element type that the file stores.
+    pub element: ElementType,
+    /// What was measured.
+    pub quantity: String,
+    /// Units of the values.
+    pub units: String,
+    /// Axes of the scan, slowest first.
+    pub position_dimensions: Vec<Dimension>,
+    /// Axes of a row, slowest first. Their lengths multiply to `spectral_points`; none if the file has
+    /// no regular grid there.
+    pub spectroscopic_dimensions: Vec<Dimension>,
+    /// What [`Process::auxiliary_inputs`](crate::Process::auxiliary_inputs) asked for, in that order.
+    pub auxiliary: Vec<AuxiliaryInfo>,
+}
+
+/// What a process is told about an auxiliary input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuxiliaryInfo {
+    /// Path of the dataset in the file.
+    pub path: String,
+    /// Number of values at each position; each field of a compound record is one.
+    pub columns: usize,
+    /// Names of the fields if it holds compound records, else none.
+    pub fields: Vec<String>,
+}
+
+impl SourceInfo {
+    /// Axis number `index` of a row, counted from the fastest: `axis(0)` is the one along which
+    /// neighbouring values lie. An unnamed axis that counts points if there is no such axis.
+    pub fn axis(&self, index: usize) -> Dimension {
+        let axes = &self.spectroscopic_dimensions;
+        match axes.len().checked_sub(index + 1) {
+            Some(at) => axes[at].clone(),
+            None => Dimension::new("Point", "", AxisValues::counted(self.spectral_points)),
+        }
+    }
+
+    /// How many spectra along `axis(0)` a row holds: one for each step of all its other axes.
+    ///
+    /// # Errors
+    /// If the file has no regular grid there, so that nobody can tell where a spectrum begins.
+    pub fn spectra_along_axis(&self) -> Result<usize, Failure> {
+        if self.spectroscopic_dimensions.is_empty() && self.spectral_points > 1 {
+            return Err(Failure::new(format!(
+                "the {} values at each position are no full grid of its axes, so it can't be told which of them are \
+                 a spectrum",
+                self.spectral_points
+            )));
+        }
+        Ok(self.spectral_points / self.axis(0).len().max(1))
+    }
+
+    /// The two fastest axes of a row if that is a frame, as a camera takes it, and no list of spectra. Those of a
+    /// frame measure the same: they have the same units, or, without units, names that only tell places.
+    pub fn frame(&self) -> Option<(&Dimension, &Dimension)> {
+        let mut axes = self.spectroscopic_dimensions.iter().rev().filter(|axis| axis.len() > 1);
+        let (fast, slow) = (axes.next()?, axes.next()?);
+        let units = |axis: &Dimension| axis.units.trim().to_lowercase();
+        let measure_the_same = units(fast) == units(slow)
+            && (!units(fast).is_empty() || tells_a_place(fast) || tells_a_place(slow));
+        measure_the_same.then_some((slow, fast))
+    }
+}
+
+/// Whether the name of an axis says no more than where something is.
+fn tells_a_place(axis: &Dimension) -> bool {
+    const PLACES: [&str; 18] = [
+        "x", "y", "z", "kx", "ky", "qx", "qy", "rx", "ry", "dx", "dy", "width", "height", "row",
+        "rows", "column", "columns", "pixel",
+    ];
+    let name = axis.name.trim().to_lowercase().replace('_', "");
+    name.is_empty() || name.starts_with("axis ") || PLACES.contains(&name.as_str())
+}
