@@ -13,14 +13,13 @@
 //! times only when the system writes the page back: on a disk half a minute later, in memory (tmpfs) never.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use twox_hash::XxHash3_128;
 
 use super::job::{Data, Job};
 use super::ledger::Record;
 use super::pending::Pending;
-use super::{Observer, Request, reread};
+use super::{Request, reread};
 use crate::error::{Error, Result, bytes};
 use crate::process::Process;
 use crate::source::{RowsDigest, fingerprint, is_whole};
@@ -30,43 +29,6 @@ use crate::storage::file_state::{FileId, FileState};
 /// Data of up to this size are read again before results of them are reused: from the page cache a matter of
 /// a second on two cores (5 GB/s).
 const READ_AGAIN: u64 = 4 << 30;
-
-/// What was found out about earlier results in this run, so that nothing is read twice.
-#[derive(Default)]
-pub(crate) struct Compared(Mutex<Found>);
-
-#[derive(Default)]
-struct Found {
-    /// Groups with their record, and whether the data are still those.
-    verdicts: Vec<(String, Record, bool)>,
-    /// Whether only a sample was compared of some.
-    is_sampled: bool,
-    notes: Vec<String>,
-}
-
-impl Compared {
-    fn lock(&self) -> MutexGuard<'_, Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells what the user should know of it, once.
-    pub fn tell(&self, observer: &dyn Observer) {
-        let notes = std::mem::take(&mut self.lock().notes);
-        notes.iter().for_each(|note| observer.note(note));
-    }
-
-    fn verdict(&self, group: &str, record: &Record) -> Option<bool> {
-        let found = self.lock();
-        let mut known = found.verdicts.iter().filter(|(path, of, _)| path == group && of == record);
-        known.next().map(|(_, _, same)| *same)
-    }
-
-    fn note(&self, group: &str, record: &Record, same: bool, note: Option<String>) {
-        let mut found = self.lock();
-        found.verdicts.push((group.to_owned(), record.clone(), same));
-        found.notes.extend(note);
-    }
-}
 
 /// Whether the data are still those that the results in `group` were computed from, as far as the `record`
 /// in it can tell; `marked` are its positions.
@@ -95,8 +57,7 @@ pub(crate) fn is_unchanged<P: Process>(
             "a sample of the data is what it was when {group} was computed; --check-data compares all {}",
             bytes(size)
         );
-        job.compared.lock().is_sampled = true;
-        job.compared.note(group, record, true, Some(note));
+        job.compared.note_sampled(group, record, note);
         return Ok(true);
     }
     let same = reread::digest(job, request, marked)? == record.digest;
@@ -129,7 +90,7 @@ pub(crate) fn evidence<P: Process>(job: &Job<P>, results: FileId) -> Option<Stri
     let is_same = |opened: &FileState, now: FileState| *opened == now && now.id != results;
     let mut files = job.inputs().flat_map(|(rows, ..)| rows.files());
     let untouched = files.all(|file| file.state().is_ok_and(|now| is_same(&file.opened, now)));
-    evidence_at_opening(job).filter(|_| untouched && !job.compared.lock().is_sampled)
+    evidence_at_opening(job).filter(|_| untouched && !job.compared.is_sampled())
 }
 
 /// What a run has computed, for the look at its data when it ends.

@@ -11,9 +11,10 @@ use super::pipeline::{Pipeline, Work};
 use super::scheduler::Scheduler;
 use super::search::meant;
 use super::selection::Meant;
+use super::sight::Sight;
 use super::supply::Stock;
 use super::target::Target;
-use super::team::{Assignment, Call, News, Orders, Sight, Team, Trouble};
+use super::team::{Assignment, Call, News, Orders, Team, Trouble};
 use super::{Computed, Durability, Request, Stop, Tally, plan_run};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -82,7 +83,8 @@ fn open<P: Process>(
     let source = open_read(&request.file)?;
     let data = if team.looks_for_node() { Data::Hashed } else { Data::Unseen };
     let job = Job::<P>::open(parameters, &source, request, data)?;
-    let sight = job.sight(data, &can_write(&Target::of(request, &job)?), team, request);
+    let can_write = can_write(&Target::of(request, &job)?);
+    let sight = Sight::of(&job, data, &can_write, team, request);
     let meant = meant(&job, request, &source)?;
     // Rank 0 needs the file alone for a moment.
     lock::release(&source.raw, &request.file)?;

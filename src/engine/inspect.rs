@@ -15,8 +15,10 @@ use crate::storage::datatype::stored_type;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::marks::Marks;
 use crate::storage::results_group::{self, Provenance, results_groups};
-pub use crate::storage::rows::{Chunking, Reading};
-use crate::storage::rows::{Rows, chunking};
+pub use crate::storage::rows::Reading;
+use crate::storage::rows::Rows;
+pub use crate::storage::stored_kind::Chunking;
+use crate::storage::stored_kind::chunking;
 use crate::view::View;
 
 /// A main dataset.

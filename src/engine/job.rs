@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::Request;
-use super::evidence::Compared;
+use super::compared::Compared;
 use super::target::results_file;
-use super::team::{Sight, Team, Trouble};
 use crate::axis_values::AxisValues;
 use crate::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
 use crate::dimension::Dimension;
@@ -15,10 +14,10 @@ use crate::error::{Error, Result};
 use crate::failure::{Failure, guarded};
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::parameters::settle;
+use crate::positions::runs;
 use crate::process::{AuxiliaryRows, Process, Spectrum, Unit};
-use crate::ranks::host;
 use crate::results::{Outputs, Results, UnitResults, Watch};
-use crate::source::{self, RowsDigest, Source, fingerprint, layout, normalised};
+use crate::source::{self, RowsDigest, Source, fingerprint, normalised};
 use crate::source_info::AuxiliaryInfo;
 use crate::storage::datatype::stored_record;
 use crate::storage::file::{ReadFile, is_absent, open_read};
@@ -149,27 +148,6 @@ impl<P: Process> Job<P> {
         std::iter::once(source).chain(
             auxiliary.map(|(input, (info, of))| (&input.rows, &*info.path, &*of.fingerprint)),
         )
-    }
-
-    /// What this rank sees, for the others.
-    pub fn sight(
-        &self,
-        data: Data,
-        can_write: &Result<()>,
-        team: Team<'_>,
-        request: &Request,
-    ) -> Sight {
-        let auxiliary = self.auxiliary.iter().map(|input| &input.rows);
-        let layouts: Vec<String> =
-            std::iter::once(&self.source.rows).chain(auxiliary).map(layout).collect();
-        Sight {
-            host: host(),
-            berth: team.berth(),
-            memory: team.memory_budget(request),
-            outline: format!("{} {}", self.identity.without_data().hash(), layouts.join(" ")),
-            identity: (data == Data::Hashed).then(|| self.identity.hash()),
-            can_write: can_write.as_ref().copied().map_err(Trouble::of),
-        }
     }
 
     /// The results datasets as they are in the file.
@@ -386,6 +364,11 @@ impl<T: Element> OwnSpectrum<T> {
 }
 
 impl AuxiliaryInput {
+    /// Its rows.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
     /// Bytes that a worker needs to read it, besides its rows.
     pub fn tile_bytes(&self) -> u64 {
         self.rows.memory_alone()
@@ -404,7 +387,7 @@ impl AuxiliaryInput {
         into: &mut AuxiliaryRows,
         damaged: &mut Vec<(u64, Failure)>,
     ) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; count(positions) as usize * self.rows.row_bytes()];
+        let mut bytes = vec![0; runs::count(positions) as usize * self.rows.row_bytes()];
         self.rows.read_into(positions, &mut bytes)?;
         if self.stored.element.may_exceed(ElementType::Float64, false) {
             let rows = bytes.chunks_exact(self.rows.row_bytes()).enumerate();
@@ -443,11 +426,6 @@ fn inexact(index: usize, row: &[u8], stored: StoredType, of: &str) -> Option<(u6
     let (point, value) = first_beyond(row, stored)?;
     let reason = format!("{value} at point {point}{of} is beyond 2^53: float64 can't hold it");
     Some((index as u64, Failure::new(reason)))
-}
-
-/// How many positions some ranges hold.
-pub(crate) fn count(positions: &[Range<u64>]) -> u64 {
-    positions.iter().map(|run| run.end - run.start).sum()
 }
 
 fn check_element<P: Process>(source: &Source) -> Result<()> {

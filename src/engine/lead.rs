@@ -10,9 +10,10 @@ use super::pending::Pending;
 use super::prepare::{self, Taken};
 use super::search::{self, Found};
 use super::selection::Meant;
+use super::sight::Sight;
 use super::supply::Stock;
 use super::target::{RunLock, Target};
-use super::team::{Assignment, Orders, Sight, Team, Trouble};
+use super::team::{Assignment, Orders, Team, Trouble};
 use super::{Computed, Observer, Quiet, Request, Stop, plan_run, reread};
 use crate::error::{Error, Result};
 use crate::hand_out;
@@ -105,7 +106,7 @@ impl Lead<'_> {
     fn open<P: Process>(&self, parameters: &P::Parameters) -> Result<(ReadFile, Job<P>, Sight)> {
         let source = open_read(&self.request.file)?;
         let job = Job::<P>::open(parameters, &source, self.request, Data::Hashed)?;
-        let sight = job.sight(Data::Hashed, &Ok(()), self.team, self.request);
+        let sight = Sight::of(&job, Data::Hashed, &Ok(()), self.team, self.request);
         Ok((source, job, sight))
     }
 

@@ -6,17 +6,18 @@
 
 use std::time::{Duration, Instant};
 
+use super::batch::Batch;
 use super::failure_lines::FailureLines;
 use super::failures::FailedPositions;
 use super::ledger::{Covered, Ledger};
-use super::pending::{Pending, runs};
+use super::pending::Pending;
 use super::prepare::Taken;
-use super::scheduler::{Batch, Scheduler};
+use super::scheduler::Scheduler;
 use super::selection::Meant;
 use super::target::RunLock;
 use super::{Durability, Observer, Request, seconds_since};
 use crate::error::{Error, Result};
-use crate::positions::Positions;
+use crate::positions::{Positions, runs};
 use crate::source::{PositionGrid, RowsDigest};
 use crate::storage::attributes::put_integer;
 use crate::storage::in_place::InPlace;
@@ -226,10 +227,7 @@ impl<'a> Marker<'a> {
         self.write_prefix(observer);
         for window in windows(self.status.count()) {
             let mut marks = vec![0; (window.end - window.start) as usize];
-            for range in earlier.ranges_within(&window) {
-                let within = |position: u64| (position - window.start) as usize;
-                marks[within(range.start)..within(range.end)].fill(1);
-            }
+            earlier.mark(window.start, &mut marks, 1);
             let mut found = vec![0; marks.len()];
             self.status.read(window.start, &mut found)?;
             if found != marks {
@@ -247,10 +245,10 @@ fn earlier(status: &Marks) -> Result<(Option<Positions>, u64)> {
     let (mut earlier, mut count) = (Positions::default(), 0);
     let mut fits = true;
     status.each_window(|first, marks| {
-        for run in runs(marks) {
+        for run in runs::of_marks(first, marks) {
             count += run.end - run.start;
             if fits {
-                earlier.insert(first + run.start..first + run.end);
+                earlier.insert(run);
             }
         }
         fits = fits && earlier.memory() <= EARLIER_BYTES;

@@ -7,6 +7,8 @@
 //! first rank, with `crew` for the time in which all compute; `follow` is what the other ranks do, and `team`
 //! what they tell each other. What a kill at each point leaves is in this folder's README.
 
+mod batch;
+mod compared;
 mod compress;
 mod crew;
 mod evidence;
@@ -30,6 +32,7 @@ mod reread;
 mod scheduler;
 mod search;
 mod selection;
+mod sight;
 mod stop;
 mod supply;
 mod target;

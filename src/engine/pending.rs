@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::selection::Meant;
 use crate::error::Result;
-use crate::positions::Positions;
+use crate::positions::{Positions, runs};
 use crate::source::PositionGrid;
 use crate::storage::marks::{Marks, windows};
 
@@ -70,9 +70,7 @@ impl<'a> Pending<'a> {
             }
         }
         if let Some(except) = self.except {
-            for range in except.ranges_within(&(first..first + pending.len() as u64)) {
-                pending[(range.start - first) as usize..(range.end - first) as usize].fill(0);
-            }
+            except.mark(first, pending, 0);
         }
         self.meant.map_or(Ok(()), |meant| meant.narrow(self.grid, first, pending))
     }
@@ -84,7 +82,7 @@ impl<'a> Pending<'a> {
     pub fn runs(&self, range: &Range<u64>) -> Result<Vec<Range<u64>>> {
         let mut pending = vec![0; (range.end - range.start) as usize];
         self.read(range.start, &mut pending)?;
-        Ok(runs(&pending).map(|run| range.start + run.start..range.start + run.end).collect())
+        Ok(runs::of_marks(range.start, &pending).collect())
     }
 
     /// Whether there are none.
@@ -115,17 +113,6 @@ impl<'a> Pending<'a> {
         }
         Ok(count)
     }
-}
-
-/// The runs of marks other than 0.
-pub(crate) fn runs(marks: &[u8]) -> impl Iterator<Item = Range<u64>> + '_ {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let start = at + marks[at..].iter().position(|mark| *mark != 0)?;
-        let length = marks[start..].iter().position(|mark| *mark == 0);
-        at = length.map_or(marks.len(), |length| start + length);
-        Some(start as u64..at as u64)
-    })
 }
 
 #[cfg(test)]
@@ -162,13 +149,5 @@ mod tests {
         assert_eq!(again.runs(&(0..7)).unwrap(), one(1..2));
         let none = Meant::Range(0..2);
         assert!(pending(Some(&none)).is_empty().unwrap() && !pending(None).is_empty().unwrap());
-    }
-
-    #[test]
-    fn marks_come_in_runs() {
-        let found = |marks: &[u8]| runs(marks).collect::<Vec<_>>();
-        assert_eq!(found(&[0, 1, 1, 0, 9, 0, 1]), [1..3, 4..5, 6..7]);
-        assert_eq!(found(&[1, 1]), one(0..2));
-        assert!(found(&[0, 0]).is_empty() && found(&[]).is_empty());
     }
 }

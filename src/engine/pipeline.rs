@@ -12,15 +12,17 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::job::{Job, Workspace, count};
+use super::batch::Batch;
+use super::job::{Job, Workspace};
 use super::pending::Pending;
-use super::scheduler::{Batch, Scheduler, Ticket};
+use super::scheduler::{Scheduler, Ticket};
 use super::supply::{Stock, supply};
 use super::{Request, Stop, Tally, Team};
 use crate::chunk_io::{ReadChunk, WriteChunk};
 use crate::error::{Error, Result};
 use crate::failure::panic_message;
 use crate::plan::Plan;
+use crate::positions::runs;
 use crate::process::Process;
 use crate::storage::in_place::InPlace;
 use crate::storage::results_group::Place;
@@ -288,7 +290,7 @@ impl<'a, P: Process> Pipeline<'a, P> {
             match self.work_on(&ticket, &mut workspace) {
                 Ok(compute) => {
                     let failures = std::mem::take(&mut workspace.results.failures);
-                    self.counters.done.fetch_add(count(&ticket.runs), Ordering::Relaxed);
+                    self.counters.done.fetch_add(runs::count(&ticket.runs), Ordering::Relaxed);
                     self.counters.failed.fetch_add(failures.len() as u64, Ordering::Relaxed);
                     let unit = match &self.results {
                         Some(_) => ticket.computed(&failures, workspace.digest),
@@ -344,7 +346,7 @@ impl<'a, P: Process> Pipeline<'a, P> {
     ) -> Result<()> {
         for (dataset, rows) in workspace.results.rows.iter().enumerate() {
             let mut left = rows.as_slice();
-            let position_bytes = left.len() / count(&ticket.runs).max(1) as usize;
+            let position_bytes = left.len() / runs::count(&ticket.runs).max(1) as usize;
             for run in &ticket.runs {
                 let (part, rest) = left.split_at((run.end - run.start) as usize * position_bytes);
                 P::write_results_chunk(results, dataset, run.start, part)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::evidence::check_same;
 use super::job::{Data, Job, OwnSpectrum, Workspace};
 use super::ledger::{Covered, Record};
-use super::pending::{Pending, runs};
+use super::pending::Pending;
 use super::{Request, reread};
 use crate::axis_values::AxisValues;
 use crate::chunk_io::ReadRows;
@@ -15,6 +15,7 @@ use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::failure::{Failure, guarded};
 use crate::identity::first_difference;
+use crate::positions::runs;
 use crate::process::{Model, Process, Values};
 use crate::results::ColumnLayout;
 use crate::source_info::SourceInfo;
@@ -364,10 +365,10 @@ fn choose(status: &Marks, completed: u64, sample: u64) -> Result<Vec<u64>> {
     // Which positions these are: the first completed one is number 0.
     let (mut numbers, mut positions, mut before) = (chosen.into_iter().peekable(), Vec::new(), 0);
     status.each_window(|first, marks| {
-        for run in runs(marks) {
+        for run in runs::of_marks(first, marks) {
             let length = run.end - run.start;
             while let Some(number) = numbers.next_if(|number| *number < before + length) {
-                positions.push(first + run.start + (number - before));
+                positions.push(run.start + (number - before));
             }
             before += length;
         }

@@ -12,15 +12,13 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use super::Stop;
+use super::batch::Batch;
 use super::failures::Failures;
-use super::job::count;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
-use crate::positions::Positions;
+use crate::positions::runs;
 use crate::source::RowsDigest;
 use crate::storage::tiles::Block;
 
@@ -72,17 +70,6 @@ impl Ticket {
         }
         failures
     }
-}
-
-/// Positions whose results are written and wait to be marked.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Batch {
-    pub positions: Positions,
-    pub failures: Failures,
-    /// What they were computed from.
-    pub digest: RowsDigest,
-    /// Whether the results are already where they have to survive.
-    pub is_synced: bool,
 }
 
 /// The hand-out, shared by all workers and the marker.
@@ -210,7 +197,7 @@ impl<'a> Scheduler<'a> {
     /// `compute` what the computation took. Returns the number of its portion.
     pub fn done(&self, ticket: Ticket, unit: Batch, compute: Duration) -> u64 {
         let mut state = self.lock();
-        let positions = count(&ticket.runs);
+        let positions = runs::count(&ticket.runs);
         state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.most_per_unit);
         if let Some(batch) = state.batches.iter_mut().find(|batch| batch.number == ticket.batch) {
             batch.out -= 1;
@@ -389,31 +376,13 @@ impl State<'_> {
         let open = self.open.get_mut(index)?;
         open.out += 1;
         Some(Ticket {
-            runs: take(&mut open.portion.runs, self.unit),
+            runs: runs::take(&mut open.portion.runs, self.unit),
             block: open.portion.block.clone(),
             is_stretch: open.portion.is_stretch,
             portion: open.number,
             batch: batch.number,
         })
     }
-}
-
-/// Takes up to `most` positions from the front.
-fn take(runs: &mut VecDeque<Range<u64>>, most: u64) -> Vec<Range<u64>> {
-    let mut taken = Vec::new();
-    let mut left = most;
-    while left > 0
-        && let Some(run) = runs.front_mut()
-    {
-        let length = left.min(run.end - run.start);
-        taken.push(run.start..run.start + length);
-        run.start += length;
-        left -= length;
-        if run.is_empty() {
-            runs.pop_front();
-        }
-    }
-    taken
 }
 
 #[cfg(test)]
@@ -532,11 +501,8 @@ mod tests {
 
     #[test]
     fn a_unit_of_scattered_positions_knows_them() {
-        let mut runs: VecDeque<_> = [3..5, 7..8, 10..20].into();
-        let taken = take(&mut runs, 5);
-        let ticket = Ticket { runs: taken, block: None, is_stretch: true, portion: 0, batch: 0 };
-        assert_eq!(ticket.runs, [3..5, 7..8, 10..12]);
-        assert_eq!(runs.front(), Some(&(12..20)));
+        let runs = [3..5, 7..8, 10..12].into();
+        let ticket = Ticket { runs, block: None, is_stretch: true, portion: 0, batch: 0 };
         let failed: Vec<_> = (0..5).map(|row| (row, Failure::new(row.to_string()))).collect();
         let failures = ticket.failures(&failed);
         let failed = failures.iter().map(|(text, at)| (text, at.ranges().next().unwrap().start));

@@ -17,6 +17,7 @@ use super::scheduler::{Portion, Supply};
 use crate::error::Result;
 use crate::hand_out::Guide;
 use crate::plan::Plan;
+use crate::positions::runs;
 use crate::process::Process;
 use crate::ranks::Communicator;
 use crate::storage::marks::windows;
@@ -140,7 +141,7 @@ pub(crate) fn supply<'a, P: Process>(
     let portions = parts(stock, ranks, 1).map(move |block| {
         let bounds = blocks.bounds(block?.start);
         let wanted = view::runs(&scan, &bounds);
-        let runs = runs(pending, &wanted)?;
+        let runs = pending_of(pending, &wanted)?;
         let block = if runs.is_empty() { None } else { rows.block(bounds) };
         Ok(Portion { runs, block, is_stretch: wanted.len() == 1 })
     });
@@ -172,7 +173,7 @@ fn parts<'a>(
 
 /// What is pending of some runs, ascending ones. They may be many and short: those near each other are looked
 /// up together.
-fn runs(pending: &Pending<'_>, wanted: &[Range<u64>]) -> Result<VecDeque<Range<u64>>> {
+fn pending_of(pending: &Pending<'_>, wanted: &[Range<u64>]) -> Result<VecDeque<Range<u64>>> {
     let mut found = VecDeque::new();
     let mut left = wanted.iter().peekable();
     while let Some(first) = left.next() {
@@ -182,7 +183,7 @@ fn runs(pending: &Pending<'_>, wanted: &[Range<u64>]) -> Result<VecDeque<Range<u
             together.push(next.clone());
         }
         let there = pending.runs(&(first.start..end))?;
-        found.extend(together.iter().flat_map(|run| within(&there, run)));
+        found.extend(together.iter().flat_map(|run| runs::within(&there, run)));
     }
     Ok(found)
 }
@@ -242,13 +243,6 @@ impl Iterator for Pieces<'_> {
     }
 }
 
-/// The parts of sorted ranges that lie within `run`.
-pub(crate) fn within(ranges: &[Range<u64>], run: &Range<u64>) -> Vec<Range<u64>> {
-    let first = ranges.partition_point(|range| range.end <= run.start);
-    let reached = ranges[first..].iter().take_while(|range| range.start < run.end);
-    reached.map(|range| range.start.max(run.start)..range.end.min(run.end)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,7 +259,7 @@ mod tests {
         let status = Marks::prefix(12, 400_000);
         let pending = Pending::new(&status, None, &grid);
         let wanted = [3..5, 9..14, 20..21, 200_000..390_000];
-        let found = runs(&pending, &wanted).unwrap();
+        let found = pending_of(&pending, &wanted).unwrap();
         assert_eq!(found, [12..14, 20..21, 200_000..390_000]);
     }
 

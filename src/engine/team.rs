@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::scheduler::Batch;
+use super::batch::Batch;
 use super::{Computed, Request, Tally, machine};
 use crate::error::{Error, Result};
 use crate::hand_out::Berth;
@@ -22,21 +22,6 @@ use crate::storage::results_group::Place;
 #[derive(Clone, Copy)]
 pub(crate) struct Team<'a> {
     ranks: &'a dyn Communicator,
-}
-
-/// What a rank sees before anything is changed.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Sight {
-    pub host: String,
-    pub berth: Berth,
-    /// Bytes of memory that it may use.
-    pub memory: u64,
-    /// What the results depend on, but for the data themselves, and where these lie.
-    pub outline: String,
-    /// Hash of everything that the results depend on, from one rank of each node.
-    pub identity: Option<String>,
-    /// Whether it can write where results go.
-    pub can_write: Result<(), Trouble>,
 }
 
 /// An error that another rank met.

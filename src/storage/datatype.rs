@@ -9,7 +9,7 @@ use hdf5::{Dataset, Datatype};
 use hdf5_sys::h5;
 use hdf5_sys::h5t::{self, H5T_class_t, H5T_order_t, H5T_sign_t};
 
-use super::{library, text};
+use super::text;
 use crate::element::{ElementType, StoredType};
 use crate::foreign_text::decoded;
 use crate::results::{ColumnLayout, Field};
@@ -65,6 +65,22 @@ pub(crate) fn class(datatype: &Datatype) -> Class {
         H5T_class_t::H5T_COMPLEX => Class::Complex,
         _ => Class::Other("elements of an unknown class"),
     }
+}
+
+/// How many bits of an element count, and from which on.
+pub(crate) fn bits(datatype: &Datatype) -> (usize, usize) {
+    hdf5::sync::sync(|| {
+        // SAFETY: the id is a live type's; of types without a precision the answer is 0, and negative.
+        let (bits, from) =
+            unsafe { (h5t::H5Tget_precision(datatype.id()), h5t::H5Tget_offset(datatype.id())) };
+        (bits, usize::try_from(from).unwrap_or(0))
+    })
+}
+
+/// The type that an enumeration, an array or a complex number is made of.
+pub(crate) fn base_type(datatype: &Datatype) -> hdf5::Result<Datatype> {
+    // SAFETY: the id is a live type's; the type that comes back is ours.
+    hdf5::sync::sync(|| unsafe { hdf5::from_id(hdf5::h5check(h5t::H5Tget_super(datatype.id()))?) })
 }
 
 /// One field of a record.
@@ -210,7 +226,7 @@ pub(crate) fn is_plain(datatype: &Datatype) -> bool {
     match class(datatype) {
         Class::Integer { .. } => {
             let size = datatype.size();
-            [1, 2, 4, 8].contains(&size) && library::bits(datatype) == (size * 8, 0)
+            [1, 2, 4, 8].contains(&size) && bits(datatype) == (size * 8, 0)
         }
         Class::Float => FloatForm::of(datatype).is_some_and(|form| form.same().is_some()),
         Class::Record => members(datatype)
@@ -224,7 +240,7 @@ fn number(datatype: &Datatype) -> Result<ElementType, String> {
     let size = datatype.size();
     match class(datatype) {
         Class::Integer { signed } => integer(size, signed).ok_or_else(|| {
-            format!("integers of {} bits, which aren't supported", library::bits(datatype).0)
+            format!("integers of {} bits, which aren't supported", bits(datatype).0)
         }),
         Class::Boolean => Ok(ElementType::UInt8),
         Class::Float => {
@@ -232,7 +248,7 @@ fn number(datatype: &Datatype) -> Result<ElementType, String> {
                 FloatForm::of(datatype).ok_or("floating-point numbers of an unknown form")?;
             form.same().or_else(|| form.wider()).ok_or_else(|| unsupported_float(form))
         }
-        Class::Complex => complex(number(&library::base_type(datatype).map_err(words)?)?),
+        Class::Complex => complex(number(&base_type(datatype).map_err(words)?)?),
         Class::Record => {
             let members = members(datatype).map_err(words)?;
             match parts(&members, size) {

@@ -9,6 +9,7 @@ use hdf5_sys::h5t::{self, H5T_class_t, H5T_norm_t, H5T_order_t, H5T_sign_t};
 use hdf5_sys::{h5, h5i::hid_t};
 use serde::Serialize;
 
+use super::datatype::base_type;
 use super::filters::FilterInfo;
 use super::{chunk_table, library};
 
@@ -66,14 +67,14 @@ fn described(datatype: &Datatype) -> hdf5::Result<String> {
         H5T_class_t::H5T_FLOAT => format!("float, {}, {}", bits(datatype), fields(datatype)?),
         H5T_class_t::H5T_COMPOUND => format!("record of {bytes} bytes {{{}}}", members(datatype)?),
         H5T_class_t::H5T_ENUM => {
-            format!("enumeration of {}", described(&library::base_type(datatype)?)?)
+            format!("enumeration of {}", described(&base_type(datatype)?)?)
         }
         H5T_class_t::H5T_ARRAY => {
-            format!("array of {bytes} bytes of {}", described(&library::base_type(datatype)?)?)
+            format!("array of {bytes} bytes of {}", described(&base_type(datatype)?)?)
         }
         // Libraries before 2.0 don't have this class.
         other if other as i32 == COMPLEX => {
-            format!("complex of {}", described(&library::base_type(datatype)?)?)
+            format!("complex of {}", described(&base_type(datatype)?)?)
         }
         // What holds no numbers isn't computed on.
         other => format!("class {} of {bytes} bytes", other as i32),

@@ -1,14 +1,14 @@
 //! The few calls to the HDF5 library that the safe wrapper doesn't have.
 
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 
 use hdf5::dataset::DatasetCreate;
 use hdf5::types::TypeDescriptor;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
-use hdf5_sys::h5i::hid_t;
 use hdf5_sys::{h5a, h5d, h5f, h5l, h5o, h5p, h5s, h5t, h5z};
 
 use super::datatype::memory_type;
+use super::variable_length;
 
 /// An attribute's bytes as the file stores them, for elements of `size` bytes.
 pub(crate) fn raw_attribute(attribute: &Attribute, size: usize) -> Option<Vec<u8>> {
@@ -50,22 +50,6 @@ pub(crate) fn write_c_string(location: &Location, name: &str, text: &str) -> hdf
         }
     })?;
     Ok(())
-}
-
-/// How many bits of an element count, and from which on.
-pub(crate) fn bits(datatype: &Datatype) -> (usize, usize) {
-    hdf5::sync::sync(|| {
-        // SAFETY: the id is a live type's; of types without a precision the answer is 0, and negative.
-        let (bits, from) =
-            unsafe { (h5t::H5Tget_precision(datatype.id()), h5t::H5Tget_offset(datatype.id())) };
-        (bits, usize::try_from(from).unwrap_or(0))
-    })
-}
-
-/// The type that an enumeration, an array or a complex number is made of.
-pub(crate) fn base_type(datatype: &Datatype) -> hdf5::Result<Datatype> {
-    // SAFETY: the id is a live type's; the type that comes back is ours.
-    hdf5::sync::sync(|| unsafe { hdf5::from_id(hdf5::h5check(h5t::H5Tget_super(datatype.id()))?) })
 }
 
 /// The value that a dataset has where nothing was written, as the file stores its elements.
@@ -275,20 +259,6 @@ pub(crate) fn is_same(one: &Location, other: &Location) -> bool {
     }
 }
 
-/// Gives back what HDF5 has allocated for elements that were read.
-///
-/// # Safety
-/// The place holds what was read of this type and space, and is looked at no more. The library must be locked.
-pub(crate) unsafe fn reclaim(datatype: hid_t, space: hid_t, place: *mut c_void) {
-    // SAFETY: as the caller says.
-    unsafe {
-        #[cfg(hdf5_1_12)]
-        h5t::H5Treclaim(datatype, space, h5p::H5P_DEFAULT, place);
-        #[cfg(not(hdf5_1_12))]
-        h5d::H5Dvlen_reclaim(datatype, space, h5p::H5P_DEFAULT, place);
-    }
-}
-
 /// Copies all attributes of one dataset to another of the same file.
 pub(crate) fn copy_attributes(from: &Dataset, to: &Dataset) -> hdf5::Result<()> {
     for name in from.attr_names()? {
@@ -312,7 +282,7 @@ pub(crate) fn copy_attributes(from: &Dataset, to: &Dataset) -> hdf5::Result<()> 
                 ))?;
                 let written = hdf5::h5check(h5a::H5Awrite(copy, datatype.id(), buffer));
                 h5a::H5Aclose(copy);
-                reclaim(datatype.id(), space.id(), buffer);
+                variable_length::reclaim(datatype.id(), space.id(), buffer);
                 written
             }
         })?;

@@ -278,20 +278,16 @@ impl<'a> MarksInPlace<'a> {
         let mut ranges = positions.ranges().peekable();
         while let Some(first) = ranges.next() {
             let window = first.start / WINDOW;
-            let mut together = vec![first];
+            let (mut end, mut has_gaps) = (first.end, false);
             while let Some(next) = ranges.next_if(|next| next.start / WINDOW == window) {
-                together.push(next);
+                (end, has_gaps) = (next.end, true);
             }
-            let all = together[0].start..together[together.len() - 1].end;
-            let mut marks = vec![mark; (all.end - all.start) as usize];
-            if together.len() > 1 {
-                self.marks.read(all.start, &mut marks)?;
-                for range in &together {
-                    let within = |position: u64| (position - all.start) as usize;
-                    marks[within(range.start)..within(range.end)].fill(mark);
-                }
+            let mut marks = vec![mark; (end - first.start) as usize];
+            if has_gaps {
+                self.marks.read(first.start, &mut marks)?;
+                positions.mark(first.start, &mut marks, mark);
             }
-            self.write(all.start, &marks)?;
+            self.write(first.start, &marks)?;
         }
         Ok(())
     }

@@ -20,9 +20,11 @@ mod referred_files;
 pub(crate) mod results_group;
 pub(crate) mod rows;
 pub(crate) mod scales;
+pub(crate) mod stored_kind;
 pub(crate) mod text;
 pub(crate) mod tiles;
 pub(crate) mod transaction;
+mod variable_length;
 pub(crate) mod virtual_dataset;
 pub(crate) mod walk;
 

@@ -10,6 +10,7 @@ use hdf5_sys::h5i::hid_t;
 use hdf5_sys::{h5a, h5d, h5p, h5r, h5s, h5t};
 
 use super::library;
+use super::variable_length;
 use super::walk::{Identity, Visited, walk};
 
 /// Bytes of a dataset of references that are read at a time.
@@ -240,7 +241,7 @@ fn read_attribute(
     })?;
     look(&bytes);
     // SAFETY: the place holds what was read of this type and space.
-    hdf5::sync::sync(|| unsafe { library::reclaim(datatype.id(), space.id(), place) });
+    hdf5::sync::sync(|| unsafe { variable_length::reclaim(datatype.id(), space.id(), place) });
     Ok(())
 }
 
@@ -323,7 +324,7 @@ fn read_box(
     })?;
     look(&bytes);
     // SAFETY: the place holds what was read of this type and space.
-    hdf5::sync::sync(|| unsafe { library::reclaim(datatype.id(), memory.id(), place) });
+    hdf5::sync::sync(|| unsafe { variable_length::reclaim(datatype.id(), memory.id(), place) });
     Ok(())
 }
 

@@ -8,20 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hdf5::Dataset;
-use hdf5::dataset::Layout;
 
 pub(crate) use super::chunk_table::Chunk;
-use super::chunk_table::{self, ChunkTable};
 use super::datatype;
 use super::decoding::Decoding;
 use super::file_state::FileId;
-use super::filters::Pipeline;
-use super::library;
 use super::raw_file::RawFile;
+use super::stored_kind::stored_kind;
 use super::text;
 use super::tiles::{Block, Kind, Mosaic, Tiles};
 use super::transaction;
-use super::virtual_dataset::{Composition, compose, has_raw_files};
+use super::virtual_dataset::{Composition, compose};
 use crate::chunk_io::{ReadChunk, ReadRows};
 use crate::error::{Error, Result};
 use crate::view::{Bounds, View};
@@ -59,19 +56,6 @@ pub enum Reading {
     Parts(usize),
     /// Through the HDF5 library, with the reason.
     Library(String),
-}
-
-/// The chunks of a dataset, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunking {
-    /// Length of a chunk on each axis of the array.
-    pub shape: Vec<u64>,
-    /// Number of stored chunks.
-    pub count: u64,
-    /// Bytes of all stored chunks.
-    pub stored_bytes: u64,
-    /// The filters, in the order in which they were applied.
-    pub filters: Vec<String>,
 }
 
 /// Where a dataset's bytes lie, for hashing them as they are stored.
@@ -382,79 +366,6 @@ fn kind(path: &Path, dataset: &Dataset, mosaic: Option<Mosaic>) -> Result<Kind> 
         }
         _ => stored_kind(path, dataset),
     }
-}
-
-/// How a dataset of the file at `path` is stored, if what it refers to is there.
-///
-/// # Errors
-/// If nothing can undo one of its filters.
-pub(super) fn stored_kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
-    let through_library = |why: &str, is_chunked| Kind::Library {
-        dataset: dataset.clone(),
-        why: why.to_owned(),
-        is_chunked,
-    };
-    let is_chunked = dataset.is_chunked();
-    if dataset.dtype().is_ok_and(|datatype| !datatype::is_plain(&datatype)) {
-        return Ok(through_library("its numbers aren't in a usual form", is_chunked));
-    }
-    Ok(match dataset.layout() {
-        Layout::Chunked => return chunked(path, dataset),
-        Layout::Compact => through_library("compact", false),
-        Layout::Virtual => through_library("virtual", false),
-        Layout::Contiguous if has_raw_files(dataset) => through_library("external storage", false),
-        Layout::Contiguous => match dataset.offset() {
-            Some(offset) => Kind::Extent { offset },
-            None => through_library("no storage allocated", false),
-        },
-    })
-}
-
-fn chunked(path: &Path, dataset: &Dataset) -> Result<Kind> {
-    let refused = |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
-    let filters = chunk_table::filters(dataset).map_err(refused)?;
-    let element = dataset.dtype().map_err(refused)?.size();
-    match Pipeline::new(&filters, element) {
-        Ok(_) if !chunk_table::addresses_are_known(dataset) => Ok(Kind::Library {
-            dataset: dataset.clone(),
-            why: "chunked behind a user block".to_owned(),
-            is_chunked: true,
-        }),
-        Ok(pipeline) => {
-            let table = ChunkTable::read(dataset).map_err(refused)?;
-            let fill = library::fill_value(dataset).map_err(refused)?;
-            Ok(Kind::Chunks { table, pipeline, fill })
-        }
-        Err(unknown) if filters.iter().all(|filter| chunk_table::library_can_undo(filter.id)) => {
-            Ok(Kind::Library {
-                dataset: dataset.clone(),
-                why: unknown.to_string(),
-                is_chunked: true,
-            })
-        }
-        Err(unknown) => Err(Error::Filter {
-            path: path.to_owned(),
-            dataset: text::name(dataset),
-            filter: unknown.to_string(),
-        }),
-    }
-}
-
-/// The chunks of a dataset, if it has any.
-pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
-    let table = ChunkTable::read(dataset).ok()?;
-    let filters = chunk_table::filters(dataset).ok()?;
-    let element = dataset.dtype().ok()?.size();
-    let names = Pipeline::new(&filters, element).map_or_else(
-        |_| filters.iter().map(|filter| filter.name.clone()).collect(),
-        |pipeline| pipeline.names(),
-    );
-    Some(Chunking {
-        count: table.chunks.len() as u64,
-        stored_bytes: table.stored_bytes(),
-        shape: table.chunk,
-        filters: names,
-    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char, c_void};
 use hdf5::{Attribute, Container, Dataset, Datatype, Location};
 use hdf5_sys::{h5a, h5d, h5i, h5p, h5s};
 
-use super::library::reclaim;
+use super::variable_length::reclaim;
 use crate::foreign_text::decoded;
 
 /// The path by which an object was opened; empty if it has none.

@@ -21,7 +21,7 @@ use super::file::{open_read, open_read_locked};
 use super::file_state::FileId;
 use super::raw_file::{RawFile, allow_more_files, kept_open};
 use super::referred_files::{find_raw, find_source};
-use super::rows::stored_kind;
+use super::stored_kind::{has_raw_files, stored_kind};
 use super::tiles::{Kind, Mosaic, Part, SourceArray};
 use super::transaction::{self, Access};
 use super::{library, text};
@@ -326,11 +326,6 @@ impl Search {
         }
         Ok(())
     }
-}
-
-/// Whether a dataset is stored in raw files outside of HDF5.
-pub(crate) fn has_raw_files(dataset: &Dataset) -> bool {
-    dataset.dcpl().is_ok_and(|list| !list.external().is_empty())
 }
 
 /// A part of a virtual dataset and the part of a source that stands there.

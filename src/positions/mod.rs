@@ -4,6 +4,8 @@
 //! Sorted and disjoint at any time; ranges that touch are one. The engine keeps in them what is computed but
 //! not marked, and what failed.
 
+pub(crate) mod runs;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
@@ -84,6 +86,13 @@ impl Positions {
         ranges
             .map(move |range| range.start.max(start)..range.end.min(end))
             .filter(|range| range.start < range.end)
+    }
+
+    /// Gives each of them its `mark`, in marks of which the first is that of position `first`.
+    pub fn mark(&self, first: u64, marks: &mut [u8], mark: u8) {
+        for range in self.ranges_within(&(first..first + marks.len() as u64)) {
+            marks[(range.start - first) as usize..(range.end - first) as usize].fill(mark);
+        }
     }
 
     /// How many there are before the first that isn't among them.
@@ -263,6 +272,11 @@ mod tests {
             let within: u64 = positions.ranges_within(&window).map(|part| part.end - part.start).sum();
             let expected = expected[60_000..150_000].iter().filter(|is_in| **is_in).count() as u64;
             prop_assert_eq!(within, expected);
+            let mut marks = vec![0; 90_000];
+            positions.mark(window.start, &mut marks, 1);
+            let marked: Positions = runs::of_marks(window.start, &marks).collect();
+            let within: Positions = positions.ranges_within(&window).collect();
+            prop_assert_eq!(marked, within);
         }
     }
 }

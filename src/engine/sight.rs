@@ -1,0 +1,50 @@
+//! What a rank sees of the data before anything is changed, so that all can be compared.
+
+use serde::{Deserialize, Serialize};
+
+use super::Request;
+use super::job::{AuxiliaryInput, Data, Job};
+use super::team::{Team, Trouble};
+use crate::error::Result;
+use crate::hand_out::Berth;
+use crate::process::Process;
+use crate::ranks::host;
+use crate::source::layout;
+
+/// What a rank sees before anything is changed.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Sight {
+    pub host: String,
+    pub berth: Berth,
+    /// Bytes of memory that it may use.
+    pub memory: u64,
+    /// What the results depend on, but for the data themselves, and where these lie.
+    pub outline: String,
+    /// Hash of everything that the results depend on, from one rank of each node.
+    pub identity: Option<String>,
+    /// Whether it can write where results go.
+    pub can_write: Result<(), Trouble>,
+}
+
+impl Sight {
+    /// What this rank sees, for the others.
+    pub fn of<P: Process>(
+        job: &Job<P>,
+        data: Data,
+        can_write: &Result<()>,
+        team: Team<'_>,
+        request: &Request,
+    ) -> Self {
+        let auxiliary = job.auxiliary.iter().map(AuxiliaryInput::rows);
+        let layouts: Vec<String> =
+            std::iter::once(&job.source.rows).chain(auxiliary).map(layout).collect();
+        Self {
+            host: host(),
+            berth: team.berth(),
+            memory: team.memory_budget(request),
+            outline: format!("{} {}", job.identity.without_data().hash(), layouts.join(" ")),
+            identity: (data == Data::Hashed).then(|| job.identity.hash()),
+            can_write: can_write.as_ref().copied().map_err(Trouble::of),
+        }
+    }
+}
