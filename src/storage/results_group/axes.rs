@@ -4,15 +4,23 @@
 use hdf5::{Dataset, Group};
 
 use super::super::{attributes, library, scales, text};
-use super::Column;
+use super::column::{Column, create_column};
 use super::compress::CHUNK_BYTES;
-use super::create::{AxesFormat, create_column};
 use crate::axis_values::AxisValues;
 use crate::dimension::Dimension;
 use crate::results::Constant;
 
 /// What sidpy writes for a quantity or for units that nobody has told.
 const NOT_TOLD: &str = "generic";
+
+/// Whose arrays with axes they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AxesFormat {
+    Plain,
+    Nsid,
+    /// Also as experiments that HyperSpy loads.
+    Hspy,
+}
 
 /// Creates the results datasets with scales on all their axes.
 pub(super) fn create_columns(

@@ -3,9 +3,8 @@
 use hdf5::Group;
 use serde_json::{Map, Value};
 
-use super::super::datatype::column_type;
-use super::super::library::create_filled;
 use super::super::{attributes, text};
+use super::axes::AxesFormat;
 use super::places::Wanted;
 use super::{Column, LAST_PIXEL, LAST_RUN, PositionTables, RESULTS, axes, listed, usid};
 use crate::dimension::Dimension;
@@ -68,15 +67,6 @@ pub(crate) enum Form<'a> {
     Axes { positions: &'a [Dimension], format: AxesFormat },
 }
 
-/// Whose arrays with axes they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AxesFormat {
-    Plain,
-    Nsid,
-    /// Also as experiments that HyperSpy loads.
-    Hspy,
-}
-
 /// Creates a results group, all its datasets with their bytes in place; returns its path.
 ///
 /// # Errors
@@ -127,21 +117,6 @@ fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> hdf5::Result<()
         attributes::write_json(group, name, value)?;
     }
     Ok(())
-}
-
-/// Creates the dataset of a column, each value missing, in chunks of the given shape if there is one.
-pub(super) fn create_column(
-    group: &Group,
-    column: &Column<'_>,
-    chunk: Option<&[usize]>,
-) -> hdf5::Result<hdf5::Dataset> {
-    let layout = column.layout;
-    let missing = &layout.missing[..layout.value_bytes()];
-    let created =
-        create_filled(group, &layout.name, &column_type(layout)?, (&column.shape, chunk), missing)?;
-    attributes::write_string(&created, "quantity", &layout.quantity)?;
-    attributes::write_string(&created, "units", &layout.units)?;
-    Ok(created)
 }
 
 /// Creates what a run keeps its state in, as far as the group doesn't have it.

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod axes;
+mod column;
 mod compress;
 mod create;
 mod places;
@@ -21,9 +22,11 @@ use hdf5::Group;
 use serde_json::{Map, Value};
 
 pub(crate) use adopt::adopt;
+pub(crate) use axes::AxesFormat;
+pub(crate) use column::Column;
 pub use compress::Compression;
 pub(crate) use compress::{Compressor, EncodedChunk, Workspace, is_compressed};
-pub(crate) use create::{AxesFormat, Blueprint, Form, Identification, create};
+pub(crate) use create::{Blueprint, Form, Identification, create};
 pub(crate) use places::{Place, Places, own_dataset, places};
 pub(crate) use replace::obstacles;
 
@@ -32,9 +35,7 @@ use super::datatype::{Class, class, column_type};
 use super::marks::Marks;
 use super::text;
 use super::walk::{Identity, Visited, walk};
-use crate::dimension::Dimension;
 use crate::foreign_text::of_fixed_length;
-use crate::results::ColumnLayout;
 
 /// The status dataset: one byte per position, 1 when its results are on disk.
 pub(crate) const STATUS: &str = "completed_positions";
@@ -245,17 +246,6 @@ fn marks((path, raw): (&Path, &File), group: &Group, name: &str) -> Result<Optio
 pub(crate) struct PositionTables {
     pub indices: String,
     pub values: String,
-}
-
-/// One results dataset as it is in the file.
-#[derive(Clone, Debug)]
-pub(crate) struct Column<'a> {
-    pub layout: &'a ColumnLayout,
-    pub shape: Vec<usize>,
-    /// How many axes of `shape`, the first ones, are positions.
-    pub positions_axes: usize,
-    /// The axes of what one position has, slowest first; none for a single value.
-    pub axes: Vec<Dimension>,
 }
 
 /// What is missing of a group's results, as far as it says what it had.

@@ -5,8 +5,8 @@ use hdf5::{Dataset, Group};
 
 use super::super::datatype::{Class, class};
 use super::super::{attributes, text};
-use super::create::create_column;
-use super::{Column, PositionTables};
+use super::PositionTables;
+use super::column::{Column, create_column};
 use crate::dimension::Dimension;
 
 /// Creates the results datasets and what they refer to.

@@ -1,0 +1,35 @@
+//! One results dataset, whatever the format it is described in.
+
+use hdf5::{Dataset, Group};
+
+use super::super::attributes;
+use super::super::datatype::column_type;
+use super::super::library::create_filled;
+use crate::dimension::Dimension;
+use crate::results::ColumnLayout;
+
+/// One results dataset as it is in the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Column<'a> {
+    pub layout: &'a ColumnLayout,
+    pub shape: Vec<usize>,
+    /// How many axes of `shape`, the first ones, are positions.
+    pub positions_axes: usize,
+    /// The axes of what one position has, slowest first; none for a single value.
+    pub axes: Vec<Dimension>,
+}
+
+/// Creates the dataset of a column, each value missing, in chunks of the given shape if there is one.
+pub(super) fn create_column(
+    group: &Group,
+    column: &Column<'_>,
+    chunk: Option<&[usize]>,
+) -> hdf5::Result<Dataset> {
+    let layout = column.layout;
+    let missing = &layout.missing[..layout.value_bytes()];
+    let created =
+        create_filled(group, &layout.name, &column_type(layout)?, (&column.shape, chunk), missing)?;
+    attributes::write_string(&created, "quantity", &layout.quantity)?;
+    attributes::write_string(&created, "units", &layout.units)?;
+    Ok(created)
+}
