@@ -43,8 +43,8 @@
 //! # std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/data/be_line_scan_64x64.h5"), &scan).unwrap();
 //! // One position first, without writing anything …
 //! let request = Request::new(&scan);
-//! let place = pixelmill::Place::Position(2080);
-//! let probe = pixelmill::test::<Maximum>(&NoParameters {}, &request, &place)?;
+//! let pixel = pixelmill::Pixel::Number(2080);
+//! let probe = pixelmill::test::<Maximum>(&NoParameters {}, &request, &pixel)?;
 //! assert_eq!(probe.values[0].units, "V");
 //!
 //! // … then all of them. The same call later returns the same results and computes nothing.
@@ -98,7 +98,7 @@ mod storage;
 mod view;
 
 pub use element::{Element, ElementType};
-pub use engine::{Computed, Outcome, Place, Quiet, Request, Stop, compute, test, verify};
+pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop, compute, test, verify};
 pub use error::{Error, Result};
 pub use parameters::ParameterInfo;
 pub use plan::Cores;

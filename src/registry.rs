@@ -15,7 +15,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::engine::{self, Computed, Observer, Place, Probe, Request, Stop, Verification};
+use crate::engine::{self, Computed, Observer, Pixel, Probe, Request, Stop, Verification};
 use crate::error::{Error, Result};
 use crate::parameters::{self, ParameterInfo, from_recorded, from_values, nearest};
 use crate::process::Process;
@@ -51,7 +51,7 @@ pub trait Runner: sealed::Sealed + Sync {
         &self,
         parameters: &Map<String, Value>,
         request: &Request,
-        place: &Place,
+        pixel: &Pixel,
     ) -> Result<Probe>;
     /// Computes completed positions of a results group again and compares, with the parameters as the group
     /// records them.
@@ -117,10 +117,10 @@ impl<P: Process> Runner for Typed<P> {
         &self,
         parameters: &Map<String, Value>,
         request: &Request,
-        place: &Place,
+        pixel: &Pixel,
     ) -> Result<Probe> {
         let parameters = from_values::<P::Parameters>(P::NAME, parameters)?;
-        engine::test::<P>(&parameters, request, place)
+        engine::test::<P>(&parameters, request, pixel)
     }
 
     fn verify(

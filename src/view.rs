@@ -136,7 +136,7 @@ impl Blocks {
 
     /// The number of the block that holds a position, and the first position after it that follows it on the
     /// fastest axis but isn't in that block.
-    pub fn stretch(&self, position: u64) -> (u64, u64) {
+    pub fn holding_until(&self, position: u64) -> (u64, u64) {
         let number = self.holding(position);
         let end = self.axes.last().map_or(1, |axis| {
             let step = position % axis.length;
@@ -253,7 +253,7 @@ mod tests {
                 for position in runs(&shape, &bounds).into_iter().flatten() {
                     seen[position as usize] += 1;
                     prop_assert_eq!(blocks.holding(position), number);
-                    let (holding, end) = blocks.stretch(position);
+                    let (holding, end) = blocks.holding_until(position);
                     let fastest = bounds.last().unwrap().end - position % shape.last().unwrap();
                     prop_assert_eq!((holding, end), (number, position + fastest));
                     let inside = steps(&shape, position);

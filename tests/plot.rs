@@ -6,7 +6,7 @@ use std::process::Command;
 
 use num_complex::Complex64;
 use pixelmill::process::{Failure, Model, NoParameters, Process, Results, SourceInfo, Spectrum};
-use pixelmill::{Place, Request};
+use pixelmill::{Pixel, Request};
 use support::{
     RAW_DATA, Ran, Sample, pixelmill, program, python_script, ran, refuse, root, succeed,
 };
@@ -228,8 +228,8 @@ impl<const PANICS: bool> Process for Odd<PANICS> {
 fn a_wrong_model_leaves_the_result_alone() {
     let sample = Sample::new();
     let request = Request::new(&sample.file);
-    let wrong = pixelmill::test::<Odd<false>>(&NoParameters {}, &request, &Place::Position(1));
-    let panics = pixelmill::test::<Odd<true>>(&NoParameters {}, &request, &Place::Position(1));
+    let wrong = pixelmill::test::<Odd<false>>(&NoParameters {}, &request, &Pixel::Number(1));
+    let panics = pixelmill::test::<Odd<true>>(&NoParameters {}, &request, &Pixel::Number(1));
     for (probe, reason) in [
         (wrong.unwrap(), "the curve `line` has 118 values, but the spectrum 119"),
         (panics.unwrap(), "the computation panicked: no model of 119 values"),

@@ -4,7 +4,7 @@
 //! equations there; what the residuals are, and how many, is its own affair. Damping after Nielsen
 //! (1999, IMM-REP-1999-05) with Marquardt's scaling, so that units of parameters don't matter.
 //! A parameter at a bound stays there while the sum falls beyond the bound. Nothing is allocated
-//! once a [`Workspace`] has its size. The same arguments give the same bits.
+//! once a [`SolverState`] has its size. The same arguments give the same bits.
 //!
 //! Measured on a Gaussian over 256 channels: the crate `levenberg-marquardt` 0.15 takes 38 µs for a
 //! fit, `varpro` 0.14 takes 55 µs, and `curve-fit` with this one 9 µs. The former is its reference in
@@ -106,7 +106,7 @@ pub struct Minimum {
 
 /// Memory that a worker keeps.
 #[derive(Clone, Debug, Default)]
-pub struct Workspace {
+pub struct SolverState {
     current: NormalEquations,
     trial: NormalEquations,
     free: Vec<usize>,
@@ -126,25 +126,25 @@ pub fn minimise(
     parameters: &mut [f64],
     bounds: Bounds<'_>,
     limits: Limits,
-    workspace: &mut Workspace,
+    state: &mut SolverState,
 ) -> Minimum {
     for (at, value) in parameters.iter_mut().enumerate() {
         *value = bounds.clamp(at, *value);
     }
-    let sum = problem.linearise(parameters, &mut workspace.current);
+    let sum = problem.linearise(parameters, &mut state.current);
     let mut minimum = Minimum { sum, converged: false, evaluations: 1, is_last: true };
     let (mut damping, mut growth) = (FIRST_DAMPING, 2.0);
     while minimum.sum.is_finite() && damping < MOST_DAMPING {
-        workspace.choose_free(parameters, bounds);
-        if minimum.sum <= limits.floor || workspace.free.is_empty() {
+        state.choose_free(parameters, bounds);
+        if minimum.sum <= limits.floor || state.free.is_empty() {
             break;
         }
-        if !workspace.solve(damping) || !workspace.advance(parameters, bounds) {
+        if !state.solve(damping) || !state.advance(parameters, bounds) {
             damping *= growth;
             growth *= 2.0;
             continue;
         }
-        let predicted = workspace.current.predicted(&workspace.step);
+        let predicted = state.current.predicted(&state.step);
         let worthless = limits.tolerance * minimum.sum;
         // A bound has turned the step uphill; a shorter one is turned less.
         if predicted < -worthless {
@@ -156,7 +156,7 @@ pub fn minimise(
         if minimum.evaluations >= limits.evaluations {
             break;
         }
-        let sum = problem.linearise(&workspace.parameters, &mut workspace.trial);
+        let sum = problem.linearise(&state.parameters, &mut state.trial);
         minimum.evaluations += 1;
         minimum.is_last = sum <= minimum.sum;
         if minimum.is_last {
@@ -164,8 +164,8 @@ pub fn minimise(
             damping *= (1.0 - (2.0 * quality - 1.0).powi(3)).max(1.0 / 3.0);
             growth = 2.0;
             minimum.sum = sum;
-            parameters.copy_from_slice(&workspace.parameters);
-            std::mem::swap(&mut workspace.current, &mut workspace.trial);
+            parameters.copy_from_slice(&state.parameters);
+            std::mem::swap(&mut state.current, &mut state.trial);
         } else {
             damping *= growth;
             growth *= 2.0;
@@ -175,11 +175,11 @@ pub fn minimise(
         }
     }
     minimum.converged = minimum.sum.is_finite()
-        && (minimum.sum <= limits.floor || workspace.is_minimum(parameters, bounds, minimum.sum));
+        && (minimum.sum <= limits.floor || state.is_minimum(parameters, bounds, minimum.sum));
     minimum
 }
 
-impl Workspace {
+impl SolverState {
     /// The normal equations at the minimum that was found last.
     pub fn equations(&self) -> &NormalEquations {
         &self.current
@@ -376,7 +376,7 @@ mod tests {
                 let mut found = [1.0, centre, width];
                 let mut problem = Functions(peak, DVector::from_row_slice(&found));
                 let minimum =
-                    minimise(&mut problem, &mut found, FREE, LIMITS, &mut Workspace::default());
+                    minimise(&mut problem, &mut found, FREE, LIMITS, &mut SolverState::default());
                 let (expected, _) = LevenbergMarquardt::new().minimize(problem);
                 assert!(minimum.converged, "{minimum:?}");
                 for (found, expected) in found.iter().zip(expected.1.iter()) {
@@ -395,7 +395,7 @@ mod tests {
             let bounds = Bounds { lower: &lower, upper: &upper };
             let mut problem = Functions(valley, DVector::zeros(2));
             let minimum =
-                minimise(&mut problem, &mut found, bounds, LIMITS, &mut Workspace::default());
+                minimise(&mut problem, &mut found, bounds, LIMITS, &mut SolverState::default());
             assert!(minimum.converged, "{minimum:?}");
             found
         };
@@ -413,35 +413,35 @@ mod tests {
 
     #[test]
     fn a_search_ends_whatever_it_is_given() {
-        let mut workspace = Workspace::default();
+        let mut state = SolverState::default();
         let limits = Limits { evaluations: 3, ..LIMITS };
         let mut problem = Functions(valley, DVector::zeros(2));
         let mut found = [-1.2, 1.0];
-        let minimum = minimise(&mut problem, &mut found, FREE, limits, &mut workspace);
+        let minimum = minimise(&mut problem, &mut found, FREE, limits, &mut state);
         assert_eq!((minimum.evaluations, minimum.converged), (3, false));
         let nothing =
             |parameters: &[f64]| (vec![f64::NAN; 4], vec![f64::NAN; 4 * parameters.len()]);
         let mut problem = Functions(nothing, DVector::zeros(2));
-        let minimum = minimise(&mut problem, &mut found, FREE, LIMITS, &mut workspace);
+        let minimum = minimise(&mut problem, &mut found, FREE, LIMITS, &mut state);
         assert!(!minimum.converged && minimum.sum.is_nan());
         let flat = |parameters: &[f64]| (vec![1.0; 4], vec![0.0; 4 * parameters.len()]);
         let mut problem = Functions(flat, DVector::zeros(2));
-        let minimum = minimise(&mut problem, &mut found, FREE, LIMITS, &mut workspace);
+        let minimum = minimise(&mut problem, &mut found, FREE, LIMITS, &mut state);
         assert_eq!((minimum.converged, minimum.evaluations), (true, 1));
         let mut problem = Functions(flat, DVector::zeros(0));
-        let minimum = minimise(&mut problem, &mut [], FREE, LIMITS, &mut workspace);
+        let minimum = minimise(&mut problem, &mut [], FREE, LIMITS, &mut state);
         assert_eq!((minimum.converged, minimum.sum), (true, 4.0));
     }
 
     #[test]
     fn a_used_workspace_changes_no_bit() {
-        let mut used = Workspace::default();
+        let mut used = SolverState::default();
         let mut other = [-1.2, 1.0];
         minimise(&mut Functions(valley, DVector::zeros(2)), &mut other, FREE, LIMITS, &mut used);
         let mut found = [[1.0, 2.0, 0.8]; 2];
-        let mut fresh = Workspace::default();
-        for (found, workspace) in found.iter_mut().zip([&mut used, &mut fresh]) {
-            minimise(&mut Functions(peak, DVector::zeros(3)), found, FREE, LIMITS, workspace);
+        let mut fresh = SolverState::default();
+        for (found, state) in found.iter_mut().zip([&mut used, &mut fresh]) {
+            minimise(&mut Functions(peak, DVector::zeros(3)), found, FREE, LIMITS, state);
         }
         assert_eq!(found[0], found[1]);
     }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use guess::Guess;
 use response::{Band, Denominator, Signal};
-use search::{Bounds, Place};
+use search::{SearchRange, Trial};
 
 /// Results have fields of these names, the first two with units.
 const FIELDS: [&str; 4] = ["Amplitude", "Frequency", "Quality Factor", "Phase"];
@@ -123,7 +123,7 @@ pub struct Task {
     /// The frequency axis.
     frequencies: Vec<f64>,
     band: Band,
-    bounds: Bounds,
+    bounds: SearchRange,
     guess_points: usize,
     max_steps: usize,
     /// Where the fields of an oscillator are in the records of the earlier result, and how many fields
@@ -163,7 +163,7 @@ impl Process for ShoFit {
         let band = Band::new(&frequencies);
         let outside = parameters.margin * (band.highest - band.lowest);
         let lowest = (band.lowest - outside).max(1e-3 * band.lowest);
-        let bounds = Bounds {
+        let bounds = SearchRange {
             least: [lowest, 1.0 / parameters.quality_max],
             most: [band.highest + outside, 1.0 / parameters.quality_min],
         };
@@ -265,7 +265,7 @@ impl Task {
     }
 
     /// The standard errors of a fit: the noise is what its residuals say.
-    fn errors(&self, signal: &Signal, fit: &Place) -> Oscillator {
+    fn errors(&self, signal: &Signal, fit: &Trial) -> Oscillator {
         let [resonance, loss] = fit.at;
         let denominator = Denominator::new(resonance, loss);
         let freedom = 2 * self.band.length - FIELDS.len();

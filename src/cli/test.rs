@@ -9,7 +9,7 @@ use super::plot::{Canvas, Figure};
 use super::{Answer, Ending, given, show};
 use crate::dimension::Dimension;
 use crate::element::ElementType;
-use crate::engine::{Place, Probe, ProbeSpectrum, Request};
+use crate::engine::{Pixel, Probe, ProbeSpectrum, Request};
 use crate::error::{Error, Result};
 use crate::process::{Curve, Mark, Model, Values};
 use crate::registry::{self, Runner};
@@ -20,8 +20,8 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
     let parameters = given::parameters(runner, &typed.what)?;
     let canvas = Canvas::chosen(&typed.plot)?;
     let place = match (&typed.at, typed.pixel) {
-        (Some(steps), _) => Place::Steps(steps.clone()),
-        (None, pixel) => Place::Position(pixel.unwrap_or_default()),
+        (Some(steps), _) => Pixel::Steps(steps.clone()),
+        (None, pixel) => Pixel::Number(pixel.unwrap_or_default()),
     };
     let request = Request {
         dataset: typed.what.dataset.clone(),

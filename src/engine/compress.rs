@@ -9,8 +9,8 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use super::compute_loop::caught;
 use super::evidence::check_same;
-use super::pipeline::caught;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Quiet, Request, Stop, machine};
 use crate::error::{Error, Result, bytes};
@@ -18,7 +18,7 @@ use crate::plan;
 use crate::process::Process;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{
-    Compression, Compressor, EncodedChunk, Workspace, is_compressed, obstacles,
+    Compression, Compressor, EncodedChunk, EncodingBuffers, is_compressed, obstacles,
 };
 use crate::storage::transaction::Transaction;
 
@@ -223,13 +223,13 @@ fn encode(
     next: &AtomicU64,
     sender: &SyncSender<Result<EncodedChunk>>,
 ) {
-    let mut workspace = Workspace::default();
+    let mut buffers = EncodingBuffers::default();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         if number >= compressor.count() {
             return;
         }
-        let encoded = caught(|| compressor.encode(number, &mut workspace));
+        let encoded = caught(|| compressor.encode(number, &mut buffers));
         if sender.send(encoded).is_err() {
             return;
         }

@@ -4,11 +4,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::compute_loop::{ComputeLoop, Work};
 use super::evidence;
 use super::job::Job;
 use super::marker::Marker;
 use super::pending::Pending;
-use super::pipeline::{Pipeline, Work};
 use super::prepare::Taken;
 use super::scheduler::Scheduler;
 use super::supply::Stock;
@@ -58,27 +58,27 @@ impl<P: Process> Phase<'_, P> {
         let others = team.others();
         let (plan, pending, stock) = (self.plan, self.pending, self.stock);
         let work = Work { team, plan, pending, stock, file: Some(self.file), columns, others };
-        let pipeline = Pipeline::new(self.job, &work, self.request, self.stop);
-        let scheduler = &pipeline.scheduler;
+        let compute_loop = ComputeLoop::new(self.job, &work, self.request, self.stop);
+        let scheduler = &compute_loop.scheduler;
         let begun = Instant::now();
         let mut crew = Crew::new(team, self.stop, observer);
         let mut told: Option<Instant> = None;
         let marking = &mut marker;
-        let ran = pipeline.run(
+        let ran = compute_loop.run(
             || marking.run(scheduler, observer),
             if others == 0 { TICK } else { PAUSE },
             || {
                 let heard = crew.hear(scheduler);
                 if told.is_none_or(|last| last.elapsed() >= TICK) || crew.has_ended() {
                     told = Some(Instant::now());
-                    observer.progress(&self.progress(begun, &crew, &pipeline.tally()));
+                    observer.progress(&self.progress(begun, &crew, &compute_loop.tally()));
                 }
                 heard
             },
         );
         let dismissed = crew.dismiss(ran.err(), scheduler);
         observer.end();
-        let report = crew.report(pipeline.tally(), begun, &marker);
+        let report = crew.report(compute_loop.tally(), begun, &marker);
         let unchanged = self.check_data(&mut marker);
         let failed = marker.settle();
         marker.checkpoint(observer);

@@ -5,16 +5,16 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use super::compute_loop::{ComputeLoop, Work};
 use super::job::{Data, Job};
 use super::pending::Pending;
-use super::pipeline::{Pipeline, Work};
 use super::scheduler::Scheduler;
 use super::search::meant;
 use super::selection::Meant;
 use super::sight::Sight;
 use super::supply::Stock;
 use super::target::Target;
-use super::team::{Assignment, Call, News, Orders, Team, Trouble};
+use super::team::{Assignment, Call, News, Orders, RankError, Team};
 use super::{Computed, Durability, Request, Stop, Tally, plan_run};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -58,7 +58,7 @@ pub(crate) fn follow<P: Process>(
     let ended = ready.work((job, meant), &assignment.columns, request, stop, team);
     // With the file's lock: rank 0 may need it alone.
     drop(ready);
-    team.send(&News::Ended(ended.map_err(|error| Trouble::of(&error))))?;
+    team.send(&News::Ended(ended.map_err(|error| RankError::of(&error))))?;
     let orders = team.orders()?;
     // What was called after this rank had ended is still to be taken from the line.
     while team.called()?.is_some() {}
@@ -140,7 +140,7 @@ impl Ready {
         let workers = assignment.workers[team.rank()];
         let plan =
             plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), meant)?;
-        let status = Marks::stretch(&assignment.file, &file.raw, assignment.status)?;
+        let status = Marks::within(&assignment.file, &file.raw, assignment.status)?;
         let pending = Pending::new(&status, meant, &job.source.grid);
         let stock = Stock::new(job, &pending, &plan, assignment.workers.len())?;
         Ok(Self { file, plan, status, stock })
@@ -159,18 +159,18 @@ impl Ready {
         let pending = &Pending::new(&self.status, meant, &job.source.grid);
         let file = &*self.file.in_place;
         let work = Work { team, plan, pending, stock, file: Some(file), columns, others: 0 };
-        let pipeline = Pipeline::new(job, &work, request, stop);
-        let scheduler = &pipeline.scheduler;
+        let compute_loop = ComputeLoop::new(job, &work, request, stop);
+        let scheduler = &compute_loop.scheduler;
         let mut beat = Beat::new(team);
-        pipeline.run(
+        compute_loop.run(
             || pass_on(scheduler, file, request.durability, team),
             PAUSE,
             || {
                 listen(scheduler, stop, team)?;
-                beat.strike(stop, || pipeline.tally())
+                beat.strike(stop, || compute_loop.tally())
             },
         )?;
-        Ok(pipeline.tally())
+        Ok(compute_loop.tally())
     }
 }
 

@@ -13,7 +13,7 @@ use super::selection::Meant;
 use super::sight::Sight;
 use super::supply::Stock;
 use super::target::{RunLock, Target};
-use super::team::{Assignment, Orders, Team, Trouble};
+use super::team::{Assignment, Orders, RankError, Team};
 use super::{Computed, Observer, Quiet, Request, Stop, plan_run, reread};
 use crate::error::{Error, Result};
 use crate::hand_out;
@@ -36,7 +36,7 @@ pub(crate) fn lead<P: Process>(
 ) -> Result<Computed> {
     let computed = Lead { request, observer, stop, team }.compute::<P>(parameters);
     team.order(|| {
-        let conclusion = computed.as_ref().cloned().map_err(Trouble::of);
+        let conclusion = computed.as_ref().cloned().map_err(RankError::of);
         Orders::End(Box::new(conclusion), stop.signal())
     })?;
     computed
@@ -121,7 +121,7 @@ impl Lead<'_> {
             let has_other_data = sight.identity.is_some() && sight.identity != own.identity;
             if sight.outline != own.outline || has_other_data {
                 let error = Error::OtherFile { path: self.request.file.clone() };
-                return Err(Trouble::met_on(&sight.host, &error).at(rank));
+                return Err(RankError::met_on(&sight.host, &error).at(rank));
             }
         }
         let berths: Vec<_> = sights.iter().map(|sight| sight.berth.clone()).collect();
@@ -226,7 +226,7 @@ impl Lead<'_> {
         if !request.retry_failed {
             return Ok(Ledger::new(group.places.digest, known));
         }
-        let failed = Marks::stretch(lock.path(), lock.file(), group.places.failed)?;
+        let failed = Marks::within(lock.path(), lock.file(), group.places.failed)?;
         let again = marked().done_and_failed(&failed, meant);
         let covered = Covered::of_pending(&again)?;
         let known = known.without(covered, reread::digest(job, request, &again)?);
@@ -246,7 +246,7 @@ impl Lead<'_> {
         let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
         let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), meant)?;
         let file: Box<dyn InPlace> = team.ranks().open(lock.path(), lock.file())?;
-        let status = Marks::stretch(lock.path(), lock.file(), group.places.status)?;
+        let status = Marks::within(lock.path(), lock.file(), group.places.status)?;
         let ledger = self.ledger((job, meant), group, &status, lock)?;
         let marker = Marker::open(
             (lock, &*file),

@@ -2,7 +2,7 @@
 //! resumable whatever happens.
 //!
 //! `job` opens a source for a process, `search` looks for earlier results, `target` holds the locks,
-//! `prepare` makes the results group, `pipeline` runs the workers over what `supply` and `scheduler` hand
+//! `prepare` makes the results group, `compute_loop` runs the workers over what `supply` and `scheduler` hand
 //! out, `marker` marks what is on disk, `compress` compresses what is complete. `lead` is their order on the
 //! first rank, with `crew` for the time in which all compute; `follow` is what the other ranks do, and `team`
 //! what they tell each other. What a kill at each point leaves is in this folder's README.
@@ -10,6 +10,7 @@
 mod batch;
 mod compared;
 mod compress;
+mod compute_loop;
 mod crew;
 mod evidence;
 mod failure_lines;
@@ -23,7 +24,7 @@ mod machine;
 mod marker;
 mod named;
 mod pending;
-mod pipeline;
+
 mod prepare;
 mod probe;
 mod report;
@@ -44,10 +45,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
+pub(crate) use compute_loop::WORKER_NAME;
 pub use failures::FailedPositions;
 pub use machine::available_memory;
-pub(crate) use pipeline::WORKER_NAME;
-pub use probe::{Place, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
+pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
 pub use report::{Observer, Progress, Quiet, Report, RunInfo, Tally};
 pub use request::{Durability, Request};
 pub use selection::Selection;

@@ -74,9 +74,9 @@ pub struct ProbeValue {
 
 /// Which position to look at.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Pixel {
     /// Its number.
-    Position(u64),
+    Number(u64),
     /// Its step on every axis of the scan, slowest first.
     Steps(Vec<u32>),
 }
@@ -88,14 +88,14 @@ pub enum Place {
 pub fn test<P: Process>(
     parameters: &P::Parameters,
     request: &Request,
-    place: &Place,
+    pixel: &Pixel,
 ) -> Result<Probe> {
     let file = open_read(&request.file)?;
     let job = Job::<P>::open(parameters, &file, request, Data::Hashed)?;
     let grid = &job.source.grid;
-    let position = match place {
-        Place::Position(position) => Some(*position).filter(|p| *p < job.source.info.positions),
-        Place::Steps(steps) => grid.row_at(steps),
+    let position = match pixel {
+        Pixel::Number(position) => Some(*position).filter(|p| *p < job.source.info.positions),
+        Pixel::Steps(steps) => grid.row_at(steps),
     };
     let position = position.ok_or_else(|| Error::NoSuchPosition {
         positions: job.source.info.positions,
@@ -405,7 +405,7 @@ mod tests {
         let path = folder.path().join("status");
         std::fs::write(&path, &status).unwrap();
         let file = std::fs::File::open(&path).unwrap();
-        let marks = Marks::stretch(&path, &file, Extent::new(0, 100).unwrap()).unwrap();
+        let marks = Marks::within(&path, &file, Extent::new(0, 100).unwrap()).unwrap();
         for sample in [0, 1, 10, 66, 500] {
             let chosen = choose(&marks, 66, sample).unwrap();
             assert_eq!(chosen.len() as u64, sample.min(66));

@@ -1,14 +1,14 @@
 //! Reading without computing: the digest of positions that were computed before, from the data as they are
 //! now.
 //!
-//! It goes through the same pipeline as a run, with all workers and within the same memory, so that what
+//! It goes through the same loop as a run, with all workers and within the same memory, so that what
 //! is read is read in the same way. Rank 0 does it alone: the others are told afterwards what to compute.
 
 use std::time::Duration;
 
+use super::compute_loop::{ComputeLoop, Work};
 use super::job::Job;
 use super::pending::Pending;
-use super::pipeline::{Pipeline, Work};
 use super::supply::Stock;
 use super::{Ranks, Request, Stop, Team, machine, plan_run};
 use crate::error::Result;
@@ -38,8 +38,8 @@ pub(crate) fn digest<P: Process>(
     let plan = plan_run(job, request.memory_budget(1), workers, None, None)?;
     let (pending, plan, stock) = (positions, &plan, &Stock::whole(job, &plan));
     let work = Work { team, plan, pending, stock, file: None, columns: &[], others: 0 };
-    let pipeline = Pipeline::new(job, &work, request, &Stop::new());
-    let scheduler = &pipeline.scheduler;
+    let compute_loop = ComputeLoop::new(job, &work, request, &Stop::new());
+    let scheduler = &compute_loop.scheduler;
     let add_all = || {
         while let Some(batch) = scheduler.next_to_mark() {
             sum += batch.digest;
@@ -47,6 +47,6 @@ pub(crate) fn digest<P: Process>(
         }
         Ok(())
     };
-    pipeline.run(add_all, PAUSE, || Ok(()))?;
+    compute_loop.run(add_all, PAUSE, || Ok(()))?;
     Ok(sum)
 }

@@ -28,7 +28,7 @@ pub(crate) struct Portion {
     /// What they are read from, if not row by row from the source.
     pub block: Option<Arc<Block>>,
     /// Whether nobody else computes anything between the first and the last of them.
-    pub is_stretch: bool,
+    pub is_exclusive: bool,
 }
 
 /// All portions of a run, made when they are wanted.
@@ -41,7 +41,7 @@ pub(crate) struct Ticket {
     pub runs: Vec<Range<u64>>,
     pub block: Option<Arc<Block>>,
     /// Whether nobody else computes anything between the first and the last of them.
-    pub is_stretch: bool,
+    pub is_exclusive: bool,
     portion: u64,
     batch: u64,
 }
@@ -378,7 +378,7 @@ impl State<'_> {
         Some(Ticket {
             runs: runs::take(&mut open.portion.runs, self.unit),
             block: open.portion.block.clone(),
-            is_stretch: open.portion.is_stretch,
+            is_exclusive: open.portion.is_exclusive,
             portion: open.number,
             batch: batch.number,
         })
@@ -391,7 +391,7 @@ mod tests {
 
     fn whole(pending: &[Range<u64>]) -> Supply<'static> {
         let runs = pending.iter().cloned().collect();
-        Box::new(std::iter::once(Ok(Portion { runs, block: None, is_stretch: true })))
+        Box::new(std::iter::once(Ok(Portion { runs, block: None, is_exclusive: true })))
     }
 
     /// Takes back a unit in which these have failed.
@@ -475,7 +475,7 @@ mod tests {
     fn portions_are_begun_only_while_there_is_room_for_them() {
         let portion = |first: u64| {
             let runs = std::iter::once(first..first + 2).collect();
-            Ok(Portion { runs, block: None, is_stretch: true })
+            Ok(Portion { runs, block: None, is_exclusive: true })
         };
         let supply: Supply<'_> = Box::new([0, 10, 20].into_iter().map(portion));
         let scheduler = Scheduler::new(supply, 0, 2, 1, Duration::from_secs(3600), Stop::new());
@@ -502,7 +502,7 @@ mod tests {
     #[test]
     fn a_unit_of_scattered_positions_knows_them() {
         let runs = [3..5, 7..8, 10..12].into();
-        let ticket = Ticket { runs, block: None, is_stretch: true, portion: 0, batch: 0 };
+        let ticket = Ticket { runs, block: None, is_exclusive: true, portion: 0, batch: 0 };
         let failed: Vec<_> = (0..5).map(|row| (row, Failure::new(row.to_string()))).collect();
         let failures = ticket.failures(&failed);
         let failed = failures.iter().map(|(text, at)| (text, at.ranges().next().unwrap().start));

@@ -16,30 +16,30 @@ use crate::view;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// Positions by number.
-    Positions(Bounds),
+    Positions(OpenRange),
     /// Steps of every axis of the scan, slowest first.
-    Steps(Vec<Bounds>),
+    Steps(Vec<OpenRange>),
     /// Path of a dataset with one value per position, of which those that aren't 0 are meant.
     Dataset(String),
 }
 
 /// A range whose ends may be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct OpenRange {
     /// The first, 0 if left out.
     pub start: Option<u64>,
     /// The first not included, the end if left out.
     pub end: Option<u64>,
 }
 
-impl Bounds {
+impl OpenRange {
     fn within(self, length: u64) -> Option<Range<u64>> {
         let range = self.start.unwrap_or(0)..self.end.unwrap_or(length);
         (range.start < range.end && range.end <= length).then_some(range)
     }
 }
 
-impl FromStr for Bounds {
+impl FromStr for OpenRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -67,7 +67,7 @@ impl FromStr for Selection {
         if text.starts_with('/') {
             return Ok(Self::Dataset(text.to_owned()));
         }
-        let mut bounds = text.split(',').map(str::parse).collect::<Result<Vec<Bounds>, _>>()?;
+        let mut bounds = text.split(',').map(str::parse).collect::<Result<Vec<OpenRange>, _>>()?;
         match bounds.len() {
             1 => Ok(Self::Positions(bounds.remove(0))),
             _ => Ok(Self::Steps(bounds)),
@@ -168,7 +168,7 @@ fn keep_steps(ranges: &[Range<u64>], grid: &PositionGrid, first: u64, pending: &
     }
 }
 
-fn steps_within(bounds: &[Bounds], grid: &PositionGrid) -> Result<Vec<Range<u64>>> {
+fn steps_within(bounds: &[OpenRange], grid: &PositionGrid) -> Result<Vec<Range<u64>>> {
     let shape = grid.shape();
     let described = || {
         Error::selection(format!(
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn selections_are_read_as_written() {
-        let bounds = |start, end| Bounds { start, end };
+        let bounds = |start, end| OpenRange { start, end };
         assert_eq!("100:200".parse(), Ok(Selection::Positions(bounds(Some(100), Some(200)))));
         assert_eq!("7".parse(), Ok(Selection::Positions(bounds(Some(7), Some(8)))));
         assert_eq!(

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Request;
 use super::job::{AuxiliaryInput, Data, Job};
-use super::team::{Team, Trouble};
+use super::team::{RankError, Team};
 use crate::error::Result;
 use crate::hand_out::Berth;
 use crate::process::Process;
@@ -23,7 +23,7 @@ pub(crate) struct Sight {
     /// Hash of everything that the results depend on, from one rank of each node.
     pub identity: Option<String>,
     /// Whether it can write where results go.
-    pub can_write: Result<(), Trouble>,
+    pub can_write: Result<(), RankError>,
 }
 
 impl Sight {
@@ -44,7 +44,7 @@ impl Sight {
             memory: team.memory_budget(request),
             outline: format!("{} {}", job.identity.without_data().hash(), layouts.join(" ")),
             identity: (data == Data::Hashed).then(|| job.identity.hash()),
-            can_write: can_write.as_ref().copied().map_err(Trouble::of),
+            can_write: can_write.as_ref().copied().map_err(RankError::of),
         }
     }
 }

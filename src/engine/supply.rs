@@ -80,7 +80,7 @@ impl Stock {
                 seen = seen.max(run.start);
                 while seen < run.end {
                     let (unit, end) = match &self.blocks {
-                        Some(blocks) => blocks.stretch(seen),
+                        Some(blocks) => blocks.holding_until(seen),
                         None => (seen, (seen / each + 1) * each),
                     };
                     has_work[(unit / each) as usize] = true;
@@ -133,7 +133,7 @@ pub(crate) fn supply<'a, P: Process>(
     let Some(blocks) = &stock.blocks else {
         let portions = parts(stock, ranks, PORTION).map(move |window| {
             let runs = pending.runs(&window?)?.into();
-            Ok(Portion { runs, block: None, is_stretch: true })
+            Ok(Portion { runs, block: None, is_exclusive: true })
         });
         return Box::new(portions.filter(has_work));
     };
@@ -143,7 +143,7 @@ pub(crate) fn supply<'a, P: Process>(
         let wanted = view::runs(&scan, &bounds);
         let runs = pending_of(pending, &wanted)?;
         let block = if runs.is_empty() { None } else { rows.block(bounds) };
-        Ok(Portion { runs, block, is_stretch: wanted.len() == 1 })
+        Ok(Portion { runs, block, is_exclusive: wanted.len() == 1 })
     });
     Box::new(portions.filter(has_work))
 }

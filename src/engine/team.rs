@@ -26,7 +26,7 @@ pub(crate) struct Team<'a> {
 
 /// An error that another rank met.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Trouble {
+pub(crate) struct RankError {
     host: String,
     message: String,
     is_usage: bool,
@@ -40,7 +40,7 @@ pub(crate) enum Orders {
     /// Everybody is ready.
     Begin,
     /// There is nothing more to do: this is how it ended, and the signal that asked to stop, if one did.
-    End(Box<Result<Computed, Trouble>>, Option<i32>),
+    End(Box<Result<Computed, RankError>>, Option<i32>),
 }
 
 /// What is to be computed, and where it goes.
@@ -74,7 +74,7 @@ pub(crate) enum News {
     /// It was asked to stop by a signal.
     Stop(i32),
     /// It has nothing more to do.
-    Ended(Result<Tally, Trouble>),
+    Ended(Result<Tally, RankError>),
 }
 
 /// What rank 0 tells a rank while it computes.
@@ -86,7 +86,7 @@ pub(crate) enum Call {
     WindUp,
 }
 
-impl Trouble {
+impl RankError {
     pub fn of(error: &Error) -> Self {
         Self::met_on(&host(), error)
     }
@@ -143,11 +143,11 @@ impl<'a> Team<'a> {
     /// # Errors
     /// At rank 0: its own, or else that of the first rank that has one.
     pub fn tell<T: Serialize + DeserializeOwned>(self, own: Result<&T, &Error>) -> Result<Vec<T>> {
-        let own = encoded(&own.map_err(Trouble::of))?;
+        let own = encoded(&own.map_err(RankError::of))?;
         let mut all = Vec::new();
         let mut trouble = None;
         for (rank, told) in self.ranks.gather(own)?.iter().enumerate() {
-            match decoded::<Result<T, Trouble>>(told)? {
+            match decoded::<Result<T, RankError>>(told)? {
                 Ok(told) => all.push(told),
                 Err(met) => trouble = trouble.or(Some(met.at(rank))),
             }

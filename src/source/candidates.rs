@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::is_results_group;
-use crate::storage::walk::{Identity, Visited, walk};
+use crate::storage::walk::{ObjectId, Visited, walk};
 
 /// Paths of the main datasets that hold data, not results. If no format knows any, of those that all but
 /// are some, or else of everything that could be one.
@@ -71,16 +71,16 @@ fn instead(dataset: &Dataset) -> String {
 }
 
 /// Datasets with the paths that they were met by.
-type Met = Vec<(String, Option<Identity>)>;
+type Met = Vec<(String, Option<ObjectId>)>;
 
 /// What has been met on a walk.
 struct Candidates<'a> {
     file: &'a ReadFile,
     results_groups: Vec<String>,
     /// What is in the results groups.
-    results: HashSet<Identity>,
+    results: HashSet<ObjectId>,
     /// Those in `main`.
-    known: HashSet<Identity>,
+    known: HashSet<ObjectId>,
     main: Met,
     almost: Met,
     plain: Met,
@@ -103,7 +103,7 @@ impl<'a> Candidates<'a> {
         if is_results_group(group) {
             self.results_groups.push(format!("{path}/"));
             let names = group.member_names().unwrap_or_default();
-            self.results.extend(names.iter().filter_map(|name| Identity::of(group, name)));
+            self.results.extend(names.iter().filter_map(|name| ObjectId::of(group, name)));
         }
         self.add_signals(path, group);
     }
@@ -125,7 +125,7 @@ impl<'a> Candidates<'a> {
         if self.is_in_results(path) {
             return;
         }
-        let met = || (path.to_owned(), Identity::of(dataset, "."));
+        let met = || (path.to_owned(), ObjectId::of(dataset, "."));
         match formats::recognise(self.file, path, dataset) {
             Format::Plain if h5usid::is_almost_main(dataset) => self.almost.push(met()),
             Format::Plain if formats::may_be_main(path, dataset) => self.plain.push(met()),
@@ -136,7 +136,7 @@ impl<'a> Candidates<'a> {
     }
 
     fn add_main(&mut self, path: &str, dataset: &Dataset) {
-        let identity = Identity::of(dataset, ".");
+        let identity = ObjectId::of(dataset, ".");
         let new = identity.clone().is_none_or(|identity| self.known.insert(identity));
         if new {
             self.main.push((path.to_owned(), identity));
@@ -151,7 +151,7 @@ impl<'a> Candidates<'a> {
     fn paths(self) -> Vec<String> {
         let Self { results, main, almost, plain, .. } = self;
         let data = |met: Met| -> Vec<String> {
-            let is_result = |identity: &Option<Identity>| {
+            let is_result = |identity: &Option<ObjectId>| {
                 identity.as_ref().is_some_and(|i| results.contains(i))
             };
             met.into_iter().filter(|(_, i)| !is_result(i)).map(|(path, _)| path).collect()

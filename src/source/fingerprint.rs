@@ -17,16 +17,16 @@ use crate::storage::rows::{Chunk, Rows, Stored};
 
 /// Sources up to this size are hashed whole: some ten milliseconds on two cores, if they are in the page cache.
 const WHOLE: u64 = 64 << 20;
-/// Number of blocks in the sample of a larger source.
-const BLOCKS: u64 = 256;
-/// Bytes of one block.
-const BLOCK: u64 = 32 << 10;
+/// How many samples are taken of a larger source.
+const SAMPLES: u64 = 256;
+/// Bytes of one sample.
+const SAMPLE_BYTES: u64 = 32 << 10;
 /// Threads that read blocks: not for the processor's sake, but because disks and networks are faster when
 /// they are asked for several things at once.
 const READERS: usize = 4;
 
 /// Bytes in the file that are hashed together.
-struct Piece {
+struct Sample {
     number: u64,
     offset: u64,
     length: u64,
@@ -42,8 +42,8 @@ pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
     hash.write(&(rows.row_bytes() as u64).to_le_bytes());
     let content = match rows.stored() {
         Stored::Extent { offset, bytes } => {
-            let blocks = sample(bytes.div_ceil(BLOCK), bytes);
-            hash_pieces(rows, blocks.map(|number| piece(number, offset, bytes)).collect())?
+            let blocks = sample(bytes.div_ceil(SAMPLE_BYTES), bytes);
+            hash_samples(rows, blocks.map(|number| sample_at(number, offset, bytes)).collect())?
         }
         Stored::Chunks(chunks) => {
             for chunk in chunks {
@@ -51,7 +51,7 @@ pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
                     hash.write(&number.to_le_bytes());
                 }
             }
-            hash_pieces(rows, chunk_pieces(chunks))?
+            hash_samples(rows, chunk_samples(chunks))?
         }
         Stored::Elsewhere => hash_rows(rows)?,
     };
@@ -89,18 +89,18 @@ pub(crate) fn layout(rows: &Rows) -> String {
     format!("{:032x}", hash.finish_128())
 }
 
-fn piece(number: u64, offset: u64, bytes: u64) -> Piece {
-    let start = number * BLOCK;
-    Piece { number, offset: offset + start, length: BLOCK.min(bytes - start) }
+fn sample_at(number: u64, offset: u64, bytes: u64) -> Sample {
+    let start = number * SAMPLE_BYTES;
+    Sample { number, offset: offset + start, length: SAMPLE_BYTES.min(bytes - start) }
 }
 
-fn chunk_pieces(chunks: &[Chunk]) -> Vec<Piece> {
+fn chunk_samples(chunks: &[Chunk]) -> Vec<Sample> {
     let total = stored_bytes(chunks);
     // Of the chunks of a sample only the beginning, so that it stays one.
-    let most = if total <= WHOLE { u64::MAX } else { BLOCK };
+    let most = if total <= WHOLE { u64::MAX } else { SAMPLE_BYTES };
     let chosen = sample(chunks.len() as u64, total).map(|at| chunks[at as usize]);
     chosen
-        .map(|chunk| Piece {
+        .map(|chunk| Sample {
             number: chunk.number,
             offset: chunk.address,
             length: chunk.size.min(most),
@@ -115,23 +115,23 @@ fn stored_bytes(chunks: &[Chunk]) -> u64 {
 /// The numbers of the blocks that are hashed, of `blocks` with `total` bytes: spread evenly, the first
 /// and the last always among them.
 fn sample(blocks: u64, total: u64) -> impl Iterator<Item = u64> {
-    let count = if total <= WHOLE { blocks } else { blocks.min(BLOCKS) };
+    let count = if total <= WHOLE { blocks } else { blocks.min(SAMPLES) };
     (0..count).map(move |index| if count <= 1 { 0 } else { index * (blocks - 1) / (count - 1) })
 }
 
-/// The sum of the pieces' hashes.
-fn hash_pieces(rows: &Rows, pieces: Vec<Piece>) -> Result<RowsDigest> {
+/// The sum of the samples' hashes.
+fn hash_samples(rows: &Rows, samples: Vec<Sample>) -> Result<RowsDigest> {
     let next = AtomicUsize::new(0);
     let read = || -> Result<RowsDigest> {
         let (mut digest, mut bytes) = (RowsDigest::default(), Vec::new());
-        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            rows.read_stored(piece.offset, &mut bytes, piece.length)?;
-            digest.add_rows(0, [piece.number], [bytes.as_slice()]);
+        while let Some(sample) = samples.get(next.fetch_add(1, Ordering::Relaxed)) {
+            rows.read_stored(sample.offset, &mut bytes, sample.length)?;
+            digest.add_rows(0, [sample.number], [bytes.as_slice()]);
         }
         Ok(digest)
     };
     thread::scope(|scope| {
-        let others = 1..READERS.min(pieces.len());
+        let others = 1..READERS.min(samples.len());
         // Where there can be no more threads, this one reads all.
         let helpers: Vec<_> =
             others.filter_map(|_| thread::Builder::new().spawn_scoped(scope, read).ok()).collect();
@@ -147,7 +147,7 @@ fn hash_pieces(rows: &Rows, pieces: Vec<Piece>) -> Result<RowsDigest> {
 fn hash_rows(rows: &Rows) -> Result<RowsDigest> {
     let row_bytes = rows.row_bytes() as u64;
     let positions = rows.view().count();
-    let block_rows = BLOCK.div_ceil(row_bytes.max(1));
+    let block_rows = SAMPLE_BYTES.div_ceil(row_bytes.max(1));
     let (mut digest, mut bytes) = (RowsDigest::default(), Vec::new());
     for block in sample(positions.div_ceil(block_rows), rows.bytes()) {
         let first = block * block_rows;

@@ -4,7 +4,7 @@ use hdf5::{Dataset, File};
 
 use super::described::Described;
 use super::{emd, h5usid, hspy, nexus, nsid, plain};
-use crate::storage::walk::Identity;
+use crate::storage::walk::ObjectId;
 
 /// A way of saying in HDF5 what a dataset is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ fn at_home<T>(
     dataset: &Dataset,
     ask: impl FnOnce(&File, &str, &Dataset) -> T,
 ) -> Option<T> {
-    let (home, root) = (Identity::of(dataset, ".")?, Identity::of(file, ".")?);
+    let (home, root) = (ObjectId::of(dataset, ".")?, ObjectId::of(file, ".")?);
     if home.is_beside(&root) {
         return None;
     }

@@ -14,7 +14,7 @@ use crate::axis_values::GrowingAxis;
 use crate::dimension::Dimension;
 
 /// Rows that are read at a time.
-const BLOCK: usize = 1 << 16;
+const ROWS_AT_A_TIME: usize = 1 << 16;
 
 /// The rows of an index table with its axes, slowest first.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct PositionGrid {
 
 /// Index and value of each axis for some rows, row by row.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Block {
+pub(crate) struct TableRows {
     pub indices: Vec<i64>,
     pub values: Vec<f64>,
 }
@@ -118,11 +118,11 @@ impl PositionGrid {
     pub fn new<E>(
         labels: Vec<(String, String)>,
         rows: usize,
-        mut read: impl FnMut(Range<usize>) -> Result<Block, E>,
+        mut read: impl FnMut(Range<usize>) -> Result<TableRows, E>,
     ) -> Result<Self, E> {
         let named = |(name, units)| Axis { name, units, ..Axis::default() };
         let mut axes: Vec<Axis> = labels.into_iter().map(named).collect();
-        for range in blocks(rows) {
+        for range in windows(rows) {
             let block = read(range)?;
             let pairs = block.indices.iter().zip(&block.values).enumerate();
             let count = axes.len();
@@ -151,13 +151,13 @@ impl PositionGrid {
         &self,
         order: &[usize],
         ranks: &[Ranks],
-        read: &mut impl FnMut(Range<usize>) -> Result<Block, E>,
+        read: &mut impl FnMut(Range<usize>) -> Result<TableRows, E>,
     ) -> Result<bool, E> {
         if self.shape().iter().product::<usize>() != self.rows {
             return Ok(false);
         }
         let shape = self.shape();
-        for range in blocks(self.rows) {
+        for range in windows(self.rows) {
             let first = range.start;
             let block = read(range)?;
             for (at, row) in block.indices.chunks_exact(order.len()).enumerate() {
@@ -179,7 +179,7 @@ impl PositionGrid {
         let listed = self.listed.as_ref()?;
         let mut hash = Sha256::new();
         for steps in listed {
-            for block in steps.chunks(BLOCK) {
+            for block in steps.chunks(ROWS_AT_A_TIME) {
                 hash.update(block.iter().flat_map(|step| step.to_le_bytes()).collect::<Vec<u8>>());
             }
         }
@@ -248,18 +248,18 @@ impl PositionGrid {
     }
 }
 
-fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..rows).step_by(BLOCK).map(move |first| first..rows.min(first + BLOCK))
+fn windows(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(ROWS_AT_A_TIME).map(move |first| first..rows.min(first + ROWS_AT_A_TIME))
 }
 
 fn list<E>(
     rows: usize,
     order: &[usize],
     ranks: &[Ranks],
-    read: &mut impl FnMut(Range<usize>) -> Result<Block, E>,
+    read: &mut impl FnMut(Range<usize>) -> Result<TableRows, E>,
 ) -> Result<Vec<Vec<u32>>, E> {
     let mut listed: Vec<Vec<u32>> = order.iter().map(|_| Vec::with_capacity(rows)).collect();
-    for range in blocks(rows) {
+    for range in windows(rows) {
         let block = read(range)?;
         for row in block.indices.chunks_exact(order.len()) {
             for (axis, steps) in listed.iter_mut().enumerate() {
@@ -299,7 +299,7 @@ mod tests {
             let indices: Vec<i64> =
                 rows.flat_map(|row| axes.iter().map(move |(_, indices)| indices[row])).collect();
             let values = indices.iter().map(|index| *index as f64 * 0.5).collect();
-            Ok::<_, ()>(Block { indices, values })
+            Ok::<_, ()>(TableRows { indices, values })
         };
         PositionGrid::new(labels, axes[0].1.len(), read).unwrap()
     }

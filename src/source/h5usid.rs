@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hdf5::Dataset;
 
-use super::grid::{Block, PositionGrid};
+use super::grid::{PositionGrid, TableRows};
 use crate::dimension::Dimension;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
@@ -137,7 +137,7 @@ fn positions_table(
     PositionGrid::new(labels, rows, |range| {
         let found = indices.read_slice_2d::<i64, _>((range.clone(), ..));
         let found_values = values.read_slice_2d::<f64, _>((range, ..));
-        Ok(Block {
+        Ok(TableRows {
             indices: found.map_err(|_| unreadable(indices))?.into_iter().collect(),
             values: found_values.map_err(|_| unreadable(values))?.into_iter().collect(),
         })
@@ -157,7 +157,7 @@ fn spectroscopic_table(
     let all_values = values.read_slice_2d::<f64, _>((.., ..points));
     let all_values = all_values.map_err(|_| unreadable(values))?;
     PositionGrid::new(labels, points, |range| {
-        Ok(Block {
+        Ok(TableRows {
             indices: range.clone().flat_map(|at| all_indices.column(at).to_vec()).collect(),
             values: range.flat_map(|at| all_values.column(at).to_vec()).collect(),
         })

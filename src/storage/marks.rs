@@ -38,7 +38,7 @@ enum Kept {
     /// 1 for the first so many, 0 for the others.
     Prefix(u64),
     /// Byte by byte.
-    Stretch {
+    Extent {
         path: PathBuf,
         file: File,
         extent: Extent,
@@ -127,9 +127,9 @@ impl Marks {
     ///
     /// # Errors
     /// If the system has no more file descriptors.
-    pub fn stretch(path: &Path, file: &File, extent: Extent) -> Result<Self> {
+    pub fn within(path: &Path, file: &File, extent: Extent) -> Result<Self> {
         let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-        let kept = Kept::Stretch { path: path.to_owned(), file, extent };
+        let kept = Kept::Extent { path: path.to_owned(), file, extent };
         Ok(Self { count: extent.len(), kept })
     }
 
@@ -183,7 +183,7 @@ impl Marks {
                 marks[ones..].fill(0);
                 Ok(())
             }
-            Kept::Stretch { path, file, extent } => {
+            Kept::Extent { path, file, extent } => {
                 extent.read(file, first, marks).map_err(|error| Error::io("read", path, error))
             }
             Kept::Stored(stored) => stored.read(first, marks),
@@ -258,7 +258,7 @@ impl<'a> MarksInPlace<'a> {
     /// # Errors
     /// If the system has no more file descriptors.
     pub fn new(file: &'a dyn InPlace, path: &Path, raw: &File, extent: Extent) -> Result<Self> {
-        Ok(Self { file, extent, marks: Marks::stretch(path, raw, extent)? })
+        Ok(Self { file, extent, marks: Marks::within(path, raw, extent)? })
     }
 
     /// Writes the marks from position `first` on.
@@ -342,7 +342,7 @@ impl Stored {
         let cells = Blocks::new(&self.shape, &tiles.cell(), &tiles.cell());
         let mut row = run.start;
         while row < run.end {
-            let (cell, end) = cells.stretch(row);
+            let (cell, end) = cells.holding_until(row);
             let end = run.end.min(end);
             let (part, rest) = bytes.split_at_mut((end - row) as usize * self.rows.row_bytes());
             self.block(&cells, cell)?.read_into(std::slice::from_ref(&(row..end)), part)?;
@@ -466,7 +466,7 @@ mod tests {
         bytes[WINDOW as usize + 3] = 0;
         std::fs::write(&path, [&[9; 5][..], &bytes].concat()).unwrap();
         let extent = Extent::new(5, bytes.len() as u64).unwrap();
-        let marks = Marks::stretch(&path, &File::open(&path).unwrap(), extent).unwrap();
+        let marks = Marks::within(&path, &File::open(&path).unwrap(), extent).unwrap();
         let all_but_one = (0..bytes.len() as u64).sum::<u64>() - (WINDOW + 3);
         let expected =
             Summary { count: bytes.len() as u64 - 1, sum: all_but_one, prefix: WINDOW + 3 };

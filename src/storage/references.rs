@@ -11,7 +11,7 @@ use hdf5_sys::{h5a, h5d, h5p, h5r, h5s, h5t};
 
 use super::library;
 use super::variable_length;
-use super::walk::{Identity, Visited, walk};
+use super::walk::{ObjectId, Visited, walk};
 
 /// Bytes of a dataset of references that are read at a time.
 const STEP: usize = 1 << 20;
@@ -27,7 +27,7 @@ pub(crate) fn referrers(
     // A plain reference is the address of its object, so that most need not be followed.
     let own = own.map(|reference| reference.as_ref().map(address)).collect();
     let mut search = Search { datasets, own, ours, found: vec![None; datasets.len()] };
-    let home = Identity::of(file, "/");
+    let home = ObjectId::of(file, "/");
     search.look_at("/", file);
     walk(file, &mut |path, visited| {
         let (object, dataset): (&Location, _) = match &visited {
@@ -35,7 +35,7 @@ pub(crate) fn referrers(
             Visited::Dataset(dataset) => (dataset, Some(dataset)),
             Visited::Other(object) => (object, None),
         };
-        let is_here = Identity::of(object, ".").zip(home.as_ref());
+        let is_here = ObjectId::of(object, ".").zip(home.as_ref());
         if is_here.is_none_or(|(identity, home)| !identity.is_beside(home)) {
             return;
         }

@@ -37,9 +37,9 @@ impl Home {
 
 /// Which object it is, the same by whatever path it is met.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Identity(Home, String);
+pub(crate) struct ObjectId(Home, String);
 
-impl Identity {
+impl ObjectId {
     /// That of the object with this name, relative to `location`, or of the location itself: `.`.
     pub fn of(location: &Location, name: &str) -> Option<Self> {
         let info = location.loc_info_by_name(name).ok()?;
@@ -87,7 +87,7 @@ impl Level {
 /// Calls `visit` with the path of every object below `group`, parents first, in the
 /// order of names. Objects that can't be opened (broken links) are passed over.
 pub(crate) fn walk(group: &Group, visit: &mut impl FnMut(&str, Visited)) {
-    let mut seen: HashSet<Identity> = Identity::of(group, ".").into_iter().collect();
+    let mut seen: HashSet<ObjectId> = ObjectId::of(group, ".").into_iter().collect();
     let mut path = text::name(group);
     if path == "/" {
         path.clear();
@@ -106,7 +106,7 @@ pub(crate) fn walk(group: &Group, visit: &mut impl FnMut(&str, Visited)) {
             levels.pop();
         }
         let Ok(info) = group.loc_info_by_name(&name) else { continue };
-        if !seen.insert(Identity::told(&info, &group, &name)) {
+        if !seen.insert(ObjectId::told(&info, &group, &name)) {
             continue;
         }
         path.push('/');

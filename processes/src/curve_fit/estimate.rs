@@ -27,7 +27,7 @@ pub struct Scratch {
     shape: Vec<f64>,
     peaks: Vec<Feature>,
     steps: Vec<Feature>,
-    search: least_squares::Workspace,
+    search: least_squares::SolverState,
 }
 
 /// What the estimate is made from.

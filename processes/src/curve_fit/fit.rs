@@ -165,7 +165,7 @@ impl Task {
         least_squares::minimise(&mut problem, shape, self.bounds(), limits, &mut scratch.search)
     }
 
-    fn problem<'a>(&'a self, work: &'a mut separable::Workspace) -> Separable<'a> {
+    fn problem<'a>(&'a self, work: &'a mut separable::Buffers) -> Separable<'a> {
         let widths = self.widths.as_deref();
         Separable { model: &self.model, layout: &self.layout, x: &self.x, widths, work }
     }

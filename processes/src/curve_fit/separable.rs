@@ -47,7 +47,7 @@ enum State {
 
 /// Memory that a worker keeps.
 #[derive(Clone, Debug, Default)]
-pub struct Workspace {
+pub struct Buffers {
     /// Square roots of the channels' weights.
     pub weights: Vec<f64>,
     /// The same times the widths of the channels, where these have any.
@@ -120,7 +120,7 @@ pub struct Separable<'a> {
     /// What the model is multiplied by at each channel, unless that is 1.
     pub widths: Option<&'a [f64]>,
     /// The memory to work in.
-    pub work: &'a mut Workspace,
+    pub work: &'a mut Buffers,
 }
 
 impl Problem for Separable<'_> {
@@ -165,7 +165,7 @@ impl Separable<'_> {
     /// Sets the weights to the inverse of the variance of counts that the model of the last evaluation
     /// says, but at least `least`.
     pub fn weigh(&mut self, values: &[f64], least: f64) {
-        let Workspace { weights, residuals, .. } = &mut *self.work;
+        let Buffers { weights, residuals, .. } = &mut *self.work;
         for ((weight, residual), value) in weights.iter_mut().zip(residuals).zip(values) {
             let counts = value - *residual / *weight;
             *weight = counts.max(least).sqrt().recip();
@@ -237,7 +237,7 @@ impl Separable<'_> {
 
     /// Moves towards the solution; the parameter that meets its bound first, if one does.
     fn blocking(&mut self) -> Option<usize> {
-        let Workspace { linear, solution, state, .. } = &mut *self.work;
+        let Buffers { linear, solution, state, .. } = &mut *self.work;
         let mut first = (1.0, None);
         for at in 0..linear.len() {
             let (lower, upper) = (self.layout.lower[at], self.layout.upper[at]);
@@ -346,7 +346,7 @@ impl Separable<'_> {
     }
 }
 
-impl Workspace {
+impl Buffers {
     /// Takes from the residuals what lies along the free columns, one after the other.
     fn project_residuals(&mut self, length: usize) {
         for (at, q) in self.q.chunks_exact(length).enumerate() {
@@ -412,7 +412,7 @@ mod tests {
         layout: Layout,
         x: Vec<f64>,
         values: Vec<f64>,
-        work: Workspace,
+        work: Buffers,
     }
 
     impl Fixture {
@@ -424,7 +424,7 @@ mod tests {
             let x: Vec<f64> = (0..LENGTH).map(|at| at as f64 * 0.1).collect();
             let values = x.iter().map(|x| 3.0 * (1.3 * x).sin() + (17.0 * x).cos()).collect();
             let weights = (0..LENGTH).map(|at| 1.0 + 0.1 * (at % 5) as f64).collect();
-            let work = Workspace { weights, ..Workspace::default() };
+            let work = Buffers { weights, ..Buffers::default() };
             Self { layout: Layout::new(&model, LENGTH), model, x, values, work }
         }
 

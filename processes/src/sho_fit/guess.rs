@@ -7,7 +7,7 @@
 use num_complex::Complex64;
 
 use super::response::{Band, Denominator, Signal};
-use super::search::Bounds;
+use super::search::SearchRange;
 
 /// A closed form is believed if it makes the deviation of the magnitude this many times smaller, as
 /// BGlib wants it.
@@ -32,7 +32,7 @@ type Pair = [f64; 4];
 pub(super) fn estimate(
     band: &Band,
     signal: &Signal,
-    bounds: &Bounds,
+    bounds: &SearchRange,
     points: usize,
     brightest: &mut Vec<(f64, usize)>,
 ) -> Guess {
@@ -150,7 +150,7 @@ fn convinces(band: &Band, signal: &Signal, guess: &Guess) -> bool {
 }
 
 /// The place of a grid over the bounds that explains most of the spectrum.
-fn coarse(band: &Band, signal: &Signal, bounds: &Bounds) -> Guess {
+fn coarse(band: &Band, signal: &Signal, bounds: &SearchRange) -> Guess {
     let [(low, high), (least, most)] = [0, 1].map(|at| (bounds.least[at], bounds.most[at]));
     // Between peaks as wide as the band and as narrow as two points.
     let width = (band.highest - band.lowest).clamp(least, most);
@@ -184,7 +184,7 @@ mod tests {
         (Band::new(&frequencies), signal)
     }
 
-    const BOUNDS: Bounds = Bounds { least: [0.9, 1e-4], most: [1.1, 1.0] };
+    const BOUNDS: SearchRange = SearchRange { least: [0.9, 1e-4], most: [1.1, 1.0] };
 
     #[test]
     fn without_noise_the_closed_form_is_exact() {

@@ -20,12 +20,12 @@ const DAMPING: (f64, f64, [f64; 2]) = (1e-3, 1e-15, [0.1, 8.0]);
 
 /// Within what is searched: resonance, in units of the band's reference, and loss, 1/Q.
 #[derive(Clone, Debug)]
-pub(super) struct Bounds {
+pub(super) struct SearchRange {
     pub least: [f64; 2],
     pub most: [f64; 2],
 }
 
-impl Bounds {
+impl SearchRange {
     /// The nearest place within the bounds.
     pub fn clamp(&self, place: [f64; 2]) -> [f64; 2] {
         [0, 1].map(|at| place[at].clamp(self.least[at], self.most[at]))
@@ -34,7 +34,7 @@ impl Bounds {
 
 /// The least squares for one pair of resonance and loss.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Trial {
     /// Resonance and loss.
     pub at: [f64; 2],
     /// N, the best numerator.
@@ -58,7 +58,7 @@ pub(super) struct Variances {
     pub phase: f64,
 }
 
-impl Place {
+impl Trial {
     pub fn new(band: &Band, signal: &Signal, at: [f64; 2]) -> Self {
         let [resonance, loss] = at;
         let sums = band.sums(signal, Denominator::new(resonance, loss));
@@ -94,7 +94,7 @@ impl Place {
 
     /// The damped step from here, and whether each parameter may move; a parameter at a bound that
     /// would leave it stays.
-    fn step(&self, damping: f64, bounds: &Bounds) -> [f64; 2] {
+    fn step(&self, damping: f64, bounds: &SearchRange) -> [f64; 2] {
         let free = [0, 1].map(|at| {
             let blocked = if self.slope[at] > 0.0 { bounds.most[at] } else { bounds.least[at] };
             self.at[at] != blocked && self.slope[at] != 0.0
@@ -145,11 +145,11 @@ impl Place {
 pub(super) fn minimum(
     band: &Band,
     signal: &Signal,
-    bounds: &Bounds,
+    bounds: &SearchRange,
     start: [f64; 2],
     most_steps: usize,
-) -> Option<Place> {
-    let mut here = Place::new(band, signal, bounds.clamp(start));
+) -> Option<Trial> {
+    let mut here = Trial::new(band, signal, bounds.clamp(start));
     let (mut damping, least, [good, bad]) = DAMPING;
     for _ in 0..most_steps {
         let step = here.step(damping, bounds);
@@ -159,7 +159,7 @@ pub(super) fn minimum(
         if moved.iter().all(|part| part.abs() <= TOLERANCE) {
             return Some(here);
         }
-        let there = Place::new(band, signal, there);
+        let there = Trial::new(band, signal, there);
         if there.explained >= here.explained - ROUNDING * signal.power {
             here = there;
             damping = (damping * good).max(least);
@@ -174,7 +174,7 @@ pub(super) fn minimum(
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { least: [0.9, 1e-4], most: [1.1, 1.0] };
+    const BOUNDS: SearchRange = SearchRange { least: [0.9, 1e-4], most: [1.1, 1.0] };
 
     /// An oscillator with something that isn't one on top.
     fn spectrum() -> (Band, Signal) {
@@ -199,12 +199,12 @@ mod tests {
     fn the_slope_is_that_of_the_sum_of_squares() {
         let (band, signal) = spectrum();
         let at = [1.01, 0.05];
-        let slope = Place::new(&band, &signal, at).slope;
+        let slope = Trial::new(&band, &signal, at).slope;
         for parameter in 0..2 {
             let explained = |step: f64| {
                 let mut beside = at;
                 beside[parameter] += step;
-                Place::new(&band, &signal, beside).explained
+                Trial::new(&band, &signal, beside).explained
             };
             let expected = (explained(1e-6) - explained(-1e-6)) / 4e-6;
             let found = slope[parameter];
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn at_a_bound_the_other_parameter_is_at_its_best() {
         let (band, signal) = spectrum();
-        let bounds = Bounds { most: [0.98, 1.0], ..BOUNDS };
+        let bounds = SearchRange { most: [0.98, 1.0], ..BOUNDS };
         let found = minimum(&band, &signal, &bounds, [0.95, 0.5], 100).unwrap();
         assert_eq!(found.at[0], 0.98);
         assert!(found.slope[0] > 0.0, "beyond the bound is better");

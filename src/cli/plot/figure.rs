@@ -31,14 +31,14 @@ pub(crate) struct Line {
 /// One view of the spectrum. All places are from 0 to 1, from left to right and from bottom to top.
 pub(crate) struct Panel {
     pub y: Axis,
-    pub points: Vec<Place>,
+    pub points: Vec<Point>,
     /// For each line of the figure, its unbroken pieces.
-    pub lines: Vec<Vec<Vec<Place>>>,
+    pub lines: Vec<Vec<Vec<Point>>>,
     /// For each mark of the figure, where it is; and how high, if this panel shows that.
     pub marks: Vec<Option<(f64, Option<f64>)>>,
 }
 
-pub(crate) type Place = (f64, f64);
+pub(crate) type Point = (f64, f64);
 
 /// A view of complex numbers, or of real ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,13 +138,13 @@ impl Panel {
     }
 }
 
-fn places(x: &Axis, y: &Axis, at: &[f64], values: &[f64]) -> Vec<Option<Place>> {
+fn places(x: &Axis, y: &Axis, at: &[f64], values: &[f64]) -> Vec<Option<Point>> {
     let place = |(at, value): (&f64, &f64)| Some((x.place(*at)?, y.place(*value)?));
     at.iter().zip(values).map(place).collect()
 }
 
 /// A line, broken where it has no place, and where a phase goes on at the other end.
-fn pieces(x: &Axis, y: &Axis, at: &[f64], values: &[f64], wraps: bool) -> Vec<Vec<Place>> {
+fn pieces(x: &Axis, y: &Axis, at: &[f64], values: &[f64], wraps: bool) -> Vec<Vec<Point>> {
     let mut pieces = vec![Vec::new()];
     for (index, place) in places(x, y, at, values).into_iter().enumerate() {
         let jumps =

@@ -7,7 +7,7 @@ use tiny_skia::{
     Transform,
 };
 
-use super::figure::{Figure, Panel, Place};
+use super::figure::{Figure, Panel, Point};
 use super::text::Font;
 
 const WIDTH: u32 = 1200;
@@ -58,7 +58,7 @@ struct Frame {
 }
 
 impl Frame {
-    fn at(self, (x, y): Place) -> (f32, f32) {
+    fn at(self, (x, y): Point) -> (f32, f32) {
         (self.left + x as f32 * self.width, self.top + (1.0 - y as f32) * self.height)
     }
 

@@ -1,7 +1,7 @@
 //! Figures in characters: data as rings, lines in the eight dots of a braille character, both with one
 //! filled. It is legible without colours, which tell several lines apart.
 
-use super::figure::{Figure, Panel, Place};
+use super::figure::{Figure, Panel, Point};
 
 /// Rows of a panel that is alone, of the first and of the other ones.
 const ROWS: (usize, usize, usize) = (16, 12, 8);
@@ -84,7 +84,7 @@ impl Cells {
     }
 
     /// The dot of a place: its column, and its row from the top.
-    fn dot(&self, (x, y): Place) -> (usize, usize) {
+    fn dot(&self, (x, y): Point) -> (usize, usize) {
         let (last_column, last_row) = (2 * self.width - 1, 4 * self.height - 1);
         let column = (x * last_column as f64).round() as usize;
         let row = ((1.0 - y) * last_row as f64).round() as usize;
@@ -96,7 +96,7 @@ impl Cells {
     }
 
     /// A line, of which every `every`th dot is set.
-    fn dash(&mut self, from: Place, to: Place, colour: &'static str, every: usize) {
+    fn dash(&mut self, from: Point, to: Point, colour: &'static str, every: usize) {
         let (from, to) = (self.dot(from), self.dot(to));
         let steps = from.0.abs_diff(to.0).max(from.1.abs_diff(to.1));
         let between = |from: usize, to: usize, step: usize| {

@@ -110,7 +110,7 @@ impl Cut {
 
 /// Buffers of a worker that encodes, to be used again for each chunk.
 #[derive(Default)]
-pub(crate) struct Workspace {
+pub(crate) struct EncodingBuffers {
     plain: Vec<u8>,
     scratch: Scratch,
 }
@@ -206,17 +206,17 @@ impl<'a> Compressor<'a> {
     ///
     /// # Errors
     /// If its values can't be read.
-    pub fn encode(&self, number: u64, workspace: &mut Workspace) -> Result<EncodedChunk> {
+    pub fn encode(&self, number: u64, buffers: &mut EncodingBuffers) -> Result<EncodedChunk> {
         let positions = self.cut.positions(number);
         let row_bytes = self.rows.row_bytes();
         let bytes = (positions.end - positions.start) as usize * row_bytes;
-        let plain = &mut workspace.plain;
+        let plain = &mut buffers.plain;
         plain.resize(self.cut.chunk[self.cut.axis] * row_bytes, 0);
         self.rows.read_into(std::slice::from_ref(&positions), &mut plain[..bytes])?;
         for element in plain[bytes..].chunks_exact_mut(self.fill.len()) {
             element.copy_from_slice(&self.fill);
         }
-        let encoded = self.pipeline.encode(plain, &mut workspace.scratch);
+        let encoded = self.pipeline.encode(plain, &mut buffers.scratch);
         Ok(match encoded {
             Ok(bytes) if bytes.len() < plain.len() => EncodedChunk { number, mask: 0, bytes },
             // What doesn't become smaller is stored as it is; HDF5 does the same.

@@ -25,7 +25,7 @@ pub(crate) use adopt::adopt;
 pub(crate) use axes::AxesFormat;
 pub(crate) use column::Column;
 pub use compress::Compression;
-pub(crate) use compress::{Compressor, EncodedChunk, Workspace, is_compressed};
+pub(crate) use compress::{Compressor, EncodedChunk, EncodingBuffers, is_compressed};
 pub(crate) use create::{Blueprint, Form, Identification, create};
 pub(crate) use places::{Place, Places, own_dataset, places};
 pub(crate) use replace::obstacles;
@@ -34,7 +34,7 @@ use super::attributes;
 use super::datatype::{Class, class, column_type};
 use super::marks::Marks;
 use super::text;
-use super::walk::{Identity, Visited, walk};
+use super::walk::{ObjectId, Visited, walk};
 use crate::foreign_text::of_fixed_length;
 
 /// The status dataset: one byte per position, 1 when its results are on disk.
@@ -132,8 +132,8 @@ pub(crate) fn is_results_group(group: &Group) -> bool {
 /// All results groups of a file, in the order of their paths.
 pub(crate) fn results_groups(file: &hdf5::File) -> Vec<Provenance> {
     let mut found = Vec::new();
-    let root = Identity::of(file, ".");
-    let is_here = |group: &Group| match (&root, Identity::of(group, ".")) {
+    let root = ObjectId::of(file, ".");
+    let is_here = |group: &Group| match (&root, ObjectId::of(group, ".")) {
         (Some(root), Some(group)) => group.is_beside(root),
         _ => true,
     };
@@ -175,8 +175,8 @@ fn source_dataset(group: &Group) -> Option<String> {
     let found = attributes::referenced_dataset(group, "source_000")?;
     let opened_by = attributes::string(group, "source_dataset_path");
     let same = |path: &String| {
-        let there = Identity::of(group, path);
-        there.is_some() && there == Identity::of(&found, ".")
+        let there = ObjectId::of(group, path);
+        there.is_some() && there == ObjectId::of(&found, ".")
     };
     Some(opened_by.filter(same).unwrap_or_else(|| text::name(&found)))
 }

@@ -36,7 +36,7 @@ pub(crate) struct Places {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// One behind the other.
-    Stretch(Extent),
+    Contiguous(Extent),
     /// So many positions in each of these chunks.
     Chunks { positions: u64, chunks: Vec<Extent> },
 }
@@ -54,7 +54,9 @@ impl Place {
         let bytes = |position: u64| (position - run.start) as usize * position_bytes;
         let at = |position: u64| position * position_bytes as u64;
         let (positions, chunks) = match self {
-            Self::Stretch(extent) => return Ok(vec![(*extent, at(run.start), 0..bytes(run.end))]),
+            Self::Contiguous(extent) => {
+                return Ok(vec![(*extent, at(run.start), 0..bytes(run.end))]);
+            }
             Self::Chunks { positions, chunks } => (positions, chunks),
         };
         let mut parts = Vec::new();
@@ -75,7 +77,7 @@ impl Place {
 
     fn extents(&self) -> &[Extent] {
         match self {
-            Self::Stretch(extent) => std::slice::from_ref(extent),
+            Self::Contiguous(extent) => std::slice::from_ref(extent),
             Self::Chunks { chunks, .. } => chunks,
         }
     }
@@ -169,7 +171,7 @@ pub(crate) fn places(
     for (extent, wanted) in markers.iter_mut().zip(Wanted::markers(positions).map_err(unreadable)?)
     {
         match wanted.place(group, length)? {
-            Place::Stretch(found) => *extent = found,
+            Place::Contiguous(found) => *extent = found,
             Place::Chunks { .. } => return Err(format!("its `{}` is chunked", wanted.name)),
         }
     }
@@ -192,7 +194,7 @@ fn place(dataset: &Dataset, positions_axes: Option<usize>) -> Option<Place> {
         let bytes = (dataset.size() as u64).checked_mul(element)?;
         return (bytes <= dataset.storage_size())
             .then(|| Extent::new(offset, bytes))?
-            .map(Place::Stretch);
+            .map(Place::Contiguous);
     }
     let positions_axes = positions_axes?;
     if list.has_filters() || !dataset.is_chunked() {
@@ -233,8 +235,8 @@ mod tests {
             [(chunks[0], 20, 0..20), (chunks[1], 0, 20..60), (chunks[2], 0, 60..80)]
         );
         assert!(place.parts(&(10..13), 10).is_err(), "there are 12");
-        let stretch = extent(1000, 100);
-        let parts = Place::Stretch(stretch).parts(&(2..10), 10).unwrap();
-        assert_eq!(parts, [(stretch, 20, 0..80)]);
+        let contiguous = extent(1000, 100);
+        let parts = Place::Contiguous(contiguous).parts(&(2..10), 10).unwrap();
+        assert_eq!(parts, [(contiguous, 20, 0..80)]);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::copy::{Axis, copy, strides};
-use super::{Piece, Places, Tiles, Trouble};
+use super::{Piece, Places, TileError, Tiles};
 use crate::chunk_io::{ReadChunk, ReadRows};
 use crate::error::Result;
 use crate::view::{Blocks, Bounds, View, steps};
@@ -20,7 +20,7 @@ pub(crate) struct Block {
     bounds: Bounds,
     /// The tiles that belong to it: a range on each axis of the grid of tiles.
     ranges: Bounds,
-    pieces: Vec<OnceLock<Result<Piece, Trouble>>>,
+    pieces: Vec<OnceLock<Result<Piece, TileError>>>,
     /// The first piece that nobody has begun to read.
     next: AtomicUsize,
     /// How many pieces are read.
@@ -63,7 +63,7 @@ impl Block {
             let read = || self.tiles.read_piece(&self.place(index), &self.bounds);
             // Others wait for this tile, so that it has to become something.
             let read = catch_unwind(AssertUnwindSafe(read))
-                .unwrap_or_else(|_| Err(Trouble::Damaged("it can't be read".to_owned())));
+                .unwrap_or_else(|_| Err(TileError::Damaged("it can't be read".to_owned())));
             // Nobody else has this index.
             let _ = slot.set(read);
             *self.lock() += 1;
@@ -89,7 +89,7 @@ impl Block {
         match slot {
             Some(Ok(piece)) => Ok(piece),
             Some(Err(trouble)) => Err(self.tiles.error(trouble.clone())),
-            None => Err(self.tiles.error(Trouble::Damaged("it was not read".to_owned()))),
+            None => Err(self.tiles.error(TileError::Damaged("it was not read".to_owned()))),
         }
     }
 

@@ -81,7 +81,7 @@ struct Decoder {
 
 /// Why a tile can't be read.
 #[derive(Clone, Debug)]
-enum Trouble {
+enum TileError {
     /// Its positions have no data; the others may have.
     Damaged(String),
     /// Nothing can be read.
@@ -184,7 +184,7 @@ impl Tiles {
     }
 
     /// Reads what positions within `bounds` need of the tile at `place` in the grid of tiles.
-    fn read_piece(&self, place: &[u64], bounds: &Bounds) -> Result<Piece, Trouble> {
+    fn read_piece(&self, place: &[u64], bounds: &Bounds) -> Result<Piece, TileError> {
         let (start, shape) = self.region(place, bounds);
         match &self.kind {
             Kind::Chunks { table, pipeline, fill } => {
@@ -211,15 +211,15 @@ impl Tiles {
                             Error::dataset("read", &self.files[0].path, &self.dataset, &error)
                                 .to_string();
                         if *is_chunked {
-                            Trouble::Damaged(self.damage(place, &reason))
+                            TileError::Damaged(self.damage(place, &reason))
                         } else {
-                            Trouble::Damaged(reason)
+                            TileError::Damaged(reason)
                         }
                     },
                 )?;
                 // Of a virtual dataset HDF5 takes what it can't open for fill values.
                 if !is_chunked && let Some(error) = transaction::trouble(dataset) {
-                    return Err(Trouble::Io { file: 0, needed: 0, error: Arc::new(error) });
+                    return Err(TileError::Io { file: 0, needed: 0, error: Arc::new(error) });
                 }
                 self.decoded.fetch_add(u64::from(*is_chunked), Ordering::Relaxed);
                 Ok(Piece { bytes, start, shape })
@@ -246,7 +246,7 @@ impl Tiles {
         (table, pipeline, fill): (&ChunkTable, &Pipeline, &[u8]),
         place: &[u64],
         (start, shape): (Vec<u64>, Vec<u64>),
-    ) -> Result<Piece, Trouble> {
+    ) -> Result<Piece, TileError> {
         let corner: Vec<u64> =
             place.iter().zip(&self.tile).map(|(step, tile)| step * tile).collect();
         let number =
@@ -280,7 +280,7 @@ impl Tiles {
         }
         self.decoders.give(decoder);
         piece.map_err(|trouble| match trouble {
-            Trouble::Damaged(reason) => Trouble::Damaged(self.damage(place, &reason)),
+            TileError::Damaged(reason) => TileError::Damaged(self.damage(place, &reason)),
             other => other,
         })
     }
@@ -317,7 +317,7 @@ impl Tiles {
         start: &[u64],
         shape: &[u64],
         mut out: &mut [u8],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TileError> {
         let all = &self.view.shape;
         // The axes behind this one are read whole.
         let mut cut = all.len() - 1;
@@ -338,7 +338,7 @@ impl Tiles {
             let start = offset + place;
             self.files[0].read_exact_at(part, start).map_err(|error| {
                 let needed = start + stretch as u64;
-                Trouble::Io { file: 0, needed, error: Arc::new(error) }
+                TileError::Io { file: 0, needed, error: Arc::new(error) }
             })?;
             out = rest;
         }
@@ -384,13 +384,13 @@ impl Tiles {
         }
     }
 
-    fn error(&self, trouble: Trouble) -> Error {
+    fn error(&self, trouble: TileError) -> Error {
         match trouble {
-            Trouble::Damaged(reason) => {
+            TileError::Damaged(reason) => {
                 let path = self.files[0].path.clone();
                 Error::Damaged { path, dataset: self.dataset.clone(), reason }
             }
-            Trouble::Io { file, needed, error } => {
+            TileError::Io { file, needed, error } => {
                 self.files[file].failed(needed, crate::error::copy(&error))
             }
         }

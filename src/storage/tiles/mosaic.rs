@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::copy::{Axis, copy, strides};
-use super::{Decoder, Kind, Places, Tiles, Trouble, most_stored, stretch};
+use super::{Decoder, Kind, Places, TileError, Tiles, most_stored, stretch};
 use crate::storage::chunk_table::ChunkTable;
 use crate::storage::filters::Pipeline;
 use crate::storage::raw_file::RawFile;
@@ -206,7 +206,7 @@ impl Tiles {
         mosaic: &Mosaic,
         (start, shape): (&[u64], &[u64]),
         out: &mut [u8],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TileError> {
         let mut decoder = self.decoders.take().unwrap_or_default();
         let near = mosaic.near(start[mosaic.axis], shape[mosaic.axis]);
         let steps = strides(shape, self.element);
@@ -237,19 +237,19 @@ impl Tiles {
         cut: &Cut<'_>,
         out: &mut [u8],
         decoder: &mut Decoder,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TileError> {
         match &cut.source.kind {
             Kind::Extent { offset } => {
                 let file = cut.source.file;
                 cut.read_extent(&self.files[file], *offset, out, self.element).map_err(|failed| {
                     let (needed, error) = failed;
-                    Trouble::Io { file, needed, error: Arc::new(error) }
+                    TileError::Io { file, needed, error: Arc::new(error) }
                 })
             }
             Kind::Chunks { table, pipeline, fill } => {
                 self.read_chunks(cut, (table, pipeline, fill), out, decoder)
             }
-            _ => Err(Trouble::Damaged("it can't be read without HDF5".to_owned())),
+            _ => Err(TileError::Damaged("it can't be read without HDF5".to_owned())),
         }
     }
 
@@ -260,7 +260,7 @@ impl Tiles {
         (table, pipeline, fill): (&ChunkTable, &Pipeline, &[u8]),
         out: &mut [u8],
         decoder: &mut Decoder,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TileError> {
         let element = self.element;
         let bytes = table.chunk.iter().product::<u64>() as usize * element;
         let own = strides(&table.chunk, element);
@@ -311,12 +311,12 @@ impl Tiles {
             });
             decoder.whole = whole;
             decoded.map_err(|trouble| match trouble {
-                Trouble::Damaged(reason) => {
+                TileError::Damaged(reason) => {
                     let corner: Vec<String> =
                         axes.clone().map(|axis| corner(axis).to_string()).collect();
                     let file = self.files[cut.source.file].path.display();
                     let (corner, dataset) = (corner.join(", "), &cut.source.dataset);
-                    Trouble::Damaged(format!(
+                    TileError::Damaged(format!(
                         "chunk ({corner}) of the source `{dataset}` of {file} is damaged: {reason}"
                     ))
                 }
@@ -408,30 +408,30 @@ impl Tiles {
         number: u64,
         decoder: &mut Decoder,
         out: &mut [u8],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TileError> {
         let Some(chunk) = table.find(number) else {
             fill(out, missing);
             return Ok(());
         };
         if chunk.size > most_stored(out.len() as u64) {
-            return Err(Trouble::Damaged(format!("{} stored bytes can't be right", chunk.size)));
+            return Err(TileError::Damaged(format!("{} stored bytes can't be right", chunk.size)));
         }
         decoder.stored.resize(chunk.size as usize, 0);
         let read = self.files[file].read_exact_at(&mut decoder.stored, chunk.address);
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
-                Trouble::Damaged("it lies past the end of the file".to_owned())
+                TileError::Damaged("it lies past the end of the file".to_owned())
             }
             _ => {
                 let needed = chunk.address + chunk.size;
-                Trouble::Io { file, needed, error: Arc::new(error) }
+                TileError::Io { file, needed, error: Arc::new(error) }
             }
         })?;
         self.decoded.fetch_add(1, Ordering::Relaxed);
         let decode = || pipeline.decode(chunk.mask, &decoder.stored, out, &mut decoder.scratch);
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
             .unwrap_or_else(|_| Err("it can't be decoded".to_owned()))
-            .map_err(Trouble::Damaged)
+            .map_err(TileError::Damaged)
     }
 }
 

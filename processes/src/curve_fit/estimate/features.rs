@@ -4,7 +4,7 @@
 
 use crate::curve_fit::arrays::exp;
 use crate::curve_fit::components::NORM;
-use crate::least_squares::{Bounds, Limits, NormalEquations, Problem, Workspace, minimise};
+use crate::least_squares::{Bounds, Limits, NormalEquations, Problem, SolverState, minimise};
 
 /// Something found in a spectrum, in channels.
 #[derive(Clone, Copy, Debug)]
@@ -215,7 +215,7 @@ fn measure(sums: &[f64], values: &[f64], first: usize, window: usize) -> Feature
 
 /// A Gaussian on a constant, fitted to the channels around a peak: near enough to the peak that what is left
 /// of it when this is subtracted doesn't stand out.
-pub fn refine(values: &[f64], peak: Feature, workspace: &mut Workspace) -> Feature {
+pub fn refine(values: &[f64], peak: Feature, state: &mut SolverState) -> Feature {
     let reach = 3.0 * peak.width;
     let first = (peak.place - reach).max(0.0) as usize;
     let end = ((peak.place + reach) as usize + 1).min(values.len());
@@ -227,7 +227,7 @@ pub fn refine(values: &[f64], peak: Feature, workspace: &mut Workspace) -> Featu
         upper: &[all, place + width, 2.0 * width, all],
     };
     let limits = Limits { evaluations: 8, tolerance: 1e-2, floor: 0.0 };
-    if !minimise(&mut local, &mut parameters, bounds, limits, workspace).sum.is_finite() {
+    if !minimise(&mut local, &mut parameters, bounds, limits, state).sum.is_finite() {
         return peak;
     }
     let [height, place, width, _] = parameters;

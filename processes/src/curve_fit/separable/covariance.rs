@@ -1,9 +1,9 @@
 //! The covariance of linear and shape parameters together, from what is orthogonalised at the minimum.
 
-use super::{State, Workspace};
+use super::{Buffers, State};
 use crate::least_squares::{Bounds, NormalEquations, cholesky, forward};
 
-impl Workspace {
+impl Buffers {
     /// Variances of the linear and of the shape parameters for residuals of variance 1, from the
     /// whole covariance (ΦᵀΦ … of both kinds together). 0 for what is held at a bound, NaN for what
     /// the spectrum doesn't determine.

@@ -68,12 +68,12 @@ impl WriteChunk for ResultsFile<'_> {
 /// it was. Single writes of a few bytes would take longer than the computation.
 struct Together<'a> {
     results: &'a ResultsFile<'a>,
-    waiting: Mutex<Stretch>,
+    waiting: Mutex<Waiting>,
 }
 
 /// Rows of one results dataset that wait to be written.
 #[derive(Default)]
-struct Stretch {
+struct Waiting {
     dataset: usize,
     first: u64,
     rows: Vec<u8>,
@@ -96,8 +96,8 @@ impl<'a> Together<'a> {
         self.store(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn store(&self, stretch: &mut Stretch) -> Result<()> {
-        let Stretch { dataset, first, rows, gaps } = std::mem::take(stretch);
+    fn store(&self, stretch: &mut Waiting) -> Result<()> {
+        let Waiting { dataset, first, rows, gaps } = std::mem::take(stretch);
         if rows.is_empty() {
             return Ok(());
         }
@@ -152,7 +152,7 @@ struct Counters {
 }
 
 /// What all threads of a rank share.
-pub(crate) struct Pipeline<'a, P: Process> {
+pub(crate) struct ComputeLoop<'a, P: Process> {
     job: &'a Job<P>,
     workers: usize,
     /// `None` if rows are only read, for their digest.
@@ -183,8 +183,8 @@ pub(crate) struct Work<'a> {
     pub others: usize,
 }
 
-impl<'a, P: Process> Pipeline<'a, P> {
-    /// A pipeline that begins now.
+impl<'a, P: Process> ComputeLoop<'a, P> {
+    /// A loop that begins now.
     pub fn new(job: &'a Job<P>, work: &Work<'a>, request: &Request, stop: &Stop) -> Self {
         job.source.rows.count_decoded_anew();
         let plan = work.plan;
@@ -327,7 +327,7 @@ impl<'a, P: Process> Pipeline<'a, P> {
         let compute = begun.elapsed();
         add(&self.counters.compute, begun);
         let begun = Instant::now();
-        if ticket.runs.len() > 1 && ticket.is_stretch {
+        if ticket.runs.len() > 1 && ticket.is_exclusive {
             let together = Together::new(results);
             self.write(&together, ticket, workspace)?;
             together.finish()?;
