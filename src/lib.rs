@@ -90,6 +90,7 @@ mod plan;
 mod positions;
 pub mod process;
 mod ranks;
+mod region;
 pub mod registry;
 mod results;
 mod source;

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::region::{self, Region};
+
 /// Which axes of a dataset are positions and which make a spectrum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {
@@ -42,14 +44,6 @@ impl View {
     pub fn is_row_by_row(&self) -> bool {
         self.positions.iter().chain(&self.spectrum).copied().eq(0..self.shape.len())
     }
-}
-
-/// A box of positions: a range of steps on each axis of the scan, slowest first.
-pub(crate) type Bounds = Vec<Range<u64>>;
-
-/// Number of positions in a box.
-pub(crate) fn volume(bounds: &[Range<u64>]) -> u64 {
-    bounds.iter().map(|range| range.end - range.start).product()
 }
 
 /// The positions of a scan cut into boxes along the tiles in which their data are stored.
@@ -115,21 +109,17 @@ impl Blocks {
         self.axes.iter().map(|axis| axis.count()).product()
     }
 
-    /// The box of block number `number`.
-    pub fn bounds(&self, number: u64) -> Bounds {
-        let mut left = number;
-        let mut bounds: Bounds = vec![0..0; self.axes.len()];
-        for (range, axis) in bounds.iter_mut().zip(&self.axes).rev() {
-            *range = axis.range(left % axis.count());
-            left /= axis.count();
-        }
-        bounds
+    /// The positions of block number `number`, steps on each axis of the scan.
+    pub fn region(&self, number: u64) -> Region {
+        let counts: Vec<u64> = self.axes.iter().map(|axis| axis.count()).collect();
+        let steps = region::steps(&counts, number);
+        self.axes.iter().zip(steps).map(|(axis, step)| axis.range(step)).collect()
     }
 
     /// The number of the block that holds a position.
     pub fn holding(&self, position: u64) -> u64 {
         let shape: Vec<u64> = self.axes.iter().map(|axis| axis.length).collect();
-        let steps = steps(&shape, position);
+        let steps = region::steps(&shape, position);
         let pairs = self.axes.iter().zip(&steps);
         pairs.fold(0, |number, (axis, step)| number * axis.count() + axis.holding(*step))
     }
@@ -144,31 +134,6 @@ impl Blocks {
         });
         (number, position + end)
     }
-}
-
-/// The step on each axis of a position, slowest axis first.
-pub(crate) fn steps(shape: &[u64], position: u64) -> Vec<u64> {
-    let mut left = position;
-    let mut steps = vec![0; shape.len()];
-    for (step, length) in steps.iter_mut().zip(shape).rev() {
-        *step = left % length;
-        left /= length;
-    }
-    steps
-}
-
-/// The positions of a box as ranges of position numbers, ascending, those that touch joined.
-pub(crate) fn runs(shape: &[u64], bounds: &[Range<u64>]) -> Vec<Range<u64>> {
-    let Some(((last, before), (range, outer))) = shape.split_last().zip(bounds.split_last()) else {
-        return std::iter::once(0..1).collect();
-    };
-    let outer = runs(before, outer);
-    if range.start == 0 && range.end == *last {
-        // A whole axis keeps what is before it in one piece.
-        return outer.into_iter().map(|run| run.start * last..run.end * last).collect();
-    }
-    let steps = outer.into_iter().flatten();
-    steps.map(|step| step * last + range.start..step * last + range.end).collect()
 }
 
 /// The lengths of the blocks that need the fewest parts of a tile (`tile` steps on each axis) while
@@ -248,16 +213,15 @@ mod tests {
             let blocks = Blocks::new(&shape, &tile, &segments);
             let mut seen = vec![0; shape.iter().product::<u64>() as usize];
             for number in 0..blocks.count() {
-                let bounds = blocks.bounds(number);
-                prop_assert!(volume(&bounds) <= segments_volume(&segments, &tile));
-                for position in runs(&shape, &bounds).into_iter().flatten() {
+                let block = blocks.region(number);
+                prop_assert!(block.count() <= segments_volume(&segments, &tile));
+                for position in block.runs(&shape).into_iter().flatten() {
                     seen[position as usize] += 1;
                     prop_assert_eq!(blocks.holding(position), number);
                     let (holding, end) = blocks.holding_until(position);
-                    let fastest = bounds.last().unwrap().end - position % shape.last().unwrap();
+                    let fastest = block.end(shape.len() - 1) - position % shape.last().unwrap();
                     prop_assert_eq!((holding, end), (number, position + fastest));
-                    let inside = steps(&shape, position);
-                    prop_assert!(inside.iter().zip(&bounds).all(|(s, b)| b.contains(s)));
+                    prop_assert!(block.contains(&region::steps(&shape, position)));
                 }
             }
             prop_assert!(seen.iter().all(|count| *count == 1));

@@ -8,6 +8,7 @@ use super::failures::FailedPositions;
 use super::named::{named, the_one};
 use crate::error::{Error, Result};
 use crate::identity::recorded_files;
+use crate::region;
 use crate::source;
 pub use crate::source::Format;
 use crate::source_info::SourceInfo;
@@ -114,7 +115,7 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
             notes: Vec::new(),
         };
     };
-    let shape: Vec<u64> = found.shape().iter().map(|length| *length as u64).collect();
+    let shape = region::lengths(&found.shape());
     let described = stored_type(&found)
         .map_err(|held| Error::not_main(&file.path, &path, format!("it holds {held}")))
         .and_then(|stored| source::describe(file, &path, &found, stored.element, None));

@@ -16,6 +16,7 @@ use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::parameters::settle;
 use crate::positions::runs;
 use crate::process::{AuxiliaryRows, Process, Spectrum, Unit};
+use crate::region;
 use crate::results::{Outputs, Results, UnitResults, Watch};
 use crate::source::{self, RowsDigest, Source, fingerprint, normalised};
 use crate::source_info::AuxiliaryInfo;
@@ -472,8 +473,7 @@ fn open_auxiliary(
             )));
         }
         let columns = shape.iter().skip(axes).product::<usize>() * fields.len().max(1);
-        let lengths = shape.iter().map(|length| *length as u64).collect();
-        let view = View::new(lengths, (0..axes).collect());
+        let view = View::new(region::lengths(&shape), (0..axes).collect());
         let rows = Rows::new(&file.path, &file.raw, &dataset, view)?;
         let fingerprint = data.fingerprint(&rows)?;
         let info = AuxiliaryInfo { path, columns, fields };

@@ -17,6 +17,7 @@ use crate::failure::{Failure, guarded};
 use crate::identity::first_difference;
 use crate::positions::runs;
 use crate::process::{Model, Process, Values};
+use crate::region;
 use crate::results::ColumnLayout;
 use crate::source_info::SourceInfo;
 use crate::storage::file::open_read;
@@ -161,18 +162,9 @@ fn seen<P: Process>(
 
 /// Step number `number` of a grid on each of its axes.
 fn steps(axes: &[Dimension], number: usize) -> Vec<(Dimension, u32)> {
-    let mut left = number;
-    let mut place: Vec<_> = axes
-        .iter()
-        .rev()
-        .map(|axis| {
-            let step = left % axis.len().max(1);
-            left /= axis.len().max(1);
-            (axis.clone(), step as u32)
-        })
-        .collect();
-    place.reverse();
-    place
+    let lengths: Vec<u64> = axes.iter().map(|axis| axis.len().max(1) as u64).collect();
+    let steps = region::steps(&lengths, number as u64);
+    axes.iter().cloned().zip(steps.into_iter().map(|step| step as u32)).collect()
 }
 
 fn spectrum_axis(info: &SourceInfo, length: usize) -> Dimension {
@@ -283,8 +275,7 @@ pub fn verify<P: Process>(
     let mut checker = Checker { rows: Vec::new(), job: &job };
     for column in job.columns() {
         let dataset = opened.dataset(&column.layout.name).map_err(broken)?;
-        let shape = column.shape.iter().map(|length| *length as u64).collect();
-        let view = View::new(shape, (0..column.positions_axes).collect());
+        let view = View::new(region::lengths(&column.shape), (0..column.positions_axes).collect());
         checker.rows.push(Rows::new(results, &file.raw, &dataset, view)?);
     }
     let marked = Pending::done(&status, &job.source.grid);

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::region::{self, Region};
 use crate::source::{PositionGrid, normalised};
 use crate::storage::file::ReadFile;
 use crate::storage::marks::Marks;
 use crate::storage::virtual_dataset;
 use crate::storage::walk::broken_link;
-use crate::view;
 
 /// A part of the positions. Written `100:200` (positions), `0:10,5:20` (rows, columns; the slowest
 /// axis first) or `/path/of/a/boolean/dataset`; a bound that is left out is the end of the axis.
@@ -96,7 +96,7 @@ impl Selection {
 pub(crate) enum Meant {
     Range(Range<u64>),
     /// Steps of every axis of the scan, slowest first.
-    Steps(Vec<Range<u64>>),
+    Steps(Region),
     /// Those that have a mark.
     Marked(Box<Marks>),
 }
@@ -109,14 +109,12 @@ impl Meant {
     pub fn narrow(&self, grid: &PositionGrid, first: u64, pending: &mut [u8]) -> Result<()> {
         match self {
             Self::Range(range) => keep(first, pending, range),
-            Self::Steps(ranges) if grid.is_full() => keep_steps(ranges, grid, first, pending),
-            Self::Steps(ranges) => {
+            Self::Steps(region) if grid.is_full() => keep_steps(region, grid, first, pending),
+            Self::Steps(region) => {
                 for (position, pending) in (first..).zip(pending) {
-                    let steps = grid.steps_of(position);
-                    let mut steps = steps.iter().zip(ranges);
-                    if !steps.all(|(step, range)| range.contains(&u64::from(*step))) {
-                        *pending = 0;
-                    }
+                    let steps = grid.steps_of(position).into_iter();
+                    *pending &=
+                        u8::from(region.contains(&steps.map(u64::from).collect::<Vec<_>>()));
                 }
             }
             Self::Marked(marks) => {
@@ -147,20 +145,18 @@ fn keep(first: u64, pending: &mut [u8], range: &Range<u64>) {
     pending[end..].fill(0);
 }
 
-/// Takes out what isn't in the box `ranges` of a full grid, line by line along its fastest axis.
-fn keep_steps(ranges: &[Range<u64>], grid: &PositionGrid, first: u64, pending: &mut [u8]) {
-    let shape: Vec<u64> = grid.shape().iter().map(|length| *length as u64).collect();
-    let (Some(length), Some((fastest, slower))) = (shape.last(), ranges.split_last()) else {
-        return;
-    };
+/// Takes out what isn't in a box of a full grid, line by line along its fastest axis.
+fn keep_steps(region: &Region, grid: &PositionGrid, first: u64, pending: &mut [u8]) {
+    let shape = region::lengths(&grid.shape());
+    let Some(fastest) = shape.len().checked_sub(1) else { return };
     let mut done = 0;
     while done < pending.len() {
-        let steps = view::steps(&shape, first + done as u64);
-        let step = steps.last().copied().unwrap_or(0);
-        let end = pending.len().min(done + (length - step) as usize);
+        let mut steps = region::steps(&shape, first + done as u64);
+        let step = std::mem::replace(&mut steps[fastest], region.start[fastest]);
+        let end = pending.len().min(done + (shape[fastest] - step) as usize);
         let line = &mut pending[done..end];
-        if slower.iter().zip(&steps).all(|(range, step)| range.contains(step)) {
-            keep(step, line, fastest);
+        if region.contains(&steps) {
+            keep(step, line, &region.range(fastest));
         } else {
             line.fill(0);
         }
@@ -168,7 +164,7 @@ fn keep_steps(ranges: &[Range<u64>], grid: &PositionGrid, first: u64, pending: &
     }
 }
 
-fn steps_within(bounds: &[OpenRange], grid: &PositionGrid) -> Result<Vec<Range<u64>>> {
+fn steps_within(bounds: &[OpenRange], grid: &PositionGrid) -> Result<Region> {
     let shape = grid.shape();
     let described = || {
         Error::selection(format!(
@@ -213,15 +209,14 @@ mod tests {
     fn a_box_of_steps_is_the_same_whatever_the_window() {
         let axis = |length| Dimension::new("", "", AxisValues::counted(length));
         let grid = PositionGrid::full([4, 3, 5].map(axis).into());
-        let ranges = vec![1..3, 0..2, 2..4];
+        let region: Region = [1..3, 0..2, 2..4].into_iter().collect();
         let expected: Vec<u8> = (0..60)
             .map(|position| {
-                let steps = grid.steps_of(position);
-                let mut pairs = steps.iter().zip(&ranges);
-                u8::from(pairs.all(|(step, range)| range.contains(&u64::from(*step))))
+                let steps: Vec<u64> = grid.steps_of(position).into_iter().map(u64::from).collect();
+                u8::from(region.contains(&steps))
             })
             .collect();
-        let meant = Meant::Steps(ranges);
+        let meant = Meant::Steps(region);
         for (first, end) in [(0, 60), (7, 8), (13, 41), (29, 60)] {
             let mut pending = vec![1; end - first];
             meant.narrow(&grid, first as u64, &mut pending).unwrap();

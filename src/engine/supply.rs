@@ -21,7 +21,7 @@ use crate::positions::runs;
 use crate::process::Process;
 use crate::ranks::Communicator;
 use crate::storage::marks::windows;
-use crate::view::{self, Blocks};
+use crate::view::Blocks;
 
 /// Positions of a portion at most: if only every second is pending, its runs take 1 MiB.
 pub(crate) const PORTION: u64 = 1 << 17;
@@ -139,10 +139,10 @@ pub(crate) fn supply<'a, P: Process>(
     };
     let scan = rows.view().position_shape();
     let portions = parts(stock, ranks, 1).map(move |block| {
-        let bounds = blocks.bounds(block?.start);
-        let wanted = view::runs(&scan, &bounds);
+        let region = blocks.region(block?.start);
+        let wanted = region.runs(&scan);
         let runs = pending_of(pending, &wanted)?;
-        let block = if runs.is_empty() { None } else { rows.block(bounds) };
+        let block = if runs.is_empty() { None } else { rows.block(region) };
         Ok(Portion { runs, block, is_exclusive: wanted.len() == 1 })
     });
     Box::new(portions.filter(has_work))

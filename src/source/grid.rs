@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::hex;
 use crate::axis_values::GrowingAxis;
 use crate::dimension::Dimension;
+use crate::region;
 
 /// Rows that are read at a time.
 const ROWS_AT_A_TIME: usize = 1 << 16;
@@ -212,8 +213,8 @@ impl PositionGrid {
         }
         match &self.listed {
             None => {
-                let pairs = steps.iter().zip(&shape);
-                Some(pairs.fold(0, |row, (step, length)| row * *length as u64 + u64::from(*step)))
+                let steps: Vec<u64> = steps.iter().map(|step| (*step).into()).collect();
+                Some(region::number(&region::lengths(&shape), &steps))
             }
             Some(listed) => {
                 let fits = |row: &usize| listed.iter().zip(steps).all(|(axis, s)| axis[*row] == *s);
@@ -227,13 +228,8 @@ impl PositionGrid {
         if let Some(listed) = &self.listed {
             return listed.iter().map(|axis| axis[row as usize]).collect();
         }
-        let mut left = row as usize;
-        let mut steps = vec![0; self.dimensions.len()];
-        for (step, dimension) in steps.iter_mut().zip(&self.dimensions).rev() {
-            *step = (left % dimension.len()) as u32;
-            left /= dimension.len();
-        }
-        steps
+        let steps = region::steps(&region::lengths(&self.shape()), row);
+        steps.into_iter().map(|step| step as u32).collect()
     }
 
     /// Length of each axis, slowest first.

@@ -36,6 +36,7 @@ use crate::dimension::Dimension;
 use crate::element::{ElementType, StoredType};
 use crate::error::{Error, Result};
 use crate::foreign_text::listening;
+use crate::region;
 use crate::source_info::SourceInfo;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
@@ -290,7 +291,7 @@ fn example(axes: usize) -> &'static str {
 }
 
 fn lengths(dataset: &hdf5::Dataset) -> Vec<u64> {
-    dataset.shape().iter().map(|length| *length as u64).collect()
+    region::lengths(&dataset.shape())
 }
 
 /// `Measurement_000/x` and `/Measurement_000/x/` are both `/Measurement_000/x`.

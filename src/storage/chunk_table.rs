@@ -7,6 +7,7 @@ use hdf5_sys::{h5p, h5z};
 
 use super::filters::FilterInfo;
 use crate::foreign_text::of_fixed_length;
+use crate::region::{self, Region};
 
 /// One stored chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,30 +44,26 @@ impl ChunkTable {
             );
         }
         let lengths = dataset.chunk().ok_or("the dataset isn't chunked")?;
-        let chunk: Vec<u64> = lengths.into_iter().map(|length| length as u64).collect();
-        let shape = dataset.shape();
-        let grid: Vec<u64> = shape
-            .iter()
-            .zip(&chunk)
-            .map(|(length, chunk)| (*length as u64).div_ceil(*chunk))
-            .collect();
+        let (chunk, shape) = (region::lengths(&lengths), region::lengths(&dataset.shape()));
+        let grid = region::grid(&shape, &chunk);
+        let all = Region::whole(&grid);
         let edges_unfiltered = leaves_edges_unfiltered(dataset);
         let mut chunks = Vec::new();
         visit(dataset, &mut |offset, mut stored| {
             let steps = offset.iter().zip(&chunk).map(|(start, length)| start / length);
-            let inside = steps.clone().zip(&grid).all(|(step, count)| step < *count);
-            if !inside {
+            let steps: Vec<u64> = steps.collect();
+            if !all.contains(&steps) {
                 return;
             }
             let is_edge = offset
                 .iter()
                 .zip(&chunk)
                 .zip(&shape)
-                .any(|((start, length), all)| start + length > *all as u64);
+                .any(|((start, length), all)| start + length > *all);
             if is_edge && edges_unfiltered {
                 stored.mask = u32::MAX;
             }
-            stored.number = steps.zip(&grid).fold(0, |number, (step, count)| number * count + step);
+            stored.number = all.number(&steps);
             chunks.push(stored);
         })?;
         chunks.sort_unstable_by_key(|chunk| chunk.number);

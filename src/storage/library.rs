@@ -9,6 +9,7 @@ use hdf5_sys::{h5a, h5d, h5f, h5l, h5o, h5p, h5s, h5t, h5z};
 
 use super::datatype::memory_type;
 use super::variable_length;
+use crate::region::{self, Region};
 
 /// An attribute's bytes as the file stores them, for elements of `size` bytes.
 pub(crate) fn raw_attribute(attribute: &Attribute, size: usize) -> Option<Vec<u8>> {
@@ -74,18 +75,12 @@ pub(crate) fn fill_value(dataset: &Dataset) -> hdf5::Result<Vec<u8>> {
 
 /// Reads rows of a dataset (steps of its first axis), as the file stores their elements.
 pub(crate) fn read_rows(dataset: &Dataset, first: u64, rows: &mut [u8]) -> hdf5::Result<()> {
-    let (start, extent) = rows_of(dataset, first, rows.len())?;
-    read_box(dataset, &start, &extent, rows)
+    read_region(dataset, &rows_of(dataset, first, rows.len())?, rows)
 }
 
 /// Reads a box of a dataset, as the file stores its elements, spare bits filled up.
-pub(crate) fn read_box(
-    dataset: &Dataset,
-    start: &[u64],
-    extent: &[u64],
-    out: &mut [u8],
-) -> hdf5::Result<()> {
-    let transfer = Transfer::new(dataset, start, extent, out.len())?;
+pub(crate) fn read_region(dataset: &Dataset, region: &Region, out: &mut [u8]) -> hdf5::Result<()> {
+    let transfer = Transfer::new(dataset, region, out.len())?;
     hdf5::sync::sync(|| {
         // SAFETY: `out` holds exactly the elements that are selected, in the type of the transfer.
         hdf5::h5check(unsafe {
@@ -104,8 +99,7 @@ pub(crate) fn read_box(
 
 /// Writes rows of a dataset (steps of its first axis), as the file stores their elements.
 pub(crate) fn write_rows(dataset: &Dataset, first: u64, rows: &[u8]) -> hdf5::Result<()> {
-    let (start, extent) = rows_of(dataset, first, rows.len())?;
-    let transfer = Transfer::new(dataset, &start, &extent, rows.len())?;
+    let transfer = Transfer::new(dataset, &rows_of(dataset, first, rows.len())?, rows.len())?;
     hdf5::sync::sync(|| {
         // SAFETY: `rows` holds exactly the elements that are selected, in the type of the transfer.
         hdf5::h5check(unsafe {
@@ -123,19 +117,17 @@ pub(crate) fn write_rows(dataset: &Dataset, first: u64, rows: &[u8]) -> hdf5::Re
 }
 
 /// The box of as many rows from `first` on as `bytes` are.
-fn rows_of(dataset: &Dataset, first: u64, bytes: usize) -> hdf5::Result<(Vec<u64>, Vec<u64>)> {
-    let mut extent: Vec<u64> = dataset.shape().iter().map(|length| *length as u64).collect();
+fn rows_of(dataset: &Dataset, first: u64, bytes: usize) -> hdf5::Result<Region> {
+    let mut region = Region::whole(&region::lengths(&dataset.shape()));
     let row_bytes =
-        extent.iter().skip(1).product::<u64>() * memory_type(dataset.dtype()?)?.size() as u64;
-    let mut start = vec![0; extent.len()];
-    match (start.first_mut(), extent.first_mut(), (bytes as u64).checked_div(row_bytes)) {
-        (Some(start), Some(extent), Some(rows)) => {
-            *start = first;
-            *extent = rows;
+        region.shape.iter().skip(1).product::<u64>() * memory_type(dataset.dtype()?)?.size() as u64;
+    match (bytes as u64).checked_div(row_bytes) {
+        Some(rows) if !region.shape.is_empty() => {
+            region.set(0, &(first..first.saturating_add(rows)));
+            Ok(region)
         }
-        _ => return Err(hdf5::Error::from("rows of nothing")),
+        _ => Err(hdf5::Error::from("rows of nothing")),
     }
-    Ok((start, extent))
 }
 
 /// A selected box and the memory that takes it.
@@ -146,7 +138,8 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(dataset: &Dataset, start: &[u64], extent: &[u64], bytes: usize) -> hdf5::Result<Self> {
+    fn new(dataset: &Dataset, region: &Region, bytes: usize) -> hdf5::Result<Self> {
+        let Region { start, shape: extent } = region;
         let datatype = memory_type(dataset.dtype()?)?;
         let shape = dataset.shape();
         let inside = start.len() == shape.len()
@@ -154,7 +147,7 @@ impl Transfer {
             && shape.iter().zip(start).zip(extent).all(|((all, start), extent)| {
                 start.checked_add(*extent).is_some_and(|end| end <= *all as u64)
             });
-        let count = extent.iter().product::<u64>() as usize;
+        let count = region.count() as usize;
         if count == 0 || count * datatype.size() != bytes || !inside {
             return Err(hdf5::Error::from("a part outside of the dataset"));
         }

@@ -19,6 +19,7 @@ use super::tiles::Block;
 use crate::element::StoredType;
 use crate::error::{Error, Result};
 use crate::positions::Positions;
+use crate::region;
 use crate::view::{Blocks, View};
 
 /// Positions that are looked at together: so few that several windows stay in the processor's cache, so many that
@@ -147,7 +148,7 @@ impl Marks {
         else {
             return Ok(None);
         };
-        let mut shape: Vec<u64> = dataset.shape().iter().map(|length| *length as u64).collect();
+        let mut shape = region::lengths(&dataset.shape());
         let count = shape.iter().product();
         let mut axes = shape.len().min(1);
         while axes < shape.len() && shape[axes..].iter().product::<u64>() > ROW {
@@ -359,7 +360,7 @@ impl Stored {
         }
         // First: two of them may be more than there is memory for.
         *last = None;
-        let block = self.rows.block(cells.bounds(cell));
+        let block = self.rows.block(cells.region(cell));
         let block = block.expect("only what is read by tiles is read by blocks");
         *last = Some((cell, Arc::clone(&block)));
         Ok(block)

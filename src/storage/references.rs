@@ -12,6 +12,7 @@ use hdf5_sys::{h5a, h5d, h5p, h5r, h5s, h5t};
 use super::library;
 use super::variable_length;
 use super::walk::{ObjectId, Visited, walk};
+use crate::region;
 
 /// Bytes of a dataset of references that are read at a time.
 const STEP: usize = 1 << 20;
@@ -251,7 +252,7 @@ fn read_dataset(
     datatype: &Datatype,
     mut look: impl FnMut(&[u8]),
 ) -> hdf5::Result<()> {
-    let shape: Vec<u64> = dataset.shape().iter().map(|length| *length as u64).collect();
+    let shape = region::lengths(&dataset.shape());
     if shape.contains(&0) {
         return Ok(());
     }

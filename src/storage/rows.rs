@@ -21,7 +21,8 @@ use super::transaction;
 use super::virtual_dataset::{Composition, compose};
 use crate::chunk_io::{ReadChunk, ReadRows};
 use crate::error::{Error, Result};
-use crate::view::{Bounds, View};
+use crate::region::{self, Region};
+use crate::view::View;
 
 /// The rows of one dataset.
 pub(crate) struct Rows {
@@ -129,7 +130,7 @@ impl Rows {
     /// # Errors
     /// As [`Self::new`].
     pub fn by_first_axis(path: &Path, file: &File, dataset: &Dataset) -> Result<Self> {
-        let shape = dataset.shape().iter().map(|length| *length as u64).collect();
+        let shape = region::lengths(&dataset.shape());
         Self::new(path, file, dataset, View::new(shape, vec![0]))
     }
 
@@ -272,9 +273,9 @@ impl Rows {
         }
     }
 
-    /// A reader for the positions within `bounds`, which reads each of their tiles once.
-    pub fn block(&self, bounds: Bounds) -> Option<Arc<Block>> {
-        self.tiles().map(|tiles| Arc::new(Block::new(tiles, bounds)))
+    /// A reader for some positions, steps on each axis of the scan, which reads each of their tiles once.
+    pub fn block(&self, positions: Region) -> Option<Arc<Block>> {
+        self.tiles().map(|tiles| Arc::new(Block::new(tiles, positions)))
     }
 
     /// Tells the system that these rows will be read soon.

@@ -27,6 +27,7 @@ use super::transaction::{self, Access};
 use super::{library, text};
 use crate::error::{Error, Result};
 use crate::foreign_text::decoded;
+use crate::region::{self, Region};
 
 const FROM: &str = "is virtual and takes its data from";
 const STORED: &str = "is stored in";
@@ -129,7 +130,7 @@ impl Search {
             let reason = "one virtual dataset stands for another too often".to_owned();
             return Err(of.unreadable(text::name(of.dataset), reason));
         }
-        let shape: Vec<u64> = of.dataset.shape().iter().map(|length| *length as u64).collect();
+        let shape = region::lengths(&of.dataset.shape());
         let mappings = mappings(of.dataset).map_err(|error| of.refused(&error))?;
         let (mut known, mut opened): (Vec<Source>, Option<Opened>) = (Vec::new(), None);
         let mut parts = Some(Vec::new());
@@ -208,7 +209,7 @@ impl Search {
         let Some((path, raw, access)) = transaction::holder(&dataset)? else {
             return Err(of.unreadable(source, "it isn't in a file".to_owned()));
         };
-        let shape = dataset.shape().iter().map(|length| *length as u64).collect();
+        let shape = region::lengths(&dataset.shape());
         let number = self.note(RawFile::new(path.clone(), raw)?);
         let array = match dataset.layout() {
             Layout::Virtual => {
@@ -239,7 +240,7 @@ impl Search {
         if !same_type || matches!(kind, Kind::Library { .. }) {
             return Ok(None);
         }
-        let shape: Vec<u64> = dataset.shape().iter().map(|length| *length as u64).collect();
+        let shape = region::lengths(&dataset.shape());
         if let Kind::Extent { offset } = kind {
             let bytes = dataset.size() as u64 * dataset.dtype().map_err(refused)?.size() as u64;
             raw.check_length(offset + bytes)?;
@@ -333,30 +334,29 @@ struct Mapping {
     /// As HDF5 stores them: `%%` is a percent sign, `%b` a number.
     file: Vec<u8>,
     dataset: Vec<u8>,
-    target: Selection,
-    source: Selection,
+    target: Hyperslab,
+    source: Hyperslab,
 }
 
 /// What is selected of an array.
-enum Selection {
+enum Hyperslab {
     All,
     /// Blocks in even distances: start, stride, count and length of a block on each axis.
     Regular([Vec<u64>; 4]),
     Other,
 }
 
-impl Selection {
+impl Hyperslab {
     /// The one box that it is.
-    fn as_box(&self, shape: &[u64]) -> Option<(Vec<u64>, Vec<u64>)> {
+    fn region(&self, shape: &[u64]) -> Option<Region> {
         let Self::Regular([start, stride, count, block]) = self else {
-            let whole = matches!(self, Self::All).then(|| (vec![0; shape.len()], shape.to_vec()));
-            return whole;
+            return matches!(self, Self::All).then(|| Region::whole(shape));
         };
         let lengths = stride.iter().zip(count).zip(block).map(|((stride, count), block)| {
             let joins = *count == 1 || stride == block;
             count.checked_mul(*block).filter(|_| joins)
         });
-        Some((start.clone(), lengths.collect::<Option<_>>()?))
+        Some(Region { start: start.clone(), shape: lengths.collect::<Option<_>>()? })
     }
 
     fn is_unlimited(&self) -> bool {
@@ -394,15 +394,16 @@ impl Mapping {
         if self.target.is_unlimited() || self.source.is_unlimited() {
             return Ok(None);
         }
-        let Some((from, lengths)) = self.source.as_box(&found.shape) else { return Ok(None) };
-        let ends = from.iter().zip(&lengths).map(|(start, length)| start.saturating_add(*length));
-        if from.len() != found.shape.len() || ends.zip(&found.shape).any(|(end, all)| end > *all) {
+        let Some(from) = self.source.region(&found.shape) else { return Ok(None) };
+        let axes = from.start.iter().zip(&from.shape);
+        let ends = axes.map(|(start, length)| start.saturating_add(*length));
+        let has_axes = from.shape.len() == found.shape.len();
+        if !has_axes || ends.zip(&found.shape).any(|(end, all)| end > *all) {
             let name = format!("`{}` of {}", found.names.1, found.names.0.to_string_lossy());
             let reason = format!("its shape is only {:?}", found.shape);
             return Err(of.unreadable(name, reason));
         }
-        let target = self.target.as_box(shape);
-        Ok(target.and_then(|(at, shape)| Part::new(source, (at, shape), (from, &lengths))))
+        Ok(self.target.region(shape).and_then(|at| Part::new(source, at, from)))
     }
 }
 
@@ -468,10 +469,10 @@ fn name(ask: impl Fn(*mut std::ffi::c_char, usize) -> isize) -> hdf5::Result<Vec
     Ok(bytes)
 }
 
-fn selection(space: &hdf5::Dataspace) -> Selection {
+fn selection(space: &hdf5::Dataspace) -> Hyperslab {
     // SAFETY: the space is live, here and below.
     match unsafe { h5s::H5Sget_select_type(space.id()) } {
-        h5s::H5S_sel_type::H5S_SEL_ALL => Selection::All,
+        h5s::H5S_sel_type::H5S_SEL_ALL => Hyperslab::All,
         // SAFETY: each list has a place for every axis.
         h5s::H5S_sel_type::H5S_SEL_HYPERSLABS => unsafe {
             let rank = usize::try_from(h5s::H5Sget_simple_extent_ndims(space.id())).unwrap_or(0);
@@ -486,17 +487,19 @@ fn selection(space: &hdf5::Dataspace) -> Selection {
                     block.as_mut_ptr(),
                 ) >= 0;
             if regular {
-                Selection::Regular([start, stride, count, block])
+                Hyperslab::Regular([start, stride, count, block])
             } else {
-                Selection::Other
+                Hyperslab::Other
             }
         },
-        _ => Selection::Other,
+        _ => Hyperslab::Other,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     #[test]
@@ -512,11 +515,12 @@ mod tests {
 
     #[test]
     fn blocks_that_touch_are_one_box() {
-        let regular = |numbers: [u64; 4]| Selection::Regular(numbers.map(|number| vec![number]));
-        assert_eq!(regular([3, 5, 1, 2]).as_box(&[9]), Some((vec![3], vec![2])));
-        assert_eq!(regular([3, 2, 3, 2]).as_box(&[9]), Some((vec![3], vec![6])));
-        assert_eq!(regular([0, 4, 2, 2]).as_box(&[9]), None);
-        assert_eq!(Selection::All.as_box(&[9]), Some((vec![0], vec![9])));
+        let regular = |numbers: [u64; 4]| Hyperslab::Regular(numbers.map(|number| vec![number]));
+        let one = |range: Range<u64>| Some(std::iter::once(range).collect::<Region>());
+        assert_eq!(regular([3, 5, 1, 2]).region(&[9]), one(3..5));
+        assert_eq!(regular([3, 2, 3, 2]).region(&[9]), one(3..9));
+        assert_eq!(regular([0, 4, 2, 2]).region(&[9]), None);
+        assert_eq!(Hyperslab::All.region(&[9]), one(0..9));
         assert!(regular([0, 1, h5s::H5S_UNLIMITED, 1]).is_unlimited());
     }
 }

@@ -15,6 +15,7 @@ use super::super::rows::{Rows, Stored};
 use super::super::{chunk_table, library};
 use super::replace::replace;
 use crate::error::{Error, Result};
+use crate::region;
 use crate::view::View;
 
 /// Bytes of a chunk of results.
@@ -76,8 +77,7 @@ impl Cut {
 
     /// The values as rows, one for each step of the axes up to the one that is cut.
     fn view(&self) -> View {
-        let shape = self.shape.iter().map(|length| *length as u64).collect();
-        View::new(shape, (0..=self.axis).collect())
+        View::new(region::lengths(&self.shape), (0..=self.axis).collect())
     }
 
     fn chunks_per_step(&self) -> u64 {
@@ -98,12 +98,9 @@ impl Cut {
 
     /// Its first step on each axis.
     fn start(&self, number: u64) -> Vec<u64> {
-        let mut left = self.positions(number).start;
-        let mut start = vec![0; self.shape.len()];
-        for axis in (0..=self.axis).rev() {
-            start[axis] = left % self.shape[axis] as u64;
-            left /= self.shape[axis] as u64;
-        }
+        let shape = region::lengths(&self.shape[..=self.axis]);
+        let mut start = region::steps(&shape, self.positions(number).start);
+        start.resize(self.shape.len(), 0);
         start
     }
 }
@@ -288,10 +285,7 @@ mod tests {
                 let start = cut.start(number);
                 let on_grid = start.iter().zip(&cut.chunk).all(|(at, chunk)| at % *chunk as u64 == 0);
                 prop_assert!(on_grid, "{:?} in {:?}", start, cut);
-                let first = start[..=cut.axis]
-                    .iter()
-                    .zip(&shape)
-                    .fold(0, |sum, (at, all)| sum * *all as u64 + at);
+                let first = region::number(&region::lengths(&shape[..=cut.axis]), &start[..=cut.axis]);
                 prop_assert_eq!(first, positions.start);
             }
             prop_assert_eq!(next, view.count());

@@ -8,6 +8,7 @@ use super::super::{attributes, text};
 use super::PositionTables;
 use super::column::{Column, create_column};
 use crate::dimension::Dimension;
+use crate::region;
 
 /// Creates the results datasets and what they refer to.
 pub(super) fn create_columns(
@@ -113,9 +114,8 @@ fn spectroscopic_datasets(
 ) -> hdf5::Result<[String; 2]> {
     let points: usize = axes.iter().map(Dimension::len).product();
     let (mut indices, mut values) = (Vec::new(), Vec::new());
-    let mut stride = points;
-    for axis in axes {
-        stride /= axis.len().max(1);
+    let lengths: Vec<u64> = axes.iter().map(|axis| axis.len() as u64).collect();
+    for (axis, stride) in axes.iter().zip(region::strides(&lengths, 1)) {
         let steps = (0..points).map(|point| point / stride % axis.len());
         indices.extend(steps.clone().map(|step| step as u32));
         values.extend(

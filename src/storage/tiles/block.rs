@@ -8,18 +8,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
-use super::copy::{Axis, copy, strides};
-use super::{Piece, Places, TileError, Tiles};
+use super::copy::{Axis, copy};
+use super::{Piece, TileError, Tiles};
 use crate::chunk_io::{ReadChunk, ReadRows};
 use crate::error::Result;
-use crate::view::{Blocks, Bounds, View, steps};
+use crate::region::{Region, steps, strides};
+use crate::view::{Blocks, View};
 
 /// A box of positions and their tiles.
 pub(crate) struct Block {
     tiles: Arc<Tiles>,
-    bounds: Bounds,
-    /// The tiles that belong to it: a range on each axis of the grid of tiles.
-    ranges: Bounds,
+    /// Its positions: steps on each axis of the scan.
+    positions: Region,
+    /// The tiles that belong to it, as a part of the grid of tiles.
+    grid: Region,
     pieces: Vec<OnceLock<Result<Piece, TileError>>>,
     /// The first piece that nobody has begun to read.
     next: AtomicUsize,
@@ -29,16 +31,15 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The positions within `bounds`; nothing is read yet.
-    pub fn new(tiles: &Arc<Tiles>, bounds: Bounds) -> Self {
-        let ranges = tiles.tile_ranges(&bounds);
-        let count = crate::view::volume(&ranges) as usize;
-        tiles.announce(&bounds);
+    /// Some positions; nothing is read yet.
+    pub fn new(tiles: &Arc<Tiles>, positions: Region) -> Self {
+        let grid = tiles.tiles_of(&positions);
+        tiles.announce(&positions);
         Self {
             tiles: Arc::clone(tiles),
-            bounds,
-            ranges,
-            pieces: (0..count).map(|_| OnceLock::new()).collect(),
+            positions,
+            pieces: (0..grid.count()).map(|_| OnceLock::new()).collect(),
+            grid,
             next: AtomicUsize::new(0),
             read: Mutex::new(0),
             changed: Condvar::new(),
@@ -60,7 +61,7 @@ impl Block {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(slot) = self.pieces.get(index) else { break };
-            let read = || self.tiles.read_piece(&self.place(index), &self.bounds);
+            let read = || self.tiles.read_piece(&self.grid.place(index as u64), &self.positions);
             // Others wait for this tile, so that it has to become something.
             let read = catch_unwind(AssertUnwindSafe(read))
                 .unwrap_or_else(|_| Err(TileError::Damaged("it can't be read".to_owned())));
@@ -75,20 +76,12 @@ impl Block {
         }
     }
 
-    fn place(&self, index: usize) -> Vec<u64> {
-        let shape: Vec<u64> = self.ranges.iter().map(|range| range.end - range.start).collect();
-        let steps = steps(&shape, index as u64);
-        steps.iter().zip(&self.ranges).map(|(step, range)| step + range.start).collect()
-    }
-
     fn piece(&self, place: &[u64]) -> Result<&Piece> {
-        let number = place.iter().zip(&self.ranges).fold(0, |number, (step, range)| {
-            number * (range.end - range.start) + (step - range.start)
-        });
+        let number = self.grid.number(place);
         let slot = self.pieces.get(number as usize).and_then(OnceLock::get);
         match slot {
             Some(Ok(piece)) => Ok(piece),
-            Some(Err(trouble)) => Err(self.tiles.error(trouble.clone())),
+            Some(Err(error)) => Err(self.tiles.error(error.clone())),
             None => Err(self.tiles.error(TileError::Damaged("it was not read".to_owned()))),
         }
     }
@@ -96,27 +89,28 @@ impl Block {
     /// Copies the rows of consecutive positions on the fastest axis of the scan, all in the same tile.
     fn gather(&self, at: &[u64], count: u64, rows: &mut [u8]) -> Result<()> {
         let Tiles { view, tile, element, .. } = &*self.tiles;
-        let mut ranges = self.ranges.clone();
+        let mut grid = self.grid.clone();
         for (axis, step) in view.positions.iter().zip(at) {
             let place = step / tile[*axis];
-            ranges[*axis] = place..place + 1;
+            grid.set(*axis, &(place..place + 1));
         }
         let row_strides = row_strides(view, *element);
         let row_bytes = view.points() as usize * element;
-        for place in Places::new(ranges) {
+        for place in grid.places() {
             let piece = self.piece(&place)?;
-            let own = strides(&piece.shape, *element);
+            let Region { start, shape } = &piece.region;
+            let own = strides(shape, *element);
             let mut begin = 0;
             for (axis, step) in view.positions.iter().zip(at) {
-                begin += (step - piece.start[*axis]) as usize * own[*axis];
+                begin += (step - start[*axis]) as usize * own[*axis];
             }
             let along = view.positions.last().map_or(0, |axis| own[*axis]);
             let mut axes = vec![Axis { steps: count as usize, from: along, to: row_bytes }];
             let mut there = 0;
             for (axis, stride) in view.spectrum.iter().zip(&row_strides) {
-                let inside = piece.shape[*axis].min(view.shape[*axis] - piece.start[*axis]);
+                let inside = shape[*axis].min(view.shape[*axis] - start[*axis]);
                 axes.push(Axis { steps: inside as usize, from: own[*axis], to: *stride });
-                there += piece.start[*axis] as usize * stride;
+                there += start[*axis] as usize * stride;
             }
             copy(&piece.bytes[begin..], &mut rows[there..], &axes, *element);
         }
@@ -155,10 +149,10 @@ impl Block {
             place[*axis] = step / tile[*axis];
         }
         let piece = self.piece(&place)?;
-        let own = strides(&piece.shape, *element);
+        let own = strides(&piece.region.shape, *element);
         let axes = view.positions.iter().zip(&at);
         let begin: usize =
-            axes.map(|(axis, step)| (step - piece.start[*axis]) as usize * own[*axis]).sum();
+            axes.map(|(axis, step)| (step - piece.region.start[*axis]) as usize * own[*axis]).sum();
         Ok(&piece.bytes[begin..][..view.points() as usize * element])
     }
 
@@ -236,14 +230,15 @@ impl Tiles {
 }
 
 /// The smallest box around some positions.
-fn bounding(shape: &[u64], positions: impl Iterator<Item = u64>) -> Bounds {
+fn bounding(shape: &[u64], positions: impl Iterator<Item = u64>) -> Region {
     let mut positions = positions.map(|position| steps(shape, position));
     let first = positions.next().unwrap_or_default();
-    let mut bounds: Bounds = first.into_iter().map(|step| step..step + 1).collect();
+    let mut bounding: Region = first.into_iter().map(|step| step..step + 1).collect();
     for position in positions {
-        for (range, step) in bounds.iter_mut().zip(position) {
-            *range = range.start.min(step)..range.end.max(step + 1);
+        for (axis, step) in position.into_iter().enumerate() {
+            let Range { start, end } = bounding.range(axis);
+            bounding.set(axis, &(start.min(step)..end.max(step + 1)));
         }
     }
-    bounds
+    bounding
 }

@@ -89,18 +89,10 @@ fn squares(
     }
 }
 
-/// The stride of each axis of an array of the given shape, the last axis running fastest.
-pub(super) fn strides(shape: &[u64], element: usize) -> Vec<usize> {
-    let mut strides = vec![element; shape.len()];
-    for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis] as usize;
-    }
-    strides
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::region::{steps, strides};
     use proptest::prelude::*;
 
     proptest! {
@@ -122,7 +114,7 @@ mod tests {
             let mut to = vec![0; from.len()];
             copy(&from, &mut to, &axes, width);
             for number in 0..count {
-                let steps = crate::view::steps(&shape, number as u64);
+                let steps = steps(&shape, number as u64);
                 let place: usize = order.iter().zip(&other).map(|(axis, stride)| steps[*axis] as usize * stride).sum();
                 prop_assert_eq!(&to[place..place + width], &from[number * width..][..width]);
             }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hdf5::Dataset;
 
 pub(crate) use block::Block;
-use copy::{Axis, copy, strides};
+use copy::{Axis, copy};
 pub(crate) use mosaic::{Mosaic, Part, SourceArray};
 use pool::Pool;
 
@@ -26,7 +26,8 @@ use super::filters::{Pipeline, Scratch, most_stored};
 use super::raw_file::RawFile;
 use super::{library, transaction};
 use crate::error::{Error, Result};
-use crate::view::{Bounds, View};
+use crate::region::{self, Region, strides};
+use crate::view::View;
 
 /// Bytes of a tile where nothing but we decide: enough that a call doesn't count.
 const TILE_BYTES: u64 = 1 << 20;
@@ -91,9 +92,8 @@ enum TileError {
 /// The part of a tile that some positions need.
 struct Piece {
     bytes: Vec<u8>,
-    /// Where it begins in the dataset, and its shape.
-    start: Vec<u64>,
-    shape: Vec<u64>,
+    /// Where it lies in the dataset.
+    region: Region,
 }
 
 impl Tiles {
@@ -179,107 +179,98 @@ impl Tiles {
     }
 
     fn grid(&self) -> Vec<u64> {
-        let axes = self.view.shape.iter().zip(&self.tile);
-        axes.map(|(length, tile)| length.div_ceil(*tile)).collect()
+        region::grid(&self.view.shape, &self.tile)
     }
 
-    /// Reads what positions within `bounds` need of the tile at `place` in the grid of tiles.
-    fn read_piece(&self, place: &[u64], bounds: &Bounds) -> Result<Piece, TileError> {
-        let (start, shape) = self.region(place, bounds);
-        match &self.kind {
+    /// Where a tile lies in the dataset, with what lies past the edges.
+    fn tile_at(&self, place: &[u64]) -> Region {
+        let start = place.iter().zip(&self.tile).map(|(step, tile)| step * tile).collect();
+        Region { start, shape: self.tile.clone() }
+    }
+
+    /// The part of the dataset that belongs to some positions.
+    fn region_of(&self, positions: &Region) -> Region {
+        let mut region = Region::whole(&self.view.shape);
+        for (number, axis) in self.view.positions.iter().enumerate() {
+            region.set(*axis, &positions.range(number));
+        }
+        region
+    }
+
+    /// Reads what some positions need of the tile at `place` in the grid of tiles.
+    fn read_piece(&self, place: &[u64], positions: &Region) -> Result<Piece, TileError> {
+        let wanted = self.tile_at(place).intersection(&self.region_of(positions));
+        let region = wanted.expect("only tiles that some of the positions need are read");
+        let (mut bytes, length) = match &self.kind {
             Kind::Chunks { table, pipeline, fill } => {
-                self.read_chunk((table, pipeline, fill), place, (start, shape))
+                return self.read_chunk((table, pipeline, fill), place, region);
             }
-            Kind::Extent { offset } => {
-                let mut bytes = self.buffer(&shape);
-                let length = self.bytes_of(&shape);
-                self.read_extent(*offset, &start, &shape, &mut bytes[..length])?;
-                Ok(Piece { bytes, start, shape })
-            }
-            Kind::Mosaic(mosaic) => {
-                let mut bytes = self.buffer(&shape);
-                let length = self.bytes_of(&shape);
-                self.read_mosaic(mosaic, (&start, &shape), &mut bytes[..length])?;
-                Ok(Piece { bytes, start, shape })
-            }
+            _ => (self.buffer(&region.shape), self.bytes_of(&region.shape)),
+        };
+        let out = &mut bytes[..length];
+        match &self.kind {
+            Kind::Chunks { .. } => {}
+            Kind::Extent { offset } => self.read_extent(*offset, &region, out)?,
+            Kind::Mosaic(mosaic) => self.read_mosaic(mosaic, &region, out)?,
             Kind::Library { dataset, is_chunked, .. } => {
-                let mut bytes = self.buffer(&shape);
-                let length = self.bytes_of(&shape);
-                library::read_box(dataset, &start, &shape, &mut bytes[..length]).map_err(
-                    |error| {
-                        let reason =
-                            Error::dataset("read", &self.files[0].path, &self.dataset, &error)
-                                .to_string();
-                        if *is_chunked {
-                            TileError::Damaged(self.damage(place, &reason))
-                        } else {
-                            TileError::Damaged(reason)
-                        }
-                    },
-                )?;
-                // Of a virtual dataset HDF5 takes what it can't open for fill values.
-                if !is_chunked && let Some(error) = transaction::trouble(dataset) {
-                    return Err(TileError::Io { file: 0, needed: 0, error: Arc::new(error) });
-                }
-                self.decoded.fetch_add(u64::from(*is_chunked), Ordering::Relaxed);
-                Ok(Piece { bytes, start, shape })
+                self.read_library(dataset, *is_chunked, place, &region, out)?;
             }
         }
+        Ok(Piece { bytes, region })
     }
 
-    /// The part of a tile within the dataset and, on the axes of the scan, within `bounds`.
-    fn region(&self, place: &[u64], bounds: &Bounds) -> (Vec<u64>, Vec<u64>) {
-        let axes = place.iter().zip(&self.tile).zip(&self.view.shape);
-        let (mut start, mut end): (Vec<u64>, Vec<u64>) = axes
-            .map(|((step, tile), length)| (step * tile, (*length).min((step + 1) * tile)))
-            .unzip();
-        for (axis, range) in self.view.positions.iter().zip(bounds) {
-            start[*axis] = start[*axis].max(range.start);
-            end[*axis] = end[*axis].min(range.end);
+    fn read_library(
+        &self,
+        dataset: &Dataset,
+        is_chunked: bool,
+        place: &[u64],
+        region: &Region,
+        out: &mut [u8],
+    ) -> Result<(), TileError> {
+        library::read_region(dataset, region, out).map_err(|error| {
+            let error = Error::dataset("read", &self.files[0].path, &self.dataset, &error);
+            let reason = error.to_string();
+            TileError::Damaged(if is_chunked { self.damage(place, &reason) } else { reason })
+        })?;
+        // Of a virtual dataset HDF5 takes what it can't open for fill values.
+        if !is_chunked && let Some(error) = transaction::trouble(dataset) {
+            return Err(TileError::Io { file: 0, needed: 0, error: Arc::new(error) });
         }
-        let shape = start.iter().zip(&end).map(|(start, end)| end - start).collect();
-        (start, shape)
+        self.decoded.fetch_add(u64::from(is_chunked), Ordering::Relaxed);
+        Ok(())
     }
 
     fn read_chunk(
         &self,
         (table, pipeline, fill): (&ChunkTable, &Pipeline, &[u8]),
         place: &[u64],
-        (start, shape): (Vec<u64>, Vec<u64>),
+        region: Region,
     ) -> Result<Piece, TileError> {
-        let corner: Vec<u64> =
-            place.iter().zip(&self.tile).map(|(step, tile)| step * tile).collect();
-        let number =
-            place.iter().zip(&table.grid).fold(0, |number, (step, count)| number * count + step);
+        let tile = self.tile_at(place);
+        let number = region::number(&table.grid, place);
         let mut decoder = self.decoders.take().unwrap_or_default();
         let tile_bytes = self.tile_bytes() as usize;
-        let wanted = self.view.positions.iter().all(|axis| {
-            let inside = self.tile[*axis].min(self.view.shape[*axis] - corner[*axis]);
-            shape[*axis] == inside
+        let is_whole = self.view.positions.iter().all(|axis| {
+            region.range(*axis) == (tile.start[*axis]..tile.end(*axis).min(self.view.shape[*axis]))
         });
         let mut whole =
-            if wanted { self.buffer(&self.tile) } else { std::mem::take(&mut decoder.whole) };
+            if is_whole { self.buffer(&self.tile) } else { std::mem::take(&mut decoder.whole) };
         whole.resize(tile_bytes.max(whole.len()), 0);
         let out = &mut whole[..tile_bytes];
         let filled = self.decode((table, pipeline, fill), 0, number, &mut decoder, out);
         let piece = filled.map(|()| {
-            if wanted {
-                return Piece {
-                    bytes: std::mem::take(&mut whole),
-                    start: corner.clone(),
-                    shape: self.tile.clone(),
-                };
+            if is_whole {
+                return Piece { bytes: std::mem::take(&mut whole), region: tile };
             }
-            let bytes = self.crop(&whole, (&corner, &self.tile), (&start, &shape));
-            Piece { bytes, start, shape }
+            Piece { bytes: self.crop(&whole, &tile, &region), region }
         });
-        match (wanted, piece.is_ok()) {
+        match (is_whole, piece.is_ok()) {
             (false, _) => decoder.whole = whole,
             (true, false) => self.buffers.give(whole),
             (true, true) => {}
         }
         self.decoders.give(decoder);
-        piece.map_err(|trouble| match trouble {
+        piece.map_err(|error| match error {
             TileError::Damaged(reason) => TileError::Damaged(self.damage(place, &reason)),
             other => other,
         })
@@ -287,26 +278,20 @@ impl Tiles {
 
     /// Names a chunk by its place in the dataset.
     fn damage(&self, place: &[u64], reason: &str) -> String {
-        let corner: Vec<String> =
-            place.iter().zip(&self.tile).map(|(step, tile)| (step * tile).to_string()).collect();
+        let corner: Vec<String> = self.tile_at(place).start.iter().map(u64::to_string).collect();
         format!("chunk ({}) of the source is damaged: {reason}", corner.join(", "))
     }
 
-    /// The part of a tile that begins at `start`.
-    fn crop(
-        &self,
-        whole: &[u8],
-        (corner, tile): (&[u64], &[u64]),
-        (start, shape): (&[u64], &[u64]),
-    ) -> Vec<u8> {
-        let mut bytes = self.buffer(shape);
-        let (from, to) = (strides(tile, self.element), strides(shape, self.element));
-        let begin: usize =
-            (0..tile.len()).map(|axis| (start[axis] - corner[axis]) as usize * from[axis]).sum();
-        let axes: Vec<Axis> = (0..tile.len())
-            .map(|axis| Axis { steps: shape[axis] as usize, from: from[axis], to: to[axis] })
+    /// A part of a tile.
+    fn crop(&self, whole: &[u8], tile: &Region, part: &Region) -> Vec<u8> {
+        let mut bytes = self.buffer(&part.shape);
+        let own = strides(&tile.shape, self.element);
+        let there = strides(&part.shape, self.element);
+        let lengths = part.shape.iter().zip(own.iter().zip(&there));
+        let axes: Vec<Axis> = lengths
+            .map(|(steps, (from, to))| Axis { steps: *steps as usize, from: *from, to: *to })
             .collect();
-        copy(&whole[begin..], &mut bytes, &axes, self.element);
+        copy(&whole[part.offset_in(tile, &own)..], &mut bytes, &axes, self.element);
         bytes
     }
 
@@ -314,28 +299,22 @@ impl Tiles {
     fn read_extent(
         &self,
         offset: u64,
-        start: &[u64],
-        shape: &[u64],
+        region: &Region,
         mut out: &mut [u8],
     ) -> Result<(), TileError> {
         let all = &self.view.shape;
+        let shape = &region.shape;
         // The axes behind this one are read whole.
         let mut cut = all.len() - 1;
         while cut > 0 && shape[cut] == all[cut] {
             cut -= 1;
         }
         let stretch = self.bytes_of(&shape[cut..]);
-        let strides = strides(all, self.element);
-        let outer: u64 = shape[..cut].iter().product();
-        for number in 0..outer {
-            let steps = crate::view::steps(&shape[..cut], number);
-            let place: u64 = (0..all.len())
-                .map(|axis| {
-                    (start[axis] + steps.get(axis).copied().unwrap_or(0)) * strides[axis] as u64
-                })
-                .sum();
+        let mut stretches = region.clone();
+        stretches.shape[cut..].fill(1);
+        for place in stretches.places() {
             let (part, rest) = out.split_at_mut(stretch);
-            let start = offset + place;
+            let start = offset + region::number(all, &place) * self.element as u64;
             self.files[0].read_exact_at(part, start).map_err(|error| {
                 let needed = start + stretch as u64;
                 TileError::Io { file: 0, needed, error: Arc::new(error) }
@@ -346,26 +325,20 @@ impl Tiles {
     }
 
     /// Tells the system that the chunks of these positions will be read soon.
-    fn announce(&self, bounds: &Bounds) {
+    fn announce(&self, positions: &Region) {
         let Kind::Chunks { table, .. } = &self.kind else { return };
-        for place in Places::new(self.tile_ranges(bounds)) {
-            let number = place
-                .iter()
-                .zip(&table.grid)
-                .fold(0, |number, (step, count)| number * count + step);
-            let Some(chunk) = table.find(number) else { continue };
+        for place in self.tiles_of(positions).places() {
+            let Some(chunk) = table.find(region::number(&table.grid, &place)) else { continue };
             self.files[0].announce(chunk.address, chunk.size);
         }
     }
 
-    /// The tiles that positions within `bounds` need: a range on each axis of the grid of tiles.
-    fn tile_ranges(&self, bounds: &Bounds) -> Bounds {
-        let mut ranges: Bounds = self.grid().into_iter().map(|count| 0..count).collect();
-        for (axis, range) in self.view.positions.iter().zip(bounds) {
-            let tile = self.tile[*axis];
-            ranges[*axis] = range.start / tile..range.end.div_ceil(tile);
-        }
-        ranges
+    /// The tiles that some positions need, as a part of the grid of tiles.
+    fn tiles_of(&self, positions: &Region) -> Region {
+        let region = self.region_of(positions);
+        let axes = self.tile.iter().enumerate();
+        axes.map(|(axis, tile)| region.start[axis] / tile..region.end(axis).div_ceil(*tile))
+            .collect()
     }
 
     fn bytes_of(&self, shape: &[u64]) -> usize {
@@ -413,32 +386,4 @@ fn stretch(view: &View, element: u64) -> Vec<u64> {
         }
     }
     tile
-}
-
-/// All places of a grid within ranges, the last axis running fastest.
-struct Places {
-    ranges: Bounds,
-    next: u64,
-    count: u64,
-}
-
-impl Places {
-    fn new(ranges: Bounds) -> Self {
-        let count = crate::view::volume(&ranges);
-        Self { ranges, next: 0, count }
-    }
-}
-
-impl Iterator for Places {
-    type Item = Vec<u64>;
-
-    fn next(&mut self) -> Option<Vec<u64>> {
-        if self.next == self.count {
-            return None;
-        }
-        let shape: Vec<u64> = self.ranges.iter().map(|range| range.end - range.start).collect();
-        let steps = crate::view::steps(&shape, self.next);
-        self.next += 1;
-        Some(steps.iter().zip(&self.ranges).map(|(step, range)| step + range.start).collect())
-    }
 }

@@ -3,11 +3,13 @@
 //! Later parts lie over earlier ones, as in HDF5; what none covers holds the fill value.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::copy::{Axis, copy, strides};
-use super::{Decoder, Kind, Places, TileError, Tiles, most_stored, stretch};
+use super::copy::{Axis, copy};
+use super::{Decoder, Kind, TileError, Tiles, most_stored, stretch};
+use crate::region::{self, Region, strides};
 use crate::storage::chunk_table::ChunkTable;
 use crate::storage::filters::Pipeline;
 use crate::storage::raw_file::RawFile;
@@ -33,9 +35,8 @@ pub(crate) struct SourceArray {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     source: usize,
-    /// Where it begins, and its lengths, in the virtual dataset.
-    at: Vec<u64>,
-    shape: Vec<u64>,
+    /// Where it stands in the virtual dataset.
+    at: Region,
     /// Where it begins in the source.
     from: Vec<u64>,
     /// For each axis of the source its axis in the virtual dataset; none where the box is one step long.
@@ -43,28 +44,16 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// A box of `source` as a box of the virtual dataset; `None` if their axes are others.
-    pub fn new(
-        source: usize,
-        (at, shape): (Vec<u64>, Vec<u64>),
-        (from, lengths): (Vec<u64>, &[u64]),
-    ) -> Option<Self> {
-        let mut long = (0..shape.len()).filter(|axis| shape[*axis] != 1);
-        let axes = lengths.iter().map(|length| match length {
+    /// The box `from` of `source` as the box `at` of the virtual dataset; `None` if their axes are others.
+    pub fn new(source: usize, at: Region, from: Region) -> Option<Self> {
+        let mut long = (0..at.shape.len()).filter(|axis| at.shape[*axis] != 1);
+        let axes = from.shape.iter().map(|length| match length {
             1 => Some(None),
-            length => long.next().filter(|axis| shape[*axis] == *length).map(Some),
+            length => long.next().filter(|axis| at.shape[*axis] == *length).map(Some),
         });
         let axes = axes.collect::<Option<Vec<_>>>()?;
-        long.next().is_none().then_some(Self { source, at, shape, from, axes })
-    }
-
-    /// The part of a box that it covers: beginning and end on each axis.
-    fn within(&self, start: &[u64], shape: &[u64]) -> Option<(Vec<u64>, Vec<u64>)> {
-        let begin: Vec<u64> = start.iter().zip(&self.at).map(|(one, own)| *one.max(own)).collect();
-        let ends = start.iter().zip(shape).zip(self.at.iter().zip(&self.shape));
-        let end: Vec<u64> =
-            ends.map(|((start, length), (at, own))| (start + length).min(at + own)).collect();
-        begin.iter().zip(&end).all(|(begin, end)| begin < end).then_some((begin, end))
+        let is_all = long.next().is_none();
+        is_all.then_some(Self { source, at, from: from.start, axes })
     }
 }
 
@@ -83,9 +72,8 @@ pub(crate) struct Mosaic {
 /// A box of a source that is to be read, and where its values go.
 struct Cut<'a> {
     source: &'a SourceArray,
-    /// Where it begins in the source, and its lengths.
-    from: Vec<u64>,
-    lengths: Vec<u64>,
+    /// Where it lies in the source.
+    from: Region,
     /// Bytes from one step of the source to the next where it goes.
     steps: Vec<usize>,
 }
@@ -93,17 +81,17 @@ struct Cut<'a> {
 impl Mosaic {
     /// The parts in the order in which they were put together.
     pub fn new(sources: Vec<SourceArray>, parts: Vec<Part>, fill: Vec<u8>) -> Self {
-        let rank = parts.first().map_or(1, |part| part.at.len());
+        let rank = parts.first().map_or(1, |part| part.at.shape.len());
         let places = |axis: &usize| {
-            let mut starts: Vec<u64> = parts.iter().map(|part| part.at[*axis]).collect();
+            let mut starts: Vec<u64> = parts.iter().map(|part| part.at.start[*axis]).collect();
             starts.sort_unstable();
             starts.dedup();
             starts.len()
         };
         let axis = (0..rank).rev().max_by_key(places).unwrap_or(0);
         let mut order: Vec<usize> = (0..parts.len()).collect();
-        order.sort_by_key(|part| parts[*part].at[axis]);
-        let longest = parts.iter().map(|part| part.shape[axis]).max().unwrap_or(0);
+        order.sort_by_key(|part| parts[*part].at.start[axis]);
+        let longest = parts.iter().map(|part| part.at.shape[axis]).max().unwrap_or(0);
         Self { sources, parts, fill, order, axis, longest }
     }
 
@@ -140,7 +128,7 @@ impl Mosaic {
     /// Bytes that it takes in memory.
     pub fn bytes(&self) -> u64 {
         let tables: u64 = self.tables().map(|(table, _)| table.bytes()).sum();
-        let rank = self.parts.first().map_or(0, |part| part.at.len());
+        let rank = self.parts.first().map_or(0, |part| part.at.shape.len());
         tables + (self.parts.len() * (size_of::<Part>() + 6 * 8 * rank)) as u64
     }
 
@@ -175,7 +163,7 @@ impl Mosaic {
                 let length = table.chunk[own];
                 fits[axis] &= chunk[axis] == 1 || chunk[axis] == length;
                 chunk[axis] = chunk[axis].max(length);
-                fits[axis] &= part.at[axis].abs_diff(part.from[own]).is_multiple_of(length);
+                fits[axis] &= part.at.start[axis].abs_diff(part.from[own]).is_multiple_of(length);
             }
         }
         let limited = |lengths: Vec<u64>| -> Vec<u64> {
@@ -188,11 +176,11 @@ impl Mosaic {
         if bytes <= LARGEST_TILE { several } else { limited(chunk) }
     }
 
-    /// The parts that may have something of a box, in their order.
-    fn near(&self, start: u64, length: u64) -> Vec<usize> {
-        let begin = |part: &usize| self.parts[*part].at[self.axis];
-        let first = self.order.partition_point(|part| begin(part) + self.longest <= start);
-        let end = self.order.partition_point(|part| begin(part) < start + length);
+    /// The parts that may have something of a range on the axis that tells them apart, in their order.
+    fn near(&self, range: &Range<u64>) -> Vec<usize> {
+        let begin = |part: &usize| self.parts[*part].at.start[self.axis];
+        let first = self.order.partition_point(|part| begin(part) + self.longest <= range.start);
+        let end = self.order.partition_point(|part| begin(part) < range.end);
         let mut near = self.order[first.min(end)..end].to_vec();
         near.sort_unstable();
         near
@@ -204,25 +192,22 @@ impl Tiles {
     pub(super) fn read_mosaic(
         &self,
         mosaic: &Mosaic,
-        (start, shape): (&[u64], &[u64]),
+        region: &Region,
         out: &mut [u8],
     ) -> Result<(), TileError> {
         let mut decoder = self.decoders.take().unwrap_or_default();
-        let near = mosaic.near(start[mosaic.axis], shape[mosaic.axis]);
-        let steps = strides(shape, self.element);
-        let whole = start.iter().zip(shape).map(|(start, length)| start + length);
-        let whole = (start.to_vec(), whole.collect::<Vec<_>>());
-        let covers =
-            |part: &usize| mosaic.parts[*part].within(start, shape).as_ref() == Some(&whole);
-        if !near.iter().any(covers) {
+        let near = mosaic.near(&region.range(mosaic.axis));
+        let near = near.iter().map(|part| &mosaic.parts[*part]);
+        let near: Vec<(&Part, Region)> =
+            near.filter_map(|part| Some((part, part.at.intersection(region)?))).collect();
+        if !near.iter().any(|(_, covered)| covered == region) {
             fill(out, &mosaic.fill);
         }
+        let steps = strides(&region.shape, self.element);
         let mut read = Ok(());
-        for part in near.iter().map(|part| &mosaic.parts[*part]) {
-            let Some((begin, end)) = part.within(start, shape) else { continue };
-            let place = |axis: usize| (begin[axis] - start[axis]) as usize * steps[axis];
-            let there: usize = (0..begin.len()).map(place).sum();
-            let cut = Cut::of(part, &mosaic.sources[part.source], (&begin, &end), &steps);
+        for (part, covered) in near {
+            let there = covered.offset_in(region, &steps);
+            let cut = Cut::of(part, &mosaic.sources[part.source], &covered, &steps);
             read = self.read_cut(&cut, &mut out[there..], &mut decoder);
             if read.is_err() {
                 break;
@@ -264,27 +249,20 @@ impl Tiles {
         let element = self.element;
         let bytes = table.chunk.iter().product::<u64>() as usize * element;
         let own = strides(&table.chunk, element);
-        let axes = 0..table.chunk.len();
-        let ranges = axes.clone().map(|axis| {
-            let end = cut.from[axis] + cut.lengths[axis];
-            cut.from[axis] / table.chunk[axis]..end.div_ceil(table.chunk[axis])
-        });
-        for place in Places::new(ranges.collect()) {
-            let number =
-                place.iter().zip(&table.grid).fold(0, |number, (step, all)| number * all + step);
-            let corner = |axis: usize| place[axis] * table.chunk[axis];
-            let begin = |axis: usize| corner(axis).max(cut.from[axis]);
-            let end = |axis: usize| {
-                (corner(axis) + table.chunk[axis]).min(cut.from[axis] + cut.lengths[axis])
-            };
-            let there: usize = axes
-                .clone()
-                .map(|axis| (begin(axis) - cut.from[axis]) as usize * cut.steps[axis])
-                .sum();
-            let is_all = axes.clone().all(|axis| {
-                let length = end(axis) - begin(axis);
-                length == table.chunk[axis] && (length == 1 || cut.steps[axis] == own[axis])
-            });
+        let axes = table.chunk.iter().enumerate();
+        let chunks: Region = axes
+            .map(|(axis, chunk)| cut.from.start[axis] / chunk..cut.from.end(axis).div_ceil(*chunk))
+            .collect();
+        for place in chunks.places() {
+            let number = region::number(&table.grid, &place);
+            let start = place.iter().zip(&table.chunk).map(|(step, length)| step * length);
+            let chunk = Region { start: start.collect(), shape: table.chunk.clone() };
+            let wanted = chunk.intersection(&cut.from);
+            let wanted = wanted.expect("only chunks that have something of the cut are read");
+            let there = wanted.offset_in(&cut.from, &cut.steps);
+            let is_all = wanted == chunk
+                && (0..own.len())
+                    .all(|axis| chunk.shape[axis] == 1 || cut.steps[axis] == own[axis]);
             let mut whole = std::mem::take(&mut decoder.whole);
             let decoded = if is_all {
                 let out = &mut out[there..][..bytes];
@@ -298,22 +276,20 @@ impl Tiles {
                 if is_all {
                     return;
                 }
-                let first: usize = axes
-                    .clone()
-                    .map(|axis| (begin(axis) - corner(axis)) as usize * own[axis])
-                    .sum();
-                let along = axes.clone().map(|axis| Axis {
-                    steps: (end(axis) - begin(axis)) as usize,
-                    from: own[axis],
-                    to: cut.steps[axis],
-                });
-                copy(&whole[first..], &mut out[there..], &along.collect::<Vec<_>>(), element);
+                let along: Vec<Axis> = (0..own.len())
+                    .map(|axis| Axis {
+                        steps: wanted.shape[axis] as usize,
+                        from: own[axis],
+                        to: cut.steps[axis],
+                    })
+                    .collect();
+                let first = wanted.offset_in(&chunk, &own);
+                copy(&whole[first..], &mut out[there..], &along, element);
             });
             decoder.whole = whole;
             decoded.map_err(|trouble| match trouble {
                 TileError::Damaged(reason) => {
-                    let corner: Vec<String> =
-                        axes.clone().map(|axis| corner(axis).to_string()).collect();
+                    let corner: Vec<String> = chunk.start.iter().map(u64::to_string).collect();
                     let file = self.files[cut.source.file].path.display();
                     let (corner, dataset) = (corner.join(", "), &cut.source.dataset);
                     TileError::Damaged(format!(
@@ -328,25 +304,18 @@ impl Tiles {
 }
 
 impl<'a> Cut<'a> {
-    fn of(
-        part: &Part,
-        source: &'a SourceArray,
-        (begin, end): (&[u64], &[u64]),
-        steps: &[usize],
-    ) -> Self {
-        let each = part.axes.iter().zip(&part.from).map(|(axis, from)| match *axis {
-            None => (*from, 1, 0),
+    /// What the source has of the box `covered`, a part of what the part covers.
+    fn of(part: &Part, source: &'a SourceArray, covered: &Region, steps: &[usize]) -> Self {
+        let axes = || part.axes.iter().zip(&part.from);
+        let from = axes().map(|(axis, from)| match *axis {
+            None => *from..*from + 1,
             Some(axis) => {
-                (from + begin[axis] - part.at[axis], end[axis] - begin[axis], steps[axis])
+                let start = from + covered.start[axis] - part.at.start[axis];
+                start..start + covered.shape[axis]
             }
         });
-        let (mut from, mut lengths, mut to) = (Vec::new(), Vec::new(), Vec::new());
-        for (start, length, step) in each {
-            from.push(start);
-            lengths.push(length);
-            to.push(step);
-        }
-        Self { source, from, lengths, steps: to }
+        let steps = part.axes.iter().map(|axis| axis.map_or(0, |axis| steps[axis])).collect();
+        Self { source, from: from.collect(), steps }
     }
 
     /// Reads each stretch that lies in one piece by one call. The error comes with how many bytes the file
@@ -359,31 +328,28 @@ impl<'a> Cut<'a> {
         element: usize,
     ) -> Result<(), (u64, io::Error)> {
         let own = strides(&self.source.shape, element);
-        let rank = own.len();
+        let (rank, lengths) = (own.len(), &self.from.shape);
         // The axes behind this one are read whole.
         let mut cut = rank.saturating_sub(1);
-        while cut > 0 && self.lengths[cut] == self.source.shape[cut] {
+        while cut > 0 && lengths[cut] == self.source.shape[cut] {
             cut -= 1;
         }
-        let stretch = self.lengths[cut..].iter().product::<u64>() as usize * element;
-        let is_direct =
-            (cut..rank).all(|axis| self.lengths[axis] == 1 || self.steps[axis] == own[axis]);
+        let stretch = lengths[cut..].iter().product::<u64>() as usize * element;
+        let is_direct = (cut..rank).all(|axis| lengths[axis] == 1 || self.steps[axis] == own[axis]);
         let mut aside = vec![0; if is_direct { 0 } else { stretch }];
         let inner: Vec<Axis> = (cut..rank)
             .map(|axis| Axis {
-                steps: self.lengths[axis] as usize,
+                steps: lengths[axis] as usize,
                 from: own[axis],
                 to: self.steps[axis],
             })
             .collect();
-        let outer: u64 = self.lengths[..cut].iter().product();
-        for number in 0..outer {
-            let steps = crate::view::steps(&self.lengths[..cut], number);
-            let step = |axis: usize| steps.get(axis).copied().unwrap_or(0);
-            let start = (0..rank)
-                .map(|axis| (self.from[axis] + step(axis)) * own[axis] as u64)
-                .fold(offset, |sum, bytes| sum + bytes);
-            let there: usize = (0..cut).map(|axis| step(axis) as usize * self.steps[axis]).sum();
+        let mut stretches = self.from.clone();
+        stretches.shape[cut..].fill(1);
+        for place in stretches.places() {
+            let start = offset + region::number(&self.source.shape, &place) * element as u64;
+            let at = Region { start: place, shape: Vec::new() };
+            let there = at.offset_in(&self.from, &self.steps);
             let into = if is_direct { &mut out[there..][..stretch] } else { &mut aside[..] };
             file.read_exact_at(into, start).map_err(|error| (start + stretch as u64, error))?;
             if !is_direct {
@@ -441,11 +407,10 @@ mod tests {
 
     #[test]
     fn axes_of_one_step_may_lack_on_either_side() {
-        let part = |shape: &[u64], lengths: &[u64]| {
-            let zeros = |count| vec![0; count];
-            Part::new(0, (zeros(shape.len()), shape.to_vec()), (zeros(lengths.len()), lengths))
+        let axes = |shape: &[u64], lengths: &[u64]| {
+            let part = Part::new(0, Region::whole(shape), Region::whole(lengths));
+            part.map(|part| part.axes)
         };
-        let axes = |shape: &[u64], lengths: &[u64]| part(shape, lengths).map(|part| part.axes);
         assert_eq!(axes(&[1, 4, 5], &[4, 5]), Some(vec![Some(1), Some(2)]));
         assert_eq!(axes(&[4, 5], &[4, 1, 5]), Some(vec![Some(0), None, Some(1)]));
         assert_eq!(axes(&[20], &[4, 5]), None);
@@ -454,19 +419,17 @@ mod tests {
 
     #[test]
     fn only_parts_near_a_box_are_looked_at_in_their_order() {
-        let part = |at: u64, length: u64| {
-            Part::new(0, (vec![0, at], vec![2, length]), (vec![0, 0], &[2, length]))
-        };
-        let parts = [(6, 2), (0, 4), (4, 2), (3, 2)].map(|(at, length)| part(at, length).unwrap());
+        let parts = [6..8, 0..4, 4..6, 3..5].map(|columns: Range<u64>| {
+            let lengths = Region::whole(&[2, columns.end - columns.start]);
+            Part::new(0, [0..2, columns].into_iter().collect(), lengths).unwrap()
+        });
         let mosaic = Mosaic::new(Vec::new(), parts.to_vec(), vec![0]);
         assert_eq!(mosaic.axis, 1);
-        assert_eq!(mosaic.near(3, 2), [1, 2, 3]);
-        assert_eq!(mosaic.near(7, 5), [0, 2]);
-        let within: Vec<usize> = mosaic
-            .near(5, 1)
-            .into_iter()
-            .filter(|part| mosaic.parts[*part].within(&[0, 5], &[2, 1]).is_some())
-            .collect();
+        assert_eq!(mosaic.near(&(3..5)), [1, 2, 3]);
+        assert_eq!(mosaic.near(&(7..12)), [0, 2]);
+        let place: Region = [0..2, 5..6].into_iter().collect();
+        let reaches = |part: &usize| mosaic.parts[*part].at.intersection(&place).is_some();
+        let within: Vec<usize> = mosaic.near(&(5..6)).into_iter().filter(reaches).collect();
         assert_eq!(within, [2]);
     }
 }
