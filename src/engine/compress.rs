@@ -150,9 +150,9 @@ impl<P: Process> Step<'_, P> {
         name: &str,
     ) -> Result<Option<Compressed>> {
         let transaction = lock.begin()?;
-        let raw = (lock.path(), lock.file());
+        let opened = lock.handle();
         let compressor =
-            Compressor::begin(transaction.file(), raw, (group, name), self.request.compress)
+            Compressor::begin(transaction.file(), opened, (group, name), self.request.compress)
                 // If the disk refused something, that says more than what HDF5 makes of it.
                 .map_err(|error| transaction.check().err().unwrap_or(error))?;
         let before = compressor.bytes_before();

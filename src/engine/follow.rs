@@ -22,6 +22,7 @@ use crate::process::Process;
 use crate::storage::file::{self, look_at, open_read};
 use crate::storage::in_place::InPlace;
 use crate::storage::marks::Marks;
+use crate::storage::open_file::OpenFile;
 use crate::storage::results_group::{LAST_RUN, Place};
 use crate::storage::{attributes, lock};
 
@@ -109,7 +110,8 @@ struct ResultsFile {
 fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<ResultsFile> {
     let path = &assignment.file;
     let raw = file::open(path, true)?;
-    let seen = look_at(path, &raw)?;
+    let opened = OpenFile { path, file: &raw };
+    let seen = look_at(opened)?;
     let last_run =
         seen.group(&assignment.group).ok().and_then(|group| attributes::string(&group, LAST_RUN));
     if last_run.as_ref() != Some(&assignment.last_run) {
@@ -118,7 +120,7 @@ fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<ResultsFile> 
     // If rank 0 is lost, its locks are. Whoever changes the file's metadata must not do so before this rank
     // has written its last.
     lock::share(&raw, path)?;
-    let in_place = team.ranks().open(path, &raw)?;
+    let in_place = team.ranks().open(opened)?;
     Ok(ResultsFile { raw, in_place })
 }
 
@@ -137,10 +139,11 @@ impl Ready {
         team: Team<'_>,
     ) -> Result<Self> {
         let file = results_file(assignment, team)?;
+        let opened = OpenFile { path: &assignment.file, file: &file.raw };
         let workers = assignment.workers[team.rank()];
         let plan =
             plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), meant)?;
-        let status = Marks::within(&assignment.file, &file.raw, assignment.status)?;
+        let status = Marks::within(opened, assignment.status)?;
         let pending = Pending::new(&status, meant, &job.source.grid);
         let stock = Stock::new(job, &pending, &plan, assignment.workers.len())?;
         Ok(Self { file, plan, status, stock })

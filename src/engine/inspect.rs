@@ -124,9 +124,8 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         Ok(described) => described.view.clone(),
         Err(_) => View::new(shape.clone(), vec![0]),
     };
-    let rows = stored_type(&found).and_then(|_| {
-        Rows::new(&file.path, &file.raw, &found, view).map_err(|error| error.to_string())
-    });
+    let rows = stored_type(&found)
+        .and_then(|_| Rows::new(file.handle(), &found, view).map_err(|error| error.to_string()));
     let is_linked = rows.as_ref().is_ok_and(|rows| !rows.are_in(&file.raw));
     DatasetOverview {
         format: source::format(file, &path, &found),
@@ -159,9 +158,9 @@ pub fn groups(path: &Path, wanted: Option<&str>) -> Result<Vec<GroupOverview>> {
 fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
     let group = file.group(&provenance.path).ok();
     let positions = group.as_ref().map_or(0, |group| positions(group, provenance));
-    let (path, raw, own) = (file.path.as_path(), &file.raw, group.as_ref());
-    let status = own.and_then(|group| results_group::status(path, raw, group, positions).ok());
-    let lines = own.and_then(|group| results_group::failed_lines(path, raw, group).ok().flatten());
+    let (opened, own) = (file.handle(), group.as_ref());
+    let status = own.and_then(|group| results_group::status(opened, group, positions).ok());
+    let lines = own.and_then(|group| results_group::failed_lines(opened, group).ok().flatten());
     let failed = match (&status, &lines, own) {
         (Some(status), Some(lines), Some(group)) => {
             FailedPositions::read(status, lines, &results_group::messages(group))?

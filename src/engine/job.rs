@@ -474,7 +474,7 @@ fn open_auxiliary(
         }
         let columns = shape.iter().skip(axes).product::<usize>() * fields.len().max(1);
         let view = View::new(region::lengths(&shape), (0..axes).collect());
-        let rows = Rows::new(&file.path, &file.raw, &dataset, view)?;
+        let rows = Rows::new(file.handle(), &dataset, view)?;
         let fingerprint = data.fingerprint(&rows)?;
         let info = AuxiliaryInfo { path, columns, fields };
         identities.push(AuxiliaryIdentity::of(&info, &rows, stored, fingerprint));

@@ -162,7 +162,7 @@ impl Lead<'_> {
         let lock = RunLock::claim(target, source, &Quiet)?;
         // Not the results themselves, which may be compressed.
         let group = prepare::look(job, &lock, group.to_owned(), &[])?;
-        let file = Direct::new(lock.path(), lock.file())?;
+        let file = Direct::new(lock.handle())?;
         let request = Request { retry_failed: false, ..self.request.clone() };
         let all = (None, &job.source.grid);
         let ledger = Ledger::new(group.places.digest, Record::default());
@@ -226,7 +226,7 @@ impl Lead<'_> {
         if !request.retry_failed {
             return Ok(Ledger::new(group.places.digest, known));
         }
-        let failed = Marks::within(lock.path(), lock.file(), group.places.failed)?;
+        let failed = Marks::within(lock.handle(), group.places.failed)?;
         let again = marked().done_and_failed(&failed, meant);
         let covered = Covered::of_pending(&again)?;
         let known = known.without(covered, reread::digest(job, request, &again)?);
@@ -245,8 +245,8 @@ impl Lead<'_> {
         let Self { request, observer, stop, team } = *self;
         let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
         let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), meant)?;
-        let file: Box<dyn InPlace> = team.ranks().open(lock.path(), lock.file())?;
-        let status = Marks::within(lock.path(), lock.file(), group.places.status)?;
+        let file: Box<dyn InPlace> = team.ranks().open(lock.handle())?;
+        let status = Marks::within(lock.handle(), group.places.status)?;
         let ledger = self.ledger((job, meant), group, &status, lock)?;
         let marker = Marker::open(
             (lock, &*file),

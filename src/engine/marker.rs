@@ -69,8 +69,8 @@ impl<'a> Marker<'a> {
         observer: &dyn Observer,
     ) -> Result<Self> {
         let (status, failed) = (group.places.status, group.places.failed);
-        let status = MarksInPlace::new(file, lock.path(), lock.file(), status)?;
-        let failed = MarksInPlace::new(file, lock.path(), lock.file(), failed)?;
+        let status = MarksInPlace::new(file, lock.handle(), status)?;
+        let failed = MarksInPlace::new(file, lock.handle(), failed)?;
         if request.retry_failed {
             let columns = (&status, &failed);
             take_failed_back((lock, group), &mut ledger, columns, (meant, grid))?;

@@ -109,7 +109,7 @@ impl Computed {
             return Err(unusable(format!("{} can't become {}", stored.element, T::TYPE)));
         }
         let mut bytes = vec![0; found.size() * stored.element.size()];
-        let rows = Rows::by_first_axis(&self.file, &file.raw, &found)?;
+        let rows = Rows::by_first_axis(file.handle(), &found)?;
         rows.read_into(std::slice::from_ref(&(0..rows.view().count())), &mut bytes)?;
         if stored.element.may_exceed(T::TYPE, false)
             && let Some((_, value)) = first_beyond(&bytes, stored)

@@ -175,9 +175,9 @@ fn provenance<P: Process>(job: &Job<P>, target: &Target) -> Identification {
 /// needs.
 fn adopt<P: Process>(job: &Job<P>, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
     let transaction = lock.begin()?;
-    let raw = (lock.path(), lock.file());
+    let opened = lock.handle();
     let positions = job.source.info.positions;
-    results_group::adopt(transaction.file(), raw, path, &job.columns(), positions)
+    results_group::adopt(transaction.file(), opened, path, &job.columns(), positions)
         .and_then(|()| provenance(job, target).renew(&transaction.file().group(path)?))
         .map_err(|error| transaction.error("complete a results group in", &error))?;
     transaction.commit()

@@ -271,12 +271,12 @@ pub fn verify<P: Process>(
         });
     }
     let positions = job.source.info.positions;
-    let status = results_group::status(results, &file.raw, &opened, positions).map_err(unusable)?;
+    let status = results_group::status(file.handle(), &opened, positions).map_err(unusable)?;
     let mut checker = Checker { rows: Vec::new(), job: &job };
     for column in job.columns() {
         let dataset = opened.dataset(&column.layout.name).map_err(broken)?;
         let view = View::new(region::lengths(&column.shape), (0..column.positions_axes).collect());
-        checker.rows.push(Rows::new(results, &file.raw, &dataset, view)?);
+        checker.rows.push(Rows::new(file.handle(), &dataset, view)?);
     }
     let marked = Pending::done(&status, &job.source.grid);
     let covered = Covered::of_marks(status.summary()?);
@@ -372,6 +372,7 @@ fn choose(status: &Marks, completed: u64, sample: u64) -> Result<Vec<u64>> {
 mod tests {
     use super::*;
     use crate::storage::in_place::Extent;
+    use crate::storage::open_file::OpenFile;
 
     #[test]
     fn fields_name_their_units() {
@@ -396,7 +397,9 @@ mod tests {
         let path = folder.path().join("status");
         std::fs::write(&path, &status).unwrap();
         let file = std::fs::File::open(&path).unwrap();
-        let marks = Marks::within(&path, &file, Extent::new(0, 100).unwrap()).unwrap();
+        let marks =
+            Marks::within(OpenFile { path: &path, file: &file }, Extent::new(0, 100).unwrap())
+                .unwrap();
         for sample in [0, 1, 10, 66, 500] {
             let chosen = choose(&marks, 66, sample).unwrap();
             assert_eq!(chosen.len() as u64, sample.min(66));

@@ -280,8 +280,8 @@ fn candidate<P: Process>(
     }
     let group = file.group(&found.path).map_err(|error| error.to_string())?;
     let positions = job.source.info.positions;
-    let status = results_group::status(&file.path, &file.raw, &group, positions)?;
-    let failed = results_group::failed_lines(&file.path, &file.raw, &group)?;
+    let status = results_group::status(file.handle(), &group, positions)?;
+    let failed = results_group::failed_lines(file.handle(), &group)?;
     let columns = job.columns();
     results_group::fits(&group, &columns)?;
     let mut constants = job.results.constants.iter().map(|constant| &constant.layout.name);

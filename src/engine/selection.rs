@@ -195,7 +195,7 @@ fn marked(path: &str, positions: u64, file: &ReadFile) -> Result<Marks> {
         let found = format!("has {} values for {positions} positions", dataset.size());
         return Err(refused(found));
     }
-    Marks::of(&file.path, &file.raw, &dataset)?
+    Marks::of(file.handle(), &dataset)?
         .ok_or_else(|| refused("holds neither truth values nor integers".into()))
 }
 

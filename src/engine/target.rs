@@ -11,6 +11,7 @@ use crate::source::{Format, Source};
 use crate::storage::file::{self, ReadFile, is_absent, look_at, open_read_locked};
 use crate::storage::file_state::FileId;
 use crate::storage::lock;
+use crate::storage::open_file::OpenFile;
 use crate::storage::results_group::results_groups;
 use crate::storage::transaction::Transaction;
 
@@ -185,7 +186,7 @@ impl RunLock {
     /// # Errors
     /// If it can't be read or isn't HDF5.
     pub fn view(&self) -> Result<ReadFile> {
-        look_at(&self.path, &self.file)
+        look_at(self.handle())
     }
 
     /// Runs `action` while nobody else has the file open at all. The reader's lock on `source`
@@ -226,6 +227,11 @@ impl RunLock {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file, and where it is.
+    pub fn handle(&self) -> OpenFile<'_> {
+        OpenFile { path: &self.path, file: &self.file }
     }
 
     /// Whether the path still leads to the file that is locked.

@@ -10,12 +10,11 @@ mod mpi;
 mod solo;
 
 use std::fmt;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::storage::in_place::InPlace;
+use crate::storage::open_file::OpenFile;
 use launcher::Launch;
 use solo::Solo;
 
@@ -56,7 +55,7 @@ pub(crate) trait Communicator: Send + Sync {
     ///
     /// # Errors
     /// If it can't be opened for writing.
-    fn open(&self, path: &Path, file: &File) -> Result<Box<dyn InPlace>>;
+    fn open(&self, file: OpenFile<'_>) -> Result<Box<dyn InPlace>>;
     /// Ends all ranks at once, whatever they are doing.
     fn abort(&self, code: i32) -> !;
 }

@@ -1,12 +1,11 @@
 //! One process that computes alone.
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Communicator;
 use crate::error::Result;
 use crate::storage::in_place::{Direct, InPlace};
+use crate::storage::open_file::OpenFile;
 
 /// The only rank: it has nobody to talk to.
 #[derive(Default)]
@@ -47,8 +46,8 @@ impl Communicator for Solo {
         Ok(None)
     }
 
-    fn open(&self, path: &Path, file: &File) -> Result<Box<dyn InPlace>> {
-        Ok(Box::new(Direct::new(path, file)?))
+    fn open(&self, file: OpenFile<'_>) -> Result<Box<dyn InPlace>> {
+        Ok(Box::new(Direct::new(file)?))
     }
 
     fn abort(&self, code: i32) -> ! {

@@ -131,7 +131,7 @@ pub(crate) fn open(
         .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;
     let Description { format, info, grid, tables, view, notes } =
         describe(file, &path, &dataset, stored.element, positions_axes)?;
-    let rows = Rows::new(&file.path, &file.raw, &dataset, view)?;
+    let rows = Rows::new(file.handle(), &dataset, view)?;
     let is_linked = !rows.are_in(&file.raw);
     let file = file.path.clone();
     Ok(Source { file, format, info, grid, stored, rows, is_linked, tables, notes })

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 use super::file_state::{FileId, FileState};
+use super::open_file::OpenFile;
 use super::transaction::{self, Access};
 use super::{library, lock};
 use crate::error::{Error, Result};
@@ -49,7 +50,12 @@ impl ReadFile {
     /// # Errors
     /// If it can't be read or isn't HDF5.
     pub fn again(&self) -> Result<Self> {
-        look_at(&self.path, &self.raw)
+        look_at(self.handle())
+    }
+
+    /// The file for raw reads.
+    pub fn handle(&self) -> OpenFile<'_> {
+        OpenFile { path: &self.path, file: &self.raw }
     }
 
     /// Which file it is.
@@ -85,9 +91,8 @@ pub(crate) fn open_read_locked(path: &Path) -> Result<ReadFile> {
 ///
 /// # Errors
 /// If it can't be read or isn't HDF5.
-pub(crate) fn look_at(path: &Path, file: &File) -> Result<ReadFile> {
-    let raw = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-    view(path, raw, Access::Unlocked)
+pub(crate) fn look_at(file: OpenFile<'_>) -> Result<ReadFile> {
+    view(file.path, file.duplicate("read")?, Access::Unlocked)
 }
 
 fn view(path: &Path, raw: File, others: Access) -> Result<ReadFile> {
@@ -188,23 +193,6 @@ fn finish_unfinished(path: &Path) -> Result<()> {
         return Ok(());
     }
     transaction::finish_commit(&mut writable).map_err(|error| Error::io("write", path, error))
-}
-
-/// Whether a file has `needed` bytes, before `action`.
-///
-/// # Errors
-/// If it has less.
-pub(crate) fn check_length(
-    action: &'static str,
-    path: &Path,
-    file: &File,
-    needed: u64,
-) -> Result<()> {
-    let length = file.metadata().map_err(|error| Error::io(action, path, error))?.len();
-    if length < needed {
-        return Err(Error::Truncated { path: path.to_owned(), length, needed });
-    }
-    Ok(())
 }
 
 /// What there is at a path instead of a file. Opening a pipe would wait for somebody at its other end, and a

@@ -9,11 +9,11 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::check_length;
+use super::open_file::OpenFile;
 use crate::error::{Error, Result};
 
 /// The bytes of one object in a file.
@@ -117,19 +117,18 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// The file that is open as `file`.
+    /// The same file.
     ///
     /// # Errors
     /// If the system has no more file descriptors.
-    pub fn new(path: &Path, file: &File) -> Result<Self> {
-        let file = file.try_clone().map_err(|error| Error::io("write", path, error))?;
-        Ok(Self { path: path.to_owned(), file })
+    pub fn new(file: OpenFile<'_>) -> Result<Self> {
+        Ok(Self { path: file.path.to_owned(), file: file.duplicate("write")? })
     }
 }
 
 impl InPlace for Direct {
     fn write(&self, part: Part<'_>) -> Result<()> {
-        check_length("write", &self.path, &self.file, part.end())?;
+        OpenFile { path: &self.path, file: &self.file }.check_length("write", part.end())?;
         let written = self.file.write_all_at(part.bytes(), part.offset());
         written.map_err(|error| Error::io("write", &self.path, error))
     }

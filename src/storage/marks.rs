@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::ops::{Deref, Range};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdf5::Dataset;
@@ -14,6 +14,7 @@ use hdf5::types::TypeDescriptor;
 
 use super::datatype::stored_type;
 use super::in_place::{Extent, InPlace};
+use super::open_file::OpenFile;
 use super::rows::Rows;
 use super::tiles::Block;
 use crate::element::StoredType;
@@ -124,22 +125,22 @@ impl Marks {
         Self { count, kept: Kept::Prefix(done) }
     }
 
-    /// The bytes of `extent`, in the file at `path`, which is open as `file`.
+    /// The bytes of `extent` in a file.
     ///
     /// # Errors
     /// If the system has no more file descriptors.
-    pub fn within(path: &Path, file: &File, extent: Extent) -> Result<Self> {
-        let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-        let kept = Kept::Extent { path: path.to_owned(), file, extent };
+    pub fn within(file: OpenFile<'_>, extent: Extent) -> Result<Self> {
+        let path = file.path.to_owned();
+        let kept = Kept::Extent { path, file: file.duplicate("read")?, extent };
         Ok(Self { count: extent.len(), kept })
     }
 
-    /// The elements of a dataset of the file at `path`, which is open as `file`, its last axis fastest: numbers
+    /// The elements of a dataset of a file, its last axis fastest: numbers
     /// above 255 and negative ones count as 255. `Ok(None)` if it holds neither integers nor truth values.
     ///
     /// # Errors
     /// If it can't be read at all.
-    pub fn of(path: &Path, file: &File, dataset: &Dataset) -> Result<Option<Self>> {
+    pub fn of(file: OpenFile<'_>, dataset: &Dataset) -> Result<Option<Self>> {
         use TypeDescriptor::{Boolean, Integer, Unsigned};
 
         let descriptor = dataset.dtype().and_then(|datatype| datatype.to_descriptor());
@@ -155,7 +156,7 @@ impl Marks {
             axes += 1;
         }
         let per_row = shape[axes..].iter().product();
-        let rows = Rows::new(path, file, dataset, View::new(shape.clone(), (0..axes).collect()))?;
+        let rows = Rows::new(file, dataset, View::new(shape.clone(), (0..axes).collect()))?;
         shape.truncate(axes);
         let last = Mutex::default();
         Ok(Some(Self {
@@ -254,12 +255,12 @@ impl Marks {
 }
 
 impl<'a> MarksInPlace<'a> {
-    /// The bytes of `extent`. `file` is the file at `path`, which is open for reading as `raw`.
+    /// The bytes of `extent` in a file, which is open for reading as `raw`.
     ///
     /// # Errors
     /// If the system has no more file descriptors.
-    pub fn new(file: &'a dyn InPlace, path: &Path, raw: &File, extent: Extent) -> Result<Self> {
-        Ok(Self { file, extent, marks: Marks::within(path, raw, extent)? })
+    pub fn new(file: &'a dyn InPlace, raw: OpenFile<'_>, extent: Extent) -> Result<Self> {
+        Ok(Self { file, extent, marks: Marks::within(raw, extent)? })
     }
 
     /// Writes the marks from position `first` on.
@@ -388,7 +389,9 @@ mod tests {
         fill(&hdf5::File::create(&path).unwrap());
         let file = hdf5::File::open(&path).unwrap();
         let raw = File::open(&path).unwrap();
-        let marks = Marks::of(&path, &raw, &file.dataset("marks").unwrap()).unwrap();
+        let marks =
+            Marks::of(OpenFile { path: &path, file: &raw }, &file.dataset("marks").unwrap())
+                .unwrap();
         (folder, marks)
     }
 
@@ -467,7 +470,8 @@ mod tests {
         bytes[WINDOW as usize + 3] = 0;
         std::fs::write(&path, [&[9; 5][..], &bytes].concat()).unwrap();
         let extent = Extent::new(5, bytes.len() as u64).unwrap();
-        let marks = Marks::within(&path, &File::open(&path).unwrap(), extent).unwrap();
+        let file = File::open(&path).unwrap();
+        let marks = Marks::within(OpenFile { path: &path, file: &file }, extent).unwrap();
         let all_but_one = (0..bytes.len() as u64).sum::<u64>() - (WINDOW + 3);
         let expected =
             Summary { count: bytes.len() as u64 - 1, sum: all_but_one, prefix: WINDOW + 3 };

@@ -14,6 +14,7 @@ pub(crate) mod in_place;
 mod library;
 pub(crate) mod lock;
 pub(crate) mod marks;
+pub(crate) mod open_file;
 mod raw_file;
 mod references;
 mod referred_files;

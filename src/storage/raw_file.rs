@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hdf5::Dataset;
 
 use super::file_state::FileState;
+use super::open_file::OpenFile;
 use super::transaction::{self, Access, open_regular};
 use crate::error::{Error, Result};
 
@@ -32,17 +33,17 @@ impl RawFile {
         Ok(Self { path, opened, file: Some(file) })
     }
 
-    /// The file that holds `dataset`, and how others that it refers to are opened; `path` and `file` tell which
-    /// it is if HDF5 doesn't.
+    /// The file that holds `dataset`, and how others that it refers to are opened; it is `else_this` if HDF5
+    /// doesn't tell.
     ///
     /// # Errors
     /// If somebody has it open for writing, and those of the system.
-    pub fn holding(dataset: &Dataset, (path, file): (&Path, &File)) -> Result<(Self, Access)> {
+    pub fn holding(dataset: &Dataset, else_this: OpenFile<'_>) -> Result<(Self, Access)> {
         if let Some((path, file, access)) = transaction::holder(dataset)? {
             return Ok((Self::new(path, file)?, access));
         }
-        let file = file.try_clone().map_err(|error| Error::io("read", path, error))?;
-        Ok((Self::new(path.to_owned(), file)?, Access::Unlocked))
+        let file = else_this.duplicate("read")?;
+        Ok((Self::new(else_this.path.to_owned(), file)?, Access::Unlocked))
     }
 
     /// Gives the file back to the system until it is read.

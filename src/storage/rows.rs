@@ -13,6 +13,7 @@ pub(crate) use super::chunk_table::Chunk;
 use super::datatype;
 use super::decoding::Decoding;
 use super::file_state::FileId;
+use super::open_file::OpenFile;
 use super::raw_file::RawFile;
 use super::stored_kind::stored_kind;
 use super::text;
@@ -71,15 +72,15 @@ pub(crate) enum Stored<'a> {
 }
 
 impl Rows {
-    /// The rows of `dataset`, seen as `view`, of the file at `path`, opened as `file`, or of another that a
-    /// link of this one leads to.
+    /// The rows of `dataset`, seen as `view`, of `file`, or of another that a link of this one leads to.
     ///
     /// # Errors
     /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
-    pub fn new(path: &Path, file: &File, dataset: &Dataset, view: View) -> Result<Self> {
+    pub fn new(file: OpenFile<'_>, dataset: &Dataset, view: View) -> Result<Self> {
+        let path = file.path;
         let refused =
             |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
-        let (raw, access) = RawFile::holding(dataset, (path, file))?;
+        let (raw, access) = RawFile::holding(dataset, file)?;
         let element = dataset.dtype().and_then(datatype::memory_type).map_err(refused)?.size();
         let row_bytes = view.points() as usize * element;
         if view.shape.contains(&0) || element == 0 {
@@ -129,9 +130,9 @@ impl Rows {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn by_first_axis(path: &Path, file: &File, dataset: &Dataset) -> Result<Self> {
+    pub fn by_first_axis(file: OpenFile<'_>, dataset: &Dataset) -> Result<Self> {
         let shape = region::lengths(&dataset.shape());
-        Self::new(path, file, dataset, View::new(shape, vec![0]))
+        Self::new(file, dataset, View::new(shape, vec![0]))
     }
 
     /// The file that the rows are in.

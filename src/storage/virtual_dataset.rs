@@ -70,8 +70,7 @@ pub(crate) fn compose(own: RawFile, access: Access, dataset: &Dataset) -> Result
 /// # Errors
 /// As [`compose`].
 pub(crate) fn check(dataset: &Dataset) -> Result<()> {
-    let is_external = || dataset.dcpl().is_ok_and(|list| !list.external().is_empty());
-    if dataset.layout() != Layout::Virtual && !is_external() {
+    if dataset.layout() != Layout::Virtual && !has_raw_files(dataset) {
         return Ok(());
     }
     let Some((path, file, access)) = transaction::holder(dataset)? else { return Ok(()) };

@@ -13,8 +13,8 @@ use mpi::ffi;
 use super::MOST_AT_ONCE;
 use super::call::reason;
 use crate::error::{Error, Result};
-use crate::storage::file::check_length;
 use crate::storage::in_place::{Extent, InPlace, Part};
+use crate::storage::open_file::OpenFile;
 
 /// A file that this rank writes to through MPI-IO.
 pub(super) struct Shared {
@@ -30,11 +30,12 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// The file at `path`, which is open as `file`.
+    /// The file, for writing.
     ///
     /// # Errors
-    /// If it can't be opened for writing.
-    pub fn open(path: &Path, file: &File) -> Result<Self> {
+    /// If it can't be opened for that.
+    pub fn open(opened: OpenFile<'_>) -> Result<Self> {
+        let path = opened.path;
         let name = CString::new(path.as_os_str().as_bytes())
             .map_err(|error| Error::io("write to", path, error.into()))?;
         // SAFETY: the null handle is a value of this type; `name` outlives the call.
@@ -50,14 +51,14 @@ impl Shared {
             (code, handle)
         };
         file_error("write to", path, code)?;
-        let file = file.try_clone().map_err(|error| Error::io("write to", path, error))?;
+        let file = opened.duplicate("write to")?;
         Ok(Self { handle, path: path.to_owned(), file })
     }
 }
 
 impl InPlace for Shared {
     fn write(&self, whole: Part<'_>) -> Result<()> {
-        check_length("write", &self.path, &self.file, whole.end())?;
+        OpenFile { path: &self.path, file: &self.file }.check_length("write", whole.end())?;
         let mut offset = whole.offset();
         for part in whole.bytes().chunks(MOST_AT_ONCE) {
             // SAFETY: `part` has as many bytes as are named and outlives the call; so does the status.

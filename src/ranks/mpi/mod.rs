@@ -7,8 +7,6 @@ mod counter;
 mod file;
 
 use std::ffi::c_int;
-use std::fs::File;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mpi::environment::Universe;
@@ -18,6 +16,7 @@ use mpi::traits::{AsRaw, Communicator as _};
 use super::Communicator;
 use crate::error::{Error, Result};
 use crate::storage::in_place::InPlace;
+use crate::storage::open_file::OpenFile;
 use call::{FIRST_SLEEP, check, int, sleep, wait};
 use counter::Counter;
 use file::Shared;
@@ -254,8 +253,8 @@ impl Communicator for World {
         self.receive_with(SENT)
     }
 
-    fn open(&self, path: &Path, file: &File) -> Result<Box<dyn InPlace>> {
-        Ok(Box::new(Shared::open(path, file)?))
+    fn open(&self, file: OpenFile<'_>) -> Result<Box<dyn InPlace>> {
+        Ok(Box::new(Shared::open(file)?))
     }
 
     fn abort(&self, code: i32) -> ! {

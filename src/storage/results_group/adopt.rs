@@ -1,13 +1,11 @@
 //! Giving a results group what runs need: one that another program began or has changed, or whose results are
 //! compressed.
 
-use std::fs::File;
-use std::path::Path;
-
 use hdf5::{Dataset, Group};
 
 use super::super::library::{self, create_filled};
 use super::super::marks::windows;
+use super::super::open_file::OpenFile;
 use super::super::rows::Rows;
 use super::super::text;
 use super::create::create_markers;
@@ -19,20 +17,21 @@ use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messa
 const STEP: usize = 1 << 20;
 
 /// Gives a group a status dataset, markers, and results datasets whose bytes have their place in the
-/// file, which lies at `path` and is opened as `raw`. What they say stays the same.
+/// file, which is open as `opened` too. What they say stays the same.
 ///
 /// # Errors
 /// Those of HDF5, and if values that are there can't be read.
 pub(crate) fn adopt(
     file: &hdf5::File,
-    (path, raw): (&Path, &File),
+    opened: OpenFile<'_>,
     group: &str,
     columns: &[Column<'_>],
     positions: u64,
 ) -> hdf5::Result<()> {
     let group = file.group(group)?;
-    let length = raw.metadata().map_err(|error| hdf5::Error::Internal(error.to_string()))?.len();
-    let adopter = Adopter { file, path, raw, group: &group, length };
+    let length =
+        opened.file.metadata().map_err(|error| hdf5::Error::Internal(error.to_string()))?.len();
+    let adopter = Adopter { file, opened, group: &group, length };
     adopter.check_references(columns, positions)?;
     // Held until all is made: what HDF5 puts into the space of a dataset that is gone stays in memory
     // until the commit.
@@ -48,8 +47,7 @@ pub(crate) fn adopt(
 
 struct Adopter<'a> {
     file: &'a hdf5::File,
-    path: &'a Path,
-    raw: &'a File,
+    opened: OpenFile<'a>,
     group: &'a Group,
     /// Bytes of the file before.
     length: u64,
@@ -122,8 +120,8 @@ impl Adopter<'_> {
 
     fn copy_marks(&self, name: &str, positions: u64, new: &Dataset) -> hdf5::Result<()> {
         let old = match name {
-            STATUS => status(self.path, self.raw, self.group, positions).map(Some),
-            _ => failed_lines(self.path, self.raw, self.group),
+            STATUS => status(self.opened, self.group, positions).map(Some),
+            _ => failed_lines(self.opened, self.group),
         };
         let Some(old) = old.map_err(hdf5::Error::Internal)? else { return Ok(()) };
         for window in windows(old.count().min(positions)) {
@@ -149,7 +147,7 @@ impl Adopter<'_> {
 
     /// Copies all values; the old ones may have filters that HDF5 doesn't know.
     fn copy(&self, old: &Dataset, new: &Dataset) -> hdf5::Result<()> {
-        let rows = Rows::by_first_axis(self.path, self.raw, old).map_err(unreadable)?;
+        let rows = Rows::by_first_axis(self.opened, old).map_err(unreadable)?;
         let count = rows.view().count();
         let step = (STEP / rows.row_bytes().max(1)) as u64 + 1;
         for first in (0..count).step_by(step as usize) {

@@ -4,13 +4,12 @@
 //! Chunks are encoded without HDF5, by as many workers as the caller has, and handed to it as they
 //! are to be stored. When that is done and by whom is the engine's business.
 
-use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
 
 use hdf5::{Dataset, Group};
 
 use super::super::filters::{Pipeline, Scratch};
+use super::super::open_file::OpenFile;
 use super::super::rows::{Rows, Stored};
 use super::super::{chunk_table, library};
 use super::replace::replace;
@@ -144,24 +143,24 @@ pub(crate) struct Compressor<'a> {
 
 impl<'a> Compressor<'a> {
     /// Begins to compress the dataset `name` of the group `group`, which nothing else in the file refers to.
-    /// The file, open in a transaction, lies at `path` and is opened as `raw`.
+    /// The file is open in a transaction, and as `opened`.
     ///
     /// # Errors
     /// If HDF5 or the disk fails.
     pub fn begin(
         file: &'a hdf5::File,
-        (path, raw): (&Path, &File),
+        opened: OpenFile<'_>,
         (group, name): (&str, &'a str),
         compression: Compression,
     ) -> Result<Self> {
         let refused = |error: hdf5::Error| {
-            Error::dataset("compress", path, &format!("{group}/{name}"), &error)
+            Error::dataset("compress", opened.path, &format!("{group}/{name}"), &error)
         };
         let group = file.group(group).map_err(refused)?;
         let old = group.dataset(name).map_err(refused)?;
         let datatype = old.dtype().map_err(refused)?;
         let cut = Cut::new(&old.shape(), datatype.size());
-        let rows = Rows::new(path, raw, &old, cut.view())?;
+        let rows = Rows::new(opened, &old, cut.view())?;
         let fill = library::fill_value(&old).map_err(refused)?;
         let bytes_before = old.storage_size();
         let temporary = format!("{name}_being_compressed");

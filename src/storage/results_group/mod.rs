@@ -15,8 +15,7 @@ mod replace;
 mod usid;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hdf5::Group;
 use serde_json::{Map, Value};
@@ -33,6 +32,7 @@ pub(crate) use replace::obstacles;
 use super::attributes;
 use super::datatype::{Class, class, column_type};
 use super::marks::Marks;
+use super::open_file::OpenFile;
 use super::text;
 use super::walk::{ObjectId, Visited, walk};
 use crate::foreign_text::of_fixed_length;
@@ -201,14 +201,9 @@ fn is_bookkeeping(name: &str) -> bool {
 }
 
 /// The status of each position, from the status dataset or else from `last_pixel`; the error says why it
-/// can't be that of `positions` positions. The group lies in the file at `path`, open as `raw`.
-pub(crate) fn status(
-    path: &Path,
-    raw: &File,
-    group: &Group,
-    positions: u64,
-) -> Result<Marks, String> {
-    if let Some(status) = marks((path, raw), group, STATUS)? {
+/// can't be that of `positions` positions. The group lies in `file`.
+pub(crate) fn status(file: OpenFile<'_>, group: &Group, positions: u64) -> Result<Marks, String> {
+    if let Some(status) = marks(file, group, STATUS)? {
         let found = status.count();
         let told = || format!("its `{STATUS}` has {found} values for {positions} positions");
         return if found == positions { Ok(status) } else { Err(told()) };
@@ -221,15 +216,11 @@ pub(crate) fn status(
 
 /// The line of `messages` for each position; `Ok(None)` if nothing lists failed positions. One that is
 /// shorter than the scan is completed by zeros.
-pub(crate) fn failed_lines(
-    path: &Path,
-    raw: &File,
-    group: &Group,
-) -> Result<Option<Marks>, String> {
-    marks((path, raw), group, FAILED)
+pub(crate) fn failed_lines(file: OpenFile<'_>, group: &Group) -> Result<Option<Marks>, String> {
+    marks(file, group, FAILED)
 }
 
-fn marks((path, raw): (&Path, &File), group: &Group, name: &str) -> Result<Option<Marks>, String> {
+fn marks(file: OpenFile<'_>, group: &Group, name: &str) -> Result<Option<Marks>, String> {
     if !group.link_exists(name) {
         return Ok(None);
     }
@@ -237,7 +228,7 @@ fn marks((path, raw): (&Path, &File), group: &Group, name: &str) -> Result<Optio
     if dataset.size() == 0 {
         return Ok(Some(Marks::prefix(0, 0)));
     }
-    let marks = Marks::of(path, raw, &dataset).map_err(|error| error.to_string())?;
+    let marks = Marks::of(file, &dataset).map_err(|error| error.to_string())?;
     marks.map(Some).ok_or_else(|| format!("its `{name}` holds no integers"))
 }
 
