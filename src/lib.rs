@@ -58,6 +58,33 @@
 //!
 //! A `main` that calls [`cli::main`] with a registry of such processes has the whole command line.
 //!
+//! # Words
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | position | one point of the scan, a row of the main dataset; "pixel" to users |
+//! | spectrum | all values that were measured at a position, or one of several there |
+//! | run | consecutive positions, a range of their numbers; a computation from start to end is a run too |
+//! | `Positions` | any set of positions, in little memory |
+//! | selected | what the user wants of them: `--positions` |
+//! | pending | selected and not done: what is left to compute |
+//! | marked | done, and its status byte says so |
+//! | window | so many consecutive positions that are looked at together: a question of memory |
+//! | tile | a box of the dataset that is read at once: a chunk, a stretch of contiguous data … |
+//! | cell, block | the positions of one tile; positions that share tiles and are read together, each tile once |
+//! | portion | pending positions that are read from the same block, or lie behind each other |
+//! | unit | positions that a worker reads, computes and writes at a time; a `Ticket` while it has them |
+//! | batch | the units that are marked together, once they are durable |
+//! | stock, item | what ranks share: the pending positions or blocks (grains); those that are counted as one |
+//! | piece | what a rank takes from the stock at a time, cut to portions |
+//! | `Region` | a box of an array: of a dataset, of the scan, of the grid of tiles |
+//! | `Extent` | bytes of one object in a file; `Place` is where the rows of a results dataset lie |
+//! | column | a results dataset: one value, or array, per position |
+//! | identity | everything that a result depends on; its hash tells whether two computations are the same |
+//! | evidence | what proves that data are what they were, without reading them |
+//! | claim | a run's right to write to a file; transaction: a change of the file's metadata, all or nothing |
+//! | rank | one process of an MPI job; `Sight` is what it sees, `RankError` what it met |
+//!
 //! # How it is built
 //!
 //! ```text
@@ -68,8 +95,8 @@
 //! to authors. `storage` holds the only calls of HDF5, `ranks` the only ones of MPI, and both the only
 //! `unsafe` code. Transactions, and what a kill at each step leaves, are described in
 //! `src/storage/transaction/README.md`, the phases of a run and what ranks say to each other in
-//! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array becomes positions × spectrum, pure
-//! arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.
+//! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array
+//! becomes positions × spectrum, pure arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.
 
 #![warn(missing_docs)]
 

@@ -9,8 +9,8 @@ use super::compute_loop::{ComputeLoop, Work};
 use super::job::{Data, Job};
 use super::pending::Pending;
 use super::scheduler::Scheduler;
-use super::search::meant;
-use super::selection::Meant;
+use super::search::selected;
+use super::selection::Selected;
 use super::sight::Sight;
 use super::supply::Stock;
 use super::target::Target;
@@ -46,9 +46,9 @@ pub(crate) fn follow<P: Process>(
         other => return conclude(other, stop),
     };
     // Whoever couldn't open it is ordered to end.
-    let (job, meant, _) = opened?;
-    let (job, meant) = (&job, meant.as_ref());
-    let ready = Ready::new((job, meant), &assignment, team);
+    let (job, selected, _) = opened?;
+    let (job, selected) = (&job, selected.as_ref());
+    let ready = Ready::new((job, selected), &assignment, team);
     let outline = ready.as_ref().map(|ready| ready.stock.outline());
     team.tell(outline.as_ref().map_err(|error| *error))?;
     match team.orders()? {
@@ -56,7 +56,7 @@ pub(crate) fn follow<P: Process>(
         other => return conclude(other, stop),
     }
     let ready = ready?;
-    let ended = ready.work((job, meant), &assignment.columns, request, stop, team);
+    let ended = ready.work((job, selected), &assignment.columns, request, stop, team);
     // With the file's lock: rank 0 may need it alone.
     drop(ready);
     team.send(&News::Ended(ended.map_err(|error| RankError::of(&error))))?;
@@ -80,16 +80,16 @@ fn open<P: Process>(
     parameters: &P::Parameters,
     request: &Request,
     team: Team<'_>,
-) -> Result<(Job<P>, Option<Meant>, Sight)> {
+) -> Result<(Job<P>, Option<Selected>, Sight)> {
     let source = open_read(&request.file)?;
     let data = if team.looks_for_node() { Data::Hashed } else { Data::Unseen };
     let job = Job::<P>::open(parameters, &source, request, data)?;
     let can_write = can_write(&Target::of(request, &job)?);
     let sight = Sight::of(&job, data, &can_write, team, request);
-    let meant = meant(&job, request, &source)?;
+    let selected = selected(&job, request, &source)?;
     // Rank 0 needs the file alone for a moment.
     lock::release(&source.raw, &request.file)?;
-    Ok((job, meant, sight))
+    Ok((job, selected, sight))
 }
 
 /// Whether this rank can write where results go, as far as it can tell before they are there.
@@ -134,7 +134,7 @@ struct Ready {
 
 impl Ready {
     fn new<P: Process>(
-        (job, meant): (&Job<P>, Option<&Meant>),
+        (job, selected): (&Job<P>, Option<&Selected>),
         assignment: &Assignment,
         team: Team<'_>,
     ) -> Result<Self> {
@@ -142,9 +142,9 @@ impl Ready {
         let opened = OpenFile { path: &assignment.file, file: &file.raw };
         let workers = assignment.workers[team.rank()];
         let plan =
-            plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), meant)?;
+            plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), selected)?;
         let status = Marks::within(opened, assignment.status)?;
-        let pending = Pending::new(&status, meant, &job.source.grid);
+        let pending = Pending::new(&status, selected, &job.source.grid);
         let stock = Stock::new(job, &pending, &plan, assignment.workers.len())?;
         Ok(Self { file, plan, status, stock })
     }
@@ -152,14 +152,14 @@ impl Ready {
     /// Computes until nothing is left, or somebody asks to stop.
     fn work<P: Process>(
         &self,
-        (job, meant): (&Job<P>, Option<&Meant>),
+        (job, selected): (&Job<P>, Option<&Selected>),
         columns: &[Place],
         request: &Request,
         stop: &Stop,
         team: Team<'_>,
     ) -> Result<Tally> {
         let Self { plan, stock, .. } = self;
-        let pending = &Pending::new(&self.status, meant, &job.source.grid);
+        let pending = &Pending::new(&self.status, selected, &job.source.grid);
         let file = &*self.file.in_place;
         let work = Work { team, plan, pending, stock, file: Some(file), columns, others: 0 };
         let compute_loop = ComputeLoop::new(job, &work, request, stop);

@@ -9,7 +9,7 @@ use super::marker::Marker;
 use super::pending::Pending;
 use super::prepare::{self, Taken};
 use super::search::{self, Found};
-use super::selection::Meant;
+use super::selection::Selected;
 use super::sight::Sight;
 use super::supply::Stock;
 use super::target::{RunLock, Target};
@@ -83,8 +83,8 @@ impl Lead<'_> {
         }
         check_all_can_write(sights)?;
         let workers = shares.workers.iter().copied().max().unwrap_or(1);
-        let meant = search::meant(&job, request, &source)?;
-        let plan = plan_run(&job, shares.memory, workers, None, meant.as_ref())?;
+        let selected = search::selected(&job, request, &source)?;
+        let plan = plan_run(&job, shares.memory, workers, None, selected.as_ref())?;
         let lock = RunLock::claim(&target, &source, observer)?;
         lock.check_source(&source)?;
         let found = self.make_ready(&job, &source, &target, &lock)?;
@@ -99,7 +99,7 @@ impl Lead<'_> {
         };
         let group = prepare::take(&job, &lock, path, noted)?;
         let computed =
-            self.run((&job, meant.as_ref()), &target, &group, (&plan, &shares), &lock)?;
+            self.run((&job, selected.as_ref()), &target, &group, (&plan, &shares), &lock)?;
         step.finish(Some(lock), computed)
     }
 
@@ -207,7 +207,7 @@ impl Lead<'_> {
     /// What is known of the data of the positions that stay marked by `status`.
     fn ledger<P: Process>(
         &self,
-        (job, meant): (&Job<P>, Option<&Meant>),
+        (job, selected): (&Job<P>, Option<&Selected>),
         group: &Taken,
         status: &Marks,
         lock: &RunLock,
@@ -227,7 +227,7 @@ impl Lead<'_> {
             return Ok(Ledger::new(group.places.digest, known));
         }
         let failed = Marks::within(lock.handle(), group.places.failed)?;
-        let again = marked().done_and_failed(&failed, meant);
+        let again = marked().done_and_failed(&failed, selected);
         let covered = Covered::of_pending(&again)?;
         let known = known.without(covered, reread::digest(job, request, &again)?);
         Ok(Ledger::new(group.places.digest, known))
@@ -236,7 +236,7 @@ impl Lead<'_> {
     /// The computing phase, on all ranks.
     fn run<P: Process>(
         &self,
-        (job, meant): (&Job<P>, Option<&Meant>),
+        (job, selected): (&Job<P>, Option<&Selected>),
         target: &Target,
         group: &Taken,
         (plan, shares): (&Plan, &Shares),
@@ -244,20 +244,20 @@ impl Lead<'_> {
     ) -> Result<Computed> {
         let Self { request, observer, stop, team } = *self;
         let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
-        let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), meant)?;
+        let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), selected)?;
         let file: Box<dyn InPlace> = team.ranks().open(lock.handle())?;
         let status = Marks::within(lock.handle(), group.places.status)?;
-        let ledger = self.ledger((job, meant), group, &status, lock)?;
+        let ledger = self.ledger((job, selected), group, &status, lock)?;
         let marker = Marker::open(
             (lock, &*file),
             group,
             ledger,
             request,
-            (meant, &job.source.grid),
+            (selected, &job.source.grid),
             observer,
         )?;
-        let pending = &Pending::new(&status, meant, &job.source.grid);
-        let is_whole = !group.resumed && meant.is_none();
+        let pending = &Pending::new(&status, selected, &job.source.grid);
+        let is_whole = !group.resumed && selected.is_none();
         let count = if is_whole { pending.positions() } else { pending.count()? };
         team.reset_counter()?;
         team.order(|| {

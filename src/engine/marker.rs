@@ -13,7 +13,7 @@ use super::ledger::{Covered, Ledger};
 use super::pending::Pending;
 use super::prepare::Taken;
 use super::scheduler::Scheduler;
-use super::selection::Meant;
+use super::selection::Selected;
 use super::target::RunLock;
 use super::{Durability, Observer, Request, seconds_since};
 use crate::error::{Error, Result};
@@ -65,7 +65,7 @@ impl<'a> Marker<'a> {
         group: &Taken,
         mut ledger: Ledger,
         request: &Request,
-        (meant, grid): (Option<&Meant>, &PositionGrid),
+        (selected, grid): (Option<&Selected>, &PositionGrid),
         observer: &dyn Observer,
     ) -> Result<Self> {
         let (status, failed) = (group.places.status, group.places.failed);
@@ -73,7 +73,7 @@ impl<'a> Marker<'a> {
         let failed = MarksInPlace::new(file, lock.handle(), failed)?;
         if request.retry_failed {
             let columns = (&status, &failed);
-            take_failed_back((lock, group), &mut ledger, columns, (meant, grid))?;
+            take_failed_back((lock, group), &mut ledger, columns, (selected, grid))?;
         }
         let durable = request.durability == Durability::Node;
         let texts = group.messages.clone();
@@ -263,7 +263,7 @@ fn take_failed_back(
     (lock, group): (&RunLock, &Taken),
     ledger: &mut Ledger,
     (status, failed): (&MarksInPlace<'_>, &MarksInPlace<'_>),
-    (meant, grid): (Option<&Meant>, &PositionGrid),
+    (selected, grid): (Option<&Selected>, &PositionGrid),
 ) -> Result<()> {
     let mut last_pixel = group.last_pixel;
     let mut is_changed = false;
@@ -277,7 +277,7 @@ fn take_failed_back(
         status.read(window.start, &mut marks)?;
         let pairs = again.iter_mut().zip(&marks);
         pairs.for_each(|(line, mark)| *line = u8::from(*line != 0 && *mark != 0));
-        meant.map_or(Ok(()), |meant| meant.narrow(grid, window.start, &mut again))?;
+        selected.map_or(Ok(()), |selected| selected.narrow(grid, window.start, &mut again))?;
         let Some(first) = again.iter().position(|again| *again != 0) else { continue };
         let first = (window.start + first as u64) as i64;
         if !is_changed {

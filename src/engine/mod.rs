@@ -58,7 +58,7 @@ pub use crate::ranks::Ranks;
 pub use crate::storage::results_group::Compression;
 
 use job::{AuxiliaryInput, Job};
-use selection::Meant;
+use selection::Selected;
 use team::Team;
 
 use crate::element::{Element, elements, first_beyond};
@@ -162,7 +162,7 @@ fn plan_run<P: Process>(
     memory: u64,
     workers: usize,
     agreed: Option<&[u64]>,
-    meant: Option<&Meant>,
+    selected: Option<&Selected>,
 ) -> Result<Plan> {
     let source = &job.source;
     let info = &source.info;
@@ -178,7 +178,7 @@ fn plan_run<P: Process>(
             + axes.map(|axis| axis.values.bytes()).sum::<u64>()
             + source.rows.table_bytes()
             + job.auxiliary.iter().map(AuxiliaryInput::table_bytes).sum::<u64>()
-            + meant.map_or(0, Meant::memory),
+            + selected.map_or(0, Selected::memory),
         worker_bytes: job.auxiliary.iter().map(AuxiliaryInput::tile_bytes).sum(),
         tiles: source.rows.tiles().map(|tiles| TileNeeds {
             cell: tiles.cell(),

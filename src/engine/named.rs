@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_name_is_a_whole_path_or_the_end_of_one() {
-        for (path, wanted, meant) in [
+        for (path, wanted, selected) in [
             ("/A/Channel_000/Raw-Sum_000", "/A/Channel_000/Raw-Sum_000", true),
             ("/A/Channel_000/Raw-Sum_000", "A/Channel_000/Raw-Sum_000/", true),
             ("/A/Channel_000/Raw-Sum_000", "Channel_000/Raw-Sum_000", true),
@@ -67,7 +67,7 @@ mod tests {
             ("/Raw-Sum_000", "Raw-Sum_000", true),
             ("/Raw-Sum_001", "Raw-Sum_000", false),
         ] {
-            assert_eq!(is_named(path, wanted), meant, "{path} {wanted}");
+            assert_eq!(is_named(path, wanted), selected, "{path} {wanted}");
         }
     }
 

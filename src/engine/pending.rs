@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::selection::Meant;
+use super::selection::Selected;
 use crate::error::Result;
 use crate::positions::{Positions, runs};
 use crate::source::PositionGrid;
@@ -19,14 +19,14 @@ pub(crate) struct Pending<'a> {
     /// Those of them that are left out.
     except: Option<&'a Positions>,
     /// What of it the user wants; everything if nothing is said.
-    meant: Option<&'a Meant>,
+    selected: Option<&'a Selected>,
     grid: &'a PositionGrid,
 }
 
 impl<'a> Pending<'a> {
     /// What isn't done by `status`, of all that is meant.
-    pub fn new(status: &'a Marks, meant: Option<&'a Meant>, grid: &'a PositionGrid) -> Self {
-        Self { status, is_done: false, failed: None, except: None, meant, grid }
+    pub fn new(status: &'a Marks, selected: Option<&'a Selected>, grid: &'a PositionGrid) -> Self {
+        Self { status, is_done: false, failed: None, except: None, selected, grid }
     }
 
     /// What is done by `status`.
@@ -35,8 +35,8 @@ impl<'a> Pending<'a> {
     }
 
     /// Of what is done, the failed positions that are meant.
-    pub fn done_and_failed(self, failed: &'a Marks, meant: Option<&'a Meant>) -> Self {
-        Self { failed: Some(failed), meant, ..self }
+    pub fn done_and_failed(self, failed: &'a Marks, selected: Option<&'a Selected>) -> Self {
+        Self { failed: Some(failed), selected, ..self }
     }
 
     /// The same without some.
@@ -72,7 +72,7 @@ impl<'a> Pending<'a> {
         if let Some(except) = self.except {
             except.mark(first, pending, 0);
         }
-        self.meant.map_or(Ok(()), |meant| meant.narrow(self.grid, first, pending))
+        self.selected.map_or(Ok(()), |selected| selected.narrow(self.grid, first, pending))
     }
 
     /// Those within `range`, in runs. Of a long range there may be many.
@@ -129,25 +129,25 @@ mod tests {
     #[test]
     fn what_is_neither_done_nor_left_out_is_pending() {
         let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(7))]);
-        let meant = Meant::Range(1..6);
+        let selected = Selected::Range(1..6);
         let status = Marks::prefix(2, 7);
-        let pending = |meant| Pending::new(&status, meant, &grid);
+        let pending = |selected| Pending::new(&status, selected, &grid);
         assert_eq!(pending(None).runs(&(0..7)).unwrap(), one(2..7));
-        assert_eq!(pending(Some(&meant)).runs(&(0..7)).unwrap(), one(2..6));
-        assert_eq!(pending(Some(&meant)).runs(&(4..7)).unwrap(), one(4..6));
+        assert_eq!(pending(Some(&selected)).runs(&(0..7)).unwrap(), one(2..6));
+        assert_eq!(pending(Some(&selected)).runs(&(4..7)).unwrap(), one(4..6));
         assert_eq!(
-            (pending(Some(&meant)).count().unwrap(), pending(None).count().unwrap()),
+            (pending(Some(&selected)).count().unwrap(), pending(None).count().unwrap()),
             (4, 5)
         );
         let failed = Marks::prefix(2, 7);
-        assert_eq!(pending(Some(&meant)).and_failed(Some(&failed)).count().unwrap(), 5);
+        assert_eq!(pending(Some(&selected)).and_failed(Some(&failed)).count().unwrap(), 5);
         let done = || Pending::done(&status, &grid);
         assert_eq!(done().runs(&(0..7)).unwrap(), one(0..2));
         let except = std::iter::once(1..4).collect();
         assert_eq!(done().except(&except).runs(&(0..7)).unwrap(), one(0..1));
-        let again = done().done_and_failed(&failed, Some(&meant));
+        let again = done().done_and_failed(&failed, Some(&selected));
         assert_eq!(again.runs(&(0..7)).unwrap(), one(1..2));
-        let none = Meant::Range(0..2);
+        let none = Selected::Range(0..2);
         assert!(pending(Some(&none)).is_empty().unwrap() && !pending(None).is_empty().unwrap());
     }
 }

@@ -10,7 +10,7 @@ use super::failures::FailedPositions;
 use super::ledger::{Covered, Record};
 use super::named::the_one;
 use super::pending::Pending;
-use super::selection::Meant;
+use super::selection::Selected;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request};
 use crate::error::{Error, Result};
@@ -68,9 +68,9 @@ pub(crate) fn find<P: Process>(
     };
     let mut candidates = candidates(job, request, target, file, observer)?;
     candidates.sort_by_key(|candidate| candidate.number);
-    let meant = meant(job, request, source)?;
+    let selected = selected(job, request, source)?;
     let best = loop {
-        let complete = last_complete(&candidates, job, request, meant.as_ref())?;
+        let complete = last_complete(&candidates, job, request, selected.as_ref())?;
         let Some(best) = complete.or(candidates.len().checked_sub(1)) else { break None };
         let best = candidates.remove(best);
         if best.has_its_data(job, request)? {
@@ -101,10 +101,10 @@ fn last_complete<P: Process>(
     candidates: &[Candidate],
     job: &Job<P>,
     request: &Request,
-    meant: Option<&Meant>,
+    selected: Option<&Selected>,
 ) -> Result<Option<usize>> {
     for (at, candidate) in candidates.iter().enumerate().rev() {
-        if candidate.pending(job, request, meant).is_empty()? {
+        if candidate.pending(job, request, selected).is_empty()? {
             return Ok(Some(at));
         }
     }
@@ -137,10 +137,10 @@ impl Candidate {
         &'a self,
         job: &'a Job<P>,
         request: &Request,
-        meant: Option<&'a Meant>,
+        selected: Option<&'a Selected>,
     ) -> Pending<'a> {
         let failed = self.failed.as_ref().filter(|_| request.retry_failed);
-        Pending::new(&self.status, meant, &job.source.grid).and_failed(failed)
+        Pending::new(&self.status, selected, &job.source.grid).and_failed(failed)
     }
 
     /// What its status tells, looked up once.
@@ -317,11 +317,11 @@ fn candidate<P: Process>(
 ///
 /// # Errors
 /// If the selection doesn't fit the scan.
-pub(crate) fn meant<P: Process>(
+pub(crate) fn selected<P: Process>(
     job: &Job<P>,
     request: &Request,
     source: &ReadFile,
-) -> Result<Option<Meant>> {
+) -> Result<Option<Selected>> {
     let selection = request.positions.as_ref();
-    selection.map(|selection| selection.meant(&job.source.grid, source)).transpose()
+    selection.map(|selection| selection.selected(&job.source.grid, source)).transpose()
 }

@@ -80,20 +80,24 @@ impl Selection {
     ///
     /// # Errors
     /// If the selection reaches outside of the scan, or its dataset isn't one value per position.
-    pub(crate) fn meant(&self, grid: &PositionGrid, file: &ReadFile) -> Result<Meant> {
+    pub(crate) fn selected(&self, grid: &PositionGrid, file: &ReadFile) -> Result<Selected> {
         let positions = grid.rows() as u64;
         Ok(match self {
-            Self::Positions(bounds) => Meant::Range(bounds.within(positions).ok_or_else(|| {
-                Error::selection(format!("they have to be a range FIRST:END within 0:{positions}"))
-            })?),
-            Self::Steps(bounds) => Meant::Steps(steps_within(bounds, grid)?),
-            Self::Dataset(path) => Meant::Marked(Box::new(marked(path, positions, file)?)),
+            Self::Positions(bounds) => {
+                Selected::Range(bounds.within(positions).ok_or_else(|| {
+                    Error::selection(format!(
+                        "they have to be a range FIRST:END within 0:{positions}"
+                    ))
+                })?)
+            }
+            Self::Steps(bounds) => Selected::Steps(steps_within(bounds, grid)?),
+            Self::Dataset(path) => Selected::Marked(Box::new(marked(path, positions, file)?)),
         })
     }
 }
 
 /// The positions of a scan that are meant, told window by window.
-pub(crate) enum Meant {
+pub(crate) enum Selected {
     Range(Range<u64>),
     /// Steps of every axis of the scan, slowest first.
     Steps(Region),
@@ -101,7 +105,7 @@ pub(crate) enum Meant {
     Marked(Box<Marks>),
 }
 
-impl Meant {
+impl Selected {
     /// Takes those out of `pending` that aren't meant; it holds one mark for each position from `first` on.
     ///
     /// # Errors
@@ -118,10 +122,10 @@ impl Meant {
                 }
             }
             Self::Marked(marks) => {
-                let mut meant = vec![0; pending.len()];
-                marks.read(first, &mut meant)?;
-                for (pending, meant) in pending.iter_mut().zip(meant) {
-                    *pending &= u8::from(meant != 0);
+                let mut selected = vec![0; pending.len()];
+                marks.read(first, &mut selected)?;
+                for (pending, selected) in pending.iter_mut().zip(selected) {
+                    *pending &= u8::from(selected != 0);
                 }
             }
         }
@@ -216,14 +220,14 @@ mod tests {
                 u8::from(region.contains(&steps))
             })
             .collect();
-        let meant = Meant::Steps(region);
+        let selected = Selected::Steps(region);
         for (first, end) in [(0, 60), (7, 8), (13, 41), (29, 60)] {
             let mut pending = vec![1; end - first];
-            meant.narrow(&grid, first as u64, &mut pending).unwrap();
+            selected.narrow(&grid, first as u64, &mut pending).unwrap();
             assert_eq!(pending, expected[first..end]);
         }
         let mut pending = [1, 1, 0, 1, 1];
-        Meant::Range(11..13).narrow(&grid, 10, &mut pending).unwrap();
+        Selected::Range(11..13).narrow(&grid, 10, &mut pending).unwrap();
         assert_eq!(pending, [0, 1, 0, 0, 0]);
     }
 

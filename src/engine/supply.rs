@@ -34,8 +34,8 @@ const ITEMS: u64 = 1 << 18;
 pub(crate) struct Stock {
     /// How the positions are cut into blocks, if the source is read so.
     blocks: Option<Blocks>,
-    /// How many positions, or blocks, the scan has, and how many of them are an item.
-    units: u64,
+    /// How many grains the scan has, which are positions or blocks, and how many of them are an item.
+    grains: u64,
     each: u64,
     /// The items in which something is pending; all if nothing is said.
     numbers: Option<Vec<u32>>,
@@ -66,24 +66,24 @@ impl Stock {
     }
 
     fn of_scan(blocks: Option<Blocks>, positions: u64) -> Self {
-        let units = blocks.as_ref().map_or(positions, Blocks::count);
-        Self { blocks, units, each: 1, numbers: None }
+        let grains = blocks.as_ref().map_or(positions, Blocks::count);
+        Self { blocks, grains, each: 1, numbers: None }
     }
 
     fn narrowed(mut self, pending: &Pending<'_>) -> Result<Self> {
-        let each = self.units.div_ceil(ITEMS).max(1);
-        let mut has_work = vec![false; self.units.div_ceil(each) as usize];
+        let each = self.grains.div_ceil(ITEMS).max(1);
+        let mut has_work = vec![false; self.grains.div_ceil(each) as usize];
         // Positions before this one are looked after.
         let mut seen = 0;
         for window in windows(pending.positions()) {
             for run in pending.runs(&window)? {
                 seen = seen.max(run.start);
                 while seen < run.end {
-                    let (unit, end) = match &self.blocks {
+                    let (grain, end) = match &self.blocks {
                         Some(blocks) => blocks.holding_until(seen),
                         None => (seen, (seen / each + 1) * each),
                     };
-                    has_work[(unit / each) as usize] = true;
+                    has_work[(grain / each) as usize] = true;
                     seen = end;
                 }
             }
@@ -97,17 +97,17 @@ impl Stock {
 
     /// How many items there are.
     fn count(&self) -> u64 {
-        self.numbers.as_ref().map_or(self.units, |numbers| numbers.len() as u64)
+        self.numbers.as_ref().map_or(self.grains, |numbers| numbers.len() as u64)
     }
 
-    /// The positions, or blocks, of some items, with those between them, where nothing is pending.
-    fn units(&self, items: &Range<u64>) -> Range<u64> {
+    /// The grains of some items, with those between them, where nothing is pending.
+    fn grains(&self, items: &Range<u64>) -> Range<u64> {
         let Some(numbers) = &self.numbers else { return items.clone() };
         match &numbers[items.start as usize..items.end as usize] {
             [] => 0..0,
             [first, .., last] | [first @ last] => {
                 let start = u64::from(*first) * self.each;
-                start..self.units.min((u64::from(*last) + 1) * self.each)
+                start..self.grains.min((u64::from(*last) + 1) * self.each)
             }
         }
     }
@@ -115,7 +115,7 @@ impl Stock {
     /// What is the same on all ranks if they share the same.
     pub fn outline(&self) -> String {
         let mut hash = Hasher::new();
-        hash.write(&self.units.to_le_bytes());
+        hash.write(&self.grains.to_le_bytes());
         hash.write(&self.each.to_le_bytes());
         self.numbers.iter().flatten().for_each(|number| hash.write(&number.to_le_bytes()));
         format!("{} {:032x}", self.count(), hash.finish_128())
@@ -152,20 +152,20 @@ fn has_work(portion: &Result<Portion>) -> bool {
     portion.as_ref().map_or(true, |portion| !portion.runs.is_empty())
 }
 
-/// What this rank takes of the stock, in parts of at most `most` positions or blocks that follow each other.
+/// What this rank takes of the stock, in parts of at most `most` grains that follow each other.
 fn parts<'a>(
     stock: &'a Stock,
     ranks: &'a dyn Communicator,
     most: u64,
 ) -> impl Iterator<Item = Result<Range<u64>>> + 'a {
     Pieces::new(ranks, stock.count()).flat_map(move |piece| {
-        let (units, error) = match piece {
-            Ok(piece) => (stock.units(&piece), None),
+        let (grains, error) = match piece {
+            Ok(piece) => (stock.grains(&piece), None),
             Err(error) => (0..0, Some(Err(error))),
         };
-        let parts = (0..(units.end - units.start).div_ceil(most)).map(move |number| {
-            let first = units.start + number * most;
-            Ok(first..units.end.min(first + most))
+        let parts = (0..(grains.end - grains.start).div_ceil(most)).map(move |number| {
+            let first = grains.start + number * most;
+            Ok(first..grains.end.min(first + most))
         });
         error.into_iter().chain(parts)
     })
@@ -284,9 +284,9 @@ mod tests {
         let done = [0..3, 5..6, 9..10].into_iter().collect();
         let stock = narrowed(None, done, 10);
         assert_eq!(stock.count(), 5);
-        assert_eq!((stock.units(&(1..4)), stock.units(&(4..4))), (4..8, 0..0));
+        assert_eq!((stock.grains(&(1..4)), stock.grains(&(4..4))), (4..8, 0..0));
         let all = narrowed(None, Positions::default(), 10);
-        assert_eq!((all.count(), all.units(&(2..4))), (10, 2..4));
+        assert_eq!((all.count(), all.grains(&(2..4))), (10, 2..4));
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
         let blocks = || Some(Blocks::new(&[4, 5], &[2, 2], &[2, 2]));
         let done = [0..2, 3..7, 8..20].into_iter().collect();
         let stock = narrowed(blocks(), done, 20);
-        assert_eq!(stock.units(&(0..stock.count())), 1..2);
+        assert_eq!(stock.grains(&(0..stock.count())), 1..2);
         assert_eq!(narrowed(blocks(), Positions::default(), 20).count(), 6);
         let all = std::iter::once(0..20).collect();
         assert_eq!(narrowed(blocks(), all, 20).count(), 0);
@@ -307,9 +307,9 @@ mod tests {
         let done = [0..4, 6..9, 10..3 * ITEMS - 1].into_iter().collect();
         let stock = narrowed(None, done, count);
         assert_eq!(stock.count(), 2);
-        assert_eq!((stock.units(&(0..1)), stock.units(&(0..2))), (3..6, 3..12));
+        assert_eq!((stock.grains(&(0..1)), stock.grains(&(0..2))), (3..6, 3..12));
         let last = std::iter::once(0..3 * ITEMS - 2).collect();
-        assert_eq!(narrowed(None, last, count).units(&(0..1)), 3 * ITEMS - 3..3 * ITEMS - 1);
+        assert_eq!(narrowed(None, last, count).grains(&(0..1)), 3 * ITEMS - 3..3 * ITEMS - 1);
     }
 
     #[test]

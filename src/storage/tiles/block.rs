@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::copy::{Axis, copy};
-use super::{Piece, TileError, Tiles};
+use super::{LoadedTile, TileError, Tiles};
 use crate::chunk_io::{ReadChunk, ReadRows};
 use crate::error::Result;
 use crate::region::{Region, steps, strides};
@@ -22,10 +22,10 @@ pub(crate) struct Block {
     positions: Region,
     /// The tiles that belong to it, as a part of the grid of tiles.
     grid: Region,
-    pieces: Vec<OnceLock<Result<Piece, TileError>>>,
-    /// The first piece that nobody has begun to read.
+    loaded: Vec<OnceLock<Result<LoadedTile, TileError>>>,
+    /// The first tile that nobody has begun to read.
     next: AtomicUsize,
-    /// How many pieces are read.
+    /// How many tiles are read.
     read: Mutex<usize>,
     changed: Condvar,
 }
@@ -38,7 +38,7 @@ impl Block {
         Self {
             tiles: Arc::clone(tiles),
             positions,
-            pieces: (0..grid.count()).map(|_| OnceLock::new()).collect(),
+            loaded: (0..grid.count()).map(|_| OnceLock::new()).collect(),
             grid,
             next: AtomicUsize::new(0),
             read: Mutex::new(0),
@@ -48,7 +48,7 @@ impl Block {
 
     /// Whether a worker who comes now would only wait for others.
     pub fn is_busy(&self) -> bool {
-        let all = self.pieces.len();
+        let all = self.loaded.len();
         self.next.load(Ordering::Relaxed) >= all && *self.lock() < all
     }
 
@@ -60,8 +60,8 @@ impl Block {
     fn load(&self) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(slot) = self.pieces.get(index) else { break };
-            let read = || self.tiles.read_piece(&self.grid.place(index as u64), &self.positions);
+            let Some(slot) = self.loaded.get(index) else { break };
+            let read = || self.tiles.load_tile(&self.grid.place(index as u64), &self.positions);
             // Others wait for this tile, so that it has to become something.
             let read = catch_unwind(AssertUnwindSafe(read))
                 .unwrap_or_else(|_| Err(TileError::Damaged("it can't be read".to_owned())));
@@ -71,16 +71,16 @@ impl Block {
             self.changed.notify_all();
         }
         let mut read = self.lock();
-        while *read < self.pieces.len() {
+        while *read < self.loaded.len() {
             read = self.changed.wait(read).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn piece(&self, place: &[u64]) -> Result<&Piece> {
+    fn loaded_tile(&self, place: &[u64]) -> Result<&LoadedTile> {
         let number = self.grid.number(place);
-        let slot = self.pieces.get(number as usize).and_then(OnceLock::get);
+        let slot = self.loaded.get(number as usize).and_then(OnceLock::get);
         match slot {
-            Some(Ok(piece)) => Ok(piece),
+            Some(Ok(loaded)) => Ok(loaded),
             Some(Err(error)) => Err(self.tiles.error(error.clone())),
             None => Err(self.tiles.error(TileError::Damaged("it was not read".to_owned()))),
         }
@@ -97,8 +97,8 @@ impl Block {
         let row_strides = row_strides(view, *element);
         let row_bytes = view.points() as usize * element;
         for place in grid.places() {
-            let piece = self.piece(&place)?;
-            let Region { start, shape } = &piece.region;
+            let loaded = self.loaded_tile(&place)?;
+            let Region { start, shape } = &loaded.region;
             let own = strides(shape, *element);
             let mut begin = 0;
             for (axis, step) in view.positions.iter().zip(at) {
@@ -112,7 +112,7 @@ impl Block {
                 axes.push(Axis { steps: inside as usize, from: own[*axis], to: *stride });
                 there += start[*axis] as usize * stride;
             }
-            copy(&piece.bytes[begin..], &mut rows[there..], &axes, *element);
+            copy(&loaded.bytes[begin..], &mut rows[there..], &axes, *element);
         }
         Ok(())
     }
@@ -148,12 +148,13 @@ impl Block {
         for (axis, step) in view.positions.iter().zip(&at) {
             place[*axis] = step / tile[*axis];
         }
-        let piece = self.piece(&place)?;
-        let own = strides(&piece.region.shape, *element);
+        let loaded = self.loaded_tile(&place)?;
+        let own = strides(&loaded.region.shape, *element);
         let axes = view.positions.iter().zip(&at);
-        let begin: usize =
-            axes.map(|(axis, step)| (step - piece.region.start[*axis]) as usize * own[*axis]).sum();
-        Ok(&piece.bytes[begin..][..view.points() as usize * element])
+        let begin: usize = axes
+            .map(|(axis, step)| (step - loaded.region.start[*axis]) as usize * own[*axis])
+            .sum();
+        Ok(&loaded.bytes[begin..][..view.points() as usize * element])
     }
 
     /// Fills `rows` with the rows of some positions.
@@ -186,9 +187,9 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        for piece in std::mem::take(&mut self.pieces) {
-            if let Some(Ok(piece)) = piece.into_inner() {
-                self.tiles.buffers.give(piece.bytes);
+        for loaded in std::mem::take(&mut self.loaded) {
+            if let Some(Ok(loaded)) = loaded.into_inner() {
+                self.tiles.buffers.give(loaded.bytes);
             }
         }
     }

@@ -90,7 +90,7 @@ enum TileError {
 }
 
 /// The part of a tile that some positions need.
-struct Piece {
+struct LoadedTile {
     bytes: Vec<u8>,
     /// Where it lies in the dataset.
     region: Region,
@@ -198,7 +198,7 @@ impl Tiles {
     }
 
     /// Reads what some positions need of the tile at `place` in the grid of tiles.
-    fn read_piece(&self, place: &[u64], positions: &Region) -> Result<Piece, TileError> {
+    fn load_tile(&self, place: &[u64], positions: &Region) -> Result<LoadedTile, TileError> {
         let wanted = self.tile_at(place).intersection(&self.region_of(positions));
         let region = wanted.expect("only tiles that some of the positions need are read");
         let (mut bytes, length) = match &self.kind {
@@ -216,7 +216,7 @@ impl Tiles {
                 self.read_library(dataset, *is_chunked, place, &region, out)?;
             }
         }
-        Ok(Piece { bytes, region })
+        Ok(LoadedTile { bytes, region })
     }
 
     fn read_library(
@@ -245,7 +245,7 @@ impl Tiles {
         (table, pipeline, fill): (&ChunkTable, &Pipeline, &[u8]),
         place: &[u64],
         region: Region,
-    ) -> Result<Piece, TileError> {
+    ) -> Result<LoadedTile, TileError> {
         let tile = self.tile_at(place);
         let number = region::number(&table.grid, place);
         let mut decoder = self.decoders.take().unwrap_or_default();
@@ -258,19 +258,19 @@ impl Tiles {
         whole.resize(tile_bytes.max(whole.len()), 0);
         let out = &mut whole[..tile_bytes];
         let filled = self.decode((table, pipeline, fill), 0, number, &mut decoder, out);
-        let piece = filled.map(|()| {
+        let loaded = filled.map(|()| {
             if is_whole {
-                return Piece { bytes: std::mem::take(&mut whole), region: tile };
+                return LoadedTile { bytes: std::mem::take(&mut whole), region: tile };
             }
-            Piece { bytes: self.crop(&whole, &tile, &region), region }
+            LoadedTile { bytes: self.crop(&whole, &tile, &region), region }
         });
-        match (is_whole, piece.is_ok()) {
+        match (is_whole, loaded.is_ok()) {
             (false, _) => decoder.whole = whole,
             (true, false) => self.buffers.give(whole),
             (true, true) => {}
         }
         self.decoders.give(decoder);
-        piece.map_err(|error| match error {
+        loaded.map_err(|error| match error {
             TileError::Damaged(reason) => TileError::Damaged(self.damage(place, &reason)),
             other => other,
         })
