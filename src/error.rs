@@ -130,10 +130,10 @@ pub enum Error {
         "{process} computes with {wanted}, but `{dataset}` holds {found}, which can't become {wanted} \
          without losing information{}", if found.is_complex() { " (its imaginary part)" } else { "" }
     )]
-    Conversion { process: &'static str, dataset: String, found: ElementType, wanted: ElementType },
+    Conversion { process: String, dataset: String, found: ElementType, wanted: ElementType },
     /// The process can't work on this dataset.
     #[error("{process} can't be run on `{dataset}`: {reason}")]
-    Unsuitable { process: &'static str, dataset: String, reason: String },
+    Unsuitable { process: String, dataset: String, reason: String },
     /// An auxiliary input can't be used.
     #[error("the auxiliary input `{dataset}` can't be used: {reason}")]
     Auxiliary { dataset: String, reason: String },
@@ -152,15 +152,10 @@ pub enum Error {
     UnknownProcess { name: String, nearest: Option<String>, known: Vec<String> },
     /// There is no parameter of that name.
     #[error("{process} has no parameter `{name}`{}; {}", suggestion(nearest), has(known))]
-    UnknownParameter {
-        process: &'static str,
-        name: String,
-        nearest: Option<String>,
-        known: Vec<String>,
-    },
+    UnknownParameter { process: String, name: String, nearest: Option<String>, known: Vec<String> },
     /// A parameter has a value that it can't have.
     #[error("{process}: {reason}")]
-    Parameter { process: &'static str, reason: String },
+    Parameter { process: String, reason: String },
     /// The positions that were asked for aren't there.
     #[error("these positions can't be selected: {reason}")]
     Selection { reason: String },

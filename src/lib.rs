@@ -88,11 +88,11 @@
 //! # How it is built
 //!
 //! ```text
-//! cli → registry → engine → { plan, hand_out, identity, source, ranks } → storage → view
+//! cli → registry → map_kernel → engine → { plan, hand_out, identity, source, ranks } → storage → view
 //! ```
 //!
-//! An arrow runs only downwards, and [`process`] knows none of them but the plain types that it hands
-//! to authors. `storage` holds the only calls of HDF5, `ranks` the only ones of MPI, and both the only
+//! An arrow runs only downwards. The engine runs what [`kernel`] describes, without types; `map_kernel` makes that
+//! of a [`process`], which knows nothing but the plain types that it hands to authors. `storage` holds the only calls of HDF5, `ranks` the only ones of MPI, and both the only
 //! `unsafe` code. Transactions, and what a kill at each step leaves, are described in
 //! `src/storage/transaction/README.md`, the phases of a run and what ranks say to each other in
 //! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array
@@ -103,6 +103,8 @@
 mod axis_values;
 mod chunk_io;
 pub mod cli;
+mod column_layout;
+mod contribution;
 mod dimension;
 mod element;
 pub mod engine;
@@ -111,6 +113,8 @@ mod failure;
 mod foreign_text;
 mod hand_out;
 mod identity;
+pub mod kernel;
+mod map_kernel;
 mod model;
 mod parameters;
 mod plan;
@@ -126,8 +130,9 @@ mod storage;
 mod view;
 
 pub use element::{Element, ElementType};
-pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop, compute, test, verify};
+pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop};
 pub use error::{Error, Result};
+pub use map_kernel::{compute, kernel_of, test, verify};
 pub use parameters::ParameterInfo;
 pub use plan::Cores;
 pub use process::Process;

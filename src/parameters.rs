@@ -84,10 +84,10 @@ fn help(property: &Value) -> String {
 /// # Errors
 /// If a value is out of its range, not finite, or refused by the process.
 pub(crate) fn settle<T: Parameters>(
-    process: &'static str,
+    process: &str,
     parameters: &T,
 ) -> Result<(T, Map<String, Value>)> {
-    let refused = |reason: String| Error::Parameter { process, reason };
+    let refused = |reason: String| Error::Parameter { process: process.to_owned(), reason };
     let value = serde_json::to_value(parameters).map_err(|error| refused(error.to_string()))?;
     let Value::Object(values) = value else {
         return Err(refused("the parameters are not a struct with named fields".to_owned()));
@@ -127,16 +127,13 @@ pub(crate) fn in_words(range: (Option<f64>, Option<f64>)) -> String {
 ///
 /// # Errors
 /// If a name is unknown, or a value of the wrong kind.
-pub(crate) fn from_values<T: Parameters>(
-    process: &'static str,
-    given: &Map<String, Value>,
-) -> Result<T> {
+pub(crate) fn from_values<T: Parameters>(process: &str, given: &Map<String, Value>) -> Result<T> {
     let known: Vec<String> = describe::<T>().into_iter().map(|info| info.name).collect();
     let mut values = serde_json::to_value(T::default()).unwrap_or_default();
     for (name, value) in given {
         if !known.contains(name) {
             return Err(Error::UnknownParameter {
-                process,
+                process: process.to_owned(),
                 name: name.clone(),
                 nearest: nearest(name, known.iter().map(String::as_str)),
                 known: known.clone(),
@@ -144,12 +141,14 @@ pub(crate) fn from_values<T: Parameters>(
         }
         values[name] = value.clone();
         serde_json::from_value::<T>(values.clone()).map_err(|error| Error::Parameter {
-            process,
+            process: process.to_owned(),
             reason: format!("`{name}` can't be {value}: {error}"),
         })?;
     }
-    serde_json::from_value(values)
-        .map_err(|error| Error::Parameter { process, reason: error.to_string() })
+    serde_json::from_value(values).map_err(|error| Error::Parameter {
+        process: process.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// Parameters as a results group records them, where what JSON numbers can't hold is text.
@@ -157,7 +156,7 @@ pub(crate) fn from_values<T: Parameters>(
 /// # Errors
 /// As [`from_values`].
 pub(crate) fn from_recorded<T: Parameters>(
-    process: &'static str,
+    process: &str,
     recorded: &Map<String, Value>,
 ) -> Result<T> {
     let mut values = recorded.clone();

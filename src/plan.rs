@@ -47,14 +47,13 @@ pub enum Cores {
 pub(crate) struct Needs {
     /// Bytes of a row as stored.
     pub row_bytes: u64,
-    /// Bytes of a row after conversion, if all of it is converted at once.
-    pub converted_bytes: u64,
+    /// Bytes that the kernel takes for a position: its values after conversion, if all are converted at once, and
+    /// what else it says.
+    pub kernel_bytes: u64,
     /// Bytes of the auxiliary inputs of a position, as f64.
     pub auxiliary_bytes: u64,
     /// Bytes of all results of a position.
     pub results_bytes: u64,
-    /// What the process declares for itself per position.
-    pub extra_bytes: u64,
     /// Bytes that are taken whatever the number of workers: the status of all positions, tables of
     /// positions and of chunks.
     pub fixed_bytes: u64,
@@ -104,11 +103,8 @@ impl Needs {
     /// Bytes that one position takes while a worker has it: its auxiliary values also as they
     /// are stored.
     fn per_position(&self) -> u64 {
-        let bytes = self.row_bytes
-            + self.converted_bytes
-            + self.auxiliary_bytes * 2
-            + self.results_bytes
-            + self.extra_bytes;
+        let bytes =
+            self.row_bytes + self.kernel_bytes + self.auxiliary_bytes * 2 + self.results_bytes;
         bytes.max(1)
     }
 
@@ -254,10 +250,9 @@ mod tests {
     fn needs() -> Needs {
         Needs {
             row_bytes: 1024,
-            converted_bytes: 1024,
+            kernel_bytes: 1024,
             auxiliary_bytes: 0,
             results_bytes: 10,
-            extra_bytes: 0,
             fixed_bytes: 0,
             worker_bytes: 0,
             tiles: None,
@@ -278,7 +273,7 @@ mod tests {
         };
         Needs {
             row_bytes: frame,
-            converted_bytes: 4 * frame,
+            kernel_bytes: 4 * frame,
             tiles: Some(tiles),
             workers: 2,
             ..needs()
@@ -341,7 +336,7 @@ mod tests {
         let roomy = plan(&needs()).unwrap();
         assert_eq!((roomy.workers, roomy.unit), (8, 1024));
         let frame = 128u64 << 20;
-        let frames = Needs { row_bytes: frame, converted_bytes: frame, ..needs() };
+        let frames = Needs { row_bytes: frame, kernel_bytes: frame, ..needs() };
         let tight = plan(&frames).unwrap();
         assert_eq!((tight.workers, tight.unit), (3, 1));
         assert_eq!(plan(&Needs { memory: frame, ..frames }), Err(2 * frame + 10));
@@ -350,15 +345,15 @@ mod tests {
     proptest! {
         #[test]
         fn a_plan_never_exceeds_the_budget(
-            row_bytes in 1u64..1 << 24, converted_bytes in 0u64..1 << 24, results_bytes in 1u64..1 << 16,
-            auxiliary_bytes in 0u64..4096, extra_bytes in 0u64..4096, fixed_bytes in 0u64..1 << 24,
+            row_bytes in 1u64..1 << 24, kernel_bytes in 0u64..1 << 24, results_bytes in 1u64..1 << 16,
+            auxiliary_bytes in 0u64..4096, fixed_bytes in 0u64..1 << 24,
             worker_bytes in 0u64..1 << 22, workers in 1u64..256, memory in 1u64..1 << 34,
         ) {
             let needs = Needs {
-                row_bytes, converted_bytes, auxiliary_bytes, results_bytes, extra_bytes,
+                row_bytes, kernel_bytes, auxiliary_bytes, results_bytes,
                 fixed_bytes, worker_bytes, tiles: None, workers, memory,
             };
-            let one = row_bytes + converted_bytes + 2 * auxiliary_bytes + results_bytes + extra_bytes;
+            let one = row_bytes + kernel_bytes + 2 * auxiliary_bytes + results_bytes;
             match plan(&needs) {
                 Ok(plan) => {
                     let worker = worker_bytes + plan.unit * one;

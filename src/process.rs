@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 pub use crate::axis_values::AxisValues;
 pub use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 pub use crate::dimension::Dimension;
-use crate::element::{Element, StoredType, append, elements};
+use crate::element::Element;
 use crate::error::Result;
 pub use crate::failure::Failure;
 use crate::failure::guarded;
+use crate::kernel::RawUnit;
 pub use crate::model::{Curve, Mark, Model, Values};
 pub use crate::results::{Declaration, Outputs, Record, Results};
 pub use crate::source_info::{AuxiliaryInfo, SourceInfo};
@@ -208,29 +209,24 @@ impl<T> Deref for Spectrum<'_, T> {
 
 /// Some positions that are computed together.
 pub struct Unit<'a, T> {
-    pub(crate) positions: &'a [u64],
-    pub(crate) rows: &'a ReadRows<'a>,
-    pub(crate) stored: StoredType,
-    pub(crate) spectra_per_position: usize,
-    /// Values in one spectrum.
-    pub(crate) spectrum_length: usize,
-    /// The rows of each auxiliary input, for all positions of the unit.
-    pub(crate) auxiliary: &'a [AuxiliaryRows],
-    pub(crate) buffer: &'a mut Vec<T>,
-    pub(crate) auxiliary_buffer: &'a mut Vec<Vec<f64>>,
+    raw: RawUnit<'a>,
+    buffer: &'a mut Vec<T>,
+    auxiliary: &'a mut Vec<Vec<f64>>,
 }
 
-/// Rows of one auxiliary input.
-#[derive(Default)]
-pub(crate) struct AuxiliaryRows {
-    pub values: Vec<f64>,
-    pub per_position: usize,
-}
+impl<'a, T: Element> Unit<'a, T> {
+    /// A unit as it was read, with memory for what is converted.
+    pub(crate) fn new(
+        raw: RawUnit<'a>,
+        buffer: &'a mut Vec<T>,
+        auxiliary: &'a mut Vec<Vec<f64>>,
+    ) -> Self {
+        Self { raw, buffer, auxiliary }
+    }
 
-impl<T: Element> Unit<'_, T> {
     /// How many spectra there are: positions times spectra per position.
     pub fn len(&self) -> usize {
-        self.rows.len() * self.spectra_per_position
+        self.raw.len()
     }
 
     /// Whether there are none.
@@ -240,54 +236,29 @@ impl<T: Element> Unit<'_, T> {
 
     /// Spectrum number `index`, converted to the process's element type.
     pub fn spectrum(&mut self, index: usize) -> Spectrum<'_, T> {
-        let (within, repeat) = self.place(index);
-        self.auxiliary_buffer.resize_with(self.auxiliary.len(), Vec::new);
-        for (buffer, rows) in self.auxiliary_buffer.iter_mut().zip(self.auxiliary) {
+        let (within, repeat) = self.raw.place(index);
+        let rows = self.raw.auxiliary(index);
+        self.auxiliary.resize_with(rows.len(), Vec::new);
+        for (buffer, values) in self.auxiliary.iter_mut().zip(rows) {
             buffer.clear();
-            buffer
-                .extend_from_slice(&rows.values[within * rows.per_position..][..rows.per_position]);
+            buffer.extend_from_slice(values);
         }
-        let bytes = self.bytes_of(repeat);
         Spectrum {
-            values: elements(&self.rows.row(within)[bytes], self.stored, self.buffer),
-            position: self.positions[within],
+            values: self.raw.spectrum(index, self.buffer),
+            position: self.raw.positions[within],
             repeat,
-            auxiliary: self.auxiliary_buffer,
+            auxiliary: self.auxiliary,
         }
     }
 
     /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what works
     /// in place and would have to copy them.
     pub fn copy_spectrum(&self, index: usize, into: &mut Vec<T>) {
-        let (within, repeat) = self.place(index);
-        into.clear();
-        append(&self.rows.row(within)[self.bytes_of(repeat)], self.stored, into);
-    }
-
-    /// The position of a spectrum, counted from the unit's first, and which of the position's it is.
-    fn place(&self, index: usize) -> (usize, usize) {
-        // Divisions would count for short spectra.
-        match self.spectra_per_position {
-            1 => (index, 0),
-            several => (index / several, index % several),
-        }
-    }
-
-    /// Where the spectra of a position lie in its row.
-    fn bytes_of(&self, repeat: usize) -> Range<usize> {
-        let bytes = self.spectrum_length * self.stored.element.size();
-        repeat * bytes..(repeat + 1) * bytes
+        self.raw.copy_spectrum(index, into);
     }
 
     /// All spectra, one behind the other.
     pub fn spectra(&mut self) -> &[T] {
-        if let Some(rows) = self.rows.whole() {
-            return elements(rows, self.stored, self.buffer);
-        }
-        self.buffer.clear();
-        for index in 0..self.rows.len() {
-            append(self.rows.row(index), self.stored, self.buffer);
-        }
-        self.buffer
+        self.raw.spectra(self.buffer)
     }
 }

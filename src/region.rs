@@ -148,13 +148,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Its length, and a range on it for each of two regions.
+    type Axis = (u64, (u64, u64), (u64, u64));
+
     fn array_and_regions() -> impl Strategy<Value = (Vec<u64>, Region, Region)> {
         let axis = (1u64..7).prop_flat_map(|length| {
             let range = move || (0..length).prop_flat_map(move |from| (Just(from), from..=length));
             (Just(length), range(), range())
         });
         prop::collection::vec(axis, 0..4).prop_map(|axes| {
-            let region = |of: fn(&(u64, (u64, u64), (u64, u64))) -> (u64, u64)| {
+            let region = |of: fn(&Axis) -> (u64, u64)| {
                 axes.iter().map(|axis| of(axis).0..of(axis).1).collect()
             };
             (axes.iter().map(|axis| axis.0).collect(), region(|axis| axis.1), region(|axis| axis.2))

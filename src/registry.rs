@@ -1,4 +1,4 @@
-//! Processes of different types behind one face, so that a program can choose among them by name.
+//! Processes of different types, and whatever else makes kernels, behind one face, so that a program can choose among them by name.
 //!
 //! A registry is a plain slice of `&dyn Runner`, in the order in which people are to see it:
 //!
@@ -11,65 +11,42 @@
 //! ```
 
 use std::marker::PhantomData;
-use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::engine::{self, Computed, Observer, Pixel, Probe, Request, Stop, Verification};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::map_kernel::kernel_of;
 use crate::parameters::{self, ParameterInfo, from_recorded, from_values, nearest};
 use crate::process::Process;
 
-/// A process without its types. Only [`runner`] makes them.
-pub trait Runner: sealed::Sealed + Sync {
-    /// `Process::NAME`.
-    fn name(&self) -> &'static str;
-    /// `Process::VERSION`.
+/// What can be run by its name. [`runner`] makes one of a process; whatever makes kernels may be another.
+pub trait Runner: Sync {
+    /// The name of its kernels.
+    fn name(&self) -> &str;
+    /// Their version.
     fn version(&self) -> u32;
-    /// `Process::SUMMARY`.
-    fn summary(&self) -> &'static str;
-    /// Its name on the command line: `Process::COMMAND`, or else `Peak_Finding` is `peak-finding`.
-    fn command_name(&self) -> String;
+    /// What it does, in one line.
+    fn summary(&self) -> &str;
     /// Its parameters, in the author's order.
     fn parameters(&self) -> Vec<ParameterInfo>;
-    /// [`engine::compute`] with parameters by name; those left out have their default.
+    /// Its name on the command line: `Peak_Finding` is `peak-finding`.
+    fn command_name(&self) -> String {
+        self.name().to_lowercase().replace('_', "-")
+    }
+    /// A kernel with parameters by name; those left out have their default.
     ///
     /// # Errors
-    /// See [`Error`].
-    fn compute(
-        &self,
-        parameters: &Map<String, Value>,
-        request: &Request,
-        observer: &dyn Observer,
-        stop: &Stop,
-    ) -> Result<Computed>;
-    /// Computes one position and writes nothing.
+    /// If a parameter is unknown, or can't have its value.
+    fn kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>>;
+    /// A kernel with the parameters that a results group records, where what JSON numbers can't hold is text.
     ///
     /// # Errors
-    /// See [`Error`].
-    fn test(
-        &self,
-        parameters: &Map<String, Value>,
-        request: &Request,
-        pixel: &Pixel,
-    ) -> Result<Probe>;
-    /// Computes completed positions of a results group again and compares, with the parameters as the group
-    /// records them.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    fn verify(
-        &self,
-        parameters: &Map<String, Value>,
-        request: &Request,
-        results: &Path,
-        group: &str,
-        sample: u64,
-    ) -> Result<Verification>;
-}
-
-mod sealed {
-    pub trait Sealed {}
+    /// As above.
+    fn recorded_kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>> {
+        self.kernel(parameters)
+    }
 }
 
 struct Typed<P>(PhantomData<fn() -> P>);
@@ -79,10 +56,8 @@ pub const fn runner<P: Process>() -> &'static dyn Runner {
     &Typed::<P>(PhantomData)
 }
 
-impl<P: Process> sealed::Sealed for Typed<P> {}
-
 impl<P: Process> Runner for Typed<P> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         P::NAME
     }
 
@@ -94,7 +69,7 @@ impl<P: Process> Runner for Typed<P> {
         P::COMMAND.map_or_else(|| P::NAME.to_lowercase().replace('_', "-"), str::to_owned)
     }
 
-    fn summary(&self) -> &'static str {
+    fn summary(&self) -> &str {
         P::SUMMARY
     }
 
@@ -102,37 +77,12 @@ impl<P: Process> Runner for Typed<P> {
         parameters::describe::<P::Parameters>()
     }
 
-    fn compute(
-        &self,
-        parameters: &Map<String, Value>,
-        request: &Request,
-        observer: &dyn Observer,
-        stop: &Stop,
-    ) -> Result<Computed> {
-        let parameters = from_values::<P::Parameters>(P::NAME, parameters)?;
-        engine::compute::<P>(&parameters, request, observer, stop)
+    fn kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>> {
+        kernel_of::<P>(&from_values(P::NAME, parameters)?)
     }
 
-    fn test(
-        &self,
-        parameters: &Map<String, Value>,
-        request: &Request,
-        pixel: &Pixel,
-    ) -> Result<Probe> {
-        let parameters = from_values::<P::Parameters>(P::NAME, parameters)?;
-        engine::test::<P>(&parameters, request, pixel)
-    }
-
-    fn verify(
-        &self,
-        parameters: &Map<String, Value>,
-        request: &Request,
-        results: &Path,
-        group: &str,
-        sample: u64,
-    ) -> Result<Verification> {
-        let parameters = from_recorded::<P::Parameters>(P::NAME, parameters)?;
-        engine::verify::<P>(&parameters, request, results, group, sample)
+    fn recorded_kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>> {
+        kernel_of::<P>(&from_recorded(P::NAME, parameters)?)
     }
 }
 

@@ -9,7 +9,7 @@ use super::run::{failed_json, failures_json};
 use super::{Answer, Ending, show};
 use crate::dimension::Dimension;
 use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
-use crate::engine::{Request, Verification};
+use crate::engine::{self, Request, Verification};
 use crate::error::Result;
 use crate::parameters::{ParameterInfo, in_words};
 use crate::registry::{self, Runner};
@@ -389,14 +389,14 @@ pub(crate) fn verify(
 ) -> Result<Answer> {
     let computation = inspect::computation(file, group, source)?;
     let runner = registry::find(registry, &computation.process)?;
+    let kernel = runner.recorded_kernel(&computation.parameters)?;
     let source = Request {
         dataset: Some(computation.source_dataset),
         positions_axes: computation.positions_axes,
         output: Some(file.to_owned()),
         ..Request::new(computation.source_file)
     };
-    let verified =
-        runner.verify(&computation.parameters, &source, file, &computation.path, sample)?;
+    let verified = engine::verify(&kernel, &source, file, &computation.path, sample)?;
     let listed: Vec<Value> = verified
         .different
         .iter()

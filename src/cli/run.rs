@@ -8,7 +8,7 @@ use super::arguments::RunArguments;
 use super::progress::Display;
 use super::{Answer, Ending, given, show, signals};
 use crate::engine::{
-    Compressed, Computed, FailedPositions, Outcome, Ranks, Report, Request, Stop, Tally,
+    self, Compressed, Computed, FailedPositions, Outcome, Ranks, Report, Request, Stop, Tally,
 };
 use crate::error::{Result, bytes};
 use crate::registry::{self, Runner};
@@ -16,11 +16,11 @@ use crate::registry::{self, Runner};
 /// Computes every position that was asked for.
 pub(crate) fn run(registry: &[&dyn Runner], typed: &RunArguments, ranks: &Ranks) -> Result<Answer> {
     let runner = registry::find(registry, &typed.what.process)?;
-    let parameters = given::parameters(runner, &typed.what)?;
+    let kernel = runner.kernel(&given::parameters(runner, &typed.what)?)?;
     let stop = typed.stop_after.map_or_else(Stop::new, |time| Stop::new().after(time));
     signals::listen(&stop, ranks);
     let request = Request { ranks: ranks.clone(), ..request(typed) };
-    let computed = runner.compute(&parameters, &request, &Display::new(), &stop)?;
+    let computed = engine::compute(&kernel, &request, &Display::new(), &stop)?;
     let ending = match (computed.outcome, stop.signal()) {
         (Outcome::Stopped, Some(signal)) => Ending::Stopped { signal },
         (Outcome::Stopped, None) => Ending::Failed,

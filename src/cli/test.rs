@@ -9,7 +9,7 @@ use super::plot::{Canvas, Figure};
 use super::{Answer, Ending, given, show};
 use crate::dimension::Dimension;
 use crate::element::ElementType;
-use crate::engine::{Pixel, Probe, ProbeSpectrum, Request};
+use crate::engine::{self, Pixel, Probe, ProbeSpectrum, Request};
 use crate::error::{Error, Result};
 use crate::process::{Curve, Mark, Model, Values};
 use crate::registry::{self, Runner};
@@ -17,9 +17,9 @@ use crate::registry::{self, Runner};
 /// Computes one position.
 pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<Answer> {
     let runner = registry::find(registry, &typed.what.process)?;
-    let parameters = given::parameters(runner, &typed.what)?;
+    let kernel = runner.kernel(&given::parameters(runner, &typed.what)?)?;
     let canvas = Canvas::chosen(&typed.plot)?;
-    let place = match (&typed.at, typed.pixel) {
+    let pixel = match (&typed.at, typed.pixel) {
         (Some(steps), _) => Pixel::Steps(steps.clone()),
         (None, pixel) => Pixel::Number(pixel.unwrap_or_default()),
     };
@@ -29,7 +29,7 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
         output: typed.output.clone(),
         ..Request::new(&typed.what.file)
     };
-    let probe = runner.test(&parameters, &request, &place)?;
+    let probe = engine::test(&kernel, &request, &pixel)?;
     let spectrum = chosen(&probe, typed.spectrum)?;
     let ending = match probe.failure {
         Some(_) => Ending::DoneWithFailedPositions,

@@ -15,7 +15,6 @@ use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Quiet, Request, Stop, machine};
 use crate::error::{Error, Result, bytes};
 use crate::plan;
-use crate::process::Process;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{
     Compression, Compressor, EncodedChunk, EncodingBuffers, is_compressed, obstacles,
@@ -42,8 +41,8 @@ enum Ended {
 }
 
 /// What the step works on.
-pub(crate) struct Step<'a, P: Process> {
-    pub job: &'a Job<P>,
+pub(crate) struct Step<'a> {
+    pub job: &'a Job,
     pub request: &'a Request,
     pub target: &'a Target,
     /// The source, whose reader's lock is given up if it is the same file.
@@ -52,7 +51,7 @@ pub(crate) struct Step<'a, P: Process> {
     pub stop: &'a Stop,
 }
 
-impl<P: Process> Step<'_, P> {
+impl Step<'_> {
     /// Compresses the results of `computed` if that is asked for and all are there. `lock` is the run's,
     /// if there is one yet.
     ///

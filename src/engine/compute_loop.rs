@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ use super::batch::Batch;
 use super::job::{Job, Workspace};
 use super::pending::Pending;
 use super::scheduler::{Scheduler, Ticket};
+use super::sink::Sink;
 use super::supply::{Stock, supply};
 use super::{Request, Stop, Tally, Team};
-use crate::chunk_io::{ReadChunk, WriteChunk};
+use crate::chunk_io::ReadChunk;
 use crate::error::{Error, Result};
 use crate::failure::panic_message;
 use crate::plan::Plan;
 use crate::positions::runs;
-use crate::process::Process;
 use crate::storage::in_place::InPlace;
 use crate::storage::results_group::Place;
 
@@ -33,112 +33,6 @@ pub(crate) const WORKER_NAME: &str = "pixelmill-worker-";
 const BATCHES_PER_CHECKPOINT: u32 = 10;
 /// Source bytes ahead of the hand-out that the system is told to read.
 const READ_AHEAD: u64 = 16 << 20;
-
-/// Where the rows of results go.
-struct ResultsFile<'a> {
-    file: &'a dyn InPlace,
-    /// Place and bytes per position of each results dataset.
-    datasets: Vec<(Place, usize)>,
-}
-
-impl ResultsFile<'_> {
-    /// Fills `rows` with what a results dataset has at the positions from `first` on.
-    fn read(&self, dataset: usize, first: u64, rows: &mut [u8]) -> Result<()> {
-        let (place, position_bytes) = &self.datasets[dataset];
-        let run = first..first + (rows.len() / position_bytes) as u64;
-        for (extent, at, part) in place.parts(&run, *position_bytes)? {
-            self.file.read(extent, at, &mut rows[part])?;
-        }
-        Ok(())
-    }
-}
-
-impl WriteChunk for ResultsFile<'_> {
-    fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
-        let (place, position_bytes) = &self.datasets[dataset];
-        let run = first..first + (rows.len() / position_bytes) as u64;
-        for (extent, at, part) in place.parts(&run, *position_bytes)? {
-            self.file.write(extent.part(at, &rows[part])?)?;
-        }
-        Ok(())
-    }
-}
-
-/// The results of a unit whose positions lie near each other: written together, with what is between them as
-/// it was. Single writes of a few bytes would take longer than the computation.
-struct Together<'a> {
-    results: &'a ResultsFile<'a>,
-    waiting: Mutex<Waiting>,
-}
-
-/// Rows of one results dataset that wait to be written.
-#[derive(Default)]
-struct Waiting {
-    dataset: usize,
-    first: u64,
-    rows: Vec<u8>,
-    /// What of `rows` isn't known yet.
-    gaps: Vec<Range<usize>>,
-}
-
-/// Bytes between two results that are written with them.
-const GAP_BYTES: u64 = 4096;
-/// Bytes of results that wait at most: so few that they needn't be counted.
-const WAITING_BYTES: usize = 64 << 10;
-
-impl<'a> Together<'a> {
-    fn new(results: &'a ResultsFile<'a>) -> Self {
-        Self { results, waiting: Mutex::default() }
-    }
-
-    /// Writes what still waits.
-    fn finish(&self) -> Result<()> {
-        self.store(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn store(&self, stretch: &mut Waiting) -> Result<()> {
-        let Waiting { dataset, first, rows, gaps } = std::mem::take(stretch);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut whole = rows;
-        if !gaps.is_empty() {
-            let mut there = vec![0; whole.len()];
-            self.results.read(dataset, first, &mut there)?;
-            gaps.into_iter().for_each(|gap| whole[gap.clone()].copy_from_slice(&there[gap]));
-        }
-        self.results.write(dataset, first, &whole)
-    }
-}
-
-impl WriteChunk for Together<'_> {
-    fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
-        let mut stretch = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let position_bytes = self.results.datasets[dataset].1 as u64;
-        let end = stretch.first + stretch.rows.len() as u64 / position_bytes.max(1);
-        let gap = first.checked_sub(end).map(|gap| gap * position_bytes);
-        let joins = stretch.dataset == dataset
-            && !stretch.rows.is_empty()
-            && stretch.rows.len() + rows.len() <= WAITING_BYTES;
-        match gap.filter(|gap| joins && *gap <= GAP_BYTES) {
-            Some(0) => {}
-            Some(gap) => {
-                let begin = stretch.rows.len();
-                stretch.rows.resize(begin + gap as usize, 0);
-                stretch.gaps.push(begin..begin + gap as usize);
-            }
-            None => {
-                self.store(&mut stretch)?;
-                if rows.len() >= WAITING_BYTES {
-                    return self.results.write(dataset, first, rows);
-                }
-                (stretch.dataset, stretch.first) = (dataset, first);
-            }
-        }
-        stretch.rows.extend_from_slice(rows);
-        Ok(())
-    }
-}
 
 /// What the workers count while they work.
 #[derive(Default)]
@@ -152,11 +46,11 @@ struct Counters {
 }
 
 /// What all threads of a rank share.
-pub(crate) struct ComputeLoop<'a, P: Process> {
-    job: &'a Job<P>,
+pub(crate) struct ComputeLoop<'a> {
+    job: &'a Job,
     workers: usize,
     /// `None` if rows are only read, for their digest.
-    results: Option<ResultsFile<'a>>,
+    sink: Option<Sink<'a>>,
     pub scheduler: Scheduler<'a>,
     counters: Counters,
     begun: Instant,
@@ -183,9 +77,9 @@ pub(crate) struct Work<'a> {
     pub others: usize,
 }
 
-impl<'a, P: Process> ComputeLoop<'a, P> {
+impl<'a> ComputeLoop<'a> {
     /// A loop that begins now.
-    pub fn new(job: &'a Job<P>, work: &Work<'a>, request: &Request, stop: &Stop) -> Self {
+    pub fn new(job: &'a Job, work: &Work<'a>, request: &Request, stop: &Stop) -> Self {
         job.source.rows.count_decoded_anew();
         let plan = work.plan;
         let ranks = work.team.ranks();
@@ -199,15 +93,12 @@ impl<'a, P: Process> ComputeLoop<'a, P> {
         Self {
             job,
             workers: plan.workers,
-            results: work.file.map(|file| ResultsFile {
-                file,
-                datasets: work.columns.iter().cloned().zip(bytes).collect(),
-            }),
+            sink: work.file.map(|file| Sink::new(file, work.columns.iter().cloned().zip(bytes))),
             scheduler: Scheduler::new(
                 supply(job, work.pending, work.stock, ranks),
                 work.others,
                 most_open,
-                plan.unit,
+                plan.unit.min(job.kernel.wants().most_per_unit.unwrap_or(u64::MAX)),
                 request.checkpoint / BATCHES_PER_CHECKPOINT,
                 stop.clone(),
             ),
@@ -280,7 +171,7 @@ impl<'a, P: Process> ComputeLoop<'a, P> {
 
     /// One worker's life.
     fn work(&self) {
-        let mut workspace = Workspace::<P>::default();
+        let mut workspace = self.job.workspace();
         let mut portion = None;
         loop {
             let waited = Instant::now();
@@ -292,7 +183,7 @@ impl<'a, P: Process> ComputeLoop<'a, P> {
                     let failures = std::mem::take(&mut workspace.results.failures);
                     self.counters.done.fetch_add(runs::count(&ticket.runs), Ordering::Relaxed);
                     self.counters.failed.fetch_add(failures.len() as u64, Ordering::Relaxed);
-                    let unit = match &self.results {
+                    let unit = match &self.sink {
                         Some(_) => ticket.computed(&failures, workspace.digest),
                         None => Batch { digest: workspace.digest, ..Batch::default() },
                     };
@@ -307,7 +198,7 @@ impl<'a, P: Process> ComputeLoop<'a, P> {
     }
 
     /// Reads, computes and writes some positions; returns the time that computing took.
-    fn work_on(&self, ticket: &Ticket, workspace: &mut Workspace<P>) -> Result<Duration> {
+    fn work_on<'j>(&'j self, ticket: &Ticket, workspace: &mut Workspace<'j>) -> Result<Duration> {
         let begun = Instant::now();
         let source: &dyn ReadChunk = match &ticket.block {
             Some(block) => &**block,
@@ -318,7 +209,7 @@ impl<'a, P: Process> ComputeLoop<'a, P> {
         };
         let rows = self.job.read(source, &ticket.runs, workspace)?;
         add(&self.counters.read, begun);
-        let Some(results) = &self.results else {
+        let Some(sink) = &self.sink else {
             workspace.forget(rows);
             return Ok(Duration::ZERO);
         };
@@ -327,33 +218,10 @@ impl<'a, P: Process> ComputeLoop<'a, P> {
         let compute = begun.elapsed();
         add(&self.counters.compute, begun);
         let begun = Instant::now();
-        if ticket.runs.len() > 1 && ticket.is_exclusive {
-            let together = Together::new(results);
-            self.write(&together, ticket, workspace)?;
-            together.finish()?;
-        } else {
-            self.write(results, ticket, workspace)?;
-        }
+        let near = ticket.runs.len() > 1 && ticket.is_exclusive;
+        sink.store(&*self.job.prepared, &ticket.runs, near, &workspace.results)?;
         add(&self.counters.write, begun);
         Ok(compute)
-    }
-
-    fn write(
-        &self,
-        results: &dyn WriteChunk,
-        ticket: &Ticket,
-        workspace: &Workspace<P>,
-    ) -> Result<()> {
-        for (dataset, rows) in workspace.results.rows.iter().enumerate() {
-            let mut left = rows.as_slice();
-            let position_bytes = left.len() / runs::count(&ticket.runs).max(1) as usize;
-            for run in &ticket.runs {
-                let (part, rest) = left.split_at((run.end - run.start) as usize * position_bytes);
-                P::write_results_chunk(results, dataset, run.start, part)?;
-                left = rest;
-            }
-        }
-        Ok(())
     }
 
     /// Reading ahead is the system's work: it is told what comes after the next stretch of rows

@@ -17,7 +17,6 @@ use super::team::{Call, News, Team};
 use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop, Tally};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::process::Process;
 use crate::storage::in_place::InPlace;
 
 /// How often the observer is told.
@@ -29,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What rank 0 computes with.
-pub(crate) struct Phase<'a, P: Process> {
-    pub job: &'a Job<P>,
+pub(crate) struct Phase<'a> {
+    pub job: &'a Job,
     pub group: &'a Taken,
     /// What is pending, and how many positions that is.
     pub pending: &'a Pending<'a>,
@@ -46,7 +45,7 @@ pub(crate) struct Phase<'a, P: Process> {
     pub team: Team<'a>,
 }
 
-impl<P: Process> Phase<'_, P> {
+impl Phase<'_> {
     /// Computes what is pending, together with the other ranks.
     ///
     /// # Errors

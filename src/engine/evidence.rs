@@ -21,7 +21,6 @@ use super::ledger::Record;
 use super::pending::Pending;
 use super::{Request, reread};
 use crate::error::{Error, Result, bytes};
-use crate::process::Process;
 use crate::source::{RowsDigest, fingerprint, is_whole};
 use crate::storage::file::open_read;
 use crate::storage::file_state::{FileId, FileState};
@@ -35,8 +34,8 @@ const READ_AGAIN: u64 = 4 << 30;
 ///
 /// # Errors
 /// If they can't be read.
-pub(crate) fn is_unchanged<P: Process>(
-    job: &Job<P>,
+pub(crate) fn is_unchanged(
+    job: &Job,
     request: &Request,
     (group, is_hashed): (&str, bool),
     record: &Record,
@@ -70,12 +69,12 @@ pub(crate) fn is_unchanged<P: Process>(
 }
 
 /// Whether the hash is one of all bytes.
-pub(crate) fn all_is_hashed<P: Process>(job: &Job<P>) -> bool {
+pub(crate) fn all_is_hashed(job: &Job) -> bool {
     job.inputs().all(|(rows, ..)| is_whole(rows))
 }
 
 /// What the files' state was when they were opened, as one word; `None` if it proves nothing.
-fn evidence_at_opening<P: Process>(job: &Job<P>) -> Option<String> {
+fn evidence_at_opening(job: &Job) -> Option<String> {
     if job.inputs().any(|(rows, ..)| rows.may_grow()) {
         return None;
     }
@@ -86,7 +85,7 @@ fn evidence_at_opening<P: Process>(job: &Job<P>) -> Option<String> {
 
 /// What proves later that nobody has written to the files since this run has read all of their data that
 /// the results in the file `results` depend on.
-pub(crate) fn evidence<P: Process>(job: &Job<P>, results: FileId) -> Option<String> {
+pub(crate) fn evidence(job: &Job, results: FileId) -> Option<String> {
     let is_same = |opened: &FileState, now: FileState| *opened == now && now.id != results;
     let mut files = job.inputs().flat_map(|(rows, ..)| rows.files());
     let untouched = files.all(|file| file.state().is_ok_and(|now| is_same(&file.opened, now)));
@@ -106,11 +105,7 @@ pub(crate) struct Computed<'a> {
 ///
 /// # Errors
 /// If they aren't, can't be read, or aren't at their path any more.
-pub(crate) fn check<P: Process>(
-    job: &Job<P>,
-    request: &Request,
-    computed: &Computed<'_>,
-) -> Result<()> {
+pub(crate) fn check(job: &Job, request: &Request, computed: &Computed<'_>) -> Result<()> {
     let mut was_written = false;
     for (rows, dataset, expected) in job.inputs() {
         let changed =
@@ -135,7 +130,7 @@ pub(crate) fn check<P: Process>(
 }
 
 /// Checks that every path still leads to the file that was read, or to one with the same data.
-fn check_path<P: Process>(job: &Job<P>, request: &Request, computed: &Computed<'_>) -> Result<()> {
+fn check_path(job: &Job, request: &Request, computed: &Computed<'_>) -> Result<()> {
     for file in job.inputs().flat_map(|(rows, ..)| rows.files()) {
         // Whether results are where they are looked for is the lock's question.
         if file.opened.id == computed.results {
@@ -153,13 +148,9 @@ fn check_path<P: Process>(job: &Job<P>, request: &Request, computed: &Computed<'
 }
 
 /// Whether the file that is now at the source's path has the data that were computed with.
-fn has_same_data<P: Process>(
-    job: &Job<P>,
-    request: &Request,
-    computed: &Computed<'_>,
-) -> Result<bool> {
+fn has_same_data(job: &Job, request: &Request, computed: &Computed<'_>) -> Result<bool> {
     let file = open_read(&request.file)?;
-    let other = Job::<P>::open(&job.parameters, &file, request, Data::Hashed)?;
+    let other = Job::open(&job.kernel, &file, request, Data::Hashed)?;
     Ok(other.identity.hash() == job.identity.hash()
         && (all_is_hashed(&other)
             || reread::digest(&other, request, computed.marked)? == computed.digest))

@@ -3,6 +3,7 @@
 //! marks them.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::compute_loop::{ComputeLoop, Work};
@@ -17,8 +18,8 @@ use super::target::Target;
 use super::team::{Assignment, Call, News, Orders, RankError, Team};
 use super::{Computed, Durability, Request, Stop, Tally, plan_run};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 use crate::plan::Plan;
-use crate::process::Process;
 use crate::storage::file::{self, look_at, open_read};
 use crate::storage::in_place::InPlace;
 use crate::storage::marks::Marks;
@@ -33,13 +34,13 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// Whatever ended the job, as rank 0 tells it.
-pub(crate) fn follow<P: Process>(
-    parameters: &P::Parameters,
+pub(crate) fn follow(
+    kernel: &Arc<dyn Kernel>,
     request: &Request,
     stop: &Stop,
     team: Team<'_>,
 ) -> Result<Computed> {
-    let opened = open::<P>(parameters, request, team);
+    let opened = open(kernel, request, team);
     team.tell(opened.as_ref().map(|(_, _, sight)| sight))?;
     let assignment = match team.orders()? {
         Orders::Prepare(assignment) => assignment,
@@ -76,14 +77,14 @@ fn conclude(orders: Orders, stop: &Stop) -> Result<Computed> {
     conclusion.map_err(|trouble| trouble.at(0))
 }
 
-fn open<P: Process>(
-    parameters: &P::Parameters,
+fn open(
+    kernel: &Arc<dyn Kernel>,
     request: &Request,
     team: Team<'_>,
-) -> Result<(Job<P>, Option<Selected>, Sight)> {
+) -> Result<(Job, Option<Selected>, Sight)> {
     let source = open_read(&request.file)?;
     let data = if team.looks_for_node() { Data::Hashed } else { Data::Unseen };
-    let job = Job::<P>::open(parameters, &source, request, data)?;
+    let job = Job::open(kernel, &source, request, data)?;
     let can_write = can_write(&Target::of(request, &job)?);
     let sight = Sight::of(&job, data, &can_write, team, request);
     let selected = selected(&job, request, &source)?;
@@ -133,8 +134,8 @@ struct Ready {
 }
 
 impl Ready {
-    fn new<P: Process>(
-        (job, selected): (&Job<P>, Option<&Selected>),
+    fn new(
+        (job, selected): (&Job, Option<&Selected>),
         assignment: &Assignment,
         team: Team<'_>,
     ) -> Result<Self> {
@@ -150,9 +151,9 @@ impl Ready {
     }
 
     /// Computes until nothing is left, or somebody asks to stop.
-    fn work<P: Process>(
+    fn work(
         &self,
-        (job, selected): (&Job<P>, Option<&Selected>),
+        (job, selected): (&Job, Option<&Selected>),
         columns: &[Place],
         request: &Request,
         stop: &Stop,

@@ -1,23 +1,23 @@
-//! A process on a source: everything that is known before a results group is looked for.
+//! A kernel on a source: everything that is known before a results group is looked for.
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Request;
 use super::compared::Compared;
 use super::target::results_file;
 use crate::axis_values::AxisValues;
 use crate::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
+use crate::contribution::{Contribution, UnitResults};
 use crate::dimension::Dimension;
-use crate::element::{Element, ElementType, StoredType, elements, first_beyond};
+use crate::element::{ElementType, StoredType, elements, first_beyond};
 use crate::error::{Error, Result};
 use crate::failure::{Failure, guarded};
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
-use crate::parameters::settle;
+use crate::kernel::{AuxiliaryRows, Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
 use crate::positions::runs;
-use crate::process::{AuxiliaryRows, Process, Spectrum, Unit};
 use crate::region;
-use crate::results::{Outputs, Results, UnitResults, Watch};
 use crate::source::{self, RowsDigest, Source, fingerprint, normalised};
 use crate::source_info::AuxiliaryInfo;
 use crate::storage::datatype::stored_record;
@@ -29,12 +29,11 @@ use crate::storage::rows::Rows;
 use crate::storage::walk::broken_link;
 use crate::view::View;
 
-/// A process, its parameters and its source.
-pub(crate) struct Job<P: Process> {
-    pub parameters: P::Parameters,
+/// A kernel and its source.
+pub(crate) struct Job {
+    pub kernel: Arc<dyn Kernel>,
+    pub prepared: Box<dyn Prepared>,
     pub source: Source,
-    pub task: P::Task,
-    pub results: Results<P::Output>,
     /// Spectra per position.
     pub spectra: usize,
     pub auxiliary: Vec<AuxiliaryInput>,
@@ -69,12 +68,10 @@ impl Data {
 }
 
 /// What a worker keeps from one unit to the next.
-pub(crate) struct Workspace<P: Process> {
-    scratch: P::Scratch,
+pub(crate) struct Workspace<'j> {
+    worker: Box<dyn Worker + 'j>,
     rows: AlignedBytes,
-    converted: Vec<P::Input>,
     auxiliary: Vec<AuxiliaryRows>,
-    auxiliary_spectrum: Vec<Vec<f64>>,
     /// The positions that were read last, row by row.
     positions: Vec<u64>,
     /// Those of them, counted from 0, whose data can't be read.
@@ -84,59 +81,55 @@ pub(crate) struct Workspace<P: Process> {
     pub results: UnitResults,
 }
 
-impl<P: Process> Default for Workspace<P> {
-    fn default() -> Self {
-        Self {
-            scratch: P::Scratch::default(),
+impl Job {
+    /// Opens the source and prepares the kernel for it.
+    ///
+    /// # Errors
+    /// If kernel and source don't fit together.
+    pub fn open(
+        kernel: &Arc<dyn Kernel>,
+        file: &ReadFile,
+        request: &Request,
+        data: Data,
+    ) -> Result<Self> {
+        let mut source =
+            source::open(file, request.dataset.as_deref(), request.positions_axes.as_deref())?;
+        check_element(&**kernel, &source)?;
+        let paths = kernel.auxiliary_inputs();
+        let results = results_file(request, &source, kernel.name());
+        let (auxiliary, auxiliary_inputs) =
+            open_auxiliary((file, &results), &paths, &mut source, data)?;
+        let info = &source.info;
+        let unsuitable = |reason| Error::Unsuitable {
+            process: kernel.name().to_owned(),
+            dataset: info.path.clone(),
+            reason,
+        };
+        let spectra = kernel.spectra_per_position(info).max(1);
+        if !info.spectral_points.is_multiple_of(spectra) {
+            let points = info.spectral_points;
+            return Err(unsuitable(format!(
+                "a row of {points} values can't hold {spectra} spectra"
+            )));
+        }
+        let (hashed, mut identity) = Hashed::new(&**kernel, &source, spectra, auxiliary_inputs);
+        let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
+        identity.source_fingerprint = data.fingerprint(&source.rows)?;
+        let (kernel, compared) = (Arc::clone(kernel), Compared::default());
+        Ok(Self { kernel, prepared, spectra, auxiliary, identity, compared, source })
+    }
+
+    /// What a thread computes with.
+    pub fn workspace(&self) -> Workspace<'_> {
+        Workspace {
+            worker: self.prepared.worker(),
             rows: AlignedBytes::default(),
-            converted: Vec::new(),
             auxiliary: Vec::new(),
-            auxiliary_spectrum: Vec::new(),
             positions: Vec::new(),
             damaged: Vec::new(),
             digest: RowsDigest::default(),
             results: UnitResults::default(),
         }
-    }
-}
-
-impl<P: Process> Job<P> {
-    /// Opens the source and prepares the process for it.
-    ///
-    /// # Errors
-    /// If parameters, source and process don't fit together.
-    pub fn open(
-        parameters: &P::Parameters,
-        file: &ReadFile,
-        request: &Request,
-        data: Data,
-    ) -> Result<Self> {
-        let (parameters, values) = settle(P::NAME, parameters)?;
-        let mut source =
-            source::open(file, request.dataset.as_deref(), request.positions_axes.as_deref())?;
-        check_element::<P>(&source)?;
-        let paths = P::auxiliary_inputs(&parameters);
-        let results = results_file(request, &source, P::NAME);
-        let (auxiliary, auxiliary_inputs) =
-            open_auxiliary((file, &results), &paths, &mut source, data)?;
-        let info = &source.info;
-        let spectra = P::spectra_per_position(&parameters, info).max(1);
-        if !info.spectral_points.is_multiple_of(spectra) {
-            let reason =
-                format!("a row of {} values can't hold {spectra} spectra", info.spectral_points);
-            return Err(Error::Unsuitable { process: P::NAME, dataset: info.path.clone(), reason });
-        }
-        let (hashed, mut identity) =
-            Hashed::<P>::new((&parameters, &values), &source, spectra, auxiliary_inputs);
-        let task = hashed.prepare().map_err(|failure| Error::Unsuitable {
-            process: P::NAME,
-            dataset: info.path.clone(),
-            reason: failure.to_string(),
-        })?;
-        let results = hashed.results();
-        identity.source_fingerprint = data.fingerprint(&source.rows)?;
-        let compared = Compared::default();
-        Ok(Self { parameters, task, results, spectra, auxiliary, identity, compared, source })
     }
 
     /// Everything that is read, the source first: its rows, its path and its fingerprint.
@@ -158,7 +151,7 @@ impl<P: Process> Job<P> {
             None => self.source.grid.shape(),
         };
         let repeats = self.repeats();
-        let layouts = self.results.datasets.iter().map(|column| &column.layout);
+        let layouts = self.prepared.columns().iter();
         layouts
             .map(|layout| {
                 let axes = [repeats.as_slice(), &layout.dimensions].concat();
@@ -201,7 +194,7 @@ impl<P: Process> Job<P> {
         &self,
         source: &'a dyn ReadChunk,
         positions: &[Range<u64>],
-        workspace: &mut Workspace<P>,
+        workspace: &mut Workspace<'_>,
     ) -> Result<ReadRows<'a>> {
         workspace.damaged.clear();
         workspace.positions.clear();
@@ -209,8 +202,8 @@ impl<P: Process> Job<P> {
         let count = workspace.positions.len();
         let buffer = std::mem::take(&mut workspace.rows);
         let mut rows = ReadRows::new(buffer, count, self.source.row_bytes());
-        match P::read_data_chunk(source, positions, &mut rows) {
-            Err(Error::Damaged { .. }) => Self::read_one_by_one(source, workspace, &mut rows)?,
+        match self.prepared.read(source, positions, &mut rows) {
+            Err(Error::Damaged { .. }) => self.read_one_by_one(source, workspace, &mut rows)?,
             other => other?,
         }
         workspace.digest = digest_of(&rows, &workspace.positions, &workspace.damaged);
@@ -231,7 +224,8 @@ impl<P: Process> Job<P> {
     /// Notes the positions with an integer that the process's numbers don't have.
     fn check_exact(&self, rows: &ReadRows<'_>, damaged: &mut Vec<(u64, Failure)>) {
         let stored = self.source.stored;
-        if stored.element.may_exceed(P::Input::TYPE, P::NARROWING) {
+        let Wants { element, narrowing, .. } = self.kernel.wants();
+        if stored.element.may_exceed(element, narrowing) {
             let found = |index| inexact(index, rows.row(index), stored, "");
             damaged.extend((0..rows.len()).filter_map(found));
         }
@@ -239,8 +233,9 @@ impl<P: Process> Job<P> {
 
     /// Reads each position by itself, so that only those fail whose data are damaged.
     fn read_one_by_one(
+        &self,
         source: &dyn ReadChunk,
-        workspace: &mut Workspace<P>,
+        workspace: &mut Workspace<'_>,
         rows: &mut ReadRows<'_>,
     ) -> Result<()> {
         let bytes = rows.bytes_mut();
@@ -249,7 +244,7 @@ impl<P: Process> Job<P> {
             let row = &mut bytes[index * row_bytes..][..row_bytes];
             let mut one = ReadRows::new(AlignedBytes::default(), 1, row_bytes);
             let run = *position..position + 1;
-            match P::read_data_chunk(source, std::slice::from_ref(&run), &mut one) {
+            match self.prepared.read(source, std::slice::from_ref(&run), &mut one) {
                 Err(Error::Damaged { reason, .. }) => {
                     row.fill(0);
                     workspace.damaged.push((index as u64, Failure::new(reason)));
@@ -264,103 +259,63 @@ impl<P: Process> Job<P> {
     }
 
     /// Computes the rows that were read last into `workspace.results`.
-    pub fn compute(&self, rows: ReadRows<'_>, workspace: &mut Workspace<P>) {
-        self.compute_watched(rows, workspace, None);
+    pub fn compute<'j>(&'j self, rows: ReadRows<'_>, workspace: &mut Workspace<'j>) {
+        self.with_worker(rows, workspace, |worker, unit, contribution| {
+            worker.compute(unit, contribution)
+        });
     }
 
-    /// As `compute`; `watch` sees each output, with the number of its spectrum.
-    pub fn compute_watched(
-        &self,
+    /// As `compute`; gives the spectra with what their results say of them, none if some of their data are damaged.
+    pub fn look<'j>(
+        &'j self,
         rows: ReadRows<'_>,
-        workspace: &mut Workspace<P>,
-        watch: Option<Watch<'_, P::Output>>,
+        workspace: &mut Workspace<'j>,
+    ) -> Vec<SeenSpectrum> {
+        let mut seen = Vec::new();
+        self.with_worker(rows, workspace, |worker, unit, contribution| {
+            worker.look(unit, contribution, &mut seen)
+        });
+        if workspace.damaged.is_empty() { seen } else { Vec::new() }
+    }
+
+    fn with_worker<'j>(
+        &'j self,
+        rows: ReadRows<'_>,
+        workspace: &mut Workspace<'j>,
+        compute: impl FnOnce(
+            &mut (dyn Worker + 'j),
+            &RawUnit<'_>,
+            &mut Contribution<'_>,
+        ) -> Result<(), Failure>,
     ) {
-        let count = workspace.positions.len();
-        workspace.results.begin(&self.results, count * self.spectra);
-        let Workspace { scratch, positions, auxiliary, results, .. } = workspace;
-        let buffers = (&mut workspace.converted, &mut workspace.auxiliary_spectrum);
-        let mut unit = self.unit(&rows, positions, auxiliary, buffers);
-        let mut outputs = Outputs {
-            results: &self.results,
-            unit: results,
-            spectra_per_position: self.spectra,
-            watch: watch.map(|watch| watch as Watch<'_, P::Output>),
-        };
-        let computed =
-            guarded(|| P::unit_computation(&self.task, &mut unit, scratch, &mut outputs))
-                .unwrap_or_else(Err);
-        match computed {
-            Ok(()) => workspace.results.finish(&self.results, self.spectra),
-            Err(failure) => {
-                // Whatever a panic left in the scratch must not reach the next unit.
-                workspace.scratch = P::Scratch::default();
-                workspace.results.fail_all(&self.results, count as u64, &failure);
-            }
-        }
-        workspace.results.fail(&self.results, &workspace.damaged, self.spectra);
-        workspace.rows = rows.into_buffer();
-    }
-
-    /// Copies of the spectra that were read last; none if some of their data are damaged.
-    pub fn spectra(
-        &self,
-        rows: &ReadRows<'_>,
-        workspace: &mut Workspace<P>,
-    ) -> Vec<OwnSpectrum<P::Input>> {
-        if !workspace.damaged.is_empty() {
-            return Vec::new();
-        }
-        let Workspace { positions, auxiliary, .. } = workspace;
-        let buffers = (&mut workspace.converted, &mut workspace.auxiliary_spectrum);
-        let mut unit = self.unit(rows, positions, auxiliary, buffers);
-        (0..unit.len()).map(|index| OwnSpectrum::of(unit.spectrum(index))).collect()
-    }
-
-    fn unit<'u>(
-        &self,
-        rows: &'u ReadRows<'u>,
-        positions: &'u [u64],
-        auxiliary: &'u [AuxiliaryRows],
-        (buffer, auxiliary_buffer): (&'u mut Vec<P::Input>, &'u mut Vec<Vec<f64>>),
-    ) -> Unit<'u, P::Input> {
-        Unit {
+        let Workspace { worker, positions, auxiliary, damaged, results, .. } = workspace;
+        let unit = RawUnit {
             positions,
-            rows,
+            rows: &rows,
             stored: self.source.stored,
             spectra_per_position: self.spectra,
             spectrum_length: self.source.info.spectral_points / self.spectra,
             auxiliary,
-            buffer,
-            auxiliary_buffer,
+        };
+        let mut contribution = results.begin(self.prepared.columns(), unit.len(), self.spectra);
+        let computed = guarded(|| compute(&mut **worker, &unit, &mut contribution));
+        match computed.unwrap_or_else(Err) {
+            Ok(()) => contribution.finish(),
+            Err(failure) => {
+                // Whatever a panic left in the worker must not reach the next unit.
+                *worker = self.prepared.worker();
+                contribution.fail_all(&failure);
+            }
         }
+        contribution.fail_positions(damaged);
+        workspace.rows = rows.into_buffer();
     }
 }
 
-impl<P: Process> Workspace<P> {
+impl Workspace<'_> {
     /// Takes the memory of rows back that nothing is computed from.
     pub fn forget(&mut self, rows: ReadRows<'_>) {
         self.rows = rows.into_buffer();
-    }
-}
-
-/// A spectrum that outlives the buffers it was read into.
-pub(crate) struct OwnSpectrum<T> {
-    values: Vec<T>,
-    position: u64,
-    repeat: usize,
-    auxiliary: Vec<Vec<f64>>,
-}
-
-impl<T: Element> OwnSpectrum<T> {
-    fn of(spectrum: Spectrum<'_, T>) -> Self {
-        let Spectrum { values, position, repeat, auxiliary } = spectrum;
-        Self { values: values.to_vec(), position, repeat, auxiliary: auxiliary.to_vec() }
-    }
-
-    /// The spectrum as a process sees it.
-    pub fn as_spectrum(&self) -> Spectrum<'_, T> {
-        let Self { values, position, repeat, auxiliary } = self;
-        Spectrum { values, position: *position, repeat: *repeat, auxiliary }
     }
 }
 
@@ -429,12 +384,14 @@ fn inexact(index: usize, row: &[u8], stored: StoredType, of: &str) -> Option<(u6
     Some((index as u64, Failure::new(reason)))
 }
 
-fn check_element<P: Process>(source: &Source) -> Result<()> {
-    let (found, wanted) = (source.stored.element, P::Input::TYPE);
-    if found.converts_to(wanted, P::NARROWING) {
+fn check_element(kernel: &dyn Kernel, source: &Source) -> Result<()> {
+    let Wants { element: wanted, narrowing, .. } = kernel.wants();
+    let found = source.stored.element;
+    if found.converts_to(wanted, narrowing) {
         return Ok(());
     }
-    Err(Error::Conversion { process: P::NAME, dataset: source.info.path.clone(), found, wanted })
+    let (process, dataset) = (kernel.name().to_owned(), source.info.path.clone());
+    Err(Error::Conversion { process, dataset, found, wanted })
 }
 
 /// Opens datasets with the same positions, and notes in the source's description what they are. They lie in the

@@ -17,24 +17,25 @@ use super::team::{Assignment, Orders, RankError, Team};
 use super::{Computed, Observer, Quiet, Request, Stop, plan_run, reread};
 use crate::error::{Error, Result};
 use crate::hand_out;
+use crate::kernel::Kernel;
 use crate::plan::{Cores, Plan};
-use crate::process::Process;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::in_place::{Direct, InPlace};
 use crate::storage::marks::Marks;
+use std::sync::Arc;
 
 /// Leads all ranks through one computation.
 ///
 /// # Errors
 /// What any rank has met. All ranks learn of it.
-pub(crate) fn lead<P: Process>(
-    parameters: &P::Parameters,
+pub(crate) fn lead(
+    kernel: &Arc<dyn Kernel>,
     request: &Request,
     observer: &dyn Observer,
     stop: &Stop,
     team: Team<'_>,
 ) -> Result<Computed> {
-    let computed = Lead { request, observer, stop, team }.compute::<P>(parameters);
+    let computed = Lead { request, observer, stop, team }.compute(kernel);
     team.order(|| {
         let conclusion = computed.as_ref().cloned().map_err(RankError::of);
         Orders::End(Box::new(conclusion), stop.signal())
@@ -57,11 +58,11 @@ struct Shares {
 }
 
 impl Lead<'_> {
-    fn compute<P: Process>(&self, parameters: &P::Parameters) -> Result<Computed> {
+    fn compute(&self, kernel: &Arc<dyn Kernel>) -> Result<Computed> {
         let Self { request, observer, stop, .. } = *self;
         // First as a reader: results that are complete are returned even if somebody has the file
         // open, or it can't be written to; and what can't be run leaves no trace.
-        let opened = self.open::<P>(parameters);
+        let opened = self.open(kernel);
         let told = self.team.tell(opened.as_ref().map(|(_, _, sight)| sight));
         let (source, job, _) = opened?;
         let sights = told?;
@@ -103,15 +104,15 @@ impl Lead<'_> {
         step.finish(Some(lock), computed)
     }
 
-    fn open<P: Process>(&self, parameters: &P::Parameters) -> Result<(ReadFile, Job<P>, Sight)> {
+    fn open(&self, kernel: &Arc<dyn Kernel>) -> Result<(ReadFile, Job, Sight)> {
         let source = open_read(&self.request.file)?;
-        let job = Job::<P>::open(parameters, &source, self.request, Data::Hashed)?;
+        let job = Job::open(kernel, &source, self.request, Data::Hashed)?;
         let sight = Sight::of(&job, Data::Hashed, &Ok(()), self.team, self.request);
         Ok((source, job, sight))
     }
 
     /// What each rank may use, if all see the same.
-    fn shares<P: Process>(&self, job: &Job<P>, sights: &[Sight]) -> Result<Shares> {
+    fn shares(&self, job: &Job, sights: &[Sight]) -> Result<Shares> {
         let (ranks, positions) = (sights.len(), job.source.info.positions);
         if ranks as u64 > positions {
             return Err(Error::TooManyRanks { ranks, positions });
@@ -152,13 +153,7 @@ impl Lead<'_> {
     }
 
     /// Brings what mirrors the status of complete results up to date, where a run was killed before it could.
-    fn mend<P: Process>(
-        &self,
-        job: &Job<P>,
-        target: &Target,
-        source: &ReadFile,
-        group: &str,
-    ) -> Result<()> {
+    fn mend(&self, job: &Job, target: &Target, source: &ReadFile, group: &str) -> Result<()> {
         let lock = RunLock::claim(target, source, &Quiet)?;
         // Not the results themselves, which may be compressed.
         let group = prepare::look(job, &lock, group.to_owned(), &[])?;
@@ -171,9 +166,9 @@ impl Lead<'_> {
     }
 
     /// Claims what results can go to.
-    fn make_ready<P: Process>(
+    fn make_ready(
         &self,
-        job: &Job<P>,
+        job: &Job,
         source: &ReadFile,
         target: &Target,
         lock: &RunLock,
@@ -205,9 +200,9 @@ impl Lead<'_> {
     }
 
     /// What is known of the data of the positions that stay marked by `status`.
-    fn ledger<P: Process>(
+    fn ledger(
         &self,
-        (job, selected): (&Job<P>, Option<&Selected>),
+        (job, selected): (&Job, Option<&Selected>),
         group: &Taken,
         status: &Marks,
         lock: &RunLock,
@@ -234,9 +229,9 @@ impl Lead<'_> {
     }
 
     /// The computing phase, on all ranks.
-    fn run<P: Process>(
+    fn run(
         &self,
-        (job, selected): (&Job<P>, Option<&Selected>),
+        (job, selected): (&Job, Option<&Selected>),
         target: &Target,
         group: &Taken,
         (plan, shares): (&Plan, &Shares),

@@ -1,11 +1,12 @@
 //! The engine: finds or makes the results group, computes what is pending, and leaves the file
 //! resumable whatever happens.
 //!
-//! `job` opens a source for a process, `search` looks for earlier results, `target` holds the locks,
-//! `prepare` makes the results group, `compute_loop` runs the workers over what `supply` and `scheduler` hand
-//! out, `marker` marks what is on disk, `compress` compresses what is complete. `lead` is their order on the
-//! first rank, with `crew` for the time in which all compute; `follow` is what the other ranks do, and `team`
-//! what they tell each other. What a kill at each point leaves is in this folder's README.
+//! It runs kernels, and knows none by name or type. `job` opens a source for one, `search` looks for earlier
+//! results, `target` holds the locks, `prepare` makes the results group, `compute_loop` runs the workers over what
+//! `supply` and `scheduler` hand out, `sink` stores what they make of it, `marker` marks what is on disk,
+//! `compress` compresses what is complete. `lead` is their order on the first rank, with `crew` for the time in
+//! which all compute; `follow` is what the other ranks do, and `team` what they tell each other. What a kill at
+//! each point leaves is in this folder's README.
 
 mod batch;
 mod compared;
@@ -24,7 +25,6 @@ mod machine;
 mod marker;
 mod named;
 mod pending;
-
 mod prepare;
 mod probe;
 mod report;
@@ -34,12 +34,14 @@ mod scheduler;
 mod search;
 mod selection;
 mod sight;
+mod sink;
 mod stop;
 mod supply;
 mod target;
 mod team;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -61,10 +63,11 @@ use job::{AuxiliaryInput, Job};
 use selection::Selected;
 use team::Team;
 
+use crate::column_layout::ColumnLayout;
 use crate::element::{Element, elements, first_beyond};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 use crate::plan::{self, Needs, Plan, TileNeeds};
-use crate::process::Process;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::open_read;
 use crate::storage::rows::Rows;
@@ -131,13 +134,13 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Computes `P` as `request` says. Of several ranks, all call this with the same arguments; the observer of
+/// Computes what a kernel computes, as `request` says. Of several ranks, all call this with the same arguments; the observer of
 /// rank 0 is told of all.
 ///
 /// # Errors
 /// Everything that [`Error`] lists. A file that was being computed stays resumable.
-pub fn compute<P: Process>(
-    parameters: &P::Parameters,
+pub fn compute(
+    kernel: &Arc<dyn Kernel>,
     request: &Request,
     observer: &dyn Observer,
     stop: &Stop,
@@ -146,9 +149,9 @@ pub fn compute<P: Process>(
     // What is available now may not be in a moment: one budget for the whole run.
     let request = &Request { memory: Some(team.memory_budget(request)), ..request.clone() };
     if team.rank() == 0 {
-        lead::lead::<P>(parameters, request, observer, stop, team)
+        lead::lead(kernel, request, observer, stop, team)
     } else {
-        follow::follow::<P>(parameters, request, stop, team)
+        follow::follow(kernel, request, stop, team)
     }
 }
 
@@ -157,8 +160,8 @@ const WINDOWS: u64 = 24 << 20;
 
 /// Plans what one rank does with its workers and its memory on the positions that are `meant`; `agreed` are the
 /// blocks that all ranks read by.
-fn plan_run<P: Process>(
-    job: &Job<P>,
+fn plan_run(
+    job: &Job,
     memory: u64,
     workers: usize,
     agreed: Option<&[u64]>,
@@ -167,12 +170,12 @@ fn plan_run<P: Process>(
     let source = &job.source;
     let info = &source.info;
     let axes = info.position_dimensions.iter().chain(&info.spectroscopic_dimensions);
+    let results: usize = job.prepared.columns().iter().map(ColumnLayout::spectrum_bytes).sum();
     let needs = Needs {
         row_bytes: source.row_bytes() as u64,
-        converted_bytes: source.info.spectral_points as u64 * size_of::<P::Input>() as u64,
+        kernel_bytes: job.prepared.memory_per_position(),
         auxiliary_bytes: job.auxiliary.iter().map(|input| input.columns as u64 * 8).sum(),
-        results_bytes: (job.results.bytes_per_spectrum() * job.spectra) as u64 + 2,
-        extra_bytes: P::extra_memory_per_position(&job.parameters, &source.info) as u64,
+        results_bytes: (results * job.spectra) as u64 + 2,
         fixed_bytes: (source.info.positions * 2).min(WINDOWS)
             + source.grid.bytes()
             + axes.map(|axis| axis.values.bytes()).sum::<u64>()

@@ -10,7 +10,6 @@ use super::{Job, RunInfo};
 use crate::error::{Error, Result};
 use crate::identity::relative;
 use crate::plan::Plan;
-use crate::process::Process;
 use crate::ranks::host;
 use crate::source::Format;
 use crate::storage::attributes;
@@ -36,9 +35,9 @@ pub(crate) struct Taken {
 impl Taken {
     /// What observers are told of the `pending` positions. `crew` are the workers, the ranks that they are on,
     /// and the nodes of these.
-    pub fn info<P: Process>(
+    pub fn info(
         &self,
-        job: &Job<P>,
+        job: &Job,
         target: &Target,
         plan: &Plan,
         pending: u64,
@@ -46,7 +45,7 @@ impl Taken {
     ) -> RunInfo {
         let info = &job.source.info;
         RunInfo {
-            process: P::NAME.to_owned(),
+            process: job.kernel.name().to_owned(),
             dataset: info.path.clone(),
             file: target.file.clone(),
             group: self.path.clone(),
@@ -72,8 +71,8 @@ impl Taken {
 ///
 /// # Errors
 /// If the file can't be written to, or the disk is full.
-pub(crate) fn make_ready<P: Process>(
-    job: &Job<P>,
+pub(crate) fn make_ready(
+    job: &Job,
     target: &Target,
     lock: &RunLock,
     source: &ReadFile,
@@ -90,12 +89,7 @@ pub(crate) fn make_ready<P: Process>(
 }
 
 /// Creates a results group for the whole computation, and notes in it who computes.
-fn create<P: Process>(
-    job: &Job<P>,
-    target: &Target,
-    lock: &RunLock,
-    source: &ReadFile,
-) -> Result<Found> {
+fn create(job: &Job, target: &Target, lock: &RunLock, source: &ReadFile) -> Result<Found> {
     let info = &job.source.info;
     let (folder, name) = job.source.folder_and_name();
     let refers = target.source_file.is_none();
@@ -105,10 +99,10 @@ fn create<P: Process>(
     let elsewhere = if refers { None } else { Some(source.dataset(&info.path).map_err(unopened)?) };
     let blueprint = Blueprint {
         parent,
-        stem: format!("{name}-{}", P::NAME.replace('-', "_")),
+        stem: format!("{name}-{}", job.kernel.name().replace('-', "_")),
         positions: info.positions,
         columns: job.columns(),
-        constants: &job.results.constants,
+        constants: job.prepared.constants(),
         texts: texts(job),
         provenance: provenance(job, target),
         parameters: &parameters,
@@ -135,12 +129,12 @@ fn create<P: Process>(
 }
 
 /// Where and when a group was created, and for what, and how its source was understood.
-fn texts<P: Process>(job: &Job<P>) -> Vec<(&'static str, String)> {
+fn texts(job: &Job) -> Vec<(&'static str, String)> {
     let mut texts = vec![
         ("machine_id", host()),
         ("timestamp", jiff::Zoned::now().strftime("%Y_%m_%d-%H_%M_%S").to_string()),
         ("platform", format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)),
-        ("tool", P::NAME.to_owned()),
+        ("tool", job.kernel.name().to_owned()),
     ];
     let axes = &job.source.info.spectroscopic_dimensions;
     let binned: Vec<&str> =
@@ -151,7 +145,7 @@ fn texts<P: Process>(job: &Job<P>) -> Vec<(&'static str, String)> {
 }
 
 /// What tells a group's results from all others.
-fn provenance<P: Process>(job: &Job<P>, target: &Target) -> Identification {
+fn provenance(job: &Job, target: &Target) -> Identification {
     let mut source = Vec::new();
     if let Some(file) = &target.source_file {
         let way = relative(Path::new(file), &target.file);
@@ -167,13 +161,13 @@ fn provenance<P: Process>(job: &Job<P>, target: &Target) -> Identification {
             ("pixelmill_version", env!("CARGO_PKG_VERSION").to_owned()),
             ("source_fingerprint", job.identity.source_fingerprint.clone()),
         ],
-        process_version: P::VERSION,
+        process_version: job.kernel.version(),
     }
 }
 
 /// Gives a group of another program, one whose source has moved, or one that is compressed, what a run
 /// needs.
-fn adopt<P: Process>(job: &Job<P>, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
+fn adopt(job: &Job, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
     let transaction = lock.begin()?;
     let opened = lock.handle();
     let positions = job.source.info.positions;
@@ -187,8 +181,8 @@ fn adopt<P: Process>(job: &Job<P>, target: &Target, lock: &RunLock, path: &str) 
 ///
 /// # Errors
 /// If the file can't be written to.
-pub(crate) fn take<P: Process>(
-    job: &Job<P>,
+pub(crate) fn take(
+    job: &Job,
     lock: &RunLock,
     path: String,
     noted: Option<String>,
@@ -202,8 +196,8 @@ pub(crate) fn take<P: Process>(
 ///
 /// # Errors
 /// If it lacks something that a run needs.
-pub(crate) fn look<P: Process>(
-    job: &Job<P>,
+pub(crate) fn look(
+    job: &Job,
     lock: &RunLock,
     path: String,
     columns: &[Column<'_>],

@@ -2,23 +2,24 @@
 //! computed again.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::evidence::check_same;
-use super::job::{Data, Job, OwnSpectrum, Workspace};
+use super::job::{Data, Job};
 use super::ledger::{Covered, Record};
 use super::pending::Pending;
 use super::{Request, reread};
 use crate::axis_values::AxisValues;
-use crate::chunk_io::ReadRows;
+use crate::column_layout::ColumnLayout;
 use crate::dimension::Dimension;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::failure::{Failure, guarded};
+use crate::failure::Failure;
 use crate::identity::first_difference;
+use crate::kernel::{Kernel, SeenSpectrum};
+use crate::model::{Model, Values};
 use crate::positions::runs;
-use crate::process::{Model, Process, Values};
 use crate::region;
-use crate::results::ColumnLayout;
 use crate::source_info::SourceInfo;
 use crate::storage::file::open_read;
 use crate::storage::marks::Marks;
@@ -86,13 +87,9 @@ pub enum Pixel {
 ///
 /// # Errors
 /// If there is no such position, or the source doesn't fit the process.
-pub fn test<P: Process>(
-    parameters: &P::Parameters,
-    request: &Request,
-    pixel: &Pixel,
-) -> Result<Probe> {
+pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Result<Probe> {
     let file = open_read(&request.file)?;
-    let job = Job::<P>::open(parameters, &file, request, Data::Hashed)?;
+    let job = Job::open(kernel, &file, request, Data::Hashed)?;
     let grid = &job.source.grid;
     let position = match pixel {
         Pixel::Number(position) => Some(*position).filter(|p| *p < job.source.info.positions),
@@ -102,11 +99,10 @@ pub fn test<P: Process>(
         positions: job.source.info.positions,
         axes: grid.described(),
     })?;
-    let mut workspace = Workspace::<P>::default();
+    let mut workspace = job.workspace();
     let run = position..position + 1;
     let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
-    let spectra = job.spectra(&rows, &mut workspace);
-    let models = compute_models(&job, rows, &mut workspace, &spectra);
+    let seen = job.look(rows, &mut workspace);
     let values = job.columns().into_iter().zip(&workspace.results.rows);
     let info = &job.source.info;
     Ok(Probe {
@@ -117,47 +113,18 @@ pub fn test<P: Process>(
         axis: spectrum_axis(info, info.spectral_points / job.spectra),
         quantity: info.quantity.clone(),
         units: info.units.clone(),
-        spectra: seen(&job, &spectra, models),
+        spectra: placed(&job, seen),
     })
 }
 
-type Models = Vec<Result<Model, Failure>>;
-
-/// Computes a position, and what its results say of each of its `spectra`.
-fn compute_models<P: Process>(
-    job: &Job<P>,
-    rows: ReadRows<'_>,
-    workspace: &mut Workspace<P>,
-    spectra: &[OwnSpectrum<P::Input>],
-) -> Models {
-    let mut models: Models = Vec::new();
-    models.resize(spectra.len(), Err(Failure::new("there is no result")));
-    let mut watch = |index: usize, output: &P::Output| {
-        let Some((spectrum, model)) = spectra.get(index).zip(models.get_mut(index)) else { return };
-        let spectrum = spectrum.as_spectrum();
-        let data = Values::of(&spectrum);
-        // A panic must not become the failure of a result that is there.
-        *model = guarded(|| P::model(&job.task, spectrum, output))
-            .and_then(|model| model.check(&data).map(|()| model));
-    };
-    job.compute_watched(rows, workspace, Some(&mut watch));
-    models
-}
-
-fn seen<P: Process>(
-    job: &Job<P>,
-    spectra: &[OwnSpectrum<P::Input>],
-    models: Models,
-) -> Vec<ProbeSpectrum> {
+fn placed(job: &Job, seen: Vec<SeenSpectrum>) -> Vec<ProbeSpectrum> {
     let repeats = job.repeats();
-    let described = spectra.iter().zip(models).enumerate();
-    described
-        .map(|(number, (spectrum, model))| ProbeSpectrum {
-            place: steps(&repeats, number),
-            data: Values::of(&spectrum.as_spectrum()),
-            model,
-        })
-        .collect()
+    let seen = seen.into_iter().enumerate();
+    seen.map(|(number, SeenSpectrum { data, model })| {
+        let place = steps(&repeats, number);
+        ProbeSpectrum { place, data, model }
+    })
+    .collect()
 }
 
 /// Step number `number` of a grid on each of its axes.
@@ -238,15 +205,15 @@ pub struct Verification {
 ///
 /// # Errors
 /// If the group or its source can't be read, or is of another process.
-pub fn verify<P: Process>(
-    parameters: &P::Parameters,
+pub fn verify(
+    kernel: &Arc<dyn Kernel>,
     request: &Request,
     results: &Path,
     group: &str,
     sample: u64,
 ) -> Result<Verification> {
     let source_file = open_read(&request.file)?;
-    let job = Job::<P>::open(parameters, &source_file, request, Data::Hashed)?;
+    let job = Job::open(kernel, &source_file, request, Data::Hashed)?;
     let file = open_read(results)?;
     if results == request.file {
         check_same(results, source_file.id(), file.id())?;
@@ -305,7 +272,7 @@ pub fn verify<P: Process>(
 }
 
 /// What makes this another computation than the one that the group records, if anything does.
-fn changed<P: Process>(group: &Provenance, job: &Job<P>) -> Option<String> {
+fn changed(group: &Provenance, job: &Job) -> Option<String> {
     let hash = group.parameter_hash.as_ref()?;
     if *hash == job.identity.hash() {
         return None;
@@ -314,15 +281,15 @@ fn changed<P: Process>(group: &Provenance, job: &Job<P>) -> Option<String> {
     Some(difference.map_or_else(|| "its hash is another".to_owned(), |found| found.text))
 }
 
-struct Checker<'a, P: Process> {
+struct Checker<'a> {
     rows: Vec<Rows>,
-    job: &'a Job<P>,
+    job: &'a Job,
 }
 
-impl<P: Process> Checker<'_, P> {
+impl Checker<'_> {
     /// The first dataset in which the file has something else than is computed now.
     fn difference(&self, position: u64) -> Result<Option<String>> {
-        let mut workspace = Workspace::<P>::default();
+        let mut workspace = self.job.workspace();
         let run = position..position + 1;
         let run = std::slice::from_ref(&run);
         let rows = self.job.read(&self.job.source.rows, run, &mut workspace)?;

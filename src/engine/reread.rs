@@ -13,7 +13,6 @@ use super::supply::Stock;
 use super::{Ranks, Request, Stop, Team, machine, plan_run};
 use crate::error::Result;
 use crate::plan;
-use crate::process::Process;
 use crate::source::RowsDigest;
 
 /// How often somebody looks whether it is done.
@@ -23,11 +22,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// If they can't be read.
-pub(crate) fn digest<P: Process>(
-    job: &Job<P>,
-    request: &Request,
-    positions: &Pending<'_>,
-) -> Result<RowsDigest> {
+pub(crate) fn digest(job: &Job, request: &Request, positions: &Pending<'_>) -> Result<RowsDigest> {
     let mut sum = RowsDigest::default();
     if positions.is_empty()? {
         return Ok(sum);

@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::identity::{
     Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, whereabouts_of,
 };
-use crate::process::Process;
 use crate::storage::attributes::{holds_integer, holds_short_text};
 use crate::storage::file::{ReadFile, is_absent, open_read};
 use crate::storage::marks::{Marks, Summary};
@@ -45,8 +44,8 @@ pub(crate) enum Found {
 ///
 /// # Errors
 /// If the group that the user names can't be used.
-pub(crate) fn find<P: Process>(
-    job: &Job<P>,
+pub(crate) fn find(
+    job: &Job,
     request: &Request,
     target: &Target,
     source: &ReadFile,
@@ -97,9 +96,9 @@ pub(crate) fn find<P: Process>(
 }
 
 /// The last of the candidates in which everything is that was asked for.
-fn last_complete<P: Process>(
+fn last_complete(
     candidates: &[Candidate],
-    job: &Job<P>,
+    job: &Job,
     request: &Request,
     selected: Option<&Selected>,
 ) -> Result<Option<usize>> {
@@ -133,9 +132,9 @@ struct Candidate {
 
 impl Candidate {
     /// What is left to compute, with the failed positions if they are to be computed again.
-    fn pending<'a, P: Process>(
+    fn pending<'a>(
         &'a self,
-        job: &'a Job<P>,
+        job: &'a Job,
         request: &Request,
         selected: Option<&'a Selected>,
     ) -> Pending<'a> {
@@ -152,7 +151,7 @@ impl Candidate {
     }
 
     /// Whether the data are still those that it was computed from.
-    fn has_its_data<P: Process>(&self, job: &Job<P>, request: &Request) -> Result<bool> {
+    fn has_its_data(&self, job: &Job, request: &Request) -> Result<bool> {
         let nobody_knows = || Ok(!self.is_gone || all_is_hashed(job));
         if self.digest_lines.iter().all(String::is_empty) {
             return nobody_knows();
@@ -197,8 +196,8 @@ impl Candidate {
     }
 }
 
-fn candidates<P: Process>(
-    job: &Job<P>,
+fn candidates(
+    job: &Job,
     request: &Request,
     target: &Target,
     file: &ReadFile,
@@ -232,14 +231,14 @@ fn candidates<P: Process>(
 }
 
 /// Who computes the same again, with the same parameters, is told what has changed.
-fn note_changed_data<P: Process>(
-    job: &Job<P>,
+fn note_changed_data(
+    job: &Job,
     groups: &[Provenance],
     location: &SourceLocation,
     observer: &dyn Observer,
 ) {
     let of_this = groups.iter().filter(|group| {
-        group.tool == P::NAME && whereabouts_of(group, location) == Whereabouts::Known
+        group.tool == job.kernel.name() && whereabouts_of(group, location) == Whereabouts::Known
     });
     let newest = of_this.max_by_key(|group| group.number);
     let changed = newest.and_then(|group| Some((group, difference(group, &job.identity)?)));
@@ -256,8 +255,8 @@ fn difference(group: &Provenance, identity: &Identity) -> Option<Difference> {
 }
 
 /// A group as a candidate, or the reason why it isn't one.
-fn candidate<P: Process>(
-    job: &Job<P>,
+fn candidate(
+    job: &Job,
     found: &Provenance,
     location: &SourceLocation,
     file: &ReadFile,
@@ -265,7 +264,7 @@ fn candidate<P: Process>(
     if let Some(file) = &found.linked_file {
         return Err(format!("it lies in {}, and only a link leads there", file.display()));
     }
-    if found.tool != P::NAME {
+    if found.tool != job.kernel.name() {
         return Err(format!("it holds results of `{}`", found.tool));
     }
     let whereabouts = whereabouts_of(found, location);
@@ -284,7 +283,7 @@ fn candidate<P: Process>(
     let failed = results_group::failed_lines(file.handle(), &group)?;
     let columns = job.columns();
     results_group::fits(&group, &columns)?;
-    let mut constants = job.results.constants.iter().map(|constant| &constant.layout.name);
+    let mut constants = job.prepared.constants().iter().map(|constant| &constant.layout.name);
     if let Some(name) = constants.find(|name| !group.link_exists(name)) {
         return Err(format!("it has no dataset `{name}`"));
     }
@@ -317,8 +316,8 @@ fn candidate<P: Process>(
 ///
 /// # Errors
 /// If the selection doesn't fit the scan.
-pub(crate) fn selected<P: Process>(
-    job: &Job<P>,
+pub(crate) fn selected(
+    job: &Job,
     request: &Request,
     source: &ReadFile,
 ) -> Result<Option<Selected>> {

@@ -7,7 +7,6 @@ use super::job::{AuxiliaryInput, Data, Job};
 use super::team::{RankError, Team};
 use crate::error::Result;
 use crate::hand_out::Berth;
-use crate::process::Process;
 use crate::ranks::host;
 use crate::source::layout;
 
@@ -28,8 +27,8 @@ pub(crate) struct Sight {
 
 impl Sight {
     /// What this rank sees, for the others.
-    pub fn of<P: Process>(
-        job: &Job<P>,
+    pub fn of(
+        job: &Job,
         data: Data,
         can_write: &Result<()>,
         team: Team<'_>,

@@ -18,7 +18,6 @@ use crate::error::Result;
 use crate::hand_out::Guide;
 use crate::plan::Plan;
 use crate::positions::runs;
-use crate::process::Process;
 use crate::ranks::Communicator;
 use crate::storage::marks::windows;
 use crate::view::Blocks;
@@ -43,7 +42,7 @@ pub(crate) struct Stock {
 
 impl Stock {
     /// The whole scan: all there is for one rank, which asks nobody.
-    pub fn whole<P: Process>(job: &Job<P>, plan: &Plan) -> Self {
+    pub fn whole(job: &Job, plan: &Plan) -> Self {
         let rows = &job.source.rows;
         let blocks = rows.tiles().zip(plan.blocks.as_ref()).map(|(tiles, plan)| {
             Blocks::new(&rows.view().position_shape(), &tiles.cell(), &plan.segments)
@@ -55,12 +54,7 @@ impl Stock {
     ///
     /// # Errors
     /// If the status or a selection can't be read.
-    pub fn new<P: Process>(
-        job: &Job<P>,
-        pending: &Pending<'_>,
-        plan: &Plan,
-        ranks: usize,
-    ) -> Result<Self> {
+    pub fn new(job: &Job, pending: &Pending<'_>, plan: &Plan, ranks: usize) -> Result<Self> {
         let whole = Self::whole(job, plan);
         if ranks == 1 { Ok(whole) } else { whole.narrowed(pending) }
     }
@@ -123,8 +117,8 @@ impl Stock {
 }
 
 /// What this rank computes of the `pending` positions, from the `stock` that all ranks share.
-pub(crate) fn supply<'a, P: Process>(
-    job: &'a Job<P>,
+pub(crate) fn supply<'a>(
+    job: &'a Job,
     pending: &'a Pending<'a>,
     stock: &'a Stock,
     ranks: &'a dyn Communicator,

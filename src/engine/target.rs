@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::{Job, Observer, Request};
 use crate::error::{Error, Result};
 use crate::identity::{OtherFile, SourceLocation};
-use crate::process::Process;
 use crate::source::{Format, Source};
 use crate::storage::file::{self, ReadFile, is_absent, look_at, open_read_locked};
 use crate::storage::file_state::FileId;
@@ -31,8 +30,8 @@ impl Target {
     ///
     /// # Errors
     /// If the file for the results is the source by another name.
-    pub fn of<P: Process>(request: &Request, job: &Job<P>) -> Result<Self> {
-        let output = results_file(request, &job.source, P::NAME);
+    pub fn of(request: &Request, job: &Job) -> Result<Self> {
+        let output = results_file(request, &job.source, job.kernel.name());
         let separate = !same_entry(&output, &request.file);
         if !separate && !job.source.is_linked {
             return Ok(Self { file: output, source_file: None, separate });
@@ -56,7 +55,7 @@ impl Target {
     ///
     /// # Errors
     /// If they do.
-    pub fn check<P: Process>(&self, job: &Job<P>) -> Result<()> {
+    pub fn check(&self, job: &Job) -> Result<()> {
         if is_absent(&self.file) {
             return Ok(());
         }
@@ -69,7 +68,7 @@ impl Target {
     }
 
     /// Where the source is, as its results groups say it.
-    pub fn source_location<P: Process>(&self, job: &Job<P>) -> SourceLocation {
+    pub fn source_location(&self, job: &Job) -> SourceLocation {
         SourceLocation {
             dataset: job.source.info.path.clone(),
             other_file: self

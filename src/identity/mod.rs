@@ -16,7 +16,7 @@ mod same;
 mod whereabouts;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub(crate) use canonical::{canonical, numbers_again};
@@ -27,7 +27,7 @@ pub(crate) use whereabouts::{OtherFile, SourceLocation, Whereabouts, recorded_fi
 use crate::dimension::Dimension;
 use crate::element::StoredType;
 use crate::failure::Failure;
-use crate::process::{Process, Results};
+use crate::kernel::{Kernel, Prepared};
 use crate::source::{Source, hex};
 use crate::source_info::{AuxiliaryInfo, SourceInfo};
 use crate::storage::decoding::Decoding;
@@ -95,45 +95,38 @@ struct AxisIdentity {
     binned: bool,
 }
 
-/// What a process is given, and the identity that it makes. There is no other way to give it anything.
-pub(crate) struct Hashed<'a, P: Process> {
-    parameters: &'a P::Parameters,
+/// What a kernel is given, and the identity that it makes. There is no other way to give it anything.
+pub(crate) struct Hashed<'a> {
+    kernel: &'a dyn Kernel,
     info: &'a SourceInfo,
 }
 
-impl<'a, P: Process> Hashed<'a, P> {
-    /// Takes the parameters, as a struct and as the values that they were made from, and the source, and
-    /// tells what results depend on; the fingerprint of the source is still to be added.
+impl<'a> Hashed<'a> {
+    /// Takes the kernel, which has its parameters, and the source, and tells what results depend on; the
+    /// fingerprint of the source is still to be added.
     pub fn new(
-        (parameters, values): (&'a P::Parameters, &Map<String, Value>),
+        kernel: &'a dyn Kernel,
         source: &'a Source,
         spectra_per_position: usize,
         auxiliary_inputs: Vec<AuxiliaryIdentity>,
     ) -> (Self, Identity) {
         let identity = Identity {
-            process: P::NAME.to_owned(),
-            process_version: P::VERSION,
-            parameters: values.clone().into(),
+            process: kernel.name().to_owned(),
+            process_version: kernel.version(),
+            parameters: kernel.parameters().clone().into(),
             source: SourceIdentity::of(source, spectra_per_position),
             auxiliary_inputs,
             source_fingerprint: String::new(),
         };
-        (Self { parameters, info: &source.info }, identity)
+        (Self { kernel, info: &source.info }, identity)
     }
 
-    /// Lets the process prepare itself.
+    /// Lets the kernel prepare itself.
     ///
     /// # Errors
     /// If it can't work on this source.
-    pub fn prepare(&self) -> Result<P::Task, Failure> {
-        P::prepare(self.parameters, self.info)
-    }
-
-    /// What the process declares as its results.
-    pub fn results(&self) -> Results<P::Output> {
-        let mut results = Results::new();
-        P::create_results_datasets(self.parameters, self.info, &mut results);
-        results
+    pub fn prepare(&self) -> Result<Box<dyn Prepared>, Failure> {
+        self.kernel.prepare(self.info)
     }
 }
 

@@ -10,9 +10,9 @@ use hdf5_sys::h5;
 use hdf5_sys::h5t::{self, H5T_class_t, H5T_order_t, H5T_sign_t};
 
 use super::text;
+use crate::column_layout::{ColumnLayout, Field};
 use crate::element::{ElementType, StoredType};
 use crate::foreign_text::decoded;
-use crate::results::{ColumnLayout, Field};
 
 /// What kind of thing an element is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use super::super::{attributes, library, scales, text};
 use super::column::{Column, create_column};
 use super::compress::CHUNK_BYTES;
 use crate::axis_values::AxisValues;
+use crate::column_layout::Constant;
 use crate::dimension::Dimension;
-use crate::results::Constant;
 
 /// What sidpy writes for a quantity or for units that nobody has told.
 const NOT_TOLD: &str = "generic";

@@ -7,8 +7,8 @@ use super::super::{attributes, text};
 use super::axes::AxesFormat;
 use super::places::Wanted;
 use super::{Column, LAST_PIXEL, LAST_RUN, PositionTables, RESULTS, axes, listed, usid};
+use crate::column_layout::Constant;
 use crate::dimension::Dimension;
-use crate::results::Constant;
 
 /// Everything that a new results group is made from.
 pub(crate) struct Blueprint<'a> {

@@ -1,0 +1,88 @@
+//! What a results dataset is: its name, what it holds, and how that lies in memory and in the file.
+
+use crate::dimension::Dimension;
+use crate::element::{Element, ElementType};
+
+/// What a results dataset is.
+#[derive(Clone, Debug)]
+pub struct ColumnLayout {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub quantity: String,
+    /// Units of its values.
+    pub units: String,
+    /// Its own axes for one spectrum, slowest first; none for a single value.
+    pub dimensions: Vec<Dimension>,
+    /// One unnamed field for plain numbers, several named ones for compound records.
+    pub(crate) fields: Vec<Field>,
+    /// What the values of one spectrum are while there is no result.
+    pub(crate) missing: Vec<u8>,
+}
+
+/// A dataset of the results group that doesn't depend on the position.
+pub struct Constant {
+    pub(crate) layout: ColumnLayout,
+    pub(crate) values: Vec<u8>,
+}
+
+/// One number of a record.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its name, if it is one of a record.
+    pub name: Option<String>,
+    /// Its element type.
+    pub element: ElementType,
+}
+
+impl ColumnLayout {
+    /// A dataset with nothing in it yet: [`Self::push`] says what.
+    pub fn new(
+        name: impl Into<String>,
+        quantity: impl Into<String>,
+        units: impl Into<String>,
+        dimensions: Vec<Dimension>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            quantity: quantity.into(),
+            units: units.into(),
+            dimensions,
+            fields: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Adds a number: the only one of a plain dataset, or a named field of a record.
+    #[must_use]
+    pub fn with<T: Element>(mut self, name: Option<String>) -> Self {
+        self.push::<T>(name);
+        self
+    }
+
+    pub(crate) fn push<T: Element>(&mut self, name: Option<String>) {
+        self.fields.push(Field { name, element: T::TYPE });
+        let missing = T::MISSING;
+        let value = bytemuck::bytes_of(&missing);
+        if self.fields.len() == 1 {
+            self.missing = value.repeat(self.values_per_spectrum());
+        } else {
+            self.missing.extend_from_slice(value);
+        }
+    }
+
+    /// Bytes of one value.
+    pub(crate) fn value_bytes(&self) -> usize {
+        self.fields.iter().map(|field| field.element.size()).sum()
+    }
+
+    /// Values per spectrum.
+    pub(crate) fn values_per_spectrum(&self) -> usize {
+        self.dimensions.iter().map(Dimension::len).product()
+    }
+
+    /// Bytes of the values of one spectrum.
+    pub(crate) fn spectrum_bytes(&self) -> usize {
+        self.values_per_spectrum() * self.value_bytes()
+    }
+}

@@ -1,0 +1,161 @@
+//! Where what workers make of units is stored: rows in place, in the results datasets.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use crate::chunk_io::WriteChunk;
+use crate::contribution::UnitResults;
+use crate::error::Result;
+use crate::kernel::Prepared;
+use crate::positions::runs;
+use crate::storage::in_place::InPlace;
+use crate::storage::results_group::Place;
+
+/// Where the rows of results go.
+pub(crate) struct Sink<'a> {
+    file: &'a dyn InPlace,
+    /// Place and bytes per position of each results dataset.
+    datasets: Vec<(Place, usize)>,
+}
+
+impl<'a> Sink<'a> {
+    /// The file that results go to, with the place and the bytes per position of each results dataset.
+    pub fn new(file: &'a dyn InPlace, datasets: impl Iterator<Item = (Place, usize)>) -> Self {
+        Self { file, datasets: datasets.collect() }
+    }
+
+    /// Stores what was made of the positions of some runs. If they lie `near` each other, with nobody else's between
+    /// them, what is between is written with them, as it was.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn store(
+        &self,
+        prepared: &dyn Prepared,
+        runs: &[Range<u64>],
+        near: bool,
+        results: &UnitResults,
+    ) -> Result<()> {
+        if !near {
+            return write(prepared, self, runs, results);
+        }
+        let together = Together::new(self);
+        write(prepared, &together, runs, results)?;
+        together.finish()
+    }
+
+    /// Fills `rows` with what a results dataset has at the positions from `first` on.
+    fn read(&self, dataset: usize, first: u64, rows: &mut [u8]) -> Result<()> {
+        let (place, position_bytes) = &self.datasets[dataset];
+        let run = first..first + (rows.len() / position_bytes) as u64;
+        for (extent, at, part) in place.parts(&run, *position_bytes)? {
+            self.file.read(extent, at, &mut rows[part])?;
+        }
+        Ok(())
+    }
+}
+
+impl WriteChunk for Sink<'_> {
+    fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
+        let (place, position_bytes) = &self.datasets[dataset];
+        let run = first..first + (rows.len() / position_bytes) as u64;
+        for (extent, at, part) in place.parts(&run, *position_bytes)? {
+            self.file.write(extent.part(at, &rows[part])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(
+    prepared: &dyn Prepared,
+    results: &dyn WriteChunk,
+    runs: &[Range<u64>],
+    unit: &UnitResults,
+) -> Result<()> {
+    for (dataset, rows) in unit.rows.iter().enumerate() {
+        let mut left = rows.as_slice();
+        let position_bytes = left.len() / runs::count(runs).max(1) as usize;
+        for run in runs {
+            let (part, rest) = left.split_at((run.end - run.start) as usize * position_bytes);
+            prepared.write(results, dataset, run.start, part)?;
+            left = rest;
+        }
+    }
+    Ok(())
+}
+
+/// The results of a unit whose positions lie near each other: written together, with what is between them as
+/// it was. Single writes of a few bytes would take longer than the computation.
+struct Together<'a> {
+    results: &'a Sink<'a>,
+    waiting: Mutex<Waiting>,
+}
+
+/// Rows of one results dataset that wait to be written.
+#[derive(Default)]
+struct Waiting {
+    dataset: usize,
+    first: u64,
+    rows: Vec<u8>,
+    /// What of `rows` isn't known yet.
+    gaps: Vec<Range<usize>>,
+}
+
+/// Bytes between two results that are written with them.
+const GAP_BYTES: u64 = 4096;
+/// Bytes of results that wait at most: so few that they needn't be counted.
+const WAITING_BYTES: usize = 64 << 10;
+
+impl<'a> Together<'a> {
+    fn new(results: &'a Sink<'a>) -> Self {
+        Self { results, waiting: Mutex::default() }
+    }
+
+    /// Writes what still waits.
+    fn finish(&self) -> Result<()> {
+        self.store(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn store(&self, stretch: &mut Waiting) -> Result<()> {
+        let Waiting { dataset, first, rows, gaps } = std::mem::take(stretch);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut whole = rows;
+        if !gaps.is_empty() {
+            let mut there = vec![0; whole.len()];
+            self.results.read(dataset, first, &mut there)?;
+            gaps.into_iter().for_each(|gap| whole[gap.clone()].copy_from_slice(&there[gap]));
+        }
+        self.results.write(dataset, first, &whole)
+    }
+}
+
+impl WriteChunk for Together<'_> {
+    fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
+        let mut stretch = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let position_bytes = self.results.datasets[dataset].1 as u64;
+        let end = stretch.first + stretch.rows.len() as u64 / position_bytes.max(1);
+        let gap = first.checked_sub(end).map(|gap| gap * position_bytes);
+        let joins = stretch.dataset == dataset
+            && !stretch.rows.is_empty()
+            && stretch.rows.len() + rows.len() <= WAITING_BYTES;
+        match gap.filter(|gap| joins && *gap <= GAP_BYTES) {
+            Some(0) => {}
+            Some(gap) => {
+                let begin = stretch.rows.len();
+                stretch.rows.resize(begin + gap as usize, 0);
+                stretch.gaps.push(begin..begin + gap as usize);
+            }
+            None => {
+                self.store(&mut stretch)?;
+                if rows.len() >= WAITING_BYTES {
+                    return self.results.write(dataset, first, rows);
+                }
+                (stretch.dataset, stretch.first) = (dataset, first);
+            }
+        }
+        stretch.rows.extend_from_slice(rows);
+        Ok(())
+    }
+}

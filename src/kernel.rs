@@ -1,0 +1,206 @@
+//! The joint between what is computed and who runs it.
+//!
+//! A kernel is a computation without its types: the engine knows nothing else. [`Process`](crate::Process) is
+//! what authors write, and `map_kernel` makes a kernel of it; a computation that is named only at run time is a
+//! kernel of its own. Calls through this joint are for a unit of work at a time, some 10 ms, never for a spectrum.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
+pub use crate::column_layout::{ColumnLayout, Constant, Field};
+pub use crate::contribution::Contribution;
+use crate::element::{Element, ElementType, StoredType, append, elements};
+use crate::error::Result;
+use crate::failure::Failure;
+use crate::model::{Model, Values};
+use crate::source_info::SourceInfo;
+
+/// A computation that is done at every position of a scan.
+pub trait Kernel: Send + Sync {
+    /// Its name; results groups are called `<Dataset>-<name>_NNN`.
+    fn name(&self) -> &str;
+    /// Raised whenever the same input may give other results than before.
+    fn version(&self) -> u32;
+    /// All its parameters with their values, defaults included: what isn't here must not change a result.
+    fn parameters(&self) -> &Map<String, Value>;
+    /// What it wants of the source and of the engine.
+    fn wants(&self) -> Wants;
+    /// Paths of datasets with the same positions, whose rows a worker gets beside those of the source.
+    fn auxiliary_inputs(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// How many spectra a row of the source holds, one behind the other.
+    fn spectra_per_position(&self, _source: &SourceInfo) -> usize {
+        1
+    }
+    /// Prepares what all workers share, and declares what results there will be.
+    ///
+    /// # Errors
+    /// If it can't work on this source.
+    fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure>;
+}
+
+/// What a kernel wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// The element type that it computes with. The file's has to be one that becomes it.
+    pub element: ElementType,
+    /// Whether rounding to a shorter floating-point type is no loss.
+    pub narrowing: bool,
+    /// Most positions of a unit, for what has memory of its own to fill, such as a GPU. A unit is as many positions
+    /// as take some 10 ms, but no more than this.
+    pub most_per_unit: Option<u64>,
+}
+
+/// A kernel that knows its source.
+pub trait Prepared: Send + Sync {
+    /// The results datasets that a worker fills.
+    fn columns(&self) -> &[ColumnLayout];
+    /// Results that are the same for all positions.
+    fn constants(&self) -> &[Constant] {
+        &[]
+    }
+    /// Bytes that a worker takes for each position of a unit, besides the rows as they are stored and the results.
+    fn memory_per_position(&self) -> u64;
+    /// A worker for one thread.
+    fn worker(&self) -> Box<dyn Worker + '_>;
+    /// Reads the rows of some positions.
+    ///
+    /// # Errors
+    /// If they can't be read; the run ends and can be resumed.
+    fn read<'a>(
+        &self,
+        source: &'a dyn ReadChunk,
+        positions: &[Range<u64>],
+        rows: &mut ReadRows<'a>,
+    ) -> Result<()> {
+        source.read(positions, rows)
+    }
+    /// Writes the rows of one results dataset for consecutive positions.
+    ///
+    /// # Errors
+    /// If they can't be written; the run ends and can be resumed.
+    fn write(
+        &self,
+        results: &dyn WriteChunk,
+        dataset: usize,
+        first: u64,
+        rows: &[u8],
+    ) -> Result<()> {
+        results.write(dataset, first, rows)
+    }
+}
+
+/// What one thread computes with. A panic is a failure of the whole unit, after which the worker is made anew.
+pub trait Worker {
+    /// Computes the spectra of a unit into `contribution`, which has room for them. What it holds may depend on
+    /// the positions' own data alone, not on which other positions are in the unit.
+    ///
+    /// # Errors
+    /// If none of these positions can be computed: all of them are then marked as failed.
+    fn compute(
+        &mut self,
+        unit: &RawUnit<'_>,
+        contribution: &mut Contribution<'_>,
+    ) -> Result<(), Failure>;
+
+    /// Computes as [`Self::compute`] does, and tells people of each spectrum what was computed with and what its
+    /// result says that it is.
+    ///
+    /// # Errors
+    /// As above.
+    fn look(
+        &mut self,
+        unit: &RawUnit<'_>,
+        contribution: &mut Contribution<'_>,
+        seen: &mut Vec<SeenSpectrum>,
+    ) -> Result<(), Failure>;
+}
+
+/// A spectrum as it was computed with.
+#[derive(Clone, Debug)]
+pub struct SeenSpectrum {
+    /// Its values.
+    pub data: Values,
+    /// What the result says that they are, or why it says nothing.
+    pub model: Result<Model, Failure>,
+}
+
+/// Some positions as they were read.
+#[derive(Clone, Copy)]
+pub struct RawUnit<'a> {
+    /// Their numbers.
+    pub positions: &'a [u64],
+    pub(crate) rows: &'a ReadRows<'a>,
+    pub(crate) stored: StoredType,
+    pub(crate) spectra_per_position: usize,
+    /// Values in one spectrum.
+    pub(crate) spectrum_length: usize,
+    /// The rows of each auxiliary input, for all positions of the unit.
+    pub(crate) auxiliary: &'a [AuxiliaryRows],
+}
+
+/// Rows of one auxiliary input.
+#[derive(Default)]
+pub(crate) struct AuxiliaryRows {
+    pub values: Vec<f64>,
+    pub per_position: usize,
+}
+
+impl<'a> RawUnit<'a> {
+    /// How many spectra there are: positions times spectra per position.
+    pub fn len(&self) -> usize {
+        self.rows.len() * self.spectra_per_position
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Spectrum number `index`, as it lies in memory where that is possible, else converted into `buffer`.
+    pub fn spectrum<'b, T: Element>(&'b self, index: usize, buffer: &'b mut Vec<T>) -> &'b [T] {
+        elements(self.bytes(index), self.stored, buffer)
+    }
+
+    /// Puts spectrum number `index` into `buffer`, converted.
+    pub(crate) fn copy_spectrum<T: Element>(&self, index: usize, buffer: &mut Vec<T>) {
+        buffer.clear();
+        append(self.bytes(index), self.stored, buffer);
+    }
+
+    /// All spectra, one behind the other.
+    pub(crate) fn spectra<'b, T: Element>(&'b self, buffer: &'b mut Vec<T>) -> &'b [T] {
+        if let Some(rows) = self.rows.whole() {
+            return elements(rows, self.stored, buffer);
+        }
+        buffer.clear();
+        (0..self.rows.len()).for_each(|index| append(self.rows.row(index), self.stored, buffer));
+        buffer
+    }
+
+    /// The values of each auxiliary input at the position of spectrum number `index`.
+    pub fn auxiliary(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [f64]> + use<'a> {
+        let (within, _) = self.place(index);
+        self.auxiliary
+            .iter()
+            .map(move |rows| &rows.values[within * rows.per_position..][..rows.per_position])
+    }
+
+    /// The position of a spectrum, counted from the unit's first, and which of the position's it is.
+    pub fn place(&self, index: usize) -> (usize, usize) {
+        // Divisions would count for short spectra.
+        match self.spectra_per_position {
+            1 => (index, 0),
+            several => (index / several, index % several),
+        }
+    }
+
+    fn bytes(&self, index: usize) -> &[u8] {
+        let (within, repeat) = self.place(index);
+        let bytes = self.spectrum_length * self.stored.element.size();
+        &self.rows.row(within)[repeat * bytes..(repeat + 1) * bytes]
+    }
+}

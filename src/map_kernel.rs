@@ -1,0 +1,250 @@
+//! A process as a kernel: the one place where the engine's untyped units meet the types of an author.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
+use crate::column_layout::{ColumnLayout, Constant};
+use crate::contribution::Contribution;
+use crate::element::Element;
+use crate::engine::{self, Computed, Observer, Pixel, Probe, Request, Stop, Verification};
+use crate::error::Result;
+use crate::failure::{Failure, guarded};
+use crate::kernel::{Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
+use crate::model::Values;
+use crate::parameters::settle;
+use crate::process::{Process, Spectrum, Unit};
+use crate::results::{ColumnEncoder, Outputs, Results, Watch};
+use crate::source_info::SourceInfo;
+
+/// Computes `P` as `request` says. Of several ranks, all call this with the same arguments; the observer of
+/// rank 0 is told of all.
+///
+/// # Errors
+/// Everything that [`Error`](crate::Error) lists. A file that was being computed stays resumable.
+pub fn compute<P: Process>(
+    parameters: &P::Parameters,
+    request: &Request,
+    observer: &dyn Observer,
+    stop: &Stop,
+) -> Result<Computed> {
+    engine::compute(&kernel_of::<P>(parameters)?, request, observer, stop)
+}
+
+/// Computes one position and writes nothing.
+///
+/// # Errors
+/// If there is no such position, or the source doesn't fit the process.
+pub fn test<P: Process>(
+    parameters: &P::Parameters,
+    request: &Request,
+    pixel: &Pixel,
+) -> Result<Probe> {
+    engine::test(&kernel_of::<P>(parameters)?, request, pixel)
+}
+
+/// Computes `sample` random completed positions of the results group `group` of the file `results`
+/// again, from the source that `request` names, and compares; all data of completed positions are compared
+/// with what they were.
+///
+/// # Errors
+/// If the group or its source can't be read, or is of another process.
+pub fn verify<P: Process>(
+    parameters: &P::Parameters,
+    request: &Request,
+    results: &Path,
+    group: &str,
+    sample: u64,
+) -> Result<Verification> {
+    engine::verify(&kernel_of::<P>(parameters)?, request, results, group, sample)
+}
+
+/// A process with its parameters, as the engine runs it.
+///
+/// # Errors
+/// If a parameter is out of its range, not finite, or refused by the process.
+pub fn kernel_of<P: Process>(parameters: &P::Parameters) -> Result<Arc<dyn Kernel>> {
+    let (parameters, values) = settle(P::NAME, parameters)?;
+    Ok(Arc::new(MapKernel::<P> { parameters, values }))
+}
+
+struct MapKernel<P: Process> {
+    parameters: P::Parameters,
+    /// The same by name.
+    values: Map<String, Value>,
+}
+
+impl<P: Process> Kernel for MapKernel<P> {
+    fn name(&self) -> &str {
+        P::NAME
+    }
+
+    fn version(&self) -> u32 {
+        P::VERSION
+    }
+
+    fn parameters(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { element: P::Input::TYPE, narrowing: P::NARROWING, most_per_unit: None }
+    }
+
+    fn auxiliary_inputs(&self) -> Vec<String> {
+        P::auxiliary_inputs(&self.parameters)
+    }
+
+    fn spectra_per_position(&self, source: &SourceInfo) -> usize {
+        P::spectra_per_position(&self.parameters, source)
+    }
+
+    fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
+        let task = P::prepare(&self.parameters, source)?;
+        let mut results = Results::new();
+        P::create_results_datasets(&self.parameters, source, &mut results);
+        let converted = source.spectral_points * size_of::<P::Input>();
+        let extra = P::extra_memory_per_position(&self.parameters, source);
+        Ok(Box::new(PreparedMap::<P> {
+            task,
+            columns: results.columns,
+            encoders: results.encoders,
+            constants: results.constants,
+            memory_per_position: (converted + extra) as u64,
+        }))
+    }
+}
+
+struct PreparedMap<P: Process> {
+    task: P::Task,
+    columns: Vec<ColumnLayout>,
+    encoders: Vec<ColumnEncoder<P::Output>>,
+    constants: Vec<Constant>,
+    memory_per_position: u64,
+}
+
+impl<P: Process> Prepared for PreparedMap<P> {
+    fn columns(&self) -> &[ColumnLayout] {
+        &self.columns
+    }
+
+    fn constants(&self) -> &[Constant] {
+        &self.constants
+    }
+
+    fn memory_per_position(&self) -> u64 {
+        self.memory_per_position
+    }
+
+    fn worker(&self) -> Box<dyn Worker + '_> {
+        Box::new(MapWorker::<P> {
+            prepared: self,
+            scratch: P::Scratch::default(),
+            converted: Vec::new(),
+            auxiliary: Vec::new(),
+        })
+    }
+
+    fn read<'a>(
+        &self,
+        source: &'a dyn ReadChunk,
+        positions: &[Range<u64>],
+        rows: &mut ReadRows<'a>,
+    ) -> Result<()> {
+        P::read_data_chunk(source, positions, rows)
+    }
+
+    fn write(
+        &self,
+        results: &dyn WriteChunk,
+        dataset: usize,
+        first: u64,
+        rows: &[u8],
+    ) -> Result<()> {
+        P::write_results_chunk(results, dataset, first, rows)
+    }
+}
+
+struct MapWorker<'p, P: Process> {
+    prepared: &'p PreparedMap<P>,
+    scratch: P::Scratch,
+    converted: Vec<P::Input>,
+    auxiliary: Vec<Vec<f64>>,
+}
+
+impl<P: Process> MapWorker<'_, P> {
+    fn compute_watched(
+        &mut self,
+        raw: &RawUnit<'_>,
+        contribution: &mut Contribution<'_>,
+        watch: Option<Watch<'_, P::Output>>,
+    ) -> Result<(), Failure> {
+        let Self { prepared, scratch, converted, auxiliary } = self;
+        let mut unit = Unit::new(*raw, converted, auxiliary);
+        let encoders = prepared.encoders.as_slice();
+        let contribution = contribution.reborrow();
+        let watch = watch.map(|watch| watch as Watch<'_, P::Output>);
+        let mut outputs = Outputs { encoders, contribution, watch };
+        P::unit_computation(&prepared.task, &mut unit, scratch, &mut outputs)
+    }
+}
+
+impl<P: Process> Worker for MapWorker<'_, P> {
+    fn compute(
+        &mut self,
+        unit: &RawUnit<'_>,
+        contribution: &mut Contribution<'_>,
+    ) -> Result<(), Failure> {
+        self.compute_watched(unit, contribution, None)
+    }
+
+    fn look(
+        &mut self,
+        unit: &RawUnit<'_>,
+        contribution: &mut Contribution<'_>,
+        seen: &mut Vec<SeenSpectrum>,
+    ) -> Result<(), Failure> {
+        let mut spectra = Vec::new();
+        let mut typed = Unit::new(*unit, &mut self.converted, &mut self.auxiliary);
+        for index in 0..typed.len() {
+            let spectrum = OwnSpectrum::of(typed.spectrum(index));
+            let data = Values::of(&spectrum.as_spectrum());
+            seen.push(SeenSpectrum { data, model: Err(Failure::new("there is no result")) });
+            spectra.push(spectrum);
+        }
+        let task = &self.prepared.task;
+        let mut watch = |index: usize, output: &P::Output| {
+            let Some((spectrum, seen)) = spectra.get(index).zip(seen.get_mut(index)) else {
+                return;
+            };
+            // A panic must not become the failure of a result that is there.
+            seen.model = guarded(|| P::model(task, spectrum.as_spectrum(), output))
+                .and_then(|model| model.check(&seen.data).map(|()| model));
+        };
+        self.compute_watched(unit, contribution, Some(&mut watch))
+    }
+}
+
+/// A spectrum that outlives the buffers it was read into.
+struct OwnSpectrum<T> {
+    values: Vec<T>,
+    position: u64,
+    repeat: usize,
+    auxiliary: Vec<Vec<f64>>,
+}
+
+impl<T: Element> OwnSpectrum<T> {
+    fn of(spectrum: Spectrum<'_, T>) -> Self {
+        let Spectrum { values, position, repeat, auxiliary } = spectrum;
+        Self { values: values.to_vec(), position, repeat, auxiliary: auxiliary.to_vec() }
+    }
+
+    /// The spectrum as a process sees it.
+    fn as_spectrum(&self) -> Spectrum<'_, T> {
+        let Self { values, position, repeat, auxiliary } = self;
+        Spectrum { values, position: *position, repeat: *repeat, auxiliary }
+    }
+}
