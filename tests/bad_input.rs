@@ -2,12 +2,10 @@
 //! found and what to do, with the exit code of the design, and the file keeps every byte. And what the
 //! commands say when all is well.
 
-mod support;
-
 use std::ffi::OsString;
 use std::process::Command;
 
-use support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
+use crate::support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
 
 /// Refused with this exit code and these texts in its one line; the file is as it was.
 fn refused(sample: &Sample, arguments: Vec<OsString>, code: i32, texts: &[&str]) {

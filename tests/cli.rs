@@ -1,10 +1,8 @@
 //! The command line on the bundled sample: what a first session sees.
 
-mod support;
-
 use std::process::{Command, Output};
 
-use support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
+use crate::support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
 
 /// What a line of the shell gives in which `$PIXELMILL` is the program and `$FILE` a file.
 fn shell(line: &str, file: &std::path::Path) -> Output {
@@ -168,13 +166,15 @@ fn failing_and_panicking_positions_are_listed_and_the_rest_is_computed() {
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn a_program_without_mpi_refuses_to_be_one_of_several() {
+    use crate::support::{assert_refused, ran};
+
     let sample = Sample::new();
     let before = sample.bytes();
     let start = |variables: &[(&str, &str)]| {
-        let mut command = std::process::Command::new(support::program());
+        let mut command = Command::new(program());
         command.args(["run", "peak-finding"]).arg(&sample.file).arg("--json");
         command.envs(variables.iter().copied());
-        support::ran(command.output().unwrap())
+        ran(command.output().unwrap())
     };
     let launched = [
         [("OMPI_COMM_WORLD_SIZE", "2"), ("OMPI_COMM_WORLD_RANK", "0")],
@@ -183,7 +183,7 @@ fn a_program_without_mpi_refuses_to_be_one_of_several() {
         [("PMIX_RANK", "0"), ("PMIX_NAMESPACE", "job")],
     ];
     for mut variables in launched {
-        support::assert_refused(&start(&variables), 2, &["built without MPI", "--features mpi"]);
+        assert_refused(&start(&variables), 2, &["built without MPI", "--features mpi"]);
         variables[1].1 = "1";
         if variables[0].0 != "PMIX_RANK" {
             let second = start(&variables);

@@ -1,8 +1,6 @@
 //! `run --compress`: the values stay the same to the bit, for h5py, pyUSID and HyperSpy, and all that
 //! refers to them does so afterwards; whatever interrupts it, the results are complete before and after.
 
-mod support;
-
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -17,13 +15,14 @@ use pixelmill::engine::Compression;
 use pixelmill::{Quiet, Request, Stop, compute};
 use pixelmill_processes::PeakFinding;
 use serde_json::{Value, json};
-use support::usid::ask_python;
-use support::watch::{Opener, Running};
-use support::{
+use tempfile::TempDir;
+
+use crate::support::usid::ask_python;
+use crate::support::watch::{Opener, Running};
+use crate::support::{
     RAW_DATA, Ran, Sample, assert_refused, filters_program, pixelmill, python, python_program,
     python_script, root, run, succeed,
 };
-use tempfile::TempDir;
 
 const GZIP: [u64; 2] = [2, 1];
 const ZSTD: [u64; 2] = [2, 32015];

@@ -2,15 +2,14 @@
 //! real-valued copy of it: the same bytes whatever the workers, ranks and stops, finite results, failures
 //! instead of panics, and parameters that survive JSON.
 
-mod support;
-
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use pixelmill::registry::Runner;
 use pixelmill_processes::PROCESSES;
 use serde_json::Value;
-use support::{RAW_DATA, Sample, pixelmill, python_script, succeed};
+
+use crate::support::{RAW_DATA, Sample, pixelmill, python_script, succeed};
 
 /// Makes a file whose spectra a process takes: the sample as it is, or its magnitude; the first
 /// three spectra can be made strange.
@@ -113,6 +112,8 @@ fn results_are_finite_and_the_same_for_any_number_of_workers() {
 #[cfg(feature = "mpi")]
 #[test]
 fn results_are_the_same_on_any_number_of_ranks() {
+    use crate::support::ranks::succeed_on;
+
     for runner in PROCESSES {
         let sample = sample_for(runner, "plain");
         let alone = copy(&sample, "alone");
@@ -120,7 +121,7 @@ fn results_are_the_same_on_any_number_of_ranks() {
         for ranks in 1..=4 {
             let file = copy(&sample, &format!("on_{ranks}"));
             let options = arguments("run", runner, &file, &["--cores", "1"]);
-            support::ranks::succeed_on(ranks, options);
+            succeed_on(ranks, options);
             assert_eq!(results(&alone, runner), results(&file, runner), "{}", runner.name());
         }
     }

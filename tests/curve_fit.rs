@@ -1,11 +1,10 @@
 //! Fits of simulated spectra: against SciPy and HyperSpy, against what was simulated, and against golden
 //! results. `tests/python/curve_fit.py` has the models once more.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::usid::{Scan, ask_python};
-use support::{filters_program, refuse, root, succeed};
+
+use crate::support::usid::{Scan, ask_python};
+use crate::support::{filters_program, refuse, root, succeed};
 
 /// A case of `curve_fit.py`, simulated and fitted.
 struct Fitted {

@@ -1,8 +1,6 @@
 //! Files with bytes that aren't what was written: a damaged chunk fails the positions that it has a part
 //! of, and no others; whatever else is damaged, the program ends with a reason and never by a signal.
 
-mod support;
-
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Ran, filters_program, program, ran, run};
 use tempfile::TempDir;
+
+use crate::support::{Ran, assert_refused, filters_program, program, ran, run};
 
 /// Cases of each kind for each file.
 const CASES: u64 = 8;
@@ -238,7 +237,7 @@ fn a_file_cut_off_in_the_middle_of_its_chunks_is_called_truncated() {
         let chunks = file["chunks"].as_array().unwrap();
         let middle = chunks[chunks.len() / 2]["offset"].as_u64().unwrap() as usize + 3;
         let (ran, _) = files.sums("cut", &bytes[..middle]);
-        support::assert_refused(&ran, 1, &["cut.h5 is truncated", "copy it again"]);
+        assert_refused(&ran, 1, &["cut.h5 is truncated", "copy it again"]);
     }
 }
 

@@ -1,8 +1,6 @@
 //! Data that change: before results of them are reused, while they are computed with, and files that are
 //! exchanged under their names.
 
-mod support;
-
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
@@ -10,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::Value;
-use support::watch::{Opener, Running};
-use support::{RAW_DATA, Sample, pixelmill, python_script, refuse, run, succeed};
 use tempfile::TempDir;
+
+use crate::support::watch::{Opener, Running};
+use crate::support::{RAW_DATA, Ran, Sample, pixelmill, python_script, refuse, run, succeed};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;
@@ -62,7 +61,7 @@ print("null")
     }
 }
 
-fn verify(file: &Path, group: &Value) -> support::Ran {
+fn verify(file: &Path, group: &Value) -> Ran {
     let group = group.as_str().expect("a group has a path");
     pixelmill([
         "verify".as_ref(),
@@ -226,7 +225,7 @@ print("null")
 
     /// Does something to the files while a run has marked some positions; how that ended, and how many
     /// positions are marked.
-    fn ended_after(&self, in_place: bool, change: impl FnOnce()) -> (support::Ran, usize) {
+    fn ended_after(&self, in_place: bool, change: impl FnOnce()) -> (Ran, usize) {
         let mut opener = awake(self.file());
         let results = self.results(in_place);
         let running = Running::start(self.arguments(in_place));

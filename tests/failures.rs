@@ -1,14 +1,13 @@
 //! Positions and units that fail: they are listed with their reasons, whatever happens to the run, and
 //! are computed again on request only.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use support::watch::{Opener, Running, Snapshot, wait_until};
-use support::{Sample, pixelmill, python_program, run, succeed};
+
+use crate::support::watch::{Opener, Running, Snapshot, wait_until};
+use crate::support::{Sample, pixelmill, python_program, run, succeed};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;

@@ -1,8 +1,6 @@
 //! Files and disks that fail: each refusal is one line, leaves the file as it was, and what was
 //! computed before stays right.
 
-mod support;
-
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,11 +8,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::watch::{Opener, Running, Snapshot};
-use support::{
-    RAW_DATA, Sample, assert_refused, pixelmill, program, python_script, ran, refuse, run, succeed,
-};
 use tempfile::TempDir;
+
+use crate::support::watch::{Opener, Running, Snapshot};
+use crate::support::{
+    RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, python_script, ran, refuse, run,
+    succeed,
+};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;
@@ -182,7 +182,7 @@ fn a_disk_that_is_too_full_to_compress_leaves_the_results_as_they_were() {
 }
 
 /// Runs the program with a limit on the size of files.
-fn limited(bytes: usize, arguments: &[OsString]) -> support::Ran {
+fn limited(bytes: usize, arguments: &[OsString]) -> Ran {
     let mut limited = Command::new("prlimit");
     limited.arg(format!("--fsize={bytes}")).arg(program()).args(arguments).arg("--json");
     ran(limited.output().expect("prlimit starts"))

@@ -1,17 +1,16 @@
 //! Files of every format, written by the format's own library: they are understood, computed on, and
 //! what is written goes back into that library.
 
-mod support;
-
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use support::usid::ask_python;
-use support::{filters_program, pixelmill, refuse, root, run, succeed};
 use tempfile::TempDir;
+
+use crate::support::usid::ask_python;
+use crate::support::{filters_program, pixelmill, refuse, root, run, succeed};
 
 /// What `tests/python/formats.py` has told of the files that it wrote, by kind. Importing all the
 /// libraries takes longer than all the rest, so it writes once for all tests.

@@ -1,11 +1,10 @@
 //! Results against references: SciPy's peaks on the bundled sample, exact sums of every element type, and
 //! results of every kind that a process can have. All commands agree with what a run wrote.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::usid::{Scan, ask_python, group};
-use support::{RAW_DATA, Sample, pixelmill, succeed};
+
+use crate::support::usid::{Scan, ask_python, group};
+use crate::support::{RAW_DATA, Sample, pixelmill, succeed};
 
 /// The largest difference of an index, and how many responses are the same or one float beside it,
 /// against `find_peaks_cwt` over all positions in two processes.

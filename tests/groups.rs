@@ -1,11 +1,10 @@
 //! Which results group a run takes: legacy ones, several partial ones, one that the user names, and
 //! how a new one is called. The groups are pyUSID's.
 
-mod support;
-
 use serde_json::json;
-use support::RAW_DATA;
-use support::usid::{Scan, group};
+
+use crate::support::RAW_DATA;
+use crate::support::usid::{Scan, group};
 
 /// `Sum` groups written by pyUSID, each marked as far as said: `(positions in the status dataset,
 /// last_pixel)`.

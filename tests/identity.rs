@@ -1,11 +1,10 @@
 //! Every way in which pyUSID hands out wrong results in silence, provoked in the real pyUSID, and that we
 //! hand out the right ones.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::usid::{Scan, group};
-use support::{RAW_DATA, assert_refused, pixelmill, succeed};
+
+use crate::support::usid::{Scan, group};
+use crate::support::{RAW_DATA, assert_refused, pixelmill, succeed};
 
 /// What `expected` says a `Sum` group holds: the sums of the dataset as it is in the file.
 fn assert_sums(scan: &Scan, ran: &Value, dataset: &str) {

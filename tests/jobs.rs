@@ -1,8 +1,5 @@
 //! The job scripts, which compute in as many jobs as it takes. The test plays the batch system: it starts jobs,
 //! ends them, and starts again what they submit. Launchers, ranks, kills and signals are real.
-#![cfg(feature = "mpi")]
-
-mod support;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use support::ranks::{mpirun, processes};
-use support::watch::{Group, Opener, Running, Snapshot, signal, wait_until};
-use support::{Ran, Sample, program, root, run, start_piped, succeed};
+use crate::support::ranks::{mpirun, processes};
+use crate::support::watch::{Group, Opener, Running, Snapshot, signal, wait_until};
+use crate::support::{Ran, Sample, program, root, run, start_piped, succeed};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;

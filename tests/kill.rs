@@ -1,16 +1,14 @@
 //! SIGKILL at random instants: the file opens, nothing that is marked is wrong, little is lost, and
 //! the results in the end are those of a run that nobody disturbed.
 
-mod support;
-
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::watch::{Opener, Running, Snapshot};
-use support::{RAW_DATA, Sample, pixelmill, python_script, succeed};
+use crate::support::watch::{Opener, Running, Snapshot};
+use crate::support::{RAW_DATA, Sample, pixelmill, python_script, succeed};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;

@@ -1,8 +1,6 @@
 //! Datasets of every layout, filter, element type and order of axes: the results are the same to the bit
 //! as from what HDF5 itself reads, however many cores and however little memory there are.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -10,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
-use support::{Ran, filters_program, pixelmill, succeed};
 use tempfile::TempDir;
+
+use crate::support::{self, Ran, filters_program, pixelmill, succeed};
 
 /// Filters of which some may be left to the HDF5 library.
 const RARE: [&str; 3] = ["szip", "scaleoffset", "nbit"];

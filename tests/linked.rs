@@ -1,18 +1,17 @@
 //! Data that lie in another file than the one that was named: behind links, in the sources of virtual
 //! datasets, in raw files. They are those that h5py reads, or what is missing is named.
 
-mod support;
-
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::{
-    Sample, assert_refused, program, python, python_program, python_script, ran, refuse, root, run,
-    succeed,
-};
 use tempfile::TempDir;
+
+use crate::support::{
+    RAW_DATA, Sample, assert_refused, pixelmill, program, python, python_program, python_script,
+    ran, refuse, root, run, succeed,
+};
 
 /// What `tests/python/linked.py` has written, and its cases.
 struct Written {
@@ -237,7 +236,7 @@ fn a_linked_file_that_is_being_written_is_refused() {
     let stdout = writer.stdout.take().expect("it is piped");
     std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
     assert_eq!(line, "ready\n");
-    let refused = support::pixelmill(run("sum", &file, &ENTRY));
+    let refused = pixelmill(run("sum", &file, &ENTRY));
     drop(writer.stdin.take());
     writer.wait().unwrap();
     assert_refused(&refused, 1, &["data.h5 is open for writing"]);
@@ -284,7 +283,7 @@ fn tables_of_linked_main_datasets_are_copied_from_their_own_file() {
                   \x20   for name in ('Position_Indices', 'Position_Values'):\n\
                   \x20       group[name] = np.zeros((4096, 2), 'f4')\n\
                   print(0)";
-    python_script(script, [master.as_os_str(), support::RAW_DATA.as_ref()]);
+    python_script(script, [master.as_os_str(), RAW_DATA.as_ref()]);
     let ran = succeed(run("digest", &master, &[]));
     let script = "import sys, json, h5py, numpy as np\n\
                   with h5py.File(sys.argv[1]) as file, h5py.File(sys.argv[3]) as scan:\n\
@@ -297,7 +296,7 @@ fn tables_of_linked_main_datasets_are_copied_from_their_own_file() {
     let results = ran["file"].as_str().unwrap();
     assert!(results.ends_with("master-Digest.h5"), "{results}");
     let scan = sample.file.to_str().unwrap();
-    let same = python_script(script, [results, group, scan, support::RAW_DATA]);
+    let same = python_script(script, [results, group, scan, RAW_DATA]);
     assert_eq!(same, serde_json::json!([true, true]));
 }
 

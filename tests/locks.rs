@@ -1,14 +1,12 @@
 //! Who may have the file open while we work on it: readers always but for a moment, writers never, and
 //! of two runs only the first.
 
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use support::watch::{Opener, Running};
-use support::{
+use crate::support::watch::{Opener, Running};
+use crate::support::{
     RAW_DATA, Ran, Sample, assert_refused, pixelmill, preloaded, program, python, python_program,
     python_script, ran, refuse, root, run, start_piped, succeed, with_locks_of_nfs, without_locks,
 };

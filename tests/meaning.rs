@@ -1,13 +1,12 @@
 //! What a file means: numbers of every type, text of every age, axes that don't fit. Each is computed
 //! with the right values, or named in one line; what isn't taken as the file has it is said.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::{filters_program, pixelmill, python_script, refuse, run, succeed};
 use tempfile::TempDir;
+
+use crate::support::{filters_program, pixelmill, python_script, refuse, run, succeed};
 
 /// Files that a Python script has written; it finds their folder in `folder`.
 struct Written {

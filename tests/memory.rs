@@ -1,12 +1,11 @@
 //! Runs that keep to their memory budget, whatever grows with the file: positions, marks, masks, failures, and
 //! chunks of other inputs.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::{program, python_script, refuse, run};
+
+use crate::support::{program, python_script, refuse, run};
 
 /// What the program takes besides its budget: its code, the HDF5 library, threads.
 const BESIDES: u64 = 40 << 20;

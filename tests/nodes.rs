@@ -1,8 +1,5 @@
 //! One job on two nodes: network namespaces with a host name each, which only TCP connects. Needs the feature
 //! `mpi` with Open MPI, and root.
-#![cfg(feature = "mpi")]
-
-mod support;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,9 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::ranks::{mpirun, processes};
-use support::watch::{Opener, Running, Snapshot, signal, wait_until};
-use support::{Ran, Sample, program, python_script, root, run, start_piped, succeed};
+
+use crate::support::ranks::{mpirun, processes};
+use crate::support::watch::{Opener, Running, Snapshot, signal, wait_until};
+use crate::support::{Ran, Sample, program, python_script, root, run, start_piped, succeed};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;

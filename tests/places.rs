@@ -1,10 +1,8 @@
 //! Results groups that somebody has changed between two runs: what is written past HDF5 goes where it belongs
 //! or nowhere, and what the group says is read whatever it looks like.
 
-mod support;
-
-use support::watch::Opener;
-use support::{Sample, pixelmill, python_script, run};
+use crate::support::watch::Opener;
+use crate::support::{Sample, pixelmill, python_script, run};
 
 const GROUP: &str = "/Measurement_000/Channel_000/Raw_Data-Trouble_000";
 const PROCESS: &str = "trouble";

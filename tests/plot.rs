@@ -1,16 +1,16 @@
 //! What `test` draws, in the terminal and as a picture, and what it says of that.
 
-mod support;
-
 use std::process::Command;
 
 use num_complex::Complex64;
 use pixelmill::process::{Failure, Model, NoParameters, Process, Results, SourceInfo, Spectrum};
 use pixelmill::{Pixel, Request};
-use support::{
-    RAW_DATA, Ran, Sample, pixelmill, program, python_script, ran, refuse, root, succeed,
-};
 use tiny_skia::Pixmap;
+
+use crate::support::{
+    RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, python_script, ran, refuse, root,
+    succeed,
+};
 
 /// `test` without `--json`, as people type it.
 fn typed(sample: &Sample, process: &str, more: &[&str]) -> Ran {
@@ -173,14 +173,14 @@ fn what_cannot_be_drawn_is_said() {
         arguments.push(&name);
         pixelmill(arguments)
     };
-    support::assert_refused(&drawn_to("scan.h5"), 2, &["--plot", "scan.h5", ".png"]);
-    support::assert_refused(
+    assert_refused(&drawn_to("scan.h5"), 2, &["--plot", "scan.h5", ".png"]);
+    assert_refused(
         &drawn_to("no/fit.png"),
         1,
         &["cannot draw", "no/fit.png", "its folder doesn't exist"],
     );
     std::fs::create_dir(sample.folder.path().join("folder.png")).unwrap();
-    support::assert_refused(&drawn_to("folder.png"), 2, &["folder.png", "it is a folder"]);
+    assert_refused(&drawn_to("folder.png"), 2, &["folder.png", "it is a folder"]);
     refuse(["test", "sho-fit", file, "--pixel", "5", "--spectrum", "1"], 2, &["only one spectrum"]);
     // Neither a process without a model nor a failed position is an error.
     let bare = typed(&sample, "trouble", &["--pixel", "2", "--plot"]);

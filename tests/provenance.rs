@@ -1,14 +1,13 @@
 //! What a results group says of its origin: it is found where files were moved or copied to, compared
 //! before anything is verified, and given to the groups of other programs.
 
-mod support;
-
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::usid::{Scan, group};
-use support::{RAW_DATA, Sample, assert_refused, pixelmill, refuse, succeed};
 use tempfile::TempDir;
+
+use crate::support::usid::{Scan, ask_python, group};
+use crate::support::{RAW_DATA, Sample, assert_refused, pixelmill, refuse, succeed};
 
 /// A folder with `scratch/scan.h5`, computed into `scratch/out.h5`: half of it by `slow`, all of it by `sum`.
 struct Folder {
@@ -125,7 +124,7 @@ fn a_copied_folder_stands_on_its_own() {
 /// Doubles one row of the data.
 fn change(file: &str) {
     let scan = "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    file[sys.argv[2]][3] *= 2\nprint('null')";
-    support::usid::ask_python(&["-c", scan, file, RAW_DATA]);
+    ask_python(&["-c", scan, file, RAW_DATA]);
 }
 
 #[test]
@@ -160,7 +159,7 @@ fn a_large_source_that_is_elsewhere_is_compared_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (source, moved, out) = (at("scan.h5"), at("moved.h5"), at("out.h5"));
-    support::usid::ask_python(&[
+    ask_python(&[
         "-c",
         "import sys, h5py\nfrom h5py import h5d, h5p, h5s, h5t\n\
          how = h5p.create(h5p.DATASET_CREATE)\n\
@@ -176,7 +175,7 @@ fn a_large_source_that_is_elsewhere_is_compared_as_a_whole() {
     };
     let first = run(&source, &[]);
     std::fs::rename(&source, &moved).unwrap();
-    support::usid::ask_python(&[
+    ask_python(&[
         "-c",
         "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    file['d'][1001, 77] = 1\nprint('null')",
         &moved,
@@ -368,7 +367,7 @@ fn the_recorded_identity_is_no_longer_than_a_screen() {
     let sample = Sample::new();
     let file = sample.file.to_str().unwrap();
     let ran = succeed(["run", "peak-finding", file, "--positions", "0:1"]);
-    let text = support::usid::ask_python(&[
+    let text = ask_python(&[
         "-c",
         "import sys, json, h5py\nwith h5py.File(sys.argv[1]) as file:\n    print(json.dumps(file[sys.argv[2]].attrs['parameters']))",
         file,

@@ -1,15 +1,13 @@
 //! Both directions with the real pyUSID: what one of the two programs wrote, or left half-way, the other
 //! opens, resumes and takes for done.
 
-mod support;
-
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::RAW_DATA;
-use support::usid::{Scan, ask_python, group};
-use support::{pixelmill, start, succeed};
+
+use crate::support::usid::{Scan, ask_python, group};
+use crate::support::{RAW_DATA, pixelmill, start, succeed};
 
 const PEAKS: [&str; 2] = ["Peak_Response", "Peak_Position"];
 

@@ -1,8 +1,5 @@
 //! The same command under a real `mpirun`: the same bytes for any number of ranks, threads, stops and kills,
 //! one voice, and one message when something is wrong. Needs the feature `mpi`.
-#![cfg(feature = "mpi")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,9 +7,13 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::ranks::{assert_all_refused, mpirun, on_ranks, processes, start_on, succeed_on};
-use support::watch::{Opener, Running, Snapshot, signal, wait_until};
-use support::{Ran, Sample, program, python_script, run, start_piped, succeed, without_locks};
+use crate::support::ranks::{
+    assert_all_refused, mpirun, on_ranks, processes, start_on, succeed_on,
+};
+use crate::support::watch::{Opener, Running, Snapshot, signal, wait_until};
+use crate::support::{
+    Ran, Sample, pixelmill, program, python_script, run, start_piped, succeed, without_locks,
+};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;
@@ -92,7 +93,7 @@ fn failures_of_any_rank_are_listed() {
     let mut opener = Opener::new();
     let alone = Sample::new();
     let options = ["-p", "own_messages=false"];
-    let expected = support::pixelmill(run("trouble", &alone.file, &options));
+    let expected = pixelmill(run("trouble", &alone.file, &options));
     assert_eq!(expected.code, Some(3), "{}", expected.stderr);
     let sample = Sample::new();
     let ran = start_on(3, run("trouble", &sample.file, &options)).finish();

@@ -1,10 +1,8 @@
 //! The README's process of one's own, built and run exactly as it stands there.
 
-mod support;
-
 use std::process::Command;
 
-use support::{Sample, ran, root};
+use crate::support::{Sample, ran, root};
 
 /// The first code block of `language` in the README after `heading`.
 fn block(readme: &str, heading: &str, language: &str) -> String {

@@ -1,15 +1,14 @@
 //! Oscillator fits against what was simulated, SciPy, the closed form of the guess, and numbers that are kept
 //! beside the sample.
 
-mod support;
-
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::usid::ask_python;
-use support::{RAW_DATA, Sample, pixelmill, python_program, refuse, root, run, succeed};
 use tempfile::TempDir;
+
+use crate::support::usid::ask_python;
+use crate::support::{RAW_DATA, Sample, pixelmill, python_program, refuse, root, run, succeed};
 
 const GROUP: &str = "/Measurement_000/Channel_000/Raw_Data-SHO_Fit_000";
 

@@ -1,13 +1,14 @@
 //! `signal-filter` against pycroscopy's formulas in NumPy, against what is known of simulated noise, and in
 //! the memory that it is given.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::{Ran, pixelmill, python_program, python_script, root, run, succeed};
 use tempfile::TempDir;
+
+use crate::support::{
+    Ran, assert_refused, pixelmill, program, python_program, python_script, root, run, succeed,
+};
 
 const PROCESS: &str = "signal-filter";
 const PROGRAM: &str = "signal_filter.py";
@@ -253,7 +254,7 @@ fn integers_and_noise_alone_need_no_more_than_they_say() {
     assert!(number(&found, "filtered") < 2e-7 && number(&found, "floors") < 1e-6, "{found}");
     // An axis that isn't time has no sample rate.
     let ran = traces.try_filter(&["low_pass=100"]);
-    support::assert_refused(&ran, 1, &["sample rate", "`Time` is in `V`", "`sample_rate`"]);
+    assert_refused(&ran, 1, &["sample rate", "`Time` is in `V`", "`sample_rate`"]);
     traces.filter(&["low_pass=100", "sample_rate=1e5"]);
 }
 
@@ -261,7 +262,7 @@ fn integers_and_noise_alone_need_no_more_than_they_say() {
 fn too_few_values_for_a_floor_are_refused() {
     let traces = Traces::new(&json!({"points": 18}));
     let ran = traces.try_filter(&["noise_threshold=1e-4"]);
-    support::assert_refused(&ran, 1, &["at least 19 values, not 18"]);
+    assert_refused(&ran, 1, &["at least 19 values, not 18"]);
     traces.filter(&["noise_threshold=2e-4"]);
 }
 
@@ -289,7 +290,7 @@ fn parameters_that_make_no_filter_are_refused() {
         (&["low_pass=100", "write_filtered=false"], 2, &["no results are left"]),
     ] {
         let ran = traces.try_filter(options);
-        support::assert_refused(&ran, code, texts);
+        assert_refused(&ran, code, texts);
     }
 }
 
@@ -314,7 +315,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 const OWN: u64 = 24 << 20;
 
 fn peak(arguments: &[&str]) -> u64 {
-    let program = support::program();
+    let program = program();
     let all = [&[path(&program)], arguments].concat();
     python_script(PEAK, all).as_u64().expect("a number") << 10
 }

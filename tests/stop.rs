@@ -1,12 +1,10 @@
 //! Stops and parts: whatever interrupts a run, on however many cores it goes on and in whatever order
 //! its positions are computed, the results are the same bytes.
 
-mod support;
-
 use std::path::Path;
 
-use support::watch::{Group, Opener, Running, Snapshot};
-use support::{RAW_DATA, Sample, python_script, refuse, run, succeed};
+use crate::support::watch::{Group, Opener, Running, Snapshot};
+use crate::support::{RAW_DATA, Sample, python_script, refuse, run, succeed};
 
 /// Positions of the sample.
 const POSITIONS: usize = 4096;

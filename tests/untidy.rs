@@ -1,14 +1,13 @@
 //! h5USID files as they are found in the field: each is read with the right values, or refused in one line
 //! that names what is broken. After a run every HDF5 tool still opens the file.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::usid::{Scan, ask_python};
-use support::{RAW_DATA, pixelmill, root, succeed};
+
+use crate::support::usid::{Scan, ask_python};
+use crate::support::{RAW_DATA, pixelmill, root, succeed};
 
 fn untidy(variant: &str) -> (Scan, Value) {
     let scan = Scan::nothing();

@@ -1,10 +1,9 @@
 //! Files that begin with a block of somebody else's bytes: HDF5's addresses count from behind it, and not
 //! every version of the library says so.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::{python_script, run, succeed};
+
+use crate::support::{python_script, run, succeed};
 
 const WRITE: &str = r#"
 import sys, json, h5py, numpy as np

@@ -9,8 +9,8 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 
-use crate::costs::{Costs, POSITIONS};
-use crate::hand_out::Guide;
+use super::costs::{Costs, POSITIONS};
+use super::guide::Guide;
 
 pub const SECOND: u64 = 1_000_000_000;
 const MICROSECOND: u64 = SECOND / 1_000_000;

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 use std::thread;
 
-use crate::costs::{Costs, POSITIONS, Spread};
-use crate::model::{CARD, Counter, Job, LOOKED_AT, Outcome, SECOND};
+use super::costs::{Costs, POSITIONS, Spread};
+use super::model::{CARD, Counter, Job, LOOKED_AT, Outcome, SECOND};
 
 /// What is computed, and by whom.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
-//! What whole-program tests share: the program under test, Python, and files to work on.
-#![allow(dead_code)] // each test program uses its own part of this
+//! What the tests share: the program under test, Python, and files to work on.
 
+#[cfg(feature = "mpi")]
 pub mod ranks;
 pub mod usid;
 pub mod watch;
@@ -23,7 +23,7 @@ pub fn program() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own path");
     let folder = own.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
     let program = folder.join("examples").join("trial");
-    // `cargo test` builds it; `cargo test --test NAME` alone doesn't.
+    // `cargo test` builds it; `cargo test --test program` alone doesn't.
     assert!(program.exists(), "run `cargo build --release --examples` first");
     program
 }

@@ -1,6 +1,6 @@
 //! Scans that the real pyUSID writes, computes and reads, for the tests of interoperability.
 //!
-//! One Python per test program, `tests/python/serve.py`, has pyUSID imported and answers all calls.
+//! One Python, `tests/python/serve.py`, has pyUSID imported and answers all calls.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -51,7 +51,12 @@ impl Server {
 fn ask(arguments: &[&str]) -> (i64, String, String) {
     let answer = {
         let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
-        server.get_or_insert_with(Server::start).ask(arguments)
+        let answer = server.get_or_insert_with(Server::start).ask(arguments);
+        if answer.is_none() {
+            // What it says later would be taken for the answer to the next question.
+            *server = None;
+        }
+        answer
     };
     let answer = answer.unwrap_or_else(|| panic!("Python doesn't answer {arguments:?}"));
     let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();

@@ -6,7 +6,7 @@
 
 mod costs;
 #[path = "../../src/hand_out.rs"]
-mod hand_out;
+mod guide;
 mod model;
 mod tables;
 

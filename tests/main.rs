@@ -1,0 +1,56 @@
+//! The whole program, run as people run it, and its file looked at from outside. One test program for all, so
+//! that the engine and HDF5 are linked once; a module for each subject says what belongs there.
+//!
+//! `cargo test --release --test program kill::` runs one subject. All are in one process, side by side: what a
+//! test sets, be it a limit, the environment or a folder to work in, it sets for a program that it starts.
+
+mod bad_input;
+mod cli;
+mod compress;
+mod contract;
+mod curve_fit;
+mod damaged;
+mod data;
+mod failures;
+mod faults;
+mod formats;
+mod golden;
+mod groups;
+mod hand_out;
+mod identity;
+#[cfg(feature = "mpi")]
+mod jobs;
+mod kill;
+mod layouts;
+mod linked;
+mod locks;
+mod meaning;
+mod memory;
+#[cfg(feature = "mpi")]
+mod nodes;
+mod places;
+mod plot;
+mod provenance;
+mod pyusid;
+#[cfg(feature = "mpi")]
+mod ranks;
+mod readme;
+mod sho_fit;
+mod signal_filter;
+mod stop;
+mod support;
+mod untidy;
+mod user_block;
+
+#[test]
+fn every_file_in_this_folder_is_part_of_the_program() {
+    let program = include_str!("main.rs");
+    for entry in support::root().join("tests").read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        let subject = path.file_stem().unwrap().to_str().unwrap();
+        let is_code = path.extension().is_some_and(|ending| ending == "rs");
+        if is_code && subject != "main" {
+            assert!(program.contains(&format!("\nmod {subject};\n")), "{}", path.display());
+        }
+    }
+}
