@@ -3,11 +3,10 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,11 +16,13 @@ use pixelmill_processes::PeakFinding;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::holder::Holder;
+use crate::support::random::Random;
 use crate::support::usid::ask_python;
 use crate::support::watch::{Opener, Running};
 use crate::support::{
-    RAW_DATA, Ran, Sample, assert_refused, filters_program, pixelmill, python, python_program,
-    python_script, root, run, succeed,
+    RAW_DATA, Ran, Sample, assert_refused, filters_program, pixelmill, python_program,
+    python_script, run, succeed,
 };
 
 const GZIP: [u64; 2] = [2, 1];
@@ -429,34 +430,6 @@ fn nothing_is_compressed_while_positions_are_left() {
     drop(folder);
 }
 
-/// A Python process that has a file open with h5py.
-struct Reader(Child);
-
-impl Reader {
-    fn new(file: &Path) -> Self {
-        let mut child = Command::new(python())
-            .arg(root().join("tests/python/hold.py"))
-            .arg(file)
-            .arg("reader")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("Python writes");
-        assert_eq!(line, "ready\n");
-        Self(child)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 const LATER: [&str; 3] = [
     "are complete, but not compressed yet",
     "the same command does that later",
@@ -467,7 +440,7 @@ const LATER: [&str; 3] = [
 fn complete_results_are_compressed_when_no_reader_has_the_file() {
     let trial = Trial::usid();
     let before = fs::read(&trial.results).unwrap();
-    let reader = Reader::new(&trial.results);
+    let reader = Holder::new(&trial.results, "reader");
     assert_refused(&trial.compress("gzip"), 1, &LATER);
     assert_eq!(succeed(&trial.arguments)["outcome"], "existing");
     assert!(before == fs::read(&trial.results).unwrap());
@@ -483,7 +456,7 @@ fn a_reader_who_comes_while_it_computes_costs_only_the_compression() {
     let compressing = [slow.clone(), strings(&["--compress", "zstd"])].concat();
     let running = Running::start(&compressing);
     running.wait_for_line(" of memory");
-    let reader = Reader::new(&file);
+    let reader = Holder::new(&file, "reader");
     let ran = running.finish();
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     LATER.iter().for_each(|text| assert!(ran.stderr.contains(text), "{}", ran.stderr));
@@ -546,17 +519,6 @@ fn the_library_reads_compressed_results() {
         let computed = compute_peaks(how);
         assert!(computed.compressed.is_some_and(|compressed| compressed.before > 0));
         assert!(plain == computed.values::<f64>("Peak_Response").unwrap());
-    }
-}
-
-/// Numbers between 0 and 1, the same in every run of the tests.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

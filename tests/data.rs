@@ -11,10 +11,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::watch::{Opener, Running};
-use crate::support::{RAW_DATA, Ran, Sample, pixelmill, python_script, refuse, run, succeed};
-
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
+use crate::support::{
+    POSITIONS, RAW_DATA, Ran, Sample, pixelmill, python_script, refuse, run, succeed,
+};
 
 /// A file of 72 MiB, of which only a sample is looked at before a run: 1152 positions of 64 KiB.
 struct Large {

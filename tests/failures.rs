@@ -7,10 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::watch::{Opener, Running, Snapshot, wait_until};
-use crate::support::{Sample, pixelmill, python_program, run, succeed};
-
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
+use crate::support::{POSITIONS, Sample, pixelmill, python_program, run, succeed};
 
 /// Failed positions with their messages.
 fn failed(json: &Value) -> Vec<(u64, String)> {

@@ -12,12 +12,10 @@ use tempfile::TempDir;
 
 use crate::support::watch::{Opener, Running, Snapshot};
 use crate::support::{
-    RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, python_script, ran, refuse, run,
-    succeed,
+    POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, python_script, ran,
+    refuse, run, succeed,
 };
 
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
 /// A run that takes a while on one core.
 const SLOW: [&str; 6] = ["-p", "pause=200", "--checkpoint", "0.05", "--cores", "1"];
 

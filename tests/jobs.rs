@@ -10,10 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::ranks::{mpirun, processes};
 use crate::support::watch::{Group, Opener, Running, Snapshot, signal, wait_until};
-use crate::support::{Ran, Sample, program, root, run, start_piped, succeed};
+use crate::support::{POSITIONS, Ran, Sample, program, root, run, start_piped, succeed};
 
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
 /// What is computed: six seconds of two ranks.
 const OPTIONS: [&str; 6] = ["-p", "pause=3000", "--checkpoint", "0.2", "--cores", "1"];
 /// Jobs that last longer than any test.

@@ -7,11 +7,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::random::Random;
 use crate::support::watch::{Opener, Running, Snapshot};
-use crate::support::{RAW_DATA, Sample, pixelmill, python_script, succeed};
-
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
+use crate::support::{POSITIONS, RAW_DATA, Sample, pixelmill, python_script, succeed};
 
 /// A kind of run to be killed.
 struct Kind {
@@ -60,17 +58,6 @@ with h5py.File(sys.argv[1], "r+") as file:
     chunked.attrs.update(attributes)
 print("{}")
 "#;
-
-/// Numbers between 0 and 1, the same in every run of the tests.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
 
 /// Kills runs of one kind until `kills` have been hit; each scan is killed a few times on its way.
 fn kill_at_random_instants(kind: &Kind, kills: usize) {

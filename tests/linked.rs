@@ -3,14 +3,15 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::holder::Holder;
 use crate::support::{
-    RAW_DATA, Sample, assert_refused, pixelmill, program, python, python_program, python_script,
-    ran, refuse, root, run, succeed,
+    RAW_DATA, Sample, assert_refused, pixelmill, program, python_program, python_script, ran,
+    refuse, run, succeed,
 };
 
 /// What `tests/python/linked.py` has written, and its cases.
@@ -225,20 +226,9 @@ fn a_mask_behind_a_link_is_the_one_that_the_link_leads_to() {
 fn a_linked_file_that_is_being_written_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = master(folder.path());
-    let mut writer = Command::new(python())
-        .arg(root().join("tests/python/hold.py"))
-        .args([folder.path().join("data.h5").as_os_str(), "writer".as_ref()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python starts");
-    let mut line = String::new();
-    let stdout = writer.stdout.take().expect("it is piped");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
-    assert_eq!(line, "ready\n");
+    let writer = Holder::new(&folder.path().join("data.h5"), "writer");
     let refused = pixelmill(run("sum", &file, &ENTRY));
-    drop(writer.stdin.take());
-    writer.wait().unwrap();
+    drop(writer);
     assert_refused(&refused, 1, &["data.h5 is open for writing"]);
     succeed(run("sum", &file, &ENTRY));
 }

@@ -1,60 +1,18 @@
 //! Who may have the file open while we work on it: readers always but for a moment, writers never, and
 //! of two runs only the first.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
+use crate::support::holder::Holder;
 use crate::support::watch::{Opener, Running};
 use crate::support::{
-    RAW_DATA, Ran, Sample, assert_refused, pixelmill, preloaded, program, python, python_program,
-    python_script, ran, refuse, root, run, start_piped, succeed, with_locks_of_nfs, without_locks,
+    POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, preloaded, program, python,
+    python_program, python_script, ran, refuse, root, run, start_piped, succeed, with_locks_of_nfs,
+    without_locks,
 };
 
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
 /// A run that takes so long that others come too late.
 const LONG: [&str; 6] = ["-p", "pause=5000", "--checkpoint", "0.05", "--cores", "2"];
-
-/// A Python process that has a file open with h5py.
-struct Holder {
-    child: Child,
-    /// As it stands in messages.
-    name: String,
-}
-
-impl Holder {
-    fn new(file: &Path, role: &str) -> Self {
-        Self::with("A=1", file, role)
-    }
-
-    /// With a setting of its environment.
-    fn with(setting: &str, file: &Path, role: &str) -> Self {
-        let mut child = Command::new("env")
-            .arg(setting)
-            .arg(python())
-            .arg(root().join("tests/python/hold.py"))
-            .arg(file)
-            .arg(role)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("Python writes");
-        assert_eq!(line, "ready\n");
-        let name = format!("(pid {}, since 20", child.id());
-        Self { child, name }
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn a_file_open_in_a_notebook_is_refused_before_anything_is_written() {

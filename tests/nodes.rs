@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::ranks::{mpirun, processes};
+use crate::support::ranks::{mpirun, parent, processes};
 use crate::support::watch::{Opener, Running, Snapshot, signal, wait_until};
-use crate::support::{Ran, Sample, program, python_script, root, run, start_piped, succeed};
+use crate::support::{
+    POSITIONS, Ran, Sample, program, python_script, root, run, start_piped, succeed,
+};
 
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
 /// Where each rank is.
 const HOSTS: [&str; 3] = ["alpha", "alpha", "beta"];
 
@@ -132,13 +132,6 @@ fn a_signal_at_one_node_stops_both() {
     let json = Job::start(&mut on_nodes(&arguments)).succeed().json;
     assert!(json["report"]["positions"].as_u64().unwrap() < POSITIONS as u64 - 100);
     assert!(opener.snapshot(&sample.file) == solo("slow", &["-p", "pause=1000"], &mut opener));
-}
-
-/// The process that has started another.
-fn parent(pid: u32) -> u32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-    line.unwrap().trim().parse().unwrap()
 }
 
 #[test]

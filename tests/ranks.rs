@@ -7,16 +7,15 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::random::Random;
 use crate::support::ranks::{
-    assert_all_refused, mpirun, on_ranks, processes, start_on, succeed_on,
+    assert_all_refused, mpirun, on_ranks, parent, processes, start_on, succeed_on,
 };
 use crate::support::watch::{Opener, Running, Snapshot, signal, wait_until};
 use crate::support::{
-    Ran, Sample, pixelmill, program, python_script, run, start_piped, succeed, without_locks,
+    POSITIONS, Ran, Sample, pixelmill, program, python_script, run, start_piped, succeed,
+    without_locks,
 };
-
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
 
 /// The results of one process that computes alone.
 fn solo(process: &str, more: &[&str], opener: &mut Opener) -> Snapshot {
@@ -168,17 +167,6 @@ fn a_run_stops_by_itself_before_its_time_is_over() {
     assert!(opener.snapshot(&sample.file) == finished);
 }
 
-/// Numbers between 0 and 1, the same in every run of the tests.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
 /// Kills a rank after some time; tells whether there was one, and the job has ended by it.
 fn kill_a_rank(running: Running, file: &Path, seconds: f64, choice: f64) -> bool {
     thread::sleep(Duration::from_secs_f64(seconds));
@@ -245,13 +233,6 @@ fn a_killed_launcher_takes_the_ranks_with_it() {
     running.wait_for_line(" of memory");
     running.kill();
     wait_until("the ranks have ended", || processes(&sample.file).is_empty());
-}
-
-/// The process that has started another.
-fn parent(pid: u32) -> u32 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    fields.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]

@@ -4,10 +4,7 @@
 use std::path::Path;
 
 use crate::support::watch::{Group, Opener, Running, Snapshot};
-use crate::support::{RAW_DATA, Sample, python_script, refuse, run, succeed};
-
-/// Positions of the sample.
-const POSITIONS: usize = 4096;
+use crate::support::{POSITIONS, RAW_DATA, Sample, python_script, refuse, run, succeed};
 
 /// The results of a run that nobody disturbed, on one core.
 fn undisturbed(process: &str, more: &[&str], opener: &mut Opener) -> Snapshot {

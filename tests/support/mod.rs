@@ -1,5 +1,7 @@
 //! What the tests share: the program under test, Python, and files to work on.
 
+pub mod holder;
+pub mod random;
 #[cfg(feature = "mpi")]
 pub mod ranks;
 pub mod usid;
@@ -40,6 +42,9 @@ const PEERS: &str = ".venv/peers";
 
 /// The main dataset of the sample.
 pub const RAW_DATA: &str = "/Measurement_000/Channel_000/Raw_Data";
+
+/// Positions of the sample.
+pub const POSITIONS: usize = 4096;
 
 /// A folder of its own with a copy of the sample in it.
 pub struct Sample {

@@ -73,6 +73,13 @@ pub fn processes(file: &Path) -> BTreeMap<usize, u32> {
     found
 }
 
+/// The process that has started another.
+pub fn parent(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    line.and_then(|pid| pid.trim().parse().ok()).expect("it has a parent")
+}
+
 fn texts(bytes: &[u8]) -> impl Iterator<Item = OsString> {
     use std::os::unix::ffi::OsStrExt;
     bytes.split(|byte| *byte == 0).map(|text| OsStr::from_bytes(text).to_owned())
