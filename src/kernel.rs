@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use num_complex::Complex64;
 use serde_json::{Map, Value};
 
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
@@ -116,7 +117,10 @@ pub trait Worker {
         unit: &RawUnit<'_>,
         contribution: &mut Contribution<'_>,
         seen: &mut Vec<SeenSpectrum>,
-    ) -> Result<(), Failure>;
+    ) -> Result<(), Failure> {
+        seen.extend((0..unit.len()).map(|index| unit.seen(index)));
+        self.compute(unit, contribution)
+    }
 }
 
 /// A spectrum as it was computed with.
@@ -196,6 +200,16 @@ impl<'a> RawUnit<'a> {
             1 => (index, 0),
             several => (index / several, index % several),
         }
+    }
+
+    /// Spectrum number `index` for people, of which no result says anything.
+    fn seen(&self, index: usize) -> SeenSpectrum {
+        let data = if self.stored.element.is_complex() {
+            Values::of(self.spectrum::<Complex64>(index, &mut Vec::new()))
+        } else {
+            Values::of(self.spectrum::<f64>(index, &mut Vec::new()))
+        };
+        SeenSpectrum { data, model: Ok(Model::new()) }
     }
 
     fn bytes(&self, index: usize) -> &[u8] {

@@ -174,3 +174,11 @@ fn without_waiting_for_the_disk_kills_are_survived_too() {
         Kind { process: "peak-finding", options, output: false, chunked: false, most_lost: None };
     kill_at_random_instants(&kind, 50);
 }
+
+#[test]
+fn a_kernel_without_a_process_survives_kills() {
+    let options = &["-p", "pause=50", "--checkpoint", "0.02", "--cores", "2"];
+    let kind =
+        Kind { process: "named-rows", options, output: false, chunked: false, most_lost: None };
+    kill_at_random_instants(&kind, 20);
+}

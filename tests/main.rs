@@ -20,6 +20,7 @@ mod hand_out;
 mod identity;
 #[cfg(feature = "mpi")]
 mod jobs;
+mod kernel;
 mod kill;
 mod layouts;
 mod linked;

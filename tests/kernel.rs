@@ -1,0 +1,40 @@
+//! A kernel that is no process, named only when the program starts: what holds for processes holds for it.
+
+use crate::support::{RAW_DATA, Sample, pixelmill, python_script, run, succeed};
+
+/// What the kernel has to give: the mean of each spectrum, none at each thousandth position.
+const EXPECTED: &str = r#"
+import sys, json, h5py, numpy as np
+with h5py.File(sys.argv[1]) as file:
+    found = file[sys.argv[2]]["Mean"][:, 0]
+    means = np.array([sum(row.real.astype(float)) / row.size for row in file[sys.argv[3]]])
+    failed = np.flatnonzero(file[sys.argv[2]]["failed_positions"][()])
+means[999::1000] = np.nan
+print(json.dumps([bool(np.array_equal(found, means, equal_nan=True)), failed.tolist()]))
+"#;
+
+#[test]
+fn a_kernel_without_a_process_runs_and_is_reused() {
+    let sample = Sample::new();
+    let ran = pixelmill(run("named-anything", &sample.file, &["-p", "gaps=1000", "--cores", "2"]));
+    assert_eq!(ran.code, Some(3), "some positions fail: {}", ran.stderr);
+    let group = ran.json["group"].as_str().unwrap();
+    assert!(group.ends_with("/Raw_Data-named_anything_000"), "{group}");
+    let found = python_script(EXPECTED, [sample.file.to_str().unwrap(), group, RAW_DATA]);
+    assert_eq!(found, serde_json::json!([true, [999, 1999, 2999, 3999]]));
+
+    let again = pixelmill(run("named-anything", &sample.file, &["-p", "gaps=1000"]));
+    assert_eq!((&again.json["outcome"], &again.json["group"]), (&"existing".into(), &group.into()));
+    let other = pixelmill(run("named-anything", &sample.file, &[]));
+    assert!(other.json["group"].as_str().unwrap().ends_with("_001"), "other parameters");
+    let renamed = pixelmill(run("named-otherwise", &sample.file, &[]));
+    assert!(renamed.json["group"].as_str().unwrap().ends_with("named_otherwise_000"));
+}
+
+#[test]
+fn one_position_of_a_kernel_can_be_tried() {
+    let sample = Sample::new();
+    let file = sample.file.to_str().unwrap();
+    let probe = succeed(["test", "named-anything", file, "--pixel", "2080"]);
+    assert_eq!(probe["values"][0]["name"], "Mean");
+}
