@@ -12,6 +12,7 @@ use super::create::create_markers;
 use super::places::{Wanted, chunk_positions};
 use super::replace::{experiments, referrers, replace};
 use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messages, status};
+use crate::error::Error;
 
 /// Bytes that are copied at a time.
 const STEP: usize = 1 << 20;
@@ -160,6 +161,6 @@ impl Adopter<'_> {
     }
 }
 
-fn unreadable(error: crate::Error) -> hdf5::Error {
+fn unreadable(error: Error) -> hdf5::Error {
     hdf5::Error::Internal(error.to_string())
 }
