@@ -18,8 +18,8 @@ use crate::storage::marks::Marks;
 use crate::storage::results_group::{self, Provenance, results_groups};
 pub use crate::storage::rows::Reading;
 use crate::storage::rows::Rows;
-pub use crate::storage::stored_kind::Chunking;
-use crate::storage::stored_kind::chunking;
+pub use crate::storage::stored_way::Chunking;
+use crate::storage::stored_way::chunking;
 use crate::view::View;
 
 /// A main dataset.

@@ -41,7 +41,8 @@ pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
     hash.write(&rows.view().count().to_le_bytes());
     hash.write(&(rows.row_bytes() as u64).to_le_bytes());
     let content = match rows.stored() {
-        Stored::Extent { offset, bytes } => {
+        Stored::Extent(offset) => {
+            let bytes = rows.bytes();
             let blocks = sample(bytes.div_ceil(SAMPLE_BYTES), bytes);
             hash_samples(rows, blocks.map(|number| sample_at(number, offset, bytes)).collect())?
         }
@@ -62,9 +63,8 @@ pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
 /// Whether the fingerprint is one of all bytes, not of a sample.
 pub(crate) fn is_whole(rows: &Rows) -> bool {
     let bytes = match rows.stored() {
-        Stored::Extent { bytes, .. } => bytes,
         Stored::Chunks(chunks) => stored_bytes(chunks),
-        Stored::Elsewhere => rows.bytes(),
+        Stored::Extent(_) | Stored::Elsewhere => rows.bytes(),
     };
     bytes <= WHOLE
 }
@@ -73,9 +73,9 @@ pub(crate) fn is_whole(rows: &Rows) -> bool {
 pub(crate) fn layout(rows: &Rows) -> String {
     let mut hash = Hasher::new();
     match rows.stored() {
-        Stored::Extent { offset, bytes } => {
+        Stored::Extent(offset) => {
             hash.write(&offset.to_le_bytes());
-            hash.write(&bytes.to_le_bytes());
+            hash.write(&rows.bytes().to_le_bytes());
         }
         Stored::Chunks(chunks) => {
             for chunk in chunks {

@@ -21,7 +21,7 @@ mod referred_files;
 pub(crate) mod results_group;
 pub(crate) mod rows;
 pub(crate) mod scales;
-pub(crate) mod stored_kind;
+pub(crate) mod stored_way;
 pub(crate) mod text;
 pub(crate) mod tiles;
 pub(crate) mod transaction;

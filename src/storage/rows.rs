@@ -15,9 +15,11 @@ use super::decoding::Decoding;
 use super::file_state::FileId;
 use super::open_file::OpenFile;
 use super::raw_file::RawFile;
-use super::stored_kind::stored_kind;
+use super::stored_way::stored_way;
 use super::text;
-use super::tiles::{Block, Kind, Mosaic, Tiles};
+pub use super::tiles::Reading;
+pub(crate) use super::tiles::Stored;
+use super::tiles::{Block, Mosaic, Tiles, Way};
 use super::transaction;
 use super::virtual_dataset::{Composition, compose};
 use crate::chunk_io::{ReadChunk, ReadRows};
@@ -45,32 +47,6 @@ enum How {
     Tiles(Arc<Tiles>),
 }
 
-/// How rows are read, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Straight from the file, row by row.
-    Direct,
-    /// Straight from the file, in stretches that are turned round.
-    Transposed,
-    /// Chunk by chunk, undoing their filters on all workers.
-    Chunks,
-    /// Straight from so many parts of other datasets that a virtual one is put together from.
-    Parts(usize),
-    /// Through the HDF5 library, with the reason.
-    Library(String),
-}
-
-/// Where a dataset's bytes lie, for hashing them as they are stored.
-pub(crate) enum Stored<'a> {
-    Extent {
-        offset: u64,
-        bytes: u64,
-    },
-    Chunks(&'a [Chunk]),
-    /// Only the rows themselves can be had.
-    Elsewhere,
-}
-
 impl Rows {
     /// The rows of `dataset`, seen as `view`, of `file`, or of another that a link of this one leads to.
     ///
@@ -87,22 +63,19 @@ impl Rows {
             return Err(Error::not_main(path, &text::name(dataset), "it is empty".to_owned()));
         }
         let Composition { files, may_grow, mosaic } = compose(raw, access, dataset)?;
-        let kind = kind(&files[0].path, dataset, mosaic)?;
-        let decoding = Decoding::of(dataset, kind.is_whole()).map_err(refused)?;
-        let tiles = |kind| {
-            let tiles = Tiles::new(&files, text::name(dataset), view.clone(), kind, element);
-            How::Tiles(Arc::new(tiles))
-        };
-        let how = match kind {
-            Kind::Extent { offset } => {
-                files[0].check_length(offset + view.count() * row_bytes as u64)?;
-                if view.is_row_by_row() {
-                    How::Direct { offset }
-                } else {
-                    tiles(Kind::Extent { offset })
-                }
+        let way = way(&files[0].path, dataset, mosaic)?;
+        let decoding = Decoding::of(dataset, way.is_whole()).map_err(refused)?;
+        let mut direct = None;
+        if let Stored::Extent(offset) = way.stored() {
+            files[0].check_length(offset + view.count() * row_bytes as u64)?;
+            direct = view.is_row_by_row().then_some(offset);
+        }
+        let how = match direct {
+            Some(offset) => How::Direct { offset },
+            None => {
+                let name = text::name(dataset);
+                How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element)))
             }
-            kind => tiles(kind),
         };
         Ok(Self { files, may_grow, view, row_bytes, how, decoding })
     }
@@ -180,13 +153,7 @@ impl Rows {
 
     /// How the rows are read.
     pub fn reading(&self) -> Reading {
-        match self.tiles().map(|tiles| &tiles.kind) {
-            None => Reading::Direct,
-            Some(Kind::Extent { .. }) => Reading::Transposed,
-            Some(Kind::Chunks { .. }) => Reading::Chunks,
-            Some(Kind::Mosaic(mosaic)) => Reading::Parts(mosaic.parts()),
-            Some(Kind::Library { why, .. }) => Reading::Library(why.clone()),
-        }
+        self.tiles().map_or(Reading::Direct, |tiles| tiles.way.reading())
     }
 
     /// Whether these are the rows of `dataset`, at the same place in the same file.
@@ -195,36 +162,23 @@ impl Rows {
         let found = transaction::holder(dataset).and_then(|holder| {
             let Some((path, file, access)) = holder else { return Ok(None) };
             let composed = compose(RawFile::new(path, file)?, access, dataset)?;
-            let kind = kind(&own.path, dataset, composed.mosaic)?;
-            Ok(Some((composed.files, kind)))
+            let way = way(&own.path, dataset, composed.mosaic)?;
+            Ok(Some((composed.files, way)))
         });
         let Ok(Some((files, found))) = found else { return false };
         let same = |(one, other): (&Arc<RawFile>, &Arc<RawFile>)| one.opened.id == other.opened.id;
         if files.len() != self.files.len() || !files.iter().zip(&self.files).all(same) {
             return false;
         }
-        match (&self.how, &found) {
-            (How::Direct { offset }, Kind::Extent { offset: other }) => offset == other,
-            (How::Tiles(tiles), found) => match (&tiles.kind, found) {
-                (Kind::Extent { offset }, Kind::Extent { offset: other }) => offset == other,
-                (Kind::Chunks { table, .. }, Kind::Chunks { table: other, .. }) => {
-                    table.chunks == other.chunks
-                }
-                (Kind::Mosaic(mosaic), Kind::Mosaic(other)) => mosaic.is_same(other),
-                (Kind::Library { why, .. }, Kind::Library { why: other, .. }) => why == other,
-                _ => false,
-            },
-            _ => false,
+        match &self.how {
+            How::Direct { offset } => matches!(found.stored(), Stored::Extent(at) if at == *offset),
+            How::Tiles(tiles) => tiles.way.is_same(&*found),
         }
     }
 
     /// Bytes that the table of the chunks takes.
     pub fn table_bytes(&self) -> u64 {
-        match self.tiles().map(|tiles| &tiles.kind) {
-            Some(Kind::Chunks { table, .. }) => table.bytes(),
-            Some(Kind::Mosaic(mosaic)) => mosaic.bytes(),
-            _ => 0,
-        }
+        self.tiles().map_or(0, |tiles| tiles.way.table_bytes())
     }
 
     /// Bytes of memory that reading positions by themselves takes: a tile with all that belongs to its cell.
@@ -236,13 +190,9 @@ impl Rows {
 
     /// Where the bytes lie.
     pub fn stored(&self) -> Stored<'_> {
-        let bytes = self.bytes();
-        match (&self.how, self.tiles().map(|tiles| &tiles.kind)) {
-            (How::Direct { offset }, _) | (_, Some(Kind::Extent { offset })) => {
-                Stored::Extent { offset: *offset, bytes }
-            }
-            (_, Some(Kind::Chunks { table, .. })) => Stored::Chunks(&table.chunks),
-            _ => Stored::Elsewhere,
+        match &self.how {
+            How::Direct { offset } => Stored::Extent(*offset),
+            How::Tiles(tiles) => tiles.way.stored(),
         }
     }
 
@@ -266,12 +216,7 @@ impl Rows {
     /// Chunks decoded so far, and how many are stored; `None` if the dataset isn't read by chunks.
     pub fn chunks_decoded(&self) -> Option<(u64, u64)> {
         let tiles = self.tiles()?;
-        match &tiles.kind {
-            Kind::Chunks { table, .. } => {
-                Some((tiles.decoded.load(Ordering::Relaxed), table.chunks.len() as u64))
-            }
-            _ => None,
-        }
+        Some((tiles.decoded.load(Ordering::Relaxed), tiles.way.chunks()?))
     }
 
     /// A reader for some positions, steps on each axis of the scan, which reads each of their tiles once.
@@ -360,13 +305,13 @@ fn near_each_other(runs: &[Range<u64>], row_bytes: u64) -> impl Iterator<Item = 
     })
 }
 
-/// How the dataset is stored, and with it how it is read: as a `mosaic` if it can be read as one.
-fn kind(path: &Path, dataset: &Dataset, mosaic: Option<Mosaic>) -> Result<Kind> {
+/// How the dataset is read: as a `mosaic` if it can be.
+fn way(path: &Path, dataset: &Dataset, mosaic: Option<Mosaic>) -> Result<Box<dyn Way>> {
     match mosaic {
         Some(mosaic) if dataset.dtype().is_ok_and(|found| datatype::is_plain(&found)) => {
-            Ok(Kind::Mosaic(mosaic))
+            Ok(Box::new(mosaic))
         }
-        _ => stored_kind(path, dataset),
+        _ => stored_way(path, dataset),
     }
 }
 

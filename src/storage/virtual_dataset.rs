@@ -21,8 +21,8 @@ use super::file::{open_read, open_read_locked};
 use super::file_state::FileId;
 use super::raw_file::{RawFile, allow_more_files, kept_open};
 use super::referred_files::{find_raw, find_source};
-use super::stored_kind::{has_raw_files, stored_kind};
-use super::tiles::{Kind, Mosaic, Part, SourceArray};
+use super::stored_way::{has_raw_files, stored_way};
+use super::tiles::{Mosaic, Part, Reading, SourceArray, Stored};
 use super::transaction::{self, Access};
 use super::{library, text};
 use crate::error::{Error, Result};
@@ -234,17 +234,17 @@ impl Search {
     ) -> Result<Option<SourceArray>> {
         let refused = |error: hdf5::Error| of.refused(&error);
         let raw = &self.files[file];
-        let kind = stored_kind(&raw.path, dataset)?;
+        let way = stored_way(&raw.path, dataset)?;
         let same_type = of.dataset.dtype().map_err(refused)? == dataset.dtype().map_err(refused)?;
-        if !same_type || matches!(kind, Kind::Library { .. }) {
+        if !same_type || matches!(way.reading(), Reading::Library(_)) {
             return Ok(None);
         }
         let shape = region::lengths(&dataset.shape());
-        if let Kind::Extent { offset } = kind {
+        if let Stored::Extent(offset) = way.stored() {
             let bytes = dataset.size() as u64 * dataset.dtype().map_err(refused)?.size() as u64;
             raw.check_length(offset + bytes)?;
         }
-        Ok(Some(SourceArray { file, dataset: text::name(dataset), shape, kind }))
+        Ok(Some(SourceArray { file, dataset: text::name(dataset), shape, way }))
     }
 
     /// Opens the file of sources that a virtual dataset names.

@@ -234,7 +234,7 @@ impl<'a> Compressor<'a> {
     /// Those of HDF5.
     pub fn finish(self) -> hdf5::Result<Replaced> {
         let old = match self.rows.stored() {
-            Stored::Extent { offset, bytes } => std::iter::once(offset..offset + bytes).collect(),
+            Stored::Extent(offset) => std::iter::once(offset..offset + self.rows.bytes()).collect(),
             // Versions of HDF5 differ in whether chunks are counted from the end of a user block.
             Stored::Chunks(_) if self.file.userblock() > 0 => Vec::new(),
             Stored::Chunks(chunks) => {

@@ -34,7 +34,7 @@ impl Block {
     /// Some positions; nothing is read yet.
     pub fn new(tiles: &Arc<Tiles>, positions: Region) -> Self {
         let grid = tiles.tiles_of(&positions);
-        tiles.announce(&positions);
+        tiles.way.announce(tiles, &positions);
         Self {
             tiles: Arc::clone(tiles),
             positions,

@@ -7,7 +7,7 @@ use hdf5::dataset::Layout;
 
 use super::chunk_table::{self, ChunkTable};
 use super::filters::Pipeline;
-use super::tiles::Kind;
+use super::tiles::{Chunked, Contiguous, ThroughLibrary, Way};
 use super::{datatype, library, text};
 use crate::error::{Error, Result};
 
@@ -28,49 +28,43 @@ pub struct Chunking {
 ///
 /// # Errors
 /// If nothing can undo one of its filters.
-pub(super) fn stored_kind(path: &Path, dataset: &Dataset) -> Result<Kind> {
-    let through_library = |why: &str, is_chunked| Kind::Library {
-        dataset: dataset.clone(),
-        why: why.to_owned(),
-        is_chunked,
-    };
+pub(super) fn stored_way(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
     let is_chunked = dataset.is_chunked();
+    let through_library = |why: &str| through_library(dataset, why.to_owned(), is_chunked);
     if dataset.dtype().is_ok_and(|datatype| !datatype::is_plain(&datatype)) {
-        return Ok(through_library("its numbers aren't in a usual form", is_chunked));
+        return Ok(through_library("its numbers aren't in a usual form"));
     }
     Ok(match dataset.layout() {
         Layout::Chunked => return chunked(path, dataset),
-        Layout::Compact => through_library("compact", false),
-        Layout::Virtual => through_library("virtual", false),
-        Layout::Contiguous if has_raw_files(dataset) => through_library("external storage", false),
+        Layout::Compact => through_library("compact"),
+        Layout::Virtual => through_library("virtual"),
+        Layout::Contiguous if has_raw_files(dataset) => through_library("external storage"),
         Layout::Contiguous => match dataset.offset() {
-            Some(offset) => Kind::Extent { offset },
-            None => through_library("no storage allocated", false),
+            Some(offset) => Box::new(Contiguous { offset }),
+            None => through_library("no storage allocated"),
         },
     })
 }
 
-fn chunked(path: &Path, dataset: &Dataset) -> Result<Kind> {
+fn through_library(dataset: &Dataset, why: String, is_chunked: bool) -> Box<dyn Way> {
+    Box::new(ThroughLibrary { dataset: dataset.clone(), why, is_chunked })
+}
+
+fn chunked(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
     let refused = |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
     let filters = chunk_table::filters(dataset).map_err(refused)?;
     let element = dataset.dtype().map_err(refused)?.size();
     match Pipeline::new(&filters, element) {
-        Ok(_) if !chunk_table::addresses_are_known(dataset) => Ok(Kind::Library {
-            dataset: dataset.clone(),
-            why: "chunked behind a user block".to_owned(),
-            is_chunked: true,
-        }),
+        Ok(_) if !chunk_table::addresses_are_known(dataset) => {
+            Ok(through_library(dataset, "chunked behind a user block".to_owned(), true))
+        }
         Ok(pipeline) => {
             let table = ChunkTable::read(dataset).map_err(refused)?;
             let fill = library::fill_value(dataset).map_err(refused)?;
-            Ok(Kind::Chunks { table, pipeline, fill })
+            Ok(Box::new(Chunked { table, pipeline, fill }))
         }
         Err(unknown) if filters.iter().all(|filter| chunk_table::library_can_undo(filter.id)) => {
-            Ok(Kind::Library {
-                dataset: dataset.clone(),
-                why: unknown.to_string(),
-                is_chunked: true,
-            })
+            Ok(through_library(dataset, unknown.to_string(), true))
         }
         Err(unknown) => Err(Error::Filter {
             path: path.to_owned(),

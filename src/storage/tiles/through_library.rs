@@ -1,0 +1,73 @@
+//! A dataset that only the HDF5 library can read.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hdf5::Dataset;
+
+use super::way::{Reading, Way, same_kind, stretch};
+use super::{LoadedTile, TileError, Tiles};
+use crate::error::Error;
+use crate::region::{self, Region};
+use crate::storage::{library, transaction};
+use crate::view::View;
+
+/// The dataset, and why.
+pub(crate) struct ThroughLibrary {
+    pub dataset: Dataset,
+    pub why: String,
+    pub is_chunked: bool,
+}
+
+impl Way for ThroughLibrary {
+    fn reading(&self) -> Reading {
+        Reading::Library(self.why.clone())
+    }
+
+    fn is_same(&self, other: &dyn Way) -> bool {
+        same_kind(self, other).is_some_and(|other| other.why == self.why)
+    }
+
+    fn tile(&self, view: &View, element: u64) -> Vec<u64> {
+        if !self.is_chunked {
+            return stretch(view, element);
+        }
+        region::lengths(&self.dataset.chunk().unwrap_or_else(|| self.dataset.shape()))
+    }
+
+    fn is_indivisible(&self) -> bool {
+        self.is_chunked
+    }
+
+    fn worker_bytes(&self, tile: u64, _element: u64) -> u64 {
+        if self.is_chunked { 2 * tile } else { 0 }
+    }
+
+    fn load(&self, tiles: &Tiles, place: &[u64], region: Region) -> Result<LoadedTile, TileError> {
+        tiles.filled(region, |region, out| self.read(tiles, place, region, out))
+    }
+}
+
+impl ThroughLibrary {
+    fn read(
+        &self,
+        tiles: &Tiles,
+        place: &[u64],
+        region: &Region,
+        out: &mut [u8],
+    ) -> Result<(), TileError> {
+        library::read_region(&self.dataset, region, out).map_err(|error| {
+            let error = Error::dataset("read", &tiles.files[0].path, &tiles.dataset, &error);
+            let reason = error.to_string();
+            TileError::Damaged(if self.is_chunked { tiles.damage(place, &reason) } else { reason })
+        })?;
+        // Of a virtual dataset HDF5 takes what it can't open for fill values.
+        if !self.is_chunked
+            && let Some(error) = transaction::trouble(&self.dataset)
+        {
+            return Err(TileError::Io { file: 0, needed: 0, error: Arc::new(error) });
+        }
+        tiles.decoded.fetch_add(u64::from(self.is_chunked), Ordering::Relaxed);
+        Ok(())
+    }
+}
