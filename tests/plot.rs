@@ -3,8 +3,10 @@
 use std::process::Command;
 
 use num_complex::Complex64;
-use pixelmill::process::{Failure, Model, NoParameters, Process, Results, SourceInfo, Spectrum};
+use pixelmill::process::{Failure, Model, Parameters, Process, Results, SourceInfo, Spectrum};
 use pixelmill::{Pixel, Request};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tiny_skia::Pixmap;
 
 use crate::support::{
@@ -195,31 +197,39 @@ fn what_cannot_be_drawn_is_said() {
 }
 
 /// A process whose result is right, but not what it says of it.
-struct Odd<const PANICS: bool>;
+struct Odd;
 
-impl<const PANICS: bool> Process for Odd<PANICS> {
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+struct OddParameters {
+    /// Whether it can't even say it.
+    panics: bool,
+}
+
+impl Parameters for OddParameters {}
+
+impl Process for Odd {
     const NAME: &'static str = "Odd";
     const VERSION: u32 = 1;
-    type Parameters = NoParameters;
+    type Parameters = OddParameters;
     type Input = Complex64;
     type Output = f64;
-    type Task = ();
+    type Task = bool;
     type Scratch = ();
 
-    fn prepare(_: &NoParameters, _: &SourceInfo) -> Result<(), Failure> {
-        Ok(())
+    fn prepare(parameters: &OddParameters, _: &SourceInfo) -> Result<bool, Failure> {
+        Ok(parameters.panics)
     }
 
-    fn create_results_datasets(_: &NoParameters, _: &SourceInfo, results: &mut Results<f64>) {
+    fn create_results_datasets(_: &OddParameters, _: &SourceInfo, results: &mut Results<f64>) {
         results.main("Number", "Number", "").scalar(|number: &f64| *number);
     }
 
-    fn map_function(_: &(), _: Spectrum<'_, Complex64>, _: &mut ()) -> Result<f64, Failure> {
+    fn map_function(_: &bool, _: Spectrum<'_, Complex64>, _: &mut ()) -> Result<f64, Failure> {
         Ok(4.5)
     }
 
-    fn model(_: &(), spectrum: Spectrum<'_, Complex64>, _: &f64) -> Model {
-        assert!(!PANICS, "no model of {} values", spectrum.len());
+    fn model(panics: &bool, spectrum: Spectrum<'_, Complex64>, _: &f64) -> Model {
+        assert!(!panics, "no model of {} values", spectrum.len());
         Model::new().curve("line", vec![0.0; spectrum.len() - 1])
     }
 }
@@ -228,12 +238,12 @@ impl<const PANICS: bool> Process for Odd<PANICS> {
 fn a_wrong_model_leaves_the_result_alone() {
     let sample = Sample::new();
     let request = Request::new(&sample.file);
-    let wrong = pixelmill::test::<Odd<false>>(&NoParameters {}, &request, &Pixel::Number(1));
-    let panics = pixelmill::test::<Odd<true>>(&NoParameters {}, &request, &Pixel::Number(1));
-    for (probe, reason) in [
-        (wrong.unwrap(), "the curve `line` has 118 values, but the spectrum 119"),
-        (panics.unwrap(), "the computation panicked: no model of 119 values"),
+    for (panics, reason) in [
+        (false, "the curve `line` has 118 values, but the spectrum 119"),
+        (true, "the computation panicked: no model of 119 values"),
     ] {
+        let parameters = OddParameters { panics };
+        let probe = pixelmill::test::<Odd>(&parameters, &request, &Pixel::Number(1)).unwrap();
         assert_eq!((probe.failure, &probe.values[0].numbers), (None, &vec![4.5]));
         assert_eq!(probe.spectra[0].model.as_ref().unwrap_err().to_string(), reason);
     }
