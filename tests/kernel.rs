@@ -36,5 +36,6 @@ fn one_position_of_a_kernel_can_be_tried() {
     let sample = Sample::new();
     let file = sample.file.to_str().unwrap();
     let probe = succeed(["test", "named-anything", file, "--pixel", "2080"]);
-    assert_eq!(probe["values"][0]["name"], "Mean");
+    assert_eq!(probe["results"][0]["name"], "Mean");
+    assert_eq!(probe["spectrum"]["data"]["real"].as_array().map(Vec::len), Some(119));
 }

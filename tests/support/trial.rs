@@ -30,8 +30,8 @@ static TRIALS: [&dyn Runner; 7] = [
 
 fn main() -> ExitCode {
     // What nobody has known before: a kernel by any name of this kind.
-    let named = std::env::args().find(|argument| argument.starts_with("named-"));
-    let named = named.map(Named);
+    let arguments = std::env::args_os().filter_map(|argument| argument.into_string().ok());
+    let named = arguments.into_iter().find(|argument| argument.starts_with("named-")).map(Named);
     let mut all = [PROCESSES.as_slice(), &TRIALS].concat();
     all.extend(named.as_ref().map(|named| named as &dyn Runner));
     pixelmill::cli::main(&all)
