@@ -28,15 +28,28 @@ pub struct Constant {
 
 /// One number of a record.
 #[derive(Clone, Debug)]
-pub struct Field {
+pub(crate) struct Field {
     /// Its name, if it is one of a record.
     pub name: Option<String>,
     /// Its element type.
     pub element: ElementType,
 }
 
+impl Constant {
+    /// An array on the axes of `layout`.
+    ///
+    /// # Panics
+    /// If it has no axes, or not as many values as they multiply to.
+    pub fn new<T: Element>(layout: ColumnLayout, values: &[T]) -> Self {
+        assert!(!layout.dimensions.is_empty(), "`{}` has no axes", layout.name);
+        assert_eq!(values.len(), layout.values_per_spectrum(), "of `{}`", layout.name);
+        let values_bytes = bytemuck::cast_slice(values).to_vec();
+        Self { layout: layout.with::<T>(None), values: values_bytes }
+    }
+}
+
 impl ColumnLayout {
-    /// A dataset with nothing in it yet: [`Self::push`] says what.
+    /// A dataset with nothing in it yet: [`Self::with`] says what.
     pub fn new(
         name: impl Into<String>,
         quantity: impl Into<String>,

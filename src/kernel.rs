@@ -10,7 +10,7 @@ use num_complex::Complex64;
 use serde_json::{Map, Value};
 
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
-pub use crate::column_layout::{ColumnLayout, Constant, Field};
+pub use crate::column_layout::{ColumnLayout, Constant};
 pub use crate::contribution::Contribution;
 use crate::element::{Element, ElementType, StoredType, append, elements};
 use crate::error::Result;
@@ -165,6 +165,7 @@ impl<'a> RawUnit<'a> {
     }
 
     /// Spectrum number `index`, as it lies in memory where that is possible, else converted into `buffer`.
+    #[inline]
     pub fn spectrum<'b, T: Element>(&'b self, index: usize, buffer: &'b mut Vec<T>) -> &'b [T] {
         elements(self.bytes(index), self.stored, buffer)
     }
@@ -186,6 +187,7 @@ impl<'a> RawUnit<'a> {
     }
 
     /// The values of each auxiliary input at the position of spectrum number `index`.
+    #[inline]
     pub fn auxiliary(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [f64]> + use<'a> {
         let (within, _) = self.place(index);
         self.auxiliary
@@ -194,6 +196,7 @@ impl<'a> RawUnit<'a> {
     }
 
     /// The position of a spectrum, counted from the unit's first, and which of the position's it is.
+    #[inline]
     pub fn place(&self, index: usize) -> (usize, usize) {
         // Divisions would count for short spectra.
         match self.spectra_per_position {
@@ -212,6 +215,7 @@ impl<'a> RawUnit<'a> {
         SeenSpectrum { data, model: Ok(Model::new()) }
     }
 
+    #[inline]
     fn bytes(&self, index: usize) -> &[u8] {
         let (within, repeat) = self.place(index);
         let bytes = self.spectrum_length * self.stored.element.size();

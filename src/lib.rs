@@ -88,12 +88,15 @@
 //! # How it is built
 //!
 //! ```text
-//! cli → registry → map_kernel → engine → { plan, hand_out, identity, source, ranks } → storage → view
+//! cli → registry → map_kernel → engine → { plan, hand_out, identity, source, ranks } → storage → view → region
+//!                      ↓            ↓
+//!                   process  →   kernel → contribution
 //! ```
 //!
-//! An arrow runs only downwards. The engine runs what [`kernel`] describes, without types; `map_kernel` makes that
-//! of a [`process`], which knows nothing but the plain types that it hands to authors. `storage` holds the only calls of HDF5, `ranks` the only ones of MPI, and both the only
-//! `unsafe` code. Transactions, and what a kill at each step leaves, are described in
+//! An arrow runs only downwards or to the right. The engine runs what [`kernel`] describes, without types;
+//! `map_kernel` makes that of a [`process`], which knows nothing but the plain types that it hands to authors.
+//! `storage` holds the only calls of HDF5, `ranks` the only ones of MPI, and both the only `unsafe` code.
+//! Transactions, and what a kill at each step leaves, are described in
 //! `src/storage/transaction/README.md`, the phases of a run and what ranks say to each other in
 //! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array
 //! becomes positions × spectrum, pure arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.

@@ -33,25 +33,40 @@ impl Region {
     }
 
     /// Gives it another range on an axis.
-    pub fn set(&mut self, axis: usize, range: &Range<u64>) {
+    pub fn set_range(&mut self, axis: usize, range: &Range<u64>) {
         (self.start[axis], self.shape[axis]) = (range.start, range.end - range.start);
     }
 
     /// Whether a place lies in it.
-    pub fn contains(&self, place: &[u64]) -> bool {
-        let axes = place.iter().zip(self.start.iter().zip(&self.shape));
-        axes.into_iter().all(|(step, (start, length))| {
+    pub fn contains(&self, place: impl IntoIterator<Item = u64>) -> bool {
+        let axes = self.start.iter().zip(&self.shape);
+        place.into_iter().zip(axes).all(|(step, (start, length))| {
             step.checked_sub(*start).is_some_and(|within| within < *length)
         })
     }
 
     /// What both have; `None` if that is nothing.
     pub fn intersection(&self, other: &Self) -> Option<Self> {
-        let common = (0..self.shape.len()).map(|axis| {
-            let start = self.start[axis].max(other.start[axis]);
-            start..self.end(axis).min(other.end(axis)).max(start)
+        let ranges = |region: &Self| -> Vec<Range<u64>> {
+            (0..region.shape.len()).map(|axis| region.range(axis)).collect()
+        };
+        let common = ranges(self).into_iter().zip(ranges(other)).map(|(own, other)| {
+            let start = own.start.max(other.start);
+            start..own.end.min(other.end).max(start)
         });
         Some(common.collect::<Self>()).filter(|common| common.count() > 0)
+    }
+
+    /// The tiles of this shape that it touches, as a part of the grid of tiles.
+    pub fn tiles(&self, tile: &[u64]) -> Self {
+        let axes = tile.iter().enumerate();
+        axes.map(|(axis, tile)| self.start[axis] / tile..self.end(axis).div_ceil(*tile)).collect()
+    }
+
+    /// The tile of this shape at a place in the grid of tiles, with what lies past the edges of the array.
+    pub fn of_tile(place: &[u64], tile: &[u64]) -> Self {
+        let start = place.iter().zip(tile).map(|(step, length)| step * length).collect();
+        Self { start, shape: tile.to_vec() }
     }
 
     /// The number of a place among all of it.
@@ -72,14 +87,14 @@ impl Region {
         (0..self.count()).map(|number| self.place(number))
     }
 
-    /// How far an array's element at its start lies behind the one at the start of `outer`, if steps are as far
-    /// apart as `strides` say.
+    /// How far the element at its start lies behind the one at the start of `outer`, where steps are as far apart as
+    /// `strides` say.
     pub fn offset_in(&self, outer: &Self, strides: &[usize]) -> usize {
-        let axes = self.start.iter().zip(&outer.start).zip(strides);
-        axes.map(|((own, outer), stride)| (own - outer) as usize * stride).sum()
+        offset(&self.start, &outer.start, strides)
     }
 
-    /// Its elements as ranges of their numbers in an array of the given shape, ascending, those that touch joined.
+    /// Its elements as ranges of their numbers in an array of the given shape, within which it lies: ascending, those
+    /// that touch joined.
     pub fn runs(&self, shape: &[u64]) -> Vec<Range<u64>> {
         runs(shape, &self.start, &self.shape)
     }
@@ -133,6 +148,12 @@ pub(crate) fn strides(shape: &[u64], element: usize) -> Vec<usize> {
     strides
 }
 
+/// How far a place lies behind another, where steps are as far apart as `strides` say.
+pub(crate) fn offset(place: &[u64], origin: &[u64], strides: &[usize]) -> usize {
+    let axes = place.iter().zip(origin).zip(strides);
+    axes.map(|((step, origin), stride)| (step - origin) as usize * stride).sum()
+}
+
 /// How many tiles of a shape an array has on each axis.
 pub(crate) fn grid(shape: &[u64], tile: &[u64]) -> Vec<u64> {
     shape.iter().zip(tile).map(|(length, tile)| length.div_ceil(*tile)).collect()
@@ -177,7 +198,7 @@ mod tests {
                 let bytes: usize = place.iter().zip(&strides).map(|(s, stride)| *s as usize * stride).sum();
                 prop_assert_eq!(bytes as u64, at * 8);
             }
-            let inside: Vec<Vec<u64>> = all.iter().filter(|place| one.contains(place)).cloned().collect();
+            let inside: Vec<Vec<u64>> = all.iter().filter(|place| one.contains(place.iter().copied())).cloned().collect();
             prop_assert_eq!(one.places().collect::<Vec<_>>(), inside.clone());
             for (at, place) in (0..).zip(&inside) {
                 prop_assert_eq!((one.number(place), one.place(at)), (at, place.clone()));
@@ -190,7 +211,7 @@ mod tests {
                 prop_assert_eq!(one.offset_in(&whole, &strides) as u64, first * 8);
             }
             let both: Vec<Vec<u64>> =
-                all.iter().filter(|place| one.contains(place) && other.contains(place)).cloned().collect();
+                all.iter().filter(|place| one.contains(place.iter().copied()) && other.contains(place.iter().copied())).cloned().collect();
             let common = one.intersection(&other);
             prop_assert_eq!(common.is_some(), !both.is_empty());
             prop_assert_eq!(common.unwrap_or_default().places().filter(|_| !both.is_empty()).collect::<Vec<_>>(), both);
@@ -208,5 +229,8 @@ mod tests {
     #[test]
     fn tiles_at_the_edges_count() {
         assert_eq!(grid(&[10, 5], &[4, 5]), [3, 1]);
+        let region: Region = [3..5, 0..5].into_iter().collect();
+        assert_eq!(region.tiles(&[4, 5]), [0..2, 0..1].into_iter().collect());
+        assert_eq!(Region::of_tile(&[2, 0], &[4, 5]), [8..12, 0..5].into_iter().collect());
     }
 }

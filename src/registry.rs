@@ -1,4 +1,5 @@
-//! Processes of different types, and whatever else makes kernels, behind one face, so that a program can choose among them by name.
+//! Processes of different types, and whatever else makes kernels, behind one face, so that a program can choose
+//! among them by name.
 //!
 //! A registry is a plain slice of `&dyn Runner`, in the order in which people are to see it:
 //!

@@ -89,11 +89,7 @@ impl<'r, O: 'static> Declaration<'r, O> {
     /// If there are no `dimensions` (slowest first), or not as many values as they multiply to.
     pub fn constant<T: Element>(mut self, dimensions: Vec<Dimension>, values: &[T]) {
         self.layout.dimensions = dimensions;
-        assert!(!self.layout.dimensions.is_empty(), "`{}` has no axes", self.layout.name);
-        assert_eq!(values.len(), self.layout.values_per_spectrum(), "of `{}`", self.layout.name);
-        self.layout.push::<T>(None);
-        let values = bytemuck::cast_slice(values).to_vec();
-        self.results.constants.push(Constant { layout: self.layout, values });
+        self.results.constants.push(Constant::new(self.layout, values));
     }
 
     /// One compound record per spectrum; add its fields with [`Record::field`].

@@ -221,7 +221,7 @@ mod tests {
                     let (holding, end) = blocks.holding_until(position);
                     let fastest = block.end(shape.len() - 1) - position % shape.last().unwrap();
                     prop_assert_eq!((holding, end), (number, position + fastest));
-                    prop_assert!(block.contains(&region::steps(&shape, position)));
+                    prop_assert!(block.contains(region::steps(&shape, position)));
                 }
             }
             prop_assert!(seen.iter().all(|count| *count == 1));

@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_used_workspace_changes_no_bit() {
+    fn a_used_state_changes_no_bit() {
         let mut used = SolverState::default();
         let mut other = [-1.2, 1.0];
         minimise(&mut Functions(valley, DVector::zeros(2)), &mut other, FREE, LIMITS, &mut used);

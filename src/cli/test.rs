@@ -17,7 +17,7 @@ use crate::registry::{self, Runner};
 /// Computes one position.
 pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<Answer> {
     let runner = registry::find(registry, &typed.what.process)?;
-    let kernel = runner.kernel(&given::parameters(runner, &typed.what)?)?;
+    let parameters = given::parameters(runner, &typed.what)?;
     let canvas = Canvas::chosen(&typed.plot)?;
     let pixel = match (&typed.at, typed.pixel) {
         (Some(steps), _) => Pixel::Steps(steps.clone()),
@@ -29,6 +29,7 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
         output: typed.output.clone(),
         ..Request::new(&typed.what.file)
     };
+    let kernel = runner.kernel(&parameters)?;
     let probe = engine::test(&kernel, &request, &pixel)?;
     let spectrum = chosen(&probe, typed.spectrum)?;
     let ending = match probe.failure {

@@ -8,7 +8,6 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -114,6 +114,7 @@ impl Job {
         }
         let (hashed, mut identity) = Hashed::new(&**kernel, &source, spectra, auxiliary_inputs);
         let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
+        check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
         Ok(Self { kernel, prepared, spectra, auxiliary, identity, compared, source })
@@ -272,10 +273,14 @@ impl Job {
         workspace: &mut Workspace<'j>,
     ) -> Vec<SeenSpectrum> {
         let mut seen = Vec::new();
-        self.with_worker(rows, workspace, |worker, unit, contribution| {
-            worker.look(unit, contribution, &mut seen)
-        });
-        if workspace.damaged.is_empty() { seen } else { Vec::new() }
+        if workspace.damaged.is_empty() {
+            self.with_worker(rows, workspace, |worker, unit, contribution| {
+                worker.look(unit, contribution, &mut seen)
+            });
+        } else {
+            self.compute(rows, workspace);
+        }
+        seen
     }
 
     fn with_worker<'j>(
@@ -382,6 +387,18 @@ fn inexact(index: usize, row: &[u8], stored: StoredType, of: &str) -> Option<(u6
     let (point, value) = first_beyond(row, stored)?;
     let reason = format!("{value} at point {point}{of} is beyond 2^53: float64 can't hold it");
     Some((index as u64, Failure::new(reason)))
+}
+
+/// Whether what a kernel is called and declares can be in a file.
+fn check_names(kernel: &dyn Kernel, prepared: &dyn Prepared) -> Result<(), String> {
+    let name = kernel.name();
+    if name.is_empty() || name.contains('/') {
+        return Err(format!("no results group can be called `{name}`"));
+    }
+    match prepared.columns().iter().find(|column| column.spectrum_bytes() == 0) {
+        Some(column) => Err(format!("its results dataset `{}` holds nothing", column.name)),
+        None => Ok(()),
+    }
 }
 
 fn check_element(kernel: &dyn Kernel, source: &Source) -> Result<()> {

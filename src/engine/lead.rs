@@ -1,6 +1,8 @@
 //! What rank 0 does: it looks for earlier results, prepares the file, gives orders, and finishes. Alone
 //! it does the same without anybody to give orders to.
 
+use std::sync::Arc;
+
 use super::compress::Step;
 use super::crew::Phase;
 use super::job::{Data, Job};
@@ -22,7 +24,6 @@ use crate::plan::{Cores, Plan};
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::in_place::{Direct, InPlace};
 use crate::storage::marks::Marks;
-use std::sync::Arc;
 
 /// Leads all ranks through one computation.
 ///

@@ -55,7 +55,7 @@ pub(crate) struct Marker<'a> {
 }
 
 impl<'a> Marker<'a> {
-    /// The state of a group before the run; `meant` are the positions of it. Failed ones among these are
+    /// The state of a group before the run; `selected` are the positions of it. Failed ones among these are
     /// taken back if they are to be computed again.
     ///
     /// # Errors
@@ -257,7 +257,7 @@ fn earlier(status: &Marks) -> Result<(Option<Positions>, u64)> {
     Ok((fits.then_some(earlier), count))
 }
 
-/// Takes the marks of the failed positions that are meant back: else a kill could leave a mark on a position
+/// Takes the marks of the failed positions that are selected back: else a kill could leave a mark on a position
 /// that is half failed and half computed.
 fn take_failed_back(
     (lock, group): (&RunLock, &Taken),

@@ -134,8 +134,8 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Computes what a kernel computes, as `request` says. Of several ranks, all call this with the same arguments; the observer of
-/// rank 0 is told of all.
+/// Computes what a kernel computes, as `request` says. Of several ranks, all call this with the same arguments; the
+/// observer of rank 0 is told of all.
 ///
 /// # Errors
 /// Everything that [`Error`] lists. A file that was being computed stays resumable.
@@ -158,7 +158,7 @@ pub fn compute(
 /// Bytes that windows of the status, of failed and of pending positions take at most.
 const WINDOWS: u64 = 24 << 20;
 
-/// Plans what one rank does with its workers and its memory on the positions that are `meant`; `agreed` are the
+/// Plans what one rank does with its workers and its memory on the positions that are `selected`; `agreed` are the
 /// blocks that all ranks read by.
 fn plan_run(
     job: &Job,

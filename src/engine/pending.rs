@@ -24,7 +24,7 @@ pub(crate) struct Pending<'a> {
 }
 
 impl<'a> Pending<'a> {
-    /// What isn't done by `status`, of all that is meant.
+    /// What isn't done by `status`, of all that is selected.
     pub fn new(status: &'a Marks, selected: Option<&'a Selected>, grid: &'a PositionGrid) -> Self {
         Self { status, is_done: false, failed: None, except: None, selected, grid }
     }
@@ -34,7 +34,7 @@ impl<'a> Pending<'a> {
         Self { is_done: true, ..Self::new(status, None, grid) }
     }
 
-    /// Of what is done, the failed positions that are meant.
+    /// Of what is done, the failed positions that are selected.
     pub fn done_and_failed(self, failed: &'a Marks, selected: Option<&'a Selected>) -> Self {
         Self { failed: Some(failed), selected, ..self }
     }

@@ -19,7 +19,7 @@ pub enum Selection {
     Positions(OpenRange),
     /// Steps of every axis of the scan, slowest first.
     Steps(Vec<OpenRange>),
-    /// Path of a dataset with one value per position, of which those that aren't 0 are meant.
+    /// Path of a dataset with one value per position, of which those that aren't 0 are selected.
     Dataset(String),
 }
 
@@ -76,7 +76,7 @@ impl FromStr for Selection {
 }
 
 impl Selection {
-    /// Which positions of a scan are meant.
+    /// Which positions of a scan are selected.
     ///
     /// # Errors
     /// If the selection reaches outside of the scan, or its dataset isn't one value per position.
@@ -96,7 +96,7 @@ impl Selection {
     }
 }
 
-/// The positions of a scan that are meant, told window by window.
+/// The positions of a scan that are selected, told window by window.
 pub(crate) enum Selected {
     Range(Range<u64>),
     /// Steps of every axis of the scan, slowest first.
@@ -106,7 +106,7 @@ pub(crate) enum Selected {
 }
 
 impl Selected {
-    /// Takes those out of `pending` that aren't meant; it holds one mark for each position from `first` on.
+    /// Takes those out of `pending` that aren't selected; it holds one mark for each position from `first` on.
     ///
     /// # Errors
     /// If the dataset of a selection can't be read.
@@ -117,8 +117,7 @@ impl Selected {
             Self::Steps(region) => {
                 for (position, pending) in (first..).zip(pending) {
                     let steps = grid.steps_of(position).into_iter();
-                    *pending &=
-                        u8::from(region.contains(&steps.map(u64::from).collect::<Vec<_>>()));
+                    *pending &= u8::from(region.contains(steps.map(u64::from)));
                 }
             }
             Self::Marked(marks) => {
@@ -159,7 +158,7 @@ fn keep_steps(region: &Region, grid: &PositionGrid, first: u64, pending: &mut [u
         let step = std::mem::replace(&mut steps[fastest], region.start[fastest]);
         let end = pending.len().min(done + (shape[fastest] - step) as usize);
         let line = &mut pending[done..end];
-        if region.contains(&steps) {
+        if region.contains(steps) {
             keep(step, line, &region.range(fastest));
         } else {
             line.fill(0);
@@ -216,8 +215,7 @@ mod tests {
         let region: Region = [1..3, 0..2, 2..4].into_iter().collect();
         let expected: Vec<u8> = (0..60)
             .map(|position| {
-                let steps: Vec<u64> = grid.steps_of(position).into_iter().map(u64::from).collect();
-                u8::from(region.contains(&steps))
+                u8::from(region.contains(grid.steps_of(position).into_iter().map(u64::from)))
             })
             .collect();
         let selected = Selected::Steps(region);

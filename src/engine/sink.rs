@@ -87,7 +87,7 @@ fn write(
 /// The results of a unit whose positions lie near each other: written together, with what is between them as
 /// it was. Single writes of a few bytes would take longer than the computation.
 struct Together<'a> {
-    results: &'a Sink<'a>,
+    sink: &'a Sink<'a>,
     waiting: Mutex<Waiting>,
 }
 
@@ -107,8 +107,8 @@ const GAP_BYTES: u64 = 4096;
 const WAITING_BYTES: usize = 64 << 10;
 
 impl<'a> Together<'a> {
-    fn new(results: &'a Sink<'a>) -> Self {
-        Self { results, waiting: Mutex::default() }
+    fn new(sink: &'a Sink<'a>) -> Self {
+        Self { sink, waiting: Mutex::default() }
     }
 
     /// Writes what still waits.
@@ -116,46 +116,46 @@ impl<'a> Together<'a> {
         self.store(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn store(&self, stretch: &mut Waiting) -> Result<()> {
-        let Waiting { dataset, first, rows, gaps } = std::mem::take(stretch);
+    fn store(&self, waiting: &mut Waiting) -> Result<()> {
+        let Waiting { dataset, first, rows, gaps } = std::mem::take(waiting);
         if rows.is_empty() {
             return Ok(());
         }
         let mut whole = rows;
         if !gaps.is_empty() {
             let mut there = vec![0; whole.len()];
-            self.results.read(dataset, first, &mut there)?;
+            self.sink.read(dataset, first, &mut there)?;
             gaps.into_iter().for_each(|gap| whole[gap.clone()].copy_from_slice(&there[gap]));
         }
-        self.results.write(dataset, first, &whole)
+        self.sink.write(dataset, first, &whole)
     }
 }
 
 impl WriteChunk for Together<'_> {
     fn write(&self, dataset: usize, first: u64, rows: &[u8]) -> Result<()> {
-        let mut stretch = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let position_bytes = self.results.datasets[dataset].1 as u64;
-        let end = stretch.first + stretch.rows.len() as u64 / position_bytes.max(1);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let position_bytes = self.sink.datasets[dataset].1 as u64;
+        let end = waiting.first + waiting.rows.len() as u64 / position_bytes.max(1);
         let gap = first.checked_sub(end).map(|gap| gap * position_bytes);
-        let joins = stretch.dataset == dataset
-            && !stretch.rows.is_empty()
-            && stretch.rows.len() + rows.len() <= WAITING_BYTES;
+        let joins = waiting.dataset == dataset
+            && !waiting.rows.is_empty()
+            && waiting.rows.len() + rows.len() <= WAITING_BYTES;
         match gap.filter(|gap| joins && *gap <= GAP_BYTES) {
             Some(0) => {}
             Some(gap) => {
-                let begin = stretch.rows.len();
-                stretch.rows.resize(begin + gap as usize, 0);
-                stretch.gaps.push(begin..begin + gap as usize);
+                let begin = waiting.rows.len();
+                waiting.rows.resize(begin + gap as usize, 0);
+                waiting.gaps.push(begin..begin + gap as usize);
             }
             None => {
-                self.store(&mut stretch)?;
+                self.store(&mut waiting)?;
                 if rows.len() >= WAITING_BYTES {
-                    return self.results.write(dataset, first, rows);
+                    return self.sink.write(dataset, first, rows);
                 }
-                (stretch.dataset, stretch.first) = (dataset, first);
+                (waiting.dataset, waiting.first) = (dataset, first);
             }
         }
-        stretch.rows.extend_from_slice(rows);
+        waiting.rows.extend_from_slice(rows);
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ impl ChunkTable {
         visit(dataset, &mut |offset, mut stored| {
             let steps = offset.iter().zip(&chunk).map(|(start, length)| start / length);
             let steps: Vec<u64> = steps.collect();
-            if !all.contains(&steps) {
+            if !all.contains(steps.iter().copied()) {
                 return;
             }
             let is_edge = offset

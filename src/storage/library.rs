@@ -123,7 +123,7 @@ fn rows_of(dataset: &Dataset, first: u64, bytes: usize) -> hdf5::Result<Region> 
         region.shape.iter().skip(1).product::<u64>() * memory_type(dataset.dtype()?)?.size() as u64;
     match (bytes as u64).checked_div(row_bytes) {
         Some(rows) if !region.shape.is_empty() => {
-            region.set(0, &(first..first.saturating_add(rows)));
+            region.set_range(0, &(first..first.saturating_add(rows)));
             Ok(region)
         }
         _ => Err(hdf5::Error::from("rows of nothing")),

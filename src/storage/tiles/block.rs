@@ -31,7 +31,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Some positions; nothing is read yet.
+    /// Some positions, at least one; nothing is read yet.
     pub fn new(tiles: &Arc<Tiles>, positions: Region) -> Self {
         let grid = tiles.tiles_of(&positions);
         tiles.way.announce(tiles, &positions);
@@ -92,7 +92,7 @@ impl Block {
         let mut grid = self.grid.clone();
         for (axis, step) in view.positions.iter().zip(at) {
             let place = step / tile[*axis];
-            grid.set(*axis, &(place..place + 1));
+            grid.set_range(*axis, &(place..place + 1));
         }
         let row_strides = row_strides(view, *element);
         let row_bytes = view.points() as usize * element;
@@ -238,7 +238,7 @@ fn bounding(shape: &[u64], positions: impl Iterator<Item = u64>) -> Region {
     for position in positions {
         for (axis, step) in position.into_iter().enumerate() {
             let Range { start, end } = bounding.range(axis);
-            bounding.set(axis, &(start.min(step)..end.max(step + 1)));
+            bounding.set_range(axis, &(start.min(step)..end.max(step + 1)));
         }
     }
     bounding

@@ -116,14 +116,9 @@ impl Way for Chunked {
         let (table, element) = (&self.table, tiles.element);
         let bytes = table.chunk.iter().product::<u64>() as usize * element;
         let own = strides(&table.chunk, element);
-        let axes = table.chunk.iter().enumerate();
-        let chunks: Region = axes
-            .map(|(axis, chunk)| cut.from.start[axis] / chunk..cut.from.end(axis).div_ceil(*chunk))
-            .collect();
-        for place in chunks.places() {
+        for place in cut.from.tiles(&table.chunk).places() {
             let number = region::number(&table.grid, &place);
-            let start = place.iter().zip(&table.chunk).map(|(step, length)| step * length);
-            let chunk = Region { start: start.collect(), shape: table.chunk.clone() };
+            let chunk = Region::of_tile(&place, &table.chunk);
             let wanted = chunk.intersection(&cut.from);
             let wanted = wanted.expect("only chunks that have something of the cut are read");
             let there = wanted.offset_in(&cut.from, &cut.steps);
@@ -154,7 +149,7 @@ impl Way for Chunked {
                 copy(&whole[first..], &mut out[there..], &along, element);
             });
             decoder.whole = whole;
-            decoded.map_err(|trouble| match trouble {
+            decoded.map_err(|error| match error {
                 TileError::Damaged(reason) => {
                     let corner: Vec<String> = chunk.start.iter().map(u64::to_string).collect();
                     let file = tiles.files[cut.source.file].path.display();

@@ -115,7 +115,7 @@ impl Contiguous {
             .collect();
         for place in stretches.starts.places() {
             let start = self.offset + stretches.number(&place) * element as u64;
-            let there = Region { start: place, shape: Vec::new() }.offset_in(from, steps);
+            let there = region::offset(&place, &from.start, steps);
             let into = if is_direct { &mut out[there..][..stretch] } else { &mut aside[..] };
             file.read_exact_at(into, start).map_err(|error| (start + stretch as u64, error))?;
             if !is_direct {

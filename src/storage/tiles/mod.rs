@@ -140,15 +140,14 @@ impl Tiles {
 
     /// Where a tile lies in the dataset, with what lies past the edges.
     fn tile_at(&self, place: &[u64]) -> Region {
-        let start = place.iter().zip(&self.tile).map(|(step, tile)| step * tile).collect();
-        Region { start, shape: self.tile.clone() }
+        Region::of_tile(place, &self.tile)
     }
 
     /// The part of the dataset that belongs to some positions.
     fn region_of(&self, positions: &Region) -> Region {
         let mut region = Region::whole(&self.view.shape);
         for (number, axis) in self.view.positions.iter().enumerate() {
-            region.set(*axis, &positions.range(number));
+            region.set_range(*axis, &positions.range(number));
         }
         region
     }
@@ -193,10 +192,7 @@ impl Tiles {
 
     /// The tiles that some positions need, as a part of the grid of tiles.
     fn tiles_of(&self, positions: &Region) -> Region {
-        let region = self.region_of(positions);
-        let axes = self.tile.iter().enumerate();
-        axes.map(|(axis, tile)| region.start[axis] / tile..region.end(axis).div_ceil(*tile))
-            .collect()
+        self.region_of(positions).tiles(&self.tile)
     }
 
     fn bytes_of(&self, shape: &[u64]) -> usize {
@@ -215,8 +211,8 @@ impl Tiles {
         }
     }
 
-    fn error(&self, trouble: TileError) -> Error {
-        match trouble {
+    fn error(&self, error: TileError) -> Error {
+        match error {
             TileError::Damaged(reason) => {
                 let path = self.files[0].path.clone();
                 Error::Damaged { path, dataset: self.dataset.clone(), reason }
