@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::selection::Selected;
 use crate::error::Result;
+use crate::position_grid::PositionGrid;
 use crate::positions::{Positions, runs};
-use crate::source::PositionGrid;
 use crate::storage::marks::{Marks, windows};
 
 /// Positions that are to be computed or read.

@@ -8,15 +8,13 @@ use super::search::Found;
 use super::target::{RunLock, Target};
 use super::{Job, RunInfo};
 use crate::error::{Error, Result};
+use crate::formats::{self, Blueprint, Form, Identification};
 use crate::identity::relative;
 use crate::plan::Plan;
 use crate::ranks::host;
-use crate::source::Format;
 use crate::storage::attributes;
 use crate::storage::file::ReadFile;
-use crate::storage::results_group::{
-    self, AxesFormat, Blueprint, Column, Form, Identification, LAST_PIXEL, LAST_RUN, Places,
-};
+use crate::storage::results_group::{self, Column, LAST_PIXEL, LAST_RUN, Places};
 use crate::storage::transaction::Transaction;
 
 /// A results group with something to compute.
@@ -109,19 +107,12 @@ fn create(job: &Job, target: &Target, lock: &RunLock, source: &ReadFile) -> Resu
         source: refers.then_some(info.path.as_str()),
         form: match &job.source.tables {
             Some(tables) => Form::Usid { tables, copied_from: elsewhere.as_ref() },
-            None => Form::Axes {
-                positions: &info.position_dimensions,
-                format: match job.source.format {
-                    Format::Hspy => AxesFormat::Hspy,
-                    Format::Nsid => AxesFormat::Nsid,
-                    _ => AxesFormat::Plain,
-                },
-            },
+            None => Form::Axes { positions: &info.position_dimensions, format: job.source.format },
         },
     };
     let transaction = lock.begin()?;
     let last_run = run_note();
-    let path = results_group::create(transaction.file(), &blueprint)
+    let path = formats::create(transaction.file(), &blueprint)
         .and_then(|path| put_note(&transaction, &path, &last_run).map(|()| path))
         .map_err(|error| transaction.error("create a results group in", &error))?;
     transaction.commit()?;

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::position_grid::PositionGrid;
 use crate::region::{self, Region};
-use crate::source::{PositionGrid, normalised};
+use crate::source::normalised;
 use crate::storage::file::ReadFile;
 use crate::storage::marks::Marks;
 use crate::storage::virtual_dataset;

@@ -242,9 +242,9 @@ mod tests {
     use super::*;
     use crate::axis_values::AxisValues;
     use crate::dimension::Dimension;
+    use crate::position_grid::PositionGrid;
     use crate::positions::Positions;
     use crate::ranks::Ranks;
-    use crate::source::PositionGrid;
     use crate::storage::marks::Marks;
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Job, Observer, Request};
 use crate::error::{Error, Result};
 use crate::identity::{OtherFile, SourceLocation};
-use crate::source::{Format, Source};
+use crate::source::Source;
 use crate::storage::file::{self, ReadFile, is_absent, look_at, open_read_locked};
 use crate::storage::file_state::FileId;
 use crate::storage::lock;
@@ -83,7 +83,9 @@ impl Target {
 pub(crate) fn results_file(request: &Request, source: &Source, process: &str) -> PathBuf {
     match &request.output {
         Some(output) => output.clone(),
-        None if source.format == Format::Hspy || source.is_linked => beside(&request.file, process),
+        None if source.format.wants_results_apart() || source.is_linked => {
+            beside(&request.file, process)
+        }
         None => request.file.clone(),
     }
 }

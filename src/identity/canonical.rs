@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::axis_values::AxisValues;
-use crate::source::hex;
+use crate::hex::hex;
 
 /// Integers beyond this can't be told from their neighbours as JSON numbers (RFC 8785, IEEE 754).
 const EXACT: u64 = 1 << 53;

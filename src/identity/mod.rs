@@ -27,8 +27,9 @@ pub(crate) use whereabouts::{OtherFile, SourceLocation, Whereabouts, recorded_fi
 use crate::dimension::Dimension;
 use crate::element::StoredType;
 use crate::failure::Failure;
+use crate::hex::hex;
 use crate::kernel::{Kernel, Prepared};
-use crate::source::{Source, hex};
+use crate::source::Source;
 use crate::source_info::{AuxiliaryInfo, SourceInfo};
 use crate::storage::decoding::Decoding;
 use crate::storage::rows::Rows;

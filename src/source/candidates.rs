@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use hdf5::{Dataset, Group};
 
-use super::{Format, formats, h5usid, hspy, nexus};
 use crate::error::{Error, Result};
+use crate::formats::{self, Format, h5usid, hspy, nexus};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::is_results_group;
@@ -127,10 +127,10 @@ impl<'a> Candidates<'a> {
         }
         let met = || (path.to_owned(), ObjectId::of(dataset, "."));
         match formats::recognise(self.file, path, dataset) {
-            Format::Plain if h5usid::is_almost_main(dataset) => self.almost.push(met()),
+            Format::Plain if h5usid::read::is_almost_main(dataset) => self.almost.push(met()),
             Format::Plain if formats::may_be_main(path, dataset) => self.plain.push(met()),
             Format::Plain => {}
-            Format::Hspy if hspy::is_metadata(path) => {}
+            Format::Hspy if hspy::read::is_metadata(path) => {}
             _ => self.add_main(path, dataset),
         }
     }
@@ -167,8 +167,8 @@ mod tests {
     use hdf5::File;
     use tempfile::TempDir;
 
-    use super::super::described::samples::{write_texts, zeros};
     use super::*;
+    use crate::formats::samples::{write_texts, zeros};
     use crate::storage::attributes;
     use crate::storage::file::open_read;
 

@@ -163,8 +163,3 @@ fn hash_rows(rows: &Rows) -> Result<RowsDigest> {
     }
     Ok(digest)
 }
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -1,22 +1,12 @@
 //! A dataset in a file, seen as positions × spectrum.
 //!
-//! `h5usid`, `nsid`, `hspy`, `emd`, `nexus` and `plain` each recognise and read one format, `formats`
-//! asks them in turn, `candidates` finds the datasets of a file; here is what all of the engine knows of a source: its description, the grid of
-//! its positions, and how its rows are read. It never writes.
+//! `candidates` finds the datasets of a file, `fingerprint` and `digest` tell whether data are the same; here is what
+//! all of the engine knows of a source: its description, the grid of its positions, and how its rows are read. What
+//! a file says of a dataset is read by its format. Nothing here writes.
 
 mod candidates;
-mod described;
 mod digest;
-mod emd;
-mod expression;
 mod fingerprint;
-mod formats;
-mod grid;
-mod h5usid;
-mod hspy;
-mod nexus;
-mod nsid;
-mod plain;
 
 use std::path::PathBuf;
 
@@ -24,18 +14,17 @@ use hdf5::LocationType;
 
 pub(crate) use candidates::{main_datasets, others};
 pub(crate) use digest::RowsDigest;
-pub(crate) use fingerprint::{fingerprint, hex, is_whole, layout};
-pub use formats::Format;
-pub(crate) use grid::PositionGrid;
+pub(crate) use fingerprint::{fingerprint, is_whole, layout};
 
 use candidates::only_main_dataset;
-use described::Role;
 
 use crate::axis_values::AxisValues;
 use crate::dimension::Dimension;
 use crate::element::{ElementType, StoredType};
 use crate::error::{Error, Result};
 use crate::foreign_text::listening;
+use crate::formats::{self, Format, Role, h5usid};
+use crate::position_grid::PositionGrid;
 use crate::region;
 use crate::source_info::SourceInfo;
 use crate::storage::datatype::stored_type;
@@ -80,15 +69,7 @@ impl Source {
 
     /// Path of the group that the dataset lies in, and what results are named after.
     pub fn folder_and_name(&self) -> (&str, &str) {
-        let path = self.info.path.as_str();
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        match self.format {
-            // Its datasets are all called `data`; the group around it has the title.
-            Format::Hspy if !folder.is_empty() => ("", folder.rsplit('/').next().unwrap_or(name)),
-            // pyNSID can't read a dataset that has groups with datasets beside it.
-            Format::Nsid => (folder.rsplit_once('/').map_or("", |(above, _)| above), name),
-            _ => (folder, name),
-        }
+        self.format.folder_and_name(&self.info.path)
     }
 
     /// Bytes of one row, as stored.
@@ -182,14 +163,16 @@ fn describe_as_told(
     let broken = |reason: String| Error::not_main(&file.path, path, reason);
     let format = formats::recognise(file, path, dataset);
     let meant_as_usid = format == Format::H5usid
-        || format == Format::Plain && positions_axes.is_none() && h5usid::is_almost_main(dataset);
+        || format == Format::Plain
+            && positions_axes.is_none()
+            && h5usid::read::is_almost_main(dataset);
     let shape = lengths(dataset);
     if let Some(reason) = without_values(&shape) {
         return Err(broken(reason));
     }
     let mut notes = Vec::new();
     if meant_as_usid && positions_axes.is_none_or(|axes| axes == [0]) {
-        match h5usid::read(&file.path, path, dataset) {
+        match h5usid::read::read(&file.path, path, dataset) {
             Ok((info, grid, tables, notes)) => {
                 let (view, tables) = (View::new(shape, vec![0]), Some(tables));
                 return Ok(Description { format, info, grid, tables, view, notes });
@@ -251,7 +234,7 @@ fn without_values(shape: &[u64]) -> Option<String> {
 
 /// The axes of positions that a file names; none if all are those of a single measurement, and `None`
 /// if it leaves it open.
-fn positions_told(axes: &[described::Axis]) -> Option<Vec<usize>> {
+fn positions_told(axes: &[formats::Axis]) -> Option<Vec<usize>> {
     if axes.iter().any(|axis| axis.role == Role::Unknown) {
         return None;
     }

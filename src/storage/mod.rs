@@ -11,7 +11,7 @@ pub(crate) mod file;
 pub(crate) mod file_state;
 mod filters;
 pub(crate) mod in_place;
-mod library;
+pub(crate) mod library;
 pub(crate) mod lock;
 pub(crate) mod marks;
 pub(crate) mod open_file;

@@ -7,6 +7,7 @@ use hdf5::types::VarLenArray;
 use hdf5::{Dataset, Location, ObjectReference1, ReferencedObject};
 
 use super::{attributes, library};
+use crate::axis_values::AxisValues;
 
 const LIST: &str = "DIMENSION_LIST";
 const LABELS: &str = "DIMENSION_LABELS";
@@ -121,6 +122,17 @@ pub(crate) fn reattach(old: &Dataset, new: &Dataset) -> hdf5::Result<()> {
             }
         }
         attribute.write_raw(&entries)?;
+    }
+    Ok(())
+}
+
+/// Writes the values of an axis, not all of them at once: it may be as long as the scan.
+pub(crate) fn write_values(dataset: &Dataset, values: &AxisValues) -> hdf5::Result<()> {
+    const AT_ONCE: usize = 1 << 16;
+    let mut left = values.iter();
+    for first in (0..values.len()).step_by(AT_ONCE) {
+        let bytes: Vec<u8> = left.by_ref().take(AT_ONCE).flat_map(f64::to_ne_bytes).collect();
+        library::write_rows(dataset, first as u64, &bytes)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::super::marks::windows;
 use super::super::open_file::OpenFile;
 use super::super::rows::Rows;
 use super::super::text;
-use super::create::create_markers;
+use super::markers::create_markers;
 use super::places::{Wanted, chunk_positions};
 use super::replace::{experiments, referrers, replace};
 use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messages, status};

@@ -20,7 +20,7 @@ pub(crate) struct Column<'a> {
 }
 
 /// Creates the dataset of a column, each value missing, in chunks of the given shape if there is one.
-pub(super) fn create_column(
+pub(crate) fn create_column(
     group: &Group,
     column: &Column<'_>,
     chunk: Option<&[usize]>,

@@ -18,7 +18,7 @@ use crate::region;
 use crate::view::View;
 
 /// Bytes of a chunk of results.
-pub(super) const CHUNK_BYTES: usize = 1 << 20;
+pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
 const SHUFFLE: (i32, &[u32]) = (2, &[]);
 const GZIP: (i32, &[u32]) = (1, &[4]);

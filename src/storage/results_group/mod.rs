@@ -1,18 +1,15 @@
 //! Results groups: how they are recognised and what they say, as pyUSID writes them.
 //!
-//! `create` makes them, in the form of h5USID (`usid`) or with axes (`axes`), and `adopt` makes those of
-//! other programs ready; `places` tells where their bytes lie; `compress` compresses them when they are
+//! `formats` makes them, each in its own form, and `adopt` makes those of other programs ready; `places` tells where their bytes lie; `compress` compresses them when they are
 //! complete. Who may be reused is `identity`'s business, what is computed the engine's. Everything
 //! here runs inside a transaction or on a file open for reading.
 
 mod adopt;
-mod axes;
 mod column;
 mod compress;
-mod create;
+mod markers;
 mod places;
 mod replace;
-mod usid;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,11 +18,10 @@ use hdf5::Group;
 use serde_json::{Map, Value};
 
 pub(crate) use adopt::adopt;
-pub(crate) use axes::AxesFormat;
-pub(crate) use column::Column;
+pub(crate) use column::{Column, create_column};
 pub use compress::Compression;
-pub(crate) use compress::{Compressor, EncodedChunk, EncodingBuffers, is_compressed};
-pub(crate) use create::{Blueprint, Form, Identification, create};
+pub(crate) use compress::{CHUNK_BYTES, Compressor, EncodedChunk, EncodingBuffers, is_compressed};
+pub(crate) use markers::create_markers;
 pub(crate) use places::{Place, Places, own_dataset, places};
 pub(crate) use replace::obstacles;
 
@@ -254,7 +250,7 @@ pub(crate) fn missing(group: &Group) -> Option<String> {
 }
 
 /// The text of `RESULTS` for these datasets.
-fn listed(columns: &[Column<'_>]) -> String {
+pub(crate) fn listed(columns: &[Column<'_>]) -> String {
     let shapes =
         columns.iter().map(|column| (column.layout.name.as_str(), column.shape.as_slice()));
     serde_json::json!(shapes.collect::<BTreeMap<_, _>>()).to_string()

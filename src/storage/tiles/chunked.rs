@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::copy::{Axis, copy};
-use super::mosaic::{Cut, fill};
-use super::way::{Reading, Stored, Way, same_kind};
+use super::copy::{Axis, copy, fill};
+use super::way::{Cut, Reading, Stored, Way, same_kind};
 use super::{Decoder, LoadedTile, TileError, Tiles};
 use crate::region::{self, Region, strides};
 use crate::storage::chunk_table::ChunkTable;
@@ -128,11 +127,11 @@ impl Way for Chunked {
             let mut whole = std::mem::take(&mut decoder.whole);
             let decoded = if is_all {
                 let out = &mut out[there..][..bytes];
-                self.decode(tiles, cut.source.file, number, decoder, out)
+                self.decode(tiles, cut.file, number, decoder, out)
             } else {
                 whole.resize(bytes.max(whole.len()), 0);
                 let into = &mut whole[..bytes];
-                self.decode(tiles, cut.source.file, number, decoder, into)
+                self.decode(tiles, cut.file, number, decoder, into)
             };
             let decoded = decoded.map(|()| {
                 if is_all {
@@ -152,8 +151,8 @@ impl Way for Chunked {
             decoded.map_err(|error| match error {
                 TileError::Damaged(reason) => {
                     let corner: Vec<String> = chunk.start.iter().map(u64::to_string).collect();
-                    let file = tiles.files[cut.source.file].path.display();
-                    let (corner, dataset) = (corner.join(", "), &cut.source.dataset);
+                    let file = tiles.files[cut.file].path.display();
+                    let (corner, dataset) = (corner.join(", "), cut.dataset);
                     TileError::Damaged(format!(
                         "chunk ({corner}) of the source `{dataset}` of {file} is damaged: {reason}"
                     ))

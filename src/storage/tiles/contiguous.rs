@@ -4,8 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::copy::{Axis, copy};
-use super::mosaic::Cut;
-use super::way::{Reading, Stored, Way, same_kind};
+use super::way::{Cut, Reading, Stored, Way, same_kind};
 use super::{Decoder, LoadedTile, TileError, Tiles};
 use crate::region::{self, Region, strides};
 use crate::storage::raw_file::RawFile;
@@ -43,7 +42,7 @@ impl Way for Contiguous {
         out: &mut [u8],
         _decoder: &mut Decoder,
     ) -> Result<(), TileError> {
-        let file = cut.source.file;
+        let file = cut.file;
         self.read_stretches(&tiles.files[file], cut, out, tiles.element)
             .map_err(|(needed, error)| failed(file, needed, error))
     }
@@ -103,9 +102,9 @@ impl Contiguous {
         out: &mut [u8],
         element: usize,
     ) -> Result<(), (u64, io::Error)> {
-        let Cut { source, from, steps } = cut;
-        let own = strides(&source.shape, element);
-        let stretches = Stretches::of(from, &source.shape);
+        let Cut { shape, from, steps, .. } = cut;
+        let own = strides(shape, element);
+        let stretches = Stretches::of(from, shape);
         let inner = stretches.cut..own.len();
         let stretch = from.shape[inner.clone()].iter().product::<u64>() as usize * element;
         let is_direct = inner.clone().all(|axis| from.shape[axis] == 1 || steps[axis] == own[axis]);

@@ -89,6 +89,11 @@ fn squares(
     }
 }
 
+/// Fills `out` with copies of a value.
+pub(super) fn fill(out: &mut [u8], value: &[u8]) {
+    out.chunks_exact_mut(value.len()).for_each(|place| place.copy_from_slice(value));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

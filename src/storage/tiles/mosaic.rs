@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use super::way::{Reading, Way, same_kind, stretch};
+use super::copy::fill;
+use super::way::{Cut, Reading, Way, same_kind, stretch};
 use super::{LoadedTile, TileError, Tiles};
 use crate::region::{Region, strides};
 use crate::view::View;
@@ -61,15 +62,6 @@ pub(crate) struct Mosaic {
     axis: usize,
     /// Most steps that a part has on that axis.
     longest: u64,
-}
-
-/// A box of a source that is to be read, and where its values go.
-pub(crate) struct Cut<'a> {
-    pub source: &'a SourceArray,
-    /// Where it lies in the source.
-    pub from: Region,
-    /// Bytes from one step of the source to the next where it goes.
-    pub steps: Vec<usize>,
 }
 
 impl Mosaic {
@@ -186,9 +178,10 @@ impl Mosaic {
         let mut read = Ok(());
         for (part, covered) in near {
             let there = covered.offset_in(region, &steps);
-            let cut = Cut::of(part, &self.sources[part.source], &covered, &steps);
+            let source = &self.sources[part.source];
+            let cut = cut(part, source, &covered, &steps);
             let out = &mut out[there..];
-            read = cut.source.way.read_cut(tiles, &cut, out, &mut decoder);
+            read = source.way.read_cut(tiles, &cut, out, &mut decoder);
             if read.is_err() {
                 break;
             }
@@ -198,25 +191,22 @@ impl Mosaic {
     }
 }
 
-impl<'a> Cut<'a> {
-    /// What the source has of the box `covered`, a part of what the part covers.
-    fn of(part: &Part, source: &'a SourceArray, covered: &Region, steps: &[usize]) -> Self {
-        let axes = || part.axes.iter().zip(&part.from);
-        let from = axes().map(|(axis, from)| match *axis {
-            None => *from..*from + 1,
-            Some(axis) => {
-                let start = from + covered.start[axis] - part.at.start[axis];
-                start..start + covered.shape[axis]
-            }
-        });
-        let steps = part.axes.iter().map(|axis| axis.map_or(0, |axis| steps[axis])).collect();
-        Self { source, from: from.collect(), steps }
+/// What a source has of the box `covered`, a part of what the part covers.
+fn cut<'a>(part: &Part, source: &'a SourceArray, covered: &Region, steps: &[usize]) -> Cut<'a> {
+    let from = part.axes.iter().zip(&part.from).map(|(axis, from)| match *axis {
+        None => *from..*from + 1,
+        Some(axis) => {
+            let start = from + covered.start[axis] - part.at.start[axis];
+            start..start + covered.shape[axis]
+        }
+    });
+    Cut {
+        file: source.file,
+        dataset: &source.dataset,
+        shape: &source.shape,
+        from: from.collect(),
+        steps: part.axes.iter().map(|axis| axis.map_or(0, |axis| steps[axis])).collect(),
     }
-}
-
-/// Fills `out` with copies of a value.
-pub(super) fn fill(out: &mut [u8], value: &[u8]) {
-    out.chunks_exact_mut(value.len()).for_each(|place| place.copy_from_slice(value));
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 
-use super::mosaic::Cut;
 use super::{Decoder, LoadedTile, TileError, Tiles};
 use crate::region::Region;
 use crate::storage::chunk_table::Chunk;
@@ -35,6 +34,18 @@ pub(crate) enum Stored<'a> {
     Chunks(&'a [Chunk]),
     /// Only the rows themselves can be had.
     Elsewhere,
+}
+
+/// A box of a dataset that another is put together from, and where its values go.
+pub(crate) struct Cut<'a> {
+    /// The number of the dataset's file, its name there, for people, and its shape.
+    pub file: usize,
+    pub dataset: &'a str,
+    pub shape: &'a [u64],
+    /// What of it is to be read.
+    pub from: Region,
+    /// Bytes from one step of it to the next where it goes.
+    pub steps: Vec<usize>,
 }
 
 /// A way to read a dataset, tile by tile.

@@ -1,9 +1,26 @@
-//! The formats that are known, and which of them a dataset is in.
+//! The formats that are known, each with what it reads and what it writes, and which of them a dataset is in.
+//!
+//! `described` is what all but h5USID say of an array, `arrays` how results are written where they keep the axes of
+//! the scan, `create` makes a results group in the format of its source.
+
+mod arrays;
+mod create;
+mod described;
+mod emd;
+mod expression;
+pub(crate) mod h5usid;
+pub(crate) mod hspy;
+pub(crate) mod nexus;
+mod nsid;
+mod plain;
 
 use hdf5::{Dataset, File};
 
-use super::described::Described;
-use super::{emd, h5usid, hspy, nexus, nsid, plain};
+pub(crate) use create::{Blueprint, Form, Identification, create};
+#[cfg(test)]
+pub(crate) use described::samples;
+pub(crate) use described::{Axis, Described, Role};
+
 use crate::storage::walk::ObjectId;
 
 /// A way of saying in HDF5 what a dataset is.
@@ -35,6 +52,24 @@ impl Format {
             Self::Plain => "plain HDF5",
         }
     }
+
+    /// Path of the group that results of the dataset at `path` belong to, and what they are named after.
+    pub(crate) fn folder_and_name(self, path: &str) -> (&str, &str) {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        match self {
+            // Its datasets are all called `data`; the group around it has the title.
+            Self::Hspy if !folder.is_empty() => ("", folder.rsplit('/').next().unwrap_or(name)),
+            // pyNSID can't read a dataset that has groups with datasets beside it.
+            Self::Nsid => (folder.rsplit_once('/').map_or("", |(above, _)| above), name),
+            _ => (folder, name),
+        }
+    }
+
+    /// Whether results have to go to a file of their own: of HyperSpy's, a second experiment would change what
+    /// loading the file gives.
+    pub(crate) fn wants_results_apart(self) -> bool {
+        self == Self::Hspy
+    }
 }
 
 /// Whether a dataset at this path of a file is in a format.
@@ -64,12 +99,12 @@ fn at_home<T>(
 
 /// The format of a dataset, of which what is around this path in the file may tell.
 fn at_place(file: &File, path: &str, dataset: &Dataset) -> Format {
-    if h5usid::is_main(dataset) {
+    if h5usid::read::is_main(dataset) {
         return Format::H5usid;
     }
     let others: [(Format, Recognise); 4] = [
-        (Format::Nsid, nsid::looks),
-        (Format::Hspy, hspy::looks),
+        (Format::Nsid, nsid::read::looks),
+        (Format::Hspy, hspy::read::looks),
         (Format::Emd, emd::looks),
         (Format::Nexus, nexus::looks),
     ];
@@ -104,8 +139,8 @@ fn described_at(
     dataset: &Dataset,
 ) -> Result<Described, String> {
     match format {
-        Format::Nsid => nsid::describe(file, path, dataset),
-        Format::Hspy => hspy::describe(file, path, dataset),
+        Format::Nsid => nsid::read::describe(file, path, dataset),
+        Format::Hspy => hspy::read::describe(file, path, dataset),
         Format::Emd => emd::describe(file, path, dataset),
         Format::Nexus => nexus::describe(file, path, dataset),
         Format::H5usid | Format::Plain => plain::describe(file, path, dataset),
@@ -116,6 +151,6 @@ fn described_at(
 pub(crate) fn may_be_main(path: &str, dataset: &Dataset) -> bool {
     dataset.ndim() >= 2
         && dataset.size() > 0
-        && !h5usid::is_ancillary(path)
+        && !h5usid::read::is_ancillary(path)
         && plain::looks(dataset)
 }

@@ -3,12 +3,11 @@
 use hdf5::Group;
 use serde_json::{Map, Value};
 
-use super::super::{attributes, text};
-use super::axes::AxesFormat;
-use super::places::Wanted;
-use super::{Column, LAST_PIXEL, LAST_RUN, PositionTables, RESULTS, axes, listed, usid};
+use super::{Format, arrays, h5usid};
 use crate::column_layout::Constant;
 use crate::dimension::Dimension;
+use crate::storage::results_group::{Column, PositionTables, RESULTS, create_markers, listed};
+use crate::storage::{attributes, text};
 
 /// Everything that a new results group is made from.
 pub(crate) struct Blueprint<'a> {
@@ -64,7 +63,7 @@ pub(crate) enum Form<'a> {
     /// source in another file.
     Usid { tables: &'a PositionTables, copied_from: Option<&'a hdf5::Dataset> },
     /// Arrays with the axes of the scan and dimension scales.
-    Axes { positions: &'a [Dimension], format: AxesFormat },
+    Axes { positions: &'a [Dimension], format: Format },
 }
 
 /// Creates a results group, all its datasets with their bytes in place; returns its path.
@@ -78,14 +77,14 @@ pub(crate) fn create(file: &hdf5::File, blueprint: &Blueprint<'_>) -> hdf5::Resu
     write_provenance(&group, blueprint)?;
     match &blueprint.form {
         Form::Usid { tables, copied_from } => {
-            usid::create_columns(&group, &blueprint.columns, tables, *copied_from)?;
+            h5usid::write::create_columns(&group, &blueprint.columns, tables, *copied_from)?;
         }
         Form::Axes { positions, format } => {
-            axes::create_columns(file, &group, &blueprint.columns, positions, *format)?;
+            arrays::create_columns(file, &group, &blueprint.columns, positions, *format)?;
         }
     }
     for constant in blueprint.constants {
-        axes::create_constant(&group, constant)?;
+        arrays::create_constant(&group, constant)?;
     }
     create_markers(&group, blueprint.positions)?;
     Ok(text::name(&group))
@@ -117,16 +116,4 @@ fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> hdf5::Result<()
         attributes::write_json(group, name, value)?;
     }
     Ok(())
-}
-
-/// Creates what a run keeps its state in, as far as the group doesn't have it.
-pub(super) fn create_markers(group: &Group, positions: u64) -> hdf5::Result<()> {
-    for wanted in Wanted::markers(positions)? {
-        if !group.link_exists(wanted.name) {
-            wanted.create(group, wanted.name)?;
-        }
-    }
-    let last_pixel = attributes::integer(group, LAST_PIXEL).unwrap_or(0);
-    attributes::put_integer(group, LAST_PIXEL, last_pixel)?;
-    attributes::put_short_text(group, LAST_RUN, "")
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use hdf5::Dataset;
 
-use super::grid::{PositionGrid, TableRows};
 use crate::dimension::Dimension;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
+use crate::position_grid::{PositionGrid, TableRows};
 use crate::source_info::SourceInfo;
 use crate::storage::datatype::stored_type;
 use crate::storage::results_group::PositionTables;

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::hex;
 use crate::axis_values::GrowingAxis;
 use crate::dimension::Dimension;
+use crate::hex::hex;
 use crate::region;
 
 /// Rows that are read at a time.

@@ -177,8 +177,8 @@ fn roles(group: &Group, signal: &Dataset, axes: usize) -> Vec<Role> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::described::samples::{self, Sample, write_texts, zeros};
     use super::*;
+    use crate::formats::described::samples::{self, Sample, write_texts, zeros};
 
     const PATH: &str = "/entry/data/counts";
 

@@ -6,7 +6,7 @@
 
 use hdf5::{Dataset, File, Location};
 
-use super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
+use super::super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
 use crate::storage::{attributes, scales, text};
 
 /// Attributes that every version of pyNSID gives a main dataset, and nobody else all of them.
@@ -98,8 +98,8 @@ fn role(scale: &Dataset) -> Role {
 
 #[cfg(test)]
 mod tests {
-    use super::super::described::samples::{self, Sample, write_texts, zeros};
     use super::*;
+    use crate::formats::described::samples::{self, Sample, write_texts, zeros};
 
     fn main_dataset(sample: &Sample, shape: &[usize]) -> Dataset {
         let data = zeros(&sample.file, "data", shape);

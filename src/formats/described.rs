@@ -240,7 +240,7 @@ pub(crate) fn quantity_and_units(text: &str) -> (String, String) {
 }
 
 #[cfg(test)]
-pub(super) mod samples {
+pub(crate) mod samples {
     use hdf5::{Dataset, File, Group};
     use tempfile::TempDir;
 

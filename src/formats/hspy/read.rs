@@ -5,10 +5,10 @@
 
 use hdf5::{Dataset, File, Group};
 
-use super::described::{
+use super::super::described::{
     Axis, Described, Role, counted, even, numbers, parent_and_name, quantity_and_units,
 };
-use super::expression::{Formula, Names};
+use super::super::expression::{Formula, Names};
 use crate::axis_values::AxisValues;
 use crate::storage::{attributes, text};
 
@@ -188,8 +188,8 @@ fn text(group: &Group, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::described::samples::{self, Sample, write_number, write_texts, zeros};
     use super::*;
+    use crate::formats::described::samples::{self, Sample, write_number, write_texts, zeros};
 
     /// A signal with one group per axis, which `navigate` if told so.
     fn signal(sample: &Sample, shape: &[usize], navigate: &[Option<bool>]) -> (Group, Dataset) {

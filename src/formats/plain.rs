@@ -67,8 +67,8 @@ fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::super::described::samples::{Sample, axis, write_number, write_texts, zeros};
     use super::*;
+    use crate::formats::described::samples::{Sample, axis, write_number, write_texts, zeros};
 
     #[test]
     fn a_bare_dataset_has_numbered_axes() {

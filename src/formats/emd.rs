@@ -178,8 +178,8 @@ fn number_in(value: &Value) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::described::samples::{self, Sample, write_texts, zeros};
     use super::*;
+    use crate::formats::described::samples::{self, Sample, write_texts, zeros};
 
     const NCEM: &str = "/data/stack/data";
     const VELOX: &str = "/Data/Image/0123/Data";

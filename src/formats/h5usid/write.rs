@@ -3,15 +3,14 @@
 use hdf5::types::{FloatSize, H5Type, IntSize, TypeDescriptor};
 use hdf5::{Dataset, Group};
 
-use super::super::datatype::{Class, class};
-use super::super::{attributes, text};
-use super::PositionTables;
-use super::column::{Column, create_column};
 use crate::dimension::Dimension;
 use crate::region;
+use crate::storage::datatype::{Class, class};
+use crate::storage::results_group::{Column, PositionTables, create_column};
+use crate::storage::{attributes, text};
 
 /// Creates the results datasets and what they refer to.
-pub(super) fn create_columns(
+pub(in crate::formats) fn create_columns(
     group: &Group,
     columns: &[Column<'_>],
     tables: &PositionTables,

@@ -1,0 +1,109 @@
+//! Results as arrays with the axes of the scan, as dimension scales; some formats say more of them.
+
+use hdf5::{Dataset, Group};
+
+use super::{Format, hspy, nsid};
+use crate::column_layout::Constant;
+use crate::dimension::Dimension;
+use crate::storage::results_group::{CHUNK_BYTES, Column, create_column};
+use crate::storage::{attributes, library, scales, text};
+
+/// Creates the results datasets with scales on all their axes.
+pub(super) fn create_columns(
+    file: &hdf5::File,
+    group: &Group,
+    columns: &[Column<'_>],
+    positions: &[Dimension],
+    format: Format,
+) -> hdf5::Result<()> {
+    let mut known: Vec<(Dimension, Dataset)> = Vec::new();
+    let taken: Vec<&str> = columns.iter().map(|column| column.layout.name.as_str()).collect();
+    for column in columns {
+        // HyperSpy loads only chunked data lazily.
+        let chunk = (format == Format::Hspy).then(|| chunk(column));
+        let created = create_column(group, column, chunk.as_deref())?;
+        let axes: Vec<(&Dimension, bool)> = positions
+            .iter()
+            .map(|axis| (axis, true))
+            .chain(column.axes.iter().map(|axis| (axis, false)))
+            .collect();
+        // pyNSID looks for the scale of an axis under its label.
+        let mut labels = Vec::new();
+        for (number, (axis, is_position)) in axes.iter().enumerate() {
+            let scale = scale(group, &taken, &mut known, axis, format)?;
+            if format == Format::Nsid {
+                nsid::write::describe_scale(&scale, *is_position)?;
+            }
+            scales::attach(&created, number, &scale)?;
+            labels.push(name_in_group(&scale));
+        }
+        scales::write_labels(&created, &labels)?;
+        match format {
+            Format::Nsid => nsid::write::describe(&created, column)?,
+            Format::Hspy => hspy::write::create_experiment(file, group, column, &axes)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Creates a dataset that is the same for all positions, with scales on its axes.
+pub(super) fn create_constant(group: &Group, constant: &Constant) -> hdf5::Result<()> {
+    let axes = constant.layout.dimensions.clone();
+    let shape = axes.iter().map(Dimension::len).collect();
+    let column = Column { layout: &constant.layout, shape, positions_axes: 0, axes };
+    let created = create_column(group, &column, None)?;
+    library::write_rows(&created, 0, &constant.values)?;
+    let (mut known, mut labels) = (Vec::new(), Vec::new());
+    for (number, axis) in column.axes.iter().enumerate() {
+        let scale = scale(group, &[], &mut known, axis, Format::Plain)?;
+        scales::attach(&created, number, &scale)?;
+        labels.push(name_in_group(&scale));
+    }
+    scales::write_labels(&created, &labels)
+}
+
+/// Whole steps of the first axis, so many that they make a chunk of a good size.
+fn chunk(column: &Column<'_>) -> Vec<usize> {
+    let mut chunk = column.shape.clone();
+    let step = chunk.iter().skip(1).product::<usize>() * column.layout.value_bytes();
+    if let Some(first) = chunk.first_mut() {
+        *first = (CHUNK_BYTES / step.max(1)).clamp(1, *first);
+    }
+    chunk
+}
+
+/// The scale of an axis, made when it is wanted first.
+fn scale(
+    group: &Group,
+    taken: &[&str],
+    known: &mut Vec<(Dimension, Dataset)>,
+    axis: &Dimension,
+    format: Format,
+) -> hdf5::Result<Dataset> {
+    if let Some((_, scale)) = known.iter().find(|(known, _)| known == axis) {
+        return Ok(scale.clone());
+    }
+    let plain: String =
+        axis.name.chars().map(|letter| if letter == '/' { '_' } else { letter }).collect();
+    let mut name = if plain.is_empty() || plain == "." { "axis".to_owned() } else { plain };
+    while taken.contains(&name.as_str()) || group.link_exists(&name) {
+        name.push('_');
+    }
+    let scale = group.new_dataset::<f64>().shape(axis.len()).create(name.as_str())?;
+    scales::write_values(&scale, &axis.values)?;
+    scales::make_scale(&scale, &name)?;
+    let told = |text: &str| match text {
+        "" if format == Format::Nsid => nsid::write::NOT_TOLD.to_owned(),
+        text => text.to_owned(),
+    };
+    attributes::write_string(&scale, "name", &axis.name)?;
+    attributes::write_string(&scale, "quantity", &told(&axis.name))?;
+    attributes::write_string(&scale, "units", &told(&axis.units))?;
+    known.push((axis.clone(), scale.clone()));
+    Ok(scale)
+}
+
+fn name_in_group(scale: &Dataset) -> String {
+    text::name(scale).rsplit('/').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,93 @@
+//! Results as HyperSpy loads them.
+
+use hdf5::Group;
+
+use crate::axis_values::AxisValues;
+use crate::dimension::Dimension;
+use crate::storage::results_group::Column;
+use crate::storage::{attributes, scales, text};
+
+/// An experiment of HyperSpy whose `data` are the results dataset itself, by a second name.
+pub(in crate::formats) fn create_experiment(
+    file: &hdf5::File,
+    group: &Group,
+    column: &Column<'_>,
+    axes: &[(&Dimension, bool)],
+) -> hdf5::Result<()> {
+    if file.attr("file_format").is_err() {
+        attributes::write_string(file, "file_format", "HyperSpy")?;
+        attributes::write_string(file, "file_format_version", "3.3")?;
+    }
+    let experiments = match file.group("Experiments") {
+        Ok(group) => group,
+        Err(_) => file.create_group("Experiments")?,
+    };
+    let own = text::name(group);
+    let title = format!("{} {}", own.trim_start_matches('/').replace('/', "_"), column.layout.name);
+    let experiment = experiments.create_group(&title)?;
+    experiment.link_hard(&format!("{own}/{}", column.layout.name), "data")?;
+    for (number, (axis, is_position)) in axes.iter().enumerate() {
+        describe_axis(&experiment.create_group(&format!("axis-{number}"))?, axis, *is_position)?;
+    }
+    experiment.create_group("original_metadata")?;
+    let metadata = experiment.create_group("metadata")?;
+    let general = metadata.create_group("General")?;
+    attributes::write_string(&general, "title", &title)?;
+    let signal = metadata.create_group("Signal")?;
+    attributes::write_string(&signal, "signal_type", "")?;
+    let quantity = match column.layout.units.as_str() {
+        "" => column.layout.quantity.clone(),
+        units => format!("{} ({units})", column.layout.quantity),
+    };
+    attributes::write_string(&signal, "quantity", &quantity)
+}
+
+/// An axis as HyperSpy keeps it: by offset and scale where its steps are even, else value by value.
+fn describe_axis(group: &Group, axis: &Dimension, is_position: bool) -> hdf5::Result<()> {
+    attributes::write_string(group, "name", &axis.name)?;
+    attributes::write_string(group, "units", &axis.units)?;
+    attributes::write_integer(group, "size", axis.len() as i64)?;
+    for (name, truth) in [("navigate", is_position), ("is_binned", axis.binned)] {
+        group.new_attr::<bool>().create(name)?.write_scalar(&truth)?;
+    }
+    let number =
+        |name: &str, value: f64| group.new_attr::<f64>().create(name)?.write_scalar(&value);
+    match even_step(&axis.values) {
+        Some(step) => {
+            attributes::write_string(group, "_type", "UniformDataAxis")?;
+            number("offset", axis.values.first().unwrap_or(0.0))?;
+            number("scale", step)
+        }
+        None => {
+            attributes::write_string(group, "_type", "DataAxis")?;
+            let values = group.new_dataset::<f64>().shape(axis.len()).create("axis")?;
+            scales::write_values(&values, &axis.values)
+        }
+    }
+}
+
+/// The step of values that are evenly spaced, to a millionth of it.
+fn even_step(values: &AxisValues) -> Option<f64> {
+    let (Some(first), Some(last), 2..) = (values.first(), values.last(), values.len()) else {
+        return Some(1.0);
+    };
+    let step = (last - first) / (values.len() - 1) as f64;
+    let even = values
+        .iter()
+        .enumerate()
+        .all(|(at, value)| (value - (first + step * at as f64)).abs() <= 1e-6 * step.abs());
+    (even && step != 0.0).then_some(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_steps_are_told_from_others() {
+        assert_eq!(even_step(&vec![1.0, 1.5, 2.0].into()), Some(0.5));
+        assert_eq!(even_step(&vec![7.0].into()), Some(1.0));
+        assert_eq!(even_step(&vec![1.0, 2.0, 4.0].into()), None);
+        assert_eq!(even_step(&vec![1.0, 1.0, 1.0].into()), None);
+    }
+}
