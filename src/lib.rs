@@ -88,15 +88,16 @@
 //! # How it is built
 //!
 //! ```text
-//! cli → registry → map_kernel → engine → { plan, hand_out, identity, source, ranks } → storage → view → region
+//! cli → registry → map_kernel → engine → { plan, hand_out, identity, source, ranks } → formats → storage → view
 //!                      ↓            ↓
 //!                   process  →   kernel → contribution
 //! ```
 //!
 //! An arrow runs only downwards or to the right. The engine runs what [`kernel`] describes, without types;
 //! `map_kernel` makes that of a [`process`], which knows nothing but the plain types that it hands to authors.
-//! `storage` holds the only calls of HDF5, `ranks` the only ones of MPI, and both the only `unsafe` code.
-//! Transactions, and what a kill at each step leaves, are described in
+//! `formats` has a folder or a file for each format, with what is read of it and what is written; who adds one adds a
+//! line to `formats/mod.rs`. `storage` opens files, reads past HDF5 and holds the transactions, `ranks` holds the only
+//! calls of MPI, and both the only `unsafe` code. Transactions, and what a kill at each step leaves, are described in
 //! `src/storage/transaction/README.md`, the phases of a run and what ranks say to each other in
 //! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array
 //! becomes positions × spectrum, pure arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.
