@@ -1,11 +1,14 @@
-//! Every way in which a run can fail, in words for the person who owns the file.
+//! Every way in which a run can fail: what was found, for the person who owns the file. What to do about it is
+//! [`Error::advice`], which faces put into words.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::advice::Advice;
 use crate::element::ElementType;
 
-/// What went wrong. Each message names the object, what was found and what to do.
+/// What went wrong. Each message names the object and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the fields are what the messages say they are
@@ -14,7 +17,7 @@ pub enum Error {
     #[error("cannot {action} {}: {}", path.display(), plainly(action, source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     /// A worker thread can't be started.
-    #[error("cannot start as many threads as planned: {source}; try `--cores 1`")]
+    #[error("cannot start as many threads as planned: {source}")]
     Worker { source: io::Error },
     /// The HDF5 library refused something.
     #[error("HDF5 cannot {action} {}: {reason}", path.display())]
@@ -30,13 +33,13 @@ pub enum Error {
     PartOfHdf5 { path: PathBuf, of: &'static str },
     /// The file is shorter than its datasets.
     #[error(
-        "{} is truncated: it has {length} bytes where its data take {needed}; copy it again from where it was measured",
+        "{} is truncated: it has {length} bytes where its data take {needed}",
         path.display()
     )]
     Truncated { path: PathBuf, length: u64, needed: u64 },
     /// The file was changed between two looks at it.
     #[error(
-        "{} was changed by another program just before it was to be computed on; run the same command again",
+        "{} was changed by another program just before it was to be computed on",
         path.display()
     )]
     JustChanged { path: PathBuf },
@@ -61,7 +64,7 @@ pub enum Error {
     Replaced { path: PathBuf },
     /// A file was exchanged between two openings of it.
     #[error(
-        "{} was replaced by another file while it was opened; run the same command again",
+        "{} was replaced by another file while it was opened",
         path.display()
     )]
     ReplacedWhileOpened { path: PathBuf },
@@ -80,8 +83,7 @@ pub enum Error {
     SourceMoved { path: PathBuf },
     /// The file for the results is the file with the data, by another name.
     #[error(
-        "--output: {} is another name of {}; leave --output out to write the results into that file, or \
-         name another one",
+        "the results can't go to {}: it is another name of {}",
         output.display(), source_file.display()
     )]
     OutputNamesSource { output: PathBuf, source_file: PathBuf },
@@ -93,8 +95,8 @@ pub enum Error {
     )]
     NotCompressed { file: PathBuf, group: String, source: Box<Error> },
     /// Somebody else has the file.
-    #[error("{} {state}{}; {}", path.display(), by(holders), advice(state))]
-    Busy { path: PathBuf, state: &'static str, holders: Vec<String> },
+    #[error("{} {held}{}", path.display(), by(holders))]
+    Busy { path: PathBuf, held: Held, holders: Vec<String> },
     /// The file has no dataset that could be computed on.
     #[error(
         "{} has no main dataset: none in the formats h5USID, NSID, HyperSpy, EMD or NeXus, and no other \
@@ -104,17 +106,14 @@ pub enum Error {
     NoMainDataset { file: PathBuf, others: Vec<String> },
     /// Nobody says which axes are positions.
     #[error(
-        "the file doesn't say which axes of `{dataset}` are positions; name them, slowest first, as in \
-         {example}; its axes: {axes}"
+        "the file doesn't say which axes of `{dataset}` are positions; its axes: {}", axes.join(", ")
     )]
-    NoPositionsAxes { dataset: String, axes: String, example: &'static str },
+    NoPositionsAxes { dataset: String, axes: Vec<String> },
     /// The axes that were given as positions aren't there.
-    #[error(
-        "--positions-axes {given}: `{dataset}` has the axes {axes}; name some of them once, slowest first"
-    )]
+    #[error("the axes {given} can't be positions: `{dataset}` has the axes {axes}")]
     PositionsAxes { dataset: String, given: String, axes: String },
     /// The file has several main datasets and none was named.
-    #[error("{} has {} main datasets; name one with --dataset: {}", file.display(), candidates.len(), candidates.join(", "))]
+    #[error("{} has {} main datasets: {}", file.display(), candidates.len(), candidates.join(", "))]
     SeveralMainDatasets { file: PathBuf, candidates: Vec<String> },
     /// There is no dataset of that name.
     #[error("{} has no dataset `{dataset}`{}", file.display(), listed("main datasets", candidates))]
@@ -166,7 +165,7 @@ pub enum Error {
     NoSuchPosition { positions: u64, axes: String },
     /// The memory budget is too small for a single position.
     #[error(
-        "{} of memory are too little: one position takes {} at least; raise --memory",
+        "{} of memory are too little: one position takes {} at least",
         bytes(*memory), bytes(*needed)
     )]
     TooLittleMemory { memory: u64, needed: u64 },
@@ -185,6 +184,9 @@ pub enum Error {
     /// A results group can't be verified.
     #[error("`{group}` can't be verified: {reason}")]
     CannotVerify { group: String, reason: String },
+    /// The source of a results group isn't where the group says.
+    #[error("`{group}` can't be verified: its source isn't at {}", places.join(" nor at "))]
+    SourceNotFound { group: String, places: Vec<String> },
     /// A results dataset can't be read as was asked.
     #[error("the results `{dataset}` can't be read: {reason}")]
     Results { dataset: String, reason: String },
@@ -243,7 +245,31 @@ pub enum Error {
     OtherFile { path: PathBuf },
     /// Something that another rank met.
     #[error("rank {rank} on {host}: {message}")]
-    Rank { rank: usize, host: String, message: String, is_usage: bool },
+    Rank { rank: usize, host: String, message: String, is_usage: bool, advice: Option<Advice> },
+}
+
+/// How somebody has a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// A run computes on it.
+    ByRun,
+    /// A run, or somebody who reads it.
+    ByRunOrReader,
+    /// Somebody reads it.
+    ByReader,
+    /// Somebody writes to it.
+    ByWriter,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::ByRun => "is being computed on",
+            Self::ByRunOrReader => "is open or being computed on",
+            Self::ByReader => "is open",
+            Self::ByWriter => "is open for writing",
+        })
+    }
 }
 
 /// A result with this crate's `Error`.
@@ -274,6 +300,28 @@ impl Error {
 
     pub(crate) fn not_main(file: &Path, dataset: &str, reason: String) -> Self {
         Self::NotMain { file: file.to_owned(), dataset: dataset.to_owned(), reason }
+    }
+
+    /// What can be done about it, where that isn't plain from the message.
+    pub fn advice(&self) -> Option<Advice> {
+        Some(match self {
+            Self::Rank { advice, .. } => return *advice,
+            Self::NotCompressed { source, .. } => return source.advice(),
+            Self::Io { action, source, .. } => return advice_on(action, source),
+            Self::Worker { .. } => Advice::UseFewerCores,
+            Self::TooLittleMemory { .. } => Advice::AllowMoreMemory,
+            Self::Truncated { .. } => Advice::CopyAgain,
+            Self::JustChanged { .. } | Self::ReplacedWhileOpened { .. } => Advice::RunAgain,
+            Self::SourceNotFound { .. } => Advice::TellSource,
+            Self::Busy { held, .. } => match held {
+                Held::ByRun => Advice::WaitForRun,
+                Held::ByRunOrReader => Advice::WaitOrClose,
+                // What is being written can't be read either.
+                Held::ByWriter => Advice::CloseFirst,
+                Held::ByReader => Advice::CloseOrWriteElsewhere,
+            },
+            _ => return None,
+        })
     }
 
     /// Whether another command line would mend it, whatever the file.
@@ -344,19 +392,14 @@ fn plainly(action: &str, error: &io::Error) -> String {
         return "more files at a time than this process may have open (see `ulimit -n`)".into();
     }
     match error.kind() {
-        io::ErrorKind::StorageFull => "the disk is full; make room and run the same command again".into(),
-        io::ErrorKind::QuotaExceeded => "your disk quota is used up; make room and run the same command again".into(),
+        io::ErrorKind::StorageFull => "the disk is full".into(),
+        io::ErrorKind::QuotaExceeded => "your disk quota is used up".into(),
         io::ErrorKind::FileTooLarge => {
             "the file would become larger than the limit for this user or file system (see `ulimit -f`)".into()
         }
-        io::ErrorKind::NotFound if ["create", "draw"].contains(&action) => "its folder doesn't exist; make it first".into(),
+        io::ErrorKind::NotFound if ["create", "draw"].contains(&action) => "its folder doesn't exist".into(),
         io::ErrorKind::NotFound => "there is no such file".into(),
         io::ErrorKind::InvalidData => "it isn't text".into(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-            if action != "draw" =>
-        {
-            format!("{error}; results can go to another file with --output")
-        }
         _ => error.to_string(),
     }
 }
@@ -369,15 +412,14 @@ fn by(holders: &[String]) -> String {
     }
 }
 
-fn advice(state: &str) -> &'static str {
-    match state {
-        "is being computed on" => "wait until that run has ended, or stop it",
-        "is open or being computed on" => {
-            "wait until that run has ended, or close it there (a notebook's file too)"
+fn advice_on(action: &str, error: &io::Error) -> Option<Advice> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Advice::MakeRoom),
+        io::ErrorKind::NotFound if ["create", "draw"].contains(&action) => Some(Advice::MakeFolder),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if action != "draw" => {
+            Some(Advice::WriteElsewhere)
         }
-        // What is being written can't be read either.
-        "is open for writing" => "close it there first (a notebook's file too)",
-        _ => "close it there (a notebook's file too) or write the results elsewhere with --output",
+        _ => None,
     }
 }
 

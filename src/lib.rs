@@ -97,13 +97,15 @@
 //! `map_kernel` makes that of a [`process`], which knows nothing but the plain types that it hands to authors.
 //! `formats` has a folder or a file for each format, with what is read of it and what is written; who adds one adds a
 //! line to `formats/mod.rs`. `storage` opens files, reads past HDF5 and holds the transactions, `ranks` holds the only
-//! calls of MPI, and both the only `unsafe` code. Transactions, and what a kill at each step leaves, are described in
+//! calls of MPI, and both the only `unsafe` code. Errors say what was found; what to type about it is said in
+//! `cli/hints.rs` alone. Transactions, and what a kill at each step leaves, are described in
 //! `src/storage/transaction/README.md`, the phases of a run and what ranks say to each other in
 //! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array
 //! becomes positions × spectrum, pure arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.
 
 #![warn(missing_docs)]
 
+mod advice;
 mod axis_values;
 mod chunk_io;
 pub mod cli;
@@ -136,9 +138,10 @@ mod source_info;
 mod storage;
 mod view;
 
+pub use advice::Advice;
 pub use element::{Element, ElementType};
 pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop};
-pub use error::{Error, Result};
+pub use error::{Error, Held, Result};
 pub use map_kernel::{compute, kernel_of, test, verify};
 pub use parameters::ParameterInfo;
 pub use plan::Cores;

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod given;
+mod hints;
 mod look;
 mod plot;
 mod progress;
@@ -124,7 +125,7 @@ fn silent(ending: Ending) -> Answer {
 
 fn refusal(error: &Error) -> Answer {
     let ending = if error.is_usage() { Ending::Usage } else { Ending::Failed };
-    failed(ending, &error.to_string())
+    failed(ending, &hints::said(error))
 }
 
 fn failed(ending: Ending, message: &str) -> Answer {

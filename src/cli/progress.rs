@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{say, show};
-use crate::engine::{Observer, Progress, RunInfo};
+use super::{hints, say, show};
+use crate::engine::{Note, Observer, Progress, RunInfo};
 use crate::error::Error;
 
 /// Seconds between two plain lines.
@@ -78,7 +78,9 @@ impl Observer for Display {
 
     fn progress(&self, progress: &Progress) {
         if progress.stopping && !self.told.swap(true, Ordering::Relaxed) {
-            self.note("finishing what is in hand; stop once more to end at once");
+            self.note(
+                &"finishing what is in hand; stop once more to end at once".to_owned().into(),
+            );
         }
         let message = rates(progress);
         self.bar.set_message(message.clone());
@@ -93,8 +95,8 @@ impl Observer for Display {
         }
     }
 
-    fn note(&self, text: &str) {
-        self.bar.suspend(|| say(&format!("note: {text}")));
+    fn note(&self, note: &Note) {
+        self.bar.suspend(|| say(&format!("note: {}", hints::of_note(note))));
     }
 
     fn end(&self) {
@@ -102,7 +104,7 @@ impl Observer for Display {
     }
 
     fn abandoned(&self, error: &Error) {
-        say(&format!("pixelmill: {error}"));
+        say(&format!("pixelmill: {}", hints::said(error)));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Observer;
 use super::ledger::Record;
+use super::{Note, Observer};
 
 /// What was found out about earlier results in this run, so that nothing is read twice.
 #[derive(Default)]
@@ -15,7 +15,7 @@ struct Found {
     verdicts: Vec<(String, Record, bool)>,
     /// Whether only a sample was compared of some.
     is_sampled: bool,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl Compared {
@@ -37,14 +37,14 @@ impl Compared {
     }
 
     /// Notes whether they are, and what is to be told of it.
-    pub fn note(&self, group: &str, record: &Record, same: bool, note: Option<String>) {
+    pub fn note(&self, group: &str, record: &Record, same: bool, note: Option<Note>) {
         let mut found = self.lock();
         found.verdicts.push((group.to_owned(), record.clone(), same));
         found.notes.extend(note);
     }
 
     /// Notes that a sample of the data is what it was, and no more is known.
-    pub fn note_sampled(&self, group: &str, record: &Record, note: String) {
+    pub fn note_sampled(&self, group: &str, record: &Record, note: Note) {
         self.lock().is_sampled = true;
         self.note(group, record, true, Some(note));
     }

@@ -63,9 +63,10 @@ impl Step<'_> {
         }
         let left = computed.positions - computed.completed;
         if left > 0 {
-            self.observer.note(&format!(
-                "nothing is compressed before all positions are done; {left} are left"
-            ));
+            self.observer.note(
+                &format!("nothing is compressed before all positions are done; {left} are left")
+                    .into(),
+            );
             return Ok(computed);
         }
         let (file, group) = (computed.file.clone(), computed.group.clone());
@@ -133,7 +134,7 @@ impl Step<'_> {
         let found = names.into_iter().zip(obstacles(file, &datasets));
         let may_be = |(name, obstacle): (String, Option<String>)| match obstacle {
             Some(why) => {
-                observer.note(&format!("{group}/{name} stays as it is: {why}"));
+                observer.note(&format!("{group}/{name} stays as it is: {why}").into());
                 None
             }
             None => Some(name),
@@ -156,7 +157,7 @@ impl Step<'_> {
                 .map_err(|error| transaction.check().err().unwrap_or(error))?;
         let before = compressor.bytes_before();
         if before >= WORTH_TELLING {
-            self.observer.note(&format!("compressing {} of {group}/{name}", bytes(before)));
+            self.observer.note(&format!("compressing {} of {group}/{name}", bytes(before)).into());
         }
         if !self.store_chunks(&compressor, &transaction)? {
             return Ok(None);

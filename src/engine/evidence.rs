@@ -19,8 +19,9 @@ use twox_hash::XxHash3_128;
 use super::job::{Data, Job};
 use super::ledger::Record;
 use super::pending::Pending;
-use super::{Request, reread};
-use crate::error::{Error, Result, bytes};
+use super::{Note, Request, reread};
+use crate::advice::Advice;
+use crate::error::{Error, Result};
 use crate::source::{RowsDigest, fingerprint, is_whole};
 use crate::storage::file::open_read;
 use crate::storage::file_state::{FileId, FileState};
@@ -52,10 +53,10 @@ pub(crate) fn is_unchanged(
     let row_bytes: u64 = job.inputs().map(|(rows, ..)| rows.row_bytes() as u64).sum();
     let size = row_bytes * record.positions();
     if size > READ_AGAIN && !request.check_data {
-        let note = format!(
-            "a sample of the data is what it was when {group} was computed; --check-data compares all {}",
-            bytes(size)
-        );
+        let note = Note {
+            text: format!("a sample of the data is what it was when {group} was computed"),
+            advice: Some(Advice::CompareAllData(size)),
+        };
         job.compared.note_sampled(group, record, note);
         return Ok(true);
     }
@@ -64,7 +65,7 @@ pub(crate) fn is_unchanged(
         "the results in {group} are of other data and stay as they are; the digest of what they were \
          computed from is another"
     );
-    job.compared.note(group, record, same, Some(note).filter(|_| !same));
+    job.compared.note(group, record, same, Some(note.into()).filter(|_| !same));
     Ok(same)
 }
 

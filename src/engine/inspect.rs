@@ -265,18 +265,21 @@ pub(crate) fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> R
         path: group.path.clone(),
         process: group.tool.clone(),
         parameters: parameters_of(group),
-        source_file: files.next().ok_or_else(|| unusable(gone(group, path)))?,
+        source_file: files.next().ok_or_else(|| Error::SourceNotFound {
+            group: group.path.clone(),
+            places: places(group, path),
+        })?,
         or_else: files.next(),
         source_dataset: dataset.clone(),
         positions_axes: positions_axes(group),
     })
 }
 
-/// That the source isn't where the group says, and what to do.
-fn gone(group: &Provenance, file: &Path) -> String {
+/// The places where the source of a group should be.
+fn places(group: &Provenance, file: &Path) -> Vec<String> {
     let mut places: Vec<String> =
         recorded_files(group, file).iter().map(|path| path.display().to_string()).collect();
     places.extend(group.source_file_path.clone());
     places.dedup();
-    format!("its source isn't at {}; tell with --source FILE where it is", places.join(" nor at "))
+    places
 }

@@ -16,7 +16,8 @@ use super::sight::Sight;
 use super::supply::Stock;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, RankError, Team};
-use super::{Computed, Observer, Quiet, Request, Stop, plan_run, reread};
+use super::{Computed, Note, Observer, Quiet, Request, Stop, plan_run, reread};
+use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::hand_out;
 use crate::kernel::Kernel;
@@ -71,7 +72,7 @@ impl Lead<'_> {
         let target = Target::of(request, &job)?;
         target.check(&job)?;
         for note in &job.source.notes {
-            observer.note(&format!("{}: {note}", job.source.info.path));
+            observer.note(&format!("{}: {note}", job.source.info.path).into());
         }
         let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
         let found = search::find(&job, request, &target, &source, None, &Quiet)?;
@@ -146,10 +147,12 @@ impl Lead<'_> {
     /// Launchers bind ranks to single cores unless they are told not to, which users may not know.
     fn note_binding(&self, berths: &[hand_out::Berth]) {
         if let Some((bound, present)) = hand_out::tightly_bound(berths) {
-            self.observer.note(&format!(
-                "the ranks of a node are bound to {bound} of its {present} processors; `--bind-to none` \
-                 (Slurm: more --cpus-per-task) lets them use all"
-            ));
+            self.observer.note(&Note {
+                text: format!(
+                    "the ranks of a node are bound to {bound} of its {present} processors"
+                ),
+                advice: Some(Advice::Unbind),
+            });
         }
     }
 

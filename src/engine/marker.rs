@@ -15,7 +15,7 @@ use super::prepare::Taken;
 use super::scheduler::Scheduler;
 use super::selection::Selected;
 use super::target::RunLock;
-use super::{Durability, Observer, Request, seconds_since};
+use super::{Durability, Note, Observer, Request, seconds_since};
 use crate::error::{Error, Result};
 use crate::position_grid::PositionGrid;
 use crate::positions::{Positions, runs};
@@ -212,7 +212,10 @@ impl<'a> Marker<'a> {
 
     fn tell(&mut self, observer: &dyn Observer, error: &Error) {
         if !std::mem::replace(&mut self.told, true) {
-            observer.note(&format!("last_pixel is not up to date: {error}"));
+            observer.note(&Note {
+                text: format!("last_pixel is not up to date: {error}"),
+                advice: error.advice(),
+            });
         }
     }
 

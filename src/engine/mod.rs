@@ -51,7 +51,7 @@ pub(crate) use compute_loop::WORKER_NAME;
 pub use failures::FailedPositions;
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
-pub use report::{Observer, Progress, Quiet, Report, RunInfo, Tally};
+pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Tally};
 pub use request::{Durability, Request};
 pub use selection::Selection;
 pub use stop::Stop;

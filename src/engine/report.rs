@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::advice::Advice;
 use crate::error::Error;
 
 /// Somebody who watches a run; every method has an empty default.
@@ -14,11 +15,26 @@ pub trait Observer: Sync {
     /// Called several times a second.
     fn progress(&self, _progress: &Progress) {}
     /// Something that the user should know, but that doesn't end the run.
-    fn note(&self, _text: &str) {}
+    fn note(&self, _note: &Note) {}
     /// The run has ended, for whatever reason; no progress follows.
     fn end(&self) {}
     /// All ranks are about to be ended by force because of this, since some of them don't end by themselves.
     fn abandoned(&self, _error: &Error) {}
+}
+
+/// What a user should know of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What was found.
+    pub text: String,
+    /// What can be done about it, where that isn't plain.
+    pub advice: Option<Advice>,
+}
+
+impl From<String> for Note {
+    fn from(text: String) -> Self {
+        Self { text, advice: None }
+    }
 }
 
 /// Nobody watches.

@@ -87,7 +87,7 @@ pub(crate) fn find(
                 "{} goes on where another program left it, which didn't record whether its data are those \
                  that are there now",
                 newest.path
-            ));
+            ).into());
             Found::Foreign { path: newest.path }
         }
         Some((_, newest)) => Found::Foreign { path: newest.path },
@@ -219,7 +219,7 @@ fn candidates(
         match candidate(job, group, &location, file) {
             Ok(found) => usable.push(found),
             Err(reason) if is_same(group, &job.identity, &location) => {
-                observer.note(&format!("{} is left alone: {reason}", group.path));
+                observer.note(&format!("{} is left alone: {reason}", group.path).into());
             }
             Err(_) => {}
         }
@@ -243,10 +243,13 @@ fn note_changed_data(
     let newest = of_this.max_by_key(|group| group.number);
     let changed = newest.and_then(|group| Some((group, difference(group, &job.identity)?)));
     if let Some((group, difference)) = changed.filter(|(_, found)| found.is_in_data) {
-        observer.note(&format!(
-            "the results in {} are of other data and stay as they are; {}",
-            group.path, difference.text
-        ));
+        observer.note(
+            &format!(
+                "the results in {} are of other data and stay as they are; {}",
+                group.path, difference.text
+            )
+            .into(),
+        );
     }
 }
 

@@ -131,10 +131,13 @@ impl RunLock {
         let lock = if lock.check_in_place().is_err() { Self::take(target, source)? } else { lock };
         lock.check_in_place()?;
         if !lock.has_locks {
-            observer.note(&format!(
-                "{} is on a file system without locks: make sure that nobody else writes to it",
-                lock.path.display()
-            ));
+            observer.note(
+                &format!(
+                    "{} is on a file system without locks: make sure that nobody else writes to it",
+                    lock.path.display()
+                )
+                .into(),
+            );
         }
         Ok(lock)
     }
@@ -259,7 +262,7 @@ impl RunLock {
 
 /// Says of a file that a run has what that run noted in it: on a cluster it may be on another host.
 fn name_run(error: Error, path: &Path) -> Error {
-    let Error::Busy { path: busy, state, holders } = error else {
+    let Error::Busy { path: busy, held, holders } = error else {
         return error;
     };
     // It may be in the midst of a change; then what the system tells has to do.
@@ -272,8 +275,8 @@ fn name_run(error: Error, path: &Path) -> Error {
     let notes = own.map(|group| group.last_run).filter(|note| is_meant(note));
     let since = |note: &String| note.rsplit(", since ").next().map(str::to_owned);
     match notes.filter(|note| !note.is_empty()).max_by_key(since) {
-        Some(note) => Error::Busy { path: busy, state, holders: vec![format!("a run ({note})")] },
-        None => Error::Busy { path: busy, state, holders },
+        Some(note) => Error::Busy { path: busy, held, holders: vec![format!("a run ({note})")] },
+        None => Error::Busy { path: busy, held, holders },
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
 use super::{Computed, Request, Tally, machine};
+use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::hand_out::Berth;
 use crate::ranks::{Communicator, host};
@@ -30,6 +31,7 @@ pub(crate) struct RankError {
     host: String,
     message: String,
     is_usage: bool,
+    advice: Option<Advice>,
 }
 
 /// What rank 0 has decided.
@@ -92,12 +94,17 @@ impl RankError {
     }
 
     pub fn met_on(host: &str, error: &Error) -> Self {
-        Self { host: host.to_owned(), message: error.to_string(), is_usage: error.is_usage() }
+        Self {
+            host: host.to_owned(),
+            message: error.to_string(),
+            is_usage: error.is_usage(),
+            advice: error.advice(),
+        }
     }
 
     pub fn at(self, rank: usize) -> Error {
-        let Self { host, message, is_usage } = self;
-        Error::Rank { rank, host, message, is_usage }
+        let Self { host, message, is_usage, advice } = self;
+        Error::Rank { rank, host, message, is_usage, advice }
     }
 }
 

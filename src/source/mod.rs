@@ -193,7 +193,6 @@ fn describe_as_told(
         None => positions_told(&described.axes).ok_or_else(|| Error::NoPositionsAxes {
             dataset: path.to_owned(),
             axes: numbered(&axes),
-            example: example(axes.len()),
         })?,
     };
     let view = View::new(shape, positions);
@@ -247,30 +246,20 @@ fn checked(given: &[usize], axes: &[Dimension], path: &str) -> Result<Vec<usize>
         return Err(Error::PositionsAxes {
             dataset: path.to_owned(),
             given: given.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
-            axes: numbered(axes),
+            axes: numbered(axes).join(", "),
         });
     }
     Ok(given.to_vec())
 }
 
-/// `0: Y (64), 1: X (64), 2: axis 2 (1024)`.
-fn numbered(axes: &[Dimension]) -> String {
+/// `0: Y (64)`, `1: X (64)`, `2 (1024)`.
+fn numbered(axes: &[Dimension]) -> Vec<String> {
     let each = axes.iter().enumerate().map(|(at, axis)| match axis.name.as_str() {
         "" => format!("{at} ({})", axis.len()),
         name if name == format!("axis {at}") => format!("{at} ({})", axis.len()),
         name => format!("{at}: {name} ({})", axis.len()),
     });
-    each.collect::<Vec<_>>().join(", ")
-}
-
-/// What one would type for an array with so many axes.
-fn example(axes: usize) -> &'static str {
-    match axes {
-        // Of a single spectrum each channel would be a position.
-        1 => "--positions-axes none if it is one measurement, or --positions-axes 0",
-        2 => "--positions-axes 0",
-        _ => "--positions-axes 0,1",
-    }
+    each.collect()
 }
 
 fn lengths(dataset: &hdf5::Dataset) -> Vec<u64> {

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Held, Result};
 
 /// The byte that a run locks: the last one that an offset can name.
 const RUN_BYTE: libc::off_t = libc::off_t::MAX - 1;
@@ -42,7 +42,7 @@ pub(crate) enum Locking {
 /// # Errors
 /// If somebody has the file open for writing.
 pub(crate) fn share(file: &File, path: &Path) -> Result<Locking> {
-    patiently(file, path, "is open for writing", File::try_lock_shared)
+    patiently(file, path, Held::ByWriter, File::try_lock_shared)
 }
 
 /// Takes the lock that writers take.
@@ -50,7 +50,7 @@ pub(crate) fn share(file: &File, path: &Path) -> Result<Locking> {
 /// # Errors
 /// If somebody has the file open at all.
 pub(crate) fn exclude(file: &File, path: &Path) -> Result<Locking> {
-    patiently(file, path, "is open", File::try_lock)
+    patiently(file, path, Held::ByReader, File::try_lock)
 }
 
 /// Gives back the lock that readers or writers take.
@@ -82,7 +82,7 @@ pub(crate) fn readers_lock_bytes(file: &File, path: &Path) -> bool {
 /// # Errors
 /// If another run, or a reader, has the file.
 pub(crate) fn claim_whole(file: &File, path: &Path) -> Result<Locking> {
-    patiently(file, path, "is open or being computed on", File::try_lock)
+    patiently(file, path, Held::ByRunOrReader, File::try_lock)
 }
 
 /// Takes the lock that a run holds from beginning to end.
@@ -98,7 +98,7 @@ pub(crate) fn claim_run(file: &File, path: &Path) -> Result<Locking> {
     }
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
-        Some(libc::EAGAIN | libc::EACCES) => Err(busy(file, path, "is being computed on")),
+        Some(libc::EAGAIN | libc::EACCES) => Err(busy(file, path, Held::ByRun)),
         _ if is_unsupported(&error) => Ok(Locking::Unsupported),
         _ => Err(Error::io("lock", path, error)),
     }
@@ -124,7 +124,7 @@ fn is_unsupported(error: &io::Error) -> bool {
 fn patiently(
     file: &File,
     path: &Path,
-    state: &'static str,
+    held: Held,
     lock: impl Fn(&File) -> Result<(), TryLockError>,
 ) -> Result<Locking> {
     let begun = Instant::now();
@@ -134,7 +134,7 @@ fn patiently(
             Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(50));
             }
-            Err(TryLockError::WouldBlock) => return Err(busy(file, path, state)),
+            Err(TryLockError::WouldBlock) => return Err(busy(file, path, held)),
             Err(TryLockError::Error(error)) if is_unsupported(&error) => {
                 return Ok(Locking::Unsupported);
             }
@@ -143,8 +143,8 @@ fn patiently(
     }
 }
 
-fn busy(file: &File, path: &Path, state: &'static str) -> Error {
-    Error::Busy { path: path.to_owned(), state, holders: holders(file) }
+fn busy(file: &File, path: &Path, held: Held) -> Error {
+    Error::Busy { path: path.to_owned(), held, holders: holders(file) }
 }
 
 /// Other processes of this machine that hold a lock on the file, as far as the system tells.

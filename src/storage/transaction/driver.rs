@@ -25,7 +25,7 @@ use super::super::lock;
 use super::disk::Disk;
 use super::journal::{self, Journal};
 use super::overlay::Overlay;
-use crate::error::{Error, Result, copy};
+use crate::error::{Error, Held, Result, copy};
 
 /// After a failure writes up to this size are kept: larger ones are no metadata.
 const METADATA_AT_MOST: usize = 64 << 10;
@@ -198,7 +198,7 @@ impl State {
     fn reopened(&self) -> Result<Option<(PathBuf, File, Access)>> {
         if let Some(holders) = &self.writers {
             let (path, holders) = (self.path.clone(), holders.clone());
-            return Err(Error::Busy { path, state: "is open for writing", holders });
+            return Err(Error::Busy { path, held: Held::ByWriter, holders });
         }
         let Some(file) = self.disk.file() else { return Ok(None) };
         let file = file.try_clone().map_err(|error| Error::io("read", &self.path, error))?;
