@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::advice::Advice;
 use crate::engine::Note;
+use crate::engine::inspect::Problem;
 use crate::error::{Error, bytes};
 
 /// An error in one line.
@@ -35,6 +36,14 @@ pub(crate) fn said(error: &Error) -> String {
             Some(advice) => format!("{error}; {}", words(advice)),
             None => error.to_string(),
         },
+    }
+}
+
+/// Why a dataset can't be computed on, in one line.
+pub(crate) fn of_problem(problem: &Problem) -> String {
+    match problem {
+        Problem::Error(error) => said(error),
+        Problem::Text(text) => text.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::run::{failed_json, failures_json};
-use super::{Answer, Ending, show};
+use super::{Answer, Ending, hints, show};
 use crate::dimension::Dimension;
 use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
 use crate::engine::{self, Request, Verification};
@@ -110,8 +110,8 @@ fn dataset_text(dataset: &DatasetOverview) -> String {
     }
     match &dataset.content {
         Ok(info) => text.push_str(&content_text(dataset, info)),
-        Err(reason) => {
-            let _ = writeln!(text, "    {reason}");
+        Err(problem) => {
+            let _ = writeln!(text, "    {}", hints::of_problem(problem));
         }
     }
     if let Some(chunking) = &dataset.chunking {
@@ -119,7 +119,7 @@ fn dataset_text(dataset: &DatasetOverview) -> String {
     }
     let _ = match (&dataset.reading, &dataset.content) {
         (Ok(reading), _) => writeln!(text, "    is read {}", how(reading)),
-        (Err(reason), Ok(_)) => writeln!(text, "    {reason}"),
+        (Err(problem), Ok(_)) => writeln!(text, "    {}", hints::of_problem(problem)),
         (Err(_), Err(_)) => Ok(()),
     };
     text
@@ -221,12 +221,12 @@ fn axis_line(axis: &Dimension) -> String {
 
 fn dataset_json(dataset: &DatasetOverview) -> Value {
     let (read, because) = match &dataset.reading {
-        Ok(Reading::Library(why)) => ("library", Some(why.as_str())),
+        Ok(Reading::Library(why)) => ("library", Some(why.clone())),
         Ok(Reading::Direct) => ("raw", None),
         Ok(Reading::Transposed) => ("transposed", None),
         Ok(Reading::Chunks) => ("chunks", None),
         Ok(Reading::Parts(_)) => ("parts", None),
-        Err(reason) => ("not at all", Some(reason.as_str())),
+        Err(problem) => ("not at all", Some(hints::of_problem(problem))),
     };
     let mut json = json!({
         "path": dataset.path,
@@ -241,7 +241,7 @@ fn dataset_json(dataset: &DatasetOverview) -> Value {
         })),
     });
     match &dataset.content {
-        Err(reason) => json["problem"] = json!(reason),
+        Err(problem) => json["problem"] = json!(hints::of_problem(problem)),
         Ok(info) => {
             json["quantity"] = json!(info.quantity);
             json["units"] = json!(info.units);

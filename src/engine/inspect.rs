@@ -23,20 +23,20 @@ use crate::storage::stored_way::chunking;
 use crate::view::View;
 
 /// A main dataset.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DatasetOverview {
     /// Its path.
     pub path: String,
     /// The file that it lies in, if that is another one, to which a link leads.
     pub linked_file: Option<PathBuf>,
     /// Its description, or why it can't be used.
-    pub content: Result<SourceInfo, String>,
+    pub content: Result<SourceInfo, Problem>,
     /// Whether its positions are all combinations of the steps of its axes.
     pub full_grid: bool,
     /// The format that it is in.
     pub format: Format,
     /// How its rows are read, or why they can't be.
-    pub reading: Result<Reading, String>,
+    pub reading: Result<Reading, Problem>,
     /// Its shape, in the file's order.
     pub shape: Vec<u64>,
     /// Which axes are positions, slowest first; empty if nobody says.
@@ -45,6 +45,21 @@ pub struct DatasetOverview {
     pub chunking: Option<Chunking>,
     /// What isn't taken as the file has it, in words for people.
     pub notes: Vec<String>,
+}
+
+/// Why a dataset can't be computed on.
+#[derive(Debug)]
+pub enum Problem {
+    /// What an attempt has met.
+    Error(Box<Error>),
+    /// What it is instead.
+    Text(String),
+}
+
+impl Problem {
+    fn of(error: Error) -> Self {
+        Self::Error(Box::new(error))
+    }
 }
 
 /// A results group.
@@ -105,10 +120,10 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         return DatasetOverview {
             path,
             linked_file: None,
-            content: Err("it can't be opened".to_owned()),
+            content: Err(Problem::Text("it can't be opened".to_owned())),
             full_grid: false,
             format: Format::Plain,
-            reading: Err(String::new()),
+            reading: Err(Problem::Text(String::new())),
             shape: Vec::new(),
             position_axes: Vec::new(),
             chunking: None,
@@ -125,7 +140,8 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         Err(_) => View::new(shape.clone(), vec![0]),
     };
     let rows = stored_type(&found)
-        .and_then(|_| Rows::new(file.handle(), &found, view).map_err(|error| error.to_string()));
+        .map_err(Problem::Text)
+        .and_then(|_| Rows::new(file.handle(), &found, view).map_err(Problem::of));
     let is_linked = rows.as_ref().is_ok_and(|rows| !rows.are_in(&file.raw));
     DatasetOverview {
         format: source::format(file, &path, &found),
@@ -135,7 +151,7 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         linked_file: is_linked.then(|| found.filename().into()),
         chunking: chunking(&found),
         notes: described.as_ref().map_or(Vec::new(), |known| known.notes.clone()),
-        content: described.map(|described| described.info).map_err(|error| error.to_string()),
+        content: described.map(|described| described.info).map_err(Problem::of),
         shape,
         path,
     }
