@@ -2,6 +2,7 @@
 //! are computed again on request only.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -49,6 +50,24 @@ fn failed_positions_are_computed_again_on_request_once_what_failed_is_mended() {
     succeed(run("trouble", &other.file, &["-p", "fail_every=0", "-p", "panic_every=0"]));
     assert!(opener.snapshot(&sample.file) == opener.snapshot(&other.file));
     assert_eq!(opener.group(&sample.file).last_pixel, POSITIONS as i64);
+}
+
+#[test]
+fn lines_that_no_position_has_are_taken_away_at_the_next_look() {
+    let mut opener = Opener::new();
+    let sample = Sample::new();
+    assert_eq!(pixelmill(run("trouble", &sample.file, &[])).code, Some(3));
+    let settled = sample.bytes();
+    // As a kill leaves them that comes between the last mark of a retry and its end.
+    let (offset, length) = opener.group(&sample.file).place("failure_messages");
+    let lines = settled[offset as usize..][..length].chunks_exact(200);
+    let used = 1 + lines.skip(1).take_while(|line| line[0] != 0).count();
+    let file = fs::File::options().write(true).open(&sample.file).unwrap();
+    file.write_all_at(b"~ what nobody has any more", offset + 200 * used as u64).unwrap();
+    drop(file);
+    let again = pixelmill(run("trouble", &sample.file, &[]));
+    assert_eq!((again.code, &again.json["outcome"]), (Some(3), &"existing".into()));
+    assert!(sample.bytes() == settled, "it is as it was");
 }
 
 #[test]

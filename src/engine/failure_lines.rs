@@ -274,8 +274,8 @@ impl<'a> FailureLines<'a> {
     }
 }
 
-/// Whether lines are as `settle` leaves them, as far as the texts tell.
-pub(super) fn are_settled(texts: &[String]) -> bool {
+/// Whether lines are as `settle` leaves them: those that the `failed` positions have, and no others.
+pub(super) fn are_settled(texts: &[String], failed: &FailedPositions) -> bool {
     let Some((first, lines)) = texts.split_first() else { return true };
     let used = lines.iter().position(String::is_empty).unwrap_or(lines.len());
     let in_order = |pair: &[String]| {
@@ -286,6 +286,8 @@ pub(super) fn are_settled(texts: &[String]) -> bool {
         && used < SECOND_HALF
         && lines[used..].iter().all(String::is_empty)
         && lines[..used].windows(2).all(in_order)
+        && used == failed.reasons.len()
+        && failed.reasons.iter().all(|(reason, _)| lines[..used].contains(reason))
 }
 
 fn same() -> Renumbering {

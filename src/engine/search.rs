@@ -79,7 +79,8 @@ pub(crate) fn find(
     Ok(match best {
         Some((true, found)) => {
             let computed = Box::new(found.computed(target)?);
-            Found::Complete { computed, is_stale: found.is_stale()? }
+            let is_stale = found.is_stale(&computed.failed)?;
+            Found::Complete { computed, is_stale }
         }
         Some((_, newest)) if newest.ready => Found::Partial { path: newest.path },
         Some((_, newest)) if newest.hash.is_empty() => {
@@ -172,10 +173,10 @@ impl Candidate {
         Ok(same)
     }
 
-    /// Whether `last_pixel` or the order of the failures isn't what it should be, and can be mended.
-    fn is_stale(&self) -> Result<bool> {
+    /// Whether `last_pixel` or the lines of the `failed` positions aren't what they should be, and can be mended.
+    fn is_stale(&self, failed: &FailedPositions) -> Result<bool> {
         let is_right = self.last_pixel == Some(self.summary()?.prefix as i64);
-        Ok(self.has_markers && !(is_right && are_settled(&self.messages)))
+        Ok(self.has_markers && !(is_right && are_settled(&self.messages, failed)))
     }
 
     /// As results that were there before.
