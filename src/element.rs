@@ -197,15 +197,19 @@ pub(crate) fn elements<'a, T: Element>(
     stored: StoredType,
     buffer: &'a mut Vec<T>,
 ) -> &'a [T] {
-    if stored.element == T::TYPE
-        && !stored.swapped
-        && let Ok(elements) = bytemuck::try_cast_slice(bytes)
-    {
+    if let Some(elements) = lying(bytes, stored) {
         return elements;
     }
     buffer.clear();
     append(bytes, stored, buffer);
     buffer
+}
+
+/// The elements in `bytes` where they lie, if they need no conversion.
+#[inline]
+pub(crate) fn lying<T: Element>(bytes: &[u8], stored: StoredType) -> Option<&[T]> {
+    let is_native = stored.element == T::TYPE && !stored.swapped;
+    bytemuck::try_cast_slice(bytes).ok().filter(|_| is_native)
 }
 
 /// Appends the elements in `bytes` to `out`: bit by bit if they need no conversion.

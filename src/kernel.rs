@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 pub use crate::column_layout::{ColumnLayout, Constant};
 pub use crate::contribution::Contribution;
-use crate::element::{Element, ElementType, StoredType, append, elements};
+use crate::element::{Element, ElementType, StoredType, append, elements, lying};
 use crate::error::Result;
 use crate::failure::Failure;
 use crate::model::{Model, Values};
@@ -170,19 +170,30 @@ impl<'a> RawUnit<'a> {
         elements(self.bytes(index), self.stored, buffer)
     }
 
-    /// Puts spectrum number `index` into `buffer`, converted.
-    pub(crate) fn copy_spectrum<T: Element>(&self, index: usize, buffer: &mut Vec<T>) {
+    /// Spectrum number `index` where it lies, if it needs no conversion.
+    #[inline]
+    pub(crate) fn lying<T: Element>(&self, index: usize) -> Option<&[T]> {
+        lying(self.bytes(index), self.stored)
+    }
+
+    /// Puts some spectra into `buffer`, converted, one behind the other.
+    pub(crate) fn copy<T: Element>(&self, spectra: Range<usize>, buffer: &mut Vec<T>) {
         buffer.clear();
-        append(self.bytes(index), self.stored, buffer);
+        match self.rows.whole() {
+            Some(rows) => {
+                let bytes = self.spectrum_bytes();
+                append(&rows[spectra.start * bytes..spectra.end * bytes], self.stored, buffer);
+            }
+            None => spectra.for_each(|index| append(self.bytes(index), self.stored, buffer)),
+        }
     }
 
     /// All spectra, one behind the other.
     pub(crate) fn spectra<'b, T: Element>(&'b self, buffer: &'b mut Vec<T>) -> &'b [T] {
-        if let Some(rows) = self.rows.whole() {
-            return elements(rows, self.stored, buffer);
+        if let Some(lying) = self.rows.whole().and_then(|rows| lying(rows, self.stored)) {
+            return lying;
         }
-        buffer.clear();
-        (0..self.rows.len()).for_each(|index| append(self.rows.row(index), self.stored, buffer));
+        self.copy(0..self.len(), buffer);
         buffer
     }
 
@@ -218,7 +229,11 @@ impl<'a> RawUnit<'a> {
     #[inline]
     fn bytes(&self, index: usize) -> &[u8] {
         let (within, repeat) = self.place(index);
-        let bytes = self.spectrum_length * self.stored.element.size();
+        let bytes = self.spectrum_bytes();
         &self.rows.row(within)[repeat * bytes..(repeat + 1) * bytes]
+    }
+
+    fn spectrum_bytes(&self) -> usize {
+        self.spectrum_length * self.stored.element.size()
     }
 }

@@ -211,8 +211,13 @@ impl<T> Deref for Spectrum<'_, T> {
 pub struct Unit<'a, T> {
     raw: RawUnit<'a>,
     buffer: &'a mut Vec<T>,
+    /// The spectra that are in `buffer`, one behind the other.
+    converted: Range<usize>,
     auxiliary: &'a mut Vec<Vec<f64>>,
 }
+
+/// Values that are converted at a time: short spectra, each by itself, would take longer than their computation.
+const CONVERTED_VALUES: usize = 512;
 
 impl<'a, T: Element> Unit<'a, T> {
     /// A unit as it was read, with memory for what is converted.
@@ -221,7 +226,7 @@ impl<'a, T: Element> Unit<'a, T> {
         buffer: &'a mut Vec<T>,
         auxiliary: &'a mut Vec<Vec<f64>>,
     ) -> Self {
-        Self { raw, buffer, auxiliary }
+        Self { raw, buffer, converted: 0..0, auxiliary }
     }
 
     /// How many spectra there are: positions times spectra per position.
@@ -243,22 +248,88 @@ impl<'a, T: Element> Unit<'a, T> {
             buffer.clear();
             buffer.extend_from_slice(values);
         }
-        Spectrum {
-            values: self.raw.spectrum(index, self.buffer),
-            position: self.raw.positions[within],
-            repeat,
-            auxiliary: self.auxiliary,
-        }
+        let length = self.raw.spectrum_length;
+        let values = match self.raw.lying(index) {
+            Some(values) => values,
+            None => {
+                if !self.converted.contains(&index) {
+                    let many = (CONVERTED_VALUES / length.max(1)).max(1);
+                    self.converted = index..self.raw.len().min(index + many);
+                    self.raw.copy(self.converted.clone(), self.buffer);
+                }
+                &self.buffer[(index - self.converted.start) * length..][..length]
+            }
+        };
+        Spectrum { values, position: self.raw.positions[within], repeat, auxiliary: self.auxiliary }
     }
 
     /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what works
     /// in place and would have to copy them.
     pub fn copy_spectrum(&self, index: usize, into: &mut Vec<T>) {
-        self.raw.copy_spectrum(index, into);
+        self.raw.copy(index..index + 1, into);
     }
 
     /// All spectra, one behind the other.
     pub fn spectra(&mut self) -> &[T] {
+        self.converted = 0..0;
         self.raw.spectra(self.buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk_io::AlignedBytes;
+    use crate::element::{ElementType, StoredType, elements};
+
+    /// Looks at spectra in several orders, with all of them in between, and compares each with one converted by itself.
+    fn spectra_are_as_each_by_itself<T: Element>(stored: StoredType, spectrum_length: usize) {
+        let (positions, spectra_per_position) = ([3, 4, 6, 7], 3);
+        let row_bytes = spectra_per_position * spectrum_length * stored.element.size();
+        let bytes: Vec<u8> = (0..positions.len() * row_bytes).map(|i| (i * 7 % 61) as u8).collect();
+        let mut read = ReadRows::new(AlignedBytes::default(), positions.len(), row_bytes);
+        read.bytes_mut().copy_from_slice(&bytes);
+        let mut left = ReadRows::new(AlignedBytes::default(), positions.len(), row_bytes);
+        left.leave(bytes.chunks_exact(row_bytes).collect());
+
+        for rows in [&read, &left] {
+            let (mut buffer, mut auxiliary, mut own) = (Vec::new(), Vec::new(), Vec::new());
+            let raw = RawUnit {
+                positions: &positions,
+                rows,
+                stored,
+                spectra_per_position,
+                spectrum_length,
+                auxiliary: &[],
+            };
+            let mut unit = Unit::<T>::new(raw, &mut buffer, &mut auxiliary);
+            let count = unit.len();
+            for index in (0..count).chain((0..count).rev()).chain((0..count).step_by(2)) {
+                let bytes = &bytes[index * row_bytes / 3..(index + 1) * row_bytes / 3];
+                let expected = elements::<T>(bytes, stored, &mut own);
+                let spectrum = unit.spectrum(index);
+                assert_eq!(
+                    spectrum.values, expected,
+                    "spectrum {index} of {spectrum_length} values"
+                );
+                assert_eq!((spectrum.position, spectrum.repeat), (positions[index / 3], index % 3));
+                if index % 5 == 4 {
+                    let length = spectrum_length;
+                    assert_eq!(&unit.spectra()[index * length..][..length], expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spectra_converted_together_are_as_each_by_itself() {
+        for length in [1, 4, 170, 700] {
+            for swapped in [false, true] {
+                let stored = |element| StoredType { element, swapped };
+                spectra_are_as_each_by_itself::<f32>(stored(ElementType::Float32), length);
+                spectra_are_as_each_by_itself::<f64>(stored(ElementType::Float32), length);
+                spectra_are_as_each_by_itself::<f32>(stored(ElementType::Int16), length);
+            }
+        }
     }
 }
