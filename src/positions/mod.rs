@@ -90,9 +90,8 @@ impl Positions {
 
     /// Gives each of them its `mark`, in marks of which the first is that of position `first`.
     pub fn mark(&self, first: u64, marks: &mut [u8], mark: u8) {
-        for range in self.ranges_within(&(first..first + marks.len() as u64)) {
-            marks[(range.start - first) as usize..(range.end - first) as usize].fill(mark);
-        }
+        let marked = self.ranges_within(&(first..first + marks.len() as u64));
+        runs::mark(marked, first, marks, mark);
     }
 
     /// How many there are before the first that isn't among them.

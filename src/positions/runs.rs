@@ -34,6 +34,18 @@ pub(crate) fn take(runs: &mut VecDeque<Range<u64>>, most: u64) -> Vec<Range<u64>
     taken
 }
 
+/// Gives each position of some runs its `mark`, in marks of which the first is that of position `first`.
+pub(crate) fn mark(
+    runs: impl IntoIterator<Item = Range<u64>>,
+    first: u64,
+    marks: &mut [u8],
+    mark: u8,
+) {
+    for run in runs {
+        marks[(run.start - first) as usize..(run.end - first) as usize].fill(mark);
+    }
+}
+
 /// The runs of marks other than 0, the first of which is that of position `first`.
 pub(crate) fn of_marks(first: u64, marks: &[u8]) -> impl Iterator<Item = Range<u64>> + '_ {
     let mut at = 0;

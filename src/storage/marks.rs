@@ -19,7 +19,7 @@ use super::rows::Rows;
 use super::tiles::Block;
 use crate::element::StoredType;
 use crate::error::{Error, Result};
-use crate::positions::Positions;
+use crate::positions::{Positions, runs};
 use crate::region;
 use crate::view::{Blocks, View};
 
@@ -280,14 +280,15 @@ impl<'a> MarksInPlace<'a> {
         let mut ranges = positions.ranges().peekable();
         while let Some(first) = ranges.next() {
             let window = first.start / WINDOW;
-            let (mut end, mut has_gaps) = (first.end, false);
+            let mut together = vec![first.clone()];
             while let Some(next) = ranges.next_if(|next| next.start / WINDOW == window) {
-                (end, has_gaps) = (next.end, true);
+                together.push(next);
             }
+            let end = together.last().map_or(first.end, |last| last.end);
             let mut marks = vec![mark; (end - first.start) as usize];
-            if has_gaps {
+            if together.len() > 1 {
                 self.marks.read(first.start, &mut marks)?;
-                positions.mark(first.start, &mut marks, mark);
+                runs::mark(together, first.start, &mut marks, mark);
             }
             self.write(first.start, &marks)?;
         }
