@@ -88,13 +88,12 @@
 //! # How it is built
 //!
 //! ```text
-//! cli → registry → map_kernel → engine → { plan, hand_out, identity, source, ranks } → formats → storage → view
-//!                      ↓            ↓
-//!                   process  →   kernel → contribution
+//! cli → engine → { plan, hand_out, identity, source, ranks } → formats → storage → view
 //! ```
 //!
-//! An arrow runs only downwards or to the right. The engine runs what [`kernel`] describes, without types;
-//! `map_kernel` makes that of a [`process`], which knows nothing but the plain types that it hands to authors.
+//! An arrow runs only to the right, and all of them lead to `pixelmill-core`: what authors write against, and the
+//! joint. The engine runs what [`kernel`] describes, without types; `core/src/map_kernel.rs` makes that of a
+//! [`process`], which knows nothing but the plain types that it hands to authors.
 //! `formats` has a folder or a file for each format, with what is read of it and what is written; who adds one adds a
 //! line to `formats/mod.rs`. `storage` opens files, reads past HDF5 and holds the transactions, `ranks` holds the only
 //! calls of MPI, and both the only `unsafe` code. Errors say what was found; what to type about it is said in
@@ -105,46 +104,27 @@
 
 #![warn(missing_docs)]
 
-mod advice;
-mod axis_values;
-mod chunk_io;
+#[cfg(feature = "cli")]
 pub mod cli;
-mod column_layout;
-mod contribution;
-mod dimension;
-mod element;
 pub mod engine;
-mod error;
-mod failure;
-mod foreign_text;
 mod formats;
 mod hand_out;
 mod hex;
 mod identity;
-pub mod kernel;
-mod map_kernel;
-mod model;
-mod parameters;
 mod plan;
 mod position_grid;
-mod positions;
-pub mod process;
 mod ranks;
 mod region;
-pub mod registry;
-mod results;
 mod source;
-mod source_info;
 mod storage;
+mod typed;
 mod view;
 
-pub use advice::Advice;
-pub use element::{Element, ElementType};
 pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop};
-pub use error::{Error, Held, Result};
-pub use map_kernel::{compute, kernel_of, test, verify};
-pub use parameters::ParameterInfo;
+pub use pixelmill_core::{
+    Advice, Element, ElementType, Error, Held, ParameterInfo, Process, Result, Results, kernel,
+    kernel_of, process, registry,
+};
 pub use plan::Cores;
-pub use process::Process;
 pub use ranks::Ranks;
-pub use results::Results;
+pub use typed::{compute, test, verify};

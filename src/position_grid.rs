@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use crate::axis_values::GrowingAxis;
-use crate::dimension::Dimension;
 use crate::hex::hex;
 use crate::region;
+use pixelmill_core::axis_values::GrowingAxis;
+use pixelmill_core::dimension::Dimension;
 
 /// Rows that are read at a time.
 const ROWS_AT_A_TIME: usize = 1 << 16;
@@ -67,7 +67,7 @@ impl ValueOf {
                 values.entry(index).or_insert(value);
             }
             Self::Counted(first, values) => {
-                if values.len() == 0 {
+                if values.is_empty() {
                     *first = index;
                 }
                 let step = index.checked_sub(*first).and_then(|step| usize::try_from(step).ok());

@@ -37,8 +37,8 @@ mod separable;
 
 use std::borrow::Cow;
 
-use pixelmill::Results;
-use pixelmill::process::{self, Failure, Process, SourceInfo, Spectrum};
+use pixelmill_core::Results;
+use pixelmill_core::process::{self, Failure, Process, SourceInfo, Spectrum};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +105,7 @@ impl Default for Parameters {
     }
 }
 
-impl pixelmill::process::Parameters for Parameters {
+impl pixelmill_core::process::Parameters for Parameters {
     fn check(&self) -> Result<(), Failure> {
         // Everything but bounds beyond the usual ones is wrong or right on any axis.
         Model::new(&self.components, Extent { least: 0.0, most: 1.0, channel: 0.1 })?;
@@ -346,7 +346,7 @@ fn with_units(name: &str, units: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pixelmill::process::Parameters as _;
+    use pixelmill_core::process::Parameters as _;
     use serde_json::{Value, json};
 
     fn parameters(given: Value) -> Parameters {

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-use pixelmill::registry::{Runner, runner};
+use pixelmill_core::registry::{Runner, runner};
 
 pub mod curve_fit;
 pub mod least_squares;

@@ -11,8 +11,8 @@
 mod ridge_lines;
 
 use num_complex::Complex64;
-use pixelmill::process::{Failure, Model, Process, SourceInfo, Spectrum};
-use pixelmill::{ElementType, Results};
+use pixelmill_core::process::{Failure, Model, Process, SourceInfo, Spectrum};
+use pixelmill_core::{ElementType, Results};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ impl Default for Parameters {
     }
 }
 
-impl pixelmill::process::Parameters for Parameters {
+impl pixelmill_core::process::Parameters for Parameters {
     fn check(&self) -> Result<(), Failure> {
         if self.width_min > self.width_max {
             return Err(Failure::new(format!(

@@ -15,8 +15,8 @@ mod response;
 mod search;
 
 use num_complex::Complex64;
-use pixelmill::Results;
-use pixelmill::process::{
+use pixelmill_core::Results;
+use pixelmill_core::process::{
     AuxiliaryInfo, Dimension, Failure, Model, Process, Record, SourceInfo, Spectrum,
 };
 use schemars::JsonSchema;
@@ -71,7 +71,7 @@ impl Default for Parameters {
     }
 }
 
-impl pixelmill::process::Parameters for Parameters {
+impl pixelmill_core::process::Parameters for Parameters {
     fn check(&self) -> Result<(), Failure> {
         if self.quality_min > self.quality_max {
             return Err(Failure::new(format!(
@@ -371,7 +371,7 @@ fn oscillators<'r>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pixelmill::ElementType;
+    use pixelmill_core::ElementType;
 
     fn source(element: ElementType, axes: &[Dimension]) -> SourceInfo {
         SourceInfo {
@@ -422,7 +422,7 @@ mod tests {
 
     #[test]
     fn quality_factors_have_an_order() {
-        use pixelmill::process::Parameters as _;
+        use pixelmill_core::process::Parameters as _;
         let wrong = Parameters { quality_min: 5.0, quality_max: 4.0, ..Parameters::default() };
         assert!(wrong.check().unwrap_err().to_string().contains("quality_max"));
         assert!(Parameters::default().check().is_ok());

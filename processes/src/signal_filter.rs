@@ -31,10 +31,10 @@ mod noise;
 mod row;
 
 use num_complex::{Complex32, Complex64};
-use pixelmill::process::{
+use pixelmill_core::process::{
     AxisValues, Dimension, Failure, Model, Outputs, Process, SourceInfo, Spectrum, Unit,
 };
-use pixelmill::{ElementType, Results};
+use pixelmill_core::{ElementType, Results};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -121,7 +121,7 @@ impl Parameters {
     }
 }
 
-impl pixelmill::process::Parameters for Parameters {
+impl pixelmill_core::process::Parameters for Parameters {
     fn check(&self) -> Result<(), Failure> {
         check_bands("band_pass", &self.band_pass_frequencies, &self.band_pass_widths)?;
         check_bands("noise_band", &self.noise_band_frequencies, &self.noise_band_widths)?;

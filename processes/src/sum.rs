@@ -3,8 +3,8 @@
 //! Real numbers are added in double precision. Shapes: a spectrum (S) gives one value, (P, 1), in
 //! the units of the source.
 
-use pixelmill::Results;
-use pixelmill::process::{Failure, NoParameters, Process, SourceInfo, Spectrum};
+use pixelmill_core::Results;
+use pixelmill_core::process::{Failure, NoParameters, Process, SourceInfo, Spectrum};
 
 /// The process `Sum`.
 pub struct Sum;

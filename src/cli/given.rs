@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::arguments::WhatArguments;
-use crate::error::{Error, Result};
-use crate::parameters::ParameterInfo;
-use crate::registry::Runner;
 use crate::storage::file::other_than_file;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::parameters::ParameterInfo;
+use pixelmill_core::registry::Runner;
 
 /// All given parameters; what `-p` says goes before what the file says.
 ///

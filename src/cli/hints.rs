@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use crate::advice::Advice;
 use crate::engine::Note;
 use crate::engine::inspect::Problem;
-use crate::error::{Error, bytes};
+use pixelmill_core::advice::Advice;
+use pixelmill_core::error::{Error, bytes};
 
 /// An error in one line.
 pub(crate) fn said(error: &Error) -> String {

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::run::{failed_json, failures_json};
 use super::{Answer, Ending, hints, show};
-use crate::dimension::Dimension;
 use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
 use crate::engine::{self, Request, Verification};
-use crate::error::Result;
-use crate::parameters::{ParameterInfo, in_words};
-use crate::registry::{self, Runner};
-use crate::source_info::SourceInfo;
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::error::Result;
+use pixelmill_core::parameters::{ParameterInfo, in_words};
+use pixelmill_core::registry::{self, Runner};
+use pixelmill_core::source_info::SourceInfo;
 
 fn done(text: String, json: Value) -> Answer {
     Answer { ending: Ending::Done, text, json }
@@ -137,7 +137,7 @@ fn content_text(dataset: &DatasetOverview, info: &SourceInfo) -> String {
         info.element,
         show::count(info.positions),
         show::count(info.spectral_points as u64),
-        crate::error::bytes(size(info)),
+        pixelmill_core::error::bytes(size(info)),
     );
     let grid = if dataset.full_grid { "" } else { " (not a full grid)" };
     let _ = writeln!(text, "    positions{grid}{}", array_axes(dataset));
@@ -172,7 +172,7 @@ fn chunking_text(dataset: &DatasetOverview, chunking: &Chunking) -> String {
     };
     let ratio = match &dataset.content {
         Ok(info) if chunking.stored_bytes > 0 && !chunking.filters.is_empty() => {
-            let stored = crate::error::bytes(chunking.stored_bytes);
+            let stored = pixelmill_core::error::bytes(chunking.stored_bytes);
             let ratio = size(info) as f64 / chunking.stored_bytes as f64;
             format!(", {stored} stored ({ratio:.1} : 1)")
         }

@@ -25,9 +25,9 @@ use serde_json::{Value, json};
 use arguments::Command;
 
 use crate::engine::{Ranks, WORKER_NAME};
-use crate::error::Error;
-use crate::failure::is_computing;
-use crate::registry::Runner;
+use pixelmill_core::error::Error;
+use pixelmill_core::failure::is_computing;
+use pixelmill_core::registry::Runner;
 
 /// How a command ended, as an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{hints, say, show};
 use crate::engine::{Note, Observer, Progress, RunInfo};
-use crate::error::Error;
+use pixelmill_core::error::Error;
 
 /// Seconds between two plain lines.
 const LINE_SECONDS: u64 = 5;
@@ -59,7 +59,7 @@ impl Observer for Display {
             show::count(info.positions),
             show::workers(info.workers),
             show::ranks(info.ranks, info.nodes),
-            crate::error::bytes(info.memory),
+            pixelmill_core::error::bytes(info.memory),
             if info.ranks > 1 { " each" } else { "" },
         ));
         if info.reads_per_tile > 1 {

@@ -10,8 +10,8 @@ use super::{Answer, Ending, given, show, signals};
 use crate::engine::{
     self, Compressed, Computed, FailedPositions, Outcome, Ranks, Report, Request, Stop, Tally,
 };
-use crate::error::{Result, bytes};
-use crate::registry::{self, Runner};
+use pixelmill_core::error::{Result, bytes};
+use pixelmill_core::registry::{self, Runner};
 
 /// Computes every position that was asked for.
 pub(crate) fn run(registry: &[&dyn Runner], typed: &RunArguments, ranks: &Ranks) -> Result<Answer> {

@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use super::arguments::Arguments;
-use crate::registry::{Runner, find};
+use pixelmill_core::registry::{Runner, find};
 
 /// What was typed, as arguments. An option whose value may be left out takes the next word for it, though that be
 /// the process or the file: if they are missing then, it is meant without one.
@@ -79,10 +79,10 @@ fn parameter_names(registry: &[&dyn Runner], typed: &[OsString]) -> Vec<String> 
 mod tests {
     use super::super::arguments::Command;
     use super::*;
-    use crate::failure::Failure;
-    use crate::process::{Parameters, Process, Results, Spectrum};
-    use crate::registry::runner;
-    use crate::source_info::SourceInfo;
+    use pixelmill_core::failure::Failure;
+    use pixelmill_core::process::{Parameters, Process, Results, Spectrum};
+    use pixelmill_core::registry::runner;
+    use pixelmill_core::source_info::SourceInfo;
 
     /// Parameters of which one has the name of an option.
     #[derive(Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::arguments::TestArguments;
 use super::plot::{Canvas, Figure};
 use super::{Answer, Ending, given, show};
-use crate::dimension::Dimension;
-use crate::element::ElementType;
 use crate::engine::{self, Pixel, Probe, ProbeSpectrum, Request};
-use crate::error::{Error, Result};
-use crate::process::{Curve, Mark, Model, Values};
-use crate::registry::{self, Runner};
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::ElementType;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::process::{Curve, Mark, Model, Values};
+use pixelmill_core::registry::{self, Runner};
 
 /// Computes one position.
 pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<Answer> {
@@ -107,7 +107,8 @@ fn drawing(
         return Ok("  nothing is drawn: the data can't be read\n".to_owned());
     };
     let place = [probe.place.as_slice(), &spectrum.place].concat();
-    let figure = Figure::new(title(runner, probe), coordinates(&place), probe, spectrum);
+    let figure = Figure::new(probe, spectrum);
+    let heading = [title(runner, probe), coordinates(&place)];
     let mut text = match &spectrum.model {
         Ok(model) if model.is_empty() => {
             format!("  {} draws nothing but the data\n", runner.name())
@@ -115,7 +116,7 @@ fn drawing(
         Ok(_) => String::new(),
         Err(reason) => format!("  only the data are drawn: {reason}\n"),
     };
-    text.push_str(&canvas.draw(&figure)?);
+    text.push_str(&canvas.draw(&figure, heading.each_ref().map(String::as_str))?);
     Ok(text)
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::failures::Failures;
-use crate::positions::Positions;
 use crate::source::RowsDigest;
+use pixelmill_core::positions::Positions;
 
 /// Positions whose results are written and wait to be marked.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -13,13 +13,14 @@ use super::compute_loop::caught;
 use super::evidence::check_same;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Quiet, Request, Stop, machine};
-use crate::error::{Error, Result, bytes};
 use crate::plan;
 use crate::storage::file::{ReadFile, open_read};
+use crate::storage::hdf5_error;
 use crate::storage::results_group::{
     Compression, Compressor, EncodedChunk, EncodingBuffers, is_compressed, obstacles,
 };
 use crate::storage::transaction::Transaction;
+use pixelmill_core::error::{Error, Result, bytes};
 
 /// Results of this size take long enough, a second or more, that somebody may wonder.
 const WORTH_TELLING: u64 = 256 << 20;
@@ -122,7 +123,7 @@ impl Step<'_> {
             let name = column.layout.name.clone();
             let dataset = file
                 .dataset(&format!("{group}/{name}"))
-                .map_err(|error| Error::dataset("read", path, group, &error))?;
+                .map_err(|error| hdf5_error::on_object("read", path, group, &error))?;
             if !is_compressed(&dataset, self.request.compress) {
                 names.push(name);
                 datasets.push(dataset);

@@ -18,16 +18,16 @@ use super::scheduler::{Scheduler, Ticket};
 use super::sink::Sink;
 use super::supply::{Stock, supply};
 use super::{Request, Stop, Tally, Team};
-use crate::chunk_io::ReadChunk;
-use crate::error::{Error, Result};
-use crate::failure::panic_message;
 use crate::plan::Plan;
-use crate::positions::runs;
 use crate::storage::in_place::InPlace;
 use crate::storage::results_group::Place;
+use pixelmill_core::chunk_io::ReadChunk;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::failure::panic_message;
+use pixelmill_core::positions::runs;
 
-/// What the names of worker threads begin with.
-pub(crate) const WORKER_NAME: &str = "pixelmill-worker-";
+/// What the names of worker threads begin with, so that who prints panics can tell a map function's from others.
+pub const WORKER_NAME: &str = "pixelmill-worker-";
 /// Batches per checkpoint interval.
 const BATCHES_PER_CHECKPOINT: u32 = 10;
 /// Source bytes ahead of the hand-out that the system is told to read.

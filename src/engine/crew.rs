@@ -15,9 +15,9 @@ use super::supply::Stock;
 use super::target::RunLock;
 use super::team::{Call, News, Team};
 use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop, Tally};
-use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::storage::in_place::InPlace;
+use pixelmill_core::error::{Error, Result};
 
 /// How often the observer is told.
 const TICK: Duration = Duration::from_millis(100);

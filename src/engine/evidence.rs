@@ -20,11 +20,11 @@ use super::job::{Data, Job};
 use super::ledger::Record;
 use super::pending::Pending;
 use super::{Note, Request, reread};
-use crate::advice::Advice;
-use crate::error::{Error, Result};
 use crate::source::{RowsDigest, fingerprint, is_whole};
 use crate::storage::file::open_read;
 use crate::storage::file_state::{FileId, FileState};
+use pixelmill_core::advice::Advice;
+use pixelmill_core::error::{Error, Result};
 
 /// Data of up to this size are read again before results of them are reused: from the page cache a matter of
 /// a second on two cores (5 GB/s).

@@ -9,11 +9,11 @@
 use std::collections::BTreeMap;
 
 use super::failures::{FailedPositions, Failures, OTHER_FAILURES, Reasons, reason};
-use crate::error::Result;
-use crate::positions::Positions;
 use crate::storage::in_place::{Extent, InPlace};
 use crate::storage::marks::{Marks, MarksInPlace, WINDOW, windows};
 use crate::storage::results_group::{MESSAGE_BYTES, MESSAGE_LINES};
+use pixelmill_core::error::Result;
+use pixelmill_core::positions::Positions;
 
 /// The first line of the second half; the first half has those from 1 on.
 const SECOND_HALF: usize = MESSAGE_LINES / 2;

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::Result;
-use crate::failure::Failure;
-use crate::positions::Positions;
 use crate::storage::marks::Marks;
 use crate::storage::results_group::MESSAGE_BYTES;
+use pixelmill_core::error::Result;
+use pixelmill_core::failure::Failure;
+use pixelmill_core::positions::Positions;
 
 /// Reasons that are told apart at most, besides the others.
 pub(crate) const MOST_REASONS: usize = 126;

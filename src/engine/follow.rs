@@ -17,8 +17,6 @@ use super::supply::Stock;
 use super::target::Target;
 use super::team::{Assignment, Call, News, Orders, RankError, Team};
 use super::{Computed, Durability, Request, Stop, Tally, plan_run};
-use crate::error::{Error, Result};
-use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::storage::file::{self, look_at, open_read};
 use crate::storage::in_place::InPlace;
@@ -26,6 +24,8 @@ use crate::storage::marks::Marks;
 use crate::storage::open_file::OpenFile;
 use crate::storage::results_group::{LAST_RUN, Place};
 use crate::storage::{attributes, lock};
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::kernel::Kernel;
 
 /// How often a rank looks for calls.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -6,12 +6,10 @@ use serde_json::{Map, Value};
 
 use super::failures::FailedPositions;
 use super::named::{named, the_one};
-use crate::error::{Error, Result};
 pub use crate::formats::Format;
 use crate::identity::recorded_files;
 use crate::region;
 use crate::source;
-use crate::source_info::SourceInfo;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::marks::Marks;
@@ -21,6 +19,8 @@ use crate::storage::rows::Rows;
 pub use crate::storage::stored_way::Chunking;
 use crate::storage::stored_way::chunking;
 use crate::view::View;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::source_info::SourceInfo;
 
 /// A main dataset.
 #[derive(Debug)]
@@ -244,15 +244,20 @@ fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
 }
 
 /// A results group and where it was computed from, for computing it again.
-pub(crate) struct Computation {
+pub struct Computation {
+    /// Path of the group.
     pub path: String,
+    /// Name of the process.
     pub process: String,
+    /// Its parameters.
     pub parameters: Map<String, Value>,
     /// Where its source is, as the way from the results tells.
     pub source_file: PathBuf,
     /// Where it may be as well: results may have been moved to a file that has the name of their source.
     pub or_else: Option<PathBuf>,
+    /// Path of its source there.
     pub source_dataset: String,
+    /// The axes of the source that were taken as positions.
     pub positions_axes: Option<Vec<usize>>,
 }
 
@@ -261,7 +266,7 @@ pub(crate) struct Computation {
 ///
 /// # Errors
 /// If there is no such group, or it doesn't say, or its source isn't there.
-pub(crate) fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<Computation> {
+pub fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<Computation> {
     let file = open_read(path)?;
     let all = results_groups(&file);
     let group = the_one(&all, wanted, path)?;

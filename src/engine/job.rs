@@ -7,19 +7,9 @@ use std::sync::Arc;
 use super::Request;
 use super::compared::Compared;
 use super::target::results_file;
-use crate::axis_values::AxisValues;
-use crate::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
-use crate::contribution::{Contribution, UnitResults};
-use crate::dimension::Dimension;
-use crate::element::{ElementType, StoredType, elements, first_beyond};
-use crate::error::{Error, Result};
-use crate::failure::{Failure, guarded};
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
-use crate::kernel::{AuxiliaryRows, Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
-use crate::positions::runs;
 use crate::region;
 use crate::source::{self, RowsDigest, Source, fingerprint, normalised};
-use crate::source_info::AuxiliaryInfo;
 use crate::storage::datatype::stored_record;
 use crate::storage::file::{ReadFile, is_absent, open_read};
 use crate::storage::file_state::FileId;
@@ -28,6 +18,18 @@ use crate::storage::results_group::Column;
 use crate::storage::rows::Rows;
 use crate::storage::walk::broken_link;
 use crate::view::View;
+use pixelmill_core::axis_values::AxisValues;
+use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
+use pixelmill_core::contribution::{Contribution, UnitResults};
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::{ElementType, StoredType, elements, first_beyond};
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::failure::{Failure, guarded};
+use pixelmill_core::kernel::{
+    AuxiliaryRows, Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker,
+};
+use pixelmill_core::positions::runs;
+use pixelmill_core::source_info::AuxiliaryInfo;
 
 /// A kernel and its source.
 pub(crate) struct Job {

@@ -17,14 +17,14 @@ use super::supply::Stock;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, RankError, Team};
 use super::{Computed, Note, Observer, Quiet, Request, Stop, plan_run, reread};
-use crate::advice::Advice;
-use crate::error::{Error, Result};
 use crate::hand_out;
-use crate::kernel::Kernel;
 use crate::plan::{Cores, Plan};
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::in_place::{Direct, InPlace};
 use crate::storage::marks::Marks;
+use pixelmill_core::advice::Advice;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::kernel::Kernel;
 
 /// Leads all ranks through one computation.
 ///

@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
 use super::pending::Pending;
-use crate::error::Result;
 use crate::source::RowsDigest;
 use crate::storage::in_place::{Extent, InPlace};
 use crate::storage::marks::{Summary, windows};
 use crate::storage::results_group::{DIGEST_BYTES, DIGEST_LINES};
+use pixelmill_core::error::Result;
 
 /// Some positions, as a record knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,8 +221,8 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::foreign_text::of_fixed_length;
     use crate::storage::in_place::Part;
+    use pixelmill_core::foreign_text::of_fixed_length;
 
     /// Two lines in memory, of which writes may be lost from some number on.
     #[derive(Default)]

@@ -16,14 +16,14 @@ use super::scheduler::Scheduler;
 use super::selection::Selected;
 use super::target::RunLock;
 use super::{Durability, Note, Observer, Request, seconds_since};
-use crate::error::{Error, Result};
 use crate::position_grid::PositionGrid;
-use crate::positions::{Positions, runs};
 use crate::source::RowsDigest;
 use crate::storage::attributes::put_integer;
 use crate::storage::in_place::InPlace;
 use crate::storage::marks::{Marks, MarksInPlace, windows};
 use crate::storage::results_group::LAST_PIXEL;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::positions::{Positions, runs};
 
 /// Memory for what was marked before the run, which is left alone if the run's own marks have to be taken
 /// back. Beyond it they are taken back together.

@@ -47,7 +47,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
-pub(crate) use compute_loop::WORKER_NAME;
+pub use compute_loop::WORKER_NAME;
 pub use failures::FailedPositions;
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
@@ -63,14 +63,14 @@ use job::{AuxiliaryInput, Job};
 use selection::Selected;
 use team::Team;
 
-use crate::column_layout::ColumnLayout;
-use crate::element::{Element, elements, first_beyond};
-use crate::error::{Error, Result};
-use crate::kernel::Kernel;
 use crate::plan::{self, Needs, Plan, TileNeeds};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::open_read;
 use crate::storage::rows::Rows;
+use pixelmill_core::column_layout::ColumnLayout;
+use pixelmill_core::element::{Element, elements, first_beyond};
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::kernel::Kernel;
 
 /// A handle to the results of a computation.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
 use crate::storage::results_group::Provenance;
+use pixelmill_core::error::{Error, Result};
 
 /// The groups that `wanted` names.
 ///

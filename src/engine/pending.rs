@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use super::selection::Selected;
-use crate::error::Result;
 use crate::position_grid::PositionGrid;
-use crate::positions::{Positions, runs};
 use crate::storage::marks::{Marks, windows};
+use pixelmill_core::error::Result;
+use pixelmill_core::positions::{Positions, runs};
 
 /// Positions that are to be computed or read.
 pub(crate) struct Pending<'a> {
@@ -118,8 +118,8 @@ impl<'a> Pending<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axis_values::AxisValues;
-    use crate::dimension::Dimension;
+    use pixelmill_core::axis_values::AxisValues;
+    use pixelmill_core::dimension::Dimension;
 
     /// A list of one range.
     fn one(run: Range<u64>) -> Vec<Range<u64>> {

@@ -7,15 +7,16 @@ use std::path::Path;
 use super::search::Found;
 use super::target::{RunLock, Target};
 use super::{Job, RunInfo};
-use crate::error::{Error, Result};
 use crate::formats::{self, Blueprint, Form, Identification};
 use crate::identity::relative;
 use crate::plan::Plan;
 use crate::ranks::host;
 use crate::storage::attributes;
 use crate::storage::file::ReadFile;
+use crate::storage::hdf5_error;
 use crate::storage::results_group::{self, Column, LAST_PIXEL, LAST_RUN, Places};
 use crate::storage::transaction::Transaction;
+use pixelmill_core::error::{Error, Result};
 
 /// A results group with something to compute.
 pub(crate) struct Taken {
@@ -93,7 +94,7 @@ fn create(job: &Job, target: &Target, lock: &RunLock, source: &ReadFile) -> Resu
     let refers = target.source_file.is_none();
     let parent = if !refers || folder.is_empty() { "/" } else { folder };
     let parameters = job.identity.parameters.as_object().cloned().unwrap_or_default();
-    let unopened = |error| Error::dataset("read", &source.path, &info.path, &error);
+    let unopened = |error| hdf5_error::on_object("read", &source.path, &info.path, &error);
     let elsewhere = if refers { None } else { Some(source.dataset(&info.path).map_err(unopened)?) };
     let blueprint = Blueprint {
         parent,
@@ -194,8 +195,9 @@ pub(crate) fn look(
     columns: &[Column<'_>],
 ) -> Result<Taken> {
     let file = lock.view()?;
-    let group =
-        file.group(&path).map_err(|error| Error::dataset("read", lock.path(), &path, &error))?;
+    let group = file
+        .group(&path)
+        .map_err(|error| hdf5_error::on_object("read", lock.path(), &path, &error))?;
     let positions = job.source.info.positions;
     let places = results_group::places(&group, lock.file(), columns, positions)
         .map_err(|reason| Error::CannotResume { group: path.clone(), reason })?;

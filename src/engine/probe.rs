@@ -9,23 +9,24 @@ use super::job::{Data, Job};
 use super::ledger::{Covered, Record};
 use super::pending::Pending;
 use super::{Request, reread};
-use crate::axis_values::AxisValues;
-use crate::column_layout::ColumnLayout;
-use crate::dimension::Dimension;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
-use crate::failure::Failure;
 use crate::identity::first_difference;
-use crate::kernel::{Kernel, SeenSpectrum};
-use crate::model::{Model, Values};
-use crate::positions::runs;
 use crate::region;
-use crate::source_info::SourceInfo;
 use crate::storage::file::open_read;
+use crate::storage::hdf5_error;
 use crate::storage::marks::Marks;
 use crate::storage::results_group::{self, Provenance};
 use crate::storage::rows::Rows;
 use crate::view::View;
+use pixelmill_core::axis_values::AxisValues;
+use pixelmill_core::column_layout::ColumnLayout;
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::ElementType;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::failure::Failure;
+use pixelmill_core::kernel::{Kernel, SeenSpectrum};
+use pixelmill_core::model::{Model, Values};
+use pixelmill_core::positions::runs;
+use pixelmill_core::source_info::SourceInfo;
 
 /// The results of one position.
 #[derive(Clone, Debug)]
@@ -218,7 +219,7 @@ pub fn verify(
     if results == request.file {
         check_same(results, source_file.id(), file.id())?;
     }
-    let broken = |error: hdf5::Error| Error::dataset("read", results, group, &error);
+    let broken = |error: hdf5::Error| hdf5_error::on_object("read", results, group, &error);
     let opened = file.group(group).map_err(broken)?;
     let unusable = |reason| Error::CannotVerify { group: group.to_owned(), reason };
     let provenance = results_group::provenance(&opened, group);

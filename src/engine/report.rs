@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::advice::Advice;
-use crate::error::Error;
+use pixelmill_core::advice::Advice;
+use pixelmill_core::error::Error;
 
 /// Somebody who watches a run; every method has an empty default.
 pub trait Observer: Sync {

@@ -11,9 +11,9 @@ use super::job::Job;
 use super::pending::Pending;
 use super::supply::Stock;
 use super::{Ranks, Request, Stop, Team, machine, plan_run};
-use crate::error::Result;
 use crate::plan;
 use crate::source::RowsDigest;
+use pixelmill_core::error::Result;
 
 /// How often somebody looks whether it is done.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use super::Stop;
 use super::batch::Batch;
 use super::failures::Failures;
-use crate::error::{Error, Result};
-use crate::failure::Failure;
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
-use crate::positions::runs;
 use crate::source::RowsDigest;
 use crate::storage::tiles::Block;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::failure::Failure;
+use pixelmill_core::positions::runs;
 
 /// Pending positions that are read together.
 pub(crate) struct Portion {

@@ -13,7 +13,6 @@ use super::pending::Pending;
 use super::selection::Selected;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request};
-use crate::error::{Error, Result};
 use crate::identity::{
     Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, whereabouts_of,
 };
@@ -23,6 +22,7 @@ use crate::storage::marks::{Marks, Summary};
 use crate::storage::results_group::{
     self, LAST_PIXEL, LAST_RUN, MESSAGES, Provenance, results_groups,
 };
+use pixelmill_core::error::{Error, Result};
 
 /// What the search for earlier results found.
 pub(crate) enum Found {

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
 use crate::position_grid::PositionGrid;
 use crate::region::{self, Region};
 use crate::source::normalised;
@@ -11,6 +10,7 @@ use crate::storage::file::ReadFile;
 use crate::storage::marks::Marks;
 use crate::storage::virtual_dataset;
 use crate::storage::walk::broken_link;
+use pixelmill_core::error::{Error, Result};
 
 /// A part of the positions. Written `100:200` (positions), `0:10,5:20` (rows, columns; the slowest
 /// axis first) or `/path/of/a/boolean/dataset`; a bound that is left out is the end of the axis.
@@ -206,8 +206,8 @@ fn marked(path: &str, positions: u64, file: &ReadFile) -> Result<Marks> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axis_values::AxisValues;
-    use crate::dimension::Dimension;
+    use pixelmill_core::axis_values::AxisValues;
+    use pixelmill_core::dimension::Dimension;
 
     #[test]
     fn a_box_of_steps_is_the_same_whatever_the_window() {

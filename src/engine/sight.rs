@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::Request;
 use super::job::{AuxiliaryInput, Data, Job};
 use super::team::{RankError, Team};
-use crate::error::Result;
 use crate::hand_out::Berth;
 use crate::ranks::host;
 use crate::source::layout;
+use pixelmill_core::error::Result;
 
 /// What a rank sees before anything is changed.
 #[derive(Serialize, Deserialize)]

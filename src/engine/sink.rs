@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use crate::chunk_io::WriteChunk;
-use crate::contribution::UnitResults;
-use crate::error::Result;
-use crate::kernel::Prepared;
-use crate::positions::runs;
 use crate::storage::in_place::InPlace;
 use crate::storage::results_group::Place;
+use pixelmill_core::chunk_io::WriteChunk;
+use pixelmill_core::contribution::UnitResults;
+use pixelmill_core::error::Result;
+use pixelmill_core::kernel::Prepared;
+use pixelmill_core::positions::runs;
 
 /// Where the rows of results go.
 pub(crate) struct Sink<'a> {

@@ -14,13 +14,13 @@ use twox_hash::xxhash3_128::Hasher;
 use super::job::Job;
 use super::pending::Pending;
 use super::scheduler::{Portion, Supply};
-use crate::error::Result;
 use crate::hand_out::Guide;
 use crate::plan::Plan;
-use crate::positions::runs;
 use crate::ranks::Communicator;
 use crate::storage::marks::windows;
 use crate::view::Blocks;
+use pixelmill_core::error::Result;
+use pixelmill_core::positions::runs;
 
 /// Positions of a portion at most: if only every second is pending, its runs take 1 MiB.
 pub(crate) const PORTION: u64 = 1 << 17;
@@ -240,12 +240,12 @@ impl Iterator for Pieces<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axis_values::AxisValues;
-    use crate::dimension::Dimension;
     use crate::position_grid::PositionGrid;
-    use crate::positions::Positions;
     use crate::ranks::Ranks;
     use crate::storage::marks::Marks;
+    use pixelmill_core::axis_values::AxisValues;
+    use pixelmill_core::dimension::Dimension;
+    use pixelmill_core::positions::Positions;
 
     #[test]
     fn what_is_pending_of_a_block_is_found_run_by_run() {

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::{Job, Observer, Request};
-use crate::error::{Error, Result};
 use crate::identity::{OtherFile, SourceLocation};
 use crate::source::Source;
 use crate::storage::file::{self, ReadFile, is_absent, look_at, open_read_locked};
@@ -13,6 +12,7 @@ use crate::storage::lock;
 use crate::storage::open_file::OpenFile;
 use crate::storage::results_group::results_groups;
 use crate::storage::transaction::Transaction;
+use pixelmill_core::error::{Error, Result};
 
 /// Where results go.
 pub(crate) struct Target {

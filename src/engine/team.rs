@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
 use super::{Computed, Request, Tally, machine};
-use crate::advice::Advice;
-use crate::error::{Error, Result};
 use crate::hand_out::Berth;
 use crate::ranks::{Communicator, host};
 use crate::storage::in_place::Extent;
 use crate::storage::results_group::Place;
+use pixelmill_core::advice::Advice;
+use pixelmill_core::error::{Error, Result};
 
 /// The ranks of a job, with what they say to each other.
 #[derive(Clone, Copy)]

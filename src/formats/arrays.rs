@@ -3,10 +3,10 @@
 use hdf5::{Dataset, Group};
 
 use super::{Format, hspy, nsid};
-use crate::column_layout::Constant;
-use crate::dimension::Dimension;
 use crate::storage::results_group::{CHUNK_BYTES, Column, create_column};
 use crate::storage::{attributes, library, scales, text};
+use pixelmill_core::column_layout::Constant;
+use pixelmill_core::dimension::Dimension;
 
 /// Creates the results datasets with scales on all their axes.
 pub(super) fn create_columns(

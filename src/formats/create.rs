@@ -4,10 +4,10 @@ use hdf5::Group;
 use serde_json::{Map, Value};
 
 use super::{Format, arrays, h5usid};
-use crate::column_layout::Constant;
-use crate::dimension::Dimension;
 use crate::storage::results_group::{Column, PositionTables, RESULTS, create_markers, listed};
 use crate::storage::{attributes, text};
+use pixelmill_core::column_layout::Constant;
+use pixelmill_core::dimension::Dimension;
 
 /// Everything that a new results group is made from.
 pub(crate) struct Blueprint<'a> {

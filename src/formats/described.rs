@@ -7,10 +7,10 @@ use std::cmp::Ordering;
 
 use hdf5::{Dataset, Location};
 
-use crate::axis_values::AxisValues;
-use crate::dimension::Dimension;
 use crate::storage::datatype::{Class, class};
 use crate::storage::{attributes, text};
+use pixelmill_core::axis_values::AxisValues;
+use pixelmill_core::dimension::Dimension;
 
 /// What a file says of an N-dimensional dataset.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,8 @@
 use hdf5::{Dataset, File, Group};
 
 use super::described::{Axis, Described, Packing, Role, counted, numbers, parent_and_name, text};
-use crate::axis_values::AxisValues;
 use crate::storage::attributes;
+use pixelmill_core::axis_values::AxisValues;
 
 /// Whether a dataset is the signal, or one of the signals, of its group.
 pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {

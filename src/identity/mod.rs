@@ -10,7 +10,7 @@
 //! overlooks extra parameters, changed data and other source files; each of these hands out wrong
 //! results in silence.
 
-mod canonical;
+mod axis_values;
 mod difference;
 mod same;
 mod whereabouts;
@@ -19,20 +19,20 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub(crate) use canonical::{canonical, numbers_again};
 pub(crate) use difference::{Difference, first_difference};
+use pixelmill_core::canonical::canonical;
 pub(crate) use same::{is_same, whereabouts_of};
 pub(crate) use whereabouts::{OtherFile, SourceLocation, Whereabouts, recorded_files, relative};
 
-use crate::dimension::Dimension;
-use crate::element::StoredType;
-use crate::failure::Failure;
 use crate::hex::hex;
-use crate::kernel::{Kernel, Prepared};
 use crate::source::Source;
-use crate::source_info::{AuxiliaryInfo, SourceInfo};
 use crate::storage::decoding::Decoding;
 use crate::storage::rows::Rows;
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::StoredType;
+use pixelmill_core::failure::Failure;
+use pixelmill_core::kernel::{Kernel, Prepared};
+use pixelmill_core::source_info::{AuxiliaryInfo, SourceInfo};
 
 /// Everything that a result depends on. The order is that in which differences are told.
 #[derive(Clone, Debug, Serialize)]
@@ -232,7 +232,7 @@ impl AxisIdentity {
             name: name.clone(),
             units: units.clone(),
             length: axis.len(),
-            values: canonical::axis_values(values),
+            values: axis_values::axis_values(values),
             binned: *binned,
         }
     }

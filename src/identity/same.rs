@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::Identity;
-use super::canonical::is_same_number;
 use super::whereabouts::{SourceLocation, Whereabouts, paths_lead_to};
 use crate::storage::results_group::Provenance;
+use pixelmill_core::canonical::is_same_number;
 
 /// Whether a results group holds the results of exactly this computation: by its hash, or, for groups
 /// that have none, by the dataset and all parameters.

@@ -12,10 +12,10 @@ mod solo;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
 use crate::storage::in_place::InPlace;
 use crate::storage::open_file::OpenFile;
 use launcher::Launch;
+use pixelmill_core::error::{Error, Result};
 use solo::Solo;
 
 /// What the ranks of a job use to talk to each other. Rank 0 leads.
@@ -84,7 +84,7 @@ impl Ranks {
     }
 
     /// Whether this process is the one that speaks to people, as far as its environment tells.
-    pub(crate) fn is_first_by_environment() -> bool {
+    pub fn is_first_by_environment() -> bool {
         let launch = launcher::detect(|name| std::env::var(name).ok());
         !matches!(launch, Launch::Together { rank, .. } if rank > 0)
     }

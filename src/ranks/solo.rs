@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Communicator;
-use crate::error::Result;
 use crate::storage::in_place::{Direct, InPlace};
 use crate::storage::open_file::OpenFile;
+use pixelmill_core::error::Result;
 
 /// The only rank: it has nobody to talk to.
 #[derive(Default)]

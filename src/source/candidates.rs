@@ -8,12 +8,12 @@ use std::collections::HashSet;
 
 use hdf5::{Dataset, Group};
 
-use crate::error::{Error, Result};
 use crate::formats::{self, Format, h5usid, hspy, nexus};
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::is_results_group;
 use crate::storage::walk::{ObjectId, Visited, walk};
+use pixelmill_core::error::{Error, Result};
 
 /// Paths of the main datasets that hold data, not results. If no format knows any, of those that all but
 /// are some, or else of everything that could be one.

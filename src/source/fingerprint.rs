@@ -12,8 +12,8 @@ use std::thread;
 use twox_hash::xxhash3_128::Hasher;
 
 use super::digest::RowsDigest;
-use crate::error::{Error, Result};
 use crate::storage::rows::{Chunk, Rows, Stored};
+use pixelmill_core::error::{Error, Result};
 
 /// Sources up to this size are hashed whole: some ten milliseconds on two cores, if they are in the page cache.
 const WHOLE: u64 = 64 << 20;

@@ -18,21 +18,22 @@ pub(crate) use fingerprint::{fingerprint, is_whole, layout};
 
 use candidates::only_main_dataset;
 
-use crate::axis_values::AxisValues;
-use crate::dimension::Dimension;
-use crate::element::{ElementType, StoredType};
-use crate::error::{Error, Result};
-use crate::foreign_text::listening;
 use crate::formats::{self, Format, Role, h5usid};
 use crate::position_grid::PositionGrid;
 use crate::region;
-use crate::source_info::SourceInfo;
 use crate::storage::datatype::stored_type;
 use crate::storage::file::ReadFile;
+use crate::storage::hdf5_error;
 use crate::storage::results_group::PositionTables;
 use crate::storage::rows::Rows;
 use crate::storage::walk::broken_link;
 use crate::view::View;
+use pixelmill_core::axis_values::AxisValues;
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::{ElementType, StoredType};
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::foreign_text::listening;
+use pixelmill_core::source_info::SourceInfo;
 
 /// A main dataset that can be computed on.
 pub(crate) struct Source {
@@ -105,7 +106,7 @@ pub(crate) fn open(
     };
     let dataset = file.dataset(&path).map_err(|error| match file.loc_type_by_name(&path) {
         // It may be newer than the HDF5 library.
-        Ok(LocationType::Dataset) => Error::dataset("open", &file.path, &path, &error),
+        Ok(LocationType::Dataset) => hdf5_error::on_object("open", &file.path, &path, &error),
         _ => no_such_dataset(file, &path),
     })?;
     let stored = stored_type(&dataset)

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::datatype::{Class, class};
 use super::text;
-use crate::foreign_text::of_fixed_length;
+use pixelmill_core::foreign_text::of_fixed_length;
 
 /// Bytes that an attribute may claim. One that claims more is damaged, or no text or number that anybody
 /// asks for here: HDF5 keeps at most 64 KiB in an object's header.

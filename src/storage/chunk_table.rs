@@ -6,8 +6,8 @@ use hdf5::Dataset;
 use hdf5_sys::{h5p, h5z};
 
 use super::filters::FilterInfo;
-use crate::foreign_text::of_fixed_length;
 use crate::region::{self, Region};
+use pixelmill_core::foreign_text::of_fixed_length;
 
 /// One stored chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

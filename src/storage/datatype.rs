@@ -10,9 +10,10 @@ use hdf5_sys::h5;
 use hdf5_sys::h5t::{self, H5T_class_t, H5T_order_t, H5T_sign_t};
 
 use super::text;
-use crate::column_layout::{ColumnLayout, Field};
-use crate::element::{ElementType, StoredType};
-use crate::foreign_text::decoded;
+use crate::storage::hdf5_error;
+use pixelmill_core::column_layout::{ColumnLayout, Field};
+use pixelmill_core::element::{ElementType, StoredType};
+use pixelmill_core::foreign_text::decoded;
 
 /// What kind of thing an element is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,7 +272,7 @@ fn unsupported_float(form: FloatForm) -> String {
 }
 
 fn words(error: hdf5::Error) -> String {
-    crate::error::innermost_reason(&error)
+    hdf5_error::innermost_reason(&error)
 }
 
 /// The least type that has all integers of so many bytes.

@@ -11,7 +11,8 @@ use super::file_state::{FileId, FileState};
 use super::open_file::OpenFile;
 use super::transaction::{self, Access};
 use super::{library, lock};
-use crate::error::{Error, Result};
+use crate::storage::hdf5_error;
+use pixelmill_core::error::{Error, Result};
 
 const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
 
@@ -224,7 +225,8 @@ pub(crate) fn create_if_absent(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     let refused = |error| Error::io("create", path, error);
-    let image = library::empty_file().map_err(|error| Error::hdf5("create", path, &error))?;
+    let image =
+        library::empty_file().map_err(|error| hdf5_error::on_file("create", path, &error))?;
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     let (file, created) = match options.clone().create_new(true).open(path) {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::open_file::OpenFile;
-use crate::error::{Error, Result};
+use pixelmill_core::error::{Error, Result};
 
 /// The bytes of one object in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use crate::error::{Error, Held, Result};
+use pixelmill_core::error::{Error, Held, Result};
 
 /// The byte that a run locks: the last one that an offset can name.
 const RUN_BYTE: libc::off_t = libc::off_t::MAX - 1;

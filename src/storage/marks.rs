@@ -17,11 +17,11 @@ use super::in_place::{Extent, InPlace};
 use super::open_file::OpenFile;
 use super::rows::Rows;
 use super::tiles::Block;
-use crate::element::StoredType;
-use crate::error::{Error, Result};
-use crate::positions::{Positions, runs};
 use crate::region;
 use crate::view::{Blocks, View};
+use pixelmill_core::element::StoredType;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::positions::{Positions, runs};
 
 /// Positions that are looked at together: so few that several windows stay in the processor's cache, so many that
 /// a call of the system doesn't count.

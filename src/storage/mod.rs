@@ -10,6 +10,7 @@ pub(crate) mod decoding;
 pub(crate) mod file;
 pub(crate) mod file_state;
 mod filters;
+pub(crate) mod hdf5_error;
 pub(crate) mod in_place;
 pub(crate) mod library;
 pub(crate) mod lock;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use pixelmill_core::error::{Error, Result};
 
 /// An open file and its path.
 #[derive(Clone, Copy)]

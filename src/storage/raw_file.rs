@@ -11,7 +11,7 @@ use hdf5::Dataset;
 use super::file_state::FileState;
 use super::open_file::OpenFile;
 use super::transaction::{self, Access, open_regular};
-use crate::error::{Error, Result};
+use pixelmill_core::error::{Error, Result};
 
 /// A file that is read past HDF5.
 pub(crate) struct RawFile {

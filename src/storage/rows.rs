@@ -22,10 +22,11 @@ pub(crate) use super::tiles::Stored;
 use super::tiles::{Block, Mosaic, Tiles, Way};
 use super::transaction;
 use super::virtual_dataset::{Composition, compose};
-use crate::chunk_io::{ReadChunk, ReadRows};
-use crate::error::{Error, Result};
 use crate::region::{self, Region};
+use crate::storage::hdf5_error;
 use crate::view::View;
+use pixelmill_core::chunk_io::{ReadChunk, ReadRows};
+use pixelmill_core::error::{Error, Result};
 
 /// The rows of one dataset.
 pub(crate) struct Rows {
@@ -55,7 +56,7 @@ impl Rows {
     pub fn new(file: OpenFile<'_>, dataset: &Dataset, view: View) -> Result<Self> {
         let path = file.path;
         let refused =
-            |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
+            |error: hdf5::Error| hdf5_error::on_object("read", path, &text::name(dataset), &error);
         let (raw, access) = RawFile::holding(dataset, file)?;
         let element = dataset.dtype().and_then(datatype::memory_type).map_err(refused)?.size();
         let row_bytes = view.points() as usize * element;

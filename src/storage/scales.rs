@@ -7,7 +7,7 @@ use hdf5::types::VarLenArray;
 use hdf5::{Dataset, Location, ObjectReference1, ReferencedObject};
 
 use super::{attributes, library};
-use crate::axis_values::AxisValues;
+use pixelmill_core::axis_values::AxisValues;
 
 const LIST: &str = "DIMENSION_LIST";
 const LABELS: &str = "DIMENSION_LABELS";

@@ -9,7 +9,8 @@ use super::chunk_table::{self, ChunkTable};
 use super::filters::Pipeline;
 use super::tiles::{Chunked, Contiguous, ThroughLibrary, Way};
 use super::{datatype, library, text};
-use crate::error::{Error, Result};
+use crate::storage::hdf5_error;
+use pixelmill_core::error::{Error, Result};
 
 /// The chunks of a dataset, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,8 @@ fn through_library(dataset: &Dataset, why: String, is_chunked: bool) -> Box<dyn 
 }
 
 fn chunked(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
-    let refused = |error: hdf5::Error| Error::dataset("read", path, &text::name(dataset), &error);
+    let refused =
+        |error: hdf5::Error| hdf5_error::on_object("read", path, &text::name(dataset), &error);
     let filters = chunk_table::filters(dataset).map_err(refused)?;
     let element = dataset.dtype().map_err(refused)?.size();
     match Pipeline::new(&filters, element) {

@@ -9,7 +9,7 @@ use hdf5::{Attribute, Container, Dataset, Datatype, Location};
 use hdf5_sys::{h5a, h5d, h5i, h5p, h5s};
 
 use super::variable_length::reclaim;
-use crate::foreign_text::decoded;
+use pixelmill_core::foreign_text::decoded;
 
 /// The path by which an object was opened; empty if it has none.
 pub(crate) fn name(location: &Location) -> String {

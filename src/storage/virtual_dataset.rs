@@ -25,9 +25,10 @@ use super::stored_way::{has_raw_files, stored_way};
 use super::tiles::{Mosaic, Part, Reading, SourceArray, Stored};
 use super::transaction::{self, Access};
 use super::{library, text};
-use crate::error::{Error, Result};
-use crate::foreign_text::decoded;
 use crate::region::{self, Region};
+use crate::storage::hdf5_error;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::foreign_text::decoded;
 
 const FROM: &str = "is virtual and takes its data from";
 const STORED: &str = "is stored in";
@@ -94,7 +95,7 @@ struct Virtual<'a> {
 
 impl Virtual<'_> {
     fn refused(&self, error: &hdf5::Error) -> Error {
-        Error::dataset("read", self.path, &text::name(self.dataset), error)
+        hdf5_error::on_object("read", self.path, &text::name(self.dataset), error)
     }
 
     fn missing(&self, what: String) -> Error {

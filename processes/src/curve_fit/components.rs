@@ -19,7 +19,7 @@
 //! axis is binned.
 
 use multiversion::multiversion;
-use pixelmill::process::Dimension;
+use pixelmill_core::process::Dimension;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{exp, set_product};

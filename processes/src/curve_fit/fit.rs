@@ -1,7 +1,7 @@
 //! The fit of one spectrum: its values and weights, searches from one or more starts, fits again with the
 //! variances of counts, and the numbers that come out.
 
-use pixelmill::process::{AxisValues, Failure};
+use pixelmill_core::process::{AxisValues, Failure};
 
 use super::components::{Channels, MOST_SHAPE, fill};
 use super::estimate::Estimator;

@@ -4,7 +4,7 @@
 //! parameters are those that the model is linear in; `separable` solves them exactly, and only shape
 //! parameters are searched for.
 
-use pixelmill::process::Failure;
+use pixelmill_core::process::Failure;
 
 use super::components::{Kind, MOST_SHAPE};
 use super::description::{Component, Components, Known};

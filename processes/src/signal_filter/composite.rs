@@ -4,7 +4,7 @@
 //! high-pass filter mirrors the low-pass one, and pass bands are like those of the harmonics. Gains are
 //! kept for the bins from 0 Hz to half the sample rate: negative frequencies have the same.
 
-use pixelmill::process::{AxisValues, Dimension, Failure, SourceInfo};
+use pixelmill_core::process::{AxisValues, Dimension, Failure, SourceInfo};
 
 use super::Parameters;
 

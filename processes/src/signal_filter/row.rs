@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use num_complex::{Complex32, Complex64};
-use pixelmill::process::Failure;
+use pixelmill_core::process::Failure;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::Output;

@@ -2,17 +2,13 @@
 
 use super::axis::Axis;
 use crate::engine::{Probe, ProbeSpectrum};
-use crate::process::{Curve, Mark, Model, Values};
+use pixelmill_core::process::{Curve, Mark, Model, Values};
 
 /// Room around the data, as a share of their span.
 const ROOM: (f64, f64) = (0.02, 0.06);
 
 /// A spectrum with what its result says of it.
 pub(crate) struct Figure {
-    /// The process and the position.
-    pub title: String,
-    /// The coordinates of the position.
-    pub subtitle: String,
     pub x: Axis,
     /// From top to bottom.
     pub panels: Vec<Panel>,
@@ -50,7 +46,7 @@ enum View {
 
 impl Figure {
     /// The figure of one spectrum of `probe`.
-    pub fn new(title: String, subtitle: String, probe: &Probe, spectrum: &ProbeSpectrum) -> Self {
+    pub fn new(probe: &Probe, spectrum: &ProbeSpectrum) -> Self {
         let nothing = Model::new();
         let model = spectrum.model.as_ref().unwrap_or(&nothing);
         let at = probe.axis.values.as_slice();
@@ -61,8 +57,6 @@ impl Figure {
             panels: views.iter().map(panel).collect(),
             lines: model.curves.iter().map(Line::of).collect(),
             marks: model.marks.iter().map(|mark| mark.name.clone()).collect(),
-            title,
-            subtitle,
             x,
         }
     }
@@ -163,10 +157,10 @@ fn pieces(x: &Axis, y: &Axis, at: &[f64], values: &[f64], wraps: bool) -> Vec<Ve
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::axis_values::AxisValues;
-    use crate::dimension::Dimension;
-    use crate::failure::Failure;
     use num_complex::Complex64;
+    use pixelmill_core::axis_values::AxisValues;
+    use pixelmill_core::dimension::Dimension;
+    use pixelmill_core::failure::Failure;
 
     /// A probe of one spectrum over a time axis of 0, 1, 2 … milliseconds.
     pub(crate) fn probe(data: impl Into<Values>, model: Result<Model, Failure>) -> Probe {
@@ -186,7 +180,7 @@ pub(super) mod tests {
 
     pub(crate) fn figure(data: impl Into<Values>, model: Model) -> Figure {
         let probe = probe(data, Ok(model));
-        Figure::new("Fit at position 7".into(), "X 7 (1 um)".into(), &probe, &probe.spectra[0])
+        Figure::new(&probe, &probe.spectra[0])
     }
 
     #[test]

@@ -4,17 +4,19 @@
 
 mod axis;
 mod figure;
+#[cfg(feature = "plot")]
 mod picture;
 mod terminal;
+#[cfg(feature = "plot")]
 mod text;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use figure::Figure;
 
-use crate::error::{Error, Result};
 use crate::storage::file::other_than_file;
+use pixelmill_core::error::{Error, Result};
 
 /// Columns of a drawing where nobody says how many there are, and the fewest and most otherwise.
 const COLUMNS: usize = 72;
@@ -61,11 +63,12 @@ impl Canvas {
         }
     }
 
-    /// Draws; what there is to be told then is the drawing itself, or where it is.
+    /// Draws; what there is to be told then is the drawing itself, or where it is. A picture has a heading: the
+    /// process with the position, and below it the coordinates of the position.
     ///
     /// # Errors
     /// If the file can't be written.
-    pub fn draw(&self, figure: &Figure) -> Result<String> {
+    pub fn draw(&self, figure: &Figure, heading: [&str; 2]) -> Result<String> {
         match self {
             Self::Text => {
                 let (_, seen) = console::Term::stderr().size_checked().unzip();
@@ -74,13 +77,28 @@ impl Canvas {
                 Ok(format!("\n{}", terminal::draw(figure, columns, has_colours())))
             }
             Self::Picture(file) => {
-                picture::draw(figure)
-                    .and_then(|picture| std::fs::write(file, picture))
-                    .map_err(|error| Error::io("draw", file, error))?;
+                draw_picture(figure, heading, file)?;
                 Ok(format!("  drawn in {}\n", file.display()))
             }
         }
     }
+}
+
+#[cfg(feature = "plot")]
+fn draw_picture(figure: &Figure, heading: [&str; 2], file: &Path) -> Result<()> {
+    picture::draw(figure, heading)
+        .and_then(|picture| std::fs::write(file, picture))
+        .map_err(|error| Error::io("draw", file, error))
+}
+
+#[cfg(not(feature = "plot"))]
+fn draw_picture(_figure: &Figure, _heading: [&str; 2], file: &Path) -> Result<()> {
+    Err(Error::Argument {
+        argument: format!("--plot {}", file.display()),
+        reason:
+            "this program was built without pictures; without a name, the drawing is shown here"
+                .to_owned(),
+    })
 }
 
 /// Whether standard error is a terminal that has colours, and nobody forbids them.

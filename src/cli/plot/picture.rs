@@ -44,8 +44,8 @@ const LINES: [[u8; 4]; 6] = [
 ///
 /// # Errors
 /// If it can't be encoded.
-pub(crate) fn draw(figure: &Figure) -> io::Result<Vec<u8>> {
-    render(figure).0.encode_png().map_err(io::Error::other)
+pub(crate) fn draw(figure: &Figure, heading: [&str; 2]) -> io::Result<Vec<u8>> {
+    render(figure, heading).0.encode_png().map_err(io::Error::other)
 }
 
 /// Where a panel is in the picture.
@@ -85,7 +85,7 @@ fn frames(panels: usize, mut top: f32) -> Vec<Frame> {
 }
 
 /// The picture, and where its panels are.
-fn render(figure: &Figure) -> (Pixmap, Vec<Frame>) {
+fn render(figure: &Figure, [title, subtitle]: [&str; 2]) -> (Pixmap, Vec<Frame>) {
     let font = Font::new();
     let legend = legend(figure, &font);
     let rows = legend.last().map_or(0.0, |entry| entry.row + 1.0);
@@ -102,8 +102,8 @@ fn render(figure: &Figure) -> (Pixmap, Vec<Frame>) {
     if let Some(frame) = frames.last() {
         sheet.numbers_below(figure, *frame);
     }
-    sheet.text(&figure.title, TITLE, (LEFT, 44.0), Align::Begin);
-    sheet.text(&figure.subtitle, TEXT, (LEFT, 78.0), Align::Begin);
+    sheet.text(title, TITLE, (LEFT, 44.0), Align::Begin);
+    sheet.text(subtitle, TEXT, (LEFT, 78.0), Align::Begin);
     legend.iter().for_each(|entry| sheet.entry(figure, entry));
     (sheet.pixmap, frames)
 }
@@ -297,7 +297,9 @@ fn paint([red, green, blue, alpha]: [u8; 4]) -> Paint<'static> {
 mod tests {
     use super::super::figure::tests::figure;
     use super::*;
-    use crate::process::Model;
+    use pixelmill_core::process::Model;
+
+    const HEADING: [&str; 2] = ["Fit at position 7", "X 7 (1 um)"];
 
     fn colour(pixmap: &Pixmap, (x, y): (f32, f32)) -> [u8; 4] {
         let pixel = pixmap.pixel(x as u32, y as u32).unwrap().demultiply();
@@ -312,8 +314,8 @@ mod tests {
             .part("offset", [1.5; 4])
             .mark("peak", 2e-3, 7.0);
         let figure = figure(data, model);
-        let (drawn, frames) = render(&figure);
-        let picture = Pixmap::decode_png(&draw(&figure).unwrap()).unwrap();
+        let (drawn, frames) = render(&figure, HEADING);
+        let picture = Pixmap::decode_png(&draw(&figure, HEADING).unwrap()).unwrap();
         assert_eq!(picture, drawn);
         assert_eq!((picture.width(), frames.len()), (WIDTH, 1));
         let bottom = frames[0].bottom();
@@ -356,6 +358,6 @@ mod tests {
         let end = |entry: &Entry<'_>| entry.left + SIGN + Font::new().outlines(entry.name, TEXT).1;
         assert!(entries.iter().all(|entry| end(entry) <= WIDTH as f32 - RIGHT));
         let rows = entries.last().unwrap().row + 1.0;
-        assert!(rows > 5.0 && render(&figure).1[0].top >= ABOVE + rows * ROW);
+        assert!(rows > 5.0 && render(&figure, HEADING).1[0].top >= ABOVE + rows * ROW);
     }
 }

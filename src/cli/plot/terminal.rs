@@ -211,8 +211,8 @@ fn legend(figure: &Figure, margin: usize, colours: bool) -> String {
 mod tests {
     use super::super::figure::tests::figure;
     use super::*;
-    use crate::process::Model;
     use num_complex::Complex64;
+    use pixelmill_core::process::Model;
 
     fn fitted() -> Figure {
         let data = [0.0, 1.0, 4.0, 9.0, 4.0, 1.0, -2.0];

@@ -7,14 +7,14 @@ use std::path::Path;
 
 use hdf5::Dataset;
 
-use crate::dimension::Dimension;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::position_grid::{PositionGrid, TableRows};
-use crate::source_info::SourceInfo;
 use crate::storage::datatype::stored_type;
 use crate::storage::results_group::PositionTables;
 use crate::storage::{attributes, text, virtual_dataset};
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::ElementType;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::source_info::SourceInfo;
 
 const REFERENCES: [&str; 4] =
     ["Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"];

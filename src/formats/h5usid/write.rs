@@ -3,11 +3,11 @@
 use hdf5::types::{FloatSize, H5Type, IntSize, TypeDescriptor};
 use hdf5::{Dataset, Group};
 
-use crate::dimension::Dimension;
 use crate::region;
 use crate::storage::datatype::{Class, class};
 use crate::storage::results_group::{Column, PositionTables, create_column};
 use crate::storage::{attributes, text};
+use pixelmill_core::dimension::Dimension;
 
 /// Creates the results datasets and what they refer to.
 pub(in crate::formats) fn create_columns(

@@ -9,8 +9,8 @@ use super::super::described::{
     Axis, Described, Role, counted, even, numbers, parent_and_name, quantity_and_units,
 };
 use super::super::expression::{Formula, Names};
-use crate::axis_values::AxisValues;
 use crate::storage::{attributes, text};
+use pixelmill_core::axis_values::AxisValues;
 
 /// What HyperSpy writes where there is nothing.
 const NOTHING: [&str; 4] = ["_None_", "None", "<undefined>", "undefined"];

@@ -2,10 +2,10 @@
 
 use hdf5::Group;
 
-use crate::axis_values::AxisValues;
-use crate::dimension::Dimension;
 use crate::storage::results_group::Column;
 use crate::storage::{attributes, scales, text};
+use pixelmill_core::axis_values::AxisValues;
+use pixelmill_core::dimension::Dimension;
 
 /// An experiment of HyperSpy whose `data` are the results dataset itself, by a second name.
 pub(in crate::formats) fn create_experiment(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mpi::ffi;
 
-use crate::error::{Error, Result};
+use pixelmill_core::error::{Error, Result};
 
 /// The first sleep between two looks at something that takes time.
 pub(super) const FIRST_SLEEP: Duration = Duration::from_micros(20);

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use mpi::ffi;
 
 use super::call::check;
-use crate::error::Result;
+use pixelmill_core::error::Result;
 
 /// Where the number is.
 pub(super) enum Counter {

@@ -12,9 +12,9 @@ use mpi::ffi;
 
 use super::MOST_AT_ONCE;
 use super::call::reason;
-use crate::error::{Error, Result};
 use crate::storage::in_place::{Extent, InPlace, Part};
 use crate::storage::open_file::OpenFile;
+use pixelmill_core::error::{Error, Result};
 
 /// A file that this rank writes to through MPI-IO.
 pub(super) struct Shared {

@@ -14,12 +14,12 @@ use mpi::ffi;
 use mpi::traits::{AsRaw, Communicator as _};
 
 use super::Communicator;
-use crate::error::{Error, Result};
 use crate::storage::in_place::InPlace;
 use crate::storage::open_file::OpenFile;
 use call::{FIRST_SLEEP, check, int, sleep, wait};
 use counter::Counter;
 use file::Shared;
+use pixelmill_core::error::{Error, Result};
 
 /// Most bytes of one call: MPI counts in `int`.
 const MOST_AT_ONCE: usize = 1 << 30;

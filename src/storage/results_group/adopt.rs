@@ -12,7 +12,7 @@ use super::markers::create_markers;
 use super::places::{Wanted, chunk_positions};
 use super::replace::{experiments, referrers, replace};
 use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messages, status};
-use crate::error::Error;
+use pixelmill_core::error::Error;
 
 /// Bytes that are copied at a time.
 const STEP: usize = 1 << 20;

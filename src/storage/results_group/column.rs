@@ -5,8 +5,8 @@ use hdf5::{Dataset, Group};
 use super::super::attributes;
 use super::super::datatype::column_type;
 use super::super::library::create_filled;
-use crate::column_layout::ColumnLayout;
-use crate::dimension::Dimension;
+use pixelmill_core::column_layout::ColumnLayout;
+use pixelmill_core::dimension::Dimension;
 
 /// One results dataset as it is in the file.
 #[derive(Clone, Debug)]

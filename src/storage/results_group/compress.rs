@@ -13,9 +13,10 @@ use super::super::open_file::OpenFile;
 use super::super::rows::{Rows, Stored};
 use super::super::{chunk_table, library};
 use super::replace::replace;
-use crate::error::{Error, Result};
 use crate::region;
+use crate::storage::hdf5_error;
 use crate::view::View;
+use pixelmill_core::error::Result;
 
 /// Bytes of a chunk of results.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
@@ -154,7 +155,7 @@ impl<'a> Compressor<'a> {
         compression: Compression,
     ) -> Result<Self> {
         let refused = |error: hdf5::Error| {
-            Error::dataset("compress", opened.path, &format!("{group}/{name}"), &error)
+            hdf5_error::on_object("compress", opened.path, &format!("{group}/{name}"), &error)
         };
         let group = file.group(group).map_err(refused)?;
         let old = group.dataset(name).map_err(refused)?;

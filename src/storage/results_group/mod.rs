@@ -31,7 +31,7 @@ use super::marks::Marks;
 use super::open_file::OpenFile;
 use super::text;
 use super::walk::{ObjectId, Visited, walk};
-use crate::foreign_text::of_fixed_length;
+use pixelmill_core::foreign_text::of_fixed_length;
 
 /// The status dataset: one byte per position, 1 when its results are on disk.
 pub(crate) const STATUS: &str = "completed_positions";

@@ -19,7 +19,7 @@ use super::{
     Column, DIGEST, DIGEST_BYTES, DIGEST_LINES, FAILED, MESSAGE_BYTES, MESSAGE_LINES, MESSAGES,
     STATUS,
 };
-use crate::error::{Error, Result};
+use pixelmill_core::error::{Error, Result};
 
 /// Where the bytes of a group's datasets lie in the file.
 #[derive(Clone, Debug)]

@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::copy::{Axis, copy};
 use super::{LoadedTile, TileError, Tiles};
-use crate::chunk_io::{ReadChunk, ReadRows};
-use crate::error::Result;
 use crate::region::{Region, steps, strides};
 use crate::view::{Blocks, View};
+use pixelmill_core::chunk_io::{ReadChunk, ReadRows};
+use pixelmill_core::error::Result;
 
 /// A box of positions and their tiles.
 pub(crate) struct Block {

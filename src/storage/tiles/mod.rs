@@ -30,9 +30,9 @@ pub(crate) use way::{Stored, Way};
 
 use super::filters::Scratch;
 use super::raw_file::RawFile;
-use crate::error::{Error, Result};
 use crate::region::{self, Region, strides};
 use crate::view::View;
+use pixelmill_core::error::{Error, Result};
 
 /// A dataset as tiles.
 pub(crate) struct Tiles {
@@ -218,7 +218,7 @@ impl Tiles {
                 Error::Damaged { path, dataset: self.dataset.clone(), reason }
             }
             TileError::Io { file, needed, error } => {
-                self.files[file].failed(needed, crate::error::copy(&error))
+                self.files[file].failed(needed, pixelmill_core::error::copy(&error))
             }
         }
     }

@@ -7,8 +7,8 @@ use hdf5::Dataset;
 
 use super::way::{Reading, Way, same_kind, stretch};
 use super::{LoadedTile, TileError, Tiles};
-use crate::error::Error;
 use crate::region::{self, Region};
+use crate::storage::hdf5_error;
 use crate::storage::{library, transaction};
 use crate::view::View;
 
@@ -57,7 +57,7 @@ impl ThroughLibrary {
         out: &mut [u8],
     ) -> Result<(), TileError> {
         library::read_region(&self.dataset, region, out).map_err(|error| {
-            let error = Error::dataset("read", &tiles.files[0].path, &tiles.dataset, &error);
+            let error = hdf5_error::on_object("read", &tiles.files[0].path, &tiles.dataset, &error);
             let reason = error.to_string();
             TileError::Damaged(if self.is_chunked { tiles.damage(place, &reason) } else { reason })
         })?;

@@ -25,7 +25,7 @@ use super::super::lock;
 use super::disk::Disk;
 use super::journal::{self, Journal};
 use super::overlay::Overlay;
-use crate::error::{Error, Held, Result, copy};
+use pixelmill_core::error::{Error, Held, Result, copy};
 
 /// After a failure writes up to this size are kept: larger ones are no metadata.
 const METADATA_AT_MOST: usize = 64 << 10;

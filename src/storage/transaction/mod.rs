@@ -25,7 +25,8 @@ use journal::Journal;
 use overlay::Overlay;
 
 use super::file_state::FileId;
-use crate::error::{Error, Result, copy};
+use crate::storage::hdf5_error;
+use pixelmill_core::error::{Error, Result, copy};
 
 /// A file opened by HDF5 for reading and writing, of which nothing is changed until `commit`.
 pub(crate) struct Transaction {
@@ -84,12 +85,12 @@ impl Transaction {
         if let Some(file) = self.file.take() {
             let closed = file.close();
             self.check()?;
-            closed.map_err(|error| Error::hdf5("close", &self.path, &error))?;
+            closed.map_err(|error| hdf5_error::on_file("close", &self.path, &error))?;
         }
         if self.state.is_held_by_hdf5() {
             // Then HDF5 hasn't flushed either.
             let error = hdf5::Error::from("another handle of the file is still in use");
-            return Err(Error::hdf5("close", &self.path, &error));
+            return Err(hdf5_error::on_file("close", &self.path, &error));
         }
         let result = self.write_journal_and_apply();
         result.map_err(|error| Error::io("write", &self.path, error))?;
@@ -214,6 +215,6 @@ fn explain(state: &Shared, action: &'static str, path: &Path, error: &hdf5::Erro
     // The failure stays in the state: after one, nothing may be committed.
     match &state.lock().failure {
         Some(failure) => Error::io(action, path, copy(failure)),
-        None => Error::hdf5(action, path, error),
+        None => hdf5_error::on_file(action, path, error),
     }
 }

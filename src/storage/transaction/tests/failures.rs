@@ -7,7 +7,7 @@ use std::process::Command;
 use super::super::{Access, Transaction, open_for_reading};
 use super::disks::{Fault, Memory, Operation};
 use super::files::{GROUP, checkpoint, kinds, prepare, progress};
-use crate::error::{Error, Result};
+use pixelmill_core::error::{Error, Result};
 
 const NAME: &str = "file in memory";
 

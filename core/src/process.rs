@@ -221,11 +221,7 @@ const CONVERTED_VALUES: usize = 512;
 
 impl<'a, T: Element> Unit<'a, T> {
     /// A unit as it was read, with memory for what is converted.
-    pub(crate) fn new(
-        raw: RawUnit<'a>,
-        buffer: &'a mut Vec<T>,
-        auxiliary: &'a mut Vec<Vec<f64>>,
-    ) -> Self {
+    pub fn new(raw: RawUnit<'a>, buffer: &'a mut Vec<T>, auxiliary: &'a mut Vec<Vec<f64>>) -> Self {
         Self { raw, buffer, converted: 0..0, auxiliary }
     }
 

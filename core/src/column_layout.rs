@@ -15,20 +15,22 @@ pub struct ColumnLayout {
     /// Its own axes for one spectrum, slowest first; none for a single value.
     pub dimensions: Vec<Dimension>,
     /// One unnamed field for plain numbers, several named ones for compound records.
-    pub(crate) fields: Vec<Field>,
+    pub fields: Vec<Field>,
     /// What the values of one spectrum are while there is no result.
-    pub(crate) missing: Vec<u8>,
+    pub missing: Vec<u8>,
 }
 
 /// A dataset of the results group that doesn't depend on the position.
 pub struct Constant {
-    pub(crate) layout: ColumnLayout,
-    pub(crate) values: Vec<u8>,
+    /// What it is.
+    pub layout: ColumnLayout,
+    /// Its bytes.
+    pub values: Vec<u8>,
 }
 
 /// One number of a record.
 #[derive(Clone, Debug)]
-pub(crate) struct Field {
+pub struct Field {
     /// Its name, if it is one of a record.
     pub name: Option<String>,
     /// Its element type.
@@ -73,7 +75,8 @@ impl ColumnLayout {
         self
     }
 
-    pub(crate) fn push<T: Element>(&mut self, name: Option<String>) {
+    /// Adds a number.
+    pub fn push<T: Element>(&mut self, name: Option<String>) {
         self.fields.push(Field { name, element: T::TYPE });
         let missing = T::MISSING;
         let value = bytemuck::bytes_of(&missing);
@@ -85,17 +88,17 @@ impl ColumnLayout {
     }
 
     /// Bytes of one value.
-    pub(crate) fn value_bytes(&self) -> usize {
+    pub fn value_bytes(&self) -> usize {
         self.fields.iter().map(|field| field.element.size()).sum()
     }
 
     /// Values per spectrum.
-    pub(crate) fn values_per_spectrum(&self) -> usize {
+    pub fn values_per_spectrum(&self) -> usize {
         self.dimensions.iter().map(Dimension::len).product()
     }
 
     /// Bytes of the values of one spectrum.
-    pub(crate) fn spectrum_bytes(&self) -> usize {
+    pub fn spectrum_bytes(&self) -> usize {
         self.values_per_spectrum() * self.value_bytes()
     }
 }

@@ -79,13 +79,13 @@ impl ElementType {
 
     /// Whether values of this type have to be looked at one by one before they become ones of `target`:
     /// 64-bit integers, of which floating-point numbers don't have all.
-    pub(crate) fn may_exceed(self, target: Self, narrowing: bool) -> bool {
+    pub fn may_exceed(self, target: Self, narrowing: bool) -> bool {
         let is_long = self.bits().is_some_and(|(_, bits)| bits > 53);
         is_long && target.precision().is_some_and(|precision| precision == 53 || !narrowing)
     }
 
     /// The parts of one element as `f64`, for showing them.
-    pub(crate) fn to_numbers(self, bytes: &[u8]) -> Vec<f64> {
+    pub fn to_numbers(self, bytes: &[u8]) -> Vec<f64> {
         let stored = StoredType { element: self, swapped: false };
         if self.is_complex() {
             let mut complex = Vec::new();
@@ -141,7 +141,8 @@ impl fmt::Display for ElementType {
 
 /// An element type as it lies in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StoredType {
+pub struct StoredType {
+    /// Which it is.
     pub element: ElementType,
     /// Whether its bytes are in the other order than this machine's.
     pub swapped: bool,
@@ -192,7 +193,7 @@ element! {
 }
 
 /// The elements in `bytes`, as they are where that is possible, else converted into `buffer`.
-pub(crate) fn elements<'a, T: Element>(
+pub fn elements<'a, T: Element>(
     bytes: &'a [u8],
     stored: StoredType,
     buffer: &'a mut Vec<T>,
@@ -213,7 +214,7 @@ pub(crate) fn lying<T: Element>(bytes: &[u8], stored: StoredType) -> Option<&[T]
 }
 
 /// Appends the elements in `bytes` to `out`: bit by bit if they need no conversion.
-pub(crate) fn append<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
+pub fn append<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
     if stored.element == T::TYPE && !stored.swapped {
         out.extend(bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned::<T>));
     } else {
@@ -226,7 +227,7 @@ const EXACT: u64 = 1 << 53;
 
 /// The first 64-bit integer in `bytes` beyond ±2⁵³, where neighbours can't be told apart in double
 /// precision, and its place.
-pub(crate) fn first_beyond(bytes: &[u8], stored: StoredType) -> Option<(usize, i128)> {
+pub fn first_beyond(bytes: &[u8], stored: StoredType) -> Option<(usize, i128)> {
     let signed = stored.element == ElementType::Int64;
     let is_long = signed || stored.element == ElementType::UInt64;
     if !is_long || !any_beyond(bytes, stored.swapped, signed) {

@@ -1,23 +1,15 @@
 //! JSON in which equal texts are equal values, and different ones different: RFC 8785 with what JSON's
 //! numbers can't hold as strings.
 //!
-//! Those are integers beyond 2⁵³, the zero with a sign, and what isn't finite. A long list of numbers is
-//! its digest, so that a person can still read the whole.
+//! Those are integers beyond 2⁵³, the zero with a sign, and what isn't finite.
 
 use serde_json::{Map, Number, Value, json};
-use sha2::{Digest, Sha256};
-
-use crate::axis_values::AxisValues;
-use crate::hex::hex;
 
 /// Integers beyond this can't be told from their neighbours as JSON numbers (RFC 8785, IEEE 754).
 const EXACT: u64 = 1 << 53;
 
-/// Longer lists of numbers are digests.
-const READABLE: usize = 32;
-
 /// RFC 8785 canonical JSON of a value, each number exact.
-pub(crate) fn canonical(value: Value) -> String {
+pub fn canonical(value: Value) -> String {
     let value = exact(value);
     serde_json_canonicalizer::to_string(&value).unwrap_or_else(|_| value.to_string())
 }
@@ -51,7 +43,7 @@ fn is_signed_zero(value: f64) -> bool {
 }
 
 /// Undoes `exact` for a value that is to be a number, or has numbers in it; other texts stay.
-pub(crate) fn numbers_again(value: &Value) -> Value {
+pub fn numbers_again(value: &Value) -> Value {
     match value {
         Value::String(text) => match text.parse::<Number>() {
             Ok(number) if inexact(&number).as_ref() == Some(text) => Value::Number(number),
@@ -68,48 +60,19 @@ pub(crate) fn numbers_again(value: &Value) -> Value {
 }
 
 /// Whether two numbers are the same, however they are written: 20 is 20.0, but 0 isn't -0.0.
-pub(crate) fn is_same_number(one: &Number, other: &Number) -> bool {
+pub fn is_same_number(one: &Number, other: &Number) -> bool {
     let text = |number: &Number| canonical(Value::Number(number.clone()));
     text(one) == text(other)
 }
 
 /// A number with all its bits.
-fn number(value: f64) -> Value {
+pub fn number(value: f64) -> Value {
     match Number::from_f64(value) {
         Some(number) => exact(Value::Number(number)),
         None if value.is_nan() => json!(format!("NaN {:016x}", value.to_bits())),
         None => json!(value.to_string()),
     }
 }
-
-/// The values of an axis: what they are computed from if they are evenly spaced, themselves if they are few,
-/// else a digest of all their bits.
-pub(crate) fn axis_values(values: &AxisValues) -> Value {
-    if let Some((first, step)) = values.as_even() {
-        return json!({"first": number(first), "step": number(step)});
-    }
-    if values.len() <= READABLE {
-        return values.iter().map(number).collect();
-    }
-    let mut hash = Sha256::new();
-    let mut block = Vec::with_capacity(BLOCK);
-    for value in values.iter() {
-        block.extend_from_slice(&value.to_le_bytes());
-        if block.len() == BLOCK {
-            hash.update(&block);
-            block.clear();
-        }
-    }
-    hash.update(&block);
-    json!({
-        "first": values.first().map(number),
-        "last": values.last().map(number),
-        "sha256": hex(&hash.finalize()),
-    })
-}
-
-/// Bytes that are hashed at a time: whole values.
-const BLOCK: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -141,30 +104,6 @@ mod tests {
             ])
         );
         assert!(again[0].as_f64().is_some_and(is_signed_zero));
-    }
-
-    #[test]
-    fn values_that_differ_in_one_bit_differ() {
-        let digest = |values: &[f64]| canonical(axis_values(&values.to_vec().into()));
-        for length in [1, READABLE, READABLE + 1, 5000] {
-            let base = vec![0.0; length];
-            let mut others = vec![base.clone(); 3];
-            others[0][length - 1] = -0.0;
-            others[1][length / 2] = f64::NAN;
-            others[2][length / 2] = f64::from_bits(f64::NAN.to_bits() + 1);
-            others.push(vec![0.0; length + 1]);
-            others.push(base);
-            let mut told: Vec<String> = others.iter().map(|values| digest(values)).collect();
-            told.sort();
-            told.dedup();
-            assert_eq!(told.len(), 5, "{length}: {told:?}");
-            assert!(told.iter().all(|text| text.len() < 600), "{told:?}");
-        }
-        let even =
-            |first: f64, step: f64| canonical(axis_values(&AxisValues::even(first, step, 9)));
-        assert_eq!(even(0.0, 0.5), r#"{"first":0,"step":0.5}"#);
-        assert_ne!(even(0.0, 0.5), even(-0.0, 0.5));
-        assert_ne!(even(0.0, 0.5), even(0.0, 0.5f64.next_up()));
     }
 
     proptest! {

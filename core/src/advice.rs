@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// What the user can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub enum Advice {
     /// Compute on fewer cores.
     UseFewerCores,

@@ -276,29 +276,13 @@ impl fmt::Display for Held {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+    /// The operating system refused something.
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
     }
 
-    pub(crate) fn hdf5(action: &'static str, path: &Path, error: &hdf5::Error) -> Self {
-        let (path, reason) = (path.to_owned(), innermost_reason(error));
-        match truncation(&reason) {
-            Some((length, needed)) => Self::Truncated { path, length, needed },
-            None => Self::Hdf5 { action, path, reason },
-        }
-    }
-
-    pub(crate) fn dataset(
-        action: &'static str,
-        path: &Path,
-        object: &str,
-        error: &hdf5::Error,
-    ) -> Self {
-        let (path, object) = (path.to_owned(), object.to_owned());
-        Self::Hdf5Object { action, path, object, reason: innermost_reason(error) }
-    }
-
-    pub(crate) fn not_main(file: &Path, dataset: &str, reason: String) -> Self {
+    /// A dataset isn't a usable main dataset.
+    pub fn not_main(file: &Path, dataset: &str, reason: String) -> Self {
         Self::NotMain { file: file.to_owned(), dataset: dataset.to_owned(), reason }
     }
 
@@ -325,7 +309,7 @@ impl Error {
     }
 
     /// Whether another command line would mend it, whatever the file.
-    pub(crate) fn is_usage(&self) -> bool {
+    pub fn is_usage(&self) -> bool {
         match self {
             Self::Rank { is_usage, .. } => *is_usage,
             Self::UnknownProcess { .. }
@@ -350,40 +334,18 @@ impl Error {
         }
     }
 
-    pub(crate) fn selection(reason: String) -> Self {
+    /// The positions that were asked for aren't there.
+    pub fn selection(reason: String) -> Self {
         Self::Selection { reason }
     }
 }
 
 /// The same failure once more, for whoever else met it.
-pub(crate) fn copy(failure: &io::Error) -> io::Error {
+pub fn copy(failure: &io::Error) -> io::Error {
     match failure.raw_os_error() {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::new(failure.kind(), failure.to_string()),
     }
-}
-
-/// The deepest frame of HDF5's error stack says what was found; the others only who called whom.
-pub(crate) fn innermost_reason(error: &hdf5::Error) -> String {
-    let reason = match error {
-        hdf5::Error::HDF5(stack) => stack
-            .clone()
-            .expand()
-            .ok()
-            .and_then(|frames| frames.iter().last().map(|frame| frame.desc().to_owned()))
-            .unwrap_or_else(|| error.to_string()),
-        hdf5::Error::Internal(reason) => reason.clone(),
-    };
-    // It may cite names as the file has them.
-    crate::foreign_text::mended(&reason)
-}
-
-/// What a file has and needs, of `truncated file: eof = 1, sblock->base_addr = 0, stored_eof = 2`.
-fn truncation(reason: &str) -> Option<(u64, u64)> {
-    let numbers = reason.strip_prefix("truncated file: ")?;
-    let mut numbers = numbers.split(", ").filter_map(|part| part.rsplit(' ').next()?.parse().ok());
-    let (length, _, needed) = (numbers.next()?, numbers.next()?, numbers.next()?);
-    Some((length, needed))
 }
 
 /// What a full disk, a quota and a size limit mean for the user.
@@ -444,7 +406,7 @@ fn listed(what: &str, names: &[String]) -> String {
 }
 
 /// `1.5 GiB`.
-pub(crate) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     let mut value = count as f64;
     let mut unit = "bytes";
     for larger in ["KiB", "MiB", "GiB", "TiB"] {

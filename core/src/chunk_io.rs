@@ -26,7 +26,7 @@ pub trait WriteChunk: Send + Sync {
 
 /// Bytes that begin where any element may, so that they can be used without being copied.
 #[derive(Default)]
-pub(crate) struct AlignedBytes {
+pub struct AlignedBytes {
     words: Vec<u128>,
 }
 
@@ -55,7 +55,7 @@ pub struct ReadRows<'a> {
 
 impl<'a> ReadRows<'a> {
     /// Room for `count` rows.
-    pub(crate) fn new(mut buffer: AlignedBytes, count: usize, row_bytes: usize) -> Self {
+    pub fn new(mut buffer: AlignedBytes, count: usize, row_bytes: usize) -> Self {
         buffer.resize(count * row_bytes);
         Self { count, row_bytes, buffer, left: Vec::new() }
     }
@@ -70,18 +70,23 @@ impl<'a> ReadRows<'a> {
     }
 
     /// Leaves the rows where they are.
-    pub(crate) fn leave(&mut self, rows: Vec<&'a [u8]>) {
+    pub fn leave(&mut self, rows: Vec<&'a [u8]>) {
         debug_assert_eq!(rows.len(), self.count);
         self.left = rows;
     }
 
     /// How many rows there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.count
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Row number `index`.
-    pub(crate) fn row(&self, index: usize) -> &[u8] {
+    pub fn row(&self, index: usize) -> &[u8] {
         match self.left.get(index) {
             Some(row) => row,
             None => &self.buffer.bytes()[index * self.row_bytes..][..self.row_bytes],
@@ -89,12 +94,12 @@ impl<'a> ReadRows<'a> {
     }
 
     /// All rows, one behind the other; `None` if they are left where they are.
-    pub(crate) fn whole(&self) -> Option<&[u8]> {
+    pub fn whole(&self) -> Option<&[u8]> {
         self.left.is_empty().then(|| &self.buffer.bytes()[..self.count * self.row_bytes])
     }
 
     /// The memory, for the next rows.
-    pub(crate) fn into_buffer(self) -> AlignedBytes {
+    pub fn into_buffer(self) -> AlignedBytes {
         self.buffer
     }
 }

@@ -27,7 +27,7 @@ thread_local! {
 }
 
 /// Whether this thread runs a process's own code. Its panics are failures, of which nothing is to be printed.
-pub(crate) fn is_computing() -> bool {
+pub fn is_computing() -> bool {
     IS_COMPUTING.get()
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn is_computing() -> bool {
 ///
 /// # Errors
 /// If it panics, with what the panic says.
-pub(crate) fn guarded<T>(compute: impl FnOnce() -> T) -> Result<T, Failure> {
+pub fn guarded<T>(compute: impl FnOnce() -> T) -> Result<T, Failure> {
     let before = IS_COMPUTING.replace(true);
     let computed = catch_unwind(AssertUnwindSafe(compute));
     IS_COMPUTING.set(before);
@@ -43,7 +43,7 @@ pub(crate) fn guarded<T>(compute: impl FnOnce() -> T) -> Result<T, Failure> {
 }
 
 /// What a panic says.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("without a message")

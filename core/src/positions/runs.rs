@@ -5,19 +5,19 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 /// How many positions some runs hold.
-pub(crate) fn count(runs: &[Range<u64>]) -> u64 {
+pub fn count(runs: &[Range<u64>]) -> u64 {
     runs.iter().map(|run| run.end - run.start).sum()
 }
 
 /// The parts of some runs that lie within `range`.
-pub(crate) fn within(runs: &[Range<u64>], range: &Range<u64>) -> Vec<Range<u64>> {
+pub fn within(runs: &[Range<u64>], range: &Range<u64>) -> Vec<Range<u64>> {
     let first = runs.partition_point(|run| run.end <= range.start);
     let reached = runs[first..].iter().take_while(|run| run.start < range.end);
     reached.map(|run| run.start.max(range.start)..run.end.min(range.end)).collect()
 }
 
 /// Takes up to `most` positions from the front.
-pub(crate) fn take(runs: &mut VecDeque<Range<u64>>, most: u64) -> Vec<Range<u64>> {
+pub fn take(runs: &mut VecDeque<Range<u64>>, most: u64) -> Vec<Range<u64>> {
     let mut taken = Vec::new();
     let mut left = most;
     while left > 0
@@ -35,19 +35,14 @@ pub(crate) fn take(runs: &mut VecDeque<Range<u64>>, most: u64) -> Vec<Range<u64>
 }
 
 /// Gives each position of some runs its `mark`, in marks of which the first is that of position `first`.
-pub(crate) fn mark(
-    runs: impl IntoIterator<Item = Range<u64>>,
-    first: u64,
-    marks: &mut [u8],
-    mark: u8,
-) {
+pub fn mark(runs: impl IntoIterator<Item = Range<u64>>, first: u64, marks: &mut [u8], mark: u8) {
     for run in runs {
         marks[(run.start - first) as usize..(run.end - first) as usize].fill(mark);
     }
 }
 
 /// The runs of marks other than 0, the first of which is that of position `first`.
-pub(crate) fn of_marks(first: u64, marks: &[u8]) -> impl Iterator<Item = Range<u64>> + '_ {
+pub fn of_marks(first: u64, marks: &[u8]) -> impl Iterator<Item = Range<u64>> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
         let start = at + marks[at..].iter().position(|mark| *mark != 0)?;

@@ -13,24 +13,27 @@ use crate::failure::Failure;
 /// The results datasets of a process whose map function gives an `O`.
 pub struct Results<O> {
     /// What each results dataset is.
-    pub(crate) columns: Vec<ColumnLayout>,
+    pub columns: Vec<ColumnLayout>,
     /// How the values of each are taken from an output.
-    pub(crate) encoders: Vec<ColumnEncoder<O>>,
-    pub(crate) constants: Vec<Constant>,
+    pub encoders: Vec<ColumnEncoder<O>>,
+    /// What is the same for all positions.
+    pub constants: Vec<Constant>,
 }
 
 /// Takes the values of one results dataset from an output: field by field of a record.
-pub(crate) struct ColumnEncoder<O> {
+pub struct ColumnEncoder<O> {
     fields: Vec<(usize, Encoder<O>)>,
 }
 
 type Encoder<O> = Box<dyn Fn(&O, &mut [u8]) -> Result<(), Failure> + Send + Sync>;
 
-impl<O> Results<O> {
-    pub(crate) fn new() -> Self {
+impl<O> Default for Results<O> {
+    fn default() -> Self {
         Self { columns: Vec::new(), encoders: Vec::new(), constants: Vec::new() }
     }
+}
 
+impl<O> Results<O> {
     /// Begins a results dataset with its name, the quantity that it holds and its units. Leave
     /// one out for an optional result that isn't wanted.
     pub fn main(
@@ -147,13 +150,16 @@ impl<O> ColumnEncoder<O> {
 
 /// Where [`crate::Process::unit_computation`] puts its results.
 pub struct Outputs<'a, O> {
-    pub(crate) encoders: &'a [ColumnEncoder<O>],
-    pub(crate) contribution: Contribution<'a>,
+    /// How outputs become bytes.
+    pub encoders: &'a [ColumnEncoder<O>],
+    /// Where these go.
+    pub contribution: Contribution<'a>,
     /// Sees each output, with the number of its spectrum, before it becomes bytes.
-    pub(crate) watch: Option<Watch<'a, O>>,
+    pub watch: Option<Watch<'a, O>>,
 }
 
-pub(crate) type Watch<'a, O> = &'a mut dyn FnMut(usize, &O);
+/// What sees each output, with the number of its spectrum.
+pub type Watch<'a, O> = &'a mut dyn FnMut(usize, &O);
 
 impl<O> Outputs<'_, O> {
     /// Sets the result, or the failure, of spectrum number `index` of the unit.
@@ -188,7 +194,7 @@ mod tests {
     }
 
     fn declared() -> Results<Fit> {
-        let mut results = Results::new();
+        let mut results = Results::default();
         let axis = Dimension::new("Time", "s", vec![0.0, 0.5]);
         results.main("Curve", "Voltage", "V").spectrum(vec![axis], |fit: &Fit| &fit.curve);
         results

@@ -137,19 +137,24 @@ pub struct SeenSpectrum {
 pub struct RawUnit<'a> {
     /// Their numbers.
     pub positions: &'a [u64],
-    pub(crate) rows: &'a ReadRows<'a>,
-    pub(crate) stored: StoredType,
-    pub(crate) spectra_per_position: usize,
+    /// Their rows.
+    pub rows: &'a ReadRows<'a>,
+    /// What the rows hold.
+    pub stored: StoredType,
+    /// How many spectra a row holds.
+    pub spectra_per_position: usize,
     /// Values in one spectrum.
-    pub(crate) spectrum_length: usize,
+    pub spectrum_length: usize,
     /// The rows of each auxiliary input, for all positions of the unit.
-    pub(crate) auxiliary: &'a [AuxiliaryRows],
+    pub auxiliary: &'a [AuxiliaryRows],
 }
 
 /// Rows of one auxiliary input.
 #[derive(Default)]
-pub(crate) struct AuxiliaryRows {
+pub struct AuxiliaryRows {
+    /// All values, position by position.
     pub values: Vec<f64>,
+    /// How many each position has.
     pub per_position: usize,
 }
 
@@ -172,12 +177,12 @@ impl<'a> RawUnit<'a> {
 
     /// Spectrum number `index` where it lies, if it needs no conversion.
     #[inline]
-    pub(crate) fn lying<T: Element>(&self, index: usize) -> Option<&[T]> {
+    pub fn lying<T: Element>(&self, index: usize) -> Option<&[T]> {
         lying(self.bytes(index), self.stored)
     }
 
     /// Puts some spectra into `buffer`, converted, one behind the other.
-    pub(crate) fn copy<T: Element>(&self, spectra: Range<usize>, buffer: &mut Vec<T>) {
+    pub fn copy<T: Element>(&self, spectra: Range<usize>, buffer: &mut Vec<T>) {
         buffer.clear();
         match self.rows.whole() {
             Some(rows) => {
@@ -189,7 +194,7 @@ impl<'a> RawUnit<'a> {
     }
 
     /// All spectra, one behind the other.
-    pub(crate) fn spectra<'b, T: Element>(&'b self, buffer: &'b mut Vec<T>) -> &'b [T] {
+    pub fn spectra<'b, T: Element>(&'b self, buffer: &'b mut Vec<T>) -> &'b [T] {
         if let Some(lying) = self.rows.whole().and_then(|rows| lying(rows, self.stored)) {
             return lying;
         }

@@ -5,9 +5,9 @@
 use schemars::Schema;
 use serde_json::{Map, Value};
 
+use crate::canonical::numbers_again;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
-use crate::identity::numbers_again;
 use crate::process::Parameters;
 
 /// One parameter, for people.
@@ -28,7 +28,7 @@ pub struct ParameterInfo {
 }
 
 /// All parameters of a process, in the order in which its author wrote them.
-pub(crate) fn describe<T: Parameters>() -> Vec<ParameterInfo> {
+pub fn describe<T: Parameters>() -> Vec<ParameterInfo> {
     let schema = schemars::schema_for!(T);
     let defaults = serde_json::to_value(T::default()).unwrap_or_default();
     properties(&schema)
@@ -83,10 +83,7 @@ fn help(property: &Value) -> String {
 ///
 /// # Errors
 /// If a value is out of its range, not finite, or refused by the process.
-pub(crate) fn settle<T: Parameters>(
-    process: &str,
-    parameters: &T,
-) -> Result<(T, Map<String, Value>)> {
+pub fn settle<T: Parameters>(process: &str, parameters: &T) -> Result<(T, Map<String, Value>)> {
     let refused = |reason: String| Error::Parameter { process: process.to_owned(), reason };
     let value = serde_json::to_value(parameters).map_err(|error| refused(error.to_string()))?;
     let Value::Object(values) = value else {
@@ -114,7 +111,7 @@ fn check_range(info: &ParameterInfo, value: Option<&Value>) -> Result<(), String
 }
 
 /// A range as one would say it.
-pub(crate) fn in_words(range: (Option<f64>, Option<f64>)) -> String {
+pub fn in_words(range: (Option<f64>, Option<f64>)) -> String {
     match range {
         (Some(least), Some(most)) => format!("from {least} to {most}"),
         (Some(least), None) => format!("at least {least}"),
@@ -127,7 +124,7 @@ pub(crate) fn in_words(range: (Option<f64>, Option<f64>)) -> String {
 ///
 /// # Errors
 /// If a name is unknown, or a value of the wrong kind.
-pub(crate) fn from_values<T: Parameters>(process: &str, given: &Map<String, Value>) -> Result<T> {
+pub fn from_values<T: Parameters>(process: &str, given: &Map<String, Value>) -> Result<T> {
     let known: Vec<String> = describe::<T>().into_iter().map(|info| info.name).collect();
     let mut values = serde_json::to_value(T::default()).unwrap_or_default();
     for (name, value) in given {
@@ -155,10 +152,7 @@ pub(crate) fn from_values<T: Parameters>(process: &str, given: &Map<String, Valu
 ///
 /// # Errors
 /// As [`from_values`].
-pub(crate) fn from_recorded<T: Parameters>(
-    process: &str,
-    recorded: &Map<String, Value>,
-) -> Result<T> {
+pub fn from_recorded<T: Parameters>(process: &str, recorded: &Map<String, Value>) -> Result<T> {
     let mut values = recorded.clone();
     for (name, value) in &mut values {
         let one = Map::from_iter([(name.clone(), value.clone())]);
@@ -171,7 +165,7 @@ pub(crate) fn from_recorded<T: Parameters>(
 }
 
 /// The known name that is most like a wrong one, if any is at all.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let plain = |name: &str| name.to_lowercase().replace('_', "-");
     known
         .map(|name| (strsim::damerau_levenshtein(&plain(wrong), &plain(name)), name))
@@ -183,7 +177,7 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::canonical;
+    use crate::canonical::canonical;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
     use serde_json::json;

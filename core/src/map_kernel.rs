@@ -1,7 +1,6 @@
 //! A process as a kernel: the one place where the engine's untyped units meet the types of an author.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -10,7 +9,6 @@ use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 use crate::column_layout::{ColumnLayout, Constant};
 use crate::contribution::Contribution;
 use crate::element::Element;
-use crate::engine::{self, Computed, Observer, Pixel, Probe, Request, Stop, Verification};
 use crate::error::Result;
 use crate::failure::{Failure, guarded};
 use crate::kernel::{Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
@@ -19,48 +17,6 @@ use crate::parameters::settle;
 use crate::process::{Process, Spectrum, Unit};
 use crate::results::{ColumnEncoder, Outputs, Results, Watch};
 use crate::source_info::SourceInfo;
-
-/// Computes `P` as `request` says. Of several ranks, all call this with the same arguments; the observer of
-/// rank 0 is told of all.
-///
-/// # Errors
-/// Everything that [`Error`](crate::Error) lists. A file that was being computed stays resumable.
-pub fn compute<P: Process>(
-    parameters: &P::Parameters,
-    request: &Request,
-    observer: &dyn Observer,
-    stop: &Stop,
-) -> Result<Computed> {
-    engine::compute(&kernel_of::<P>(parameters)?, request, observer, stop)
-}
-
-/// Computes one position and writes nothing.
-///
-/// # Errors
-/// If there is no such position, or the source doesn't fit the process.
-pub fn test<P: Process>(
-    parameters: &P::Parameters,
-    request: &Request,
-    pixel: &Pixel,
-) -> Result<Probe> {
-    engine::test(&kernel_of::<P>(parameters)?, request, pixel)
-}
-
-/// Computes `sample` random completed positions of the results group `group` of the file `results`
-/// again, from the source that `request` names, and compares; all data of completed positions are compared
-/// with what they were.
-///
-/// # Errors
-/// If the group or its source can't be read, or is of another process.
-pub fn verify<P: Process>(
-    parameters: &P::Parameters,
-    request: &Request,
-    results: &Path,
-    group: &str,
-    sample: u64,
-) -> Result<Verification> {
-    engine::verify(&kernel_of::<P>(parameters)?, request, results, group, sample)
-}
 
 /// A process with its parameters, as the engine runs it.
 ///
@@ -104,7 +60,7 @@ impl<P: Process> Kernel for MapKernel<P> {
 
     fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
         let task = P::prepare(&self.parameters, source)?;
-        let mut results = Results::new();
+        let mut results = Results::default();
         P::create_results_datasets(&self.parameters, source, &mut results);
         let converted = source.spectral_points * size_of::<P::Input>();
         let extra = P::extra_memory_per_position(&self.parameters, source);

@@ -112,7 +112,7 @@ impl AxisValues {
 
 /// Values that come one after the other: a first one and a step, until one of them isn't where these lead to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct GrowingAxis {
+pub struct GrowingAxis {
     first: f64,
     step: f64,
     length: usize,
@@ -124,6 +124,11 @@ impl GrowingAxis {
     /// How many there are so far.
     pub fn len(&self) -> usize {
         self.length
+    }
+
+    /// Whether there are none yet.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
     }
 
     /// Appends a value.

@@ -4,7 +4,7 @@
 //! Sorted and disjoint at any time; ranges that touch are one. The engine keeps in them what is computed but
 //! not marked, and what failed.
 
-pub(crate) mod runs;
+pub mod runs;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,7 +21,7 @@ const MOST_RANGES: usize = WORDS;
 
 /// A set of positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Positions {
+pub struct Positions {
     groups: BTreeMap<u64, Group>,
 }
 

@@ -11,7 +11,7 @@ thread_local! {
 }
 
 /// Bytes as text: UTF-8, else Latin-1.
-pub(crate) fn decoded(bytes: &[u8]) -> String {
+pub fn decoded(bytes: &[u8]) -> String {
     let error = match std::str::from_utf8(bytes) {
         Ok(text) => return text.to_owned(),
         Err(error) => error,
@@ -35,7 +35,7 @@ pub(crate) fn decoded(bytes: &[u8]) -> String {
 
 /// What `read` gives, and the texts that weren't UTF-8 among those that it read: the many places that read
 /// texts needn't pass this on.
-pub(crate) fn listening<T>(read: impl FnOnce() -> T) -> (T, Vec<String>) {
+pub fn listening<T>(read: impl FnOnce() -> T) -> (T, Vec<String>) {
     let outer = FOREIGN.replace(Some(Vec::new()));
     let value = read();
     let heard = FOREIGN.replace(outer).unwrap_or_default();
@@ -43,13 +43,13 @@ pub(crate) fn listening<T>(read: impl FnOnce() -> T) -> (T, Vec<String>) {
 }
 
 /// Bytes up to the first NUL, without spaces at the end.
-pub(crate) fn of_fixed_length(bytes: &[u8]) -> String {
+pub fn of_fixed_length(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     decoded(&bytes[..end]).trim_end().to_owned()
 }
 
 /// What is left of a text that came from the wrapper, which takes all bytes for UTF-8.
-pub(crate) fn mended(text: &str) -> String {
+pub fn mended(text: &str) -> String {
     decoded(text.as_bytes())
 }
 

@@ -96,7 +96,7 @@ impl Model {
     ///
     /// # Errors
     /// Which curve doesn't, and why.
-    pub(crate) fn check(&self, data: &Values) -> Result<(), Failure> {
+    pub fn check(&self, data: &Values) -> Result<(), Failure> {
         for Curve { name, values, .. } in &self.curves {
             if values.len() != data.len() {
                 return Err(Failure::new(format!(
@@ -116,7 +116,7 @@ impl Model {
 
 impl Values {
     /// Values of any element type.
-    pub(crate) fn of<T: Element>(values: &[T]) -> Self {
+    pub fn of<T: Element>(values: &[T]) -> Self {
         let numbers = T::TYPE.to_numbers(bytemuck::cast_slice(values));
         if !T::TYPE.is_complex() {
             return Self::Real(numbers);

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 
 /// The results of one unit as they are kept from one to the next.
 #[derive(Debug, Default)]
-pub(crate) struct UnitResults {
+pub struct UnitResults {
     /// The rows of each results dataset.
     pub rows: Vec<Vec<u8>>,
     /// Failed positions, counted from the unit's first, ascending, with their reason.
@@ -41,7 +41,7 @@ impl UnitResults {
 
 impl Contribution<'_> {
     /// The same, for a while.
-    pub(crate) fn reborrow(&mut self) -> Contribution<'_> {
+    pub fn reborrow(&mut self) -> Contribution<'_> {
         let Self { columns, spectra_per_position, unit } = self;
         Contribution { columns, spectra_per_position: *spectra_per_position, unit }
     }
@@ -86,7 +86,7 @@ impl Contribution<'_> {
     }
 
     /// Fails what was never set, and keeps one reason per position.
-    pub(crate) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         for index in 0..self.unit.set.len() {
             if !self.unit.set[index] {
                 self.fail(index, Failure::new("the unit computation gave no result"));
@@ -97,7 +97,7 @@ impl Contribution<'_> {
     }
 
     /// Fails some positions, whatever was computed for them.
-    pub(crate) fn fail_positions(&mut self, failures: &[(u64, Failure)]) {
+    pub fn fail_positions(&mut self, failures: &[(u64, Failure)]) {
         if failures.is_empty() {
             return;
         }
@@ -113,7 +113,7 @@ impl Contribution<'_> {
     }
 
     /// Fails all positions for one reason.
-    pub(crate) fn fail_all(&mut self, reason: &Failure) {
+    pub fn fail_all(&mut self, reason: &Failure) {
         for index in 0..self.unit.set.len() {
             self.clear(index);
         }

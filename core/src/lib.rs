@@ -1,0 +1,36 @@
+//! What an author of a process writes against, and the joint to the engine that runs it: element types, [`Process`],
+//! parameters, results, models, failures, and the [`kernel`], which is a computation without its types.
+//!
+//! No file is opened here and no HDF5 is known. The engine is the crate `pixelmill`, which hands all of this on.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod advice;
+pub mod axis_values;
+pub mod canonical;
+pub mod chunk_io;
+pub mod column_layout;
+pub mod contribution;
+pub mod dimension;
+pub mod element;
+pub mod error;
+pub mod failure;
+pub mod foreign_text;
+pub mod kernel;
+pub mod map_kernel;
+pub mod model;
+pub mod parameters;
+pub mod positions;
+pub mod process;
+pub mod registry;
+pub mod results;
+pub mod source_info;
+
+pub use advice::Advice;
+pub use element::{Element, ElementType};
+pub use error::{Error, Held, Result};
+pub use map_kernel::kernel_of;
+pub use parameters::ParameterInfo;
+pub use process::Process;
+pub use results::Results;
