@@ -11,7 +11,7 @@ use crate::failure::Failure;
 /// Curves and marks to be drawn over one spectrum.
 ///
 /// ```
-/// use pixelmill::process::Model;
+/// use pixelmill_core::process::Model;
 ///
 /// let (peak, offset) = ([0.5, 2.0, 0.5], [1.0; 3]);
 /// let sum: Vec<f64> = peak.iter().zip(&offset).map(|(peak, offset)| peak + offset).collect();

@@ -1,15 +1,7 @@
 //! Processes of different types, and whatever else makes kernels, behind one face, so that a program can choose
 //! among them by name.
 //!
-//! A registry is a plain slice of `&dyn Runner`, in the order in which people are to see it:
-//!
-//! ```
-//! use pixelmill::registry::{Runner, find, runner};
-//! use pixelmill_processes::{PeakFinding, Sum};
-//!
-//! static PROCESSES: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
-//! assert_eq!(find(&PROCESSES, "peak-finding").unwrap().name(), "Peak_Finding");
-//! ```
+//! A registry is a plain slice of `&dyn Runner`, in the order in which people are to see it.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -19,7 +19,15 @@ pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
 pub use sum::Sum;
 
-/// Every process of this crate.
+/// Every process of this crate. A slice of some of them, or with others beside them, is made likewise:
+///
+/// ```
+/// use pixelmill_core::registry::{Runner, find, runner};
+/// use pixelmill_processes::{PeakFinding, Sum};
+///
+/// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
+/// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
+/// ```
 pub static PROCESSES: [&dyn Runner; 5] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
