@@ -2,11 +2,11 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/storage/transaction/driver.c");
+    println!("cargo::rerun-if-changed=src/storage/hdf5/transaction/driver.c");
     let include = std::env::var("DEP_HDF5_INCLUDE")
         .expect("hdf5-metno-sys tells its dependents where HDF5's headers are");
     cc::Build::new()
-        .file("src/storage/transaction/driver.c")
+        .file("src/storage/hdf5/transaction/driver.c")
         .include(include)
         .std("c11")
         .warnings(true)

@@ -98,7 +98,7 @@
 //! line to `formats/mod.rs`. `storage` opens files, reads past HDF5 and holds the transactions, `ranks` holds the only
 //! calls of MPI, and both the only `unsafe` code. Errors say what was found; what to type about it is said in
 //! `cli/hints.rs` alone. Transactions, and what a kill at each step leaves, are described in
-//! `src/storage/transaction/README.md`, the phases of a run and what ranks say to each other in
+//! `src/storage/hdf5/transaction/README.md`, the phases of a run and what ranks say to each other in
 //! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array
 //! becomes positions × spectrum, pure arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.
 

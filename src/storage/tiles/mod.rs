@@ -11,7 +11,6 @@ mod contiguous;
 mod copy;
 mod mosaic;
 mod pool;
-mod through_library;
 mod way;
 
 use std::io;
@@ -24,9 +23,9 @@ pub(crate) use contiguous::Contiguous;
 use copy::{Axis, copy};
 pub(crate) use mosaic::{Mosaic, Part, SourceArray};
 use pool::Pool;
-pub(crate) use through_library::ThroughLibrary;
 pub use way::Reading;
 pub(crate) use way::{Stored, Way};
+pub(in crate::storage) use way::{same_kind, stretch};
 
 use super::filters::Scratch;
 use super::raw_file::RawFile;
@@ -37,7 +36,7 @@ use pixelmill_core::error::{Error, Result};
 /// A dataset as tiles.
 pub(crate) struct Tiles {
     /// Where they lie; the first file is that of the dataset itself.
-    files: Vec<Arc<RawFile>>,
+    pub(in crate::storage) files: Vec<Arc<RawFile>>,
     pub dataset: String,
     pub view: View,
     pub way: Box<dyn Way>,
@@ -160,7 +159,7 @@ impl Tiles {
     }
 
     /// A part of a tile that `read` reads.
-    fn filled(
+    pub(in crate::storage) fn filled(
         &self,
         region: Region,
         read: impl FnOnce(&Region, &mut [u8]) -> Result<(), TileError>,
@@ -172,7 +171,7 @@ impl Tiles {
     }
 
     /// Names a chunk by its place in the dataset.
-    fn damage(&self, place: &[u64], reason: &str) -> String {
+    pub(in crate::storage) fn damage(&self, place: &[u64], reason: &str) -> String {
         let corner: Vec<String> = self.tile_at(place).start.iter().map(u64::to_string).collect();
         format!("chunk ({}) of the source is damaged: {reason}", corner.join(", "))
     }

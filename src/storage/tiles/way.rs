@@ -113,7 +113,7 @@ pub(crate) trait Way: Any + Send + Sync {
 }
 
 /// Tiles of a contiguous dataset: in one stretch each as far as the limits let it.
-pub(super) fn stretch(view: &View, element: u64) -> Vec<u64> {
+pub(in crate::storage) fn stretch(view: &View, element: u64) -> Vec<u64> {
     let row = view.points() * element;
     let mut positions_left = (CELL_BYTES / row.max(1)).max(1);
     let mut bytes_left = (TILE_BYTES / element).max(1);
@@ -131,7 +131,7 @@ pub(super) fn stretch(view: &View, element: u64) -> Vec<u64> {
 }
 
 /// The other way, if it is of the same kind.
-pub(super) fn same_kind<'w, W: Way>(_own: &W, other: &'w dyn Way) -> Option<&'w W> {
+pub(in crate::storage) fn same_kind<'w, W: Way>(_own: &W, other: &'w dyn Way) -> Option<&'w W> {
     let other: &dyn Any = other;
     other.downcast_ref()
 }

@@ -148,7 +148,7 @@ fn a_failing_read_is_told_and_changes_nothing() {
 fn failures_print_nothing_and_other_files_still_work() {
     const CHILD: &str = "PIXELMILL_TEST_FAILURES_CHILD";
     if std::env::var_os(CHILD).is_none() {
-        let name = "storage::transaction::tests::failures::\
+        let name = "storage::hdf5::transaction::tests::failures::\
                     failures_print_nothing_and_other_files_still_work";
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])

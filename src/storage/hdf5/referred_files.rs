@@ -19,7 +19,10 @@ const ORIGIN: &[u8] = b"${ORIGIN}";
 ///
 /// # Errors
 /// If it isn't there, or can't be read.
-pub(super) fn find_source(referring: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
+pub(in crate::storage) fn find_source(
+    referring: &Path,
+    name: &OsStr,
+) -> io::Result<(PathBuf, File)> {
     let mut refusal = io::Error::from(io::ErrorKind::NotFound);
     for candidate in candidates(referring, name, std::env::var_os("HDF5_VDS_PREFIX").as_deref()) {
         match open_regular(&candidate) {
@@ -35,7 +38,7 @@ pub(super) fn find_source(referring: &Path, name: &OsStr) -> io::Result<(PathBuf
 ///
 /// # Errors
 /// If it isn't there, or can't be read.
-pub(super) fn find_raw(referring: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
+pub(in crate::storage) fn find_raw(referring: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
     let prefix = std::env::var_os("HDF5_EXTFILE_PREFIX");
     let prefix = prefix.and_then(|prefix| expanded(&prefix, &folder(referring)));
     let path = match prefix {

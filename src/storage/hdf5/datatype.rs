@@ -346,7 +346,7 @@ fn is_swapped(datatype: &Datatype) -> Result<bool, String> {
 
 /// The type in which a dataset's elements are read: its own, or one of ours that HDF5 converts them to, in
 /// the same byte order. (HDF5 2.0 forgets the sign where it changes both.)
-pub(super) fn memory_type(datatype: Datatype) -> hdf5::Result<Datatype> {
+pub(in crate::storage) fn memory_type(datatype: Datatype) -> hdf5::Result<Datatype> {
     if is_plain(&datatype) {
         return Ok(datatype);
     }

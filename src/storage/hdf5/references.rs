@@ -9,9 +9,9 @@ use hdf5::{Attribute, Dataset, Dataspace, Datatype, File, Location, ObjectRefere
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::{h5a, h5d, h5p, h5r, h5s, h5t};
 
+use super::super::walk::{ObjectId, Visited, walk};
 use super::library;
 use super::variable_length;
-use super::walk::{ObjectId, Visited, walk};
 use crate::region;
 
 /// Bytes of a dataset of references that are read at a time.

@@ -25,7 +25,7 @@ pub(crate) fn name(location: &Location) -> String {
 }
 
 /// The texts of variable length that an attribute holds; `None` if they can't be read.
-pub(super) fn of_variable_length(
+pub(in crate::storage) fn of_variable_length(
     attribute: &Attribute,
     datatype: &Datatype,
 ) -> Option<Vec<String>> {
@@ -36,7 +36,10 @@ pub(super) fn of_variable_length(
 }
 
 /// The texts of variable length that a dataset holds; `None` if they can't be read.
-pub(super) fn of_dataset(dataset: &Dataset, datatype: &Datatype) -> Option<Vec<String>> {
+pub(in crate::storage) fn of_dataset(
+    dataset: &Dataset,
+    datatype: &Datatype,
+) -> Option<Vec<String>> {
     read_texts(dataset, datatype, |buffer| {
         // SAFETY: the buffer has a pointer for each element, as the dataset's own type asks for it.
         unsafe {
@@ -82,7 +85,7 @@ fn read_texts(
 ///
 /// # Safety
 /// `text` must be null, or point to a text that ends in NUL and lives as long as the answer.
-pub(super) unsafe fn bytes_at<'a>(text: *const c_char) -> Option<&'a [u8]> {
+pub(in crate::storage) unsafe fn bytes_at<'a>(text: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: as the caller promises.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }

@@ -24,7 +24,7 @@ pub(crate) use driver::{Access, open_regular};
 use journal::Journal;
 use overlay::Overlay;
 
-use super::file_state::FileId;
+use super::super::file_state::FileId;
 use crate::storage::hdf5_error;
 use pixelmill_core::error::{Error, Result, copy};
 

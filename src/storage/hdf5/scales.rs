@@ -6,7 +6,8 @@
 use hdf5::types::VarLenArray;
 use hdf5::{Dataset, Location, ObjectReference1, ReferencedObject};
 
-use super::{attributes, library};
+use super::super::attributes;
+use super::library;
 use pixelmill_core::axis_values::AxisValues;
 
 const LIST: &str = "DIMENSION_LIST";

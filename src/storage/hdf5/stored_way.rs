@@ -5,9 +5,10 @@ use std::path::Path;
 use hdf5::Dataset;
 use hdf5::dataset::Layout;
 
-use super::chunk_table::{self, ChunkTable};
-use super::filters::Pipeline;
-use super::tiles::{Chunked, Contiguous, ThroughLibrary, Way};
+use super::super::chunk_table::{self, ChunkTable};
+use super::super::filters::Pipeline;
+use super::super::tiles::{Chunked, Contiguous, Way};
+use super::through_library::ThroughLibrary;
 use super::{datatype, library, text};
 use crate::storage::hdf5_error;
 use pixelmill_core::error::{Error, Result};
@@ -29,7 +30,7 @@ pub struct Chunking {
 ///
 /// # Errors
 /// If nothing can undo one of its filters.
-pub(super) fn stored_way(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
+pub(in crate::storage) fn stored_way(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
     let is_chunked = dataset.is_chunked();
     let through_library = |why: &str| through_library(dataset, why.to_owned(), is_chunked);
     if dataset.dtype().is_ok_and(|datatype| !datatype::is_plain(&datatype)) {
@@ -94,6 +95,6 @@ pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
 }
 
 /// Whether a dataset is stored in raw files outside of HDF5.
-pub(super) fn has_raw_files(dataset: &Dataset) -> bool {
+pub(in crate::storage) fn has_raw_files(dataset: &Dataset) -> bool {
     dataset.dcpl().is_ok_and(|list| !list.external().is_empty())
 }

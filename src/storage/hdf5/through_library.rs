@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 
 use hdf5::Dataset;
 
-use super::way::{Reading, Way, same_kind, stretch};
-use super::{LoadedTile, TileError, Tiles};
+use super::super::tiles::{LoadedTile, Reading, TileError, Tiles, Way, same_kind, stretch};
 use crate::region::{self, Region};
 use crate::storage::hdf5_error;
 use crate::storage::{library, transaction};

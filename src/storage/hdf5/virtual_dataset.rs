@@ -17,12 +17,12 @@ use hdf5::dataset::Layout;
 use hdf5::{Dataset, File};
 use hdf5_sys::{h5i::hid_t, h5p, h5s};
 
-use super::file::{open_read, open_read_locked};
-use super::file_state::FileId;
-use super::raw_file::{RawFile, allow_more_files, kept_open};
+use super::super::file::{open_read, open_read_locked};
+use super::super::file_state::FileId;
+use super::super::raw_file::{RawFile, allow_more_files, kept_open};
+use super::super::tiles::{Mosaic, Part, Reading, SourceArray, Stored};
 use super::referred_files::{find_raw, find_source};
 use super::stored_way::{has_raw_files, stored_way};
-use super::tiles::{Mosaic, Part, Reading, SourceArray, Stored};
 use super::transaction::{self, Access};
 use super::{library, text};
 use crate::region::{self, Region};

@@ -20,8 +20,8 @@ use hdf5::Location;
 use hdf5::plist::FileAccess;
 use hdf5_sys::{h5f, h5i::hid_t, h5p};
 
-use super::super::file_state::FileId;
-use super::super::lock;
+use super::super::super::file_state::FileId;
+use super::super::super::lock;
 use super::disk::Disk;
 use super::journal::{self, Journal};
 use super::overlay::Overlay;
