@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::arguments::WhatArguments;
-use crate::storage::file::other_than_file;
+use crate::storage::open_file::other_than_file;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::parameters::ParameterInfo;
 use pixelmill_core::registry::Runner;

@@ -13,13 +13,12 @@ use super::compute_loop::caught;
 use super::evidence::check_same;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Quiet, Request, Stop, machine};
-use crate::plan;
+use crate::storage::container::Transaction;
 use crate::storage::file::{ReadFile, open_read};
-use crate::storage::hdf5_error;
 use crate::storage::results_group::{
     Compression, Compressor, EncodedChunk, EncodingBuffers, is_compressed, obstacles,
 };
-use crate::storage::transaction::Transaction;
+use crate::{formats, plan};
 use pixelmill_core::error::{Error, Result, bytes};
 
 /// Results of this size take long enough, a second or more, that somebody may wonder.
@@ -123,7 +122,7 @@ impl Step<'_> {
             let name = column.layout.name.clone();
             let dataset = file
                 .dataset(&format!("{group}/{name}"))
-                .map_err(|error| hdf5_error::on_object("read", path, group, &error))?;
+                .map_err(|refused| refused.on_object("read", path, group))?;
             if !is_compressed(&dataset, self.request.compress) {
                 names.push(name);
                 datasets.push(dataset);
@@ -132,7 +131,7 @@ impl Step<'_> {
         if names.is_empty() {
             return Ok(names);
         }
-        let found = names.into_iter().zip(obstacles(file, &datasets));
+        let found = names.into_iter().zip(obstacles((file, formats::second_names), &datasets));
         let may_be = |(name, obstacle): (String, Option<String>)| match obstacle {
             Some(why) => {
                 observer.note(&format!("{group}/{name} stays as it is: {why}").into());
@@ -152,10 +151,14 @@ impl Step<'_> {
     ) -> Result<Option<Compressed>> {
         let transaction = lock.begin()?;
         let opened = lock.handle();
-        let compressor =
-            Compressor::begin(transaction.file(), opened, (group, name), self.request.compress)
-                // If the disk refused something, that says more than what HDF5 makes of it.
-                .map_err(|error| transaction.check().err().unwrap_or(error))?;
+        let compressor = Compressor::begin(
+            (transaction.file(), formats::second_names),
+            opened,
+            (group, name),
+            self.request.compress,
+        )
+        // If the disk refused something, that says more than what HDF5 makes of it.
+        .map_err(|error| transaction.check().err().unwrap_or(error))?;
         let before = compressor.bytes_before();
         if before >= WORTH_TELLING {
             self.observer.note(&format!("compressing {} of {group}/{name}", bytes(before)).into());

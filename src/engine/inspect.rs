@@ -10,14 +10,13 @@ pub use crate::formats::Format;
 use crate::identity::recorded_files;
 use crate::region;
 use crate::source;
-use crate::storage::datatype::stored_type;
+pub use crate::storage::Chunking;
+use crate::storage::container::{Dataset, Group};
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::marks::Marks;
 use crate::storage::results_group::{self, Provenance, results_groups};
 pub use crate::storage::rows::Reading;
 use crate::storage::rows::Rows;
-pub use crate::storage::stored_way::Chunking;
-use crate::storage::stored_way::chunking;
 use crate::view::View;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::source_info::SourceInfo;
@@ -112,7 +111,8 @@ pub fn datasets(file: &Path) -> Result<Vec<DatasetOverview>> {
 /// # Errors
 /// If the file can't be read.
 pub fn others(file: &Path) -> Result<Vec<(String, String)>> {
-    Ok(source::others(&open_read(file)?))
+    let file = open_read(file)?;
+    Ok(source::others(&file))
 }
 
 fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
@@ -131,7 +131,8 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         };
     };
     let shape = region::lengths(&found.shape());
-    let described = stored_type(&found)
+    let described = found
+        .stored_type()
         .map_err(|held| Error::not_main(&file.path, &path, format!("it holds {held}")))
         .and_then(|stored| source::describe(file, &path, &found, stored.element, None));
     // Any view tells how the dataset is stored.
@@ -139,7 +140,8 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         Ok(described) => described.view.clone(),
         Err(_) => View::new(shape.clone(), vec![0]),
     };
-    let rows = stored_type(&found)
+    let rows = found
+        .stored_type()
         .map_err(Problem::Text)
         .and_then(|_| Rows::new(file.handle(), &found, view).map_err(Problem::of));
     let is_linked = rows.as_ref().is_ok_and(|rows| !rows.are_in(&file.raw));
@@ -148,8 +150,8 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         full_grid: described.as_ref().is_ok_and(|described| described.grid.is_full()),
         position_axes: described.as_ref().map_or(Vec::new(), |known| known.view.positions.clone()),
         reading: rows.map(|rows| rows.reading()),
-        linked_file: is_linked.then(|| found.filename().into()),
-        chunking: chunking(&found),
+        linked_file: is_linked.then(|| found.file_name()),
+        chunking: found.chunking(),
         notes: described.as_ref().map_or(Vec::new(), |known| known.notes.clone()),
         content: described.map(|described| described.info).map_err(Problem::of),
         shape,
@@ -203,13 +205,13 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
     })
 }
 
-fn positions(group: &hdf5::Group, provenance: &Provenance) -> u64 {
-    let rows = |dataset: hdf5::Dataset| dataset.shape().first().map_or(0, |rows| *rows as u64);
+fn positions(group: &Group, provenance: &Provenance) -> u64 {
+    let rows = |dataset: Dataset| dataset.shape().first().map_or(0, |rows| *rows as u64);
     if let Ok(status) = group.dataset(results_group::STATUS) {
         return rows(status);
     }
     // A link may have led to the group's file.
-    let source = provenance.source_dataset.as_ref().zip(group.file().ok());
+    let source = provenance.source_dataset.as_ref().zip(group.root().ok());
     let source = source.and_then(|(path, file)| file.dataset(path).ok());
     source.map_or(0, rows)
 }

@@ -10,13 +10,11 @@ use super::target::results_file;
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::region;
 use crate::source::{self, RowsDigest, Source, fingerprint, normalised};
-use crate::storage::datatype::stored_record;
 use crate::storage::file::{ReadFile, is_absent, open_read};
 use crate::storage::file_state::FileId;
 use crate::storage::lock;
 use crate::storage::results_group::Column;
 use crate::storage::rows::Rows;
-use crate::storage::walk::broken_link;
 use crate::view::View;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
@@ -433,7 +431,7 @@ fn open_auxiliary(
         let is_elsewhere =
             |results: &&ReadFile| !source_file.link_exists(&path) && results.dataset(&path).is_ok();
         let file = results.as_ref().filter(is_elsewhere).unwrap_or(source_file);
-        let missing = || broken_link(file, &path).unwrap_or("there is no such dataset".into());
+        let missing = || file.broken_link(&path).unwrap_or("there is no such dataset".into());
         let dataset = file.dataset(&path).map_err(|_| refused(missing()))?;
         let shape = dataset.shape();
         let axes = position_axes(&shape, source).ok_or_else(|| {
@@ -441,7 +439,7 @@ fn open_auxiliary(
             refused(format!("its shape is {shape:?}, but there are {positions} positions"))
         })?;
         let (stored, fields) =
-            stored_record(&dataset).map_err(|found| refused(format!("it holds {found}")))?;
+            dataset.stored_record().map_err(|found| refused(format!("it holds {found}")))?;
         if stored.element.is_complex() {
             return Err(refused(format!(
                 "it holds {}, which can't become float64",

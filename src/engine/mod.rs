@@ -64,7 +64,6 @@ use selection::Selected;
 use team::Team;
 
 use crate::plan::{self, Needs, Plan, TileNeeds};
-use crate::storage::datatype::stored_type;
 use crate::storage::file::open_read;
 use crate::storage::rows::Rows;
 use pixelmill_core::column_layout::ColumnLayout;
@@ -107,7 +106,7 @@ impl Computed {
         let path = format!("{}/{dataset}", self.group);
         let unusable = |reason: String| Error::Results { dataset: path.clone(), reason };
         let found = file.dataset(&path).map_err(|_| unusable("there is no such dataset".into()))?;
-        let stored = stored_type(&found).map_err(|held| unusable(format!("it holds {held}")))?;
+        let stored = found.stored_type().map_err(|held| unusable(format!("it holds {held}")))?;
         if !stored.element.converts_to(T::TYPE, false) {
             return Err(unusable(format!("{} can't become {}", stored.element, T::TYPE)));
         }

@@ -12,10 +12,10 @@ use crate::identity::relative;
 use crate::plan::Plan;
 use crate::ranks::host;
 use crate::storage::attributes;
+use crate::storage::container::Transaction;
 use crate::storage::file::ReadFile;
-use crate::storage::hdf5_error;
+use crate::storage::refused::Refused;
 use crate::storage::results_group::{self, Column, LAST_PIXEL, LAST_RUN, Places};
-use crate::storage::transaction::Transaction;
 use pixelmill_core::error::{Error, Result};
 
 /// A results group with something to compute.
@@ -94,7 +94,7 @@ fn create(job: &Job, target: &Target, lock: &RunLock, source: &ReadFile) -> Resu
     let refers = target.source_file.is_none();
     let parent = if !refers || folder.is_empty() { "/" } else { folder };
     let parameters = job.identity.parameters.as_object().cloned().unwrap_or_default();
-    let unopened = |error| hdf5_error::on_object("read", &source.path, &info.path, &error);
+    let unopened = |refused: Refused| refused.on_object("read", &source.path, &info.path);
     let elsewhere = if refers { None } else { Some(source.dataset(&info.path).map_err(unopened)?) };
     let blueprint = Blueprint {
         parent,
@@ -163,9 +163,15 @@ fn adopt(job: &Job, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
     let transaction = lock.begin()?;
     let opened = lock.handle();
     let positions = job.source.info.positions;
-    results_group::adopt(transaction.file(), opened, path, &job.columns(), positions)
-        .and_then(|()| provenance(job, target).renew(&transaction.file().group(path)?))
-        .map_err(|error| transaction.error("complete a results group in", &error))?;
+    results_group::adopt(
+        (transaction.file(), formats::second_names),
+        opened,
+        path,
+        &job.columns(),
+        positions,
+    )
+    .and_then(|()| provenance(job, target).renew(&transaction.file().group(path)?))
+    .map_err(|error| transaction.error("complete a results group in", &error))?;
     transaction.commit()
 }
 
@@ -195,9 +201,8 @@ pub(crate) fn look(
     columns: &[Column<'_>],
 ) -> Result<Taken> {
     let file = lock.view()?;
-    let group = file
-        .group(&path)
-        .map_err(|error| hdf5_error::on_object("read", lock.path(), &path, &error))?;
+    let group =
+        file.group(&path).map_err(|refused| refused.on_object("read", lock.path(), &path))?;
     let positions = job.source.info.positions;
     let places = results_group::places(&group, lock.file(), columns, positions)
         .map_err(|reason| Error::CannotResume { group: path.clone(), reason })?;
@@ -218,7 +223,7 @@ fn run_note() -> String {
     format!("host {}, pid {}, since {since}", host(), std::process::id())
 }
 
-fn put_note(transaction: &Transaction, path: &str, text: &str) -> hdf5::Result<()> {
+fn put_note(transaction: &Transaction, path: &str, text: &str) -> Result<(), Refused> {
     let group = transaction.file().group(path)?;
     attributes::put_short_text(&group, LAST_RUN, text)
 }

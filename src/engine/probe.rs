@@ -12,8 +12,8 @@ use super::{Request, reread};
 use crate::identity::first_difference;
 use crate::region;
 use crate::storage::file::open_read;
-use crate::storage::hdf5_error;
 use crate::storage::marks::Marks;
+use crate::storage::refused::Refused;
 use crate::storage::results_group::{self, Provenance};
 use crate::storage::rows::Rows;
 use crate::view::View;
@@ -219,7 +219,7 @@ pub fn verify(
     if results == request.file {
         check_same(results, source_file.id(), file.id())?;
     }
-    let broken = |error: hdf5::Error| hdf5_error::on_object("read", results, group, &error);
+    let broken = |refused: Refused| refused.on_object("read", results, group);
     let opened = file.group(group).map_err(broken)?;
     let unusable = |reason| Error::CannotVerify { group: group.to_owned(), reason };
     let provenance = results_group::provenance(&opened, group);

@@ -8,8 +8,6 @@ use crate::region::{self, Region};
 use crate::source::normalised;
 use crate::storage::file::ReadFile;
 use crate::storage::marks::Marks;
-use crate::storage::virtual_dataset;
-use crate::storage::walk::broken_link;
 use pixelmill_core::error::{Error, Result};
 
 /// A part of the positions. Written `100:200` (positions), `0:10,5:20` (rows, columns; the slowest
@@ -189,12 +187,12 @@ fn steps_within(bounds: &[OpenRange], grid: &PositionGrid) -> Result<Region> {
 fn marked(path: &str, positions: u64, file: &ReadFile) -> Result<Marks> {
     let path = normalised(path);
     let refused = |found: String| Error::selection(format!("`{path}` {found}"));
-    let missing = |_| match broken_link(file, &path) {
+    let missing = |_| match file.broken_link(&path) {
         Some(link) => Error::selection(link),
         None => refused("is no dataset of the file".into()),
     };
     let dataset = file.dataset(&path).map_err(missing)?;
-    virtual_dataset::check(&dataset)?;
+    dataset.check_sources()?;
     if dataset.size() as u64 != positions {
         let found = format!("has {} values for {positions} positions", dataset.size());
         return Err(refused(found));

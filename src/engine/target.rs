@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use super::{Job, Observer, Request};
 use crate::identity::{OtherFile, SourceLocation};
 use crate::source::Source;
+use crate::storage::container::Transaction;
 use crate::storage::file::{self, ReadFile, is_absent, look_at, open_read_locked};
 use crate::storage::file_state::FileId;
 use crate::storage::lock;
 use crate::storage::open_file::OpenFile;
 use crate::storage::results_group::results_groups;
-use crate::storage::transaction::Transaction;
 use pixelmill_core::error::{Error, Result};
 
 /// Where results go.
@@ -220,7 +220,7 @@ impl RunLock {
     pub fn begin(&self) -> Result<Transaction> {
         let file =
             self.file.try_clone().map_err(|error| Error::io("write to", &self.path, error))?;
-        Transaction::begin(&self.path, file)
+        file::begin(&self.path, file)
     }
 
     /// The file, for writing results.

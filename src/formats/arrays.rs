@@ -1,21 +1,22 @@
 //! Results as arrays with the axes of the scan, as dimension scales; some formats say more of them.
 
-use hdf5::{Dataset, Group};
-
 use super::{Format, hspy, nsid};
+use crate::storage::container::{Dataset, Elements, Group, Storing};
+use crate::storage::refused::Refused;
 use crate::storage::results_group::{CHUNK_BYTES, Column, create_column};
-use crate::storage::{attributes, library, scales, text};
+use crate::storage::{attributes, scales};
 use pixelmill_core::column_layout::Constant;
 use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::ElementType;
 
 /// Creates the results datasets with scales on all their axes.
 pub(super) fn create_columns(
-    file: &hdf5::File,
+    file: &Group,
     group: &Group,
     columns: &[Column<'_>],
     positions: &[Dimension],
     format: Format,
-) -> hdf5::Result<()> {
+) -> Result<(), Refused> {
     let mut known: Vec<(Dimension, Dataset)> = Vec::new();
     let taken: Vec<&str> = columns.iter().map(|column| column.layout.name.as_str()).collect();
     for column in columns {
@@ -34,7 +35,7 @@ pub(super) fn create_columns(
             if format == Format::Nsid {
                 nsid::write::describe_scale(&scale, *is_position)?;
             }
-            scales::attach(&created, number, &scale)?;
+            created.attach(number, &scale)?;
             labels.push(name_in_group(&scale));
         }
         scales::write_labels(&created, &labels)?;
@@ -48,16 +49,16 @@ pub(super) fn create_columns(
 }
 
 /// Creates a dataset that is the same for all positions, with scales on its axes.
-pub(super) fn create_constant(group: &Group, constant: &Constant) -> hdf5::Result<()> {
+pub(super) fn create_constant(group: &Group, constant: &Constant) -> Result<(), Refused> {
     let axes = constant.layout.dimensions.clone();
     let shape = axes.iter().map(Dimension::len).collect();
     let column = Column { layout: &constant.layout, shape, positions_axes: 0, axes };
     let created = create_column(group, &column, None)?;
-    library::write_rows(&created, 0, &constant.values)?;
+    created.write_rows(0, &constant.values)?;
     let (mut known, mut labels) = (Vec::new(), Vec::new());
     for (number, axis) in column.axes.iter().enumerate() {
         let scale = scale(group, &[], &mut known, axis, Format::Plain)?;
-        scales::attach(&created, number, &scale)?;
+        created.attach(number, &scale)?;
         labels.push(name_in_group(&scale));
     }
     scales::write_labels(&created, &labels)
@@ -80,7 +81,7 @@ fn scale(
     known: &mut Vec<(Dimension, Dataset)>,
     axis: &Dimension,
     format: Format,
-) -> hdf5::Result<Dataset> {
+) -> Result<Dataset, Refused> {
     if let Some((_, scale)) = known.iter().find(|(known, _)| known == axis) {
         return Ok(scale.clone());
     }
@@ -90,9 +91,10 @@ fn scale(
     while taken.contains(&name.as_str()) || group.link_exists(&name) {
         name.push('_');
     }
-    let scale = group.new_dataset::<f64>().shape(axis.len()).create(name.as_str())?;
+    let floats = Elements::Number(ElementType::Float64);
+    let scale = group.create_dataset(&name, &floats, &[axis.len()], Storing::Late)?;
     scales::write_values(&scale, &axis.values)?;
-    scales::make_scale(&scale, &name)?;
+    scale.make_scale(&name)?;
     let told = |text: &str| match text {
         "" if format == Format::Nsid => nsid::write::NOT_TOLD.to_owned(),
         text => text.to_owned(),
@@ -105,5 +107,5 @@ fn scale(
 }
 
 fn name_in_group(scale: &Dataset) -> String {
-    text::name(scale).rsplit('/').next().unwrap_or_default().to_owned()
+    scale.name().rsplit('/').next().unwrap_or_default().to_owned()
 }

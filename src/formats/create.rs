@@ -1,11 +1,12 @@
 //! Making results groups: all datasets with their bytes in place, in the form of their source's format.
 
-use hdf5::Group;
 use serde_json::{Map, Value};
 
 use super::{Format, arrays, h5usid};
+use crate::storage::attributes;
+use crate::storage::container::{Dataset, Group};
+use crate::storage::refused::Refused;
 use crate::storage::results_group::{Column, PositionTables, RESULTS, create_markers, listed};
-use crate::storage::{attributes, text};
 use pixelmill_core::column_layout::Constant;
 use pixelmill_core::dimension::Dimension;
 
@@ -42,9 +43,9 @@ impl Identification {
     /// it has compared that.
     ///
     /// # Errors
-    /// Those of HDF5.
-    pub fn renew(&self, group: &Group) -> hdf5::Result<()> {
-        let is_hashed = group.attr("parameter_hash").is_ok();
+    /// If they can't be written.
+    pub fn renew(&self, group: &Group) -> Result<(), Refused> {
+        let is_hashed = group.has_attribute("parameter_hash");
         let hash = if is_hashed { &[] } else { self.hash.as_slice() };
         for (name, text) in self.source.iter().chain(hash) {
             attributes::replace_string(group, name, text)?;
@@ -61,7 +62,7 @@ impl Identification {
 pub(crate) enum Form<'a> {
     /// Main datasets of h5USID. The tables of the positions are referred to, or copied from those of a
     /// source in another file.
-    Usid { tables: &'a PositionTables, copied_from: Option<&'a hdf5::Dataset> },
+    Usid { tables: &'a PositionTables, copied_from: Option<&'a Dataset> },
     /// Arrays with the axes of the scan and dimension scales.
     Axes { positions: &'a [Dimension], format: Format },
 }
@@ -69,8 +70,8 @@ pub(crate) enum Form<'a> {
 /// Creates a results group, all its datasets with their bytes in place; returns its path.
 ///
 /// # Errors
-/// Those of HDF5.
-pub(crate) fn create(file: &hdf5::File, blueprint: &Blueprint<'_>) -> hdf5::Result<String> {
+/// If they can't be written.
+pub(crate) fn create(file: &Group, blueprint: &Blueprint<'_>) -> Result<String, Refused> {
     let parent = file.group(blueprint.parent)?;
     let name = format!("{}_{:03}", blueprint.stem, next_number(&parent, &blueprint.stem)?);
     let group = parent.create_group(&name)?;
@@ -87,11 +88,11 @@ pub(crate) fn create(file: &hdf5::File, blueprint: &Blueprint<'_>) -> hdf5::Resu
         arrays::create_constant(&group, constant)?;
     }
     create_markers(&group, blueprint.positions)?;
-    Ok(text::name(&group))
+    Ok(group.name())
 }
 
 /// One more than the highest number that groups of this name have.
-fn next_number(parent: &Group, stem: &str) -> hdf5::Result<u32> {
+fn next_number(parent: &Group, stem: &str) -> Result<u32, Refused> {
     let numbers = parent
         .member_names()?
         .into_iter()
@@ -99,7 +100,7 @@ fn next_number(parent: &Group, stem: &str) -> hdf5::Result<u32> {
     Ok(numbers.max().map_or(0, |highest| highest + 1))
 }
 
-fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> hdf5::Result<()> {
+fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> Result<(), Refused> {
     for (name, text) in &blueprint.texts {
         attributes::write_string(group, name, text)?;
     }

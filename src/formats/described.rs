@@ -5,10 +5,8 @@
 
 use std::cmp::Ordering;
 
-use hdf5::{Dataset, Location};
-
-use crate::storage::datatype::{Class, class};
-use crate::storage::{attributes, text};
+use crate::storage::attributes;
+use crate::storage::container::{AsObject, Class, Dataset};
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::dimension::Dimension;
 
@@ -70,7 +68,7 @@ impl Axis {
         length: usize,
         role: Role,
     ) -> Result<Self, String> {
-        let what = text::name(list);
+        let what = list.name();
         let found = if list.size() > length && list.ndim() != 1 {
             // A list along several axes isn't one's of which there is less.
             None
@@ -119,9 +117,9 @@ impl Axis {
 
 /// What a list of values is that no values can be taken from.
 fn held(list: &Dataset) -> &'static str {
-    match list.dtype().map(|datatype| class(&datatype)) {
-        Ok(Class::FixedText | Class::VariableText) => "holds text",
-        Ok(Class::Float | Class::Integer { .. }) => "has values along several axes",
+    match list.class() {
+        Class::FixedText | Class::VariableText => "holds text",
+        Class::Float | Class::Integer { .. } => "has values along several axes",
         _ => "holds no real numbers",
     }
 }
@@ -142,20 +140,16 @@ pub(crate) fn even(first: f64, step: f64, length: usize) -> AxisValues {
 /// # Errors
 /// If they can't be read.
 pub(crate) fn numbers(dataset: &Dataset, most: usize) -> Result<Option<AxisValues>, String> {
-    if !matches!(
-        dataset.dtype().map(|datatype| class(&datatype)),
-        Ok(Class::Float | Class::Integer { .. })
-    ) {
+    if !matches!(dataset.class(), Class::Float | Class::Integer { .. }) {
         return Ok(None);
     }
-    let read = match dataset.ndim() {
-        1 if dataset.size() > most => {
-            dataset.read_slice_1d::<f64, _>(..most).map(|values| values.to_vec())
-        }
-        _ => dataset.read_raw::<f64>(),
-    };
-    let values =
-        read.map_err(|_| format!("its `{}` can't be read as numbers", text::name(dataset)))?;
+    let mut part = dataset.whole();
+    if dataset.ndim() == 1 && dataset.size() > most {
+        part.set_range(0, &(0..most as u64));
+    }
+    let values = dataset
+        .numbers(&part)
+        .map_err(|_| format!("its `{}` can't be read as numbers", dataset.name()))?;
     let packing = Packing::of(dataset);
     Ok(Some(values.into_iter().map(|value| packing.unpacked(value)).collect()))
 }
@@ -217,8 +211,8 @@ pub(crate) fn wrong_length(name: &str, found: usize, length: usize) -> String {
 }
 
 /// The first of these attributes that holds a text other than the empty one.
-pub(crate) fn text(location: &Location, names: &[&str]) -> Option<String> {
-    names.iter().filter_map(|name| attributes::string(location, name)).find(|text| !text.is_empty())
+pub(crate) fn text(of: &(impl AsObject + ?Sized), names: &[&str]) -> Option<String> {
+    names.iter().filter_map(|name| attributes::string(of, name)).find(|text| !text.is_empty())
 }
 
 /// A path cut before its last name: `/a/b/c` is `/a/b` and `c`.
@@ -241,26 +235,38 @@ pub(crate) fn quantity_and_units(text: &str) -> (String, String) {
 
 #[cfg(test)]
 pub(crate) mod samples {
-    use hdf5::{Dataset, File, Group};
-    use tempfile::TempDir;
+    use crate::storage::attributes;
+    use crate::storage::container::{AsObject, Dataset, Elements, Group, Storing};
+    use crate::storage::memory::Memory;
+    use pixelmill_core::element::ElementType;
 
-    /// A file for one test, gone with its folder.
+    /// A container for one test.
     pub(crate) struct Sample {
-        pub file: File,
-        _folder: TempDir,
+        pub file: Group,
+        pub memory: Memory,
     }
 
     impl Sample {
         pub fn new() -> Self {
-            let folder = TempDir::new().unwrap();
-            let file = File::create(folder.path().join("sample.h5")).unwrap();
-            Self { file, _folder: folder }
+            let memory = Memory::new();
+            Self { file: memory.root().clone(), memory }
         }
+    }
+
+    /// A dataset of numbers.
+    pub(crate) fn dataset(
+        group: &Group,
+        name: &str,
+        element: ElementType,
+        shape: &[usize],
+    ) -> Dataset {
+        let elements = Elements::Number(element);
+        group.create_dataset(name, &elements, shape, Storing::Late).unwrap()
     }
 
     /// A dataset of zeros.
     pub(crate) fn zeros(group: &Group, name: &str, shape: &[usize]) -> Dataset {
-        group.new_dataset::<f32>().shape(shape).create(name).unwrap()
+        dataset(group, name, ElementType::Float32, shape)
     }
 
     /// A dataset of one axis' values, with attributes.
@@ -270,21 +276,21 @@ pub(crate) mod samples {
         values: &[f64],
         texts: &[(&str, &str)],
     ) -> Dataset {
-        let dataset =
-            group.new_dataset::<f64>().shape(values.len()).create(name).expect("no such dataset");
-        dataset.write_raw(values).unwrap();
-        write_texts(&dataset, texts);
-        dataset
+        let axis = dataset(group, name, ElementType::Float64, &[values.len()]);
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+        axis.write_rows(0, &bytes).unwrap();
+        write_texts(&axis, texts);
+        axis
     }
 
-    pub(crate) fn write_texts(location: &hdf5::Location, texts: &[(&str, &str)]) {
+    pub(crate) fn write_texts(of: &impl AsObject, texts: &[(&str, &str)]) {
         for (name, text) in texts {
-            crate::storage::attributes::write_string(location, name, text).unwrap();
+            attributes::write_string(of, name, text).unwrap();
         }
     }
 
-    pub(crate) fn write_number(location: &hdf5::Location, name: &str, number: f64) {
-        location.new_attr::<f64>().create(name).unwrap().write_scalar(&number).unwrap();
+    pub(crate) fn write_number(of: &impl AsObject, name: &str, number: f64) {
+        attributes::write_number(of, name, number).unwrap();
     }
 }
 

@@ -3,11 +3,11 @@
 //!
 //! Only py4DSTEM's names and classes, and Velox's fixed layout, say which axes are positions.
 
-use hdf5::{Dataset, File, Group};
 use serde_json::Value;
 
 use super::described::{Axis, Described, Role, counted, even, numbers, parent_and_name, text};
-use crate::storage::{attributes, text};
+use crate::storage::attributes;
+use crate::storage::container::{Dataset, Group};
 
 /// What NCEM's files and those of the older py4DSTEM and of Prismatic call the data of a group.
 const DATA: [&str; 5] = ["data", "counted_datacube", "datacube", "diffractionslice", "realslice"];
@@ -24,11 +24,11 @@ enum Kind {
 }
 
 /// Whether a dataset is the data of an EMD group.
-pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {
+pub(crate) fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
     kind(file, path, dataset).is_some()
 }
 
-fn kind(file: &File, path: &str, dataset: &Dataset) -> Option<Kind> {
+fn kind(file: &Group, path: &str, dataset: &Dataset) -> Option<Kind> {
     let (parent, name) = parent_and_name(path);
     let group = file.group(parent).ok()?;
     if dataset.ndim() == 3 && is_velox(&group, parent, name) {
@@ -51,7 +51,7 @@ fn is_velox(group: &Group, parent: &str, name: &str) -> bool {
 ///
 /// # Errors
 /// If an axis or Velox's metadata can't be read.
-pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
+pub(crate) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let kind = kind(file, path, dataset).ok_or("it isn't in a group of an EMD file")?;
     let (parent, _) = parent_and_name(path);
     let group = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
@@ -156,17 +156,16 @@ fn velox_axes(group: &Group, shape: &[usize]) -> Result<Vec<Axis>, String> {
 
 /// The metadata of the first frame: JSON that ends in NUL, one byte per row.
 fn velox_metadata(group: &Group) -> Result<Value, String> {
-    let broken = |why: &str| format!("its `{}/Metadata` {why}", text::name(group));
+    let broken = |why: &str| format!("its `{}/Metadata` {why}", group.name());
     let dataset = group.dataset("Metadata").map_err(|_| broken("is no dataset"))?;
-    let bytes: Vec<u8> = match dataset.ndim() {
-        1 => dataset.read_raw::<u8>().map_err(|_| broken("can't be read as bytes"))?,
-        2 if dataset.size() > 0 => dataset
-            .read_slice_2d::<u8, _>((.., 0..1))
-            .map_err(|_| broken("can't be read as bytes"))?
-            .into_iter()
-            .collect(),
+    let mut column = dataset.whole();
+    match dataset.ndim() {
+        1 => {}
+        2 if dataset.size() > 0 => column.set_range(1, &(0..1)),
         _ => return Err(broken("has no column of bytes")),
-    };
+    }
+    let numbers = dataset.integers(&column).map_err(|_| broken("can't be read as bytes"))?;
+    let bytes: Vec<u8> = numbers.into_iter().map(|number| number.clamp(0, 255) as u8).collect();
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     serde_json::from_slice(&bytes[..end]).map_err(|_| broken("isn't JSON"))
 }
@@ -180,6 +179,7 @@ fn number_in(value: &Value) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::formats::described::samples::{self, Sample, write_texts, zeros};
+    use pixelmill_core::element::ElementType;
 
     const NCEM: &str = "/data/stack/data";
     const VELOX: &str = "/Data/Image/0123/Data";
@@ -193,11 +193,11 @@ mod tests {
 
     fn velox(sample: &Sample, shape: &[usize], metadata: &str) -> Dataset {
         let group = sample.file.create_group("Data/Image/0123").unwrap();
-        let stored = group.new_dataset::<u8>().shape([200, 2]).create("Metadata").unwrap();
+        let stored = samples::dataset(&group, "Metadata", ElementType::UInt8, &[200, 2]);
         let mut bytes = vec![b'?'; 400];
         bytes.iter_mut().step_by(2).for_each(|byte| *byte = 0);
         bytes.iter_mut().step_by(2).zip(metadata.bytes()).for_each(|(to, from)| *to = from);
-        stored.write_raw(&bytes).unwrap();
+        stored.write_rows(0, &bytes).unwrap();
         zeros(&group, "Data", shape)
     }
 
@@ -271,7 +271,7 @@ mod tests {
     fn a_single_number_is_no_list_of_values() {
         let sample = Sample::new();
         let (group, data) = ncem(&sample, &[3]);
-        group.new_dataset::<i64>().create("dim1").unwrap().write_scalar(&7).unwrap();
+        samples::dataset(&group, "dim1", ElementType::Int64, &[]);
         let axes = describe(&sample.file, NCEM, &data).unwrap().axes;
         assert_eq!(axes[0].dimension, Axis::new(0, "", "", counted(3), Role::Unknown).dimension);
         assert!(axes[0].note.as_ref().unwrap().contains("1 value for an axis of 3"));

@@ -14,14 +14,12 @@ pub(crate) mod nexus;
 mod nsid;
 mod plain;
 
-use hdf5::{Dataset, File};
-
 pub(crate) use create::{Blueprint, Form, Identification, create};
 #[cfg(test)]
 pub(crate) use described::samples;
 pub(crate) use described::{Axis, Described, Role};
 
-use crate::storage::walk::ObjectId;
+use crate::storage::container::{Dataset, Group};
 
 /// A way of saying in HDF5 what a dataset is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +71,10 @@ impl Format {
 }
 
 /// Whether a dataset at this path of a file is in a format.
-type Recognise = fn(&File, &str, &Dataset) -> bool;
+type Recognise = fn(&Group, &str, &Dataset) -> bool;
 
 /// The format of a dataset; plain if no other knows it.
-pub(crate) fn recognise(file: &File, path: &str, dataset: &Dataset) -> Format {
+pub(crate) fn recognise(file: &Group, path: &str, dataset: &Dataset) -> Format {
     match at_place(file, path, dataset) {
         Format::Plain => at_home(file, dataset, at_place).unwrap_or(Format::Plain),
         known => known,
@@ -86,19 +84,19 @@ pub(crate) fn recognise(file: &File, path: &str, dataset: &Dataset) -> Format {
 /// Asks at the place in its own file that a dataset has which a link to another file has led to: what is
 /// around the link may say nothing of it.
 fn at_home<T>(
-    file: &File,
+    file: &Group,
     dataset: &Dataset,
-    ask: impl FnOnce(&File, &str, &Dataset) -> T,
+    ask: impl FnOnce(&Group, &str, &Dataset) -> T,
 ) -> Option<T> {
-    let (home, root) = (ObjectId::of(dataset, ".")?, ObjectId::of(file, ".")?);
+    let (home, root) = (dataset.id()?, file.id()?);
     if home.is_beside(&root) {
         return None;
     }
-    Some(ask(&dataset.file().ok()?, &dataset.name(), dataset))
+    Some(ask(&dataset.root().ok()?, &dataset.name(), dataset))
 }
 
 /// The format of a dataset, of which what is around this path in the file may tell.
-fn at_place(file: &File, path: &str, dataset: &Dataset) -> Format {
+fn at_place(file: &Group, path: &str, dataset: &Dataset) -> Format {
     if h5usid::read::is_main(dataset) {
         return Format::H5usid;
     }
@@ -112,18 +110,23 @@ fn at_place(file: &File, path: &str, dataset: &Dataset) -> Format {
     found.map_or(Format::Plain, |(format, _)| format)
 }
 
+/// The groups of a file that have a results dataset by a second name, and that name.
+pub(crate) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, String)> {
+    hspy::write::second_names(file, dataset)
+}
+
 /// What a file in this format says of a dataset; h5USID's matrix is taken as a plain array.
 ///
 /// # Errors
 /// What is broken, in one line.
 pub(crate) fn described(
     format: Format,
-    file: &File,
+    file: &Group,
     path: &str,
     dataset: &Dataset,
 ) -> Result<Described, String> {
     let describe =
-        |file: &File, path: &str, dataset: &Dataset| described_at(format, file, path, dataset);
+        |file: &Group, path: &str, dataset: &Dataset| described_at(format, file, path, dataset);
     if at_place(file, path, dataset) != format
         && let Some(described) = at_home(file, dataset, describe)
     {
@@ -134,7 +137,7 @@ pub(crate) fn described(
 
 fn described_at(
     format: Format,
-    file: &File,
+    file: &Group,
     path: &str,
     dataset: &Dataset,
 ) -> Result<Described, String> {

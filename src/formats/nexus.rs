@@ -3,14 +3,13 @@
 //! Reads today's form (attributes of the group) and the older ones (attributes of the signal, or of
 //! each axis). Only the signal's `interpretation` says which axes are a spectrum.
 
-use hdf5::{Dataset, File, Group};
-
 use super::described::{Axis, Described, Packing, Role, counted, numbers, parent_and_name, text};
 use crate::storage::attributes;
+use crate::storage::container::{AsObject, Dataset, Group};
 use pixelmill_core::axis_values::AxisValues;
 
 /// Whether a dataset is the signal, or one of the signals, of its group.
-pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {
+pub(crate) fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
     let (parent, name) = parent_and_name(path);
     dataset.ndim() > 0
         && file.group(parent).is_ok_and(|group| is_data(&group) && is_signal(&group, name, dataset))
@@ -45,7 +44,7 @@ fn is_signal(group: &Group, name: &str, dataset: &Dataset) -> bool {
 ///
 /// # Errors
 /// If an axis can't be read.
-pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
+pub(crate) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, name) = parent_and_name(path);
     let group = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
     let shape = dataset.shape();
@@ -66,7 +65,10 @@ pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Des
 
 /// Why the stored numbers haven't the units that the file tells: NeXus' own way to pack them.
 fn scaling(group: &Group) -> Option<String> {
-    let number = |name: &str| group.dataset(name).ok()?.read_raw::<f64>().ok()?.first().copied();
+    let number = |name: &str| {
+        let dataset = group.dataset(name).ok()?;
+        dataset.numbers(&dataset.whole()).ok()?.first().copied()
+    };
     let (factor, offset) = (number("scaling_factor"), number("offset"));
     let packed = factor.is_some_and(|factor| factor != 1.0) || offset.is_some_and(|at| at != 0.0);
     packed.then(|| {
@@ -92,8 +94,8 @@ fn axis_names(group: &Group, signal: &Dataset, axes: usize) -> Vec<String> {
 }
 
 /// A list of names: as such, or the older `y:x`, `y,x` and `[y,x]` in one text.
-fn name_list(location: &hdf5::Location, name: &str) -> Option<Vec<String>> {
-    let list = attributes::strings(location, name)?;
+fn name_list(of: &(impl AsObject + ?Sized), name: &str) -> Option<Vec<String>> {
+    let list = attributes::strings(of, name)?;
     let [text] = list.as_slice() else {
         return Some(list);
     };
@@ -307,7 +309,8 @@ mod tests {
         zeros(&instrument, "counts", &[2]);
         samples::axis(&instrument, "x", &[3.0, 5.0], &[]);
         for name in ["counts", "x"] {
-            group.link_soft(&format!("/entry/instrument/{name}"), name).unwrap();
+            let target = format!("/entry/instrument/{name}");
+            sample.memory.link_soft(&target, &format!("/entry/data/{name}"));
         }
         let data = sample.file.dataset(PATH).unwrap();
         assert!(looks(&sample.file, PATH, &data));

@@ -3,25 +3,23 @@
 //! Axes take their names, units and values from labels and dimension scales, as h5py, h5netcdf and
 //! xarray attach them. What an axis is for, no convention says.
 
-use hdf5::{Dataset, File};
-
 use super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
-use crate::storage::datatype::stored_type;
-use crate::storage::{attributes, scales, text};
+use crate::storage::container::{Dataset, Group};
+use crate::storage::{attributes, scales};
 
 /// How netCDF names the scale of a dimension that has a length and no values.
 const WITHOUT_VALUES: &str = "This is a netCDF dimension but not a netCDF variable";
 
 /// Whether a dataset holds numbers.
 pub(crate) fn looks(dataset: &Dataset) -> bool {
-    stored_type(dataset).is_ok()
+    dataset.stored_type().is_ok()
 }
 
 /// Reads what there is; all roles are unknown.
 ///
 /// # Errors
 /// If a scale can't be read.
-pub(crate) fn describe(_file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
+pub(crate) fn describe(_file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (_, name) = parent_and_name(path);
     let quantity = text(dataset, &["quantity", "long_name", "standard_name"]);
     let packed = Packing::of(dataset).note();
@@ -37,7 +35,7 @@ pub(crate) fn describe(_file: &File, path: &str, dataset: &Dataset) -> Result<De
 /// The axes of a dataset by its labels and scales.
 fn axes(dataset: &Dataset) -> Result<Vec<Axis>, String> {
     let labels = scales::labels(dataset);
-    let scales = scales::scales(dataset);
+    let scales = dataset.scales();
     let shape = dataset.shape();
     let each = labels.iter().zip(&scales).zip(&shape).enumerate();
     each.map(|(number, ((label, scales), length))| axis(number, label, scales, *length)).collect()
@@ -49,12 +47,12 @@ fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result
         let axis = Axis::new(number, label, "", counted(length), Role::Unknown);
         let several = scales.first().filter(|scale| scale.ndim() > 1);
         let note = several.map(|scale| {
-            let name = crate::storage::text::name(scale);
+            let name = scale.name();
             format!("its `{name}` has values along several axes; steps are counted instead")
         });
         return Ok(Axis { note, ..axis });
     };
-    let path = text::name(scale);
+    let path = scale.name();
     let name = if label.is_empty() { parent_and_name(&path).1 } else { label };
     let units = text(scale, &["units"]).unwrap_or_default();
     let without_values =
@@ -69,6 +67,7 @@ fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result
 mod tests {
     use super::*;
     use crate::formats::described::samples::{Sample, axis, write_number, write_texts, zeros};
+    use crate::storage::container::{Elements, Storing};
 
     #[test]
     fn a_bare_dataset_has_numbered_axes() {
@@ -97,8 +96,8 @@ mod tests {
         for (number, (scale, name)) in
             [(&y, "y"), (&x, "x"), (&energy, name.as_str()), (&places, "p")].iter().enumerate()
         {
-            scales::make_scale(scale, name).unwrap();
-            scales::attach(&data, number, scale).unwrap();
+            scale.make_scale(name).unwrap();
+            data.attach(number, scale).unwrap();
         }
         let described = describe(&sample.file, "/data", &data).unwrap();
         assert_eq!(
@@ -124,7 +123,7 @@ mod tests {
             let sample = Sample::new();
             let data = zeros(&sample.file, "data", &[2]);
             let scale = axis(&sample.file, "time", values, &[("units", "s")]);
-            scales::attach(&data, 0, &scale).unwrap();
+            data.attach(0, &scale).unwrap();
             let axes = describe(&sample.file, "/data", &data).unwrap().axes;
             let note = axes[0].note.as_deref().unwrap();
             assert!(note.starts_with("its `/time` has ") && note.ends_with(told), "{note}");
@@ -146,7 +145,7 @@ mod tests {
         let scale = axis(&sample.file, "time", &[1.0, -1.0, 3.0], &[("units", "s")]);
         write_number(&scale, "scale_factor", 0.5);
         write_number(&scale, "missing_value", -1.0);
-        scales::attach(&data, 0, &scale).unwrap();
+        data.attach(0, &scale).unwrap();
         let described = describe(&sample.file, "/data", &data).unwrap();
         assert_eq!(described.units, "");
         assert!(described.notes[0].contains("add_offset 273.15"), "{:?}", described.notes);
@@ -158,14 +157,10 @@ mod tests {
     fn an_axis_of_names_is_counted_and_says_so() {
         let sample = Sample::new();
         let data = zeros(&sample.file, "data", &[2]);
-        let scale = sample
-            .file
-            .new_dataset::<hdf5::types::FixedAscii<4>>()
-            .shape(2)
-            .create("element")
-            .unwrap();
+        let text = Elements::Text(4);
+        let scale = sample.file.create_dataset("element", &text, &[2], Storing::Late).unwrap();
         write_texts(&scale, &[("units", "none")]);
-        scales::attach(&data, 0, &scale).unwrap();
+        data.attach(0, &scale).unwrap();
         let axes = describe(&sample.file, "/data", &data).unwrap().axes;
         let told = "its `/element` holds text; its steps are counted instead";
         assert_eq!(axes[0].note.as_deref(), Some(told));

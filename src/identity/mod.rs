@@ -248,9 +248,6 @@ pub(crate) mod tests {
         let axis = |name: &str, values: &[f64]| {
             AxisIdentity::of(&Dimension::new(name, "um", values.to_vec()))
         };
-        let folder = tempfile::tempdir().unwrap();
-        let file = hdf5::File::create(folder.path().join("file.h5")).unwrap();
-        let dataset = file.new_dataset::<f32>().shape((6, 2)).create("data").unwrap();
         Identity {
             process: "Peak_Finding".into(),
             process_version: 1,
@@ -262,7 +259,7 @@ pub(crate) mod tests {
                     position_axes: vec![0],
                     element_type: "float32".into(),
                     byte_order: "little",
-                    decoding: Decoding::of(&dataset, false).unwrap(),
+                    decoding: Decoding::new("float".into(), None, &[], Some(&[0; 4])),
                 },
                 positions: 6,
                 spectral_points: 2,

@@ -6,18 +6,17 @@
 
 use std::collections::HashSet;
 
-use hdf5::{Dataset, Group};
-
 use crate::formats::{self, Format, h5usid, hspy, nexus};
-use crate::storage::datatype::stored_type;
+use crate::storage::ObjectId;
+use crate::storage::container::{Dataset, Group};
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::is_results_group;
-use crate::storage::walk::{ObjectId, Visited, walk};
+use crate::storage::walk::{Visited, walk};
 use pixelmill_core::error::{Error, Result};
 
 /// Paths of the main datasets that hold data, not results. If no format knows any, of those that all but
 /// are some, or else of everything that could be one.
-pub(crate) fn main_datasets(file: &ReadFile) -> Vec<String> {
+pub(crate) fn main_datasets(file: &Group) -> Vec<String> {
     let mut found = Candidates::new(file);
     found.add_signals("", file);
     walk(file, &mut |path, visited| match visited {
@@ -49,7 +48,7 @@ pub(super) fn only_main_dataset(file: &ReadFile) -> Result<String> {
 const MOST_TOLD: usize = 10;
 
 /// Datasets that aren't taken for data where a file has no main dataset, with what they are instead.
-pub(crate) fn others(file: &ReadFile) -> Vec<(String, String)> {
+pub(crate) fn others(file: &Group) -> Vec<(String, String)> {
     let mut found = Vec::new();
     walk(file, &mut |path, visited| {
         if let Visited::Dataset(dataset) = visited {
@@ -61,7 +60,7 @@ pub(crate) fn others(file: &ReadFile) -> Vec<(String, String)> {
 
 /// What a dataset is that nobody would compute on without being told.
 fn instead(dataset: &Dataset) -> String {
-    match (stored_type(dataset), dataset.shape().as_slice()) {
+    match (dataset.stored_type(), dataset.shape().as_slice()) {
         (Err(held), _) => held,
         (Ok(_), []) => "a single number".to_owned(),
         (Ok(_), shape) if shape.contains(&0) => format!("empty, its shape is {shape:?}"),
@@ -75,7 +74,7 @@ type Met = Vec<(String, Option<ObjectId>)>;
 
 /// What has been met on a walk.
 struct Candidates<'a> {
-    file: &'a ReadFile,
+    file: &'a Group,
     results_groups: Vec<String>,
     /// What is in the results groups.
     results: HashSet<ObjectId>,
@@ -87,7 +86,7 @@ struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    fn new(file: &'a ReadFile) -> Self {
+    fn new(file: &'a Group) -> Self {
         Self {
             file,
             results_groups: Vec::new(),
@@ -103,7 +102,7 @@ impl<'a> Candidates<'a> {
         if is_results_group(group) {
             self.results_groups.push(format!("{path}/"));
             let names = group.member_names().unwrap_or_default();
-            self.results.extend(names.iter().filter_map(|name| ObjectId::of(group, name)));
+            self.results.extend(names.iter().filter_map(|name| Some(group.member(name)?.0)));
         }
         self.add_signals(path, group);
     }
@@ -125,7 +124,7 @@ impl<'a> Candidates<'a> {
         if self.is_in_results(path) {
             return;
         }
-        let met = || (path.to_owned(), ObjectId::of(dataset, "."));
+        let met = || (path.to_owned(), dataset.id());
         match formats::recognise(self.file, path, dataset) {
             Format::Plain if h5usid::read::is_almost_main(dataset) => self.almost.push(met()),
             Format::Plain if formats::may_be_main(path, dataset) => self.plain.push(met()),
@@ -136,7 +135,7 @@ impl<'a> Candidates<'a> {
     }
 
     fn add_main(&mut self, path: &str, dataset: &Dataset) {
-        let identity = ObjectId::of(dataset, ".");
+        let identity = dataset.id();
         let new = identity.clone().is_none_or(|identity| self.known.insert(identity));
         if new {
             self.main.push((path.to_owned(), identity));
@@ -162,28 +161,19 @@ impl<'a> Candidates<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use hdf5::File;
-    use tempfile::TempDir;
-
     use super::*;
     use crate::formats::samples::{write_texts, zeros};
     use crate::storage::attributes;
-    use crate::storage::file::open_read;
+    use crate::storage::memory::Memory;
 
-    /// The main datasets of a file that `make` has written.
-    fn found(make: impl FnOnce(&File)) -> Vec<String> {
-        let folder = TempDir::new().unwrap();
-        let path: PathBuf = folder.path().join("file.h5");
-        {
-            let file = File::create(&path).unwrap();
-            make(&file);
-        }
-        main_datasets(&open_read(&path).unwrap())
+    /// The main datasets of a container that `make` has filled.
+    fn found(make: impl FnOnce(&Group, &Memory)) -> Vec<String> {
+        let memory = Memory::new();
+        make(memory.root(), &memory);
+        main_datasets(memory.root())
     }
 
-    fn plot(file: &File, path: &str, target: &str) {
+    fn plot(file: &Group, path: &str, target: &str) {
         let group = file.create_group(path).unwrap();
         write_texts(&group, &[("NX_class", "NXdata"), ("signal", "counts")]);
         group.link_hard(target, "counts").unwrap();
@@ -192,7 +182,7 @@ mod tests {
     #[test]
     fn a_signal_is_found_by_the_group_that_names_it() {
         let detector = "/entry/instrument/detector/counts";
-        let paths = found(|file| {
+        let paths = found(|file, _| {
             let group = file.create_group("entry/instrument/detector").unwrap();
             zeros(&group, "counts", &[2, 3]);
             plot(file, "entry/plot", detector);
@@ -203,19 +193,19 @@ mod tests {
 
     #[test]
     fn the_root_may_be_the_group_that_names_a_signal() {
-        let paths = found(|file| {
+        let paths = found(|file, memory| {
             let group = file.create_group("detector").unwrap();
             zeros(&group, "counts", &[2, 3]);
             write_texts(file, &[("NX_class", "NXdata")]);
             attributes::write_strings(file, "signal", &["signal"]).unwrap();
-            file.link_soft("/detector/counts", "signal").unwrap();
+            memory.link_soft("/detector/counts", "/signal");
         });
         assert_eq!(paths, ["/signal"]);
     }
 
     #[test]
     fn results_are_no_data_by_whatever_path() {
-        let paths = found(|file| {
+        let paths = found(|file, _| {
             zeros(file, "data", &[2, 3]);
             let group = file.create_group("data-Sum_000").unwrap();
             write_texts(&group, &[("tool", "Sum"), ("source_dataset_path", "/data")]);

@@ -10,8 +10,6 @@ mod fingerprint;
 
 use std::path::PathBuf;
 
-use hdf5::LocationType;
-
 pub(crate) use candidates::{main_datasets, others};
 pub(crate) use digest::RowsDigest;
 pub(crate) use fingerprint::{fingerprint, is_whole, layout};
@@ -21,12 +19,10 @@ use candidates::only_main_dataset;
 use crate::formats::{self, Format, Role, h5usid};
 use crate::position_grid::PositionGrid;
 use crate::region;
-use crate::storage::datatype::stored_type;
+use crate::storage::container::{Dataset, Kind};
 use crate::storage::file::ReadFile;
-use crate::storage::hdf5_error;
 use crate::storage::results_group::PositionTables;
 use crate::storage::rows::Rows;
-use crate::storage::walk::broken_link;
 use crate::view::View;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::dimension::Dimension;
@@ -61,7 +57,7 @@ impl Source {
         let path = &self.info.path;
         let same = file.dataset(path).is_ok_and(|dataset| {
             lengths(&dataset) == self.rows.view().shape
-                && stored_type(&dataset).as_ref() == Ok(&self.stored)
+                && dataset.stored_type().as_ref() == Ok(&self.stored)
                 && self.rows.are_those_of(&dataset)
         });
         let (file, dataset) = (self.file.clone(), path.clone());
@@ -104,12 +100,13 @@ pub(crate) fn open(
         Some(path) => normalised(path),
         None => only_main_dataset(file)?,
     };
-    let dataset = file.dataset(&path).map_err(|error| match file.loc_type_by_name(&path) {
-        // It may be newer than the HDF5 library.
-        Ok(LocationType::Dataset) => hdf5_error::on_object("open", &file.path, &path, &error),
+    let dataset = file.dataset(&path).map_err(|refused| match file.member(&path) {
+        // It may be newer than we are.
+        Some((_, Kind::Dataset)) => refused.on_object("open", &file.path, &path),
         _ => no_such_dataset(file, &path),
     })?;
-    let stored = stored_type(&dataset)
+    let stored = dataset
+        .stored_type()
         .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;
     let Description { format, info, grid, tables, view, notes } =
         describe(file, &path, &dataset, stored.element, positions_axes)?;
@@ -121,14 +118,14 @@ pub(crate) fn open(
 
 fn no_such_dataset(file: &ReadFile, path: &str) -> Error {
     let (dataset, candidates) = (path.to_owned(), || main_datasets(file));
-    match broken_link(file, path) {
+    match file.broken_link(path) {
         Some(link) => Error::BrokenLink { file: file.path.clone(), dataset, link },
         None => Error::NoSuchDataset { file: file.path.clone(), dataset, candidates: candidates() },
     }
 }
 
 /// The format of a dataset.
-pub(crate) fn format(file: &ReadFile, path: &str, dataset: &hdf5::Dataset) -> Format {
+pub(crate) fn format(file: &ReadFile, path: &str, dataset: &Dataset) -> Format {
     formats::recognise(file, path, dataset)
 }
 
@@ -139,7 +136,7 @@ pub(crate) fn format(file: &ReadFile, path: &str, dataset: &hdf5::Dataset) -> Fo
 pub(crate) fn describe(
     file: &ReadFile,
     path: &str,
-    dataset: &hdf5::Dataset,
+    dataset: &Dataset,
     element: ElementType,
     positions_axes: Option<&[usize]>,
 ) -> Result<Description> {
@@ -157,7 +154,7 @@ pub(crate) fn describe(
 fn describe_as_told(
     file: &ReadFile,
     path: &str,
-    dataset: &hdf5::Dataset,
+    dataset: &Dataset,
     element: ElementType,
     positions_axes: Option<&[usize]>,
 ) -> Result<Description> {
@@ -263,7 +260,7 @@ fn numbered(axes: &[Dimension]) -> Vec<String> {
     each.collect()
 }
 
-fn lengths(dataset: &hdf5::Dataset) -> Vec<u64> {
+fn lengths(dataset: &Dataset) -> Vec<u64> {
     region::lengths(&dataset.shape())
 }
 

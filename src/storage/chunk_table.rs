@@ -1,13 +1,6 @@
-//! Where the chunks of a dataset lie in the file, and how they were filtered.
+//! Where the chunks of a dataset lie in the file.
 //!
-//! Asked of HDF5 once, when a dataset is opened; after that chunks are read without it.
-
-use hdf5::Dataset;
-use hdf5_sys::{h5p, h5z};
-
-use super::filters::FilterInfo;
-use crate::region::{self, Region};
-use pixelmill_core::foreign_text::of_fixed_length;
+//! Asked of its container once, when a dataset is opened; after that chunks are read without it.
 
 /// One stored chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,44 +26,6 @@ pub(crate) struct ChunkTable {
 }
 
 impl ChunkTable {
-    /// Asks HDF5.
-    ///
-    /// # Errors
-    /// If the dataset isn't chunked, or its index can't be read or relied upon.
-    pub fn read(dataset: &Dataset) -> hdf5::Result<Self> {
-        if !addresses_are_known(dataset) {
-            return Err(
-                "where chunks lie behind a user block, this HDF5 library doesn't tell".into()
-            );
-        }
-        let lengths = dataset.chunk().ok_or("the dataset isn't chunked")?;
-        let (chunk, shape) = (region::lengths(&lengths), region::lengths(&dataset.shape()));
-        let grid = region::grid(&shape, &chunk);
-        let all = Region::whole(&grid);
-        let edges_unfiltered = leaves_edges_unfiltered(dataset);
-        let mut chunks = Vec::new();
-        visit(dataset, &mut |offset, mut stored| {
-            let steps = offset.iter().zip(&chunk).map(|(start, length)| start / length);
-            let steps: Vec<u64> = steps.collect();
-            if !all.contains(steps.iter().copied()) {
-                return;
-            }
-            let is_edge = offset
-                .iter()
-                .zip(&chunk)
-                .zip(&shape)
-                .any(|((start, length), all)| start + length > *all);
-            if is_edge && edges_unfiltered {
-                stored.mask = u32::MAX;
-            }
-            stored.number = all.number(&steps);
-            chunks.push(stored);
-        })?;
-        chunks.sort_unstable_by_key(|chunk| chunk.number);
-        chunks.dedup_by_key(|chunk| chunk.number);
-        Ok(Self { chunk, grid, chunks })
-    }
-
     /// The stored chunk with this number; `None` if it was never written.
     pub fn find(&self, number: u64) -> Option<Chunk> {
         let at = self.chunks.binary_search_by_key(&number, |chunk| chunk.number).ok()?;
@@ -93,84 +48,15 @@ impl ChunkTable {
     }
 }
 
-/// Calls `each` with the place in the dataset and the storage of every chunk.
-#[cfg(hdf5_1_14)]
-fn visit(dataset: &Dataset, each: &mut impl FnMut(&[u64], Chunk)) -> hdf5::Result<()> {
-    dataset.chunks_visit(|info| {
-        let (address, size, mask) = (info.addr, info.size, info.filter_mask);
-        each(info.offset, Chunk { number: 0, address, size, mask });
-        0
-    })
-}
-
-/// As above, for libraries without `H5Dchunk_iter`.
-#[cfg(not(hdf5_1_14))]
-fn visit(dataset: &Dataset, each: &mut impl FnMut(&[u64], Chunk)) -> hdf5::Result<()> {
-    for index in 0..dataset.num_chunks().unwrap_or(0) {
-        let info = dataset.chunk_info(index).ok_or("the index of the chunks can't be read")?;
-        let (address, size, mask) = (info.addr, info.size, info.filter_mask);
-        each(&info.offset, Chunk { number: 0, address, size, mask });
-    }
-    Ok(())
-}
-
-/// Whether the library tells where chunks are in the file: before 2.0 some count from the end of a user
-/// block, as 1.10.8 does, and some from the beginning of the file.
-pub(crate) fn addresses_are_known(dataset: &Dataset) -> bool {
-    cfg!(hdf5_2_0) || dataset.file().is_ok_and(|file| file.userblock() == 0)
-}
-
-/// Whether chunks that reach over the edge are stored as they are.
-fn leaves_edges_unfiltered(dataset: &Dataset) -> bool {
-    const DONT_FILTER_PARTIAL_CHUNKS: u32 = 2;
-    let Ok(list) = dataset.dcpl() else { return false };
-    let mut options = 0;
-    hdf5::sync::sync(|| {
-        // SAFETY: the list is live and `options` takes the one number that comes back.
-        let status = unsafe { h5p::H5Pget_chunk_opts(list.id(), &raw mut options) };
-        status >= 0 && options & DONT_FILTER_PARTIAL_CHUNKS != 0
-    })
-}
-
-/// The filters of a dataset, in the order in which a writer applies them.
-pub(crate) fn filters(dataset: &Dataset) -> hdf5::Result<Vec<FilterInfo>> {
-    let list = dataset.dcpl()?;
-    hdf5::sync::sync(|| {
-        // SAFETY: the list is live; every buffer is as long as the call is told.
-        unsafe {
-            let count = hdf5::h5check(h5p::H5Pget_nfilters(list.id()))?;
-            (0..count as u32).map(|index| filter(list.id(), index)).collect()
-        }
-    })
-}
-
-/// # Safety
-/// `list` must be an open dataset creation property list with more than `index` filters.
-unsafe fn filter(list: hdf5_sys::h5i::hid_t, index: u32) -> hdf5::Result<FilterInfo> {
-    const MOST_VALUES: usize = 64;
-    let mut flags = 0;
-    let mut values = vec![0; MOST_VALUES];
-    let mut count = values.len();
-    let mut name = [0u8; 256];
-    // SAFETY: the buffers are as long as `count` and the length of `name` say.
-    let id: h5z::H5Z_filter_t = hdf5::h5check(unsafe {
-        h5p::H5Pget_filter2(
-            list,
-            index,
-            &raw mut flags,
-            &raw mut count,
-            values.as_mut_ptr(),
-            name.len(),
-            name.as_mut_ptr().cast(),
-            std::ptr::null_mut(),
-        )
-    })?;
-    values.truncate(count.min(MOST_VALUES));
-    Ok(FilterInfo { id, values, name: of_fixed_length(&name) })
-}
-
-/// Whether the library can undo this filter, by itself or by a plugin.
-pub(crate) fn library_can_undo(id: i32) -> bool {
-    // SAFETY: a question that changes nothing.
-    hdf5::sync::sync(|| unsafe { h5z::H5Zfilter_avail(id) > 0 })
+/// The chunks of a dataset, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunking {
+    /// Length of a chunk on each axis of the array.
+    pub shape: Vec<u64>,
+    /// Number of stored chunks.
+    pub count: u64,
+    /// Bytes of all stored chunks.
+    pub stored_bytes: u64,
+    /// The filters, in the order in which they were applied.
+    pub filters: Vec<String>,
 }

@@ -9,10 +9,7 @@ use std::ops::{Deref, Range};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hdf5::Dataset;
-use hdf5::types::TypeDescriptor;
-
-use super::datatype::stored_type;
+use super::container::{Class, Dataset};
 use super::in_place::{Extent, InPlace};
 use super::open_file::OpenFile;
 use super::rows::Rows;
@@ -141,12 +138,11 @@ impl Marks {
     /// # Errors
     /// If it can't be read at all.
     pub fn of(file: OpenFile<'_>, dataset: &Dataset) -> Result<Option<Self>> {
-        use TypeDescriptor::{Boolean, Integer, Unsigned};
-
-        let descriptor = dataset.dtype().and_then(|datatype| datatype.to_descriptor());
-        let (Ok(Integer(_) | Unsigned(_) | Boolean), Ok(stored)) =
-            (descriptor, stored_type(dataset))
-        else {
+        let may_be = match dataset.class() {
+            Class::Integer { .. } => [1, 2, 4, 8].contains(&dataset.element_bytes()),
+            class => class == Class::Boolean,
+        };
+        let Some(stored) = dataset.stored_type().ok().filter(|_| may_be) else {
             return Ok(None);
         };
         let mut shape = region::lengths(&dataset.shape());
@@ -381,20 +377,10 @@ fn small(element: &[u8], swapped: bool) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::container::{Elements, Storing};
+    use crate::storage::memory::Memory;
+    use pixelmill_core::element::ElementType;
     use proptest::prelude::*;
-
-    /// The marks of `dataset` of a new file that `fill` has filled.
-    fn marks(fill: impl FnOnce(&hdf5::File)) -> (tempfile::TempDir, Option<Marks>) {
-        let folder = tempfile::TempDir::new().unwrap();
-        let path = folder.path().join("marks.h5");
-        fill(&hdf5::File::create(&path).unwrap());
-        let file = hdf5::File::open(&path).unwrap();
-        let raw = File::open(&path).unwrap();
-        let marks =
-            Marks::of(OpenFile { path: &path, file: &raw }, &file.dataset("marks").unwrap())
-                .unwrap();
-        (folder, marks)
-    }
 
     fn all(marks: &Marks) -> Vec<u8> {
         let mut found = vec![7; marks.count() as usize];
@@ -408,43 +394,23 @@ mod tests {
     }
 
     #[test]
-    fn integers_and_truth_values_of_all_kinds_are_marks() {
+    fn numbers_of_a_dataset_are_marks_in_the_order_of_its_last_axis() {
+        let memory = Memory::new();
         let numbers = [0i64, 1, 255, 256, -1, 3, 0, 65536];
-        let expected = [0, 1, 255, 255, 255, 3, 0, 255];
-        let (_folder, found) = marks(|file| {
-            file.new_dataset_builder().with_data(&numbers).create("marks").unwrap();
-        });
-        assert_eq!(all(&found.unwrap()), expected);
-        let (_folder, found) = marks(|file| {
-            let builder = file.new_dataset_builder().with_data(&numbers).chunk([3]);
-            builder.deflate(1).create("marks").unwrap();
-        });
-        assert_eq!(all(&found.unwrap()), expected);
-        let truths = [true, false, false, true, true, false];
-        let (_folder, found) = marks(|file| {
-            file.new_dataset_builder().with_data(&truths).create("marks").unwrap();
-        });
-        assert_eq!(all(&found.unwrap()), truths.map(u8::from));
-        let (_folder, found) = marks(|file| {
-            file.new_dataset_builder().with_data(&[0.5f32; 6]).create("marks").unwrap();
-        });
-        assert!(found.is_none());
-    }
-
-    #[test]
-    fn an_array_is_read_as_it_lies_whatever_its_chunks() {
-        let numbers: Vec<u16> = (0..210).collect();
-        for chunk in [None, Some([2, 3, 4]), Some([5, 1, 7]), Some([1, 6, 2])] {
-            let (_folder, found) = marks(|file| {
-                let builder = file.new_dataset::<u16>().shape([5, 6, 7]);
-                let created = match chunk {
-                    Some(chunk) => builder.chunk(chunk).create("marks"),
-                    None => builder.create("marks"),
-                };
-                created.unwrap().write_raw(&numbers).unwrap();
-            });
-            assert_eq!(all(&found.unwrap()), (0..210).collect::<Vec<u8>>(), "{chunk:?}");
-        }
+        let integers = Elements::Number(ElementType::Int64);
+        let dataset = memory.root().create_dataset("marks", &integers, &[2, 4], Storing::Late);
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        dataset.as_ref().unwrap().write_rows(0, &bytes).unwrap();
+        let file = memory.opened();
+        let marks = Marks::of(file.handle(), &dataset.unwrap()).unwrap().unwrap();
+        assert_eq!(all(&marks), [0, 1, 255, 255, 255, 3, 0, 255]);
+        let floats = Elements::Number(ElementType::Float32);
+        let other = memory.root().create_dataset("other", &floats, &[6], Storing::Late).unwrap();
+        assert!(Marks::of(file.handle(), &other).unwrap().is_none());
+        memory.fail("read /marks");
+        let dataset = memory.root().dataset("marks").unwrap();
+        let refused = Marks::of(file.handle(), &dataset).map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("read /marks fails"), "{refused}");
     }
 
     proptest! {

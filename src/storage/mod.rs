@@ -1,10 +1,12 @@
 //! Bytes: opening and locking files, transactions, raw rows, attributes, results groups.
 //!
-//! The only place that calls HDF5, with the unsafe code that takes. It knows layouts, not
-//! meanings: what a main dataset is belongs to `source`, when results may be reused to `identity`.
+//! `container` is the door: what everything above asks of a file. HDF5, in the folder of that name, is what is behind
+//! it, and the only place that calls it, with the unsafe code that takes. All of this knows layouts, not meanings: what a
+//! main dataset is belongs to `source`, when results may be reused to `identity`.
 
 pub(crate) mod attributes;
 mod chunk_table;
+pub(crate) mod container;
 pub(crate) mod decoding;
 pub(crate) mod file;
 pub(crate) mod file_state;
@@ -13,15 +15,20 @@ mod hdf5;
 pub(crate) mod in_place;
 pub(crate) mod lock;
 pub(crate) mod marks;
+#[cfg(test)]
+pub(crate) mod memory;
+mod object_id;
+pub(crate) use object_id::ObjectId;
 pub(crate) mod open_file;
+mod place;
 mod raw_file;
+pub(crate) mod refused;
 pub(crate) mod results_group;
 pub(crate) mod rows;
+pub(crate) mod scales;
 pub(crate) mod tiles;
 pub(crate) mod walk;
 
-use hdf5::library::raw_attribute;
-use hdf5::references;
-pub(crate) use hdf5::{
-    datatype, error as hdf5_error, library, scales, stored_way, text, transaction, virtual_dataset,
-};
+pub use chunk_table::Chunking;
+
+use hdf5 as h5;

@@ -1,6 +1,8 @@
 //! A file that somebody has open, and the path that it was opened by.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use pixelmill_core::error::{Error, Result};
@@ -32,5 +34,24 @@ impl OpenFile<'_> {
             return Err(Error::Truncated { path, length, needed });
         }
         Ok(())
+    }
+}
+
+/// Opens a file for reading; a pipe doesn't make it wait.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// What there is at a path instead of a file. Opening a pipe would wait for somebody at its other end, and a
+/// device may do anything.
+pub(crate) fn other_than_file(path: &Path) -> Option<&'static str> {
+    let found = std::fs::metadata(path).ok()?.file_type();
+    match () {
+        () if found.is_file() => None,
+        () if found.is_dir() => Some("it is a folder"),
+        () if found.is_fifo() => Some("it is a pipe"),
+        () if found.is_socket() => Some("it is a socket"),
+        () => Some("it is a device"),
     }
 }

@@ -6,11 +6,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use hdf5::Dataset;
-
 use super::file_state::FileState;
-use super::open_file::OpenFile;
-use super::transaction::{self, Access, open_regular};
+use super::open_file::open_regular;
 use pixelmill_core::error::{Error, Result};
 
 /// A file that is read past HDF5.
@@ -31,19 +28,6 @@ impl RawFile {
     pub fn new(path: PathBuf, file: File) -> Result<Self> {
         let opened = FileState::of(&file).map_err(|error| Error::io("read", &path, error))?;
         Ok(Self { path, opened, file: Some(file) })
-    }
-
-    /// The file that holds `dataset`, and how others that it refers to are opened; it is `else_this` if HDF5
-    /// doesn't tell.
-    ///
-    /// # Errors
-    /// If somebody has it open for writing, and those of the system.
-    pub fn holding(dataset: &Dataset, else_this: OpenFile<'_>) -> Result<(Self, Access)> {
-        if let Some((path, file, access)) = transaction::holder(dataset)? {
-            return Ok((Self::new(path, file)?, access));
-        }
-        let file = else_this.duplicate("read")?;
-        Ok((Self::new(else_this.path.to_owned(), file)?, Access::Unlocked))
     }
 
     /// Gives the file back to the system until it is read.

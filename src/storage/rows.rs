@@ -7,26 +7,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hdf5::Dataset;
-
 pub(crate) use super::chunk_table::Chunk;
-use super::datatype;
+use super::container::{Dataset, Opening};
 use super::decoding::Decoding;
 use super::file_state::FileId;
 use super::open_file::OpenFile;
 use super::raw_file::RawFile;
-use super::stored_way::stored_way;
-use super::text;
 pub use super::tiles::Reading;
 pub(crate) use super::tiles::Stored;
-use super::tiles::{Block, Mosaic, Tiles, Way};
-use super::transaction;
-use super::virtual_dataset::{Composition, compose};
+use super::tiles::{Block, Tiles};
 use crate::region::{self, Region};
-use crate::storage::hdf5_error;
 use crate::view::View;
 use pixelmill_core::chunk_io::{ReadChunk, ReadRows};
-use pixelmill_core::error::{Error, Result};
+use pixelmill_core::error::Result;
 
 /// The rows of one dataset.
 pub(crate) struct Rows {
@@ -54,18 +47,8 @@ impl Rows {
     /// # Errors
     /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
     pub fn new(file: OpenFile<'_>, dataset: &Dataset, view: View) -> Result<Self> {
-        let path = file.path;
-        let refused =
-            |error: hdf5::Error| hdf5_error::on_object("read", path, &text::name(dataset), &error);
-        let (raw, access) = RawFile::holding(dataset, file)?;
-        let element = dataset.dtype().and_then(datatype::memory_type).map_err(refused)?.size();
+        let Opening { files, may_grow, way, element, decoding } = dataset.open_values(file)?;
         let row_bytes = view.points() as usize * element;
-        if view.shape.contains(&0) || element == 0 {
-            return Err(Error::not_main(path, &text::name(dataset), "it is empty".to_owned()));
-        }
-        let Composition { files, may_grow, mosaic } = compose(raw, access, dataset)?;
-        let way = way(&files[0].path, dataset, mosaic)?;
-        let decoding = Decoding::of(dataset, way.is_whole()).map_err(refused)?;
         let mut direct = None;
         if let Stored::Extent(offset) = way.stored() {
             files[0].check_length(offset + view.count() * row_bytes as u64)?;
@@ -74,7 +57,7 @@ impl Rows {
         let how = match direct {
             Some(offset) => How::Direct { offset },
             None => {
-                let name = text::name(dataset);
+                let name = dataset.name();
                 How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element)))
             }
         };
@@ -159,14 +142,7 @@ impl Rows {
 
     /// Whether these are the rows of `dataset`, at the same place in the same file.
     pub fn are_those_of(&self, dataset: &Dataset) -> bool {
-        let own = self.own();
-        let found = transaction::holder(dataset).and_then(|holder| {
-            let Some((path, file, access)) = holder else { return Ok(None) };
-            let composed = compose(RawFile::new(path, file)?, access, dataset)?;
-            let way = way(&own.path, dataset, composed.mosaic)?;
-            Ok(Some((composed.files, way)))
-        });
-        let Ok(Some((files, found))) = found else { return false };
+        let Ok(Some((files, found))) = dataset.values_now() else { return false };
         let same = |(one, other): (&Arc<RawFile>, &Arc<RawFile>)| one.opened.id == other.opened.id;
         if files.len() != self.files.len() || !files.iter().zip(&self.files).all(same) {
             return false;
@@ -304,16 +280,6 @@ fn near_each_other(runs: &[Range<u64>], row_bytes: u64) -> impl Iterator<Item = 
         left = rest;
         Some(near)
     })
-}
-
-/// How the dataset is read: as a `mosaic` if it can be.
-fn way(path: &Path, dataset: &Dataset, mosaic: Option<Mosaic>) -> Result<Box<dyn Way>> {
-    match mosaic {
-        Some(mosaic) if dataset.dtype().is_ok_and(|found| datatype::is_plain(&found)) => {
-            Ok(Box::new(mosaic))
-        }
-        _ => stored_way(path, dataset),
-    }
 }
 
 #[cfg(test)]

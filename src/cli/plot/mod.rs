@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use figure::Figure;
 
-use crate::storage::file::other_than_file;
+use crate::storage::open_file::other_than_file;
 use pixelmill_core::error::{Error, Result};
 
 /// Columns of a drawing where nobody says how many there are, and the fewest and most otherwise.

@@ -3,14 +3,14 @@
 //! Accepts what real files have (see the file contract in the README) and says exactly what it can't
 //! understand.
 
+use std::ops::Range;
 use std::path::Path;
 
-use hdf5::Dataset;
-
 use crate::position_grid::{PositionGrid, TableRows};
-use crate::storage::datatype::stored_type;
+use crate::region::Region;
+use crate::storage::attributes;
+use crate::storage::container::Dataset;
 use crate::storage::results_group::PositionTables;
-use crate::storage::{attributes, text, virtual_dataset};
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::ElementType;
 use pixelmill_core::error::{Error, Result};
@@ -36,7 +36,7 @@ pub(crate) fn is_ancillary(path: &str) -> bool {
 }
 
 fn references(dataset: &Dataset) -> usize {
-    REFERENCES.iter().filter(|name| dataset.attr(name).is_ok()).count()
+    REFERENCES.iter().filter(|name| dataset.has_attribute(name)).count()
 }
 
 /// Reads what a main dataset says of itself.
@@ -64,7 +64,7 @@ pub(crate) fn read(
     let (rows, row_values, columns, column_values) = (rows?, row_values?, columns?, column_values?);
     [&rows, &row_values, &columns, &column_values]
         .into_iter()
-        .try_for_each(virtual_dataset::check)?;
+        .try_for_each(|table| table.check_sources())?;
     let split = has_split_units(&rows, 1) || has_split_units(&columns, 0);
     let grid = positions_table(&rows, &row_values, *positions, split).map_err(broken)?;
     let spectroscopic =
@@ -78,14 +78,14 @@ pub(crate) fn read(
         path: path.to_owned(),
         positions: *positions as u64,
         spectral_points: *points,
-        element: stored_type(dataset).map_or(ElementType::Float64, |stored| stored.element),
+        element: dataset.stored_type().map_or(ElementType::Float64, |stored| stored.element),
         quantity: attributes::string(dataset, "quantity").unwrap_or_default(),
         units: attributes::string(dataset, "units").unwrap_or_default(),
         position_dimensions: grid.dimensions.clone(),
         spectroscopic_dimensions,
         auxiliary: Vec::new(),
     };
-    let ancillary = PositionTables { indices: text::name(&rows), values: text::name(&row_values) };
+    let ancillary = PositionTables { indices: rows.name(), values: row_values.name() };
     Ok((info, grid, ancillary, notes))
 }
 
@@ -94,7 +94,7 @@ fn longer((table, along, length): (&Dataset, usize, usize)) -> Option<String> {
     let found = *table.shape().get(along)?;
     (found > length).then(|| {
         let what = ["rows", "columns"][along];
-        let name = text::name(table);
+        let name = table.name();
         format!("its `{name}` has {found} {what} instead of {length}; the first {length} are taken")
     })
 }
@@ -119,7 +119,8 @@ fn spectroscopic_axes(
             Ok((Vec::new(), Some(note)))
         }
         Ok([Dimension { name, units, .. }]) => {
-            let mut values = values.read_raw::<f64>().map_err(|_| unreadable(values))?;
+            let read = values.numbers(&values.whole());
+            let mut values = read.map_err(|_| unreadable(values))?;
             values.truncate(points);
             Ok((vec![Dimension::new(name, units, values)], None))
         }
@@ -135,11 +136,10 @@ fn positions_table(
 ) -> Result<PositionGrid, String> {
     let labels = labels_of(indices, values, (0, rows), split_units)?;
     PositionGrid::new(labels, rows, |range| {
-        let found = indices.read_slice_2d::<i64, _>((range.clone(), ..));
-        let found_values = values.read_slice_2d::<f64, _>((range, ..));
+        let part = part(indices, 0, range);
         Ok(TableRows {
-            indices: found.map_err(|_| unreadable(indices))?.into_iter().collect(),
-            values: found_values.map_err(|_| unreadable(values))?.into_iter().collect(),
+            indices: indices.integers(&part).map_err(|_| unreadable(indices))?,
+            values: values.numbers(&part).map_err(|_| unreadable(values))?,
         })
     })
 }
@@ -152,20 +152,31 @@ fn spectroscopic_table(
     split_units: bool,
 ) -> Result<PositionGrid, String> {
     let labels = labels_of(indices, values, (1, points), split_units)?;
-    let all_indices = indices.read_slice_2d::<i64, _>((.., ..points));
-    let all_indices = all_indices.map_err(|_| unreadable(indices))?;
-    let all_values = values.read_slice_2d::<f64, _>((.., ..points));
-    let all_values = all_values.map_err(|_| unreadable(values))?;
+    let part = part(indices, 1, 0..points);
+    let all_indices = indices.integers(&part).map_err(|_| unreadable(indices))?;
+    let all_values = values.numbers(&part).map_err(|_| unreadable(values))?;
     PositionGrid::new(labels, points, |range| {
         Ok(TableRows {
-            indices: range.clone().flat_map(|at| all_indices.column(at).to_vec()).collect(),
-            values: range.flat_map(|at| all_values.column(at).to_vec()).collect(),
+            indices: range.clone().flat_map(|at| column(&all_indices, at, points)).collect(),
+            values: range.flat_map(|at| column(&all_values, at, points)).collect(),
         })
     })
 }
 
+/// A column of a table that has so many.
+fn column<T: Copy>(table: &[T], at: usize, columns: usize) -> impl Iterator<Item = T> {
+    table.iter().skip(at).step_by(columns).copied()
+}
+
+/// A range of steps of one axis of a table, and all of the other.
+fn part(table: &Dataset, axis: usize, range: Range<usize>) -> Region {
+    let mut part = table.whole();
+    part.set_range(axis, &(range.start as u64..range.end as u64));
+    part
+}
+
 fn unreadable(what: &Dataset) -> String {
-    format!("its `{}` can't be read as numbers", text::name(what))
+    format!("its `{}` can't be read as numbers", what.name())
 }
 
 /// Name and units of each axis of a pair of tables, which must have the given length in direction
@@ -176,7 +187,7 @@ fn labels_of(
     (along, length): (usize, usize),
     split_units: bool,
 ) -> Result<Vec<(String, String)>, String> {
-    let name = text::name(indices);
+    let name = indices.name();
     let shape = indices.shape();
     if shape.len() != 2 {
         return Err(format!("its `{name}` has {} dimensions instead of 2", shape.len()));
@@ -190,7 +201,7 @@ fn labels_of(
         return Err(format!("its `{name}` has {} {what} instead of {length}", shape[along]));
     }
     if values.shape() != shape {
-        return Err(format!("its `{}` has another shape than `{name}`", text::name(values)));
+        return Err(format!("its `{}` has another shape than `{name}`", values.name()));
     }
     let names = labels(indices, "labels", axes)
         .or_else(|| labels(values, "labels", axes))

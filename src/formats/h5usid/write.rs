@@ -1,13 +1,12 @@
 //! Results as main datasets of h5USID: matrices of positions × values with four references each.
 
-use hdf5::types::{FloatSize, H5Type, IntSize, TypeDescriptor};
-use hdf5::{Dataset, Group};
-
 use crate::region;
-use crate::storage::datatype::{Class, class};
+use crate::storage::attributes;
+use crate::storage::container::{Class, Dataset, Elements, Group, Storing};
+use crate::storage::refused::Refused;
 use crate::storage::results_group::{Column, PositionTables, create_column};
-use crate::storage::{attributes, text};
 use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::ElementType;
 
 /// Creates the results datasets and what they refer to.
 pub(in crate::formats) fn create_columns(
@@ -15,7 +14,7 @@ pub(in crate::formats) fn create_columns(
     columns: &[Column<'_>],
     tables: &PositionTables,
     copied_from: Option<&Dataset>,
-) -> hdf5::Result<()> {
+) -> Result<(), Refused> {
     let positions = match copied_from {
         None => [tables.indices.clone(), tables.values.clone()],
         Some(source) => copied_tables(source, group)?,
@@ -47,36 +46,27 @@ pub(in crate::formats) fn create_columns(
 }
 
 /// Copies the tables of the positions that a source in another file refers to; returns their paths.
-fn copied_tables(source: &Dataset, group: &Group) -> hdf5::Result<[String; 2]> {
+fn copied_tables(source: &Dataset, group: &Group) -> Result<[String; 2], Refused> {
     let names = ["Position_Indices", "Position_Values"];
     for name in names {
         let table = attributes::referenced_dataset(source, name)
-            .ok_or_else(|| hdf5::Error::from(format!("the source has no `{name}`")))?;
+            .ok_or_else(|| Refused::from(format!("the source has no `{name}`")))?;
         copy_table(&table, group, name)?;
     }
-    Ok(names.map(|name| format!("{}/{name}", text::name(group))))
+    Ok(names.map(|name| format!("{}/{name}", group.name())))
 }
 
 /// Copies an ancillary dataset with its labels and units, and nothing that refers elsewhere.
-fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
-    let shape = from.shape();
-    let (float, signed) =
-        (TypeDescriptor::Float(FloatSize::U8), TypeDescriptor::Integer(IntSize::U8));
-    let to = match class(&from.dtype()?) {
-        Class::Float => copied::<f64>(from, dataset(group, name, float, &shape)?)?,
+fn copy_table(from: &Dataset, group: &Group, name: &str) -> Result<(), Refused> {
+    let element = match from.class() {
+        Class::Float => ElementType::Float64,
         // As others wrote them: they may be negative, or times.
-        Class::Integer { signed: true } => {
-            copied::<i64>(from, dataset(group, name, signed, &shape)?)?
-        }
-        Class::Integer { signed: false } if from.dtype()?.size() > 4 => {
-            let unsigned = TypeDescriptor::Unsigned(IntSize::U8);
-            copied::<u64>(from, dataset(group, name, unsigned, &shape)?)?
-        }
-        _ => {
-            let unsigned = TypeDescriptor::Unsigned(IntSize::U4);
-            copied::<u32>(from, dataset(group, name, unsigned, &shape)?)?
-        }
+        Class::Integer { signed: true } => ElementType::Int64,
+        Class::Integer { signed: false } if from.element_bytes() > 4 => ElementType::UInt64,
+        _ => ElementType::UInt32,
     };
+    let to = table(group, name, element, &from.shape())?;
+    copy_rows(from, &to, element)?;
     for attribute in ["labels", "units"] {
         if let Some(texts) = attributes::strings(from, attribute) {
             attributes::write_strings(&to, attribute, &texts)?;
@@ -86,23 +76,36 @@ fn copy_table(from: &Dataset, group: &Group, name: &str) -> hdf5::Result<()> {
 }
 
 /// Copies a table of numbers, not all of it at once: it has as many rows as the scan has positions.
-fn copied<T: H5Type>(from: &Dataset, to: Dataset) -> hdf5::Result<Dataset> {
+fn copy_rows(from: &Dataset, to: &Dataset, element: ElementType) -> Result<(), Refused> {
     const AT_ONCE: usize = 1 << 16;
     let rows = from.shape().first().copied().unwrap_or(0);
     for first in (0..rows).step_by(AT_ONCE) {
-        let range = first..rows.min(first + AT_ONCE);
-        to.write_slice(&from.read_slice_2d::<T, _>((range.clone(), ..))?, (range, ..))?;
+        let mut part = from.whole();
+        part.set_range(0, &(first as u64..rows.min(first + AT_ONCE) as u64));
+        let bytes: Vec<u8> = match element {
+            ElementType::Float64 => bytes_of(from.numbers(&part)?, f64::to_ne_bytes),
+            ElementType::Int64 => bytes_of(from.integers(&part)?, i64::to_ne_bytes),
+            ElementType::UInt64 => bytes_of(from.unsigned(&part)?, u64::to_ne_bytes),
+            _ => bytes_of(from.unsigned(&part)?, |value| {
+                u32::try_from(value).unwrap_or(u32::MAX).to_ne_bytes()
+            }),
+        };
+        to.write_rows(first as u64, &bytes)?;
     }
-    Ok(to)
+    Ok(())
 }
 
-fn dataset(
+fn bytes_of<T, const N: usize>(values: Vec<T>, bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.into_iter().flat_map(bytes).collect()
+}
+
+fn table(
     group: &Group,
     name: &str,
-    descriptor: TypeDescriptor,
+    element: ElementType,
     shape: &[usize],
-) -> hdf5::Result<Dataset> {
-    group.new_dataset_builder().empty_as(&descriptor).shape(shape).create(name)
+) -> Result<Dataset, Refused> {
+    group.create_dataset(name, &Elements::Number(element), shape, Storing::Late)
 }
 
 /// Writes the two tables of the spectroscopic axes, slowest first; returns their paths.
@@ -110,7 +113,7 @@ fn spectroscopic_datasets(
     group: &Group,
     prefix: &str,
     axes: &[Dimension],
-) -> hdf5::Result<[String; 2]> {
+) -> Result<[String; 2], Refused> {
     let points: usize = axes.iter().map(Dimension::len).product();
     let (mut indices, mut values) = (Vec::new(), Vec::new());
     let lengths: Vec<u64> = axes.iter().map(|axis| axis.len() as u64).collect();
@@ -124,15 +127,15 @@ fn spectroscopic_datasets(
     let names: Vec<_> = axes.iter().map(|axis| axis.name.as_str()).collect();
     let units: Vec<_> = axes.iter().map(|axis| axis.units.as_str()).collect();
     let shape = [axes.len(), points];
-    let table = |kind: &str, descriptor: TypeDescriptor| -> hdf5::Result<Dataset> {
-        let created = dataset(group, &format!("{prefix}Spectroscopic_{kind}"), descriptor, &shape)?;
+    let table = |kind: &str, element: ElementType| -> Result<Dataset, Refused> {
+        let created = table(group, &format!("{prefix}Spectroscopic_{kind}"), element, &shape)?;
         attributes::write_strings(&created, "labels", &names)?;
         attributes::write_strings(&created, "units", &units)?;
         Ok(created)
     };
-    let index_table = table("Indices", TypeDescriptor::Unsigned(IntSize::U4))?;
-    index_table.write_raw(&indices)?;
-    let value_table = table("Values", TypeDescriptor::Float(FloatSize::U4))?;
-    value_table.write_raw(&values)?;
-    Ok([text::name(&index_table), text::name(&value_table)])
+    let index_table = table("Indices", ElementType::UInt32)?;
+    index_table.write_rows(0, &bytes_of(indices, u32::to_ne_bytes))?;
+    let value_table = table("Values", ElementType::Float32)?;
+    value_table.write_rows(0, &bytes_of(values, f32::to_ne_bytes))?;
+    Ok([index_table.name(), value_table.name()])
 }

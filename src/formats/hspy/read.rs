@@ -3,20 +3,19 @@
 //! Reads files of all versions of the format, as HyperSpy's own reader does. Ragged datasets, which
 //! have another length at every position, are refused.
 
-use hdf5::{Dataset, File, Group};
-
 use super::super::described::{
     Axis, Described, Role, counted, even, numbers, parent_and_name, quantity_and_units,
 };
 use super::super::expression::{Formula, Names};
-use crate::storage::{attributes, text};
+use crate::storage::attributes;
+use crate::storage::container::{Dataset, Group};
 use pixelmill_core::axis_values::AxisValues;
 
 /// What HyperSpy writes where there is nothing.
 const NOTHING: [&str; 4] = ["_None_", "None", "<undefined>", "undefined"];
 
 /// Whether a dataset is the data of a signal.
-pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {
+pub(crate) fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
     let (parent, name) = parent_and_name(path);
     name == "data"
         && dataset.ndim() > 0
@@ -29,7 +28,7 @@ pub(crate) fn looks(file: &File, path: &str, dataset: &Dataset) -> bool {
 ///
 /// # Errors
 /// If it is ragged, or an axis is missing or can't be evaluated.
-pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
+pub(crate) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, _) = parent_and_name(path);
     let signal = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
     if signal.link_exists("ragged_shapes") || signal.link_exists("_ragged_shapes_data") {
@@ -90,7 +89,7 @@ fn axis(group: &Group, number: usize, length: usize) -> Result<Axis, String> {
         Ok(list) => Axis::listed(number, &name, &units, &list, length, role)?,
         Err(_) => {
             let values = values(group, length, MOST_DEPTH)?;
-            let what = text::name(group);
+            let what = group.name();
             let size =
                 attributes::integer(group, "size").and_then(|size| usize::try_from(size).ok());
             // A list has as many values as it has.
@@ -109,13 +108,13 @@ const MOST_DEPTH: usize = 4;
 fn values(group: &Group, length: usize, depth: usize) -> Result<AxisValues, String> {
     if let Some(expression) = attributes::string(group, "expression") {
         return evaluated(group, &expression, length, depth).map_err(|reason| {
-            let what = text::name(group);
+            let what = group.name();
             format!("its `{what}` is given by `{expression}`, which can't be evaluated: {reason}")
         });
     }
     if let Ok(list) = group.dataset("axis") {
         let values = numbers(&list, length)?;
-        return values.ok_or_else(|| format!("its `{}` holds no numbers", text::name(&list)));
+        return values.ok_or_else(|| format!("its `{}` holds no numbers", list.name()));
     }
     // A short list of numbers may be an attribute.
     if let Some(list) = attributes::numbers(group, "axis") {
@@ -140,7 +139,7 @@ fn evaluated(
         Ok(inner) => values(&inner, length, depth)?,
         Err(_) => counted(length),
     };
-    let names = group.attr_names().unwrap_or_default().into_iter();
+    let names = group.attribute_names().into_iter();
     let mut names: Names =
         names.filter_map(|name| Some((name.clone(), attributes::number(group, &name)?))).collect();
     let value = |x: f64| {
@@ -202,11 +201,7 @@ mod tests {
             write_number(&axis, "scale", 0.5);
             attributes::write_integer(&axis, "size", *length as i64).unwrap();
             if let Some(navigate) = navigate[number] {
-                axis.new_attr::<bool>()
-                    .create("navigate")
-                    .unwrap()
-                    .write_scalar(&navigate)
-                    .unwrap();
+                attributes::write_truth(&axis, "navigate", navigate).unwrap();
             }
         }
         let data = zeros(&group, "data", shape);
@@ -260,7 +255,7 @@ mod tests {
         let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
         for (number, nothing) in ["_None_", "b'<undefined>'"].into_iter().enumerate() {
             let axis = group.group(&format!("axis-{number}")).unwrap();
-            ["name", "units"].iter().for_each(|name| axis.delete_attr(name).unwrap());
+            ["name", "units"].iter().for_each(|name| axis.remove_attribute(name).unwrap());
             write_texts(&axis, &[("name", nothing), ("units", nothing)]);
         }
         let described = describe(&sample.file, PATH, &data).unwrap();
@@ -290,7 +285,7 @@ mod tests {
         assert!(values[0].is_nan(), "a pole has no value");
         assert_eq!((values[1], values[2]), (5.5, 3.0));
         assert_eq!((axes[1].dimension.units.as_str(), &axes[1].note), ("nm", &None));
-        axis.delete_attr("b").unwrap();
+        axis.remove_attribute("b").unwrap();
         let told = describe(&sample.file, PATH, &data).unwrap_err();
         assert!(told.contains("`a / x + b`, which can't be evaluated") && told.contains("`b`"));
     }
@@ -302,7 +297,7 @@ mod tests {
             axes.iter().map(|axis| axis.dimension.binned).collect::<Vec<_>>()
         };
         let truth = |group: &Group, name: &str| {
-            group.new_attr::<bool>().create(name).unwrap().write_scalar(&true).unwrap();
+            attributes::write_truth(group, name, true).unwrap();
         };
         let sample = Sample::new();
         let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
@@ -325,7 +320,7 @@ mod tests {
         let sample = Sample::new();
         let (group, data) = signal(&sample, &[2, 3], &[None, None]);
         let axis = group.group("axis-1").unwrap();
-        axis.attr("size").unwrap().write_scalar(&4).unwrap();
+        attributes::put_integer(&axis, "size", 4).unwrap();
         let told = describe(&sample.file, PATH, &data).unwrap().axes[1].note.clone();
         let expected =
             "its `/Experiments/title/axis-1` has 4 values for an axis of 3; the first 3 are taken";

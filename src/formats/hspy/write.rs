@@ -1,20 +1,21 @@
 //! Results as HyperSpy loads them.
 
-use hdf5::Group;
-
+use crate::storage::container::{Dataset, Elements, Group, Storing, is_same};
+use crate::storage::refused::Refused;
 use crate::storage::results_group::Column;
-use crate::storage::{attributes, scales, text};
+use crate::storage::{attributes, scales};
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::dimension::Dimension;
+use pixelmill_core::element::ElementType;
 
 /// An experiment of HyperSpy whose `data` are the results dataset itself, by a second name.
 pub(in crate::formats) fn create_experiment(
-    file: &hdf5::File,
+    file: &Group,
     group: &Group,
     column: &Column<'_>,
     axes: &[(&Dimension, bool)],
-) -> hdf5::Result<()> {
-    if file.attr("file_format").is_err() {
+) -> Result<(), Refused> {
+    if !file.has_attribute("file_format") {
         attributes::write_string(file, "file_format", "HyperSpy")?;
         attributes::write_string(file, "file_format_version", "3.3")?;
     }
@@ -22,7 +23,7 @@ pub(in crate::formats) fn create_experiment(
         Ok(group) => group,
         Err(_) => file.create_group("Experiments")?,
     };
-    let own = text::name(group);
+    let own = group.name();
     let title = format!("{} {}", own.trim_start_matches('/').replace('/', "_"), column.layout.name);
     let experiment = experiments.create_group(&title)?;
     experiment.link_hard(&format!("{own}/{}", column.layout.name), "data")?;
@@ -42,16 +43,25 @@ pub(in crate::formats) fn create_experiment(
     attributes::write_string(&signal, "quantity", &quantity)
 }
 
+/// The experiments whose data are this dataset, and what they call it.
+pub(in crate::formats) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, String)> {
+    let Ok(experiments) = file.group("Experiments") else { return Vec::new() };
+    let names = experiments.member_names().unwrap_or_default().into_iter();
+    let all = names.filter_map(|name| experiments.group(&name).ok());
+    let is_of_dataset =
+        |experiment: &Group| experiment.dataset("data").is_ok_and(|data| is_same(&data, dataset));
+    all.filter(is_of_dataset).map(|experiment| (experiment, "data".to_owned())).collect()
+}
+
 /// An axis as HyperSpy keeps it: by offset and scale where its steps are even, else value by value.
-fn describe_axis(group: &Group, axis: &Dimension, is_position: bool) -> hdf5::Result<()> {
+fn describe_axis(group: &Group, axis: &Dimension, is_position: bool) -> Result<(), Refused> {
     attributes::write_string(group, "name", &axis.name)?;
     attributes::write_string(group, "units", &axis.units)?;
     attributes::write_integer(group, "size", axis.len() as i64)?;
     for (name, truth) in [("navigate", is_position), ("is_binned", axis.binned)] {
-        group.new_attr::<bool>().create(name)?.write_scalar(&truth)?;
+        attributes::write_truth(group, name, truth)?;
     }
-    let number =
-        |name: &str, value: f64| group.new_attr::<f64>().create(name)?.write_scalar(&value);
+    let number = |name: &str, value: f64| attributes::write_number(group, name, value);
     match even_step(&axis.values) {
         Some(step) => {
             attributes::write_string(group, "_type", "UniformDataAxis")?;
@@ -60,7 +70,8 @@ fn describe_axis(group: &Group, axis: &Dimension, is_position: bool) -> hdf5::Re
         }
         None => {
             attributes::write_string(group, "_type", "DataAxis")?;
-            let values = group.new_dataset::<f64>().shape(axis.len()).create("axis")?;
+            let floats = Elements::Number(ElementType::Float64);
+            let values = group.create_dataset("axis", &floats, &[axis.len()], Storing::Late)?;
             scales::write_values(&values, &axis.values)
         }
     }

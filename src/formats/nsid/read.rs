@@ -4,10 +4,9 @@
 //! into positions × spectrum, it takes spatial axes for positions and all others that are told for
 //! the spectrum.
 
-use hdf5::{Dataset, File, Location};
-
 use super::super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
-use crate::storage::{attributes, scales, text};
+use crate::storage::container::{AsObject, Dataset, Group};
+use crate::storage::{attributes, scales};
 
 /// Attributes that every version of pyNSID gives a main dataset, and nobody else all of them.
 const MAIN: [&str; 5] = ["quantity", "units", "data_type", "modality", "source"];
@@ -24,18 +23,18 @@ const TYPES: [(i64, &str); 7] = [
 ];
 
 /// Whether a dataset is an NSID main dataset.
-pub(crate) fn looks(_file: &File, _path: &str, dataset: &Dataset) -> bool {
-    dataset.attr("DIMENSION_LIST").is_ok() && MAIN.iter().all(|name| dataset.attr(name).is_ok())
+pub(crate) fn looks(_file: &Group, _path: &str, dataset: &Dataset) -> bool {
+    dataset.has_attribute("DIMENSION_LIST") && MAIN.iter().all(|name| dataset.has_attribute(name))
 }
 
 /// Reads what a main dataset says of itself.
 ///
 /// # Errors
 /// If an axis has a scale that can't be read.
-pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Described, String> {
+pub(crate) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, _) = parent_and_name(path);
     let labels = scales::labels(dataset);
-    let attached = scales::scales(dataset);
+    let attached = dataset.scales();
     let shape = dataset.shape();
     let each = labels.iter().zip(attached).zip(&shape).enumerate();
     let packed = Packing::of(dataset).note();
@@ -53,7 +52,7 @@ pub(crate) fn describe(file: &File, path: &str, dataset: &Dataset) -> Result<Des
 
 /// The scale of an axis: of several attached ones the last, as sidpy takes it. Where copying a file
 /// has lost the references, the dataset beside the main one that has the label's name.
-fn scale(file: &File, parent: &str, label: &str, mut attached: Vec<Dataset>) -> Option<Dataset> {
+fn scale(file: &Group, parent: &str, label: &str, mut attached: Vec<Dataset>) -> Option<Dataset> {
     attached.pop().or_else(|| {
         let named = file.dataset(&format!("{parent}/{label}")).ok()?;
         (!label.is_empty() && named.ndim() == 1).then_some(named)
@@ -64,7 +63,7 @@ fn axis(number: usize, label: &str, scale: Option<Dataset>, length: usize) -> Re
     let Some(scale) = scale else {
         return Ok(Axis::new(number, label, "", counted(length), Role::Unknown));
     };
-    let path = text::name(&scale);
+    let path = scale.name();
     let own_name = text(&scale, &["name"]);
     let name = match &own_name {
         Some(name) => name,
@@ -76,8 +75,8 @@ fn axis(number: usize, label: &str, scale: Option<Dataset>, length: usize) -> Re
 }
 
 /// A text other than the one that sidpy writes where nobody has told any.
-fn told(location: &Location, name: &str) -> Option<String> {
-    text(location, &[name]).filter(|text| text != "generic")
+fn told(of: &(impl AsObject + ?Sized), name: &str) -> Option<String> {
+    text(of, &[name]).filter(|text| text != "generic")
 }
 
 /// The role by `dimension_type`, written as `SPATIAL`, `spatial`, `DimensionType.SPATIAL` or 1.
@@ -100,6 +99,7 @@ fn role(scale: &Dataset) -> Role {
 mod tests {
     use super::*;
     use crate::formats::described::samples::{self, Sample, write_texts, zeros};
+    use crate::storage::file::{ReadFile, open_read};
 
     fn main_dataset(sample: &Sample, shape: &[usize]) -> Dataset {
         let data = zeros(&sample.file, "data", shape);
@@ -109,8 +109,8 @@ mod tests {
     }
 
     fn attach(data: &Dataset, number: usize, scale: &Dataset) {
-        scales::make_scale(scale, "scale").unwrap();
-        scales::attach(data, number, scale).unwrap();
+        scale.make_scale("scale").unwrap();
+        data.attach(number, scale).unwrap();
     }
 
     #[test]
@@ -187,10 +187,10 @@ mod tests {
     }
 
     /// A measured file, where the folder of these is beside the project's.
-    fn real_file(name: &str) -> Option<File> {
+    fn real_file(name: &str) -> Option<ReadFile> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let file = root.join("../shared/data").join(name);
-        file.exists().then(|| File::open(file).unwrap())
+        file.exists().then(|| open_read(&file).unwrap())
     }
 
     #[test]

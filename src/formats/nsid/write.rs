@@ -1,16 +1,19 @@
 //! What pyNSID and sidpy ask of results.
 
-use hdf5::Dataset;
-
 use crate::storage::attributes;
+use crate::storage::container::Dataset;
+use crate::storage::refused::Refused;
 use crate::storage::results_group::Column;
 
 /// What sidpy writes for a quantity or for units that nobody has told: it takes no axis without.
 pub(in crate::formats) const NOT_TOLD: &str = "generic";
 
 /// Says of a scale which kind of axis it is of, unless it does.
-pub(in crate::formats) fn describe_scale(scale: &Dataset, is_position: bool) -> hdf5::Result<()> {
-    if scale.attr("dimension_type").is_ok() {
+pub(in crate::formats) fn describe_scale(
+    scale: &Dataset,
+    is_position: bool,
+) -> Result<(), Refused> {
+    if scale.has_attribute("dimension_type") {
         return Ok(());
     }
     let kind = if is_position { "SPATIAL" } else { "SPECTRAL" };
@@ -18,7 +21,7 @@ pub(in crate::formats) fn describe_scale(scale: &Dataset, is_position: bool) -> 
 }
 
 /// What pyNSID asks of a main dataset besides its scales.
-pub(in crate::formats) fn describe(dataset: &Dataset, column: &Column<'_>) -> hdf5::Result<()> {
+pub(in crate::formats) fn describe(dataset: &Dataset, column: &Column<'_>) -> Result<(), Refused> {
     // pyNSID reads no records, and stops at a main dataset that it can't read.
     if is_record(column) {
         return Ok(());

@@ -9,33 +9,14 @@ use hdf5::{Dataset, Datatype};
 use hdf5_sys::h5;
 use hdf5_sys::h5t::{self, H5T_class_t, H5T_order_t, H5T_sign_t};
 
-use super::text;
-use crate::storage::hdf5_error;
-use pixelmill_core::column_layout::{ColumnLayout, Field};
+use super::super::container::{Class, Elements};
+use super::{error, text};
+use pixelmill_core::column_layout::Field;
 use pixelmill_core::element::{ElementType, StoredType};
 use pixelmill_core::foreign_text::decoded;
 
-/// What kind of thing an element is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    Integer {
-        signed: bool,
-    },
-    Float,
-    /// FALSE or TRUE in one byte.
-    Boolean,
-    /// HDF5's own, of version 2.0.
-    #[cfg_attr(not(hdf5_2_0), expect(dead_code, reason = "older versions have none"))]
-    Complex,
-    Record,
-    FixedText,
-    VariableText,
-    /// Anything else, in words.
-    Other(&'static str),
-}
-
 /// The class of a type.
-pub(crate) fn class(datatype: &Datatype) -> Class {
+pub(super) fn class(datatype: &Datatype) -> Class {
     let id = datatype.id();
     // SAFETY: the id is a live type's, here and below where properties of its class are asked for.
     let class = hdf5::sync::sync(|| unsafe { h5t::H5Tget_class(id) });
@@ -69,7 +50,7 @@ pub(crate) fn class(datatype: &Datatype) -> Class {
 }
 
 /// How many bits of an element count, and from which on.
-pub(crate) fn bits(datatype: &Datatype) -> (usize, usize) {
+pub(super) fn bits(datatype: &Datatype) -> (usize, usize) {
     hdf5::sync::sync(|| {
         // SAFETY: the id is a live type's; of types without a precision the answer is 0, and negative.
         let (bits, from) =
@@ -79,7 +60,7 @@ pub(crate) fn bits(datatype: &Datatype) -> (usize, usize) {
 }
 
 /// The type that an enumeration, an array or a complex number is made of.
-pub(crate) fn base_type(datatype: &Datatype) -> hdf5::Result<Datatype> {
+pub(super) fn base_type(datatype: &Datatype) -> hdf5::Result<Datatype> {
     // SAFETY: the id is a live type's; the type that comes back is ours.
     hdf5::sync::sync(|| unsafe { hdf5::from_id(hdf5::h5check(h5t::H5Tget_super(datatype.id()))?) })
 }
@@ -223,7 +204,7 @@ const PLAIN_FLOATS: [(FloatForm, ElementType); 4] = [
 
 /// Whether the bytes of a type's elements are numbers as they lie, but for their order. Of others only HDF5
 /// can tell what they are. What holds no numbers counts as such too.
-pub(crate) fn is_plain(datatype: &Datatype) -> bool {
+pub(super) fn is_plain(datatype: &Datatype) -> bool {
     match class(datatype) {
         Class::Integer { .. } => {
             let size = datatype.size();
@@ -271,8 +252,8 @@ fn unsupported_float(form: FloatForm) -> String {
     format!("{name}, which aren't supported")
 }
 
-fn words(error: hdf5::Error) -> String {
-    hdf5_error::innermost_reason(&error)
+fn words(refused: hdf5::Error) -> String {
+    error::innermost_reason(&refused)
 }
 
 /// The least type that has all integers of so many bytes.
@@ -318,7 +299,7 @@ fn parts(members: &[Member], size: usize) -> Option<&Datatype> {
 }
 
 /// How a dataset stores its elements; the error says what they are instead of numbers.
-pub(crate) fn stored_type(dataset: &Dataset) -> Result<StoredType, String> {
+pub(super) fn stored_type(dataset: &Dataset) -> Result<StoredType, String> {
     stored(&dataset.dtype().map_err(words)?)
 }
 
@@ -346,7 +327,7 @@ fn is_swapped(datatype: &Datatype) -> Result<bool, String> {
 
 /// The type in which a dataset's elements are read: its own, or one of ours that HDF5 converts them to, in
 /// the same byte order. (HDF5 2.0 forgets the sign where it changes both.)
-pub(in crate::storage) fn memory_type(datatype: Datatype) -> hdf5::Result<Datatype> {
+pub(super) fn memory_type(datatype: Datatype) -> hdf5::Result<Datatype> {
     if is_plain(&datatype) {
         return Ok(datatype);
     }
@@ -367,7 +348,7 @@ pub(in crate::storage) fn memory_type(datatype: Datatype) -> hdf5::Result<Dataty
 
 /// How a dataset stores its numbers, with the names of the fields if it holds compound records of
 /// floating-point numbers of one type, side by side; the error says what else it holds.
-pub(crate) fn stored_record(dataset: &Dataset) -> Result<(StoredType, Vec<String>), String> {
+pub(super) fn stored_record(dataset: &Dataset) -> Result<(StoredType, Vec<String>), String> {
     let datatype = dataset.dtype().map_err(words)?;
     let members = match class(&datatype) {
         Class::Record => members(&datatype).map_err(words)?,
@@ -413,13 +394,13 @@ fn describe(datatype: &Datatype) -> String {
     }
 }
 
-/// The HDF5 type of one value of a results dataset.
-pub(crate) fn column_type(layout: &ColumnLayout) -> hdf5::Result<Datatype> {
-    let descriptor = match layout.fields.as_slice() {
-        [Field { name: None, element }] => element_descriptor(*element),
-        fields => compound(fields),
-    };
-    Datatype::from_descriptor(&descriptor)
+/// HDF5's type of such elements.
+pub(super) fn type_of(elements: &Elements) -> hdf5::Result<Datatype> {
+    Datatype::from_descriptor(&match elements {
+        Elements::Number(element) => element_descriptor(*element),
+        Elements::Record(fields) => compound(fields),
+        Elements::Text(bytes) => TypeDescriptor::FixedUnicode(*bytes),
+    })
 }
 
 fn compound(fields: &[Field]) -> TypeDescriptor {

@@ -1,32 +1,18 @@
-//! What HDF5 says when it refuses something, as an error of ours.
+//! What HDF5 says when it refuses something, as ours.
 
-use std::path::Path;
-
-use pixelmill_core::error::Error;
+use super::super::refused::Refused;
 use pixelmill_core::foreign_text::mended;
 
-/// It refused something on a file.
-pub(crate) fn on_file(action: &'static str, path: &Path, error: &hdf5::Error) -> Error {
-    let (path, reason) = (path.to_owned(), innermost_reason(error));
-    match truncation(&reason) {
-        Some((length, needed)) => Error::Truncated { path, length, needed },
-        None => Error::Hdf5 { action, path, reason },
+impl From<hdf5::Error> for Refused {
+    fn from(error: hdf5::Error) -> Self {
+        let reason = innermost_reason(&error);
+        let cut_off = truncation(&reason);
+        Self::new(reason, error.to_string(), cut_off)
     }
 }
 
-/// It refused something on an object of a file.
-pub(crate) fn on_object(
-    action: &'static str,
-    path: &Path,
-    object: &str,
-    error: &hdf5::Error,
-) -> Error {
-    let (path, object) = (path.to_owned(), object.to_owned());
-    Error::Hdf5Object { action, path, object, reason: innermost_reason(error) }
-}
-
 /// The deepest frame of HDF5's error stack says what was found; the others only who called whom.
-pub(crate) fn innermost_reason(error: &hdf5::Error) -> String {
+pub(super) fn innermost_reason(error: &hdf5::Error) -> String {
     let reason = match error {
         hdf5::Error::HDF5(stack) => stack
             .clone()

@@ -1,18 +1,85 @@
 //! Containers that are HDF5 files: the only place that calls HDF5.
 //!
-//! What it refuses becomes an error of ours in `error`. `transaction` is how files are opened and changed;
-//! `stored_way`, `virtual_dataset` and `through_library` say how the values of a dataset are had; the rest
-//! answers what HDF5 is asked for.
+//! `objects` and `change` are the door's traits for HDF5; what it refuses becomes ours in `error`. `transaction` is how
+//! files are opened and changed; `opening`, `stored_way`, `virtual_dataset` and `through_library` say how the values of
+//! a dataset are had; the rest answers what HDF5 is asked for.
 
-pub(crate) mod datatype;
-pub(crate) mod error;
-pub(crate) mod library;
-pub(crate) mod references;
+mod attributes;
+mod change;
+mod chunk_index;
+mod datatype;
+mod error;
+mod file;
+mod library;
+mod links;
+mod objects;
+mod opening;
+mod place;
+mod references;
 mod referred_files;
-pub(crate) mod scales;
-pub(crate) mod stored_way;
-pub(crate) mod text;
-pub(crate) mod through_library;
-pub(crate) mod transaction;
-pub(crate) mod variable_length;
-pub(crate) mod virtual_dataset;
+mod scales;
+mod stored_way;
+#[cfg(test)]
+mod tests;
+mod text;
+mod through_library;
+mod transaction;
+mod type_words;
+mod variable_length;
+mod virtual_dataset;
+
+use std::fs::File;
+use std::path::Path;
+
+use super::container::{Group, Transaction};
+use super::open_file::OpenFile;
+use super::refused::Refused;
+use change::OwnChange;
+use file::Opened;
+use pixelmill_core::error::Result;
+
+pub(super) use file::open as open_plain;
+
+/// Opens a file for reading, with the lock that readers take; also the same file for raw reads.
+///
+/// # Errors
+/// If it isn't there, isn't HDF5, is damaged, or is being written by somebody.
+pub(super) fn open_read(path: &Path) -> Result<(Group, File)> {
+    file::open_read(path).map(parts)
+}
+
+/// Opens a file for reading while the caller holds a lock on it, and on the files that it links to.
+///
+/// # Errors
+/// If it can't be read or isn't HDF5.
+pub(super) fn open_read_locked(path: &Path) -> Result<(Group, File)> {
+    file::open_read_locked(path).map(parts)
+}
+
+/// A look at a file that is open and that the caller holds a lock on.
+///
+/// # Errors
+/// If it can't be read or isn't HDF5.
+pub(super) fn look_at(file: OpenFile<'_>) -> Result<(Group, File)> {
+    file::look_at(file).map(parts)
+}
+
+fn parts(opened: Opened) -> (Group, File) {
+    (objects::group(&opened.hdf5), opened.raw)
+}
+
+/// Begins a transaction on `file`, opened for reading and writing.
+///
+/// # Errors
+/// If the file can't be read, or HDF5 can't open it.
+pub(super) fn begin(path: &Path, file: File) -> Result<Transaction> {
+    transaction::Transaction::begin(path, file).map(|begun| Transaction::of(OwnChange::of(begun)))
+}
+
+/// The bytes of a file that has nothing in it, for all versions of HDF5.
+///
+/// # Errors
+/// Those of HDF5.
+pub(super) fn empty_file() -> Result<Vec<u8>, Refused> {
+    Ok(library::empty_file()?)
+}

@@ -5,12 +5,14 @@
 
 use std::ffi::c_void;
 
-use hdf5::{Attribute, Dataset, Dataspace, Datatype, File, Location, ObjectReference1};
+use hdf5::{Attribute, Dataset, Dataspace, Datatype, Location, ObjectReference1};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::{h5a, h5d, h5p, h5r, h5s, h5t};
 
-use super::super::walk::{ObjectId, Visited, walk};
+use super::super::container::{AsObject, Group, Object};
+use super::super::walk::{Visited, walk};
 use super::library;
+use super::objects::{as_own_dataset, own_location};
 use super::variable_length;
 use crate::region;
 
@@ -19,29 +21,29 @@ const STEP: usize = 1 << 20;
 
 /// For each of some datasets, who refers to it, in words; but for the attributes that `ours` knows by the object
 /// that they are of, their name and the number of the dataset.
-pub(crate) fn referrers(
-    file: &File,
+pub(super) fn referrers(
+    root: &Group,
     datasets: &[Dataset],
-    ours: &dyn Fn(&Location, &str, usize) -> bool,
+    ours: &dyn Fn(&dyn Object, &str, usize) -> bool,
 ) -> Vec<Option<String>> {
     let own = datasets.iter().map(|dataset| dataset.reference::<ObjectReference1>(".").ok());
     // A plain reference is the address of its object, so that most need not be followed.
     let own = own.map(|reference| reference.as_ref().map(address)).collect();
     let mut search = Search { datasets, own, ours, found: vec![None; datasets.len()] };
-    let home = ObjectId::of(file, "/");
-    search.look_at("/", file);
-    walk(file, &mut |path, visited| {
-        let (object, dataset): (&Location, _) = match &visited {
-            Visited::Group(group) => (group, None),
-            Visited::Dataset(dataset) => (dataset, Some(dataset)),
-            Visited::Other(object) => (object, None),
+    let home = root.id();
+    search.look_at("/", root.as_object());
+    walk(root, &mut |path, visited| {
+        let object: &dyn Object = match &visited {
+            Visited::Group(group) => group.as_object(),
+            Visited::Dataset(dataset) => dataset.as_object(),
+            Visited::Other(object) => &**object,
         };
-        let is_here = ObjectId::of(object, ".").zip(home.as_ref());
+        let is_here = object.id().zip(home.as_ref());
         if is_here.is_none_or(|(identity, home)| !identity.is_beside(home)) {
             return;
         }
         search.look_at(path, object);
-        if let Some(dataset) = dataset {
+        if let Some(dataset) = as_own_dataset(object) {
             search.look_into(path, dataset);
         }
     });
@@ -56,13 +58,14 @@ fn address(reference: &ObjectReference1) -> [u8; 8] {
 struct Search<'a> {
     datasets: &'a [Dataset],
     own: Vec<Option<[u8; 8]>>,
-    ours: &'a dyn Fn(&Location, &str, usize) -> bool,
+    ours: &'a dyn Fn(&dyn Object, &str, usize) -> bool,
     found: Vec<Option<String>>,
 }
 
 impl Search<'_> {
     /// Looks at the attributes of an object.
-    fn look_at(&mut self, path: &str, object: &Location) {
+    fn look_at(&mut self, path: &str, whole: &dyn Object) {
+        let Some(object) = own_location(whole) else { return };
         for name in object.attr_names().unwrap_or_default() {
             let Ok(attribute) = object.attr(&name) else { continue };
             let what = || format!("the attribute `{name}` of `{path}`");
@@ -72,7 +75,7 @@ impl Search<'_> {
                 self.meet(object, (&datatype, bytes), &mut met);
             });
             for (number, met) in met.iter().enumerate() {
-                if (*met || read.is_err()) && !(self.ours)(object, &name, number) {
+                if (*met || read.is_err()) && !(self.ours)(whole, &name, number) {
                     self.note(number, what(), read.is_ok());
                 }
             }
@@ -353,7 +356,9 @@ mod tests {
     #[cfg(hdf5_1_12)]
     #[test]
     fn references_of_the_new_kind_are_followed() {
-        use hdf5::ObjectReference2;
+        use hdf5::{File, ObjectReference2};
+
+        use super::super::objects;
 
         let folder = tempfile::TempDir::new().unwrap();
         let file = File::create(folder.path().join("new.h5")).unwrap();
@@ -366,11 +371,12 @@ mod tests {
             ["notes", "c"].map(|name| file.reference(name).unwrap());
         let list = file.new_dataset::<ObjectReference2>().shape([2]).create("list").unwrap();
         list.write_raw(&listed).unwrap();
-        let all = referrers(&file, &datasets, &|_, _, _| false);
+        let root = objects::group(&file);
+        let all = referrers(&root, &datasets, &|_, _, _| false);
         let who = ["the attribute `to` of `/notes` refers to it", "`/list` refers to it"];
         assert_eq!(all, [None, Some(who[0].to_owned()), Some(who[1].to_owned())]);
         let others =
-            referrers(&file, &datasets, &|_, attribute, number| (attribute, number) == ("to", 1));
+            referrers(&root, &datasets, &|_, attribute, number| (attribute, number) == ("to", 1));
         assert_eq!(others, [None, None, Some(who[1].to_owned())]);
     }
 }

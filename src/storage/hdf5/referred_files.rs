@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::transaction::open_regular;
+use super::super::open_file::open_regular;
 
 /// The beginning of a prefix that stands for the folder of the referring file.
 const ORIGIN: &[u8] = b"${ORIGIN}";

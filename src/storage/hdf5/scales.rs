@@ -6,14 +6,10 @@
 use hdf5::types::VarLenArray;
 use hdf5::{Dataset, Location, ObjectReference1, ReferencedObject};
 
-use super::super::attributes;
+use super::super::scales::BACK;
 use super::library;
-use pixelmill_core::axis_values::AxisValues;
 
 const LIST: &str = "DIMENSION_LIST";
-const LABELS: &str = "DIMENSION_LABELS";
-/// What a scale lists those in that it is attached to.
-pub(crate) const BACK: &str = "REFERENCE_LIST";
 
 /// An entry of a scale's list of the datasets that it is attached to.
 #[derive(hdf5::H5Type, Clone, Copy)]
@@ -24,7 +20,7 @@ struct Attachment {
 }
 
 /// The scales of each axis, in the file's order; those that can't be opened are passed over.
-pub(crate) fn scales(dataset: &Dataset) -> Vec<Vec<Dataset>> {
+pub(super) fn scales(dataset: &Dataset) -> Vec<Vec<Dataset>> {
     let mut found: Vec<Vec<Dataset>> = lists(dataset)
         .iter()
         .map(|list| list.iter().filter_map(|reference| follow(dataset, reference)).collect())
@@ -44,29 +40,11 @@ fn follow(location: &Location, reference: &ObjectReference1) -> Option<Dataset> 
     }
 }
 
-/// The label of each axis; empty for one that has none.
-pub(crate) fn labels(dataset: &Dataset) -> Vec<String> {
-    let mut found = attributes::strings(dataset, LABELS).unwrap_or_default();
-    found.resize(dataset.ndim(), String::new());
-    found
-}
-
-/// Labels all axes of a dataset.
-///
-/// # Errors
-/// Those of HDF5, or if there is not one label per axis.
-pub(crate) fn write_labels(dataset: &Dataset, labels: &[impl AsRef<str>]) -> hdf5::Result<()> {
-    if labels.len() != dataset.ndim() {
-        return Err(hdf5::Error::from("another number of labels than of axes"));
-    }
-    attributes::write_strings(dataset, LABELS, labels)
-}
-
 /// Makes a dataset a dimension scale.
 ///
 /// # Errors
 /// Those of HDF5, or if it is one already.
-pub(crate) fn make_scale(dataset: &Dataset, name: &str) -> hdf5::Result<()> {
+pub(super) fn make_scale(dataset: &Dataset, name: &str) -> hdf5::Result<()> {
     library::write_c_string(dataset, "CLASS", "DIMENSION_SCALE")?;
     library::write_c_string(dataset, "NAME", name)
 }
@@ -75,7 +53,7 @@ pub(crate) fn make_scale(dataset: &Dataset, name: &str) -> hdf5::Result<()> {
 ///
 /// # Errors
 /// Those of HDF5, or if there is no such axis.
-pub(crate) fn attach(dataset: &Dataset, axis: usize, scale: &Dataset) -> hdf5::Result<()> {
+pub(super) fn attach(dataset: &Dataset, axis: usize, scale: &Dataset) -> hdf5::Result<()> {
     if axis >= dataset.ndim() {
         return Err(hdf5::Error::from("a scale for an axis that isn't there"));
     }
@@ -112,7 +90,7 @@ fn refer_back(scale: &Dataset, dataset: &Dataset, axis: usize) -> hdf5::Result<(
 ///
 /// # Errors
 /// Those of HDF5.
-pub(crate) fn reattach(old: &Dataset, new: &Dataset) -> hdf5::Result<()> {
+pub(super) fn reattach(old: &Dataset, new: &Dataset) -> hdf5::Result<()> {
     let to_new: ObjectReference1 = new.reference(".")?;
     for scale in scales(old).into_iter().flatten() {
         let Ok(attribute) = scale.attr(BACK) else { continue };
@@ -123,17 +101,6 @@ pub(crate) fn reattach(old: &Dataset, new: &Dataset) -> hdf5::Result<()> {
             }
         }
         attribute.write_raw(&entries)?;
-    }
-    Ok(())
-}
-
-/// Writes the values of an axis, not all of them at once: it may be as long as the scan.
-pub(crate) fn write_values(dataset: &Dataset, values: &AxisValues) -> hdf5::Result<()> {
-    const AT_ONCE: usize = 1 << 16;
-    let mut left = values.iter();
-    for first in (0..values.len()).step_by(AT_ONCE) {
-        let bytes: Vec<u8> = left.by_ref().take(AT_ONCE).flat_map(f64::to_ne_bytes).collect();
-        library::write_rows(dataset, first as u64, &bytes)?;
     }
     Ok(())
 }
@@ -160,8 +127,6 @@ mod tests {
             }
             attach(&other, 0, &file.dataset("x").unwrap()).unwrap();
             assert!(attach(&data, 2, &file.dataset("x").unwrap()).is_err());
-            write_labels(&data, &["slow", "fast"]).unwrap();
-            assert!(write_labels(&other, &["a", "b"]).is_err());
         }
         let file = File::open(&path).unwrap();
         let data = file.dataset("data").unwrap();
@@ -170,7 +135,6 @@ mod tests {
             .map(|scales| scales.iter().map(|scale| scale.name()).collect())
             .collect();
         assert_eq!(names, [vec!["/y"], vec!["/x", "/x2"]]);
-        assert_eq!(labels(&data), ["slow", "fast"]);
         let x = file.dataset("x").unwrap();
         let back = x.attr(BACK).unwrap().read_raw::<Attachment>().unwrap();
         let back: Vec<_> = back
@@ -178,8 +142,8 @@ mod tests {
             .map(|entry| (follow(&x, &entry.dataset).unwrap().name(), entry.dimension))
             .collect();
         assert_eq!(back, [("/data".to_owned(), 1), ("/other".to_owned(), 0)]);
-        assert_eq!(attributes::string(&x, "CLASS").unwrap(), "DIMENSION_SCALE");
-        assert_eq!(labels(&file.dataset("other").unwrap()), [""]);
+        let class = x.attr("CLASS").unwrap();
+        assert_eq!(library::raw_attribute(&class, 16).unwrap(), b"DIMENSION_SCALE\0");
     }
 
     #[test]

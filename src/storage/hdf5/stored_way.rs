@@ -5,32 +5,19 @@ use std::path::Path;
 use hdf5::Dataset;
 use hdf5::dataset::Layout;
 
-use super::super::chunk_table::{self, ChunkTable};
+use super::super::chunk_table::Chunking;
 use super::super::filters::Pipeline;
+use super::super::refused::Refused;
 use super::super::tiles::{Chunked, Contiguous, Way};
 use super::through_library::ThroughLibrary;
-use super::{datatype, library, text};
-use crate::storage::hdf5_error;
+use super::{chunk_index, datatype, library, text};
 use pixelmill_core::error::{Error, Result};
-
-/// The chunks of a dataset, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunking {
-    /// Length of a chunk on each axis of the array.
-    pub shape: Vec<u64>,
-    /// Number of stored chunks.
-    pub count: u64,
-    /// Bytes of all stored chunks.
-    pub stored_bytes: u64,
-    /// The filters, in the order in which they were applied.
-    pub filters: Vec<String>,
-}
 
 /// How a dataset of the file at `path` is stored, if what it refers to is there.
 ///
 /// # Errors
 /// If nothing can undo one of its filters.
-pub(in crate::storage) fn stored_way(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
+pub(super) fn stored_way(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
     let is_chunked = dataset.is_chunked();
     let through_library = |why: &str| through_library(dataset, why.to_owned(), is_chunked);
     if dataset.dtype().is_ok_and(|datatype| !datatype::is_plain(&datatype)) {
@@ -54,19 +41,19 @@ fn through_library(dataset: &Dataset, why: String, is_chunked: bool) -> Box<dyn 
 
 fn chunked(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
     let refused =
-        |error: hdf5::Error| hdf5_error::on_object("read", path, &text::name(dataset), &error);
-    let filters = chunk_table::filters(dataset).map_err(refused)?;
+        |error: hdf5::Error| Refused::from(error).on_object("read", path, &text::name(dataset));
+    let filters = chunk_index::filters(dataset).map_err(refused)?;
     let element = dataset.dtype().map_err(refused)?.size();
     match Pipeline::new(&filters, element) {
-        Ok(_) if !chunk_table::addresses_are_known(dataset) => {
+        Ok(_) if !chunk_index::addresses_are_known(dataset) => {
             Ok(through_library(dataset, "chunked behind a user block".to_owned(), true))
         }
         Ok(pipeline) => {
-            let table = ChunkTable::read(dataset).map_err(refused)?;
+            let table = chunk_index::read(dataset).map_err(refused)?;
             let fill = library::fill_value(dataset).map_err(refused)?;
             Ok(Box::new(Chunked { table, pipeline, fill }))
         }
-        Err(unknown) if filters.iter().all(|filter| chunk_table::library_can_undo(filter.id)) => {
+        Err(unknown) if filters.iter().all(|filter| chunk_index::library_can_undo(filter.id)) => {
             Ok(through_library(dataset, unknown.to_string(), true))
         }
         Err(unknown) => Err(Error::Filter {
@@ -78,9 +65,9 @@ fn chunked(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
 }
 
 /// The chunks of a dataset, if it has any.
-pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
-    let table = ChunkTable::read(dataset).ok()?;
-    let filters = chunk_table::filters(dataset).ok()?;
+pub(super) fn chunking(dataset: &Dataset) -> Option<Chunking> {
+    let table = chunk_index::read(dataset).ok()?;
+    let filters = chunk_index::filters(dataset).ok()?;
     let element = dataset.dtype().ok()?.size();
     let names = Pipeline::new(&filters, element).map_or_else(
         |_| filters.iter().map(|filter| filter.name.clone()).collect(),
@@ -95,6 +82,6 @@ pub(crate) fn chunking(dataset: &Dataset) -> Option<Chunking> {
 }
 
 /// Whether a dataset is stored in raw files outside of HDF5.
-pub(in crate::storage) fn has_raw_files(dataset: &Dataset) -> bool {
+pub(super) fn has_raw_files(dataset: &Dataset) -> bool {
     dataset.dcpl().is_ok_and(|list| !list.external().is_empty())
 }

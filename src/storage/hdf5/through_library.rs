@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 
 use hdf5::Dataset;
 
+use super::super::refused::Refused;
 use super::super::tiles::{LoadedTile, Reading, TileError, Tiles, Way, same_kind, stretch};
+use super::{library, transaction};
 use crate::region::{self, Region};
-use crate::storage::hdf5_error;
-use crate::storage::{library, transaction};
 use crate::view::View;
 
 /// The dataset, and why.
-pub(crate) struct ThroughLibrary {
+pub(super) struct ThroughLibrary {
     pub dataset: Dataset,
     pub why: String,
     pub is_chunked: bool,
@@ -56,7 +56,8 @@ impl ThroughLibrary {
         out: &mut [u8],
     ) -> Result<(), TileError> {
         library::read_region(&self.dataset, region, out).map_err(|error| {
-            let error = hdf5_error::on_object("read", &tiles.files[0].path, &tiles.dataset, &error);
+            let path = &tiles.files[0].path;
+            let error = Refused::from(error).on_object("read", path, &tiles.dataset);
             let reason = error.to_string();
             TileError::Damaged(if self.is_chunked { tiles.damage(place, &reason) } else { reason })
         })?;

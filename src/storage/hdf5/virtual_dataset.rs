@@ -17,16 +17,16 @@ use hdf5::dataset::Layout;
 use hdf5::{Dataset, File};
 use hdf5_sys::{h5i::hid_t, h5p, h5s};
 
-use super::super::file::{open_read, open_read_locked};
 use super::super::file_state::FileId;
 use super::super::raw_file::{RawFile, allow_more_files, kept_open};
+use super::super::refused::Refused;
 use super::super::tiles::{Mosaic, Part, Reading, SourceArray, Stored};
+use super::file::{open_read, open_read_locked};
 use super::referred_files::{find_raw, find_source};
 use super::stored_way::{has_raw_files, stored_way};
 use super::transaction::{self, Access};
 use super::{library, text};
 use crate::region::{self, Region};
-use crate::storage::hdf5_error;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::foreign_text::decoded;
 
@@ -94,8 +94,8 @@ struct Virtual<'a> {
 }
 
 impl Virtual<'_> {
-    fn refused(&self, error: &hdf5::Error) -> Error {
-        hdf5_error::on_object("read", self.path, &text::name(self.dataset), error)
+    fn refused(&self, error: hdf5::Error) -> Error {
+        Refused::from(error).on_object("read", self.path, &text::name(self.dataset))
     }
 
     fn missing(&self, what: String) -> Error {
@@ -131,7 +131,7 @@ impl Search {
             return Err(of.unreadable(text::name(of.dataset), reason));
         }
         let shape = region::lengths(&of.dataset.shape());
-        let mappings = mappings(of.dataset).map_err(|error| of.refused(&error))?;
+        let mappings = mappings(of.dataset).map_err(|error| of.refused(error))?;
         let (mut known, mut opened): (Vec<Source>, Option<Opened>) = (Vec::new(), None);
         let mut parts = Some(Vec::new());
         for mapping in &mappings {
@@ -157,7 +157,7 @@ impl Search {
         }
         let arrays: Option<Vec<SourceArray>> =
             known.into_iter().map(|source| source.array).collect();
-        let fill = library::fill_value(of.dataset).map_err(|error| of.refused(&error))?;
+        let fill = library::fill_value(of.dataset).map_err(|error| of.refused(error))?;
         Ok(parts.zip(arrays).map(|(parts, arrays)| Mosaic::new(arrays, parts, fill)))
     }
 
@@ -233,7 +233,7 @@ impl Search {
         file: usize,
         dataset: &Dataset,
     ) -> Result<Option<SourceArray>> {
-        let refused = |error: hdf5::Error| of.refused(&error);
+        let refused = |error: hdf5::Error| of.refused(error);
         let raw = &self.files[file];
         let way = stored_way(&raw.path, dataset)?;
         let same_type = of.dataset.dtype().map_err(refused)? == dataset.dtype().map_err(refused)?;
@@ -251,7 +251,7 @@ impl Search {
     /// Opens the file of sources that a virtual dataset names.
     fn open(&self, of: &Virtual<'_>, name: &OsStr) -> Result<Opened> {
         let own = |path: PathBuf| {
-            let file = of.dataset.file().map_err(|error| of.refused(&error))?;
+            let file = of.dataset.file().map_err(|error| of.refused(error))?;
             Ok(Opened { name: name.to_owned(), path, file })
         };
         if name == "." {
@@ -277,7 +277,7 @@ impl Search {
         if id(&held.raw)? != id(&raw)? {
             return Err(of.unreadable(shown, "it was replaced while it was opened".to_owned()));
         }
-        Ok(Opened { name: name.to_owned(), path, file: File::clone(&held) })
+        Ok(Opened { name: name.to_owned(), path, file: held.hdf5 })
     }
 
     /// Notes a file that data come from; returns its number.

@@ -1,18 +1,16 @@
 //! Giving a results group what runs need: one that another program began or has changed, or whose results are
 //! compressed.
 
-use hdf5::{Dataset, Group};
-
-use super::super::library::{self, create_filled};
+use super::super::container::{Dataset, Group, Storing};
 use super::super::marks::windows;
 use super::super::open_file::OpenFile;
+use super::super::place::Place;
+use super::super::refused::Refused;
 use super::super::rows::Rows;
-use super::super::text;
 use super::markers::create_markers;
-use super::places::{Wanted, chunk_positions};
-use super::replace::{experiments, referrers, replace};
+use super::places::Wanted;
+use super::replace::{SecondNames, referrers, replace};
 use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messages, status};
-use pixelmill_core::error::Error;
 
 /// Bytes that are copied at a time.
 const STEP: usize = 1 << 20;
@@ -23,16 +21,15 @@ const STEP: usize = 1 << 20;
 /// # Errors
 /// Those of HDF5, and if values that are there can't be read.
 pub(crate) fn adopt(
-    file: &hdf5::File,
+    (file, second_names): (&Group, SecondNames),
     opened: OpenFile<'_>,
     group: &str,
     columns: &[Column<'_>],
     positions: u64,
-) -> hdf5::Result<()> {
+) -> Result<(), Refused> {
     let group = file.group(group)?;
-    let length =
-        opened.file.metadata().map_err(|error| hdf5::Error::Internal(error.to_string()))?.len();
-    let adopter = Adopter { file, opened, group: &group, length };
+    let length = opened.file.metadata().map_err(|error| error.to_string())?.len();
+    let adopter = Adopter { file, second_names, opened, group: &group, length };
     adopter.check_references(columns, positions)?;
     // Held until all is made: what HDF5 puts into the space of a dataset that is gone stays in memory
     // until the commit.
@@ -40,14 +37,15 @@ pub(crate) fn adopt(
     for column in columns {
         replaced.extend(adopter.give_place(column)?);
     }
-    for wanted in Wanted::markers(positions)? {
+    for wanted in Wanted::markers(positions) {
         replaced.extend(adopter.give_marker(&wanted, positions)?);
     }
     create_markers(&group, positions)
 }
 
 struct Adopter<'a> {
-    file: &'a hdf5::File,
+    file: &'a Group,
+    second_names: SecondNames,
     opened: OpenFile<'a>,
     group: &'a Group,
     /// Bytes of the file before.
@@ -56,9 +54,9 @@ struct Adopter<'a> {
 
 impl Adopter<'_> {
     /// Checks that nobody refers to a dataset that would be replaced, and to nothing then.
-    fn check_references(&self, columns: &[Column<'_>], positions: u64) -> hdf5::Result<()> {
-        let mut wanted = columns.iter().map(Wanted::column).collect::<hdf5::Result<Vec<_>>>()?;
-        wanted.extend(Wanted::markers(positions)?);
+    fn check_references(&self, columns: &[Column<'_>], positions: u64) -> Result<(), Refused> {
+        let mut wanted: Vec<Wanted<'_>> = columns.iter().map(Wanted::column).collect();
+        wanted.extend(Wanted::markers(positions));
         wanted.retain(|wanted| wanted.place(self.group, self.length).is_err());
         let old = wanted.iter().filter_map(|wanted| self.group.dataset(wanted.name).ok());
         let old: Vec<Dataset> = old.collect();
@@ -67,10 +65,10 @@ impl Adopter<'_> {
         }
         for (dataset, referrer) in old.iter().zip(referrers(self.file, &old)) {
             if let Some(referrer) = referrer {
-                return Err(hdf5::Error::Internal(format!(
+                return Err(Refused::from(format!(
                     "`{}` has no fixed place in the file and would have to be replaced, but {referrer}; delete \
                      that, or compute anew with --override",
-                    text::name(dataset)
+                    dataset.name()
                 )));
             }
         }
@@ -78,28 +76,32 @@ impl Adopter<'_> {
     }
 
     /// Replaces a dataset that has no fixed place in the file by one with the same values and
-    /// attributes that has: contiguous, or for HyperSpy in chunks as before. Returns the old one.
-    fn give_place(&self, column: &Column<'_>) -> hdf5::Result<Option<Dataset>> {
-        let wanted = Wanted::column(column)?;
+    /// attributes that has: contiguous, or if it has a second name in chunks as before. Returns the old one.
+    fn give_place(&self, column: &Column<'_>) -> Result<Option<Dataset>, Refused> {
+        let wanted = Wanted::column(column);
         if wanted.place(self.group, self.length).is_ok() {
             return Ok(None);
         }
         let name = wanted.name;
         let old = self.group.dataset(name)?;
-        let for_hyperspy = !experiments(self.file, &old).is_empty();
-        let has_whole_steps = chunk_positions(&old, column.positions_axes).is_some();
-        let chunk = old.chunk().filter(|_| for_hyperspy && has_whole_steps);
-        let fill = library::fill_value(&old)?;
+        // Who reads it by its second name may want chunks, as HyperSpy does.
+        let has_second_name = !(self.second_names)(self.file, &old).is_empty();
+        let is_of_steps = |chunk: &Vec<usize>| {
+            Place::positions_of(&old.shape(), chunk, column.positions_axes).is_some()
+        };
+        let chunk = old.chunk().filter(|chunk| has_second_name && is_of_steps(chunk));
+        let fill = old.fill_value()?;
         let temporary = format!("{name}_being_placed");
-        let shape = (wanted.shape.as_slice(), chunk.as_deref());
-        let new = create_filled(self.group, &temporary, &wanted.datatype, shape, &fill)?;
+        let storing = Storing::Placed { chunk: chunk.as_deref(), fill: &fill };
+        let new =
+            self.group.create_dataset(&temporary, &wanted.elements, &wanted.shape, storing)?;
         self.copy(&old, &new)?;
-        replace(self.file, self.group, name, &temporary).map(Some)
+        replace((self.file, self.second_names), self.group, name, &temporary).map(Some)
     }
 
     /// Gives the group a dataset that tells what is done or has failed, which says what the one that is there
     /// says, whatever its type and shape are. Returns the old one.
-    fn give_marker(&self, wanted: &Wanted<'_>, positions: u64) -> hdf5::Result<Option<Dataset>> {
+    fn give_marker(&self, wanted: &Wanted<'_>, positions: u64) -> Result<Option<Dataset>, Refused> {
         if wanted.place(self.group, self.length).is_ok() {
             return Ok(None);
         }
@@ -119,48 +121,44 @@ impl Adopter<'_> {
         Ok(old)
     }
 
-    fn copy_marks(&self, name: &str, positions: u64, new: &Dataset) -> hdf5::Result<()> {
+    fn copy_marks(&self, name: &str, positions: u64, new: &Dataset) -> Result<(), Refused> {
         let old = match name {
             STATUS => status(self.opened, self.group, positions).map(Some),
             _ => failed_lines(self.opened, self.group),
         };
-        let Some(old) = old.map_err(hdf5::Error::Internal)? else { return Ok(()) };
+        let Some(old) = old? else { return Ok(()) };
         for window in windows(old.count().min(positions)) {
             let mut marks = vec![0; (window.end - window.start) as usize];
-            old.read(window.start, &mut marks).map_err(unreadable)?;
+            old.read(window.start, &mut marks)?;
             if name == STATUS {
                 marks.iter_mut().for_each(|mark| *mark = u8::from(*mark != 0));
             }
-            library::write_rows(new, window.start, &marks)?;
+            new.write_rows(window.start, &marks)?;
         }
         Ok(())
     }
 
-    fn copy_messages(&self, new: &Dataset) -> hdf5::Result<()> {
+    fn copy_messages(&self, new: &Dataset) -> Result<(), Refused> {
         for (line, text) in (0..).zip(messages(self.group)) {
             let end = (0..MESSAGE_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
             let mut bytes = text.as_bytes()[..end.min(text.len())].to_vec();
             bytes.resize(MESSAGE_BYTES, 0);
-            library::write_rows(new, line, &bytes)?;
+            new.write_rows(line, &bytes)?;
         }
         Ok(())
     }
 
     /// Copies all values; the old ones may have filters that HDF5 doesn't know.
-    fn copy(&self, old: &Dataset, new: &Dataset) -> hdf5::Result<()> {
-        let rows = Rows::by_first_axis(self.opened, old).map_err(unreadable)?;
+    fn copy(&self, old: &Dataset, new: &Dataset) -> Result<(), Refused> {
+        let rows = Rows::by_first_axis(self.opened, old)?;
         let count = rows.view().count();
         let step = (STEP / rows.row_bytes().max(1)) as u64 + 1;
         for first in (0..count).step_by(step as usize) {
             let run = first..count.min(first + step);
             let mut bytes = vec![0; (run.end - run.start) as usize * rows.row_bytes()];
-            rows.read_into(std::slice::from_ref(&run), &mut bytes).map_err(unreadable)?;
-            library::write_rows(new, first, &bytes)?;
+            rows.read_into(std::slice::from_ref(&run), &mut bytes)?;
+            new.write_rows(first, &bytes)?;
         }
         Ok(())
     }
-}
-
-fn unreadable(error: Error) -> hdf5::Error {
-    hdf5::Error::Internal(error.to_string())
 }

@@ -1,10 +1,8 @@
 //! One results dataset, whatever the format it is described in.
 
-use hdf5::{Dataset, Group};
-
 use super::super::attributes;
-use super::super::datatype::column_type;
-use super::super::library::create_filled;
+use super::super::container::{Dataset, Elements, Group, Storing};
+use super::super::refused::Refused;
 use pixelmill_core::column_layout::ColumnLayout;
 use pixelmill_core::dimension::Dimension;
 
@@ -24,11 +22,11 @@ pub(crate) fn create_column(
     group: &Group,
     column: &Column<'_>,
     chunk: Option<&[usize]>,
-) -> hdf5::Result<Dataset> {
+) -> Result<Dataset, Refused> {
     let layout = column.layout;
-    let missing = &layout.missing[..layout.value_bytes()];
-    let created =
-        create_filled(group, &layout.name, &column_type(layout)?, (&column.shape, chunk), missing)?;
+    let storing = Storing::Placed { chunk, fill: &layout.missing[..layout.value_bytes()] };
+    let elements = Elements::of(layout);
+    let created = group.create_dataset(&layout.name, &elements, &column.shape, storing)?;
     attributes::write_string(&created, "quantity", &layout.quantity)?;
     attributes::write_string(&created, "units", &layout.units)?;
     Ok(created)

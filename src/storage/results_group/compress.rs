@@ -6,15 +6,13 @@
 
 use std::ops::Range;
 
-use hdf5::{Dataset, Group};
-
+use super::super::container::{Dataset, Group};
 use super::super::filters::{Pipeline, Scratch};
 use super::super::open_file::OpenFile;
+use super::super::refused::Refused;
 use super::super::rows::{Rows, Stored};
-use super::super::{chunk_table, library};
-use super::replace::replace;
+use super::replace::{SecondNames, replace};
 use crate::region;
-use crate::storage::hdf5_error;
 use crate::view::View;
 use pixelmill_core::error::Result;
 
@@ -51,8 +49,7 @@ impl Compression {
 pub(crate) fn is_compressed(dataset: &Dataset, compression: Compression) -> bool {
     let wanted = compression.filters().iter().map(|(id, _)| *id);
     compression == Compression::None
-        || chunk_table::filters(dataset)
-            .is_ok_and(|found| found.iter().map(|filter| filter.id).eq(wanted))
+        || dataset.filters().is_ok_and(|found| found.iter().map(|filter| filter.id).eq(wanted))
 }
 
 /// The chunks that a dataset is cut into: each is one stretch of its values, of some `positions`,
@@ -130,7 +127,8 @@ pub(crate) struct Replaced {
 
 /// A results dataset while it is compressed.
 pub(crate) struct Compressor<'a> {
-    file: &'a hdf5::File,
+    file: &'a Group,
+    second_names: SecondNames,
     group: Group,
     name: &'a str,
     temporary: String,
@@ -147,37 +145,43 @@ impl<'a> Compressor<'a> {
     /// The file is open in a transaction, and as `opened`.
     ///
     /// # Errors
-    /// If HDF5 or the disk fails.
+    /// If the container or the disk fails.
     pub fn begin(
-        file: &'a hdf5::File,
+        (file, second_names): (&'a Group, SecondNames),
         opened: OpenFile<'_>,
         (group, name): (&str, &'a str),
         compression: Compression,
     ) -> Result<Self> {
-        let refused = |error: hdf5::Error| {
-            hdf5_error::on_object("compress", opened.path, &format!("{group}/{name}"), &error)
+        let refused = |refused: Refused| {
+            refused.on_object("compress", opened.path, &format!("{group}/{name}"))
         };
         let group = file.group(group).map_err(refused)?;
         let old = group.dataset(name).map_err(refused)?;
-        let datatype = old.dtype().map_err(refused)?;
-        let cut = Cut::new(&old.shape(), datatype.size());
+        let element = old.element_bytes();
+        let cut = Cut::new(&old.shape(), element);
         let rows = Rows::new(opened, &old, cut.view())?;
-        let fill = library::fill_value(&old).map_err(refused)?;
+        let fill = old.fill_value().map_err(refused)?;
         let bytes_before = old.storage_size();
         let temporary = format!("{name}_being_compressed");
-        let new = library::create_filtered(
-            &group,
-            &temporary,
-            &datatype,
-            (&cut.shape, &cut.chunk),
-            &fill,
-            compression.filters(),
-        )
-        .map_err(refused)?;
-        let filters = chunk_table::filters(&new).map_err(refused)?;
-        let pipeline = Pipeline::new(&filters, datatype.size())
-            .map_err(|unknown| refused(hdf5::Error::Internal(unknown.to_string())))?;
-        Ok(Self { file, group, name, temporary, new, cut, rows, pipeline, fill, bytes_before })
+        let filters = compression.filters();
+        let new =
+            group.create_filtered(&temporary, &old, &cut.chunk, &fill, filters).map_err(refused)?;
+        let filters = new.filters().map_err(refused)?;
+        let pipeline = Pipeline::new(&filters, element)
+            .map_err(|unknown| refused(unknown.to_string().into()))?;
+        Ok(Self {
+            file,
+            second_names,
+            group,
+            name,
+            temporary,
+            new,
+            cut,
+            rows,
+            pipeline,
+            fill,
+            bytes_before,
+        })
     }
 
     /// Bytes that the values take in the file before.
@@ -224,27 +228,27 @@ impl<'a> Compressor<'a> {
     /// Stores a chunk.
     ///
     /// # Errors
-    /// Those of HDF5.
-    pub fn write(&self, chunk: &EncodedChunk) -> hdf5::Result<()> {
-        library::write_chunk(&self.new, &self.cut.start(chunk.number), chunk.mask, &chunk.bytes)
+    /// If it can't be written.
+    pub fn write(&self, chunk: &EncodedChunk) -> Result<(), Refused> {
+        self.new.write_chunk(&self.cut.start(chunk.number), chunk.mask, &chunk.bytes)
     }
 
     /// Puts the compressed dataset in the place of the other once all chunks are stored.
     ///
     /// # Errors
-    /// Those of HDF5.
-    pub fn finish(self) -> hdf5::Result<Replaced> {
+    /// If it can't be written.
+    pub fn finish(self) -> Result<Replaced, Refused> {
         let old = match self.rows.stored() {
             Stored::Extent(offset) => std::iter::once(offset..offset + self.rows.bytes()).collect(),
             // Versions of HDF5 differ in whether chunks are counted from the end of a user block.
-            Stored::Chunks(_) if self.file.userblock() > 0 => Vec::new(),
+            Stored::Chunks(_) if self.file.has_user_block() => Vec::new(),
             Stored::Chunks(chunks) => {
                 chunks.iter().map(|chunk| chunk.address..chunk.address + chunk.size).collect()
             }
             Stored::Elsewhere => Vec::new(),
         };
         let bytes = self.new.storage_size();
-        replace(self.file, &self.group, self.name, &self.temporary)?;
+        replace((self.file, self.second_names), &self.group, self.name, &self.temporary)?;
         Ok(Replaced { old, bytes })
     }
 }

@@ -1,14 +1,14 @@
 //! What a run keeps its state in: the status dataset, the failures, `last_pixel`.
 
-use hdf5::Group;
-
 use super::super::attributes;
+use super::super::container::Group;
+use super::super::refused::Refused;
 use super::places::Wanted;
 use super::{LAST_PIXEL, LAST_RUN};
 
 /// Creates what a run keeps its state in, as far as the group doesn't have it.
-pub(crate) fn create_markers(group: &Group, positions: u64) -> hdf5::Result<()> {
-    for wanted in Wanted::markers(positions)? {
+pub(crate) fn create_markers(group: &Group, positions: u64) -> Result<(), Refused> {
+    for wanted in Wanted::markers(positions) {
         if !group.link_exists(wanted.name) {
             wanted.create(group, wanted.name)?;
         }

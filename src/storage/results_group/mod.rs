@@ -14,7 +14,6 @@ mod replace;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use hdf5::Group;
 use serde_json::{Map, Value};
 
 pub(crate) use adopt::adopt;
@@ -22,16 +21,15 @@ pub(crate) use column::{Column, create_column};
 pub use compress::Compression;
 pub(crate) use compress::{CHUNK_BYTES, Compressor, EncodedChunk, EncodingBuffers, is_compressed};
 pub(crate) use markers::create_markers;
-pub(crate) use places::{Place, Places, own_dataset, places};
+pub(crate) use places::{Places, own_dataset, places};
 pub(crate) use replace::obstacles;
 
 use super::attributes;
-use super::datatype::{Class, class, column_type};
+use super::container::{Elements, Group};
 use super::marks::Marks;
 use super::open_file::OpenFile;
-use super::text;
-use super::walk::{ObjectId, Visited, walk};
-use pixelmill_core::foreign_text::of_fixed_length;
+pub(crate) use super::place::Place;
+use super::walk::{Visited, walk};
 
 /// The status dataset: one byte per position, 1 when its results are on disk.
 pub(crate) const STATUS: &str = "completed_positions";
@@ -121,15 +119,15 @@ impl Provenance {
 
 /// Whether a group holds results of a tool.
 pub(crate) fn is_results_group(group: &Group) -> bool {
-    group.attr("tool").is_ok()
-        && (group.attr("source_000").is_ok() || group.attr("source_dataset_path").is_ok())
+    group.has_attribute("tool")
+        && (group.has_attribute("source_000") || group.has_attribute("source_dataset_path"))
 }
 
 /// All results groups of a file, in the order of their paths.
-pub(crate) fn results_groups(file: &hdf5::File) -> Vec<Provenance> {
+pub(crate) fn results_groups(file: &Group) -> Vec<Provenance> {
     let mut found = Vec::new();
-    let root = ObjectId::of(file, ".");
-    let is_here = |group: &Group| match (&root, ObjectId::of(group, ".")) {
+    let root = file.id();
+    let is_here = |group: &Group| match (&root, group.id()) {
         (Some(root), Some(group)) => group.is_beside(root),
         _ => true,
     };
@@ -137,7 +135,7 @@ pub(crate) fn results_groups(file: &hdf5::File) -> Vec<Provenance> {
         if let Visited::Group(group) = visited
             && is_results_group(&group)
         {
-            let linked_file = (!is_here(&group)).then(|| group.filename().into());
+            let linked_file = (!is_here(&group)).then(|| group.file_name());
             found.push(Provenance { linked_file, ..provenance(&group, path) });
         }
     });
@@ -171,14 +169,14 @@ fn source_dataset(group: &Group) -> Option<String> {
     let found = attributes::referenced_dataset(group, "source_000")?;
     let opened_by = attributes::string(group, "source_dataset_path");
     let same = |path: &String| {
-        let there = ObjectId::of(group, path);
-        there.is_some() && there == ObjectId::of(&found, ".")
+        let there = group.member(path).map(|(id, _)| id);
+        there.is_some() && there == found.id()
     };
-    Some(opened_by.filter(same).unwrap_or_else(|| text::name(&found)))
+    Some(opened_by.filter(same).unwrap_or_else(|| found.name()))
 }
 
 fn parameters(group: &Group) -> Map<String, Value> {
-    let names = group.attr_names().unwrap_or_default();
+    let names = group.attribute_names();
     names
         .into_iter()
         .filter(|name| !is_bookkeeping(name))
@@ -265,10 +263,8 @@ pub(crate) fn fits(group: &Group, columns: &[Column<'_>]) -> Result<(), String> 
         if found.shape() != column.shape {
             return Err(format!("its `{name}` has the shape {:?}", found.shape()));
         }
-        let same_type = column_type(column.layout)
-            .and_then(|ours| Ok(ours == found.dtype()?))
-            .map_err(|error| error.to_string())?;
-        if !same_type {
+        let elements = Elements::of(column.layout);
+        if !found.holds(&elements).map_err(|refused| refused.to_string())? {
             return Err(format!("its `{name}` has another element type"));
         }
     }
@@ -287,24 +283,7 @@ pub(crate) fn digest_lines(group: &Group) -> Vec<String> {
 
 /// The first `most` texts of a dataset of the group's own, whatever kind of text it holds.
 fn texts(group: &Group, name: &str, most: usize) -> Vec<String> {
-    let Ok(dataset) = own_dataset(group, name) else { return Vec::new() };
-    let Ok(datatype) = dataset.dtype() else { return Vec::new() };
-    let (lines, size) = (dataset.size().min(most), datatype.size());
-    let mut found = match class(&datatype) {
-        Class::FixedText if size <= LONGEST && dataset.ndim() == 1 && lines > 0 => {
-            let mut bytes = vec![0; lines * size];
-            match super::library::read_rows(&dataset, 0, &mut bytes) {
-                Ok(()) => bytes.chunks_exact(size).map(of_fixed_length).collect(),
-                Err(_) => Vec::new(),
-            }
-        }
-        Class::VariableText if dataset.size() <= LONGEST => {
-            text::of_dataset(&dataset, &datatype).unwrap_or_default()
-        }
-        _ => Vec::new(),
-    };
-    found.truncate(most);
-    found
+    own_dataset(group, name).map_or(Vec::new(), |dataset| dataset.texts(most, LONGEST))
 }
 
 /// Bytes of a message, or number of them, at most: of others' datasets more isn't read.

@@ -6,11 +6,10 @@
 //! HDF5 reads back its own metadata, and the error is told by whoever holds the state.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +21,7 @@ use hdf5_sys::{h5f, h5i::hid_t, h5p};
 
 use super::super::super::file_state::FileId;
 use super::super::super::lock;
+use super::super::super::open_file::open_regular;
 use super::disk::Disk;
 use super::journal::{self, Journal};
 use super::overlay::Overlay;
@@ -361,12 +361,6 @@ extern "C" fn open(state: *const c_void, name: *const c_char, writable: bool) ->
 fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, NotADirectory, NotFound, PermissionDenied};
     [InvalidInput, NotADirectory, NotFound, PermissionDenied].contains(&error.kind())
-}
-
-/// Opens a file for reading; a pipe doesn't make it wait.
-pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 extern "C" fn close(state: *const c_void) {

@@ -19,13 +19,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use disk::Disk;
+pub(crate) use driver::Access;
 use driver::Shared;
-pub(crate) use driver::{Access, open_regular};
 use journal::Journal;
 use overlay::Overlay;
 
 use super::super::file_state::FileId;
-use crate::storage::hdf5_error;
+use super::super::refused::Refused;
 use pixelmill_core::error::{Error, Result, copy};
 
 /// A file opened by HDF5 for reading and writing, of which nothing is changed until `commit`.
@@ -67,30 +67,22 @@ impl Transaction {
         self.file.as_ref().expect("only commit and drop take the file")
     }
 
-    /// Makes the changes happen. When this returns they are on stable storage.
+    /// Makes the changes happen. When this returns they are on stable storage, and the room of `old`, which nothing
+    /// in the file refers to after these changes, is given back, but for what the changes themselves have put there.
     ///
     /// # Errors
     /// If HDF5 or the disk fails; the file then is as it was, or rolls forward when it is opened
     /// next.
-    pub fn commit(self) -> Result<()> {
-        self.commit_and_free(&[])
-    }
-
-    /// As `commit`; then the room of `old`, which nothing in the file refers to after these changes, is
-    /// given back, but for what the changes themselves have put there.
-    ///
-    /// # Errors
-    /// As `commit`.
-    pub fn commit_and_free(mut self, old: &[Range<u64>]) -> Result<()> {
+    pub fn commit(mut self, old: &[Range<u64>]) -> Result<()> {
         if let Some(file) = self.file.take() {
             let closed = file.close();
             self.check()?;
-            closed.map_err(|error| hdf5_error::on_file("close", &self.path, &error))?;
+            closed.map_err(|error| Refused::from(error).on_file("close", &self.path))?;
         }
         if self.state.is_held_by_hdf5() {
             // Then HDF5 hasn't flushed either.
             let error = hdf5::Error::from("another handle of the file is still in use");
-            return Err(hdf5_error::on_file("close", &self.path, &error));
+            return Err(Refused::from(error).on_file("close", &self.path));
         }
         let result = self.write_journal_and_apply();
         result.map_err(|error| Error::io("write", &self.path, error))?;
@@ -114,8 +106,8 @@ impl Transaction {
     }
 
     /// What went wrong when HDF5 refused something: the disk's own error if there was one.
-    pub fn error(&self, action: &'static str, error: &hdf5::Error) -> Error {
-        explain(&self.state, action, &self.path, error)
+    pub fn error(&self, action: &'static str, refused: &Refused) -> Error {
+        explain(&self.state, action, &self.path, refused)
     }
 
     fn write_journal_and_apply(&mut self) -> io::Result<()> {
@@ -208,13 +200,13 @@ pub(crate) fn finish_commit(disk: &mut dyn Disk) -> io::Result<()> {
 }
 
 fn open_hdf5(state: &Shared, path: &Path, writable: bool) -> Result<hdf5::File> {
-    state.open_hdf5(writable).map_err(|error| explain(state, "open", path, &error))
+    state.open_hdf5(writable).map_err(|error| explain(state, "open", path, &error.into()))
 }
 
-fn explain(state: &Shared, action: &'static str, path: &Path, error: &hdf5::Error) -> Error {
+fn explain(state: &Shared, action: &'static str, path: &Path, refused: &Refused) -> Error {
     // The failure stays in the state: after one, nothing may be committed.
     match &state.lock().failure {
         Some(failure) => Error::io(action, path, copy(failure)),
-        None => hdf5_error::on_file(action, path, error),
+        None => refused.on_file(action, path),
     }
 }

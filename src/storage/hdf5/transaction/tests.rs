@@ -35,7 +35,7 @@ impl Record {
         let transaction = Transaction::begin_on(path, Box::new(disk.clone())).unwrap();
         let old_end = transaction.state.lock().keep_below as usize;
         change(transaction.file()).unwrap();
-        transaction.commit().unwrap();
+        transaction.commit(&[]).unwrap();
         let log = disk.contents().log.clone();
         let new = disk.bytes();
         assert!(new != old, "{name}");

@@ -13,8 +13,8 @@ const NAME: &str = "file in memory";
 
 fn run(disk: &Memory) -> Result<()> {
     let transaction = Transaction::begin_on(Path::new(NAME), Box::new(disk.clone()))?;
-    prepare(transaction.file()).map_err(|error| transaction.error("write", &error))?;
-    transaction.commit()
+    prepare(transaction.file()).map_err(|error| transaction.error("write", &error.into()))?;
+    transaction.commit(&[])
 }
 
 fn is_system_error(error: &Error, number: i32) -> bool {
@@ -47,7 +47,7 @@ fn a_transaction_without_changes_writes_nothing() {
         }
         let must_change =
             transaction.state.lock().keep_below < bytes.len() as u64 || kind == "left_open";
-        transaction.commit().unwrap();
+        transaction.commit(&[]).unwrap();
         assert_eq!(disk.bytes() != *bytes, must_change, "{kind}");
         assert_eq!(!disk.contents().log.is_empty(), must_change, "{kind}");
     }
@@ -197,7 +197,7 @@ fn commit_with_another_handle_of_the_file_is_refused() {
     let transaction = Transaction::begin_on(Path::new(NAME), Box::new(disk.clone())).unwrap();
     let other = transaction.file().clone();
     prepare(transaction.file()).unwrap();
-    assert!(matches!(transaction.commit(), Err(Error::Hdf5 { .. })));
+    assert!(matches!(transaction.commit(&[]), Err(Error::Hdf5 { .. })));
     assert!(disk.bytes() == *bytes);
     drop(other);
     assert!(disk.bytes() == *bytes && !disk.is_shared());
@@ -216,7 +216,7 @@ fn a_checkpoint_writes_no_bytes_that_hdf5_was_not_asked_to_change() {
         drop(results);
         checkpoint(transaction.file()).unwrap();
         disk.contents().bytes[at..at + 3200].fill(7);
-        transaction.commit().unwrap();
+        transaction.commit(&[]).unwrap();
         assert!(disk.bytes()[at..at + 3200].iter().all(|byte| *byte == 7), "{kind}");
     }
 }
