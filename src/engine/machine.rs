@@ -1,8 +1,19 @@
 //! What this machine lets us use: memory and cores, as control groups and batch systems limit them.
+//!
+//! What the system has available comes from `sysinfo`, and how many cores may be used from the standard library, which
+//! knows affinity and quotas. The rest is ours, since `sysinfo` (0.40) would give more than there is, or nothing:
+//! - `System::cgroup_limits` looks at the root of the control groups alone, so that the limit of a group below it, as
+//!   batch systems and containers without a namespace set it, is passed over.
+//! - `Process::cgroup_limits` finds that group, but takes cached file data for used memory: after a large file has been
+//!   read nothing would seem left, though the system gives such memory back at once.
+//! - It counts processors by /proc/cpuinfo, which takes long where there are many, and knows neither cpusets nor what a
+//!   launcher has bound this process to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
+
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// Cores that this process may run on, as affinity and control groups allow.
 pub(crate) fn available_cores() -> usize {
@@ -39,14 +50,35 @@ fn numbers(list: &str) -> Option<Vec<u32>> {
 /// Bytes of memory that this process may still take: what the system has available, less if
 /// a control group (version 1 or 2) or the batch system's limit leaves less.
 pub fn available_memory() -> u64 {
-    let limits = [system_available(), control_group_2(), control_group_1(), batch_system()];
-    limits.into_iter().flatten().min().unwrap_or(1 << 30)
+    least_memory().bytes
 }
 
+/// How much memory there is, and what doesn't let there be more.
+pub(crate) struct MemoryLimit {
+    pub bytes: u64,
+    /// Who says so, as in "… bytes, which the system has available".
+    pub said: &'static str,
+}
+
+/// The tightest limit of memory.
+pub(crate) fn least_memory() -> MemoryLimit {
+    let limits = [
+        (system_available(), "which the system has available"),
+        (control_group_2(), "which the limit of a control group leaves"),
+        (control_group_1(), "which the limit of a control group (version 1) leaves"),
+        (batch_system(), "which SLURM_MEM_PER_NODE allows"),
+    ];
+    let known = limits.into_iter().filter_map(|(bytes, said)| bytes.map(|bytes| (bytes, said)));
+    let least = known.min_by_key(|(bytes, _)| *bytes);
+    let (bytes, said) = least.unwrap_or((1 << 30, "assumed since the system doesn't tell"));
+    MemoryLimit { bytes, said }
+}
+
+/// Looks at memory alone: a list of all processes would take memory itself.
 fn system_available() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(memory).ok()?;
+    Some(system.available_memory()).filter(|bytes| *bytes > 0)
 }
 
 const ROOT_GROUP: &str = "/sys/fs/cgroup";

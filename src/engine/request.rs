@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Compression, Ranks, Selection, available_memory};
+use log::info;
+
+use super::machine::least_memory;
+use super::{Compression, Ranks, Selection};
 use crate::plan::Cores;
+use pixelmill_core::error::bytes;
 
 /// What to compute on and how.
 #[derive(Clone, Debug)]
@@ -58,7 +62,22 @@ pub enum Durability {
 impl Request {
     /// The memory budget in bytes, of one of so many ranks on this node.
     pub(crate) fn memory_budget(&self, ranks_on_node: u64) -> u64 {
-        self.memory.unwrap_or_else(|| available_memory() / 4 / ranks_on_node.max(1))
+        let ranks = ranks_on_node.max(1);
+        self.memory.unwrap_or_else(|| {
+            let limit = least_memory();
+            let budget = limit.bytes / 4 / ranks;
+            info!(
+                "{} of memory: a quarter of {}, {}, {}",
+                bytes(budget),
+                bytes(limit.bytes),
+                limit.said,
+                match ranks {
+                    1 => "for one process".to_owned(),
+                    _ => format!("divided by the {ranks} ranks of this node"),
+                },
+            );
+            budget
+        })
     }
 
     /// A request for the only main dataset of `file`, everything else at its default.

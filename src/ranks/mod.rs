@@ -165,6 +165,5 @@ fn check_alike(ranks: &dyn Communicator) -> Result<()> {
 
 /// Name of this machine.
 pub(crate) fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+    sysinfo::System::host_name().unwrap_or_else(|_| "unknown".to_owned())
 }

@@ -19,7 +19,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
+use log::{debug, info};
 use pixelmill_core::error::{Error, Held, Result};
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// The byte that a run locks: the last one that an offset can name.
 const RUN_BYTE: libc::off_t = libc::off_t::MAX - 1;
@@ -60,7 +62,10 @@ pub(crate) fn exclude(file: &File, path: &Path) -> Result<Locking> {
 pub(crate) fn release(file: &File, path: &Path) -> Result<()> {
     match file.unlock() {
         Err(error) if !is_unsupported(&error) => Err(Error::io("unlock", path, error)),
-        _ => Ok(()),
+        _ => {
+            debug!("the lock on {} is given back", path.display());
+            Ok(())
+        }
     }
 }
 
@@ -94,12 +99,13 @@ pub(crate) fn claim_run(file: &File, path: &Path) -> Result<Locking> {
     // SAFETY: `lock` outlives the call, which only reads it.
     let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
     if status == 0 {
+        debug!("the run's lock on {} is taken", path.display());
         return Ok(Locking::Held);
     }
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::EACCES) => Err(busy(file, path, Held::ByRun)),
-        _ if is_unsupported(&error) => Ok(Locking::Unsupported),
+        _ if is_unsupported(&error) => Ok(unsupported(path)),
         _ => Err(Error::io("lock", path, error)),
     }
 }
@@ -128,19 +134,41 @@ fn patiently(
     lock: impl Fn(&File) -> Result<(), TryLockError>,
 ) -> Result<Locking> {
     let begun = Instant::now();
+    let mut is_told = false;
     loop {
         match lock(file) {
-            Ok(()) => return Ok(Locking::Held),
+            Ok(()) => {
+                debug!("{} on {} is taken", wanted(held), path.display());
+                return Ok(Locking::Held);
+            }
             Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                if !std::mem::replace(&mut is_told, true) {
+                    let holders = holders(file).join(", ");
+                    info!("waits for {}, which {held}: {holders}", path.display());
+                }
                 thread::sleep(Duration::from_millis(50));
             }
             Err(TryLockError::WouldBlock) => return Err(busy(file, path, held)),
             Err(TryLockError::Error(error)) if is_unsupported(&error) => {
-                return Ok(Locking::Unsupported);
+                return Ok(unsupported(path));
             }
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
         }
     }
+}
+
+/// The lock that is wanted where others hold a file so.
+fn wanted(held: Held) -> &'static str {
+    match held {
+        Held::ByWriter => "a reader's lock",
+        Held::ByReader => "a writer's lock",
+        Held::ByRun | Held::ByRunOrReader => "the run's lock",
+    }
+}
+
+fn unsupported(path: &Path) -> Locking {
+    debug!("{} is on a file system without locks", path.display());
+    Locking::Unsupported
 }
 
 fn busy(file: &File, path: &Path, held: Held) -> Error {
@@ -174,24 +202,24 @@ fn holder(line: &str, object: &str) -> Option<u32> {
 
 /// `python3 (pid 1234, since 2024-05-01 10:00:00)`.
 fn describe_process(pid: u32) -> String {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let since = begin_of(pid)
+    let (name, begin) = name_and_begin(pid).unwrap_or_default();
+    let since = jiff::Timestamp::from_second(begin)
+        .ok()
+        .filter(|_| begin > 0)
         .map(|time| time.to_zoned(jiff::tz::TimeZone::system()))
         .map(|time| time.strftime(", since %Y-%m-%d %H:%M:%S").to_string());
     format!("{} (pid {pid}{})", name.trim(), since.unwrap_or_default())
 }
 
-/// When a process began. The times of its folder in /proc only tell when somebody looked into it.
-fn begin_of(pid: u32) -> Option<jiff::Timestamp> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may have spaces of its own.
-    let ticks: i64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
-    let system = fs::read_to_string("/proc/stat").ok()?;
-    let boot = system.lines().find_map(|line| line.strip_prefix("btime "))?;
-    // SAFETY: a question about a constant of the system.
-    let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    let seconds = boot.parse::<i64>().ok()? + ticks / ticks_per_second.max(1);
-    jiff::Timestamp::from_second(seconds).ok()
+/// What a process is called, and when it began, in seconds since 1970.
+fn name_and_begin(pid: u32) -> Option<(String, i64)> {
+    let mut system = System::new().ok()?;
+    let pid = Pid::from_u32(pid);
+    let only = ProcessesToUpdate::Some(&[pid]);
+    system.refresh_processes_specifics(only, true, ProcessRefreshKind::nothing().without_tasks());
+    let process = system.process(pid)?;
+    let begin = i64::try_from(process.start_time()).ok()?;
+    Some((process.name().to_string_lossy().into_owned(), begin))
 }
 
 #[cfg(test)]
