@@ -25,6 +25,7 @@ mod kill;
 mod layouts;
 mod linked;
 mod locks;
+mod log;
 mod meaning;
 mod memory;
 #[cfg(feature = "mpi")]

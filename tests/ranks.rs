@@ -446,3 +446,34 @@ fn other_commands_speak_once() {
         assert_eq!(output.stdout, alone.stdout, "{command}");
     }
 }
+
+#[test]
+fn each_line_of_the_log_has_its_rank() {
+    let sample = Sample::new();
+    let on_three = |options: &[&str]| {
+        let mut command = on_ranks(3, run("peak-finding", &sample.file, options));
+        let ran = Running::watch(start_piped(command.env_remove("RUST_LOG"))).finish();
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stderr
+    };
+    let said = on_three(&["-vv", "--cores", "1", "--checkpoint", "0.1"]);
+    for rank in 0..3 {
+        let own = |text: &str| {
+            let start = format!("[rank {rank}] ");
+            let found = said.lines().any(|line| line.starts_with(&start) && line.contains(text));
+            assert!(found, "`{text}` of rank {rank} is missing: {said}");
+        };
+        own("debug storage::lock: a reader's lock on ");
+        own("info  plan: 1 worker, ");
+        own("debug engine::narration: took ");
+    }
+    for text in ["info  3 ranks; rank 0 leads", "rank 2 on ", "the ranks share ", "checkpoint: "] {
+        let of_first =
+            said.lines().any(|line| line.starts_with("[rank 0] ") && line.contains(text));
+        assert!(of_first, "`{text}` is missing: {said}");
+    }
+    assert!(!said.lines().any(|line| line.contains(" debug ") && !line.starts_with('[')), "{said}");
+    // What all decide alike is told once.
+    let decided = on_three(&["-v", "--override", "--cores", "1"]);
+    assert!(decided.contains("[rank 0] ") && !decided.contains("[rank 1] "), "{decided}");
+}

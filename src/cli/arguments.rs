@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::{Compression, Durability, Selection};
 use crate::plan::Cores;
@@ -17,6 +17,12 @@ pub(crate) struct Arguments {
     /// Print one machine-readable JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
+    /// Say on standard error what is decided and why; -vv also how it is done. RUST_LOG goes before it
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing but errors while a computation runs and when it has gone well
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@
 mod arguments;
 mod given;
 mod hints;
+mod logger;
 mod look;
 mod plot;
 mod progress;
@@ -22,7 +23,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use serde_json::{Value, json};
 
-use arguments::Command;
+use arguments::{Arguments, Command};
+use progress::Display;
 
 use crate::engine::{Ranks, WORKER_NAME};
 use pixelmill_core::error::Error;
@@ -74,16 +76,18 @@ pub fn main(registry: &[&dyn Runner]) -> ExitCode {
     };
     keep_map_functions_quiet();
     let answer = match spelled::parsed(registry, std::env::args_os().collect()) {
-        Ok(arguments) => answer(registry, &arguments.command, &ranks),
+        Ok(arguments) => answer(registry, &arguments, &ranks),
         Err(refused) => not_understood(&refused, &ranks),
     };
     let ending = if ranks.is_first() { tell(&answer, as_json) } else { answer.ending };
     ending.into()
 }
 
-fn answer(registry: &[&dyn Runner], command: &Command, ranks: &Ranks) -> Answer {
-    let result = match command {
-        Command::Run(typed) => run::run(registry, typed, ranks),
+fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Answer {
+    let display = Display::new(arguments.quiet);
+    logger::listen(arguments.verbose, ranks, display.bar());
+    let result = match &arguments.command {
+        Command::Run(typed) => run::run(registry, typed, ranks, &display),
         // Nothing that several could do together.
         _ if !ranks.is_first() => return silent(Ending::Done),
         Command::List { process } => look::list(registry, process.as_deref()),

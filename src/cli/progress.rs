@@ -18,6 +18,8 @@ const LINE_SECONDS: u64 = 5;
 pub(crate) struct Display {
     bar: ProgressBar,
     terminal: bool,
+    /// Whether nothing but errors is said.
+    quiet: bool,
     /// Seconds into the run at which the last plain line was written.
     last_line: AtomicU64,
     info: Mutex<String>,
@@ -26,12 +28,10 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    /// A display on standard error.
-    pub fn new() -> Self {
+    /// A display on standard error. Its bar isn't shown before the run begins to compute.
+    pub fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target =
-            if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let template = "{bar:32} {percent:>3} %  {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -39,9 +39,26 @@ impl Display {
         Self {
             bar,
             terminal,
+            quiet,
             last_line: AtomicU64::new(0),
             info: Mutex::default(),
             told: AtomicBool::new(false),
+        }
+    }
+
+    /// The bar that others have to write above.
+    pub fn bar(&self) -> &ProgressBar {
+        &self.bar
+    }
+
+    /// Whether nothing but errors is said.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| say(text));
         }
     }
 }
@@ -49,7 +66,7 @@ impl Display {
 impl Observer for Display {
     fn begin(&self, info: &RunInfo) {
         let begins = if info.resumed { "Resuming" } else { "Computing" };
-        say(&format!(
+        self.say(&format!(
             "{begins} {} of {}\n  into {}:{}\n  {} of {} positions, {}{}, {} of memory{}",
             info.process,
             info.dataset,
@@ -63,7 +80,7 @@ impl Observer for Display {
             if info.ranks > 1 { " each" } else { "" },
         ));
         if info.reads_per_tile > 1 {
-            say(&format!(
+            self.say(&format!(
                 "note: memory is too small for all positions of a chunk, so each chunk is read {} times; \
                  --memory {} reads each once",
                 info.reads_per_tile,
@@ -71,6 +88,9 @@ impl Observer for Display {
             ));
         }
         self.bar.set_length(info.pending);
+        if self.terminal && !self.quiet {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
         if let Ok(mut name) = self.info.lock() {
             name.clone_from(&info.process);
         }
@@ -91,12 +111,12 @@ impl Observer for Display {
             self.last_line.store(seconds, Ordering::Relaxed);
             let percent = progress.done * 100 / progress.total.max(1);
             let name = self.info.lock().map(|name| name.clone()).unwrap_or_default();
-            say(&format!("{name}: {percent} %, {message}"));
+            self.say(&format!("{name}: {percent} %, {message}"));
         }
     }
 
     fn note(&self, note: &Note) {
-        self.bar.suspend(|| say(&format!("note: {}", hints::of_note(note))));
+        self.say(&format!("note: {}", hints::of_note(note)));
     }
 
     fn end(&self) {

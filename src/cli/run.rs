@@ -14,20 +14,27 @@ use pixelmill_core::error::{Result, bytes};
 use pixelmill_core::registry::{self, Runner};
 
 /// Computes every position that was asked for.
-pub(crate) fn run(registry: &[&dyn Runner], typed: &RunArguments, ranks: &Ranks) -> Result<Answer> {
+pub(crate) fn run(
+    registry: &[&dyn Runner],
+    typed: &RunArguments,
+    ranks: &Ranks,
+    display: &Display,
+) -> Result<Answer> {
     let runner = registry::find(registry, &typed.what.process)?;
     let kernel = runner.kernel(&given::parameters(runner, &typed.what)?)?;
     let stop = typed.stop_after.map_or_else(Stop::new, |time| Stop::new().after(time));
     signals::listen(&stop, ranks);
     let request = Request { ranks: ranks.clone(), ..request(typed) };
-    let computed = engine::compute(&kernel, &request, &Display::new(), &stop)?;
+    let computed = engine::compute(&kernel, &request, display, &stop)?;
     let ending = match (computed.outcome, stop.signal()) {
         (Outcome::Stopped, Some(signal)) => Ending::Stopped { signal },
         (Outcome::Stopped, None) => Ending::Failed,
         _ if !computed.failed.is_empty() => Ending::DoneWithFailedPositions,
         _ => Ending::Done,
     };
-    Ok(Answer { ending, text: text(runner, &computed), json: as_json(&computed) })
+    let is_told = !display.is_quiet() || ending != Ending::Done;
+    let text = if is_told { text(runner, &computed) } else { String::new() };
+    Ok(Answer { ending, text, json: as_json(&computed) })
 }
 
 fn request(typed: &RunArguments) -> Request {

@@ -1,6 +1,9 @@
 //! What a run remembers of its look at earlier results.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use log::{Level, log, log_enabled};
 
 use super::ledger::Record;
 use super::{Note, Observer};
@@ -16,6 +19,7 @@ struct Found {
     /// Whether only a sample was compared of some.
     is_sampled: bool,
     notes: Vec<Note>,
+    said: HashSet<String>,
 }
 
 impl Compared {
@@ -27,6 +31,18 @@ impl Compared {
     pub fn tell(&self, observer: &dyn Observer) {
         let notes = std::mem::take(&mut self.lock().notes);
         notes.iter().for_each(|note| observer.note(note));
+    }
+
+    /// Says what was found, unless it has been said before: a run looks as a reader, when it has claimed the
+    /// file, and when it has it alone.
+    pub fn say(&self, level: Level, text: impl FnOnce() -> String) {
+        if !log_enabled!(level) {
+            return;
+        }
+        let text = text();
+        if self.lock().said.insert(text.clone()) {
+            log!(level, "{text}");
+        }
     }
 
     /// Whether the data are those of this record of a group, if that was found out.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use log::{debug, info};
 use serde::{Deserialize, Serialize};
 
 use super::compute_loop::caught;
@@ -102,6 +103,7 @@ impl Step<'_> {
             // Somebody may have begun to refer to one before nobody else had the file.
             let left = self.left(&lock.view()?, group, &Quiet)?;
             let mut sum = Compressed::default();
+            info!("{} results datasets of {group} are compressed", left.len());
             for name in &left {
                 let Some(one) = self.compress_dataset(&lock, group, name)? else {
                     return Ok(Ended::Stopped);
@@ -172,12 +174,14 @@ impl Step<'_> {
         // Without locks somebody may be reading the old values, which then have to stay.
         let free = if lock.keeps_others_out() { replaced.old.as_slice() } else { &[] };
         transaction.commit_and_free(free)?;
+        debug!("{group}/{name} is compressed from {} to {}", bytes(before), bytes(replaced.bytes));
         Ok(Some(Compressed { before, after: replaced.bytes }))
     }
 
     /// Whether all chunks are stored; if not, it was stopped.
     fn store_chunks(&self, compressor: &Compressor<'_>, transaction: &Transaction) -> Result<bool> {
         let workers = self.workers(compressor);
+        debug!("{} chunks, compressed {workers} at a time", compressor.count());
         let next = AtomicU64::new(0);
         // Each worker's next chunk waits in its own hands while the queue is full.
         let (sender, receiver) = sync_channel(workers);

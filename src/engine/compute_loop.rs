@@ -29,7 +29,7 @@ use pixelmill_core::positions::runs;
 /// What the names of worker threads begin with, so that who prints panics can tell a map function's from others.
 pub const WORKER_NAME: &str = "pixelmill-worker-";
 /// Batches per checkpoint interval.
-const BATCHES_PER_CHECKPOINT: u32 = 10;
+pub(crate) const BATCHES_PER_CHECKPOINT: u32 = 10;
 /// Source bytes ahead of the hand-out that the system is told to read.
 const READ_AHEAD: u64 = 16 << 20;
 

@@ -8,6 +8,7 @@ use super::compute_loop::{ComputeLoop, Work};
 use super::evidence;
 use super::job::Job;
 use super::marker::Marker;
+use super::narration;
 use super::pending::Pending;
 use super::prepare::Taken;
 use super::scheduler::Scheduler;
@@ -78,6 +79,7 @@ impl Phase<'_> {
         let dismissed = crew.dismiss(ran.err(), scheduler);
         observer.end();
         let report = crew.report(compute_loop.tally(), begun, &marker);
+        narration::tally(&report.ranks[0]);
         let unchanged = self.check_data(&mut marker);
         let failed = marker.settle();
         marker.checkpoint(observer);

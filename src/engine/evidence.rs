@@ -14,6 +14,7 @@
 
 use std::path::Path;
 
+use log::{Level, debug};
 use twox_hash::XxHash3_128;
 
 use super::job::{Data, Job};
@@ -24,7 +25,7 @@ use crate::source::{RowsDigest, fingerprint, is_whole};
 use crate::storage::file::open_read;
 use crate::storage::file_state::{FileId, FileState};
 use pixelmill_core::advice::Advice;
-use pixelmill_core::error::{Error, Result};
+use pixelmill_core::error::{Error, Result, bytes};
 
 /// Data of up to this size are read again before results of them are reused: from the page cache a matter of
 /// a second on two cores (5 GB/s).
@@ -45,6 +46,9 @@ pub(crate) fn is_unchanged(
     let is_proven = is_hashed && all_is_hashed(job)
         || record.evidence.is_some() && record.evidence == evidence_at_opening(job);
     if record.positions() == 0 || is_proven && !request.check_data {
+        job.compared.say(Level::Debug, || {
+            format!("the data of {group} needn't be read again to know that they are the same")
+        });
         return Ok(true);
     }
     if let Some(same) = job.compared.verdict(group, record) {
@@ -60,6 +64,10 @@ pub(crate) fn is_unchanged(
         job.compared.note_sampled(group, record, note);
         return Ok(true);
     }
+    job.compared.say(Level::Info, || {
+        let size = bytes(size);
+        format!("what {group} was computed from is read again, {size}, to see if it is the same")
+    });
     let same = reread::digest(job, request, marked)? == record.digest;
     let note = format!(
         "the results in {group} are of other data and stay as they are; the digest of what they were \
@@ -112,7 +120,7 @@ pub(crate) fn check(job: &Job, request: &Request, computed: &Computed<'_>) -> Re
         let changed =
             || Error::SourceChanged { file: rows.path().to_owned(), dataset: dataset.to_owned() };
         match fingerprint(rows) {
-            Ok(now) if now == expected => {}
+            Ok(now) if now == expected => debug!("the fingerprint of `{dataset}` is what it was"),
             Ok(_) | Err(Error::Truncated { .. }) => return Err(changed()),
             Err(error) => return Err(error),
         }

@@ -6,8 +6,11 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::{debug, trace};
+
 use super::compute_loop::{ComputeLoop, Work};
 use super::job::{Data, Job};
+use super::narration;
 use super::pending::Pending;
 use super::scheduler::Scheduler;
 use super::search::selected;
@@ -144,6 +147,7 @@ impl Ready {
         let workers = assignment.workers[team.rank()];
         let plan =
             plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), selected)?;
+        narration::plan(job, &plan);
         let status = Marks::within(opened, assignment.status)?;
         let pending = Pending::new(&status, selected, &job.source.grid);
         let stock = Stock::new(job, &pending, &plan, assignment.workers.len())?;
@@ -174,7 +178,9 @@ impl Ready {
                 beat.strike(stop, || compute_loop.tally())
             },
         )?;
-        Ok(compute_loop.tally())
+        let tally = compute_loop.tally();
+        narration::tally(&tally);
+        Ok(tally)
     }
 }
 
@@ -189,6 +195,7 @@ fn pass_on(
         if durability == Durability::Node {
             file.sync()?;
         }
+        trace!("a batch of {} positions goes to rank 0 to be marked", batch.positions.count());
         batch.is_synced = true;
         team.send(&News::Batch(batch))?;
         scheduler.marked();
@@ -199,6 +206,7 @@ fn pass_on(
 /// Hears what rank 0 calls.
 fn listen(scheduler: &Scheduler<'_>, stop: &Stop, team: Team<'_>) -> Result<()> {
     while let Some(call) = team.called()? {
+        debug!("rank 0 calls: {call:?}");
         match call {
             Call::Stop(signal) => stop.request_by(signal),
             Call::WindUp => scheduler.wind_up(),

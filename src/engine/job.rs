@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Request;
 use super::compared::Compared;
+use super::narration;
 use super::target::results_file;
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::region;
@@ -117,7 +118,9 @@ impl Job {
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
-        Ok(Self { kernel, prepared, spectra, auxiliary, identity, compared, source })
+        let job = Self { kernel, prepared, spectra, auxiliary, identity, compared, source };
+        job.inputs().for_each(|(rows, dataset, _)| narration::reading(dataset, rows));
+        Ok(job)
     }
 
     /// What a thread computes with.

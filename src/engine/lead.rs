@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 
+use log::{debug, info};
+
 use super::compress::Step;
+use super::compute_loop::BATCHES_PER_CHECKPOINT;
 use super::crew::Phase;
 use super::job::{Data, Job};
 use super::ledger::{Covered, Ledger, Record};
 use super::marker::Marker;
+use super::narration;
 use super::pending::Pending;
 use super::prepare::{self, Taken};
 use super::search::{self, Found};
@@ -141,6 +145,7 @@ impl Lead<'_> {
         };
         // Blocks have to be the same on all ranks, so that each is computed once.
         let memory = sights.iter().map(|sight| sight.memory).min().unwrap_or(0);
+        narration::shares(self.request.cores, sights, &workers);
         Ok(Shares { workers, memory, nodes: nodes.len() })
     }
 
@@ -159,6 +164,7 @@ impl Lead<'_> {
     /// Brings what mirrors the status of complete results up to date, where a run was killed before it could.
     fn mend(&self, job: &Job, target: &Target, source: &ReadFile, group: &str) -> Result<()> {
         let lock = RunLock::claim(target, source, &Quiet)?;
+        info!("{group} is complete, but what tells so isn't up to date: that is mended");
         // Not the results themselves, which may be compressed.
         let group = prepare::look(job, &lock, group.to_owned(), &[])?;
         let file = Direct::new(lock.handle())?;
@@ -218,6 +224,7 @@ impl Lead<'_> {
         let known = match Record::among(&group.digest_lines, covered) {
             Some(record) => record,
             None => {
+                debug!("{} has no record of the data it was computed from", group.path);
                 let digest = reread::digest(job, request, &marked())?;
                 Record::new(&group.digest_lines, covered, digest)
             }
@@ -244,6 +251,8 @@ impl Lead<'_> {
         let Self { request, observer, stop, team } = *self;
         let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
         let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), selected)?;
+        narration::plan(job, &own);
+        narration::marking(request, request.checkpoint / BATCHES_PER_CHECKPOINT);
         let file: Box<dyn InPlace> = team.ranks().open(lock.handle())?;
         let status = Marks::within(lock.handle(), group.places.status)?;
         let ledger = self.ledger((job, selected), group, &status, lock)?;
@@ -278,6 +287,7 @@ impl Lead<'_> {
         if outlines.iter().any(|outline| *outline != outlines[0]) {
             return Err(Error::OtherFile { path: lock.path().to_owned() });
         }
+        info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
         let workers = shares.workers.iter().sum();
         observer.begin(&group.info(

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use log::{debug, info, trace};
+
 use super::batch::Batch;
 use super::failure_lines::FailureLines;
 use super::failures::FailedPositions;
@@ -53,6 +55,8 @@ pub(crate) struct Marker<'a> {
     marked: u64,
     pub batches: u64,
     pub time: Duration,
+    /// How often results were made durable before they were marked.
+    syncs: u64,
 }
 
 impl<'a> Marker<'a> {
@@ -106,7 +110,13 @@ impl<'a> Marker<'a> {
             marked: 0,
             batches: 0,
             time: Duration::ZERO,
+            syncs: 0,
         };
+        debug!(
+            "before the run {} of {} positions are marked",
+            marker.completed,
+            marker.positions()
+        );
         // A killed run may have left another one. `take_failed_back` has only lowered it.
         marker.write_prefix(observer);
         Ok(marker)
@@ -138,10 +148,12 @@ impl<'a> Marker<'a> {
         let is_synced = batch.is_synced && batch.failures.is_empty();
         if self.durability == Durability::Node && !is_synced {
             self.file.sync()?;
+            self.syncs += 1;
         }
         self.ledger.add(self.file, Covered::of(batch.positions.ranges()), batch.digest)?;
         self.status.set(&batch.positions, 1)?;
         let count = batch.positions.count();
+        trace!("{count} positions of a batch are marked");
         (self.completed, self.marked) = (self.completed + count, self.marked + count);
         Ok(())
     }
@@ -179,6 +191,14 @@ impl<'a> Marker<'a> {
         }
         self.write_prefix(observer);
         self.last_checkpoint = Instant::now();
+        debug!(
+            "checkpoint: {} positions marked in {} batches with {} syncs, {:.3} s in all; last_pixel is {}",
+            self.marked,
+            self.batches,
+            self.syncs,
+            self.time.as_secs_f64(),
+            self.prefix,
+        );
     }
 
     /// Notes what proves later that the data are untouched, if anything does.
@@ -224,6 +244,7 @@ impl<'a> Marker<'a> {
     /// # Errors
     /// If the file can't be written.
     pub fn unmark(&mut self, observer: &dyn Observer) -> Result<()> {
+        info!("the {} marks of this run are taken back", self.marked);
         let earlier = self.earlier.clone().unwrap_or_default();
         self.ledger.forget(self.file)?;
         // First: what `last_pixel` says is done has to be, at any time.
@@ -297,6 +318,7 @@ fn take_failed_back(
         is_changed = true;
     }
     if is_changed {
+        debug!("the marks of failed positions are taken back, to compute them again");
         ledger.begin_again(status.file())?;
         status.sync()?;
     }

@@ -24,6 +24,7 @@ mod ledger;
 mod machine;
 mod marker;
 mod named;
+mod narration;
 mod pending;
 mod prepare;
 mod probe;
@@ -44,6 +45,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use log::debug;
 use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
@@ -145,6 +147,12 @@ pub fn compute(
     stop: &Stop,
 ) -> Result<Computed> {
     let team = Team::new(request);
+    debug!(
+        "pixelmill {}, process {} on {}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id(),
+        crate::ranks::host()
+    );
     // What is available now may not be in a moment: one budget for the whole run.
     let request = &Request { memory: Some(team.memory_budget(request)), ..request.clone() };
     if team.rank() == 0 {
@@ -192,6 +200,7 @@ fn plan_run(
         workers: workers as u64,
         memory,
     };
+    narration::needs(&needs);
     plan::plan(&needs).map_err(|needed| Error::TooLittleMemory { memory, needed })
 }
 

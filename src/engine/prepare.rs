@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use log::{debug, info};
+
 use super::search::Found;
 use super::target::{RunLock, Target};
 use super::{Job, RunInfo};
@@ -117,6 +119,7 @@ fn create(job: &Job, target: &Target, lock: &RunLock, source: &ReadFile) -> Resu
         .and_then(|path| put_note(&transaction, &path, &last_run).map(|()| path))
         .map_err(|error| transaction.error("create a results group in", &error))?;
     transaction.commit()?;
+    info!("{path} is created, with all of its room");
     Ok(Found::Created { path, last_run })
 }
 
@@ -160,6 +163,7 @@ fn provenance(job: &Job, target: &Target) -> Identification {
 /// Gives a group of another program, one whose source has moved, or one that is compressed, what a run
 /// needs.
 fn adopt(job: &Job, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
+    info!("{path} gets what a run needs and its last one didn't leave");
     let transaction = lock.begin()?;
     let opened = lock.handle();
     let positions = job.source.info.positions;
@@ -206,6 +210,7 @@ pub(crate) fn look(
     let positions = job.source.info.positions;
     let places = results_group::places(&group, lock.file(), columns, positions)
         .map_err(|reason| Error::CannotResume { group: path.clone(), reason })?;
+    debug!("{path}: {} results datasets lie at fixed places", columns.len());
     Ok(Taken {
         places,
         messages: results_group::messages(&group),

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use log::debug;
+
 use super::compute_loop::{ComputeLoop, Work};
 use super::job::Job;
 use super::pending::Pending;
@@ -31,6 +33,7 @@ pub(crate) fn digest(job: &Job, request: &Request, positions: &Pending<'_>) -> R
     let team = Team::new(request);
     let workers = plan::cores(machine::available_cores(), request.cores);
     let plan = plan_run(job, request.memory_budget(1), workers, None, None)?;
+    debug!("reads what was computed from `{}` before, to compare it", job.source.info.path);
     let (pending, plan, stock) = (positions, &plan, &Stock::whole(job, &plan));
     let work = Work { team, plan, pending, stock, file: None, columns: &[], others: 0 };
     let compute_loop = ComputeLoop::new(job, &work, request, &Stop::new());

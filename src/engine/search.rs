@@ -4,6 +4,8 @@
 
 use std::cell::OnceCell;
 
+use log::Level;
+
 use super::evidence::{all_is_hashed, is_unchanged};
 use super::failure_lines::are_settled;
 use super::failures::FailedPositions;
@@ -14,7 +16,8 @@ use super::selection::Selected;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Request};
 use crate::identity::{
-    Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, whereabouts_of,
+    Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, other_parameter,
+    whereabouts_of,
 };
 use crate::storage::attributes::{holds_integer, holds_short_text};
 use crate::storage::file::{ReadFile, is_absent, open_read};
@@ -53,11 +56,14 @@ pub(crate) fn find(
     observer: &dyn Observer,
 ) -> Result<Found> {
     if request.override_existing {
+        job.compared.say(Level::Info, || "a new group, whatever there is, as asked".to_owned());
         return Ok(Found::Nothing);
     }
     let other;
     let file = if target.is_separate() {
         if is_absent(&target.file) {
+            let file = target.file.display();
+            job.compared.say(Level::Info, || format!("no earlier results: {file} isn't there yet"));
             return Ok(Found::Nothing);
         }
         other = lock.map_or_else(|| open_read(&target.file), RunLock::view)?;
@@ -76,6 +82,11 @@ pub(crate) fn find(
             break Some((complete.is_some(), best));
         }
     };
+    job.compared.say(Level::Info, || match &best {
+        Some((true, found)) => format!("{} has all that is asked for", found.path),
+        Some((false, found)) => format!("{} is gone on with", found.path),
+        None => "no earlier results can be used: a new group".to_owned(),
+    });
     Ok(match best {
         Some((true, found)) => {
             let computed = Box::new(found.computed(target)?);
@@ -141,6 +152,18 @@ impl Candidate {
     ) -> Pending<'a> {
         let failed = self.failed.as_ref().filter(|_| request.retry_failed);
         Pending::new(&self.status, selected, &job.source.grid).and_failed(failed)
+    }
+
+    /// What it is, in words.
+    fn told(&self) -> String {
+        let all = self.status.count();
+        match self.summary() {
+            Ok(known) => format!(
+                "{} is of the same computation, with {} of {all} positions done",
+                self.path, known.count
+            ),
+            Err(error) => format!("{} is of the same computation, but: {error}", self.path),
+        }
     }
 
     /// What its status tells, looked up once.
@@ -218,17 +241,32 @@ fn candidates(
     let mut usable = Vec::new();
     for group in &groups {
         match candidate(job, group, &location, file) {
-            Ok(found) => usable.push(found),
+            Ok(found) => {
+                job.compared.say(Level::Info, || found.told());
+                usable.push(found);
+            }
             Err(reason) if is_same(group, &job.identity, &location) => {
                 observer.note(&format!("{} is left alone: {reason}", group.path).into());
             }
-            Err(_) => {}
+            Err(reason) => say_unused(job, group, &reason),
         }
     }
     if usable.is_empty() {
         note_changed_data(job, &groups, &location, observer);
     }
     Ok(usable)
+}
+
+/// Says why a group isn't used. Those of other processes are of little interest.
+fn say_unused(job: &Job, group: &Provenance, reason: &str) {
+    let is_of_process = group.tool == job.kernel.name();
+    let level = if is_of_process { Level::Info } else { Level::Debug };
+    job.compared.say(level, || {
+        let hashless = is_of_process && group.parameter_hash.is_none();
+        let other = hashless.then(|| other_parameter(group, &job.identity.parameters)).flatten();
+        let other = other.map_or(String::new(), |first| format!("; {first}"));
+        format!("{} isn't used: {reason}{other}", group.path)
+    });
 }
 
 /// Who computes the same again, with the same parameters, is told what has changed.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
+use log::trace;
 use twox_hash::xxhash3_128::Hasher;
 
 use super::job::Job;
@@ -92,6 +93,20 @@ impl Stock {
     /// How many items there are.
     fn count(&self) -> u64 {
         self.numbers.as_ref().map_or(self.grains, |numbers| numbers.len() as u64)
+    }
+
+    /// What is handed out and by whom, in words.
+    pub fn told(&self, ranks: &dyn Communicator) -> String {
+        let grain = if self.blocks.is_some() { "blocks" } else { "positions" };
+        match ranks.size() {
+            1 => format!("the scan has {} {grain}", self.grains),
+            _ => format!(
+                "the ranks share {} items of {} {grain} each, handed out by {}",
+                self.count(),
+                self.each,
+                ranks.handed_out_by()
+            ),
+        }
     }
 
     /// The grains of some items, with those between them, where nothing is pending.
@@ -218,6 +233,7 @@ impl<'a> Pieces<'a> {
         };
         self.begun = Instant::now();
         self.waited = (self.begun - asked).as_secs_f64();
+        trace!("takes the items {piece:?}");
         Ok(piece)
     }
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use log::{debug, info};
+
 use super::{Job, Observer, Request};
 use crate::identity::{OtherFile, SourceLocation};
 use crate::source::Source;
@@ -145,8 +147,12 @@ impl RunLock {
     fn take(target: &Target, source: &ReadFile) -> Result<Self> {
         let (path, separate) = (&target.file, target.is_separate());
         let created = separate && file::create_if_absent(path)?;
+        if created {
+            info!("{} is created for the results", path.display());
+        }
         let file = file::open(path, true)?;
         let (run, shared) = if lock::readers_lock_bytes(&file, path) {
+            debug!("{} is on a file system with one kind of lock, as NFS is", path.display());
             if !separate {
                 lock::release(&source.raw, path)?;
             }
@@ -203,6 +209,7 @@ impl RunLock {
             lock::release(&source.raw, &self.path)?;
         }
         lock::exclude(&self.file, &self.path)?;
+        debug!("{} is this run's alone", self.path.display());
         let result = action();
         lock::share(&self.file, &self.path)?;
         result

@@ -80,7 +80,7 @@ pub(crate) enum News {
 }
 
 /// What rank 0 tells a rank while it computes.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Call {
     /// A signal has asked some rank to stop.
     Stop(i32),

@@ -114,7 +114,7 @@ fn subject(steps: &[String], ours: &Value) -> String {
 }
 
 /// `the units of … were "V" and are "mV"`, as far as there are values to be read.
-fn told(subject: &str, was: &Value, is: &Value) -> String {
+pub(super) fn told(subject: &str, was: &Value, is: &Value) -> String {
     let readable = |value: &Value| match value {
         Value::String(text) if is_digest(text) => None,
         Value::Null => Some("none".to_owned()),

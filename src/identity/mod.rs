@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use difference::{Difference, first_difference};
 use pixelmill_core::canonical::canonical;
-pub(crate) use same::{is_same, whereabouts_of};
+pub(crate) use same::{is_same, other_parameter, whereabouts_of};
 pub(crate) use whereabouts::{OtherFile, SourceLocation, Whereabouts, recorded_files, relative};
 
 use crate::hex::hex;

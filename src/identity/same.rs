@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Identity;
+use super::difference::told;
 use super::whereabouts::{SourceLocation, Whereabouts, paths_lead_to};
 use crate::storage::results_group::Provenance;
 use pixelmill_core::canonical::is_same_number;
@@ -34,13 +35,21 @@ pub(crate) fn whereabouts_of(group: &Provenance, source: &SourceLocation) -> Whe
 /// For groups without our hash: the same set of parameters, value by value. A parameter that is
 /// `null` isn't written.
 fn same_parameters(group: &Provenance, parameters: &Value) -> bool {
-    let Some(expected) = parameters.as_object() else {
-        return false;
-    };
-    let known = expected.keys().all(|name| {
-        same_value(group.parameters.get(name).unwrap_or(&Value::Null), &expected[name])
-    });
-    known && group.parameters.keys().all(|name| expected.contains_key(name))
+    parameters.is_object() && other_parameter(group, parameters).is_none()
+}
+
+/// The first parameter in which a group without our hash isn't of this computation, in words.
+pub(crate) fn other_parameter(group: &Provenance, parameters: &Value) -> Option<String> {
+    let expected = parameters.as_object()?;
+    let names = expected.keys().chain(group.parameters.keys());
+    names.into_iter().find_map(|name| {
+        let found = group.parameters.get(name).unwrap_or(&Value::Null);
+        let wanted = expected.get(name);
+        // One that the process doesn't know may have meant anything, whatever its value.
+        let is_same = wanted.is_some_and(|wanted| same_value(found, wanted));
+        let is = wanted.unwrap_or(&Value::Null);
+        (!is_same).then(|| told(&format!("the parameter `{name}`"), found, is))
+    })
 }
 
 fn same_value(found: &Value, expected: &Value) -> bool {
@@ -79,6 +88,12 @@ mod tests {
             same_parameters(&group(parameters), &wanted)
         };
         assert!(same(json!({})));
+        let of_two = group(json!({"width_min": 30, "num_steps": 31, "seed": 9, "more": 1}));
+        let first = other_parameter(&of_two, &wanted).unwrap();
+        assert_eq!(first, "the parameter `width_min`: 30 there, 20.0 here");
+        let unknown = group(json!({"width_min": 20.0, "more": 1}));
+        let first = other_parameter(&unknown, &json!({"width_min": 20.0})).unwrap();
+        assert_eq!(first, "the parameter `more`: 1 there, none here");
         assert!(!same(json!({"width_min": 20.000001})));
         assert!(!same(json!({"algorithm": "other"})));
         assert!(!same(json!({"width_min": null})));

@@ -31,6 +31,8 @@ pub(crate) trait Communicator: Send + Sync {
     /// # Errors
     /// If the counter can't be reached.
     fn fetch_and_add(&self, amount: u64) -> Result<u64>;
+    /// Who counts what is taken, in words.
+    fn handed_out_by(&self) -> &'static str;
     /// Brings what every rank has to rank 0, in the order of the ranks; others get nothing.
     ///
     /// # Errors
@@ -92,6 +94,11 @@ impl Ranks {
     /// Whether this is rank 0, which speaks for all.
     pub fn is_first(&self) -> bool {
         self.0.rank() == 0
+    }
+
+    /// The number of this one, if there are several.
+    pub fn number(&self) -> Option<usize> {
+        (self.count() > 1).then(|| self.0.rank())
     }
 
     /// How many there are.

@@ -30,6 +30,10 @@ impl Communicator for Solo {
         Ok(self.counter.fetch_add(amount, Ordering::Relaxed))
     }
 
+    fn handed_out_by(&self) -> &'static str {
+        "the only rank"
+    }
+
     fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         Ok(vec![own])
     }

@@ -212,6 +212,13 @@ impl Communicator for World {
         }
     }
 
+    fn handed_out_by(&self) -> &'static str {
+        match self.counter {
+            Counter::Shared(_) => "a counter in rank 0's memory that all reach",
+            Counter::Kept { .. } => "rank 0, which is asked",
+        }
+    }
+
     fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         if self.rank != 0 {
             self.send_with(GATHERED, 0, &own)?;

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use log::info;
+
 use super::super::file_state::FileId;
 use super::super::lock;
 use super::super::open_file::{OpenFile, other_than_file};
@@ -136,6 +138,7 @@ fn finish_unfinished(path: &Path) -> Result<()> {
     if !unfinished {
         return Ok(());
     }
+    info!("{} has a change of metadata that was cut short after it was whole", path.display());
     let Ok(mut writable) = open(path, true) else {
         return Ok(());
     };

@@ -18,6 +18,8 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use log::{debug, info};
+
 use disk::Disk;
 pub(crate) use driver::Access;
 use driver::Shared;
@@ -59,6 +61,7 @@ impl Transaction {
             let mut state = state.lock();
             state.keep_below = state.keep_below.min(state.highest_allocation);
         }
+        debug!("a transaction on {} begins; it has {old_length} bytes", path.display());
         Ok(Self { path: path.to_owned(), file: Some(file), state, old_length })
     }
 
@@ -119,6 +122,7 @@ impl Transaction {
         let new_end = state.end_of_allocation;
         let unchanged = writes.is_empty() && new_end == self.old_length;
         if unchanged {
+            debug!("the transaction on {} changes nothing", self.path.display());
             return Ok(());
         }
         let disk = state.disk.as_mut();
@@ -130,6 +134,13 @@ impl Transaction {
         let start = disk.length()?;
         disk.write_at(&journal.encode(start), start)?;
         disk.sync()?;
+        debug!(
+            "the transaction on {} is committed: {} writes of {} bytes in place, {} bytes behind the old end",
+            self.path.display(),
+            journal.writes.runs().count(),
+            journal.writes.size(),
+            new_end.saturating_sub(self.old_length),
+        );
         // From here on the transaction has happened: the old length must not come back.
         self.old_length = u64::MAX;
         journal.apply(disk)
@@ -139,7 +150,12 @@ impl Transaction {
 impl Drop for Transaction {
     /// Without a commit the file keeps its bytes: what was appended is cut off again.
     fn drop(&mut self) {
-        drop(self.file.take());
+        if self.file.take().is_some() {
+            debug!(
+                "the transaction on {} is dropped; the file keeps its bytes",
+                self.path.display()
+            );
+        }
         let mut state = self.state.lock();
         state.sealed = true;
         if state.disk.length().is_ok_and(|length| length > self.old_length) {
@@ -194,7 +210,14 @@ pub(crate) fn commit_is_unfinished(file: &File) -> io::Result<bool> {
 /// Those of reading and writing.
 pub(crate) fn finish_commit(disk: &mut dyn Disk) -> io::Result<()> {
     match Journal::find(disk)? {
-        Some(journal) => journal.apply(disk),
+        Some(journal) => {
+            info!(
+                "a change of metadata that was cut short is rolled forward: {} writes of {} bytes",
+                journal.writes.runs().count(),
+                journal.writes.size()
+            );
+            journal.apply(disk)
+        }
         None => Ok(()),
     }
 }

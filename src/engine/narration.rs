@@ -1,0 +1,140 @@
+//! What the engine says of its decisions, where that takes more than a line of code.
+//!
+//! It speaks through the facade `log`, so that any logger of the program hears it: at `info` what a user wants to
+//! know who wonders why, at `debug` how it is done. Nothing is said for each spectrum or unit, and what a user has to
+//! know is no log but a `Note`.
+
+use std::time::Duration;
+
+use log::{debug, info};
+
+use super::sight::Sight;
+use super::{Durability, Job, Request, Tally};
+use crate::plan::{BATCHES_IN_FLIGHT, Cores, Needs, Plan};
+use crate::storage::rows::{Reading, Rows};
+use pixelmill_core::error::bytes;
+
+/// How a dataset is read, and why so.
+pub(crate) fn reading(dataset: &str, rows: &Rows) {
+    let why = match rows.reading() {
+        Reading::Direct => {
+            "straight from the file, row by row, since its rows lie side by side".to_owned()
+        }
+        Reading::Transposed => {
+            "straight from the file and turned round, since its positions aren't its first axes"
+                .to_owned()
+        }
+        Reading::Chunks => "straight from the file, chunk by chunk".to_owned(),
+        Reading::Parts(count) => {
+            format!("straight from the files that it is put together from, in {count} parts")
+        }
+        Reading::Library(why) => {
+            format!(
+                "through the HDF5 library, by one worker at a time, since nothing else can: {why}"
+            )
+        }
+    };
+    info!("`{dataset}` of {} is read {why}", rows.path().display());
+    if let Some(tiles) = rows.tiles() {
+        debug!(
+            "`{dataset}` has tiles of {}, {} each; the positions of a tile need {} of them",
+            lengths(&tiles.tile),
+            bytes(tiles.tile_bytes()),
+            tiles.per_cell(),
+        );
+    }
+}
+
+/// What a plan is reckoned from.
+pub(crate) fn needs(needs: &Needs) {
+    let tiles = needs.tiles.as_ref().map_or(0, |tiles| tiles.worker_bytes);
+    debug!(
+        "plans for {} and {}: a position takes {} as stored, {} for the process, {} for other inputs and {} of \
+         results; tables take {}, each worker {}",
+        workers(needs.workers as usize),
+        bytes(needs.memory),
+        bytes(needs.row_bytes),
+        bytes(needs.kernel_bytes),
+        bytes(needs.auxiliary_bytes),
+        bytes(needs.results_bytes),
+        bytes(needs.fixed_bytes),
+        bytes(needs.worker_bytes + tiles),
+    );
+}
+
+/// How a rank divides its work.
+pub(crate) fn plan(job: &Job, plan: &Plan) {
+    let unit = plan.unit.min(job.kernel.wants().most_per_unit.unwrap_or(u64::MAX));
+    info!(
+        "plan: {}, units of at most {unit} positions, {} of memory",
+        workers(plan.workers),
+        bytes(plan.memory),
+    );
+    let Some(blocks) = &plan.blocks else { return };
+    let times = match blocks.parts {
+        1 => "once".to_owned(),
+        parts => format!("{parts} times for want of memory"),
+    };
+    info!(
+        "plan: blocks of {} positions, at most {} in memory at a time; each tile is read {times}",
+        lengths(&blocks.segments),
+        blocks.in_flight,
+    );
+}
+
+/// On how many cores each rank computes, and why.
+pub(crate) fn shares(wanted: Cores, sights: &[Sight], workers: &[usize]) {
+    if let ([sight], [workers]) = (sights, workers) {
+        let of = sight.berth.cores;
+        let computes = format!("{} on {of} cores", self::workers(*workers));
+        return match wanted {
+            Cores::Exactly(_) => info!("{computes}, as asked"),
+            Cores::All => info!("{computes}, which are all there are"),
+            Cores::Polite => info!("{computes}, so that something is left for others"),
+        };
+    }
+    info!("{} ranks; rank 0 leads, prepares the file and marks", sights.len());
+    for (rank, (sight, workers)) in sights.iter().zip(workers).enumerate() {
+        debug!(
+            "rank {rank} on {}: {}, {} of memory; it may run on {} of {} processors",
+            sight.host,
+            self::workers(*workers),
+            bytes(sight.memory),
+            sight.berth.processors.len(),
+            sight.berth.present,
+        );
+    }
+}
+
+/// What a rank has done of a run.
+pub(crate) fn tally(tally: &Tally) {
+    let chunks = tally.chunks.map(|(decoded, _)| format!(", {decoded} chunks decoded"));
+    debug!(
+        "took {} positions, {}, {:.3} s{}",
+        tally.positions,
+        workers(tally.workers),
+        tally.elapsed.as_secs_f64(),
+        chunks.unwrap_or_default(),
+    );
+}
+
+/// How often is marked, and what marks survive.
+pub(crate) fn marking(request: &Request, batch: Duration) {
+    debug!(
+        "a batch every {} s, at most {BATCHES_IN_FLIGHT} in flight, last_pixel every {} s; marks survive the end of {}",
+        batch.as_secs_f64(),
+        request.checkpoint.as_secs_f64(),
+        match request.durability {
+            Durability::Node => "the node",
+            Durability::Process => "the process alone",
+        },
+    );
+}
+
+fn workers(count: usize) -> String {
+    if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
+}
+
+fn lengths(lengths: &[u64]) -> String {
+    lengths.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ")
+}
