@@ -88,7 +88,7 @@
 //! # How it is built
 //!
 //! ```text
-//! cli → engine → { plan, hand_out, identity, source, ranks } → formats → storage → view
+//! cli → wire → engine → { plan, hand_out, identity, source, ranks } → formats → storage → view
 //! ```
 //!
 //! An arrow runs only to the right, and all of them lead to `pixelmill-core`: what authors write against, and the
@@ -119,6 +119,7 @@ mod source;
 mod storage;
 mod typed;
 mod view;
+pub mod wire;
 
 pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop};
 pub use pixelmill_core::{

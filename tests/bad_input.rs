@@ -5,6 +5,8 @@
 use std::ffi::OsString;
 use std::process::Command;
 
+use pixelmill::wire::Answer;
+
 use crate::support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
 
 /// Refused with this exit code and these texts in its one line; the file is as it was.
@@ -237,17 +239,24 @@ fn people_are_told_what_they_need() {
 fn programs_get_one_json_object() {
     let sample = Sample::new();
     let group = format!("{RAW_DATA}-Peak_Finding_000");
-    succeed(run("peak-finding", &sample.file, &["--positions", "0:64"]));
-    for arguments in [
-        vec!["list".into()],
-        command(&["info"], &sample, &[]),
-        command(&["test", "peak-finding"], &sample, &["--pixel", "7"]),
-        command(&["status"], &sample, &[]),
-        command(&["verify"], &sample, &[&group]),
-    ] {
-        let ran = pixelmill(arguments);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert!(ran.json.is_object());
+    let cases: [(Vec<OsString>, i32, fn(&Answer) -> bool); 7] = [
+        (run("peak-finding", &sample.file, &["--positions", "0:64"]), 0, |answer| {
+            matches!(answer, Answer::Run(_))
+        }),
+        (vec!["list".into()], 0, |answer| matches!(answer, Answer::List(_))),
+        (command(&["info"], &sample, &[]), 0, |answer| matches!(answer, Answer::Info(_))),
+        (command(&["test", "peak-finding"], &sample, &["--pixel", "7"]), 0, |answer| {
+            matches!(answer, Answer::Test(_))
+        }),
+        (command(&["status"], &sample, &[]), 0, |answer| matches!(answer, Answer::Status(_))),
+        (command(&["verify"], &sample, &[&group]), 0, |answer| matches!(answer, Answer::Verify(_))),
+        (run("nothing", &sample.file, &[]), 2, |answer| matches!(answer, Answer::Refusal(_))),
+    ];
+    for (arguments, code, is_expected) in cases {
+        let ran = pixelmill(&arguments);
+        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+        let answer = serde_json::from_value(ran.json).unwrap();
+        assert!(is_expected(&answer), "{arguments:?}: {answer:?}");
     }
 }
 

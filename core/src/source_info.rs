@@ -41,6 +41,11 @@ pub struct AuxiliaryInfo {
 }
 
 impl SourceInfo {
+    /// Bytes of all its values, as the file's type has them.
+    pub fn bytes(&self) -> u64 {
+        self.positions * self.spectral_points as u64 * self.element.size() as u64
+    }
+
     /// Axis number `index` of a row, counted from the fastest: `axis(0)` is the one along which
     /// neighbouring values lie. An unnamed axis that counts points if there is no such axis.
     pub fn axis(&self, index: usize) -> Dimension {

@@ -3,20 +3,20 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::run::{failed_json, failures_json};
 use super::{Answer, Ending, hints, show};
 use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
 use crate::engine::{self, Request, Verification};
+use crate::wire;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::Result;
 use pixelmill_core::parameters::{ParameterInfo, in_words};
 use pixelmill_core::registry::{self, Runner};
 use pixelmill_core::source_info::SourceInfo;
 
-fn done(text: String, json: Value) -> Answer {
-    Answer { ending: Ending::Done, text, json }
+fn done(text: String, json: wire::Answer) -> Answer {
+    Answer { ending: Ending::Done, text, json: Some(json) }
 }
 
 /// The processes and their parameters.
@@ -37,8 +37,7 @@ pub(crate) fn list(registry: &[&dyn Runner], process: Option<&str>) -> Result<An
         }
         text.push('\n');
     }
-    let processes: Vec<Value> = chosen.iter().map(|runner| runner_json(*runner)).collect();
-    Ok(done(text, json!({"processes": processes})))
+    Ok(done(text, wire::Answer::List(wire::List::of(&chosen))))
 }
 
 fn parameter_line(info: &ParameterInfo) -> String {
@@ -53,23 +52,6 @@ fn parameter_line(info: &ParameterInfo) -> String {
         range => format!(", {}", in_words(range)),
     };
     format!("{} = {default}  ({kind}{range})", info.name)
-}
-
-fn runner_json(runner: &dyn Runner) -> Value {
-    let parameters: Vec<Value> = runner
-        .parameters()
-        .into_iter()
-        .map(|info| {
-            json!({
-                "name": info.name, "kind": info.kind, "unit": info.unit, "default": info.default,
-                "minimum": info.range.0, "maximum": info.range.1, "help": info.help,
-            })
-        })
-        .collect();
-    json!({
-        "process": runner.name(), "command": runner.command_name(), "version": runner.version(),
-        "summary": runner.summary(), "parameters": parameters,
-    })
 }
 
 /// The content of a file.
@@ -91,16 +73,9 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
         text.push_str(&group_line(group));
         text.push_str(&other_file(group));
     }
-    let json = json!({
-        "file": file.to_string_lossy(),
-        "datasets": datasets.iter().map(dataset_json).collect::<Vec<_>>(),
-        "other_datasets": others
-            .iter()
-            .map(|(path, why)| json!({"path": path, "holds": why}))
-            .collect::<Vec<_>>(),
-        "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
-    });
-    Ok(done(text, json))
+    let found = (datasets.as_slice(), others.as_slice());
+    let json = wire::Info::of(file, found, &groups, hints::of_problem);
+    Ok(done(text, wire::Answer::Info(json)))
 }
 
 fn dataset_text(dataset: &DatasetOverview) -> String {
@@ -137,7 +112,7 @@ fn content_text(dataset: &DatasetOverview, info: &SourceInfo) -> String {
         info.element,
         show::count(info.positions),
         show::count(info.spectral_points as u64),
-        pixelmill_core::error::bytes(size(info)),
+        pixelmill_core::error::bytes(info.bytes()),
     );
     let grid = if dataset.full_grid { "" } else { " (not a full grid)" };
     let _ = writeln!(text, "    positions{grid}{}", array_axes(dataset));
@@ -173,7 +148,7 @@ fn chunking_text(dataset: &DatasetOverview, chunking: &Chunking) -> String {
     let ratio = match &dataset.content {
         Ok(info) if chunking.stored_bytes > 0 && !chunking.filters.is_empty() => {
             let stored = pixelmill_core::error::bytes(chunking.stored_bytes);
-            let ratio = size(info) as f64 / chunking.stored_bytes as f64;
+            let ratio = info.bytes() as f64 / chunking.stored_bytes as f64;
             format!(", {stored} stored ({ratio:.1} : 1)")
         }
         _ => String::new(),
@@ -198,10 +173,6 @@ fn how(reading: &Reading) -> String {
     }
 }
 
-fn size(info: &SourceInfo) -> u64 {
-    info.positions * info.spectral_points as u64 * info.element.size() as u64
-}
-
 fn axis_line(axis: &Dimension) -> String {
     let range = match (axis.values.first(), axis.values.last()) {
         (Some(first), Some(last)) if axis.len() > 1 => {
@@ -219,58 +190,6 @@ fn axis_line(axis: &Dimension) -> String {
     )
 }
 
-fn dataset_json(dataset: &DatasetOverview) -> Value {
-    let (read, because) = match &dataset.reading {
-        Ok(Reading::Library(why)) => ("library", Some(why.clone())),
-        Ok(Reading::Direct) => ("raw", None),
-        Ok(Reading::Transposed) => ("transposed", None),
-        Ok(Reading::Chunks) => ("chunks", None),
-        Ok(Reading::Parts(_)) => ("parts", None),
-        Err(problem) => ("not at all", Some(hints::of_problem(problem))),
-    };
-    let mut json = json!({
-        "path": dataset.path,
-        "linked_file": dataset.linked_file.as_ref().map(|file| file.to_string_lossy()),
-        "format": dataset.format.name(),
-        "shape": dataset.shape,
-        "read": read,
-        "read_because": because,
-        "chunks": dataset.chunking.as_ref().map(|chunking| json!({
-            "shape": chunking.shape, "count": chunking.count,
-            "stored_bytes": chunking.stored_bytes, "filters": chunking.filters,
-        })),
-    });
-    match &dataset.content {
-        Err(problem) => json["problem"] = json!(hints::of_problem(problem)),
-        Ok(info) => {
-            json["quantity"] = json!(info.quantity);
-            json["units"] = json!(info.units);
-            json["element_type"] = json!(info.element.to_string());
-            json["positions"] = json!(info.positions);
-            json["spectral_points"] = json!(info.spectral_points);
-            json["bytes"] = json!(size(info));
-            json["full_grid"] = json!(dataset.full_grid);
-            json["notes"] = json!(dataset.notes);
-            json["position_axes"] = json!(dataset.position_axes);
-            json["position_dimensions"] = json!(axes_json(&info.position_dimensions));
-            json["spectroscopic_dimensions"] = json!(axes_json(&info.spectroscopic_dimensions));
-        }
-    }
-    json
-}
-
-fn axes_json(axes: &[Dimension]) -> Vec<Value> {
-    axes.iter()
-        .map(|axis| {
-            json!({
-                "name": axis.name, "units": axis.units, "length": axis.len(),
-                "first": axis.values.first(), "last": axis.values.last(),
-                "binned": axis.binned,
-            })
-        })
-        .collect()
-}
-
 /// The results groups of a file.
 pub(crate) fn status(file: &Path, group: Option<&str>) -> Result<Answer> {
     let groups = inspect::groups(file, group)?;
@@ -282,8 +201,7 @@ pub(crate) fn status(file: &Path, group: Option<&str>) -> Result<Answer> {
         text.push_str(&group_line(group));
         text.push_str(&group_details(group));
     }
-    let json = json!({"file": file.to_string_lossy(), "groups": groups.iter().map(group_json).collect::<Vec<_>>()});
-    Ok(done(text, json))
+    Ok(done(text, wire::Answer::Status(wire::Status::of(file, &groups))))
 }
 
 fn group_line(group: &GroupOverview) -> String {
@@ -360,26 +278,6 @@ fn last_pixel(group: &GroupOverview) -> String {
     }
 }
 
-fn group_json(group: &GroupOverview) -> Value {
-    json!({
-        "group": group.path,
-        "process": group.process,
-        "source": group.source,
-        "source_file": group.source_file.as_ref().map(|file| file.to_string_lossy()),
-        "parameters": group.parameters,
-        "parameter_hash": group.parameter_hash,
-        "created": group.created,
-        "last_run": group.last_run,
-        "positions": group.positions,
-        "completed": group.completed,
-        "missing": group.missing,
-        "failed": failed_json(&group.failed),
-        "failures": failures_json(&group.failed),
-        "last_pixel": group.last_pixel,
-        "prefix": group.prefix,
-    })
-}
-
 /// Completed positions, computed again.
 pub(crate) fn verify(
     registry: &[&dyn Runner],
@@ -397,20 +295,12 @@ pub(crate) fn verify(
         ..Request::new(computation.source_file)
     };
     let verified = engine::verify(&kernel, &source, file, &computation.path, sample)?;
-    let listed: Vec<Value> = verified
-        .different
-        .iter()
-        .map(|(position, dataset)| json!({"position": position, "dataset": dataset}))
-        .collect();
-    let json = json!({
-        "group": verified.group, "completed": verified.completed, "checked": verified.checked,
-        "different": listed, "same_data": verified.same_data, "changed": verified.changed,
-        "source_recorded": verified.is_recorded, "source_file": source.file.to_string_lossy(),
-    });
+    let json = wire::Answer::Verify(wire::Verify::of(&verified, &source.file));
     let same_data = verified.same_data != Some(false) && verified.changed.is_none();
     let is_right = verified.different.is_empty() && same_data;
     let ending = if is_right { Ending::Done } else { Ending::Failed };
-    Ok(Answer { ending, text: verified_text(&verified, computation.or_else.as_deref()), json })
+    let text = verified_text(&verified, computation.or_else.as_deref());
+    Ok(Answer { ending, text, json: Some(json) })
 }
 
 fn verified_text(verified: &Verification, or_else: Option<&Path>) -> String {

@@ -20,13 +20,12 @@ mod test;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use serde_json::{Value, json};
-
 use arguments::{Arguments, Command};
+use clap::error::ErrorKind;
 use progress::Display;
 
 use crate::engine::{Ranks, WORKER_NAME};
+use crate::wire;
 use pixelmill_core::error::Error;
 use pixelmill_core::failure::is_computing;
 use pixelmill_core::registry::Runner;
@@ -58,8 +57,8 @@ pub(crate) struct Answer {
     pub ending: Ending,
     /// For people.
     pub text: String,
-    /// For `--json`.
-    pub json: Value,
+    /// For `--json`; none if somebody else has said everything.
+    pub json: Option<wire::Answer>,
 }
 
 /// Runs the command line of this process over `registry`. Under an MPI launcher all ranks call it alike, and
@@ -124,7 +123,7 @@ fn not_understood(refused: &clap::Error, ranks: &Ranks) -> Answer {
 
 /// Somebody else has said everything.
 fn silent(ending: Ending) -> Answer {
-    Answer { ending, text: String::new(), json: Value::Null }
+    Answer { ending, text: String::new(), json: None }
 }
 
 fn refusal(error: &Error) -> Answer {
@@ -136,7 +135,7 @@ fn failed(ending: Ending, message: &str) -> Answer {
     Answer {
         ending,
         text: format!("pixelmill: {message}\n"),
-        json: json!({"outcome": "error", "message": message}),
+        json: Some(wire::Answer::Refusal(wire::Refusal::new(message))),
     }
 }
 
@@ -144,11 +143,10 @@ fn failed(ending: Ending, message: &str) -> Answer {
 /// given is an error, whatever it would have said; only what is one anyway ends as it would have.
 fn tell(answer: &Answer, as_json: bool) -> Ending {
     say(answer.text.trim_end_matches('\n'));
-    if !as_json || answer.json.is_null() {
+    let Some(json) = answer.json.as_ref().filter(|_| as_json) else {
         return answer.ending;
-    }
-    let mut stdout = std::io::stdout().lock();
-    match writeln!(stdout, "{}", answer.json).and_then(|()| stdout.flush()) {
+    };
+    match print(json) {
         Ok(()) => answer.ending,
         Err(error) => {
             let lost = not_given(&error);
@@ -159,6 +157,12 @@ fn tell(answer: &Answer, as_json: bool) -> Ending {
             }
         }
     }
+}
+
+fn print(json: &wire::Answer) -> std::io::Result<()> {
+    let line = serde_json::to_string(json)?;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush())
 }
 
 /// Prints help or the version. A reader that has seen enough is no error.

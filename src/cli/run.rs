@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::arguments::RunArguments;
 use super::progress::Display;
 use super::{Answer, Ending, given, show, signals};
-use crate::engine::{
-    self, Compressed, Computed, FailedPositions, Outcome, Ranks, Report, Request, Stop, Tally,
-};
+use crate::engine::{self, Compressed, Computed, Outcome, Ranks, Report, Request, Stop};
+use crate::wire;
 use pixelmill_core::error::{Result, bytes};
 use pixelmill_core::registry::{self, Runner};
 
@@ -34,7 +31,8 @@ pub(crate) fn run(
     };
     let is_told = !display.is_quiet() || ending != Ending::Done;
     let text = if is_told { text(runner, &computed) } else { String::new() };
-    Ok(Answer { ending, text, json: as_json(&computed) })
+    let json = wire::Answer::Run(Box::new(wire::Run::from(&computed)));
+    Ok(Answer { ending, text, json: Some(json) })
 }
 
 fn request(typed: &RunArguments) -> Request {
@@ -126,74 +124,4 @@ fn ranks_text(report: &Report) -> String {
         show::percent(report.imbalance(), 1.0),
         show::percent(report.idle().as_secs_f64(), all),
     )
-}
-
-fn as_json(computed: &Computed) -> Value {
-    json!({
-        "outcome": match computed.outcome {
-            Outcome::Existing => "existing",
-            Outcome::Finished => "finished",
-            Outcome::Stopped => "stopped",
-        },
-        "file": computed.file.to_string_lossy(),
-        "group": computed.group,
-        "parameter_hash": computed.parameter_hash,
-        "source_recorded": !computed.parameter_hash.is_empty(),
-        "completed": computed.completed,
-        "positions": computed.positions,
-        "failed": failed_json(&computed.failed),
-        "failures": failures_json(&computed.failed),
-        "report": computed.report.as_ref().map(report_json),
-        "compressed": computed.compressed.map(|compressed| json!({
-            "bytes_before": compressed.before,
-            "bytes_after": compressed.after,
-        })),
-    })
-}
-
-/// Failed positions, the first of them, the same in every command's JSON.
-pub(crate) fn failed_json(failed: &FailedPositions) -> Vec<Value> {
-    failed.listed.iter().map(|(at, why)| json!({"position": at, "message": why})).collect()
-}
-
-/// How many positions have failed, and for which reasons.
-pub(crate) fn failures_json(failed: &FailedPositions) -> Value {
-    let reason = |(why, count): &(String, u64)| json!({"message": why, "positions": count});
-    json!({
-        "positions": failed.count,
-        "reasons": failed.reasons.iter().map(reason).collect::<Vec<_>>(),
-    })
-}
-
-fn report_json(report: &Report) -> Value {
-    json!({
-        "positions": report.positions,
-        "bytes": report.bytes,
-        "workers": report.workers,
-        "batches": report.batches,
-        "seconds": report.elapsed.as_secs_f64(),
-        "read_seconds": report.read.as_secs_f64(),
-        "compute_seconds": report.compute.as_secs_f64(),
-        "write_seconds": report.write.as_secs_f64(),
-        "wait_seconds": report.wait.as_secs_f64(),
-        "mark_seconds": report.mark.as_secs_f64(),
-        "chunks": report.chunks.map(|(_, stored)| stored),
-        "chunks_decoded": report.chunks.map(|(decoded, _)| decoded),
-        "imbalance": report.imbalance(),
-        "ranks": report.ranks.iter().map(rank_json).collect::<Vec<_>>(),
-    })
-}
-
-fn rank_json(rank: &Tally) -> Value {
-    json!({
-        "host": rank.host,
-        "positions": rank.positions,
-        "bytes": rank.bytes,
-        "workers": rank.workers,
-        "seconds": rank.elapsed.as_secs_f64(),
-        "read_seconds": rank.read.as_secs_f64(),
-        "compute_seconds": rank.compute.as_secs_f64(),
-        "write_seconds": rank.write.as_secs_f64(),
-        "wait_seconds": rank.wait.as_secs_f64(),
-    })
 }

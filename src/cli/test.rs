@@ -2,16 +2,14 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
-
 use super::arguments::TestArguments;
 use super::plot::{Canvas, Figure};
 use super::{Answer, Ending, given, show};
 use crate::engine::{self, Pixel, Probe, ProbeSpectrum, Request};
+use crate::wire;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::ElementType;
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::process::{Curve, Mark, Model, Values};
 use pixelmill_core::registry::{self, Runner};
 
 /// Computes one position.
@@ -40,7 +38,8 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
     if let Some(canvas) = canvas {
         text.push_str(&drawing(runner, &probe, spectrum, &canvas)?);
     }
-    Ok(Answer { ending, text, json: as_json(&probe, typed.spectrum, spectrum) })
+    let json = wire::Answer::Test(Box::new(wire::Test::of(&probe, typed.spectrum)));
+    Ok(Answer { ending, text, json: Some(json) })
 }
 
 /// The spectrum that is drawn; none if the data can't be read.
@@ -118,67 +117,4 @@ fn drawing(
     };
     text.push_str(&canvas.draw(&figure, heading.each_ref().map(String::as_str))?);
     Ok(text)
-}
-
-// JSON has no NaN: a missing value is null.
-fn as_json(probe: &Probe, number: usize, spectrum: Option<&ProbeSpectrum>) -> Value {
-    let values: Vec<Value> = probe
-        .values
-        .iter()
-        .map(|value| {
-            json!({
-                "name": value.name, "quantity": value.quantity, "units": value.units,
-                "element_type": value.element.to_string(), "values": value.numbers,
-            })
-        })
-        .collect();
-    json!({
-        "position": probe.position,
-        "at": steps(&probe.place),
-        "failure": probe.failure,
-        "results": values,
-        "spectrum": spectrum.map(|spectrum| spectrum_json(probe, number, spectrum)),
-    })
-}
-
-fn steps(place: &[(Dimension, u32)]) -> Vec<u32> {
-    place.iter().map(|(_, step)| *step).collect()
-}
-
-fn spectrum_json(probe: &Probe, number: usize, spectrum: &ProbeSpectrum) -> Value {
-    let axis = &probe.axis;
-    json!({
-        "number": number,
-        "at": steps(&spectrum.place),
-        "axis": {"name": axis.name, "units": axis.units, "values": axis.values},
-        "quantity": probe.quantity,
-        "units": probe.units,
-        "data": values_json(&spectrum.data),
-        "model": spectrum.model.as_ref().ok().map(model_json),
-        "model_missing": spectrum.model.as_ref().err().map(ToString::to_string),
-    })
-}
-
-fn model_json(model: &Model) -> Value {
-    let curve = |curve: &Curve| {
-        let Curve { name, values, is_part } = curve;
-        json!({"name": name, "is_part": is_part, "values": values_json(values)})
-    };
-    let mark = |mark: &Mark| json!({"name": mark.name, "at": mark.at, "height": mark.height});
-    json!({
-        "curves": model.curves.iter().map(curve).collect::<Vec<_>>(),
-        "marks": model.marks.iter().map(mark).collect::<Vec<_>>(),
-    })
-}
-
-fn values_json(values: &Values) -> Value {
-    match values {
-        Values::Real(values) => json!(values),
-        Values::Complex(values) => {
-            let part = |part: fn(&num_complex::Complex64) -> f64| {
-                values.iter().map(part).collect::<Vec<f64>>()
-            };
-            json!({"real": part(|value| value.re), "imaginary": part(|value| value.im)})
-        }
-    }
 }

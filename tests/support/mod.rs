@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use pixelmill::wire::Answer;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -135,9 +136,21 @@ pub fn start_piped(command: &mut Command) -> Child {
 
 /// What a finished program gave.
 pub fn ran(output: Output) -> Ran {
-    let json = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    let json = answer(&String::from_utf8_lossy(&output.stdout));
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     Ran { code: output.status.code(), json, stderr }
+}
+
+/// What was answered; null if it isn't JSON. Of every answer to any test the model has to know every key, in its
+/// place, and every number as it is printed.
+pub fn answer(stdout: &str) -> Value {
+    let Ok(json) = serde_json::from_str::<Value>(stdout) else {
+        return Value::Null;
+    };
+    let read = serde_json::from_str::<Answer>(stdout);
+    let known = read.unwrap_or_else(|error| panic!("{error} of `pixelmill::wire`: {stdout}"));
+    assert_eq!(serde_json::to_string(&known).expect("it is JSON"), stdout.trim_end());
+    json
 }
 
 /// A setting of the environment under which the system answers as a file system without locks does; none can

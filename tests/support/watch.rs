@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Ran, program, python, root, start};
+use super::{Ran, answer, program, python, root, start};
 
 /// Longer than anything takes, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -325,7 +325,7 @@ impl Running {
         let status = self.child.wait().expect("it is our child");
         let stdout = self.stdout.map(|stdout| stdout.join().expect("the reader doesn't panic"));
         let stderr = self.stderr.join().expect("the reader doesn't panic");
-        let json = serde_json::from_str(&stdout.unwrap_or_default()).unwrap_or(Value::Null);
+        let json = answer(&stdout.unwrap_or_default());
         Ran { code: status.code(), json, stderr }
     }
 }
