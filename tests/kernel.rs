@@ -1,6 +1,8 @@
 //! A kernel that is no process, named only when the program starts: what holds for processes holds for it.
 
-use crate::support::{RAW_DATA, Sample, pixelmill, python_script, run, succeed};
+use std::process::Command;
+
+use crate::support::{RAW_DATA, Sample, pixelmill, program, python_script, ran, run, succeed};
 
 /// What the kernel has to give: the mean of each spectrum, none at each thousandth position.
 const EXPECTED: &str = r#"
@@ -38,4 +40,25 @@ fn one_position_of_a_kernel_can_be_tried() {
     let probe = succeed(["test", "named-anything", file, "--pixel", "2080"]);
     assert_eq!(probe["results"][0]["name"], "Mean");
     assert_eq!(probe["spectrum"]["data"]["real"].as_array().map(Vec::len), Some(119));
+}
+
+#[test]
+fn a_kernel_that_chooses_other_numbers_gets_results_of_its_own() {
+    let sample = Sample::new();
+    let group = |rounding: bool| {
+        let mut command = Command::new(program());
+        command.args(run("named-anything", &sample.file, &[])).arg("--json");
+        if rounding {
+            command.env("TRIAL_ROUNDS", "1");
+        }
+        let ran = ran(command.output().unwrap());
+        (ran.json["outcome"].clone(), ran.json["group"].as_str().unwrap().to_owned())
+    };
+    let exact = group(false);
+    let rounding = group(true);
+    assert_ne!(exact.1, rounding.1, "its results are taken for those of other numbers");
+    assert_eq!(
+        (group(false), group(true)),
+        (("existing".into(), exact.1), ("existing".into(), rounding.1))
+    );
 }

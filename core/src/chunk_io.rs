@@ -1,7 +1,8 @@
 //! Where rows come from and where results go, and the rows of some positions as they were read: copied into a
 //! worker's memory, or left where the source holds them.
 
-use std::ops::Range;
+use std::fmt;
+use std::ops::{Deref, DerefMut, Range};
 
 use crate::error::Result;
 
@@ -28,19 +29,36 @@ pub trait WriteChunk: Send + Sync {
 #[derive(Default)]
 pub struct AlignedBytes {
     words: Vec<u128>,
+    length: usize,
 }
 
 impl AlignedBytes {
-    fn resize(&mut self, length: usize) {
+    /// Makes it so long. What there was may stay.
+    pub(crate) fn resize(&mut self, length: usize) {
         self.words.resize(length.div_ceil(size_of::<u128>()), 0);
+        self.length = length;
     }
+}
 
-    fn bytes(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.words)
+impl Deref for AlignedBytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.length]
     }
+}
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        bytemuck::cast_slice_mut(&mut self.words)
+impl DerefMut for AlignedBytes {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.length]
+    }
+}
+
+impl fmt::Debug for AlignedBytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(formatter)
     }
 }
 
@@ -62,7 +80,7 @@ impl<'a> ReadRows<'a> {
 
     /// All rows, one behind the other, to be read into or to be changed.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let bytes = &mut self.buffer.bytes_mut()[..self.count * self.row_bytes];
+        let bytes = &mut *self.buffer;
         for (row, left) in bytes.chunks_exact_mut(self.row_bytes.max(1)).zip(self.left.drain(..)) {
             row.copy_from_slice(left);
         }
@@ -89,13 +107,13 @@ impl<'a> ReadRows<'a> {
     pub fn row(&self, index: usize) -> &[u8] {
         match self.left.get(index) {
             Some(row) => row,
-            None => &self.buffer.bytes()[index * self.row_bytes..][..self.row_bytes],
+            None => &self.buffer[index * self.row_bytes..][..self.row_bytes],
         }
     }
 
     /// All rows, one behind the other; `None` if they are left where they are.
     pub fn whole(&self) -> Option<&[u8]> {
-        self.left.is_empty().then(|| &self.buffer.bytes()[..self.count * self.row_bytes])
+        self.left.is_empty().then_some(&*self.buffer)
     }
 
     /// The memory, for the next rows.

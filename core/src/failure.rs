@@ -35,6 +35,7 @@ pub fn is_computing() -> bool {
 ///
 /// # Errors
 /// If it panics, with what the panic says.
+#[inline]
 pub fn guarded<T>(compute: impl FnOnce() -> T) -> Result<T, Failure> {
     let before = IS_COMPUTING.replace(true);
     let computed = catch_unwind(AssertUnwindSafe(compute));

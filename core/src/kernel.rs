@@ -9,6 +9,7 @@ use std::ops::Range;
 use num_complex::Complex64;
 use serde_json::{Map, Value};
 
+pub use crate::auxiliary::{Auxiliary, AuxiliaryRows};
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 pub use crate::column_layout::{ColumnLayout, Constant};
 pub use crate::contribution::Contribution;
@@ -16,6 +17,7 @@ use crate::element::{Element, ElementType, StoredType, append, elements, lying};
 use crate::error::Result;
 use crate::failure::Failure;
 use crate::model::{Model, Values};
+use crate::process::Process;
 use crate::source_info::SourceInfo;
 
 /// A computation that is done at every position of a scan.
@@ -24,7 +26,8 @@ pub trait Kernel: Send + Sync {
     fn name(&self) -> &str;
     /// Raised whenever the same input may give other results than before.
     fn version(&self) -> u32;
-    /// All its parameters with their values, defaults included: what isn't here must not change a result.
+    /// All its parameters with their values, defaults included. Results are recognised by them, by the name, by the
+    /// version, and by the input that it [wants](Self::wants): nothing else that is chosen at run time may change one.
     fn parameters(&self) -> &Map<String, Value>;
     /// What it wants of the source and of the engine.
     fn wants(&self) -> Wants;
@@ -46,13 +49,58 @@ pub trait Kernel: Send + Sync {
 /// What a kernel wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
-    /// The element type that it computes with. The file's has to be one that becomes it.
-    pub element: ElementType,
-    /// Whether rounding to a shorter floating-point type is no loss.
-    pub narrowing: bool,
+    /// The numbers that it computes with.
+    pub input: Input,
     /// Most positions of a unit, for what has memory of its own to fill, such as a GPU. A unit is as many positions
     /// as take some 10 ms, but no more than this.
     pub most_per_unit: Option<u64>,
+}
+
+/// The numbers that a kernel computes with. The file's have to become them without losing anything.
+///
+/// Another input may give another result. So whoever recognises results asks for [`Self::chosen_for`], which tells
+/// of every input that isn't settled by the type of the very process that the kernel is called after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Input {
+    element: ElementType,
+    narrowing: bool,
+    /// Name and version of the process whose type settles it.
+    settled_by: Option<(&'static str, u32)>,
+}
+
+impl Input {
+    /// Numbers of a type that is chosen when the program runs.
+    pub fn new(element: ElementType) -> Self {
+        Self { element, narrowing: false, settled_by: None }
+    }
+
+    /// The same, but rounding to a shorter floating-point type is no loss.
+    #[must_use]
+    pub fn narrowing(self) -> Self {
+        Self { narrowing: true, settled_by: None, ..self }
+    }
+
+    /// What a process says by its type.
+    pub(crate) fn of<P: Process>() -> Self {
+        let settled_by = Some((P::NAME, P::VERSION));
+        Self { element: P::Input::TYPE, narrowing: P::NARROWING, settled_by }
+    }
+
+    /// Their element type.
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
+    /// Whether rounding to a shorter floating-point type is no loss.
+    pub fn is_narrowing(&self) -> bool {
+        self.narrowing
+    }
+
+    /// The element type, and whether rounding is no loss, unless the name and the version of the kernel settle both.
+    pub fn chosen_for(&self, name: &str, version: u32) -> Option<(ElementType, bool)> {
+        let is_settled = self.settled_by == Some((name, version));
+        (!is_settled).then_some((self.element, self.narrowing))
+    }
 }
 
 /// A kernel that knows its source.
@@ -145,17 +193,10 @@ pub struct RawUnit<'a> {
     pub spectra_per_position: usize,
     /// Values in one spectrum.
     pub spectrum_length: usize,
+    /// Lengths of the axes of a spectrum, slowest first; they multiply to `spectrum_length`.
+    pub spectrum_shape: &'a [usize],
     /// The rows of each auxiliary input, for all positions of the unit.
     pub auxiliary: &'a [AuxiliaryRows],
-}
-
-/// Rows of one auxiliary input.
-#[derive(Default)]
-pub struct AuxiliaryRows {
-    /// All values, position by position.
-    pub values: Vec<f64>,
-    /// How many each position has.
-    pub per_position: usize,
 }
 
 impl<'a> RawUnit<'a> {
@@ -202,13 +243,10 @@ impl<'a> RawUnit<'a> {
         buffer
     }
 
-    /// The values of each auxiliary input at the position of spectrum number `index`.
+    /// The values of the auxiliary inputs at the position of spectrum number `index`.
     #[inline]
-    pub fn auxiliary(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [f64]> + use<'a> {
-        let (within, _) = self.place(index);
-        self.auxiliary
-            .iter()
-            .map(move |rows| &rows.values[within * rows.per_position..][..rows.per_position])
+    pub fn auxiliary(&self, index: usize) -> Auxiliary<'a> {
+        Auxiliary::new(self.auxiliary, self.place(index).0)
     }
 
     /// The position of a spectrum, counted from the unit's first, and which of the position's it is.

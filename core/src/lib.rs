@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 pub mod advice;
+mod arrays;
+pub mod auxiliary;
 pub mod axis_values;
 pub mod canonical;
 pub mod chunk_io;
@@ -31,6 +33,8 @@ pub use advice::Advice;
 pub use element::{Element, ElementType};
 pub use error::{Error, Held, Result};
 pub use map_kernel::kernel_of;
+/// The arrays that spectra, units and results are seen as.
+pub use ndarray;
 pub use parameters::ParameterInfo;
 pub use process::Process;
 pub use results::Results;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::auxiliary::Auxiliary;
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 use crate::column_layout::{ColumnLayout, Constant};
 use crate::contribution::Contribution;
 use crate::element::Element;
 use crate::error::Result;
 use crate::failure::{Failure, guarded};
-use crate::kernel::{Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
-use crate::model::Values;
+use crate::kernel::{Input, Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
+use crate::model::{Model, Values};
 use crate::parameters::settle;
 use crate::process::{Process, Spectrum, Unit};
 use crate::results::{ColumnEncoder, Outputs, Results, Watch};
@@ -47,7 +48,7 @@ impl<P: Process> Kernel for MapKernel<P> {
     }
 
     fn wants(&self) -> Wants {
-        Wants { element: P::Input::TYPE, narrowing: P::NARROWING, most_per_unit: None }
+        Wants { input: Input::of::<P>(), most_per_unit: None }
     }
 
     fn auxiliary_inputs(&self) -> Vec<String> {
@@ -62,14 +63,14 @@ impl<P: Process> Kernel for MapKernel<P> {
         let task = P::prepare(&self.parameters, source)?;
         let mut results = Results::default();
         P::create_results_datasets(&self.parameters, source, &mut results);
-        let converted = source.spectral_points * size_of::<P::Input>();
+        let converted = source.spectral_points.saturating_mul(size_of::<P::Input>());
         let extra = P::extra_memory_per_position(&self.parameters, source);
         Ok(Box::new(PreparedMap::<P> {
             task,
             columns: results.columns,
             encoders: results.encoders,
             constants: results.constants,
-            memory_per_position: (converted + extra) as u64,
+            memory_per_position: converted.saturating_add(extra) as u64,
         }))
     }
 }
@@ -100,7 +101,6 @@ impl<P: Process> Prepared for PreparedMap<P> {
             prepared: self,
             scratch: P::Scratch::default(),
             converted: Vec::new(),
-            auxiliary: Vec::new(),
         })
     }
 
@@ -128,7 +128,6 @@ struct MapWorker<'p, P: Process> {
     prepared: &'p PreparedMap<P>,
     scratch: P::Scratch,
     converted: Vec<P::Input>,
-    auxiliary: Vec<Vec<f64>>,
 }
 
 impl<P: Process> MapWorker<'_, P> {
@@ -138,8 +137,8 @@ impl<P: Process> MapWorker<'_, P> {
         contribution: &mut Contribution<'_>,
         watch: Option<Watch<'_, P::Output>>,
     ) -> Result<(), Failure> {
-        let Self { prepared, scratch, converted, auxiliary } = self;
-        let mut unit = Unit::new(*raw, converted, auxiliary);
+        let Self { prepared, scratch, converted } = self;
+        let mut unit = Unit::new(*raw, converted);
         let encoders = prepared.encoders.as_slice();
         let contribution = contribution.reborrow();
         let watch = watch.map(|watch| watch as Watch<'_, P::Output>);
@@ -164,9 +163,9 @@ impl<P: Process> Worker for MapWorker<'_, P> {
         seen: &mut Vec<SeenSpectrum>,
     ) -> Result<(), Failure> {
         let mut spectra = Vec::new();
-        let mut typed = Unit::new(*unit, &mut self.converted, &mut self.auxiliary);
+        let mut typed = Unit::new(*unit, &mut self.converted);
         for index in 0..typed.len() {
-            let spectrum = OwnSpectrum::of(typed.spectrum(index));
+            let spectrum = OwnSpectrum::of(typed.spectrum(index), unit, index);
             let data = Values::of(&spectrum.as_spectrum());
             seen.push(SeenSpectrum { data, model: Err(Failure::new("there is no result")) });
             spectra.push(spectrum);
@@ -180,27 +179,40 @@ impl<P: Process> Worker for MapWorker<'_, P> {
             seen.model = guarded(|| P::model(task, spectrum.as_spectrum(), output))
                 .and_then(|model| model.check(&seen.data).map(|()| model));
         };
-        self.compute_watched(unit, contribution, Some(&mut watch))
+        self.compute_watched(unit, contribution, Some(&mut watch))?;
+        // Of what was put into arrays there is no output that could say anything.
+        for (_, seen) in seen.iter_mut().enumerate().filter(|(at, _)| contribution.is_filled(*at)) {
+            seen.model = Ok(Model::new());
+        }
+        Ok(())
     }
 }
 
-/// A spectrum that outlives the buffers it was read into.
-struct OwnSpectrum<T> {
+/// A spectrum that outlives the buffer it was converted into.
+struct OwnSpectrum<'a, T> {
     values: Vec<T>,
     position: u64,
     repeat: usize,
-    auxiliary: Vec<Vec<f64>>,
+    /// What it has of the unit.
+    unit: &'a RawUnit<'a>,
+    auxiliary: Auxiliary<'a>,
 }
 
-impl<T: Element> OwnSpectrum<T> {
-    fn of(spectrum: Spectrum<'_, T>) -> Self {
-        let Spectrum { values, position, repeat, auxiliary } = spectrum;
-        Self { values: values.to_vec(), position, repeat, auxiliary: auxiliary.to_vec() }
+impl<'a, T: Element> OwnSpectrum<'a, T> {
+    fn of(spectrum: Spectrum<'_, T>, unit: &'a RawUnit<'a>, index: usize) -> Self {
+        let Spectrum { values, position, repeat, .. } = spectrum;
+        Self { values: values.to_vec(), position, repeat, unit, auxiliary: unit.auxiliary(index) }
     }
 
     /// The spectrum as a process sees it.
     fn as_spectrum(&self) -> Spectrum<'_, T> {
-        let Self { values, position, repeat, auxiliary } = self;
-        Spectrum { values, position: *position, repeat: *repeat, auxiliary }
+        let Self { values, position, repeat, unit, auxiliary } = self;
+        Spectrum {
+            values,
+            shape: unit.spectrum_shape,
+            position: *position,
+            repeat: *repeat,
+            auxiliary: *auxiliary,
+        }
     }
 }

@@ -5,10 +5,13 @@
 
 use std::ops::{Deref, Range};
 
+use ndarray::{ArrayView, ArrayView2, Ix2};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::arrays;
+pub use crate::auxiliary::Auxiliary;
 pub use crate::axis_values::AxisValues;
 pub use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 pub use crate::dimension::Dimension;
@@ -25,6 +28,54 @@ pub use crate::source_info::{AuxiliaryInfo, SourceInfo};
 ///
 /// Required: what it is called, its types, what it prepares, its results and its map function.
 /// Everything else has a default that fits almost every process.
+///
+/// A spectrum is a slice of its values and, where it has several axes, an array with these axes:
+///
+/// ```
+/// use pixelmill_core::ndarray::{Array1, Axis, array};
+/// use pixelmill_core::process::{Failure, NoParameters, Process, Results, SourceInfo, Spectrum};
+///
+/// /// The mean of each column of a camera's frames.
+/// struct Profile;
+///
+/// impl Process for Profile {
+///     const NAME: &'static str = "Profile";
+///     const VERSION: u32 = 1;
+///     type Parameters = NoParameters;
+///     type Input = f64;
+///     type Output = Array1<f64>;
+///     type Task = ();
+///     type Scratch = ();
+///
+///     fn prepare(_: &NoParameters, source: &SourceInfo) -> Result<(), Failure> {
+///         match source.spectroscopic_dimensions.len() {
+///             2 => Ok(()),
+///             axes => Err(Failure::new(format!("it holds no frames: its spectra have {axes} axes"))),
+///         }
+///     }
+///
+///     fn create_results_datasets(
+///         _: &NoParameters,
+///         source: &SourceInfo,
+///         results: &mut Results<Array1<f64>>,
+///     ) {
+///         let profile = results.main("Profile", &source.quantity, &source.units);
+///         profile.array(vec![source.axis(0)], |profile: &Array1<f64>| profile.view());
+///     }
+///
+///     fn map_function(
+///         _: &(),
+///         spectrum: Spectrum<'_, f64>,
+///         _: &mut (),
+///     ) -> Result<Array1<f64>, Failure> {
+///         let columns = spectrum.frame()?.mean_axis(Axis(0)); // of an `ArrayView2`
+///         columns.ok_or_else(|| Failure::new("the frame is empty"))
+///     }
+/// }
+///
+/// let frame = Spectrum::new(&[1.0, 2.0, 3.0, 5.0, 6.0, 7.0], &[2, 3]);
+/// assert_eq!(Profile::map_function(&(), frame, &mut ()), Ok(array![3.0, 4.0, 5.0]));
+/// ```
 pub trait Process: Sized + 'static {
     /// Name of the process; its results groups are called `<Dataset>-<NAME>_NNN`.
     const NAME: &'static str;
@@ -125,8 +176,9 @@ pub trait Process: Sized + 'static {
 
     /// Computes one unit of work, some positions; the engine computes many units at
     /// once on all workers. Override for what is faster, or only possible, on many spectra at a
-    /// time (a matrix product, batched transforms, a GPU): read `unit.spectrum(…)` or
-    /// `unit.spectra()`, and call `outputs.set` for each spectrum. How positions are divided
+    /// time (a matrix product, batched transforms, a GPU): read `unit.spectrum(…)`, or all of them as
+    /// `unit.spectra()` or `unit.array::<Ix2>()`, and call `outputs.set` for each spectrum, or put whole results
+    /// datasets into `outputs.column::<f64, Ix1>(0)` and so on and say `outputs.filled`. How positions are divided
     /// into units varies from run to run: a result must not depend on it.
     ///
     /// # Errors
@@ -186,17 +238,19 @@ pub struct NoParameters {}
 
 impl Parameters for NoParameters {}
 
-/// One spectrum with what belongs to it. It derefs to its values.
+/// One spectrum with what belongs to it. It derefs to its values, one behind the other, the fastest axis' side by side.
 #[derive(Clone, Copy, Debug)]
 pub struct Spectrum<'a, T> {
     /// The values.
     pub values: &'a [T],
+    /// Lengths of its axes, slowest first: [`SourceInfo::spectrum_shape`].
+    pub shape: &'a [usize],
     /// The position that it was measured at: its row in the main dataset.
     pub position: u64,
     /// Which of the position's spectra it is, from 0; see [`Process::spectra_per_position`].
     pub repeat: usize,
     /// The rows of the auxiliary inputs at this position, in the order in which they were declared.
-    pub auxiliary: &'a [Vec<f64>],
+    pub auxiliary: Auxiliary<'a>,
 }
 
 impl<T> Deref for Spectrum<'_, T> {
@@ -207,13 +261,41 @@ impl<T> Deref for Spectrum<'_, T> {
     }
 }
 
+impl<'a, T> Spectrum<'a, T> {
+    /// A spectrum at the first position, without auxiliary inputs: what tests hand to a map function.
+    pub fn new(values: &'a [T], shape: &'a [usize]) -> Self {
+        Self { values, shape, position: 0, repeat: 0, auxiliary: Auxiliary::default() }
+    }
+
+    /// The spectrum as an array with its own axes: `spectrum.array::<Ix3>()?`. Nothing is copied.
+    ///
+    /// # Errors
+    /// If it has another number of axes. Where that can be, refuse it in [`Process::prepare`], before a run.
+    pub fn array<D: ndarray::Dimension>(&self) -> Result<ArrayView<'a, T, D>, Failure> {
+        arrays::view(self.values, None, self.shape, "the spectrum")
+    }
+
+    /// The spectrum as a frame, as a camera takes it: its two axes, beside which any of a single step don't count.
+    ///
+    /// # Errors
+    /// If it has another number of axes; see [`SourceInfo::frame`].
+    pub fn frame(&self) -> Result<ArrayView2<'a, T>, Failure> {
+        let mut long = self.shape.iter().copied().filter(|length| *length != 1);
+        match (self.shape.len() > 2, long.next(), long.next(), long.next()) {
+            (true, Some(slow), Some(fast), None) => {
+                arrays::view(self.values, None, &[slow, fast], "the spectrum")
+            }
+            _ => self.array::<Ix2>(),
+        }
+    }
+}
+
 /// Some positions that are computed together.
 pub struct Unit<'a, T> {
     raw: RawUnit<'a>,
     buffer: &'a mut Vec<T>,
     /// The spectra that are in `buffer`, one behind the other.
     converted: Range<usize>,
-    auxiliary: &'a mut Vec<Vec<f64>>,
 }
 
 /// Values that are converted at a time: short spectra, each by itself, would take longer than their computation.
@@ -221,8 +303,8 @@ const CONVERTED_VALUES: usize = 512;
 
 impl<'a, T: Element> Unit<'a, T> {
     /// A unit as it was read, with memory for what is converted.
-    pub fn new(raw: RawUnit<'a>, buffer: &'a mut Vec<T>, auxiliary: &'a mut Vec<Vec<f64>>) -> Self {
-        Self { raw, buffer, converted: 0..0, auxiliary }
+    pub fn new(raw: RawUnit<'a>, buffer: &'a mut Vec<T>) -> Self {
+        Self { raw, buffer, converted: 0..0 }
     }
 
     /// How many spectra there are: positions times spectra per position.
@@ -238,12 +320,6 @@ impl<'a, T: Element> Unit<'a, T> {
     /// Spectrum number `index`, converted to the process's element type.
     pub fn spectrum(&mut self, index: usize) -> Spectrum<'_, T> {
         let (within, repeat) = self.raw.place(index);
-        let rows = self.raw.auxiliary(index);
-        self.auxiliary.resize_with(rows.len(), Vec::new);
-        for (buffer, values) in self.auxiliary.iter_mut().zip(rows) {
-            buffer.clear();
-            buffer.extend_from_slice(values);
-        }
         let length = self.raw.spectrum_length;
         let values = match self.raw.lying(index) {
             Some(values) => values,
@@ -256,7 +332,13 @@ impl<'a, T: Element> Unit<'a, T> {
                 &self.buffer[(index - self.converted.start) * length..][..length]
             }
         };
-        Spectrum { values, position: self.raw.positions[within], repeat, auxiliary: self.auxiliary }
+        Spectrum {
+            values,
+            shape: self.raw.spectrum_shape,
+            position: self.raw.positions[within],
+            repeat,
+            auxiliary: Auxiliary::new(self.raw.auxiliary, within),
+        }
     }
 
     /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what works
@@ -270,6 +352,16 @@ impl<'a, T: Element> Unit<'a, T> {
         self.converted = 0..0;
         self.raw.spectra(self.buffer)
     }
+
+    /// All spectra as one array: an axis along which they follow each other, then the axes of a spectrum, so that a
+    /// unit of frames is an `Ix3`.
+    ///
+    /// # Errors
+    /// If it has another number of axes.
+    pub fn array<D: ndarray::Dimension>(&mut self) -> Result<ArrayView<'_, T, D>, Failure> {
+        let (spectra, shape) = (self.len(), self.raw.spectrum_shape);
+        arrays::view(self.spectra(), Some(spectra), shape, "a unit of spectra")
+    }
 }
 
 #[cfg(test)]
@@ -277,6 +369,7 @@ mod tests {
     use super::*;
     use crate::chunk_io::AlignedBytes;
     use crate::element::{ElementType, StoredType, elements};
+    use ndarray::{Ix3, IxDyn};
 
     /// Looks at spectra in several orders, with all of them in between, and compares each with one converted by itself.
     fn spectra_are_as_each_by_itself<T: Element>(stored: StoredType, spectrum_length: usize) {
@@ -289,16 +382,17 @@ mod tests {
         left.leave(bytes.chunks_exact(row_bytes).collect());
 
         for rows in [&read, &left] {
-            let (mut buffer, mut auxiliary, mut own) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut buffer, mut own) = (Vec::new(), Vec::new());
             let raw = RawUnit {
                 positions: &positions,
                 rows,
                 stored,
                 spectra_per_position,
                 spectrum_length,
+                spectrum_shape: &[1, spectrum_length],
                 auxiliary: &[],
             };
-            let mut unit = Unit::<T>::new(raw, &mut buffer, &mut auxiliary);
+            let mut unit = Unit::<T>::new(raw, &mut buffer);
             let count = unit.len();
             for index in (0..count).chain((0..count).rev()).chain((0..count).step_by(2)) {
                 let bytes = &bytes[index * row_bytes / 3..(index + 1) * row_bytes / 3];
@@ -315,6 +409,64 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Two positions of two spectra of 2 × 3 values each.
+    fn with_unit(swapped: bool, check: impl FnOnce(Unit<'_, f32>)) {
+        let values: Vec<f32> = (0u8..24).map(f32::from).collect();
+        let order =
+            |value: f32| if swapped { value.to_bits().swap_bytes() } else { value.to_bits() };
+        let bytes: Vec<u8> = values.iter().flat_map(|value| order(*value).to_ne_bytes()).collect();
+        let mut rows = ReadRows::new(AlignedBytes::default(), 2, 48);
+        rows.bytes_mut().copy_from_slice(&bytes);
+        let raw = RawUnit {
+            positions: &[4, 5],
+            rows: &rows,
+            stored: StoredType { element: ElementType::Float32, swapped },
+            spectra_per_position: 2,
+            spectrum_length: 6,
+            spectrum_shape: &[2, 3],
+            auxiliary: &[],
+        };
+        check(Unit::new(raw, &mut Vec::new()));
+    }
+
+    #[test]
+    fn spectra_and_units_are_arrays_with_their_own_axes() {
+        for swapped in [false, true] {
+            with_unit(swapped, |mut unit| {
+                let spectrum = unit.spectrum(2);
+                let frame = spectrum.frame().unwrap();
+                assert_eq!(
+                    (frame.shape(), frame[[0, 0]], frame[[1, 2]]),
+                    ([2, 3].as_slice(), 12.0, 17.0)
+                );
+                assert_eq!(frame.as_ptr(), spectrum.values.as_ptr());
+                assert_eq!(spectrum.array::<IxDyn>().unwrap().ndim(), 2);
+                let all = unit.array::<Ix3>().unwrap();
+                assert_eq!((all.shape(), all[[3, 0, 1]]), ([4, 2, 3].as_slice(), 19.0));
+                let refused = unit.array::<Ix2>().unwrap_err().to_string();
+                let told =
+                    "a unit of spectra has 3 axes (4 × 2 × 3), and is taken for an array of 2 axes";
+                assert_eq!(refused, told);
+            });
+        }
+        with_unit(false, |mut unit| {
+            let lies_at = unit.spectrum(0).values.as_ptr();
+            assert_eq!(unit.array::<Ix3>().unwrap().as_ptr(), lies_at, "it needs no conversion");
+        });
+    }
+
+    #[test]
+    fn axes_of_a_single_step_make_no_stack_of_a_frame() {
+        let values = [0u8; 12];
+        let frame =
+            |shape: &[usize]| Spectrum::new(&values, shape).frame().map(|frame| frame.dim());
+        assert_eq!(frame(&[3, 4]), Ok((3, 4)));
+        assert_eq!(frame(&[1, 12]), Ok((1, 12)));
+        assert_eq!(frame(&[1, 3, 1, 4]), Ok((3, 4)));
+        assert!(frame(&[2, 3, 2]).unwrap_err().to_string().contains("3 axes (2 × 3 × 2)"));
+        assert!(frame(&[12]).unwrap_err().to_string().contains("1 axis (12)"));
     }
 
     #[test]

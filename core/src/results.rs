@@ -4,6 +4,11 @@
 //! The closures give element types, layout, bytes per position and the encoding at once, so that
 //! no process touches HDF5. Pure: bytes in memory, no files.
 
+use std::ops::Range;
+
+use ndarray::{ArrayView, ArrayViewMut};
+
+use crate::arrays::by;
 use crate::column_layout::{ColumnLayout, Constant};
 use crate::contribution::Contribution;
 use crate::dimension::Dimension;
@@ -47,7 +52,7 @@ impl<O> Results<O> {
 }
 
 /// A results dataset that still has to be told what it takes from an output.
-#[must_use = "a results dataset needs `scalar`, `spectrum`, `record` or `constant`"]
+#[must_use = "a results dataset needs `scalar`, `spectrum`, `array`, `record` or `constant`"]
 pub struct Declaration<'r, O> {
     results: &'r mut Results<O>,
     layout: ColumnLayout,
@@ -81,6 +86,38 @@ impl<'r, O: 'static> Declaration<'r, O> {
                 )));
             }
             bytes.copy_from_slice(values);
+            Ok(())
+        }));
+    }
+
+    /// An array per spectrum, with the axes `dimensions` (slowest first): `|output: &Output| output.map.view()`. Its
+    /// own order in memory doesn't matter. A spectrum fails whose array has another shape.
+    pub fn array<T: Element, D: ndarray::Dimension>(
+        mut self,
+        dimensions: Vec<Dimension>,
+        values: impl Fn(&O) -> ArrayView<'_, T, D> + Send + Sync + 'static,
+    ) {
+        let shape: Vec<usize> = dimensions.iter().map(Dimension::len).collect();
+        self.layout.dimensions = dimensions;
+        self.layout.push::<T>(None);
+        self.finish(Box::new(move |output, bytes| {
+            let array = values(output);
+            if array.shape() != shape {
+                return Err(Failure::new(format!(
+                    "the map function gave an array of {} where one of {} belongs",
+                    by(array.shape()),
+                    by(&shape)
+                )));
+            }
+            match array.as_slice() {
+                Some(values) => bytes.copy_from_slice(bytemuck::cast_slice(values)),
+                None => {
+                    let places = bytes.chunks_exact_mut(size_of::<T>());
+                    places.zip(&array).for_each(|(place, value)| {
+                        place.copy_from_slice(bytemuck::bytes_of(value));
+                    });
+                }
+            }
             Ok(())
         }));
     }
@@ -163,12 +200,14 @@ pub type Watch<'a, O> = &'a mut dyn FnMut(usize, &O);
 
 impl<O> Outputs<'_, O> {
     /// Sets the result, or the failure, of spectrum number `index` of the unit.
+    #[inline]
     pub fn set(&mut self, index: usize, result: Result<O, Failure>) {
         self.set_from(index, result.as_ref().map_err(Clone::clone));
     }
 
     /// As `set`, from an output that the caller keeps, so that large ones needn't be allocated anew
     /// for every spectrum.
+    #[inline]
     pub fn set_from(&mut self, index: usize, result: Result<&O, Failure>) {
         let output = match result {
             Ok(output) => output,
@@ -180,12 +219,32 @@ impl<O> Outputs<'_, O> {
         let encoders = self.encoders;
         self.contribution.set(index, |dataset, bytes| encoders[dataset].encode(output, bytes));
     }
+
+    /// Results dataset number `dataset`, in the order of their declaration, of all spectra as one array: an axis along
+    /// which they follow each other, then the dataset's own axes. For what gives the results of a whole unit at once;
+    /// say of which spectra with [`Self::filled`] when all datasets have theirs.
+    ///
+    /// # Errors
+    /// If it has another element type or another number of axes, or holds records.
+    pub fn column<T: Element, D: ndarray::Dimension>(
+        &mut self,
+        dataset: usize,
+    ) -> Result<ArrayViewMut<'_, T, D>, Failure> {
+        self.contribution.column(dataset)
+    }
+
+    /// Says that the results of some spectra were put into the arrays of all datasets. Those that were set as failed
+    /// stay so.
+    pub fn filled(&mut self, spectra: Range<usize>) {
+        self.contribution.filled(spectra);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::contribution::UnitResults;
+    use ndarray::{Array2, Axis, Ix1, Ix2, Slice, array};
 
     struct Fit {
         amplitude: f32,
@@ -255,7 +314,112 @@ mod tests {
         given_to.set(1, Err(Failure::new("no peak")));
         kept_in.set_from(0, Ok(&fit()));
         kept_in.set_from(1, Err(Failure::new("no peak")));
-        assert_eq!((given.rows, given.failures), (kept.rows, kept.failures));
+        let rows =
+            |unit: &UnitResults| unit.rows.iter().map(|rows| rows.to_vec()).collect::<Vec<_>>();
+        assert_eq!((rows(&given), given.failures), (rows(&kept), kept.failures));
+    }
+
+    #[test]
+    fn arrays_are_stored_in_the_order_of_their_axes_however_they_lie_in_memory() {
+        let axes = || {
+            vec![
+                Dimension::new("Y", "um", vec![0.0, 1.0]),
+                Dimension::new("X", "um", vec![0.0, 1.0, 2.0]),
+            ]
+        };
+        let mut results = Results::<Array2<f32>>::default();
+        results.main("Map", "Height", "nm").array(axes(), |map: &Array2<f32>| map.view());
+        results
+            .main("Turned", "Height", "nm")
+            .array(axes(), |map: &Array2<f32>| map.slice_axis(Axis(0), Slice::new(0, None, -1)));
+        let mut unit = UnitResults::default();
+        let mut outputs = Outputs {
+            encoders: &results.encoders,
+            contribution: unit.begin(&results.columns, 3, 1),
+            watch: None,
+        };
+        let map = array![[0.0f32, 1.0, 2.0], [3.0, 4.0, 5.0]];
+        let across = map.t().as_standard_layout().into_owned();
+        outputs.set(0, Ok(map.clone()));
+        // The same array, but with the slow axis side by side in memory.
+        outputs.set(1, Ok(across.clone().reversed_axes()));
+        outputs.set(2, Ok(across));
+        outputs.contribution.finish();
+        let stored = |dataset: usize, spectrum: usize| -> Vec<f32> {
+            bytemuck::cast_slice(&unit.rows[dataset])[spectrum * 6..][..6].to_vec()
+        };
+        for spectrum in [0, 1] {
+            assert_eq!(stored(0, spectrum), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+            assert_eq!(stored(1, spectrum), [3.0, 4.0, 5.0, 0.0, 1.0, 2.0]);
+        }
+        assert!(stored(0, 2).iter().all(|value| value.is_nan()));
+        let reasons: Vec<_> =
+            unit.failures.iter().map(|(at, why)| (*at, why.to_string())).collect();
+        let told = "the map function gave an array of 3 × 2 where one of 2 × 3 belongs";
+        assert_eq!(reasons, [(2, told.to_owned())]);
+    }
+
+    #[test]
+    fn columns_are_filled_as_arrays_and_nothing_of_another_unit_stays() {
+        let mut results = Results::<()>::default();
+        let axis = Dimension::new("Time", "s", vec![0.0, 0.5]);
+        results
+            .main("Curve", "Voltage", "V")
+            .spectrum(vec![axis], |(): &()| [0.0f64; 2].as_slice());
+        results.main("Count", "Count", "").scalar(|(): &()| 0i32);
+        let mut unit = UnitResults::default();
+        let mut filled = |curves: Range<usize>, counts: bool| {
+            let mut outputs = Outputs {
+                encoders: &results.encoders,
+                contribution: unit.begin(&results.columns, 4, 2),
+                watch: None,
+            };
+            outputs.set(1, Err(Failure::new("no curve")));
+            let mut curve = outputs.column::<f64, Ix2>(0).unwrap();
+            curve.slice_axis_mut(Axis(0), curves.into()).assign(&array![1.0, 2.0]);
+            if counts {
+                outputs.column::<i32, Ix1>(1).unwrap().fill(7);
+            }
+            outputs.filled(0..3);
+            outputs.contribution.finish();
+            let failures: Vec<_> =
+                unit.failures.iter().map(|(at, why)| (*at, why.to_string())).collect();
+            (
+                bytemuck::cast_slice::<u8, f64>(&unit.rows[0]).to_vec(),
+                bytemuck::cast_slice::<u8, i32>(&unit.rows[1]).to_vec(),
+                failures,
+            )
+        };
+        let (curves, counts, failures) = filled(0..4, true);
+        assert_eq!((&curves[..2], &curves[4..6]), ([1.0, 2.0].as_slice(), [1.0, 2.0].as_slice()));
+        // One has failed, and of one nobody has said that it is there.
+        assert!(curves[2..4].iter().chain(&curves[6..]).all(|value| value.is_nan()));
+        assert_eq!(counts, [7, 0, 7, 0]);
+        assert_eq!((failures[0].0, failures[0].1.as_str()), (0, "no curve"));
+        assert_eq!(failures[1].1, "the unit computation gave no result");
+
+        let (curves, _, _) = filled(0..1, true);
+        assert!(curves[4..6].iter().all(|value| value.is_nan()), "another unit's: {curves:?}");
+        let (_, counts, failures) = filled(0..4, false);
+        assert_eq!(counts, [0; 4]);
+        assert_eq!(failures[1].1, "the unit computation put nothing into `Count`");
+    }
+
+    #[test]
+    fn columns_are_handed_out_as_what_they_hold_alone() {
+        let results = declared();
+        let mut unit = UnitResults::default();
+        let mut contribution = unit.begin(&results.columns, 2, 1);
+        assert_eq!(contribution.column::<f64, Ix2>(0).unwrap().shape(), [2, 2]);
+        for (failure, told) in [
+            (contribution.column::<f32, Ix2>(0).err(), "holds float64, not float32"),
+            (contribution.column::<f64, Ix1>(0).err(), "`Curve` of a unit has 2 axes (2 × 2)"),
+            (contribution.column::<f32, Ix1>(1).err(), "holds records"),
+            (contribution.column::<f32, Ix1>(2).err(), "no results dataset number 2"),
+        ] {
+            let failure = failure.unwrap().to_string();
+            assert!(failure.contains(told), "{failure}");
+        }
     }
 
     #[test]

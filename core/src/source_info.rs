@@ -38,6 +38,9 @@ pub struct AuxiliaryInfo {
     pub columns: usize,
     /// Names of the fields if it holds compound records, else none.
     pub fields: Vec<String>,
+    /// Lengths of the axes of the values at a position, slowest first: those of the dataset that aren't positions,
+    /// then the fields of a record. A single number is an axis of one step.
+    pub shape: Vec<usize>,
 }
 
 impl SourceInfo {
@@ -54,6 +57,20 @@ impl SourceInfo {
             Some(at) => axes[at].clone(),
             None => Dimension::new("Point", "", AxisValues::counted(self.spectral_points)),
         }
+    }
+
+    /// Lengths of the axes of one spectrum, slowest first, where a row holds so many of them. Those are the axes of a
+    /// row without the slow ones that tell its spectra apart. If spectra are parts of an axis, it has as many steps
+    /// less; where they begin and end anywhere, and where the file has no regular grid, a spectrum is one axis.
+    pub fn spectrum_shape(&self, spectra: usize) -> Vec<usize> {
+        let spectra = spectra.max(1);
+        let length = self.spectral_points / spectra;
+        let lengths: Vec<usize> =
+            self.spectroscopic_dimensions.iter().map(Dimension::len).collect();
+        let is_grid =
+            !lengths.is_empty() && lengths.iter().product::<usize>() == self.spectral_points;
+        let shape = is_grid.then(|| without_slow(&lengths, spectra)).flatten();
+        shape.filter(|shape| !shape.is_empty()).unwrap_or_else(|| vec![length])
     }
 
     /// How many spectra along `axis(0)` a row holds: one for each step of all its other axes.
@@ -83,6 +100,21 @@ impl SourceInfo {
     }
 }
 
+/// What is left of the lengths of some axes, slowest first, of an array that is cut into equal parts; `None` if the
+/// parts are no arrays along them.
+fn without_slow(lengths: &[usize], parts: usize) -> Option<Vec<usize>> {
+    match lengths {
+        _ if parts == 1 => Some(lengths.to_vec()),
+        [slowest, others @ ..] if parts.is_multiple_of(*slowest) => {
+            without_slow(others, parts / slowest)
+        }
+        [slowest, others @ ..] if slowest.is_multiple_of(parts) => {
+            Some([&[slowest / parts], others].concat())
+        }
+        _ => None,
+    }
+}
+
 /// Whether the name of an axis says no more than where something is.
 fn tells_a_place(axis: &Dimension) -> bool {
     const PLACES: [&str; 18] = [
@@ -91,4 +123,52 @@ fn tells_a_place(axis: &Dimension) -> bool {
     ];
     let name = axis.name.trim().to_lowercase().replace('_', "");
     name.is_empty() || name.starts_with("axis ") || PLACES.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(lengths: &[usize], spectral_points: usize) -> SourceInfo {
+        let axis = |length: &usize| Dimension::new("", "", AxisValues::counted(*length));
+        SourceInfo {
+            path: String::new(),
+            positions: 1,
+            spectral_points,
+            element: ElementType::Float32,
+            quantity: String::new(),
+            units: String::new(),
+            position_dimensions: Vec::new(),
+            spectroscopic_dimensions: lengths.iter().map(axis).collect(),
+            auxiliary: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_spectrum_has_the_axes_that_do_not_tell_spectra_apart() {
+        let stack = source(&[6, 4, 5], 120);
+        for (spectra, shape) in [
+            (1, vec![6, 4, 5]),
+            (6, vec![4, 5]),
+            (24, vec![5]),
+            (120, vec![1]),
+            // Two steps of an axis each, or a part of the next one.
+            (3, vec![2, 4, 5]),
+            (12, vec![2, 5]),
+            // Each begins in the middle of a step.
+            (4, vec![30]),
+            (8, vec![15]),
+        ] {
+            assert_eq!(stack.spectrum_shape(spectra), shape, "{spectra}");
+        }
+        assert_eq!(source(&[1, 8], 8).spectrum_shape(1), [1, 8]);
+        assert_eq!(source(&[1, 2, 8], 16).spectrum_shape(2), [8]);
+    }
+
+    #[test]
+    fn without_a_regular_grid_a_spectrum_is_one_axis() {
+        assert_eq!(source(&[], 7).spectrum_shape(1), [7]);
+        assert_eq!(source(&[], 8).spectrum_shape(2), [4]);
+        assert_eq!(source(&[], 1).spectrum_shape(1), [1]);
+    }
 }

@@ -362,7 +362,8 @@ mod tests {
     }
 
     fn fit(task: &Task, spectrum: &[f64], scratch: &mut Scratch) -> Result<Output, String> {
-        let spectrum = Spectrum { values: spectrum, position: 0, repeat: 0, auxiliary: &[] };
+        let shape = [spectrum.len()];
+        let spectrum = Spectrum::new(spectrum, &shape);
         CurveFit::map_function(task, spectrum, scratch).map_err(|failure| failure.to_string())
     }
 
@@ -430,8 +431,9 @@ mod tests {
 
     /// The curves that are drawn over a spectrum, with their names.
     fn drawn(task: &Task, spectrum: &[f64], output: &Output) -> Vec<(String, Vec<f64>)> {
-        let spectrum = Spectrum { values: spectrum, position: 0, repeat: 0, auxiliary: &[] };
-        let curves = CurveFit::model(task, spectrum, output).curves.into_iter();
+        let shape = [spectrum.len()];
+        let curves =
+            CurveFit::model(task, Spectrum::new(spectrum, &shape), output).curves.into_iter();
         curves
             .map(|curve| match curve.values {
                 process::Values::Real(values) => (curve.name, values),

@@ -24,9 +24,7 @@ use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::{ElementType, StoredType, elements, first_beyond};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
-use pixelmill_core::kernel::{
-    AuxiliaryRows, Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker,
-};
+use pixelmill_core::kernel::{AuxiliaryRows, Kernel, Prepared, RawUnit, SeenSpectrum, Worker};
 use pixelmill_core::positions::runs;
 use pixelmill_core::source_info::AuxiliaryInfo;
 
@@ -37,6 +35,8 @@ pub(crate) struct Job {
     pub source: Source,
     /// Spectra per position.
     pub spectra: usize,
+    /// Lengths of the axes of each.
+    spectrum_shape: Vec<usize>,
     pub auxiliary: Vec<AuxiliaryInput>,
     pub identity: Identity,
     /// What was found out about earlier results.
@@ -48,6 +48,8 @@ pub(crate) struct AuxiliaryInput {
     rows: Rows,
     stored: StoredType,
     pub columns: usize,
+    /// Lengths of the axes of one position's values.
+    shape: Vec<usize>,
 }
 
 /// Whether a job knows the data that it is opened on.
@@ -118,7 +120,17 @@ impl Job {
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
-        let job = Self { kernel, prepared, spectra, auxiliary, identity, compared, source };
+        let spectrum_shape = info.spectrum_shape(spectra);
+        let job = Self {
+            kernel,
+            prepared,
+            spectra,
+            spectrum_shape,
+            auxiliary,
+            identity,
+            compared,
+            source,
+        };
         job.inputs().for_each(|(rows, dataset, _)| narration::reading(dataset, rows));
         Ok(job)
     }
@@ -228,8 +240,8 @@ impl Job {
     /// Notes the positions with an integer that the process's numbers don't have.
     fn check_exact(&self, rows: &ReadRows<'_>, damaged: &mut Vec<(u64, Failure)>) {
         let stored = self.source.stored;
-        let Wants { element, narrowing, .. } = self.kernel.wants();
-        if stored.element.may_exceed(element, narrowing) {
+        let input = self.kernel.wants().input;
+        if stored.element.may_exceed(input.element(), input.is_narrowing()) {
             let found = |index| inexact(index, rows.row(index), stored, "");
             damaged.extend((0..rows.len()).filter_map(found));
         }
@@ -303,6 +315,7 @@ impl Job {
             stored: self.source.stored,
             spectra_per_position: self.spectra,
             spectrum_length: self.source.info.spectral_points / self.spectra,
+            spectrum_shape: &self.spectrum_shape,
             auxiliary,
         };
         let mut contribution = results.begin(self.prepared.columns(), unit.len(), self.spectra);
@@ -363,6 +376,7 @@ impl AuxiliaryInput {
         into.values.clear();
         into.values.extend_from_slice(values);
         into.per_position = self.columns;
+        into.shape.clone_from(&self.shape);
         Ok(bytes)
     }
 }
@@ -405,9 +419,9 @@ fn check_names(kernel: &dyn Kernel, prepared: &dyn Prepared) -> Result<(), Strin
 }
 
 fn check_element(kernel: &dyn Kernel, source: &Source) -> Result<()> {
-    let Wants { element: wanted, narrowing, .. } = kernel.wants();
-    let found = source.stored.element;
-    if found.converts_to(wanted, narrowing) {
+    let input = kernel.wants().input;
+    let (found, wanted) = (source.stored.element, input.element());
+    if found.converts_to(wanted, input.is_narrowing()) {
         return Ok(());
     }
     let (process, dataset) = (kernel.name().to_owned(), source.info.path.clone());
@@ -449,13 +463,17 @@ fn open_auxiliary(
                 stored.element
             )));
         }
-        let columns = shape.iter().skip(axes).product::<usize>() * fields.len().max(1);
+        let of_a_record = Some(fields.len()).filter(|fields| *fields > 0);
+        let own = shape.iter().copied().skip(axes).chain(of_a_record);
+        let own: Vec<usize> = own.collect();
+        let columns = own.iter().product();
+        let own = if own.is_empty() { vec![1] } else { own };
         let view = View::new(region::lengths(&shape), (0..axes).collect());
         let rows = Rows::new(file.handle(), &dataset, view)?;
         let fingerprint = data.fingerprint(&rows)?;
-        let info = AuxiliaryInfo { path, columns, fields };
+        let info = AuxiliaryInfo { path, columns, fields, shape: own.clone() };
         identities.push(AuxiliaryIdentity::of(&info, &rows, stored, fingerprint));
-        inputs.push(AuxiliaryInput { rows, stored, columns });
+        inputs.push(AuxiliaryInput { rows, stored, columns, shape: own });
         source.info.auxiliary.push(info);
     }
     if let Some(results) = results {

@@ -300,7 +300,7 @@ impl Checker<'_> {
         {
             let mut stored = vec![0; computed.len()];
             rows.read_into(run, &mut stored)?;
-            if stored != *computed {
+            if stored != **computed {
                 return Ok(Some(column.layout.name.clone()));
             }
         }

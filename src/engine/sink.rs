@@ -73,7 +73,7 @@ fn write(
     unit: &UnitResults,
 ) -> Result<()> {
     for (dataset, rows) in unit.rows.iter().enumerate() {
-        let mut left = rows.as_slice();
+        let mut left: &[u8] = rows;
         let position_bytes = left.len() / runs::count(runs).max(1) as usize;
         for run in runs {
             let (part, rest) = left.split_at((run.end - run.start) as usize * position_bytes);

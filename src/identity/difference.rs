@@ -29,7 +29,7 @@ pub(crate) fn first_difference(stored: &str, ours: &Identity) -> Option<Differen
     let (was, is) = differing(&mut steps, &stored, &ours, &ordered)?;
     let section = steps.first().map(String::as_str).unwrap_or_default();
     Some(Difference {
-        is_in_data: !["process", "process_version", "parameters"].contains(&section),
+        is_in_data: !["process", "process_version", "parameters", "input"].contains(&section),
         text: told(&subject(&steps, &ours), &was, &is),
     })
 }
@@ -84,6 +84,7 @@ fn subject(steps: &[String], ours: &Value) -> String {
     match steps.as_slice() {
         ["parameters", name, ..] => format!("the parameter `{name}`"),
         ["process_version"] => "the version of the process".to_owned(),
+        ["input", what, ..] => format!("the {} that is computed with", spoken(what)),
         ["source_fingerprint"] => format!("the data of `{}`", named(&["source"], "dataset")),
         [
             "source",

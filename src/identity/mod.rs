@@ -41,6 +41,9 @@ pub(crate) struct Identity {
     pub process_version: u32,
     /// All parameters, defaults included.
     pub parameters: Value,
+    /// The numbers that are computed with, where they aren't settled by the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<InputIdentity>,
     source: SourceIdentity,
     pub auxiliary_inputs: Vec<AuxiliaryIdentity>,
     pub source_fingerprint: String,
@@ -72,6 +75,13 @@ pub(crate) struct AuxiliaryIdentity {
     #[serde(flatten)]
     stored: StoredIdentity,
     pub fingerprint: String,
+}
+
+/// The numbers that a kernel has chosen to compute with.
+#[derive(Clone, Debug, Serialize)]
+struct InputIdentity {
+    element_type: String,
+    narrowing: bool,
 }
 
 /// How a dataset is stored, as far as it decides what its bytes mean.
@@ -115,6 +125,7 @@ impl<'a> Hashed<'a> {
             process: kernel.name().to_owned(),
             process_version: kernel.version(),
             parameters: kernel.parameters().clone().into(),
+            input: InputIdentity::of(kernel),
             source: SourceIdentity::of(source, spectra_per_position),
             auxiliary_inputs,
             source_fingerprint: String::new(),
@@ -150,6 +161,13 @@ impl Identity {
     /// SHA-256 of the canonical JSON, as hexadecimal digits.
     pub fn hash(&self) -> String {
         hex(&Sha256::digest(self.canonical_json()))
+    }
+}
+
+impl InputIdentity {
+    fn of(kernel: &dyn Kernel) -> Option<Self> {
+        let chosen = kernel.wants().input.chosen_for(kernel.name(), kernel.version());
+        chosen.map(|(element, narrowing)| Self { element_type: element.to_string(), narrowing })
     }
 }
 
@@ -200,7 +218,8 @@ impl SourceIdentity {
 impl AuxiliaryIdentity {
     /// What results depend on of an input that is read from `rows`, with the fingerprint of its data.
     pub fn of(info: &AuxiliaryInfo, rows: &Rows, stored: StoredType, fingerprint: String) -> Self {
-        let AuxiliaryInfo { path, columns, fields } = info;
+        // Its axes follow from the shape, from those of them that are positions, and from the fields.
+        let AuxiliaryInfo { path, columns, fields, shape: _ } = info;
         Self {
             dataset: path.clone(),
             stored: StoredIdentity::of(rows, stored),
@@ -252,6 +271,7 @@ pub(crate) mod tests {
             process: "Peak_Finding".into(),
             process_version: 1,
             parameters,
+            input: None,
             source: SourceIdentity {
                 dataset: "/Measurement_000/Channel_000/Raw_Data".into(),
                 stored: StoredIdentity {
@@ -290,7 +310,13 @@ pub(crate) mod tests {
         hashes.push(identity(json!({"a": 1.0000000000000002, "b": 0.0})).hash());
         hashes.push(identity(json!({"a": 1, "b": -0.0})).hash());
         let axis = |values: &[f64]| AxisIdentity::of(&Dimension::new("Y", "um", values.to_vec()));
-        let changes: [&dyn Fn(&mut Identity); 18] = [
+        let input = |element: &str, narrowing| {
+            Some(InputIdentity { element_type: element.into(), narrowing })
+        };
+        let changes: [&dyn Fn(&mut Identity); 21] = [
+            &|i| i.input = input("float32", false),
+            &|i| i.input = input("float32", true),
+            &|i| i.input = input("float64", false),
             &|i| i.process.push('x'),
             &|i| i.process_version += 1,
             &|i| i.source.dataset.push('x'),
