@@ -187,6 +187,20 @@ pub enum Error {
     /// The source of a results group isn't where the group says.
     #[error("`{group}` can't be verified: its source isn't at {}", places.join(" nor at "))]
     SourceNotFound { group: String, places: Vec<String> },
+    /// There are no results of that name.
+    #[error("`{group}` has no results `{dataset}`{}", listed("results", known))]
+    NoSuchResults { group: String, dataset: String, known: Vec<String> },
+    /// The records of a results dataset have no field of that name.
+    #[error("the results `{dataset}` have no field `{field}`{}", listed("fields", known))]
+    NoSuchField { dataset: String, field: String, known: Vec<String> },
+    /// Results are records, which are no array of numbers.
+    #[error("the results `{dataset}` hold records; each field is an array: {}", fields.join(", "))]
+    ResultsRecords { dataset: String, fields: Vec<String> },
+    /// Results can't become what was asked for.
+    #[error(
+        "the results `{dataset}` hold {found}, which can't become {wanted} without losing information"
+    )]
+    ResultsElement { dataset: String, found: ElementType, wanted: ElementType },
     /// A results dataset can't be read as was asked.
     #[error("the results `{dataset}` can't be read: {reason}")]
     Results { dataset: String, reason: String },

@@ -31,6 +31,7 @@ mod probe;
 mod report;
 mod request;
 mod reread;
+mod results;
 mod scheduler;
 mod search;
 mod selection;
@@ -66,14 +67,11 @@ use selection::Selected;
 use team::Team;
 
 use crate::plan::{self, Needs, Plan, TileNeeds};
-use crate::storage::file::open_read;
-use crate::storage::rows::Rows;
 use pixelmill_core::column_layout::ColumnLayout;
-use pixelmill_core::element::{Element, elements, first_beyond};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::kernel::Kernel;
 
-/// A handle to the results of a computation.
+/// A handle to the results of a computation, which [`Self::array`] reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Computed {
     /// The file that holds the results.
@@ -95,33 +93,6 @@ pub struct Computed {
     pub report: Option<Report>,
     /// What compressing the results gave; `None` if nothing had to be compressed.
     pub compressed: Option<Compressed>,
-}
-
-impl Computed {
-    /// All values of one of the results datasets, position by position; those that are not computed
-    /// are NaN, or 0 for integers.
-    ///
-    /// # Errors
-    /// If there is no such dataset, or its values can't become `T` without losing information.
-    pub fn values<T: Element>(&self, dataset: &str) -> Result<Vec<T>> {
-        let file = open_read(&self.file)?;
-        let path = format!("{}/{dataset}", self.group);
-        let unusable = |reason: String| Error::Results { dataset: path.clone(), reason };
-        let found = file.dataset(&path).map_err(|_| unusable("there is no such dataset".into()))?;
-        let stored = found.stored_type().map_err(|held| unusable(format!("it holds {held}")))?;
-        if !stored.element.converts_to(T::TYPE, false) {
-            return Err(unusable(format!("{} can't become {}", stored.element, T::TYPE)));
-        }
-        let mut bytes = vec![0; found.size() * stored.element.size()];
-        let rows = Rows::by_first_axis(file.handle(), &found)?;
-        rows.read_into(std::slice::from_ref(&(0..rows.view().count())), &mut bytes)?;
-        if stored.element.may_exceed(T::TYPE, false)
-            && let Some((_, value)) = first_beyond(&bytes, stored)
-        {
-            return Err(unusable(format!("{value} can't become {}", T::TYPE)));
-        }
-        Ok(elements(&bytes, stored, &mut Vec::new()).to_vec())
-    }
 }
 
 /// How a computation ended.

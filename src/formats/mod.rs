@@ -14,12 +14,15 @@ pub(crate) mod nexus;
 mod nsid;
 mod plain;
 
+use std::path::Path;
+
 pub(crate) use create::{Blueprint, Form, Identification, create};
 #[cfg(test)]
 pub(crate) use described::samples;
 pub(crate) use described::{Axis, Described, Role};
 
 use crate::storage::container::{Dataset, Group};
+use pixelmill_core::error::Result;
 
 /// A way of saying in HDF5 what a dataset is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +151,21 @@ fn described_at(
         Format::Nexus => nexus::describe(file, path, dataset),
         Format::H5usid | Format::Plain => plain::describe(file, path, dataset),
     }
+}
+
+/// Lengths of the axes of a results dataset: those of the scan, then its own. h5USID's tables tell them of a matrix;
+/// who reads a single value per position can't tell its one step there from an axis.
+///
+/// # Errors
+/// If its tables are broken.
+pub(crate) fn results_shape(file: &Path, path: &str, dataset: &Dataset) -> Result<Vec<usize>> {
+    if !h5usid::read::is_main(dataset) {
+        return Ok(dataset.shape());
+    }
+    let (info, grid, ..) = h5usid::read::read(file, path, dataset)?;
+    let scan = if grid.is_full() { grid.shape() } else { vec![grid.rows()] };
+    let own = info.spectrum_shape(1);
+    Ok(if own == [1] { scan } else { [scan, own].concat() })
 }
 
 /// Whether an array that no format knows may be somebody's data: numbers, along two axes at least.

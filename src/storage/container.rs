@@ -88,6 +88,15 @@ impl Elements {
     }
 }
 
+/// A field of the records that a dataset holds.
+pub(crate) struct RecordField {
+    pub name: String,
+    /// Where it begins in a record.
+    pub offset: usize,
+    /// How it is stored; the error says what it is instead of a number.
+    pub stored: Result<StoredType, String>,
+}
+
 /// How the bytes of a new dataset are stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Storing<'a> {
@@ -290,6 +299,11 @@ pub(crate) trait DatasetObject: Object {
     /// How it stores its numbers, with the names of the fields if it holds records of numbers of one type; the error
     /// says what it holds instead.
     fn stored_record(&self) -> Result<(StoredType, Vec<String>), String>;
+    /// The fields of its records; none if it holds anything else.
+    ///
+    /// # Errors
+    /// Why they can't be read.
+    fn record_fields(&self) -> Result<Vec<RecordField>, String>;
     /// Whether its elements are stored as these would be.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::chunk_table::Chunking;
 use super::container::{
     AsObject, Attribute, Change, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group,
-    GroupObject, Kind, Link, Object, Opening, Storing, Transaction,
+    GroupObject, Kind, Link, Object, Opening, RecordField, Storing, Transaction,
 };
 use super::decoding::Decoding;
 use super::file::ReadFile;
@@ -32,6 +32,7 @@ use super::raw_file::RawFile;
 use super::refused::Refused;
 use super::tiles::{Contiguous, Way};
 use crate::region::{self, Region};
+use pixelmill_core::column_layout::Field;
 use pixelmill_core::element::{ElementType, StoredType, elements};
 use pixelmill_core::error::{Error, Result};
 
@@ -570,6 +571,18 @@ impl DatasetObject for OwnDataset {
 
     fn stored_record(&self) -> Result<(StoredType, Vec<String>), String> {
         self.stored_type().map(|stored| (stored, Vec::new()))
+    }
+
+    fn record_fields(&self) -> Result<Vec<RecordField>, String> {
+        let Elements::Record(fields) = &self.array().elements else { return Ok(Vec::new()) };
+        let mut offset = 0;
+        let placed = fields.iter().map(|Field { name, element }| {
+            let stored = Ok(StoredType { element: *element, swapped: false });
+            let name = name.clone().unwrap_or_default();
+            offset += element.size();
+            RecordField { name, offset: offset - element.size(), stored }
+        });
+        Ok(placed.collect())
     }
 
     fn holds(&self, elements: &Elements) -> Result<bool, Refused> {

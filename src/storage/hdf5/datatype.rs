@@ -9,7 +9,7 @@ use hdf5::{Dataset, Datatype};
 use hdf5_sys::h5;
 use hdf5_sys::h5t::{self, H5T_class_t, H5T_order_t, H5T_sign_t};
 
-use super::super::container::{Class, Elements};
+use super::super::container::{Class, Elements, RecordField};
 use super::{error, text};
 use pixelmill_core::column_layout::Field;
 use pixelmill_core::element::{ElementType, StoredType};
@@ -362,6 +362,27 @@ pub(super) fn stored_record(dataset: &Dataset) -> Result<(StoredType, Vec<String
     })?;
     let stored = StoredType { element, swapped: is_swapped(&datatype)? };
     Ok((stored, members.into_iter().map(|member| member.name).collect()))
+}
+
+/// The fields of the records that a dataset holds; none if it holds anything else. The error says why they can't be
+/// read.
+pub(super) fn record_fields(dataset: &Dataset) -> Result<Vec<RecordField>, String> {
+    let datatype = dataset.dtype().map_err(words)?;
+    if class(&datatype) != Class::Record {
+        return Ok(Vec::new());
+    }
+    let members = members(&datatype).map_err(words)?;
+    if parts(&members, datatype.size()).is_some() {
+        return Ok(Vec::new());
+    }
+    let field = |Member { name, offset, datatype }| {
+        let stored = match is_plain(&datatype) {
+            true => stored(&datatype),
+            false => Err(describe(&datatype)),
+        };
+        RecordField { name, offset, stored }
+    };
+    Ok(members.into_iter().map(field).collect())
 }
 
 /// The type of all fields of a record, if they have one and fill it without gaps.

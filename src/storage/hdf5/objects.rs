@@ -11,7 +11,7 @@ use hdf5::{IndexType, IterationOrder, LinkType, Location, LocationInfo, Location
 use super::super::chunk_table::Chunking;
 use super::super::container::{
     Attribute, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group, GroupObject, Kind,
-    Link, Object, Opening, Storing,
+    Link, Object, Opening, RecordField, Storing,
 };
 use super::super::filters::FilterInfo;
 use super::super::object_id::{Home, ObjectId};
@@ -313,6 +313,10 @@ impl DatasetObject for OwnDataset {
 
     fn stored_record(&self) -> Result<(StoredType, Vec<String>), String> {
         datatype::stored_record(&self.0)
+    }
+
+    fn record_fields(&self) -> Result<Vec<RecordField>, String> {
+        datatype::record_fields(&self.0)
     }
 
     fn holds(&self, elements: &Elements) -> Result<bool, Refused> {

@@ -247,6 +247,15 @@ pub(crate) fn missing(group: &Group) -> Option<String> {
     })
 }
 
+/// Names of a group's results datasets: of all that is in it, these say what they hold, and are no scales of others.
+pub(crate) fn datasets(group: &Group) -> Vec<String> {
+    let is_results = |name: &String| {
+        let found = group.dataset(name);
+        found.is_ok_and(|found| found.has_attribute("quantity") && !found.has_attribute("CLASS"))
+    };
+    group.member_names().unwrap_or_default().into_iter().filter(is_results).collect()
+}
+
 /// The text of `RESULTS` for these datasets.
 pub(crate) fn listed(columns: &[Column<'_>]) -> String {
     let shapes =

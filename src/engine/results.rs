@@ -1,0 +1,114 @@
+//! The results of a computation, read back: as they lie in the file, or as arrays with the axes of the scan.
+
+use ndarray::{ArrayD, IxDyn};
+
+use super::Computed;
+use crate::formats;
+use crate::storage::file::{ReadFile, open_read};
+use crate::storage::results_group;
+use crate::storage::rows::Rows;
+use pixelmill_core::element::{Element, StoredType, elements, first_beyond};
+use pixelmill_core::error::{Error, Result};
+
+impl Computed {
+    /// All values of one of the results datasets, position by position; those that are not computed
+    /// are NaN, or 0 for integers.
+    ///
+    /// # Errors
+    /// If there is no such dataset, it holds records, or its values can't become `T` without losing information.
+    pub fn values<T: Element>(&self, dataset: &str) -> Result<Vec<T>> {
+        Ok(self.read(dataset, None)?.0)
+    }
+
+    /// One of the results datasets in the shape of the scan: its axes, slowest first, then the dataset's own. A scan
+    /// that is no full grid is one axis of positions. Values that are not computed, or failed, are NaN, or 0 for
+    /// integers. Of a dataset of records ask for each [`Self::field`].
+    ///
+    /// # Errors
+    /// As [`Self::values`].
+    pub fn array<T: Element>(&self, dataset: &str) -> Result<ArrayD<T>> {
+        self.read_array(dataset, None)
+    }
+
+    /// One field of a results dataset of records, in the shape that [`Self::array`] gives.
+    ///
+    /// # Errors
+    /// If there is no such dataset or field, or its values can't become `T` without losing information.
+    pub fn field<T: Element>(&self, dataset: &str, field: &str) -> Result<ArrayD<T>> {
+        self.read_array(dataset, Some(field))
+    }
+
+    fn read_array<T: Element>(&self, dataset: &str, field: Option<&str>) -> Result<ArrayD<T>> {
+        let (values, shape) = self.read(dataset, field)?;
+        let count = values.len();
+        ArrayD::from_shape_vec(IxDyn(&shape), values).map_err(|_| Error::Results {
+            dataset: dataset.to_owned(),
+            reason: format!("its {count} values don't fill the shape {shape:?} of the scan"),
+        })
+    }
+
+    /// The values of a dataset, or of a field of its records, and its shape.
+    fn read<T: Element>(&self, dataset: &str, field: Option<&str>) -> Result<(Vec<T>, Vec<usize>)> {
+        let file = open_read(&self.file)?;
+        let path = format!("{}/{dataset}", self.group);
+        let unusable = |reason: String| Error::Results { dataset: path.clone(), reason };
+        let found = file.dataset(&path).map_err(|_| self.no_such_results(&file, dataset))?;
+        let rows = || Rows::by_first_axis(file.handle(), &found);
+        let (stored, bytes) = match (field, found.record_fields()) {
+            (None, Ok(fields)) if fields.is_empty() => {
+                let stored =
+                    found.stored_type().map_err(|held| unusable(format!("it holds {held}")))?;
+                (stored, all_bytes(&rows()?)?)
+            }
+            (None, Ok(fields)) => {
+                let fields = fields.into_iter().map(|field| field.name).collect();
+                return Err(Error::ResultsRecords { dataset: path, fields });
+            }
+            (Some(name), Ok(fields)) => {
+                let named = fields.iter().find(|field| field.name == name);
+                let field = named.ok_or_else(|| Error::NoSuchField {
+                    dataset: path.clone(),
+                    field: name.to_owned(),
+                    known: fields.iter().map(|field| field.name.clone()).collect(),
+                })?;
+                let stored = field.stored.clone();
+                let stored = stored.map_err(|held| unusable(format!("`{name}` holds {held}")))?;
+                let records = all_bytes(&rows()?)?;
+                let size = records.len() / found.size().max(1);
+                let values = records.chunks_exact(size.max(1));
+                let values =
+                    values.flat_map(|record| &record[field.offset..][..stored.element.size()]);
+                (stored, values.copied().collect())
+            }
+            (_, Err(held)) => return Err(unusable(format!("it holds {held}"))),
+        };
+        let shape = formats::results_shape(&file.path, &path, &found)?;
+        Ok((converted(path, stored, &bytes)?, shape))
+    }
+
+    fn no_such_results(&self, file: &ReadFile, dataset: &str) -> Error {
+        let group = file.group(&self.group).ok();
+        let known = group.map(|group| results_group::datasets(&group)).unwrap_or_default();
+        Error::NoSuchResults { group: self.group.clone(), dataset: dataset.to_owned(), known }
+    }
+}
+
+fn all_bytes(rows: &Rows) -> Result<Vec<u8>> {
+    let count = rows.view().count();
+    let mut bytes = vec![0; count as usize * rows.row_bytes()];
+    rows.read_into(std::slice::from_ref(&(0..count)), &mut bytes)?;
+    Ok(bytes)
+}
+
+fn converted<T: Element>(dataset: String, stored: StoredType, bytes: &[u8]) -> Result<Vec<T>> {
+    let (found, wanted) = (stored.element, T::TYPE);
+    if !found.converts_to(wanted, false) {
+        return Err(Error::ResultsElement { dataset, found, wanted });
+    }
+    if found.may_exceed(wanted, false)
+        && let Some((_, value)) = first_beyond(bytes, stored)
+    {
+        return Err(Error::Results { dataset, reason: format!("{value} can't become {wanted}") });
+    }
+    Ok(elements(bytes, stored, &mut Vec::new()).to_vec())
+}
