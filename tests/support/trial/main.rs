@@ -1,0 +1,37 @@
+//! A program with the command line of pixelmill over the built-in processes and some that exist only to
+//! try the engine, a file for each kind: slow ones, failing ones, ones that use every part of the trait,
+//! and kernels without a process.
+
+mod batched;
+mod digest;
+mod named;
+mod rich;
+mod slow;
+mod trouble;
+mod uneven;
+mod weighted;
+
+use std::process::ExitCode;
+
+use pixelmill::registry::{Runner, runner};
+use pixelmill_processes::PROCESSES;
+
+static TRIALS: [&dyn Runner; 7] = [
+    runner::<slow::Slow>(),
+    runner::<uneven::Uneven>(),
+    runner::<trouble::Trouble>(),
+    runner::<rich::Rich>(),
+    runner::<batched::Batched>(),
+    runner::<weighted::Weighted>(),
+    runner::<digest::Digest>(),
+];
+
+fn main() -> ExitCode {
+    // What nobody has known before: a kernel by any name of this kind.
+    let arguments = std::env::args_os().filter_map(|argument| argument.into_string().ok());
+    let named =
+        arguments.into_iter().find(|argument| argument.starts_with("named-")).map(named::Named);
+    let mut all = [PROCESSES.as_slice(), &TRIALS].concat();
+    all.extend(named.as_ref().map(|named| named as &dyn Runner));
+    pixelmill::cli::main(&all)
+}
