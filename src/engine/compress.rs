@@ -5,7 +5,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
 use log::{debug, info};
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::compute_loop::caught;
 use super::evidence::check_same;
 use super::target::{RunLock, Target};
-use super::{Computed, Job, Observer, Outcome, Quiet, Request, Stop, machine};
+use super::{Computed, Job, Observer, Outcome, Quiet, Request, Stop};
 use crate::storage::container::Transaction;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{
@@ -180,20 +179,19 @@ impl Step<'_> {
 
     /// Whether all chunks are stored; if not, it was stopped.
     fn store_chunks(&self, compressor: &Compressor<'_>, transaction: &Transaction) -> Result<bool> {
-        let workers = self.workers(compressor);
+        let workers = self.most_workers(compressor);
         debug!("{} chunks, compressed {workers} at a time", compressor.count());
-        let next = AtomicU64::new(0);
-        // Each worker's next chunk waits in its own hands while the queue is full.
+        let next = &AtomicU64::new(0);
+        // Each worker's next chunk waits in its own hands while the queue is full. It may block its thread: nothing
+        // that waits for another job runs in the pool meanwhile.
         let (sender, receiver) = sync_channel(workers);
-        thread::scope(|scope| {
-            for number in 0..workers {
-                let (sender, next) = (sender.clone(), &next);
-                thread::Builder::new()
-                    .name(format!("pixelmill-compress-{number}"))
-                    .spawn_scoped(scope, move || encode(compressor, next, &sender))
-                    .map_err(|source| Error::Worker { source })?;
-            }
-            drop(sender);
+        self.job.workers.pool()?.in_place_scope(|scope| {
+            // The sender is gone, and with it the queue ended, when all threads are through with this.
+            scope.spawn_broadcast(move |_, thread| {
+                if thread.index() < workers {
+                    encode(compressor, next, &sender);
+                }
+            });
             self.store(compressor, transaction, receiver)
         })
     }
@@ -218,8 +216,8 @@ impl Step<'_> {
     }
 
     /// As many as there are cores for, chunks, and memory; at least one.
-    fn workers(&self, compressor: &Compressor<'_>) -> usize {
-        let cores = plan::cores(machine::available_cores(), self.request.cores) as u64;
+    fn most_workers(&self, compressor: &Compressor<'_>) -> usize {
+        let cores = self.job.workers.cores() as u64;
         let by_memory = self.request.memory_budget(1) / compressor.worker_bytes().max(1);
         cores.min(by_memory).min(compressor.count()).max(1) as usize
     }

@@ -1,15 +1,22 @@
 //! The computing phase of one rank: workers that read, compute and write units of work, a keeper
 //! beside them that looks after what they have written, and the caller's thread, which watches.
 //!
+//! A worker's life is a job of the pool, one for each thread, and ends when there is no unit to come: its thread then
+//! is rayon's, for what is parallel inside the units that others still have. What may run on top of what, and
+//! why, is in this folder's README under *Threads*.
+//!
 //! HDF5 is closed meanwhile, but for sources that only the library can read and the moments in which
 //! the marker brings `last_pixel` up to date. What the keeper and the watcher do differs between rank 0
 //! (`lead`) and the others (`follow`).
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, Yield};
 
 use super::batch::Batch;
 use super::job::{Job, Workspace};
@@ -17,6 +24,7 @@ use super::pending::Pending;
 use super::scheduler::{Scheduler, Ticket};
 use super::sink::Sink;
 use super::supply::{Stock, supply};
+use super::workers::Workers;
 use super::{Request, Stop, Tally, Team};
 use crate::plan::Plan;
 use crate::storage::in_place::InPlace;
@@ -26,14 +34,12 @@ use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::panic_message;
 use pixelmill_core::positions::runs;
 
-/// What the names of worker threads begin with, so that who prints panics can tell a map function's from others.
-pub const WORKER_NAME: &str = "pixelmill-worker-";
 /// Batches per checkpoint interval.
 pub(crate) const BATCHES_PER_CHECKPOINT: u32 = 10;
 /// Source bytes ahead of the hand-out that the system is told to read.
 const READ_AHEAD: u64 = 16 << 20;
 
-/// What the workers count while they work.
+/// What the workers count while they work: for people, so that the numbers need no order among each other.
 #[derive(Default)]
 struct Counters {
     done: AtomicU64,
@@ -47,13 +53,16 @@ struct Counters {
 /// What all threads of a rank share.
 pub(crate) struct ComputeLoop<'a> {
     job: &'a Job,
+    threads: &'a Workers,
+    /// How many of the threads take units; memory may be too little for all.
     workers: usize,
     /// `None` if rows are only read, for their digest.
     sink: Option<Sink<'a>>,
     pub scheduler: Scheduler<'a>,
     counters: Counters,
     begun: Instant,
-    /// Threads that haven't ended yet, and workers among them.
+    /// The keeper and the workers that haven't ended yet, and the workers alone. Who reads that all have
+    /// (`Acquire`) sees what they did before they counted themselves out (`Release`).
     running: AtomicUsize,
     working: AtomicUsize,
     /// When the last worker ended, in nanoseconds since the beginning.
@@ -64,6 +73,7 @@ pub(crate) struct ComputeLoop<'a> {
 /// What a rank is to compute.
 pub(crate) struct Work<'a> {
     pub team: Team<'a>,
+    pub workers: &'a Workers,
     pub plan: &'a Plan,
     /// The pending positions of all ranks.
     pub pending: &'a Pending<'a>,
@@ -81,17 +91,19 @@ impl<'a> ComputeLoop<'a> {
     pub fn new(job: &'a Job, work: &Work<'a>, request: &Request, stop: &Stop) -> Self {
         job.source.rows.count_decoded_anew();
         let plan = work.plan;
+        let workers = plan.workers.min(work.workers.cores());
         let ranks = work.team.ranks();
         let bytes =
             job.columns().into_iter().map(|column| column.layout.missing.len() * job.spectra);
         // Of rows the next piece may begin while others still have units of the last.
         let most_open = match &plan.blocks {
             Some(blocks) => blocks.in_flight,
-            None => plan.workers + 1,
+            None => workers + 1,
         };
         Self {
             job,
-            workers: plan.workers,
+            threads: work.workers,
+            workers,
             sink: work.file.map(|file| Sink::new(file, work.columns.iter().cloned().zip(bytes))),
             scheduler: Scheduler::new(
                 supply(job, work.pending, work.stock, ranks),
@@ -103,8 +115,8 @@ impl<'a> ComputeLoop<'a> {
             ),
             counters: Counters::default(),
             begun: Instant::now(),
-            running: AtomicUsize::new(plan.workers + 1),
-            working: AtomicUsize::new(plan.workers),
+            running: AtomicUsize::new(workers + 1),
+            working: AtomicUsize::new(workers),
             worked: AtomicU64::new(0),
             host: crate::ranks::host(),
         }
@@ -122,36 +134,59 @@ impl<'a> ComputeLoop<'a> {
         pause: Duration,
         mut watch: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let watching = thread::current();
-        thread::scope(|scope| {
-            for number in 0..self.workers {
-                // The name lets whoever prints panics tell a map function's from others.
-                let worker = thread::Builder::new().name(format!("{WORKER_NAME}{number}"));
-                let spawned = worker.spawn_scoped(scope, || {
-                    self.guarded(|| {
-                        self.work();
-                        Ok(())
-                    });
-                    self.worker_has_ended();
-                });
-                if let Err(error) = spawned {
-                    self.scheduler.fail(Error::Worker { source: error });
-                    self.worker_has_ended();
-                }
-            }
-            scope.spawn(|| {
-                self.guarded(keep);
-                // Not the thread's own end: it comes after the call that would wake us.
-                self.running.fetch_sub(1, Ordering::Release);
-                watching.unpark();
-            });
+        let pool = self.threads.pool()?;
+        self.start(pool, keep, || {
             while self.running.load(Ordering::Acquire) > 0 {
                 self.guarded(&mut watch);
                 thread::park_timeout(pause);
             }
-        });
+        })?;
         let watched = watch();
         self.scheduler.take_error().map_or(watched, Err)
+    }
+
+    /// Starts the keeper and the workers; returns when `watch` and they have ended.
+    fn start(
+        &self,
+        pool: &ThreadPool,
+        keep: impl FnOnce() -> Result<()> + Send,
+        watch: impl FnOnce(),
+    ) -> Result<()> {
+        let watching = thread::current();
+        let all_are_here = Barrier::new(pool.current_num_threads());
+        thread::scope(|scope| {
+            let keeping = || {
+                self.guarded(keep);
+                // Not the thread's own end: it comes after the call that would wake us.
+                self.running.fetch_sub(1, Ordering::Release);
+                watching.unpark();
+            };
+            let keeper = thread::Builder::new().spawn_scoped(scope, keeping);
+            keeper.map_err(|source| Error::Worker { source })?;
+            pool.in_place_scope(|scope| {
+                scope.spawn_broadcast(|_, thread| {
+                    // Subtle: no kernel may run before every thread has begun its worker's life. A thread that
+                    // waits in a parallel map function takes any job, and would take that one: on top of a unit,
+                    // which then isn't done before the run is, and the run not before the unit.
+                    all_are_here.wait();
+                    if thread.index() < self.workers {
+                        self.live();
+                    }
+                });
+                watch();
+            });
+            Ok(())
+        })
+    }
+
+    fn live(&self) {
+        self.guarded(|| {
+            self.work();
+            Ok(())
+        });
+        self.worked.store(self.begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.working.fetch_sub(1, Ordering::Release);
+        self.running.fetch_sub(1, Ordering::Release);
     }
 
     /// Ends the run with whatever ends `action`, also if that is a panic: nobody may wait for a thread that is
@@ -162,21 +197,13 @@ impl<'a> ComputeLoop<'a> {
         }
     }
 
-    fn worker_has_ended(&self) {
-        self.worked.store(self.begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        self.working.fetch_sub(1, Ordering::Release);
-        self.running.fetch_sub(1, Ordering::Release);
-    }
-
     /// One worker's life.
     fn work(&self) {
         let mut workspace = self.job.workspace();
         let mut portion = None;
         loop {
-            let waited = Instant::now();
-            let ticket = self.scheduler.next(portion);
-            add(&self.counters.wait, waited);
-            let Some(ticket) = ticket else { return };
+            // When nothing is left the thread goes back to the pool, which lets it help those that still compute.
+            let Some(ticket) = self.next(portion) else { return };
             match self.work_on(&ticket, &mut workspace) {
                 Ok(compute) => {
                     let failures = std::mem::take(&mut workspace.results.failures);
@@ -194,6 +221,23 @@ impl<'a> ComputeLoop<'a> {
                 }
             }
         }
+    }
+
+    /// The next unit. Who has to wait for it helps others with theirs, with what is parallel in it.
+    fn next(&self, portion: Option<u64>) -> Option<Ticket> {
+        let begun = Instant::now();
+        let mut helped = Duration::ZERO;
+        let ticket = self.scheduler.next(portion, || {
+            let begun = Instant::now();
+            let has_helped = rayon::yield_now() == Some(Yield::Executed);
+            if has_helped {
+                helped += begun.elapsed();
+                add(&self.counters.compute, begun);
+            }
+            has_helped
+        });
+        count(&self.counters.wait, begun.elapsed().saturating_sub(helped));
+        ticket
     }
 
     /// Reads, computes and writes some positions; returns the time that computing took.
@@ -265,5 +309,9 @@ pub(crate) fn caught<T>(action: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 fn add(counter: &AtomicU64, begun: Instant) {
-    counter.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    count(counter, begun.elapsed());
+}
+
+fn count(counter: &AtomicU64, time: Duration) {
+    counter.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
 }

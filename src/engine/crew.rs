@@ -15,6 +15,7 @@ use super::scheduler::Scheduler;
 use super::supply::Stock;
 use super::target::RunLock;
 use super::team::{Call, News, Team};
+use super::workers::Workers;
 use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop, Tally};
 use crate::plan::Plan;
 use crate::storage::in_place::InPlace;
@@ -38,6 +39,7 @@ pub(crate) struct Phase<'a> {
     /// What the ranks share of it.
     pub stock: &'a Stock,
     pub plan: &'a Plan,
+    pub workers: &'a Workers,
     pub request: &'a Request,
     pub lock: &'a RunLock,
     pub file: &'a dyn InPlace,
@@ -57,7 +59,9 @@ impl Phase<'_> {
         let columns = &group.places.columns;
         let others = team.others();
         let (plan, pending, stock) = (self.plan, self.pending, self.stock);
-        let work = Work { team, plan, pending, stock, file: Some(self.file), columns, others };
+        let workers = self.workers;
+        let work =
+            Work { team, workers, plan, pending, stock, file: Some(self.file), columns, others };
         let compute_loop = ComputeLoop::new(self.job, &work, self.request, self.stop);
         let scheduler = &compute_loop.scheduler;
         let begun = Instant::now();

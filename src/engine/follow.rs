@@ -19,6 +19,7 @@ use super::sight::Sight;
 use super::supply::Stock;
 use super::target::Target;
 use super::team::{Assignment, Call, News, Orders, RankError, Team};
+use super::workers::Workers;
 use super::{Computed, Durability, Request, Stop, Tally, plan_run};
 use crate::plan::Plan;
 use crate::storage::file::{self, look_at, open_read};
@@ -131,6 +132,7 @@ fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<ResultsFile> 
 /// What this rank computes with, once rank 0 has prepared everything.
 struct Ready {
     file: ResultsFile,
+    workers: Workers,
     plan: Plan,
     status: Marks,
     stock: Stock,
@@ -144,14 +146,14 @@ impl Ready {
     ) -> Result<Self> {
         let file = results_file(assignment, team)?;
         let opened = OpenFile { path: &assignment.file, file: &file.raw };
-        let workers = assignment.workers[team.rank()];
-        let plan =
-            plan_run(job, assignment.memory, workers, assignment.segments.as_deref(), selected)?;
+        let workers = Workers::exactly(assignment.workers[team.rank()]);
+        let (memory, segments) = (assignment.memory, assignment.segments.as_deref());
+        let plan = plan_run(job, memory, workers.cores(), segments, selected)?;
         narration::plan(job, &plan);
         let status = Marks::within(opened, assignment.status)?;
         let pending = Pending::new(&status, selected, &job.source.grid);
         let stock = Stock::new(job, &pending, &plan, assignment.workers.len())?;
-        Ok(Self { file, plan, status, stock })
+        Ok(Self { file, workers, plan, status, stock })
     }
 
     /// Computes until nothing is left, or somebody asks to stop.
@@ -163,10 +165,11 @@ impl Ready {
         stop: &Stop,
         team: Team<'_>,
     ) -> Result<Tally> {
-        let Self { plan, stock, .. } = self;
+        let Self { workers, plan, stock, .. } = self;
         let pending = &Pending::new(&self.status, selected, &job.source.grid);
         let file = &*self.file.in_place;
-        let work = Work { team, plan, pending, stock, file: Some(file), columns, others: 0 };
+        let work =
+            Work { team, workers, plan, pending, stock, file: Some(file), columns, others: 0 };
         let compute_loop = ComputeLoop::new(job, &work, request, stop);
         let scheduler = &compute_loop.scheduler;
         let mut beat = Beat::new(team);

@@ -8,6 +8,7 @@ use super::Request;
 use super::compared::Compared;
 use super::narration;
 use super::target::results_file;
+use super::workers::Workers;
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::region;
 use crate::source::{self, RowsDigest, Source, fingerprint, normalised};
@@ -41,6 +42,8 @@ pub(crate) struct Job {
     pub identity: Identity,
     /// What was found out about earlier results.
     pub compared: Compared,
+    /// The threads that this process computes with where no other rank does.
+    pub workers: Workers,
 }
 
 /// A dataset with the same positions, read in step with the source.
@@ -121,6 +124,7 @@ impl Job {
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
         let spectrum_shape = info.spectrum_shape(spectra);
+        let workers = Workers::wanted(request.cores);
         let job = Self {
             kernel,
             prepared,
@@ -129,6 +133,7 @@ impl Job {
             auxiliary,
             identity,
             compared,
+            workers,
             source,
         };
         job.inputs().for_each(|(rows, dataset, _)| narration::reading(dataset, rows));

@@ -20,6 +20,7 @@ use super::sight::Sight;
 use super::supply::Stock;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, RankError, Team};
+use super::workers::Workers;
 use super::{Computed, Note, Observer, Quiet, Request, Stop, plan_run, reread};
 use crate::hand_out;
 use crate::plan::{Cores, Plan};
@@ -289,15 +290,18 @@ impl Lead<'_> {
         }
         info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
-        let workers = shares.workers.iter().sum();
+        let all_workers = shares.workers.iter().sum();
         observer.begin(&group.info(
             job,
             target,
             &own,
             count,
-            (workers, shares.workers.len(), shares.nodes),
+            (all_workers, shares.workers.len(), shares.nodes),
         ));
         let (file, plan) = (&*file, &own);
+        // Where others compute as well, it has a share of the cores.
+        let share = Workers::exactly(shares.workers[0]);
+        let workers = if team.others() == 0 { &job.workers } else { &share };
         let phase = Phase {
             job,
             group,
@@ -305,6 +309,7 @@ impl Lead<'_> {
             count,
             stock,
             plan,
+            workers,
             request,
             lock,
             file,

@@ -2,8 +2,8 @@
 //! resumable whatever happens.
 //!
 //! It runs kernels, and knows none by name or type. `job` opens a source for one, `search` looks for earlier
-//! results, `target` holds the locks, `prepare` makes the results group, `compute_loop` runs the workers over what
-//! `supply` and `scheduler` hand out, `sink` stores what they make of it, `marker` marks what is on disk,
+//! results, `target` holds the locks, `prepare` makes the results group, `workers` are the threads, `compute_loop`
+//! runs them over what `supply` and `scheduler` hand out, `sink` stores what they make of it, `marker` marks what is on disk,
 //! `compress` compresses what is complete. `lead` is their order on the first rank, with `crew` for the time in
 //! which all compute; `follow` is what the other ranks do, and `team` what they tell each other. What a kill at
 //! each point leaves is in this folder's README.
@@ -41,6 +41,7 @@ mod stop;
 mod supply;
 mod target;
 mod team;
+mod workers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +51,6 @@ use log::debug;
 use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
-pub use compute_loop::WORKER_NAME;
 pub use failures::FailedPositions;
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
@@ -58,6 +58,7 @@ pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Tally};
 pub use request::{Durability, Request};
 pub use selection::Selection;
 pub use stop::Stop;
+pub use workers::WORKER_NAME;
 
 pub use crate::ranks::Ranks;
 pub use crate::storage::results_group::Compression;

@@ -100,17 +100,21 @@ pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Resul
         positions: job.source.info.positions,
         axes: grid.described(),
     })?;
-    let mut workspace = job.workspace();
-    let run = position..position + 1;
-    let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
-    let seen = job.look(rows, &mut workspace);
-    let values = job.columns().into_iter().zip(&workspace.results.rows);
+    // Where a run would compute it, so that what is parallel inside keeps to the same cores.
+    let (results, seen) = job.workers.pool()?.install(|| -> Result<_> {
+        let mut workspace = job.workspace();
+        let run = position..position + 1;
+        let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
+        let seen = job.look(rows, &mut workspace);
+        Ok((workspace.results, seen))
+    })?;
+    let values = job.columns().into_iter().zip(&results.rows);
     let info = &job.source.info;
     Ok(Probe {
         position,
         place: grid.dimensions.iter().cloned().zip(grid.steps_of(position)).collect(),
         values: values.flat_map(|(column, row)| numbers(column.layout, row)).collect(),
-        failure: workspace.results.failures.first().map(|(_, reason)| reason.to_string()),
+        failure: results.failures.first().map(|(_, reason)| reason.to_string()),
         axis: spectrum_axis(info, info.spectral_points / job.spectra),
         quantity: info.quantity.clone(),
         units: info.units.clone(),
@@ -253,13 +257,8 @@ pub fn verify(
         Some(record) => Some(reread::digest(&job, request, &marked)? == record.digest),
         None => None,
     };
-    let mut different = Vec::new();
     let chosen = choose(&status, completed, sample)?;
-    for position in &chosen {
-        if let Some(dataset) = checker.difference(*position)? {
-            different.push((*position, dataset));
-        }
-    }
+    let different = job.workers.pool()?.install(|| checker.differences(&chosen))?;
     let checked = chosen.len() as u64;
     Ok(Verification {
         group: group.to_owned(),
@@ -288,6 +287,15 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
+    /// The positions that have something else in the file than is computed now, with the first such dataset.
+    fn differences(&self, positions: &[u64]) -> Result<Vec<(u64, String)>> {
+        let found = positions.iter().map(|position| {
+            let dataset = self.difference(*position)?;
+            Ok(dataset.map(|dataset| (*position, dataset)))
+        });
+        found.filter_map(Result::transpose).collect()
+    }
+
     /// The first dataset in which the file has something else than is computed now.
     fn difference(&self, position: u64) -> Result<Option<String>> {
         let mut workspace = self.job.workspace();

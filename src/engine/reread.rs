@@ -12,8 +12,7 @@ use super::compute_loop::{ComputeLoop, Work};
 use super::job::Job;
 use super::pending::Pending;
 use super::supply::Stock;
-use super::{Ranks, Request, Stop, Team, machine, plan_run};
-use crate::plan;
+use super::{Ranks, Request, Stop, Team, plan_run};
 use crate::source::RowsDigest;
 use pixelmill_core::error::Result;
 
@@ -31,11 +30,11 @@ pub(crate) fn digest(job: &Job, request: &Request, positions: &Pending<'_>) -> R
     }
     let request = &Request { ranks: Ranks::solo(), ..request.clone() };
     let team = Team::new(request);
-    let workers = plan::cores(machine::available_cores(), request.cores);
-    let plan = plan_run(job, request.memory_budget(1), workers, None, None)?;
+    let workers = &job.workers;
+    let plan = plan_run(job, request.memory_budget(1), workers.cores(), None, None)?;
     debug!("reads what was computed from `{}` before, to compare it", job.source.info.path);
     let (pending, plan, stock) = (positions, &plan, &Stock::whole(job, &plan));
-    let work = Work { team, plan, pending, stock, file: None, columns: &[], others: 0 };
+    let work = Work { team, workers, plan, pending, stock, file: None, columns: &[], others: 0 };
     let compute_loop = ComputeLoop::new(job, &work, request, &Stop::new());
     let scheduler = &compute_loop.scheduler;
     let add_all = || {

@@ -6,6 +6,10 @@
 //! so its length follows from how fast the process is. At most `BATCHES_IN_FLIGHT` batches are open
 //! or computed but not marked. Units adapt as well: short enough to stop soon, long enough not to
 //! count.
+//!
+//! One lock holds all of it, taken twice for a unit of 10 ms, and one condition wakes all who wait: workers for room
+//! or a portion, the marker for a batch. They are woken together since none knows for whom a change is good; that
+//! is why no unit wakes anybody by itself. No kernel runs under the lock.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -71,6 +75,12 @@ impl Ticket {
         failures
     }
 }
+
+/// How often a worker that waits looks for somebody to help, while anybody computes: what is parallel in a unit
+/// wakes the threads that the pool knows to be idle, and one that waits here isn't one of them.
+const HELP: Duration = Duration::from_millis(1);
+/// How often it looks whether somebody asked to stop.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The hand-out, shared by all workers and the marker.
 pub(crate) struct Scheduler<'a> {
@@ -163,9 +173,10 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The next unit, of the same portion as the worker's `last` if there is any left; waits while
-    /// too many batches or portions are in flight. `None` when there is nothing more to do, somebody
-    /// asked to stop, or the run has failed.
-    pub fn next(&self, last: Option<u64>) -> Option<Ticket> {
+    /// too many batches or portions are in flight, and calls `help` meanwhile, which tells whether it found
+    /// something to do. `None` when there is nothing more to do, somebody asked to stop, or the run has failed.
+    pub fn next(&self, last: Option<u64>, mut help: impl FnMut() -> bool) -> Option<Ticket> {
+        let mut needs_help = true;
         let mut state = self.lock();
         loop {
             let next = if self.has_stopped(&state) { Next::Nothing } else { state.next(last) };
@@ -184,12 +195,19 @@ impl<'a> Scheduler<'a> {
             {
                 return state.hand_out(index);
             }
-            // Woken when a batch is marked or a portion done; looks for a stop in between.
-            let (guard, _) = self
-                .changed
-                .wait_timeout(state, Duration::from_millis(100))
-                .unwrap_or_else(PoisonError::into_inner);
-            state = guard;
+            // Subtle: helping runs a kernel, which may take hours, so without the lock. What changes meanwhile wakes
+            // nobody here: before it waits it looks once more, and then doesn't let go of the lock in between.
+            if needs_help && state.is_any_out() {
+                drop(state);
+                needs_help = help();
+                state = self.lock();
+                continue;
+            }
+            // Woken when a batch is marked or a portion done.
+            let pause = if state.is_any_out() { HELP } else { LOOK };
+            let (guard, _) =
+                self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner);
+            (state, needs_help) = (guard, true);
         }
     }
 
@@ -344,6 +362,11 @@ impl State<'_> {
         false
     }
 
+    /// Whether any worker has a unit.
+    fn is_any_out(&self) -> bool {
+        self.batches.iter().any(|batch| batch.out > 0)
+    }
+
     fn has_open_batch(&self) -> bool {
         self.batches.back().is_some_and(|batch| batch.open)
     }
@@ -415,7 +438,7 @@ mod tests {
         let pending = [3..50, 60..61, 70..200];
         let scheduler = Scheduler::new(whole(&pending), 0, 2, 16, Duration::ZERO, Stop::new());
         let mut marked = Vec::new();
-        while let Some(ticket) = scheduler.next(None) {
+        while let Some(ticket) = scheduler.next(None, || false) {
             done(&scheduler, ticket, &[], Duration::from_micros(1));
             let batch = scheduler.next_to_mark().unwrap();
             marked.extend(batch.positions.ranges().flatten());
@@ -428,8 +451,9 @@ mod tests {
     #[test]
     fn a_batch_is_marked_only_when_all_its_units_are_done() {
         let scheduler = scheduler(0..2, Duration::from_secs(3600));
-        let (one, other) = (scheduler.next(None).unwrap(), scheduler.next(None).unwrap());
-        assert!(scheduler.next(None).is_none());
+        let (one, other) =
+            (scheduler.next(None, || false).unwrap(), scheduler.next(None, || false).unwrap());
+        assert!(scheduler.next(None, || false).is_none());
         done(&scheduler, other, &[(0, Failure::new("x"))], Duration::ZERO);
         assert!(!scheduler.lock().batches[0].open);
         assert_eq!(scheduler.lock().batches[0].out, 1);
@@ -444,10 +468,10 @@ mod tests {
     fn no_more_than_three_batches_are_in_flight() {
         let scheduler = scheduler(0..100, Duration::ZERO);
         let tickets: Vec<_> =
-            (0..BATCHES_IN_FLIGHT).map(|_| scheduler.next(None).unwrap()).collect();
+            (0..BATCHES_IN_FLIGHT).map(|_| scheduler.next(None, || false).unwrap()).collect();
         assert_eq!(scheduler.lock().batches.len(), BATCHES_IN_FLIGHT);
         std::thread::scope(|scope| {
-            let blocked = scope.spawn(|| scheduler.next(None));
+            let blocked = scope.spawn(|| scheduler.next(None, || false));
             done(&scheduler, tickets[0].clone(), &[], Duration::ZERO);
             scheduler.next_to_mark().unwrap();
             assert_eq!(scheduler.lock().next_batch, BATCHES_IN_FLIGHT as u64);
@@ -457,13 +481,29 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_helps_without_the_lock_and_then_looks_again() {
+        let scheduler = scheduler(0..100, Duration::ZERO);
+        let mut tickets: VecDeque<_> =
+            (0..BATCHES_IN_FLIGHT).map(|_| scheduler.next(None, || false).unwrap()).collect();
+        let mut first = tickets.pop_front();
+        let next = scheduler.next(None, || {
+            let Some(ticket) = first.take() else { return false };
+            done(&scheduler, ticket, &[], Duration::ZERO);
+            scheduler.next_to_mark().unwrap();
+            scheduler.marked();
+            true
+        });
+        assert_eq!(next.unwrap().runs, [3..4]);
+    }
+
+    #[test]
     fn an_asked_stop_ends_the_hand_out_and_keeps_what_is_done() {
         let stop = Stop::new();
         let scheduler =
             Scheduler { stop: stop.clone(), ..scheduler(0..100, Duration::from_secs(3600)) };
-        let ticket = scheduler.next(None).unwrap();
+        let ticket = scheduler.next(None, || false).unwrap();
         stop.request();
-        assert!(scheduler.next(None).is_none());
+        assert!(scheduler.next(None, || false).is_none());
         done(&scheduler, ticket, &[], Duration::ZERO);
         let marked = scheduler.next_to_mark().unwrap().positions;
         assert_eq!(marked, std::iter::once(0..1).collect());
@@ -479,15 +519,16 @@ mod tests {
         };
         let supply: Supply<'_> = Box::new([0, 10, 20].into_iter().map(portion));
         let scheduler = Scheduler::new(supply, 0, 2, 1, Duration::from_secs(3600), Stop::new());
-        let first = scheduler.next(None).unwrap();
+        let first = scheduler.next(None, || false).unwrap();
         assert_eq!(first.runs, vec![0..1]);
-        let second = scheduler.next(Some(first.portion)).unwrap();
+        let second = scheduler.next(Some(first.portion), || false).unwrap();
         assert_eq!(second.runs, vec![1..2], "a worker stays with its portion");
-        let other = scheduler.next(None).unwrap();
+        let other = scheduler.next(None, || false).unwrap();
         assert_eq!(other.runs, vec![10..11]);
-        let last = scheduler.next(None).unwrap();
+        let last = scheduler.next(None, || false).unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| scheduler.next(None).map(|ticket| ticket.runs[0].start));
+            let waiting =
+                scope.spawn(|| scheduler.next(None, || false).map(|ticket| ticket.runs[0].start));
             for ticket in [first, second] {
                 assert_eq!(scheduler.lock().open.len(), 2, "no third portion yet");
                 done(&scheduler, ticket, &[], Duration::from_secs(1));

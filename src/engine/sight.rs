@@ -39,7 +39,7 @@ impl Sight {
             std::iter::once(&job.source.rows).chain(auxiliary).map(layout).collect();
         Self {
             host: host(),
-            berth: team.berth(),
+            berth: team.berth(job.workers.available()),
             memory: team.memory_budget(request),
             outline: format!("{} {}", job.identity.without_data().hash(), layouts.join(" ")),
             identity: (data == Data::Hashed).then(|| job.identity.hash()),

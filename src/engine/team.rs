@@ -130,13 +130,13 @@ impl<'a> Team<'a> {
         self.ranks.node().first() == Some(&self.ranks.rank())
     }
 
-    /// This rank's place on its node.
-    pub fn berth(self) -> Berth {
+    /// This rank's place on its node, with so many `cores` for it.
+    pub fn berth(self, cores: usize) -> Berth {
         Berth {
             node: self.ranks.node().first().copied().unwrap_or(0),
             processors: machine::processors(),
             present: machine::present_processors(),
-            cores: machine::available_cores(),
+            cores,
         }
     }
 
