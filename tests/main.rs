@@ -31,6 +31,7 @@ mod meaning;
 mod memory;
 #[cfg(feature = "mpi")]
 mod nodes;
+mod parallel;
 mod places;
 mod plot;
 mod provenance;

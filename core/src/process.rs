@@ -2,6 +2,34 @@
 //!
 //! A `Process` describes the computation of one spectrum. Reading, memory, cores, resuming and
 //! provenance are the engine's; nothing here knows files, threads or HDF5.
+//!
+//! # Parallel inside
+//!
+//! The engine computes as many units at once as there are cores to be used, so most processes have nothing to do
+//! about it. Where single spectra take long (seconds, say), or there are fewer of them than cores, a map function or
+//! [`Process::unit_computation`] may be parallel itself, with `rayon`: `par_iter`, `join` and `scope` run on the
+//! engine's own threads and spread over those that have nothing else to do, at the end of a run above all. There are
+//! never more threads at work than cores were given. With two cores, four spectra of a second each take two seconds, and
+//! three take one and a half.
+//!
+//! ```
+//! use pixelmill_core::process::{Failure, Spectrum};
+//! use rayon::prelude::*;
+//!
+//! /// The energy of a spectrum, in parts that are always the same, so that the sum has the same bits.
+//! fn energy(spectrum: Spectrum<'_, f64>) -> Result<f64, Failure> {
+//!     let part = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
+//!     let parts: Vec<f64> = spectrum.values.par_chunks(4096).map(part).collect();
+//!     Ok(parts.iter().sum())
+//! }
+//! ```
+//!
+//! As everywhere with rayon, how work is divided differs from run to run: a result must not depend on it, so
+//! sum up in an order of your own, as above. A piece that panics fails its spectrum (in `unit_computation`, its unit). A
+//! thread that waits for its pieces may run others' meanwhile, so keep no lock and no `RefCell` borrowed around a
+//! parallel call. What is started has to end before the function returns: `rayon::spawn` is for nobody here.
+//! Memory that pieces take belongs into [`Process::extra_memory_per_position`]. [`Process::prepare`] runs
+//! before there are workers; what is parallel in it uses rayon's own threads.
 
 use std::ops::{Deref, Range};
 

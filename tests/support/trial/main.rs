@@ -1,10 +1,11 @@
 //! A program with the command line of pixelmill over the built-in processes and some that exist only to
-//! try the engine, a file for each kind: slow ones, failing ones, ones that use every part of the trait,
-//! and kernels without a process.
+//! try the engine, a file for each kind: slow ones, failing ones, ones that use every part of the trait, ones that
+//! are parallel inside, and kernels without a process.
 
 mod batched;
 mod digest;
 mod named;
+mod pieces;
 mod rich;
 mod slow;
 mod trouble;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use pixelmill::registry::{Runner, runner};
 use pixelmill_processes::PROCESSES;
 
-static TRIALS: [&dyn Runner; 7] = [
+static TRIALS: [&dyn Runner; 8] = [
     runner::<slow::Slow>(),
     runner::<uneven::Uneven>(),
     runner::<trouble::Trouble>(),
@@ -24,6 +25,7 @@ static TRIALS: [&dyn Runner; 7] = [
     runner::<batched::Batched>(),
     runner::<weighted::Weighted>(),
     runner::<digest::Digest>(),
+    runner::<pieces::Pieces>(),
 ];
 
 fn main() -> ExitCode {
