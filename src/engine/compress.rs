@@ -13,12 +13,12 @@ use super::compute_loop::caught;
 use super::evidence::check_same;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Observer, Outcome, Quiet, Request, Stop};
+use crate::formats;
 use crate::storage::container::Transaction;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group::{
     Compression, Compressor, EncodedChunk, EncodingBuffers, is_compressed, obstacles,
 };
-use crate::{formats, plan};
 use pixelmill_core::error::{Error, Result, bytes};
 
 /// Results of this size take long enough, a second or more, that somebody may wonder.
