@@ -79,7 +79,7 @@ impl Site {
         let launcher = mpirun();
         let mut words = vec![launcher.get_program().to_str().unwrap()];
         words.extend(launcher.get_args().map(|argument| argument.to_str().unwrap()));
-        let mut command = Command::new(script);
+        let mut command = job(script);
         command.envs(launcher.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("LAUNCHER", format!("{} -n {ranks}", words.join(" ")));
         command.env("SCRIPTS", scripts()).env("JOB_SPARE", "1").env("JOB_PATIENCE", "6");
@@ -153,6 +153,14 @@ impl Site {
     }
 }
 
+/// A script that hears Ctrl-C, as under a batch system. What is started in the background of a shell without job
+/// control ignores it, and a shell script can't change that.
+fn job(script: &Path) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(script);
+    command
+}
+
 fn scripts() -> PathBuf {
     root().join("scripts/jobs")
 }
@@ -222,7 +230,7 @@ fn pbs_jobs_submit_the_next_until_all_is_done() {
     while let Some(words) = queued {
         jobs += 1;
         assert!(jobs < 20, "it doesn't come to an end");
-        let mut job = Command::new(&words[0]);
+        let mut job = job(words[0].as_ref());
         job.args(&words[1..]).env_clear().envs(site.environment()).current_dir("/");
         job.env("PBS_JOBID", format!("{jobs}.server")).env("PBS_O_WORKDIR", site.folder());
         let running = Running::watch(start_piped(&mut job));
