@@ -128,6 +128,10 @@ impl Direct {
 
 impl InPlace for Direct {
     fn write(&self, part: Part<'_>) -> Result<()> {
+        // Subtle: who cuts the file off in this very moment has one write that makes it longer again. That doesn't
+        // make it whole. What lies last is `failure_messages`, behind results and marks; while its end is missing,
+        // each further write, HDF5 and the next run refuse the file as truncated. No call of the system writes
+        // only where there is something.
         OpenFile { path: &self.path, file: &self.file }.check_length("write", part.end())?;
         let written = self.file.write_all_at(part.bytes(), part.offset());
         written.map_err(|error| Error::io("write", &self.path, error))
@@ -157,5 +161,25 @@ mod tests {
         }
         assert_eq!(Extent::new(u64::MAX, 1), None);
         assert_eq!(Extent::new(1 << 62, 1 << 62), None);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_not_made_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results");
+        let file = File::create_new(&path).unwrap();
+        file.set_len(110).unwrap();
+        let extent = Extent::new(100, 10).unwrap();
+        let direct = Direct::new(OpenFile { path: &path, file: &file }).unwrap();
+        direct.write(extent.part(3, &[1; 7]).unwrap()).unwrap();
+        file.set_len(109).unwrap();
+        let refused = direct.write(extent.part(3, &[1; 7]).unwrap());
+        let (length, needed) = (109, 110);
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            Error::Truncated { path, length, needed }.to_string()
+        );
+        assert_eq!(file.metadata().unwrap().len(), length);
+        direct.write(extent.part(3, &[1; 6]).unwrap()).unwrap();
     }
 }
