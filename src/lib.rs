@@ -102,8 +102,6 @@
 //! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array
 //! becomes positions × spectrum, pure arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.
 
-#![warn(missing_docs)]
-
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod engine;

@@ -4,6 +4,8 @@
 //! `cargo test --release --test program kill::` runs one subject. All are in one process, side by side: what a
 //! test sets, be it a limit, the environment or a folder to work in, it sets for a program that it starts.
 
+#![expect(clippy::unwrap_used, reason = "what doesn't hold here fails the test")]
+
 mod arrays;
 mod bad_input;
 mod cli;

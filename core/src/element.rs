@@ -10,7 +10,7 @@ use num_complex::{Complex32, Complex64};
 
 /// The type of one number, named as NumPy names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "their names say all")]
 pub enum ElementType {
     Int8,
     Int16,

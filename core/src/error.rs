@@ -11,7 +11,7 @@ use crate::element::ElementType;
 /// What went wrong. Each message names the object and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // the fields are what the messages say they are
+#[expect(missing_docs, reason = "the fields are what the messages say they are")]
 pub enum Error {
     /// The operating system refused something.
     #[error("cannot {action} {}: {}", path.display(), plainly(action, source))]

@@ -4,7 +4,6 @@
 //! No file is opened here and no HDF5 is known. The engine is the crate `pixelmill`, which hands all of this on.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 pub mod advice;
 mod arrays;

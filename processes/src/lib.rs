@@ -2,7 +2,6 @@
 //! people see it. How to add one is in this crate's README.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 use pixelmill_core::registry::{Runner, runner};
 

@@ -126,7 +126,7 @@ impl<'a> Marker<'a> {
     ///
     /// # Errors
     /// If the file can't be written; what is marked stays so.
-    pub fn run(&mut self, scheduler: &Scheduler, observer: &dyn Observer) -> Result<()> {
+    pub fn run(&mut self, scheduler: &Scheduler<'_>, observer: &dyn Observer) -> Result<()> {
         while let Some(batch) = scheduler.next_to_mark() {
             let begun = Instant::now();
             self.mark(&batch)?;

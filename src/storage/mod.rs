@@ -4,6 +4,8 @@
 //! it, and the only place that calls it, with the unsafe code that takes. All of this knows layouts, not meanings: what a
 //! main dataset is belongs to `source`, when results may be reused to `identity`.
 
+#![expect(unsafe_code, reason = "calls of HDF5 and of the system")]
+
 pub(crate) mod attributes;
 mod chunk_table;
 pub(crate) mod container;

@@ -2,6 +2,8 @@
 //!
 //! `call` is how all of MPI is called here: never so that it waits. `file` writes results through MPI-IO.
 
+#![expect(unsafe_code, reason = "calls of MPI")]
+
 mod call;
 mod counter;
 mod file;

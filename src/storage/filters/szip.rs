@@ -110,7 +110,7 @@ impl Szip {
     }
 
     /// Decodes blocks until there are as many samples as are needed.
-    fn scanline(&self, bits: &mut Bits, needed: usize, samples: &mut Vec<u32>) -> Option<()> {
+    fn scanline(&self, bits: &mut Bits<'_>, needed: usize, samples: &mut Vec<u32>) -> Option<()> {
         let full = self.scanline.next_multiple_of(self.block);
         let id_bits = match self.bits {
             0..=8 => 3,
@@ -140,7 +140,7 @@ impl Szip {
     }
 
     /// A scanline's first sample is stored as it is if the others are differences.
-    fn reference(&self, bits: &mut Bits, first: bool, samples: &mut Vec<u32>) -> Option<()> {
+    fn reference(&self, bits: &mut Bits<'_>, first: bool, samples: &mut Vec<u32>) -> Option<()> {
         if first {
             samples.push(bits.take(self.bits)?);
         }
@@ -150,7 +150,7 @@ impl Szip {
     /// Blocks of zeros, or a block of pairs of small numbers.
     fn low_entropy(
         &self,
-        bits: &mut Bits,
+        bits: &mut Bits<'_>,
         first: bool,
         full: usize,
         samples: &mut Vec<u32>,
@@ -208,7 +208,7 @@ impl Szip {
 }
 
 /// Samples whose low `k` bits are behind all the rest, which is in unary.
-fn split(bits: &mut Bits, k: u32, end: usize, samples: &mut Vec<u32>) -> Option<()> {
+fn split(bits: &mut Bits<'_>, k: u32, end: usize, samples: &mut Vec<u32>) -> Option<()> {
     let begin = samples.len();
     while samples.len() < end {
         samples.push(bits.unary()?.checked_mul(1u32.checked_shl(k)?)?);
@@ -220,7 +220,7 @@ fn split(bits: &mut Bits, k: u32, end: usize, samples: &mut Vec<u32>) -> Option<
 }
 
 /// Two samples in one symbol, which counts pairs by their sum, then by the second one.
-fn pairs(bits: &mut Bits, end: usize, samples: &mut Vec<u32>) -> Option<()> {
+fn pairs(bits: &mut Bits<'_>, end: usize, samples: &mut Vec<u32>) -> Option<()> {
     while samples.len() < end {
         let symbol = bits.unary().filter(|symbol| *symbol <= MOST_OF_PAIR)?;
         let (mut sum, mut before) = (0, 0);

@@ -187,7 +187,8 @@ fn element(datatype: &Datatype) -> Option<Datatype> {
     hdf5::sync::sync(|| unsafe { owned(h5t::H5Tget_super(datatype.id())) })
 }
 
-/// SAFETY: the id, if it is one, is a type's that nobody else gives back.
+/// # Safety
+/// The id, if it is one, is a type's that nobody else gives back.
 unsafe fn owned(id: hid_t) -> Option<Datatype> {
     // SAFETY: as the caller says.
     unsafe { hdf5::from_id(hdf5::h5check(id).ok()?).ok() }

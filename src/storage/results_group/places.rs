@@ -117,7 +117,7 @@ pub(crate) fn places(
             Place::Chunks { .. } => return Err(format!("its `{}` is chunked", wanted.name)),
         }
     }
-    let mut all: Vec<Extent> = columns.iter().flat_map(|place| place.extents()).copied().collect();
+    let mut all: Vec<Extent> = columns.iter().flat_map(Place::extents).copied().collect();
     all.extend(markers);
     all.sort_unstable_by_key(|extent| extent.start());
     if all.windows(2).any(|pair| pair[0].end() > pair[1].start()) {

@@ -219,7 +219,8 @@ impl Tiles {
         let row_bytes = self.view.points() as usize * self.element;
         let mut wanted: Vec<(u64, u64, usize)> = positions
             .iter()
-            .flat_map(|run| run.clone())
+            .cloned()
+            .flatten()
             .enumerate()
             .map(|(index, position)| (cells.holding(position), position, index))
             .collect();

@@ -135,7 +135,7 @@ impl Layout {
     /// Decodes block after block and spreads it over `out`.
     fn decode(
         &self,
-        chunk: &Chunk,
+        chunk: &Chunk<'_>,
         element: usize,
         out: &mut [u8],
         codecs: &mut Codecs,

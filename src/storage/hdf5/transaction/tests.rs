@@ -182,7 +182,7 @@ fn our_own_open_sees_the_old_or_the_new_state() {
             match is_new {
                 true => assert!(left == record.new, "{name}"),
                 false => {
-                    assert!(left.len() == bytes.len() && left[..end] == bytes[..end], "{name}")
+                    assert!(left.len() == bytes.len() && left[..end] == bytes[..end], "{name}");
                 }
             }
         }
