@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::python_script;
+use crate::support::python_function;
 use pixelmill::ndarray::{Array1, Array2, ArrayD, Axis, Ix1, Ix2, IxDyn};
 use pixelmill::process::{
     AxisValues, Dimension, Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
@@ -241,32 +241,11 @@ impl Process for Shapes {
     }
 }
 
-/// Writes an h5USID scan of so many positions of 2 × 3, with spectra on the axes 2 × 3 × 4, whose tables have the
-/// fastest axis first.
-const USID: &str = r#"
-import sys, json, h5py, numpy as np
-rows = int(sys.argv[2])
-def table(group, name, lengths, labels, along):
-    steps = np.indices(lengths).reshape(len(lengths), -1)[::-1]
-    steps = steps if along else steps.T[:rows]
-    for kind, dtype in (("Indices", "u4"), ("Values", "f4")):
-        made = group.create_dataset(f"{name}_{kind}", data=steps.astype(dtype))
-        made.attrs["labels"], made.attrs["units"] = labels[::-1], ["nm"] * len(labels)
-        group["Raw_Data"].attrs[f"{name}_{kind}"] = made.ref
-with h5py.File(sys.argv[1], "w") as file:
-    group = file.create_group("Measurement_000")
-    data = np.arange(rows * 24, dtype="f4").reshape(rows, 24)
-    group.create_dataset("Raw_Data", data=data).attrs.update({"quantity": "Current", "units": "nA"})
-    table(group, "Position", (2, 3), ["Y", "X"], 0)
-    table(group, "Spectroscopic", (2, 3, 4), ["Cycle", "Field", "Bias"], 1)
-print(json.dumps(None))
-"#;
-
 #[test]
 fn units_and_columns_are_arrays_with_the_axes_that_do_not_tell_spectra_apart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("usid.h5");
-    python_script(USID, [file.as_os_str(), "6".as_ref()]);
+    python_function("arrays.py", "usid", [file.to_str().unwrap(), "6"]);
     for (spectra, shape, repeats) in [
         (1, vec![2, 3, 4], vec![]),
         (2, vec![3, 4], vec![2]),
@@ -296,7 +275,7 @@ fn units_and_columns_are_arrays_with_the_axes_that_do_not_tell_spectra_apart() {
 fn positions_that_are_no_full_grid_are_one_axis() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("usid.h5");
-    python_script(USID, [file.as_os_str(), "5".as_ref()]);
+    python_function("arrays.py", "usid", [file.to_str().unwrap(), "5"]);
     let computed = computed::<Shapes>(&ShapesParameters { spectra: 2 }, &Request::new(&file));
     assert_eq!(computed.array::<f64>("Last").unwrap().shape(), [5, 2]);
     assert_eq!(computed.array::<u32>("Lengths").unwrap().shape(), [5, 2, 3]);

@@ -7,7 +7,9 @@ use std::process::Command;
 
 use pixelmill::wire::Answer;
 
-use crate::support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
+use crate::support::{
+    RAW_DATA, Sample, pixelmill, program, python_function, python_program, refuse, run, succeed,
+};
 
 /// Refused with this exit code and these texts in its one line; the file is as it was.
 fn refused(sample: &Sample, arguments: Vec<OsString>, code: i32, texts: &[&str]) {
@@ -30,10 +32,7 @@ fn command(words: &[&str], sample: &Sample, more: &[&str]) -> Vec<OsString> {
 /// A sample that a Python script has changed; it finds the open file in `file`.
 fn changed(script: &str) -> Sample {
     let sample = Sample::new();
-    let whole = format!(
-        "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    {script}\nprint('{{}}')"
-    );
-    python_script(&whole, [&sample.file]);
+    python_program("edit.py", [sample.file.as_os_str(), script.as_ref()]);
     sample
 }
 
@@ -264,22 +263,7 @@ fn programs_get_one_json_object() {
 fn sources_that_nothing_can_read_are_named_with_what_they_need() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sources.h5");
-    let script = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "w") as file:
-    space = h5py.h5s.create_simple((4, 8))
-    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    creation.set_chunk((2, 8))
-    creation.set_filter(32013, h5py.h5z.FLAG_OPTIONAL, (1, 2))
-    h5py.h5d.create(file.id, b"zfp", h5py.h5t.IEEE_F32LE, space, creation).write_direct_chunk((0, 0), bytes(30))
-    layout = h5py.VirtualLayout((4, 8), "f4")
-    layout[:2] = h5py.VirtualSource("gone.h5", "data", (2, 8))
-    file.create_virtual_dataset("virtual", layout)
-    file.create_dataset("text", data=np.array([["a", "b"]], dtype=object), dtype=h5py.string_dtype())
-    file.create_dataset("cut", data=np.zeros((4, 0)))
-print("{}")
-"#;
-    python_script(script, [file.as_os_str()]);
+    python_function("bad_input.py", "unreadable", [file.as_os_str()]);
     let bytes = std::fs::read(&file).unwrap();
     for (dataset, texts) in [
         ("/zfp", ["filter 32013", "ZFP", "HDF5_PLUGIN_PATH"]),
@@ -380,9 +364,7 @@ fn an_output_that_a_killed_run_was_creating_is_used() {
 fn earlier_results_in_the_output_can_be_given_to_a_process() {
     let folder = tempfile::tempdir().unwrap();
     let (file, output) = (folder.path().join("scan.h5"), folder.path().join("results.h5"));
-    let write = "import sys, h5py, numpy as np\nwith h5py.File(sys.argv[1], 'w') as file:\n    \
-                 file['d'] = np.random.default_rng(1).random((6, 5, 8)).astype('f4')\nprint(1)";
-    python_script(write, [&file]);
+    python_function("bad_input.py", "array", [&file]);
     let before = std::fs::read(&file).unwrap();
     let axes = ["--positions-axes", "0,1"];
     let elsewhere = [&axes[..], &["--output", output.to_str().unwrap()]].concat();
@@ -398,16 +380,9 @@ fn earlier_results_in_the_output_can_be_given_to_a_process() {
     test.push(file.clone().into());
     test.extend(probed.into_iter().map(OsString::from));
     let probe = succeed(test);
-    let script = r#"
-import sys, json, h5py, numpy as np
-with h5py.File(sys.argv[1]) as source, h5py.File(sys.argv[2]) as results:
-    digest, mean = results[sys.argv[3] + "/Digest"][()], results[sys.argv[4] + "/Mean"][()].reshape(6, 5)
-    right = source["d"][()].astype("f8").mean(axis=2) + digest
-    print(json.dumps([bool(np.allclose(mean, right, rtol=1e-5)), float(mean.ravel()[17])]))
-"#;
     let [first, second] = [first, second].map(|ran| ran["group"].as_str().unwrap().to_owned());
     let names = [file.as_os_str(), output.as_os_str(), first.as_ref(), second.as_ref()];
-    let told = python_script(script, names);
+    let told = python_function("bad_input.py", "offset_means", names);
     assert_eq!(told[0], true);
     assert_eq!(probe["results"][0]["values"][0], told[1], "{probe}");
     let verified = succeed(["verify".into(), OsString::from(&output), second.into()]);

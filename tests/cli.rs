@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::support::{RAW_DATA, Sample, pixelmill, program, python_script, refuse, run, succeed};
+use crate::support::{RAW_DATA, Sample, pixelmill, program, python_function, refuse, run, succeed};
 
 /// What a line of the shell gives in which `$PIXELMILL` is the program and `$FILE` a file.
 fn shell(line: &str, file: &std::path::Path) -> Output {
@@ -53,46 +53,12 @@ fn an_answer_that_cannot_be_given_is_an_error() {
     assert_eq!((help.status.code(), help.stderr.len()), (Some(0), 0));
 }
 
-/// Rows of two spectra, in h5USID with tables or as an array with named axes.
-const TWO_SPECTRA: &str = r#"
-import sys, h5py, numpy as np
-x = np.arange(120.0)
-first, second = (np.exp(-0.5 * ((x - c) / 6.0) ** 2) for c in (40.0, 90.0))
-rows = np.tile(np.concatenate([first, 3.0 * second]), (12, 1))
-points = np.array([list(range(120)) * 2, [0] * 120 + [1] * 120])
-kind = sys.argv[2]
-with h5py.File(sys.argv[1], "w") as file:
-    if kind.startswith("usid"):
-        main = file.create_dataset("d", data=rows)
-        main.attrs["quantity"], main.attrs["units"] = "Deflection", "V"
-        if kind == "usid-irregular":
-            points[1, 7] = 1
-        units = ["1/nm", "1/nm"] if kind == "usid-frames" else ["Hz", "V"]
-        for name, table, labels, units in (
-            ("Position", np.array([[i % 4, i // 4] for i in range(12)]), ["X", "Y"], ["um", "um"]),
-            ("Spectroscopic", points, ["Frequency", "DC_Offset"], units),
-        ):
-            for part, values in (("Indices", table.astype("u4")), ("Values", (table * 0.5).astype("f4"))):
-                made = file.create_dataset(f"{name}_{part}", data=values)
-                made.attrs["labels"], made.attrs["units"] = np.array(labels, "S"), np.array(units, "S")
-                main.attrs[f"{name}_{part}"] = made.ref
-    else:
-        main = file.create_dataset("d", data=rows.reshape(3, 4, 2, 120))
-        named = {"axes": (("bias", "V"), ("energy", "eV")), "frames": (("qy", ""), ("qx", "")), "array": ()}
-        for axis, (name, units) in enumerate(named[kind], 2):
-            scale = file.create_dataset(name, data=np.arange(main.shape[axis]) * 0.5)
-            scale.attrs["units"] = units
-            scale.make_scale(name)
-            main.dims[axis].attach_scale(scale)
-print("{}")
-"#;
-
 #[test]
 fn rows_with_two_axes_give_a_peak_for_each_of_their_spectra() {
     let folder = tempfile::tempdir().unwrap();
     let write = |kind: &str| {
         let file = folder.path().join(format!("{kind}.h5"));
-        python_script(TWO_SPECTRA, [file.as_os_str(), kind.as_ref()]);
+        python_function("cli.py", "two_spectra", [file.as_os_str(), kind.as_ref()]);
         file
     };
     let which = ["--dataset", "/d", "--positions-axes", "0,1"];
@@ -100,12 +66,8 @@ fn rows_with_two_axes_give_a_peak_for_each_of_their_spectra() {
         let file = write(kind);
         let json = succeed(run("peak-finding", &file, options));
         assert_eq!(json["completed"], 12);
-        let script = "import sys, json, h5py\nwith h5py.File(sys.argv[1]) as file:\n    \
-                      group = file[sys.argv[2]]\n    \
-                      print(json.dumps([group[n][()].reshape(12, -1).tolist() for n in \
-                      ('Peak_Position', 'Peak_Response')]))";
         let group = json["group"].as_str().unwrap();
-        let found = python_script(script, [file.as_os_str(), group.as_ref()]);
+        let found = python_function("cli.py", "peaks", [file.as_os_str(), group.as_ref()]);
         assert_eq!(found[0], serde_json::json!(vec![[20.0, 45.0]; 12]), "{kind}");
         assert_eq!(found[1], serde_json::json!(vec![[1.0, 3.0]; 12]), "{kind}");
     }

@@ -21,8 +21,8 @@ use crate::support::random::Random;
 use crate::support::usid::ask_python;
 use crate::support::watch::{Opener, Running};
 use crate::support::{
-    RAW_DATA, Ran, Sample, assert_refused, filters_program, pixelmill, python_program,
-    python_script, run, succeed,
+    RAW_DATA, Ran, Sample, assert_refused, filters_program, pixelmill, python_function,
+    python_program, run, succeed,
 };
 
 const GZIP: [u64; 2] = [2, 1];
@@ -124,10 +124,11 @@ impl Trial {
 
     /// Path of the first results dataset of a group.
     fn first_result(&self, group: &str) -> String {
-        let script = "import sys, json, h5py\nwith h5py.File(sys.argv[1]) as file:\n    \
-                      print(json.dumps(next(d.name for d in file[sys.argv[2]].values() \
-                      if 'quantity' in d.attrs)))";
-        text(&python_script(script, [self.results.as_os_str(), group.as_ref()]))
+        text(&python_function(
+            "compressed.py",
+            "main_dataset",
+            [self.results.as_os_str(), group.as_ref()],
+        ))
     }
 
     fn group(&self) -> String {
@@ -206,9 +207,7 @@ fn every_kind_of_file_keeps_all_that_is_in_it() {
         let trial = Trial::array_in(kind, 300);
         compress_both_ways(&trial);
         // What another program then puts into the room that is free mustn't be in anybody's way.
-        let script = "import sys, h5py, numpy as np\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
-                      file['new'] = np.ones(200_000)\n    del file['new']\nprint(1)";
-        python_script(script, [&trial.results]);
+        python_function("compressed.py", "fill_free_room", [&trial.results]);
         trial.check(&ZSTD);
     }
 }
@@ -232,56 +231,6 @@ fn the_room_of_the_old_values_is_free_again() {
     }
 }
 
-/// Lets something of the user's refer to a results dataset, and reads it by that: KIND FILE PATH, `add` or `see`.
-const REFERENCE: &str = r#"
-import sys, json, h5py, numpy as np
-kind, path, dataset, what = sys.argv[1:]
-with h5py.File(path, "r+") as file:
-    source = file[dataset]
-    notes = file.require_group("notes")
-    plain, region = source.ref, source.regionref[3:5]
-    record = np.dtype([("n", "i4"), ("to", h5py.ref_dtype)])
-    array = np.dtype((record, (2,)))
-    if what == "add":
-        if kind == "attribute":
-            notes.attrs["to"] = plain
-        elif kind == "attribute of the root":
-            file.attrs.create("to", [plain, h5py.Reference()], dtype=h5py.ref_dtype)
-        elif kind == "attribute of a type":
-            file["type"] = np.dtype("f4")
-            file["type"].attrs["to"] = plain
-        elif kind == "dataset":
-            # Many, of which the last one counts.
-            many = notes.create_dataset("to", (300_000,), h5py.ref_dtype, chunks=(1000,), compression="gzip")
-            many[-1] = plain
-        elif kind == "scalar":
-            notes.create_dataset("to", data=plain, dtype=h5py.ref_dtype)
-        elif kind == "region":
-            notes.attrs["to"] = region
-        elif kind == "regions":
-            notes.create_dataset("to", (3, 2), h5py.regionref_dtype)[2, 1] = region
-        elif kind == "record":
-            notes.create_dataset("to", (4,), record)[3] = (1, plain)
-        elif kind == "records in an array":
-            values = np.zeros((2, 2), record)
-            values["to"] = h5py.Reference()
-            values[1, 1] = (1, plain)
-            notes.create_dataset("to", (2,), array)
-            notes["to"].id.write(h5py.h5s.ALL, h5py.h5s.ALL, values, h5py.h5t.py_create(array))
-        elif kind == "list":
-            lists = notes.create_dataset("to", (2,), h5py.vlen_dtype(h5py.ref_dtype))
-            lists[1] = np.array([file["/"].ref, plain], dtype=h5py.ref_dtype)
-    found = {
-        "attribute": lambda: notes.attrs["to"], "attribute of the root": lambda: file.attrs["to"][0],
-        "attribute of a type": lambda: file["type"].attrs["to"], "dataset": lambda: notes["to"][-1],
-        "scalar": lambda: notes["to"][()], "region": lambda: notes.attrs["to"],
-        "regions": lambda: notes["to"][2, 1], "record": lambda: notes["to"][3]["to"],
-        "records in an array": lambda: notes["to"][1][1]["to"], "list": lambda: notes["to"][1][1],
-    }[kind]()
-    values = file[found][found] if isinstance(found, h5py.RegionReference) else file[found][3:5]
-    print(json.dumps([file[found].name, np.asarray(values).ravel().tolist()]))
-"#;
-
 #[test]
 fn results_that_somebody_refers_to_stay_as_they_are() {
     let trial = Trial::usid();
@@ -302,7 +251,7 @@ fn results_that_somebody_refers_to_stay_as_they_are() {
         let dataset = format!("{group}/Peak_Response");
         let ask = |what: &str| {
             let words = [kind.into(), file.clone(), dataset.clone().into(), what.into()];
-            python_script(REFERENCE, words)
+            python_function("compressed.py", "reference", words)
         };
         let before = ask("add");
         assert_ne!(before[1][0], 0.0, "{kind}: {before}");
@@ -331,7 +280,11 @@ fn compressed_results_that_somebody_refers_to_are_not_replaced_for_another_try()
     let dataset = trial.first_result(&group);
     let ask = |what: &str| {
         let file = trial.results.as_os_str().to_owned();
-        python_script(REFERENCE, ["region".into(), file, OsString::from(&dataset), what.into()])
+        python_function(
+            "compressed.py",
+            "reference",
+            ["region".into(), file, OsString::from(&dataset), what.into()],
+        )
     };
     let before = ask("add");
     let refused = pixelmill(trial.with(&["--retry-failed"]));
@@ -473,9 +426,7 @@ fn results_that_something_else_refers_to_stay_as_they_are() {
     let dataset = format!("{}/Peak_Response", trial.group());
     let sum = run("sum", &trial.results, &["--dataset", &dataset]);
     succeed(&sum);
-    let link = "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
-                file['mine'] = file[sys.argv[2] + '/Peak_Position']\nprint(1)";
-    python_script(link, [trial.results.as_os_str(), trial.group().as_ref()]);
+    python_function("compressed.py", "link", [trial.results.as_os_str(), trial.group().as_ref()]);
     let before = fs::read(&trial.results).unwrap();
     let ran = trial.compress("gzip");
     assert_eq!((ran.code, &ran.json["compressed"]), (Some(0), &Value::Null));
@@ -499,9 +450,7 @@ fn sources_that_get_their_place_back_stay_sources() {
     let user = text(&succeed(&sum)["group"]);
     fs::write(&mended_by, "").unwrap();
     succeed(trial.with(&["--retry-failed"]));
-    let script = "import sys, json, h5py\nwith h5py.File(sys.argv[1]) as file:\n    \
-                  print(json.dumps(file[file[sys.argv[2]].attrs['source_000']].name))";
-    let source = python_script(script, [file.as_os_str(), user.as_ref()]);
+    let source = python_function("compressed.py", "source", [file.as_os_str(), user.as_ref()]);
     assert_eq!(source, json!(format!("{group}/First")));
 }
 

@@ -9,54 +9,17 @@ use pixelmill::registry::Runner;
 use pixelmill_processes::PROCESSES;
 use serde_json::Value;
 
-use crate::support::{RAW_DATA, Sample, pixelmill, python_script, succeed};
-
-/// Makes a file whose spectra a process takes: the sample as it is, or its magnitude; the first
-/// three spectra can be made strange.
-const MAKE: &str = r"
-import sys, h5py, numpy as np
-path, kind, strange = sys.argv[1:]
-with h5py.File(path, 'r+') as file:
-    old = file['Measurement_000/Channel_000/Raw_Data']
-    data = old[:256] if kind == 'complex64' else np.abs(old[:256]).astype(kind)
-    if strange == 'strange':
-        data[0], data[1], data[2] = np.nan, 0, data[2][0]
-    attributes = dict(old.attrs)
-    del file['Measurement_000/Channel_000/Raw_Data']
-    new = file['Measurement_000/Channel_000'].create_dataset('Raw_Data', data=data)
-    for name, value in attributes.items():
-        new.attrs[name] = value
-    for name in ('Position_Indices', 'Position_Values'):
-        table = file['Measurement_000/Channel_000'][name]
-        kept, labels = table[:256], dict(table.attrs)
-        del file['Measurement_000/Channel_000'][name]
-        table = file['Measurement_000/Channel_000'].create_dataset(name, data=kept)
-        for key, value in labels.items():
-            table.attrs[key] = value
-        new.attrs[name] = table.ref
-print('{}')
-";
-
-/// Bytes of every results dataset, as hexadecimal digits of their hash, and how many values of
-/// floating-point datasets aren't finite.
-const READ: &str = r"
-import sys, json, hashlib, h5py, numpy as np
-with h5py.File(sys.argv[1], 'r') as file:
-    group, found = file[sys.argv[2]], {}
-    for name in group:
-        data = group[name][()]
-        if 'quantity' in group[name].attrs:
-            parts = [data[field] for field in data.dtype.names] if data.dtype.names else [data]
-            bad = sum(int((~np.isfinite(part)).sum()) for part in parts if part.dtype.kind in 'fc')
-            found[name] = [hashlib.sha256(data.tobytes()).hexdigest(), bad]
-print(json.dumps(found))
-";
+use crate::support::{RAW_DATA, Sample, pixelmill, python_function, succeed};
 
 /// A sample whose element type the process takes: complex if it can, else real.
 fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
     for kind in ["complex64", "float32"] {
         let sample = Sample::new();
-        python_script(MAKE, [sample.file.as_os_str(), kind.as_ref(), strange.as_ref()]);
+        python_function(
+            "contract.py",
+            "make",
+            [sample.file.as_os_str(), kind.as_ref(), strange.as_ref()],
+        );
         let tried = pixelmill(arguments("test", runner, &sample.file, &["--pixel", "5"]));
         if tried.code == Some(0) {
             return sample;
@@ -81,7 +44,7 @@ fn choices(runner: &dyn Runner) -> &'static [&'static str] {
 
 fn results(file: &Path, runner: &dyn Runner) -> Value {
     let group = format!("{RAW_DATA}-{}_000", runner.name());
-    python_script(READ, [file.as_os_str(), group.as_ref()])
+    python_function("contract.py", "results", [file.as_os_str(), group.as_ref()])
 }
 
 /// A copy of a sample's file beside it.

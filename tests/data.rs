@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::watch::{Opener, Running};
 use crate::support::{
-    POSITIONS, RAW_DATA, Ran, Sample, pixelmill, python_script, refuse, run, succeed,
+    POSITIONS, RAW_DATA, Ran, Sample, pixelmill, python_function, refuse, run, succeed,
 };
 
 /// A file of 72 MiB, of which only a sample is looked at before a run: 1152 positions of 64 KiB.
@@ -28,15 +28,7 @@ impl Large {
     fn new(chunked: bool) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("large.h5");
-        let script = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "w") as file:
-    chunks = (2, 65536) if sys.argv[2] == "true" else None
-    data = file.create_dataset("data", (1152, 65536), "u1", chunks=chunks)
-    data[()] = np.repeat(np.arange(1152).astype("u1"), 65536).reshape(1152, 65536)
-print("null")
-"#;
-        python_script(script, [file.as_os_str(), chunked.to_string().as_ref()]);
+        python_function("data.py", "make", [file.as_os_str(), chunked.to_string().as_ref()]);
         Self { folder, file }
     }
 
@@ -46,13 +38,7 @@ print("null")
 
     /// Adds to one value of one position.
     fn change(&self, position: &str, by: &str) {
-        let script = r#"
-import sys, h5py
-with h5py.File(sys.argv[1], "r+") as file:
-    file["data"][int(sys.argv[2]), 77] += int(sys.argv[3])
-print("null")
-"#;
-        python_script(script, [self.file.as_os_str(), position.as_ref(), by.as_ref()]);
+        python_function("data.py", "add", [self.file.as_os_str(), position.as_ref(), by.as_ref()]);
     }
 
     fn sum(&self, more: &[&str]) -> Value {
@@ -130,15 +116,7 @@ fn a_partial_group_is_not_resumed_over_a_change_that_no_sample_has() {
 
 /// The digest that a group's newest record has.
 fn recorded_digest(file: &Path) -> String {
-    let script = r#"
-import sys, h5py, json
-with h5py.File(sys.argv[1]) as file:
-    found = []
-    file.visititems(lambda name, what: found.append(what[()]) if name.endswith("/data_digest") else None)
-lines = [json.loads(line.decode().split(" ", 1)[1]) for line in found[0] if line]
-print(json.dumps(max(lines, key=lambda line: line["number"])))
-"#;
-    let newest = python_script(script, [file.as_os_str()]);
+    let newest = python_function("data.py", "newest_digest", [file.as_os_str()]);
     assert_eq!(newest["positions"], POSITIONS);
     newest["digest"].as_str().unwrap().to_owned()
 }
@@ -195,13 +173,7 @@ struct Watched {
 impl Watched {
     fn new() -> Self {
         let sample = Sample::new();
-        let script = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "r+") as file:
-    file["offset"] = np.arange(4096.0)
-print("null")
-"#;
-        python_script(script, [sample.file.as_os_str()]);
+        python_function("data.py", "add_offset", [sample.file.as_os_str()]);
         let out = sample.folder.path().join("out.h5");
         Self { sample, out }
     }
@@ -238,12 +210,7 @@ print("null")
 
 /// Where a dataset begins in a file.
 fn place(file: &Path, dataset: &str) -> u64 {
-    let script = r#"
-import sys, h5py
-with h5py.File(sys.argv[1], "r") as file:
-    print(file[sys.argv[2]].id.get_offset())
-"#;
-    python_script(script, [file.as_os_str(), dataset.as_ref()]).as_u64().unwrap()
+    python_function("data.py", "offset", [file.as_os_str(), dataset.as_ref()]).as_u64().unwrap()
 }
 
 /// Overwrites the value at a place, past HDF5 and its locks.
@@ -305,17 +272,7 @@ fn a_source_that_is_replaced_by_the_same_data_or_moved_keeps_its_results() {
 
 /// Whether all `Sum` groups of a file hold the sums of its own data.
 fn assert_own_sums(file: &Path) {
-    let script = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1]) as file:
-    sums = file["data"][()].sum(axis=1, dtype=float)
-    groups = [name for name in file if name.startswith("data-Sum")]
-    for name in groups:
-        done = file[name]["completed_positions"][()] == 1
-        assert (file[name]["Sum"][()][done] == sums[done]).all(), name
-    print(len(groups))
-"#;
-    python_script(script, [file.as_os_str()]);
+    python_function("data.py", "check_sums", [file.as_os_str()]);
 }
 
 #[test]
@@ -323,14 +280,7 @@ fn results_never_land_in_a_file_that_took_the_name_of_their_source() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let [scan, one, two] = ["scan.h5", "one.h5", "two.h5"].map(path);
-    let script = r#"
-import sys, h5py, numpy as np
-for number, name in enumerate(sys.argv[1:], 1):
-    with h5py.File(name, "w") as file:
-        file["data"] = np.full((64, 65536), number, "f4")
-print("null")
-"#;
-    python_script(script, [one.as_os_str(), two.as_os_str()]);
+    python_function("data.py", "make_each", [one.as_os_str(), two.as_os_str()]);
     fs::hard_link(&one, &scan).unwrap();
     let done = AtomicBool::new(false);
     let mut exchanged = 0;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::watch::{Opener, Running, Snapshot};
 use crate::support::{
-    POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, python_script, ran,
+    POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, python_function, ran,
     refuse, run, succeed,
 };
 
@@ -78,12 +78,7 @@ fn slow_finished(opener: &mut Opener) -> Snapshot {
 
 /// Offset and length of the sample's spectra in the file.
 fn raw_data(file: &Path) -> (u64, u64) {
-    let script = r#"
-import sys, h5py
-with h5py.File(sys.argv[1], "r") as file:
-    print([file[sys.argv[2]].id.get_offset(), file[sys.argv[2]].id.get_storage_size()])
-"#;
-    let place = python_script(script, [file.as_os_str(), RAW_DATA.as_ref()]);
+    let place = python_function("faults.py", "place", [file.as_os_str(), RAW_DATA.as_ref()]);
     (place[0].as_u64().unwrap(), place[1].as_u64().unwrap())
 }
 

@@ -362,13 +362,7 @@ fn a_corrected_scale_of_hyperspy_makes_another_computation() {
     for (axis, selection) in [(2, &["--positions", "0:5"][..]), (2, &[]), (0, &[])] {
         let file = copies.of("hspy");
         let first = succeed(run("sum", &file, selection));
-        ask_python(&[
-            "-c",
-            "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
-             file['Experiments/scan/axis-' + sys.argv[2]].attrs['scale'] *= 2\nprint('null')",
-            file.to_str().unwrap(),
-            &axis.to_string(),
-        ]);
+        ask_python(&["corrected.py", "double_scale", file.to_str().unwrap(), &axis.to_string()]);
         let again = succeed(run("sum", &file, &[]));
         assert_ne!(again["group"], first["group"], "{axis}");
         assert_eq!(again["report"]["positions"], again["positions"], "{axis}");

@@ -6,38 +6,12 @@ use serde_json::{Value, json};
 use crate::support::usid::{Scan, ask_python, group};
 use crate::support::{RAW_DATA, Sample, pixelmill, succeed};
 
-/// The largest difference of an index, and how many responses are the same or one float beside it,
-/// against `find_peaks_cwt` over all positions in two processes.
-const PEAKS: &str = r"
-import json, sys
-from functools import partial
-from multiprocessing import get_context
-import h5py, numpy as np
-from usid import Peak_Finding
-with h5py.File(sys.argv[1]) as file:
-    group = file[sys.argv[2]]
-    response, position = group['Peak_Response'][:, 0], group['Peak_Position'][:, 0]
-    spectra = file['Measurement_000/Channel_000/Raw_Data'][()]
-    axis = file['Measurement_000/Channel_000/Spectroscopic_Values'][0]
-settings = dict(min_snr=1.0, noise_perc=10.0, gap_thresh=None, window_size=None, min_length=None)
-find = partial(Peak_Finding._map_function, axis=axis, widths=np.linspace(20, 60, 30), **settings)
-with get_context('fork').Pool(2) as pool:
-    expected = np.array(pool.map(find, spectra, chunksize=64))
-steps = np.abs(response.view('i4') - expected[:, 0].astype('f4').view('i4'))
-print(json.dumps({
-    'positions': len(expected),
-    'different': np.flatnonzero(position != expected[:, 1]).tolist(),
-    'steps': int(steps.max()),
-    'centres': int(np.count_nonzero(expected[:, 1] == axis[len(axis) // 2])),
-}))
-";
-
 #[test]
 fn peaks_of_the_whole_sample_are_scipys() {
     let sample = Sample::new();
     let file = sample.file.to_str().unwrap();
     let ran = succeed(["run", "peak-finding", file]);
-    let found = ask_python(&["-c", PEAKS, file, ran["group"].as_str().unwrap()]);
+    let found = ask_python(&["golden.py", "peaks", file, ran["group"].as_str().unwrap()]);
     assert_eq!(found["positions"], 4096);
     assert_eq!(found["different"], json!([]), "positions of other peaks");
     assert!(found["steps"].as_u64().unwrap() <= 1, "{found}");

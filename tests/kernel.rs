@@ -2,18 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{RAW_DATA, Sample, pixelmill, program, python_script, ran, run, succeed};
-
-/// What the kernel has to give: the mean of each spectrum, none at each thousandth position.
-const EXPECTED: &str = r#"
-import sys, json, h5py, numpy as np
-with h5py.File(sys.argv[1]) as file:
-    found = file[sys.argv[2]]["Mean"][:, 0]
-    means = np.array([sum(row.real.astype(float)) / row.size for row in file[sys.argv[3]]])
-    failed = np.flatnonzero(file[sys.argv[2]]["failed_positions"][()])
-means[999::1000] = np.nan
-print(json.dumps([bool(np.array_equal(found, means, equal_nan=True)), failed.tolist()]))
-"#;
+use crate::support::{RAW_DATA, Sample, pixelmill, program, python_function, ran, run, succeed};
 
 #[test]
 fn a_kernel_without_a_process_runs_and_is_reused() {
@@ -22,7 +11,8 @@ fn a_kernel_without_a_process_runs_and_is_reused() {
     assert_eq!(ran.code, Some(3), "some positions fail: {}", ran.stderr);
     let group = ran.json["group"].as_str().unwrap();
     assert!(group.ends_with("/Raw_Data-named_anything_000"), "{group}");
-    let found = python_script(EXPECTED, [sample.file.to_str().unwrap(), group, RAW_DATA]);
+    let found =
+        python_function("kernel.py", "means", [sample.file.to_str().unwrap(), group, RAW_DATA]);
     assert_eq!(found, serde_json::json!([true, [999, 1999, 2999, 3999]]));
 
     let again = pixelmill(run("named-anything", &sample.file, &["-p", "gaps=1000"]));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::random::Random;
 use crate::support::watch::{Opener, Running, Snapshot};
-use crate::support::{POSITIONS, RAW_DATA, Sample, pixelmill, python_script, succeed};
+use crate::support::{POSITIONS, Sample, pixelmill, succeed};
 
 /// A kind of run to be killed.
 struct Kind {
@@ -34,7 +34,7 @@ impl Kind {
     fn round(&self) -> Round {
         let sample = Sample::new();
         if self.chunked {
-            python_script(CHUNK, [sample.file.as_os_str(), RAW_DATA.as_ref()]);
+            sample.rechunk(["300", "50"]);
         }
         let mut arguments: Vec<OsString> =
             vec!["run".into(), self.process.into(), sample.file.clone().into()];
@@ -47,17 +47,6 @@ impl Kind {
         Round { sample, arguments, results }
     }
 }
-
-/// Rewrites a dataset in chunks.
-const CHUNK: &str = r#"
-import sys, h5py
-with h5py.File(sys.argv[1], "r+") as file:
-    data, attributes = file[sys.argv[2]][()], dict(file[sys.argv[2]].attrs)
-    del file[sys.argv[2]]
-    chunked = file.create_dataset(sys.argv[2], data=data, chunks=(300, 50), compression="gzip", shuffle=True)
-    chunked.attrs.update(attributes)
-print("{}")
-"#;
 
 /// Kills runs of one kind until `kills` have been hit; each scan is killed a few times on its way.
 fn kill_at_random_instants(kind: &Kind, kills: usize) {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::holder::Holder;
 use crate::support::{
-    RAW_DATA, Sample, assert_refused, pixelmill, program, python_program, python_script, ran,
+    RAW_DATA, Sample, assert_refused, pixelmill, program, python_function, python_program, ran,
     refuse, run, succeed,
 };
 
@@ -55,13 +55,7 @@ fn sum_of(case: &Value, output: &Path) -> Vec<OsString> {
 
 /// The only results dataset of the sums in each of these files.
 fn sums(files: &[PathBuf]) -> Vec<Vec<f64>> {
-    let script = "import sys, json, h5py\n\
-                  def sums(path):\n\
-                  \x20   with h5py.File(path) as file:\n\
-                  \x20       groups = [file[name] for name in file if name.endswith('-Sum_000')]\n\
-                  \x20       return groups[0]['Sum'][...].ravel().tolist()\n\
-                  print(json.dumps([sums(path) for path in sys.argv[1:]]))";
-    serde_json::from_value(python_script(script, files)).expect("lists of numbers")
+    serde_json::from_value(python_function("links.py", "sums", files)).expect("lists of numbers")
 }
 
 /// Computes all cases that h5py reads, compares the sums, and how the data are read.
@@ -165,16 +159,7 @@ fn groups_may_be_nested_deeper_than_a_stack() {
 
 /// A master file with a link to the dataset of another.
 fn master(folder: &Path) -> PathBuf {
-    let script = "import sys, h5py, numpy as np\n\
-                  with h5py.File(sys.argv[1] + '/data.h5', 'w') as file:\n\
-                  \x20   file['scan'] = np.arange(30.0).reshape(6, 5)\n\
-                  \x20   file['half'] = np.array([1, 1, 0, 0, 0, 1], 'u1')\n\
-                  with h5py.File(sys.argv[1] + '/master.h5', 'w') as file:\n\
-                  \x20   file['padding'] = np.full(3000, 7.0)\n\
-                  \x20   file['entry/data'] = h5py.ExternalLink('data.h5', '/scan')\n\
-                  \x20   file['entry/half'] = h5py.ExternalLink('data.h5', '/half')\n\
-                  print(0)";
-    python_script(script, [folder]);
+    python_function("links.py", "external", [folder]);
     folder.join("master.h5")
 }
 
@@ -205,11 +190,7 @@ fn results_of_linked_data_go_beside_the_master_and_are_found_again() {
     refuse(output("data.h5"), 2, &["data.h5 holds data of `/entry/data`"]);
     assert!(before.1 == bytes("data.h5"));
     // A change of the linked file is a change of the data.
-    let script = "import sys, h5py\n\
-                  with h5py.File(sys.argv[1], 'r+') as file:\n\
-                  \x20   file['scan'][0, 0] = 100\n\
-                  print(0)";
-    python_script(script, [folder.path().join("data.h5")]);
+    python_function("links.py", "change", [folder.path().join("data.h5")]);
     assert_eq!(succeed(run("sum", &file, &ENTRY))["outcome"], "finished");
 }
 
@@ -240,13 +221,7 @@ fn results_behind_a_link_belong_to_their_own_file() {
     let data = folder.path().join("data.h5");
     let part = ["--dataset", "/scan", "--positions-axes", "0", "--positions", "0:2"];
     succeed(run("sum", &data, &part));
-    let script = "import sys, h5py\n\
-                  with h5py.File(sys.argv[1], 'r+') as file:\n\
-                  \x20   file['scan'] = h5py.ExternalLink('data.h5', '/scan')\n\
-                  \x20   file['own'] = file['scan'][...]\n\
-                  \x20   file['earlier'] = h5py.ExternalLink('data.h5', '/scan-Sum_000')\n\
-                  print(0)";
-    python_script(script, [&file]);
+    python_function("links.py", "link_beside", [&file]);
     let before = std::fs::read(&data).unwrap();
     let own = ["--dataset", "/own", "--positions-axes", "0"];
     assert_eq!(succeed(run("sum", &file, &own))["group"], "/own-Sum_000");
@@ -266,27 +241,13 @@ fn tables_of_linked_main_datasets_are_copied_from_their_own_file() {
     let sample = Sample::new();
     let master = sample.folder.path().join("master.h5");
     // Tables with the same paths that say something else.
-    let script = "import sys, h5py, numpy as np\n\
-                  with h5py.File(sys.argv[1], 'w') as file:\n\
-                  \x20   file['raw'] = h5py.ExternalLink('scan.h5', sys.argv[2])\n\
-                  \x20   group = file.create_group(sys.argv[2].rsplit('/', 1)[0])\n\
-                  \x20   for name in ('Position_Indices', 'Position_Values'):\n\
-                  \x20       group[name] = np.zeros((4096, 2), 'f4')\n\
-                  print(0)";
-    python_script(script, [master.as_os_str(), RAW_DATA.as_ref()]);
+    python_function("links.py", "other_tables", [master.as_os_str(), RAW_DATA.as_ref()]);
     let ran = succeed(run("digest", &master, &[]));
-    let script = "import sys, json, h5py, numpy as np\n\
-                  with h5py.File(sys.argv[1]) as file, h5py.File(sys.argv[3]) as scan:\n\
-                  \x20   group, raw = file[sys.argv[2]], scan[sys.argv[4]]\n\
-                  \x20   main = [group[name] for name in group if 'Position_Values' in group[name].attrs][0]\n\
-                  \x20   tables = ('Position_Indices', 'Position_Values')\n\
-                  \x20   print(json.dumps([bool(np.array_equal(file[main.attrs[name]][...],\n\
-                  \x20                     scan[raw.attrs[name]][...])) for name in tables]))";
     let group = ran["group"].as_str().unwrap();
     let results = ran["file"].as_str().unwrap();
     assert!(results.ends_with("master-Digest.h5"), "{results}");
     let scan = sample.file.to_str().unwrap();
-    let same = python_script(script, [results, group, scan, RAW_DATA]);
+    let same = python_function("links.py", "same_tables", [results, group, scan, RAW_DATA]);
     assert_eq!(same, serde_json::json!([true, true]));
 }
 
@@ -294,23 +255,7 @@ fn tables_of_linked_main_datasets_are_copied_from_their_own_file() {
 fn axes_are_those_around_the_link_or_else_around_the_data() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("master.h5");
-    let script = "import sys, h5py, numpy as np\n\
-                  with h5py.File(sys.argv[1] + '/data.h5', 'w') as file:\n\
-                  \x20   file['counts'] = np.ones((4, 3))\n\
-                  \x20   group = file.create_group('Experiments/scan')\n\
-                  \x20   group.create_group('metadata')\n\
-                  \x20   group['data'] = np.ones((4, 5))\n\
-                  \x20   for number, (name, navigate, size) in enumerate((('X', True, 4), ('E', False, 5))):\n\
-                  \x20       axis = group.create_group(f'axis-{number}')\n\
-                  \x20       axis.attrs.update(name=name, navigate=navigate, size=size, scale=2.0, offset=1.0)\n\
-                  with h5py.File(sys.argv[1] + '/master.h5', 'w') as file:\n\
-                  \x20   group = file.create_group('entry/plot')\n\
-                  \x20   group.attrs.update(NX_class='NXdata', signal='counts', axes=['y', 'e'])\n\
-                  \x20   group['counts'] = h5py.ExternalLink('data.h5', '/counts')\n\
-                  \x20   group['y'], group['e'] = np.arange(4) * 0.5, np.arange(3) * 10.0\n\
-                  \x20   file['signal'] = h5py.ExternalLink('data.h5', '/Experiments/scan/data')\n\
-                  print(0)";
-    python_script(script, [folder.path()]);
+    python_function("links.py", "formats", [folder.path()]);
     let info = succeed(["info".as_ref(), file.as_os_str()]);
     let found: Vec<(&str, &str)> = info["datasets"]
         .as_array()
@@ -321,26 +266,17 @@ fn axes_are_those_around_the_link_or_else_around_the_data() {
     assert_eq!(found, [("/entry/plot/counts", "NeXus"), ("/signal", "HyperSpy")]);
     let ran = succeed(run("sum", &file, &["--dataset", "/signal"]));
     assert_eq!(ran["group"], "/signal-Sum_000");
-    let script = "import sys, json, h5py\n\
-                  with h5py.File(sys.argv[1]) as file:\n\
-                  \x20   print(json.dumps(file['signal-Sum_000/Sum'].dims[0][0][...].tolist()))";
     let results = folder.path().join("master-Sum.h5");
-    assert_eq!(python_script(script, [results]), serde_json::json!([1.0, 3.0, 5.0, 7.0]));
+    assert_eq!(
+        python_function("links.py", "axis", [results]),
+        serde_json::json!([1.0, 3.0, 5.0, 7.0])
+    );
 }
 
 #[test]
 fn more_sources_than_a_process_may_open_are_read_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "import sys, h5py, numpy as np\n\
-                  layout = h5py.VirtualLayout((300, 4), 'f8')\n\
-                  for number in range(300):\n\
-                  \x20   with h5py.File(f'{sys.argv[1]}/{number}.h5', 'w') as file:\n\
-                  \x20       file['d'] = np.full((1, 4), float(number))\n\
-                  \x20   layout[number:number + 1] = h5py.VirtualSource(f'{number}.h5', 'd', (1, 4))\n\
-                  with h5py.File(sys.argv[1] + '/all.h5', 'w') as file:\n\
-                  \x20   file.create_virtual_dataset('v', layout, fillvalue=-1)\n\
-                  print(0)";
-    python_script(script, [folder.path()]);
+    python_function("links.py", "many", [folder.path()]);
     let shell =
         "ulimit -n 128; exec \"$0\" run sum \"$1\" --positions-axes 0 --output \"$2\" --json";
     let output = folder.path().join("out.h5");

@@ -7,8 +7,8 @@ use crate::support::holder::Holder;
 use crate::support::watch::{Opener, Running};
 use crate::support::{
     POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, preloaded, program, python,
-    python_program, python_script, ran, refuse, root, run, start_piped, succeed, with_locks_of_nfs,
-    without_locks,
+    python_function, python_program, ran, refuse, root, run, start_piped, succeed,
+    with_locks_of_nfs, without_locks,
 };
 
 /// A run that takes so long that others come too late.
@@ -104,25 +104,8 @@ fn a_notebook_reads_partial_results_while_the_run_goes_on() {
     let running = Running::start(run("slow", &sample.file, &LONG));
     let group = running.computing(&mut opener, &sample.file);
     running.wait_until_marked(&group, &sample.file, 20);
-    let script = r#"
-import json, sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "r") as file:
-    group = file[sys.argv[2]]
-    status = group["completed_positions"][()]
-    sums = group["Slow_Sum"][:, 0]
-    data = file[sys.argv[3]][()]
-marked = status == 1
-right = np.isclose(sums[marked], data[marked].real.sum(axis=1, dtype=np.float64))
-try:
-    h5py.File(sys.argv[1], "r+").close()
-    writer = "opened"
-except OSError as error:
-    writer = str(error)
-print(json.dumps({"marked": int(marked.sum()), "right": bool(right.all()),
-                  "missing": int(np.isnan(sums).sum()), "writer": writer}))
-"#;
     let arguments = [sample.file.as_os_str(), group.path.as_ref(), RAW_DATA.as_ref()];
-    let seen = python_script(script, arguments);
+    let seen = python_function("locks.py", "look_in", arguments);
     assert!(seen["marked"].as_u64().unwrap() >= 20, "{seen}");
     assert_eq!(seen["right"], true);
     let missing = seen["missing"].as_u64().unwrap() as usize;
@@ -203,11 +186,11 @@ fn locks_of_one_kind_let_readers_in_and_keep_other_runs_and_writers_out() {
     let group = running.computing(&mut opener, &nfs.sample.file);
     running.wait_until_marked(&group, &nfs.sample.file, 1);
     let reader = Holder::with(&nfs.setting, &nfs.sample.file, "reader");
-    let writer = "import sys, h5py\ntry:\n    h5py.File(sys.argv[1], 'r+')\n    print('1')\n\
-                  except OSError:\n    print('0')";
     let mut python_under = Command::new("env");
-    python_under.arg(&nfs.setting).arg(python()).args(["-c", writer]).arg(&nfs.sample.file);
-    assert_eq!(python_under.output().unwrap().stdout, b"0\n", "a writer is kept out");
+    let program = root().join("tests/python/locks.py");
+    python_under.arg(&nfs.setting).arg(python()).arg(program);
+    python_under.arg("may_write").arg(&nfs.sample.file);
+    assert_eq!(python_under.output().unwrap().stdout, b"false\n", "a writer is kept out");
     for process in ["slow", "peak-finding"] {
         let second = nfs.run(process, &[]);
         let texts = ["scan.h5 is open or being computed on elsewhere", "until that run has ended"];

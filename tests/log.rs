@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::holder::Holder;
 use crate::support::{
-    RAW_DATA, Ran, Sample, program, python_program, python_script, ran, refuse, run,
+    RAW_DATA, Ran, Sample, program, python_function, python_program, ran, refuse, run,
 };
 
 /// Runs the program as people type it, with `RUST_LOG` if it isn't empty.
@@ -37,11 +37,8 @@ fn v_names_the_first_thing_that_differs_from_what_is_asked() {
     };
     told(&ten(&[]));
     let edit = |edit: &str| {
-        let script = format!(
-            "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
-             channel = file['Measurement_000/Channel_000']\n    {edit}\nprint('{{}}')"
-        );
-        python_script(&script, [&sample.file]);
+        let statements = format!("channel = file['Measurement_000/Channel_000']; {edit}");
+        python_program("edit.py", [sample.file.as_os_str(), statements.as_ref()]);
     };
     let first =
         format!("{RAW_DATA}-Peak_Finding_000 isn't used: it was computed from something else; ");
@@ -71,10 +68,9 @@ fn v_names_the_parameter_in_which_results_of_another_program_differ() {
         run("peak-finding", &sample.file, &[&["--positions", "0:10"], more].concat())
     };
     told(&ten(&[]));
-    let script = "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    \
-                  del file[sys.argv[2]].attrs['parameter_hash']\nprint('{}')";
     let group = format!("{RAW_DATA}-Peak_Finding_000");
-    python_script(script, [sample.file.as_os_str(), group.as_ref()]);
+    let statements = "del file[given[0]].attrs['parameter_hash']";
+    python_program("edit.py", [sample.file.as_os_str(), statements.as_ref(), group.as_ref()]);
     let said = told(&ten(&["-v", "-p", "num_steps=31"]));
     assert!(said.contains("; the parameter `num_steps`: 30 there, 31 here"), "{said}");
 }
@@ -120,14 +116,8 @@ fn vv_tells_how_it_is_done() {
     }
     // Batches and units aren't worth a line before anybody asks for more.
     assert!(!said.contains("trace") && said.lines().count() < 200, "{}", said.lines().count());
-    let script = "import sys, h5py, numpy as np\nwith h5py.File(sys.argv[1], 'w') as file:\n    \
-        file.create_dataset('chunked', data=np.ones((6, 5, 4)), chunks=(2, 5, 2), compression='gzip')\n    \
-        list = h5py.h5p.create(h5py.h5p.DATASET_CREATE)\n    \
-        list.set_layout(h5py.h5d.COMPACT)\n    \
-        h5py.h5d.create(file.id, b'compact', h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((6, 4)), list)\n\
-        print('{}')";
     let file = sample.folder.path().join("ways.h5");
-    python_script(script, [&file]);
+    python_function("log.py", "ways", [&file]);
     let way = |dataset: &str| {
         told(&run("sum", &file, &["-vv", "--positions-axes", "0", "--dataset", dataset]))
     };

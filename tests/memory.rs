@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{program, python_script, refuse, run};
+use crate::support::{program, python_function, refuse, run};
 
 /// What the program takes besides its budget: its code, the HDF5 library, threads.
 const BESIDES: u64 = 40 << 20;
@@ -14,30 +14,17 @@ const BESIDES: u64 = 40 << 20;
 /// second one.
 fn many(folder: &Path, positions: u64) -> PathBuf {
     let file = folder.join("many.h5");
-    let script = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "w") as file:
-    count = int(sys.argv[2])
-    list = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    list.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    list.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    space = h5py.h5s.create_simple((count, 4))
-    h5py.h5d.create(file.id, b"data", h5py.h5t.IEEE_F32LE, space, list)
-    file["data"][-3:] = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
-    file["mask"] = np.arange(count) % 2 == 0
-print("{}")
-"#;
-    python_script(script, [file.as_os_str(), positions.to_string().as_ref()]);
+    python_function("memory.py", "make", [file.as_os_str(), positions.to_string().as_ref()]);
     file
 }
 
 /// Runs the program; gives its answer and the most memory that it had at a time, in bytes.
 fn measured(arguments: Vec<std::ffi::OsString>) -> (Value, u64) {
-    let script = "import sys, json, resource, subprocess\n\
-        ran = subprocess.run(sys.argv[1:] + ['--json'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n\
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n\
-        print(json.dumps([json.loads(ran.stdout), peak]))";
-    let told = python_script(script, std::iter::once(program().into_os_string()).chain(arguments));
+    let told = python_function(
+        "measured.py",
+        "peak",
+        std::iter::once(program().into_os_string()).chain(arguments),
+    );
     (told[0].clone(), told[1].as_u64().unwrap() << 10)
 }
 
@@ -64,10 +51,7 @@ fn many_positions_take_no_memory_each() {
     let (ran, peak) = measured(run("sum", &file, &[&AXES[..], &["--memory", "40M"]].concat()));
     assert_eq!(ran["report"]["positions"], POSITIONS / 2);
     assert!(peak < most, "{} MiB for the other half", peak >> 20);
-    let script = "import sys, json, h5py\n\
-        with h5py.File(sys.argv[1]) as file:\n    group = file['data-Sum_000']\n    \
-        print(json.dumps([group['Sum'][-5:].ravel().tolist(), float(group['Sum'][:-3].max()), int(group['completed_positions'][()].min())]))";
-    let found = python_script(script, [&file]);
+    let found = python_function("memory.py", "sums", [&file]);
     assert_eq!(found, serde_json::json!([[0.0, 0.0, 10.0, 26.0, 42.0], 0.0, 1]));
 }
 
@@ -90,11 +74,7 @@ fn failed_positions_take_no_memory_each() {
 fn chunks_of_other_inputs_count_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let file = many(folder.path(), 100_000);
-    let script = "import sys, h5py, numpy as np\n\
-        with h5py.File(sys.argv[1], 'r+') as file:\n    \
-        file.create_dataset('offset', data=np.zeros((100000, 40)), chunks=(100000, 40), compression='gzip')\n\
-        print('{}')";
-    python_script(script, [&file]);
+    python_function("memory.py", "add_offset", [&file]);
     let offset = [&AXES[..], &["-p", "offset=/offset", "--cores", "1"]].concat();
     let small = [&offset[..], &["--memory", "8M"]].concat();
     refuse(run("rich", &file, &small), 2, &["8.0 MiB of memory are too little", "raise --memory"]);

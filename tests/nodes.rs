@@ -10,9 +10,7 @@ use serde_json::Value;
 
 use crate::support::ranks::{mpirun, parent, processes};
 use crate::support::watch::{Opener, Running, Snapshot, signal, wait_until};
-use crate::support::{
-    POSITIONS, Ran, Sample, program, python_script, root, run, start_piped, succeed,
-};
+use crate::support::{POSITIONS, Ran, Sample, program, root, run, start_piped, succeed};
 
 /// Where each rank is.
 const HOSTS: [&str; 3] = ["alpha", "alpha", "beta"];
@@ -93,24 +91,12 @@ fn ranks_on_two_nodes_share_one_computation() {
     assert_eq!(workers, [cores.div_ceil(2), (cores / 2).max(1), cores]);
 }
 
-/// Rewrites the sample's data in one chunk for each spectral value, so that reading takes what memory there is.
-const CHUNK: &str = r#"
-import sys, h5py
-with h5py.File(sys.argv[1], "r+") as file:
-    path = "Measurement_000/Channel_000/Raw_Data"
-    data, attributes = file[path][()], dict(file[path].attrs)
-    del file[path]
-    chunked = file.create_dataset(path, data=data, chunks=(4096, 1), compression="gzip")
-    chunked.attrs.update(attributes)
-print("{}")
-"#;
-
 #[test]
 fn each_node_gives_its_memory_to_its_own_ranks() {
     // A quarter of what alpha has, for two ranks, or of what beta has for one; the least counts for all.
     for (alpha, beta) in [("16", "160"), ("160", "8")] {
         let sample = Sample::new();
-        python_script(CHUNK, [&sample.file]);
+        sample.rechunk(["4096", "1"]);
         let mut command = on_nodes(&run("digest", &sample.file, &["--cores", "1"]));
         command.env("MEMORY_alpha", alpha).env("MEMORY_beta", beta);
         let ran = Job::start(&mut command).succeed();

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::watch::Opener;
-use crate::support::{Sample, pixelmill, python_script, run, succeed};
+use crate::support::{Sample, pixelmill, python_program, run, succeed};
 
 /// Computes some positions of the sample, of which one fails unless as many threads as it has pieces work on it at
 /// once.
@@ -39,9 +39,8 @@ fn threads_that_memory_is_too_little_for_help_those_that_have_some() {
 /// The largest value of a results dataset.
 fn largest(file: &Path, group: &Value, dataset: &str) -> Value {
     let path = format!("{}/{dataset}", group.as_str().unwrap());
-    let script = "import sys, h5py\n\
-        with h5py.File(sys.argv[1]) as file: print(int(file[sys.argv[2]][()].max()))";
-    python_script(script, [file.as_os_str(), path.as_ref()])
+    let statements = "told = int(file[given[0]][()].max())";
+    python_program("edit.py", [file.as_os_str(), statements.as_ref(), path.as_ref()])
 }
 
 #[test]

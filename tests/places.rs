@@ -2,7 +2,7 @@
 //! or nowhere, and what the group says is read whatever it looks like.
 
 use crate::support::watch::Opener;
-use crate::support::{Sample, pixelmill, python_script, run};
+use crate::support::{Sample, pixelmill, python_program, run};
 
 const GROUP: &str = "/Measurement_000/Channel_000/Raw_Data-Trouble_000";
 const PROCESS: &str = "trouble";
@@ -18,14 +18,8 @@ fn partly_computed_then(script: &str) -> Sample {
 }
 
 fn change(sample: &Sample, script: &str) -> serde_json::Value {
-    let lines: Vec<String> = script.lines().map(|line| format!("    {}", line.trim())).collect();
-    let whole = format!(
-        "import sys, json, h5py, numpy as np\ntold = None\n\
-         with h5py.File(sys.argv[1], 'r+') as file:\n    group = file['{GROUP}']\n{}\n\
-         print(json.dumps(told))",
-        lines.join("\n")
-    );
-    python_script(&whole, [&sample.file])
+    let statements = format!("group = file[given[0]]\n{script}");
+    python_program("edit.py", [sample.file.as_os_str(), statements.as_ref(), GROUP.as_ref()])
 }
 
 /// Puts another dataset in the place of one, followed by a dataset of the user's.

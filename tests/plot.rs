@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tiny_skia::Pixmap;
 
 use crate::support::{
-    RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, python_script, ran, refuse, root,
+    RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, python_function, ran, refuse, root,
     succeed,
 };
 
@@ -37,15 +37,6 @@ fn the_first_session_of_the_readme_draws_what_stands_there() {
     assert!(before == sample.bytes(), "a test must not write");
 }
 
-/// Makes the first spectrum of the sample that of an oscillator, without noise.
-const NOISELESS: &str = r"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], 'r+') as file:
-    w = file['Measurement_000/Channel_000/Spectroscopic_Values'][0].astype(float)
-    w0, q = 331e3, 40
-    file[sys.argv[2]][0] = 3e-5 * np.exp(0.4j) * w0**2 / (w**2 - 1j * w * w0 / q - w0**2)
-print('{}')
-";
 /// Colours of points and of the first line.
 const POINTS: [u8; 3] = [110, 145, 185];
 const LINE: [u8; 3] = [200, 30, 30];
@@ -71,7 +62,7 @@ fn distance(from: &[(i64, i64)], to: &[(i64, i64)]) -> i64 {
 #[test]
 fn the_model_lies_on_data_without_noise() {
     let sample = Sample::new();
-    python_script(NOISELESS, [sample.file.as_os_str(), RAW_DATA.as_ref()]);
+    python_function("plot.py", "noiseless", [sample.file.as_os_str(), RAW_DATA.as_ref()]);
     let before = sample.bytes();
     let file = sample.folder.path().join("fit.png");
     let name = file.to_str().unwrap();
@@ -121,32 +112,10 @@ fn the_numbers_of_the_drawing_are_in_the_json() {
     assert_eq!(peak["marks"][0]["at"], 327_288.125);
 }
 
-/// Gives the sample's spectra a slow axis: 7 of 17 values each.
-const SLOW_AXIS: &str = r"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], 'r+') as file:
-    channel = file['Measurement_000/Channel_000']
-    for name in ('Spectroscopic_Indices', 'Spectroscopic_Values'):
-        fast, old = np.tile(np.arange(17), 7), channel[name]
-        slow, attributes = np.repeat(np.arange(7), 17), dict(old.attrs)
-        table = np.array([fast, slow])
-        if name.endswith('Values'):
-            table = np.array([3e5 + 1e3 * fast, 0.5 * slow])
-        dtype = old.dtype
-        del channel[name]
-        new = channel.create_dataset(name, data=table.astype(dtype))
-        for key in attributes:
-            new.attrs[key] = attributes[key]
-        new.attrs['labels'] = np.array([b'Frequency', b'Bias'])
-        new.attrs['units'] = np.array([b'Hz', b'V'])
-        file[sys.argv[2]].attrs[name] = new.ref
-print('{}')
-";
-
 #[test]
 fn one_of_several_spectra_is_chosen() {
     let sample = Sample::new();
-    python_script(SLOW_AXIS, [sample.file.as_os_str(), RAW_DATA.as_ref()]);
+    python_function("plot.py", "slow_axis", [sample.file.as_os_str(), RAW_DATA.as_ref()]);
     let file = sample.file.to_str().unwrap();
     let test = |more: &[&str]| {
         let tested =

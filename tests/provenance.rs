@@ -123,8 +123,7 @@ fn a_copied_folder_stands_on_its_own() {
 
 /// Doubles one row of the data.
 fn change(file: &str) {
-    let scan = "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    file[sys.argv[2]][3] *= 2\nprint('null')";
-    ask_python(&["-c", scan, file, RAW_DATA]);
+    ask_python(&["provenance.py", "double", file, RAW_DATA]);
 }
 
 #[test]
@@ -159,27 +158,14 @@ fn a_large_source_that_is_elsewhere_is_compared_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (source, moved, out) = (at("scan.h5"), at("moved.h5"), at("out.h5"));
-    ask_python(&[
-        "-c",
-        "import sys, h5py\nfrom h5py import h5d, h5p, h5s, h5t\n\
-         how = h5p.create(h5p.DATASET_CREATE)\n\
-         how.set_alloc_time(h5d.ALLOC_TIME_EARLY)\nhow.set_fill_time(h5d.FILL_TIME_NEVER)\n\
-         space = h5s.create_simple((4100, 1 << 17))\n\
-         with h5py.File(sys.argv[1], 'w') as file:\n    \
-         h5d.create(file.id, b'd', h5t.IEEE_F64LE, space, how)\nprint('null')",
-        &source,
-    ]);
+    ask_python(&["provenance.py", "sparse", &source]);
     let given = ["--positions-axes", "0", "--durability", "process"];
     let run = |file: &str, more: &[&str]| {
         succeed([&["run", "sum", file, "--output", &out], &given[..], more].concat())
     };
     let first = run(&source, &[]);
     std::fs::rename(&source, &moved).unwrap();
-    ask_python(&[
-        "-c",
-        "import sys, h5py\nwith h5py.File(sys.argv[1], 'r+') as file:\n    file['d'][1001, 77] = 1\nprint('null')",
-        &moved,
-    ]);
+    ask_python(&["provenance.py", "change", &moved]);
     let ran = run(&moved, &["--positions", "1001:1002"]);
     assert_eq!(ran["parameter_hash"], first["parameter_hash"], "the sample misses the change");
     assert_ne!(ran["group"], first["group"]);
@@ -367,12 +353,7 @@ fn the_recorded_identity_is_no_longer_than_a_screen() {
     let sample = Sample::new();
     let file = sample.file.to_str().unwrap();
     let ran = succeed(["run", "peak-finding", file, "--positions", "0:1"]);
-    let text = ask_python(&[
-        "-c",
-        "import sys, json, h5py\nwith h5py.File(sys.argv[1]) as file:\n    print(json.dumps(file[sys.argv[2]].attrs['parameters']))",
-        file,
-        ran["group"].as_str().unwrap(),
-    ]);
+    let text = ask_python(&["provenance.py", "parameters", file, ran["group"].as_str().unwrap()]);
     let text = text.as_str().unwrap();
     assert!(text.len() < 3000, "{} bytes: {text}", text.len());
     assert!(!text.contains(Path::new(file).file_name().unwrap().to_str().unwrap()), "{text}");

@@ -13,7 +13,7 @@ use crate::support::ranks::{
 };
 use crate::support::watch::{Opener, Running, Snapshot, signal, wait_until};
 use crate::support::{
-    POSITIONS, Ran, Sample, pixelmill, program, python_script, run, start_piped, succeed,
+    POSITIONS, Ran, Sample, pixelmill, program, python_function, run, start_piped, succeed,
     without_locks,
 };
 
@@ -48,25 +48,13 @@ fn results_are_the_same_bytes_on_any_number_of_ranks_and_threads() {
     }
 }
 
-/// Rewrites the sample's data in chunks, each with a part of some spectra.
-const CHUNK: &str = r#"
-import sys, h5py
-with h5py.File(sys.argv[1], "r+") as file:
-    path = "Measurement_000/Channel_000/Raw_Data"
-    data, attributes = file[path][()], dict(file[path].attrs)
-    del file[path]
-    chunked = file.create_dataset(path, data=data, chunks=(100, 50), compression="gzip", shuffle=True)
-    chunked.attrs.update(attributes)
-print("{}")
-"#;
-
 #[test]
 fn chunks_are_decoded_once_by_all_ranks_together() {
     let mut opener = Opener::new();
     let finished = solo("peak-finding", &[], &mut opener);
     for ranks in [2, 5] {
         let sample = Sample::new();
-        python_script(CHUNK, [&sample.file]);
+        sample.rechunk(["100", "50"]);
         let options = ["--cores", "1", "--durability", "process"];
         let json = succeed_on(ranks, run("peak-finding", &sample.file, &options));
         assert!(opener.snapshot(&sample.file) == finished, "{ranks} ranks");
@@ -79,7 +67,7 @@ fn ranks_with_little_memory_agree_on_how_chunks_are_cut() {
     let mut opener = Opener::new();
     let finished = solo("peak-finding", &[], &mut opener);
     let sample = Sample::new();
-    python_script(CHUNK, [&sample.file]);
+    sample.rechunk(["100", "50"]);
     let options = ["--cores", "1", "--memory", "200K"];
     let json = succeed_on(3, run("peak-finding", &sample.file, &options));
     assert!(opener.snapshot(&sample.file) == finished);
@@ -246,17 +234,15 @@ fn nobody_changes_a_file_that_an_orphaned_rank_still_writes_to() {
     running.signal("STOP");
     assert!(launchers.iter().all(|pid| signal(*pid, "STOP")));
     assert!(signal(ranks[&0], "KILL"));
-    let open = r#"
-import sys, h5py
-try:
-    h5py.File(sys.argv[1], "r+").close()
-    print("true")
-except BlockingIOError:
-    print("false")
-"#;
-    assert_eq!(python_script(open, [&sample.file]), false, "rank 1 has it open");
+    assert_eq!(
+        python_function("ranks.py", "may_write", [&sample.file]),
+        false,
+        "rank 1 has it open"
+    );
     assert!(signal(ranks[&1], "KILL"));
-    wait_until("nobody has it open", || python_script(open, [&sample.file]) == true);
+    wait_until("nobody has it open", || {
+        python_function("ranks.py", "may_write", [&sample.file]) == true
+    });
     assert!(launchers.iter().all(|pid| signal(*pid, "KILL")));
     running.kill();
 }
@@ -309,7 +295,7 @@ fn a_file_that_only_some_ranks_see_is_refused() {
     assert_all_refused(&ran, 1, &["rank 1 on", "another file here than on rank 0"]);
     assert!(before.1 == elsewhere.bytes());
     // A file where the data lie elsewhere.
-    python_script(CHUNK, [&elsewhere.file]);
+    elsewhere.rechunk(["100", "50"]);
     let ran = ask(elsewhere.folder.path());
     assert_all_refused(&ran, 1, &["rank 1 on", "another file here than on rank 0"]);
 }
@@ -335,13 +321,7 @@ fn what_no_rank_can_do_is_said_once() {
 #[test]
 fn more_ranks_than_positions_are_refused() {
     let sample = Sample::new();
-    let script = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "w") as file:
-    file["data"] = np.ones((3, 8))
-print("{}")
-"#;
-    python_script(script, [&sample.file]);
+    python_function("ranks.py", "few_positions", [&sample.file]);
     let before = sample.bytes();
     let arguments = run("slow", &sample.file, &["--positions-axes", "0"]);
     let ran = start_on(4, &arguments).finish();
@@ -405,13 +385,7 @@ fn an_error_at_one_rank_ends_all_with_one_message() {
     let sample = Sample::new();
     // The second rank may not write beyond 32 MiB of any file, which is behind all the data. MPI's own
     // files need less.
-    let padding = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "r+") as file:
-    file["padding"] = np.zeros(40 << 20, dtype="u1")
-print("{}")
-"#;
-    python_script(padding, [&sample.file]);
+    python_function("ranks.py", "pad", [&sample.file]);
     let script = r#"
 if [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ]; then ulimit -f 32768; fi
 exec "$@"

@@ -91,20 +91,9 @@ fn strange_spectra_give_numbers_or_a_reason() {
         failed,
         [("nan", endless), ("infinite", endless), ("zero", flat), ("constant", flat)]
     );
-    let numbers = ask_python(&["-c", FINITE, file.to_str().unwrap(), GROUP]);
+    let numbers = ask_python(&["sho_results.py", "finite", file.to_str().unwrap(), GROUP]);
     assert_eq!(numbers, json!({"missing": [4, 4, 4], "within": true}));
 }
-
-/// How many spectra have values that aren't finite, and whether all others are within the bounds.
-const FINITE: &str = r"
-import sys, json, h5py, numpy as np
-with h5py.File(sys.argv[1]) as file:
-    found = [file[sys.argv[2]][name][:, 0] for name in ('Guess', 'Fit', 'Standard_Errors')]
-bad = [sum(~np.isfinite(data[field]) for field in data.dtype.names) > 0 for data in found]
-fit = found[1][~bad[1]]
-within = (abs(fit['Frequency [Hz]'] - 335e3) <= 35e3) & (fit['Quality Factor'] >= 1) & (fit['Quality Factor'] <= 1e4)
-print(json.dumps({'missing': [int(b.sum()) for b in bad], 'within': bool(within.all() and (fit['Amplitude [V]'] > 0).all())}))
-";
 
 #[test]
 fn several_spectra_of_a_position_give_as_many_records_with_their_axis() {
@@ -133,33 +122,8 @@ fn several_spectra_of_a_position_give_as_many_records_with_their_axis() {
 
 /// Datasets that two groups of a file don't share.
 fn same(file: &str, one: &str, other: &str) -> Value {
-    const COMPARE: &str = r"
-import sys, json, h5py
-with h5py.File(sys.argv[1]) as file:
-    one, other = file[sys.argv[2]], file[sys.argv[3]]
-    names = ('Guess', 'Fit', 'Standard_Errors')
-    print(json.dumps([name for name in names if one[name][()].tobytes() != other[name][()].tobytes()]))
-";
-    ask_python(&["-c", COMPARE, file, one, other])
+    ask_python(&["sho_results.py", "differing", file, one, other])
 }
-
-/// Compares a fit that began from `/good` with that and with the first fit.
-const BEGUN: &str = r"
-import sys, json, h5py, numpy as np
-with h5py.File(sys.argv[1]) as file:
-    first, given = (file[name] for name in sys.argv[2:])
-    fit, errors, own = first['Fit'][()], first['Standard_Errors'][()], first['Guess'][()]
-    begun, again, good = given['Guess'][()], given['Fit'][()], file['/good'][()]
-there = np.isfinite(good['Frequency [Hz]'])
-near = lambda a, b: bool(np.allclose(a, b, rtol=1e-6))
-fields = fit.dtype.names[:4]
-print(json.dumps({
-    'begun': all(near(begun[f][there], good[f][there]) for f in fields),
-    'estimated': all(near(begun[f][~there], own[f][~there]) for f in fields),
-    'missing': int((~there).sum()),
-    'distance': max(float(abs((again[f] - fit[f]) / errors[f]).max()) for f in fields),
-}))
-";
 
 #[test]
 fn a_fit_begins_from_an_earlier_one() {
@@ -169,7 +133,7 @@ fn a_fit_begins_from_an_earlier_one() {
     sho("given", &file, &[GROUP]);
     let good = succeed(run("sho-fit", &file, &["--guess", "/good"]));
     let group = good["group"].as_str().unwrap();
-    let told = ask_python(&["-c", BEGUN, text, GROUP, group]);
+    let told = ask_python(&["sho_results.py", "begun", text, GROUP, group]);
     assert_eq!((&told["begun"], &told["estimated"]), (&json!(true), &json!(true)), "{told}");
     assert_eq!(told["missing"], 667 * 4);
     assert!(told["distance"].as_f64().unwrap() < 0.01, "{told}");
@@ -194,8 +158,8 @@ fn the_fits_of_the_sample_are_those_that_are_kept() {
     let kept = root().join("data/be_line_scan_64x64.sho_fit.csv");
     let update = std::env::var_os("PIXELMILL_UPDATE_GOLDEN").is_some();
     let told = ask_python(&[
-        "-c",
-        KEPT,
+        "sho_results.py",
+        "kept",
         sample.file.to_str().unwrap(),
         GROUP,
         kept.to_str().unwrap(),
@@ -206,20 +170,3 @@ fn the_fits_of_the_sample_are_those_that_are_kept() {
     // The last digits are those of the machine's sine, arc tangent and square root.
     assert!(worst < 1e-5, "{told}; PIXELMILL_UPDATE_GOLDEN=1 writes the file anew");
 }
-
-/// Every 65th position, all fields; the largest difference relative to what is kept, phases to 1.
-const KEPT: &str = r"
-import sys, json, h5py, numpy as np
-path, group, kept, mode = sys.argv[1:]
-with h5py.File(path) as file:
-    found = {name: file[group][name][::65, 0] for name in ('Guess', 'Fit', 'Standard_Errors')}
-header = [f'{name}: {field}' for name, data in found.items() for field in data.dtype.names]
-table = np.array([data[field] for data in found.values() for field in data.dtype.names]).T
-if mode == 'update':
-    np.savetxt(kept, table, fmt='%.9g', delimiter=',', header=','.join(header), comments='')
-with open(kept) as file:
-    assert file.readline().strip() == ','.join(header), 'other columns'
-    expected = np.loadtxt(file, delimiter=',')
-scale = np.where(['Phase' in name for name in header], 1, abs(expected))
-print(json.dumps({'rows': len(table), 'worst': float((abs(table - expected) / scale).max())}))
-";

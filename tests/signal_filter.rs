@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Ran, assert_refused, pixelmill, program, python_program, python_script, root, run, succeed,
+    Ran, assert_refused, pixelmill, program, python_function, python_program, root, run, succeed,
 };
 
 const PROCESS: &str = "signal-filter";
@@ -166,16 +166,6 @@ fn the_threshold_lets_the_share_of_white_noise_pass_that_it_says() {
     }
 }
 
-/// The mean and the spread, over all rows and points, of what is filtered minus the tone that is true.
-const RESIDUAL: &str = r"
-import json, sys, h5py, numpy as np
-with h5py.File(sys.argv[1]) as file:
-    filtered = file[sys.argv[2]]['Filtered_Data'][()].astype(float)
-tone = 2 * np.sin(2 * np.pi * 2000 * np.arange(filtered.shape[1]) / 1e5 + 0.3)
-difference = filtered - tone
-print(json.dumps({'bias': float(difference.mean(axis=0).std()), 'variance': float(difference.var())}))
-";
-
 #[test]
 fn a_tone_comes_through_and_noise_only_as_far_as_the_filter_is_wide() {
     let (rows, points) = (400.0f64, 1000.0);
@@ -190,7 +180,7 @@ fn a_tone_comes_through_and_noise_only_as_far_as_the_filter_is_wide() {
         (vec!["noise_band_frequencies=[30000]", "noise_band_widths=[200]"], 994.0),
     ] {
         let group = traces.filter(&options);
-        let found = python_script(RESIDUAL, [path(&traces.file), &group]);
+        let found = python_function("filtered.py", "residual", [path(&traces.file), &group]);
         let expected = bins / points;
         let bias_of_noise = (expected / rows).sqrt();
         assert!(number(&found, "bias") < 1.5 * bias_of_noise, "{options:?}: {found}");
@@ -200,31 +190,11 @@ fn a_tone_comes_through_and_noise_only_as_far_as_the_filter_is_wide() {
     }
 }
 
-/// Makes rows NaN, infinite, too large, constant, and 0; tells afterwards what became of them.
-const STRANGE: &str = r"
-import json, sys, h5py, numpy as np
-with h5py.File(sys.argv[1], 'r+') as file:
-    if len(sys.argv) == 2:
-        raw = file['/Measurement_000/Channel_000/Raw_Data']
-        raw[0, 7], raw[1, 0], raw[2], raw[3], raw[4] = np.nan, -np.inf, 1e308, 5, 0
-        raw[5] = np.clip(raw[5], -0.1, 0.1)
-        told = {}
-    else:
-        found = file[sys.argv[2]]['Filtered_Data'][()]
-        told = {
-            'missing': np.flatnonzero(np.isnan(found).all(axis=1)).tolist(),
-            'finite': int(np.isfinite(found).all(axis=1).sum()),
-            'constant': float(abs(found[3] - 5).max()),
-            'zero': float(abs(found[4]).max()),
-        }
-print(json.dumps(told))
-";
-
 #[test]
 fn strange_rows_fail_or_are_filtered_and_none_is_silently_wrong() {
     for options in [vec!["low_pass=12000"], vec!["noise_threshold=1e-3"]] {
         let traces = Traces::new(&json!({}));
-        python_script(STRANGE, [path(&traces.file)]);
+        python_function("filtered.py", "make_strange", [path(&traces.file)]);
         let ran = traces.try_filter(&options);
         assert_eq!(ran.code, Some(3), "{}", ran.stderr);
         let failed = ran.json["failed"].as_array().unwrap();
@@ -234,7 +204,7 @@ fn strange_rows_fail_or_are_filtered_and_none_is_silently_wrong() {
             Some("the spectrum has values that are not finite, or too large to be transformed");
         assert_eq!(reasons, [0, 1, 2].map(|position| (Some(position), reason)));
         let group = ran.json["group"].as_str().unwrap();
-        let told = python_script(STRANGE, [path(&traces.file), group]);
+        let told = python_function("filtered.py", "strange", [path(&traces.file), group]);
         assert_eq!((&told["missing"], &told["finite"]), (&json!([0, 1, 2]), &json!(9)));
         assert!(number(&told, "constant") < 1e-14 && number(&told, "zero") == 0.0, "{told}");
     }
@@ -304,30 +274,14 @@ fn least_memory(arguments: &[&str]) -> u64 {
     (mebibytes * f64::from(1 << 20)).ceil() as u64
 }
 
-/// Runs a program; prints the most memory that the system saw it use, in KiB.
-const PEAK: &str = r"
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-";
-
 /// Bytes that the program takes for itself: code, threads, HDF5.
 const OWN: u64 = 24 << 20;
 
 fn peak(arguments: &[&str]) -> u64 {
     let program = program();
     let all = [&[path(&program)], arguments].concat();
-    python_script(PEAK, all).as_u64().expect("a number") << 10
+    python_function("measured.py", "peak", all)[1].as_u64().expect("a number") << 10
 }
-
-/// Bytes of all results, hashed.
-const HASH: &str = r"
-import hashlib, json, sys, h5py
-with h5py.File(sys.argv[1]) as file:
-    group = file[sys.argv[2]]
-    names = [name for name in group if name.endswith(('Data', 'Floors', 'Filter'))]
-    print(json.dumps({name: hashlib.sha256(group[name][()].tobytes()).hexdigest() for name in names}))
-";
 
 #[test]
 fn the_memory_that_it_says_it_takes_is_enough() {
@@ -356,7 +310,8 @@ fn results_larger_than_the_memory_are_the_same_as_in_plenty() {
     assert!(used < MEMORY + OWN, "{used} bytes");
     let ran = succeed([&run[..], &[path(&roomy), "--cores", "1", "--memory", "1G"]].concat());
     let group = ran["group"].as_str().unwrap();
-    let [one, other] = [&tight, &roomy].map(|file| python_script(HASH, [path(file), group]));
+    let [one, other] =
+        [&tight, &roomy].map(|file| python_function("filtered.py", "digests", [path(file), group]));
     assert_eq!(one.as_object().unwrap().len(), 4);
     assert_eq!(one, other);
 }

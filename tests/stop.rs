@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::support::watch::{Group, Opener, Running, Snapshot};
-use crate::support::{POSITIONS, RAW_DATA, Sample, python_script, refuse, run, succeed};
+use crate::support::{POSITIONS, RAW_DATA, Sample, python_function, refuse, run, succeed};
 
 /// The results of a run that nobody disturbed, on one core.
 fn undisturbed(process: &str, more: &[&str], opener: &mut Opener) -> Snapshot {
@@ -101,16 +101,7 @@ fn results_are_the_same_bytes_on_any_number_of_cores() {
 
 /// Adds the magnitudes of the sample's spectra as a main dataset of real numbers.
 fn magnitudes(file: &Path) {
-    let script = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "r+") as file:
-    old = file[sys.argv[2]]
-    new = file.create_dataset("Magnitudes/Raw_Data", data=np.abs(old[()]))
-    for name, value in old.attrs.items():
-        new.attrs[name] = value
-print("null")
-"#;
-    python_script(script, [file.as_os_str(), RAW_DATA.as_ref()]);
+    python_function("stop.py", "magnitudes", [file.as_os_str(), RAW_DATA.as_ref()]);
 }
 
 #[test]
@@ -147,13 +138,7 @@ fn parts_of_a_scan_add_up_to_the_whole() {
     let mut opener = Opener::new();
     let finished = undisturbed("peak-finding", &[], &mut opener);
     let sample = Sample::new();
-    let script = r#"
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "r+") as file:
-    file["chosen"] = np.arange(4096).reshape(64, 64) % 5 == 0
-print("null")
-"#;
-    python_script(script, [&sample.file]);
+    python_function("stop.py", "mask", [&sample.file]);
     let mut wanted = vec![0; POSITIONS];
     let parts: [(&str, &dyn Fn(usize) -> bool); 4] = [
         ("1000:1500", &|at| (1000..1500).contains(&at)),

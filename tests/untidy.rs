@@ -16,10 +16,7 @@ fn untidy(variant: &str) -> (Scan, Value) {
 }
 
 fn variants(broken: bool) -> Vec<String> {
-    let listed = ask_python(&[
-        "-c",
-        "import json, untidy; print(json.dumps([name for name in untidy.VARIANTS]))",
-    ]);
+    let listed = ask_python(&["untidy.py", "--list"]);
     let all: Vec<String> = serde_json::from_value(listed).unwrap();
     let chosen: Vec<_> =
         all.into_iter().filter(|name| name.starts_with("broken-") == broken).collect();
@@ -111,11 +108,7 @@ for name, convert in [
 
 /// The tables of positions that a dataset of a file refers to.
 fn tables(file: &str, dataset: &str) -> Value {
-    let script = "import sys, json, h5py\n\
-        with h5py.File(sys.argv[1]) as file:\n    \
-        names = ['Position_Indices', 'Position_Values']\n    \
-        print(json.dumps([file[file[sys.argv[2]].attrs[name]][()].tolist() for name in names]))";
-    ask_python(&["-c", script, file, dataset])
+    ask_python(&["tables.py", "positions", file, dataset])
 }
 
 #[test]

@@ -1,11 +1,11 @@
-"""Runs the programs of this folder, and scripts, in an interpreter that has pyUSID imported already.
+"""Runs the programs of this folder in an interpreter that has pyUSID imported already.
 
     serve.py
 
 Importing pyUSID takes seconds, so a test program keeps one of these and asks it again and again. Each line of
-standard input is a JSON list: the name of a program and its arguments, or "-c", a script and its arguments.
-Each runs in a process of its own, and is answered by a line of JSON: its exit code (negative: the signal that
-ended it), standard output and standard error. One that takes too long is killed.
+standard input is a JSON list: the name of a program and its arguments. Each runs in a process of its own, and is
+answered by a line of JSON: its exit code (negative: the signal that ended it), standard output and standard error.
+One that takes too long is killed.
 """
 
 import importlib
@@ -20,23 +20,19 @@ import traceback
 import h5py  # noqa: F401
 import numpy  # noqa: F401
 
-PROGRAMS = {name: importlib.import_module(name) for name in ("usid", "untidy", "curve_fit")}
+import usid  # noqa: F401
+
 SECONDS = 120
 
 
 def run(arguments, out, err):
-    """In the child: what `python PROGRAM ARGUMENTS` or `python -c SCRIPT ARGUMENTS` would do."""
+    """In the child: what `python PROGRAM ARGUMENTS` would do."""
     code = 1
     try:
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
-        name, *rest = arguments
-        if name == "-c":
-            sys.argv = rest
-            exec(compile(rest[0], "script", "exec"), {"__name__": "__main__"})
-        else:
-            sys.argv = arguments
-            PROGRAMS[name.removesuffix(".py")].main()
+        sys.argv = arguments
+        importlib.import_module(arguments[0].removesuffix(".py")).main()
         code = 0
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)

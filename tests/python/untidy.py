@@ -1,7 +1,7 @@
 """Makes h5USID files as they are found in the field, each with one peculiarity, by plain h5py.
 
     untidy.py VARIANT FILE       writes the file; the dataset, its shape and its digest come as JSON
-    untidy.py --list             the names of all variants, one a line
+    untidy.py --list             the names of all variants, as JSON
 
 The values are the same in every variant: small whole numbers, exact in each element type.
 The variants whose names begin with "broken-" can't be understood and must be refused.
@@ -211,7 +211,7 @@ def main():
     parser.add_argument("--bins", type=int, default=11)
     options = parser.parse_args()
     if options.list:
-        print("\n".join(VARIANTS))
+        print(json.dumps(list(VARIANTS)))
         return
     if options.file is None:
         parser.error("a variant and a file are needed")

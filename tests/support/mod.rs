@@ -63,6 +63,12 @@ impl Sample {
         Self { folder, file }
     }
 
+    /// Rewrites the spectra in compressed chunks of so many rows and columns.
+    pub fn rechunk(&self, [rows, columns]: [&str; 2]) {
+        let file = self.file.as_os_str();
+        python_function("sample.py", "rechunk", [file, rows.as_ref(), columns.as_ref()]);
+    }
+
     /// The bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
         std::fs::read(&self.file).expect("the file can be read")
@@ -183,12 +189,14 @@ pub fn preloaded(folder: &Path, name: &str, source: &str) -> String {
     format!("LD_PRELOAD={}", library.display())
 }
 
-/// Runs a Python script given as text, with arguments; returns the JSON that it prints.
-pub fn python_script<S: AsRef<OsStr>>(
-    script: &str,
+/// Calls a function of one of the programs in `tests/python`; returns what that returns.
+pub fn python_function<S: AsRef<OsStr>>(
+    program: &str,
+    function: &str,
     arguments: impl IntoIterator<Item = S>,
 ) -> Value {
-    json_of(Command::new(python()).arg("-c").arg(script).args(arguments))
+    let program = root().join("tests/python").join(program);
+    json_of(Command::new(python()).arg(program).arg(function).args(arguments))
 }
 
 /// Runs one of the programs in `tests/python`; returns the JSON that it prints.

@@ -63,7 +63,7 @@ fn ask(arguments: &[&str]) -> (i64, String, String) {
     (answer["code"].as_i64().unwrap_or(i64::MAX), text("out"), text("err"))
 }
 
-/// Runs a program of `tests/python`, or `-c` and a script; returns the JSON that it prints.
+/// Runs a program of `tests/python`; returns the JSON that it prints.
 pub fn ask_python(arguments: &[&str]) -> Value {
     let (code, out, err) = ask(arguments);
     assert_eq!(code, 0, "{arguments:?}:\n{err}");
@@ -122,15 +122,9 @@ impl Scan {
         pixelmill([&["run", process, &self.file], options].concat())
     }
 
-    /// Runs a script that finds the file open as `file`, `np` imported, further arguments in `given`, and
-    /// leaves its answer in `told`.
+    /// Runs statements on the file as `edit.py` says: what it has open is `file`, what comes of it is `told`.
     pub fn script(&self, text: &str, given: &[&str]) -> Value {
-        let script = format!(
-            "import sys, json, h5py, numpy as np\ngiven, told = sys.argv[2:], None\n\
-             with h5py.File(sys.argv[1], 'r+') as file:\n    {}\nprint(json.dumps(told))",
-            text.trim().replace('\n', "\n    ")
-        );
-        ask_python(&[&["-c", &script, &self.file], given].concat())
+        ask_python(&[&["edit.py", &self.file, text], given].concat())
     }
 
     /// All values of a dataset of real numbers; NaN as null.

@@ -1,0 +1,44 @@
+"""Scans that are larger than the memory that `tests/memory.rs` gives."""
+
+import h5py
+import numpy as np
+
+from answer import answer
+
+
+def make(path, positions):
+    """A long scan that takes no room on the disk, and a mask."""
+    with h5py.File(path, "w") as file:
+        count = int(positions)
+        list = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        list.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        list.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space = h5py.h5s.create_simple((count, 4))
+        h5py.h5d.create(file.id, b"data", h5py.h5t.IEEE_F32LE, space, list)
+        file["data"][-3:] = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+        file["mask"] = np.arange(count) % 2 == 0
+
+
+def sums(path):
+    """The last sums, the largest of the others, and whether all are done."""
+    with h5py.File(path) as file:
+        group = file["data-Sum_000"]
+        return [
+            group["Sum"][-5:].ravel().tolist(),
+            float(group["Sum"][:-3].max()),
+            int(group["completed_positions"][()].min()),
+        ]
+
+
+def add_offset(path):
+    """An auxiliary input that is one chunk."""
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("offset", data=np.zeros((100000, 40)), chunks=(100000, 40), compression="gzip")
+
+
+def main():
+    answer(globals())
+
+
+if __name__ == "__main__":
+    main()
