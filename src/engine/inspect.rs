@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::failures::FailedPositions;
 use super::named::{named, the_one};
 pub use crate::formats::Format;
+use crate::formats::PLAIN;
 use crate::identity::recorded_files;
 use crate::region;
 use crate::source;
@@ -122,7 +123,7 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
             linked_file: None,
             content: Err(Problem::Text("it can't be opened".to_owned())),
             full_grid: false,
-            format: Format::Plain,
+            format: PLAIN,
             reading: Err(Problem::Text(String::new())),
             shape: Vec::new(),
             position_axes: Vec::new(),

@@ -85,7 +85,7 @@ impl Target {
 pub(crate) fn results_file(request: &Request, source: &Source, process: &str) -> PathBuf {
     match &request.output {
         Some(output) => output.clone(),
-        None if source.format.wants_results_apart() || source.is_linked => {
+        None if source.format.rules().wants_results_apart() || source.is_linked => {
             beside(&request.file, process)
         }
         None => request.file.clone(),

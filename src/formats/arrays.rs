@@ -1,9 +1,10 @@
-//! Results as arrays with the axes of the scan, as dimension scales; some formats say more of them.
+//! Results as arrays with the axes of the scan, as dimension scales; a format may say more of them.
 
-use super::{Format, hspy, nsid};
+use super::format::{Format, NewResults};
+use super::plain::PLAIN;
 use crate::storage::container::{Dataset, Elements, Group, Storing};
 use crate::storage::refused::Refused;
-use crate::storage::results_group::{CHUNK_BYTES, Column, create_column};
+use crate::storage::results_group::{Column, create_column};
 use crate::storage::{attributes, scales};
 use pixelmill_core::column_layout::Constant;
 use pixelmill_core::dimension::Dimension;
@@ -20,8 +21,7 @@ pub(super) fn create_columns(
     let mut known: Vec<(Dimension, Dataset)> = Vec::new();
     let taken: Vec<&str> = columns.iter().map(|column| column.layout.name.as_str()).collect();
     for column in columns {
-        // HyperSpy loads only chunked data lazily.
-        let chunk = (format == Format::Hspy).then(|| chunk(column));
+        let chunk = format.rules().chunk(column);
         let created = create_column(group, column, chunk.as_deref())?;
         let axes: Vec<(&Dimension, bool)> = positions
             .iter()
@@ -32,18 +32,13 @@ pub(super) fn create_columns(
         let mut labels = Vec::new();
         for (number, (axis, is_position)) in axes.iter().enumerate() {
             let scale = scale(group, &taken, &mut known, axis, format)?;
-            if format == Format::Nsid {
-                nsid::write::describe_scale(&scale, *is_position)?;
-            }
+            format.rules().describe_scale(&scale, *is_position)?;
             created.attach(number, &scale)?;
             labels.push(name_in_group(&scale));
         }
         scales::write_labels(&created, &labels)?;
-        match format {
-            Format::Nsid => nsid::write::describe(&created, column)?,
-            Format::Hspy => hspy::write::create_experiment(file, group, column, &axes)?,
-            _ => {}
-        }
+        let results = NewResults { file, group, dataset: &created, column, axes: &axes };
+        format.rules().describe_results(&results)?;
     }
     Ok(())
 }
@@ -57,21 +52,11 @@ pub(super) fn create_constant(group: &Group, constant: &Constant) -> Result<(), 
     created.write_rows(0, &constant.values)?;
     let (mut known, mut labels) = (Vec::new(), Vec::new());
     for (number, axis) in column.axes.iter().enumerate() {
-        let scale = scale(group, &[], &mut known, axis, Format::Plain)?;
+        let scale = scale(group, &[], &mut known, axis, PLAIN)?;
         created.attach(number, &scale)?;
         labels.push(name_in_group(&scale));
     }
     scales::write_labels(&created, &labels)
-}
-
-/// Whole steps of the first axis, so many that they make a chunk of a good size.
-fn chunk(column: &Column<'_>) -> Vec<usize> {
-    let mut chunk = column.shape.clone();
-    let step = chunk.iter().skip(1).product::<usize>() * column.layout.value_bytes();
-    if let Some(first) = chunk.first_mut() {
-        *first = (CHUNK_BYTES / step.max(1)).clamp(1, *first);
-    }
-    chunk
 }
 
 /// The scale of an axis, made when it is wanted first.
@@ -96,7 +81,7 @@ fn scale(
     scales::write_values(&scale, &axis.values)?;
     scale.make_scale(&name)?;
     let told = |text: &str| match text {
-        "" if format == Format::Nsid => nsid::write::NOT_TOLD.to_owned(),
+        "" => format.rules().untold().to_owned(),
         text => text.to_owned(),
     };
     attributes::write_string(&scale, "name", &axis.name)?;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Format, arrays, h5usid};
+use super::format::Format;
+use super::{arrays, h5usid};
 use crate::storage::attributes;
 use crate::storage::container::{Dataset, Group};
 use crate::storage::refused::Refused;
@@ -78,7 +79,7 @@ pub(crate) fn create(file: &Group, blueprint: &Blueprint<'_>) -> Result<String, 
     write_provenance(&group, blueprint)?;
     match &blueprint.form {
         Form::Usid { tables, copied_from } => {
-            h5usid::write::create_columns(&group, &blueprint.columns, tables, *copied_from)?;
+            h5usid::create_columns(&group, &blueprint.columns, tables, *copied_from)?;
         }
         Form::Axes { positions, format } => {
             arrays::create_columns(file, &group, &blueprint.columns, positions, *format)?;
@@ -117,4 +118,92 @@ fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> Result<(), Refu
         attributes::write_json(group, name, value)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain::PLAIN;
+    use super::super::samples::zeros;
+    use super::*;
+    use crate::storage::memory::Memory;
+    use crate::storage::results_group::{self, results_groups};
+    use pixelmill_core::axis_values::AxisValues;
+    use pixelmill_core::column_layout::ColumnLayout;
+
+    /// A container with data of two times three positions.
+    fn data() -> Memory {
+        let memory = Memory::new();
+        zeros(memory.root(), "data", &[2, 3, 4]);
+        memory
+    }
+
+    /// Creates a results group for the sum of each spectrum, in a transaction that is committed if nothing fails.
+    fn create_sums(memory: &Memory) -> pixelmill_core::error::Result<String> {
+        let layout = ColumnLayout::new("Sum", "Current", "nA", Vec::new()).with::<f32>(None);
+        let axis = |name: &str, length| Dimension::new(name, "nm", AxisValues::counted(length));
+        let positions = [axis("y", 2), axis("x", 3)];
+        let (shape, axes) = (vec![2, 3], Vec::new());
+        let parameters = Map::from_iter([("order".to_owned(), Value::from(3))]);
+        let blueprint = Blueprint {
+            parent: "/",
+            stem: "data-Sum".to_owned(),
+            positions: 6,
+            columns: vec![Column { layout: &layout, shape, positions_axes: 2, axes }],
+            constants: &[],
+            texts: vec![("tool", "Sum".to_owned())],
+            provenance: Identification {
+                source: Vec::new(),
+                hash: vec![("parameter_hash", "ab".to_owned())],
+                process_version: 1,
+            },
+            parameters: &parameters,
+            source: Some("/data"),
+            form: Form::Axes { positions: &positions, format: PLAIN },
+        };
+        let transaction = memory.begin();
+        let path = create(transaction.file(), &blueprint)
+            .map_err(|refused| transaction.error("create a results group in", &refused))?;
+        transaction.commit()?;
+        let group = memory.root().group(&path).unwrap();
+        let file = memory.opened();
+        let places = results_group::places(&group, &file.raw, &blueprint.columns, 6);
+        assert_eq!(places.unwrap().columns.len(), 1);
+        Ok(path)
+    }
+
+    #[test]
+    fn a_results_group_says_what_it_is_and_has_its_bytes_in_place() {
+        let memory = data();
+        assert_eq!(create_sums(&memory).unwrap(), "/data-Sum_000");
+        assert_eq!(create_sums(&memory).unwrap(), "/data-Sum_001");
+        let groups = results_groups(memory.root());
+        assert_eq!(groups.len(), 2);
+        assert_eq!((groups[1].tool.as_str(), groups[1].number), ("Sum", 1));
+        assert_eq!(groups[0].source_dataset.as_deref(), Some("/data"));
+        assert_eq!(groups[0].parameters["order"], 3);
+        let sums = memory.root().dataset("/data-Sum_000/Sum").unwrap();
+        assert!(sums.numbers(&sums.whole()).unwrap().iter().all(|sum| sum.is_nan()));
+        let scales = sums.scales();
+        assert_eq!((scales[0][0].name(), scales[1][0].size()), ("/data-Sum_000/y".to_owned(), 3));
+    }
+
+    #[test]
+    fn whatever_fails_while_a_results_group_is_created_nothing_of_it_is_there() {
+        for fault in [
+            "create /data-Sum_000",
+            "write /data-Sum_000",
+            "create /data-Sum_000/Sum",
+            "create /data-Sum_000/x",
+            "write /data-Sum_000/Sum",
+            "create /data-Sum_000/failed_positions",
+            "commit",
+        ] {
+            let memory = data();
+            memory.fail(fault);
+            let told = create_sums(&memory).unwrap_err().to_string();
+            assert!(told.contains(&format!("{fault} fails")), "{told}");
+            assert_eq!(memory.root().member_names().unwrap(), ["data"], "{fault}");
+            assert!(results_groups(memory.root()).is_empty(), "{fault}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::described::{Axis, Described, Role, counted, even, numbers, parent_and_name, text};
+use super::format::Rules;
 use crate::storage::attributes;
 use crate::storage::container::{Dataset, Group};
 
@@ -23,8 +24,25 @@ enum Kind {
     Velox,
 }
 
+/// Electron Microscopy Dataset: of NCEM, of py4DSTEM, or of Velox.
+pub(super) struct Emd;
+
+impl Rules for Emd {
+    fn name(&self) -> &'static str {
+        "EMD"
+    }
+
+    fn looks(&self, file: &Group, path: &str, dataset: &Dataset) -> bool {
+        looks(file, path, dataset)
+    }
+
+    fn describe(&self, file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
+        describe(file, path, dataset)
+    }
+}
+
 /// Whether a dataset is the data of an EMD group.
-pub(crate) fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
+fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
     kind(file, path, dataset).is_some()
 }
 
@@ -51,7 +69,7 @@ fn is_velox(group: &Group, parent: &str, name: &str) -> bool {
 ///
 /// # Errors
 /// If an axis or Velox's metadata can't be read.
-pub(crate) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
+fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let kind = kind(file, path, dataset).ok_or("it isn't in a group of an EMD file")?;
     let (parent, _) = parent_and_name(path);
     let group = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;

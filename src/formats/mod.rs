@@ -1,16 +1,18 @@
-//! The formats that are known, each with what it reads and what it writes, and which of them a dataset is in.
+//! The formats that are known, and which of them a dataset is in.
 //!
-//! `described` is what all but h5USID say of an array, `arrays` how results are written where they keep the axes of
-//! the scan, `create` makes a results group in the format of its source.
+//! Each has a folder or a file of its own, with what is read of it and what it makes of results: its `Rules`. Who adds
+//! one adds that and a line to `FORMATS`. `described` is what all but h5USID say of an array, `arrays` how results
+//! are written where they keep the axes of the scan, `create` makes a results group in the format of its source.
 
 mod arrays;
 mod create;
 mod described;
 mod emd;
 mod expression;
-pub(crate) mod h5usid;
-pub(crate) mod hspy;
-pub(crate) mod nexus;
+mod format;
+mod h5usid;
+mod hspy;
+mod nexus;
 mod nsid;
 mod plain;
 
@@ -20,68 +22,28 @@ pub(crate) use create::{Blueprint, Form, Identification, create};
 #[cfg(test)]
 pub(crate) use described::samples;
 pub(crate) use described::{Axis, Described, Role};
+pub use format::Format;
+pub(crate) use format::Tabled;
+pub(crate) use plain::PLAIN;
 
 use crate::storage::container::{Dataset, Group};
 use pixelmill_core::error::Result;
 
-/// A way of saying in HDF5 what a dataset is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Universal Spectroscopic and Imaging Data, of pyUSID.
-    H5usid,
-    /// N-dimensional Spectroscopic and Imaging Data, of pyNSID and sidpy.
-    Nsid,
-    /// HyperSpy's own.
-    Hspy,
-    /// Electron Microscopy Dataset: of NCEM, of py4DSTEM, or of Velox.
-    Emd,
-    /// An NXdata group of NeXus.
-    Nexus,
-    /// An array in HDF5, with or without dimension scales.
-    Plain,
-}
-
-impl Format {
-    /// As people call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::H5usid => "h5USID",
-            Self::Nsid => "NSID",
-            Self::Hspy => "HyperSpy",
-            Self::Emd => "EMD",
-            Self::Nexus => "NeXus",
-            Self::Plain => "plain HDF5",
-        }
-    }
-
-    /// Path of the group that results of the dataset at `path` belong to, and what they are named after.
-    pub(crate) fn folder_and_name(self, path: &str) -> (&str, &str) {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        match self {
-            // Its datasets are all called `data`; the group around it has the title.
-            Self::Hspy if !folder.is_empty() => ("", folder.rsplit('/').next().unwrap_or(name)),
-            // pyNSID can't read a dataset that has groups with datasets beside it.
-            Self::Nsid => (folder.rsplit_once('/').map_or("", |(above, _)| above), name),
-            _ => (folder, name),
-        }
-    }
-
-    /// Whether results have to go to a file of their own: of HyperSpy's, a second experiment would change what
-    /// loading the file gives.
-    pub(crate) fn wants_results_apart(self) -> bool {
-        self == Self::Hspy
-    }
-}
-
-/// Whether a dataset at this path of a file is in a format.
-type Recognise = fn(&Group, &str, &Dataset) -> bool;
+/// All formats, in the order in which a dataset is tried for them. What no other knows is plain.
+const FORMATS: [Format; 6] = [
+    Format::of(&h5usid::H5usid),
+    Format::of(&nsid::Nsid),
+    Format::of(&hspy::Hspy),
+    Format::of(&emd::Emd),
+    Format::of(&nexus::Nexus),
+    PLAIN,
+];
 
 /// The format of a dataset; plain if no other knows it.
 pub(crate) fn recognise(file: &Group, path: &str, dataset: &Dataset) -> Format {
-    match at_place(file, path, dataset) {
-        Format::Plain => at_home(file, dataset, at_place).unwrap_or(Format::Plain),
-        known => known,
-    }
+    let format = at_place(file, path, dataset);
+    let at_home = || at_home(file, dataset, at_place);
+    if format == PLAIN { at_home().unwrap_or(PLAIN) } else { format }
 }
 
 /// Asks at the place in its own file that a dataset has which a link to another file has led to: what is
@@ -100,25 +62,11 @@ fn at_home<T>(
 
 /// The format of a dataset, of which what is around this path in the file may tell.
 fn at_place(file: &Group, path: &str, dataset: &Dataset) -> Format {
-    if h5usid::read::is_main(dataset) {
-        return Format::H5usid;
-    }
-    let others: [(Format, Recognise); 4] = [
-        (Format::Nsid, nsid::read::looks),
-        (Format::Hspy, hspy::read::looks),
-        (Format::Emd, emd::looks),
-        (Format::Nexus, nexus::looks),
-    ];
-    let found = others.into_iter().find(|(_, looks)| looks(file, path, dataset));
-    found.map_or(Format::Plain, |(format, _)| format)
+    let found = FORMATS.into_iter().find(|format| format.rules().looks(file, path, dataset));
+    found.unwrap_or(PLAIN)
 }
 
-/// The groups of a file that have a results dataset by a second name, and that name.
-pub(crate) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, String)> {
-    hspy::write::second_names(file, dataset)
-}
-
-/// What a file in this format says of a dataset; h5USID's matrix is taken as a plain array.
+/// What a file in this format says of a dataset; one with tables is taken as a plain array.
 ///
 /// # Errors
 /// What is broken, in one line.
@@ -129,7 +77,7 @@ pub(crate) fn described(
     dataset: &Dataset,
 ) -> Result<Described, String> {
     let describe =
-        |file: &Group, path: &str, dataset: &Dataset| described_at(format, file, path, dataset);
+        |file: &Group, path: &str, dataset: &Dataset| format.rules().describe(file, path, dataset);
     if at_place(file, path, dataset) != format
         && let Some(described) = at_home(file, dataset, describe)
     {
@@ -138,19 +86,34 @@ pub(crate) fn described(
     describe(file, path, dataset)
 }
 
-fn described_at(
+/// What a dataset in this format says if its positions are listed in tables; or, if `or_meant`, one that no format
+/// knows and that somebody meant to be such.
+pub(crate) fn tabled(
     format: Format,
-    file: &Group,
-    path: &str,
-    dataset: &Dataset,
-) -> Result<Described, String> {
-    match format {
-        Format::Nsid => nsid::read::describe(file, path, dataset),
-        Format::Hspy => hspy::read::describe(file, path, dataset),
-        Format::Emd => emd::describe(file, path, dataset),
-        Format::Nexus => nexus::describe(file, path, dataset),
-        Format::H5usid | Format::Plain => plain::describe(file, path, dataset),
-    }
+    file: &Path,
+    (path, dataset): (&str, &Dataset),
+    or_meant: bool,
+) -> Option<Result<Tabled>> {
+    let meant = || FORMATS.into_iter().find(|format| format.rules().is_meant(dataset));
+    let format = if format == PLAIN && or_meant { meant()? } else { format };
+    format.rules().tabled(file, path, dataset)
+}
+
+/// Whether somebody meant a dataset to be in a format that it isn't quite in.
+pub(crate) fn is_meant(dataset: &Dataset) -> bool {
+    FORMATS.iter().any(|format| format.rules().is_meant(dataset))
+}
+
+/// The members of a group that formats say are data, wherever they lie.
+pub(crate) fn signals(group: &Group) -> Vec<(Format, String)> {
+    let of =
+        |format: Format| format.rules().signals(group).into_iter().map(move |name| (format, name));
+    FORMATS.into_iter().flat_map(of).collect()
+}
+
+/// The groups of a file that have a results dataset by a second name, and that name.
+pub(crate) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, String)> {
+    FORMATS.iter().flat_map(|format| format.rules().second_names(file, dataset)).collect()
 }
 
 /// Lengths of the axes of a results dataset: those of the scan, then its own. h5USID's tables tell them of a matrix;
@@ -172,6 +135,6 @@ pub(crate) fn results_shape(file: &Path, path: &str, dataset: &Dataset) -> Resul
 pub(crate) fn may_be_main(path: &str, dataset: &Dataset) -> bool {
     dataset.ndim() >= 2
         && dataset.size() > 0
-        && !h5usid::read::is_ancillary(path)
-        && plain::looks(dataset)
+        && !FORMATS.iter().any(|format| format.rules().is_ancillary(path))
+        && dataset.stored_type().is_ok()
 }

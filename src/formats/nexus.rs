@@ -4,19 +4,41 @@
 //! each axis). Only the signal's `interpretation` says which axes are a spectrum.
 
 use super::described::{Axis, Described, Packing, Role, counted, numbers, parent_and_name, text};
+use super::format::Rules;
 use crate::storage::attributes;
 use crate::storage::container::{AsObject, Dataset, Group};
 use pixelmill_core::axis_values::AxisValues;
 
+/// An NXdata group of NeXus.
+pub(super) struct Nexus;
+
+impl Rules for Nexus {
+    fn name(&self) -> &'static str {
+        "NeXus"
+    }
+
+    fn looks(&self, file: &Group, path: &str, dataset: &Dataset) -> bool {
+        looks(file, path, dataset)
+    }
+
+    fn describe(&self, file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
+        describe(file, path, dataset)
+    }
+
+    fn signals(&self, group: &Group) -> Vec<String> {
+        signals(group)
+    }
+}
+
 /// Whether a dataset is the signal, or one of the signals, of its group.
-pub(crate) fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
+fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
     let (parent, name) = parent_and_name(path);
     dataset.ndim() > 0
         && file.group(parent).is_ok_and(|group| is_data(&group) && is_signal(&group, name, dataset))
 }
 
 /// The names of all signals in a group of class `NXdata`; none in any other.
-pub(crate) fn signals(group: &Group) -> Vec<String> {
+fn signals(group: &Group) -> Vec<String> {
     if !is_data(group) {
         return Vec::new();
     }
@@ -44,7 +66,7 @@ fn is_signal(group: &Group, name: &str, dataset: &Dataset) -> bool {
 ///
 /// # Errors
 /// If an axis can't be read.
-pub(crate) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
+fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, name) = parent_and_name(path);
     let group = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
     let shape = dataset.shape();

@@ -4,22 +4,37 @@
 //! xarray attach them. What an axis is for, no convention says.
 
 use super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
+use super::format::{Format, Rules};
 use crate::storage::container::{Dataset, Group};
 use crate::storage::{attributes, scales};
 
 /// How netCDF names the scale of a dimension that has a length and no values.
 const WITHOUT_VALUES: &str = "This is a netCDF dimension but not a netCDF variable";
 
-/// Whether a dataset holds numbers.
-pub(crate) fn looks(dataset: &Dataset) -> bool {
-    dataset.stored_type().is_ok()
+/// An array, with or without dimension scales.
+pub(crate) const PLAIN: Format = Format::of(&Plain);
+
+struct Plain;
+
+impl Rules for Plain {
+    fn name(&self) -> &'static str {
+        "plain HDF5"
+    }
+
+    fn looks(&self, _file: &Group, _path: &str, _dataset: &Dataset) -> bool {
+        true
+    }
+
+    fn describe(&self, _file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
+        describe(path, dataset)
+    }
 }
 
 /// Reads what there is; all roles are unknown.
 ///
 /// # Errors
 /// If a scale can't be read.
-pub(crate) fn describe(_file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
+pub(super) fn describe(path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (_, name) = parent_and_name(path);
     let quantity = text(dataset, &["quantity", "long_name", "standard_name"]);
     let packed = Packing::of(dataset).note();
@@ -73,7 +88,7 @@ mod tests {
     fn a_bare_dataset_has_numbered_axes() {
         let sample = Sample::new();
         let data = zeros(&sample.file, "data", &[2, 3]);
-        let described = describe(&sample.file, "/data", &data).unwrap();
+        let described = describe("/data", &data).unwrap();
         assert_eq!((described.quantity.as_str(), described.units.as_str()), ("data", ""));
         let axes = [counted(2), counted(3)].into_iter().enumerate();
         let axes: Vec<_> =
@@ -99,7 +114,7 @@ mod tests {
             scale.make_scale(name).unwrap();
             data.attach(number, scale).unwrap();
         }
-        let described = describe(&sample.file, "/data", &data).unwrap();
+        let described = describe("/data", &data).unwrap();
         assert_eq!(
             (described.quantity.as_str(), described.units.as_str()),
             ("Intensity", "counts")
@@ -124,7 +139,7 @@ mod tests {
             let data = zeros(&sample.file, "data", &[2]);
             let scale = axis(&sample.file, "time", values, &[("units", "s")]);
             data.attach(0, &scale).unwrap();
-            let axes = describe(&sample.file, "/data", &data).unwrap().axes;
+            let axes = describe("/data", &data).unwrap().axes;
             let note = axes[0].note.as_deref().unwrap();
             assert!(note.starts_with("its `/time` has ") && note.ends_with(told), "{note}");
             let dimension = &axes[0].dimension;
@@ -140,13 +155,13 @@ mod tests {
         write_texts(&data, &[("units", "K")]);
         write_number(&data, "scale_factor", 1.0);
         write_number(&data, "_FillValue", f64::NAN);
-        assert_eq!(describe(&sample.file, "/data", &data).unwrap().units, "K");
+        assert_eq!(describe("/data", &data).unwrap().units, "K");
         write_number(&data, "add_offset", 273.15);
         let scale = axis(&sample.file, "time", &[1.0, -1.0, 3.0], &[("units", "s")]);
         write_number(&scale, "scale_factor", 0.5);
         write_number(&scale, "missing_value", -1.0);
         data.attach(0, &scale).unwrap();
-        let described = describe(&sample.file, "/data", &data).unwrap();
+        let described = describe("/data", &data).unwrap();
         assert_eq!(described.units, "");
         assert!(described.notes[0].contains("add_offset 273.15"), "{:?}", described.notes);
         let values = described.axes[0].dimension.values.to_vec();
@@ -161,9 +176,19 @@ mod tests {
         let scale = sample.file.create_dataset("element", &text, &[2], Storing::Late).unwrap();
         write_texts(&scale, &[("units", "none")]);
         data.attach(0, &scale).unwrap();
-        let axes = describe(&sample.file, "/data", &data).unwrap().axes;
+        let axes = describe("/data", &data).unwrap().axes;
         let told = "its `/element` holds text; its steps are counted instead";
         assert_eq!(axes[0].note.as_deref(), Some(told));
         assert_eq!(axes[0].dimension.units, "");
+    }
+    #[test]
+    fn a_scale_that_cannot_be_read_is_named_and_not_counted() {
+        let sample = Sample::new();
+        let data = zeros(&sample.file, "data", &[2]);
+        let scale = axis(&sample.file, "x", &[1.0, 2.0], &[]);
+        data.attach(0, &scale).unwrap();
+        sample.memory.fail("read /x");
+        let told = describe("/data", &data).unwrap_err();
+        assert_eq!(told, "its `/x` can't be read as numbers");
     }
 }

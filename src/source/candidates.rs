@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::formats::{self, Format, h5usid, hspy, nexus};
+use crate::formats::{self, PLAIN};
 use crate::storage::ObjectId;
 use crate::storage::container::{Dataset, Group};
 use crate::storage::file::ReadFile;
@@ -107,13 +107,13 @@ impl<'a> Candidates<'a> {
         self.add_signals(path, group);
     }
 
-    /// The signals that a group of NeXus names, wherever they lie: elsewhere nothing tells their axes.
+    /// The signals that a group names, wherever they lie: elsewhere nothing tells their axes.
     fn add_signals(&mut self, path: &str, group: &Group) {
-        for name in nexus::signals(group) {
+        for (format, name) in formats::signals(group) {
             let path = format!("{path}/{name}");
             if let Ok(dataset) = group.dataset(&name)
                 && !self.is_in_results(&path)
-                && formats::recognise(self.file, &path, &dataset) == Format::Nexus
+                && formats::recognise(self.file, &path, &dataset) == format
             {
                 self.add_main(&path, &dataset);
             }
@@ -125,12 +125,15 @@ impl<'a> Candidates<'a> {
             return;
         }
         let met = || (path.to_owned(), dataset.id());
-        match formats::recognise(self.file, path, dataset) {
-            Format::Plain if h5usid::read::is_almost_main(dataset) => self.almost.push(met()),
-            Format::Plain if formats::may_be_main(path, dataset) => self.plain.push(met()),
-            Format::Plain => {}
-            Format::Hspy if hspy::read::is_metadata(path) => {}
-            _ => self.add_main(path, dataset),
+        let format = formats::recognise(self.file, path, dataset);
+        if format != PLAIN {
+            if !format.rules().is_part(path) {
+                self.add_main(path, dataset);
+            }
+        } else if formats::is_meant(dataset) {
+            self.almost.push(met());
+        } else if formats::may_be_main(path, dataset) {
+            self.plain.push(met());
         }
     }
 

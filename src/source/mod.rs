@@ -16,7 +16,7 @@ pub(crate) use fingerprint::{fingerprint, is_whole, layout};
 
 use candidates::only_main_dataset;
 
-use crate::formats::{self, Format, Role, h5usid};
+use crate::formats::{self, Format, Role, Tabled};
 use crate::position_grid::PositionGrid;
 use crate::region;
 use crate::storage::container::{Dataset, Kind};
@@ -66,7 +66,7 @@ impl Source {
 
     /// Path of the group that the dataset lies in, and what results are named after.
     pub fn folder_and_name(&self) -> (&str, &str) {
-        self.format.folder_and_name(&self.info.path)
+        self.format.rules().folder_and_name(&self.info.path)
     }
 
     /// Bytes of one row, as stored.
@@ -160,18 +160,17 @@ fn describe_as_told(
 ) -> Result<Description> {
     let broken = |reason: String| Error::not_main(&file.path, path, reason);
     let format = formats::recognise(file, path, dataset);
-    let meant_as_usid = format == Format::H5usid
-        || format == Format::Plain
-            && positions_axes.is_none()
-            && h5usid::read::is_almost_main(dataset);
     let shape = lengths(dataset);
     if let Some(reason) = without_values(&shape) {
         return Err(broken(reason));
     }
     let mut notes = Vec::new();
-    if meant_as_usid && positions_axes.is_none_or(|axes| axes == [0]) {
-        match h5usid::read::read(&file.path, path, dataset) {
-            Ok((info, grid, tables, notes)) => {
+    if positions_axes.is_none_or(|axes| axes == [0])
+        && let Some(told) =
+            formats::tabled(format, &file.path, (path, dataset), positions_axes.is_none())
+    {
+        match told {
+            Ok(Tabled { info, grid, tables, notes }) => {
                 let (view, tables) = (View::new(shape, vec![0]), Some(tables));
                 return Ok(Description { format, info, grid, tables, view, notes });
             }
@@ -267,4 +266,57 @@ fn lengths(dataset: &Dataset) -> Vec<u64> {
 /// `Measurement_000/x` and `/Measurement_000/x/` are both `/Measurement_000/x`.
 pub(crate) fn normalised(path: &str) -> String {
     format!("/{}", path.trim_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::samples::axis;
+    use crate::storage::container::{Elements, Storing};
+    use crate::storage::memory::Memory;
+
+    /// Numbers that count, of two times three positions and two points.
+    fn counted() -> Memory {
+        let memory = Memory::new();
+        let floats = Elements::Number(ElementType::Float32);
+        let data = memory.root().create_dataset("data", &floats, &[2, 3, 2], Storing::Late);
+        let bytes: Vec<u8> = (0u8..12).flat_map(|at| f32::from(at).to_ne_bytes()).collect();
+        data.unwrap().write_rows(0, &bytes).unwrap();
+        memory
+    }
+
+    #[test]
+    fn the_rows_of_positions_are_those_of_the_axes_that_are_named() {
+        let file = counted().opened();
+        let source = open(&file, None, Some(&[1, 0])).unwrap();
+        assert_eq!((source.info.path.as_str(), source.info.positions), ("/data", 6));
+        let mut row = vec![0; source.row_bytes()];
+        source.rows.read_into(&[3..4], &mut row).unwrap();
+        let expected: Vec<u8> = [8.0f32, 9.0].iter().flat_map(|v| v.to_ne_bytes()).collect();
+        assert_eq!(row, expected, "x = 1, y = 1");
+        assert!(source.check_in_place(&file).is_ok());
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_opened_or_read_is_named() {
+        let memory = counted();
+        memory.fail("read /data");
+        let told = open(&memory.opened(), Some("data"), Some(&[0])).map(|_| ()).unwrap_err();
+        assert!(told.to_string().contains("read /data fails"), "{told}");
+        memory.fail("open /data");
+        let told = open(&memory.opened(), Some("data"), Some(&[0])).map(|_| ()).unwrap_err();
+        assert!(told.to_string().contains("open /data fails"), "{told}");
+        let told = open(&memory.opened(), Some("other"), None).map(|_| ()).unwrap_err();
+        assert!(matches!(told, Error::NoSuchDataset { .. }), "{told}");
+    }
+
+    #[test]
+    fn another_dataset_at_the_place_of_a_source_is_another_source() {
+        let memory = counted();
+        let source = open(&memory.opened(), None, Some(&[0])).unwrap();
+        memory.root().unlink("data").unwrap();
+        axis(memory.root(), "data", &[0.0; 12], &[]);
+        let told = source.check_in_place(&memory.opened()).unwrap_err();
+        assert!(matches!(told, Error::SourceChanged { .. }), "{told}");
+    }
 }

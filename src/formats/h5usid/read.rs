@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::super::format::Tabled;
 use crate::position_grid::{PositionGrid, TableRows};
 use crate::region::Region;
 use crate::storage::attributes;
@@ -20,17 +21,17 @@ const REFERENCES: [&str; 4] =
     ["Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"];
 
 /// Whether a dataset has two dimensions and all four references; `read` tells what may still be wrong.
-pub(crate) fn is_main(dataset: &Dataset) -> bool {
+pub(super) fn is_main(dataset: &Dataset) -> bool {
     dataset.ndim() == 2 && references(dataset) == REFERENCES.len()
 }
 
 /// Whether a dataset has some of the references, so that somebody meant it to be a main dataset.
-pub(crate) fn is_almost_main(dataset: &Dataset) -> bool {
+pub(super) fn is_almost_main(dataset: &Dataset) -> bool {
     dataset.ndim() == 2 && references(dataset) > 0
 }
 
 /// Whether a dataset has the name of an ancillary one.
-pub(crate) fn is_ancillary(path: &str) -> bool {
+pub(super) fn is_ancillary(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     REFERENCES.iter().any(|ancillary| name.ends_with(ancillary))
 }
@@ -43,11 +44,7 @@ fn references(dataset: &Dataset) -> usize {
 ///
 /// # Errors
 /// If it isn't a main dataset, naming what is missing or broken.
-pub(crate) fn read(
-    file: &Path,
-    path: &str,
-    dataset: &Dataset,
-) -> Result<(SourceInfo, PositionGrid, PositionTables, Vec<String>)> {
+pub(super) fn read(file: &Path, path: &str, dataset: &Dataset) -> Result<Tabled> {
     let broken = |reason: String| Error::not_main(file, path, reason);
     let shape = dataset.shape();
     let [positions, points] = shape.as_slice() else {
@@ -85,8 +82,8 @@ pub(crate) fn read(
         spectroscopic_dimensions,
         auxiliary: Vec::new(),
     };
-    let ancillary = PositionTables { indices: rows.name(), values: row_values.name() };
-    Ok((info, grid, ancillary, notes))
+    let tables = PositionTables { indices: rows.name(), values: row_values.name() };
+    Ok(Tabled { info, grid, tables, notes })
 }
 
 /// What is to be said of a table that is longer than the data, as a scan leaves it that was stopped.
@@ -244,4 +241,81 @@ fn has_split_units(table: &Dataset, axes_along: usize) -> bool {
 
 fn is_one_letter(text: &str) -> bool {
     text.chars().count() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::samples::{Sample, dataset};
+    use pixelmill_core::element::ElementType::{Float32, UInt32};
+
+    /// A main dataset of two times three positions and four points.
+    fn main_dataset(sample: &Sample) -> Dataset {
+        let data = dataset(&sample.file, "data", Float32, &[6, 4]);
+        for (table, element, shape, names) in [
+            ("Position_Indices", UInt32, [6, 2], &["X", "Y"][..]),
+            ("Position_Values", Float32, [6, 2], &["X", "Y"]),
+            ("Spectroscopic_Indices", UInt32, [1, 4], &["Bias"]),
+            ("Spectroscopic_Values", Float32, [1, 4], &["Bias"]),
+        ] {
+            let created = dataset(&sample.file, table, element, &shape);
+            let steps: Vec<u32> = match shape {
+                [6, 2] => (0..6).flat_map(|row| [row % 3, row / 3]).collect(),
+                _ => (0..4).collect(),
+            };
+            let bytes: Vec<u8> = match element {
+                UInt32 => steps.iter().flat_map(|step| step.to_ne_bytes()).collect(),
+                _ => steps.iter().flat_map(|step| (*step as f32 * 0.5).to_ne_bytes()).collect(),
+            };
+            created.write_rows(0, &bytes).unwrap();
+            attributes::write_strings(&created, "labels", names).unwrap();
+            attributes::write_strings(&created, "units", &vec!["um"; names.len()]).unwrap();
+            attributes::write_reference(&data, table, &format!("/{table}")).unwrap();
+        }
+        data
+    }
+
+    fn told(data: &Dataset) -> Result<Tabled> {
+        read(Path::new("file"), "/data", data)
+    }
+
+    #[test]
+    fn tables_tell_the_axes_of_positions_and_points() {
+        let sample = Sample::new();
+        let data = main_dataset(&sample);
+        assert!(is_main(&data));
+        let Tabled { info, grid, tables, notes } = told(&data).unwrap();
+        assert_eq!((info.positions, info.spectral_points, notes.len()), (6, 4, 0));
+        assert_eq!((grid.shape(), grid.is_full()), (vec![2, 3], true));
+        let names: Vec<&str> = grid.dimensions.iter().map(|axis| axis.name.as_str()).collect();
+        assert_eq!(names, ["Y", "X"]);
+        assert_eq!(grid.dimensions[1].values.to_vec(), [0.0, 0.5, 1.0]);
+        let bias = &info.spectroscopic_dimensions[0];
+        assert_eq!((bias.units.as_str(), bias.values.to_vec()), ("um", vec![0.0, 0.5, 1.0, 1.5]));
+        assert_eq!(tables.indices, "/Position_Indices");
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_named_and_nothing_is_guessed() {
+        for table in REFERENCES {
+            let sample = Sample::new();
+            let data = main_dataset(&sample);
+            sample.memory.fail(&format!("read /{table}"));
+            let refused = told(&data).map(|_| ()).unwrap_err().to_string();
+            let expected = format!("its `/{table}` can't be read as numbers");
+            assert!(refused.contains(&expected), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_cannot_be_followed_is_named() {
+        let sample = Sample::new();
+        let data = main_dataset(&sample);
+        sample.memory.fail("attribute Spectroscopic_Values of /data");
+        let refused = told(&data).map(|_| ()).unwrap_err().to_string();
+        let expected = "its attribute `Spectroscopic_Values` doesn't refer to a dataset";
+        assert!(refused.contains(expected), "{refused}");
+        data.remove_attribute("Position_Values").unwrap();
+        assert!(!is_main(&data) && is_almost_main(&data));
+    }
 }

@@ -15,7 +15,7 @@ use pixelmill_core::axis_values::AxisValues;
 const NOTHING: [&str; 4] = ["_None_", "None", "<undefined>", "undefined"];
 
 /// Whether a dataset is the data of a signal.
-pub(crate) fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
+pub(super) fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
     let (parent, name) = parent_and_name(path);
     name == "data"
         && dataset.ndim() > 0
@@ -28,7 +28,7 @@ pub(crate) fn looks(file: &Group, path: &str, dataset: &Dataset) -> bool {
 ///
 /// # Errors
 /// If it is ragged, or an axis is missing or can't be evaluated.
-pub(crate) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
+pub(super) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, _) = parent_and_name(path);
     let signal = file.group(parent).map_err(|_| format!("there is no group `{parent}`"))?;
     if signal.link_exists("ragged_shapes") || signal.link_exists("_ragged_shapes_data") {
@@ -72,7 +72,7 @@ fn metadata(signal: &Group) -> Option<Group> {
 }
 
 /// Whether a signal lies in another one's metadata, as the variance of its noise does.
-pub(crate) fn is_metadata(path: &str) -> bool {
+pub(super) fn is_metadata(path: &str) -> bool {
     let inner = |name| ["metadata", "original_metadata", "mapped_parameters"].contains(&name);
     path.split('/').any(inner)
 }
@@ -351,5 +351,16 @@ mod tests {
             Axis::new(1, "E", "", counted(3), Role::Spectrum),
         ];
         assert_eq!(describe(&sample.file, PATH, &data).unwrap().axes, expected);
+    }
+    #[test]
+    fn an_axis_that_cannot_be_read_has_no_role_and_a_missing_one_is_named() {
+        let sample = Sample::new();
+        let (_, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
+        sample.memory.fail("attribute navigate of /Experiments/title/axis-1");
+        let axes = describe(&sample.file, PATH, &data).unwrap().axes;
+        assert_eq!((axes[0].role, axes[1].role), (Role::Position, Role::Unknown));
+        sample.memory.fail("open /Experiments/title/axis-1");
+        let told = describe(&sample.file, PATH, &data).unwrap_err();
+        assert_eq!(told, "its group `/Experiments/title` has no `axis-1`");
     }
 }

@@ -1,20 +1,17 @@
 //! Results as HyperSpy loads them.
 
+use super::super::format::NewResults;
 use crate::storage::container::{Dataset, Elements, Group, Storing, is_same};
 use crate::storage::refused::Refused;
-use crate::storage::results_group::Column;
+use crate::storage::results_group::{CHUNK_BYTES, Column};
 use crate::storage::{attributes, scales};
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::ElementType;
 
 /// An experiment of HyperSpy whose `data` are the results dataset itself, by a second name.
-pub(in crate::formats) fn create_experiment(
-    file: &Group,
-    group: &Group,
-    column: &Column<'_>,
-    axes: &[(&Dimension, bool)],
-) -> Result<(), Refused> {
+pub(super) fn create_experiment(results: &NewResults<'_>) -> Result<(), Refused> {
+    let &NewResults { file, group, column, axes, .. } = results;
     if !file.has_attribute("file_format") {
         attributes::write_string(file, "file_format", "HyperSpy")?;
         attributes::write_string(file, "file_format_version", "3.3")?;
@@ -43,8 +40,18 @@ pub(in crate::formats) fn create_experiment(
     attributes::write_string(&signal, "quantity", &quantity)
 }
 
+/// Whole steps of the first axis, so many that they make a chunk of a good size.
+pub(super) fn chunk(column: &Column<'_>) -> Vec<usize> {
+    let mut chunk = column.shape.clone();
+    let step = chunk.iter().skip(1).product::<usize>() * column.layout.value_bytes();
+    if let Some(first) = chunk.first_mut() {
+        *first = (CHUNK_BYTES / step.max(1)).clamp(1, *first);
+    }
+    chunk
+}
+
 /// The experiments whose data are this dataset, and what they call it.
-pub(in crate::formats) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, String)> {
+pub(super) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, String)> {
     let Ok(experiments) = file.group("Experiments") else { return Vec::new() };
     let names = experiments.member_names().unwrap_or_default().into_iter();
     let all = names.filter_map(|name| experiments.group(&name).ok());

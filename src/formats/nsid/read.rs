@@ -23,7 +23,7 @@ const TYPES: [(i64, &str); 7] = [
 ];
 
 /// Whether a dataset is an NSID main dataset.
-pub(crate) fn looks(_file: &Group, _path: &str, dataset: &Dataset) -> bool {
+pub(super) fn looks(dataset: &Dataset) -> bool {
     dataset.has_attribute("DIMENSION_LIST") && MAIN.iter().all(|name| dataset.has_attribute(name))
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn looks(_file: &Group, _path: &str, dataset: &Dataset) -> bool {
 ///
 /// # Errors
 /// If an axis has a scale that can't be read.
-pub(crate) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
+pub(super) fn describe(file: &Group, path: &str, dataset: &Dataset) -> Result<Described, String> {
     let (parent, _) = parent_and_name(path);
     let labels = scales::labels(dataset);
     let attached = dataset.scales();
@@ -128,7 +128,7 @@ mod tests {
         let scale = samples::axis(&sample.file, "time", &[0.5, 1.5], &[]);
         attributes::write_integer(&scale, "dimension_type", 4).unwrap();
         attach(&data, 3, &scale);
-        assert!(looks(&sample.file, "/data", &data));
+        assert!(looks(&data));
         let described = describe(&sample.file, "/data", &data).unwrap();
         assert_eq!((described.quantity.as_str(), described.units.as_str()), ("Current", "nA"));
         let expected = [
@@ -211,7 +211,7 @@ mod tests {
         ] {
             let Some(file) = real_file(name) else { continue };
             let data = file.dataset(path).unwrap();
-            assert!(looks(&file, path, &data), "{name}");
+            assert!(looks(&data), "{name}");
             let described = describe(&file, path, &data).unwrap();
             assert_eq!((described.quantity.as_str(), described.units.as_str()), quantity);
             let found = described.axes.iter().map(|axis| {
@@ -231,8 +231,8 @@ mod tests {
     fn a_plain_dataset_with_scales_is_not_nsid() {
         let sample = Sample::new();
         let data = zeros(&sample.file, "data", &[2]);
-        assert!(!looks(&sample.file, "/data", &data));
+        assert!(!looks(&data));
         attach(&data, 0, &samples::axis(&sample.file, "x", &counted(2).as_slice(), &[]));
-        assert!(!looks(&sample.file, "/data", &data));
+        assert!(!looks(&data));
     }
 }

@@ -6,13 +6,10 @@ use crate::storage::refused::Refused;
 use crate::storage::results_group::Column;
 
 /// What sidpy writes for a quantity or for units that nobody has told: it takes no axis without.
-pub(in crate::formats) const NOT_TOLD: &str = "generic";
+pub(super) const NOT_TOLD: &str = "generic";
 
 /// Says of a scale which kind of axis it is of, unless it does.
-pub(in crate::formats) fn describe_scale(
-    scale: &Dataset,
-    is_position: bool,
-) -> Result<(), Refused> {
+pub(super) fn describe_scale(scale: &Dataset, is_position: bool) -> Result<(), Refused> {
     if scale.has_attribute("dimension_type") {
         return Ok(());
     }
@@ -21,7 +18,7 @@ pub(in crate::formats) fn describe_scale(
 }
 
 /// What pyNSID asks of a main dataset besides its scales.
-pub(in crate::formats) fn describe(dataset: &Dataset, column: &Column<'_>) -> Result<(), Refused> {
+pub(super) fn describe(dataset: &Dataset, column: &Column<'_>) -> Result<(), Refused> {
     // pyNSID reads no records, and stops at a main dataset that it can't read.
     if is_record(column) {
         return Ok(());
