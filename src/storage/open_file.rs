@@ -1,4 +1,4 @@
-//! A file that somebody has open, and the path that it was opened by.
+//! Files of the system: one that somebody has open, with the path that it was opened by, and what may be opened at all.
 
 use std::fs::{File, OpenOptions};
 use std::io;

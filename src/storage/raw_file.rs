@@ -1,4 +1,4 @@
-//! A file that is read past HDF5: one that holds a dataset, or a part of one.
+//! A file that is read past its container: one that holds a dataset, or a part of one.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use super::file_state::FileState;
 use super::open_file::open_regular;
 use pixelmill_core::error::{Error, Result};
 
-/// A file that is read past HDF5.
+/// A file that is read past its container.
 pub(crate) struct RawFile {
     /// The name that it was opened by.
     pub path: PathBuf,

@@ -1,4 +1,4 @@
-//! Rows of a dataset as bytes, one per position: straight from the file where HDF5 says they lie, from
+//! Rows of a dataset as bytes, one per position: straight from the file where its container says they lie, from
 //! tiles where they don't lie side by side, or through the library.
 
 use std::fs::File;

@@ -10,6 +10,7 @@ mod chunk_index;
 mod datatype;
 mod error;
 mod file;
+mod handles;
 mod library;
 mod links;
 mod objects;

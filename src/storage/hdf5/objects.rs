@@ -20,6 +20,7 @@ use super::super::place::Place;
 use super::super::raw_file::RawFile;
 use super::super::refused::Refused;
 use super::super::tiles::Way;
+use super::handles::{OwnDataset, OwnGroup, OwnOther, own_dataset};
 use super::{
     attributes, chunk_index, datatype, library, links, opening, place, references, scales,
     stored_way, text, transaction, virtual_dataset,
@@ -29,10 +30,6 @@ use pixelmill_core::element::StoredType;
 use pixelmill_core::error::Result;
 use pixelmill_core::foreign_text::of_fixed_length;
 
-struct OwnGroup(hdf5::Group);
-struct OwnDataset(hdf5::Dataset);
-struct OwnOther(Location);
-
 /// A handle of a group, or of a file's root.
 pub(super) fn group(group: &hdf5::Group) -> Group {
     Group::new(OwnGroup(group.clone()))
@@ -40,29 +37,6 @@ pub(super) fn group(group: &hdf5::Group) -> Group {
 
 fn dataset(dataset: hdf5::Dataset) -> Dataset {
     Dataset::new(OwnDataset(dataset))
-}
-
-/// HDF5's own handle of a dataset.
-fn own_dataset(dataset: &Dataset) -> Result<&hdf5::Dataset, Refused> {
-    let any: &dyn Any = &**dataset;
-    any.downcast_ref::<OwnDataset>()
-        .map(|own| &own.0)
-        .ok_or_else(|| "it is in a container of another kind".into())
-}
-
-/// HDF5's own handle of an object.
-pub(super) fn own_location(object: &dyn Object) -> Option<&Location> {
-    let any: &dyn Any = object;
-    let group = any.downcast_ref::<OwnGroup>().map(|own| &*own.0);
-    let dataset = || any.downcast_ref::<OwnDataset>().map(|own| &**own.0);
-    let other = || any.downcast_ref::<OwnOther>().map(|own| &own.0);
-    group.or_else(dataset).or_else(other)
-}
-
-/// HDF5's own handle of a dataset, if the object is one.
-pub(super) fn as_own_dataset(object: &dyn Object) -> Option<&hdf5::Dataset> {
-    let any: &dyn Any = object;
-    any.downcast_ref::<OwnDataset>().map(|own| &own.0)
 }
 
 /// Which object it is of which HDF5 says this, and which `open` opens.

@@ -1,7 +1,8 @@
 //! Results groups: how they are recognised and what they say, as pyUSID writes them.
 //!
-//! `formats` makes them, each in its own form, and `adopt` makes those of other programs ready; `places` tells where their bytes lie; `compress` compresses them when they are
-//! complete. Who may be reused is `identity`'s business, what is computed the engine's. Everything
+//! `formats` makes them, each in its own form, and `adopt` makes those of other programs ready; `places` tells where
+//! their bytes lie; `compress` compresses them when they are complete, and `replace` puts one dataset in another's
+//! place. Who may be reused is `identity`'s business, what is computed the engine's. Everything
 //! here runs inside a transaction or on a file open for reading.
 
 mod adopt;

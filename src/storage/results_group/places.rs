@@ -1,6 +1,6 @@
-//! Where the bytes of a results group lie in the file, so that they can be written without HDF5.
+//! Where the bytes of a results group lie in the file, so that they can be written past its container.
 //!
-//! The one place where that is asked, and so the one where it is checked: what is written past HDF5 goes where
+//! The one place where that is asked, and so the one where it is checked: what is written past it goes where
 //! this says, and no library looks after it. A dataset counts only if it is the group's own, of exactly the
 //! type and shape that a run writes, and if its bytes lie in this file, apart from those of all others.
 
@@ -99,7 +99,7 @@ pub(crate) fn own_dataset(group: &Group, name: &str) -> Result<Dataset, String> 
     group.dataset(name).map_err(|_| format!("it has no dataset `{name}`"))
 }
 
-/// Asks HDF5 where the datasets of a group lie, in the file that is open as `raw`; the error says what
+/// Asks where the datasets of a group lie, in the file that is open as `raw`; the error says what
 /// keeps a run from writing to them.
 pub(crate) fn places(
     group: &Group,
