@@ -5,12 +5,14 @@
 //! had, and where they lie, is told once, when a dataset is opened (`Opening`, `Place`): no row comes through here.
 
 use std::any::Any;
+use std::fs::File;
 use std::ops::{Deref, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::chunk_table::Chunking;
 use super::decoding::Decoding;
+use super::file_state::FileState;
 use super::filters::FilterInfo;
 use super::object_id::ObjectId;
 use super::open_file::OpenFile;
@@ -136,6 +138,15 @@ impl Attribute {
     pub fn list(content: Content) -> Self {
         Self { is_scalar: false, content }
     }
+}
+
+/// A file whose container is open for reading.
+pub(crate) struct Opened {
+    pub root: Group,
+    /// The same file for raw reads; it also holds the lock.
+    pub raw: File,
+    /// As the file was before anything of its container was read.
+    pub state: FileState,
 }
 
 /// How the values of a dataset are had past its container.

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::container::{AsObject, Group, Object, Transaction};
+use super::container::{AsObject, Group, Object, Opened, Transaction};
 use super::file_state::{FileId, FileState};
 use super::open_file::OpenFile;
 use super::{h5, lock};
@@ -39,13 +39,9 @@ impl AsObject for ReadFile {
 }
 
 impl ReadFile {
-    /// A container that is open, and its file.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn new(path: &Path, root: Group, raw: File) -> Result<Self> {
-        let opened = state(&raw, path)?;
-        Ok(Self { root, raw, path: path.to_owned(), opened })
+    /// A file at `path` whose container is open.
+    pub fn new(path: &Path, Opened { root, raw, state }: Opened) -> Self {
+        Self { root, raw, path: path.to_owned(), opened: state }
     }
 
     /// Whether nobody has written to the file since it was in this state.
@@ -87,8 +83,7 @@ fn state(file: &File, path: &Path) -> Result<FileState> {
 /// # Errors
 /// If it isn't there, has no container, is damaged, or is being written by somebody.
 pub(crate) fn open_read(path: &Path) -> Result<ReadFile> {
-    let (root, raw) = h5::open_read(path)?;
-    ReadFile::new(path, root, raw)
+    Ok(ReadFile::new(path, h5::open_read(path)?))
 }
 
 /// Opens a file for reading while the caller holds a lock on it, and on the files that it links to.
@@ -96,8 +91,7 @@ pub(crate) fn open_read(path: &Path) -> Result<ReadFile> {
 /// # Errors
 /// If it can't be read or has no container.
 pub(crate) fn open_read_locked(path: &Path) -> Result<ReadFile> {
-    let (root, raw) = h5::open_read_locked(path)?;
-    ReadFile::new(path, root, raw)
+    Ok(ReadFile::new(path, h5::open_read_locked(path)?))
 }
 
 /// A look at a file that is open and that the caller holds a lock on.
@@ -105,8 +99,7 @@ pub(crate) fn open_read_locked(path: &Path) -> Result<ReadFile> {
 /// # Errors
 /// If it can't be read or has no container.
 pub(crate) fn look_at(file: OpenFile<'_>) -> Result<ReadFile> {
-    let (root, raw) = h5::look_at(file)?;
-    ReadFile::new(file.path, root, raw)
+    Ok(ReadFile::new(file.path, h5::look_at(file)?))
 }
 
 /// Opens the plain file, for reading or for both, after a look at its signature.

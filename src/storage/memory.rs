@@ -19,10 +19,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::chunk_table::Chunking;
 use super::container::{
     AsObject, Attribute, Change, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group,
-    GroupObject, Kind, Link, Object, Opening, RecordField, Storing, Transaction,
+    GroupObject, Kind, Link, Object, Opened, Opening, RecordField, Storing, Transaction,
 };
 use super::decoding::Decoding;
 use super::file::ReadFile;
+use super::file_state::FileState;
 use super::filters::FilterInfo;
 use super::in_place::Extent;
 use super::object_id::{Home, ObjectId};
@@ -76,8 +77,9 @@ impl Memory {
 
     /// As a file that is open for reading.
     pub fn opened(&self) -> ReadFile {
-        let file = self.tree.file.try_clone().unwrap();
-        ReadFile::new(Path::new(PATH), self.root.clone(), file).unwrap()
+        let raw = self.tree.file.try_clone().unwrap();
+        let state = FileState::of(&raw).unwrap();
+        ReadFile::new(Path::new(PATH), Opened { root: self.root.clone(), raw, state })
     }
 
     /// Begins a transaction: what isn't committed didn't happen.

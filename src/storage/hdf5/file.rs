@@ -8,7 +8,7 @@ use std::path::Path;
 
 use log::info;
 
-use super::super::file_state::FileId;
+use super::super::file_state::{FileId, FileState};
 use super::super::lock;
 use super::super::open_file::{OpenFile, other_than_file};
 use super::transaction::{self, Access};
@@ -21,6 +21,8 @@ pub(super) struct Opened {
     pub hdf5: hdf5::File,
     /// The same file for raw reads; it also holds the lock.
     pub raw: File,
+    /// As it was before HDF5 read anything of it.
+    pub state: FileState,
 }
 
 /// Opens a file for reading, with the lock that readers take.
@@ -52,8 +54,9 @@ pub(super) fn look_at(file: OpenFile<'_>) -> Result<Opened> {
 
 fn view(path: &Path, raw: File, others: Access) -> Result<Opened> {
     let for_hdf5 = raw.try_clone().map_err(|error| Error::io("read", path, error))?;
+    let state = FileState::of(&raw).map_err(|error| Error::io("read", path, error))?;
     let hdf5 = transaction::open_for_reading(path, for_hdf5, others)?;
-    Ok(Opened { hdf5, raw })
+    Ok(Opened { hdf5, raw, state })
 }
 
 /// Opens the plain file, for reading or for both, after a look at its signature.

@@ -32,11 +32,10 @@ mod virtual_dataset;
 use std::fs::File;
 use std::path::Path;
 
-use super::container::{Group, Transaction};
+use super::container::{Opened, Transaction};
 use super::open_file::OpenFile;
 use super::refused::Refused;
 use change::OwnChange;
-use file::Opened;
 use pixelmill_core::error::Result;
 
 pub(super) use file::open as open_plain;
@@ -45,28 +44,28 @@ pub(super) use file::open as open_plain;
 ///
 /// # Errors
 /// If it isn't there, isn't HDF5, is damaged, or is being written by somebody.
-pub(super) fn open_read(path: &Path) -> Result<(Group, File)> {
-    file::open_read(path).map(parts)
+pub(super) fn open_read(path: &Path) -> Result<Opened> {
+    file::open_read(path).map(opened)
 }
 
 /// Opens a file for reading while the caller holds a lock on it, and on the files that it links to.
 ///
 /// # Errors
 /// If it can't be read or isn't HDF5.
-pub(super) fn open_read_locked(path: &Path) -> Result<(Group, File)> {
-    file::open_read_locked(path).map(parts)
+pub(super) fn open_read_locked(path: &Path) -> Result<Opened> {
+    file::open_read_locked(path).map(opened)
 }
 
 /// A look at a file that is open and that the caller holds a lock on.
 ///
 /// # Errors
 /// If it can't be read or isn't HDF5.
-pub(super) fn look_at(file: OpenFile<'_>) -> Result<(Group, File)> {
-    file::look_at(file).map(parts)
+pub(super) fn look_at(file: OpenFile<'_>) -> Result<Opened> {
+    file::look_at(file).map(opened)
 }
 
-fn parts(opened: Opened) -> (Group, File) {
-    (objects::group(&opened.hdf5), opened.raw)
+fn opened(file: file::Opened) -> Opened {
+    Opened { root: objects::group(&file.hdf5), raw: file.raw, state: file.state }
 }
 
 /// Begins a transaction on `file`, opened for reading and writing.
