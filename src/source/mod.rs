@@ -291,7 +291,7 @@ mod tests {
         let source = open(&file, None, Some(&[1, 0])).unwrap();
         assert_eq!((source.info.path.as_str(), source.info.positions), ("/data", 6));
         let mut row = vec![0; source.row_bytes()];
-        source.rows.read_into(&[3..4], &mut row).unwrap();
+        source.rows.read_into(std::slice::from_ref(&(3..4)), &mut row).unwrap();
         let expected: Vec<u8> = [8.0f32, 9.0].iter().flat_map(|v| v.to_ne_bytes()).collect();
         assert_eq!(row, expected, "x = 1, y = 1");
         assert!(source.check_in_place(&file).is_ok());

@@ -161,6 +161,13 @@ pub(crate) struct Opening {
     pub decoding: Decoding,
 }
 
+/// Where the values of a dataset lie, and how they are had.
+pub(crate) struct ValuesNow {
+    /// The files; the first is that of the dataset itself.
+    pub files: Vec<Arc<RawFile>>,
+    pub way: Box<dyn Way>,
+}
+
 /// Whatever is in a container.
 pub(crate) trait Object: Any + Send + Sync {
     /// The path by which it was opened; empty if it has none.
@@ -345,7 +352,7 @@ pub(crate) trait DatasetObject: Object {
     ///
     /// # Errors
     /// As [`Self::open_values`].
-    fn values_now(&self) -> Result<Option<(Vec<Arc<RawFile>>, Box<dyn Way>)>>;
+    fn values_now(&self) -> Result<Option<ValuesNow>>;
     /// Checks that everything can be had that it takes its data from, before its container reads it.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use super::chunk_table::Chunking;
 use super::container::{
     AsObject, Attribute, Change, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group,
     GroupObject, Kind, Link, Object, Opened, Opening, RecordField, Storing, Transaction,
+    ValuesNow,
 };
 use super::decoding::Decoding;
 use super::file::ReadFile;
@@ -31,7 +32,7 @@ use super::open_file::OpenFile;
 use super::place::Place;
 use super::raw_file::RawFile;
 use super::refused::Refused;
-use super::tiles::{Contiguous, Way};
+use super::tiles::Contiguous;
 use crate::region::{self, Region};
 use pixelmill_core::column_layout::Field;
 use pixelmill_core::element::{ElementType, StoredType, elements};
@@ -535,10 +536,11 @@ impl OwnDataset {
         Ok(elements(&bytes, stored, &mut Vec::new()).to_vec())
     }
 
-    fn opened(&self) -> Result<(Vec<Arc<RawFile>>, Box<dyn Way>)> {
+    fn opened(&self) -> Result<ValuesNow> {
         let file = self.tree.file.try_clone().map_err(|e| Error::io("read", Path::new(PATH), e))?;
         let way = Contiguous { offset: self.array().offset };
-        Ok((vec![Arc::new(RawFile::new(PATH.into(), file)?)], Box::new(way)))
+        let files = vec![Arc::new(RawFile::new(PATH.into(), file)?)];
+        Ok(ValuesNow { files, way: Box::new(way) })
     }
 }
 
@@ -629,13 +631,13 @@ impl DatasetObject for OwnDataset {
         self.tree
             .check("read", &self.path)
             .map_err(|refused| refused.on_object("read", file.path, &self.path))?;
-        let (files, way) = self.opened()?;
+        let ValuesNow { files, way } = self.opened()?;
         let stored_type = format!("{:?}", array.elements);
         let decoding = Decoding::new(stored_type, array.chunk.clone(), &[], None);
         Ok(Opening { files, may_grow: false, way, element: array.elements.bytes(), decoding })
     }
 
-    fn values_now(&self) -> Result<Option<(Vec<Arc<RawFile>>, Box<dyn Way>)>> {
+    fn values_now(&self) -> Result<Option<ValuesNow>> {
         self.opened().map(Some)
     }
 

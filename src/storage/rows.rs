@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) use super::chunk_table::Chunk;
-use super::container::{Dataset, Opening};
+use super::container::{Dataset, Opening, ValuesNow};
 use super::decoding::Decoding;
 use super::file_state::FileId;
 use super::open_file::OpenFile;
@@ -142,14 +142,14 @@ impl Rows {
 
     /// Whether these are the rows of `dataset`, at the same place in the same file.
     pub fn are_those_of(&self, dataset: &Dataset) -> bool {
-        let Ok(Some((files, found))) = dataset.values_now() else { return false };
+        let Ok(Some(ValuesNow { files, way })) = dataset.values_now() else { return false };
         let same = |(one, other): (&Arc<RawFile>, &Arc<RawFile>)| one.opened.id == other.opened.id;
         if files.len() != self.files.len() || !files.iter().zip(&self.files).all(same) {
             return false;
         }
         match &self.how {
-            How::Direct { offset } => matches!(found.stored(), Stored::Extent(at) if at == *offset),
-            How::Tiles(tiles) => tiles.way.is_same(&*found),
+            How::Direct { offset } => matches!(way.stored(), Stored::Extent(at) if at == *offset),
+            How::Tiles(tiles) => tiles.way.is_same(&*way),
         }
     }
 

@@ -11,15 +11,13 @@ use hdf5::{IndexType, IterationOrder, LinkType, Location, LocationInfo, Location
 use super::super::chunk_table::Chunking;
 use super::super::container::{
     Attribute, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group, GroupObject, Kind,
-    Link, Object, Opening, RecordField, Storing,
+    Link, Object, Opening, RecordField, Storing, ValuesNow,
 };
 use super::super::filters::FilterInfo;
 use super::super::object_id::{Home, ObjectId};
 use super::super::open_file::OpenFile;
 use super::super::place::Place;
-use super::super::raw_file::RawFile;
 use super::super::refused::Refused;
-use super::super::tiles::Way;
 use super::handles::{OwnDataset, OwnGroup, OwnOther, own_dataset};
 use super::{
     attributes, chunk_index, datatype, library, links, opening, place, references, scales,
@@ -321,7 +319,7 @@ impl DatasetObject for OwnDataset {
         opening::open(&self.0, file)
     }
 
-    fn values_now(&self) -> Result<Option<(Vec<Arc<RawFile>>, Box<dyn Way>)>> {
+    fn values_now(&self) -> Result<Option<ValuesNow>> {
         opening::now(&self.0)
     }
 

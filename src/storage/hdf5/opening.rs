@@ -1,11 +1,10 @@
 //! How the values of a dataset are had past HDF5: asked once, when it is opened.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use hdf5::Dataset;
 
-use super::super::container::Opening;
+use super::super::container::{Opening, ValuesNow};
 use super::super::open_file::OpenFile;
 use super::super::raw_file::RawFile;
 use super::super::refused::Refused;
@@ -40,11 +39,11 @@ pub(super) fn open(dataset: &Dataset, file: OpenFile<'_>) -> Result<Opening> {
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn now(dataset: &Dataset) -> Result<Option<(Vec<Arc<RawFile>>, Box<dyn Way>)>> {
+pub(super) fn now(dataset: &Dataset) -> Result<Option<ValuesNow>> {
     let Some((path, file, access)) = transaction::holder(dataset)? else { return Ok(None) };
     let composed = compose(RawFile::new(path, file)?, access, dataset)?;
     let way = way(&composed.files[0].path, dataset, composed.mosaic)?;
-    Ok(Some((composed.files, way)))
+    Ok(Some(ValuesNow { files: composed.files, way }))
 }
 
 /// The file that holds `dataset`, and how others that it refers to are opened; it is `else_this` if HDF5
