@@ -1,217 +1,43 @@
-//! A container in memory, for tests of everything above: with faults that are switched on by name.
-//!
-//! Groups, links and attributes are plain values; the bytes of datasets lie in a file that only memory has, so that
-//! rows are read and places written to as in any other container. `fail("read /a/b")` lets that fail from then on; what
-//! can fail is named by `open`, `members`, `attribute NAME of`, `read`, `create` and `write`, with the path behind it, and
-//! `commit`.
+//! Groups and datasets in memory as the door to containers asks for them.
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::fs::File;
-use std::ops::Range;
-use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
-use super::chunk_table::Chunking;
-use super::container::{
-    AsObject, Attribute, Change, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group,
-    GroupObject, Kind, Link, Object, Opened, Opening, RecordField, Storing, Transaction,
-    ValuesNow,
+use super::super::chunk_table::Chunking;
+use super::super::container::{
+    AsObject, Attribute, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group,
+    GroupObject, Kind, Link, Object, Opening, RecordField, Storing, ValuesNow,
 };
-use super::decoding::Decoding;
-use super::file::ReadFile;
-use super::file_state::FileState;
-use super::filters::FilterInfo;
-use super::in_place::Extent;
-use super::object_id::{Home, ObjectId};
-use super::open_file::OpenFile;
-use super::place::Place;
-use super::raw_file::RawFile;
-use super::refused::Refused;
-use super::tiles::Contiguous;
+use super::super::decoding::Decoding;
+use super::super::filters::FilterInfo;
+use super::super::in_place::Extent;
+use super::super::object_id::ObjectId;
+use super::super::open_file::OpenFile;
+use super::super::place::Place;
+use super::super::raw_file::RawFile;
+use super::super::refused::Refused;
+use super::super::tiles::Contiguous;
+use super::tree::{Array, Leads, Node, Tree, What, joined};
 use crate::region::{self, Region};
 use pixelmill_core::column_layout::Field;
 use pixelmill_core::element::{ElementType, StoredType, elements};
 use pixelmill_core::error::{Error, Result};
 
 /// What such a file is called.
-const PATH: &str = "file in memory";
-/// Links that lead to links are followed so often at most.
-const DEEPEST: usize = 16;
-
-/// A container in memory.
-pub(crate) struct Memory {
-    tree: Arc<Tree>,
-    root: Group,
-}
-
-impl Memory {
-    /// An empty one.
-    pub fn new() -> Self {
-        static NUMBERS: AtomicU64 = AtomicU64::new(1 << 32);
-        // SAFETY: the name is a text that ends in NUL, and the new descriptor goes to its only owner.
-        let file = unsafe {
-            let descriptor = libc::memfd_create(c"container".as_ptr(), libc::MFD_CLOEXEC);
-            assert!(descriptor >= 0, "there are no more file descriptors");
-            File::from_raw_fd(descriptor)
-        };
-        let nodes = Mutex::new(vec![Node::group()]);
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let tree = Arc::new(Tree { number, file, nodes, faults: Mutex::default() });
-        let root = Group::new(Handle { tree: Arc::clone(&tree), node: 0, path: "/".to_owned() });
-        Self { tree, root }
-    }
-
-    /// Its root.
-    pub fn root(&self) -> &Group {
-        &self.root
-    }
-
-    /// Lets the action of this name fail from now on.
-    pub fn fail(&self, action: &str) {
-        self.tree.faults.lock().unwrap().push(action.to_owned());
-    }
-
-    /// As a file that is open for reading.
-    pub fn opened(&self) -> ReadFile {
-        let raw = self.tree.file.try_clone().unwrap();
-        let state = FileState::of(&raw).unwrap();
-        ReadFile::new(Path::new(PATH), Opened { root: self.root.clone(), raw, state })
-    }
-
-    /// Begins a transaction: what isn't committed didn't happen.
-    pub fn begin(&self) -> Transaction {
-        let before = Some(self.tree.lock().clone());
-        Transaction::of(Changed { tree: Arc::clone(&self.tree), root: self.root.clone(), before })
-    }
-
-    /// Lets a group lead to what is at `target`, by that path.
-    pub fn link_soft(&self, target: &str, path: &str) {
-        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let (parent, _) = self.tree.find("/", parent).unwrap();
-        let link = Leads::Path(target.to_owned());
-        self.tree.lock()[parent].links().unwrap().insert(name.to_owned(), link);
-    }
-}
-
-struct Tree {
-    number: u64,
-    file: File,
-    nodes: Mutex<Vec<Node>>,
-    faults: Mutex<Vec<String>>,
-}
-
-#[derive(Clone)]
-struct Node {
-    /// In their order; of what nobody asks for only the name.
-    attributes: Vec<(String, Option<Attribute>)>,
-    what: What,
-}
-
-#[derive(Clone)]
-enum What {
-    Group(BTreeMap<String, Leads>),
-    Dataset(Array),
-}
-
-#[derive(Clone)]
-enum Leads {
-    To(usize),
-    Path(String),
-}
-
-#[derive(Clone)]
-struct Array {
-    elements: Elements,
-    shape: Vec<usize>,
-    chunk: Option<Vec<usize>>,
-    fill: Vec<u8>,
-    offset: u64,
-    /// The nodes of the scales of each axis.
-    scales: Vec<Vec<usize>>,
-}
-
-impl Array {
-    fn bytes(&self) -> u64 {
-        (self.shape.iter().product::<usize>() * self.elements.bytes()) as u64
-    }
-}
-
-impl Node {
-    fn group() -> Self {
-        Self { attributes: Vec::new(), what: What::Group(BTreeMap::new()) }
-    }
-
-    fn links(&mut self) -> Option<&mut BTreeMap<String, Leads>> {
-        match &mut self.what {
-            What::Group(links) => Some(links),
-            What::Dataset(_) => None,
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self.what {
-            What::Group(_) => Kind::Group,
-            What::Dataset(_) => Kind::Dataset,
-        }
-    }
-}
-
-impl Tree {
-    fn lock(&self) -> MutexGuard<'_, Vec<Node>> {
-        self.nodes.lock().unwrap()
-    }
-
-    /// Whether this may be done.
-    fn check(&self, action: &str, path: &str) -> Result<(), Refused> {
-        let name = format!("{action} {path}").trim_end().to_owned();
-        let fails = self.faults.lock().unwrap().contains(&name);
-        if fails { Err(format!("{name} fails").into()) } else { Ok(()) }
-    }
-
-    /// The node at a path from another on, and its own path.
-    fn find(&self, from: &str, path: &str) -> Option<(usize, String)> {
-        self.find_within(from, path, DEEPEST)
-    }
-
-    fn find_within(&self, from: &str, path: &str, depth: usize) -> Option<(usize, String)> {
-        let whole = joined(from, path);
-        let (mut node, mut way) = (0, String::new());
-        for name in whole.split('/').filter(|name| !name.is_empty() && *name != ".") {
-            let link = match &self.lock()[node].what {
-                What::Group(links) => links.get(name)?.clone(),
-                What::Dataset(_) => return None,
-            };
-            node = match link {
-                Leads::To(node) => node,
-                Leads::Path(target) => self.find_within(&way, &target, depth.checked_sub(1)?)?.0,
-            };
-            way = format!("{way}/{name}");
-        }
-        Some((node, if way.is_empty() { "/".to_owned() } else { way }))
-    }
-
-    fn id(&self, node: usize) -> ObjectId {
-        ObjectId::new(Home::Numbered(self.number), node.to_string())
-    }
-}
-
-fn joined(from: &str, path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { format!("{from}/{path}") }
-}
+pub(super) const PATH: &str = "file in memory";
 
 /// A handle of an object: its node, and the path that it was opened by.
-struct Handle<const IS_GROUP: bool> {
-    tree: Arc<Tree>,
-    node: usize,
-    path: String,
+pub(super) struct Handle<const IS_GROUP: bool> {
+    pub tree: Arc<Tree>,
+    pub node: usize,
+    pub path: String,
 }
 
-type OwnGroup = Handle<true>;
+pub(super) type OwnGroup = Handle<true>;
 type OwnDataset = Handle<false>;
 
 fn node_of(object: &dyn Object) -> Option<usize> {
@@ -732,63 +558,6 @@ impl OwnDataset {
         match &nodes[self.node].what {
             What::Dataset(array) => array.scales.clone(),
             What::Group(_) => Vec::new(),
-        }
-    }
-}
-
-impl Tree {
-    /// A path that leads to a node.
-    fn path_of(&self, node: usize) -> String {
-        let nodes = self.lock();
-        let mut ways = vec![(0, String::new())];
-        while let Some((at, way)) = ways.pop() {
-            if at == node {
-                return way;
-            }
-            if let What::Group(links) = &nodes[at].what {
-                ways.extend(links.iter().filter_map(|(name, link)| match link {
-                    Leads::To(next) => Some((*next, format!("{way}/{name}"))),
-                    Leads::Path(_) => None,
-                }));
-            }
-        }
-        String::new()
-    }
-}
-
-/// A container while it is changed, and what it was before.
-struct Changed {
-    tree: Arc<Tree>,
-    root: Group,
-    before: Option<Vec<Node>>,
-}
-
-impl Change for Changed {
-    fn root(&self) -> &Group {
-        &self.root
-    }
-
-    fn commit(mut self: Box<Self>, _old: &[Range<u64>]) -> Result<()> {
-        self.tree
-            .check("commit", "")
-            .map_err(|refused| refused.on_file("close", Path::new(PATH)))?;
-        self.before = None;
-        Ok(())
-    }
-
-    fn check(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn error(&self, action: &'static str, refused: &Refused) -> Error {
-        refused.on_file(action, Path::new(PATH))
-    }
-}
-
-impl Drop for Changed {
-    fn drop(&mut self) {
-        if let Some(before) = self.before.take() {
-            *self.tree.lock() = before;
         }
     }
 }
