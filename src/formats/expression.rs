@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 /// Brackets, powers and substitutions within each other: more than anybody writes, fewer than a stack has.
 const MOST_DEPTH: usize = 50;
 
+/// Operands in all, or with substitutions operators too. Sums are as deep as they are long, and each substitution may
+/// double a formula.
+const MOST_PARTS: usize = 1000;
+
 /// What names stand for.
 pub(crate) type Names = BTreeMap<String, f64>;
 
@@ -72,22 +76,40 @@ impl Formula {
             let (name, value) = part
                 .split_once('=')
                 .ok_or_else(|| format!("`{}` is no substitution", part.trim()))?;
-            formula = formula.with(name.trim(), &Parser::new(value).whole()?, MOST_DEPTH)?;
+            let value = Parser::new(value).whole()?;
+            formula = formula.with(name.trim(), &value, MOST_DEPTH, &mut 0)?;
         }
         Ok(formula)
     }
 
-    /// The formula with another one in place of a name.
-    fn with(&self, name: &str, other: &Self, depth: usize) -> Result<Self, String> {
+    /// The formula with another one in place of a name; `parts` counts what it is made of.
+    fn with(
+        &self,
+        name: &str,
+        other: &Self,
+        depth: usize,
+        parts: &mut usize,
+    ) -> Result<Self, String> {
         let depth = depth.checked_sub(1).ok_or("it is nested too deeply")?;
-        let inner = |formula: &Self| formula.with(name, other, depth).map(Box::new);
+        let is_replaced = matches!(self, Self::Name(found) if found == name);
+        count(parts, if is_replaced { other.parts() } else { 1 })?;
+        let mut inner = |formula: &Self| formula.with(name, other, depth, parts).map(Box::new);
         Ok(match self {
-            Self::Name(found) if found == name => other.clone(),
+            Self::Name(_) if is_replaced => other.clone(),
             Self::Number(_) | Self::Name(_) => self.clone(),
             Self::Negative(formula) => Self::Negative(inner(formula)?),
             Self::Two(operator, left, right) => Self::Two(*operator, inner(left)?, inner(right)?),
             Self::Call(function, argument) => Self::Call(*function, inner(argument)?),
         })
+    }
+
+    /// How many numbers, names, operators and functions it is made of.
+    fn parts(&self) -> usize {
+        1 + match self {
+            Self::Number(_) | Self::Name(_) => 0,
+            Self::Negative(inner) | Self::Call(_, inner) => inner.parts(),
+            Self::Two(_, left, right) => left.parts() + right.parts(),
+        }
     }
 
     /// Its value; NaN where it has none.
@@ -119,6 +141,12 @@ impl Formula {
     }
 }
 
+/// Counts some parts more.
+fn count(parts: &mut usize, more: usize) -> Result<(), String> {
+    *parts += more;
+    if *parts > MOST_PARTS { Err("it is too long".to_owned()) } else { Ok(()) }
+}
+
 /// Squares exactly as a product, which `pow` of some machines isn't.
 fn power(base: f64, exponent: f64) -> f64 {
     if exponent == 2.0 { base * base } else { libm::pow(base, exponent) }
@@ -128,11 +156,12 @@ fn power(base: f64, exponent: f64) -> f64 {
 struct Parser<'a> {
     rest: &'a str,
     depth: usize,
+    parts: usize,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
-        Self { rest: text, depth: 0 }
+        Self { rest: text, depth: 0, parts: 0 }
     }
 
     fn whole(mut self) -> Result<Formula, String> {
@@ -173,6 +202,7 @@ impl<'a> Parser<'a> {
 
     /// `-x**2` is `-(x**2)`.
     fn signed(&mut self) -> Result<Formula, String> {
+        count(&mut self.parts, 1)?;
         self.depth += 1;
         if self.depth > MOST_DEPTH {
             return Err("it is nested too deeply".to_owned());
@@ -307,5 +337,15 @@ mod tests {
             let told = value(text).unwrap_err();
             assert!(told.contains(reason), "{text}: {told}");
         }
+    }
+
+    #[test]
+    fn formulae_that_would_overflow_the_stack_or_memory_are_too_long() {
+        let sum = format!("x{}", " + x".repeat(1 << 20));
+        let doubled: String = (0..40).map(|at| format!("; x{at} = x{0} * x{0}", at + 1)).collect();
+        for text in [sum, format!("x0{doubled}")] {
+            assert_eq!(value(&text), Err("it is too long".to_owned()));
+        }
+        assert_eq!(value(&format!("x{}", " + x".repeat(500))), Ok(1503.0));
     }
 }
