@@ -53,7 +53,8 @@ impl FromStr for OpenRange {
             None => {
                 let only: Option<u64> = number(text)?;
                 let only = only.ok_or("a range is written FIRST:END")?;
-                Ok(Self { start: Some(only), end: Some(only + 1) })
+                // No scan has the last number that there is; it is outside of any, as it stands.
+                Ok(Self { start: Some(only), end: Some(only.saturating_add(1)) })
             }
         }
     }
@@ -238,6 +239,8 @@ mod tests {
             Ok(Selection::Steps(vec![bounds(Some(0), Some(10)), bounds(None, Some(20))]))
         );
         assert_eq!("/mask".parse(), Ok(Selection::Dataset("/mask".into())));
+        let last = u64::MAX.to_string();
+        assert_eq!(last.parse(), Ok(Selection::Positions(bounds(Some(u64::MAX), Some(u64::MAX)))));
         assert!("a:b".parse::<Selection>().is_err());
         assert!("".parse::<Selection>().is_err());
     }
