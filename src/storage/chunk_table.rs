@@ -2,6 +2,8 @@
 //!
 //! Asked of its container once, when a dataset is opened; after that chunks are read without it.
 
+use crate::region::{self, Region};
+
 /// One stored chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
@@ -26,6 +28,42 @@ pub(crate) struct ChunkTable {
 }
 
 impl ChunkTable {
+    /// The chunks that `visit` tells, with the place of each in a dataset of this shape; what isn't in it is
+    /// left out, as are second ones at the same place.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    pub fn of<E>(
+        shape: &[u64],
+        chunk: Vec<u64>,
+        edges_unfiltered: bool,
+        visit: impl FnOnce(&mut dyn FnMut(&[u64], Chunk)) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let grid = region::grid(shape, &chunk);
+        let all = Region::whole(&grid);
+        let mut chunks = Vec::new();
+        visit(&mut |offset, mut stored| {
+            let steps = offset.iter().zip(&chunk).map(|(start, length)| start / length);
+            let steps: Vec<u64> = steps.collect();
+            if !all.contains(steps.iter().copied()) {
+                return;
+            }
+            let is_edge = offset
+                .iter()
+                .zip(&chunk)
+                .zip(shape)
+                .any(|((start, length), all)| start + length > *all);
+            if is_edge && edges_unfiltered {
+                stored.mask = u32::MAX;
+            }
+            stored.number = all.number(&steps);
+            chunks.push(stored);
+        })?;
+        chunks.sort_unstable_by_key(|chunk| chunk.number);
+        chunks.dedup_by_key(|chunk| chunk.number);
+        Ok(Self { chunk, grid, chunks })
+    }
+
     /// The stored chunk with this number; `None` if it was never written.
     pub fn find(&self, number: u64) -> Option<Chunk> {
         let at = self.chunks.binary_search_by_key(&number, |chunk| chunk.number).ok()?;

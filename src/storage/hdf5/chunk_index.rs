@@ -5,7 +5,7 @@ use hdf5_sys::{h5p, h5z};
 
 use super::super::chunk_table::{Chunk, ChunkTable};
 use super::super::filters::FilterInfo;
-use crate::region::{self, Region};
+use crate::region;
 use pixelmill_core::foreign_text::of_fixed_length;
 
 /// Where the chunks of a dataset lie.
@@ -18,35 +18,13 @@ pub(super) fn read(dataset: &Dataset) -> hdf5::Result<ChunkTable> {
     }
     let lengths = dataset.chunk().ok_or("the dataset isn't chunked")?;
     let (chunk, shape) = (region::lengths(&lengths), region::lengths(&dataset.shape()));
-    let grid = region::grid(&shape, &chunk);
-    let all = Region::whole(&grid);
     let edges_unfiltered = leaves_edges_unfiltered(dataset);
-    let mut chunks = Vec::new();
-    visit(dataset, &mut |offset, mut stored| {
-        let steps = offset.iter().zip(&chunk).map(|(start, length)| start / length);
-        let steps: Vec<u64> = steps.collect();
-        if !all.contains(steps.iter().copied()) {
-            return;
-        }
-        let is_edge = offset
-            .iter()
-            .zip(&chunk)
-            .zip(&shape)
-            .any(|((start, length), all)| start + length > *all);
-        if is_edge && edges_unfiltered {
-            stored.mask = u32::MAX;
-        }
-        stored.number = all.number(&steps);
-        chunks.push(stored);
-    })?;
-    chunks.sort_unstable_by_key(|chunk| chunk.number);
-    chunks.dedup_by_key(|chunk| chunk.number);
-    Ok(ChunkTable { chunk, grid, chunks })
+    ChunkTable::of(&shape, chunk, edges_unfiltered, |each| visit(dataset, each))
 }
 
 /// Calls `each` with the place in the dataset and the storage of every chunk.
 #[cfg(hdf5_1_14)]
-fn visit(dataset: &Dataset, each: &mut impl FnMut(&[u64], Chunk)) -> hdf5::Result<()> {
+fn visit(dataset: &Dataset, each: &mut dyn FnMut(&[u64], Chunk)) -> hdf5::Result<()> {
     dataset.chunks_visit(|info| {
         let (address, size, mask) = (info.addr, info.size, info.filter_mask);
         each(info.offset, Chunk { number: 0, address, size, mask });
@@ -56,7 +34,7 @@ fn visit(dataset: &Dataset, each: &mut impl FnMut(&[u64], Chunk)) -> hdf5::Resul
 
 /// As above, for libraries without `H5Dchunk_iter`.
 #[cfg(not(hdf5_1_14))]
-fn visit(dataset: &Dataset, each: &mut impl FnMut(&[u64], Chunk)) -> hdf5::Result<()> {
+fn visit(dataset: &Dataset, each: &mut dyn FnMut(&[u64], Chunk)) -> hdf5::Result<()> {
     for index in 0..dataset.num_chunks().unwrap_or(0) {
         let info = dataset.chunk_info(index).ok_or("the index of the chunks can't be read")?;
         let (address, size, mask) = (info.addr, info.size, info.filter_mask);

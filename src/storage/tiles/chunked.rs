@@ -10,6 +10,7 @@ use super::{Decoder, LoadedTile, TileError, Tiles};
 use crate::region::{self, Region, strides};
 use crate::storage::chunk_table::ChunkTable;
 use crate::storage::filters::{Pipeline, most_stored};
+use crate::storage::in_place::Extent;
 use crate::view::View;
 
 /// Where the chunks lie, how they are decoded, and what stands where none was written.
@@ -181,16 +182,14 @@ impl Chunked {
         if chunk.size > most_stored(out.len() as u64) {
             return Err(TileError::Damaged(format!("{} stored bytes can't be right", chunk.size)));
         }
+        let past_the_end = || TileError::Damaged("it lies past the end of the file".to_owned());
+        // No file has such a place, and the system would take it for a mistake of ours.
+        let place = Extent::new(chunk.address, chunk.size).ok_or_else(past_the_end)?;
         decoder.stored.resize(chunk.size as usize, 0);
         let read = tiles.files[file].read_exact_at(&mut decoder.stored, chunk.address);
         read.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                TileError::Damaged("it lies past the end of the file".to_owned())
-            }
-            _ => {
-                let needed = chunk.address + chunk.size;
-                TileError::Io { file, needed, error: Arc::new(error) }
-            }
+            io::ErrorKind::UnexpectedEof => past_the_end(),
+            _ => TileError::Io { file, needed: place.end(), error: Arc::new(error) },
         })?;
         tiles.decoded.fetch_add(1, Ordering::Relaxed);
         let decode =
@@ -198,5 +197,31 @@ impl Chunked {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
             .unwrap_or_else(|_| Err("it can't be decoded".to_owned()))
             .map_err(TileError::Damaged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::chunk_table::Chunk;
+    use crate::storage::raw_file::RawFile;
+
+    #[test]
+    fn a_chunk_where_no_file_reaches_is_damaged_as_one_past_the_end_is() {
+        for address in [100, 1 << 63, u64::MAX - 2, u64::MAX] {
+            let chunk = Chunk { number: 0, address, size: 4, mask: 0 };
+            let table = ChunkTable::of(&[4], vec![4], false, |each| {
+                each(&[0], chunk);
+                Ok::<_, ()>(())
+            });
+            let pipeline = Pipeline::new(&[], 1).unwrap();
+            let way = Chunked { table: table.unwrap(), pipeline, fill: vec![0] };
+            let file = RawFile::new("scan.h5".into(), tempfile::tempfile().unwrap()).unwrap();
+            let view = View::new(vec![4], vec![0]);
+            let tiles = Tiles::new(&[Arc::new(file)], "data".into(), view, Box::new(way), 1);
+            let read = Arc::new(tiles).read_alone(std::slice::from_ref(&(0..4)), &mut [0; 4]);
+            let told = read.unwrap_err().to_string();
+            assert!(told.contains("past the end of the file"), "{address}: {told}");
+        }
     }
 }
