@@ -112,6 +112,9 @@ mod formats;
 mod hand_out;
 mod hex;
 mod identity;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod plan;
 mod position_grid;
 mod ranks;

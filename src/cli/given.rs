@@ -41,19 +41,27 @@ fn from_file(file: &Path) -> Result<Map<String, Value>> {
         return Err(Error::Argument { argument: argument(), reason });
     }
     let text = std::fs::read_to_string(file).map_err(|error| Error::io("read", file, error))?;
-    let parsed = match file.extension().and_then(|extension| extension.to_str()) {
-        Some("toml") => toml::from_str(&text).map_err(|error| error.message().to_owned()),
-        _ => serde_json::from_str(&text).map_err(|error| error.to_string()),
-    };
-    parsed.map_err(|reason| Error::Argument {
+    let is_toml = file.extension().is_some_and(|extension| extension == "toml");
+    parsed(&text, is_toml).map_err(|reason| Error::Argument {
         argument: argument(),
         reason: format!("it can't be read as parameters: {reason}"),
     })
 }
 
+/// What a file with parameters says.
+///
+/// # Errors
+/// What can't be understood.
+pub(crate) fn parsed(text: &str, is_toml: bool) -> Result<Map<String, Value>, String> {
+    if is_toml {
+        return toml::from_str(text).map_err(|error| error.message().to_owned());
+    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
 /// What a typed text means: JSON where it is JSON, text otherwise, and always text for a parameter
 /// that is one.
-fn value(text: &str, info: Option<&ParameterInfo>) -> Value {
+pub(crate) fn value(text: &str, info: Option<&ParameterInfo>) -> Value {
     if info.is_some_and(|info| info.kind == "text") {
         return Value::from(text);
     }

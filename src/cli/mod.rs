@@ -5,7 +5,7 @@
 //! what came back: for people on standard error, as JSON on standard output.
 
 mod arguments;
-mod given;
+pub(crate) mod given;
 mod hints;
 mod logger;
 mod look;
@@ -14,7 +14,7 @@ mod progress;
 mod run;
 mod show;
 mod signals;
-mod spelled;
+pub(crate) mod spelled;
 mod test;
 
 use std::io::Write;

@@ -24,7 +24,7 @@ const OTHERS: usize = MESSAGE_LINES - 1;
 type Renumbering = [u8; MESSAGE_LINES];
 
 /// The failed positions of a results group while it is computed.
-pub(super) struct FailureLines<'a> {
+pub(crate) struct FailureLines<'a> {
     file: &'a dyn InPlace,
     failed: MarksInPlace<'a>,
     messages: Extent,
@@ -275,7 +275,7 @@ impl<'a> FailureLines<'a> {
 }
 
 /// Whether lines are as `settle` leaves them: those that the `failed` positions have, and no others.
-pub(super) fn are_settled(texts: &[String], failed: &FailedPositions) -> bool {
+pub(crate) fn are_settled(texts: &[String], failed: &FailedPositions) -> bool {
     let Some((first, lines)) = texts.split_first() else { return true };
     let used = lines.iter().position(String::is_empty).unwrap_or(lines.len());
     let in_order = |pair: &[String]| {

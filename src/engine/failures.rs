@@ -136,7 +136,7 @@ impl Failures {
 }
 
 /// A failure as a line says it.
-fn line_text(failure: &Failure) -> String {
+pub(crate) fn line_text(failure: &Failure) -> String {
     let mut text = failure.to_string().replace(['\n', '\0'], " ");
     if text.len() >= MESSAGE_BYTES {
         let end = (0..MESSAGE_BYTES).rev().find(|end| text.is_char_boundary(*end));

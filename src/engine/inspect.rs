@@ -235,13 +235,13 @@ fn recorded(group: &Provenance) -> Option<Value> {
 }
 
 /// Ours are recorded whole, others' only as attributes.
-fn parameters_of(group: &Provenance) -> Map<String, Value> {
+pub(crate) fn parameters_of(group: &Provenance) -> Map<String, Value> {
     let own = recorded(group).and_then(|value| value.get("parameters")?.as_object().cloned());
     own.unwrap_or_else(|| group.parameters.clone())
 }
 
 /// The axes of the source that were taken as positions.
-fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
+pub(crate) fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
     let axes = recorded(group)?.get("source")?.get("position_axes")?.as_array()?.clone();
     axes.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect()
 }

@@ -122,12 +122,12 @@ impl Record {
     }
 
     /// Its JSON behind a hash of it, so that half a line isn't taken for one.
-    fn to_line(&self) -> String {
+    pub fn to_line(&self) -> String {
         let json = serde_json::to_string(self).unwrap_or_default();
         format!("{:032x} {json}", XxHash3_128::oneshot(json.as_bytes()))
     }
 
-    fn from_line(line: &str) -> Option<Self> {
+    pub fn from_line(line: &str) -> Option<Self> {
         let (hash, json) = line.split_once(' ')?;
         let found = u128::from_str_radix(hash, 16).ok()?;
         let whole = found == XxHash3_128::oneshot(json.as_bytes());

@@ -8,22 +8,22 @@
 //! which all compute; `follow` is what the other ranks do, and `team` what they tell each other. What a kill at
 //! each point leaves is in this folder's README.
 
-mod batch;
+pub(crate) mod batch;
 mod compared;
 mod compress;
 mod compute_loop;
 mod crew;
 mod evidence;
-mod failure_lines;
-mod failures;
+pub(crate) mod failure_lines;
+pub(crate) mod failures;
 mod follow;
 pub mod inspect;
 mod job;
 mod lead;
-mod ledger;
+pub(crate) mod ledger;
 mod machine;
 mod marker;
-mod named;
+pub(crate) mod named;
 mod narration;
 mod pending;
 mod prepare;
@@ -32,9 +32,9 @@ mod report;
 mod request;
 mod reread;
 mod results;
-mod scheduler;
+pub(crate) mod scheduler;
 mod search;
-mod selection;
+pub(crate) mod selection;
 mod sight;
 mod sink;
 mod stop;

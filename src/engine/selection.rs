@@ -81,18 +81,14 @@ impl Selection {
     /// # Errors
     /// If the selection reaches outside of the scan, or its dataset isn't one value per position.
     pub(crate) fn selected(&self, grid: &PositionGrid, file: &ReadFile) -> Result<Selected> {
-        let positions = grid.rows() as u64;
-        Ok(match self {
-            Self::Positions(bounds) => {
-                Selected::Range(bounds.within(positions).ok_or_else(|| {
-                    Error::selection(format!(
-                        "they have to be a range FIRST:END within 0:{positions}"
-                    ))
-                })?)
+        match self {
+            Self::Positions(bounds) => range_within(*bounds, grid),
+            Self::Steps(bounds) => steps_within(bounds, grid).map(Selected::Steps),
+            Self::Dataset(path) => {
+                let marks = marked(path, grid.rows() as u64, file)?;
+                Ok(Selected::Marked(Box::new(marks)))
             }
-            Self::Steps(bounds) => Selected::Steps(steps_within(bounds, grid)?),
-            Self::Dataset(path) => Selected::Marked(Box::new(marked(path, positions, file)?)),
-        })
+        }
     }
 }
 
@@ -167,7 +163,14 @@ fn keep_steps(region: &Region, grid: &PositionGrid, first: u64, pending: &mut [u
     }
 }
 
-fn steps_within(bounds: &[OpenRange], grid: &PositionGrid) -> Result<Region> {
+pub(crate) fn range_within(bounds: OpenRange, grid: &PositionGrid) -> Result<Selected> {
+    let positions = grid.rows() as u64;
+    let outside =
+        || Error::selection(format!("they have to be a range FIRST:END within 0:{positions}"));
+    bounds.within(positions).map(Selected::Range).ok_or_else(outside)
+}
+
+pub(crate) fn steps_within(bounds: &[OpenRange], grid: &PositionGrid) -> Result<Region> {
     let shape = grid.shape();
     let described = || {
         Error::selection(format!(

@@ -8,11 +8,11 @@ mod arrays;
 mod create;
 mod described;
 mod emd;
-mod expression;
+pub(crate) mod expression;
 mod format;
-mod h5usid;
-mod hspy;
-mod nexus;
+pub(crate) mod h5usid;
+pub(crate) mod hspy;
+pub(crate) mod nexus;
 mod nsid;
 mod plain;
 

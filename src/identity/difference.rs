@@ -21,16 +21,21 @@ pub(crate) fn first_difference(stored: &str, ours: &Identity) -> Option<Differen
     let ordered = serde_json::to_value(ours).unwrap_or_default();
     let stored = serde_json::from_str::<Value>(stored).unwrap_or_default();
     let ours = serde_json::from_str::<Value>(&ours.canonical_json()).unwrap_or_default();
+    between(&stored, &ours, &ordered)
+}
+
+/// The same of what both say, in the order of `ordered`.
+pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<Difference> {
     if !stored.get("source").is_some_and(Value::is_object) {
         let text = "another version of pixelmill recorded it in another form".to_owned();
         return Some(Difference { text, is_in_data: false });
     }
     let mut steps = Vec::new();
-    let (was, is) = differing(&mut steps, &stored, &ours, &ordered)?;
+    let (was, is) = differing(&mut steps, stored, ours, ordered)?;
     let section = steps.first().map(String::as_str).unwrap_or_default();
     Some(Difference {
         is_in_data: !["process", "process_version", "parameters", "input"].contains(&section),
-        text: told(&subject(&steps, &ours), &was, &is),
+        text: told(&subject(&steps, ours), &was, &is),
     })
 }
 

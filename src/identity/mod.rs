@@ -11,7 +11,7 @@
 //! results in silence.
 
 mod axis_values;
-mod difference;
+pub(crate) mod difference;
 mod same;
 mod whereabouts;
 

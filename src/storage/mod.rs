@@ -7,13 +7,13 @@
 #![expect(unsafe_code, reason = "calls of HDF5 and of the system")]
 
 pub(crate) mod attributes;
-mod chunk_table;
+pub(crate) mod chunk_table;
 pub(crate) mod container;
 pub(crate) mod decoding;
 pub(crate) mod file;
 pub(crate) mod file_state;
-mod filters;
-mod hdf5;
+pub(crate) mod filters;
+pub(crate) mod hdf5;
 pub(crate) mod in_place;
 pub(crate) mod lock;
 pub(crate) mod marks;
@@ -23,7 +23,7 @@ mod object_id;
 pub(crate) use object_id::ObjectId;
 pub(crate) mod open_file;
 mod place;
-mod raw_file;
+pub(crate) mod raw_file;
 pub(crate) mod refused;
 pub(crate) mod results_group;
 pub(crate) mod rows;

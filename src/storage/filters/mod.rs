@@ -137,6 +137,16 @@ struct Codecs {
     samples: Vec<u32>,
 }
 
+#[cfg(any(test, feature = "internals"))]
+impl Scratch {
+    /// Bytes of all buffers, without the codecs' own.
+    pub fn bytes(&self) -> usize {
+        let Codecs { block, bits, tile, reference, samples, .. } = &self.codecs;
+        let buffers = self.stages.iter().chain([block, bits, tile, reference]);
+        buffers.map(Vec::len).sum::<usize>() + size_of_val(&samples[..])
+    }
+}
+
 impl Pipeline {
     /// The pipeline of a dataset whose elements have this many bytes.
     ///

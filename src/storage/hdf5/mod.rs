@@ -24,7 +24,7 @@ mod stored_way;
 mod tests;
 mod text;
 mod through_library;
-mod transaction;
+pub(crate) mod transaction;
 mod type_words;
 mod variable_length;
 mod virtual_dataset;

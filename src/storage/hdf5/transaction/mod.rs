@@ -6,10 +6,10 @@
 //! why a kill at any of them is harmless, are in this folder's README. What is written into the file
 //! is no business of this module.
 
-mod disk;
+pub(crate) mod disk;
 mod driver;
-mod journal;
-mod overlay;
+pub(crate) mod journal;
+pub(crate) mod overlay;
 #[cfg(test)]
 mod tests;
 
