@@ -9,6 +9,7 @@ mod fuzz_filters;
 mod fuzz_records;
 mod fuzz_text;
 mod fuzz_transactions;
+pub mod timed;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -66,7 +66,7 @@ pub(crate) struct Summary {
 impl Summary {
     /// Of the marks from position `first` on, eight at a time: byte by byte it would take longer than reading
     /// them.
-    fn of(first: u64, marks: &[u8]) -> Self {
+    pub fn of(first: u64, marks: &[u8]) -> Self {
         const ONES: u64 = u64::from_le_bytes([1; 8]);
         const STEPS: u64 = u64::from_le_bytes([7, 6, 5, 4, 3, 2, 1, 0]);
         let (words, rest) = marks.as_chunks::<8>();

@@ -4,7 +4,7 @@
 
 /// One axis of a copy: how many steps, and how far one step goes in either array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     pub steps: usize,
     pub from: usize,
     pub to: usize,
@@ -14,7 +14,7 @@ pub(super) struct Axis {
 const SQUARE: usize = 32;
 
 /// Copies elements of `element` bytes along all `axes`, from the beginning of `from` to that of `to`.
-pub(super) fn copy(from: &[u8], to: &mut [u8], axes: &[Axis], element: usize) {
+pub(crate) fn copy(from: &[u8], to: &mut [u8], axes: &[Axis], element: usize) {
     let mut axes: Vec<Axis> = axes.iter().copied().filter(|axis| axis.steps != 1).collect();
     if axes.iter().any(|axis| axis.steps == 0) {
         return;
@@ -90,7 +90,7 @@ fn squares(
 }
 
 /// Fills `out` with copies of a value.
-pub(super) fn fill(out: &mut [u8], value: &[u8]) {
+pub(crate) fn fill(out: &mut [u8], value: &[u8]) {
     out.chunks_exact_mut(value.len()).for_each(|place| place.copy_from_slice(value));
 }
 

@@ -8,7 +8,7 @@
 mod block;
 mod chunked;
 mod contiguous;
-mod copy;
+pub(crate) mod copy;
 mod mosaic;
 mod pool;
 mod way;
