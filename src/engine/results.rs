@@ -82,7 +82,7 @@ impl Computed {
             }
             (_, Err(held)) => return Err(unusable(format!("it holds {held}"))),
         };
-        let shape = formats::results_shape(&file.path, &path, &found)?;
+        let shape = formats::results_shape(&file, &path, &found)?;
         Ok((converted(path, stored, &bytes)?, shape))
     }
 

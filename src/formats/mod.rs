@@ -27,6 +27,7 @@ pub(crate) use format::Tabled;
 pub(crate) use plain::PLAIN;
 
 use crate::storage::container::{Dataset, Group};
+use crate::storage::file::ReadFile;
 use pixelmill_core::error::Result;
 
 /// All formats, in the order in which a dataset is tried for them. What no other knows is plain.
@@ -116,16 +117,17 @@ pub(crate) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, Strin
     FORMATS.iter().flat_map(|format| format.rules().second_names(file, dataset)).collect()
 }
 
-/// Lengths of the axes of a results dataset: those of the scan, then its own. h5USID's tables tell them of a matrix;
+/// Lengths of the axes of a results dataset: those of the scan, then its own. Tables tell them of a matrix;
 /// who reads a single value per position can't tell its one step there from an axis.
 ///
 /// # Errors
 /// If its tables are broken.
-pub(crate) fn results_shape(file: &Path, path: &str, dataset: &Dataset) -> Result<Vec<usize>> {
-    if !h5usid::read::is_main(dataset) {
+pub(crate) fn results_shape(file: &ReadFile, path: &str, dataset: &Dataset) -> Result<Vec<usize>> {
+    let format = recognise(file, path, dataset);
+    let Some(tabled) = tabled(format, &file.path, (path, dataset), false) else {
         return Ok(dataset.shape());
-    }
-    let (info, grid, ..) = h5usid::read::read(file, path, dataset)?;
+    };
+    let Tabled { info, grid, .. } = tabled?;
     let scan = if grid.is_full() { grid.shape() } else { vec![grid.rows()] };
     let own = info.spectrum_shape(1);
     Ok(if own == [1] { scan } else { [scan, own].concat() })

@@ -237,7 +237,7 @@ impl From<&Dimension> for Axis {
 mod tests {
     use super::super::tests::printed;
     use super::*;
-    use crate::engine::inspect::Format;
+    use crate::formats::PLAIN;
     use pixelmill_core::element::ElementType;
 
     fn overview(
@@ -249,7 +249,7 @@ mod tests {
             linked_file: None,
             content,
             full_grid: true,
-            format: Format::Plain,
+            format: PLAIN,
             reading,
             shape: vec![4, 10],
             position_axes: vec![0],
