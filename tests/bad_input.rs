@@ -238,7 +238,8 @@ fn people_are_told_what_they_need() {
 fn programs_get_one_json_object() {
     let sample = Sample::new();
     let group = format!("{RAW_DATA}-Peak_Finding_000");
-    let cases: [(Vec<OsString>, i32, fn(&Answer) -> bool); 7] = [
+    type IsExpected = fn(&Answer) -> bool;
+    let cases: [(Vec<OsString>, i32, IsExpected); 7] = [
         (run("peak-finding", &sample.file, &["--positions", "0:64"]), 0, |answer| {
             matches!(answer, Answer::Run(_))
         }),
