@@ -27,6 +27,7 @@ pub struct Info {
 
 /// A main dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("unevaluatedProperties" = false))]
 pub struct Dataset {
     /// Its path.
     pub path: String,
@@ -96,6 +97,8 @@ pub enum Content {
 /// What a dataset holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+// Its keys are among others of the dataset, which together are all that there are.
+#[schemars(!deny_unknown_fields)]
 pub struct Described {
     /// What was measured; empty if the file doesn't tell.
     pub quantity: String,
