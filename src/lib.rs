@@ -127,8 +127,8 @@ pub mod wire;
 
 pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop};
 pub use pixelmill_core::{
-    Advice, Element, ElementType, Error, Held, ParameterInfo, Process, Result, Results, kernel,
-    kernel_of, ndarray, process, registry,
+    Advice, Element, ElementType, Error, Held, ParameterInfo, Process, Result, Results, Several,
+    kernel, kernel_of, ndarray, process, registry,
 };
 pub use plan::Cores;
 pub use ranks::Ranks;

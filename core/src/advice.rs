@@ -1,7 +1,11 @@
 //! What can be done about an error, without words: these are said by the face that speaks, which alone knows what its
 //! options are called.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Several};
 
 /// What the user can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,4 +38,65 @@ pub enum Advice {
     CompareAllData(u64),
     /// Don't bind ranks to single processors.
     Unbind,
+    /// See to it that nobody else writes to the file.
+    KeepOthersOut,
+    /// Report a fault of the program.
+    Report,
+    /// Compute again what was computed in vain.
+    ComputeAgain,
+    /// Compute it again once the data don't change any more.
+    ComputeFinalData,
+    /// Write results into another file than the one that was named, or compute on that one.
+    WriteElsewhereOrComputeThere,
+    /// Rewrite a dataset without its filter, or provide a plugin that has it.
+    ProvideFilter,
+    /// Make one file of several.
+    MakeOneFile(Several),
+    /// Convert the file from HDF4.
+    ConvertHdf4,
+    /// Build the program for MPI.
+    BuildWithMpi,
+    /// Start the same on all ranks.
+    StartAlike,
+    /// Start so many ranks at most.
+    StartAtMost(u64),
+    /// Put the file where all nodes see it.
+    ShareFile,
+    /// Let the process have more files open at a time.
+    AllowMoreFiles,
+    /// Let files become larger.
+    AllowLargerFiles,
+}
+
+/// What a user should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What was found.
+    pub text: String,
+    /// What can be done about it, where that isn't plain.
+    pub advice: Option<Advice>,
+}
+
+impl From<String> for Note {
+    fn from(text: String) -> Self {
+        Self { text, advice: None }
+    }
+}
+
+impl From<&str> for Note {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<Error> for Note {
+    fn from(error: Error) -> Self {
+        Self { text: error.to_string(), advice: error.advice() }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
 }

@@ -5,7 +5,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::advice::Advice;
+use serde::{Deserialize, Serialize};
+
+use crate::advice::{Advice, Note};
 use crate::element::ElementType;
 
 /// What went wrong. Each message names the object and what was found.
@@ -30,7 +32,10 @@ pub enum Error {
     NotHdf5 { path: PathBuf, found: &'static str },
     /// The file is one of several that are one to HDF5.
     #[error("{} is only a part of {of}", path.display())]
-    PartOfHdf5 { path: PathBuf, of: &'static str },
+    PartOfHdf5 { path: PathBuf, of: Several },
+    /// The file is of the format that HDF5 came after.
+    #[error("{} is not an HDF5 file: it is an HDF4 file", path.display())]
+    Hdf4 { path: PathBuf },
     /// The file is shorter than its datasets.
     #[error(
         "{} is truncated: it has {length} bytes where its data take {needed}",
@@ -46,7 +51,7 @@ pub enum Error {
     /// Something would have been written where it doesn't belong.
     #[error(
         "{bytes} bytes for place {at} of a dataset of {length} bytes were not written: they would go over \
-         its end; nothing is damaged, but this is a fault of pixelmill, so please report it"
+         its end; nothing is damaged, but this is a fault of pixelmill"
     )]
     OutOfPlace { at: u64, bytes: u64, length: u64 },
     /// A thread of the program itself has panicked.
@@ -71,7 +76,7 @@ pub enum Error {
     /// The source's path leads to other data than were read.
     #[error(
         "{} was replaced by a file with other data while it was computed; what this run computed is \
-         marked as not done, so run it again",
+         marked as not done",
         path.display()
     )]
     SourceReplaced { path: PathBuf },
@@ -88,11 +93,7 @@ pub enum Error {
     )]
     OutputNamesSource { output: PathBuf, source_file: PathBuf },
     /// Everything is computed, but the step after that failed.
-    #[error(
-        "the results in {}:{group} are complete, but not compressed yet; the same command does that later: \
-         {source}",
-        file.display()
-    )]
+    #[error("the results in {}:{group} are complete, but not compressed yet: {source}", file.display())]
     NotCompressed { file: PathBuf, group: String, source: Box<Error> },
     /// Somebody else has the file.
     #[error("{} {held}{}", path.display(), by(holders))]
@@ -140,11 +141,7 @@ pub enum Error {
     #[error("{argument}: {reason}")]
     Argument { argument: String, reason: String },
     /// Results would go to a file that the data come from.
-    #[error(
-        "{} holds data of `{dataset}`, to which a link leads; name another file for the results, or compute on \
-         that file itself",
-        file.display()
-    )]
+    #[error("{} holds data of `{dataset}`, to which a link leads", file.display())]
     OutputIsSource { file: PathBuf, dataset: String },
     /// There is no process of that name.
     #[error("there is no process `{name}`{}; there are: {}", suggestion(nearest), known.join(", "))]
@@ -174,16 +171,16 @@ pub enum Error {
     NoSuchGroup { file: PathBuf, group: String, known: Vec<String> },
     /// A short name of a results group that several have.
     #[error(
-        "{} has {} results groups `{group}`; give the whole path of one: {}",
+        "{} has {} results groups `{group}`: {}",
         file.display(), candidates.len(), candidates.join(", ")
     )]
     SeveralGroups { file: PathBuf, group: String, candidates: Vec<String> },
     /// A results group can't be resumed.
     #[error("`{group}` can't be resumed: {reason}")]
-    CannotResume { group: String, reason: String },
+    CannotResume { group: String, reason: Note },
     /// A results group can't be verified.
     #[error("`{group}` can't be verified: {reason}")]
-    CannotVerify { group: String, reason: String },
+    CannotVerify { group: String, reason: Note },
     /// The source of a results group isn't where the group says.
     #[error("`{group}` can't be verified: its source isn't at {}", places.join(" nor at "))]
     SourceNotFound { group: String, places: Vec<String> },
@@ -206,8 +203,7 @@ pub enum Error {
     Results { dataset: String, reason: String },
     /// Neither we nor the HDF5 library can undo a filter.
     #[error(
-        "`{dataset}` of {} was written with {filter}, which can't be undone here; rewrite it (h5repack -f \
-         GZIP=4), or set HDF5_PLUGIN_PATH to the folder of a plugin that has the filter",
+        "`{dataset}` of {} was written with {filter}, which can't be undone here",
         path.display()
     )]
     Filter { path: PathBuf, dataset: String, filter: String },
@@ -229,37 +225,49 @@ pub enum Error {
     /// The source's data are not what they were when the run began.
     #[error(
         "`{dataset}` of {} was changed while it was computed; what this run computed is marked as \
-         not done, so run it again when the data are final",
+         not done",
         file.display()
     )]
     SourceChanged { file: PathBuf, dataset: String },
     /// Started by an MPI launcher without being built for it.
     #[error(
         "this program was started by {launcher} as one of several, but built without MPI, so each would \
-         compute everything; build it with: cargo build --release --workspace --features mpi"
+         compute everything"
     )]
     WithoutMpi { launcher: &'static str },
     /// The MPI library refused something.
     #[error("MPI cannot {action}: {reason}")]
     Mpi { action: &'static str, reason: String },
     /// Ranks that don't belong together.
-    #[error(
-        "rank {rank} on {host} has other {what} than rank 0; start the same command on all ranks"
-    )]
+    #[error("rank {rank} on {host} has other {what} than rank 0")]
     UnlikeRanks { what: String, rank: usize, host: String },
     /// There is less to do than there are ranks.
-    #[error("{ranks} ranks are too many for {positions} positions; start {positions} at most")]
+    #[error("{ranks} ranks are too many for {positions} positions")]
     TooManyRanks { ranks: usize, positions: u64 },
     /// Ranks that see different files under the same name.
-    #[error(
-        "{} is another file here than on rank 0, or an older state of it; put it on a file system that all \
-         nodes share",
-        path.display()
-    )]
+    #[error("{} is another file here than on rank 0, or an older state of it", path.display())]
     OtherFile { path: PathBuf },
     /// Something that another rank met.
     #[error("rank {rank} on {host}: {message}")]
     Rank { rank: usize, host: String, message: String, is_usage: bool, advice: Option<Advice> },
+}
+
+/// Several files that are one to HDF5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Several {
+    /// All of the same length, one after the other.
+    Family,
+    /// One for what describes the data, and one for these.
+    Split,
+}
+
+impl fmt::Display for Several {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Family => "a family of files",
+            Self::Split => "a split file",
+        })
+    }
 }
 
 /// How somebody has a file.
@@ -306,6 +314,20 @@ impl Error {
             Self::Rank { advice, .. } => return *advice,
             Self::NotCompressed { source, .. } => return source.advice(),
             Self::Io { action, source, .. } => return advice_on(action, source),
+            Self::CannotResume { reason, .. } | Self::CannotVerify { reason, .. } => {
+                return reason.advice;
+            }
+            Self::PartOfHdf5 { of, .. } => Advice::MakeOneFile(*of),
+            Self::Hdf4 { .. } => Advice::ConvertHdf4,
+            Self::OutOfPlace { .. } => Advice::Report,
+            Self::SourceReplaced { .. } => Advice::ComputeAgain,
+            Self::SourceChanged { .. } => Advice::ComputeFinalData,
+            Self::OutputIsSource { .. } => Advice::WriteElsewhereOrComputeThere,
+            Self::Filter { .. } => Advice::ProvideFilter,
+            Self::WithoutMpi { .. } => Advice::BuildWithMpi,
+            Self::UnlikeRanks { .. } => Advice::StartAlike,
+            Self::TooManyRanks { positions, .. } => Advice::StartAtMost(*positions),
+            Self::OtherFile { .. } => Advice::ShareFile,
             Self::Worker { .. } => Advice::UseFewerCores,
             Self::TooLittleMemory { .. } => Advice::AllowMoreMemory,
             Self::Truncated { .. } => Advice::CopyAgain,
@@ -365,15 +387,17 @@ pub fn copy(failure: &io::Error) -> io::Error {
 /// What a full disk, a quota and a size limit mean for the user.
 fn plainly(action: &str, error: &io::Error) -> String {
     if error.raw_os_error() == Some(libc::EMFILE) {
-        return "more files at a time than this process may have open (see `ulimit -n`)".into();
+        return "more files at a time than this process may have open".into();
     }
     match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full".into(),
         io::ErrorKind::QuotaExceeded => "your disk quota is used up".into(),
         io::ErrorKind::FileTooLarge => {
-            "the file would become larger than the limit for this user or file system (see `ulimit -f`)".into()
+            "the file would become larger than the limit for this user or file system".into()
         }
-        io::ErrorKind::NotFound if ["create", "draw"].contains(&action) => "its folder doesn't exist".into(),
+        io::ErrorKind::NotFound if ["create", "draw"].contains(&action) => {
+            "its folder doesn't exist".into()
+        }
         io::ErrorKind::NotFound => "there is no such file".into(),
         io::ErrorKind::InvalidData => "it isn't text".into(),
         _ => error.to_string(),
@@ -389,7 +413,11 @@ fn by(holders: &[String]) -> String {
 }
 
 fn advice_on(action: &str, error: &io::Error) -> Option<Advice> {
+    if error.raw_os_error() == Some(libc::EMFILE) {
+        return Some(Advice::AllowMoreFiles);
+    }
     match error.kind() {
+        io::ErrorKind::FileTooLarge => Some(Advice::AllowLargerFiles),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Advice::MakeRoom),
         io::ErrorKind::NotFound if ["create", "draw"].contains(&action) => Some(Advice::MakeFolder),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if action != "draw" => {

@@ -28,9 +28,9 @@ pub mod registry;
 pub mod results;
 pub mod source_info;
 
-pub use advice::Advice;
+pub use advice::{Advice, Note};
 pub use element::{Element, ElementType};
-pub use error::{Error, Held, Result};
+pub use error::{Error, Held, Result, Several};
 pub use map_kernel::kernel_of;
 /// The arrays that spectra, units and results are seen as.
 pub use ndarray;

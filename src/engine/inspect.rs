@@ -273,13 +273,15 @@ pub fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<C
     let file = open_read(path)?;
     let all = results_groups(&file);
     let group = the_one(&all, wanted, path)?;
-    let unusable = |reason: String| Error::CannotVerify { group: group.path.clone(), reason };
+    let unusable = |reason: &str| {
+        let reason = reason.into();
+        Error::CannotVerify { group: group.path.clone(), reason }
+    };
     let dataset = match &group.source_file_path {
         Some(_) => group.source_dataset_path.as_ref(),
         None => group.source_dataset.as_ref(),
     };
-    let dataset =
-        dataset.ok_or_else(|| unusable("it doesn't say what it was computed from".to_owned()))?;
+    let dataset = dataset.ok_or_else(|| unusable("it doesn't say what it was computed from"))?;
     let mut files = match source {
         Some(given) => vec![given.to_owned()],
         None => source_files(group, path),

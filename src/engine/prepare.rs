@@ -209,7 +209,7 @@ pub(crate) fn look(
         file.group(&path).map_err(|refused| refused.on_object("read", lock.path(), &path))?;
     let positions = job.source.info.positions;
     let places = results_group::places(&group, lock.file(), columns, positions)
-        .map_err(|reason| Error::CannotResume { group: path.clone(), reason })?;
+        .map_err(|reason| Error::CannotResume { group: path.clone(), reason: reason.into() })?;
     debug!("{path}: {} results datasets lie at fixed places", columns.len());
     Ok(Taken {
         places,

@@ -8,7 +8,7 @@ use super::evidence::check_same;
 use super::job::{Data, Job};
 use super::ledger::{Covered, Record};
 use super::pending::Pending;
-use super::{Request, reread};
+use super::{Note, Request, reread};
 use crate::identity::first_difference;
 use crate::region;
 use crate::storage::file::open_read;
@@ -225,12 +225,12 @@ pub fn verify(
     }
     let broken = |refused: Refused| refused.on_object("read", results, group);
     let opened = file.group(group).map_err(broken)?;
-    let unusable = |reason| Error::CannotVerify { group: group.to_owned(), reason };
+    let unusable = |reason: Note| Error::CannotVerify { group: group.to_owned(), reason };
     let provenance = results_group::provenance(&opened, group);
     let is_recorded = provenance.parameter_hash.is_some();
     let changed = changed(&provenance, &job);
     if let Err(reason) = results_group::fits(&opened, &job.columns()) {
-        let changed = Some(changed.ok_or_else(|| unusable(reason))?);
+        let changed = Some(changed.ok_or_else(|| unusable(reason.into()))?);
         let group = group.to_owned();
         return Ok(Verification {
             group,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use pixelmill_core::advice::Advice;
+pub use pixelmill_core::advice::Note;
 use pixelmill_core::error::Error;
 
 /// Somebody who watches a run; every method has an empty default.
@@ -20,21 +20,6 @@ pub trait Observer: Sync {
     fn end(&self) {}
     /// All ranks are about to be ended by force because of this, since some of them don't end by themselves.
     fn abandoned(&self, _error: &Error) {}
-}
-
-/// What a user should know of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// What was found.
-    pub text: String,
-    /// What can be done about it, where that isn't plain.
-    pub advice: Option<Advice>,
-}
-
-impl From<String> for Note {
-    fn from(text: String) -> Self {
-        Self { text, advice: None }
-    }
 }
 
 /// Nobody watches.

@@ -14,7 +14,7 @@ use super::named::the_one;
 use super::pending::Pending;
 use super::selection::Selected;
 use super::target::{RunLock, Target};
-use super::{Computed, Job, Observer, Outcome, Request};
+use super::{Computed, Job, Note, Observer, Outcome, Request};
 use crate::identity::{
     Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, other_parameter,
     whereabouts_of,
@@ -190,7 +190,7 @@ impl Candidate {
             &Request { check_data: request.check_data || self.is_gone, ..request.clone() };
         let same = is_unchanged(job, request, group, &record, &marked)?;
         if !same && request.resume.is_some() {
-            let reason = "the data have changed since it was computed".to_owned();
+            let reason = "the data have changed since it was computed".into();
             return Err(Error::CannotResume { group: self.path.clone(), reason });
         }
         Ok(same)
@@ -246,9 +246,10 @@ fn candidates(
                 usable.push(found);
             }
             Err(reason) if is_same(group, &job.identity, &location) => {
-                observer.note(&format!("{} is left alone: {reason}", group.path).into());
+                let text = format!("{} is left alone: {reason}", group.path);
+                observer.note(&Note { text, advice: reason.advice });
             }
-            Err(reason) => say_unused(job, group, &reason),
+            Err(reason) => say_unused(job, group, &reason.text),
         }
     }
     if usable.is_empty() {
@@ -302,21 +303,24 @@ fn candidate(
     found: &Provenance,
     location: &SourceLocation,
     file: &ReadFile,
-) -> Result<Candidate, String> {
+) -> Result<Candidate, Note> {
     if let Some(file) = &found.linked_file {
-        return Err(format!("it lies in {}, and only a link leads there", file.display()));
+        let text = format!("it lies in {}, and only a link leads there", file.display());
+        return Err(text.into());
     }
     if found.tool != job.kernel.name() {
-        return Err(format!("it holds results of `{}`", found.tool));
+        return Err(format!("it holds results of `{}`", found.tool).into());
     }
     let whereabouts = whereabouts_of(found, location);
     if whereabouts == Whereabouts::Other {
-        return Err(format!("it was computed from another dataset, {}", found.source()));
+        return Err(format!("it was computed from another dataset, {}", found.source()).into());
     }
     if !is_same(found, &job.identity, location) {
         return Err(match difference(found, &job.identity) {
-            Some(Difference { text, .. }) => format!("it was computed from something else; {text}"),
-            None => "it was computed with other parameters, or from other data".to_owned(),
+            Some(Difference { text, .. }) => {
+                format!("it was computed from something else; {text}").into()
+            }
+            None => "it was computed with other parameters, or from other data".into(),
         });
     }
     let group = file.group(&found.path).map_err(|error| error.to_string())?;
@@ -327,7 +331,7 @@ fn candidate(
     results_group::fits(&group, &columns)?;
     let mut constants = job.prepared.constants().iter().map(|constant| &constant.layout.name);
     if let Some(name) = constants.find(|name| !group.link_exists(name)) {
-        return Err(format!("it has no dataset `{name}`"));
+        return Err(format!("it has no dataset `{name}`").into());
     }
     if group.link_exists(MESSAGES) {
         results_group::own_dataset(&group, MESSAGES)?;

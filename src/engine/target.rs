@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use log::{debug, info};
 
-use super::{Job, Observer, Request};
+use super::{Job, Note, Observer, Request};
 use crate::identity::{OtherFile, SourceLocation};
 use crate::source::Source;
 use crate::storage::container::Transaction;
@@ -14,6 +14,7 @@ use crate::storage::file_state::FileId;
 use crate::storage::lock;
 use crate::storage::open_file::OpenFile;
 use crate::storage::results_group::results_groups;
+use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Result};
 
 /// Where results go.
@@ -133,13 +134,10 @@ impl RunLock {
         let lock = if lock.check_in_place().is_err() { Self::take(target, source)? } else { lock };
         lock.check_in_place()?;
         if !lock.has_locks {
-            observer.note(
-                &format!(
-                    "{} is on a file system without locks: make sure that nobody else writes to it",
-                    lock.path.display()
-                )
-                .into(),
-            );
+            observer.note(&Note {
+                text: format!("{} is on a file system without locks", lock.path.display()),
+                advice: Some(Advice::KeepOthersOut),
+            });
         }
         Ok(lock)
     }

@@ -12,7 +12,7 @@ use super::super::file_state::{FileId, FileState};
 use super::super::lock;
 use super::super::open_file::{OpenFile, other_than_file};
 use super::transaction::{self, Access};
-use pixelmill_core::error::{Error, Result};
+use pixelmill_core::error::{Error, Result, Several};
 
 const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
 
@@ -78,7 +78,7 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> Result<File> {
     let found = match kind {
         Kind::Whole => return Ok(file),
         Kind::Part(of) => return Err(Error::PartOfHdf5 { path: path.to_owned(), of }),
-        Kind::Hdf4 => "it is an HDF4 file; convert it first, as h4toh5 does",
+        Kind::Hdf4 => return Err(Error::Hdf4 { path: path.to_owned() }),
         Kind::Unknown if metadata.len() == 0 => "an empty file",
         Kind::Unknown if is_raw_half(path) => {
             "it holds the raw data of a split file, whose other file's name ends with -m.h5"
@@ -91,18 +91,16 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> Result<File> {
 /// What a file is by its first bytes.
 enum Kind {
     Whole,
-    /// One of several files that are one to HDF5, with what to do about it.
-    Part(&'static str),
+    /// One of several files that are one to HDF5.
+    Part(Several),
     Hdf4,
     Unknown,
 }
 
 const HDF4: &[u8; 4] = b"\x0e\x03\x13\x01";
 /// The names of HDF5's drivers for several files, which such a file has beside its superblock.
-const PARTS: [(&[u8; 8], &str); 2] = [
-    (b"NCSAfami", "a family of files; make it one first, as h5repart does"),
-    (b"NCSAmult", "a split file; make it one first, as h5py's split driver and h5repack do"),
-];
+const PARTS: [(&[u8; 8], Several); 2] =
+    [(b"NCSAfami", Several::Family), (b"NCSAmult", Several::Split)];
 
 /// HDF5 looks for its signature at 0, 512, 1024, 2048 and so on.
 fn kind(file: &File, length: u64) -> io::Result<Kind> {
@@ -118,7 +116,7 @@ fn kind(file: &File, length: u64) -> io::Result<Kind> {
         if start.starts_with(SIGNATURE) {
             let named = |driver: &[u8; 8]| start.windows(8).any(|bytes| bytes == driver);
             let part = PARTS.iter().find(|(driver, _)| named(driver));
-            return Ok(part.map_or(Kind::Whole, |(_, of)| Kind::Part(of)));
+            return Ok(part.map_or(Kind::Whole, |(_, of)| Kind::Part(*of)));
         }
         offset = if offset == 0 { 512 } else { offset * 2 };
     }

@@ -31,6 +31,7 @@ use super::marks::Marks;
 use super::open_file::OpenFile;
 pub(crate) use super::place::Place;
 use super::walk::{Visited, walk};
+use pixelmill_core::advice::Note;
 
 /// The status dataset: one byte per position, 1 when its results are on disk.
 pub(crate) const STATUS: &str = "completed_positions";
@@ -197,11 +198,11 @@ fn is_bookkeeping(name: &str) -> bool {
 
 /// The status of each position, from the status dataset or else from `last_pixel`; the error says why it
 /// can't be that of `positions` positions. The group lies in `file`.
-pub(crate) fn status(file: OpenFile<'_>, group: &Group, positions: u64) -> Result<Marks, String> {
+pub(crate) fn status(file: OpenFile<'_>, group: &Group, positions: u64) -> Result<Marks, Note> {
     if let Some(status) = marks(file, group, STATUS)? {
         let found = status.count();
         let told = || format!("its `{STATUS}` has {found} values for {positions} positions");
-        return if found == positions { Ok(status) } else { Err(told()) };
+        return if found == positions { Ok(status) } else { Err(told().into()) };
     }
     let done = attributes::integer(group, LAST_PIXEL).and_then(|done| u64::try_from(done).ok());
     let nothing = "nothing tells which of its positions are computed";
@@ -211,11 +212,11 @@ pub(crate) fn status(file: OpenFile<'_>, group: &Group, positions: u64) -> Resul
 
 /// The line of `messages` for each position; `Ok(None)` if nothing lists failed positions. One that is
 /// shorter than the scan is completed by zeros.
-pub(crate) fn failed_lines(file: OpenFile<'_>, group: &Group) -> Result<Option<Marks>, String> {
+pub(crate) fn failed_lines(file: OpenFile<'_>, group: &Group) -> Result<Option<Marks>, Note> {
     marks(file, group, FAILED)
 }
 
-fn marks(file: OpenFile<'_>, group: &Group, name: &str) -> Result<Option<Marks>, String> {
+fn marks(file: OpenFile<'_>, group: &Group, name: &str) -> Result<Option<Marks>, Note> {
     if !group.link_exists(name) {
         return Ok(None);
     }
@@ -223,8 +224,8 @@ fn marks(file: OpenFile<'_>, group: &Group, name: &str) -> Result<Option<Marks>,
     if dataset.size() == 0 {
         return Ok(Some(Marks::prefix(0, 0)));
     }
-    let marks = Marks::of(file, &dataset).map_err(|error| error.to_string())?;
-    marks.map(Some).ok_or_else(|| format!("its `{name}` holds no integers"))
+    let marks = Marks::of(file, &dataset)?;
+    marks.map(Some).ok_or_else(|| format!("its `{name}` holds no integers").into())
 }
 
 /// Paths of the datasets that describe the positions, which results share with their source.
