@@ -212,6 +212,7 @@ fn unit_is_computed(bencher: Bencher<'_, '_>) {
         stored: StoredType { element, swapped: false },
         spectra_per_position: 1,
         spectrum_length: length,
+        spectrum_shape: &[length],
         auxiliary: &[],
     };
     let mut results = UnitResults::default();

@@ -124,7 +124,7 @@ pub(super) fn foreign_text(data: &[u8]) {
         Ok(same) => assert!(text == same && foreign.is_empty()),
         Err(_) if foreign.is_empty() => assert!(data.starts_with(text.as_bytes())),
         Err(_) => {
-            assert_eq!((text.chars().count(), &foreign[..]), (data.len(), &[text.clone()][..]))
+            assert_eq!((text.chars().count(), &foreign[..]), (data.len(), &[text.clone()][..]));
         }
     }
     assert_eq!(decoded(text.as_bytes()), text);

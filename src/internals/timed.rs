@@ -61,11 +61,12 @@ pub fn count_marks(marks: &[u8]) -> u64 {
 
 /// Hands out so many positions in units of up to `most`, and marks them; gives the number of units.
 pub fn hand_out(positions: u64, most: u64) -> u64 {
-    let portion = Portion { runs: [0..positions].into(), block: None, is_exclusive: true };
+    let portion =
+        Portion { runs: std::iter::once(0..positions).collect(), block: None, is_exclusive: true };
     let supply: Supply<'_> = Box::new(std::iter::once(Ok(portion)));
     let scheduler = Scheduler::new(supply, 0, 2, most, Duration::from_secs(3600), Stop::new());
     let (mut units, mut last) = (0, None);
-    while let Some(ticket) = scheduler.next(last) {
+    while let Some(ticket) = scheduler.next(last, || false) {
         let done = Batch { positions: ticket.runs.iter().cloned().collect(), ..Batch::default() };
         last = Some(scheduler.done(ticket, done, Duration::from_micros(10)));
         units += 1;
