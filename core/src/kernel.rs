@@ -1,6 +1,6 @@
 //! The joint between what is computed and who runs it.
 //!
-//! A kernel is a computation without its types: the engine knows nothing else. [`Process`](crate::Process) is
+//! A kernel is a computation without its types: the engine knows nothing else. [`Process`] is
 //! what authors write, and `map_kernel` makes a kernel of it; a computation that is named only at run time is a
 //! kernel of its own. Calls through this joint are for a unit of work at a time, some 10 ms, never for a spectrum.
 
