@@ -1,8 +1,8 @@
 //! The hot parts, each by itself, on data of a size that the processor's cache holds or just doesn't.
 //!
 //! ```text
-//! cargo bench --features internals                 all, about a minute
-//! cargo bench --features internals -- decode       those with this in their names
+//! cargo bench --features internals --bench hot                 all, half a minute
+//! cargo bench --features internals --bench hot -- decode       those with this in their names
 //! ```
 //!
 //! Columns are times and, below them, bytes or items in a second; `median` is the one to compare, of runs in
@@ -25,7 +25,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 fn main() {
-    Divan::from_args().sample_count(50).main();
+    Divan::from_args().sample_count(2000).main();
 }
 
 /// Counts of a detector: small, with a little noise, of two bytes each.
