@@ -1,12 +1,14 @@
-//! The hot parts, each by itself, on data of a size that the processor's cache holds or just doesn't.
+//! The hot parts, each by itself, on data of a size that the processor's cache holds or just
+//! doesn't.
 //!
 //! ```text
 //! cargo bench --features internals --bench hot                 all, half a minute
 //! cargo bench --features internals --bench hot -- decode       those with this in their names
 //! ```
 //!
-//! Columns are times and, below them, bytes or items in a second; `median` is the one to compare, of runs in
-//! turns on a machine that does nothing else. What a whole run takes, `scripts/bench` measures.
+//! Columns are times and, below them, bytes or items in a second; `median` is the one to compare,
+//! of runs in turns on a machine that does nothing else. What a whole run takes, `scripts/bench`
+//! measures.
 
 use std::hint::black_box;
 
@@ -184,7 +186,8 @@ fn identity_is_hashed(bencher: Bencher<'_, '_>) {
         .bench_local_values(|value| Sha256::digest(pixelmill_core::canonical::canonical(value)));
 }
 
-/// A thousand spectra of 256 values of two bytes, through the kernel that a map function is made into.
+/// A thousand spectra of 256 values of two bytes, through the kernel that a map function is made
+/// into.
 #[divan::bench]
 fn unit_is_computed(bencher: Bencher<'_, '_>) {
     let (spectra, length) = (1000, 256);

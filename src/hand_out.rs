@@ -1,29 +1,31 @@
 //! How work is divided among ranks: pure functions from cores, ranks and times to shares.
 //!
-//! Ranks take pieces of work from one counter by adding to it, so a rank decides for itself how much it
-//! takes. `Guide` decides: none takes longer than a moment, and towards the end they become smaller. Nothing
-//! here knows MPI, files or clocks; `engine::supply` asks, and the model in `tests/hand_out` runs the same
-//! code for more ranks than any test can start. The constants are those with which it came out best
-//! (`docs/scaling.md`).
+//! Ranks take pieces of work from one counter by adding to it, so a rank decides for itself how
+//! much it takes. `Guide` decides: none takes longer than a moment, and towards the end they become
+//! smaller. Nothing here knows MPI, files or clocks; `engine::supply` asks, and the model in
+//! `tests/hand_out` runs the same code for more ranks than any test can start. The constants are
+//! those with which it came out best (`docs/scaling.md`).
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// The first piece is this part of an equal share: without asking, so that the counter has no rush then.
+/// The first piece is this part of an equal share: without asking, so that the counter has no rush
+/// then.
 const FIRST: u64 = 1024;
 /// Seconds of work in a piece, if the counter answers at once.
 const PIECE_SECONDS: f64 = 0.1;
 /// If not, pieces become longer until waiting for it is this part of a rank's time.
 const WAITING: f64 = 0.02;
-/// Where a rank's last items were cheaper than those before, its next piece is so many times shorter at most.
+/// Where a rank's last items were cheaper than those before, its next piece is so many times
+/// shorter at most.
 const CAUTION: f64 = 8.0;
 /// There are so many pieces for each rank at least: in short runs a moment is long.
 const PIECES: u64 = 64;
 /// And so many of an equal share of what is left.
 const PIECES_OF_REST: u64 = 6;
-/// The last pieces are this part of a full one at least, on few ranks and on many: smaller ones cost more
-/// than waiting for them, and many ranks would ask for them all at once.
+/// The last pieces are this part of a full one at least, on few ranks and on many: smaller ones
+/// cost more than waiting for them, and many ranks would ask for them all at once.
 const SMALLEST: (f64, f64) = (1.0 / 100.0, 1.0 / 16.0);
 /// How many ranks are many.
 const MANY: f64 = 10_000.0;
@@ -67,9 +69,9 @@ impl Guide {
         (self.ranks * self.first).min(self.total)
     }
 
-    /// How many items to take, when `taken` of all are known to be taken by anybody, the own last piece
-    /// took `elapsed` seconds, and the counter's answer before it `waited`: a part of an equal share of what
-    /// is left, but no more than takes a moment.
+    /// How many items to take, when `taken` of all are known to be taken by anybody, the own last
+    /// piece took `elapsed` seconds, and the counter's answer before it `waited`: a part of an
+    /// equal share of what is left, but no more than takes a moment.
     pub fn next(&mut self, taken: u64, elapsed: f64, waited: f64) -> u64 {
         self.items += self.last;
         self.elapsed += elapsed;
@@ -102,8 +104,8 @@ pub(crate) struct Berth {
     pub cores: usize,
 }
 
-/// How many cores each rank computes on: those of its node divided by the ranks there, the first of them
-/// taking one more if there is a remainder, but never more than a launcher has bound it to.
+/// How many cores each rank computes on: those of its node divided by the ranks there, the first of
+/// them taking one more if there is a remainder, but never more than a launcher has bound it to.
 pub(crate) fn cores(berths: &[Berth]) -> Vec<usize> {
     let share = |rank: usize| {
         let own = &berths[rank];
@@ -128,7 +130,8 @@ fn processors(berths: &[Berth], node: usize) -> usize {
     processors.len()
 }
 
-/// The first node whose ranks are bound to half of its processors or less: how many, and of how many.
+/// The first node whose ranks are bound to half of its processors or less: how many, and of how
+/// many.
 pub(crate) fn tightly_bound(berths: &[Berth]) -> Option<(usize, usize)> {
     let used = |berth: &Berth| (processors(berths, berth.node), berth.present);
     berths.iter().map(used).find(|(bound, present)| bound * 2 <= *present)
@@ -165,7 +168,8 @@ mod tests {
             // Each bound to processors of its own.
             (vec![berth(0, 0..1, 1), berth(0, 1..2, 1)], vec![1, 1]),
             (vec![berth(0, 0..4, 4), berth(0, 4..8, 4)], vec![4, 4]),
-            // A control group that lets all ranks of the node together use three of eight processors.
+            // A control group that lets all ranks of the node together use three of eight
+            // processors.
             (vec![berth(0, 0..8, 3), berth(0, 0..8, 3)], vec![2, 1]),
         ] {
             assert_eq!(cores(&berths), expected, "{berths:?}");
@@ -189,7 +193,8 @@ mod tests {
         assert_eq!(Guide::new(0, 4, 3).ahead(), 3);
     }
 
-    /// The pieces of a rank that takes all there is, each item of which takes as many seconds as `cost` says.
+    /// The pieces of a rank that takes all there is, each item of which takes as many seconds as
+    /// `cost` says.
     fn pieces(mut guide: Guide, waited: f64, cost: impl Fn(u64) -> f64) -> Vec<u64> {
         let mut taken = guide.ahead();
         let mut pieces = vec![guide.first];

@@ -1,8 +1,8 @@
 //! Computations over every position of a scan, stored in HDF5.
 //!
-//! Describe the computation of one spectrum as a [`Process`]; the engine does the rest: it reads and
-//! writes the file, keeps to a memory budget, uses the cores it may use, survives being killed at any
-//! instant, resumes, and never computes the same thing twice.
+//! Describe the computation of one spectrum as a [`Process`]; the engine does the rest: it reads
+//! and writes the file, keeps to a memory budget, uses the cores it may use, survives being killed
+//! at any instant, resumes, and never computes the same thing twice.
 //!
 //! # A process
 //!
@@ -91,19 +91,21 @@
 //! cli → wire → engine → { plan, hand_out, identity, source, ranks } → formats → storage → view
 //! ```
 //!
-//! An arrow runs only to the right, and all of them lead to `pixelmill-core`: what authors write against, and the
-//! joint. The engine runs what [`kernel`] describes, without types; `core/src/map_kernel.rs` makes that of a
-//! [`process`], which knows nothing but the plain types that it hands to authors.
-//! `formats` has a folder or a file for each format, with what is read of it and what it makes of results; who adds one
-//! adds a line to the list in `formats/mod.rs`. `storage` opens files, reads past their containers and holds the
-//! transactions. Its door is `storage/container.rs`: groups, datasets, attributes and transactions as traits. HDF5, in
-//! `storage/hdf5/`, is what is behind them, and the only place that calls it; a container in memory, with faults that
-//! are switched on by name, serves the unit tests of all above. `ranks` holds the only
-//! calls of MPI, and it and `storage` the only `unsafe` code. Errors say what was found; what to type about it is said in
-//! `cli/hints.rs` alone. Transactions, and what a kill at each step leaves, are described in
-//! `src/storage/hdf5/transaction/README.md`, the phases of a run and what ranks say to each other in
-//! `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an array
-//! becomes positions × spectrum, pure arithmetic; reading by chunks is described in `src/storage/tiles/README.md`.
+//! An arrow runs only to the right, and all of them lead to `pixelmill-core`: what authors write
+//! against, and the joint. The engine runs what [`kernel`] describes, without types;
+//! `core/src/map_kernel.rs` makes that of a [`process`], which knows nothing but the plain types
+//! that it hands to authors. `formats` has a folder or a file for each format, with what is read of
+//! it and what it makes of results; who adds one adds a line to the list in `formats/mod.rs`.
+//! `storage` opens files, reads past their containers and holds the transactions. Its door is
+//! `storage/container.rs`: groups, datasets, attributes and transactions as traits. HDF5, in
+//! `storage/hdf5/`, is what is behind them, and the only place that calls it; a container in
+//! memory, with faults that are switched on by name, serves the unit tests of all above. `ranks`
+//! holds the only calls of MPI, and it and `storage` the only `unsafe` code. Errors say what was
+//! found; what to type about it is said in `cli/hints.rs` alone. Transactions, and what a kill at
+//! each step leaves, are described in `src/storage/hdf5/transaction/README.md`, the phases of a run
+//! and what ranks say to each other in `src/engine/README.md`, how work is divided among them in
+//! `docs/scaling.md`. `view` is how an array becomes positions × spectrum, pure arithmetic; reading
+//! by chunks is described in `src/storage/tiles/README.md`.
 
 #[cfg(feature = "cli")]
 pub mod cli;

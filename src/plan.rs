@@ -47,8 +47,8 @@ pub enum Cores {
 pub(crate) struct Needs {
     /// Bytes of a row as stored.
     pub row_bytes: u64,
-    /// Bytes that the kernel takes for a position: its values after conversion, if all are converted at once, and
-    /// what else it says.
+    /// Bytes that the kernel takes for a position: its values after conversion, if all are
+    /// converted at once, and what else it says.
     pub kernel_bytes: u64,
     /// Bytes of the auxiliary inputs of a position, as f64.
     pub auxiliary_bytes: u64,
@@ -57,8 +57,8 @@ pub(crate) struct Needs {
     /// Bytes that are taken whatever the number of workers: the status of all positions, tables of
     /// positions and of chunks.
     pub fixed_bytes: u64,
-    /// Bytes that a worker takes whatever it has in hand, besides what tiles of the source take: the tiles of
-    /// auxiliary inputs.
+    /// Bytes that a worker takes whatever it has in hand, besides what tiles of the source take:
+    /// the tiles of auxiliary inputs.
     pub worker_bytes: u64,
     /// What tiles take, if the source is read by tiles.
     pub tiles: Option<TileNeeds>,
@@ -185,8 +185,8 @@ fn cut(needs: &Needs, tiles: &TileNeeds, available: u64) -> Result<(u64, Vec<u64
     Ok((workers, agreed.clone()))
 }
 
-/// The number of workers and the blocks with which reading all tiles takes the least time: a tile that
-/// is read twice costs as much as half of the workers.
+/// The number of workers and the blocks with which reading all tiles takes the least time: a tile
+/// that is read twice costs as much as half of the workers.
 fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>) {
     let per_worker = needs.worker_bytes + tiles.worker_bytes + needs.per_position();
     let most = ((available - tiles.row_bytes) / per_worker).min(needs.workers).max(1);
@@ -201,7 +201,8 @@ fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>)
     best.unwrap_or((1, vec![1; tiles.cell.len()]))
 }
 
-/// Small tiles are joined along the fastest axis until they make a block of a good size, or `most` bytes.
+/// Small tiles are joined along the fastest axis until they make a block of a good size, or `most`
+/// bytes.
 fn joined(tiles: &TileNeeds, segments: &[u64], most: u64) -> Vec<u64> {
     let mut joined = segments.to_vec();
     let cell = tiles.block_bytes(segments).max(1);

@@ -48,7 +48,8 @@ struct Axis {
 /// The values of an axis by their indices.
 #[derive(Clone, Debug)]
 enum ValueOf {
-    /// Of indices that follow each other from this one on, as most do: there may be as many as positions.
+    /// Of indices that follow each other from this one on, as most do: there may be as many as
+    /// positions.
     Counted(i64, GrowingAxis),
     Scattered(BTreeMap<i64, f64>),
 }

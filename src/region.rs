@@ -63,7 +63,8 @@ impl Region {
         axes.map(|(axis, tile)| self.start[axis] / tile..self.end(axis).div_ceil(*tile)).collect()
     }
 
-    /// The tile of this shape at a place in the grid of tiles, with what lies past the edges of the array.
+    /// The tile of this shape at a place in the grid of tiles, with what lies past the edges of the
+    /// array.
     pub fn of_tile(place: &[u64], tile: &[u64]) -> Self {
         let start = place.iter().zip(tile).map(|(step, length)| step * length).collect();
         Self { start, shape: tile.to_vec() }
@@ -87,14 +88,14 @@ impl Region {
         (0..self.count()).map(|number| self.place(number))
     }
 
-    /// How far the element at its start lies behind the one at the start of `outer`, where steps are as far apart as
-    /// `strides` say.
+    /// How far the element at its start lies behind the one at the start of `outer`, where steps
+    /// are as far apart as `strides` say.
     pub fn offset_in(&self, outer: &Self, strides: &[usize]) -> usize {
         offset(&self.start, &outer.start, strides)
     }
 
-    /// Its elements as ranges of their numbers in an array of the given shape, within which it lies: ascending, those
-    /// that touch joined.
+    /// Its elements as ranges of their numbers in an array of the given shape, within which it
+    /// lies: ascending, those that touch joined.
     pub fn runs(&self, shape: &[u64]) -> Vec<Range<u64>> {
         runs(shape, &self.start, &self.shape)
     }

@@ -8,8 +8,8 @@ use pixelmill_core::process::Process;
 
 use crate::engine::{self, Computed, Observer, Pixel, Probe, Request, Stop, Verification};
 
-/// Computes `P` as `request` says. Of several ranks, all call this with the same arguments; the observer of
-/// rank 0 is told of all.
+/// Computes `P` as `request` says. Of several ranks, all call this with the same arguments; the
+/// observer of rank 0 is told of all.
 ///
 /// # Errors
 /// Everything that [`Error`](crate::Error) lists. A file that was being computed stays resumable.
@@ -35,8 +35,8 @@ pub fn test<P: Process>(
 }
 
 /// Computes `sample` random completed positions of the results group `group` of the file `results`
-/// again, from the source that `request` names, and compares; all data of completed positions are compared
-/// with what they were.
+/// again, from the source that `request` names, and compares; all data of completed positions are
+/// compared with what they were.
 ///
 /// # Errors
 /// If the group or its source can't be read, or is of another process.

@@ -124,8 +124,8 @@ impl Blocks {
         pairs.fold(0, |number, (axis, step)| number * axis.count() + axis.holding(*step))
     }
 
-    /// The number of the block that holds a position, and the first position after it that follows it on the
-    /// fastest axis but isn't in that block.
+    /// The number of the block that holds a position, and the first position after it that follows
+    /// it on the fastest axis but isn't in that block.
     pub fn holding_until(&self, position: u64) -> (u64, u64) {
         let number = self.holding(position);
         let end = self.axes.last().map_or(1, |axis| {

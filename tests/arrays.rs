@@ -1,4 +1,5 @@
-//! What a process sees of a scan as arrays, what it gives as arrays, and results read back as arrays.
+//! What a process sees of a scan as arrays, what it gives as arrays, and results read back as
+//! arrays.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! Commands and files that can't be right: each is refused in one line that names the object, what was
-//! found and what to do, with the exit code of the design, and the file keeps every byte. And what the
-//! commands say when all is well.
+//! Commands and files that can't be right: each is refused in one line that names the object, what
+//! was found and what to do, with the exit code of the design, and the file keeps every byte. And
+//! what the commands say when all is well.
 
 use std::ffi::OsString;
 use std::process::Command;

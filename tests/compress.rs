@@ -1,5 +1,6 @@
-//! `run --compress`: the values stay the same to the bit, for h5py, pyUSID and HyperSpy, and all that
-//! refers to them does so afterwards; whatever interrupts it, the results are complete before and after.
+//! `run --compress`: the values stay the same to the bit, for h5py, pyUSID and HyperSpy, and all
+//! that refers to them does so afterwards; whatever interrupts it, the results are complete before
+//! and after.
 
 use std::ffi::OsString;
 use std::fs;
@@ -102,7 +103,8 @@ impl Trial {
         self.folder.path().join("reference.h5")
     }
 
-    /// Whether all is as it was computed, as h5py reads it, and each results dataset has these filters.
+    /// Whether all is as it was computed, as h5py reads it, and each results dataset has these
+    /// filters.
     fn check(&self, filters: &[u64]) {
         let found = self.compared(filters.contains(&32015));
         let results = found.values().filter(|dataset| dataset["result"] == true);

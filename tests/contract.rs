@@ -1,6 +1,6 @@
 //! What every process has to keep, tried on each one of the registry over the bundled sample or a
-//! real-valued copy of it: the same bytes whatever the workers, ranks and stops, finite results, failures
-//! instead of panics, and parameters that survive JSON.
+//! real-valued copy of it: the same bytes whatever the workers, ranks and stops, finite results,
+//! failures instead of panics, and parameters that survive JSON.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

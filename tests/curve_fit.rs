@@ -1,5 +1,5 @@
-//! Fits of simulated spectra: against SciPy and HyperSpy, against what was simulated, and against golden
-//! results. `tests/python/curve_fit.py` has the models once more.
+//! Fits of simulated spectra: against SciPy and HyperSpy, against what was simulated, and against
+//! golden results. `tests/python/curve_fit.py` has the models once more.
 
 use serde_json::{Value, json};
 
@@ -192,7 +192,8 @@ fn components_are_written_short_or_in_full() {
     assert_eq!((&same["outcome"], &same["group"]), (&json!("existing"), &first["group"]));
     let other = scan.run("curve-fit", &["-p", &format!("components={full}")]);
     assert_eq!(other["outcome"], "finished", "the second gaussian has another name: {other}");
-    let named = "[{\"type\": \"gaussian\", \"name\": \"K_alpha\", \"centre\": 120, \"sigma\": {\"fixed\": 2.5}}]";
+    let named = "[{\"type\": \"gaussian\", \"name\": \"K_alpha\", \"centre\": 120, \"sigma\": \
+                 {\"fixed\": 2.5}}]";
     let tested = succeed([
         "test",
         "curve-fit",
@@ -268,10 +269,12 @@ main = group.create_dataset('Raw_Data', data=spectra.reshape(3, 384))
 for key, value in attributes.items():
     main.attrs[key] = value
 slow, fast = np.divmod(np.arange(384), 128)
-for name, values in (('Indices', np.array([slow, fast], 'u4')), ('Values', np.array([slow * 0.5, axis[fast]]))):
+for name, values in (('Indices', np.array([slow, fast], 'u4')), ('Values', np.array([slow * 0.5, \
+                              axis[fast]]))):
     del group['Spectroscopic_' + name]
     table = group.create_dataset('Spectroscopic_' + name, data=values)
-    table.attrs['labels'], table.attrs['units'] = np.array(['Bias', 'Energy'], 'S'), np.array(['V', 'eV'], 'S')
+    table.attrs['labels'], table.attrs['units'] = np.array(['Bias', 'Energy'], 'S'), \
+                              np.array(['V', 'eV'], 'S')
     main.attrs['Spectroscopic_' + name] = table.ref
     rows = group['Position_' + name][:3]
     labels = dict(group['Position_' + name].attrs)

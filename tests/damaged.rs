@@ -1,5 +1,6 @@
-//! Files with bytes that aren't what was written: a damaged chunk fails the positions that it has a part
-//! of, and no others; whatever else is damaged, the program ends with a reason and never by a signal.
+//! Files with bytes that aren't what was written: a damaged chunk fails the positions that it has a
+//! part of, and no others; whatever else is damaged, the program ends with a reason and never by a
+//! signal.
 
 use std::ffi::OsString;
 use std::fs;
@@ -72,7 +73,8 @@ impl Files {
     }
 
     /// Every file so many times, each with a random source of its own, two at a time. A case tells
-    /// whether anything was computed, or what is wrong; all is well if something was, and nothing is.
+    /// whether anything was computed, or what is wrong; all is well if something was, and nothing
+    /// is.
     fn try_all(&self, case: impl Fn(&Value, &str, &mut Random) -> Result<bool, String> + Sync) {
         let (next, computed) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let wrong = Mutex::new(Vec::new());
@@ -96,8 +98,8 @@ impl Files {
         assert!(computed.into_inner() > 0, "nothing was computed at all");
     }
 
-    /// Looks at and computes on a file with these bytes, any of which may be damaged; returns whether
-    /// it could be computed on.
+    /// Looks at and computes on a file with these bytes, any of which may be damaged; returns
+    /// whether it could be computed on.
     fn survive(&self, name: &str, bytes: &[u8]) -> Result<bool, String> {
         let file = self.path("shown, ".to_owned() + name);
         fs::write(&file, bytes).unwrap();

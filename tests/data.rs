@@ -1,5 +1,5 @@
-//! Data that change: before results of them are reused, while they are computed with, and files that are
-//! exchanged under their names.
+//! Data that change: before results of them are reused, while they are computed with, and files
+//! that are exchanged under their names.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, symlink};
@@ -194,8 +194,8 @@ impl Watched {
         if in_place { self.file() } else { &self.out }
     }
 
-    /// Does something to the files while a run has marked some positions; how that ended, and how many
-    /// positions are marked.
+    /// Does something to the files while a run has marked some positions; how that ended, and how
+    /// many positions are marked.
     fn ended_after(&self, in_place: bool, change: impl FnOnce()) -> (Ran, usize) {
         let mut opener = awake(self.file());
         let results = self.results(in_place);

@@ -1,5 +1,5 @@
-//! Positions and units that fail: they are listed with their reasons, whatever happens to the run, and
-//! are computed again on request only.
+//! Positions and units that fail: they are listed with their reasons, whatever happens to the run,
+//! and are computed again on request only.
 
 use std::fs;
 use std::os::unix::fs::FileExt;

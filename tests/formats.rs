@@ -1,5 +1,5 @@
-//! Files of every format, written by the format's own library: they are understood, computed on, and
-//! what is written goes back into that library.
+//! Files of every format, written by the format's own library: they are understood, computed on,
+//! and what is written goes back into that library.
 
 use std::ffi::OsString;
 use std::fs;
@@ -255,7 +255,8 @@ fn what_is_no_array_of_numbers_is_refused_in_one_line() {
     assert_eq!(fs::read_dir(copies.folder.path()).unwrap().count(), 2, "nothing was written");
 }
 
-/// The signals of a results file by the names of their datasets, as HyperSpy loads them in this way.
+/// The signals of a results file by the names of their datasets, as HyperSpy loads them in this
+/// way.
 fn signals<'a>(loaded: &'a Value, way: &str) -> Vec<(&'a str, &'a Value)> {
     let each = list(loaded, way).iter();
     each.map(|signal| (text(signal, "title").rsplit(' ').next().unwrap(), signal)).collect()

@@ -1,5 +1,6 @@
-//! Results against references: SciPy's peaks on the bundled sample, exact sums of every element type, and
-//! results of every kind that a process can have. All commands agree with what a run wrote.
+//! Results against references: SciPy's peaks on the bundled sample, exact sums of every element
+//! type, and results of every kind that a process can have. All commands agree with what a run
+//! wrote.
 
 use serde_json::{Value, json};
 
@@ -72,8 +73,8 @@ fn test_status_and_verify_agree_with_a_run() {
     assert_eq!(verified.json["different"], json!([{"position": 13, "dataset": "Peak_Position"}]));
 }
 
-/// Makes channels that hold the extremes of each element type, in both byte orders, and tells the exact sum
-/// of each row.
+/// Makes channels that hold the extremes of each element type, in both byte orders, and tells the
+/// exact sum of each row.
 const TYPES: &str = r"
 source = file['/Measurement_000/Channel_000/Raw_Data']
 told = {}
@@ -161,11 +162,9 @@ fn several_spectra_per_position_give_several_results_each() {
 fn an_auxiliary_input_may_keep_the_axes_of_the_scan() {
     let scan = Scan::new(&[]);
     scan.script(
-        "file['/cube'] = np.arange(4 * 5 * 6, dtype='f4').reshape(4, 5, 6)\n\
-         file['/shift'] = np.arange(40.0).reshape(4, 5, 2) ** 2\n\
-         record = np.zeros((20, 1), [('a', 'f8'), ('b', 'f8')])\n\
-         record['a'][:, 0] = file['/shift'][..., 0].ravel()\n\
-         file['/record'] = record",
+        "file['/cube'] = np.arange(4 * 5 * 6, dtype='f4').reshape(4, 5, 6)\nfile['/shift'] = \
+         np.arange(40.0).reshape(4, 5, 2) ** 2\nrecord = np.zeros((20, 1), [('a', 'f8'), ('b', \
+         'f8')])\nrecord['a'][:, 0] = file['/shift'][..., 0].ravel()\nfile['/record'] = record",
         &[],
     );
     let given = ["--dataset", "/cube", "--positions-axes", "0,1", "-p", "spectra=1", "-p"];

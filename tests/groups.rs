@@ -26,10 +26,10 @@ fn mark(scan: &Scan, number: u32, status: &str, last_pixel: &str) {
 /// Digest of all that is in a group.
 fn digest(scan: &Scan, number: u32) -> serde_json::Value {
     scan.script(
-        "import hashlib\nfound = file[given[0]]\n\
-         content = [(n, d[()].tobytes().hex(), sorted((k, str(v)) for k, v in d.attrs.items())) for n, d in found.items()]\n\
-         told = [content, sorted((k, str(v)) for k, v in found.attrs.items())]\n\
-         told = hashlib.sha256(json.dumps(told).encode()).hexdigest()",
+        "import hashlib\nfound = file[given[0]]\ncontent = [(n, d[()].tobytes().hex(), sorted((k, \
+         str(v)) for k, v in d.attrs.items())) for n, d in found.items()]\ntold = [content, \
+         sorted((k, str(v)) for k, v in found.attrs.items())]\ntold = \
+         hashlib.sha256(json.dumps(told).encode()).hexdigest()",
         &[&group("Sum", number)],
     )
 }
@@ -191,8 +191,8 @@ fn a_partial_group_of_other_parameters_is_not_resumed() {
 fn a_new_group_has_the_highest_number_and_one_whatever_gaps_there_are() {
     let scan = scan_with(&[("20", "20")]);
     scan.script(
-        "for name in ('Raw_Data-Sum_007', 'Raw_Data-Sum_old', 'Raw_Data-Sum_Of_023', 'Raw_Data-Sums_030'):\n    \
-         file['Measurement_000/Channel_000'].create_group(name)",
+        "for name in ('Raw_Data-Sum_007', 'Raw_Data-Sum_old', 'Raw_Data-Sum_Of_023', \
+         'Raw_Data-Sums_030'):\n    file['Measurement_000/Channel_000'].create_group(name)",
         &[],
     );
     assert_eq!(scan.run("sum", &["--override"])["group"], group("Sum", 8));

@@ -1,5 +1,5 @@
-//! Every way in which pyUSID hands out wrong results in silence, provoked in the real pyUSID, and that we
-//! hand out the right ones.
+//! Every way in which pyUSID hands out wrong results in silence, provoked in the real pyUSID, and
+//! that we hand out the right ones.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ use crate::support::{RAW_DATA, assert_refused, pixelmill, succeed};
 /// What `expected` says a `Sum` group holds: the sums of the dataset as it is in the file.
 fn assert_sums(scan: &Scan, ran: &Value, dataset: &str) {
     let answer = scan.script(
-        "found, source = (file[name][()] for name in given)\n\
-         sums = source.sum(axis=1, dtype=float)\n\
-         told = [found.shape[0], bool(np.allclose(found[:, 0], sums, rtol=1e-12, atol=0))]",
+        "found, source = (file[name][()] for name in given)\nsums = source.sum(axis=1, \
+         dtype=float)\ntold = [found.shape[0], bool(np.allclose(found[:, 0], sums, rtol=1e-12, \
+         atol=0))]",
         &[&format!("{}/Sum", ran["group"].as_str().unwrap()), dataset],
     );
     assert_eq!(answer[1], true, "the results are of other data: {answer}");
@@ -22,8 +22,8 @@ fn a_process_whose_name_begins_like_ours_is_another_process() {
     let scan = Scan::new(&[]);
     let theirs = scan.usid("run", &["Sum"]);
     scan.script(
-        "file.move(given[0], given[1])\nfile[given[1]].attrs['tool'] = 'Sum_Of_Squares'\n\
-         file[given[1] + '/Sum'][()] = file[given[1] + '/Sum'][()] ** 2",
+        "file.move(given[0], given[1])\nfile[given[1]].attrs['tool'] = \
+         'Sum_Of_Squares'\nfile[given[1] + '/Sum'][()] = file[given[1] + '/Sum'][()] ** 2",
         &[theirs["group"].as_str().unwrap(), &group("Sum_Of_Squares", 0)],
     );
     let looked = scan.usid("run", &["Sum", "--look"]);
@@ -36,8 +36,8 @@ fn a_process_whose_name_begins_like_ours_is_another_process() {
 /// Adds a main dataset that holds so many times the values of the scan's.
 fn add_multiple(scan: &Scan, path: &str, factor: u32) {
     scan.script(
-        "source = file[given[0]]\nmore = file.create_dataset(given[1], data=source[()] * int(given[2]))\n\
-         for name, value in source.attrs.items():\n    more.attrs[name] = value",
+        "source = file[given[0]]\nmore = file.create_dataset(given[1], data=source[()] * \
+         int(given[2]))\nfor name, value in source.attrs.items():\n    more.attrs[name] = value",
         &[RAW_DATA, path, &factor.to_string()],
     );
 }
@@ -100,8 +100,8 @@ fn lists_of_small_numbers_are_not_all_the_same() {
     }
     assert_eq!(scan.run("weighted", &["-p", &given("[1e-9, 2e-9]")])["group"], first["group"]);
     let matches = scan.script(
-        "from pyUSID.io.hdf_utils import check_for_matching_attrs\n\
-         told = bool(check_for_matching_attrs(file[given[0]], {'weights': [9e-9, 5e-9]}))",
+        "from pyUSID.io.hdf_utils import check_for_matching_attrs\ntold = \
+         bool(check_for_matching_attrs(file[given[0]], {'weights': [9e-9, 5e-9]}))",
         &[first["group"].as_str().unwrap()],
     );
     assert_eq!(matches, true, "pyUSID is wrong");
@@ -113,8 +113,8 @@ fn lists_of_numbers_in_a_group_of_pyusid_are_compared_one_by_one() {
     let made = scan.run("weighted", &["-p", "weights=[1e-9, 2e-9]"]);
     let path = made["group"].as_str().unwrap();
     scan.script(
-        "for name in ('parameters', 'parameter_hash', 'source_fingerprint'):\n    \
-         del file[given[0]].attrs[name]",
+        "for name in ('parameters', 'parameter_hash', 'source_fingerprint'):\n    del \
+         file[given[0]].attrs[name]",
         &[path],
     );
     let same = scan.run("weighted", &["-p", "weights=[1e-9, 2e-9]"]);
@@ -186,8 +186,9 @@ fn two_files_that_share_a_results_file_have_results_of_their_own() {
         assert_eq!(again["outcome"], "existing");
         assert_eq!(again["group"], format!("/Raw_Data-Sum_{number:03}"));
         let sums = scan.script(
-            "with h5py.File(given[0]) as out:\n    sums = out[given[1]][:, 0]\n\
-             told = bool(np.allclose(sums, file[given[2]][()].sum(axis=1, dtype=float), rtol=1e-12, atol=0))",
+            "with h5py.File(given[0]) as out:\n    sums = out[given[1]][:, 0]\ntold = \
+             bool(np.allclose(sums, file[given[2]][()].sum(axis=1, dtype=float), rtol=1e-12, \
+             atol=0))",
             &[&out, &format!("/Raw_Data-Sum_{number:03}/Sum"), RAW_DATA],
         );
         assert_eq!(sums, true);
@@ -237,12 +238,12 @@ fn the_hash_is_that_of_the_json_beside_it_and_of_a_version() {
     let ran = scan.run("peak-finding", &[]);
     let path = ran["group"].as_str().unwrap();
     let answer = scan.script(
-        "import hashlib\nattrs = file[given[0]].attrs\ntext = attrs['parameters']\n\
-         digest = lambda text: hashlib.sha256(text.encode()).hexdigest()\n\
-         told = {'same': digest(text) == attrs['parameter_hash'], 'content': json.loads(text)}\n\
-         assert text.count('\"process_version\":1,') == 1, text\n\
-         attrs['parameters'] = text.replace('\"process_version\":1,', '\"process_version\":2,')\n\
-         attrs['parameter_hash'] = digest(attrs['parameters'])",
+        "import hashlib\nattrs = file[given[0]].attrs\ntext = attrs['parameters']\ndigest = \
+         lambda text: hashlib.sha256(text.encode()).hexdigest()\ntold = {'same': digest(text) == \
+         attrs['parameter_hash'], 'content': json.loads(text)}\nassert \
+         text.count('\"process_version\":1,') == 1, text\nattrs['parameters'] = \
+         text.replace('\"process_version\":1,', \
+         '\"process_version\":2,')\nattrs['parameter_hash'] = digest(attrs['parameters'])",
         &[path],
     );
     assert_eq!(answer["same"], true);
@@ -286,12 +287,14 @@ fn parameters_are_the_same_however_they_are_given() {
 
 /// How a test makes a dataset anew, with its attributes: `anew(path, values, …)`.
 const ANEW: &str = "def anew(path, values, **how):\n    attributes = dict(file[path].attrs)\n    \
-    del file[path]\n    made = file.create_dataset(path, data=values, **how)\n    \
-    for name, value in attributes.items():\n        made.attrs[name] = value\n    return made\n";
+                    del file[path]\n    made = file.create_dataset(path, data=values, **how)\n    \
+                    for name, value in attributes.items():\n        made.attrs[name] = value\n    \
+                    return made\n";
 
-/// Computes, all positions or some, edits the file, and computes again: that has to be done in full and in
-/// a group of its own; the refusal to resume the first group and `verify` have to say what differs. Results
-/// go to another file, so that an edit may put another dataset in the source's place.
+/// Computes, all positions or some, edits the file, and computes again: that has to be done in full
+/// and in a group of its own; the refusal to resume the first group and `verify` have to say what
+/// differs. Results go to another file, so that an edit may put another dataset in the source's
+/// place.
 fn assert_computed_anew(process: &[&str], before: &str, edit: &str, told: &str) {
     for selection in [&["--positions", "0:10"][..], &[]] {
         let scan = Scan::new(&[]);
@@ -330,15 +333,15 @@ fn a_corrected_axis_makes_another_computation() {
         (format!("file['{spectrum}'][0] *= 1000"), "the first value of the axis `Frequency`"),
         (
             format!(
-                "for name in ('Indices', 'Values'):\n    \
-                 file['{CHANNEL}/Spectroscopic_' + name].attrs['units'] = ['kHz']"
+                "for name in ('Indices', 'Values'):\n    file['{CHANNEL}/Spectroscopic_' + \
+                 name].attrs['units'] = ['kHz']"
             ),
             "the units of the axis `Frequency`: \"Hz\" there, \"kHz\" here",
         ),
         (
             format!(
-                "for name in ('Indices', 'Values'):\n    \
-                 file['{CHANNEL}/Spectroscopic_' + name].attrs['labels'] = ['Bias']"
+                "for name in ('Indices', 'Values'):\n    file['{CHANNEL}/Spectroscopic_' + \
+                 name].attrs['labels'] = ['Bias']"
             ),
             "the name of the axis `Bias`: \"Frequency\" there",
         ),
@@ -368,8 +371,7 @@ fn other_units_and_another_quantity_make_another_computation() {
 #[test]
 fn positions_in_another_order_make_another_computation() {
     let edit = format!(
-        "for name in ('Indices', 'Values'):\n    \
-         table = file['{CHANNEL}/Position_' + name]\n    \
+        "for name in ('Indices', 'Values'):\n    table = file['{CHANNEL}/Position_' + name]\n    \
          rows = table[()]\n    rows[[6, 7]] = rows[[7, 6]]\n    table[...] = rows"
     );
     assert_computed_anew(&["sum"], "", &edit, "the position steps of");
@@ -397,10 +399,9 @@ fn the_same_bytes_of_another_type_make_another_computation() {
 fn points(element: &str) -> String {
     let count = 16 / element[2..].parse::<usize>().unwrap();
     format!(
-        "for name, kind in (('Indices', 'u4'), ('Values', 'f4')):\n    \
-         path = '{CHANNEL}/Spectroscopic_' + name\n    \
-         made = anew(path, np.arange({count}, dtype=kind)[None])\n    \
-         file[given[0]].attrs['Spectroscopic_' + name] = made.ref"
+        "for name, kind in (('Indices', 'u4'), ('Values', 'f4')):\n    path = \
+         '{CHANNEL}/Spectroscopic_' + name\n    made = anew(path, np.arange({count}, \
+         dtype=kind)[None])\n    file[given[0]].attrs['Spectroscopic_' + name] = made.ref"
     )
 }
 
@@ -408,8 +409,8 @@ fn points(element: &str) -> String {
 fn another_fill_value_where_nothing_was_written_makes_another_computation() {
     let make = |fill: &str| {
         format!(
-            "values = np.arange(20 * 119, dtype='f4').reshape(20, 119)[:10]\n\
-             anew(given[0], None, shape=(20, 119), dtype='f4', chunks=(5, 119), fillvalue={fill})[:10] = values"
+            "values = np.arange(20 * 119, dtype='f4').reshape(20, 119)[:10]\nanew(given[0], None, \
+             shape=(20, 119), dtype='f4', chunks=(5, 119), fillvalue={fill})[:10] = values"
         )
     };
     assert_computed_anew(&["sum"], &make("1"), &make("2"), "the fill value of");
@@ -437,8 +438,8 @@ fn an_auxiliary_input_with_another_meaning_makes_another_computation() {
     let rich = ["rich", "-p", "spectra=1", "-p", "offset=/offset"];
     let make = |kind: &str, shape: &str| {
         format!(
-            "if 'offset' in file:\n    del file['offset']\n\
-             file['offset'] = np.arange(40, dtype='<f8').view({kind}){shape}"
+            "if 'offset' in file:\n    del file['offset']\nfile['offset'] = np.arange(40, \
+             dtype='<f8').view({kind}){shape}"
         )
     };
     let record =

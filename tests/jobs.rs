@@ -1,5 +1,6 @@
-//! The job scripts, which compute in as many jobs as it takes. The test plays the batch system: it starts jobs,
-//! ends them, and starts again what they submit. Launchers, ranks, kills and signals are real.
+//! The job scripts, which compute in as many jobs as it takes. The test plays the batch system: it
+//! starts jobs, ends them, and starts again what they submit. Launchers, ranks, kills and signals
+//! are real.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -36,7 +37,8 @@ else
     echo "$*" >queued
 fi
 "#;
-/// Keeps what is to run, in the words of the command line, and the environment to run it in, if asked to.
+/// Keeps what is to run, in the words of the command line, and the environment to run it in, if
+/// asked to.
 const QSUB: &str = r#"#!/bin/sh
 [ "$1" != -V ] || env -0 >environment
 while [ "$1" != -- ]; do shift; done
@@ -153,8 +155,8 @@ impl Site {
     }
 }
 
-/// A script that hears Ctrl-C, as under a batch system. What is started in the background of a shell without job
-/// control ignores it, and a shell script can't change that.
+/// A script that hears Ctrl-C, as under a batch system. What is started in the background of a
+/// shell without job control ignores it, and a shell script can't change that.
 fn job(script: &Path) -> Command {
     let mut command = Command::new("env");
     command.arg("--default-signal=INT").arg(script);
@@ -184,8 +186,8 @@ fn undisturbed() -> Snapshot {
 fn slurm_queues_the_job_again_until_all_is_done() {
     let finished = undisturbed();
     let mut site = Site::new();
-    // Ranks are killed, but there is time left, so that the same job goes on. Then the batch system says
-    // that time is nearly over.
+    // Ranks are killed, but there is time left, so that the same job goes on. Then the batch system
+    // says that time is nearly over.
     let running = site.slurm(3, HOURS, &OPTIONS);
     for rank in [1, 0] {
         site.wait_for_progress(&running, 3);

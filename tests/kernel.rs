@@ -1,4 +1,5 @@
-//! A kernel that is no process, named only when the program starts: what holds for processes holds for it.
+//! A kernel that is no process, named only when the program starts: what holds for processes holds
+//! for it.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Datasets of every layout, filter, element type and order of axes: the results are the same to the bit
-//! as from what HDF5 itself reads, however many cores and however little memory there are.
+//! Datasets of every layout, filter, element type and order of axes: the results are the same to
+//! the bit as from what HDF5 itself reads, however many cores and however little memory there are.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Data that lie in another file than the one that was named: behind links, in the sources of virtual
-//! datasets, in raw files. They are those that h5py reads, or what is missing is named.
+//! Data that lie in another file than the one that was named: behind links, in the sources of
+//! virtual datasets, in raw files. They are those that h5py reads, or what is missing is named.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Who may have the file open while we work on it: readers always but for a moment, writers never, and
-//! of two runs only the first.
+//! Who may have the file open while we work on it: readers always but for a moment, writers never,
+//! and of two runs only the first.
 
 use std::process::Command;
 
@@ -196,7 +196,8 @@ fn locks_of_one_kind_let_readers_in_and_keep_other_runs_and_writers_out() {
         let texts = ["scan.h5 is open or being computed on elsewhere", "until that run has ended"];
         assert_refused(&second, 1, &texts);
     }
-    // Neither has taken anything from the first: a kill leaves it to be resumed, though not beside a reader.
+    // Neither has taken anything from the first: a kill leaves it to be resumed, though not beside
+    // a reader.
     running.kill();
     assert_refused(&nfs.run("slow", &["-p", "pause=5000"]), 1, &["is open or being computed on"]);
     drop(reader);

@@ -1,4 +1,5 @@
-//! What the program says of its decisions: `-v`, `-vv`, `-q` and RUST_LOG, on pipes and on a terminal.
+//! What the program says of its decisions: `-v`, `-vv`, `-q` and RUST_LOG, on pipes and on a
+//! terminal.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -55,7 +56,8 @@ fn v_names_the_first_thing_that_differs_from_what_is_asked() {
     edit("channel['Raw_Data'][7, 3] -= 1; channel['Raw_Data'].attrs['units'] = 'mV'");
     expect(&[], &format!("the units of `{RAW_DATA}`: \"V\" there, \"mV\" here"));
     edit(
-        "channel['Raw_Data'].attrs['units'] = 'V'; channel['Spectroscopic_Values'][0, 3] = 300001.5",
+        "channel['Raw_Data'].attrs['units'] = 'V'; channel['Spectroscopic_Values'][0, 3] = \
+         300001.5",
     );
     let said = told(&ten(&["-v"]));
     assert!(said.contains("value") && said.contains("of the axis `Frequency`"), "{said}");
@@ -218,7 +220,8 @@ fn on_a_terminal_lines_stand_above_the_bar() {
     let checkpoints = screen.iter().filter(|line| line.contains("checkpoint: "));
     assert!(checkpoints.clone().count() > 3, "{screen:#?}");
     assert!(checkpoints.clone().all(|line| is_logged(line)), "{screen:#?}");
-    // What is left is the log and what is said anyway; no piece of a bar, and nothing in the midst of a line.
+    // What is left is the log and what is said anyway; no piece of a bar, and nothing in the midst
+    // of a line.
     assert!(
         !screen
             .iter()

@@ -1,8 +1,10 @@
-//! The whole program, run as people run it, and its file looked at from outside. One test program for all, so
-//! that the engine and HDF5 are linked once; a module for each subject says what belongs there.
+//! The whole program, run as people run it, and its file looked at from outside. One test program
+//! for all, so that the engine and HDF5 are linked once; a module for each subject says what
+//! belongs there.
 //!
-//! `cargo test --release --test program kill::` runs one subject. All are in one process, side by side: what a
-//! test sets, be it a limit, the environment or a folder to work in, it sets for a program that it starts.
+//! `cargo test --release --test program kill::` runs one subject. All are in one process, side by
+//! side: what a test sets, be it a limit, the environment or a folder to work in, it sets for a
+//! program that it starts.
 
 #![expect(clippy::unwrap_used, reason = "what doesn't hold here fails the test")]
 

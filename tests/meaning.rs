@@ -1,5 +1,6 @@
-//! What a file means: numbers of every type, text of every age, axes that don't fit. Each is computed
-//! with the right values, or named in one line; what isn't taken as the file has it is said.
+//! What a file means: numbers of every type, text of every age, axes that don't fit. Each is
+//! computed with the right values, or named in one line; what isn't taken as the file has it is
+//! said.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,8 @@ impl Written {
         self.folder.path().join(name)
     }
 
-    /// What a run says, and the sums that it has written to a file of its own, by the path of the group.
+    /// What a run says, and the sums that it has written to a file of its own, by the path of the
+    /// group.
     fn sums(&self, name: &str, more: &[&str]) -> (Value, String, Vec<f64>) {
         let output = self.path(&format!("{name}-sums.h5"));
         let mut arguments = run("sum", &self.path(name), more);

@@ -1,5 +1,5 @@
-//! Runs that keep to their memory budget, whatever grows with the file: positions, marks, masks, failures, and
-//! chunks of other inputs.
+//! Runs that keep to their memory budget, whatever grows with the file: positions, marks, masks,
+//! failures, and chunks of other inputs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use crate::support::{program, python_function, refuse, run};
 /// What the program takes besides its budget: its code, the HDF5 library, threads.
 const BESIDES: u64 = 40 << 20;
 
-/// A file with so many positions of four values each, which take no room on the disk, and a mask of every
-/// second one.
+/// A file with so many positions of four values each, which take no room on the disk, and a mask of
+/// every second one.
 fn many(folder: &Path, positions: u64) -> PathBuf {
     let file = folder.join("many.h5");
     python_function("memory.py", "make", [file.as_os_str(), positions.to_string().as_ref()]);

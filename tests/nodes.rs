@@ -1,5 +1,5 @@
-//! One job on two nodes: network namespaces with a host name each, which only TCP connects. Needs the feature
-//! `mpi` with Open MPI, and root.
+//! One job on two nodes: network namespaces with a host name each, which only TCP connects. Needs
+//! the feature `mpi` with Open MPI, and root.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -93,7 +93,8 @@ fn ranks_on_two_nodes_share_one_computation() {
 
 #[test]
 fn each_node_gives_its_memory_to_its_own_ranks() {
-    // A quarter of what alpha has, for two ranks, or of what beta has for one; the least counts for all.
+    // A quarter of what alpha has, for two ranks, or of what beta has for one; the least counts for
+    // all.
     for (alpha, beta) in [("16", "160"), ("160", "8")] {
         let sample = Sample::new();
         sample.rechunk(["4096", "1"]);

@@ -1,5 +1,5 @@
-//! Processes that are parallel inside: they use the cores that have nothing else to do, never more than there
-//! are, and nothing else changes.
+//! Processes that are parallel inside: they use the cores that have nothing else to do, never more
+//! than there are, and nothing else changes.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::support::watch::Opener;
 use crate::support::{Sample, pixelmill, python_program, run, succeed};
 
-/// Computes some positions of the sample, of which one fails unless as many threads as it has pieces work on it at
-/// once.
+/// Computes some positions of the sample, of which one fails unless as many threads as it has
+/// pieces work on it at once.
 fn assert_pieces_meet(at: &str, pieces: &str, more: &[&str]) -> Value {
     let sample = Sample::new();
     let (at, pieces) = (format!("meet_at={at}"), format!("pieces={pieces}"));
@@ -25,7 +25,8 @@ fn threads_without_a_position_help_with_the_last_ones() {
 
 #[test]
 fn a_worker_that_has_to_wait_for_a_batch_helps_meanwhile() {
-    // Each unit is a batch, and no fourth is begun before the first, which takes two threads, is marked.
+    // Each unit is a batch, and no fourth is begun before the first, which takes two threads, is
+    // marked.
     assert_pieces_meet("0", "2", &["--positions", "0:9", "--cores", "2", "--checkpoint", "0.001"]);
 }
 

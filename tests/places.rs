@@ -1,5 +1,5 @@
-//! Results groups that somebody has changed between two runs: what is written past HDF5 goes where it belongs
-//! or nowhere, and what the group says is read whatever it looks like.
+//! Results groups that somebody has changed between two runs: what is written past HDF5 goes where
+//! it belongs or nowhere, and what the group says is read whatever it looks like.
 
 use crate::support::watch::Opener;
 use crate::support::{Sample, pixelmill, python_program, run};
@@ -7,8 +7,8 @@ use crate::support::{Sample, pixelmill, python_program, run};
 const GROUP: &str = "/Measurement_000/Channel_000/Raw_Data-Trouble_000";
 const PROCESS: &str = "trouble";
 
-/// A sample of which a part is computed, changed by a script that finds the open file in `file` and the group
-/// in `group`.
+/// A sample of which a part is computed, changed by a script that finds the open file in `file` and
+/// the group in `group`.
 fn partly_computed_then(script: &str) -> Sample {
     let sample = Sample::new();
     let part = pixelmill(run(PROCESS, &sample.file, &["--positions", "0:1000"]));
@@ -25,10 +25,8 @@ fn change(sample: &Sample, script: &str) -> serde_json::Value {
 /// Puts another dataset in the place of one, followed by a dataset of the user's.
 fn replaced(name: &str, values: &str) -> String {
     format!(
-        "old = group['{name}'][()]\n\
-         del group['{name}']\n\
-         group.create_dataset('{name}', data={values})\n\
-         group.create_dataset('Mine', data=np.arange(100000.0))"
+        "old = group['{name}'][()]\ndel group['{name}']\ngroup.create_dataset('{name}', \
+         data={values})\ngroup.create_dataset('Mine', data=np.arange(100000.0))"
     )
 }
 
@@ -74,14 +72,13 @@ fn what_a_link_leads_to_is_never_written_to() {
         ("First", "h5py.ExternalLink(sys.argv[1] + '.other', 'mine')"),
     ] {
         let script = format!(
-            "values = group['{name}'][()]\n\
-             del group['{name}']\n\
-             other = h5py.File(sys.argv[1] + '.other', 'w')\n\
-             [place.create_dataset('mine', data=values) for place in (file, other)]\n\
-             group['{name}'] = {link}"
+            "values = group['{name}'][()]\ndel group['{name}']\nother = h5py.File(sys.argv[1] + \
+             '.other', 'w')\n[place.create_dataset('mine', data=values) for place in (file, \
+             other)]\ngroup['{name}'] = {link}"
         );
         let sample = partly_computed_then(&script);
-        let mine = "told = [place['mine'][()].tobytes().hex() for place in (file, h5py.File(sys.argv[1] + '.other'))]";
+        let mine = "told = [place['mine'][()].tobytes().hex() for place in (file, \
+                    h5py.File(sys.argv[1] + '.other'))]";
         let before = change(&sample, mine);
         let ran = pixelmill(run(PROCESS, &sample.file, &[]));
         assert_eq!(ran.code, Some(3), "{}", ran.stderr);
@@ -100,8 +97,8 @@ fn what_a_link_leads_to_is_never_written_to() {
 fn a_status_of_another_length_is_named_and_ends_nothing() {
     for length in [10, 5000] {
         let sample = partly_computed_then(&format!(
-            "del group['completed_positions']\n\
-             group['completed_positions'] = np.zeros({length}, 'u1')"
+            "del group['completed_positions']\ngroup['completed_positions'] = np.zeros({length}, \
+             'u1')"
         ));
         let ran = pixelmill(run(PROCESS, &sample.file, &[]));
         assert_eq!((ran.code, &ran.json["completed"]), (Some(3), &4096.into()), "{}", ran.stderr);
@@ -122,8 +119,10 @@ fn attributes_are_read_in_any_spelling() {
         "group.attrs['last_pixel'] = np.uint8(3)",
         "group.attrs['last_pixel'] = [1000]",
         "del group.attrs['last_pixel']",
-        "[group.attrs.create(name, np.bytes_(group.attrs[name])) for name in ('tool', 'parameter_hash', 'parameters')]",
-        "[group.attrs.create(name, [group.attrs[name]], dtype=h5py.string_dtype()) for name in ('tool', 'parameter_hash')]",
+        "[group.attrs.create(name, np.bytes_(group.attrs[name])) for name in ('tool', \
+         'parameter_hash', 'parameters')]",
+        "[group.attrs.create(name, [group.attrs[name]], dtype=h5py.string_dtype()) for name in \
+         ('tool', 'parameter_hash')]",
     ] {
         let sample = partly_computed_then(script);
         let ran = pixelmill(run(PROCESS, &sample.file, &[]));

@@ -1,5 +1,5 @@
-//! What a results group says of its origin: it is found where files were moved or copied to, compared
-//! before anything is verified, and given to the groups of other programs.
+//! What a results group says of its origin: it is found where files were moved or copied to,
+//! compared before anything is verified, and given to the groups of other programs.
 
 use std::path::Path;
 
@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use crate::support::usid::{Scan, ask_python, group};
 use crate::support::{RAW_DATA, Sample, assert_refused, pixelmill, refuse, succeed};
 
-/// A folder with `scratch/scan.h5`, computed into `scratch/out.h5`: half of it by `slow`, all of it by `sum`.
+/// A folder with `scratch/scan.h5`, computed into `scratch/out.h5`: half of it by `slow`, all of it
+/// by `sum`.
 struct Folder {
     folder: TempDir,
 }
@@ -230,15 +231,12 @@ fn verify_tells_a_change_that_leaves_nothing_to_compare() {
     let scan = Scan::new(&[]);
     scan.run("sum", &[]);
     scan.script(
-        "for name in ('Position_Indices', 'Position_Values', given[1]):\n    \
-         path = given[0].rsplit('/', 1)[0] + '/' + name\n    \
-         attributes, values = dict(file[path].attrs), file[path][:10]\n    del file[path]\n    \
-         file[path] = values\n    \
-         for key, value in attributes.items():\n        file[path].attrs[key] = value\n\
-         main = file[given[0]]\n\
-         for name in ('Position_Indices', 'Position_Values'):\n    \
-         main.attrs[name] = main.parent[name].ref\n\
-         file[given[2]].attrs['source_000'] = main.ref",
+        "for name in ('Position_Indices', 'Position_Values', given[1]):\n    path = \
+         given[0].rsplit('/', 1)[0] + '/' + name\n    attributes, values = \
+         dict(file[path].attrs), file[path][:10]\n    del file[path]\n    file[path] = values\n    \
+         for key, value in attributes.items():\n        file[path].attrs[key] = value\nmain = \
+         file[given[0]]\nfor name in ('Position_Indices', 'Position_Values'):\n    \
+         main.attrs[name] = main.parent[name].ref\nfile[given[2]].attrs['source_000'] = main.ref",
         &[RAW_DATA, "Raw_Data", &group("Sum", 0)],
     );
     let verified = pixelmill(["verify", &scan.file, &group("Sum", 0)]);
@@ -253,8 +251,8 @@ fn a_name_that_two_channels_have_is_asked_about() {
     let scan = Scan::new(&[]);
     let other = "/Measurement_000/Channel_001/Raw_Data";
     scan.script(
-        "source = file[given[0]]\nmore = file.create_dataset(given[1], data=source[()])\n\
-         for name, value in source.attrs.items():\n    more.attrs[name] = value",
+        "source = file[given[0]]\nmore = file.create_dataset(given[1], data=source[()])\nfor \
+         name, value in source.attrs.items():\n    more.attrs[name] = value",
         &[RAW_DATA, other],
     );
     for dataset in [RAW_DATA, other] {
@@ -321,9 +319,9 @@ fn a_group_with_remains_of_another_hash_gets_ours_when_we_go_on_with_it() {
     scan.run("sum", &["--positions", "0:10"]);
     let path = group("Sum", 0);
     scan.script(
-        "attrs = file[given[0]].attrs\ndel attrs['parameter_hash']\n\
-         attrs['parameters'] = '{}'\nattrs['source_fingerprint'] = np.bytes_('00')\n\
-         attrs['process_version'] = np.uint8(9)",
+        "attrs = file[given[0]].attrs\ndel attrs['parameter_hash']\nattrs['parameters'] = \
+         '{}'\nattrs['source_fingerprint'] = np.bytes_('00')\nattrs['process_version'] = \
+         np.uint8(9)",
         &[&path],
     );
     let ran = scan.run("sum", &[]);

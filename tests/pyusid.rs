@@ -1,5 +1,5 @@
-//! Both directions with the real pyUSID: what one of the two programs wrote, or left half-way, the other
-//! opens, resumes and takes for done.
+//! Both directions with the real pyUSID: what one of the two programs wrote, or left half-way, the
+//! other opens, resumes and takes for done.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};

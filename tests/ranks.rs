@@ -1,5 +1,5 @@
-//! The same command under a real `mpirun`: the same bytes for any number of ranks, threads, stops and kills,
-//! one voice, and one message when something is wrong. Needs the feature `mpi`.
+//! The same command under a real `mpirun`: the same bytes for any number of ranks, threads, stops
+//! and kills, one voice, and one message when something is wrong. Needs the feature `mpi`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -229,7 +229,8 @@ fn nobody_changes_a_file_that_an_orphaned_rank_still_writes_to() {
     let running = start_on(2, run("slow", &sample.file, &["-p", "pause=1000000"]));
     running.wait_for_line(" of memory");
     let ranks = processes(&sample.file);
-    // A launcher that is slow to notice, and what it has started the ranks with: MPICH's has another process.
+    // A launcher that is slow to notice, and what it has started the ranks with: MPICH's has
+    // another process.
     let launchers: BTreeSet<u32> = ranks.values().map(|pid| parent(*pid)).collect();
     running.signal("STOP");
     assert!(launchers.iter().all(|pid| signal(*pid, "STOP")));
@@ -383,8 +384,8 @@ fn a_file_system_without_locks_is_noted_once() {
 #[test]
 fn an_error_at_one_rank_ends_all_with_one_message() {
     let sample = Sample::new();
-    // The second rank may not write beyond 32 MiB of any file, which is behind all the data. MPI's own
-    // files need less.
+    // The second rank may not write beyond 32 MiB of any file, which is behind all the data. MPI's
+    // own files need less.
     python_function("ranks.py", "pad", [&sample.file]);
     let script = r#"
 if [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ]; then ulimit -f 32768; fi

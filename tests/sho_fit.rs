@@ -1,5 +1,5 @@
-//! Oscillator fits against what was simulated, SciPy, the closed form of the guess, and numbers that are kept
-//! beside the sample.
+//! Oscillator fits against what was simulated, SciPy, the closed form of the guess, and numbers
+//! that are kept beside the sample.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! `signal-filter` against pycroscopy's formulas in NumPy, against what is known of simulated noise, and in
-//! the memory that it is given.
+//! `signal-filter` against pycroscopy's formulas in NumPy, against what is known of simulated
+//! noise, and in the memory that it is given.
 
 use std::path::{Path, PathBuf};
 
@@ -130,7 +130,8 @@ fn the_floor_does_not_depend_on_the_units_of_the_data() {
         let traces = Traces::new(&json!({"tones": tones, "scale": scale}));
         let group = traces.filter(&["noise_threshold=1e-2"]);
         let told = traces.compare(&group, &filters, &[]);
-        // With small numbers pycroscopy never estimates a second time, and its floor is many times as high.
+        // With small numbers pycroscopy never estimates a second time, and its floor is many times
+        // as high.
         assert_eq!(number(&told, "floors") < 1e-9, as_pycroscopy, "{told}");
         assert_eq!(number(&told, "filtered") < 1e-13, as_pycroscopy, "{told}");
         let raw = ["noise", path(&traces.file), &group, "none"];
@@ -140,8 +141,8 @@ fn the_floor_does_not_depend_on_the_units_of_the_data() {
     }
 }
 
-/// The fixed point of the estimate for white noise, whose |F|² over its mean is exponentially distributed:
-/// T = L·(1 − e^(−T)·(1 + T)) with L = −ln τ.
+/// The fixed point of the estimate for white noise, whose |F|² over its mean is exponentially
+/// distributed: T = L·(1 − e^(−T)·(1 + T)) with L = −ln τ.
 fn floor_of_noise(threshold: f64) -> f64 {
     let log = -threshold.ln();
     (0..200).fold(log, |floor: f64, _| log * (1.0 - (-floor).exp() * (1.0 + floor)))
@@ -154,8 +155,8 @@ fn the_threshold_lets_the_share_of_white_noise_pass_that_it_says() {
         let group = traces.filter(&[&format!("noise_threshold={threshold}")]);
         let noise = python_program(PROGRAM, ["noise", path(&traces.file), &group, "none"]);
         let (expected, bins) = (floor_of_noise(threshold), number(&noise, "bins"));
-        // Each row's mean of |F|² over 2047 bins has a spread of 1/√2047; 200 rows are averaged. Where
-        // the floor cuts into the noise, the estimate follows that by more than 1.
+        // Each row's mean of |F|² over 2047 bins has a spread of 1/√2047; 200 rows are averaged.
+        // Where the floor cuts into the noise, the estimate follows that by more than 1.
         let spread = expected / 2047f64.sqrt();
         let deviation = number(&noise, "squared_floor") - expected;
         assert!(deviation.abs() < 5.0 * 1.5 * spread / 200f64.sqrt(), "{noise}, {expected}");

@@ -1,5 +1,5 @@
-//! Stops and parts: whatever interrupts a run, on however many cores it goes on and in whatever order
-//! its positions are computed, the results are the same bytes.
+//! Stops and parts: whatever interrupts a run, on however many cores it goes on and in whatever
+//! order its positions are computed, the results are the same bytes.
 
 use std::path::Path;
 
@@ -53,8 +53,8 @@ fn a_stopped_run_says_how_to_go_on_and_goes_on_to_the_same_bytes() {
 
 #[test]
 fn a_second_signal_ends_the_run_at_once() {
-    // Ten seconds for each spectrum: who waits for the one in hand has something to say then. On a busy machine
-    // the first signal may come before anything is in hand.
+    // Ten seconds for each spectrum: who waits for the one in hand has something to say then. On a
+    // busy machine the first signal may come before anything is in hand.
     const TRIES: usize = 20;
     for _ in 0..TRIES {
         let sample = Sample::new();

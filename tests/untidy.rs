@@ -1,5 +1,5 @@
-//! h5USID files as they are found in the field: each is read with the right values, or refused in one line
-//! that names what is broken. After a run every HDF5 tool still opens the file.
+//! h5USID files as they are found in the field: each is read with the right values, or refused in
+//! one line that names what is broken. After a run every HDF5 tool still opens the file.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -35,7 +35,8 @@ fn is_dumped(file: &str) -> Option<bool> {
     Some(status.success())
 }
 
-/// The sums of a dataset and what pyUSID thinks of them; everything that was there before by digest.
+/// The sums of a dataset and what pyUSID thinks of them; everything that was there before by
+/// digest.
 const CHECK: &str = r"
 import hashlib
 from pyUSID.io.hdf_utils import check_if_main
@@ -93,7 +94,8 @@ fn every_untidy_file_that_can_be_understood_is_computed_and_still_opens() {
     }
 }
 
-/// Lets the indices of positions count from -2, in signed integers, and their values be times since 1970.
+/// Lets the indices of positions count from -2, in signed integers, and their values be times since
+/// 1970.
 const COUNT_OTHERWISE: &str = r"
 raw = file[given[0]]
 for name, convert in [
@@ -235,8 +237,8 @@ fn main_datasets_that_hold_no_numbers_are_named() {
     ] {
         let (scan, _) = untidy("tidy");
         scan.script(
-            "attributes = dict(file[given[0]].attrs)\ndel file[given[0]]\n\
-             file[given[0]] = eval(given[1])\nfile[given[0]].attrs.update(attributes)",
+            "attributes = dict(file[given[0]].attrs)\ndel file[given[0]]\nfile[given[0]] = \
+             eval(given[1])\nfile[given[0]].attrs.update(attributes)",
             &[RAW_DATA, values],
         );
         assert_refused(&scan, reason);
@@ -281,8 +283,8 @@ fn assert_sums(scan: &Scan, dataset: &str) {
     let ran = scan.run("sum", &["--dataset", dataset]);
     assert_eq!(ran["outcome"], "finished");
     let close = scan.script(
-        "sums, source = file[given[0]][:, 0], file[given[1]][()]\n\
-         told = bool(np.allclose(sums, source.sum(axis=1, dtype=float), rtol=1e-12, atol=0))",
+        "sums, source = file[given[0]][:, 0], file[given[1]][()]\ntold = bool(np.allclose(sums, \
+         source.sum(axis=1, dtype=float), rtol=1e-12, atol=0))",
         &[&format!("{}/Sum", ran["group"].as_str().unwrap()), dataset],
     );
     assert_eq!(close, true, "{dataset}");
@@ -349,9 +351,10 @@ fn a_sparse_scan_with_twelve_unfinished_groups_is_shown_and_computed() {
 
 fn foreign_groups(scan: &Scan) -> Value {
     scan.script(
-        "told = [[name, [[n, d[()].tobytes().hex()] for n, d in group.items()], sorted(map(str, group.attrs.items()))]\n        \
-         for name, group in file['Measurement_000/Channel_000'].items() if 'Simple_Process' in name]\n\
-         assert len(told) == 12",
+        "told = [[name, [[n, d[()].tobytes().hex()] for n, d in group.items()], sorted(map(str, \
+         group.attrs.items()))]\n        for name, group in \
+         file['Measurement_000/Channel_000'].items() if 'Simple_Process' in name]\nassert \
+         len(told) == 12",
         &[],
     )
 }

@@ -1,5 +1,5 @@
-//! Files that begin with a block of somebody else's bytes: HDF5's addresses count from behind it, and not
-//! every version of the library says so.
+//! Files that begin with a block of somebody else's bytes: HDF5's addresses count from behind it,
+//! and not every version of the library says so.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! What can be done about an error, without words: these are said by the face that speaks, which alone knows what its
-//! options are called.
+//! What can be done about an error, without words: these are said by the face that speaks, which
+//! alone knows what its options are called.
 
 use std::fmt;
 

@@ -1,7 +1,9 @@
-//! Values in memory as arrays: views in C order, the last axis fastest, over what lies there already.
+//! Values in memory as arrays: views in C order, the last axis fastest, over what lies there
+//! already.
 //!
-//! A view with a fixed number of axes costs a few instructions and allocates nothing, so that one can be made for
-//! every spectrum. An array with another number of axes than the data have is refused in words.
+//! A view with a fixed number of axes costs a few instructions and allocates nothing, so that one
+//! can be made for every spectrum. An array with another number of axes than the data have is
+//! refused in words.
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 

@@ -14,7 +14,8 @@ pub struct AuxiliaryRows {
     pub values: Vec<f64>,
     /// How many each position has.
     pub per_position: usize,
-    /// Lengths of the axes of one position's values; see [`AuxiliaryInfo`](crate::source_info::AuxiliaryInfo).
+    /// Lengths of the axes of one position's values; see
+    /// [`AuxiliaryInfo`](crate::source_info::AuxiliaryInfo).
     pub shape: Vec<usize>,
 }
 

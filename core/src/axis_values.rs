@@ -1,7 +1,7 @@
 //! The values of an axis: listed one by one, or evenly spaced.
 //!
-//! An axis may be as long as a scan has positions. Even steps, as most files keep them, therefore take no
-//! memory, however many there are, and a list is shared by all who hold it.
+//! An axis may be as long as a scan has positions. Even steps, as most files keep them, therefore
+//! take no memory, however many there are, and a list is shared by all who hold it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -80,7 +80,8 @@ impl AxisValues {
         (0..self.len()).map(|index| self.get(index).expect("the index is below the length"))
     }
 
-    /// All of them as a slice, for what can't do without. That of evenly spaced values is made anew.
+    /// All of them as a slice, for what can't do without. That of evenly spaced values is made
+    /// anew.
     pub fn as_slice(&self) -> Cow<'_, [f64]> {
         match &self.0 {
             Kept::Listed(values) => Cow::Borrowed(values),
@@ -110,7 +111,8 @@ impl AxisValues {
     }
 }
 
-/// Values that come one after the other: a first one and a step, until one of them isn't where these lead to.
+/// Values that come one after the other: a first one and a step, until one of them isn't where
+/// these lead to.
 #[derive(Clone, Debug, Default)]
 pub struct GrowingAxis {
     first: f64,
@@ -140,8 +142,8 @@ impl GrowingAxis {
                 1 => grown.step = value - self.first,
                 _ => {}
             }
-            // The first and the last: with a step that isn't finite, or a first zero that is negative, neither is
-            // what it was.
+            // The first and the last: with a step that isn't finite, or a first zero that is
+            // negative, neither is what it was.
             let is_there = |at: usize, value: f64| {
                 grown.even().get(at).map(f64::to_bits) == Some(value.to_bits())
             };

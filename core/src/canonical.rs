@@ -1,5 +1,5 @@
-//! JSON in which equal texts are equal values, and different ones different: RFC 8785 with what JSON's
-//! numbers can't hold as strings.
+//! JSON in which equal texts are equal values, and different ones different: RFC 8785 with what
+//! JSON's numbers can't hold as strings.
 //!
 //! Those are integers beyond 2⁵³, the zero with a sign, and what isn't finite.
 

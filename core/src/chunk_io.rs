@@ -1,5 +1,5 @@
-//! Where rows come from and where results go, and the rows of some positions as they were read: copied into a
-//! worker's memory, or left where the source holds them.
+//! Where rows come from and where results go, and the rows of some positions as they were read:
+//! copied into a worker's memory, or left where the source holds them.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
@@ -16,7 +16,8 @@ pub trait ReadChunk: Send + Sync {
     fn read<'a>(&'a self, positions: &[Range<u64>], rows: &mut ReadRows<'a>) -> Result<()>;
 }
 
-/// Where rows of results go, as [`Process::write_results_chunk`](crate::Process::write_results_chunk) sees it.
+/// Where rows of results go, as
+/// [`Process::write_results_chunk`](crate::Process::write_results_chunk) sees it.
 pub trait WriteChunk: Send + Sync {
     /// Writes the rows of results dataset number `dataset` for the positions from `first` on.
     ///

@@ -72,8 +72,9 @@ impl Contribution<'_> {
         self.columns
     }
 
-    /// Sets spectrum number `index` of the unit: `fill` puts the bytes of its values in place, dataset by dataset.
-    /// If it fails, so does the position, and all values of the spectrum are missing.
+    /// Sets spectrum number `index` of the unit: `fill` puts the bytes of its values in place,
+    /// dataset by dataset. If it fails, so does the position, and all values of the spectrum
+    /// are missing.
     #[inline]
     pub fn set(
         &mut self,
@@ -91,9 +92,9 @@ impl Contribution<'_> {
         }
     }
 
-    /// Results dataset number `dataset`, all spectra of the unit as one array: an axis along which they follow each
-    /// other, then the dataset's own axes. What isn't set is missing there. What is put into it counts for the
-    /// spectra that are said to be [`filled`](Self::filled).
+    /// Results dataset number `dataset`, all spectra of the unit as one array: an axis along which
+    /// they follow each other, then the dataset's own axes. What isn't set is missing there.
+    /// What is put into it counts for the spectra that are said to be [`filled`](Self::filled).
     ///
     /// # Errors
     /// If it has another element type or another number of axes, or holds records.
@@ -112,7 +113,8 @@ impl Contribution<'_> {
         arrays::view_mut(values, Some(self.unit.states.len()), &shape, &what)
     }
 
-    /// Says that the results of some spectra are in the arrays of all columns. Those that have failed stay so.
+    /// Says that the results of some spectra are in the arrays of all columns. Those that have
+    /// failed stay so.
     pub fn filled(&mut self, spectra: Range<usize>) {
         let handed_out = |dataset: &usize| self.unit.handed_out.get(*dataset) == Some(&true);
         let left_out = (0..self.columns.len()).find(|dataset| !handed_out(dataset));
@@ -134,8 +136,8 @@ impl Contribution<'_> {
         self.unit.states.get(index) == Some(&State::Filled)
     }
 
-    /// Makes all values of a column missing that aren't set, when it is handed out for the first time: another
-    /// unit's may be there.
+    /// Makes all values of a column missing that aren't set, when it is handed out for the first
+    /// time: another unit's may be there.
     fn hand_out(&mut self, dataset: usize) {
         let unit = &mut *self.unit;
         unit.handed_out.resize(self.columns.len(), false);

@@ -11,8 +11,8 @@ pub struct Dimension {
     pub units: String,
     /// Its values, one per step.
     pub values: AxisValues,
-    /// Whether what was measured at a step was summed over the step's width, as counts in the channels
-    /// of a spectrum: HyperSpy's binned axes.
+    /// Whether what was measured at a step was summed over the step's width, as counts in the
+    /// channels of a spectrum: HyperSpy's binned axes.
     pub binned: bool,
 }
 

@@ -77,8 +77,8 @@ impl ElementType {
         }
     }
 
-    /// Whether values of this type have to be looked at one by one before they become ones of `target`:
-    /// 64-bit integers, of which floating-point numbers don't have all.
+    /// Whether values of this type have to be looked at one by one before they become ones of
+    /// `target`: 64-bit integers, of which floating-point numbers don't have all.
     pub fn may_exceed(self, target: Self, narrowing: bool) -> bool {
         let is_long = self.bits().is_some_and(|(_, bits)| bits > 53);
         is_long && target.precision().is_some_and(|precision| precision == 53 || !narrowing)
@@ -296,8 +296,8 @@ fn convert<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
 /// A number of 16 bits, IEEE 754's binary16, without a branch: so that many are converted at once.
 #[inline(always)]
 fn half(bits: u16) -> f32 {
-    // Its exponent counts from 112 below that of 32 bits; a product makes up for it, and makes normal
-    // numbers of subnormal ones, both exactly.
+    // Its exponent counts from 112 below that of 32 bits; a product makes up for it, and makes
+    // normal numbers of subnormal ones, both exactly.
     const RAISE: f32 = f32::from_bits((127 + 112) << 23);
     let magnitude = f32::from_bits(u32::from(bits & 0x7fff) << 13) * RAISE;
     // Infinities and NaN have the greatest exponent in both.

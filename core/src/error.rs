@@ -1,5 +1,5 @@
-//! Every way in which a run can fail: what was found, for the person who owns the file. What to do about it is
-//! [`Error::advice`], which faces put into words.
+//! Every way in which a run can fail: what was found, for the person who owns the file. What to do
+//! about it is [`Error::advice`], which faces put into words.
 
 use std::fmt;
 use std::io;
@@ -50,14 +50,14 @@ pub enum Error {
     JustChanged { path: PathBuf },
     /// Something would have been written where it doesn't belong.
     #[error(
-        "{bytes} bytes for place {at} of a dataset of {length} bytes were not written: they would go over \
-         its end; nothing is damaged, but this is a fault of pixelmill"
+        "{bytes} bytes for place {at} of a dataset of {length} bytes were not written: they would \
+         go over its end; nothing is damaged, but this is a fault of pixelmill"
     )]
     OutOfPlace { at: u64, bytes: u64, length: u64 },
     /// A thread of the program itself has panicked.
     #[error(
-        "pixelmill itself has failed, which is a fault of it, so please report it: {message}; what is \
-         marked as done is right, and the same command goes on"
+        "pixelmill itself has failed, which is a fault of it, so please report it: {message}; \
+         what is marked as done is right, and the same command goes on"
     )]
     Panicked { message: String },
     /// The file that results went to isn't at its path any more.
@@ -195,7 +195,8 @@ pub enum Error {
     ResultsRecords { dataset: String, fields: Vec<String> },
     /// Results can't become what was asked for.
     #[error(
-        "the results `{dataset}` hold {found}, which can't become {wanted} without losing information"
+        "the results `{dataset}` hold {found}, which can't become {wanted} without losing \
+         information"
     )]
     ResultsElement { dataset: String, found: ElementType, wanted: ElementType },
     /// A results dataset can't be read as was asked.
@@ -231,8 +232,8 @@ pub enum Error {
     SourceChanged { file: PathBuf, dataset: String },
     /// Started by an MPI launcher without being built for it.
     #[error(
-        "this program was started by {launcher} as one of several, but built without MPI, so each would \
-         compute everything"
+        "this program was started by {launcher} as one of several, but built without MPI, so each \
+         would compute everything"
     )]
     WithoutMpi { launcher: &'static str },
     /// The MPI library refused something.

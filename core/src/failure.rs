@@ -26,7 +26,8 @@ thread_local! {
     static IS_COMPUTING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread runs a process's own code. Its panics are failures, of which nothing is to be printed.
+/// Whether this thread runs a process's own code. Its panics are failures, of which nothing is to
+/// be printed.
 pub fn is_computing() -> bool {
     IS_COMPUTING.get()
 }

@@ -1,7 +1,7 @@
 //! Text that comes out of files: bytes that should be UTF-8.
 //!
-//! Programs of all ages wrote into files what their machines took for text. What is UTF-8 is taken as it
-//! is; anything else as Latin-1, in which every byte is a letter, and who asks is told of it.
+//! Programs of all ages wrote into files what their machines took for text. What is UTF-8 is taken
+//! as it is; anything else as Latin-1, in which every byte is a letter, and who asks is told of it.
 
 use std::cell::RefCell;
 
@@ -33,8 +33,8 @@ pub fn decoded(bytes: &[u8]) -> String {
     text
 }
 
-/// What `read` gives, and the texts that weren't UTF-8 among those that it read: the many places that read
-/// texts needn't pass this on.
+/// What `read` gives, and the texts that weren't UTF-8 among those that it read: the many places
+/// that read texts needn't pass this on.
 pub fn listening<T>(read: impl FnOnce() -> T) -> (T, Vec<String>) {
     let outer = FOREIGN.replace(Some(Vec::new()));
     let value = read();

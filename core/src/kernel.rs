@@ -1,8 +1,9 @@
 //! The joint between what is computed and who runs it.
 //!
 //! A kernel is a computation without its types: the engine knows nothing else. [`Process`] is
-//! what authors write, and `map_kernel` makes a kernel of it; a computation that is named only at run time is a
-//! kernel of its own. Calls through this joint are for a unit of work at a time, some 10 ms, never for a spectrum.
+//! what authors write, and `map_kernel` makes a kernel of it; a computation that is named only at
+//! run time is a kernel of its own. Calls through this joint are for a unit of work at a time, some
+//! 10 ms, never for a spectrum.
 
 use std::ops::Range;
 
@@ -26,12 +27,14 @@ pub trait Kernel: Send + Sync {
     fn name(&self) -> &str;
     /// Raised whenever the same input may give other results than before.
     fn version(&self) -> u32;
-    /// All its parameters with their values, defaults included. Results are recognised by them, by the name, by the
-    /// version, and by the input that it [wants](Self::wants): nothing else that is chosen at run time may change one.
+    /// All its parameters with their values, defaults included. Results are recognised by them, by
+    /// the name, by the version, and by the input that it [wants](Self::wants): nothing else
+    /// that is chosen at run time may change one.
     fn parameters(&self) -> &Map<String, Value>;
     /// What it wants of the source and of the engine.
     fn wants(&self) -> Wants;
-    /// Paths of datasets with the same positions, whose rows a worker gets beside those of the source.
+    /// Paths of datasets with the same positions, whose rows a worker gets beside those of the
+    /// source.
     fn auxiliary_inputs(&self) -> Vec<String> {
         Vec::new()
     }
@@ -51,15 +54,16 @@ pub trait Kernel: Send + Sync {
 pub struct Wants {
     /// The numbers that it computes with.
     pub input: Input,
-    /// Most positions of a unit, for what has memory of its own to fill, such as a GPU. A unit is as many positions
-    /// as take some 10 ms, but no more than this.
+    /// Most positions of a unit, for what has memory of its own to fill, such as a GPU. A unit is
+    /// as many positions as take some 10 ms, but no more than this.
     pub most_per_unit: Option<u64>,
 }
 
 /// The numbers that a kernel computes with. The file's have to become them without losing anything.
 ///
-/// Another input may give another result. So whoever recognises results asks for [`Self::chosen_for`], which tells
-/// of every input that isn't settled by the type of the very process that the kernel is called after.
+/// Another input may give another result. So whoever recognises results asks for
+/// [`Self::chosen_for`], which tells of every input that isn't settled by the type of the very
+/// process that the kernel is called after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Input {
     element: ElementType,
@@ -96,7 +100,8 @@ impl Input {
         self.narrowing
     }
 
-    /// The element type, and whether rounding is no loss, unless the name and the version of the kernel settle both.
+    /// The element type, and whether rounding is no loss, unless the name and the version of the
+    /// kernel settle both.
     pub fn chosen_for(&self, name: &str, version: u32) -> Option<(ElementType, bool)> {
         let is_settled = self.settled_by == Some((name, version));
         (!is_settled).then_some((self.element, self.narrowing))
@@ -111,7 +116,8 @@ pub trait Prepared: Send + Sync {
     fn constants(&self) -> &[Constant] {
         &[]
     }
-    /// Bytes that a worker takes for each position of a unit, besides the rows as they are stored and the results.
+    /// Bytes that a worker takes for each position of a unit, besides the rows as they are stored
+    /// and the results.
     fn memory_per_position(&self) -> u64;
     /// A worker for one thread.
     fn worker(&self) -> Box<dyn Worker + '_>;
@@ -142,10 +148,12 @@ pub trait Prepared: Send + Sync {
     }
 }
 
-/// What one thread computes with. A panic is a failure of the whole unit, after which the worker is made anew.
+/// What one thread computes with. A panic is a failure of the whole unit, after which the worker is
+/// made anew.
 pub trait Worker {
-    /// Computes the spectra of a unit into `contribution`, which has room for them. What it holds may depend on
-    /// the positions' own data alone, not on which other positions are in the unit.
+    /// Computes the spectra of a unit into `contribution`, which has room for them. What it holds
+    /// may depend on the positions' own data alone, not on which other positions are in the
+    /// unit.
     ///
     /// # Errors
     /// If none of these positions can be computed: all of them are then marked as failed.
@@ -155,8 +163,8 @@ pub trait Worker {
         contribution: &mut Contribution<'_>,
     ) -> Result<(), Failure>;
 
-    /// Computes as [`Self::compute`] does, and tells people of each spectrum what was computed with and what its
-    /// result says that it is.
+    /// Computes as [`Self::compute`] does, and tells people of each spectrum what was computed with
+    /// and what its result says that it is.
     ///
     /// # Errors
     /// As above.
@@ -210,7 +218,8 @@ impl<'a> RawUnit<'a> {
         self.len() == 0
     }
 
-    /// Spectrum number `index`, as it lies in memory where that is possible, else converted into `buffer`.
+    /// Spectrum number `index`, as it lies in memory where that is possible, else converted into
+    /// `buffer`.
     #[inline]
     pub fn spectrum<'b, T: Element>(&'b self, index: usize, buffer: &'b mut Vec<T>) -> &'b [T] {
         elements(self.bytes(index), self.stored, buffer)
@@ -249,7 +258,8 @@ impl<'a> RawUnit<'a> {
         Auxiliary::new(self.auxiliary, self.place(index).0)
     }
 
-    /// The position of a spectrum, counted from the unit's first, and which of the position's it is.
+    /// The position of a spectrum, counted from the unit's first, and which of the position's it
+    /// is.
     #[inline]
     pub fn place(&self, index: usize) -> (usize, usize) {
         // Divisions would count for short spectra.

@@ -1,7 +1,9 @@
-//! What an author of a process writes against, and the joint to the engine that runs it: element types, [`Process`],
-//! parameters, results, models, failures, and the [`kernel`], which is a computation without its types.
+//! What an author of a process writes against, and the joint to the engine that runs it: element
+//! types, [`Process`], parameters, results, models, failures, and the [`kernel`], which is a
+//! computation without its types.
 //!
-//! No file is opened here and no HDF5 is known. The engine is the crate `pixelmill`, which hands all of this on.
+//! No file is opened here and no HDF5 is known. The engine is the crate `pixelmill`, which hands
+//! all of this on.
 
 #![forbid(unsafe_code)]
 

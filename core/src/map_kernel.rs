@@ -1,4 +1,5 @@
-//! A process as a kernel: the one place where the engine's untyped units meet the types of an author.
+//! A process as a kernel: the one place where the engine's untyped units meet the types of an
+//! author.
 
 use std::ops::Range;
 use std::sync::Arc;

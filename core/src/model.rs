@@ -1,7 +1,7 @@
 //! What a result says that its spectrum is: curves over the data, and marks on them.
 //!
-//! Authors make a [`Model`] in [`crate::Process::model`]; `test` draws it and prints it. Nothing here knows
-//! how that looks.
+//! Authors make a [`Model`] in [`crate::Process::model`]; `test` draws it and prints it. Nothing
+//! here knows how that looks.
 
 use num_complex::Complex64;
 

@@ -5,11 +5,12 @@
 //!
 //! # Parallel inside
 //!
-//! The engine computes as many units at once as there are cores to be used, so most processes have nothing to do
-//! about it. Where single spectra take long (seconds, say), or there are fewer of them than cores, a map function or
-//! [`Process::unit_computation`] may be parallel itself, with `rayon`: `par_iter`, `join` and `scope` run on the
-//! engine's own threads and spread over those that have nothing else to do, at the end of a run above all. There are
-//! never more threads at work than cores were given. With two cores, four spectra of a second each take two seconds, and
+//! The engine computes as many units at once as there are cores to be used, so most processes have
+//! nothing to do about it. Where single spectra take long (seconds, say), or there are fewer of
+//! them than cores, a map function or [`Process::unit_computation`] may be parallel itself, with
+//! `rayon`: `par_iter`, `join` and `scope` run on the engine's own threads and spread over those
+//! that have nothing else to do, at the end of a run above all. There are never more threads at
+//! work than cores were given. With two cores, four spectra of a second each take two seconds, and
 //! three take one and a half.
 //!
 //! ```
@@ -24,12 +25,13 @@
 //! }
 //! ```
 //!
-//! As everywhere with rayon, how work is divided differs from run to run: a result must not depend on it, so
-//! sum up in an order of your own, as above. A piece that panics fails its spectrum (in `unit_computation`, its unit). A
-//! thread that waits for its pieces may run others' meanwhile, so keep no lock and no `RefCell` borrowed around a
-//! parallel call. What is started has to end before the function returns: `rayon::spawn` is for nobody here.
-//! Memory that pieces take belongs into [`Process::extra_memory_per_position`]. [`Process::prepare`] runs
-//! before there are workers; what is parallel in it uses rayon's own threads.
+//! As everywhere with rayon, how work is divided differs from run to run: a result must not depend
+//! on it, so sum up in an order of your own, as above. A piece that panics fails its spectrum (in
+//! `unit_computation`, its unit). A thread that waits for its pieces may run others' meanwhile, so
+//! keep no lock and no `RefCell` borrowed around a parallel call. What is started has to end before
+//! the function returns: `rayon::spawn` is for nobody here. Memory that pieces take belongs into
+//! [`Process::extra_memory_per_position`]. [`Process::prepare`] runs before there are workers; what
+//! is parallel in it uses rayon's own threads.
 
 use std::ops::{Deref, Range};
 
@@ -155,9 +157,9 @@ pub trait Process: Sized + 'static {
         scratch: &mut Self::Scratch,
     ) -> Result<Self::Output, Failure>;
 
-    /// What an output says that its spectrum is, for people who test one position: it is drawn over the
-    /// data. Override wherever there is such a thing: a fitted curve and its parts, a smoothed or
-    /// filtered spectrum, the place of a peak. Runs never call it.
+    /// What an output says that its spectrum is, for people who test one position: it is drawn over
+    /// the data. Override wherever there is such a thing: a fitted curve and its parts, a
+    /// smoothed or filtered spectrum, the place of a peak. Runs never call it.
     fn model(
         _task: &Self::Task,
         _spectrum: Spectrum<'_, Self::Input>,
@@ -175,8 +177,8 @@ pub trait Process: Sized + 'static {
 
     /// Paths of datasets with the same positions whose rows are handed to the map function
     /// beside the spectrum, as `f64`; a compound record of floating-point fields is as many values.
-    /// What was found there is in [`SourceInfo::auxiliary`]. Override to start from an earlier result
-    /// or to apply a correction per position.
+    /// What was found there is in [`SourceInfo::auxiliary`]. Override to start from an earlier
+    /// result or to apply a correction per position.
     fn auxiliary_inputs(_parameters: &Self::Parameters) -> Vec<String> {
         Vec::new()
     }
@@ -204,10 +206,11 @@ pub trait Process: Sized + 'static {
 
     /// Computes one unit of work, some positions; the engine computes many units at
     /// once on all workers. Override for what is faster, or only possible, on many spectra at a
-    /// time (a matrix product, batched transforms, a GPU): read `unit.spectrum(…)`, or all of them as
-    /// `unit.spectra()` or `unit.array::<Ix2>()`, and call `outputs.set` for each spectrum, or put whole results
-    /// datasets into `outputs.column::<f64, Ix1>(0)` and so on and say `outputs.filled`. How positions are divided
-    /// into units varies from run to run: a result must not depend on it.
+    /// time (a matrix product, batched transforms, a GPU): read `unit.spectrum(…)`, or all of them
+    /// as `unit.spectra()` or `unit.array::<Ix2>()`, and call `outputs.set` for each spectrum,
+    /// or put whole results datasets into `outputs.column::<f64, Ix1>(0)` and so on and say
+    /// `outputs.filled`. How positions are divided into units varies from run to run: a result
+    /// must not depend on it.
     ///
     /// # Errors
     /// If none of these positions can be computed: all of them are then marked as failed.
@@ -266,7 +269,8 @@ pub struct NoParameters {}
 
 impl Parameters for NoParameters {}
 
-/// One spectrum with what belongs to it. It derefs to its values, one behind the other, the fastest axis' side by side.
+/// One spectrum with what belongs to it. It derefs to its values, one behind the other, the fastest
+/// axis' side by side.
 #[derive(Clone, Copy, Debug)]
 pub struct Spectrum<'a, T> {
     /// The values.
@@ -277,7 +281,8 @@ pub struct Spectrum<'a, T> {
     pub position: u64,
     /// Which of the position's spectra it is, from 0; see [`Process::spectra_per_position`].
     pub repeat: usize,
-    /// The rows of the auxiliary inputs at this position, in the order in which they were declared.
+    /// The rows of the auxiliary inputs at this position, in the order in which they were
+    /// declared.
     pub auxiliary: Auxiliary<'a>,
 }
 
@@ -290,7 +295,8 @@ impl<T> Deref for Spectrum<'_, T> {
 }
 
 impl<'a, T> Spectrum<'a, T> {
-    /// A spectrum at the first position, without auxiliary inputs: what tests hand to a map function.
+    /// A spectrum at the first position, without auxiliary inputs: what tests hand to a map
+    /// function.
     pub fn new(values: &'a [T], shape: &'a [usize]) -> Self {
         Self { values, shape, position: 0, repeat: 0, auxiliary: Auxiliary::default() }
     }
@@ -298,12 +304,14 @@ impl<'a, T> Spectrum<'a, T> {
     /// The spectrum as an array with its own axes: `spectrum.array::<Ix3>()?`. Nothing is copied.
     ///
     /// # Errors
-    /// If it has another number of axes. Where that can be, refuse it in [`Process::prepare`], before a run.
+    /// If it has another number of axes. Where that can be, refuse it in [`Process::prepare`],
+    /// before a run.
     pub fn array<D: ndarray::Dimension>(&self) -> Result<ArrayView<'a, T, D>, Failure> {
         arrays::view(self.values, None, self.shape, "the spectrum")
     }
 
-    /// The spectrum as a frame, as a camera takes it: its two axes, beside which any of a single step don't count.
+    /// The spectrum as a frame, as a camera takes it: its two axes, beside which any of a single
+    /// step don't count.
     ///
     /// # Errors
     /// If it has another number of axes; see [`SourceInfo::frame`].
@@ -326,7 +334,8 @@ pub struct Unit<'a, T> {
     converted: Range<usize>,
 }
 
-/// Values that are converted at a time: short spectra, each by itself, would take longer than their computation.
+/// Values that are converted at a time: short spectra, each by itself, would take longer than their
+/// computation.
 const CONVERTED_VALUES: usize = 512;
 
 impl<'a, T: Element> Unit<'a, T> {
@@ -369,8 +378,8 @@ impl<'a, T: Element> Unit<'a, T> {
         }
     }
 
-    /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what works
-    /// in place and would have to copy them.
+    /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what
+    /// works in place and would have to copy them.
     pub fn copy_spectrum(&self, index: usize, into: &mut Vec<T>) {
         self.raw.copy(index..index + 1, into);
     }
@@ -381,8 +390,8 @@ impl<'a, T: Element> Unit<'a, T> {
         self.raw.spectra(self.buffer)
     }
 
-    /// All spectra as one array: an axis along which they follow each other, then the axes of a spectrum, so that a
-    /// unit of frames is an `Ix3`.
+    /// All spectra as one array: an axis along which they follow each other, then the axes of a
+    /// spectrum, so that a unit of frames is an `Ix3`.
     ///
     /// # Errors
     /// If it has another number of axes.
@@ -399,7 +408,8 @@ mod tests {
     use crate::element::{ElementType, StoredType, elements};
     use ndarray::{Ix3, IxDyn};
 
-    /// Looks at spectra in several orders, with all of them in between, and compares each with one converted by itself.
+    /// Looks at spectra in several orders, with all of them in between, and compares each with one
+    /// converted by itself.
     fn spectra_are_as_each_by_itself<T: Element>(stored: StoredType, spectrum_length: usize) {
         let (positions, spectra_per_position) = ([3, 4, 6, 7], 3);
         let row_bytes = spectra_per_position * spectrum_length * stored.element.size();

@@ -1,5 +1,5 @@
-//! Processes of different types, and whatever else makes kernels, behind one face, so that a program can choose
-//! among them by name.
+//! Processes of different types, and whatever else makes kernels, behind one face, so that a
+//! program can choose among them by name.
 //!
 //! A registry is a plain slice of `&dyn Runner`, in the order in which people are to see it.
 
@@ -14,7 +14,8 @@ use crate::map_kernel::kernel_of;
 use crate::parameters::{self, ParameterInfo, from_recorded, from_values, nearest};
 use crate::process::Process;
 
-/// What can be run by its name. [`runner`] makes one of a process; whatever makes kernels may be another.
+/// What can be run by its name. [`runner`] makes one of a process; whatever makes kernels may be
+/// another.
 pub trait Runner: Sync {
     /// The name of its kernels.
     fn name(&self) -> &str;
@@ -33,7 +34,8 @@ pub trait Runner: Sync {
     /// # Errors
     /// If a parameter is unknown, or can't have its value.
     fn kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>>;
-    /// A kernel with the parameters that a results group records, where what JSON numbers can't hold is text.
+    /// A kernel with the parameters that a results group records, where what JSON numbers can't
+    /// hold is text.
     ///
     /// # Errors
     /// As above.

@@ -90,8 +90,9 @@ impl<'r, O: 'static> Declaration<'r, O> {
         }));
     }
 
-    /// An array per spectrum, with the axes `dimensions` (slowest first): `|output: &Output| output.map.view()`. Its
-    /// own order in memory doesn't matter. A spectrum fails whose array has another shape.
+    /// An array per spectrum, with the axes `dimensions` (slowest first): `|output: &Output|
+    /// output.map.view()`. Its own order in memory doesn't matter. A spectrum fails whose array
+    /// has another shape.
     pub fn array<T: Element, D: ndarray::Dimension>(
         mut self,
         dimensions: Vec<Dimension>,
@@ -220,9 +221,10 @@ impl<O> Outputs<'_, O> {
         self.contribution.set(index, |dataset, bytes| encoders[dataset].encode(output, bytes));
     }
 
-    /// Results dataset number `dataset`, in the order of their declaration, of all spectra as one array: an axis along
-    /// which they follow each other, then the dataset's own axes. For what gives the results of a whole unit at once;
-    /// say of which spectra with [`Self::filled`] when all datasets have theirs.
+    /// Results dataset number `dataset`, in the order of their declaration, of all spectra as one
+    /// array: an axis along which they follow each other, then the dataset's own axes. For what
+    /// gives the results of a whole unit at once; say of which spectra with [`Self::filled`]
+    /// when all datasets have theirs.
     ///
     /// # Errors
     /// If it has another element type or another number of axes, or holds records.
@@ -233,8 +235,8 @@ impl<O> Outputs<'_, O> {
         self.contribution.column(dataset)
     }
 
-    /// Says that the results of some spectra were put into the arrays of all datasets. Those that were set as failed
-    /// stay so.
+    /// Says that the results of some spectra were put into the arrays of all datasets. Those that
+    /// were set as failed stay so.
     pub fn filled(&mut self, spectra: Range<usize>) {
         self.contribution.filled(spectra);
     }

@@ -22,10 +22,11 @@ pub struct SourceInfo {
     pub units: String,
     /// Axes of the scan, slowest first.
     pub position_dimensions: Vec<Dimension>,
-    /// Axes of a row, slowest first. Their lengths multiply to `spectral_points`; none if the file has
-    /// no regular grid there.
+    /// Axes of a row, slowest first. Their lengths multiply to `spectral_points`; none if the file
+    /// has no regular grid there.
     pub spectroscopic_dimensions: Vec<Dimension>,
-    /// What [`Process::auxiliary_inputs`](crate::Process::auxiliary_inputs) asked for, in that order.
+    /// What [`Process::auxiliary_inputs`](crate::Process::auxiliary_inputs) asked for, in that
+    /// order.
     pub auxiliary: Vec<AuxiliaryInfo>,
 }
 
@@ -38,8 +39,8 @@ pub struct AuxiliaryInfo {
     pub columns: usize,
     /// Names of the fields if it holds compound records, else none.
     pub fields: Vec<String>,
-    /// Lengths of the axes of the values at a position, slowest first: those of the dataset that aren't positions,
-    /// then the fields of a record. A single number is an axis of one step.
+    /// Lengths of the axes of the values at a position, slowest first: those of the dataset that
+    /// aren't positions, then the fields of a record. A single number is an axis of one step.
     pub shape: Vec<usize>,
 }
 
@@ -59,9 +60,10 @@ impl SourceInfo {
         }
     }
 
-    /// Lengths of the axes of one spectrum, slowest first, where a row holds so many of them. Those are the axes of a
-    /// row without the slow ones that tell its spectra apart. If spectra are parts of an axis, it has as many steps
-    /// less; where they begin and end anywhere, and where the file has no regular grid, a spectrum is one axis.
+    /// Lengths of the axes of one spectrum, slowest first, where a row holds so many of them. Those
+    /// are the axes of a row without the slow ones that tell its spectra apart. If spectra are
+    /// parts of an axis, it has as many steps less; where they begin and end anywhere, and
+    /// where the file has no regular grid, a spectrum is one axis.
     pub fn spectrum_shape(&self, spectra: usize) -> Vec<usize> {
         let spectra = spectra.max(1);
         let length = self.spectral_points / spectra;
@@ -80,16 +82,17 @@ impl SourceInfo {
     pub fn spectra_along_axis(&self) -> Result<usize, Failure> {
         if self.spectroscopic_dimensions.is_empty() && self.spectral_points > 1 {
             return Err(Failure::new(format!(
-                "the {} values at each position are no full grid of its axes, so it can't be told which of them are \
-                 a spectrum",
+                "the {} values at each position are no full grid of its axes, so it can't be told \
+                 which of them are a spectrum",
                 self.spectral_points
             )));
         }
         Ok(self.spectral_points / self.axis(0).len().max(1))
     }
 
-    /// The two fastest axes of a row if that is a frame, as a camera takes it, and no list of spectra. Those of a
-    /// frame measure the same: they have the same units, or, without units, names that only tell places.
+    /// The two fastest axes of a row if that is a frame, as a camera takes it, and no list of
+    /// spectra. Those of a frame measure the same: they have the same units, or, without units,
+    /// names that only tell places.
     pub fn frame(&self) -> Option<(&Dimension, &Dimension)> {
         let mut axes = self.spectroscopic_dimensions.iter().rev().filter(|axis| axis.len() > 1);
         let (fast, slow) = (axes.next()?, axes.next()?);
@@ -100,8 +103,8 @@ impl SourceInfo {
     }
 }
 
-/// What is left of the lengths of some axes, slowest first, of an array that is cut into equal parts; `None` if the
-/// parts are no arrays along them.
+/// What is left of the lengths of some axes, slowest first, of an array that is cut into equal
+/// parts; `None` if the parts are no arrays along them.
 fn without_slow(lengths: &[usize], parts: usize) -> Option<Vec<usize>> {
     match lengths {
         _ if parts == 1 => Some(lengths.to_vec()),

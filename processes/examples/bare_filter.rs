@@ -1,13 +1,13 @@
-//! The yardstick of `signal-filter`: how fast can this machine read spectra, transform them, transform them
-//! back and write them?
+//! The yardstick of `signal-filter`: how fast can this machine read spectra, transform them,
+//! transform them back and write them?
 //!
 //!     bare_filter FILE OFFSET SPECTRA POINTS TARGET THREADS BLOCK [double] [sync]
 //!
-//! Each thread takes the next BLOCK spectra, of POINTS little-endian `f32` values each, reads them by
-//! `pread`, transforms each by `realfft` and back, in single precision or in double, and writes them as
-//! `f32` into TARGET by `pwrite`, which is made if it isn't there. With `sync`, TARGET is synced to the disk
-//! in the end. Nothing else: no filter, no positions, no marks. Prints the seconds and the largest
-//! difference of a spectrum's first value from the one that was read.
+//! Each thread takes the next BLOCK spectra, of POINTS little-endian `f32` values each, reads them
+//! by `pread`, transforms each by `realfft` and back, in single precision or in double, and writes
+//! them as `f32` into TARGET by `pwrite`, which is made if it isn't there. With `sync`, TARGET is
+//! synced to the disk in the end. Nothing else: no filter, no positions, no marks. Prints the
+//! seconds and the largest difference of a spectrum's first value from the one that was read.
 
 use std::env;
 use std::fs::{File, OpenOptions};

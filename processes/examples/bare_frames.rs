@@ -1,13 +1,15 @@
-//! The yardstick for frames in gzip's chunks: how fast can this machine inflate, unshuffle and add them up?
+//! The yardstick for frames in gzip's chunks: how fast can this machine inflate, unshuffle and add
+//! them up?
 //!
 //!     bare_frames FILE CHUNKS THREADS
 //!
-//! CHUNKS is a text. Its first line has the shape of the dataset, its second the shape of a chunk, four
-//! numbers each; each further line has a chunk's first index, four numbers, its offset in the file and
-//! its stored bytes. The values are little-endian `u16`, shuffled, then compressed; the first two axes are
-//! the positions; chunks fit into the shape. Each thread takes the next chunk, reads it by `pread`,
-//! inflates it by libdeflate, unshuffles it and adds up its part of each frame as the process `Sum` does.
-//! Nothing else: no order of positions, no results. Prints the seconds and the sum of all.
+//! CHUNKS is a text. Its first line has the shape of the dataset, its second the shape of a chunk,
+//! four numbers each; each further line has a chunk's first index, four numbers, its offset in the
+//! file and its stored bytes. The values are little-endian `u16`, shuffled, then compressed; the
+//! first two axes are the positions; chunks fit into the shape. Each thread takes the next chunk,
+//! reads it by `pread`, inflates it by libdeflate, unshuffles it and adds up its part of each frame
+//! as the process `Sum` does. Nothing else: no order of positions, no results. Prints the seconds
+//! and the sum of all.
 
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Result};

@@ -2,9 +2,9 @@
 //!
 //!     bare_sum FILE OFFSET BYTES THREADS BLOCK
 //!
-//! Each thread takes the next BLOCK of the file, reads it by `pread`, and adds its little-endian `f32`
-//! values as the process `Sum` does: in double precision, eight sums side by side. Nothing else: no
-//! positions, no results. Prints the seconds and the sum. `scripts/bench` runs it.
+//! Each thread takes the next BLOCK of the file, reads it by `pread`, and adds its little-endian
+//! `f32` values as the process `Sum` does: in double precision, eight sums side by side. Nothing
+//! else: no positions, no results. Prints the seconds and the sum. `scripts/bench` runs it.
 
 use std::env;
 use std::fs::File;

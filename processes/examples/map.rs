@@ -2,10 +2,10 @@
 //!
 //!     cargo run --release -p pixelmill-processes --example map -- FILE DATASET
 //!
-//! DATASET is a results dataset with one real value per position, such as `…/Peak_Response`. Two rows of
-//! the scan become one line of half blocks, in 24-bit colour or else in the greys of 256 colours; with
-//! `NO_COLOR`, or where there is no terminal, the mean of two rows becomes a character. Also a short
-//! example of reading results in Rust.
+//! DATASET is a results dataset with one real value per position, such as `…/Peak_Response`. Two
+//! rows of the scan become one line of half blocks, in 24-bit colour or else in the greys of 256
+//! colours; with `NO_COLOR`, or where there is no terminal, the mean of two rows becomes a
+//! character. Also a short example of reading results in Rust.
 
 use std::env;
 use std::io::{IsTerminal, Write};

@@ -1,31 +1,34 @@
 //! A sum of components fitted to each spectrum, as HyperSpy's `multifit` does it.
 //!
 //! Least squares of Σ wᵢ·(yᵢ − f(xᵢ))² over the channels, f being a sum of the functions of
-//! `components`, which has their formulae. Linear parameters are solved exactly at each step (variable
-//! projection, `separable`), the others by Levenberg–Marquardt within bounds (`least_squares`), from
-//! start values that are estimated from each spectrum by itself (`estimate`): unlike HyperSpy, which
-//! starts each pixel from its neighbour, no result depends on another.
+//! `components`, which has their formulae. Linear parameters are solved exactly at each step
+//! (variable projection, `separable`), the others by Levenberg–Marquardt within bounds
+//! (`least_squares`), from start values that are estimated from each spectrum by itself
+//! (`estimate`): unlike HyperSpy, which starts each pixel from its neighbour, no result depends on
+//! another.
 //!
-//! Weights: 1 without `weights`; as they are given; or, for counts, the inverse of the variance that the model
-//! says, found by fitting again until it doesn't change, which is the maximum of the likelihood of Poisson's
-//! distribution (iteratively reweighted least squares: Charnes, Frome & Yu 1976, JASA 71, 169), without the
-//! bias that weights from the counts themselves have.
+//! Weights: 1 without `weights`; as they are given; or, for counts, the inverse of the variance
+//! that the model says, found by fitting again until it doesn't change, which is the maximum of the
+//! likelihood of Poisson's distribution (iteratively reweighted least squares: Charnes, Frome & Yu
+//! 1976, JASA 71, 169), without the bias that weights from the counts themselves have.
 //!
-//! Shapes: a row of N·S values along several axes is N spectra along the fastest, of S; each gives for
-//! each component a record of its parameters, and one of their standard errors, (P, N) each, in the units of the field's name, χ² and whether the fit converged. Standard errors
-//! are from the covariance of all free parameters together; without weights the variance of the noise is taken
-//! from χ²/(channels − free parameters), as SciPy's `curve_fit` does, with weights these are taken to be
-//! the inverse variances. A fixed parameter and one at its bound have the error 0, one that the spectrum doesn't
-//! determine NaN.
+//! Shapes: a row of N·S values along several axes is N spectra along the fastest, of S; each gives
+//! for each component a record of its parameters, and one of their standard errors, (P, N) each, in
+//! the units of the field's name, χ² and whether the fit converged. Standard errors are from the
+//! covariance of all free parameters together; without weights the variance of the noise is taken
+//! from χ²/(channels − free parameters), as SciPy's `curve_fit` does, with weights these are taken
+//! to be the inverse variances. A fixed parameter and one at its bound have the error 0, one that
+//! the spectrum doesn't determine NaN.
 //!
-//! Values of a binned axis, as HyperSpy calls it, were summed over the widths of the channels: as HyperSpy
-//! does it, the model is multiplied by these, its scale or, of uneven steps, the gradient of the axis.
-//! Areas of peaks are then in the units of the values, and heights per unit of the axis.
+//! Values of a binned axis, as HyperSpy calls it, were summed over the widths of the channels: as
+//! HyperSpy does it, the model is multiplied by these, its scale or, of uneven steps, the gradient
+//! of the axis. Areas of peaks are then in the units of the values, and heights per unit of the
+//! axis.
 //!
-//! A spectrum with a value in the range that isn't finite fails, and so does one with negative counts under Poisson weights.
-//! All others have a finite result: of a constant or empty spectrum peaks have no area. What is saturated is
-//! fitted as it is; leave such channels out by a weight of 0. The fit ends after `max_evaluations`,
-//! converged or not.
+//! A spectrum with a value in the range that isn't finite fails, and so does one with negative
+//! counts under Poisson weights. All others have a finite result: of a constant or empty spectrum
+//! peaks have no area. What is saturated is fitted as it is; leave such channels out by a weight of
+//! 0. The fit ends after `max_evaluations`, converged or not.
 
 mod arrays;
 mod components;
@@ -53,27 +56,31 @@ use separable::Layout;
 /// What is fitted, and how.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Parameters {
-    /// What the model is a sum of, as `gaussian+offset`, or a JSON list: gaussian (A, centre, sigma),
-    /// lorentzian (A, centre, gamma), pseudo_voigt (A, centre, sigma, fraction), exponential (A, tau),
-    /// power_law (A, r, origin), offset (offset), polynomial1 to polynomial9 (a0, a1, …; plain
-    /// polynomial is of order 2), erf (A, origin, sigma), defined as in HyperSpy: A of a peak is its
-    /// area. In full a component is {"type": "gaussian", "name": "K", "centre": 6.4, "sigma": {"start":
-    /// 0.1, "min": 0.05, "max": 1}, "A": {"fixed": 3}}, with "order" for a polynomial; a parameter
-    /// that follows another one is {"tied": "K.centre", "factor": 1.1, "shift": 0}. Values are in the
-    /// units of the axis and of the data. Start values that aren't given are estimated from each
-    /// spectrum; unless bounds are given, widths are from 1/4 channel to 10 times the axis, centres
-    /// at most the length of the axis outside of it, fractions from 0 to 1, and the origin of a
-    /// power law is fixed at 0.
+    /// What the model is a sum of, as `gaussian+offset`, or a JSON list: gaussian (A, centre,
+    /// sigma), lorentzian (A, centre, gamma), pseudo_voigt (A, centre, sigma, fraction),
+    /// exponential (A, tau), power_law (A, r, origin), offset (offset), polynomial1 to
+    /// polynomial9 (a0, a1, …; plain polynomial is of order 2), erf (A, origin, sigma),
+    /// defined as in HyperSpy: A of a peak is its area. In full a component is {"type":
+    /// "gaussian", "name": "K", "centre": 6.4, "sigma": {"start": 0.1, "min": 0.05, "max": 1},
+    /// "A": {"fixed": 3}}, with "order" for a polynomial; a parameter that follows another one
+    /// is {"tied": "K.centre", "factor": 1.1, "shift": 0}. Values are in the units of the axis
+    /// and of the data. Start values that aren't given are estimated from each
+    /// spectrum; unless bounds are given, widths are from 1/4 channel to 10 times the axis,
+    /// centres at most the length of the axis outside of it, fractions from 0 to 1, and the
+    /// origin of a power law is fixed at 0.
     pub components: Components,
-    /// What the squares of the residuals are multiplied by: 1 (none), the inverse of the variance of
-    /// counts (poisson: the maximum of the likelihood, by repeated fits), or `channel_weights` (given).
+    /// What the squares of the residuals are multiplied by: 1 (none), the inverse of the variance
+    /// of counts (poisson: the maximum of the likelihood, by repeated fits), or
+    /// `channel_weights` (given).
     pub weights: Weights,
-    /// For weights=given: a list with the weight of each channel of the spectrum, the inverse of the
-    /// variance of its noise; 0 leaves it out.
+    /// For weights=given: a list with the weight of each channel of the spectrum, the inverse of
+    /// the variance of its noise; 0 leaves it out.
     pub channel_weights: Option<Vec<f64>>,
-    /// Where the fitted range of the axis begins, in the units of the axis; with the first channel if none.
+    /// Where the fitted range of the axis begins, in the units of the axis; with the first channel
+    /// if none.
     pub range_min: Option<f64>,
-    /// Where the fitted range of the axis ends, in the units of the axis; with the last channel if none.
+    /// Where the fitted range of the axis ends, in the units of the axis; with the last channel if
+    /// none.
     pub range_max: Option<f64>,
     /// How many searches are made from different start values, of which the best counts: the
     /// estimated ones, and others spread over the axis, the same for each spectrum.
@@ -320,8 +327,8 @@ impl Process for CurveFit {
         source.spectra_along_axis().unwrap_or(1)
     }
 
-    /// A worker has columns of its own, whatever the number of positions; this is what a unit of one
-    /// needs, and more than enough for others.
+    /// A worker has columns of its own, whatever the number of positions; this is what a unit of
+    /// one needs, and more than enough for others.
     fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
         let all = parameters.components.0.iter().map(|part| part.parameter_names().len());
         let columns = 2 * all.sum::<usize>() + 12;
@@ -444,8 +451,8 @@ mod tests {
 
     #[test]
     fn what_is_drawn_has_the_residuals_of_the_fit() {
-        // No two components of a model can stand for each other: where they can, they may be so large that
-        // their sum is rounding.
+        // No two components of a model can stand for each other: where they can, they may be so
+        // large that their sum is rounding.
         for components in [
             "gaussian",
             "lorentzian+polynomial2",

@@ -7,8 +7,8 @@
 //! once a [`SolverState`] has its size. The same arguments give the same bits.
 //!
 //! Measured on a Gaussian over 256 channels: the crate `levenberg-marquardt` 0.15 takes 38 µs for a
-//! fit, `varpro` 0.14 takes 55 µs, and `curve-fit` with this one 9 µs. The former is its reference in
-//! the tests.
+//! fit, `varpro` 0.14 takes 55 µs, and `curve-fit` with this one 9 µs. The former is its reference
+//! in the tests.
 
 /// Something with residuals.
 pub trait Problem {

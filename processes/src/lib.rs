@@ -18,7 +18,8 @@ pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
 pub use sum::Sum;
 
-/// Every process of this crate. A slice of some of them, or with others beside them, is made likewise:
+/// Every process of this crate. A slice of some of them, or with others beside them, is made
+/// likewise:
 ///
 /// ```
 /// use pixelmill_core::registry::{Runner, find, runner};

@@ -3,10 +3,12 @@
 //! `find_peaks_cwt` of SciPy 1.13 on the magnitude of each spectrum: ridge lines of the transform
 //! with Ricker wavelets (`ridge_lines`; Du, Kibbe & Lin 2006, Bioinformatics 22, 2059). Of several
 //! peaks the one nearest to the centre counts, the lower one if two are equally near; without any
-//! peak the centre itself does. Shapes: a spectrum (S) gives a response and a position, (P, 1) each.
+//! peak the centre itself does. Shapes: a spectrum (S) gives a response and a position, (P, 1)
+//! each.
 //!
-//! A row with several axes holds a spectrum along the fastest one for each step of the others (F), and gives
-//! (P, F). Frames, whose two fastest axes have the same units or only tell places, are refused.
+//! A row with several axes holds a spectrum along the fastest one for each step of the others (F),
+//! and gives (P, F). Frames, whose two fastest axes have the same units or only tell places, are
+//! refused.
 
 mod ridge_lines;
 
@@ -102,7 +104,8 @@ pub struct Scratch {
 impl Process for PeakFinding {
     const NAME: &'static str = "Peak_Finding";
     const VERSION: u32 = 1;
-    const SUMMARY: &'static str = "the peak nearest to the centre of each spectrum's magnitude, by continuous wavelet transform";
+    const SUMMARY: &'static str = "the peak nearest to the centre of each spectrum's magnitude, \
+                                   by continuous wavelet transform";
 
     type Parameters = Parameters;
     type Input = Complex64;
@@ -114,8 +117,8 @@ impl Process for PeakFinding {
         source.spectra_along_axis()?;
         if let Some((slow, fast)) = source.frame() {
             return Err(Failure::new(format!(
-                "its rows are frames of `{}` × `{}`, but peaks are searched for along a single axis; an axis that \
-                 is one of positions has to be named as such (--positions-axes)",
+                "its rows are frames of `{}` × `{}`, but peaks are searched for along a single \
+                 axis; an axis that is one of positions has to be named as such (--positions-axes)",
                 slow.name, fast.name
             )));
         }

@@ -1,13 +1,13 @@
 //! The simple harmonic oscillator fitted to complex spectra of a band excitation.
 //!
-//! H(ω) = A·e^{iφ}·ω₀² / (ω² − i·ω·ω₀/Q − ω₀²) (Jesse et al. 2007, Nanotechnology 18, 435503; the form and
-//! the names of results are those of BGlib). `guess` finds where to begin, `search` the least squares of the
-//! complex residuals, both on the sums of `response`. Shapes: a row of N spectra of S values gives N records,
-//! (P, N), in each of `Guess`, `Fit` and `Standard_Errors`. A is in the units of the data, ω₀ in those of the
-//! frequency axis; R² is 1 − Σ|y − H|²/Σ|y − ȳ|², as BGlib has it. Standard errors are those of noise that
-//! is equal and independent in both quadratures at all frequencies, estimated from the residuals; they
-//! take no notice of bounds. A spectrum that isn't finite, has one value throughout, or whose search
-//! doesn't end fails.
+//! H(ω) = A·e^{iφ}·ω₀² / (ω² − i·ω·ω₀/Q − ω₀²) (Jesse et al. 2007, Nanotechnology 18, 435503; the
+//! form and the names of results are those of BGlib). `guess` finds where to begin, `search` the
+//! least squares of the complex residuals, both on the sums of `response`. Shapes: a row of N
+//! spectra of S values gives N records, (P, N), in each of `Guess`, `Fit` and `Standard_Errors`. A
+//! is in the units of the data, ω₀ in those of the frequency axis; R² is 1 − Σ|y − H|²/Σ|y − ȳ|²,
+//! as BGlib has it. Standard errors are those of noise that is equal and independent in both
+//! quadratures at all frequencies, estimated from the residuals; they take no notice of bounds. A
+//! spectrum that isn't finite, has one value throughout, or whose search doesn't end fails.
 
 mod guess;
 mod lanes;
@@ -37,8 +37,8 @@ pub struct Parameters {
     /// that of its fastest axis, the frequency.
     #[schemars(range(min = 1))]
     pub spectra: Option<usize>,
-    /// Path of the `Guess` or `Fit` of an earlier result to begin from; where that has no numbers, and if
-    /// none, the beginning is estimated from each spectrum by itself.
+    /// Path of the `Guess` or `Fit` of an earlier result to begin from; where that has no numbers,
+    /// and if none, the beginning is estimated from each spectrum by itself.
     pub guess: Option<String>,
     /// How many of the brightest points the estimate takes pairs from.
     #[schemars(range(min = 2, max = 100), extend("unit" = "points"))]
@@ -126,8 +126,8 @@ pub struct Task {
     bounds: SearchRange,
     guess_points: usize,
     max_steps: usize,
-    /// Where the fields of an oscillator are in the records of the earlier result, and how many fields
-    /// a record has.
+    /// Where the fields of an oscillator are in the records of the earlier result, and how many
+    /// fields a record has.
     given: Option<([usize; 4], usize)>,
 }
 
@@ -297,7 +297,8 @@ fn frequencies(source: &SourceInfo, spectra: usize) -> Result<Dimension, Failure
     let axis = source.axis(0);
     if !axis.units.trim().to_ascii_lowercase().ends_with("hz") {
         return Err(Failure::new(format!(
-            "the fastest axis of its rows, `{}` in `{}`, has to be a frequency in Hz, kHz, MHz or GHz",
+            "the fastest axis of its rows, `{}` in `{}`, has to be a frequency in Hz, kHz, MHz or \
+             GHz",
             axis.name, axis.units
         )));
     }

@@ -1,30 +1,31 @@
 //! Filtering in the domain of frequencies, as pycroscopy's `SignalFilter` does it.
 //!
 //! Each row x of N values (one trace, also where it has several axes) is transformed,
-//! F = Σ x·e^(−2πi·kn/N); F is multiplied by the product H of all frequency filters (`composite`); bins with
-//! |F·H| below the noise floor of F (`noise`) become 0; the inverse transform gives the filtered row.
-//! Formulas: pycroscopy, `processing/fft.py` and `processing/signal_filter.py`. All is computed in double
-//! precision.
+//! F = Σ x·e^(−2πi·kn/N); F is multiplied by the product H of all frequency filters (`composite`);
+//! bins with |F·H| below the noise floor of F (`noise`) become 0; the inverse transform gives the
+//! filtered row. Formulas: pycroscopy, `processing/fft.py` and `processing/signal_filter.py`. All
+//! is computed in double precision.
 //!
-//! Results, of a row of N values: `Filtered_Data` (N) as the source; `Condensed_Data`, the complex F·H of
-//! the bins from 0 to half the sample rate that H lets pass, not divided by N; `Noise_Floors`, one
-//! amplitude of F per row; `Composite_Filter` (N), H with 0 Hz at N/2, once. Filtered and condensed data
-//! are in single precision if the source's values fit that (float32, integers of up to 16 bits), else in
-//! double.
+//! Results, of a row of N values: `Filtered_Data` (N) as the source; `Condensed_Data`, the complex
+//! F·H of the bins from 0 to half the sample rate that H lets pass, not divided by N;
+//! `Noise_Floors`, one amplitude of F per row; `Composite_Filter` (N), H with 0 Hz at N/2, once.
+//! Filtered and condensed data are in single precision if the source's values fit that (float32,
+//! integers of up to 16 bits), else in double.
 //!
-//! pycroscopy can join the rows of several pixels (`num_pix`). Here a row's result depends on nothing but
-//! this row: it is transformed by itself, whatever else is computed with it. Its last bits depend on the
-//! processor's instructions, since the transforms of `rustfft` do. Different from pycroscopy, where it
-//! is wrong:
-//! - The noise floor is estimated until it stays, not until it changes by less than 0.01 in the units of
-//!   the data: small signals never had a second estimate.
-//! - A filter for an odd number of points has its centre at 0 Hz; it was off by one bin for 3, 7, 11 …
-//! - Bands and harmonics that reach half the sample rate are cut there or refused; their negative halves
-//!   wrapped around. An edge of one bin is halfway on both sides.
+//! pycroscopy can join the rows of several pixels (`num_pix`). Here a row's result depends on
+//! nothing but this row: it is transformed by itself, whatever else is computed with it. Its last
+//! bits depend on the processor's instructions, since the transforms of `rustfft` do. Different
+//! from pycroscopy, where it is wrong:
+//! - The noise floor is estimated until it stays, not until it changes by less than 0.01 in the
+//!   units of the data: small signals never had a second estimate.
+//! - A filter for an odd number of points has its centre at 0 Hz; it was off by one bin for 3, 7,
+//!   11 …
+//! - Bands and harmonics that reach half the sample rate are cut there or refused; their negative
+//!   halves wrapped around. An edge of one bin is halfway on both sides.
 //! - Filtered integers aren't cut to integers, and bins below the floor are 0, not 1e-16.
 //!
-//! Rows with a value that isn't finite, or too large to be transformed, fail. Constant and empty (all
-//! zero) rows have a result: their mean, as far as the filters let 0 Hz pass.
+//! Rows with a value that isn't finite, or too large to be transformed, fail. Constant and empty
+//! (all zero) rows have a result: their mean, as far as the filters let 0 Hz pass.
 
 mod composite;
 mod noise;
@@ -79,8 +80,8 @@ pub struct Parameters {
     /// Whole width of each of these bands.
     #[schemars(extend("unit" = "Hz"))]
     pub noise_band_widths: Option<Vec<f64>>,
-    /// Share of the bins of white noise that may pass; a smaller one removes more. Bins below the floor
-    /// that follows become 0. Above 0.03 noise has no such floor. None: no threshold.
+    /// Share of the bins of white noise that may pass; a smaller one removes more. Bins below the
+    /// floor that follows become 0. Above 0.03 noise has no such floor. None: no threshold.
     #[schemars(range(min = 1e-12, max = 0.03))]
     pub noise_threshold: Option<f64>,
     /// Whether the filtered data are written, as large as the source's.
@@ -174,7 +175,8 @@ impl Process for SignalFilter {
         let bins = bins(parameters, source)?;
         let gains = composite(parameters, bins)?;
         let noise = parameters.noise_threshold.map(|threshold| -threshold.ln());
-        // Else even a lone oscillation, whose power is in two bins, is below the floor that it makes.
+        // Else even a lone oscillation, whose power is in two bins, is below the floor that it
+        // makes.
         if let Some(log) = noise.filter(|log| bins.points as f64 <= 2.0 * log) {
             return Err(Failure::new(format!(
                 "this `noise_threshold` needs spectra of at least {} values, not {}",
@@ -255,16 +257,16 @@ impl Process for SignalFilter {
         if filter.writes_filtered { model.curve("filtered", filtered) } else { model }
     }
 
-    /// A worker's buffers hold a row and its spectrum, once for all rows of a unit; the tables of the
-    /// transforms are there once for all workers. So this is what a unit of one row takes, and more
-    /// than enough for others.
+    /// A worker's buffers hold a row and its spectrum, once for all rows of a unit; the tables of
+    /// the transforms are there once for all workers. So this is what a unit of one row takes,
+    /// and more than enough for others.
     fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
         row::bytes(source.spectral_points, parameters.write_condensed)
     }
 
-    /// Not spectrum by spectrum through `map_function`, so that no row of results is allocated. Each
-    /// row is transformed by itself all the same: two in one complex transform would leave bits of
-    /// each in the other.
+    /// Not spectrum by spectrum through `map_function`, so that no row of results is allocated.
+    /// Each row is transformed by itself all the same: two in one complex transform would leave
+    /// bits of each in the other.
     fn unit_computation(
         filter: &RowFilter,
         unit: &mut Unit<'_, f64>,
@@ -289,7 +291,8 @@ fn check_bands(
     let count = |list: &Option<Vec<f64>>| list.as_ref().map_or(0, Vec::len);
     if count(frequencies) != count(widths) {
         return Err(Failure::new(format!(
-            "`{name}_frequencies` and `{name}_widths` belong together: give each frequency its width"
+            "`{name}_frequencies` and `{name}_widths` belong together: give each frequency its \
+             width"
         )));
     }
     if frequencies.iter().chain(widths).flatten().any(|value| *value < 0.0) {

@@ -17,7 +17,8 @@ pub(crate) struct Arguments {
     /// Print one machine-readable JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say on standard error what is decided and why; -vv also how it is done. RUST_LOG goes before it
+    /// Say on standard error what is decided and why; -vv also how it is done. RUST_LOG goes
+    /// before it
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Say nothing but errors while a computation runs and when it has gone well
@@ -73,8 +74,8 @@ pub(crate) struct TestArguments {
     /// Steps on the axes of the scan, the slowest first
     #[arg(long, value_name = "ROW,COL", value_delimiter = ',')]
     pub at: Option<Vec<u32>>,
-    /// Draw the data and what the result says of them: in the terminal, as is done there anyway, or into a
-    /// PNG file
+    /// Draw the data and what the result says of them: in the terminal, as is done there anyway,
+    /// or into a PNG file
     #[arg(long, value_name = "FILE.png", num_args = 0..=1)]
     pub plot: Option<Option<PathBuf>>,
     /// The file that results would go to: earlier ones in it can be given to the process
@@ -95,8 +96,8 @@ pub(crate) struct WhatArguments {
     /// Path of the main dataset; may be left out if the file has only one
     #[arg(long, value_name = "PATH")]
     pub dataset: Option<String>,
-    /// Which axes of the dataset are positions, counted from 0, slowest first, or `none` for a single
-    /// measurement; may be left out where the file tells
+    /// Which axes of the dataset are positions, counted from 0, slowest first, or `none` for a
+    /// single measurement; may be left out where the file tells
     #[arg(long, value_name = "AXIS,…|none", value_parser = axes)]
     pub positions_axes: Option<Axes>,
     /// A parameter; may be given several times, and as --KEY VALUE
@@ -111,16 +112,16 @@ pub(crate) struct WhatArguments {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub what: WhatArguments,
-    /// Write the results to this file, and only read the other; earlier results in it can be given to the
-    /// process
+    /// Write the results to this file, and only read the other; earlier results in it can be given
+    /// to the process
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Number of cores to use, or `all` [default: all but two; all but one of four or fewer; under MPI, for
-    /// each rank: those of its node divided by the ranks there]
+    /// Number of cores to use, or `all` [default: all but two; all but one of four or fewer; under
+    /// MPI, for each rank: those of its node divided by the ranks there]
     #[arg(long, value_name = "N|all", value_parser = cores)]
     pub cores: Option<Cores>,
-    /// Memory budget, such as 500M or 4G, for each rank [default: a quarter of what is available, divided
-    /// by the ranks on the node]
+    /// Memory budget, such as 500M or 4G, for each rank [default: a quarter of what is available,
+    /// divided by the ranks on the node]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<u64>,
     /// Compute anew into a new group, whatever results there are
@@ -139,18 +140,20 @@ pub(crate) struct RunArguments {
     /// Seconds between updates of last_pixel; a tenth of it is what a kill may cost
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     pub checkpoint: f64,
-    /// Stop after this time, such as 3h50m, as if asked to by a signal: before a batch system's limit does
+    /// Stop after this time, such as 3h50m, as if asked to by a signal: before a batch system's
+    /// limit does
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub stop_after: Option<Duration>,
     /// What marked positions survive: a power cut, or only the end of the process
     #[arg(long, value_enum, default_value_t = Survive::Node)]
     pub durability: Survive,
-    /// Before results are reused or resumed, compare all of their data with what was read when they were
-    /// computed, however large; otherwise only if the file was written to since, and up to 4 GiB
+    /// Before results are reused or resumed, compare all of their data with what was read when
+    /// they were computed, however large; otherwise only if the file was written to since, and
+    /// up to 4 GiB
     #[arg(long)]
     pub check_data: bool,
-    /// Compress the results once all positions are done, also those of an earlier run. What they took
-    /// before becomes a hole: the disk has room again, but the file keeps its length
+    /// Compress the results once all positions are done, also those of an earlier run. What they
+    /// took before becomes a hole: the disk has room again, but the file keeps its length
     #[arg(long, value_enum, default_value_t = Compress::None)]
     pub compress: Compress,
 }

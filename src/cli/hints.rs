@@ -1,5 +1,5 @@
-//! What the command line says of errors: what was found, and what to type or to do about it. The only place that
-//! tells people of options because of an error.
+//! What the command line says of errors: what was found, and what to type or to do about it. The
+//! only place that tells people of options because of an error.
 
 use std::borrow::Cow;
 
@@ -12,13 +12,14 @@ use pixelmill_core::error::{Error, Several, bytes};
 pub(crate) fn said(error: &Error) -> String {
     match error {
         Error::NoPositionsAxes { dataset, axes } => format!(
-            "the file doesn't say which axes of `{dataset}` are positions; name them, slowest first, as in {}; \
-             its axes: {}",
+            "the file doesn't say which axes of `{dataset}` are positions; name them, slowest \
+             first, as in {}; its axes: {}",
             example(axes.len()),
             axes.join(", ")
         ),
         Error::PositionsAxes { dataset, given, axes } => format!(
-            "--positions-axes {given}: `{dataset}` has the axes {axes}; name some of them once, slowest first"
+            "--positions-axes {given}: `{dataset}` has the axes {axes}; name some of them once, \
+             slowest first"
         ),
         Error::SeveralMainDatasets { file, candidates } => format!(
             "{} has {} main datasets; name one with --dataset: {}",
@@ -27,8 +28,8 @@ pub(crate) fn said(error: &Error) -> String {
             candidates.join(", ")
         ),
         Error::OutputNamesSource { output, source_file } => format!(
-            "--output: {} is another name of {}; leave --output out to write the results into that file, or \
-             name another one",
+            "--output: {} is another name of {}; leave --output out to write the results into \
+             that file, or name another one",
             output.display(),
             source_file.display()
         ),
@@ -39,7 +40,8 @@ pub(crate) fn said(error: &Error) -> String {
             candidates.join(", ")
         ),
         Error::NotCompressed { file, group, source } => format!(
-            "the results in {}:{group} are complete, but not compressed yet; the same command does that later: {}",
+            "the results in {}:{group} are complete, but not compressed yet; the same command \
+             does that later: {}",
             file.display(),
             said(source)
         ),
@@ -96,8 +98,8 @@ fn tail(advice: Advice) -> Cow<'static, str> {
             "; name another file for the results, or compute on that file itself"
         }
         Advice::ProvideFilter => {
-            "; rewrite it (h5repack -f GZIP=4), or set HDF5_PLUGIN_PATH to the folder of a plugin that has the \
-             filter"
+            "; rewrite it (h5repack -f GZIP=4), or set HDF5_PLUGIN_PATH to the folder of a plugin \
+             that has the filter"
         }
         Advice::MakeOneFile(Several::Family) => "; make it one first, as h5repart does",
         Advice::MakeOneFile(Several::Split) => {
@@ -131,7 +133,8 @@ mod tests {
         "/d-Sum_000".to_owned()
     }
 
-    /// What is said of an error that ends in a fact, and that the fact alone says nothing of what to do.
+    /// What is said of an error that ends in a fact, and that the fact alone says nothing of what
+    /// to do.
     #[track_caller]
     fn is_said(error: &Error, fact: &str, advice: &str) {
         assert_eq!(error.to_string(), fact);
@@ -152,19 +155,20 @@ mod tests {
         let dataset = || "/d".to_owned();
         is_said(
             &Error::OutOfPlace { at: 8, bytes: 4, length: 10 },
-            "4 bytes for place 8 of a dataset of 10 bytes were not written: they would go over its end; nothing \
-             is damaged, but this is a fault of pixelmill",
+            "4 bytes for place 8 of a dataset of 10 bytes were not written: they would go over \
+             its end; nothing is damaged, but this is a fault of pixelmill",
             ", so please report it",
         );
         is_said(
             &Error::SourceReplaced { path: path() },
-            "a.h5 was replaced by a file with other data while it was computed; what this run computed is \
-             marked as not done",
+            "a.h5 was replaced by a file with other data while it was computed; what this run \
+             computed is marked as not done",
             ", so run it again",
         );
         is_said(
             &Error::SourceChanged { file: path(), dataset: dataset() },
-            "`/d` of a.h5 was changed while it was computed; what this run computed is marked as not done",
+            "`/d` of a.h5 was changed while it was computed; what this run computed is marked as \
+             not done",
             ", so run it again when the data are final",
         );
         is_said(
@@ -175,7 +179,8 @@ mod tests {
         is_said(
             &Error::Filter { path: path(), dataset: dataset(), filter: "filter 7".to_owned() },
             "`/d` of a.h5 was written with filter 7, which can't be undone here",
-            "; rewrite it (h5repack -f GZIP=4), or set HDF5_PLUGIN_PATH to the folder of a plugin that has the filter",
+            "; rewrite it (h5repack -f GZIP=4), or set HDF5_PLUGIN_PATH to the folder of a plugin \
+             that has the filter",
         );
         is_said(
             &Error::Hdf4 { path: path() },
@@ -199,8 +204,8 @@ mod tests {
         let host = || "b".to_owned();
         is_said(
             &Error::WithoutMpi { launcher: "mpirun" },
-            "this program was started by mpirun as one of several, but built without MPI, so each would compute \
-             everything",
+            "this program was started by mpirun as one of several, but built without MPI, so each \
+             would compute everything",
             "; build it with: cargo build --release --workspace --features mpi",
         );
         is_said(
@@ -234,7 +239,8 @@ mod tests {
         );
         is_said(
             &met(27),
-            "cannot open a.h5: the file would become larger than the limit for this user or file system",
+            "cannot open a.h5: the file would become larger than the limit for this user or file \
+             system",
             " (see `ulimit -f`)",
         );
         is_said(
@@ -253,16 +259,17 @@ mod tests {
         };
         assert_eq!(
             said(&several),
-            "a.h5 has 2 results groups `d-Sum_000`; give the whole path of one: /a/d-Sum_000, /b/d-Sum_000"
+            "a.h5 has 2 results groups `d-Sum_000`; give the whole path of one: /a/d-Sum_000, \
+             /b/d-Sum_000"
         );
         let source = Error::Truncated { path: "a.h5".into(), length: 1, needed: 2 };
         let uncompressed =
             Error::NotCompressed { file: "a.h5".into(), group: group(), source: Box::new(source) };
         assert_eq!(
             said(&uncompressed),
-            "the results in a.h5:/d-Sum_000 are complete, but not compressed yet; the same command does that \
-             later: a.h5 is truncated: it has 1 bytes where its data take 2; copy it again from where it was \
-             measured"
+            "the results in a.h5:/d-Sum_000 are complete, but not compressed yet; the same \
+             command does that later: a.h5 is truncated: it has 1 bytes where its data take 2; \
+             copy it again from where it was measured"
         );
     }
 
@@ -273,8 +280,8 @@ mod tests {
         let note = Note { text, advice: cited.advice };
         assert_eq!(
             of_note(&note),
-            "/d-Sum_000 is left alone: a.h5 is truncated: it has 1 bytes where its data take 2; copy it again \
-             from where it was measured"
+            "/d-Sum_000 is left alone: a.h5 is truncated: it has 1 bytes where its data take 2; \
+             copy it again from where it was measured"
         );
         let lockless =
             Note { text: "a.h5 has no locks".to_owned(), advice: Some(Advice::KeepOthersOut) };

@@ -1,8 +1,9 @@
 //! What the program logs, as lines on standard error: `-v`, `-vv`, or whatever RUST_LOG says.
 //!
-//! A line has its rank, if there are several, the time of day, the level and the text; from `debug` on also where it
-//! comes from, which is what RUST_LOG selects by. Of what all ranks decide alike `-v` shows what rank 0 says. Errors
-//! and notes are no log: they are told by `progress` and the commands, whatever is logged.
+//! A line has its rank, if there are several, the time of day, the level and the text; from `debug`
+//! on also where it comes from, which is what RUST_LOG selects by. Of what all ranks decide alike
+//! `-v` shows what rank 0 says. Errors and notes are no log: they are told by `progress` and the
+//! commands, whatever is logged.
 
 use std::io::{self, Write};
 

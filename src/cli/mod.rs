@@ -61,8 +61,8 @@ pub(crate) struct Answer {
     pub json: Option<wire::Answer>,
 }
 
-/// Runs the command line of this process over `registry`. Under an MPI launcher all ranks call it alike, and
-/// rank 0 speaks for all.
+/// Runs the command line of this process over `registry`. Under an MPI launcher all ranks call it
+/// alike, and rank 0 speaks for all.
 pub fn main(registry: &[&dyn Runner]) -> ExitCode {
     let as_json = std::env::args_os().any(|argument| argument == "--json");
     let ranks = match Ranks::join() {
@@ -139,8 +139,9 @@ fn failed(ending: Ending, message: &str) -> Answer {
     }
 }
 
-/// Says to people what there is to say, and gives the answer that was asked for. An answer that couldn't be
-/// given is an error, whatever it would have said; only what is one anyway ends as it would have.
+/// Says to people what there is to say, and gives the answer that was asked for. An answer that
+/// couldn't be given is an error, whatever it would have said; only what is one anyway ends as it
+/// would have.
 fn tell(answer: &Answer, as_json: bool) -> Ending {
     say(answer.text.trim_end_matches('\n'));
     let Some(json) = answer.json.as_ref().filter(|_| as_json) else {

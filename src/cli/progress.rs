@@ -81,8 +81,8 @@ impl Observer for Display {
         ));
         if info.reads_per_tile > 1 {
             self.say(&format!(
-                "note: memory is too small for all positions of a chunk, so each chunk is read {} times; \
-                 --memory {} reads each once",
+                "note: memory is too small for all positions of a chunk, so each chunk is read {} \
+                 times; --memory {} reads each once",
                 info.reads_per_tile,
                 show::memory_option(info.memory_for_once),
             ));

@@ -57,12 +57,13 @@ fn request(typed: &RunArguments) -> Request {
 fn text(runner: &dyn Runner, computed: &Computed) -> String {
     let mut text = match computed.outcome {
         Outcome::Existing if computed.parameter_hash.is_empty() => format!(
-            "{} was computed before by another program with the same parameters; the results are reused, but \
-             that program doesn't record whether the data have changed since\n",
+            "{} was computed before by another program with the same parameters; the results are \
+             reused, but that program doesn't record whether the data have changed since\n",
             runner.name()
         ),
         Outcome::Existing => format!(
-            "{} was computed before with the same parameters on the same data; the results are reused\n",
+            "{} was computed before with the same parameters on the same data; the results are \
+             reused\n",
             runner.name()
         ),
         Outcome::Finished => format!("{} is done\n", runner.name()),
@@ -99,7 +100,8 @@ fn report_text(report: &Report) -> String {
     let all = seconds * report.workers as f64;
     let share = |time: Duration| show::percent(time.as_secs_f64(), all);
     format!(
-        "  speed     {} positions/s, {}, {} on {}\n  time      {} computing, {} reading, {} writing, {} waiting\n",
+        "  speed     {} positions/s, {}, {} on {}\n  time      {} computing, {} reading, {} \
+         writing, {} waiting\n",
         show::rate(report.positions as f64 / seconds),
         show::bytes_per_second(report.bytes as f64 / seconds),
         show::duration(report.elapsed),

@@ -99,7 +99,8 @@ pub(crate) fn failed(failed: &FailedPositions) -> String {
     if failed.count > FailedPositions::MOST_LISTED as u64 {
         let most = count(FailedPositions::MOST_LISTED as u64);
         text.push_str(&format!(
-            "  … `pixelmill status --json` lists {most}; all are in the dataset `failed_positions`\n"
+            "  … `pixelmill status --json` lists {most}; all are in the dataset \
+             `failed_positions`\n"
         ));
     } else if failed.count > SHOWN as u64 {
         text.push_str("  … `pixelmill status --json` lists them all\n");

@@ -11,8 +11,8 @@ use signal_hook::iterator::Signals;
 
 use crate::engine::{Ranks, Stop};
 
-/// Signals that come this soon after the first are the same one: a launcher passes on what the batch system
-/// has sent to each process as well.
+/// Signals that come this soon after the first are the same one: a launcher passes on what the
+/// batch system has sent to each process as well.
 const SAME: Duration = Duration::from_millis(500);
 
 /// Listens from now on. What can't be listened to keeps its usual effect, which for these

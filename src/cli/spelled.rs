@@ -12,8 +12,8 @@ use clap::{CommandFactory, Parser};
 use super::arguments::Arguments;
 use pixelmill_core::registry::{Runner, find};
 
-/// What was typed, as arguments. An option whose value may be left out takes the next word for it, though that be
-/// the process or the file: if they are missing then, it is meant without one.
+/// What was typed, as arguments. An option whose value may be left out takes the next word for it,
+/// though that be the process or the file: if they are missing then, it is meant without one.
 pub(crate) fn parsed(
     registry: &[&dyn Runner],
     typed: Vec<OsString>,
@@ -31,7 +31,8 @@ pub(crate) fn parsed(
     })
 }
 
-/// The arguments with `-p key=value` for every `--key value` and `--key=value` that names a parameter.
+/// The arguments with `-p key=value` for every `--key value` and `--key=value` that names a
+/// parameter.
 fn spelled_out(registry: &[&dyn Runner], typed: Vec<OsString>) -> Vec<OsString> {
     let names = parameter_names(registry, &typed);
     let mut spelled = Vec::with_capacity(typed.len());

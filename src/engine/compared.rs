@@ -33,8 +33,8 @@ impl Compared {
         notes.iter().for_each(|note| observer.note(note));
     }
 
-    /// Says what was found, unless it has been said before: a run looks as a reader, when it has claimed the
-    /// file, and when it has it alone.
+    /// Says what was found, unless it has been said before: a run looks as a reader, when it has
+    /// claimed the file, and when it has it alone.
     pub fn say(&self, level: Level, text: impl FnOnce() -> String) {
         if !log_enabled!(level) {
             return;

@@ -1,7 +1,8 @@
 //! The last step of a run, if it is asked for: its results are compressed, dataset by dataset.
 //!
 //! Each is a transaction of its own, in which workers encode chunks and the caller's thread stores
-//! them. A kill leaves some datasets compressed and the others as they were; the same command goes on.
+//! them. A kill leaves some datasets compressed and the others as they were; the same command goes
+//! on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -52,8 +53,8 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Compresses the results of `computed` if that is asked for and all are there. `lock` is the run's,
-    /// if there is one yet.
+    /// Compresses the results of `computed` if that is asked for and all are there. `lock` is the
+    /// run's, if there is one yet.
     ///
     /// # Errors
     /// If somebody has the file open, or it can't be written. The results then are as they were.
@@ -182,11 +183,12 @@ impl Step<'_> {
         let workers = self.most_workers(compressor);
         debug!("{} chunks, compressed {workers} at a time", compressor.count());
         let next = &AtomicU64::new(0);
-        // Each worker's next chunk waits in its own hands while the queue is full. It may block its thread: nothing
-        // that waits for another job runs in the pool meanwhile.
+        // Each worker's next chunk waits in its own hands while the queue is full. It may block its
+        // thread: nothing that waits for another job runs in the pool meanwhile.
         let (sender, receiver) = sync_channel(workers);
         self.job.workers.pool()?.in_place_scope(|scope| {
-            // The sender is gone, and with it the queue ended, when all threads are through with this.
+            // The sender is gone, and with it the queue ended, when all threads are through with
+            // this.
             scope.spawn_broadcast(move |_, thread| {
                 if thread.index() < workers {
                     encode(compressor, next, &sender);

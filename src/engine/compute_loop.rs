@@ -1,13 +1,13 @@
 //! The computing phase of one rank: workers that read, compute and write units of work, a keeper
 //! beside them that looks after what they have written, and the caller's thread, which watches.
 //!
-//! A worker's life is a job of the pool, one for each thread, and ends when there is no unit to come: its thread then
-//! is rayon's, for what is parallel inside the units that others still have. What may run on top of what, and
-//! why, is in this folder's README under *Threads*.
+//! A worker's life is a job of the pool, one for each thread, and ends when there is no unit to
+//! come: its thread then is rayon's, for what is parallel inside the units that others still have.
+//! What may run on top of what, and why, is in this folder's README under *Threads*.
 //!
-//! HDF5 is closed meanwhile, but for sources that only the library can read and the moments in which
-//! the marker brings `last_pixel` up to date. What the keeper and the watcher do differs between rank 0
-//! (`lead`) and the others (`follow`).
+//! HDF5 is closed meanwhile, but for sources that only the library can read and the moments in
+//! which the marker brings `last_pixel` up to date. What the keeper and the watcher do differs
+//! between rank 0 (`lead`) and the others (`follow`).
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +39,8 @@ pub(crate) const BATCHES_PER_CHECKPOINT: u32 = 10;
 /// Source bytes ahead of the hand-out that the system is told to read.
 const READ_AHEAD: u64 = 16 << 20;
 
-/// What the workers count while they work: for people, so that the numbers need no order among each other.
+/// What the workers count while they work: for people, so that the numbers need no order among each
+/// other.
 #[derive(Default)]
 struct Counters {
     done: AtomicU64,
@@ -61,8 +62,8 @@ pub(crate) struct ComputeLoop<'a> {
     pub scheduler: Scheduler<'a>,
     counters: Counters,
     begun: Instant,
-    /// The keeper and the workers that haven't ended yet, and the workers alone. Who reads that all have
-    /// (`Acquire`) sees what they did before they counted themselves out (`Release`).
+    /// The keeper and the workers that haven't ended yet, and the workers alone. Who reads that
+    /// all have (`Acquire`) sees what they did before they counted themselves out (`Release`).
     running: AtomicUsize,
     working: AtomicUsize,
     /// When the last worker ended, in nanoseconds since the beginning.
@@ -79,7 +80,8 @@ pub(crate) struct Work<'a> {
     pub pending: &'a Pending<'a>,
     /// What they share of them.
     pub stock: &'a Stock,
-    /// The file that results go to, and where each dataset lies in it; without one, rows are only read.
+    /// The file that results go to, and where each dataset lies in it; without one, rows are only
+    /// read.
     pub file: Option<&'a dyn InPlace>,
     pub columns: &'a [Place],
     /// Other ranks whose batches are marked here.
@@ -122,12 +124,12 @@ impl<'a> ComputeLoop<'a> {
         }
     }
 
-    /// Works until everything is handed out and `keep` has ended. Calls `watch` meanwhile, with `pause`
-    /// in between, and once more at the end.
+    /// Works until everything is handed out and `keep` has ended. Calls `watch` meanwhile, with
+    /// `pause` in between, and once more at the end.
     ///
     /// # Errors
-    /// If the source can't be read or the results can't be written, and those of `keep` and `watch`.
-    /// What is marked by then is right and stays.
+    /// If the source can't be read or the results can't be written, and those of `keep` and
+    /// `watch`. What is marked by then is right and stays.
     pub fn run(
         &self,
         keep: impl FnOnce() -> Result<()> + Send,
@@ -165,8 +167,9 @@ impl<'a> ComputeLoop<'a> {
             keeper.map_err(|source| Error::Worker { source })?;
             pool.in_place_scope(|scope| {
                 scope.spawn_broadcast(|_, thread| {
-                    // Subtle: no kernel may run before every thread has begun its worker's life. A thread that
-                    // waits in a parallel map function takes any job, and would take that one: on top of a unit,
+                    // Subtle: no kernel may run before every thread has begun its worker's life. A
+                    // thread that waits in a parallel map function takes any
+                    // job, and would take that one: on top of a unit,
                     // which then isn't done before the run is, and the run not before the unit.
                     all_are_here.wait();
                     if thread.index() < self.workers {
@@ -189,8 +192,8 @@ impl<'a> ComputeLoop<'a> {
         self.running.fetch_sub(1, Ordering::Release);
     }
 
-    /// Ends the run with whatever ends `action`, also if that is a panic: nobody may wait for a thread that is
-    /// gone.
+    /// Ends the run with whatever ends `action`, also if that is a panic: nobody may wait for a
+    /// thread that is gone.
     fn guarded(&self, action: impl FnOnce() -> Result<()>) {
         if let Err(error) = caught(action) {
             self.scheduler.fail(error);
@@ -202,7 +205,8 @@ impl<'a> ComputeLoop<'a> {
         let mut workspace = self.job.workspace();
         let mut portion = None;
         loop {
-            // When nothing is left the thread goes back to the pool, which lets it help those that still compute.
+            // When nothing is left the thread goes back to the pool, which lets it help those that
+            // still compute.
             let Some(ticket) = self.next(portion) else { return };
             match self.work_on(&ticket, &mut workspace) {
                 Ok(compute) => {

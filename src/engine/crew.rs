@@ -1,5 +1,5 @@
-//! The computing phase as rank 0 sees it: it computes as well, marks what any rank has computed, tells the
-//! observer how far all are, and passes on that somebody asks to stop or has failed.
+//! The computing phase as rank 0 sees it: it computes as well, marks what any rank has computed,
+//! tells the observer how far all are, and passes on that somebody asks to stop or has failed.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ use pixelmill_core::error::{Error, Result};
 
 /// How often the observer is told.
 const TICK: Duration = Duration::from_millis(100);
-/// How often rank 0 looks for news of the others. It is also how long a rank may wait for the common counter
-/// where the network has no atomics of its own.
+/// How often rank 0 looks for news of the others. It is also how long a rank may wait for the
+/// common counter where the network has no atomics of its own.
 const PAUSE: Duration = Duration::from_millis(1);
 /// How long the others have to end what they have in hand once one has met an error.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,8 +52,8 @@ impl Phase<'_> {
     /// Computes what is pending, together with the other ranks.
     ///
     /// # Errors
-    /// If the source can't be read, the results can't be written, or the source was changed meanwhile.
-    /// What is marked by then is right and stays.
+    /// If the source can't be read, the results can't be written, or the source was changed
+    /// meanwhile. What is marked by then is right and stays.
     pub fn run(&self, mut marker: Marker<'_>) -> Result<Computed> {
         let (group, observer, team) = (self.group, self.observer, self.team);
         let columns = &group.places.columns;
@@ -116,7 +116,8 @@ impl Phase<'_> {
         }
     }
 
-    /// The data must still be what they were at the beginning; if not, nothing that this run marked is right.
+    /// The data must still be what they were at the beginning; if not, nothing that this run marked
+    /// is right.
     fn check_data(&self, marker: &mut Marker<'_>) -> Result<()> {
         let results = self.lock.id()?;
         let checked = {

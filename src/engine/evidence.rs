@@ -1,4 +1,5 @@
-//! Whether the data are what they were: while a run goes on, and since earlier results were computed.
+//! Whether the data are what they were: while a run goes on, and since earlier results were
+//! computed.
 //!
 //! | when | what is compared | what it notices |
 //! | --- | --- | --- |
@@ -7,10 +8,11 @@
 //! | `--check-data` and `verify`; a source that is elsewhere than the results say | that digest | any change, whatever the size |
 //! | at the end of a run | the fingerprint; the digest of this run, if the file was written to; whether the path still leads to the file | any change of a file of its own; in the file that results go to what the fingerprint notices |
 //!
-//! Results whose data have changed are left alone, and computed anew in another group. A run whose data
-//! have changed, or can't be read any more, takes its marks back. Writing results changes the times of the
-//! file that they lie in, so of that file no time is evidence. Who writes through a memory map changes a file's
-//! times only when the system writes the page back: on a disk half a minute later, in memory (tmpfs) never.
+//! Results whose data have changed are left alone, and computed anew in another group. A run whose
+//! data have changed, or can't be read any more, takes its marks back. Writing results changes the
+//! times of the file that they lie in, so of that file no time is evidence. Who writes through a
+//! memory map changes a file's times only when the system writes the page back: on a disk half a
+//! minute later, in memory (tmpfs) never.
 
 use std::path::Path;
 
@@ -27,12 +29,12 @@ use crate::storage::file_state::{FileId, FileState};
 use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Result, bytes};
 
-/// Data of up to this size are read again before results of them are reused: from the page cache a matter of
-/// a second on two cores (5 GB/s).
+/// Data of up to this size are read again before results of them are reused: from the page cache a
+/// matter of a second on two cores (5 GB/s).
 const READ_AGAIN: u64 = 4 << 30;
 
-/// Whether the data are still those that the results in `group` were computed from, as far as the `record`
-/// in it can tell; `marked` are its positions.
+/// Whether the data are still those that the results in `group` were computed from, as far as the
+/// `record` in it can tell; `marked` are its positions.
 ///
 /// # Errors
 /// If they can't be read.
@@ -70,8 +72,8 @@ pub(crate) fn is_unchanged(
     });
     let same = reread::digest(job, request, marked)? == record.digest;
     let note = format!(
-        "the results in {group} are of other data and stay as they are; the digest of what they were \
-         computed from is another"
+        "the results in {group} are of other data and stay as they are; the digest of what they \
+         were computed from is another"
     );
     job.compared.note(group, record, same, Some(note.into()).filter(|_| !same));
     Ok(same)
@@ -92,8 +94,8 @@ fn evidence_at_opening(job: &Job) -> Option<String> {
     Some(format!("{:032x}", XxHash3_128::oneshot(all.join("\n").as_bytes())))
 }
 
-/// What proves later that nobody has written to the files since this run has read all of their data that
-/// the results in the file `results` depend on.
+/// What proves later that nobody has written to the files since this run has read all of their data
+/// that the results in the file `results` depend on.
 pub(crate) fn evidence(job: &Job, results: FileId) -> Option<String> {
     let is_same = |opened: &FileState, now: FileState| *opened == now && now.id != results;
     let mut files = job.inputs().flat_map(|(rows, ..)| rows.files());
@@ -165,8 +167,8 @@ fn has_same_data(job: &Job, request: &Request, computed: &Computed<'_>) -> Resul
             || reread::digest(&other, request, computed.marked)? == computed.digest))
 }
 
-/// Whether an error at the end of a run leaves what was computed right: the data aren't there any more, but
-/// there are no others either.
+/// Whether an error at the end of a run leaves what was computed right: the data aren't there any
+/// more, but there are no others either.
 pub(crate) fn leaves_results_right(error: &Error) -> bool {
     matches!(error, Error::SourceMoved { .. })
 }

@@ -1,10 +1,12 @@
-//! Where a results group keeps why positions failed: lines of text, and for each position the number of its line.
+//! Where a results group keeps why positions failed: lines of text, and for each position the
+//! number of its line.
 //!
-//! While a run computes, a new reason gets a line of the second half, in the order in which they come. At the
-//! end the reasons get lines of the first half, in the order of their texts, so that the same results have the
-//! same bytes however they came about: `settle`. At every instant between, the line that a position names says
-//! why it failed, also after a kill: a line is written, and is where it survives, before any position names it,
-//! and is used for something else only when none does any more.
+//! While a run computes, a new reason gets a line of the second half, in the order in which they
+//! come. At the end the reasons get lines of the first half, in the order of their texts, so that
+//! the same results have the same bytes however they came about: `settle`. At every instant
+//! between, the line that a position names says why it failed, also after a kill: a line is
+//! written, and is where it survives, before any position names it, and is used for something else
+//! only when none does any more.
 
 use std::collections::BTreeMap;
 
@@ -53,8 +55,8 @@ impl<'a> FailureLines<'a> {
         Self { file, failed, messages, durable, texts, uses, reasons, touched }
     }
 
-    /// Takes over what has failed before. Lines of positions that aren't done by `status` mean nothing and
-    /// are taken away, so that only what fails in the run gets one.
+    /// Takes over what has failed before. Lines of positions that aren't done by `status` mean
+    /// nothing and are taken away, so that only what fails in the run gets one.
     ///
     /// # Errors
     /// If they can't be read or written.
@@ -126,8 +128,8 @@ impl<'a> FailureLines<'a> {
         (SECOND_HALF..OTHERS).find(|line| self.uses[*line] == 0 && !is_taken(*line))
     }
 
-    /// Gives positions whose reason has lost its place the line of all others, and those of a reason the
-    /// same line.
+    /// Gives positions whose reason has lost its place the line of all others, and those of a
+    /// reason the same line.
     fn merge(&mut self) -> Result<()> {
         let mut renumbering = same();
         for (line, new) in renumbering.iter_mut().enumerate().skip(1) {
@@ -175,8 +177,8 @@ impl<'a> FailureLines<'a> {
         if self.durable { self.file.sync() } else { Ok(()) }
     }
 
-    /// Shows `change` the lines of all positions in windows that have some, writes what it has changed, and
-    /// counts them anew.
+    /// Shows `change` the lines of all positions in windows that have some, writes what it has
+    /// changed, and counts them anew.
     fn each_touched(&mut self, mut change: impl FnMut(u64, &mut [u8]) -> Result<()>) -> Result<()> {
         self.uses.fill(0);
         for (number, window) in windows(self.failed.count()).enumerate() {
@@ -274,7 +276,8 @@ impl<'a> FailureLines<'a> {
     }
 }
 
-/// Whether lines are as `settle` leaves them: those that the `failed` positions have, and no others.
+/// Whether lines are as `settle` leaves them: those that the `failed` positions have, and no
+/// others.
 pub(crate) fn are_settled(texts: &[String], failed: &FailedPositions) -> bool {
     let Some((first, lines)) = texts.split_first() else { return true };
     let used = lines.iter().position(String::is_empty).unwrap_or(lines.len());

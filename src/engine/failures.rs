@@ -1,8 +1,9 @@
 //! Failed positions by their reasons, in memory that doesn't grow with them.
 //!
-//! There may be as many reasons as positions, but only so many lines to list them. Which reasons get one must
-//! not depend on the order in which positions fail: those with the smallest hashes of their texts do. A reason
-//! that once had to make room could never come back, whatever comes later, so that it may be forgotten at once.
+//! There may be as many reasons as positions, but only so many lines to list them. Which reasons
+//! get one must not depend on the order in which positions fail: those with the smallest hashes of
+//! their texts do. A reason that once had to make room could never come back, whatever comes later,
+//! so that it may be forgotten at once.
 
 use std::collections::BTreeMap;
 
@@ -48,8 +49,8 @@ impl<T> Default for Reasons<T> {
 }
 
 impl<T: Default> Reasons<T> {
-    /// What is known of a reason, nothing yet if it is new; `None` if there is no room for it. Gives the
-    /// other that had to make room for it, if one had to.
+    /// What is known of a reason, nothing yet if it is new; `None` if there is no room for it.
+    /// Gives the other that had to make room for it, if one had to.
     pub fn admit(&mut self, reason: &str) -> (Option<&mut T>, Option<(String, T)>) {
         let mut evicted = None;
         if !self.kept.contains_key(reason) {
@@ -166,7 +167,8 @@ impl FailedPositions {
         self.count == 0
     }
 
-    /// Reads them: of all positions that are done by `status` those that have a line of `messages` in `lines`.
+    /// Reads them: of all positions that are done by `status` those that have a line of `messages`
+    /// in `lines`.
     pub(crate) fn read(status: &Marks, lines: &Marks, messages: &[String]) -> Result<Self> {
         let mut counts = [0u64; 256];
         let mut listed = Vec::new();
@@ -201,7 +203,8 @@ impl FailedPositions {
     }
 }
 
-/// What a line says. A line that isn't there, as other programs may leave it, stands for any reason.
+/// What a line says. A line that isn't there, as other programs may leave it, stands for any
+/// reason.
 pub(crate) fn reason(messages: &[String], line: u8) -> String {
     let found = messages.get(usize::from(line)).filter(|text| !text.is_empty());
     found.map_or(OTHER_FAILURES, String::as_str).to_owned()

@@ -1,6 +1,6 @@
-//! What every rank but the first does: it tells what it sees, gets ready for what rank 0 has prepared,
-//! computes what it takes from the common counter, and tells when results are where they have to be. Rank 0
-//! marks them.
+//! What every rank but the first does: it tells what it sees, gets ready for what rank 0 has
+//! prepared, computes what it takes from the common counter, and tells when results are where they
+//! have to be. Rank 0 marks them.
 
 use std::fs;
 use std::sync::Arc;
@@ -105,7 +105,8 @@ fn can_write(target: &Target) -> Result<()> {
     file::open(&target.file, true).map(|_| ())
 }
 
-/// The file that results go to, open for reading and with a reader's lock, and for writing in place.
+/// The file that results go to, open for reading and with a reader's lock, and for writing in
+/// place.
 struct ResultsFile {
     raw: fs::File,
     in_place: Box<dyn InPlace>,
@@ -122,8 +123,8 @@ fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<ResultsFile> 
     if last_run.as_ref() != Some(&assignment.last_run) {
         return Err(Error::OtherFile { path: path.clone() });
     }
-    // If rank 0 is lost, its locks are. Whoever changes the file's metadata must not do so before this rank
-    // has written its last.
+    // If rank 0 is lost, its locks are. Whoever changes the file's metadata must not do so before
+    // this rank has written its last.
     lock::share(&raw, path)?;
     let in_place = team.ranks().open(opened)?;
     Ok(ResultsFile { raw, in_place })
@@ -227,7 +228,8 @@ struct Beat<'a> {
 }
 
 impl<'a> Beat<'a> {
-    /// Twice a second, or less often where there are so many ranks that rank 0 had too much to hear.
+    /// Twice a second, or less often where there are so many ranks that rank 0 had too much to
+    /// hear.
     fn new(team: Team<'a>) -> Self {
         let interval = Duration::from_micros(100) * team.others() as u32;
         let interval = interval.max(Duration::from_millis(500));

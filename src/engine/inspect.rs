@@ -73,7 +73,8 @@ pub struct GroupOverview {
     pub source: String,
     /// The file that this was in, if that isn't the file of the results.
     pub recorded_source_file: Option<PathBuf>,
-    /// The file that it is in now; none if it is neither where the results lead to nor where it was.
+    /// The file that it is in now; none if it is neither where the results lead to nor where it
+    /// was.
     pub source_file: Option<PathBuf>,
     /// The parameters as they were used; of other programs' groups as far as they can be read.
     pub parameters: Map<String, Value>,
@@ -93,7 +94,8 @@ pub struct GroupOverview {
     pub failed: FailedPositions,
     /// Length of the contiguous completed prefix, as last written.
     pub last_pixel: Option<i64>,
-    /// Length of the contiguous completed prefix, as the status dataset has it; `None` if nothing tells.
+    /// Length of the contiguous completed prefix, as the status dataset has it; `None` if nothing
+    /// tells.
     pub prefix: Option<u64>,
 }
 
@@ -217,7 +219,8 @@ fn positions(group: &Group, provenance: &Provenance) -> u64 {
     source.map_or(0, rows)
 }
 
-/// The files in which the source may be, of those that the group says and that are there; the likeliest first.
+/// The files in which the source may be, of those that the group says and that are there; the
+/// likeliest first.
 fn source_files(group: &Provenance, file: &Path) -> Vec<PathBuf> {
     let file = group.linked_file.as_deref().unwrap_or(file);
     if group.source_dataset.is_some() && group.source_file_path.is_none() {
@@ -256,7 +259,8 @@ pub struct Computation {
     pub parameters: Map<String, Value>,
     /// Where its source is, as the way from the results tells.
     pub source_file: PathBuf,
-    /// Where it may be as well: results may have been moved to a file that has the name of their source.
+    /// Where it may be as well: results may have been moved to a file that has the name of their
+    /// source.
     pub or_else: Option<PathBuf>,
     /// Path of its source there.
     pub source_dataset: String,
@@ -264,8 +268,8 @@ pub struct Computation {
     pub positions_axes: Option<Vec<usize>>,
 }
 
-/// What was computed in the results group that `wanted` names, from the file `source` if that is given, else
-/// from where the group says.
+/// What was computed in the results group that `wanted` names, from the file `source` if that is
+/// given, else from where the group says.
 ///
 /// # Errors
 /// If there is no such group, or it doesn't say, or its source isn't there.

@@ -206,8 +206,8 @@ impl Job {
         vec![Dimension::new("Spectrum", "", AxisValues::counted(self.spectra))]
     }
 
-    /// Reads some positions, from `source`, and what belongs to them. Positions whose data are damaged
-    /// are noted: they fail when they are computed.
+    /// Reads some positions, from `source`, and what belongs to them. Positions whose data are
+    /// damaged are noted: they fail when they are computed.
     ///
     /// # Errors
     /// If nothing can be read.
@@ -286,7 +286,8 @@ impl Job {
         });
     }
 
-    /// As `compute`; gives the spectra with what their results say of them, none if some of their data are damaged.
+    /// As `compute`; gives the spectra with what their results say of them, none if some of their
+    /// data are damaged.
     pub fn look<'j>(
         &'j self,
         rows: ReadRows<'_>,
@@ -361,8 +362,8 @@ impl AuxiliaryInput {
         self.rows.table_bytes()
     }
 
-    /// Reads the rows of some positions, and returns their bytes as they are stored; those with an integer that
-    /// `f64` hasn't are noted as damaged.
+    /// Reads the rows of some positions, and returns their bytes as they are stored; those with an
+    /// integer that `f64` hasn't are noted as damaged.
     fn read(
         &self,
         positions: &[Range<u64>],
@@ -386,7 +387,8 @@ impl AuxiliaryInput {
     }
 }
 
-/// The digest of the rows of some positions, of which those that are `damaged`, counted from 0, have none.
+/// The digest of the rows of some positions, of which those that are `damaged`, counted from 0,
+/// have none.
 fn digest_of(rows: &ReadRows<'_>, positions: &[u64], damaged: &[(u64, Failure)]) -> RowsDigest {
     let mut digest = RowsDigest::default();
     if damaged.is_empty() {
@@ -433,8 +435,8 @@ fn check_element(kernel: &dyn Kernel, source: &Source) -> Result<()> {
     Err(Error::Conversion { process, dataset, found, wanted })
 }
 
-/// Opens datasets with the same positions, and notes in the source's description what they are. They lie in the
-/// source's file, or else in the one that results go to.
+/// Opens datasets with the same positions, and notes in the source's description what they are.
+/// They lie in the source's file, or else in the one that results go to.
 fn open_auxiliary(
     (source_file, results): (&ReadFile, &Path),
     paths: &[String],
@@ -482,7 +484,8 @@ fn open_auxiliary(
         source.info.auxiliary.push(info);
     }
     if let Some(results) = results {
-        // A run takes locks of its own on the file that it writes to, which this one would keep out.
+        // A run takes locks of its own on the file that it writes to, which this one would keep
+        // out.
         lock::release(&results.raw, &results.path)?;
     }
     Ok((inputs, identities))

@@ -1,5 +1,5 @@
-//! What rank 0 does: it looks for earlier results, prepares the file, gives orders, and finishes. Alone
-//! it does the same without anybody to give orders to.
+//! What rank 0 does: it looks for earlier results, prepares the file, gives orders, and finishes.
+//! Alone it does the same without anybody to give orders to.
 
 use std::sync::Arc;
 
@@ -84,7 +84,8 @@ impl Lead<'_> {
         job.compared.tell(observer);
         if let Found::Complete { computed, is_stale } = found {
             if is_stale {
-                // Nothing that is read depends on it. Who can't write leaves it to the next who can.
+                // Nothing that is read depends on it. Who can't write leaves it to the next who
+                // can.
                 let _ = self.mend(&job, &target, &source, &computed.group);
             }
             return step.finish(None, *computed);
@@ -162,7 +163,8 @@ impl Lead<'_> {
         }
     }
 
-    /// Brings what mirrors the status of complete results up to date, where a run was killed before it could.
+    /// Brings what mirrors the status of complete results up to date, where a run was killed before
+    /// it could.
     fn mend(&self, job: &Job, target: &Target, source: &ReadFile, group: &str) -> Result<()> {
         let lock = RunLock::claim(target, source, &Quiet)?;
         info!("{group} is complete, but what tells so isn't up to date: that is mended");

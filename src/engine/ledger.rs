@@ -1,13 +1,14 @@
 //! The digest of the data that a results group was computed from, kept in the group while it grows.
 //!
-//! A record says which positions it covers, as their number and the sum of their numbers, and the digest
-//! of what was read for them. Records are two lines of a small dataset, written in turns, in place, before
-//! the marks of the batch that they add: whenever a run is killed, one of the two is whole. The one that
-//! covers just the positions that are marked holds; between two marks of one batch none does, and then
-//! what was done is read again. What a power cut mixes up doesn't fit the marks either.
+//! A record says which positions it covers, as their number and the sum of their numbers, and the
+//! digest of what was read for them. Records are two lines of a small dataset, written in turns, in
+//! place, before the marks of the batch that they add: whenever a run is killed, one of the two is
+//! whole. The one that covers just the positions that are marked holds; between two marks of one
+//! batch none does, and then what was done is read again. What a power cut mixes up doesn't fit the
+//! marks either.
 //!
-//! At the end of a run the record also gets evidence of the files' state (`evidence`), which tells without
-//! reading that nothing was written to them since.
+//! At the end of a run the record also gets evidence of the files' state (`evidence`), which tells
+//! without reading that nothing was written to them since.
 
 use std::ops::{AddAssign, Range, SubAssign};
 
@@ -26,7 +27,8 @@ use pixelmill_core::error::Result;
 pub(crate) struct Covered {
     /// How many they are.
     positions: u64,
-    /// The sum of their numbers, modulo 2⁶⁴: together with how many they are it tells one batch from another.
+    /// The sum of their numbers, modulo 2⁶⁴: together with how many they are it tells one batch
+    /// from another.
     sum_of_positions: u64,
 }
 

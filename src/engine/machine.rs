@@ -1,13 +1,15 @@
 //! What this machine lets us use: memory and cores, as control groups and batch systems limit them.
 //!
-//! What the system has available comes from `sysinfo`, and how many cores may be used from the standard library, which
-//! knows affinity and quotas. The rest is ours, since `sysinfo` (0.40) would give more than there is, or nothing:
-//! - `System::cgroup_limits` looks at the root of the control groups alone, so that the limit of a group below it, as
-//!   batch systems and containers without a namespace set it, is passed over.
-//! - `Process::cgroup_limits` finds that group, but takes cached file data for used memory: after a large file has been
-//!   read nothing would seem left, though the system gives such memory back at once.
-//! - It counts processors by /proc/cpuinfo, which takes long where there are many, and knows neither cpusets nor what a
-//!   launcher has bound this process to.
+//! What the system has available comes from `sysinfo`, and how many cores may be used from the
+//! standard library, which knows affinity and quotas. The rest is ours, since `sysinfo` (0.40)
+//! would give more than there is, or nothing:
+//! - `System::cgroup_limits` looks at the root of the control groups alone, so that the limit of a
+//!   group below it, as batch systems and containers without a namespace set it, is passed over.
+//! - `Process::cgroup_limits` finds that group, but takes cached file data for used memory: after a
+//!   large file has been read nothing would seem left, though the system gives such memory back at
+//!   once.
+//! - It counts processors by /proc/cpuinfo, which takes long where there are many, and knows
+//!   neither cpusets nor what a launcher has bound this process to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +30,8 @@ pub(crate) fn processors() -> Vec<u32> {
     listed.unwrap_or_else(|| (0..available_cores() as u32).collect())
 }
 
-/// How many processors there are for this process's control group, or else on this machine: what it might be
-/// bound to.
+/// How many processors there are for this process's control group, or else on this machine: what it
+/// might be bound to.
 pub(crate) fn present_processors() -> usize {
     let of_group = own_group_2()
         .and_then(|group| fs::read_to_string(group.join("cpuset.cpus.effective")).ok());

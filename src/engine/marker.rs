@@ -1,8 +1,8 @@
 //! Marks what is computed: results to stable storage first, then their status bytes.
 //!
 //! One thread beside the workers. It also keeps `last_pixel` up to date, in a short transaction per
-//! checkpoint interval that only overwrites a value in place. It holds no status of its own: what is marked is
-//! in the file, of which it looks at one window at a time.
+//! checkpoint interval that only overwrites a value in place. It holds no status of its own: what
+//! is marked is in the file, of which it looks at one window at a time.
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,8 @@ use crate::storage::results_group::LAST_PIXEL;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::positions::{Positions, runs};
 
-/// Memory for what was marked before the run, which is left alone if the run's own marks have to be taken
-/// back. Beyond it they are taken back together.
+/// Memory for what was marked before the run, which is left alone if the run's own marks have to be
+/// taken back. Beyond it they are taken back together.
 const EARLIER_BYTES: u64 = 8 << 20;
 
 /// The state of a results group while it is computed.
@@ -60,8 +60,8 @@ pub(crate) struct Marker<'a> {
 }
 
 impl<'a> Marker<'a> {
-    /// The state of a group before the run; `selected` are the positions of it. Failed ones among these are
-    /// taken back if they are to be computed again.
+    /// The state of a group before the run; `selected` are the positions of it. Failed ones among
+    /// these are taken back if they are to be computed again.
     ///
     /// # Errors
     /// If the file can't be read or written.
@@ -83,7 +83,8 @@ impl<'a> Marker<'a> {
         let durable = request.durability == Durability::Node;
         let texts = group.messages.clone();
         let mut lines = FailureLines::new(file, failed, (group.places.messages, texts), durable);
-        // In a group that was made just now nothing is marked; of a large one it takes a while to see that.
+        // In a group that was made just now nothing is marked; of a large one it takes a while to
+        // see that.
         let (earlier, completed) = match group.resumed {
             true => earlier(&status)?,
             false => (Some(Positions::default()), 0),
@@ -182,8 +183,8 @@ impl<'a> Marker<'a> {
         self.lines.failed(&self.status)
     }
 
-    /// Brings `last_pixel` up to date. It only mirrors the status dataset, so that a failure here is
-    /// no reason to end the run.
+    /// Brings `last_pixel` up to date. It only mirrors the status dataset, so that a failure here
+    /// is no reason to end the run.
     pub fn checkpoint(&mut self, observer: &dyn Observer) {
         match self.status.run_from(self.prefix) {
             Ok(more) => self.prefix += more,
@@ -192,7 +193,8 @@ impl<'a> Marker<'a> {
         self.write_prefix(observer);
         self.last_checkpoint = Instant::now();
         debug!(
-            "checkpoint: {} positions marked in {} batches with {} syncs, {:.3} s in all; last_pixel is {}",
+            "checkpoint: {} positions marked in {} batches with {} syncs, {:.3} s in all; \
+             last_pixel is {}",
             self.marked,
             self.batches,
             self.syncs,
@@ -209,8 +211,8 @@ impl<'a> Marker<'a> {
         self.ledger.conclude(self.file, evidence)
     }
 
-    /// The positions that this run has marked, and the digest of what was read for them; where there was no
-    /// memory to tell them from those that were marked before, of all.
+    /// The positions that this run has marked, and the digest of what was read for them; where
+    /// there was no memory to tell them from those that were marked before, of all.
     pub fn computed<'m>(&'m self, grid: &'m PositionGrid) -> (Pending<'m>, RowsDigest) {
         let marked = Pending::done(&self.status, grid);
         match &self.earlier {
@@ -239,7 +241,8 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// Takes the marks of this run back, whose positions hold results of something else than was asked for.
+    /// Takes the marks of this run back, whose positions hold results of something else than was
+    /// asked for.
     ///
     /// # Errors
     /// If the file can't be written.
@@ -282,8 +285,8 @@ fn earlier(status: &Marks) -> Result<(Option<Positions>, u64)> {
     Ok((fits.then_some(earlier), count))
 }
 
-/// Takes the marks of the failed positions that are selected back: else a kill could leave a mark on a position
-/// that is half failed and half computed.
+/// Takes the marks of the failed positions that are selected back: else a kill could leave a mark
+/// on a position that is half failed and half computed.
 fn take_failed_back(
     (lock, group): (&RunLock, &Taken),
     ledger: &mut Ledger,

@@ -1,12 +1,13 @@
 //! The engine: finds or makes the results group, computes what is pending, and leaves the file
 //! resumable whatever happens.
 //!
-//! It runs kernels, and knows none by name or type. `job` opens a source for one, `search` looks for earlier
-//! results, `target` holds the locks, `prepare` makes the results group, `workers` are the threads, `compute_loop`
-//! runs them over what `supply` and `scheduler` hand out, `sink` stores what they make of it, `marker` marks what is on disk,
-//! `compress` compresses what is complete. `lead` is their order on the first rank, with `crew` for the time in
-//! which all compute; `follow` is what the other ranks do, and `team` what they tell each other. What a kill at
-//! each point leaves is in this folder's README.
+//! It runs kernels, and knows none by name or type. `job` opens a source for one, `search` looks
+//! for earlier results, `target` holds the locks, `prepare` makes the results group, `workers` are
+//! the threads, `compute_loop` runs them over what `supply` and `scheduler` hand out, `sink` stores
+//! what they make of it, `marker` marks what is on disk, `compress` compresses what is complete.
+//! `lead` is their order on the first rank, with `crew` for the time in which all compute; `follow`
+//! is what the other ranks do, and `team` what they tell each other. What a kill at each point
+//! leaves is in this folder's README.
 
 pub(crate) mod batch;
 mod compared;
@@ -107,8 +108,8 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Computes what a kernel computes, as `request` says. Of several ranks, all call this with the same arguments; the
-/// observer of rank 0 is told of all.
+/// Computes what a kernel computes, as `request` says. Of several ranks, all call this with the
+/// same arguments; the observer of rank 0 is told of all.
 ///
 /// # Errors
 /// Everything that [`Error`] lists. A file that was being computed stays resumable.
@@ -137,8 +138,8 @@ pub fn compute(
 /// Bytes that windows of the status, of failed and of pending positions take at most.
 const WINDOWS: u64 = 24 << 20;
 
-/// Plans what one rank does with its workers and its memory on the positions that are `selected`; `agreed` are the
-/// blocks that all ranks read by.
+/// Plans what one rank does with its workers and its memory on the positions that are `selected`;
+/// `agreed` are the blocks that all ranks read by.
 fn plan_run(
     job: &Job,
     memory: u64,

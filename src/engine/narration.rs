@@ -1,8 +1,8 @@
 //! What the engine says of its decisions, where that takes more than a line of code.
 //!
-//! It speaks through the facade `log`, so that any logger of the program hears it: at `info` what a user wants to
-//! know who wonders why, at `debug` how it is done. Nothing is said for each spectrum or unit, and what a user has to
-//! know is no log but a `Note`.
+//! It speaks through the facade `log`, so that any logger of the program hears it: at `info` what a
+//! user wants to know who wonders why, at `debug` how it is done. Nothing is said for each spectrum
+//! or unit, and what a user has to know is no log but a `Note`.
 
 use std::time::Duration;
 
@@ -20,10 +20,9 @@ pub(crate) fn reading(dataset: &str, rows: &Rows) {
         Reading::Direct => {
             "straight from the file, row by row, since its rows lie side by side".to_owned()
         }
-        Reading::Transposed => {
-            "straight from the file and turned round, since its positions aren't its first axes"
-                .to_owned()
-        }
+        Reading::Transposed => "straight from the file and turned round, since its positions \
+                                aren't its first axes"
+            .to_owned(),
         Reading::Chunks => "straight from the file, chunk by chunk".to_owned(),
         Reading::Parts(count) => {
             format!("straight from the files that it is put together from, in {count} parts")
@@ -49,8 +48,8 @@ pub(crate) fn reading(dataset: &str, rows: &Rows) {
 pub(crate) fn needs(needs: &Needs) {
     let tiles = needs.tiles.as_ref().map_or(0, |tiles| tiles.worker_bytes);
     debug!(
-        "plans for {} and {}: a position takes {} as stored, {} for the process, {} for other inputs and {} of \
-         results; tables take {}, each worker {}",
+        "plans for {} and {}: a position takes {} as stored, {} for the process, {} for other \
+         inputs and {} of results; tables take {}, each worker {}",
         workers(needs.workers as usize),
         bytes(needs.memory),
         bytes(needs.row_bytes),
@@ -121,7 +120,8 @@ pub(crate) fn tally(tally: &Tally) {
 /// How often is marked, and what marks survive.
 pub(crate) fn marking(request: &Request, batch: Duration) {
     debug!(
-        "a batch every {} s, at most {BATCHES_IN_FLIGHT} in flight, last_pixel every {} s; marks survive the end of {}",
+        "a batch every {} s, at most {BATCHES_IN_FLIGHT} in flight, last_pixel every {} s; marks \
+         survive the end of {}",
         batch.as_secs_f64(),
         request.checkpoint.as_secs_f64(),
         match request.durability {

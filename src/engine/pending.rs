@@ -1,5 +1,5 @@
-//! The positions that a run still has to compute, told window by window: what isn't done, as far as it is
-//! meant. There may be more of them than memory has room for.
+//! The positions that a run still has to compute, told window by window: what isn't done, as far as
+//! it is meant. There may be more of them than memory has room for.
 
 use std::ops::Range;
 

@@ -34,8 +34,8 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// What observers are told of the `pending` positions. `crew` are the workers, the ranks that they are on,
-    /// and the nodes of these.
+    /// What observers are told of the `pending` positions. `crew` are the workers, the ranks that
+    /// they are on, and the nodes of these.
     pub fn info(
         &self,
         job: &Job,
@@ -160,8 +160,8 @@ fn provenance(job: &Job, target: &Target) -> Identification {
     }
 }
 
-/// Gives a group of another program, one whose source has moved, or one that is compressed, what a run
-/// needs.
+/// Gives a group of another program, one whose source has moved, or one that is compressed, what a
+/// run needs.
 fn adopt(job: &Job, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
     info!("{path} gets what a run needs and its last one didn't leave");
     let transaction = lock.begin()?;

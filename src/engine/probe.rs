@@ -39,7 +39,8 @@ pub struct Probe {
     pub values: Vec<ProbeValue>,
     /// Why it failed, if it did.
     pub failure: Option<String>,
-    /// The axis of a spectrum; it counts points where the fastest axis of a row has another length.
+    /// The axis of a spectrum; it counts points where the fastest axis of a row has another
+    /// length.
     pub axis: Dimension,
     /// What was measured.
     pub quantity: String,
@@ -187,26 +188,28 @@ fn split_units(field: &str) -> (&str, &str) {
 pub struct Verification {
     /// Path of the results group.
     pub group: String,
-    /// What is not as it was when the results were computed: the data, an axis, the version of the process …
-    /// The results then say nothing about what is there now, whatever the sample gave.
+    /// What is not as it was when the results were computed: the data, an axis, the version of the
+    /// process … The results then say nothing about what is there now, whatever the sample
+    /// gave.
     pub changed: Option<String>,
-    /// Whether the group records what it was computed from, so that a change shows. Other programs' groups
-    /// don't.
+    /// Whether the group records what it was computed from, so that a change shows. Other
+    /// programs' groups don't.
     pub is_recorded: bool,
     /// Completed positions of the group.
     pub completed: u64,
     /// How many of them were computed again.
     pub checked: u64,
-    /// Whether the data of the completed positions are those that they were computed from; `None` if the group
-    /// doesn't tell.
+    /// Whether the data of the completed positions are those that they were computed from; `None`
+    /// if the group doesn't tell.
     pub same_data: Option<bool>,
-    /// Those whose results in the file are not, bit by bit, what was computed, and in which dataset.
+    /// Those whose results in the file are not, bit by bit, what was computed, and in which
+    /// dataset.
     pub different: Vec<(u64, String)>,
 }
 
 /// Computes `sample` random completed positions of the results group `group` of the file `results`
-/// again, from the source that `request` names, and compares; all data of completed positions are compared
-/// with what they were.
+/// again, from the source that `request` names, and compares; all data of completed positions are
+/// compared with what they were.
 ///
 /// # Errors
 /// If the group or its source can't be read, or is of another process.
@@ -287,7 +290,8 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// The positions that have something else in the file than is computed now, with the first such dataset.
+    /// The positions that have something else in the file than is computed now, with the first such
+    /// dataset.
     fn differences(&self, positions: &[u64]) -> Result<Vec<(u64, String)>> {
         let found = positions.iter().map(|position| {
             let dataset = self.difference(*position)?;

@@ -18,7 +18,8 @@ pub trait Observer: Sync {
     fn note(&self, _note: &Note) {}
     /// The run has ended, for whatever reason; no progress follows.
     fn end(&self) {}
-    /// All ranks are about to be ended by force because of this, since some of them don't end by themselves.
+    /// All ranks are about to be ended by force because of this, since some of them don't end by
+    /// themselves.
     fn abandoned(&self, _error: &Error) {}
 }
 
@@ -101,7 +102,8 @@ pub struct Report {
     pub mark: Duration,
     /// Batches marked.
     pub batches: u64,
-    /// Chunks that were decoded and chunks that are stored, of a source that is read chunk by chunk.
+    /// Chunks that were decoded and chunks that are stored, of a source that is read chunk by
+    /// chunk.
     pub chunks: Option<(u64, u64)>,
     /// What each rank did.
     pub ranks: Vec<Tally>,
@@ -135,8 +137,8 @@ pub struct Tally {
 }
 
 impl Report {
-    /// How much earlier than the last rank the first had nothing more to do, as a part of the time of the
-    /// last.
+    /// How much earlier than the last rank the first had nothing more to do, as a part of the time
+    /// of the last.
     pub fn imbalance(&self) -> f64 {
         let ends = || self.ranks.iter().map(|rank| rank.elapsed.as_secs_f64());
         let last = ends().fold(0.0, f64::max);

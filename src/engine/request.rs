@@ -17,17 +17,18 @@ pub struct Request {
     pub file: PathBuf,
     /// Path of the main dataset; may be left out if the file has only one.
     pub dataset: Option<String>,
-    /// The axes of the dataset that are positions, slowest first; may be left out if the file tells.
+    /// The axes of the dataset that are positions, slowest first; may be left out if the file
+    /// tells.
     pub positions_axes: Option<Vec<usize>>,
     /// Another file for the results, created if need be; the source then is only read.
     pub output: Option<PathBuf>,
     /// The processes that compute this together; all of them make the same request.
     pub ranks: Ranks,
-    /// Cores to compute on, for each rank. Of several ranks each takes its share of all cores of its node
-    /// unless a number is given.
+    /// Cores to compute on, for each rank. Of several ranks each takes its share of all cores of
+    /// its node unless a number is given.
     pub cores: Cores,
-    /// Memory budget in bytes, for each rank; a quarter of what is available, divided by the ranks on the
-    /// node, if left out.
+    /// Memory budget in bytes, for each rank; a quarter of what is available, divided by the ranks
+    /// on the node, if left out.
     pub memory: Option<u64>,
     /// Compute anew into a new group, whatever results there are.
     pub override_existing: bool,
@@ -42,8 +43,8 @@ pub struct Request {
     pub checkpoint: Duration,
     /// What completed positions survive.
     pub durability: Durability,
-    /// Whether results are only reused after all data that they were computed from were compared with what
-    /// they are now, however large.
+    /// Whether results are only reused after all data that they were computed from were compared
+    /// with what they are now, however large.
     pub check_data: bool,
     /// How the results are compressed once all positions are done.
     pub compress: Compression,

@@ -1,8 +1,9 @@
-//! Reading without computing: the digest of positions that were computed before, from the data as they are
-//! now.
+//! Reading without computing: the digest of positions that were computed before, from the data as
+//! they are now.
 //!
-//! It goes through the same loop as a run, with all workers and within the same memory, so that what
-//! is read is read in the same way. Rank 0 does it alone: the others are told afterwards what to compute.
+//! It goes through the same loop as a run, with all workers and within the same memory, so that
+//! what is read is read in the same way. Rank 0 does it alone: the others are told afterwards what
+//! to compute.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The results of a computation, read back: as they lie in the file, or as arrays with the axes of the scan.
+//! The results of a computation, read back: as they lie in the file, or as arrays with the axes of
+//! the scan.
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -15,14 +16,16 @@ impl Computed {
     /// are NaN, or 0 for integers.
     ///
     /// # Errors
-    /// If there is no such dataset, it holds records, or its values can't become `T` without losing information.
+    /// If there is no such dataset, it holds records, or its values can't become `T` without losing
+    /// information.
     pub fn values<T: Element>(&self, dataset: &str) -> Result<Vec<T>> {
         Ok(self.read(dataset, None)?.0)
     }
 
-    /// One of the results datasets in the shape of the scan: its axes, slowest first, then the dataset's own. A scan
-    /// that is no full grid is one axis of positions. Values that are not computed, or failed, are NaN, or 0 for
-    /// integers. Of a dataset of records ask for each [`Self::field`].
+    /// One of the results datasets in the shape of the scan: its axes, slowest first, then the
+    /// dataset's own. A scan that is no full grid is one axis of positions. Values that are not
+    /// computed, or failed, are NaN, or 0 for integers. Of a dataset of records ask for each
+    /// [`Self::field`].
     ///
     /// # Errors
     /// As [`Self::values`].
@@ -33,7 +36,8 @@ impl Computed {
     /// One field of a results dataset of records, in the shape that [`Self::array`] gives.
     ///
     /// # Errors
-    /// If there is no such dataset or field, or its values can't become `T` without losing information.
+    /// If there is no such dataset or field, or its values can't become `T` without losing
+    /// information.
     pub fn field<T: Element>(&self, dataset: &str, field: &str) -> Result<ArrayD<T>> {
         self.read_array(dataset, Some(field))
     }

@@ -1,15 +1,16 @@
 //! Hands out the pending positions: units of work to the workers, batches to the marker.
 //!
-//! Positions come in portions, each with what all of it is read from; a worker stays with its portion
-//! while there is something left of it, and another is begun when nobody would find anything to do, and
-//! memory has room. A batch is open for a fixed time and takes whatever units are handed out in it,
-//! so its length follows from how fast the process is. At most `BATCHES_IN_FLIGHT` batches are open
-//! or computed but not marked. Units adapt as well: short enough to stop soon, long enough not to
-//! count.
+//! Positions come in portions, each with what all of it is read from; a worker stays with its
+//! portion while there is something left of it, and another is begun when nobody would find
+//! anything to do, and memory has room. A batch is open for a fixed time and takes whatever units
+//! are handed out in it, so its length follows from how fast the process is. At most
+//! `BATCHES_IN_FLIGHT` batches are open or computed but not marked. Units adapt as well: short
+//! enough to stop soon, long enough not to count.
 //!
-//! One lock holds all of it, taken twice for a unit of 10 ms, and one condition wakes all who wait: workers for room
-//! or a portion, the marker for a batch. They are woken together since none knows for whom a change is good; that
-//! is why no unit wakes anybody by itself. No kernel runs under the lock.
+//! One lock holds all of it, taken twice for a unit of 10 ms, and one condition wakes all who wait:
+//! workers for room or a portion, the marker for a batch. They are woken together since none knows
+//! for whom a change is good; that is why no unit wakes anybody by itself. No kernel runs under the
+//! lock.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -51,7 +52,8 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// What it has become: results of all positions but the failed ones, rows that are numbered and sorted.
+    /// What it has become: results of all positions but the failed ones, rows that are numbered and
+    /// sorted.
     pub fn computed(&self, failed: &[(u64, Failure)], digest: RowsDigest) -> Batch {
         Batch {
             positions: self.runs.iter().cloned().collect(),
@@ -76,8 +78,9 @@ impl Ticket {
     }
 }
 
-/// How often a worker that waits looks for somebody to help, while anybody computes: what is parallel in a unit
-/// wakes the threads that the pool knows to be idle, and one that waits here isn't one of them.
+/// How often a worker that waits looks for somebody to help, while anybody computes: what is
+/// parallel in a unit wakes the threads that the pool knows to be idle, and one that waits here
+/// isn't one of them.
 const HELP: Duration = Duration::from_millis(1);
 /// How often it looks whether somebody asked to stop.
 const LOOK: Duration = Duration::from_millis(100);
@@ -140,8 +143,8 @@ enum Next {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A hand-out of the positions in `supply`, of which `most_open` portions may be begun at a time;
-    /// `others` are the ranks whose batches are to be marked here.
+    /// A hand-out of the positions in `supply`, of which `most_open` portions may be begun at a
+    /// time; `others` are the ranks whose batches are to be marked here.
     pub fn new(
         supply: Supply<'a>,
         others: usize,
@@ -173,8 +176,9 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The next unit, of the same portion as the worker's `last` if there is any left; waits while
-    /// too many batches or portions are in flight, and calls `help` meanwhile, which tells whether it found
-    /// something to do. `None` when there is nothing more to do, somebody asked to stop, or the run has failed.
+    /// too many batches or portions are in flight, and calls `help` meanwhile, which tells whether
+    /// it found something to do. `None` when there is nothing more to do, somebody asked to
+    /// stop, or the run has failed.
     pub fn next(&self, last: Option<u64>, mut help: impl FnMut() -> bool) -> Option<Ticket> {
         let mut needs_help = true;
         let mut state = self.lock();
@@ -195,8 +199,9 @@ impl<'a> Scheduler<'a> {
             {
                 return state.hand_out(index);
             }
-            // Subtle: helping runs a kernel, which may take hours, so without the lock. What changes meanwhile wakes
-            // nobody here: before it waits it looks once more, and then doesn't let go of the lock in between.
+            // Subtle: helping runs a kernel, which may take hours, so without the lock. What
+            // changes meanwhile wakes nobody here: before it waits it looks once more,
+            // and then doesn't let go of the lock in between.
             if needs_help && state.is_any_out() {
                 drop(state);
                 needs_help = help();
@@ -211,8 +216,8 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Takes back a unit whose results, if there are any, are written; `unit` is what is to be known of it, and
-    /// `compute` what the computation took. Returns the number of its portion.
+    /// Takes back a unit whose results, if there are any, are written; `unit` is what is to be
+    /// known of it, and `compute` what the computation took. Returns the number of its portion.
     pub fn done(&self, ticket: Ticket, unit: Batch, compute: Duration) -> u64 {
         let mut state = self.lock();
         let positions = runs::count(&ticket.runs);

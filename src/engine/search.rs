@@ -1,4 +1,5 @@
-//! The search for earlier results: what is there decides whether there is anything to compute at all.
+//! The search for earlier results: what is there decides whether there is anything to compute at
+//! all.
 //!
 //! It only reads. What makes two computations the same is `identity`'s business.
 
@@ -29,8 +30,8 @@ use pixelmill_core::error::{Error, Result};
 
 /// What the search for earlier results found.
 pub(crate) enum Found {
-    /// Everything that was asked for is there; whether what only mirrors it is out of date, as a kill may
-    /// leave it.
+    /// Everything that was asked for is there; whether what only mirrors it is out of date, as a
+    /// kill may leave it.
     Complete { computed: Box<Computed>, is_stale: bool },
     /// A group to go on with, as it is.
     Partial { path: String },
@@ -95,11 +96,14 @@ pub(crate) fn find(
         }
         Some((_, newest)) if newest.ready => Found::Partial { path: newest.path },
         Some((_, newest)) if newest.hash.is_empty() => {
-            observer.note(&format!(
-                "{} goes on where another program left it, which didn't record whether its data are those \
-                 that are there now",
-                newest.path
-            ).into());
+            observer.note(
+                &format!(
+                    "{} goes on where another program left it, which didn't record whether its \
+                     data are those that are there now",
+                    newest.path
+                )
+                .into(),
+            );
             Found::Foreign { path: newest.path }
         }
         Some((_, newest)) => Found::Foreign { path: newest.path },
@@ -196,7 +200,8 @@ impl Candidate {
         Ok(same)
     }
 
-    /// Whether `last_pixel` or the lines of the `failed` positions aren't what they should be, and can be mended.
+    /// Whether `last_pixel` or the lines of the `failed` positions aren't what they should be, and
+    /// can be mended.
     fn is_stale(&self, failed: &FailedPositions) -> Result<bool> {
         let is_right = self.last_pixel == Some(self.summary()?.prefix as i64);
         Ok(self.has_markers && !(is_right && are_settled(&self.messages, failed)))

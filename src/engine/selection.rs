@@ -102,7 +102,8 @@ pub(crate) enum Selected {
 }
 
 impl Selected {
-    /// Takes those out of `pending` that aren't selected; it holds one mark for each position from `first` on.
+    /// Takes those out of `pending` that aren't selected; it holds one mark for each position from
+    /// `first` on.
     ///
     /// # Errors
     /// If the dataset of a selection can't be read.

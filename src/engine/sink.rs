@@ -19,13 +19,14 @@ pub(crate) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// The file that results go to, with the place and the bytes per position of each results dataset.
+    /// The file that results go to, with the place and the bytes per position of each results
+    /// dataset.
     pub fn new(file: &'a dyn InPlace, datasets: impl Iterator<Item = (Place, usize)>) -> Self {
         Self { file, datasets: datasets.collect() }
     }
 
-    /// Stores what was made of the positions of some runs. If they lie `near` each other, with nobody else's between
-    /// them, what is between is written with them, as it was.
+    /// Stores what was made of the positions of some runs. If they lie `near` each other, with
+    /// nobody else's between them, what is between is written with them, as it was.
     ///
     /// # Errors
     /// If the file can't be written.
@@ -84,8 +85,8 @@ fn write(
     Ok(())
 }
 
-/// The results of a unit whose positions lie near each other: written together, with what is between them as
-/// it was. Single writes of a few bytes would take longer than the computation.
+/// The results of a unit whose positions lie near each other: written together, with what is
+/// between them as it was. Single writes of a few bytes would take longer than the computation.
 struct Together<'a> {
     sink: &'a Sink<'a>,
     waiting: Mutex<Waiting>,

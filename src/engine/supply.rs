@@ -1,9 +1,9 @@
-//! The pending positions in the order in which they are read: block by block, or one after the other;
-//! all of them for one rank, or piece by piece from the counter that several ranks share.
+//! The pending positions in the order in which they are read: block by block, or one after the
+//! other; all of them for one rank, or piece by piece from the counter that several ranks share.
 //!
-//! What ranks share is settled before any of them begins: pieces of what is pending then. What of a piece is
-//! pending is looked up once more when it is taken, a window at a time: until then nobody else changes the
-//! status there.
+//! What ranks share is settled before any of them begins: pieces of what is pending then. What of a
+//! piece is pending is looked up once more when it is taken, a window at a time: until then nobody
+//! else changes the status there.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -29,12 +29,13 @@ pub(crate) const PORTION: u64 = 1 << 17;
 /// Items that ranks share at most.
 const ITEMS: u64 = 1 << 18;
 
-/// What the ranks of a run share: the positions, or the blocks, in which something is pending before any of
-/// them begins. Of a large scan some that follow each other are one item.
+/// What the ranks of a run share: the positions, or the blocks, in which something is pending
+/// before any of them begins. Of a large scan some that follow each other are one item.
 pub(crate) struct Stock {
     /// How the positions are cut into blocks, if the source is read so.
     blocks: Option<Blocks>,
-    /// How many grains the scan has, which are positions or blocks, and how many of them are an item.
+    /// How many grains the scan has, which are positions or blocks, and how many of them are an
+    /// item.
     grains: u64,
     each: u64,
     /// The items in which something is pending; all if nothing is said.
@@ -180,8 +181,8 @@ fn parts<'a>(
     })
 }
 
-/// What is pending of some runs, ascending ones. They may be many and short: those near each other are looked
-/// up together.
+/// What is pending of some runs, ascending ones. They may be many and short: those near each other
+/// are looked up together.
 fn pending_of(pending: &Pending<'_>, wanted: &[Range<u64>]) -> Result<VecDeque<Range<u64>>> {
     let mut found = VecDeque::new();
     let mut left = wanted.iter().peekable();
@@ -197,8 +198,8 @@ fn pending_of(pending: &Pending<'_>, wanted: &[Range<u64>]) -> Result<VecDeque<R
     Ok(found)
 }
 
-/// The pieces of `0..total` that this rank takes: first one of its own, then others from the counter of all
-/// ranks.
+/// The pieces of `0..total` that this rank takes: first one of its own, then others from the
+/// counter of all ranks.
 struct Pieces<'a> {
     ranks: &'a dyn Communicator,
     guide: Guide,
@@ -281,7 +282,8 @@ mod tests {
         assert_eq!(parts, [0..10, 10..20, 20..25]);
     }
 
-    /// The items of a scan of so many positions, with blocks or without, of which all but `done` is pending.
+    /// The items of a scan of so many positions, with blocks or without, of which all but `done` is
+    /// pending.
     fn narrowed(blocks: Option<Blocks>, done: Positions, count: usize) -> Stock {
         let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(count))]);
         let status = Marks::prefix(0, count as u64);

@@ -20,16 +20,17 @@ use pixelmill_core::error::{Error, Result};
 /// Where results go.
 pub(crate) struct Target {
     pub file: PathBuf,
-    /// The source's path if results can't refer to it: they go to another file than that of its data.
+    /// The source's path if results can't refer to it: they go to another file than that of its
+    /// data.
     pub source_file: Option<String>,
     /// Whether it is another file than the one that the source was opened in.
     separate: bool,
 }
 
 impl Target {
-    /// The output file, or else the source's own. Beside HyperSpy's files another one, since a second
-    /// experiment in a file would change what loading it gives; and beside a file that only links to the data:
-    /// results refer to their source, which can't be done across files.
+    /// The output file, or else the source's own. Beside HyperSpy's files another one, since a
+    /// second experiment in a file would change what loading it gives; and beside a file that
+    /// only links to the data: results refer to their source, which can't be done across files.
     ///
     /// # Errors
     /// If the file for the results is the source by another name.
@@ -53,8 +54,8 @@ impl Target {
         self.separate
     }
 
-    /// Checks that results don't go to a file that the data are read from through a link: it would change
-    /// while it is read.
+    /// Checks that results don't go to a file that the data are read from through a link: it would
+    /// change while it is read.
     ///
     /// # Errors
     /// If they do.
@@ -123,14 +124,16 @@ pub(crate) struct RunLock {
 }
 
 impl RunLock {
-    /// Claims the target for this run; creates an output file that isn't there. Where the locks of runs and of
-    /// readers are of one kind, the reader's lock on `source` is given up if that is the same file.
+    /// Claims the target for this run; creates an output file that isn't there. Where the locks of
+    /// runs and of readers are of one kind, the reader's lock on `source` is given up if that
+    /// is the same file.
     ///
     /// # Errors
     /// If it can't be written, another run has it, or somebody has it open for writing.
     pub fn claim(target: &Target, source: &ReadFile, observer: &dyn Observer) -> Result<Self> {
         let lock = Self::take(target, source)?;
-        // A run that had created the file and couldn't begin may have taken it away before we had the lock.
+        // A run that had created the file and couldn't begin may have taken it away before we had
+        // the lock.
         let lock = if lock.check_in_place().is_err() { Self::take(target, source)? } else { lock };
         lock.check_in_place()?;
         if !lock.has_locks {
@@ -168,8 +171,8 @@ impl RunLock {
         Ok(Self { file, path: path.clone(), separate, created, has_locks })
     }
 
-    /// Checks that the file that is locked is the one that `source` was read from, if it should be, and no
-    /// other.
+    /// Checks that the file that is locked is the one that `source` was read from, if it should be,
+    /// and no other.
     ///
     /// # Errors
     /// If a file was replaced meanwhile.
@@ -255,8 +258,8 @@ impl RunLock {
         }
     }
 
-    /// Takes an output file away that this run has created and nothing has been written to. Whoever waits for
-    /// it looks, once it has the lock, whether it is still there.
+    /// Takes an output file away that this run has created and nothing has been written to. Whoever
+    /// waits for it looks, once it has the lock, whether it is still there.
     pub fn abandon(&self) {
         if self.created && self.check_in_place().is_ok() {
             // It stays then, empty; the next run uses it.

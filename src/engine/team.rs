@@ -1,9 +1,9 @@
 //! What the ranks of a job tell each other: rank 0 leads, the others follow.
 //!
-//! Before anything is changed each rank tells what it sees of the source. Then rank 0 prepares the file
-//! and gives orders; the others tell whether they are ready. While they compute, they send batches and
-//! tallies, and rank 0 may tell them to stop. At the end all learn how it ended. One rank alone is a team
-//! as well: what is told then comes straight back.
+//! Before anything is changed each rank tells what it sees of the source. Then rank 0 prepares the
+//! file and gives orders; the others tell whether they are ready. While they compute, they send
+//! batches and tallies, and rank 0 may tell them to stop. At the end all learn how it ended. One
+//! rank alone is a team as well: what is told then comes straight back.
 
 use std::path::PathBuf;
 
@@ -41,7 +41,8 @@ pub(crate) enum Orders {
     Prepare(Box<Assignment>),
     /// Everybody is ready.
     Begin,
-    /// There is nothing more to do: this is how it ended, and the signal that asked to stop, if one did.
+    /// There is nothing more to do: this is how it ended, and the signal that asked to stop, if one
+    /// did.
     End(Box<Result<Computed, RankError>>, Option<i32>),
 }
 

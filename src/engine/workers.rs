@@ -1,9 +1,9 @@
-//! The threads that compute: one pool for whatever computes in a run, so that there are never more of them
-//! than cores to be used.
+//! The threads that compute: one pool for whatever computes in a run, so that there are never more
+//! of them than cores to be used.
 //!
-//! It is rayon's, so that what is parallel inside a kernel runs on the same threads, on those that have nothing
-//! else to do. Threads that only wait (for the disk, for other ranks, for the user) aren't among them. What may
-//! run on top of what is said in this folder's README.
+//! It is rayon's, so that what is parallel inside a kernel runs on the same threads, on those that
+//! have nothing else to do. Threads that only wait (for the disk, for other ranks, for the user)
+//! aren't among them. What may run on top of what is said in this folder's README.
 
 use std::io;
 use std::sync::OnceLock;
@@ -14,7 +14,8 @@ use super::machine;
 use crate::plan::{self, Cores};
 use pixelmill_core::error::{Error, Result};
 
-/// What the names of worker threads begin with, so that who prints panics can tell a map function's from others.
+/// What the names of worker threads begin with, so that who prints panics can tell a map function's
+/// from others.
 pub const WORKER_NAME: &str = "pixelmill-worker-";
 
 /// A pool that is made when it is needed first: results that are there already need none.

@@ -1,4 +1,5 @@
-//! Making results groups: all datasets with their bytes in place, in the form of their source's format.
+//! Making results groups: all datasets with their bytes in place, in the form of their source's
+//! format.
 
 use serde_json::{Map, Value};
 
@@ -40,8 +41,8 @@ pub(crate) struct Identification {
 }
 
 impl Identification {
-    /// Writes it into a group, in place of what says otherwise. A group with a hash keeps it: whoever uses
-    /// it has compared that.
+    /// Writes it into a group, in place of what says otherwise. A group with a hash keeps it:
+    /// whoever uses it has compared that.
     ///
     /// # Errors
     /// If they can't be written.
@@ -61,8 +62,8 @@ impl Identification {
 
 /// How results are laid out and described.
 pub(crate) enum Form<'a> {
-    /// Main datasets of h5USID. The tables of the positions are referred to, or copied from those of a
-    /// source in another file.
+    /// Main datasets of h5USID. The tables of the positions are referred to, or copied from those
+    /// of a source in another file.
     Usid { tables: &'a PositionTables, copied_from: Option<&'a Dataset> },
     /// Arrays with the axes of the scan and dimension scales.
     Axes { positions: &'a [Dimension], format: Format },
@@ -137,7 +138,8 @@ mod tests {
         memory
     }
 
-    /// Creates a results group for the sum of each spectrum, in a transaction that is committed if nothing fails.
+    /// Creates a results group for the sum of each spectrum, in a transaction that is committed if
+    /// nothing fails.
     fn create_sums(memory: &Memory) -> pixelmill_core::error::Result<String> {
         let layout = ColumnLayout::new("Sum", "Current", "nA", Vec::new()).with::<f32>(None);
         let axis = |name: &str, length| Dimension::new(name, "nm", AxisValues::counted(length));

@@ -1,7 +1,8 @@
 //! What an N-dimensional format says of a dataset: what is measured, and what each axis is.
 //!
 //! `nsid`, `hspy`, `emd`, `nexus` and `plain` each read one format into this one form. How the axes
-//! become positions × spectrum isn't decided here: a file that doesn't say leaves it to whoever asks.
+//! become positions × spectrum isn't decided here: a file that doesn't say leaves it to whoever
+//! asks.
 
 use std::cmp::Ordering;
 
@@ -55,8 +56,8 @@ impl Axis {
         Self { dimension: Dimension::new(name, units, values), role, note: None }
     }
 
-    /// An axis that is `length` long, with the values that `list` has. Where those can't be taken, its steps
-    /// are counted, which the units of the file don't fit, and a note says why.
+    /// An axis that is `length` long, with the values that `list` has. Where those can't be taken,
+    /// its steps are counted, which the units of the file don't fit, and a note says why.
     ///
     /// # Errors
     /// If the list can't be read.
@@ -85,8 +86,8 @@ impl Axis {
         })
     }
 
-    /// An axis that is `length` long, from values of which the file tells `found`: of more the first are
-    /// taken, even steps go on, and of a list with fewer the steps are counted.
+    /// An axis that is `length` long, from values of which the file tells `found`: of more the
+    /// first are taken, even steps go on, and of a list with fewer the steps are counted.
     pub fn fitted(
         number: usize,
         name: &str,
@@ -134,8 +135,8 @@ pub(crate) fn even(first: f64, step: f64, length: usize) -> AxisValues {
     AxisValues::even(first, step, length)
 }
 
-/// The values of an axis that a dataset holds, `most` of them if it is a list; `Ok(None)` if it holds no
-/// real numbers. What is packed as netCDF does it is unpacked.
+/// The values of an axis that a dataset holds, `most` of them if it is a list; `Ok(None)` if it
+/// holds no real numbers. What is packed as netCDF does it is unpacked.
 ///
 /// # Errors
 /// If they can't be read.

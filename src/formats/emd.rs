@@ -127,8 +127,9 @@ fn is_data_cube(group: &Group, parent: &str) -> bool {
         || parent.contains("/datacubes/")
 }
 
-/// py4DSTEM and Prismatic call the scan's axes Rx and Ry, those of diffraction Qx and Qy. Data cubes
-/// have them in this order, whatever they are called; what is beside a scan's axes was measured there.
+/// py4DSTEM and Prismatic call the scan's axes Rx and Ry, those of diffraction Qx and Qy. Data
+/// cubes have them in this order, whatever they are called; what is beside a scan's axes was
+/// measured there.
 fn assign_roles(axes: &mut [Axis], data_cube: bool) {
     let count = axes.len();
     for (number, axis) in axes.iter_mut().enumerate() {

@@ -1,16 +1,18 @@
 //! Formulae of axes as HyperSpy keeps them, `a / x + b`, evaluated at the values of another axis.
 //!
-//! What SymPy reads of them: numbers, names, + − * / **, brackets, common functions, and substitutions
-//! behind semicolons (`a * y; y = x + 1`). Anything else is refused in words: an axis that can't be evaluated
-//! must not become another one. Functions are those of `libm`, the same on every machine.
+//! What SymPy reads of them: numbers, names, + − * / **, brackets, common functions, and
+//! substitutions behind semicolons (`a * y; y = x + 1`). Anything else is refused in words: an axis
+//! that can't be evaluated must not become another one. Functions are those of `libm`, the same on
+//! every machine.
 
 use std::collections::BTreeMap;
 
-/// Brackets, powers and substitutions within each other: more than anybody writes, fewer than a stack has.
+/// Brackets, powers and substitutions within each other: more than anybody writes, fewer than a
+/// stack has.
 const MOST_DEPTH: usize = 50;
 
-/// Operands in all, or with substitutions operators too. Sums are as deep as they are long, and each substitution may
-/// double a formula.
+/// Operands in all, or with substitutions operators too. Sums are as deep as they are long, and
+/// each substitution may double a formula.
 const MOST_PARTS: usize = 1000;
 
 /// What names stand for.

@@ -1,4 +1,5 @@
-//! What a format has to say: which datasets are in it, how they are read, and what it makes of results.
+//! What a format has to say: which datasets are in it, how they are read, and what it makes of
+//! results.
 
 use std::fmt;
 use std::path::Path;
@@ -56,7 +57,8 @@ pub(crate) struct Tabled {
     pub notes: Vec<String>,
 }
 
-/// The rules of a format. Only what it is called, what it looks like and how it is read must be told.
+/// The rules of a format. Only what it is called, what it looks like and how it is read must be
+/// told.
 pub(crate) trait Rules: Sync {
     /// As people call it.
     fn name(&self) -> &'static str;
@@ -90,13 +92,14 @@ pub(crate) trait Rules: Sync {
         false
     }
 
-    /// The names of the members of a group that it says are data, wherever they lie: elsewhere nothing tells their
-    /// axes.
+    /// The names of the members of a group that it says are data, wherever they lie: elsewhere
+    /// nothing tells their axes.
     fn signals(&self, _group: &Group) -> Vec<String> {
         Vec::new()
     }
 
-    /// Path of the group that results of the dataset at `path` belong to, and what they are named after.
+    /// Path of the group that results of the dataset at `path` belong to, and what they are named
+    /// after.
     fn folder_and_name<'p>(&self, path: &'p str) -> (&'p str, &'p str) {
         path.rsplit_once('/').unwrap_or(("", path))
     }

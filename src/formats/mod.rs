@@ -1,8 +1,9 @@
 //! The formats that are known, and which of them a dataset is in.
 //!
-//! Each has a folder or a file of its own, with what is read of it and what it makes of results: its `Rules`. Who adds
-//! one adds that and a line to `FORMATS`. `described` is what all but h5USID say of an array, `arrays` how results
-//! are written where they keep the axes of the scan, `create` makes a results group in the format of its source.
+//! Each has a folder or a file of its own, with what is read of it and what it makes of results:
+//! its `Rules`. Who adds one adds that and a line to `FORMATS`. `described` is what all but h5USID
+//! say of an array, `arrays` how results are written where they keep the axes of the scan, `create`
+//! makes a results group in the format of its source.
 
 mod arrays;
 mod create;
@@ -47,8 +48,8 @@ pub(crate) fn recognise(file: &Group, path: &str, dataset: &Dataset) -> Format {
     if format == PLAIN { at_home().unwrap_or(PLAIN) } else { format }
 }
 
-/// Asks at the place in its own file that a dataset has which a link to another file has led to: what is
-/// around the link may say nothing of it.
+/// Asks at the place in its own file that a dataset has which a link to another file has led to:
+/// what is around the link may say nothing of it.
 fn at_home<T>(
     file: &Group,
     dataset: &Dataset,
@@ -87,8 +88,8 @@ pub(crate) fn described(
     describe(file, path, dataset)
 }
 
-/// What a dataset in this format says if its positions are listed in tables; or, if `or_meant`, one that no format
-/// knows and that somebody meant to be such.
+/// What a dataset in this format says if its positions are listed in tables; or, if `or_meant`, one
+/// that no format knows and that somebody meant to be such.
 pub(crate) fn tabled(
     format: Format,
     file: &Path,
@@ -117,8 +118,8 @@ pub(crate) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, Strin
     FORMATS.iter().flat_map(|format| format.rules().second_names(file, dataset)).collect()
 }
 
-/// Lengths of the axes of a results dataset: those of the scan, then its own. Tables tell them of a matrix;
-/// who reads a single value per position can't tell its one step there from an axis.
+/// Lengths of the axes of a results dataset: those of the scan, then its own. Tables tell them of a
+/// matrix; who reads a single value per position can't tell its one step there from an axis.
 ///
 /// # Errors
 /// If its tables are broken.

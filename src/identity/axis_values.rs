@@ -10,8 +10,8 @@ use crate::hex::hex;
 /// Longer lists of numbers are digests, so that a person can still read the whole.
 const READABLE: usize = 32;
 
-/// The values of an axis: what they are computed from if they are evenly spaced, themselves if they are few,
-/// else a digest of all their bits.
+/// The values of an axis: what they are computed from if they are evenly spaced, themselves if they
+/// are few, else a digest of all their bits.
 pub(crate) fn axis_values(values: &AxisValues) -> Value {
     if let Some((first, step)) = values.as_even() {
         return json!({"first": number(first), "step": number(step)});

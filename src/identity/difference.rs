@@ -1,5 +1,5 @@
-//! What tells two computations apart, in words: the first thing that differs between the canonical JSON
-//! of a results group and that of the computation at hand.
+//! What tells two computations apart, in words: the first thing that differs between the canonical
+//! JSON of a results group and that of the computation at hand.
 
 use serde_json::Value;
 
@@ -39,7 +39,8 @@ pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<D
     })
 }
 
-/// Goes down to the first difference, in the order of `ordered`, and keeps the way there in `steps`.
+/// Goes down to the first difference, in the order of `ordered`, and keeps the way there in
+/// `steps`.
 fn differing(
     steps: &mut Vec<String>,
     was: &Value,

@@ -1,10 +1,10 @@
-//! What makes two results the same: everything that a computation is given, in canonical JSON, and the
-//! hash of it.
+//! What makes two results the same: everything that a computation is given, in canonical JSON, and
+//! the hash of it.
 //!
-//! A process is handed what it computes with by [`Hashed`] alone, which makes the identity from the very
-//! same values, taken apart field by field: a new field that isn't hashed doesn't compile. `canonical` is
-//! the JSON, `same` the rule for reuse, `whereabouts` where a source is, `difference` what tells two
-//! computations apart.
+//! A process is handed what it computes with by [`Hashed`] alone, which makes the identity from the
+//! very same values, taken apart field by field: a new field that isn't hashed doesn't compile.
+//! `canonical` is the JSON, `same` the rule for reuse, `whereabouts` where a source is,
+//! `difference` what tells two computations apart.
 //!
 //! The rule is strict on purpose. pyUSID matches names by substring and numbers by `allclose`, and
 //! overlooks extra parameters, changed data and other source files; each of these hands out wrong
@@ -106,15 +106,16 @@ struct AxisIdentity {
     binned: bool,
 }
 
-/// What a kernel is given, and the identity that it makes. There is no other way to give it anything.
+/// What a kernel is given, and the identity that it makes. There is no other way to give it
+/// anything.
 pub(crate) struct Hashed<'a> {
     kernel: &'a dyn Kernel,
     info: &'a SourceInfo,
 }
 
 impl<'a> Hashed<'a> {
-    /// Takes the kernel, which has its parameters, and the source, and tells what results depend on; the
-    /// fingerprint of the source is still to be added.
+    /// Takes the kernel, which has its parameters, and the source, and tells what results depend
+    /// on; the fingerprint of the source is still to be added.
     pub fn new(
         kernel: &'a dyn Kernel,
         source: &'a Source,
@@ -173,8 +174,8 @@ impl InputIdentity {
 
 impl SourceIdentity {
     fn of(source: &Source, spectra_per_position: usize) -> Self {
-        // What the file is called and in which format it says all this makes no difference, nor do the
-        // tables that results refer to: the grid has been read from them.
+        // What the file is called and in which format it says all this makes no difference, nor do
+        // the tables that results refer to: the grid has been read from them.
         let Source {
             file: _,
             format: _,
@@ -216,9 +217,11 @@ impl SourceIdentity {
 }
 
 impl AuxiliaryIdentity {
-    /// What results depend on of an input that is read from `rows`, with the fingerprint of its data.
+    /// What results depend on of an input that is read from `rows`, with the fingerprint of its
+    /// data.
     pub fn of(info: &AuxiliaryInfo, rows: &Rows, stored: StoredType, fingerprint: String) -> Self {
-        // Its axes follow from the shape, from those of them that are positions, and from the fields.
+        // Its axes follow from the shape, from those of them that are positions, and from the
+        // fields.
         let AuxiliaryInfo { path, columns, fields, shape: _ } = info;
         Self {
             dataset: path.clone(),

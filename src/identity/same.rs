@@ -8,8 +8,8 @@ use super::whereabouts::{SourceLocation, Whereabouts, paths_lead_to};
 use crate::storage::results_group::Provenance;
 use pixelmill_core::canonical::is_same_number;
 
-/// Whether a results group holds the results of exactly this computation: by its hash, or, for groups
-/// that have none, by the dataset and all parameters.
+/// Whether a results group holds the results of exactly this computation: by its hash, or, for
+/// groups that have none, by the dataset and all parameters.
 pub(crate) fn is_same(group: &Provenance, identity: &Identity, source: &SourceLocation) -> bool {
     if group.tool != identity.process {
         return false;

@@ -1,8 +1,8 @@
 //! Where the source of results is that lie in a file of their own.
 //!
-//! They record the way from their own file to the source's, and the whole path. Folders are moved and
-//! copied, and another file may come to lie where a source was, so a path counts only if it leads to the
-//! very file; if neither path leads to any, the hash alone decides.
+//! They record the way from their own file to the source's, and the whole path. Folders are moved
+//! and copied, and another file may come to lie where a source was, so a path counts only if it
+//! leads to the very file; if neither path leads to any, the hash alone decides.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -47,8 +47,8 @@ pub(super) fn paths_lead_to(group: &Provenance, files: &OtherFile) -> Whereabout
     }
 }
 
-/// Where a group in the file `results` says that its source is, the likeliest first: on the way from that
-/// file, then by its whole path.
+/// Where a group in the file `results` says that its source is, the likeliest first: on the way
+/// from that file, then by its whole path.
 pub(crate) fn recorded_files(group: &Provenance, results: &Path) -> Vec<PathBuf> {
     let on_the_way = group.source_file_relative.as_ref().map(|way| folder(results).join(way));
     let whole =

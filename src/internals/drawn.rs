@@ -1,4 +1,5 @@
-//! Settings that are drawn from the first bytes of a target's input; what is left of them is its data.
+//! Settings that are drawn from the first bytes of a target's input; what is left of them is its
+//! data.
 
 /// The bytes that nobody has drawn yet. Where there are none left, everything is 0.
 pub(super) struct Drawn<'a>(pub &'a [u8]);

@@ -1,4 +1,5 @@
-//! Chunks as somebody may have stored them: each filter by itself, several at once, and whole datasets in chunks.
+//! Chunks as somebody may have stored them: each filter by itself, several at once, and whole
+//! datasets in chunks.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -175,8 +176,8 @@ fn one(id: i32, data: &[u8]) -> &[u8] {
     check(&[info(id, &values)], drawn)
 }
 
-/// Decodes what is drawn, twice: neither what was in the buffers before nor what was decoded before may be seen
-/// in the result, and no buffer may be longer than was announced.
+/// Decodes what is drawn, twice: neither what was in the buffers before nor what was decoded before
+/// may be seen in the result, and no buffer may be longer than was announced.
 fn check<'a>(filters: &[FilterInfo], mut drawn: Drawn<'a>) -> &'a [u8] {
     let (element, length, mask) = (drawn.small(), drawn.medium(), drawn.small() as u32);
     let stored = drawn.0;
@@ -208,7 +209,8 @@ fn decodes_to(id: i32, values: &[u32], stored: &[u8], plain: &[u8]) {
     }
 }
 
-/// A dataset in chunks, wherever the file says that they lie: all positions at once are what they are one by one.
+/// A dataset in chunks, wherever the file says that they lie: all positions at once are what they
+/// are one by one.
 pub(super) fn chunk_table(data: &[u8]) {
     let mut drawn = Drawn(data);
     let axes = 1 + drawn.small() % 3;

@@ -1,4 +1,5 @@
-//! What a results group says of itself, as a killed run, another version or another program may have left it.
+//! What a results group says of itself, as a killed run, another version or another program may
+//! have left it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,8 +54,8 @@ pub(super) fn ledger_lines(data: &[u8]) {
     }
 }
 
-/// Positions that have failed before and those that fail now have the reasons that were given, in lines whose
-/// order doesn't depend on how it came about.
+/// Positions that have failed before and those that fail now have the reasons that were given, in
+/// lines whose order doesn't depend on how it came about.
 pub(super) fn failure_lines(data: &[u8]) {
     let mut drawn = Drawn(data);
     let count = 1 + drawn.small();

@@ -157,8 +157,8 @@ enum Window {
 
 impl Parameters for Tried {}
 
-/// A file with parameters, or what is typed of them: what is computed with is what is recorded, and what is
-/// recorded is what is computed with again.
+/// A file with parameters, or what is typed of them: what is computed with is what is recorded, and
+/// what is recorded is what is computed with again.
 pub(super) fn parameters(data: &[u8]) {
     let Some((kind, text)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };

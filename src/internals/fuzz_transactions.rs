@@ -1,4 +1,5 @@
-//! What a killed commit may have left at the end of a file, and the writes that a transaction keeps.
+//! What a killed commit may have left at the end of a file, and the writes that a transaction
+//! keeps.
 
 use std::io;
 use std::ops::Range;
@@ -58,8 +59,8 @@ impl Disk for Memory {
     }
 }
 
-/// The end of a file: any bytes; a journal whose checksum is right, whatever it says; and one that was written
-/// and then damaged.
+/// The end of a file: any bytes; a journal whose checksum is right, whatever it says; and one that
+/// was written and then damaged.
 pub(super) fn journal(data: &[u8]) {
     let mut drawn = Drawn(data);
     match drawn.small() % 3 {

@@ -1,8 +1,10 @@
-//! What `fuzz/` and `benches/` reach of the engine's private parts: one function for each target or part, and
-//! nothing of the types behind them. Behind the feature `internals`, and no promise is made about it.
+//! What `fuzz/` and `benches/` reach of the engine's private parts: one function for each target or
+//! part, and nothing of the types behind them. Behind the feature `internals`, and no promise is
+//! made about it.
 //!
-//! A target takes any bytes, as a file, a chunk or a person might give them, and panics if a property of the
-//! code doesn't hold; that nothing else panics, takes very long or much memory is what all have in common.
+//! A target takes any bytes, as a file, a chunk or a person might give them, and panics if a
+//! property of the code doesn't hold; that nothing else panics, takes very long or much memory is
+//! what all have in common.
 
 mod drawn;
 mod fuzz_filters;

@@ -8,7 +8,8 @@ use crate::storage::filters::{FilterInfo, Pipeline, Scratch};
 use crate::storage::marks::Summary;
 use crate::storage::tiles::copy::{Axis, copy};
 
-/// A chunk as it is stored, and the filters that it went through, in the order in which a writer applies them.
+/// A chunk as it is stored, and the filters that it went through, in the order in which a writer
+/// applies them.
 pub struct StoredChunk {
     pipeline: Pipeline,
     stored: Vec<u8>,

@@ -1,7 +1,7 @@
 //! How this process was started, by what MPI launchers leave in the environment.
 //!
-//! Being inside of an allocation is not being launched: only variables count that a launcher sets for each
-//! process that it starts.
+//! Being inside of an allocation is not being launched: only variables count that a launcher sets
+//! for each process that it starts.
 
 /// How this process was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

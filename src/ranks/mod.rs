@@ -1,8 +1,9 @@
-//! The processes that compute one job together, each of them a rank: one communicator trait, with a solo
-//! and an MPI behind it.
+//! The processes that compute one job together, each of them a rank: one communicator trait, with a
+//! solo and an MPI behind it.
 //!
-//! Nothing else knows MPI. A rank talks to rank 0 and to nobody else, but for a counter that all add to.
-//! What is said is the engine's business (`engine::team`); `launcher` tells how this process was started.
+//! Nothing else knows MPI. A rank talks to rank 0 and to nobody else, but for a counter that all
+//! add to. What is said is the engine's business (`engine::team`); `launcher` tells how this
+//! process was started.
 
 mod launcher;
 #[cfg(feature = "mpi")]
@@ -72,12 +73,12 @@ impl Ranks {
         Self(Arc::new(Solo::default()))
     }
 
-    /// All processes that an MPI launcher has started together with this one. To be called once, by all
-    /// of them, and before other threads are started.
+    /// All processes that an MPI launcher has started together with this one. To be called once, by
+    /// all of them, and before other threads are started.
     ///
     /// # Errors
-    /// If this program was built without the feature `mpi`, the MPI library can't be used, or the ranks
-    /// aren't the same program called with the same arguments.
+    /// If this program was built without the feature `mpi`, the MPI library can't be used, or the
+    /// ranks aren't the same program called with the same arguments.
     pub fn join() -> Result<Self> {
         match launcher::detect(|name| std::env::var(name).ok()) {
             Launch::Alone => Ok(Self::solo()),

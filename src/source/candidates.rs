@@ -1,8 +1,8 @@
 //! Which datasets of a file hold data to compute on, and which only results.
 //!
 //! One object may have several paths: a NeXus file links its signal from the group that plots it, a
-//! results dataset is also an experiment of HyperSpy. So objects are told apart by what they are, not
-//! by the path that they are met by.
+//! results dataset is also an experiment of HyperSpy. So objects are told apart by what they are,
+//! not by the path that they are met by.
 
 use std::collections::HashSet;
 
@@ -14,8 +14,8 @@ use crate::storage::results_group::is_results_group;
 use crate::storage::walk::{Visited, walk};
 use pixelmill_core::error::{Error, Result};
 
-/// Paths of the main datasets that hold data, not results. If no format knows any, of those that all but
-/// are some, or else of everything that could be one.
+/// Paths of the main datasets that hold data, not results. If no format knows any, of those that
+/// all but are some, or else of everything that could be one.
 pub(crate) fn main_datasets(file: &Group) -> Vec<String> {
     let mut found = Candidates::new(file);
     found.add_signals("", file);
@@ -47,7 +47,8 @@ pub(super) fn only_main_dataset(file: &ReadFile) -> Result<String> {
 /// Of what can't be computed on, a file may have any number.
 const MOST_TOLD: usize = 10;
 
-/// Datasets that aren't taken for data where a file has no main dataset, with what they are instead.
+/// Datasets that aren't taken for data where a file has no main dataset, with what they are
+/// instead.
 pub(crate) fn others(file: &Group) -> Vec<(String, String)> {
     let mut found = Vec::new();
     walk(file, &mut |path, visited| {

@@ -1,10 +1,11 @@
 //! A digest of the rows that were computed with, taken from the workers' own buffers as they read.
 //!
 //! It is the sum, modulo 2¹²⁸, of a hash of each row with the number of its position. A sum has no
-//! order, so the digest of some positions is the same however they were cut into units, whoever read
-//! them and when; what two workers, ranks or runs have read is added, what is taken back subtracted.
-//! XXH3-128 (xxhash.com) is no cryptographic hash: it finds data that were changed, not data that were
-//! forged. On one core it takes 53 GB/s of rows that are still in the cache; BLAKE3 takes 6.
+//! order, so the digest of some positions is the same however they were cut into units, whoever
+//! read them and when; what two workers, ranks or runs have read is added, what is taken back
+//! subtracted. XXH3-128 (xxhash.com) is no cryptographic hash: it finds data that were changed, not
+//! data that were forged. On one core it takes 53 GB/s of rows that are still in the cache; BLAKE3
+//! takes 6.
 
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};

@@ -1,10 +1,10 @@
-//! A quick look at a source's bytes, before anything is computed: data that were acquired again aren't
-//! taken for the old.
+//! A quick look at a source's bytes, before anything is computed: data that were acquired again
+//! aren't taken for the old.
 //!
-//! Bytes are hashed as they are stored, chunks compressed as they are. Small sources are hashed whole.
-//! Of large ones a fixed sample of blocks is, and of all chunks their stored lengths: it takes some
-//! milliseconds, and an exchange of the data shows; the change of a single value may not. That shows in
-//! the `digest` of all rows, which is taken while they are computed with.
+//! Bytes are hashed as they are stored, chunks compressed as they are. Small sources are hashed
+//! whole. Of large ones a fixed sample of blocks is, and of all chunks their stored lengths: it
+//! takes some milliseconds, and an exchange of the data shows; the change of a single value may
+//! not. That shows in the `digest` of all rows, which is taken while they are computed with.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -15,14 +15,15 @@ use super::digest::RowsDigest;
 use crate::storage::rows::{Chunk, Rows, Stored};
 use pixelmill_core::error::{Error, Result};
 
-/// Sources up to this size are hashed whole: some ten milliseconds on two cores, if they are in the page cache.
+/// Sources up to this size are hashed whole: some ten milliseconds on two cores, if they are in the
+/// page cache.
 const WHOLE: u64 = 64 << 20;
 /// How many samples are taken of a larger source.
 const SAMPLES: u64 = 256;
 /// Bytes of one sample.
 const SAMPLE_BYTES: u64 = 32 << 10;
-/// Threads that read blocks: not for the processor's sake, but because disks and networks are faster when
-/// they are asked for several things at once.
+/// Threads that read blocks: not for the processor's sake, but because disks and networks are
+/// faster when they are asked for several things at once.
 const READERS: usize = 4;
 
 /// Bytes in the file that are hashed together.
@@ -112,8 +113,8 @@ fn stored_bytes(chunks: &[Chunk]) -> u64 {
     chunks.iter().fold(0, |total, chunk| total.saturating_add(chunk.size))
 }
 
-/// The numbers of the blocks that are hashed, of `blocks` with `total` bytes: spread evenly, the first
-/// and the last always among them.
+/// The numbers of the blocks that are hashed, of `blocks` with `total` bytes: spread evenly, the
+/// first and the last always among them.
 fn sample(blocks: u64, total: u64) -> impl Iterator<Item = u64> {
     let count = if total <= WHOLE { blocks } else { blocks.min(SAMPLES) };
     (0..count).map(move |index| if count <= 1 { 0 } else { index * (blocks - 1) / (count - 1) })

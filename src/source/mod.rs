@@ -1,8 +1,9 @@
 //! A dataset in a file, seen as positions × spectrum.
 //!
-//! `candidates` finds the datasets of a file, `fingerprint` and `digest` tell whether data are the same; here is what
-//! all of the engine knows of a source: its description, the grid of its positions, and how its rows are read. What
-//! a file says of a dataset is read by its format. Nothing here writes.
+//! `candidates` finds the datasets of a file, `fingerprint` and `digest` tell whether data are the
+//! same; here is what all of the engine knows of a source: its description, the grid of its
+//! positions, and how its rows are read. What a file says of a dataset is read by its format.
+//! Nothing here writes.
 
 mod candidates;
 mod digest;
@@ -86,8 +87,8 @@ pub(crate) struct Description {
     pub notes: Vec<String>,
 }
 
-/// Opens the dataset at `path`, or the only main dataset of the file, with the given axes as positions,
-/// or those that the file names.
+/// Opens the dataset at `path`, or the only main dataset of the file, with the given axes as
+/// positions, or those that the file names.
 ///
 /// # Errors
 /// If there is no such dataset, none or several to choose from, or it can't be understood.
@@ -228,8 +229,8 @@ fn without_values(shape: &[u64]) -> Option<String> {
     shape.contains(&0).then(|| format!("it is empty, its shape is {shape:?}"))
 }
 
-/// The axes of positions that a file names; none if all are those of a single measurement, and `None`
-/// if it leaves it open.
+/// The axes of positions that a file names; none if all are those of a single measurement, and
+/// `None` if it leaves it open.
 fn positions_told(axes: &[formats::Axis]) -> Option<Vec<usize>> {
     if axes.iter().any(|axis| axis.role == Role::Unknown) {
         return None;

@@ -1,7 +1,8 @@
 //! Attributes, as untidy as real files have them, and as we write them.
 //!
-//! Reading accepts numbers that are texts, texts of any kind, scalars and one-element lists: what a value is stored
-//! as, its container tells; what it may be taken for, is said here. Writing uses the forms that pyUSID and h5py write.
+//! Reading accepts numbers that are texts, texts of any kind, scalars and one-element lists: what a
+//! value is stored as, its container tells; what it may be taken for, is said here. Writing uses
+//! the forms that pyUSID and h5py write.
 
 use serde_json::Value;
 
@@ -108,7 +109,8 @@ pub(crate) fn write_string(of: &(impl AsObject + ?Sized), name: &str, text: &str
     write(of, name, Attribute::one(Content::Texts(vec![text.to_owned()])))
 }
 
-/// Writes a scalar string of variable length in place of whatever has its name, unless that says so already.
+/// Writes a scalar string of variable length in place of whatever has its name, unless that says so
+/// already.
 pub(crate) fn replace_string(of: &(impl AsObject + ?Sized), name: &str, text: &str) -> Done {
     if string(of, name).as_deref() == Some(text) {
         return Ok(());

@@ -28,8 +28,8 @@ pub(crate) struct ChunkTable {
 }
 
 impl ChunkTable {
-    /// The chunks that `visit` tells, with the place of each in a dataset of this shape; what isn't in it is
-    /// left out, as are second ones at the same place.
+    /// The chunks that `visit` tells, with the place of each in a dataset of this shape; what isn't
+    /// in it is left out, as are second ones at the same place.
     ///
     /// # Errors
     /// Those of `visit`.

@@ -1,8 +1,9 @@
 //! The door to containers: what everything above asks of a file, whatever its container is.
 //!
-//! A container is a tree of groups and datasets that have attributes. `Group` and `Dataset` are handles of what
-//! implements the traits here: HDF5 in the folder of that name, and for tests a container in memory. How bytes are
-//! had, and where they lie, is told once, when a dataset is opened (`Opening`, `Place`): no row comes through here.
+//! A container is a tree of groups and datasets that have attributes. `Group` and `Dataset` are
+//! handles of what implements the traits here: HDF5 in the folder of that name, and for tests a
+//! container in memory. How bytes are had, and where they lie, is told once, when a dataset is
+//! opened (`Opening`, `Place`): no row comes through here.
 
 use std::any::Any;
 use std::fs::File;
@@ -104,8 +105,8 @@ pub(crate) struct RecordField {
 pub(crate) enum Storing<'a> {
     /// In one stretch, which has its place once something is written.
     Late,
-    /// All have their place at once, each element holding `fill`: in one stretch, or in chunks. A full disk shows
-    /// here.
+    /// All have their place at once, each element holding `fill`: in one stretch, or in chunks. A
+    /// full disk shows here.
     Placed { chunk: Option<&'a [usize]>, fill: &'a [u8] },
 }
 
@@ -247,7 +248,8 @@ pub(crate) trait GroupObject: Object {
     /// # Errors
     /// If there is none.
     fn object(&self, name: &str) -> Result<Arc<dyn Object>, Refused>;
-    /// What is wrong with the way to `path`, if a link on it leads nowhere: `` `/a` is a link to … ``
+    /// What is wrong with the way to `path`, if a link on it leads nowhere: `` `/a` is a link to …
+    /// ``
     fn broken_link(&self, path: &str) -> Option<String>;
     /// Creates a group, and those on the way to it.
     ///
@@ -265,8 +267,9 @@ pub(crate) trait GroupObject: Object {
         shape: &[usize],
         storing: Storing<'_>,
     ) -> Result<Dataset, Refused>;
-    /// Creates a dataset with the elements and the shape of `like`, in chunks that are filtered, each filter a
-    /// number and its settings. No chunk is stored yet; each element that isn't is `fill`.
+    /// Creates a dataset with the elements and the shape of `like`, in chunks that are filtered,
+    /// each filter a number and its settings. No chunk is stored yet; each element that isn't
+    /// is `fill`.
     ///
     /// # Errors
     /// As [`Self::create_dataset`].
@@ -293,8 +296,9 @@ pub(crate) trait GroupObject: Object {
     /// # Errors
     /// If there is none, or it can't be written.
     fn link_hard(&self, target: &str, name: &str) -> Result<(), Refused>;
-    /// For each of some datasets of the file whose root this is, who refers to it, in words; but for the attributes
-    /// that `ours` knows by the object that they are of, their name and the number of the dataset.
+    /// For each of some datasets of the file whose root this is, who refers to it, in words; but
+    /// for the attributes that `ours` knows by the object that they are of, their name and the
+    /// number of the dataset.
     fn referrers(
         &self,
         datasets: &[Dataset],
@@ -314,8 +318,8 @@ pub(crate) trait DatasetObject: Object {
     fn element_bytes(&self) -> usize;
     /// How it stores its numbers; the error says what it holds instead.
     fn stored_type(&self) -> Result<StoredType, String>;
-    /// How it stores its numbers, with the names of the fields if it holds records of numbers of one type; the error
-    /// says what it holds instead.
+    /// How it stores its numbers, with the names of the fields if it holds records of numbers of
+    /// one type; the error says what it holds instead.
     fn stored_record(&self) -> Result<(StoredType, Vec<String>), String>;
     /// The fields of its records; none if it holds anything else.
     ///
@@ -353,13 +357,15 @@ pub(crate) trait DatasetObject: Object {
     /// # Errors
     /// As [`Self::open_values`].
     fn values_now(&self) -> Result<Option<ValuesNow>>;
-    /// Checks that everything can be had that it takes its data from, before its container reads it.
+    /// Checks that everything can be had that it takes its data from, before its container reads
+    /// it.
     ///
     /// # Errors
     /// If something is missing or can't be read, by its name.
     fn check_sources(&self) -> Result<()>;
-    /// Where its bytes lie, if that never changes: in one stretch, or in unfiltered chunks of whole steps of its
-    /// first axis, all of them stored. `positions_axes` of its axes, the first ones, are positions.
+    /// Where its bytes lie, if that never changes: in one stretch, or in unfiltered chunks of whole
+    /// steps of its first axis, all of them stored. `positions_axes` of its axes, the first
+    /// ones, are positions.
     fn place(&self, positions_axes: Option<usize>) -> Option<Place>;
     /// A part of its numbers as integers; of one or two axes, or all of it.
     ///
@@ -376,8 +382,8 @@ pub(crate) trait DatasetObject: Object {
     /// # Errors
     /// As [`Self::integers`].
     fn numbers(&self, part: &Region) -> Result<Vec<f64>, Refused>;
-    /// The first `most` texts, whatever kind of text it holds; none if one may be longer than `longest`, or they
-    /// can't be read.
+    /// The first `most` texts, whatever kind of text it holds; none if one may be longer than
+    /// `longest`, or they can't be read.
     fn texts(&self, most: usize, longest: usize) -> Vec<String>;
     /// Writes rows, steps of its first axis from `first` on, as it stores their elements.
     ///
@@ -389,8 +395,8 @@ pub(crate) trait DatasetObject: Object {
     /// # Errors
     /// If it can't be written.
     fn write_chunk(&self, start: &[u64], mask: u32, encoded: &[u8]) -> Result<(), Refused>;
-    /// Gives another dataset of the same file all its attributes, and takes the other's place with the scales that
-    /// are attached to it.
+    /// Gives another dataset of the same file all its attributes, and takes the other's place with
+    /// the scales that are attached to it.
     ///
     /// # Errors
     /// If they can't be read or written.
@@ -413,11 +419,12 @@ pub(crate) trait DatasetObject: Object {
 pub(crate) trait Change {
     /// The root of the file, with the changes so far.
     fn root(&self) -> &Group;
-    /// Makes the changes happen. When this returns they are on stable storage, and the room of `old`, which nothing
-    /// refers to any more, is given back.
+    /// Makes the changes happen. When this returns they are on stable storage, and the room of
+    /// `old`, which nothing refers to any more, is given back.
     ///
     /// # Errors
-    /// If they can't be written; the file then is as it was, or goes forward when it is opened next.
+    /// If they can't be written; the file then is as it was, or goes forward when it is opened
+    /// next.
     fn commit(self: Box<Self>, old: &[Range<u64>]) -> Result<()>;
     /// Whether everything could be written so far; the container isn't told.
     ///

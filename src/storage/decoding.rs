@@ -1,8 +1,8 @@
-//! What turns the stored bytes of a dataset into numbers: the stored type to the last bit, the shape of
-//! chunks, their filters, and what stands where nothing was written.
+//! What turns the stored bytes of a dataset into numbers: the stored type to the last bit, the
+//! shape of chunks, their filters, and what stands where nothing was written.
 //!
-//! The same bytes under other rules are other data, so these rules are part of what a result is known by.
-//! They are told in words that don't depend on the version of a container's library.
+//! The same bytes under other rules are other data, so these rules are part of what a result is
+//! known by. They are told in words that don't depend on the version of a container's library.
 
 use serde::Serialize;
 
@@ -25,8 +25,8 @@ pub(crate) struct Decoding {
 }
 
 impl Decoding {
-    /// The rules of a dataset with these elements, chunks and filters; of one of which every value was written no
-    /// fill value counts.
+    /// The rules of a dataset with these elements, chunks and filters; of one of which every value
+    /// was written no fill value counts.
     pub fn new(
         stored_type: String,
         chunk_shape: Option<Vec<usize>>,

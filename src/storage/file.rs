@@ -110,8 +110,8 @@ pub(crate) fn open(path: &Path, writable: bool) -> Result<File> {
     h5::open_plain(path, writable)
 }
 
-/// Begins a transaction on `file`, opened for reading and writing, with the caller's lock on it. An earlier commit
-/// that was cut short is finished first.
+/// Begins a transaction on `file`, opened for reading and writing, with the caller's lock on it. An
+/// earlier commit that was cut short is finished first.
 ///
 /// # Errors
 /// If the file can't be read, or its container can't be opened.
@@ -119,14 +119,14 @@ pub(crate) fn begin(path: &Path, file: File) -> Result<Transaction> {
     h5::begin(path, file)
 }
 
-/// Whether there is nothing at `path` yet, or a file that is empty: one that somebody is just creating, or was
-/// killed while creating.
+/// Whether there is nothing at `path` yet, or a file that is empty: one that somebody is just
+/// creating, or was killed while creating.
 pub(crate) fn is_absent(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |found| found.is_file() && found.len() == 0)
 }
 
-/// Creates a new file with an empty container at `path` unless there is one. Tells whether there was nothing before. An empty file,
-/// which is what a kill in here leaves, becomes one as well.
+/// Creates a new file with an empty container at `path` unless there is one. Tells whether there
+/// was nothing before. An empty file, which is what a kill in here leaves, becomes one as well.
 ///
 /// # Errors
 /// If it can't be created or written to.
@@ -145,8 +145,8 @@ pub(crate) fn create_if_absent(path: &Path) -> Result<bool> {
         }
         file => (file.map_err(refused)?, true),
     };
-    // Of several that are here at once one writes; what it writes is less than a page, so that a kill leaves all of
-    // it or nothing. It is on the disk with the first transaction.
+    // Of several that are here at once one writes; what it writes is less than a page, so that a
+    // kill leaves all of it or nothing. It is on the disk with the first transaction.
     lock::exclude(&file, path)?;
     if file.metadata().map_err(refused)?.len() == 0 {
         let written = file.write_all_at(&image, 0);

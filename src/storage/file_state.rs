@@ -1,8 +1,9 @@
 //! Which file is behind a name or a descriptor, and whether it was written to since.
 //!
-//! Device and inode say which file it is, whatever names lead to it. Length and the time of the last
-//! write say that its content was written to; the time of the last change, which no program can set, says
-//! that nothing at all was done to it, unless it is so recent that the clock may not have ticked since.
+//! Device and inode say which file it is, whatever names lead to it. Length and the time of the
+//! last write say that its content was written to; the time of the last change, which no program
+//! can set, says that nothing at all was done to it, unless it is so recent that the clock may not
+//! have ticked since.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -10,7 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Clocks of file systems tick every few milliseconds to two seconds, and those of servers may be off by some.
+/// Clocks of file systems tick every few milliseconds to two seconds, and those of servers may be
+/// off by some.
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// Which file it is.
@@ -70,8 +72,8 @@ impl FileState {
         (self.id, self.length, self.written) != (later.id, later.length, later.written)
     }
 
-    /// What tells this state from every other one of every file; `None` if it can't be told from another
-    /// a moment later.
+    /// What tells this state from every other one of every file; `None` if it can't be told from
+    /// another a moment later.
     pub fn evidence(&self) -> Option<String> {
         let Self { id: FileId { device, inode }, length, written, changed, .. } = self;
         let text = format!("{device} {inode} {length} {written:?} {changed:?}");

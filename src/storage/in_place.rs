@@ -1,10 +1,11 @@
-//! Writing where a file has bytes already, without HDF5: results, and what tells that they are there.
+//! Writing where a file has bytes already, without HDF5: results, and what tells that they are
+//! there.
 //!
-//! Nothing can be written but a `Part`, which only an `Extent` gives, and only within its own bounds: whatever
-//! goes wrong elsewhere, the bytes of other objects stay as they are.
+//! Nothing can be written but a `Part`, which only an `Extent` gives, and only within its own
+//! bounds: whatever goes wrong elsewhere, the bytes of other objects stay as they are.
 //!
-//! A file that was cut off meanwhile isn't made longer again: it would look whole, with nothing in what was
-//! lost.
+//! A file that was cut off meanwhile isn't made longer again: it would look whole, with nothing in
+//! what was lost.
 
 use std::fs::File;
 use std::io;
@@ -128,10 +129,11 @@ impl Direct {
 
 impl InPlace for Direct {
     fn write(&self, part: Part<'_>) -> Result<()> {
-        // Subtle: who cuts the file off in this very moment has one write that makes it longer again. That doesn't
-        // make it whole. What lies last is `failure_messages`, behind results and marks; while its end is missing,
-        // each further write, HDF5 and the next run refuse the file as truncated. No call of the system writes
-        // only where there is something.
+        // Subtle: who cuts the file off in this very moment has one write that makes it longer
+        // again. That doesn't make it whole. What lies last is `failure_messages`, behind
+        // results and marks; while its end is missing, each further write, HDF5 and the
+        // next run refuse the file as truncated. No call of the system writes only where
+        // there is something.
         OpenFile { path: &self.path, file: &self.file }.check_length("write", part.end())?;
         let written = self.file.write_all_at(part.bytes(), part.offset());
         written.map_err(|error| Error::io("write", &self.path, error))

@@ -6,11 +6,12 @@
 //! out even while the first changes from one `flock` to the other, and readers or not. File systems
 //! without locks are used without.
 //!
-//! Clients of NFS make of each `flock` a lock on all bytes of the file, of the same kind as the second lock,
-//! so that there a run and its own reader would keep each other out. This is seen before the second lock is
-//! taken, and then only the first kind is: to begin, a run has to have the file alone for a moment, and while
-//! it computes it holds the reader's lock, which lets readers in but keeps a second run from being alone. What
-//! is lost is that a run can't be resumed while somebody reads.
+//! Clients of NFS make of each `flock` a lock on all bytes of the file, of the same kind as the
+//! second lock, so that there a run and its own reader would keep each other out. This is seen
+//! before the second lock is taken, and then only the first kind is: to begin, a run has to have
+//! the file alone for a moment, and while it computes it holds the reader's lock, which lets
+//! readers in but keeps a second run from being alone. What is lost is that a run can't be resumed
+//! while somebody reads.
 
 use std::fs::{File, TryLockError};
 use std::os::fd::AsRawFd;
@@ -71,7 +72,8 @@ pub(crate) fn release(file: &File, path: &Path) -> Result<()> {
 
 /// Whether the locks of readers and writers are here locks on all bytes of a file.
 pub(crate) fn readers_lock_bytes(file: &File, path: &Path) -> bool {
-    // Locks of one open file never conflict; if this one can't be had, somebody else's is there to be seen.
+    // Locks of one open file never conflict; if this one can't be had, somebody else's is there to
+    // be seen.
     let Ok(other) = File::open(path) else { return false };
     let _ = other.try_lock_shared();
     let mut lock = byte_lock(PROBED_BYTE);
@@ -80,9 +82,9 @@ pub(crate) fn readers_lock_bytes(file: &File, path: &Path) -> bool {
     status == 0 && lock.l_type != libc::F_UNLCK as libc::c_short
 }
 
-/// Takes, for a moment, the lock that writers take, where that is the only kind there is: whoever has it then is
-/// the only run. The reader's lock that follows keeps others from getting it; the change from one to the other
-/// leaves no gap.
+/// Takes, for a moment, the lock that writers take, where that is the only kind there is: whoever
+/// has it then is the only run. The reader's lock that follows keeps others from getting it; the
+/// change from one to the other leaves no gap.
 ///
 /// # Errors
 /// If another run, or a reader, has the file.
@@ -190,8 +192,9 @@ fn holders(file: &File) -> Vec<String> {
     pids.into_iter().map(describe_process).collect()
 }
 
-/// Who holds a lock on `object`, by a line such as `4: FLOCK ADVISORY READ 1234 08:01:5678 0 EOF`. Of locks of open
-/// file descriptions, and of processes that can't be seen from here, there is no number but -1 or 0.
+/// Who holds a lock on `object`, by a line such as `4: FLOCK ADVISORY READ 1234 08:01:5678 0 EOF`.
+/// Of locks of open file descriptions, and of processes that can't be seen from here, there is no
+/// number but -1 or 0.
 fn holder(line: &str, object: &str) -> Option<u32> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {

@@ -1,8 +1,9 @@
-//! One small number for each position, read window by window: what is computed, why a position failed, a
-//! mask.
+//! One small number for each position, read window by window: what is computed, why a position
+//! failed, a mask.
 //!
-//! A scan may have so many positions that even a byte for each doesn't fit into memory. So nothing here holds
-//! them all: who wants to know asks for a window, and a contiguous dataset is read past HDF5.
+//! A scan may have so many positions that even a byte for each doesn't fit into memory. So nothing
+//! here holds them all: who wants to know asks for a window, and a contiguous dataset is read past
+//! HDF5.
 
 use std::fs::File;
 use std::ops::{Deref, Range};
@@ -20,8 +21,8 @@ use pixelmill_core::element::StoredType;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::positions::{Positions, runs};
 
-/// Positions that are looked at together: so few that several windows stay in the processor's cache, so many that
-/// a call of the system doesn't count.
+/// Positions that are looked at together: so few that several windows stay in the processor's
+/// cache, so many that a call of the system doesn't count.
 pub(crate) const WINDOW: u64 = 1 << 16;
 
 /// Elements of a row at most, where rows are read to get at single elements.
@@ -64,8 +65,8 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of the marks from position `first` on, eight at a time: byte by byte it would take longer than reading
-    /// them.
+    /// Of the marks from position `first` on, eight at a time: byte by byte it would take longer
+    /// than reading them.
     pub fn of(first: u64, marks: &[u8]) -> Self {
         const ONES: u64 = u64::from_le_bytes([1; 8]);
         const STEPS: u64 = u64::from_le_bytes([7, 6, 5, 4, 3, 2, 1, 0]);
@@ -133,7 +134,8 @@ impl Marks {
     }
 
     /// The elements of a dataset of a file, its last axis fastest: numbers
-    /// above 255 and negative ones count as 255. `Ok(None)` if it holds neither integers nor truth values.
+    /// above 255 and negative ones count as 255. `Ok(None)` if it holds neither integers nor truth
+    /// values.
     ///
     /// # Errors
     /// If it can't be read at all.
@@ -267,8 +269,8 @@ impl<'a> MarksInPlace<'a> {
         self.file.write(self.extent.part(first, marks)?)
     }
 
-    /// Gives some positions the same mark. Where there are many near each other, those between are written as
-    /// they were: nobody else may change them meanwhile.
+    /// Gives some positions the same mark. Where there are many near each other, those between are
+    /// written as they were: nobody else may change them meanwhile.
     ///
     /// # Errors
     /// If the file can't be read or written.

@@ -1,8 +1,9 @@
 //! Bytes: opening and locking files, transactions, raw rows, attributes, results groups.
 //!
-//! `container` is the door: what everything above asks of a file. HDF5, in the folder of that name, is what is behind
-//! it, and the only place that calls it, with the unsafe code that takes. All of this knows layouts, not meanings: what a
-//! main dataset is belongs to `source`, when results may be reused to `identity`.
+//! `container` is the door: what everything above asks of a file. HDF5, in the folder of that name,
+//! is what is behind it, and the only place that calls it, with the unsafe code that takes. All of
+//! this knows layouts, not meanings: what a main dataset is belongs to `source`, when results may
+//! be reused to `identity`.
 
 #![expect(unsafe_code, reason = "calls of HDF5 and of the system")]
 

@@ -2,8 +2,8 @@
 
 use super::file_state::FileId;
 
-/// Which file an object lies in, as the system knows that: a container may number a file anew each time that it
-/// opens it.
+/// Which file an object lies in, as the system knows that: a container may number a file anew each
+/// time that it opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Home {
     Known(FileId),

@@ -1,4 +1,5 @@
-//! Files of the system: one that somebody has open, with the path that it was opened by, and what may be opened at all.
+//! Files of the system: one that somebody has open, with the path that it was opened by, and what
+//! may be opened at all.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -43,8 +44,8 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-/// What there is at a path instead of a file. Opening a pipe would wait for somebody at its other end, and a
-/// device may do anything.
+/// What there is at a path instead of a file. Opening a pipe would wait for somebody at its other
+/// end, and a device may do anything.
 pub(crate) fn other_than_file(path: &Path) -> Option<&'static str> {
     let found = std::fs::metadata(path).ok()?.file_type();
     match () {

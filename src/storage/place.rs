@@ -1,4 +1,5 @@
-//! Where the rows of a dataset lie in the file, for good: so that they are written without its container.
+//! Where the rows of a dataset lie in the file, for good: so that they are written without its
+//! container.
 
 use std::ops::Range;
 
@@ -24,7 +25,8 @@ impl Place {
         is_whole.then(|| positions.product())
     }
 
-    /// The parts of the rows of `run`: each as an extent, the place in that, and its bytes among the rows.
+    /// The parts of the rows of `run`: each as an extent, the place in that, and its bytes among
+    /// the rows.
     ///
     /// # Errors
     /// If there aren't so many positions.

@@ -111,13 +111,14 @@ impl RawFile {
     }
 }
 
-/// How many files are kept open of those that one dataset has its data in. A process may have a thousand;
-/// a run looks at its source twice, and wants some for itself.
+/// How many files are kept open of those that one dataset has its data in. A process may have a
+/// thousand; a run looks at its source twice, and wants some for itself.
 pub(crate) fn kept_open() -> usize {
     (limit().rlim_cur / 8).clamp(1, 256) as usize
 }
 
-/// Lets this process have as many files open as it may: HDF5 keeps all sources open that it has read.
+/// Lets this process have as many files open as it may: HDF5 keeps all sources open that it has
+/// read.
 pub(crate) fn allow_more_files() {
     let limit = limit();
     let most = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };

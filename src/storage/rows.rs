@@ -1,5 +1,5 @@
-//! Rows of a dataset as bytes, one per position: straight from the file where its container says they lie, from
-//! tiles where they don't lie side by side, or through the library.
+//! Rows of a dataset as bytes, one per position: straight from the file where its container says
+//! they lie, from tiles where they don't lie side by side, or through the library.
 
 use std::fs::File;
 use std::ops::Range;
@@ -42,7 +42,8 @@ enum How {
 }
 
 impl Rows {
-    /// The rows of `dataset`, seen as `view`, of `file`, or of another that a link of this one leads to.
+    /// The rows of `dataset`, seen as `view`, of `file`, or of another that a link of this one
+    /// leads to.
     ///
     /// # Errors
     /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
@@ -158,7 +159,8 @@ impl Rows {
         self.tiles().map_or(0, |tiles| tiles.way.table_bytes())
     }
 
-    /// Bytes of memory that reading positions by themselves takes: a tile with all that belongs to its cell.
+    /// Bytes of memory that reading positions by themselves takes: a tile with all that belongs to
+    /// its cell.
     pub fn memory_alone(&self) -> u64 {
         self.tiles().map_or(0, |tiles| {
             tiles.worker_bytes() + tiles.per_cell().saturating_mul(tiles.tile_bytes())
@@ -196,7 +198,8 @@ impl Rows {
         Some((tiles.decoded.load(Ordering::Relaxed), tiles.way.chunks()?))
     }
 
-    /// A reader for some positions, steps on each axis of the scan, which reads each of their tiles once.
+    /// A reader for some positions, steps on each axis of the scan, which reads each of their tiles
+    /// once.
     pub fn block(&self, positions: Region) -> Option<Arc<Block>> {
         self.tiles().map(|tiles| Arc::new(Block::new(tiles, positions)))
     }

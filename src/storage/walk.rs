@@ -51,7 +51,8 @@ pub(crate) fn walk(group: &Group, visit: &mut impl FnMut(&str, Visited)) {
         };
         let group = level.group.clone();
         if level.names.len() == 0 {
-            // A container may keep the whole path of each open group: of a long chain only the end stays open.
+            // A container may keep the whole path of each open group: of a long chain only the end
+            // stays open.
             levels.pop();
         }
         let Some((id, kind)) = group.member(&name) else { continue };

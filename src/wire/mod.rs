@@ -1,13 +1,13 @@
 //! What is told to programs: one model of the JSON that every command answers with, for all faces.
 //!
-//! Each answer is made of what the engine gives, `Run` of [`Computed`](crate::Computed), `Test` of a
-//! [`Probe`](crate::engine::Probe) and so on, and is read back by whoever asked; [`schema`] describes all of them,
-//! and a test keeps it in `docs/json.schema.json`. Keys stand in the order in which they are printed, and none is left
-//! out where it has nothing to say: it is null then. JSON has no NaN either: a number that is missing, or infinite,
-//! is null.
+//! Each answer is made of what the engine gives, `Run` of [`Computed`](crate::Computed), `Test` of
+//! a [`Probe`](crate::engine::Probe) and so on, and is read back by whoever asked; [`schema`]
+//! describes all of them, and a test keeps it in `docs/json.schema.json`. Keys stand in the order
+//! in which they are printed, and none is left out where it has nothing to say: it is null then.
+//! JSON has no NaN either: a number that is missing, or infinite, is null.
 //!
-//! Nothing here knows a face. Where words of one belong into an answer, as in [`Refusal`] or of a dataset that can't
-//! be used, the face hands them in.
+//! Nothing here knows a face. Where words of one belong into an answer, as in [`Refusal`] or of a
+//! dataset that can't be used, the face hands them in.
 
 mod failed;
 mod info;
@@ -93,8 +93,8 @@ mod tests {
     use super::*;
     use serde::de::DeserializeOwned;
 
-    /// An answer as it is printed. What is read of that has to print the same, and a key that the model doesn't
-    /// know must not be overlooked.
+    /// An answer as it is printed. What is read of that has to print the same, and a key that the
+    /// model doesn't know must not be overlooked.
     pub(super) fn printed<T: Serialize + DeserializeOwned>(answer: &T) -> String {
         let line = serde_json::to_string(answer).unwrap();
         let again: T = serde_json::from_str(&line).unwrap();

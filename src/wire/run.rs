@@ -18,7 +18,8 @@ pub struct Run {
     pub group: String,
     /// Hash of everything that the results depend on; empty for those of another program.
     pub parameter_hash: String,
-    /// Whether the group records what its data were, so that a change shows. Other programs' groups don't.
+    /// Whether the group records what its data were, so that a change shows. Other programs'
+    /// groups don't.
     pub source_recorded: bool,
     /// Positions whose results are on disk.
     pub completed: u64,

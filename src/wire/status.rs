@@ -51,7 +51,8 @@ pub struct Group {
     pub failures: Failures,
     /// So many of the first positions are completed, as was last written.
     pub last_pixel: Option<i64>,
-    /// So many of the first positions are completed, as the status dataset has it; null if nothing tells.
+    /// So many of the first positions are completed, as the status dataset has it; null if nothing
+    /// tells.
     pub prefix: Option<u64>,
 }
 

@@ -19,11 +19,13 @@ pub struct Verify {
     pub checked: u64,
     /// Those that gave something else.
     pub different: Vec<Difference>,
-    /// Whether the data of all completed positions are those that they were computed from; null if nothing tells.
+    /// Whether the data of all completed positions are those that they were computed from; null if
+    /// nothing tells.
     pub same_data: Option<bool>,
     /// What is not as it was when the results were computed; null if nothing is.
     pub changed: Option<String>,
-    /// Whether the group records what its data were, so that a change shows. Other programs' groups don't.
+    /// Whether the group records what its data were, so that a change shows. Other programs'
+    /// groups don't.
     pub source_recorded: bool,
     /// The file that was computed from.
     pub source_file: String,

@@ -1,9 +1,9 @@
-//! What each of a billion positions costs: skewed, the same whoever computes it, and summed over any range
-//! at once.
+//! What each of a billion positions costs: skewed, the same whoever computes it, and summed over
+//! any range at once.
 //!
-//! A quarter of a million log-normal costs are drawn one by one. The scan is made of regions, each of which takes a
-//! stretch of them from a place of its own, times a factor of its own. So a range's cost is the difference of
-//! two sums, exactly the sum of its positions' costs.
+//! A quarter of a million log-normal costs are drawn one by one. The scan is made of regions, each
+//! of which takes a stretch of them from a place of its own, times a factor of its own. So a
+//! range's cost is the difference of two sums, exactly the sum of its positions' costs.
 
 use std::ops::Range;
 

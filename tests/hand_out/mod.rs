@@ -1,8 +1,8 @@
-//! The hand-out of work on more ranks than any test can start: a discrete-event model that asks the same
-//! `Guide` as the engine. `docs/scaling.md` has what it shows.
+//! The hand-out of work on more ranks than any test can start: a discrete-event model that asks the
+//! same `Guide` as the engine. `docs/scaling.md` has what it shows.
 //!
-//! `costs` is what positions take, `model` the ranks and their counter, `tables` the cases. The environment
-//! variable below writes the tables into the docs; without it they are compared.
+//! `costs` is what positions take, `model` the ranks and their counter, `tables` the cases. The
+//! environment variable below writes the tables into the docs; without it they are compared.
 
 mod costs;
 #[path = "../../src/hand_out.rs"]
@@ -17,8 +17,8 @@ use tables::{Row, rows};
 /// Set to write the tables into the docs.
 const WRITE: &str = "PIXELMILL_WRITE_TABLES";
 
-/// How much less efficient a row is than it could be: Graham (1969) has shown that whoever hands out item by
-/// item takes no longer than the ideal time and once the dearest item.
+/// How much less efficient a row is than it could be: Graham (1969) has shown that whoever hands
+/// out item by item takes no longer than the ideal time and once the dearest item.
 fn lost(row: &Row) -> f64 {
     1.0 - row.outcome.efficiency * (1.0 + row.dearest_item)
 }

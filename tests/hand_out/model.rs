@@ -1,8 +1,8 @@
-//! The discrete-event model: ranks that take pieces from a counter, as `engine::supply` does, and compute
-//! them.
+//! The discrete-event model: ranks that take pieces from a counter, as `engine::supply` does, and
+//! compute them.
 //!
-//! Time is in nanoseconds. A rank's workers are one that is as many times as fast, until the rank takes
-//! nothing more: then each of its last units is computed by one of them.
+//! Time is in nanoseconds. A rank's workers are one that is as many times as fast, until the rank
+//! takes nothing more: then each of its last units is computed by one of them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -74,8 +74,8 @@ impl Job<'_> {
         (self.ideal * (self.ranks * self.workers) as u64) as f64 / self.costs.total
     }
 
-    /// What the dearest item takes, as a part of the ideal time: no division makes it less. A position is
-    /// computed by one worker, a block by all of its rank.
+    /// What the dearest item takes, as a part of the ideal time: no division makes it less. A
+    /// position is computed by one worker, a block by all of its rank.
     pub fn dearest_item(&self) -> f64 {
         let dearest = if self.items == POSITIONS {
             self.costs.highest * self.scale()
@@ -170,8 +170,8 @@ impl Rank {
         now + time as u64
     }
 
-    /// What a rank does when it has handed out its last piece to its workers; returns when it will have
-    /// handed out the next, if it gets one.
+    /// What a rank does when it has handed out its last piece to its workers; returns when it will
+    /// have handed out the next, if it gets one.
     fn go_on(&mut self, now: u64, job: &Job<'_>, server: &mut Server) -> Option<u64> {
         if self.taken >= job.items {
             self.end = job.end(self.begun, &self.piece).max(now);

@@ -20,8 +20,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The program under test: pixelmill's command line over the built-in and the trial processes. Cargo
-/// builds it, an example, before it runs the tests.
+/// The program under test: pixelmill's command line over the built-in and the trial processes.
+/// Cargo builds it, an example, before it runs the tests.
 pub fn program() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own path");
     let folder = own.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
@@ -147,8 +147,8 @@ pub fn ran(output: Output) -> Ran {
     Ran { code: output.status.code(), json, stderr }
 }
 
-/// What was answered; null if it isn't JSON. Of every answer to any test the model has to know every key, in its
-/// place, and every number as it is printed.
+/// What was answered; null if it isn't JSON. Of every answer to any test the model has to know
+/// every key, in its place, and every number as it is printed.
 pub fn answer(stdout: &str) -> Value {
     let Ok(json) = serde_json::from_str::<Value>(stdout) else {
         return Value::Null;
@@ -159,8 +159,8 @@ pub fn answer(stdout: &str) -> Value {
     json
 }
 
-/// A setting of the environment under which the system answers as a file system without locks does; none can
-/// be mounted everywhere.
+/// A setting of the environment under which the system answers as a file system without locks does;
+/// none can be mounted everywhere.
 pub fn without_locks(folder: &Path) -> String {
     let flock = "int flock(int file, int how) { errno = ENOLCK; return -1; }";
     preloaded(folder, "no_locks", flock)
@@ -169,7 +169,8 @@ pub fn without_locks(folder: &Path) -> String {
 /// The same for a client of NFS: the lock of a whole file is one of all its bytes.
 pub fn with_locks_of_nfs(folder: &Path) -> String {
     let flock = "int flock(int file, int how) {
-        struct flock lock = {.l_type = how & LOCK_EX ? F_WRLCK : how & LOCK_SH ? F_RDLCK : F_UNLCK};
+        struct flock lock = {.l_type = how & LOCK_EX ? F_WRLCK : how & LOCK_SH ? F_RDLCK : \
+                 F_UNLCK};
         int status = fcntl(file, how & LOCK_NB ? F_OFD_SETLK : F_OFD_SETLKW, &lock);
         if (status < 0 && errno == EACCES) errno = EAGAIN;
         return status;
@@ -180,8 +181,8 @@ pub fn with_locks_of_nfs(folder: &Path) -> String {
 /// A setting of the environment that puts this C in the place of what the system has.
 pub fn preloaded(folder: &Path, name: &str, source: &str) -> String {
     let (code, library) = (folder.join(name).with_extension("c"), folder.join(name));
-    let headers = "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <errno.h>\n#include <fcntl.h>\n\
-                   #include <stdlib.h>\n#include <sys/file.h>\n#include <unistd.h>\n";
+    let headers = "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <errno.h>\n#include \
+                   <fcntl.h>\n#include <stdlib.h>\n#include <sys/file.h>\n#include <unistd.h>\n";
     std::fs::write(&code, format!("{headers}{source}\n")).expect("the folder is ours");
     let mut compiler = Command::new("cc");
     let compiled = compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &code]).status();

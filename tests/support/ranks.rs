@@ -85,8 +85,8 @@ fn texts(bytes: &[u8]) -> impl Iterator<Item = OsString> {
     bytes.split(|byte| *byte == 0).map(|text| OsStr::from_bytes(text).to_owned())
 }
 
-/// Whether all ranks were refused: with this exit code and a single line from one of them that has all of
-/// `texts` in it. What a launcher says besides isn't ours.
+/// Whether all ranks were refused: with this exit code and a single line from one of them that has
+/// all of `texts` in it. What a launcher says besides isn't ours.
 pub fn assert_all_refused(ran: &Ran, code: i32, texts: &[&str]) {
     assert_eq!(ran.code, Some(code), "{}", ran.stderr);
     let own: Vec<&str> =

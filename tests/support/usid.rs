@@ -122,7 +122,8 @@ impl Scan {
         pixelmill([&["run", process, &self.file], options].concat())
     }
 
-    /// Runs statements on the file as `edit.py` says: what it has open is `file`, what comes of it is `told`.
+    /// Runs statements on the file as `edit.py` says: what it has open is `file`, what comes of it
+    /// is `told`.
     pub fn script(&self, text: &str, given: &[&str]) -> Value {
         ask_python(&[&["edit.py", &self.file, text], given].concat())
     }

@@ -330,8 +330,9 @@ impl Running {
     }
 }
 
-/// A launcher of Open MPI, if that is what was started. Its mpirun (4.1.4 with PMIx 4.2.2) hangs now and then in its
-/// own end, once it has killed all ranks: it waits for a lock in memory that it has given back.
+/// A launcher of Open MPI, if that is what was started. Its mpirun (4.1.4 with PMIx 4.2.2) hangs
+/// now and then in its own end, once it has killed all ranks: it waits for a lock in memory that it
+/// has given back.
 struct Launched {
     pid: u32,
     looked: Instant,

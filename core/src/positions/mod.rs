@@ -1,8 +1,8 @@
-//! Sets of positions, small whatever they look like: in groups of 65,536, each as ranges or, where these would
-//! take more, as one bit for each position.
+//! Sets of positions, small whatever they look like: in groups of 65,536, each as ranges or, where
+//! these would take more, as one bit for each position.
 //!
-//! Sorted and disjoint at any time; ranges that touch are one. The engine keeps in them what is computed but
-//! not marked, and what failed.
+//! Sorted and disjoint at any time; ranges that touch are one. The engine keeps in them what is
+//! computed but not marked, and what failed.
 
 pub mod runs;
 

@@ -1,5 +1,5 @@
-//! Runs, the ranges of consecutive positions: as lists, ascending and disjoint. Of a set that may be large see
-//! [`Positions`](super::Positions).
+//! Runs, the ranges of consecutive positions: as lists, ascending and disjoint. Of a set that may
+//! be large see [`Positions`](super::Positions).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -34,7 +34,8 @@ pub fn take(runs: &mut VecDeque<Range<u64>>, most: u64) -> Vec<Range<u64>> {
     taken
 }
 
-/// Gives each position of some runs its `mark`, in marks of which the first is that of position `first`.
+/// Gives each position of some runs its `mark`, in marks of which the first is that of position
+/// `first`.
 pub fn mark(runs: impl IntoIterator<Item = Range<u64>>, first: u64, marks: &mut [u8], mark: u8) {
     for run in runs {
         marks[(run.start - first) as usize..(run.end - first) as usize].fill(mark);

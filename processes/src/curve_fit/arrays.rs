@@ -57,8 +57,8 @@ pub fn set_product(target: &mut [f64], left: &[f64], right: &[f64]) {
 /// eˣ to within 2 units in the last place, without a branch; x is held within ±700.
 ///
 /// x = k·ln 2 + r with |r| ≤ ln 2 / 2; eʳ by its Taylor series to the 13th power, whose rest is
-/// below 5e-18; 2ᵏ by the bits of the exponent. After W. J. Cody & W. Waite, Software Manual for the
-/// Elementary Functions (1980).
+/// below 5e-18; 2ᵏ by the bits of the exponent. After W. J. Cody & W. Waite, Software Manual for
+/// the Elementary Functions (1980).
 #[inline(always)]
 pub fn exp(x: f64) -> f64 {
     /// 1.5·2⁵² rounds what is added to it to an integer; with the bias of the exponent.

@@ -15,8 +15,8 @@
 //! | `polynomial` | a₀ + a₁x + … + aₙxⁿ |
 //! | `erf` | A/2·erf((x−origin)/(σ√2)), a step |
 //!
-//! As in HyperSpy, values are those of the model at the channels, times the width of the channel if the
-//! axis is binned.
+//! As in HyperSpy, values are those of the model at the channels, times the width of the channel if
+//! the axis is binned.
 
 use multiversion::multiversion;
 use pixelmill_core::process::Dimension;
@@ -94,8 +94,8 @@ impl Kind {
         matches!(self, Self::Gaussian | Self::Lorentzian | Self::PseudoVoigt)
     }
 
-    /// Units of a parameter, from those of the values and of the axis. Over a binned axis the model is
-    /// what there is per unit of it.
+    /// Units of a parameter, from those of the values and of the axis. Over a binned axis the model
+    /// is what there is per unit of it.
     pub fn units(self, parameter: &str, values: &str, axis: &Dimension) -> String {
         let power_of = |parameter: &str| parameter[1..].parse::<usize>().unwrap_or(0);
         match parameter {
@@ -193,8 +193,8 @@ fn gaussian(
     }
 }
 
-/// e^(−u²/2), and 0 where it is so small that products of it would lose digits, for which processors
-/// take long.
+/// e^(−u²/2), and 0 where it is so small that products of it would lose digits, for which
+/// processors take long.
 #[inline(always)]
 fn tail(u: f64) -> f64 {
     let exponent = -0.5 * u * u;

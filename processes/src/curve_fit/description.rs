@@ -1,5 +1,5 @@
-//! How people write components: `gaussian+offset`, a list, or each in full with what is known of its
-//! parameters. All become the same description, so that equal models have equal hashes.
+//! How people write components: `gaussian+offset`, a list, or each in full with what is known of
+//! its parameters. All become the same description, so that equal models have equal hashes.
 
 use std::collections::BTreeMap;
 use std::fmt;

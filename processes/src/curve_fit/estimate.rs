@@ -1,11 +1,12 @@
-//! Where the search starts: estimated from each spectrum by itself, so that no result depends on the
-//! order of pixels.
+//! Where the search starts: estimated from each spectrum by itself, so that no result depends on
+//! the order of pixels.
 //!
 //! Peaks and steps are found one after the other, each as the window that stands out most from the
-//! noise, over widths that double: a peak by its mean less that of the flanks to both sides (the top-hat
-//! filter, which no constant and no slope passes), a step by the means to its two sides. What is found is
-//! subtracted before the next search. Peaks go to the components in the order of the axis. Exponentials and
-//! power laws follow from means over parts of the axis. Linear parameters need no start.
+//! noise, over widths that double: a peak by its mean less that of the flanks to both sides (the
+//! top-hat filter, which no constant and no slope passes), a step by the means to its two sides.
+//! What is found is subtracted before the next search. Peaks go to the components in the order of
+//! the axis. Exponentials and power laws follow from means over parts of the axis. Linear
+//! parameters need no start.
 
 mod features;
 
@@ -128,8 +129,8 @@ impl Estimator<'_> {
         }
     }
 
-    /// The decay of an exponential: from thirds of the axis if there is an offset, whose differences
-    /// don't have it, else from halves.
+    /// The decay of an exponential: from thirds of the axis if there is an offset, whose
+    /// differences don't have it, else from halves.
     fn decay(&self, sums: &[f64]) -> f64 {
         let length = self.x.len();
         let has_offset = self

@@ -1,5 +1,5 @@
-//! The fit of one spectrum: its values and weights, searches from one or more starts, fits again with the
-//! variances of counts, and the numbers that come out.
+//! The fit of one spectrum: its values and weights, searches from one or more starts, fits again
+//! with the variances of counts, and the numbers that come out.
 
 use pixelmill_core::process::{AxisValues, Failure};
 
@@ -240,7 +240,8 @@ impl Task {
 }
 
 impl Task {
-    /// What each component gives at the fitted channels of a spectrum with so many points; NaN at others.
+    /// What each component gives at the fitted channels of a spectrum with so many points; NaN at
+    /// others.
     pub fn curves(&self, output: &Output, points: usize) -> Vec<Vec<f64>> {
         let weights = self.widths.clone().unwrap_or_else(|| vec![1.0; self.x.len()]);
         let channels = Channels { x: &self.x, weights: &weights };
@@ -266,8 +267,8 @@ impl Task {
     }
 }
 
-/// The widths of the channels of a binned axis as HyperSpy has them: the step, or the differences between
-/// the neighbours to both sides.
+/// The widths of the channels of a binned axis as HyperSpy has them: the step, or the differences
+/// between the neighbours to both sides.
 fn widths(axis: &AxisValues) -> Vec<f64> {
     if let Some((_, step)) = axis.as_even() {
         return vec![step; axis.len()];
@@ -290,7 +291,8 @@ fn extent(x: &[f64]) -> Result<Extent, Failure> {
         Ok(Extent { least, most, channel })
     } else if x.len() < 2 {
         Err(Failure::new(
-            "fewer than two channels are in the range; look at `range_min`, `range_max` and the weights",
+            "fewer than two channels are in the range; look at `range_min`, `range_max` and the \
+             weights",
         ))
     } else {
         Err(Failure::new("the axis of the spectra has no finite, different values"))

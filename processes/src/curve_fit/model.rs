@@ -1,8 +1,8 @@
 //! A sum of components as numbers: which parameters are free, linear or not, bounded or tied.
 //!
 //! Every parameter of a component is `factor · free parameter + shift`, or a constant. Free linear
-//! parameters are those that the model is linear in; `separable` solves them exactly, and only shape
-//! parameters are searched for.
+//! parameters are those that the model is linear in; `separable` solves them exactly, and only
+//! shape parameters are searched for.
 
 use pixelmill_core::process::Failure;
 
@@ -322,7 +322,8 @@ fn follow(
         let (at, number, _) = find(components, &place, &target)?;
         if is_shape((at, number)) != is_shape(first) {
             return Err(Failure::new(format!(
-                "`{place}` can't be tied to `{target}`: the model is linear in one and not in the other"
+                "`{place}` can't be tied to `{target}`: the model is linear in one and not in the \
+                 other"
             )));
         }
         here = (at, number);

@@ -3,9 +3,9 @@
 //!
 //! With the columns Φ(θ) of the linear parameters c, orthogonalised as Φ = Q·R, the residuals are
 //! r = y − Q·Qᵀ·y and c = R⁻¹·Qᵀ·y. The Jacobian is Kaufman's (1975, BIT 15, 49): the derivatives
-//! of Φ·c at constant c without their part along Q. Its gradient is exact. Modified Gram–Schmidt with y as
-//! the last column is as accurate as Householder's reflections (Björck 1967, BIT 7, 1). Linear
-//! parameters beyond their bounds are held there by an active set; Q then spans the others.
+//! of Φ·c at constant c without their part along Q. Its gradient is exact. Modified Gram–Schmidt
+//! with y as the last column is as accurate as Householder's reflections (Björck 1967, BIT 7, 1).
+//! Linear parameters beyond their bounds are held there by an active set; Q then spans the others.
 
 mod covariance;
 
@@ -162,8 +162,8 @@ impl Separable<'_> {
         self.fill(&[], true);
     }
 
-    /// Sets the weights to the inverse of the variance of counts that the model of the last evaluation
-    /// says, but at least `least`.
+    /// Sets the weights to the inverse of the variance of counts that the model of the last
+    /// evaluation says, but at least `least`.
     pub fn weigh(&mut self, values: &[f64], least: f64) {
         let Buffers { weights, residuals, .. } = &mut *self.work;
         for ((weight, residual), value) in weights.iter_mut().zip(residuals).zip(values) {
@@ -216,8 +216,9 @@ impl Separable<'_> {
         }
     }
 
-    /// From a point within the bounds on: goes to the least squares of the free parameters, as far as
-    /// no bound is in the way, holds those that meet one, and lets go what the sum pulls inwards.
+    /// From a point within the bounds on: goes to the least squares of the free parameters, as far
+    /// as no bound is in the way, holds those that meet one, and lets go what the sum pulls
+    /// inwards.
     fn search_active_set(&mut self) {
         let count = self.work.linear.len();
         // Each round lowers the sum, so no set comes twice; the cap is for rounding.
@@ -279,8 +280,8 @@ impl Separable<'_> {
         most.1
     }
 
-    /// Orthogonalises the columns of the free linear parameters, and solves for these; the held ones
-    /// keep their values.
+    /// Orthogonalises the columns of the free linear parameters, and solves for these; the held
+    /// ones keep their values.
     fn orthogonalise(&mut self) {
         let (work, length, count) = (&mut *self.work, self.layout.length, self.layout.linear.len());
         work.residuals.copy_from_slice(&work.target);

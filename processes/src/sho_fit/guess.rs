@@ -1,8 +1,8 @@
 //! Where the fit begins: the closed form from pairs of the brightest points, as BGlib has it
 //! (`SHOestimateGuess` of `be_sho.py`), and a coarse search where that doesn't hold.
 //!
-//! Two values of the response give the four numbers of D·H = −(a + ib) with D = x² + icx − d. Each pair's
-//! are weighted with the fourth power of one over its sum of squared residuals.
+//! Two values of the response give the four numbers of D·H = −(a + ib) with D = x² + icx − d. Each
+//! pair's are weighted with the fourth power of one over its sum of squared residuals.
 
 use num_complex::Complex64;
 

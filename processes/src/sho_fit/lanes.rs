@@ -1,7 +1,7 @@
 //! Numbers that are computed side by side, so that the compiler takes registers that hold several.
 //!
-//! Their number is fixed, so that results have the same bits on every machine, also where they are compiled
-//! for wider registers. Eight of them gave 1.3 times the fits per second of four.
+//! Their number is fixed, so that results have the same bits on every machine, also where they are
+//! compiled for wider registers. Eight of them gave 1.3 times the fits per second of four.
 
 /// How many numbers are computed side by side.
 pub(super) const LANES: usize = 8;
@@ -29,8 +29,8 @@ impl Lanes {
         Self(self.0.map(f64::sqrt))
     }
 
-    /// Their sum, always in the same order. Not inlined: the compiler then keeps all of them together up to
-    /// here, which makes a fit 1.2 times as fast.
+    /// Their sum, always in the same order. Not inlined: the compiler then keeps all of them
+    /// together up to here, which makes a fit 1.2 times as fast.
     #[inline(never)]
     pub fn added(self) -> f64 {
         let mut sums = self.0;

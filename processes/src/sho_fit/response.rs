@@ -1,8 +1,9 @@
-//! The oscillator's response over the band, and the sums over a spectrum that guess and fit are made of.
+//! The oscillator's response over the band, and the sums over a spectrum that guess and fit are
+//! made of.
 //!
-//! Frequencies are divided by a reference in the middle of the band, so that all numbers are near 1. The
-//! model then is N/D with D = x² − iγx − k, k = x₀², γ = x₀/Q, and N = k·A·e^{iφ}: linear in the complex
-//! number N, which is never searched for but solved exactly.
+//! Frequencies are divided by a reference in the middle of the band, so that all numbers are near
+//! 1. The model then is N/D with D = x² − iγx − k, k = x₀², γ = x₀/Q, and N = k·A·e^{iφ}: linear in
+//! the complex number N, which is never searched for but solved exactly.
 
 use num_complex::Complex64;
 
@@ -186,7 +187,8 @@ fn left(h_re: Lanes, h_im: Lanes, re: Lanes, im: Lanes, factor: Complex64) -> La
     left_re * left_re + left_im * left_im
 }
 
-// Each is compiled a second time for processors with AVX2, where a fit takes two thirds of the time.
+// Each is compiled a second time for processors with AVX2, where a fit takes two thirds of the
+// time.
 
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn sums(points: &[f64], weights: &[f64], signal: &Signal, denominator: Denominator) -> Sums {

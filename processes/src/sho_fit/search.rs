@@ -1,15 +1,16 @@
 //! The least squares of a spectrum: Levenberg–Marquardt over the resonance and the loss 1/Q.
 //!
 //! For each pair of them the best complex amplitude is known exactly (variable projection; Golub &
-//! Pereyra 1973, SIAM J. Numer. Anal. 10, 413, in Kaufman's form, 1975, BIT 15, 49), so the search has two
-//! dimensions, not four, and needs no start for amplitude and phase. The minimum is that of all four.
+//! Pereyra 1973, SIAM J. Numer. Anal. 10, 413, in Kaufman's form, 1975, BIT 15, 49), so the search
+//! has two dimensions, not four, and needs no start for amplitude and phase. The minimum is that of
+//! all four.
 
 use num_complex::Complex64;
 
 use super::response::{Band, Denominator, Signal, Sums};
 
-/// Steps that are shorter than this part of the resonance's half width, and of the loss, end the search:
-/// far below what noise leaves open, far above rounding.
+/// Steps that are shorter than this part of the resonance's half width, and of the loss, end the
+/// search: far below what noise leaves open, far above rounding.
 const TOLERANCE: f64 = 1e-9;
 
 /// Differences of the sum of squares below this part of Σ|y|² are rounding.
@@ -43,7 +44,8 @@ pub(super) struct Trial {
     explained: f64,
     /// Jᵀr: how the sum of squares falls.
     slope: [f64; 2],
-    /// JᵀJ without what the factor takes up: (resonance, resonance), (resonance, loss), (loss, loss).
+    /// JᵀJ without what the factor takes up: (resonance, resonance), (resonance, loss), (loss,
+    /// loss).
     curvature: [f64; 3],
     sums: Sums,
 }

@@ -1,8 +1,9 @@
 //! The frequency filters, and the one gain per frequency that they make together.
 //!
-//! The shapes are those of pycroscopy's `LowPassFilter`, `HarmonicPassFilter` and `NoiseBandFilter`; the
-//! high-pass filter mirrors the low-pass one, and pass bands are like those of the harmonics. Gains are
-//! kept for the bins from 0 Hz to half the sample rate: negative frequencies have the same.
+//! The shapes are those of pycroscopy's `LowPassFilter`, `HarmonicPassFilter` and
+//! `NoiseBandFilter`; the high-pass filter mirrors the low-pass one, and pass bands are like those
+//! of the harmonics. Gains are kept for the bins from 0 Hz to half the sample rate: negative
+//! frequencies have the same.
 
 use pixelmill_core::process::{AxisValues, Dimension, Failure, SourceInfo};
 

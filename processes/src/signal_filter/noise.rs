@@ -2,8 +2,8 @@
 //!
 //! The estimate of pycroscopy's `get_noise_floor`. The amplitudes of white noise follow a Rayleigh
 //! distribution: a share τ of them is above √(−ln τ · ⟨|F|²⟩). Bins above that floor are taken for
-//! signal, and the mean of |F|² is taken again without them (over all N bins still, as pycroscopy does),
-//! until no further bin is above.
+//! signal, and the mean of |F|² is taken again without them (over all N bins still, as pycroscopy
+//! does), until no further bin is above.
 
 /// As many estimates as pycroscopy makes at most.
 const ESTIMATES: usize = 50;

@@ -1,6 +1,7 @@
 //! Filtering one row: there, through the filters and the noise threshold, and back.
 //!
-//! Nothing is allocated once the buffers have their size, and nothing of one row is seen by the next.
+//! Nothing is allocated once the buffers have their size, and nothing of one row is seen by the
+//! next.
 
 use std::sync::Arc;
 
@@ -128,14 +129,15 @@ impl RowFilter {
     }
 }
 
-/// Bytes of the tables and the scratch of both transforms, per point of the complex transform inside:
-/// where all prime factors are short, and where not. Runs over single rows of 0.4 to 4 million points
-/// took 108 to 154, and 310 to 345.
+/// Bytes of the tables and the scratch of both transforms, per point of the complex transform
+/// inside: where all prime factors are short, and where not. Runs over single rows of 0.4 to 4
+/// million points took 108 to 154, and 310 to 345.
 const TRANSFORM_BYTES: [usize; 2] = [160, 350];
 /// The prime factors that `rustfft` has a short transform for.
 const SHORT_FACTORS: [usize; 5] = [2, 3, 5, 7, 11];
 
-/// Bytes that filtering rows of so many points takes in all: the buffers of a worker and the tables.
+/// Bytes that filtering rows of so many points takes in all: the buffers of a worker and the
+/// tables.
 pub(super) fn bytes(points: usize, writes_condensed: bool) -> usize {
     let bins = points / 2 + 1;
     let row = points * (size_of::<f64>() + size_of::<f32>());
@@ -257,7 +259,8 @@ mod tests {
         }
     }
 
-    /// Each of them in a sum is seen, wherever it is, and also what overflows at one frequency only.
+    /// Each of them in a sum is seen, wherever it is, and also what overflows at one frequency
+    /// only.
     #[test]
     fn what_cant_be_transformed_fails() {
         let filter = filter(60);

@@ -18,7 +18,8 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// An axis on which all `values` have their place, and at each end some room: a share of their span.
+    /// An axis on which all `values` have their place, and at each end some room: a share of their
+    /// span.
     pub fn new(
         name: impl Into<String>,
         units: impl Into<String>,
@@ -59,7 +60,8 @@ impl Axis {
         format!("{} ({units})", self.name)
     }
 
-    /// Round numbers on the axis, at most so many steps from one end to the other, with the place of each.
+    /// Round numbers on the axis, at most so many steps from one end to the other, with the place
+    /// of each.
     pub fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         let step = step((self.high - self.low) / most.max(1) as f64);
         let exponent = self.exponent();

@@ -55,16 +55,16 @@ impl Canvas {
                 }
                 Err(Error::Argument {
                     argument: format!("--plot {}", file.display()),
-                    reason: "pictures are written as PNG, so the name has to end in .png; without a name, \
-                             the drawing is shown here"
+                    reason: "pictures are written as PNG, so the name has to end in .png; without \
+                             a name, the drawing is shown here"
                         .to_owned(),
                 })
             }
         }
     }
 
-    /// Draws; what there is to be told then is the drawing itself, or where it is. A picture has a heading: the
-    /// process with the position, and below it the coordinates of the position.
+    /// Draws; what there is to be told then is the drawing itself, or where it is. A picture has a
+    /// heading: the process with the position, and below it the coordinates of the position.
     ///
     /// # Errors
     /// If the file can't be written.
@@ -95,9 +95,9 @@ fn draw_picture(figure: &Figure, heading: [&str; 2], file: &Path) -> Result<()> 
 fn draw_picture(_figure: &Figure, _heading: [&str; 2], file: &Path) -> Result<()> {
     Err(Error::Argument {
         argument: format!("--plot {}", file.display()),
-        reason:
-            "this program was built without pictures; without a name, the drawing is shown here"
-                .to_owned(),
+        reason: "this program was built without pictures; without a name, the drawing is shown \
+                 here"
+            .to_owned(),
     })
 }
 

@@ -1,5 +1,5 @@
-//! Figures in characters: data as rings, lines in the eight dots of a braille character, both with one
-//! filled. It is legible without colours, which tell several lines apart.
+//! Figures in characters: data as rings, lines in the eight dots of a braille character, both with
+//! one filled. It is legible without colours, which tell several lines apart.
 
 use super::figure::{Figure, Panel, Point};
 
@@ -223,8 +223,8 @@ mod tests {
         figure(data, model)
     }
 
-    /// Checked by eye against the numbers: all points are on the line but number 3, under the mark at 9,
-    /// and number 6, at -2.
+    /// Checked by eye against the numbers: all points are on the line but number 3, under the mark
+    /// at 9, and number 6, at -2.
     const FITTED: &str = "
     Current (A)
     │                 X

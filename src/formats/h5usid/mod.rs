@@ -1,4 +1,5 @@
-//! h5USID, of pyUSID: two-dimensional main datasets with tables of what their positions and points are.
+//! h5USID, of pyUSID: two-dimensional main datasets with tables of what their positions and points
+//! are.
 
 mod read;
 mod write;

@@ -1,7 +1,7 @@
 //! The h5USID format: a two-dimensional main dataset with four references to ancillary datasets.
 //!
-//! Accepts what real files have (see the file contract in the README) and says exactly what it can't
-//! understand.
+//! Accepts what real files have (see the file contract in the README) and says exactly what it
+//! can't understand.
 
 use std::ops::Range;
 use std::path::Path;
@@ -20,7 +20,8 @@ use pixelmill_core::source_info::SourceInfo;
 const REFERENCES: [&str; 4] =
     ["Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"];
 
-/// Whether a dataset has two dimensions and all four references; `read` tells what may still be wrong.
+/// Whether a dataset has two dimensions and all four references; `read` tells what may still be
+/// wrong.
 pub(super) fn is_main(dataset: &Dataset) -> bool {
     dataset.ndim() == 2 && references(dataset) == REFERENCES.len()
 }
@@ -86,7 +87,8 @@ pub(super) fn read(file: &Path, path: &str, dataset: &Dataset) -> Result<Tabled>
     Ok(Tabled { info, grid, tables, notes })
 }
 
-/// What is to be said of a table that is longer than the data, as a scan leaves it that was stopped.
+/// What is to be said of a table that is longer than the data, as a scan leaves it that was
+/// stopped.
 fn longer((table, along, length): (&Dataset, usize, usize)) -> Option<String> {
     let found = *table.shape().get(along)?;
     (found > length).then(|| {
@@ -96,8 +98,8 @@ fn longer((table, along, length): (&Dataset, usize, usize)) -> Option<String> {
     })
 }
 
-/// The axes of a row. A single one has a value at each point, whatever its indices say; points that are no full
-/// grid of several axes lie along none, which is said.
+/// The axes of a row. A single one has a value at each point, whatever its indices say; points that
+/// are no full grid of several axes lie along none, which is said.
 fn spectroscopic_axes(
     grid: PositionGrid,
     values: &Dataset,
@@ -229,9 +231,9 @@ fn units(values: &Dataset, indices: &Dataset, axes: usize, split: bool) -> Vec<S
         .unwrap_or_else(|| vec![String::new(); axes])
 }
 
-/// Whether the units of a table are one text for all its axes, split into its letters, as the software
-/// of some instruments writes them. Of a table with as many axes as letters (`u`, `m` for X and Y) only
-/// the source's other table can tell.
+/// Whether the units of a table are one text for all its axes, split into its letters, as the
+/// software of some instruments writes them. Of a table with as many axes as letters (`u`, `m` for
+/// X and Y) only the source's other table can tell.
 fn has_split_units(table: &Dataset, axes_along: usize) -> bool {
     let axes = table.shape().get(axes_along).copied().unwrap_or(0);
     attributes::strings(table, "units").is_some_and(|letters| {

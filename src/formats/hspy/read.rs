@@ -125,8 +125,8 @@ fn values(group: &Group, length: usize, depth: usize) -> Result<AxisValues, Stri
     Ok(even(first, step, length))
 }
 
-/// The values of an expression, at each value of the axis `x` that is in the group, or of a count. Its
-/// other names are attributes. What isn't finite is NaN, as in HyperSpy.
+/// The values of an expression, at each value of the axis `x` that is in the group, or of a count.
+/// Its other names are attributes. What isn't finite is NaN, as in HyperSpy.
 fn evaluated(
     group: &Group,
     expression: &str,

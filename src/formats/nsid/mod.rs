@@ -1,4 +1,5 @@
-//! NSID, of pyNSID and sidpy: an N-dimensional dataset whose axes are dimension scales that say what they are.
+//! NSID, of pyNSID and sidpy: an N-dimensional dataset whose axes are dimension scales that say
+//! what they are.
 
 mod read;
 mod write;

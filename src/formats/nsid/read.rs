@@ -1,4 +1,5 @@
-//! The NSID format: an N-dimensional dataset whose axes are dimension scales that say what they are.
+//! The NSID format: an N-dimensional dataset whose axes are dimension scales that say what they
+//! are.
 //!
 //! Reads what pyNSID and sidpy write, of all their versions. As sidpy does when it folds a dataset
 //! into positions × spectrum, it takes spatial axes for positions and all others that are told for

@@ -1,5 +1,5 @@
-//! Calling MPI without waiting inside of it: a library that waits turns a whole core, which the workers need.
-//! What takes time is begun, then asked about in between short sleeps.
+//! Calling MPI without waiting inside of it: a library that waits turns a whole core, which the
+//! workers need. What takes time is begun, then asked about in between short sleeps.
 
 use std::ffi::{c_char, c_int};
 use std::thread;

@@ -1,8 +1,8 @@
 //! The counter by which the ranks share work.
 //!
-//! It is a number in rank 0's memory that all add to by one-sided operations. Not every MPI library has
-//! these on every network for programs with threads: Open MPI 4 has none over TCP. There the ranks ask
-//! rank 0, which answers whenever it looks for messages.
+//! It is a number in rank 0's memory that all add to by one-sided operations. Not every MPI library
+//! has these on every network for programs with threads: Open MPI 4 has none over TCP. There the
+//! ranks ask rank 0, which answers whenever it looks for messages.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -18,7 +18,8 @@ use pixelmill_core::error::Result;
 pub(super) enum Counter {
     /// Where all reach it.
     Shared(Window),
-    /// With rank 0, which is asked; a rank asks one thing at a time, else it would mix up the answers.
+    /// With rank 0, which is asked; a rank asks one thing at a time, else it would mix up the
+    /// answers.
     Kept { number: AtomicU64, asking: Mutex<()> },
 }
 
@@ -34,8 +35,8 @@ impl Counter {
             return Ok(Self::Kept { number: AtomicU64::new(0), asking: Mutex::new(()) });
         }
         let (window, number) = allocated?;
-        // SAFETY: the number is in this rank's part of the window, and nobody else reaches it before the
-        // barrier. The window stays locked for all until the end.
+        // SAFETY: the number is in this rank's part of the window, and nobody else reaches it
+        // before the barrier. The window stays locked for all until the end.
         unsafe {
             check("lock the shared counter", ffi::MPI_Win_lock_all(0, window))?;
             if rank == 0 {

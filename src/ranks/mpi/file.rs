@@ -1,5 +1,6 @@
-//! A file that results are written to through MPI-IO, so that what a file system needs (NFS, Lustre, GPFS) is
-//! the MPI library's business. Each rank has a handle of its own: no write waits for another rank.
+//! A file that results are written to through MPI-IO, so that what a file system needs (NFS,
+//! Lustre, GPFS) is the MPI library's business. Each rank has a handle of its own: no write waits
+//! for another rank.
 
 use std::ffi::{CString, c_int, c_void};
 use std::fs::File;
@@ -24,7 +25,8 @@ pub(super) struct Shared {
     file: File,
 }
 
-// SAFETY: MPI was initialised with `MPI_THREAD_MULTIPLE`; the handle isn't changed until it is dropped.
+// SAFETY: MPI was initialised with `MPI_THREAD_MULTIPLE`; the handle isn't changed until it is
+// dropped.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -61,7 +63,8 @@ impl InPlace for Shared {
         OpenFile { path: &self.path, file: &self.file }.check_length("write", whole.end())?;
         let mut offset = whole.offset();
         for part in whole.bytes().chunks(MOST_AT_ONCE) {
-            // SAFETY: `part` has as many bytes as are named and outlives the call; so does the status.
+            // SAFETY: `part` has as many bytes as are named and outlives the call; so does the
+            // status.
             let (code, written) = unsafe {
                 let mut status = std::mem::zeroed();
                 let code = ffi::MPI_File_write_at(

@@ -1,6 +1,7 @@
 //! The ranks of an MPI job; `counter` is what they share work by.
 //!
-//! `call` is how all of MPI is called here: never so that it waits. `file` writes results through MPI-IO.
+//! `call` is how all of MPI is called here: never so that it waits. `file` writes results through
+//! MPI-IO.
 
 #![expect(unsafe_code, reason = "calls of MPI")]
 
@@ -25,15 +26,15 @@ use pixelmill_core::error::{Error, Result};
 
 /// Most bytes of one call: MPI counts in `int`.
 const MOST_AT_ONCE: usize = 1 << 30;
-/// Tags of messages: those that `gather` collects, those that are sent one by one, and what is asked of rank 0
-/// where the counter can't be shared, with the answer.
+/// Tags of messages: those that `gather` collects, those that are sent one by one, and what is
+/// asked of rank 0 where the counter can't be shared, with the answer.
 const GATHERED: c_int = 1;
 const SENT: c_int = 2;
 const ASKED: c_int = 3;
 const ANSWERED: c_int = 4;
-/// How often to look for a message before there is none: Open MPI looks at its sockets at every eighth call
-/// only. A rank that asked rank 0, which looks every millisecond, had its answer after 3.5 ms on average
-/// with one look and after 0.6 ms with eight.
+/// How often to look for a message before there is none: Open MPI looks at its sockets at every
+/// eighth call only. A rank that asked rank 0, which looks every millisecond, had its answer after
+/// 3.5 ms on average with one look and after 0.6 ms with eight.
 const LOOKS: usize = 8;
 
 /// All ranks that were started together.
@@ -47,8 +48,8 @@ pub(super) struct World {
     _universe: Universe,
 }
 
-// SAFETY: MPI was initialised with `MPI_THREAD_MULTIPLE`, so that every call may come from any thread; the
-// handles are never changed after `join`.
+// SAFETY: MPI was initialised with `MPI_THREAD_MULTIPLE`, so that every call may come from any
+// thread; the handles are never changed after `join`.
 unsafe impl Send for World {}
 // SAFETY: as above.
 unsafe impl Sync for World {}
@@ -67,9 +68,9 @@ impl World {
         if threading != mpi::Threading::Multiple {
             return Err(Error::Mpi {
                 action: "begin",
-                reason:
-                    "the MPI library can't be called from several threads (MPI_THREAD_MULTIPLE)"
-                        .to_owned(),
+                reason: "the MPI library can't be called from several threads \
+                         (MPI_THREAD_MULTIPLE)"
+                    .to_owned(),
             });
         }
         let world = universe.world();

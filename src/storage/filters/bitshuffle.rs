@@ -130,9 +130,10 @@ pub(super) fn unshuffle_bits(stored: &[u8], size: usize, out: &mut [u8], bits: &
     if stored.is_empty() {
         return;
     }
-    // Turning each square of eight rows by eight bits leaves eight rows for each byte of an element:
-    // its rows 0 to 7 have the byte of the elements 0, 8, 16 ..., of the elements 1, 9, 17 ..., and
-    // so on. In that order they are a shuffle of elements that are eight times as long.
+    // Turning each square of eight rows by eight bits leaves eight rows for each byte of an
+    // element: its rows 0 to 7 have the byte of the elements 0, 8, 16 ..., of the elements 1,
+    // 9, 17 ..., and so on. In that order they are a shuffle of elements that are eight times
+    // as long.
     let bits = room(bits, stored.len());
     turn(stored, size, bits);
     shuffle::unshuffle(bits, 8 * size, out);

@@ -2,9 +2,9 @@
 //!
 //! One file per filter, all behind [`Filter`]; [`Pipeline`] puts them in order and writes the last
 //! one's output straight into the caller's buffer. It knows bytes, not files: where a chunk lies
-//! and which filters it has is asked elsewhere. What it can't undo it names in [`UnknownFilter`], so
-//! that the HDF5 library can be asked instead. Stored bytes are never trusted: a damaged chunk is
-//! an error, and nothing is written or allocated beyond the chunk's own size.
+//! and which filters it has is asked elsewhere. What it can't undo it names in [`UnknownFilter`],
+//! so that the HDF5 library can be asked instead. Stored bytes are never trusted: a damaged chunk
+//! is an error, and nothing is written or allocated beyond the chunk's own size.
 
 mod bitshuffle;
 mod blosc;
@@ -85,8 +85,8 @@ impl Length {
         }
     }
 
-    /// The same, as far as it is to be believed of a chunk with this many bytes: each of many filters may
-    /// make it longer, but all together not by much.
+    /// The same, as far as it is to be believed of a chunk with this many bytes: each of many
+    /// filters may make it longer, but all together not by much.
     fn of_chunk(self, chunk_bytes: usize) -> Self {
         match self {
             Self::Exact(bytes) => Self::Exact(bytes),
@@ -270,7 +270,8 @@ impl Undo<'_> {
     }
 }
 
-/// Bytes that a chunk of so many bytes may take between filters or in the file; more isn't to be believed.
+/// Bytes that a chunk of so many bytes may take between filters or in the file; more isn't to be
+/// believed.
 pub(crate) fn most_stored(chunk_bytes: u64) -> u64 {
     chunk_bytes.saturating_mul(2).saturating_add(64 << 10)
 }

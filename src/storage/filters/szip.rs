@@ -133,7 +133,8 @@ impl Szip {
                 }
             }
         }
-        // No writer makes larger ones, and libaec makes something else of them than their lowest bits.
+        // No writer makes larger ones, and libaec makes something else of them than their lowest
+        // bits.
         let most = (1u32 << self.bits) - 1;
         let largest = samples.iter().fold(0, |largest, sample| largest.max(*sample));
         (largest <= most).then_some(())

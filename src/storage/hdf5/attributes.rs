@@ -1,7 +1,7 @@
 //! Attributes as HDF5 has them.
 //!
-//! Reading takes fixed- and variable-length strings, ASCII and UTF-8. Written are the types that pyUSID and h5py
-//! write.
+//! Reading takes fixed- and variable-length strings, ASCII and UTF-8. Written are the types that
+//! pyUSID and h5py write.
 
 use hdf5::types::{FixedUnicode, H5Type, VarLenUnicode};
 use hdf5::{Attribute, Datatype, Location, ObjectReference1, ReferencedObject};
@@ -11,8 +11,8 @@ use super::datatype::class;
 use super::{library, text};
 use pixelmill_core::foreign_text::of_fixed_length;
 
-/// Bytes that an attribute may claim. One that claims more is damaged, or no text or number that anybody
-/// asks for here: HDF5 keeps at most 64 KiB in an object's header.
+/// Bytes that an attribute may claim. One that claims more is damaged, or no text or number that
+/// anybody asks for here: HDF5 keeps at most 64 KiB in an object's header.
 const MOST_BYTES: usize = 1 << 20;
 
 const NUL: &str = "a text with a NUL character can't be stored";
@@ -114,7 +114,8 @@ pub(super) fn refer(location: &Location, name: &str, to: &hdf5::Dataset) -> hdf5
     location.new_attr::<ObjectReference1>().create(name)?.write_scalar(&reference)
 }
 
-/// Writes a value over that of an attribute: in place if it is one that this has made, else in its stead.
+/// Writes a value over that of an attribute: in place if it is one that this has made, else in its
+/// stead.
 pub(super) fn overwrite(location: &Location, name: &str, value: Fixed<'_>) -> hdf5::Result<()> {
     match value {
         Fixed::Integer(value) => ours::<i64>(location, name)?.write_scalar(&value),

@@ -1,4 +1,5 @@
-//! What HDF5 tells of the chunks of a dataset: where they lie in the file, and how they were filtered.
+//! What HDF5 tells of the chunks of a dataset: where they lie in the file, and how they were
+//! filtered.
 
 use hdf5::Dataset;
 use hdf5_sys::{h5p, h5z};
@@ -43,8 +44,8 @@ fn visit(dataset: &Dataset, each: &mut dyn FnMut(&[u64], Chunk)) -> hdf5::Result
     Ok(())
 }
 
-/// Whether the library tells where chunks are in the file: before 2.0 some count from the end of a user
-/// block, as 1.10.8 does, and some from the beginning of the file.
+/// Whether the library tells where chunks are in the file: before 2.0 some count from the end of a
+/// user block, as 1.10.8 does, and some from the beginning of the file.
 pub(super) fn addresses_are_known(dataset: &Dataset) -> bool {
     cfg!(hdf5_2_0) || dataset.file().is_ok_and(|file| file.userblock() == 0)
 }

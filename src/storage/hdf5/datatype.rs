@@ -1,8 +1,9 @@
-//! Between HDF5's types and ours: what the elements of a dataset are, by their class and by every bit.
+//! Between HDF5's types and ours: what the elements of a dataset are, by their class and by every
+//! bit.
 //!
-//! Numbers in the form that this machine computes with are read as they lie in the file, and so are those
-//! of 16 bits. All other numbers that fit into one of our types are read through HDF5, which converts them to
-//! it without loss; what fits into none is refused by its name.
+//! Numbers in the form that this machine computes with are read as they lie in the file, and so are
+//! those of 16 bits. All other numbers that fit into one of our types are read through HDF5, which
+//! converts them to it without loss; what fits into none is refused by its name.
 
 use hdf5::types::{CompoundField, CompoundType, H5Type, TypeDescriptor};
 use hdf5::{Dataset, Datatype};
@@ -52,7 +53,8 @@ pub(super) fn class(datatype: &Datatype) -> Class {
 /// How many bits of an element count, and from which on.
 pub(super) fn bits(datatype: &Datatype) -> (usize, usize) {
     hdf5::sync::sync(|| {
-        // SAFETY: the id is a live type's; of types without a precision the answer is 0, and negative.
+        // SAFETY: the id is a live type's; of types without a precision the answer is 0, and
+        // negative.
         let (bits, from) =
             unsafe { (h5t::H5Tget_precision(datatype.id()), h5t::H5Tget_offset(datatype.id())) };
         (bits, usize::try_from(from).unwrap_or(0))
@@ -125,7 +127,8 @@ fn is_boolean(datatype: &Datatype) -> bool {
         })
 }
 
-/// The form of a float: bits, and where the exponent and the mantissa begin and how many bits they have.
+/// The form of a float: bits, and where the exponent and the mantissa begin and how many bits they
+/// have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FloatForm {
     bits: usize,
@@ -202,8 +205,8 @@ const PLAIN_FLOATS: [(FloatForm, ElementType); 4] = [
     (FloatForm::ieee(2, 8, 7), ElementType::BFloat16),
 ];
 
-/// Whether the bytes of a type's elements are numbers as they lie, but for their order. Of others only HDF5
-/// can tell what they are. What holds no numbers counts as such too.
+/// Whether the bytes of a type's elements are numbers as they lie, but for their order. Of others
+/// only HDF5 can tell what they are. What holds no numbers counts as such too.
 pub(super) fn is_plain(datatype: &Datatype) -> bool {
     match class(datatype) {
         Class::Integer { .. } => {
@@ -280,9 +283,9 @@ fn complex(part: ElementType) -> Result<ElementType, String> {
     }
 }
 
-/// How those who write complex numbers call their parts. h5py, PyTables, Julia and netCDF write `r` and
-/// `i`, MATLAB, Octave and Armadillo `real` and `imag`, IDL `real` and `imaginary`. Capital letters of their
-/// own, R and I, would as well be resistance and current.
+/// How those who write complex numbers call their parts. h5py, PyTables, Julia and netCDF write `r`
+/// and `i`, MATLAB, Octave and Armadillo `real` and `imag`, IDL `real` and `imaginary`. Capital
+/// letters of their own, R and I, would as well be resistance and current.
 const PARTS: [(&str, &str); 4] =
     [("r", "i"), ("re", "im"), ("real", "imag"), ("real", "imaginary")];
 
@@ -325,8 +328,8 @@ fn is_swapped(datatype: &Datatype) -> Result<bool, String> {
     }
 }
 
-/// The type in which a dataset's elements are read: its own, or one of ours that HDF5 converts them to, in
-/// the same byte order. (HDF5 2.0 forgets the sign where it changes both.)
+/// The type in which a dataset's elements are read: its own, or one of ours that HDF5 converts them
+/// to, in the same byte order. (HDF5 2.0 forgets the sign where it changes both.)
 pub(super) fn memory_type(datatype: Datatype) -> hdf5::Result<Datatype> {
     if is_plain(&datatype) {
         return Ok(datatype);
@@ -364,8 +367,8 @@ pub(super) fn stored_record(dataset: &Dataset) -> Result<(StoredType, Vec<String
     Ok((stored, members.into_iter().map(|member| member.name).collect()))
 }
 
-/// The fields of the records that a dataset holds; none if it holds anything else. The error says why they can't be
-/// read.
+/// The fields of the records that a dataset holds; none if it holds anything else. The error says
+/// why they can't be read.
 pub(super) fn record_fields(dataset: &Dataset) -> Result<Vec<RecordField>, String> {
     let datatype = dataset.dtype().map_err(words)?;
     if class(&datatype) != Class::Record {

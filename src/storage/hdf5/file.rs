@@ -123,7 +123,8 @@ fn kind(file: &File, length: u64) -> io::Result<Kind> {
     Ok(Kind::Unknown)
 }
 
-/// Whether the file is named as the half of a split file that has no signature, and the other half is there.
+/// Whether the file is named as the half of a split file that has no signature, and the other half
+/// is there.
 fn is_raw_half(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let other = name.strip_suffix("-r.h5").map(|name| path.with_file_name(format!("{name}-m.h5")));

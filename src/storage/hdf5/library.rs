@@ -185,8 +185,8 @@ pub(crate) fn open(location: &Location, name: &str) -> hdf5::Result<Location> {
     })
 }
 
-/// Where a soft or external link leads: the file as the link names it, unless it is its own, and the path.
-/// `None` if it is neither.
+/// Where a soft or external link leads: the file as the link names it, unless it is its own, and
+/// the path. `None` if it is neither.
 pub(crate) fn link_target(group: &Group, name: &str) -> Option<(Option<String>, String)> {
     /// A link is part of an object header, whose parts are no longer than that.
     const LONGEST: usize = 1 << 16;

@@ -1,8 +1,9 @@
 //! Containers that are HDF5 files: the only place that calls HDF5.
 //!
-//! `objects` and `change` are the door's traits for HDF5; what it refuses becomes ours in `error`. `transaction` is how
-//! files are opened and changed; `opening`, `stored_way`, `virtual_dataset` and `through_library` say how the values of
-//! a dataset are had; the rest answers what HDF5 is asked for.
+//! `objects` and `change` are the door's traits for HDF5; what it refuses becomes ours in `error`.
+//! `transaction` is how files are opened and changed; `opening`, `stored_way`, `virtual_dataset`
+//! and `through_library` say how the values of a dataset are had; the rest answers what HDF5 is
+//! asked for.
 
 mod attributes;
 mod change;

@@ -16,7 +16,8 @@ use super::virtual_dataset::{Composition, compose};
 use super::{datatype, text};
 use pixelmill_core::error::{Error, Result};
 
-/// How the values of `dataset` are had. It lies in `file`, or in another that a link of this one leads to.
+/// How the values of `dataset` are had. It lies in `file`, or in another that a link of this one
+/// leads to.
 ///
 /// # Errors
 /// If it is empty, something is missing or cut off, or nothing can undo one of its filters.
@@ -35,7 +36,8 @@ pub(super) fn open(dataset: &Dataset, file: OpenFile<'_>) -> Result<Opening> {
     Ok(Opening { files, may_grow, way, element, decoding })
 }
 
-/// Where the values of a dataset lie now and how they are had; `None` if HDF5 doesn't tell in which file.
+/// Where the values of a dataset lie now and how they are had; `None` if HDF5 doesn't tell in which
+/// file.
 ///
 /// # Errors
 /// As [`open`].
@@ -46,8 +48,8 @@ pub(super) fn now(dataset: &Dataset) -> Result<Option<ValuesNow>> {
     Ok(Some(ValuesNow { files: composed.files, way }))
 }
 
-/// The file that holds `dataset`, and how others that it refers to are opened; it is `else_this` if HDF5
-/// doesn't tell.
+/// The file that holds `dataset`, and how others that it refers to are opened; it is `else_this` if
+/// HDF5 doesn't tell.
 ///
 /// # Errors
 /// If somebody has it open for writing, and those of the system.

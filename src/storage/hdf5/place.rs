@@ -6,8 +6,8 @@ use super::super::in_place::Extent;
 use super::super::place::Place;
 use super::chunk_index;
 
-/// Where a dataset lies; `None` unless it is contiguous, or in unfiltered chunks of whole steps of its
-/// first axis, all of them stored.
+/// Where a dataset lies; `None` unless it is contiguous, or in unfiltered chunks of whole steps of
+/// its first axis, all of them stored.
 pub(super) fn place(dataset: &Dataset, positions_axes: Option<usize>) -> Option<Place> {
     let list = dataset.dcpl().ok()?;
     let element = dataset.dtype().ok()?.size() as u64;

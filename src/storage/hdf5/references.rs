@@ -1,7 +1,8 @@
 //! Who refers to an object: references may be anywhere in a file, and HDF5 keeps no list of them.
 //!
-//! All attributes and datasets whose type has references in it are read, through records, arrays and lists of
-//! variable length. Not seen are references in other files, which HDF5 can't find either.
+//! All attributes and datasets whose type has references in it are read, through records, arrays
+//! and lists of variable length. Not seen are references in other files, which HDF5 can't find
+//! either.
 
 use std::ffi::c_void;
 
@@ -19,8 +20,8 @@ use crate::region;
 /// Bytes of a dataset of references that are read at a time.
 const STEP: usize = 1 << 20;
 
-/// For each of some datasets, who refers to it, in words; but for the attributes that `ours` knows by the object
-/// that they are of, their name and the number of the dataset.
+/// For each of some datasets, who refers to it, in words; but for the attributes that `ours` knows
+/// by the object that they are of, their name and the number of the dataset.
 pub(super) fn referrers(
     root: &Group,
     datasets: &[Dataset],
@@ -165,8 +166,8 @@ fn with_references(datatype: hdf5::Result<Datatype>) -> Option<Datatype> {
 /// The fields of a record that have references in them, and where they are.
 fn members(datatype: &Datatype) -> Vec<(usize, Datatype)> {
     hdf5::sync::sync(|| {
-        // SAFETY: the id is a live record type's, and has as many members as it says; each new id goes to
-        // its only owner.
+        // SAFETY: the id is a live record type's, and has as many members as it says; each new id
+        // goes to its only owner.
         unsafe {
             let count = h5t::H5Tget_nmembers(datatype.id()).max(0) as u32;
             let member = |number| {
@@ -202,8 +203,8 @@ fn listed(list: &[u8], element: usize) -> &[u8] {
     if length == 0 || place == 0 {
         return &[];
     }
-    // SAFETY: HDF5 has written this `hvl_t`: as many elements as it says lie there until they are reclaimed,
-    // which is after the whole buffer has been looked at.
+    // SAFETY: HDF5 has written this `hvl_t`: as many elements as it says lie there until they are
+    // reclaimed, which is after the whole buffer has been looked at.
     unsafe { std::slice::from_raw_parts(place as *const u8, length * element) }
 }
 
@@ -215,8 +216,8 @@ fn follow(object: &Location, reference: &[u8]) -> Option<Location> {
     const REGION: h5r::H5R_type_t = h5r::H5R_type_t::H5R_DATASET_REGION;
     let place: *const c_void = reference.as_ptr().cast();
     hdf5::sync::sync(|| {
-        // SAFETY: the bytes are a reference of the kind that their number tells, and the new id goes to its
-        // only owner.
+        // SAFETY: the bytes are a reference of the kind that their number tells, and the new id
+        // goes to its only owner.
         unsafe {
             let id = match reference.len() {
                 #[cfg(hdf5_1_12)]
@@ -304,8 +305,8 @@ fn read_box(
     let mut bytes = vec![0u8; elements * datatype.size()];
     let place: *mut c_void = bytes.as_mut_ptr().cast();
     hdf5::sync::sync(|| {
-        // SAFETY: start and count have one entry per axis and lie within the dataset, and the buffer holds
-        // what they select, in the dataset's own type.
+        // SAFETY: start and count have one entry per axis and lie within the dataset, and the
+        // buffer holds what they select, in the dataset's own type.
         unsafe {
             if !start.is_empty() {
                 hdf5::h5check(h5s::H5Sselect_hyperslab(

@@ -1,8 +1,9 @@
 //! Where HDF5 looks for a file that another one refers to by name.
 //!
-//! HDF5 takes what it can't find of a virtual dataset for fill values, and what it can't find of a raw file
-//! for zeros, without a word. So what it would find is looked for here first, in its own order: that of
-//! `H5F_prefix_open_file` for the sources of virtual datasets, of `H5D__efl_read` for raw files.
+//! HDF5 takes what it can't find of a virtual dataset for fill values, and what it can't find of a
+//! raw file for zeros, without a word. So what it would find is looked for here first, in its own
+//! order: that of `H5F_prefix_open_file` for the sources of virtual datasets, of `H5D__efl_read`
+//! for raw files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

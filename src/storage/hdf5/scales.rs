@@ -86,7 +86,8 @@ fn refer_back(scale: &Dataset, dataset: &Dataset, axis: usize) -> hdf5::Result<(
     scale.new_attr::<Attachment>().shape(entries.len()).create(BACK)?.write_raw(&entries)
 }
 
-/// Lets the scales of `old` be attached to `new` instead, which has all attributes of `old` already.
+/// Lets the scales of `old` be attached to `new` instead, which has all attributes of `old`
+/// already.
 ///
 /// # Errors
 /// Those of HDF5.

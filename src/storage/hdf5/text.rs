@@ -1,7 +1,8 @@
-//! The one door for text that HDF5 gives: attributes, names of objects and of fields, what it says itself.
+//! The one door for text that HDF5 gives: attributes, names of objects and of fields, what it says
+//! itself.
 //!
-//! Its safe wrapper takes any bytes for UTF-8 unseen, so that the functions of the wrapper that give text aren't
-//! used.
+//! Its safe wrapper takes any bytes for UTF-8 unseen, so that the functions of the wrapper that
+//! give text aren't used.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -30,7 +31,8 @@ pub(in crate::storage) fn of_variable_length(
     datatype: &Datatype,
 ) -> Option<Vec<String>> {
     read_texts(attribute, datatype, |buffer| {
-        // SAFETY: the buffer has a pointer for each element, as the attribute's own type asks for it.
+        // SAFETY: the buffer has a pointer for each element, as the attribute's own type asks for
+        // it.
         unsafe { h5a::H5Aread(attribute.id(), datatype.id(), buffer) }
     })
 }

@@ -1,4 +1,5 @@
-//! The stored type of a dataset in words, to the last bit, and with it the rules by which its bytes become numbers.
+//! The stored type of a dataset in words, to the last bit, and with it the rules by which its bytes
+//! become numbers.
 
 use hdf5::{Dataset, Datatype};
 use hdf5_sys::h5t::{self, H5T_class_t, H5T_norm_t, H5T_order_t, H5T_sign_t};
@@ -57,7 +58,8 @@ fn sign(datatype: &Datatype) -> &'static str {
     }
 }
 
-/// `32 bits in 4 bytes, little-endian`; `12 bits from 4 on in 2 bytes, …` where there are spare ones.
+/// `32 bits in 4 bytes, little-endian`; `12 bits from 4 on in 2 bytes, …` where there are spare
+/// ones.
 fn bits(datatype: &Datatype) -> String {
     // SAFETY: see `described`.
     let (bits, offset, order) = hdf5::sync::sync(|| unsafe {
@@ -119,7 +121,8 @@ fn members(datatype: &Datatype) -> hdf5::Result<String> {
 }
 
 fn member(id: hid_t, index: u32) -> hdf5::Result<(String, usize, Datatype)> {
-    // SAFETY: the caller counted the fields; the name is HDF5's and is given back, and the type is ours.
+    // SAFETY: the caller counted the fields; the name is HDF5's and is given back, and the type is
+    // ours.
     unsafe {
         let name = h5t::H5Tget_member_name(id, index);
         if name.is_null() {

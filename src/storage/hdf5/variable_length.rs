@@ -8,7 +8,8 @@ use hdf5_sys::h5p;
 /// Gives back what HDF5 has allocated for elements that were read.
 ///
 /// # Safety
-/// The place holds what was read of this type and space, and is looked at no more. The library must be locked.
+/// The place holds what was read of this type and space, and is looked at no more. The library must
+/// be locked.
 pub(crate) unsafe fn reclaim(datatype: hid_t, space: hid_t, place: *mut c_void) {
     // SAFETY: as the caller says.
     unsafe {

@@ -1,11 +1,14 @@
-//! Virtual datasets: of which parts of which datasets they are put together, and whether these can be had.
+//! Virtual datasets: of which parts of which datasets they are put together, and whether these can
+//! be had.
 //!
-//! HDF5 takes what it can't have of a virtual dataset for fill values, without a word. So each source is
-//! opened once before anything is computed, by HDF5's own rules for where it is (`referred_files`), and
-//! what is missing is named. What HDF5 means to be fill values stays so: what no mapping covers, and what
-//! lies behind the end of a row of numbered sources (`%b`), which may still grow.
+//! HDF5 takes what it can't have of a virtual dataset for fill values, without a word. So each
+//! source is opened once before anything is computed, by HDF5's own rules for where it is
+//! (`referred_files`), and what is missing is named. What HDF5 means to be fill values stays so:
+//! what no mapping covers, and what lies behind the end of a row of numbered sources (`%b`), which
+//! may still grow.
 //!
-//! Where all mappings are boxes of datasets that can be read without HDF5, a `Mosaic` of these is made.
+//! Where all mappings are boxes of datasets that can be read without HDF5, a `Mosaic` of these is
+//! made.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -32,7 +35,8 @@ use pixelmill_core::foreign_text::decoded;
 
 const FROM: &str = "is virtual and takes its data from";
 const STORED: &str = "is stored in";
-/// Virtual datasets of virtual datasets deeper than this aren't followed: they may go round in a circle.
+/// Virtual datasets of virtual datasets deeper than this aren't followed: they may go round in a
+/// circle.
 const DEEPEST: usize = 16;
 
 /// Where the data of a dataset come from.
@@ -45,8 +49,8 @@ pub(crate) struct Composition {
     pub mosaic: Option<Mosaic>,
 }
 
-/// Finds all that a virtual dataset, or one with external storage, takes its data from. Any other is in its
-/// own file alone.
+/// Finds all that a virtual dataset, or one with external storage, takes its data from. Any other
+/// is in its own file alone.
 ///
 /// # Errors
 /// If something is missing or can't be read, by its name.
@@ -161,7 +165,8 @@ impl Search {
         Ok(parts.zip(arrays).map(|(parts, arrays)| Mosaic::new(arrays, parts, fill)))
     }
 
-    /// Looks up a row of numbered sources, up to the first that isn't there: HDF5 lets the dataset end there.
+    /// Looks up a row of numbered sources, up to the first that isn't there: HDF5 lets the dataset
+    /// end there.
     fn numbered(
         &mut self,
         of: &Virtual<'_>,
@@ -293,7 +298,8 @@ impl Search {
         })
     }
 
-    /// Looks up the raw files of external storage, which HDF5 takes for zeros where they are too short.
+    /// Looks up the raw files of external storage, which HDF5 takes for zeros where they are too
+    /// short.
     fn raw_files(&mut self, path: &Path, dataset: &Dataset) -> Result<()> {
         let parts = dataset.dcpl().map(|list| list.external()).unwrap_or_default();
         let element = dataset.dtype().map_or(0, |datatype| datatype.size());

@@ -1,9 +1,9 @@
 //! A container in memory, for tests of everything above: with faults that are switched on by name.
 //!
-//! Groups, links and attributes are plain values; the bytes of datasets lie in a file that only memory has, so that
-//! rows are read and places written to as in any other container. `fail("read /a/b")` lets that fail from then on; what
-//! can fail is named by `open`, `members`, `attribute NAME of`, `read`, `create` and `write`, with the path behind it, and
-//! `commit`.
+//! Groups, links and attributes are plain values; the bytes of datasets lie in a file that only
+//! memory has, so that rows are read and places written to as in any other container. `fail("read
+//! /a/b")` lets that fail from then on; what can fail is named by `open`, `members`, `attribute
+//! NAME of`, `read`, `create` and `write`, with the path behind it, and `commit`.
 
 mod objects;
 mod tree;
@@ -33,7 +33,8 @@ impl Memory {
     /// An empty one.
     pub fn new() -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1 << 32);
-        // SAFETY: the name is a text that ends in NUL, and the new descriptor goes to its only owner.
+        // SAFETY: the name is a text that ends in NUL, and the new descriptor goes to its only
+        // owner.
         let file = unsafe {
             let descriptor = libc::memfd_create(c"container".as_ptr(), libc::MFD_CLOEXEC);
             assert!(descriptor >= 0, "there are no more file descriptors");

@@ -1,5 +1,5 @@
-//! Giving a results group what runs need: one that another program began or has changed, or whose results are
-//! compressed.
+//! Giving a results group what runs need: one that another program began or has changed, or whose
+//! results are compressed.
 
 use super::super::container::{Dataset, Group, Storing};
 use super::super::marks::windows;
@@ -15,8 +15,8 @@ use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messa
 /// Bytes that are copied at a time.
 const STEP: usize = 1 << 20;
 
-/// Gives a group a status dataset, markers, and results datasets whose bytes have their place in the
-/// file, which is open as `opened` too. What they say stays the same.
+/// Gives a group a status dataset, markers, and results datasets whose bytes have their place in
+/// the file, which is open as `opened` too. What they say stays the same.
 ///
 /// # Errors
 /// Those of HDF5, and if values that are there can't be read.
@@ -31,8 +31,8 @@ pub(crate) fn adopt(
     let length = opened.file.metadata().map_err(|error| error.to_string())?.len();
     let adopter = Adopter { file, second_names, opened, group: &group, length };
     adopter.check_references(columns, positions)?;
-    // Held until all is made: what HDF5 puts into the space of a dataset that is gone stays in memory
-    // until the commit.
+    // Held until all is made: what HDF5 puts into the space of a dataset that is gone stays in
+    // memory until the commit.
     let mut replaced = Vec::new();
     for column in columns {
         replaced.extend(adopter.give_place(column)?);
@@ -66,8 +66,8 @@ impl Adopter<'_> {
         for (dataset, referrer) in old.iter().zip(referrers(self.file, &old)) {
             if let Some(referrer) = referrer {
                 return Err(Refused::from(format!(
-                    "`{}` has no fixed place in the file and would have to be replaced, but {referrer}; delete \
-                     that, or compute anew with --override",
+                    "`{}` has no fixed place in the file and would have to be replaced, but \
+                     {referrer}; delete that, or compute anew with --override",
                     dataset.name()
                 )));
             }
@@ -76,7 +76,8 @@ impl Adopter<'_> {
     }
 
     /// Replaces a dataset that has no fixed place in the file by one with the same values and
-    /// attributes that has: contiguous, or if it has a second name in chunks as before. Returns the old one.
+    /// attributes that has: contiguous, or if it has a second name in chunks as before. Returns the
+    /// old one.
     fn give_place(&self, column: &Column<'_>) -> Result<Option<Dataset>, Refused> {
         let wanted = Wanted::column(column);
         if wanted.place(self.group, self.length).is_ok() {
@@ -99,8 +100,8 @@ impl Adopter<'_> {
         replace((self.file, self.second_names), self.group, name, &temporary).map(Some)
     }
 
-    /// Gives the group a dataset that tells what is done or has failed, which says what the one that is there
-    /// says, whatever its type and shape are. Returns the old one.
+    /// Gives the group a dataset that tells what is done or has failed, which says what the one
+    /// that is there says, whatever its type and shape are. Returns the old one.
     fn give_marker(&self, wanted: &Wanted<'_>, positions: u64) -> Result<Option<Dataset>, Refused> {
         if wanted.place(self.group, self.length).is_ok() {
             return Ok(None);

@@ -17,7 +17,8 @@ pub(crate) struct Column<'a> {
     pub axes: Vec<Dimension>,
 }
 
-/// Creates the dataset of a column, each value missing, in chunks of the given shape if there is one.
+/// Creates the dataset of a column, each value missing, in chunks of the given shape if there is
+/// one.
 pub(crate) fn create_column(
     group: &Group,
     column: &Column<'_>,

@@ -141,8 +141,8 @@ pub(crate) struct Compressor<'a> {
 }
 
 impl<'a> Compressor<'a> {
-    /// Begins to compress the dataset `name` of the group `group`, which nothing else in the file refers to.
-    /// The file is open in a transaction, and as `opened`.
+    /// Begins to compress the dataset `name` of the group `group`, which nothing else in the file
+    /// refers to. The file is open in a transaction, and as `opened`.
     ///
     /// # Errors
     /// If the container or the disk fails.

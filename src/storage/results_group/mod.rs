@@ -1,9 +1,10 @@
 //! Results groups: how they are recognised and what they say, as pyUSID writes them.
 //!
-//! `formats` makes them, each in its own form, and `adopt` makes those of other programs ready; `places` tells where
-//! their bytes lie; `compress` compresses them when they are complete, and `replace` puts one dataset in another's
-//! place. Who may be reused is `identity`'s business, what is computed the engine's. Everything
-//! here runs inside a transaction or on a file open for reading.
+//! `formats` makes them, each in its own form, and `adopt` makes those of other programs ready;
+//! `places` tells where their bytes lie; `compress` compresses them when they are complete, and
+//! `replace` puts one dataset in another's place. Who may be reused is `identity`'s business, what
+//! is computed the engine's. Everything here runs inside a transaction or on a file open for
+//! reading.
 
 mod adopt;
 mod column;
@@ -44,15 +45,16 @@ pub(crate) const LAST_PIXEL: &str = "last_pixel";
 /// Host, process id and beginning of the run that computes, or computed last.
 pub(crate) const LAST_RUN: &str = "last_run";
 
-/// Two lines, written in turns: what the digest of the data of all marked positions is. What they say is the
-/// engine's business.
+/// Two lines, written in turns: what the digest of the data of all marked positions is. What they
+/// say is the engine's business.
 pub(crate) const DIGEST: &str = "data_digest";
 
 /// Bytes of one line of `DIGEST`.
 pub(crate) const DIGEST_BYTES: usize = 512;
 /// Lines of `DIGEST`.
 pub(crate) const DIGEST_LINES: usize = 2;
-/// What results datasets a group has, with their shapes: as JSON, for whoever finds some of them missing.
+/// What results datasets a group has, with their shapes: as JSON, for whoever finds some of them
+/// missing.
 pub(crate) const RESULTS: &str = "results_datasets";
 
 /// Bytes of one line of `MESSAGES`.
@@ -108,8 +110,8 @@ pub(crate) struct Provenance {
 }
 
 impl Provenance {
-    /// The dataset that it was computed from, with its file if that is another one; nothing if it doesn't
-    /// say.
+    /// The dataset that it was computed from, with its file if that is another one; nothing if it
+    /// doesn't say.
     pub fn source(&self) -> String {
         match (&self.source_file_path, &self.source_dataset_path, &self.source_dataset) {
             (Some(file), Some(dataset), _) => format!("{file}:{dataset}"),
@@ -196,8 +198,8 @@ fn is_bookkeeping(name: &str) -> bool {
         || name.strip_prefix("source_").is_some_and(|rest| rest.parse::<u32>().is_ok())
 }
 
-/// The status of each position, from the status dataset or else from `last_pixel`; the error says why it
-/// can't be that of `positions` positions. The group lies in `file`.
+/// The status of each position, from the status dataset or else from `last_pixel`; the error says
+/// why it can't be that of `positions` positions. The group lies in `file`.
 pub(crate) fn status(file: OpenFile<'_>, group: &Group, positions: u64) -> Result<Marks, Note> {
     if let Some(status) = marks(file, group, STATUS)? {
         let found = status.count();
@@ -210,8 +212,8 @@ pub(crate) fn status(file: OpenFile<'_>, group: &Group, positions: u64) -> Resul
     Ok(Marks::prefix(done, positions))
 }
 
-/// The line of `messages` for each position; `Ok(None)` if nothing lists failed positions. One that is
-/// shorter than the scan is completed by zeros.
+/// The line of `messages` for each position; `Ok(None)` if nothing lists failed positions. One that
+/// is shorter than the scan is completed by zeros.
 pub(crate) fn failed_lines(file: OpenFile<'_>, group: &Group) -> Result<Option<Marks>, Note> {
     marks(file, group, FAILED)
 }
@@ -249,7 +251,8 @@ pub(crate) fn missing(group: &Group) -> Option<String> {
     })
 }
 
-/// Names of a group's results datasets: of all that is in it, these say what they hold, and are no scales of others.
+/// Names of a group's results datasets: of all that is in it, these say what they hold, and are no
+/// scales of others.
 pub(crate) fn datasets(group: &Group) -> Vec<String> {
     let is_results = |name: &String| {
         let found = group.dataset(name);

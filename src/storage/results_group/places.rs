@@ -1,8 +1,10 @@
-//! Where the bytes of a results group lie in the file, so that they can be written past its container.
+//! Where the bytes of a results group lie in the file, so that they can be written past its
+//! container.
 //!
-//! The one place where that is asked, and so the one where it is checked: what is written past it goes where
-//! this says, and no library looks after it. A dataset counts only if it is the group's own, of exactly the
-//! type and shape that a run writes, and if its bytes lie in this file, apart from those of all others.
+//! The one place where that is asked, and so the one where it is checked: what is written past it
+//! goes where this says, and no library looks after it. A dataset counts only if it is the group's
+//! own, of exactly the type and shape that a run writes, and if its bytes lie in this file, apart
+//! from those of all others.
 
 use std::fs::File;
 

@@ -10,14 +10,15 @@ use super::results_groups;
 /// What a results group refers to its source by.
 const SOURCE: &str = "source_000";
 
-/// The groups of a file that have a results dataset by a second name, and that name, as its format makes them.
+/// The groups of a file that have a results dataset by a second name, and that name, as its format
+/// makes them.
 pub(crate) type SecondNames = fn(&Group, &Dataset) -> Vec<(Group, String)>;
 
 /// Puts `new`, which has been created as `temporary`, in the place of a results dataset: with its
 /// attributes, its name, its dimension scales, its second names, and as the source of other
 /// results. The old dataset is returned.
-/// Its space is given back when that is dropped: once nothing new is created any more, else what is new
-/// may be put there.
+/// Its space is given back when that is dropped: once nothing new is created any more, else what is
+/// new may be put there.
 pub(super) fn replace(
     (file, second_names): (&Group, SecondNames),
     group: &Group,
@@ -70,7 +71,8 @@ pub(crate) fn obstacles(
     datasets.iter().zip(referrers(file, datasets)).map(obstacle).collect()
 }
 
-/// Who refers to each of some results datasets, but for those that `replace` lets refer to the new one.
+/// Who refers to each of some results datasets, but for those that `replace` lets refer to the new
+/// one.
 pub(super) fn referrers(file: &Group, datasets: &[Dataset]) -> Vec<Option<String>> {
     let scales: Vec<Vec<Dataset>> =
         datasets.iter().map(|dataset| dataset.scales().into_iter().flatten().collect()).collect();

@@ -46,8 +46,8 @@ impl Block {
         }
     }
 
-    /// Whether a worker who comes now would only wait for others. It may be wrong the next moment, which costs a
-    /// wait and nothing else, so `next` needs no order.
+    /// Whether a worker who comes now would only wait for others. It may be wrong the next moment,
+    /// which costs a wait and nothing else, so `next` needs no order.
     pub fn is_busy(&self) -> bool {
         let all = self.loaded.len();
         self.next.load(Ordering::Relaxed) >= all && *self.lock() < all
@@ -59,11 +59,13 @@ impl Block {
 
     /// Reads tiles as long as there are any that nobody reads, then waits for the others.
     ///
-    /// Subtle: it blocks its thread, also in the pool. Nothing here may run other jobs, neither while a tile is
-    /// claimed, for others wait for it, nor in the wait: a job may take hours, and the tile is there long before.
+    /// Subtle: it blocks its thread, also in the pool. Nothing here may run other jobs, neither
+    /// while a tile is claimed, for others wait for it, nor in the wait: a job may take hours,
+    /// and the tile is there long before.
     fn load(&self) {
         loop {
-            // Relaxed: it only deals out numbers. What was read comes to others with the lock around `read`.
+            // Relaxed: it only deals out numbers. What was read comes to others with the lock
+            // around `read`.
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(slot) = self.loaded.get(index) else { break };
             let read = || self.tiles.load_tile(&self.grid.place(index as u64), &self.positions);
@@ -91,7 +93,8 @@ impl Block {
         }
     }
 
-    /// Copies the rows of consecutive positions on the fastest axis of the scan, all in the same tile.
+    /// Copies the rows of consecutive positions on the fastest axis of the scan, all in the same
+    /// tile.
     fn gather(&self, at: &[u64], count: u64, rows: &mut [u8]) -> Result<()> {
         let Tiles { view, tile, element, .. } = &*self.tiles;
         let mut grid = self.grid.clone();

@@ -94,7 +94,8 @@ impl<'a> Stretches<'a> {
 }
 
 impl Contiguous {
-    /// Reads each stretch of a cut by one call. The error comes with how many bytes the file should have had.
+    /// Reads each stretch of a cut by one call. The error comes with how many bytes the file should
+    /// have had.
     fn read_stretches(
         &self,
         file: &RawFile,

@@ -13,7 +13,8 @@ pub(crate) struct Axis {
 /// Steps of a square that stays in the processor's cache while both its sides are walked.
 const SQUARE: usize = 32;
 
-/// Copies elements of `element` bytes along all `axes`, from the beginning of `from` to that of `to`.
+/// Copies elements of `element` bytes along all `axes`, from the beginning of `from` to that of
+/// `to`.
 pub(crate) fn copy(from: &[u8], to: &mut [u8], axes: &[Axis], element: usize) {
     let mut axes: Vec<Axis> = axes.iter().copied().filter(|axis| axis.steps != 1).collect();
     if axes.iter().any(|axis| axis.steps == 0) {

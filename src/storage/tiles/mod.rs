@@ -1,9 +1,10 @@
 //! A dataset whose rows don't lie side by side, read tile by tile.
 //!
-//! A tile is a box of the array that is read at once: a stored chunk (`chunked`), a stretch of a contiguous dataset
-//! whose positions aren't its first axes (`contiguous`), a part of a virtual dataset (`mosaic`), or what one call of
-//! the HDF5 library gives where only that can read (`through_library`); each is a `Way`. `block` puts the tiles of some positions together. Which positions make a block,
-//! and how many blocks there may be at a time, is the plan's decision.
+//! A tile is a box of the array that is read at once: a stored chunk (`chunked`), a stretch of a
+//! contiguous dataset whose positions aren't its first axes (`contiguous`), a part of a virtual
+//! dataset (`mosaic`), or what one call of the HDF5 library gives where only that can read
+//! (`through_library`); each is a `Way`. `block` puts the tiles of some positions together. Which
+//! positions make a block, and how many blocks there may be at a time, is the plan's decision.
 
 mod block;
 mod chunked;

@@ -1,4 +1,5 @@
-//! A virtual dataset that is put together from boxes of others, read out of their files without HDF5.
+//! A virtual dataset that is put together from boxes of others, read out of their files without
+//! HDF5.
 //!
 //! Later parts lie over earlier ones, as in HDF5; what none covers holds the fill value.
 
@@ -10,8 +11,8 @@ use super::{LoadedTile, TileError, Tiles};
 use crate::region::{Region, strides};
 use crate::view::View;
 
-/// Tiles whose chunks don't end where tiles do have so many chunks along an axis: the larger they are, the
-/// fewer chunks are decoded twice.
+/// Tiles whose chunks don't end where tiles do have so many chunks along an axis: the larger they
+/// are, the fewer chunks are decoded twice.
 const CHUNKS_AT_A_TIME: u64 = 4;
 /// Most bytes of such a tile.
 const LARGEST_TILE: u64 = 16 << 20;
@@ -34,12 +35,14 @@ pub(crate) struct Part {
     at: Region,
     /// Where it begins in the source.
     from: Vec<u64>,
-    /// For each axis of the source its axis in the virtual dataset; none where the box is one step long.
+    /// For each axis of the source its axis in the virtual dataset; none where the box is one step
+    /// long.
     axes: Vec<Option<usize>>,
 }
 
 impl Part {
-    /// The box `from` of `source` as the box `at` of the virtual dataset; `None` if their axes are others.
+    /// The box `from` of `source` as the box `at` of the virtual dataset; `None` if their axes are
+    /// others.
     pub fn new(source: usize, at: Region, from: Region) -> Option<Self> {
         let mut long = (0..at.shape.len()).filter(|axis| at.shape[*axis] != 1);
         let axes = from.shape.iter().map(|length| match length {
@@ -85,7 +88,8 @@ impl Mosaic {
         self.sources.iter().filter_map(|source| Some((&*source.way, source.way.chunk()?)))
     }
 
-    /// The parts that may have something of a range on the axis that tells them apart, in their order.
+    /// The parts that may have something of a range on the axis that tells them apart, in their
+    /// order.
     fn near(&self, range: &Range<u64>) -> Vec<usize> {
         let begin = |part: &usize| self.parts[*part].at.start[self.axis];
         let first = self.order.partition_point(|part| begin(part) + self.longest <= range.start);

@@ -54,7 +54,8 @@ pub(crate) trait Way: Any + Send + Sync {
     fn reading(&self) -> Reading;
     /// Whether the other reads the same places in the same way.
     fn is_same(&self, other: &dyn Way) -> bool;
-    /// Reads a part of the tile at `place` in the grid of tiles, or the tile whole if that is as dear.
+    /// Reads a part of the tile at `place` in the grid of tiles, or the tile whole if that is as
+    /// dear.
     ///
     /// # Errors
     /// If it can't be read.

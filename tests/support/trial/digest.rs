@@ -3,8 +3,8 @@
 use pixelmill::Results;
 use pixelmill::process::{Failure, NoParameters, Process, SourceInfo, Spectrum};
 
-/// A number of each spectrum that tells whether its values are right and in their order; takes every
-/// element type.
+/// A number of each spectrum that tells whether its values are right and in their order; takes
+/// every element type.
 pub struct Digest;
 
 impl Process for Digest {

@@ -1,6 +1,6 @@
-//! A program with the command line of pixelmill over the built-in processes and some that exist only to
-//! try the engine, a file for each kind: slow ones, failing ones, ones that use every part of the trait, ones that
-//! are parallel inside, and kernels without a process.
+//! A program with the command line of pixelmill over the built-in processes and some that exist
+//! only to try the engine, a file for each kind: slow ones, failing ones, ones that use every part
+//! of the trait, ones that are parallel inside, and kernels without a process.
 
 mod batched;
 mod digest;

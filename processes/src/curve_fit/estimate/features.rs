@@ -1,6 +1,6 @@
 //! What stands out in a spectrum: peaks and steps, as windows whose mean differs from that of their
-//! neighbours by more than noise does. All places and widths are in channels; sums before each channel make a
-//! window's mean two look-ups.
+//! neighbours by more than noise does. All places and widths are in channels; sums before each
+//! channel make a window's mean two look-ups.
 
 use crate::curve_fit::arrays::exp;
 use crate::curve_fit::components::NORM;
@@ -53,8 +53,8 @@ pub fn mean(sums: &[f64], first: usize, end: usize) -> f64 {
     (sums[end] - sums[first]) / (end - first) as f64
 }
 
-/// Widths of windows that are tried: 1, 2, 4 … as long as so many of them and their flanks fit beside
-/// each other.
+/// Widths of windows that are tried: 1, 2, 4 … as long as so many of them and their flanks fit
+/// beside each other.
 fn windows(length: usize, features: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(1), |window| Some(window * 2))
         .take_while(move |window| *window == 1 || 2 * window * features <= length)
@@ -89,8 +89,8 @@ impl TopHat {
 }
 
 /// The peak, or the dip, that stands out most, anywhere or around one channel. Of two neighbouring
-/// peaks a window over both scores about as much as one over each, so unless there is only one the narrowest
-/// of the good windows counts that is well above the noise.
+/// peaks a window over both scores about as much as one over each, so unless there is only one the
+/// narrowest of the good windows counts that is well above the noise.
 pub fn best_peak(
     sums: &[f64],
     values: &[f64],
@@ -133,8 +133,8 @@ const GOOD: f64 = 0.7;
 /// By how much the score of the next window is better if it holds more of a single peak.
 const HOLDS_MORE: f64 = 1.1;
 
-/// Standard deviations above which a window isn't taken for noise, of which one in some thousand windows
-/// reaches half of that.
+/// Standard deviations above which a window isn't taken for noise, of which one in some thousand
+/// windows reaches half of that.
 const CLEAR: f64 = 6.0;
 
 /// The standard deviation of the noise, from the differences of neighbouring channels.
@@ -170,8 +170,8 @@ impl Scale {
     }
 }
 
-/// Whether what stands out most is a dip. The gap between two peaks stands out as they do, but not in
-/// narrower windows.
+/// Whether what stands out most is a dip. The gap between two peaks stands out as they do, but not
+/// in narrower windows.
 fn is_dip(scales: &[Scale], crowd: Crowd) -> bool {
     let score = |scale: &Scale| scale.up.0.max(scale.down.0);
     let best = (0..scales.len()).max_by(|a, b| score(&scales[*a]).total_cmp(&score(&scales[*b])));
@@ -213,8 +213,8 @@ fn measure(sums: &[f64], values: &[f64], first: usize, window: usize) -> Feature
     Feature { place, width, height: area / width * NORM, score: 0.0 }
 }
 
-/// A Gaussian on a constant, fitted to the channels around a peak: near enough to the peak that what is left
-/// of it when this is subtracted doesn't stand out.
+/// A Gaussian on a constant, fitted to the channels around a peak: near enough to the peak that
+/// what is left of it when this is subtracted doesn't stand out.
 pub fn refine(values: &[f64], peak: Feature, state: &mut SolverState) -> Feature {
     let reach = 3.0 * peak.width;
     let first = (peak.place - reach).max(0.0) as usize;

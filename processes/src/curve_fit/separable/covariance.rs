@@ -1,4 +1,5 @@
-//! The covariance of linear and shape parameters together, from what is orthogonalised at the minimum.
+//! The covariance of linear and shape parameters together, from what is orthogonalised at the
+//! minimum.
 
 use super::{Buffers, State};
 use crate::least_squares::{Bounds, NormalEquations, cholesky, forward};
@@ -56,7 +57,8 @@ impl Buffers {
         }
     }
 
-    /// With w the row of R⁻¹ for this parameter: |w|² + |L⁻¹·S·w·…|², S being Qᵀ times the derivatives.
+    /// With w the row of R⁻¹ for this parameter: |w|² + |L⁻¹·S·w·…|², S being Qᵀ times the
+    /// derivatives.
     fn linear_variance(
         &mut self,
         at: usize,

@@ -13,7 +13,8 @@ use std::os::unix::fs::FileExt;
 pub(crate) trait Disk: Send {
     /// Length of the file in bytes.
     fn length(&self) -> io::Result<u64>;
-    /// Reads into `buffer` at `offset`; returns how many bytes there were before the end of the file.
+    /// Reads into `buffer` at `offset`; returns how many bytes there were before the end of the
+    /// file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `bytes` at `offset`.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -21,8 +22,8 @@ pub(crate) trait Disk: Send {
     fn set_length(&mut self, length: u64) -> io::Result<()>;
     /// Returns when everything written is on stable storage.
     fn sync(&mut self) -> io::Result<()>;
-    /// Gives the room of some bytes that nothing refers to back to the file system, if it takes it; the
-    /// file keeps its length.
+    /// Gives the room of some bytes that nothing refers to back to the file system, if it takes it;
+    /// the file keeps its length.
     fn free(&mut self, _bytes: Range<u64>) {}
     /// The system's own file, if it is one.
     fn file(&self) -> Option<&File> {

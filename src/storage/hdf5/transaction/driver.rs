@@ -51,8 +51,8 @@ pub(super) struct State {
     access: Access,
     /// Who had the file open for writing when it was opened.
     writers: Option<Vec<String>>,
-    /// Why a file couldn't be opened that is referred to, here or from another file of the same owner. HDF5
-    /// takes it for one that isn't there.
+    /// Why a file couldn't be opened that is referred to, here or from another file of the same
+    /// owner. HDF5 takes it for one that isn't there.
     troubles: Arc<Mutex<Option<io::Error>>>,
     /// Which file it is, among those that HDF5 has opened for the same owner.
     identity: (u64, Option<FileId>),
@@ -142,11 +142,9 @@ impl Shared {
         let name = CString::new(self.lock().path.as_os_str().as_encoded_bytes())
             .map_err(|_| hdf5::Error::from("the path contains a NUL byte"))?;
         if self.lock().is_open_for_swmr()? {
-            return Err(
-                "the file is marked as open for SWMR writing; end its writer, or clear the \
-                        mark of a killed one with h5clear -s"
-                    .into(),
-            );
+            return Err("the file is marked as open for SWMR writing; end its writer, or clear \
+                        the mark of a killed one with h5clear -s"
+                .into());
         }
         let access = FileAccess::build()
             .fclose_degree(hdf5::file::FileCloseDegree::Strong)
@@ -155,8 +153,9 @@ impl Shared {
         let flags = if writable { h5f::H5F_ACC_RDWR } else { h5f::H5F_ACC_RDONLY };
         let state: *const c_void = Arc::as_ptr(&self.0).cast();
         hdf5::sync::sync(|| {
-            // SAFETY: the driver copies the pointer `state` (its `fapl_size` is a pointer's), and the
-            // file takes its own count of it in `open`; the lists and names outlive the calls.
+            // SAFETY: the driver copies the pointer `state` (its `fapl_size` is a pointer's), and
+            // the file takes its own count of it in `open`; the lists and names outlive
+            // the calls.
             unsafe {
                 let driver = pixelmill_register_driver(&CALLBACKS);
                 hdf5::h5check(h5p::H5Pset_driver(access.id(), driver, (&raw const state).cast()))?;
@@ -182,8 +181,8 @@ unsafe fn clear_status_flags(access: hid_t) -> hdf5::Result<()> {
     Ok(())
 }
 
-/// Takes a reader's lock; if somebody writes to the file, they are told. HDF5 must not pass such a file over:
-/// it would look for another of the same name.
+/// Takes a reader's lock; if somebody writes to the file, they are told. HDF5 must not pass such a
+/// file over: it would look for another of the same name.
 fn writers(file: &File, path: &Path) -> io::Result<Option<Vec<String>>> {
     match lock::share(file, path) {
         Ok(_) => Ok(None),
@@ -230,8 +229,8 @@ impl State {
         let (kept, through) = bytes.split_at(below);
         if self.kept.size() + kept.len() > journal::BODY_AT_MOST / 2 {
             return Err(io::Error::other(
-                "too much of the new data would go into free space inside the file; \
-                 remove that space with h5repack",
+                "too much of the new data would go into free space inside the file; remove that \
+                 space with h5repack",
             ));
         }
         self.kept.write(address, kept);
@@ -242,7 +241,8 @@ impl State {
     }
 
     /// Whether the superblock, version 3, says that a writer for concurrent readers (SWMR) has the
-    /// file open. HDF5 gives up its lock then, so that nobody can tell a live one from a killed one.
+    /// file open. HDF5 gives up its lock then, so that nobody can tell a live one from a killed
+    /// one.
     fn is_open_for_swmr(&mut self) -> hdf5::Result<bool> {
         const SWMR_WRITE: u8 = 4;
         let places = std::iter::once(0).chain((9..62).map(|power| 1 << power));
@@ -286,8 +286,8 @@ unsafe extern "C" {
     fn pixelmill_register_driver(callbacks: &Callbacks) -> hid_t;
 }
 
-/// The file that holds an object, as HDF5 has opened it by our driver: by which name, and a handle of the
-/// very same opened file, with its lock. `None` if another driver has it open.
+/// The file that holds an object, as HDF5 has opened it by our driver: by which name, and a handle
+/// of the very same opened file, with its lock. `None` if another driver has it open.
 ///
 /// # Errors
 /// If it was open for writing elsewhere when HDF5 opened it, or there are no more file descriptors.
@@ -300,7 +300,8 @@ pub(super) fn key(object: &Location) -> Option<FileId> {
     with_state_of(object, |state| state.identity.1)?
 }
 
-/// What has kept HDF5 from opening another file that the one of this object refers to, or deeper ones do.
+/// What has kept HDF5 from opening another file that the one of this object refers to, or deeper
+/// ones do.
 pub(super) fn trouble(object: &Location) -> Option<io::Error> {
     let troubles = with_state_of(object, |state| Arc::clone(&state.troubles))?;
     troubles.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(copy)
@@ -332,9 +333,9 @@ fn with<T>(state: *const c_void, action: impl FnOnce(&mut State) -> T) -> T {
     action(&mut state.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// `state`, counted once more; if that is open already, a new state of the file `name`. HDF5 opens the
-/// files behind external links and virtual datasets with the state of the file that refers to them: those
-/// are for reading only.
+/// `state`, counted once more; if that is open already, a new state of the file `name`. HDF5 opens
+/// the files behind external links and virtual datasets with the state of the file that refers to
+/// them: those are for reading only.
 extern "C" fn open(state: *const c_void, name: *const c_char, writable: bool) -> *const c_void {
     if state.is_null() {
         return ptr::null();
@@ -398,8 +399,8 @@ extern "C" fn end_of_file(state: *const c_void) -> u64 {
     with(state, |state| state.end_of_file)
 }
 
-/// Files are the same if they are so on disk and were opened for the same owner: a transaction has its own
-/// view of a file that is open for reading as well.
+/// Files are the same if they are so on disk and were opened for the same owner: a transaction has
+/// its own view of a file that is open for reading as well.
 extern "C" fn compare(left: *const c_void, right: *const c_void) -> c_int {
     let identity = |state| with(state, |state: &mut State| state.identity);
     match identity(left).cmp(&identity(right)) {

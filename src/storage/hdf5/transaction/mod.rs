@@ -3,8 +3,8 @@
 //! `Transaction` opens a file for HDF5 through a driver of our own (`driver`), which keeps every
 //! write below the file's old end in memory (`overlay`) and lets the rest through to where nothing
 //! refers to yet. `commit` makes a `journal` of the kept writes, then applies it. The steps, and
-//! why a kill at any of them is harmless, are in this folder's README. What is written into the file
-//! is no business of this module.
+//! why a kill at any of them is harmless, are in this folder's README. What is written into the
+//! file is no business of this module.
 
 pub(crate) mod disk;
 mod driver;
@@ -70,8 +70,9 @@ impl Transaction {
         self.file.as_ref().expect("only commit and drop take the file")
     }
 
-    /// Makes the changes happen. When this returns they are on stable storage, and the room of `old`, which nothing
-    /// in the file refers to after these changes, is given back, but for what the changes themselves have put there.
+    /// Makes the changes happen. When this returns they are on stable storage, and the room of
+    /// `old`, which nothing in the file refers to after these changes, is given back, but for
+    /// what the changes themselves have put there.
     ///
     /// # Errors
     /// If HDF5 or the disk fails; the file then is as it was, or rolls forward when it is opened
@@ -135,7 +136,8 @@ impl Transaction {
         disk.write_at(&journal.encode(start), start)?;
         disk.sync()?;
         debug!(
-            "the transaction on {} is committed: {} writes of {} bytes in place, {} bytes behind the old end",
+            "the transaction on {} is committed: {} writes of {} bytes in place, {} bytes behind \
+             the old end",
             self.path.display(),
             journal.writes.runs().count(),
             journal.writes.size(),
@@ -177,7 +179,8 @@ pub(crate) fn open_for_reading(path: &Path, file: File, access: Access) -> Resul
 }
 
 /// The file that holds an object of a file opened here, which a link may have led to: its name, a
-/// handle of the very same opened file, and how others are opened that it refers to. `None` if it was opened otherwise.
+/// handle of the very same opened file, and how others are opened that it refers to. `None` if it
+/// was opened otherwise.
 ///
 /// # Errors
 /// If somebody had that file open for writing, or there are no more file descriptors.
@@ -185,8 +188,8 @@ pub(crate) fn holder(object: &hdf5::Location) -> Result<Option<(PathBuf, File, A
     driver::holder(object)
 }
 
-/// What has kept HDF5 from opening a file that is there, and that an object's data may be in. HDF5 takes it for
-/// one that is missing, and reads fill values.
+/// What has kept HDF5 from opening a file that is there, and that an object's data may be in. HDF5
+/// takes it for one that is missing, and reads fill values.
 pub(crate) fn trouble(object: &hdf5::Location) -> Option<io::Error> {
     driver::trouble(object)
 }

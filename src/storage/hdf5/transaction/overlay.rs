@@ -90,9 +90,10 @@ impl Overlay {
 
     /// Only the stretches that differ from what `read(address, buffer)` finds, from their first
     /// changed byte to their last, so that a commit touches as little of the file as it can.
-    /// Changes less than a page apart in one run stay together: a kill falls between writes rather than
-    /// into one, and a checksum should change with what it covers. Nothing is ever added that was
-    /// not kept: what lies between runs may be written by somebody else in the meantime.
+    /// Changes less than a page apart in one run stay together: a kill falls between writes rather
+    /// than into one, and a checksum should change with what it covers. Nothing is ever added
+    /// that was not kept: what lies between runs may be written by somebody else in the
+    /// meantime.
     ///
     /// # Errors
     /// Those of `read`.

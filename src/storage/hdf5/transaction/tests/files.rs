@@ -49,7 +49,8 @@ pub fn prepare(file: &hdf5::File) -> hdf5::Result<()> {
             results.new_attr::<ObjectReference1>().create(name)?.write_scalar(&ancillary)?;
         }
     }
-    // Without a fill value of its own HDF5 writes none, and free space inside the file shows through.
+    // Without a fill value of its own HDF5 writes none, and free space inside the file shows
+    // through.
     let status = group.new_dataset::<u8>().fill_value(0u8).alloc_time(Some(AllocTime::Early));
     status.shape(20).create("completed_positions")?;
     Ok(())
@@ -65,7 +66,8 @@ pub fn checkpoint(file: &hdf5::File) -> hdf5::Result<()> {
     file.group(GROUP)?.attr("last_pixel")?.write_scalar(&17i64)
 }
 
-/// What of `prepare` and `checkpoint` can be seen: nothing, or `last_pixel`. Panics if it is half there.
+/// What of `prepare` and `checkpoint` can be seen: nothing, or `last_pixel`. Panics if it is half
+/// there.
 pub fn progress(file: &hdf5::File) -> Option<i64> {
     let parent = file.group(PARENT).unwrap();
     assert!(parent.dataset("Raw_Data").unwrap().attr("Position_Indices").is_ok());
