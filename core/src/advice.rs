@@ -5,8 +5,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Several};
-
 /// What the user can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Advice {
@@ -68,6 +66,24 @@ pub enum Advice {
     AllowLargerFiles,
 }
 
+/// Several files that are one to HDF5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Several {
+    /// All of the same length, one after the other.
+    Family,
+    /// One for what describes the data, and one for these.
+    Split,
+}
+
+impl fmt::Display for Several {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Family => "a family of files",
+            Self::Split => "a split file",
+        })
+    }
+}
+
 /// What a user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -86,12 +102,6 @@ impl From<String> for Note {
 impl From<&str> for Note {
     fn from(text: &str) -> Self {
         text.to_owned().into()
-    }
-}
-
-impl From<Error> for Note {
-    fn from(error: Error) -> Self {
-        Self { text: error.to_string(), advice: error.advice() }
     }
 }
 

@@ -5,9 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::advice::{Advice, Note};
+use crate::advice::{Advice, Note, Several};
 use crate::element::ElementType;
 
 /// What went wrong. Each message names the object and what was found.
@@ -253,21 +251,9 @@ pub enum Error {
     Rank { rank: usize, host: String, message: String, is_usage: bool, advice: Option<Advice> },
 }
 
-/// Several files that are one to HDF5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Several {
-    /// All of the same length, one after the other.
-    Family,
-    /// One for what describes the data, and one for these.
-    Split,
-}
-
-impl fmt::Display for Several {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Family => "a family of files",
-            Self::Split => "a split file",
-        })
+impl From<Error> for Note {
+    fn from(error: Error) -> Self {
+        Self { text: error.to_string(), advice: error.advice() }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The joint between what is computed and who runs it.
 //!
-//! A kernel is a computation without its types: the engine knows nothing else. [`Process`] is
-//! what authors write, and `map_kernel` makes a kernel of it; a computation that is named only at
-//! run time is a kernel of its own. Calls through this joint are for a unit of work at a time, some
-//! 10 ms, never for a spectrum.
+//! A kernel is a computation without its types: the engine knows nothing else.
+//! [`Process`](crate::Process) is what authors write, and `map_kernel` makes a kernel of it; a
+//! computation that is named only at run time is a kernel of its own. Calls through this joint are
+//! for a unit of work at a time, some 10 ms, never for a spectrum.
 
 use std::ops::Range;
 
@@ -18,7 +18,6 @@ use crate::element::{Element, ElementType, StoredType, append, elements, lying};
 use crate::error::Result;
 use crate::failure::Failure;
 use crate::model::{Model, Values};
-use crate::process::Process;
 use crate::source_info::SourceInfo;
 
 /// A computation that is done at every position of a scan.
@@ -84,10 +83,9 @@ impl Input {
         Self { narrowing: true, settled_by: None, ..self }
     }
 
-    /// What a process says by its type.
-    pub(crate) fn of<P: Process>() -> Self {
-        let settled_by = Some((P::NAME, P::VERSION));
-        Self { element: P::Input::TYPE, narrowing: P::NARROWING, settled_by }
+    /// What the type of a process of this name and version says.
+    pub(crate) fn settled(element: ElementType, narrowing: bool, by: (&'static str, u32)) -> Self {
+        Self { element, narrowing, settled_by: Some(by) }
     }
 
     /// Their element type.

@@ -30,9 +30,9 @@ pub mod registry;
 pub mod results;
 pub mod source_info;
 
-pub use advice::{Advice, Note};
+pub use advice::{Advice, Note, Several};
 pub use element::{Element, ElementType};
-pub use error::{Error, Held, Result, Several};
+pub use error::{Error, Held, Result};
 pub use map_kernel::kernel_of;
 /// The arrays that spectra, units and results are seen as.
 pub use ndarray;

@@ -49,7 +49,8 @@ impl<P: Process> Kernel for MapKernel<P> {
     }
 
     fn wants(&self) -> Wants {
-        Wants { input: Input::of::<P>(), most_per_unit: None }
+        let input = Input::settled(P::Input::TYPE, P::NARROWING, (P::NAME, P::VERSION));
+        Wants { input, most_per_unit: None }
     }
 
     fn auxiliary_inputs(&self) -> Vec<String> {

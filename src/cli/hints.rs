@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use crate::engine::Note;
 use crate::engine::inspect::Problem;
-use pixelmill_core::advice::Advice;
-use pixelmill_core::error::{Error, Several, bytes};
+use pixelmill_core::advice::{Advice, Several};
+use pixelmill_core::error::{Error, bytes};
 
 /// An error in one line.
 pub(crate) fn said(error: &Error) -> String {

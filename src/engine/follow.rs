@@ -150,7 +150,7 @@ impl Ready {
         let workers = Workers::exactly(assignment.workers[team.rank()]);
         let (memory, segments) = (assignment.memory, assignment.segments.as_deref());
         let plan = plan_run(job, memory, workers.cores(), segments, selected)?;
-        narration::plan(job, &plan);
+        narration::plan(&*job.kernel, &plan);
         let status = Marks::within(opened, assignment.status)?;
         let pending = Pending::new(&status, selected, &job.source.grid);
         let stock = Stock::new(job, &pending, &plan, assignment.workers.len())?;

@@ -16,7 +16,7 @@ use super::pending::Pending;
 use super::prepare::{self, Taken};
 use super::search::{self, Found};
 use super::selection::Selected;
-use super::sight::Sight;
+use super::sight::{Sight, say_shares};
 use super::supply::Stock;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, RankError, Team};
@@ -147,7 +147,7 @@ impl Lead<'_> {
         };
         // Blocks have to be the same on all ranks, so that each is computed once.
         let memory = sights.iter().map(|sight| sight.memory).min().unwrap_or(0);
-        narration::shares(self.request.cores, sights, &workers);
+        say_shares(self.request.cores, sights, &workers);
         Ok(Shares { workers, memory, nodes: nodes.len() })
     }
 
@@ -254,7 +254,7 @@ impl Lead<'_> {
         let Self { request, observer, stop, team } = *self;
         let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
         let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), selected)?;
-        narration::plan(job, &own);
+        narration::plan(&*job.kernel, &own);
         narration::marking(request, request.checkpoint / BATCHES_PER_CHECKPOINT);
         let file: Box<dyn InPlace> = team.ranks().open(lock.handle())?;
         let status = Marks::within(lock.handle(), group.places.status)?;

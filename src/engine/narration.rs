@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use log::{debug, info};
 
-use super::sight::Sight;
-use super::{Durability, Job, Request, Tally};
-use crate::plan::{BATCHES_IN_FLIGHT, Cores, Needs, Plan};
+use super::{Durability, Request, Tally};
+use crate::plan::{BATCHES_IN_FLIGHT, Needs, Plan};
 use crate::storage::rows::{Reading, Rows};
 use pixelmill_core::error::bytes;
+use pixelmill_core::kernel::Kernel;
 
 /// How a dataset is read, and why so.
 pub(crate) fn reading(dataset: &str, rows: &Rows) {
@@ -62,8 +62,8 @@ pub(crate) fn needs(needs: &Needs) {
 }
 
 /// How a rank divides its work.
-pub(crate) fn plan(job: &Job, plan: &Plan) {
-    let unit = plan.unit.min(job.kernel.wants().most_per_unit.unwrap_or(u64::MAX));
+pub(crate) fn plan(kernel: &dyn Kernel, plan: &Plan) {
+    let unit = plan.unit.min(kernel.wants().most_per_unit.unwrap_or(u64::MAX));
     info!(
         "plan: {}, units of at most {unit} positions, {} of memory",
         workers(plan.workers),
@@ -79,30 +79,6 @@ pub(crate) fn plan(job: &Job, plan: &Plan) {
         lengths(&blocks.segments),
         blocks.in_flight,
     );
-}
-
-/// On how many cores each rank computes, and why.
-pub(crate) fn shares(wanted: Cores, sights: &[Sight], workers: &[usize]) {
-    if let ([sight], [workers]) = (sights, workers) {
-        let of = sight.berth.cores;
-        let computes = format!("{} on {of} cores", self::workers(*workers));
-        return match wanted {
-            Cores::Exactly(_) => info!("{computes}, as asked"),
-            Cores::All => info!("{computes}, which are all there are"),
-            Cores::Polite => info!("{computes}, so that something is left for others"),
-        };
-    }
-    info!("{} ranks; rank 0 leads, prepares the file and marks", sights.len());
-    for (rank, (sight, workers)) in sights.iter().zip(workers).enumerate() {
-        debug!(
-            "rank {rank} on {}: {}, {} of memory; it may run on {} of {} processors",
-            sight.host,
-            self::workers(*workers),
-            bytes(sight.memory),
-            sight.berth.processors.len(),
-            sight.berth.present,
-        );
-    }
 }
 
 /// What a rank has done of a run.
@@ -131,7 +107,8 @@ pub(crate) fn marking(request: &Request, batch: Duration) {
     );
 }
 
-fn workers(count: usize) -> String {
+/// `1 worker`, `3 workers`.
+pub(crate) fn workers(count: usize) -> String {
     if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
 }
 

@@ -1,14 +1,17 @@
 //! What a rank sees of the data before anything is changed, so that all can be compared.
 
+use log::{debug, info};
 use serde::{Deserialize, Serialize};
 
 use super::Request;
 use super::job::{AuxiliaryInput, Data, Job};
+use super::narration;
 use super::team::{RankError, Team};
 use crate::hand_out::Berth;
+use crate::plan::Cores;
 use crate::ranks::host;
 use crate::source::layout;
-use pixelmill_core::error::Result;
+use pixelmill_core::error::{Result, bytes};
 
 /// What a rank sees before anything is changed.
 #[derive(Serialize, Deserialize)]
@@ -45,5 +48,29 @@ impl Sight {
             identity: (data == Data::Hashed).then(|| job.identity.hash()),
             can_write: can_write.as_ref().copied().map_err(RankError::of),
         }
+    }
+}
+
+/// On how many cores each rank computes, and why.
+pub(crate) fn say_shares(wanted: Cores, sights: &[Sight], workers: &[usize]) {
+    if let ([sight], [workers]) = (sights, workers) {
+        let of = sight.berth.cores;
+        let computes = format!("{} on {of} cores", narration::workers(*workers));
+        return match wanted {
+            Cores::Exactly(_) => info!("{computes}, as asked"),
+            Cores::All => info!("{computes}, which are all there are"),
+            Cores::Polite => info!("{computes}, so that something is left for others"),
+        };
+    }
+    info!("{} ranks; rank 0 leads, prepares the file and marks", sights.len());
+    for (rank, (sight, workers)) in sights.iter().zip(workers).enumerate() {
+        debug!(
+            "rank {rank} on {}: {}, {} of memory; it may run on {} of {} processors",
+            sight.host,
+            narration::workers(*workers),
+            bytes(sight.memory),
+            sight.berth.processors.len(),
+            sight.berth.present,
+        );
     }
 }

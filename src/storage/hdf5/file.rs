@@ -12,7 +12,8 @@ use super::super::file_state::{FileId, FileState};
 use super::super::lock;
 use super::super::open_file::{OpenFile, other_than_file};
 use super::transaction::{self, Access};
-use pixelmill_core::error::{Error, Result, Several};
+use pixelmill_core::advice::Several;
+use pixelmill_core::error::{Error, Result};
 
 const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
 
