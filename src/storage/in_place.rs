@@ -130,10 +130,10 @@ impl Direct {
 impl InPlace for Direct {
     fn write(&self, part: Part<'_>) -> Result<()> {
         // Subtle: who cuts the file off in this very moment has one write that makes it longer
-        // again. That doesn't make it whole. What lies last is `failure_messages`, behind
-        // results and marks; while its end is missing, each further write, HDF5 and the
-        // next run refuse the file as truncated. No call of the system writes only where
-        // there is something.
+        // again, since no call of the system writes only where there is something. What a run has
+        // made ends with `failure_messages`, behind results and marks: while its end is missing,
+        // each further write, HDF5 and the next run refuse the file as truncated. Only results that
+        // were compressed and got their room back for failed positions may lie last themselves.
         OpenFile { path: &self.path, file: &self.file }.check_length("write", part.end())?;
         let written = self.file.write_all_at(part.bytes(), part.offset());
         written.map_err(|error| Error::io("write", &self.path, error))

@@ -1,9 +1,9 @@
 //! The oscillator's response over the band, and the sums over a spectrum that guess and fit are
 //! made of.
 //!
-//! Frequencies are divided by a reference in the middle of the band, so that all numbers are near
-//! 1. The model then is N/D with D = x² − iγx − k, k = x₀², γ = x₀/Q, and N = k·A·e^{iφ}: linear in
-//! the complex number N, which is never searched for but solved exactly.
+//! Frequencies are divided by a reference in the middle of the band, so that all numbers are of the
+//! order of one. The model then is N/D with D = x² − iγx − k, k = x₀², γ = x₀/Q, and N = k·A·e^{iφ}:
+//! linear in the complex number N, which is never searched for but solved exactly.
 
 use num_complex::Complex64;
 
