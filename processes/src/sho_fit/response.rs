@@ -2,8 +2,8 @@
 //! made of.
 //!
 //! Frequencies are divided by a reference in the middle of the band, so that all numbers are of the
-//! order of one. The model then is N/D with D = x² − iγx − k, k = x₀², γ = x₀/Q, and N = k·A·e^{iφ}:
-//! linear in the complex number N, which is never searched for but solved exactly.
+//! order of one. The model then is N/D with D = x² − iγx − k, k = x₀², γ = x₀/Q, and N =
+//! k·A·e^{iφ}: linear in the complex number N, which is never searched for but solved exactly.
 
 use num_complex::Complex64;
 
