@@ -27,8 +27,8 @@
 //!
 //! A spectrum with a value in the range that isn't finite fails, and so does one with negative
 //! counts under Poisson weights. All others have a finite result: of a constant or empty spectrum
-//! peaks have no area. What is saturated is fitted as it is; leave such channels out by a weight of
-//! 0. The fit ends after `max_evaluations`, converged or not.
+//! peaks have no area. What is saturated is fitted as it is; leave such channels out by a weight
+//! of zero. The fit ends after `max_evaluations`, converged or not.
 
 mod arrays;
 mod components;
