@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::support::python_function;
+use crate::support::{python_function, python_program};
+use pixelmill::engine::{OpenRange, Selection};
 use pixelmill::ndarray::{Array1, Array2, ArrayD, Axis, Ix1, Ix2, IxDyn};
 use pixelmill::process::{
     AxisValues, Dimension, Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
@@ -269,6 +270,30 @@ fn units_and_columns_are_arrays_with_the_axes_that_do_not_tell_spectra_apart() {
             assert_eq!(*last, ((number + 1) * 24 / spectra - 1) as f64);
             assert_eq!(told[..shape.len()], shape);
         }
+    }
+}
+
+#[test]
+fn values_of_positions_that_are_not_marked_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("frames.h5");
+    write(&file, &frames());
+    let some = OpenRange { start: Some(2), end: Some(4) };
+    let request = Request {
+        positions_axes: Some(vec![0, 1]),
+        positions: Some(Selection::Positions(some)),
+        ..Request::new(&file)
+    };
+    let computed = computed::<Turned>(&NoParameters {}, &request);
+    // As a run leaves it that is killed between writing and marking.
+    let statements = "file[given[0]]['Rows'][...] = 7; file[given[0]]['Position'][...] = 7";
+    python_program("edit.py", [file.to_str().unwrap(), statements, &computed.group]);
+    let rows = computed.array::<f64>("Rows").unwrap();
+    let positions = computed.values::<u16>("Position").unwrap();
+    for (number, (row, position)) in rows.rows().into_iter().zip(positions).enumerate() {
+        let is_marked = (2..4).contains(&number);
+        assert_eq!(position, if is_marked { 7 } else { 0 }, "{number}");
+        assert!(row.iter().all(|value| if is_marked { *value == 7.0 } else { value.is_nan() }));
     }
 }
 

@@ -18,7 +18,10 @@ pub(crate) fn view<'a, T, D: Dimension>(
     what: &str,
 ) -> Result<ArrayView<'a, T, D>, Failure> {
     let axes = axes::<D>(outer, shape).ok_or_else(|| other_axes::<D>(outer, shape, what))?;
-    ArrayView::from_shape(axes, values).map_err(|_| other_count(values.len(), outer, shape, what))
+    let view = ArrayView::from_shape(axes, values).ok();
+    // ndarray takes more values than there are places for, and shows the first.
+    let view = view.filter(|view| view.len() == values.len());
+    view.ok_or_else(|| other_count(values.len(), outer, shape, what))
 }
 
 /// The same, to be written to.
@@ -30,7 +33,9 @@ pub(crate) fn view_mut<'a, T, D: Dimension>(
 ) -> Result<ArrayViewMut<'a, T, D>, Failure> {
     let axes = axes::<D>(outer, shape).ok_or_else(|| other_axes::<D>(outer, shape, what))?;
     let count = values.len();
-    ArrayViewMut::from_shape(axes, values).map_err(|_| other_count(count, outer, shape, what))
+    let view = ArrayViewMut::from_shape(axes, values).ok();
+    let view = view.filter(|view| view.len() == count);
+    view.ok_or_else(|| other_count(count, outer, shape, what))
 }
 
 /// The lengths as the type has them; `None` if it has another number of axes.
@@ -96,7 +101,16 @@ mod tests {
         assert_eq!(told, "the spectrum has 2 axes (3 × 4), and is taken for an array of 1 axis");
         let told = view::<_, Ix2>(&values, None, &[12], "the spectrum").unwrap_err().to_string();
         assert_eq!(told, "the spectrum has 1 axis (12), and is taken for an array of 2 axes");
-        let told = view::<_, Ix2>(&values, None, &[3, 5], "the spectrum").unwrap_err().to_string();
-        assert_eq!(told, "the spectrum has 12 values, which are no array of 3 × 5");
+        let mut written = values;
+        for shape in [[3, 5], [3, 3]] {
+            let expected = format!(
+                "the spectrum has 12 values, which are no array of {} × {}",
+                shape[0], shape[1]
+            );
+            let told = view::<_, Ix2>(&values, None, &shape, "the spectrum").unwrap_err();
+            assert_eq!(told.to_string(), expected);
+            let told = view_mut::<_, Ix2>(&mut written, None, &shape, "the spectrum").unwrap_err();
+            assert_eq!(told.to_string(), expected);
+        }
     }
 }

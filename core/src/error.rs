@@ -21,10 +21,16 @@ pub enum Error {
     Worker { source: io::Error },
     /// The HDF5 library refused something.
     #[error("HDF5 cannot {action} {}: {reason}", path.display())]
-    Hdf5 { action: &'static str, path: PathBuf, reason: String },
+    Hdf5 { action: &'static str, path: PathBuf, reason: String, advice: Option<Advice> },
     /// The HDF5 library refused something on an object.
     #[error("HDF5 cannot {action} `{object}` of {}: {reason}", path.display())]
-    Hdf5Object { action: &'static str, path: PathBuf, object: String, reason: String },
+    Hdf5Object {
+        action: &'static str,
+        path: PathBuf,
+        object: String,
+        reason: String,
+        advice: Option<Advice>,
+    },
     /// The file isn't HDF5.
     #[error("{} is not an HDF5 file: {found}", path.display())]
     NotHdf5 { path: PathBuf, found: &'static str },
@@ -98,11 +104,11 @@ pub enum Error {
     Busy { path: PathBuf, held: Held, holders: Vec<String> },
     /// The file has no dataset that could be computed on.
     #[error(
-        "{} has no main dataset: none in the formats h5USID, NSID, HyperSpy, EMD or NeXus, and no other \
-         array of numbers with two axes or more{}",
-        file.display(), listed("what there is", others)
+        "{} has no main dataset: none in the formats {}, and no other array of numbers with two axes \
+         or more{}",
+        file.display(), either(formats), listed("what there is", others)
     )]
-    NoMainDataset { file: PathBuf, others: Vec<String> },
+    NoMainDataset { file: PathBuf, formats: Vec<&'static str>, others: Vec<String> },
     /// Nobody says which axes are positions.
     #[error(
         "the file doesn't say which axes of `{dataset}` are positions; its axes: {}", axes.join(", ")
@@ -298,7 +304,9 @@ impl Error {
     /// What can be done about it, where that isn't plain from the message.
     pub fn advice(&self) -> Option<Advice> {
         Some(match self {
-            Self::Rank { advice, .. } => return *advice,
+            Self::Rank { advice, .. }
+            | Self::Hdf5 { advice, .. }
+            | Self::Hdf5Object { advice, .. } => return *advice,
             Self::NotCompressed { source, .. } => return source.advice(),
             Self::Io { action, source, .. } => return advice_on(action, source),
             Self::CannotResume { reason, .. } | Self::CannotVerify { reason, .. } => {
@@ -431,6 +439,14 @@ fn listed(what: &str, names: &[String]) -> String {
         format!(", and no {what}")
     } else {
         format!("; its {what}: {}", names.join(", "))
+    }
+}
+
+/// `A, B or C`.
+fn either(names: &[&str]) -> String {
+    match names {
+        [some @ .., last] if !some.is_empty() => format!("{} or {last}", some.join(", ")),
+        _ => names.concat(),
     }
 }
 

@@ -62,7 +62,8 @@ pub struct Wants {
 ///
 /// Another input may give another result. So whoever recognises results asks for
 /// [`Self::chosen_for`], which tells of every input that isn't settled by the type of the very
-/// process that the kernel is called after.
+/// process that the kernel is called after. So a name and a version belong to one process: types
+/// that differ in what they compute with need names of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Input {
     element: ElementType,

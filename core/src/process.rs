@@ -314,7 +314,7 @@ impl<'a, T> Spectrum<'a, T> {
     /// step don't count.
     ///
     /// # Errors
-    /// If it has another number of axes; see [`SourceInfo::frame`].
+    /// If it has another number of axes.
     pub fn frame(&self) -> Result<ArrayView2<'a, T>, Failure> {
         let mut long = self.shape.iter().copied().filter(|length| *length != 1);
         match (self.shape.len() > 2, long.next(), long.next(), long.next()) {

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// before it
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Say nothing but errors while a computation runs and when it has gone well
+    /// Say nothing but notes and errors of a computation that goes well
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 }

@@ -116,7 +116,8 @@ impl Observer for Display {
     }
 
     fn note(&self, note: &Note) {
-        self.say(&format!("note: {}", hints::of_note(note)));
+        // What a user should know is said to one who wants to see nothing, too.
+        self.bar.suspend(|| say(&format!("note: {}", hints::of_note(note))));
     }
 
     fn end(&self) {

@@ -103,7 +103,7 @@ impl Step<'_> {
             // Somebody may have begun to refer to one before nobody else had the file.
             let left = self.left(&lock.view()?, group, &Quiet)?;
             let mut sum = Compressed::default();
-            info!("{} results datasets of {group} are compressed", left.len());
+            info!("results datasets of {group} to be compressed: {}", left.len());
             for name in &left {
                 let Some(one) = self.compress_dataset(&lock, group, name)? else {
                     return Ok(Ended::Stopped);

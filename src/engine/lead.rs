@@ -227,7 +227,9 @@ impl Lead<'_> {
         let known = match Record::among(&group.digest_lines, covered) {
             Some(record) => record,
             None => {
-                debug!("{} has no record of the data it was computed from", group.path);
+                if group.resumed {
+                    debug!("{} has no record of the data it was computed from", group.path);
+                }
                 let digest = reread::digest(job, request, &marked())?;
                 Record::new(&group.digest_lines, covered, digest)
             }

@@ -57,7 +57,7 @@ pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Tally};
 pub use request::{Durability, Request};
-pub use selection::Selection;
+pub use selection::{OpenRange, Selection};
 pub use stop::Stop;
 pub use workers::WORKER_NAME;
 

@@ -102,7 +102,7 @@ pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Resul
         axes: grid.described(),
     })?;
     // Where a run would compute it, so that what is parallel inside keeps to the same cores.
-    let (results, seen) = job.workers.pool()?.install(|| -> Result<_> {
+    let (results, seen) = job.workers.install(|| -> Result<_> {
         let mut workspace = job.workspace();
         let run = position..position + 1;
         let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
@@ -261,7 +261,7 @@ pub fn verify(
         None => None,
     };
     let chosen = choose(&status, completed, sample)?;
-    let different = job.workers.pool()?.install(|| checker.differences(&chosen))?;
+    let different = job.workers.install(|| checker.differences(&chosen))?;
     let checked = chosen.len() as u64;
     Ok(Verification {
         group: group.to_owned(),

@@ -12,8 +12,9 @@ use pixelmill_core::element::{Element, StoredType, elements, first_beyond};
 use pixelmill_core::error::{Error, Result};
 
 impl Computed {
-    /// All values of one of the results datasets, position by position; those that are not computed
-    /// are NaN, or 0 for integers.
+    /// All values of one of the results datasets, position by position; those of positions that
+    /// aren't marked as computed, or that failed, are NaN, or 0 for integers, whatever a killed run
+    /// has left there.
     ///
     /// # Errors
     /// If there is no such dataset, it holds records, or its values can't become `T` without losing
@@ -23,9 +24,9 @@ impl Computed {
     }
 
     /// One of the results datasets in the shape of the scan: its axes, slowest first, then the
-    /// dataset's own. A scan that is no full grid is one axis of positions. Values that are not
-    /// computed, or failed, are NaN, or 0 for integers. Of a dataset of records ask for each
-    /// [`Self::field`].
+    /// dataset's own. A scan that is no full grid is one axis of positions. In h5USID's tables,
+    /// which tell the axes there, an axis of one step counts as none if it is alone. Of a
+    /// dataset of records ask for each [`Self::field`].
     ///
     /// # Errors
     /// As [`Self::values`].
@@ -87,7 +88,36 @@ impl Computed {
             (_, Err(held)) => return Err(unusable(format!("it holds {held}"))),
         };
         let shape = formats::results_shape(&file, &path, &found)?;
-        Ok((converted(path, stored, &bytes)?, shape))
+        let mut values = converted(path.clone(), stored, &bytes)?;
+        self.leave_out_unmarked(&file, dataset, &mut values)?;
+        Ok((values, shape))
+    }
+
+    /// Makes the values of positions missing that aren't marked: a run that was killed has written
+    /// some by then, and of data that have changed marks are taken back.
+    fn leave_out_unmarked<T: Element>(
+        &self,
+        file: &ReadFile,
+        dataset: &str,
+        values: &mut [T],
+    ) -> Result<()> {
+        let group = file.group(&self.group).map_err(|_| self.no_such_results(file, dataset))?;
+        if self.completed == self.positions || !results_group::is_per_position(&group, dataset) {
+            return Ok(());
+        }
+        let status = results_group::status(file.handle(), &group, self.positions);
+        let status = status.map_err(|reason| Error::Results {
+            dataset: format!("{}/{dataset}", self.group),
+            reason: reason.to_string(),
+        })?;
+        let per_position = values.len() / self.positions.max(1) as usize;
+        status.each_window(|first, marks| {
+            let rows =
+                values[first as usize * per_position..].chunks_exact_mut(per_position.max(1));
+            let unmarked = rows.zip(marks).filter(|(_, mark)| **mark == 0);
+            unmarked.for_each(|(row, _)| row.fill(T::MISSING));
+            true
+        })
     }
 
     fn no_such_results(&self, file: &ReadFile, dataset: &str) -> Error {

@@ -48,6 +48,15 @@ impl Workers {
         plan::cores(self.available(), self.wanted).min(rayon::max_num_threads())
     }
 
+    /// What is computed on one of the threads; on the caller's own if it is one of another pool,
+    /// where waiting would run other jobs on top of this one, or if the system gives no threads.
+    pub fn install<T: Send>(&self, compute: impl FnOnce() -> T + Send) -> T {
+        match self.pool() {
+            Ok(pool) if rayon::current_thread_index().is_none() => pool.install(compute),
+            _ => compute(),
+        }
+    }
+
     /// The threads.
     ///
     /// # Errors

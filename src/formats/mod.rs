@@ -11,9 +11,9 @@ mod described;
 mod emd;
 pub(crate) mod expression;
 mod format;
-pub(crate) mod h5usid;
-pub(crate) mod hspy;
-pub(crate) mod nexus;
+mod h5usid;
+mod hspy;
+mod nexus;
 mod nsid;
 mod plain;
 
@@ -40,6 +40,11 @@ const FORMATS: [Format; 6] = [
     Format::of(&nexus::Nexus),
     PLAIN,
 ];
+
+/// What all formats are called, but the one of arrays that no other knows.
+pub(crate) fn names() -> Vec<&'static str> {
+    FORMATS.into_iter().filter(|format| *format != PLAIN).map(Format::name).collect()
+}
 
 /// The format of a dataset; plain if no other knows it.
 pub(crate) fn recognise(file: &Group, path: &str, dataset: &Dataset) -> Format {

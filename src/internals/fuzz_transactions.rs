@@ -7,9 +7,7 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 
 use super::drawn::Drawn;
-use crate::storage::hdf5::transaction::disk::Disk;
-use crate::storage::hdf5::transaction::journal::Journal;
-use crate::storage::hdf5::transaction::overlay::Overlay;
+use crate::storage::journaled::{Disk, Journal, Overlay};
 
 /// A file in memory that notes where it was written to.
 #[derive(Clone, Default)]

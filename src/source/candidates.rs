@@ -38,7 +38,8 @@ pub(super) fn only_main_dataset(file: &ReadFile) -> Result<String> {
         0 => {
             let others = others(file).into_iter().take(MOST_TOLD);
             let others = others.map(|(path, why)| format!("`{path}` ({why})")).collect();
-            Err(Error::NoMainDataset { file: file.path.clone(), others })
+            let formats = formats::names();
+            Err(Error::NoMainDataset { file: file.path.clone(), formats, others })
         }
         _ => Err(Error::SeveralMainDatasets { file: file.path.clone(), candidates }),
     }

@@ -182,7 +182,7 @@ pub(crate) trait Object: Any + Send + Sync {
     /// # Errors
     /// If it can't be opened.
     fn root(&self) -> Result<Group, Refused>;
-    /// How many groups have it as their own.
+    /// How many links lead to it as a group's own.
     fn links(&self) -> Option<usize>;
     /// The names of its attributes.
     fn attribute_names(&self) -> Vec<String>;

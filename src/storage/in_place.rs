@@ -130,10 +130,11 @@ impl Direct {
 impl InPlace for Direct {
     fn write(&self, part: Part<'_>) -> Result<()> {
         // Subtle: who cuts the file off in this very moment has one write that makes it longer
-        // again, since no call of the system writes only where there is something. What a run has
-        // made ends with `failure_messages`, behind results and marks: while its end is missing,
-        // each further write, HDF5 and the next run refuse the file as truncated. Only results that
-        // were compressed and got their room back for failed positions may lie last themselves.
+        // again, since no call of the system writes only where there is something. What protects
+        // results is that their marks lie behind them, and are gone with them, and that a file is
+        // refused as truncated by each further write, by HDF5 and by the next run while its end is
+        // missing. Only results that were compressed and got their room back for failed positions
+        // may lie behind their marks.
         OpenFile { path: &self.path, file: &self.file }.check_length("write", part.end())?;
         let written = self.file.write_all_at(part.bytes(), part.offset());
         written.map_err(|error| Error::io("write", &self.path, error))

@@ -14,7 +14,7 @@ pub(crate) mod decoding;
 pub(crate) mod file;
 pub(crate) mod file_state;
 pub(crate) mod filters;
-pub(crate) mod hdf5;
+mod hdf5;
 pub(crate) mod in_place;
 pub(crate) mod lock;
 pub(crate) mod marks;
@@ -35,3 +35,13 @@ pub(crate) mod walk;
 pub use chunk_table::Chunking;
 
 use hdf5 as h5;
+
+/// The parts of a commit, for who tries them with what a killed one may have left.
+#[cfg(feature = "internals")]
+pub(crate) mod journaled {
+    use super::h5::transaction;
+
+    pub(crate) use transaction::disk::Disk;
+    pub(crate) use transaction::journal::Journal;
+    pub(crate) use transaction::overlay::Overlay;
+}

@@ -127,7 +127,7 @@ impl Adopter<'_> {
             STATUS => status(self.opened, self.group, positions).map(Some),
             _ => failed_lines(self.opened, self.group),
         };
-        let Some(old) = old.map_err(|why| why.text)? else { return Ok(()) };
+        let Some(old) = old? else { return Ok(()) };
         for window in windows(old.count().min(positions)) {
             let mut marks = vec![0; (window.end - window.start) as usize];
             old.read(window.start, &mut marks)?;

@@ -237,11 +237,21 @@ pub(crate) struct PositionTables {
     pub values: String,
 }
 
+/// The shapes of a group's results datasets that have values for each position, as far as it says
+/// what it had.
+fn shapes(group: &Group) -> Option<BTreeMap<String, Vec<usize>>> {
+    serde_json::from_str(&attributes::string(group, RESULTS)?).ok()
+}
+
+/// Whether a results dataset of a group has values for each position; not known of groups that
+/// other programs have made.
+pub(crate) fn is_per_position(group: &Group, dataset: &str) -> bool {
+    shapes(group).is_some_and(|shapes| shapes.contains_key(dataset))
+}
+
 /// What is missing of a group's results, as far as it says what it had.
 pub(crate) fn missing(group: &Group) -> Option<String> {
-    let listed = attributes::string(group, RESULTS)?;
-    let listed: BTreeMap<String, Vec<usize>> = serde_json::from_str(&listed).ok()?;
-    listed.iter().find_map(|(name, shape)| match group.dataset(name) {
+    shapes(group)?.iter().find_map(|(name, shape)| match group.dataset(name) {
         Err(_) => Some(format!("its dataset `{name}` is missing")),
         Ok(found) if found.shape() != *shape => Some(format!(
             "its dataset `{name}` has the shape {:?} instead of {shape:?}",
