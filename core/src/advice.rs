@@ -40,6 +40,8 @@ pub enum Advice {
     KeepOthersOut,
     /// Report a fault of the program.
     Report,
+    /// Delete what refers to the results, or compute them anew.
+    DeleteReferrerOrComputeAnew,
     /// Compute again what was computed in vain.
     ComputeAgain,
     /// Compute it again once the data don't change any more.

@@ -92,6 +92,7 @@ fn tail(advice: Advice) -> Cow<'static, str> {
         Advice::TellSource => "; tell with --source FILE where it is",
         Advice::KeepOthersOut => ": make sure that nobody else writes to it",
         Advice::Report => ", so please report it",
+        Advice::DeleteReferrerOrComputeAnew => "; delete that, or compute anew with --override",
         Advice::ComputeAgain => ", so run it again",
         Advice::ComputeFinalData => ", so run it again when the data are final",
         Advice::WriteElsewhereOrComputeThere => {

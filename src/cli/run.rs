@@ -29,10 +29,15 @@ pub(crate) fn run(
         _ if !computed.failed.is_empty() => Ending::DoneWithFailedPositions,
         _ => Ending::Done,
     };
-    let is_told = !display.is_quiet() || ending != Ending::Done;
+    let is_told = !display.is_quiet() || ending != Ending::Done || is_unproved(&computed);
     let text = if is_told { text(runner, &computed) } else { String::new() };
     let json = wire::Answer::Run(Box::new(wire::Run::from(&computed)));
     Ok(Answer { ending, text, json: Some(json) })
+}
+
+/// Whether nobody knows if these are the results of the data as they are now.
+fn is_unproved(computed: &Computed) -> bool {
+    computed.outcome == Outcome::Existing && computed.parameter_hash.is_empty()
 }
 
 fn request(typed: &RunArguments) -> Request {
@@ -56,7 +61,7 @@ fn request(typed: &RunArguments) -> Request {
 
 fn text(runner: &dyn Runner, computed: &Computed) -> String {
     let mut text = match computed.outcome {
-        Outcome::Existing if computed.parameter_hash.is_empty() => format!(
+        Outcome::Existing if is_unproved(computed) => format!(
             "{} was computed before by another program with the same parameters; the results are \
              reused, but that program doesn't record whether the data have changed since\n",
             runner.name()

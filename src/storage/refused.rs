@@ -25,6 +25,11 @@ impl Refused {
         Self { reason, said, cut_off, advice: None }
     }
 
+    /// The same, with what can be done about it.
+    pub fn advising(self, advice: Advice) -> Self {
+        Self { advice: Some(advice), ..self }
+    }
+
     /// It was refused on a file.
     pub fn on_file(&self, action: &'static str, path: &Path) -> Error {
         let (path, reason) = (path.to_owned(), self.reason.clone());

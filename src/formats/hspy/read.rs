@@ -104,11 +104,20 @@ fn axis(group: &Group, number: usize, length: usize) -> Result<Axis, String> {
 /// Axes by an expression of another axis, one within the other.
 const MOST_DEPTH: usize = 4;
 
+/// As much of a formula as a line of a message has room for.
+fn cited(expression: &str) -> String {
+    const LETTERS: usize = 80;
+    match expression.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}…", &expression[..end]),
+        None => expression.to_owned(),
+    }
+}
+
 /// The values that the group of an axis tells. Even steps are as many as the data are long.
 fn values(group: &Group, length: usize, depth: usize) -> Result<AxisValues, String> {
     if let Some(expression) = attributes::string(group, "expression") {
         return evaluated(group, &expression, length, depth).map_err(|reason| {
-            let what = group.name();
+            let (what, expression) = (group.name(), cited(&expression));
             format!("its `{what}` is given by `{expression}`, which can't be evaluated: {reason}")
         });
     }

@@ -100,6 +100,31 @@ fn even_step(values: &AxisValues) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::memory::Memory;
+
+    #[test]
+    fn links_that_lead_nowhere_hide_no_second_name() {
+        let memory = Memory::new();
+        let root = memory.root();
+        let floats = Elements::Number(ElementType::Float32);
+        let results = root.create_dataset("results", &floats, &[2], Storing::Late).unwrap();
+        for name in ["a", "c", "d"] {
+            root.create_group(&format!("Experiments/{name}")).unwrap();
+        }
+        memory.link_soft("/nowhere", "/Experiments/b");
+        for name in ["c", "d"] {
+            let experiment = root.group(&format!("Experiments/{name}")).unwrap();
+            experiment.link_hard("/results", "data").unwrap();
+        }
+        memory.fail("open /Experiments/a");
+        let found = second_names(root, &results);
+        let found: Vec<_> = found.iter().map(|(group, name)| (group.name(), name)).collect();
+        let data = "data".to_owned();
+        assert_eq!(
+            found,
+            [("/Experiments/c".to_owned(), &data), ("/Experiments/d".to_owned(), &data)]
+        );
+    }
 
     #[test]
     fn even_steps_are_told_from_others() {

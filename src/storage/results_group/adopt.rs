@@ -11,6 +11,7 @@ use super::markers::create_markers;
 use super::places::Wanted;
 use super::replace::{SecondNames, referrers, replace};
 use super::{Column, FAILED, MESSAGE_BYTES, MESSAGES, STATUS, failed_lines, messages, status};
+use pixelmill_core::advice::Advice;
 
 /// Bytes that are copied at a time.
 const STEP: usize = 1 << 20;
@@ -65,11 +66,12 @@ impl Adopter<'_> {
         }
         for (dataset, referrer) in old.iter().zip(referrers(self.file, &old)) {
             if let Some(referrer) = referrer {
-                return Err(Refused::from(format!(
+                let refused = Refused::from(format!(
                     "`{}` has no fixed place in the file and would have to be replaced, but \
-                     {referrer}; delete that, or compute anew with --override",
+                     {referrer}",
                     dataset.name()
-                )));
+                ));
+                return Err(refused.advising(Advice::DeleteReferrerOrComputeAnew));
             }
         }
         Ok(())
