@@ -379,9 +379,12 @@ pub fn copy(failure: &io::Error) -> io::Error {
     }
 }
 
+/// EMFILE, which every Unix gives this number; [`io::ErrorKind`] has no name for it.
+const TOO_MANY_OPEN_FILES: i32 = 24;
+
 /// What a full disk, a quota and a size limit mean for the user.
 fn plainly(action: &str, error: &io::Error) -> String {
-    if error.raw_os_error() == Some(libc::EMFILE) {
+    if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) {
         return "more files at a time than this process may have open".into();
     }
     match error.kind() {
@@ -408,7 +411,7 @@ fn by(holders: &[String]) -> String {
 }
 
 fn advice_on(action: &str, error: &io::Error) -> Option<Advice> {
-    if error.raw_os_error() == Some(libc::EMFILE) {
+    if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) {
         return Some(Advice::AllowMoreFiles);
     }
     match error.kind() {

@@ -5,8 +5,6 @@
 //! No file is opened here and no HDF5 is known. The engine is the crate `pixelmill`, which hands
 //! all of this on.
 
-#![forbid(unsafe_code)]
-
 pub mod advice;
 mod arrays;
 pub mod auxiliary;

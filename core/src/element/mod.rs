@@ -3,10 +3,15 @@
 //! Conversions happen spectrum by spectrum while the bytes are still in the processor's cache.
 //! One that could lose information is refused before the run, unless the process allows it.
 
+mod convert;
+
 use std::fmt;
 
 use bytemuck::Pod;
 use num_complex::{Complex32, Complex64};
+
+use convert::convert;
+pub use convert::first_beyond;
 
 /// The type of one number, named as NumPy names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -222,110 +227,6 @@ pub fn append<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
     }
 }
 
-/// Up to here all integers are numbers in double precision.
-const EXACT: u64 = 1 << 53;
-
-/// The first 64-bit integer in `bytes` beyond ±2⁵³, where neighbours can't be told apart in double
-/// precision, and its place.
-pub fn first_beyond(bytes: &[u8], stored: StoredType) -> Option<(usize, i128)> {
-    let signed = stored.element == ElementType::Int64;
-    let is_long = signed || stored.element == ElementType::UInt64;
-    if !is_long || !any_beyond(bytes, stored.swapped, signed) {
-        return None;
-    }
-    let values = bytes.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>);
-    let native = values.map(|value| if stored.swapped { value.swap_bytes() } else { value });
-    let number = |value: u64| if signed { i128::from(value as i64) } else { i128::from(value) };
-    native.map(number).enumerate().find(|(_, number)| number.unsigned_abs() > EXACT.into())
-}
-
-/// Whether there is such an integer, without a branch per value.
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn any_beyond(bytes: &[u8], swapped: bool, signed: bool) -> bool {
-    // Moved up by 2⁵³, what is within ±2⁵³ lies from 0 to twice that.
-    let (up, most) = if signed { (EXACT, 2 * EXACT) } else { (0, EXACT) };
-    let mut bits = 0;
-    for value in bytes.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>) {
-        let value = if swapped { value.swap_bytes() } else { value };
-        let moved = value.wrapping_add(up);
-        // The highest bit is set of what is too large, or of what is left of the most.
-        bits |= most.wrapping_sub(moved) | moved;
-    }
-    bits >> 63 != 0
-}
-
-/// Appends the elements in `bytes` to `out`, converted.
-///
-/// Compiled a second time for processors with AVX2, where it takes half the time; conversions have
-/// no rounding that could differ.
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn convert<T: Element>(bytes: &[u8], stored: StoredType, out: &mut Vec<T>) {
-    macro_rules! each {
-        ($raw:ty, |$value:ident| $convert:expr) => {{
-            let values = bytes.chunks_exact(size_of::<$raw>()).map(bytemuck::pod_read_unaligned);
-            // Two loops, so that the usual one has no branch in it.
-            if stored.swapped {
-                out.extend(values.map(|$value: $raw| $value.swap()).map(|$value| $convert));
-            } else {
-                out.extend(values.map(|$value: $raw| $convert));
-            }
-        }};
-    }
-    match stored.element {
-        ElementType::Int8 => each!(i8, |value| T::from_signed(value.into())),
-        ElementType::Int16 => each!(i16, |value| T::from_signed(value.into())),
-        ElementType::Int32 => each!(i32, |value| T::from_signed(value.into())),
-        ElementType::Int64 => each!(i64, |value| T::from_signed(value)),
-        ElementType::UInt8 => each!(u8, |value| T::from_unsigned(value.into())),
-        ElementType::UInt16 => each!(u16, |value| T::from_unsigned(value.into())),
-        ElementType::UInt32 => each!(u32, |value| T::from_unsigned(value.into())),
-        ElementType::UInt64 => each!(u64, |value| T::from_unsigned(value)),
-        ElementType::Float16 => each!(u16, |bits| T::from_parts(half(bits).into(), 0.0)),
-        ElementType::BFloat16 => {
-            each!(u16, |bits| T::from_parts(f32::from_bits(u32::from(bits) << 16).into(), 0.0));
-        }
-        ElementType::Float32 => each!(f32, |value| T::from_parts(value.into(), 0.0)),
-        ElementType::Float64 => each!(f64, |value| T::from_parts(value, 0.0)),
-        ElementType::Complex64 => {
-            each!([f32; 2], |value| T::from_parts(value[0].into(), value[1].into()));
-        }
-        ElementType::Complex128 => each!([f64; 2], |value| T::from_parts(value[0], value[1])),
-    }
-}
-
-/// A number of 16 bits, IEEE 754's binary16, without a branch: so that many are converted at once.
-#[inline(always)]
-fn half(bits: u16) -> f32 {
-    // Its exponent counts from 112 below that of 32 bits; a product makes up for it, and makes
-    // normal numbers of subnormal ones, both exactly.
-    const RAISE: f32 = f32::from_bits((127 + 112) << 23);
-    let magnitude = f32::from_bits(u32::from(bits & 0x7fff) << 13) * RAISE;
-    // Infinities and NaN have the greatest exponent in both.
-    let all_ones = if bits & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
-    f32::from_bits(magnitude.to_bits() | all_ones | u32::from(bits & 0x8000) << 16)
-}
-
-/// One number, or one pair of numbers, whose bytes can be turned round.
-trait Raw: Pod {
-    fn swap(self) -> Self;
-}
-
-macro_rules! raw {
-    ($($integer:ty),*; $($float:ty),*) => {
-        $(impl Raw for $integer { fn swap(self) -> Self { self.swap_bytes() } })*
-        $(
-            impl Raw for $float {
-                fn swap(self) -> Self { Self::from_bits(self.to_bits().swap_bytes()) }
-            }
-            impl Raw for [$float; 2] {
-                fn swap(self) -> Self { self.map(Raw::swap) }
-            }
-        )*
-    };
-}
-
-raw!(i8, i16, i32, i64, u8, u16, u32, u64; f32, f64);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,63 +283,6 @@ mod tests {
             seen,
             [num_complex::Complex64::new(1.5, -2.25), num_complex::Complex64::new(0.0, 8.0)]
         );
-    }
-
-    #[test]
-    fn integers_beyond_double_precision_are_found() {
-        let limit = 1i64 << 53;
-        for (values, found) in [
-            (vec![0, -5, limit, -limit, 7], None),
-            (vec![1, limit + 1, limit + 2], Some((1, i128::from(limit) + 1))),
-            (vec![1, 2, -limit - 1], Some((2, -i128::from(limit) - 1))),
-            (vec![i64::MIN], Some((0, i64::MIN.into()))),
-            (vec![i64::MAX], Some((0, i64::MAX.into()))),
-        ] {
-            for swapped in [false, true] {
-                let order = |value: i64| if swapped { value.swap_bytes() } else { value };
-                let bytes: Vec<u8> =
-                    values.iter().flat_map(|value| order(*value).to_ne_bytes()).collect();
-                let stored = StoredType { element: Int64, swapped };
-                assert_eq!(first_beyond(&bytes, stored), found, "{values:?}");
-            }
-        }
-        let unsigned = StoredType { element: UInt64, swapped: false };
-        for (value, found) in [
-            (1 << 53, None),
-            ((1 << 53) + 1, Some((0, (1i128 << 53) + 1))),
-            ((1 << 63) + 5, Some((0, (1i128 << 63) + 5))),
-            (u64::MAX, Some((0, u64::MAX.into()))),
-        ] {
-            assert_eq!(first_beyond(&value.to_ne_bytes(), unsigned), found);
-        }
-        let float = StoredType { element: Float64, swapped: false };
-        assert_eq!(first_beyond(&u64::MAX.to_ne_bytes(), float), None);
-    }
-
-    #[test]
-    fn numbers_of_16_bits_are_those_of_ieee() {
-        for (bits, value) in [
-            (0x0000, 0.0),
-            (0x8000, -0.0),
-            (0x3c00, 1.0),
-            (0xc500, -5.0),
-            (0x0001, 2f32.powi(-24)),
-            (0x03ff, 2f32.powi(-24) * 1023.0),
-            (0x0400, 2f32.powi(-14)),
-            (0x7bff, 65504.0),
-            (0x7c00, f32::INFINITY),
-            (0xfc00, f32::NEG_INFINITY),
-        ] {
-            assert_eq!(half(bits).to_bits(), value.to_bits(), "{bits:#x}");
-        }
-        assert!(half(0x7e00).is_nan() && half(0xfc01).is_nan());
-        for (element, bits) in [(Float16, 0xc500_u16), (BFloat16, 0xc0a0)] {
-            let stored = StoredType { element, swapped: true };
-            let mut buffer = Vec::new();
-            let bytes = bits.swap_bytes().to_ne_bytes();
-            let seen = elements::<f32>(&bytes, stored, &mut buffer);
-            assert_eq!(seen, [-5.0], "{element}");
-        }
     }
 
     #[test]
