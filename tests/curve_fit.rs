@@ -89,7 +89,7 @@ fn bounded_optimum_is_that_of_scipy() {
 
 #[test]
 fn definitions_optimum_and_errors_are_those_of_hyperspy() {
-    for case in [
+    let cases = [
         "gaussian",
         "two_gaussians",
         "plain_lorentzian",
@@ -97,10 +97,15 @@ fn definitions_optimum_and_errors_are_those_of_hyperspy() {
         "exponential",
         "power_law",
         "erf",
-    ] {
-        let fitted = Fitted::new(case);
-        let arguments = ["hyperspy", &fitted.scan.file, case, &fitted.group];
-        let found = filters_program("curve_fit.py", arguments);
+    ];
+    let fitted = cases.map(Fitted::new);
+    let fits = cases
+        .iter()
+        .zip(&fitted)
+        .flat_map(|(case, fitted)| [&fitted.scan.file, *case, &fitted.group]);
+    let told = filters_program("curve_fit.py", ["hyperspy"].into_iter().chain(fits));
+    for case in cases {
+        let found = &told[case];
         assert!(number(&found["values"]) < 1e-4, "{case}, in standard errors: {found}");
         assert!(number(&found["errors"]) < 1e-4, "{case}, relative: {found}");
     }

@@ -31,6 +31,8 @@ fn the_process_of_the_readme_can_be_built_and_run() {
     let output = Command::new(env!("CARGO"))
         .args(["run", "--release", "--quiet", "--target-dir"])
         .arg(target)
+        .arg("--config")
+        .arg(root().join("scripts/test.d/unoptimised.toml"))
         .arg("--manifest-path")
         .arg(folder.path().join("Cargo.toml"))
         .args(["--", "run", "maximum"])

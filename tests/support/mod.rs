@@ -23,9 +23,7 @@ pub fn root() -> &'static Path {
 /// The program under test: pixelmill's command line over the built-in and the trial processes.
 /// Cargo builds it, an example, before it runs the tests.
 pub fn program() -> PathBuf {
-    let own = std::env::current_exe().expect("a test knows its own path");
-    let folder = own.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
-    let program = folder.join("examples").join("trial");
+    let program = Path::new(env!("CARGO_BIN_EXE_pixelmill")).with_file_name("examples/trial");
     // `cargo test` builds it; `cargo test --test program` alone doesn't.
     assert!(program.exists(), "run `cargo build --release --examples` first");
     program
