@@ -66,6 +66,11 @@ pub enum Advice {
     AllowMoreFiles,
     /// Let files become larger.
     AllowLargerFiles,
+    /// End the program that writes the file for concurrent readers (SWMR), or clear the mark of a
+    /// killed one.
+    EndSwmrWriter,
+    /// Rewrite the file without the free space in it.
+    RemoveFreeSpace,
 }
 
 /// Several files that are one to HDF5.

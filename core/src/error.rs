@@ -58,10 +58,16 @@ pub enum Error {
          go over its end; nothing is damaged, but this is a fault of pixelmill"
     )]
     OutOfPlace { at: u64, bytes: u64, length: u64 },
+    /// What would be written doesn't fit into a journal.
+    #[error(
+        "cannot {action} {}: too much of the new data would go into free space inside the file",
+        path.display()
+    )]
+    FreeSpace { action: &'static str, path: PathBuf },
     /// A thread of the program itself has panicked.
     #[error(
-        "pixelmill itself has failed, which is a fault of it, so please report it: {message}; \
-         what is marked as done is right, and the same command goes on"
+        "pixelmill itself has failed, which is a fault of it: {message}; what is marked as done is \
+         right"
     )]
     Panicked { message: String },
     /// The file that results went to isn't at its path any more.
@@ -315,6 +321,7 @@ impl Error {
             Self::PartOfHdf5 { of, .. } => Advice::MakeOneFile(*of),
             Self::Hdf4 { .. } => Advice::ConvertHdf4,
             Self::OutOfPlace { .. } => Advice::Report,
+            Self::FreeSpace { .. } => Advice::RemoveFreeSpace,
             Self::SourceReplaced { .. } => Advice::ComputeAgain,
             Self::SourceChanged { .. } => Advice::ComputeFinalData,
             Self::OutputIsSource { .. } => Advice::WriteElsewhereOrComputeThere,

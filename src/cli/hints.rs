@@ -45,6 +45,10 @@ pub(crate) fn said(error: &Error) -> String {
             file.display(),
             said(source)
         ),
+        Error::Panicked { message } => format!(
+            "pixelmill itself has failed, which is a fault of it, so please report it: {message}; \
+             what is marked as done is right, and the same command goes on"
+        ),
         _ => with_advice(&error.to_string(), error.advice()),
     }
 }
@@ -112,6 +116,8 @@ fn tail(advice: Advice) -> Cow<'static, str> {
         Advice::ShareFile => "; put it on a file system that all nodes share",
         Advice::AllowMoreFiles => " (see `ulimit -n`)",
         Advice::AllowLargerFiles => " (see `ulimit -f`)",
+        Advice::EndSwmrWriter => "; end its writer, or clear the mark of a killed one with h5clear -s",
+        Advice::RemoveFreeSpace => "; remove that space with h5repack",
     })
 }
 
@@ -182,6 +188,11 @@ mod tests {
             "`/d` of a.h5 was written with filter 7, which can't be undone here",
             "; rewrite it (h5repack -f GZIP=4), or set HDF5_PLUGIN_PATH to the folder of a plugin \
              that has the filter",
+        );
+        is_said(
+            &Error::FreeSpace { action: "change", path: path() },
+            "cannot change a.h5: too much of the new data would go into free space inside the file",
+            "; remove that space with h5repack",
         );
         is_said(
             &Error::Hdf4 { path: path() },

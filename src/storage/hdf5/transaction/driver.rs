@@ -22,9 +22,11 @@ use hdf5_sys::{h5f, h5i::hid_t, h5p};
 use super::super::super::file_state::FileId;
 use super::super::super::lock;
 use super::super::super::open_file::open_regular;
+use super::super::super::refused::Refused;
 use super::disk::Disk;
 use super::journal::{self, Journal};
 use super::overlay::Overlay;
+use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Held, Result, copy};
 
 /// After a failure writes up to this size are kept: larger ones are no metadata.
@@ -43,7 +45,7 @@ pub(super) struct State {
     /// The highest that `end_of_allocation` ever was.
     pub highest_allocation: u64,
     pub kept: Overlay,
-    pub failure: Option<io::Error>,
+    pub failure: Option<Failed>,
     /// Whether the owner is done, so that nothing HDF5 still writes may reach the disk.
     pub sealed: bool,
     /// Whether HDF5 has opened the file: then it opens others that this one refers to.
@@ -65,6 +67,30 @@ pub(crate) enum Access {
     Locked,
     /// Nothing: somebody else holds the locks.
     Unlocked,
+}
+
+/// Why something couldn't be read or written.
+pub(super) enum Failed {
+    /// The system said so.
+    Io(io::Error),
+    /// More would be kept than a journal holds.
+    TooMuchKept,
+}
+
+impl Failed {
+    /// The error of whoever wanted to do that.
+    pub fn when(&self, action: &'static str, path: &Path) -> Error {
+        match self {
+            Self::Io(error) => Error::io(action, path, copy(error)),
+            Self::TooMuchKept => Error::FreeSpace { action, path: path.to_owned() },
+        }
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// A state shared between HDF5 and its owner.
@@ -138,13 +164,12 @@ impl Shared {
     }
 
     /// Opens HDF5 over this state.
-    pub fn open_hdf5(&self, writable: bool) -> hdf5::Result<hdf5::File> {
+    pub fn open_hdf5(&self, writable: bool) -> Result<hdf5::File, Refused> {
         let name = CString::new(self.lock().path.as_os_str().as_encoded_bytes())
-            .map_err(|_| hdf5::Error::from("the path contains a NUL byte"))?;
+            .map_err(|_| "the path contains a NUL byte")?;
         if self.lock().is_open_for_swmr()? {
-            return Err("the file is marked as open for SWMR writing; end its writer, or clear \
-                        the mark of a killed one with h5clear -s"
-                .into());
+            let found = Refused::from("the file is marked as open for SWMR writing");
+            return Err(found.advising(Advice::EndSwmrWriter));
         }
         let access = FileAccess::build()
             .fclose_degree(hdf5::file::FileCloseDegree::Strong)
@@ -161,7 +186,7 @@ impl Shared {
                 hdf5::h5check(h5p::H5Pset_driver(access.id(), driver, (&raw const state).cast()))?;
                 clear_status_flags(access.id())?;
                 let id = hdf5::h5check(h5f::H5Fopen(name.as_ptr(), flags, access.id()))?;
-                hdf5::from_id(id)
+                Ok(hdf5::from_id(id)?)
             }
         })
     }
@@ -224,14 +249,11 @@ impl State {
         self.end_of_file = self.end_of_file.max(address + bytes.len() as u64);
     }
 
-    fn try_write(&mut self, address: u64, bytes: &[u8]) -> io::Result<()> {
+    fn try_write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Failed> {
         let below = self.keep_below.saturating_sub(address).min(bytes.len() as u64) as usize;
         let (kept, through) = bytes.split_at(below);
         if self.kept.size() + kept.len() > journal::BODY_AT_MOST / 2 {
-            return Err(io::Error::other(
-                "too much of the new data would go into free space inside the file; remove that \
-                 space with h5repack",
-            ));
+            return Err(Failed::TooMuchKept);
         }
         self.kept.write(address, kept);
         if !through.is_empty() {
@@ -243,13 +265,13 @@ impl State {
     /// Whether the superblock, version 3, says that a writer for concurrent readers (SWMR) has the
     /// file open. HDF5 gives up its lock then, so that nobody can tell a live one from a killed
     /// one.
-    fn is_open_for_swmr(&mut self) -> hdf5::Result<bool> {
+    fn is_open_for_swmr(&mut self) -> Result<bool, Refused> {
         const SWMR_WRITE: u8 = 4;
         let places = std::iter::once(0).chain((9..62).map(|power| 1 << power));
         for place in places.take_while(|place| *place < self.end_of_file) {
             let mut start = [0; 12];
             if let Err(error) = self.read(place, &mut start) {
-                self.failure.get_or_insert(error);
+                self.failure.get_or_insert(error.into());
                 return Err("the superblock can't be read".into());
             }
             if start.starts_with(b"\x89HDF\r\n\x1a\n") {
@@ -376,7 +398,7 @@ extern "C" fn read(state: *const c_void, address: u64, size: usize, buffer: *mut
         Ok(()) => 0,
         Err(error) => {
             let number = error.raw_os_error().unwrap_or(libc::EIO);
-            state.failure.get_or_insert(error);
+            state.failure.get_or_insert(error.into());
             number
         }
     })

@@ -28,7 +28,7 @@ use overlay::Overlay;
 
 use super::super::file_state::FileId;
 use super::super::refused::Refused;
-use pixelmill_core::error::{Error, Result, copy};
+use pixelmill_core::error::{Error, Result};
 
 /// A file opened by HDF5 for reading and writing, of which nothing is changed until `commit`.
 pub(crate) struct Transaction {
@@ -104,7 +104,7 @@ impl Transaction {
     /// The first failure.
     pub fn check(&self) -> Result<()> {
         match &self.state.lock().failure {
-            Some(failure) => Err(Error::io("write", &self.path, copy(failure))),
+            Some(failure) => Err(failure.when("write", &self.path)),
             None => Ok(()),
         }
     }
@@ -226,13 +226,13 @@ pub(crate) fn finish_commit(disk: &mut dyn Disk) -> io::Result<()> {
 }
 
 fn open_hdf5(state: &Shared, path: &Path, writable: bool) -> Result<hdf5::File> {
-    state.open_hdf5(writable).map_err(|error| explain(state, "open", path, &error.into()))
+    state.open_hdf5(writable).map_err(|error| explain(state, "open", path, &error))
 }
 
 fn explain(state: &Shared, action: &'static str, path: &Path, refused: &Refused) -> Error {
     // The failure stays in the state: after one, nothing may be committed.
     match &state.lock().failure {
-        Some(failure) => Error::io(action, path, copy(failure)),
+        Some(failure) => failure.when(action, path),
         None => refused.on_file(action, path),
     }
 }

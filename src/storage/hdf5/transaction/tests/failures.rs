@@ -7,6 +7,7 @@ use std::process::Command;
 use super::super::{Access, Transaction, open_for_reading};
 use super::disks::{Fault, Memory, Operation};
 use super::files::{GROUP, checkpoint, kinds, prepare, progress};
+use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Result};
 
 const NAME: &str = "file in memory";
@@ -229,8 +230,9 @@ fn a_file_with_a_swmr_writer_is_refused() {
     let checksum = lookup3(&bytes[..44]);
     bytes[44..48].copy_from_slice(&checksum.to_le_bytes());
     let disk = Memory::new(&bytes, Fault::None);
-    let error = run(&disk).unwrap_err().to_string();
-    assert!(error.contains("SWMR"), "{error}");
+    let error = run(&disk).unwrap_err();
+    assert!(error.to_string().contains("SWMR"), "{error}");
+    assert_eq!(error.advice(), Some(Advice::EndSwmrWriter));
     assert!(disk.bytes() == bytes);
 }
 
