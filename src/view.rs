@@ -16,13 +16,37 @@ pub(crate) struct View {
     pub positions: Vec<usize>,
     /// The axes of a spectrum, slowest first: all others, in the file's order.
     pub spectrum: Vec<usize>,
+    /// What of a position's values is wanted, unless it is all of them as they lie in the file.
+    excerpt: Option<Excerpt>,
+}
+
+/// What of each position's values is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Excerpt {
+    /// What is read: a range of steps on each axis of a spectrum.
+    pub ranges: Vec<Range<u64>>,
+    /// How a row is put together out of that; `None` if it is that, as it was read.
+    pub arrangement: Option<Vec<Pick>>,
+}
+
+/// An axis of a row that is put together, slowest first: how many steps it has, and how many values
+/// behind each other they are in what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pick {
+    pub steps: u64,
+    pub apart: u64,
 }
 
 impl View {
     /// A view with these axes, slowest first, as positions.
     pub fn new(shape: Vec<u64>, positions: Vec<usize>) -> Self {
         let spectrum = (0..shape.len()).filter(|axis| !positions.contains(axis)).collect();
-        Self { shape, positions, spectrum }
+        Self { shape, positions, spectrum, excerpt: None }
+    }
+
+    /// The same, but of each position's values only some, or in another order.
+    pub fn of(self, excerpt: Option<Excerpt>) -> Self {
+        Self { excerpt, ..self }
     }
 
     /// Length of each axis of the scan, slowest first.
@@ -37,12 +61,50 @@ impl View {
 
     /// Number of values at each position.
     pub fn points(&self) -> u64 {
+        match self.arrangement() {
+            Some(picks) => picks.iter().map(|pick| pick.steps).product(),
+            None => self.read_points(),
+        }
+    }
+
+    /// Number of values that are read for each position.
+    pub fn read_points(&self) -> u64 {
+        match &self.excerpt {
+            Some(excerpt) => excerpt.ranges.iter().map(|range| range.end - range.start).product(),
+            None => self.stored_points(),
+        }
+    }
+
+    /// Number of values that the dataset has for each position.
+    pub fn stored_points(&self) -> u64 {
         self.spectrum.iter().map(|axis| self.shape[*axis]).product()
     }
 
-    /// Whether the values of a position lie side by side, position after position.
+    /// The part of the array that is read for all positions.
+    pub fn extent(&self) -> Region {
+        let mut extent = Region::whole(&self.shape);
+        if let Some(excerpt) = &self.excerpt {
+            for (axis, range) in self.spectrum.iter().zip(&excerpt.ranges) {
+                extent.set_range(*axis, range);
+            }
+        }
+        extent
+    }
+
+    /// How a row is put together out of what is read, if it is.
+    pub fn arrangement(&self) -> Option<&[Pick]> {
+        self.excerpt.as_ref()?.arrangement.as_deref()
+    }
+
+    /// Whether the values that are read of a position lie side by side, position after position.
     pub fn is_row_by_row(&self) -> bool {
         self.positions.iter().chain(&self.spectrum).copied().eq(0..self.shape.len())
+            && self.reads_all()
+    }
+
+    /// Whether all values of the dataset are read.
+    pub fn reads_all(&self) -> bool {
+        self.excerpt.is_none() || self.extent().shape == self.shape
     }
 }
 

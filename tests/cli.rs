@@ -72,8 +72,16 @@ fn rows_with_two_axes_give_a_peak_for_each_of_their_spectra() {
         assert_eq!(found[1], serde_json::json!(vec![[1.0, 3.0]; 12]), "{kind}");
     }
     for kind in ["frames", "array"] {
-        let texts = ["can't be run on `/d`", "its rows are frames of", "--positions-axes"];
-        refuse(run("peak-finding", &write(kind), &which), 1, &texts);
+        let file = write(kind);
+        let texts =
+            ["can't be run on `/d`", "its rows are frames of", "--along", "--positions-axes"];
+        refuse(run("peak-finding", &file, &which), 1, &texts);
+        // Who says which axis it is gets what is asked for.
+        assert_eq!(
+            succeed(run("peak-finding", &file, &[&which[..], &["--along", "1"]].concat()))
+                ["completed"],
+            12
+        );
     }
     let frames = ["its rows are frames of `DC_Offset` × `Frequency`"];
     refuse(run("peak-finding", &write("usid-frames"), &[]), 1, &frames);

@@ -20,15 +20,18 @@ const RARE: [&str; 3] = ["szip", "scaleoffset", "nbit"];
 struct Way {
     process: &'static str,
     cores: &'static str,
+    /// Whether only a part of the values is computed with, along some of the axes.
+    is_cut: bool,
     /// The budgets to try until one isn't too small for a single position; none for the default.
     memory: &'static [&'static str],
 }
 
-const WAYS: [Way; 4] = [
-    Way { process: "Digest", cores: "1", memory: &[] },
-    Way { process: "Digest", cores: "2", memory: &[] },
-    Way { process: "Digest", cores: "2", memory: &["64K", "256K", "1M", "4M"] },
-    Way { process: "Sum", cores: "2", memory: &[] },
+const WAYS: [Way; 5] = [
+    Way { process: "Digest", cores: "1", is_cut: false, memory: &[] },
+    Way { process: "Digest", cores: "2", is_cut: false, memory: &[] },
+    Way { process: "Digest", cores: "2", is_cut: false, memory: &["64K", "256K", "1M", "4M"] },
+    Way { process: "Digest", cores: "2", is_cut: true, memory: &[] },
+    Way { process: "Sum", cores: "2", is_cut: false, memory: &[] },
 ];
 
 /// The written datasets, what has been computed on them, and what went wrong.
@@ -71,7 +74,8 @@ impl Trial {
     fn compute(&self, dataset: &Value, way: Way, number: usize) {
         // Sum takes no complex numbers, and no integers that double precision may not hold.
         let wide = ["c8", "c16", "i8", "u8"].contains(&text(dataset, "type"));
-        if way.process == "Sum" && wide {
+        let is_nothing_left = way.is_cut && dataset["along"].as_array().unwrap().is_empty();
+        if way.process == "Sum" && wide || is_nothing_left {
             return;
         }
         let output = self.folder.path().join(format!("results_{}_{number}.h5", dataset["number"]));
@@ -80,17 +84,18 @@ impl Trial {
         if ran.code == Some(1) && dataset["maybe_refused"] == true && one_line {
             return;
         }
-        let name = format!("{} at {} cores, memory {:?}", way.process, way.cores, way.memory);
+        let part = if way.is_cut { " of a part" } else { "" };
+        let name = format!("{}{part} at {} cores, memory {:?}", way.process, way.cores, way.memory);
         if ran.code != Some(0) {
             return self.complain(dataset, &format!("{name}: {:?}, {}", ran.code, ran.stderr));
         }
-        if way.memory.is_empty() {
+        if way.memory.is_empty() && !way.is_cut {
             self.check_chunks(dataset, &ran.json["report"], &name);
         }
         let path = format!("{}/{}", text(&ran.json, "group"), way.process);
         self.runs.lock().unwrap().push(json!({
             "number": dataset["number"], "process": way.process, "file": output, "path": path,
-            "way": name,
+            "way": name, "is_cut": way.is_cut,
         }));
     }
 
@@ -125,12 +130,18 @@ impl Trial {
 }
 
 fn run(file: &Path, dataset: &Value, way: Way, output: &Path) -> Ran {
-    let axes: Vec<String> =
-        dataset["positions_axes"].as_array().unwrap().iter().map(Value::to_string).collect();
+    let joined = |axes: &Value| {
+        let axes: Vec<String> = axes.as_array().unwrap().iter().map(Value::to_string).collect();
+        axes.join(",")
+    };
     let command = |memory: Option<&str>| {
         let mut arguments = support::run(&way.process.to_lowercase(), file, &[]);
         arguments.extend(["--output".into(), output.into()]);
-        let axes = axes.join(",");
+        let axes = joined(&dataset["positions_axes"]);
+        if way.is_cut {
+            arguments.extend(["--crop".into(), text(dataset, "crop").into()]);
+            arguments.extend(["--along".into(), joined(&dataset["along"]).into()]);
+        }
         let options = [
             ["--dataset", text(dataset, "path")],
             ["--positions-axes", &axes],

@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "what doesn't hold here fails the test")]
 
 mod arrays;
+mod axes;
 mod bad_input;
 mod cli;
 mod compress;

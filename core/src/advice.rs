@@ -69,6 +69,8 @@ pub enum Advice {
     /// End the program that writes the file for concurrent readers (SWMR), or clear the mark of a
     /// killed one.
     EndSwmrWriter,
+    /// Name the axis that spectra run along, or the axes that are positions.
+    NameAxis,
     /// Rewrite the file without the free space in it.
     RemoveFreeSpace,
 }

@@ -75,6 +75,20 @@ impl AxisValues {
         }))
     }
 
+    /// `length` of them, every `step`-th from number `start` on. Evenly spaced ones stay so: they
+    /// are counted from the first that is kept.
+    pub fn picked(&self, start: usize, step: usize, length: usize) -> Self {
+        match &self.0 {
+            Kept::Listed(values) => {
+                let kept = values.iter().skip(start).step_by(step.max(1)).take(length);
+                Self(Kept::Listed(kept.copied().collect()))
+            }
+            Kept::Even { first, step: apart, .. } => {
+                Self::even(first + apart * start as f64, apart * step as f64, length)
+            }
+        }
+    }
+
     /// All of them, one after the other.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator + Clone + '_ {
         (0..self.len()).map(|index| self.get(index).expect("the index is below the length"))

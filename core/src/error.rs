@@ -66,8 +66,8 @@ pub enum Error {
     FreeSpace { action: &'static str, path: PathBuf },
     /// A thread of the program itself has panicked.
     #[error(
-        "pixelmill itself has failed, which is a fault of it: {message}; what is marked as done is \
-         right"
+        "pixelmill itself has failed, which is a fault of it: {message}; what is marked as done \
+         is right"
     )]
     Panicked { message: String },
     /// The file that results went to isn't at its path any more.
@@ -141,6 +141,15 @@ pub enum Error {
          without losing information{}", if found.is_complex() { " (its imaginary part)" } else { "" }
     )]
     Conversion { process: String, dataset: String, found: ElementType, wanted: ElementType },
+    /// What was asked of the axes of a spectrum can't be had.
+    #[error("{asked}: {reason}")]
+    Axes { asked: String, reason: String },
+    /// A process of spectra along one axis was given frames.
+    #[error(
+        "{process} can't be run on `{dataset}`: its rows are frames of `{slow}` × `{fast}`, but \
+         it works along a single axis"
+    )]
+    Frames { process: String, dataset: String, slow: String, fast: String },
     /// The process can't work on this dataset.
     #[error("{process} can't be run on `{dataset}`: {reason}")]
     Unsuitable { process: String, dataset: String, reason: String },
@@ -321,6 +330,7 @@ impl Error {
             Self::PartOfHdf5 { of, .. } => Advice::MakeOneFile(*of),
             Self::Hdf4 { .. } => Advice::ConvertHdf4,
             Self::OutOfPlace { .. } => Advice::Report,
+            Self::Frames { .. } => Advice::NameAxis,
             Self::FreeSpace { .. } => Advice::RemoveFreeSpace,
             Self::SourceReplaced { .. } => Advice::ComputeAgain,
             Self::SourceChanged { .. } => Advice::ComputeFinalData,
@@ -354,6 +364,7 @@ impl Error {
             | Self::UnknownParameter { .. }
             | Self::Parameter { .. }
             | Self::Selection { .. }
+            | Self::Axes { .. }
             | Self::NoSuchPosition { .. }
             | Self::NoSuchDataset { .. }
             | Self::NoSuchGroup { .. }

@@ -53,9 +53,35 @@ pub trait Kernel: Send + Sync {
 pub struct Wants {
     /// The numbers that it computes with.
     pub input: Input,
+    /// The axes of a position's values that one spectrum runs along, unless the user names others.
+    pub axes: SpectrumAxes,
     /// Most positions of a unit, for what has memory of its own to fill, such as a GPU. A unit is
     /// as many positions as take some 10 ms, but no more than this.
     pub most_per_unit: Option<u64>,
+}
+
+/// How many axes of a position's values a spectrum runs along. All other axes number the spectra of
+/// a position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpectrumAxes {
+    /// One: a spectrum in the narrow sense. The fastest unless the user names another.
+    One,
+    /// Two: a frame. The two fastest unless the user names others.
+    Two,
+    /// Any number: all there are unless the user names some.
+    #[default]
+    Any,
+}
+
+impl SpectrumAxes {
+    /// How many of so many axes that is.
+    pub fn of(self, axes: usize) -> usize {
+        match self {
+            Self::One => axes.min(1),
+            Self::Two => axes.min(2),
+            Self::Any => axes,
+        }
+    }
 }
 
 /// The numbers that a kernel computes with. The file's have to become them without losing anything.

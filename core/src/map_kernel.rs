@@ -50,7 +50,8 @@ impl<P: Process> Kernel for MapKernel<P> {
 
     fn wants(&self) -> Wants {
         let input = Input::settled(P::Input::TYPE, P::NARROWING, (P::NAME, P::VERSION));
-        Wants { input, most_per_unit: None }
+        let axes = P::spectrum_axes(&self.parameters);
+        Wants { input, axes, most_per_unit: None }
     }
 
     fn auxiliary_inputs(&self) -> Vec<String> {

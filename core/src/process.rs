@@ -50,6 +50,7 @@ use crate::error::Result;
 pub use crate::failure::Failure;
 use crate::failure::guarded;
 use crate::kernel::RawUnit;
+pub use crate::kernel::SpectrumAxes;
 pub use crate::model::{Curve, Mark, Model, Values};
 pub use crate::results::{Declaration, Outputs, Record, Results};
 pub use crate::source_info::{AuxiliaryInfo, SourceInfo};
@@ -168,9 +169,17 @@ pub trait Process: Sized + 'static {
         Model::new()
     }
 
-    /// How many spectra one row of the main dataset holds, one behind the other. Override when a
-    /// row repeats a measurement, say over a slow spectroscopic dimension: a row of N·S values then
-    /// is seen as N spectra of S, and results come back with N values per position.
+    /// How many axes of a position's values a spectrum runs along. Override where it isn't all of
+    /// them, as for what works on spectra in the narrow sense or on frames. The other axes then
+    /// number the spectra of a position: the process is told of its own alone, and results come
+    /// back with one for each step of the others. The user may name other axes than the fastest.
+    fn spectrum_axes(_parameters: &Self::Parameters) -> SpectrumAxes {
+        SpectrumAxes::Any
+    }
+
+    /// How many spectra are one behind the other on the axes that [`Self::spectrum_axes`] leaves.
+    /// Override when a measurement is repeated along one of these: N·S values then are seen as N
+    /// spectra of S, and results come back with N values.
     fn spectra_per_position(_parameters: &Self::Parameters, _source: &SourceInfo) -> usize {
         1
     }

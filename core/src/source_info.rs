@@ -75,6 +75,20 @@ impl SourceInfo {
         shape.filter(|shape| !shape.is_empty()).unwrap_or_else(|| vec![length])
     }
 
+    /// What a spectrum along the `along` fastest axes is: the same with no other axes, and how many
+    /// such spectra a row holds.
+    pub fn along(&self, along: usize) -> (Self, usize) {
+        let others = self.spectroscopic_dimensions.len().saturating_sub(along);
+        let (other, own) = self.spectroscopic_dimensions.split_at(others);
+        let spectra = other.iter().map(Dimension::len).product::<usize>().max(1);
+        let narrowed = Self {
+            spectral_points: self.spectral_points / spectra,
+            spectroscopic_dimensions: own.to_vec(),
+            ..self.clone()
+        };
+        (narrowed, spectra)
+    }
+
     /// How many spectra along `axis(0)` a row holds: one for each step of all its other axes.
     ///
     /// # Errors

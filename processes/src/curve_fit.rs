@@ -41,7 +41,7 @@ mod separable;
 use std::borrow::Cow;
 
 use pixelmill_core::Results;
-use pixelmill_core::process::{self, Failure, Process, SourceInfo, Spectrum};
+use pixelmill_core::process::{self, Failure, Process, SourceInfo, Spectrum, SpectrumAxes};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -321,10 +321,8 @@ impl Process for CurveFit {
         }
     }
 
-    /// A row with several axes holds a spectrum along the fastest one for each step of the others.
-    fn spectra_per_position(_parameters: &Parameters, source: &SourceInfo) -> usize {
-        // `prepare` refuses what this refuses.
-        source.spectra_along_axis().unwrap_or(1)
+    fn spectrum_axes(_parameters: &Parameters) -> SpectrumAxes {
+        SpectrumAxes::One
     }
 
     /// A worker has columns of its own, whatever the number of positions; this is what a unit of

@@ -13,7 +13,7 @@
 mod ridge_lines;
 
 use num_complex::Complex64;
-use pixelmill_core::process::{Failure, Model, Process, SourceInfo, Spectrum};
+use pixelmill_core::process::{Failure, Model, Process, SourceInfo, Spectrum, SpectrumAxes};
 use pixelmill_core::{ElementType, Results};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -115,13 +115,6 @@ impl Process for PeakFinding {
 
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
         source.spectra_along_axis()?;
-        if let Some((slow, fast)) = source.frame() {
-            return Err(Failure::new(format!(
-                "its rows are frames of `{}` × `{}`, but peaks are searched for along a single \
-                 axis; an axis that is one of positions has to be named as such (--positions-axes)",
-                slow.name, fast.name
-            )));
-        }
         let axis = source.axis(0);
         Ok(Task {
             finder: RidgeFinder::new(parameters, axis.len()),
@@ -160,9 +153,8 @@ impl Process for PeakFinding {
         Ok(Output { response: scratch.magnitude[peak] as f32, position: task.axis[peak] })
     }
 
-    fn spectra_per_position(_parameters: &Parameters, source: &SourceInfo) -> usize {
-        // `prepare` has refused what this refuses.
-        source.spectra_along_axis().unwrap_or(1)
+    fn spectrum_axes(_parameters: &Parameters) -> SpectrumAxes {
+        SpectrumAxes::One
     }
 
     fn model(_task: &Task, _spectrum: Spectrum<'_, Complex64>, output: &Output) -> Model {

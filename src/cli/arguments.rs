@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::{Compression, Durability, Selection};
+use crate::engine::{Compression, Crop, Durability, Selection};
 use crate::plan::Cores;
 
 /// Run a computation over every position of a scan stored in HDF5.
@@ -100,6 +100,15 @@ pub(crate) struct WhatArguments {
     /// single measurement; may be left out where the file tells
     #[arg(long, value_name = "AXIS,…|none", value_parser = axes)]
     pub positions_axes: Option<Axes>,
+    /// Only a part of each position's values: START:END[:STEP] or a single step for each of their
+    /// axes, slowest first, or for those that are named: 64:192,64:192, 6.2keV:6.9keV,
+    /// Frequency=310kHz:340kHz, 128,:. Whole numbers are steps, those with a point or units values
+    #[arg(long, value_name = "PARTS", allow_hyphen_values = true)]
+    pub crop: Option<Crop>,
+    /// The axes that a spectrum runs along, slowest first; the others number the spectra of a
+    /// position [default: what the process asks for, the fastest or all of them]
+    #[arg(long, value_name = "AXIS,…", value_delimiter = ',')]
+    pub along: Option<Vec<String>>,
     /// A parameter; may be given several times, and as --KEY VALUE
     #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,

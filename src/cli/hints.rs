@@ -116,7 +116,13 @@ fn tail(advice: Advice) -> Cow<'static, str> {
         Advice::ShareFile => "; put it on a file system that all nodes share",
         Advice::AllowMoreFiles => " (see `ulimit -n`)",
         Advice::AllowLargerFiles => " (see `ulimit -f`)",
-        Advice::EndSwmrWriter => "; end its writer, or clear the mark of a killed one with h5clear -s",
+        Advice::EndSwmrWriter => {
+            "; end its writer, or clear the mark of a killed one with h5clear -s"
+        }
+        Advice::NameAxis => {
+            "; name the axis with --along, or, if one of them is an axis of positions, all of \
+             these with --positions-axes"
+        }
         Advice::RemoveFreeSpace => "; remove that space with h5repack",
     })
 }

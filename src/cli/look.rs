@@ -291,6 +291,8 @@ pub(crate) fn verify(
     let source = Request {
         dataset: Some(computation.source_dataset),
         positions_axes: computation.positions_axes,
+        crop: computation.crop,
+        along: computation.along,
         output: Some(file.to_owned()),
         ..Request::new(computation.source_file)
     };

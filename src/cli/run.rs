@@ -44,6 +44,8 @@ fn request(typed: &RunArguments) -> Request {
     Request {
         dataset: typed.what.dataset.clone(),
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
+        crop: typed.what.crop.clone(),
+        along: typed.what.along.clone(),
         output: typed.output.clone(),
         cores: typed.cores.unwrap_or_default(),
         memory: typed.memory,

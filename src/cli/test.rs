@@ -24,6 +24,8 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
     let request = Request {
         dataset: typed.what.dataset.clone(),
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
+        crop: typed.what.crop.clone(),
+        along: typed.what.along.clone(),
         output: typed.output.clone(),
         ..Request::new(&typed.what.file)
     };

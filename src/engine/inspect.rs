@@ -10,7 +10,7 @@ pub use crate::formats::Format;
 use crate::formats::PLAIN;
 use crate::identity::recorded_files;
 use crate::region;
-use crate::source;
+use crate::source::{self, Crop, ExcerptIdentity};
 pub use crate::storage::Chunking;
 use crate::storage::container::{Dataset, Group};
 use crate::storage::file::{ReadFile, open_read};
@@ -249,6 +249,15 @@ pub(crate) fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
     axes.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect()
 }
 
+/// The part of each position's values that was computed with, and the axes that spectra run along,
+/// where either was chosen.
+fn excerpt(group: &Provenance) -> (Option<Crop>, Option<Vec<String>>) {
+    let told = || -> Option<ExcerptIdentity> {
+        serde_json::from_value(recorded(group)?.get("source")?.get("excerpt")?.clone()).ok()
+    };
+    told().map_or((None, None), |excerpt| (excerpt.crop(), Some(excerpt.along())))
+}
+
 /// A results group and where it was computed from, for computing it again.
 pub struct Computation {
     /// Path of the group.
@@ -266,6 +275,10 @@ pub struct Computation {
     pub source_dataset: String,
     /// The axes of the source that were taken as positions.
     pub positions_axes: Option<Vec<usize>>,
+    /// The part of each position's values that was computed with, if it isn't all.
+    pub crop: Option<Crop>,
+    /// The axes that a spectrum runs along, if they were chosen.
+    pub along: Option<Vec<String>>,
 }
 
 /// What was computed in the results group that `wanted` names, from the file `source` if that is
@@ -291,6 +304,7 @@ pub fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<C
         None => source_files(group, path),
     }
     .into_iter();
+    let (crop, along) = excerpt(group);
     Ok(Computation {
         path: group.path.clone(),
         process: group.tool.clone(),
@@ -302,6 +316,8 @@ pub fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<C
         or_else: files.next(),
         source_dataset: dataset.clone(),
         positions_axes: positions_axes(group),
+        crop,
+        along,
     })
 }
 

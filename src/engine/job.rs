@@ -11,7 +11,7 @@ use super::target::results_file;
 use super::workers::Workers;
 use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
 use crate::region;
-use crate::source::{self, RowsDigest, Source, fingerprint, normalised};
+use crate::source::{self, AskedAxes, RowsDigest, Source, fingerprint, normalised};
 use crate::storage::file::{ReadFile, is_absent, open_read};
 use crate::storage::file_state::FileId;
 use crate::storage::lock;
@@ -36,6 +36,8 @@ pub(crate) struct Job {
     pub source: Source,
     /// Spectra per position.
     pub spectra: usize,
+    /// Those of them that axes number which the kernel isn't told of.
+    others: usize,
     /// Lengths of the axes of each.
     spectrum_shape: Vec<usize>,
     pub auxiliary: Vec<AuxiliaryInput>,
@@ -98,8 +100,13 @@ impl Job {
         request: &Request,
         data: Data,
     ) -> Result<Self> {
-        let mut source =
-            source::open(file, request.dataset.as_deref(), request.positions_axes.as_deref())?;
+        let asked = AskedAxes {
+            crop: request.crop.as_ref(),
+            along: request.along.as_deref(),
+            usual: kernel.wants().axes,
+        };
+        let (path, axes) = (request.dataset.as_deref(), request.positions_axes.as_deref());
+        let mut source = source::open(file, path, axes, (kernel.name(), &asked))?;
         check_element(&**kernel, &source)?;
         let paths = kernel.auxiliary_inputs();
         let results = results_file(request, &source, kernel.name());
@@ -111,24 +118,26 @@ impl Job {
             dataset: info.path.clone(),
             reason,
         };
-        let spectra = kernel.spectra_per_position(info).max(1);
-        if !info.spectral_points.is_multiple_of(spectra) {
-            let points = info.spectral_points;
-            return Err(unsuitable(format!(
-                "a row of {points} values can't hold {spectra} spectra"
-            )));
+        let (spectrum, others) = info.along(source.seen.along);
+        let own = kernel.spectra_per_position(&spectrum).max(1);
+        if !spectrum.spectral_points.is_multiple_of(own) {
+            let points = spectrum.spectral_points;
+            return Err(unsuitable(format!("a row of {points} values can't hold {own} spectra")));
         }
-        let (hashed, mut identity) = Hashed::new(&**kernel, &source, spectra, auxiliary_inputs);
+        let spectra = others * own;
+        let (hashed, mut identity) =
+            Hashed::new(&**kernel, (&source, &spectrum), spectra, auxiliary_inputs);
         let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
-        let spectrum_shape = info.spectrum_shape(spectra);
+        let spectrum_shape = spectrum.spectrum_shape(own);
         let workers = Workers::wanted(request.cores);
         let job = Self {
             kernel,
             prepared,
             spectra,
+            others,
             spectrum_shape,
             auxiliary,
             identity,
@@ -138,6 +147,11 @@ impl Job {
         };
         job.inputs().for_each(|(rows, dataset, _)| narration::reading(dataset, rows));
         Ok(job)
+    }
+
+    /// Bytes that a worker takes for each position besides its rows and results.
+    pub fn kernel_bytes(&self) -> u64 {
+        self.prepared.memory_per_position().saturating_mul(self.others as u64)
     }
 
     /// What a thread computes with.

@@ -62,6 +62,7 @@ pub use stop::Stop;
 pub use workers::WORKER_NAME;
 
 pub use crate::ranks::Ranks;
+pub use crate::source::Crop;
 pub use crate::storage::results_group::Compression;
 
 use job::{AuxiliaryInput, Job};
@@ -152,8 +153,8 @@ fn plan_run(
     let axes = info.position_dimensions.iter().chain(&info.spectroscopic_dimensions);
     let results: usize = job.prepared.columns().iter().map(ColumnLayout::spectrum_bytes).sum();
     let needs = Needs {
-        row_bytes: source.row_bytes() as u64,
-        kernel_bytes: job.prepared.memory_per_position(),
+        row_bytes: source.row_bytes() as u64 + source.rows.aside_bytes(),
+        kernel_bytes: job.kernel_bytes(),
         auxiliary_bytes: job.auxiliary.iter().map(|input| input.columns as u64 * 8).sum(),
         results_bytes: (results * job.spectra) as u64 + 2,
         fixed_bytes: (source.info.positions * 2).min(WINDOWS)

@@ -8,6 +8,7 @@ use log::info;
 use super::machine::least_memory;
 use super::{Compression, Ranks, Selection};
 use crate::plan::Cores;
+use crate::source::Crop;
 use pixelmill_core::error::bytes;
 
 /// What to compute on and how.
@@ -20,6 +21,11 @@ pub struct Request {
     /// The axes of the dataset that are positions, slowest first; may be left out if the file
     /// tells.
     pub positions_axes: Option<Vec<usize>>,
+    /// The part of each position's values to compute with; all of them if left out.
+    pub crop: Option<Crop>,
+    /// The axes of a position's values that a spectrum runs along, slowest first, by their names;
+    /// what the process asks for if left out. All others number the spectra of a position.
+    pub along: Option<Vec<String>>,
     /// Another file for the results, created if need be; the source then is only read.
     pub output: Option<PathBuf>,
     /// The processes that compute this together; all of them make the same request.
@@ -87,6 +93,8 @@ impl Request {
             file: file.into(),
             dataset: None,
             positions_axes: None,
+            crop: None,
+            along: None,
             output: None,
             ranks: Ranks::default(),
             cores: Cores::default(),

@@ -33,10 +33,9 @@ pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<D
     let mut steps = Vec::new();
     let (was, is) = differing(&mut steps, stored, ours, ordered)?;
     let section = steps.first().map(String::as_str).unwrap_or_default();
-    Some(Difference {
-        is_in_data: !["process", "process_version", "parameters", "input"].contains(&section),
-        text: told(&subject(&steps, ours), &was, &is),
-    })
+    let is_asked = ["process", "process_version", "parameters", "input"].contains(&section)
+        || steps.starts_with(&["source".to_owned(), "excerpt".to_owned()]);
+    Some(Difference { is_in_data: !is_asked, text: told(&subject(&steps, ours), &was, &is) })
 }
 
 /// Goes down to the first difference, in the order of `ordered`, and keeps the way there in
@@ -106,6 +105,9 @@ fn subject(steps: &[String], ours: &Value) -> String {
                 [what, ..] => format!("the {what} of {axis}"),
                 [] => axis,
             }
+        }
+        ["source", "excerpt", ..] => {
+            format!("the part of the axes of `{}`", named(&["source"], "dataset"))
         }
         ["source", what, ..] => {
             format!("the {} of `{}`", spoken(what), named(&["source"], "dataset"))

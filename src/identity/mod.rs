@@ -25,7 +25,7 @@ pub(crate) use same::{is_same, other_parameter, whereabouts_of};
 pub(crate) use whereabouts::{OtherFile, SourceLocation, Whereabouts, recorded_files, relative};
 
 use crate::hex::hex;
-use crate::source::Source;
+use crate::source::{ExcerptIdentity, Seen, Source};
 use crate::storage::decoding::Decoding;
 use crate::storage::rows::Rows;
 use pixelmill_core::dimension::Dimension;
@@ -53,6 +53,10 @@ pub(crate) struct Identity {
 #[derive(Clone, Debug, Serialize)]
 struct SourceIdentity {
     dataset: String,
+    /// What the user wants of the file's axes, and which of them a spectrum runs along, where it
+    /// isn't what is usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excerpt: Option<ExcerptIdentity>,
     #[serde(flatten)]
     stored: StoredIdentity,
     positions: u64,
@@ -110,6 +114,7 @@ struct AxisIdentity {
 /// anything.
 pub(crate) struct Hashed<'a> {
     kernel: &'a dyn Kernel,
+    /// The source with the axes that a spectrum runs along and no others.
     info: &'a SourceInfo,
 }
 
@@ -118,7 +123,7 @@ impl<'a> Hashed<'a> {
     /// on; the fingerprint of the source is still to be added.
     pub fn new(
         kernel: &'a dyn Kernel,
-        source: &'a Source,
+        (source, spectrum): (&Source, &'a SourceInfo),
         spectra_per_position: usize,
         auxiliary_inputs: Vec<AuxiliaryIdentity>,
     ) -> (Self, Identity) {
@@ -131,7 +136,7 @@ impl<'a> Hashed<'a> {
             auxiliary_inputs,
             source_fingerprint: String::new(),
         };
-        (Self { kernel, info: &source.info }, identity)
+        (Self { kernel, info: spectrum }, identity)
     }
 
     /// Lets the kernel prepare itself.
@@ -186,6 +191,7 @@ impl SourceIdentity {
             grid,
             stored,
             rows,
+            seen: Seen { along: _, asked },
         } = source;
         let SourceInfo {
             path,
@@ -212,6 +218,8 @@ impl SourceIdentity {
             position_dimensions: axes(position_dimensions),
             position_steps: grid.digest(),
             spectroscopic_dimensions: axes(spectroscopic_dimensions),
+            // How many axes a spectrum runs along follows from it and from the process.
+            excerpt: asked.clone(),
         }
     }
 }
@@ -292,6 +300,7 @@ pub(crate) mod tests {
                 position_dimensions: vec![axis("Y", &[0.0, 1.0]), axis("X", &[0.0, 0.5, 1.0])],
                 position_steps: None,
                 spectroscopic_dimensions: vec![axis("Frequency", &[0.0, 1.0])],
+                excerpt: None,
             },
             auxiliary_inputs: Vec::new(),
             source_fingerprint: "ab".into(),
@@ -316,7 +325,10 @@ pub(crate) mod tests {
         let input = |element: &str, narrowing| {
             Some(InputIdentity { element_type: element.into(), narrowing })
         };
-        let changes: [&dyn Fn(&mut Identity); 21] = [
+        let seen = |along| Some(ExcerptIdentity::new(vec![vec![0, 2, 1]], vec![0], along));
+        let changes: [&dyn Fn(&mut Identity); 23] = [
+            &|i| i.source.excerpt = seen(0),
+            &|i| i.source.excerpt = seen(1),
             &|i| i.input = input("float32", false),
             &|i| i.input = input("float32", true),
             &|i| i.input = input("float64", false),

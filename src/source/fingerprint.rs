@@ -40,7 +40,7 @@ struct Sample {
 pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
     let mut hash = Hasher::new();
     hash.write(&rows.view().count().to_le_bytes());
-    hash.write(&(rows.row_bytes() as u64).to_le_bytes());
+    hash.write(&rows.stored_row_bytes().to_le_bytes());
     let content = match rows.stored() {
         Stored::Extent(offset) => {
             let bytes = rows.bytes();

@@ -6,13 +6,17 @@
 //! Nothing here writes.
 
 mod candidates;
+mod crop;
 mod digest;
+mod excerpt;
 mod fingerprint;
 
 use std::path::PathBuf;
 
 pub(crate) use candidates::{main_datasets, others};
+pub use crop::Crop;
 pub(crate) use digest::RowsDigest;
+pub(crate) use excerpt::{AskedAxes, ExcerptIdentity, Seen};
 pub(crate) use fingerprint::{fingerprint, is_whole, layout};
 
 use candidates::only_main_dataset;
@@ -40,6 +44,8 @@ pub(crate) struct Source {
     pub grid: PositionGrid,
     pub stored: StoredType,
     pub rows: Rows,
+    /// The axes of a position's values, as they are computed with.
+    pub seen: Seen,
     /// Whether it lies in another file, to which a link in `file` leads.
     pub is_linked: bool,
     /// Where the tables of the positions are, in the format that has them.
@@ -88,14 +94,16 @@ pub(crate) struct Description {
 }
 
 /// Opens the dataset at `path`, or the only main dataset of the file, with the given axes as
-/// positions, or those that the file names.
+/// positions, or those that the file names, for a process, with what is asked of the others.
 ///
 /// # Errors
-/// If there is no such dataset, none or several to choose from, or it can't be understood.
+/// If there is no such dataset, none or several to choose from, or it can't be understood, or what
+/// is asked can't be had.
 pub(crate) fn open(
     file: &ReadFile,
     path: Option<&str>,
     positions_axes: Option<&[usize]>,
+    (process, asked): (&str, &AskedAxes<'_>),
 ) -> Result<Source> {
     let path = match path {
         Some(path) => normalised(path),
@@ -109,12 +117,13 @@ pub(crate) fn open(
     let stored = dataset
         .stored_type()
         .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;
-    let Description { format, info, grid, tables, view, notes } =
-        describe(file, &path, &dataset, stored.element, positions_axes)?;
+    let described = describe(file, &path, &dataset, stored.element, positions_axes)?;
+    let (described, seen) = excerpt::applied(described, process, asked)?;
+    let Description { format, info, grid, tables, view, notes } = described;
     let rows = Rows::new(file.handle(), &dataset, view)?;
     let is_linked = !rows.are_in(&file.raw);
     let file = file.path.clone();
-    Ok(Source { file, format, info, grid, stored, rows, is_linked, tables, notes })
+    Ok(Source { file, format, info, grid, stored, rows, seen, is_linked, tables, notes })
 }
 
 fn no_such_dataset(file: &ReadFile, path: &str) -> Error {
@@ -275,6 +284,7 @@ mod tests {
     use crate::formats::samples::axis;
     use crate::storage::container::{Elements, Storing};
     use crate::storage::memory::Memory;
+    use pixelmill_core::kernel::SpectrumAxes;
 
     /// Numbers that count, of two times three positions and two points.
     fn counted() -> Memory {
@@ -286,10 +296,15 @@ mod tests {
         memory
     }
 
+    fn opened(file: &ReadFile, path: Option<&str>, axes: Option<&[usize]>) -> Result<Source> {
+        let asked = AskedAxes { crop: None, along: None, usual: SpectrumAxes::Any };
+        open(file, path, axes, ("Sum", &asked))
+    }
+
     #[test]
     fn the_rows_of_positions_are_those_of_the_axes_that_are_named() {
         let file = counted().opened();
-        let source = open(&file, None, Some(&[1, 0])).unwrap();
+        let source = opened(&file, None, Some(&[1, 0])).unwrap();
         assert_eq!((source.info.path.as_str(), source.info.positions), ("/data", 6));
         let mut row = vec![0; source.row_bytes()];
         source.rows.read_into(std::slice::from_ref(&(3..4)), &mut row).unwrap();
@@ -302,19 +317,19 @@ mod tests {
     fn a_source_that_cannot_be_opened_or_read_is_named() {
         let memory = counted();
         memory.fail("read /data");
-        let told = open(&memory.opened(), Some("data"), Some(&[0])).map(|_| ()).unwrap_err();
+        let told = opened(&memory.opened(), Some("data"), Some(&[0])).map(|_| ()).unwrap_err();
         assert!(told.to_string().contains("read /data fails"), "{told}");
         memory.fail("open /data");
-        let told = open(&memory.opened(), Some("data"), Some(&[0])).map(|_| ()).unwrap_err();
+        let told = opened(&memory.opened(), Some("data"), Some(&[0])).map(|_| ()).unwrap_err();
         assert!(told.to_string().contains("open /data fails"), "{told}");
-        let told = open(&memory.opened(), Some("other"), None).map(|_| ()).unwrap_err();
+        let told = opened(&memory.opened(), Some("other"), None).map(|_| ()).unwrap_err();
         assert!(matches!(told, Error::NoSuchDataset { .. }), "{told}");
     }
 
     #[test]
     fn another_dataset_at_the_place_of_a_source_is_another_source() {
         let memory = counted();
-        let source = open(&memory.opened(), None, Some(&[0])).unwrap();
+        let source = opened(&memory.opened(), None, Some(&[0])).unwrap();
         memory.root().unlink("data").unwrap();
         axis(memory.root(), "data", &[0.0; 12], &[]);
         let told = source.check_in_place(&memory.opened()).unwrap_err();

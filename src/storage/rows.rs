@@ -15,6 +15,7 @@ use super::open_file::OpenFile;
 use super::raw_file::RawFile;
 pub use super::tiles::Reading;
 pub(crate) use super::tiles::Stored;
+use super::tiles::copy::arranged;
 use super::tiles::{Block, Tiles};
 use crate::region::{self, Region};
 use crate::view::View;
@@ -28,7 +29,8 @@ pub(crate) struct Rows {
     /// Whether more files may join, so that those here prove nothing.
     may_grow: bool,
     view: View,
-    row_bytes: usize,
+    /// Bytes of one element.
+    element: usize,
     how: How,
     decoding: Decoding,
 }
@@ -49,10 +51,10 @@ impl Rows {
     /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
     pub fn new(file: OpenFile<'_>, dataset: &Dataset, view: View) -> Result<Self> {
         let Opening { files, may_grow, way, element, decoding } = dataset.open_values(file)?;
-        let row_bytes = view.points() as usize * element;
         let mut direct = None;
         if let Stored::Extent(offset) = way.stored() {
-            files[0].check_length(offset + view.count() * row_bytes as u64)?;
+            let bytes = view.count() * view.stored_points() * element as u64;
+            files[0].check_length(offset + bytes)?;
             direct = view.is_row_by_row().then_some(offset);
         }
         let how = match direct {
@@ -62,7 +64,7 @@ impl Rows {
                 How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element)))
             }
         };
-        Ok(Self { files, may_grow, view, row_bytes, how, decoding })
+        Ok(Self { files, may_grow, view, element, how, decoding })
     }
 
     /// The files that are read; the first is that of the dataset itself.
@@ -110,12 +112,27 @@ impl Rows {
 
     /// Bytes of one row.
     pub fn row_bytes(&self) -> usize {
-        self.row_bytes
+        self.view.points() as usize * self.element
     }
 
-    /// Bytes of all rows.
+    /// Bytes that are read for one row.
+    fn read_bytes(&self) -> usize {
+        self.view.read_points() as usize * self.element
+    }
+
+    /// Bytes that are needed for each row while it is put together.
+    pub fn aside_bytes(&self) -> u64 {
+        self.view.arrangement().map_or(0, |_| self.read_bytes() as u64)
+    }
+
+    /// Bytes of one row of the dataset, whatever of it is wanted.
+    pub fn stored_row_bytes(&self) -> u64 {
+        self.view.stored_points() * self.element as u64
+    }
+
+    /// Bytes of all values of the dataset.
     pub fn bytes(&self) -> u64 {
-        self.view.count() * self.row_bytes as u64
+        self.view.count() * self.stored_row_bytes()
     }
 
     /// The dataset as positions × spectrum.
@@ -207,14 +224,15 @@ impl Rows {
     /// Tells the system that these rows will be read soon.
     pub fn announce(&self, first: u64, count: u64) {
         if let How::Direct { offset } = &self.how {
-            let start = offset + first * self.row_bytes as u64;
-            let length = count * self.row_bytes as u64;
+            let row_bytes = self.read_bytes() as u64;
+            let start = offset + first * row_bytes;
+            let length = count * row_bytes;
             self.own().announce(start, length);
         }
     }
 
     fn read_direct(&self, offset: u64, first: u64, rows: &mut [u8]) -> Result<()> {
-        self.read_at(offset + first * self.row_bytes as u64, rows)
+        self.read_at(offset + first * self.read_bytes() as u64, rows)
     }
 
     fn read_at(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
@@ -235,23 +253,29 @@ impl Rows {
     ///
     /// # Errors
     /// If they can't be read.
-    pub fn read_into(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
-        let offset = match &self.how {
-            How::Direct { offset } => *offset,
-            How::Tiles(tiles) => return tiles.read_alone(positions, rows),
-        };
+    pub fn read_into(&self, positions: &[Range<u64>], rows: &mut [u8]) -> Result<()> {
+        match &self.how {
+            How::Tiles(tiles) => tiles.read_alone(positions, rows),
+            How::Direct { offset } => arranged(&self.view, self.element, rows, |rows| {
+                self.read_runs(*offset, positions, rows)
+            }),
+        }
+    }
+
+    fn read_runs(&self, offset: u64, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
+        let row_bytes = self.read_bytes();
         let mut stretch = Vec::new();
-        for near in near_each_other(positions, self.row_bytes as u64) {
+        for near in near_each_other(positions, row_bytes as u64) {
             let all = near[0].start..near[near.len() - 1].end;
             if near.len() > 1 {
-                stretch.resize((all.end - all.start) as usize * self.row_bytes, 0);
+                stretch.resize((all.end - all.start) as usize * row_bytes, 0);
                 self.read_direct(offset, all.start, &mut stretch)?;
             }
             for run in near {
-                let bytes = (run.end - run.start) as usize * self.row_bytes;
+                let bytes = (run.end - run.start) as usize * row_bytes;
                 let (part, rest) = rows.split_at_mut(bytes);
                 if near.len() > 1 {
-                    let begin = (run.start - all.start) as usize * self.row_bytes;
+                    let begin = (run.start - all.start) as usize * row_bytes;
                     part.copy_from_slice(&stretch[begin..begin + bytes]);
                 } else {
                     self.read_direct(offset, run.start, part)?;

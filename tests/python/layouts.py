@@ -19,6 +19,7 @@ from pathlib import Path
 import h5py
 import hdf5plugin
 import numpy as np
+from digest import digests, in_order
 from h5py import h5d, h5p, h5s, h5t, h5z
 
 # The shapes have many divisors, so that some chunks fit; the axes have different lengths where they can.
@@ -220,6 +221,7 @@ class Writer:
             "chunk_shape": chunks,
             "chunks": dataset.id.get_num_chunks() if chunks else None,
             "maybe_refused": row["type"] in MAYBE_REFUSED,
+            **excerpt([length for axis, length in enumerate(shape) if axis not in positions], number),
         })  # fmt: skip
 
     def unchunked(self, file, path, layout, data):
@@ -365,14 +367,46 @@ def write(folder):
     return writer.listed
 
 
-def spectra(file, listed):
+def excerpt(lengths, seed):
+    """A crop of spectral axes, as text and as slices, and those of them that a spectrum runs along."""
+    rng = np.random.default_rng(seed)
+    kept = []
+    for length in lengths:
+        start = int(rng.integers(length))
+        stop, step = int(rng.integers(start + 1, length + 1)), int(rng.integers(1, 4))
+        is_single = len(lengths) > 1 and rng.random() < 0.2
+        ranges = [(0, length, 1), (start, stop, 1), (start, stop, step)]
+        kept.append((start,) if is_single else ranges[rng.integers(len(ranges))])
+    left = [axis for axis, part in enumerate(kept) if len(part) > 1]
+    along = rng.permutation(left)[: rng.integers(1, len(left) + 1)].tolist() if left else []
+    return {"crop": ",".join(":".join(map(str, part)) for part in kept), "kept": kept, "along": along}
+
+
+def cut_out(data, first, listed):
+    """The part that `excerpt` says of the axes from `first` on, as positions × spectra × values."""
+    index = tuple(part[0] if len(part) == 1 else slice(*part) for part in listed["kept"])
+    data = data[(slice(None),) * first + index]
+    left = [axis for axis, part in enumerate(listed["kept"]) if len(part) > 1]
+    along = [first + left.index(axis) for axis in listed["along"]]
+    others = [axis for axis in range(first, data.ndim) if axis not in along]
+    positions = int(np.prod(data.shape[:first]))
+    data = data.transpose(*range(first), *others, *along)
+    length = int(np.prod(data.shape[data.ndim - len(along) :]))
+    return data.reshape(positions, -1, length)
+
+
+def spectra(file, listed, is_cut=False):
     """The values as rows of spectra, positions in their order; the remaining axes in the file's."""
     with h5py.File(file) as opened:
         data = opened[listed["path"]][()]
     positions = listed["positions_axes"]
     rest = [axis for axis in range(data.ndim) if axis not in positions]
     count = int(np.prod([data.shape[axis] for axis in positions]))
-    return data.transpose(*positions, *rest).reshape(count, -1)
+    data = data.transpose(*positions, *rest)
+    if is_cut:
+        data = cut_out(data, len(positions), listed)
+        return data.reshape(-1, data.shape[-1])
+    return data.reshape(count, -1)
 
 
 def sums(spectra):
@@ -385,35 +419,22 @@ def sums(spectra):
     return in_order(np.concatenate([side_by_side, spectra[:, whole:]], axis=1))
 
 
-def digests(spectra):
-    """Each value counts by its place in the spectrum, its parts differently."""
-    place = np.arange(1.0, spectra.shape[1] + 1)
-    spectra = spectra.astype(complex)
-    return in_order(place * spectra.real + place * place * spectra.imag)
-
-
-def in_order(terms):
-    total = np.zeros(len(terms))
-    for column in terms.T:
-        total = total + column
-    return total
-
-
 EXPECTED = {"Sum": sums, "Digest": digests}
 
 
 def check(folder, runs, listed):
     wrong, cache = [], {}
     for run in runs:
-        which = (run["number"], run["process"])
+        which = (run["number"], run["process"], run["is_cut"])
         if which not in cache:
             dataset = listed[run["number"]]
-            cache[which] = EXPECTED[run["process"]](spectra(folder / dataset["file"], dataset))
+            values = spectra(folder / dataset["file"], dataset, run["is_cut"])
+            cache[which] = EXPECTED[run["process"]](values)
         with h5py.File(run["file"]) as opened:
             found = opened[run["path"]][()].astype(float).reshape(-1)
         expected = cache[which]
         if found.shape != expected.shape:
-            wrong.append({**run, "wrong": f"{found.size} results for {expected.size} positions"})
+            wrong.append({**run, "wrong": f"{found.size} results for {expected.size} spectra"})
         elif (differ := found.view(np.uint64) != expected.view(np.uint64)).any():
             first = int(differ.argmax())
             told = f"{differ.sum()} of {differ.size} differ; position {first} has {found[first]}, not {expected[first]}"

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
-use super::copy::{Axis, copy};
+use super::copy::{Axis, arranged, copy};
 use super::{LoadedTile, TileError, Tiles};
 use crate::region::{Region, steps, strides};
 use crate::view::{Blocks, View};
@@ -102,8 +102,9 @@ impl Block {
             let place = step / tile[*axis];
             grid.set_range(*axis, &(place..place + 1));
         }
-        let row_strides = row_strides(view, *element);
-        let row_bytes = view.points() as usize * element;
+        let extent = view.extent();
+        let row_strides = row_strides(view, &extent, *element);
+        let row_bytes = view.read_points() as usize * element;
         for place in grid.places() {
             let loaded = self.loaded_tile(&place)?;
             let Region { start, shape } = &loaded.region;
@@ -116,9 +117,12 @@ impl Block {
             let mut axes = vec![Axis { steps: count as usize, from: along, to: row_bytes }];
             let mut there = 0;
             for (axis, stride) in view.spectrum.iter().zip(&row_strides) {
-                let inside = shape[*axis].min(view.shape[*axis] - start[*axis]);
-                axes.push(Axis { steps: inside as usize, from: own[*axis], to: *stride });
-                there += start[*axis] as usize * stride;
+                // A tile may have more than is wanted of it.
+                let first = start[*axis].max(extent.start[*axis]);
+                let end = (start[*axis] + shape[*axis]).min(extent.end(*axis));
+                axes.push(Axis { steps: (end - first) as usize, from: own[*axis], to: *stride });
+                begin += (first - start[*axis]) as usize * own[*axis];
+                there += (first - extent.start[*axis]) as usize * stride;
             }
             copy(&loaded.bytes[begin..], &mut rows[there..], &axes, *element);
         }
@@ -126,9 +130,9 @@ impl Block {
     }
 }
 
-/// The stride in a row of each axis of a spectrum.
-fn row_strides(view: &View, element: usize) -> Vec<usize> {
-    let shape: Vec<u64> = view.spectrum.iter().map(|axis| view.shape[*axis]).collect();
+/// The stride in a row, as it is read, of each axis of a spectrum.
+fn row_strides(view: &View, extent: &Region, element: usize) -> Vec<usize> {
+    let shape: Vec<u64> = view.spectrum.iter().map(|axis| extent.shape[*axis]).collect();
     strides(&shape, element)
 }
 
@@ -169,11 +173,16 @@ impl Block {
     ///
     /// # Errors
     /// If they can't be read, or their data are damaged.
-    pub fn read_into(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
+    pub fn read_into(&self, positions: &[Range<u64>], rows: &mut [u8]) -> Result<()> {
+        let Tiles { view, element, .. } = &*self.tiles;
+        arranged(view, *element, rows, |rows| self.read_as_it_lies(positions, rows))
+    }
+
+    fn read_as_it_lies(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
         self.load();
         let view = &self.tiles.view;
         let shape = view.position_shape();
-        let row_bytes = view.points() as usize * self.tiles.element;
+        let row_bytes = view.read_points() as usize * self.tiles.element;
         let fastest = *shape.last().unwrap_or(&1);
         let tile = view.positions.last().map_or(1, |axis| self.tiles.tile[*axis]);
         for run in positions {
@@ -206,10 +215,11 @@ impl Drop for Block {
 impl Tiles {
     /// Whether the values of a position lie side by side in a tile, and are all of its row.
     fn holds_rows(&self) -> bool {
-        let View { positions, spectrum, shape } = &self.view;
+        let View { positions, spectrum, shape, .. } = &self.view;
         let order = positions.iter().max() < spectrum.iter().min();
         let whole = spectrum.iter().all(|axis| self.tile[*axis] == shape[*axis]);
-        order && whole && self.view.points() as usize * self.element >= LEFT_AT_LEAST
+        let is_all = self.view.reads_all() && self.view.arrangement().is_none();
+        order && whole && is_all && self.view.points() as usize * self.element >= LEFT_AT_LEAST
     }
 
     /// Reads any positions by themselves, outside of a run.

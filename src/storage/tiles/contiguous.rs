@@ -49,9 +49,13 @@ impl Way for Contiguous {
 }
 
 impl Contiguous {
-    /// Reads each stretch that lies in one piece by one call.
+    /// Reads each stretch that lies in one piece by one call; where stretches lie near each other,
+    /// several with what is between them.
     fn read(&self, tiles: &Tiles, region: &Region, mut out: &mut [u8]) -> Result<(), TileError> {
         let stretches = Stretches::of(region, &tiles.view.shape);
+        if let Some(joined) = stretches.joined(region, tiles.element) {
+            return self.read_joined(tiles, region, &joined, out);
+        }
         let stretch = tiles.bytes_of(&region.shape[stretches.cut..]);
         for place in stretches.starts.places() {
             let (part, rest) = out.split_at_mut(stretch);
@@ -65,9 +69,45 @@ impl Contiguous {
     }
 }
 
+impl Contiguous {
+    fn read_joined(
+        &self,
+        tiles: &Tiles,
+        region: &Region,
+        joined: &Stretches<'_>,
+        mut out: &mut [u8],
+    ) -> Result<(), TileError> {
+        let own = strides(&tiles.view.shape, tiles.element);
+        let inner = &region.shape[joined.cut..];
+        let steps = inner.iter().zip(&own[joined.cut..]);
+        let last: usize = steps.map(|(steps, apart)| (*steps as usize - 1) * apart).sum();
+        let mut aside = vec![0; last + tiles.element];
+        let there = strides(inner, tiles.element);
+        let axes = inner.iter().zip(own[joined.cut..].iter().zip(&there));
+        let axes: Vec<Axis> = axes
+            .map(|(steps, (from, to))| Axis { steps: *steps as usize, from: *from, to: *to })
+            .collect();
+        for place in joined.starts.places() {
+            let (part, rest) = out.split_at_mut(tiles.bytes_of(inner));
+            let start = self.offset + joined.number(&place) * tiles.element as u64;
+            tiles.files[0]
+                .read_exact_at(&mut aside, start)
+                .map_err(|error| failed(0, start + aside.len() as u64, error))?;
+            copy(&aside, part, &axes, tiles.element);
+            out = rest;
+        }
+        Ok(())
+    }
+}
+
 fn failed(file: usize, needed: u64, error: io::Error) -> TileError {
     TileError::Io { file, needed, error: Arc::new(error) }
 }
+
+/// Bytes between two stretches that are read with them: as many as the system reads at once anyway.
+const GAP_BYTES: u64 = 4096;
+/// Most bytes that are read at once so.
+const JOINED_BYTES: u64 = 1 << 20;
 
 /// The stretches of a box that lie in one piece each.
 struct Stretches<'a> {
@@ -86,6 +126,20 @@ impl<'a> Stretches<'a> {
         let mut starts = region.clone();
         starts.shape[cut..].fill(1);
         Self { cut, starts, all }
+    }
+
+    /// The same stretches, but those together that lie near each other along the next axis; `None`
+    /// if there are none.
+    fn joined(&self, region: &Region, element: usize) -> Option<Self> {
+        let cut = self.cut.checked_sub(1)?;
+        let bytes = |shape: &[u64]| shape.iter().product::<u64>() * element as u64;
+        let (stretch, apart) = (bytes(&region.shape[self.cut..]), bytes(&self.all[self.cut..]));
+        let is_near = region.shape[cut] > 1
+            && apart - stretch <= GAP_BYTES
+            && apart * region.shape[cut] <= JOINED_BYTES;
+        let mut starts = self.starts.clone();
+        starts.shape[cut] = 1;
+        is_near.then_some(Self { cut, starts, all: self.all })
     }
 
     fn number(&self, place: &[u64]) -> u64 {

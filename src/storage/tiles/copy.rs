@@ -2,6 +2,9 @@
 //!
 //! Pure: bytes in memory, strides in bytes.
 
+use crate::region::strides;
+use crate::view::{Pick, View};
+
 /// One axis of a copy: how many steps, and how far one step goes in either array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
@@ -44,6 +47,33 @@ fn fixed<const N: usize>(from: &[u8], to: &mut [u8]) {
     if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
         *to = *from;
     }
+}
+
+/// Fills `rows` by what `read` reads, or puts them together out of that where a view says so.
+///
+/// # Errors
+/// Those of `read`.
+pub(crate) fn arranged<E>(
+    view: &View,
+    element: usize,
+    rows: &mut [u8],
+    read: impl FnOnce(&mut [u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some(picks) = view.arrangement() else { return read(rows) };
+    let (row, as_read) = (view.points() as usize, view.read_points() as usize);
+    let count = rows.len() / (row * element);
+    let mut aside = vec![0; count * as_read * element];
+    read(&mut aside)?;
+    let shape: Vec<u64> = picks.iter().map(|pick| pick.steps).collect();
+    let axis = |(pick, to): (&Pick, usize)| Axis {
+        steps: pick.steps as usize,
+        from: pick.apart as usize * element,
+        to,
+    };
+    let mut axes: Vec<Axis> = picks.iter().zip(strides(&shape, element)).map(axis).collect();
+    axes.insert(0, Axis { steps: count, from: as_read * element, to: row * element });
+    copy(&aside, rows, &axes, element);
+    Ok(())
 }
 
 fn walk(

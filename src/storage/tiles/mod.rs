@@ -30,7 +30,7 @@ pub(in crate::storage) use way::{same_kind, stretch};
 
 use super::filters::Scratch;
 use super::raw_file::RawFile;
-use crate::region::{self, Region, strides};
+use crate::region::{Region, strides};
 use crate::view::View;
 use pixelmill_core::error::{Error, Result};
 
@@ -106,9 +106,14 @@ impl Tiles {
     /// Bytes that one position takes in a block: of chunks also what lies past the edges of the
     /// dataset is kept.
     pub fn block_row_bytes(&self) -> u64 {
+        let extent = self.view.extent();
         let lengths = self.view.spectrum.iter().map(|axis| {
-            let (length, tile) = (self.view.shape[*axis], self.tile[*axis]);
-            if self.way.keeps_edges() { length.next_multiple_of(tile) } else { length }
+            let (range, tile) = (extent.range(*axis), self.tile[*axis]);
+            if self.way.keeps_edges() {
+                range.end.next_multiple_of(tile) - range.start / tile * tile
+            } else {
+                range.end - range.start
+            }
         });
         lengths.product::<u64>() * self.element as u64
     }
@@ -125,17 +130,13 @@ impl Tiles {
 
     /// How many tiles the positions of one tile need.
     pub fn per_cell(&self) -> u64 {
-        let grid = self.grid();
-        self.view.spectrum.iter().map(|axis| grid[*axis]).product()
+        let grid = self.view.extent().tiles(&self.tile);
+        self.view.spectrum.iter().map(|axis| grid.shape[*axis]).product()
     }
 
     /// Bytes of one tile.
     pub fn tile_bytes(&self) -> u64 {
         self.tile.iter().product::<u64>() * self.element as u64
-    }
-
-    fn grid(&self) -> Vec<u64> {
-        region::grid(&self.view.shape, &self.tile)
     }
 
     /// Where a tile lies in the dataset, with what lies past the edges.
@@ -145,7 +146,7 @@ impl Tiles {
 
     /// The part of the dataset that belongs to some positions.
     fn region_of(&self, positions: &Region) -> Region {
-        let mut region = Region::whole(&self.view.shape);
+        let mut region = self.view.extent();
         for (number, axis) in self.view.positions.iter().enumerate() {
             region.set_range(*axis, &positions.range(number));
         }

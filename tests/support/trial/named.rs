@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use pixelmill::kernel::{
-    ColumnLayout, Contribution, Input, Kernel, Prepared, RawUnit, Wants, Worker,
+    ColumnLayout, Contribution, Input, Kernel, Prepared, RawUnit, SpectrumAxes, Wants, Worker,
 };
 use pixelmill::process::{Failure, SourceInfo};
 use pixelmill::registry::Runner;
@@ -79,7 +79,7 @@ impl Kernel for MeanKernel {
             Some(_) => Input::new(ElementType::Complex128).narrowing(),
             None => Input::new(ElementType::Complex128),
         };
-        Wants { input, most_per_unit: Some(Mean::MOST) }
+        Wants { input, axes: SpectrumAxes::default(), most_per_unit: Some(Mean::MOST) }
     }
 
     fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {

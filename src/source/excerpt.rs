@@ -1,0 +1,200 @@
+//! What of each position's values a computation sees, and along which axes a spectrum runs: the
+//! crop and the order that a user asks for, on the axes that the file has.
+
+use serde::{Deserialize, Serialize};
+
+use super::Description;
+use super::crop::{Crop, Kept, listed, place};
+use crate::region;
+use crate::view::{Excerpt, Pick, View};
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::kernel::SpectrumAxes;
+use pixelmill_core::source_info::SourceInfo;
+
+/// What is asked of the axes of a position's values.
+pub(crate) struct AskedAxes<'a> {
+    /// The part of them.
+    pub crop: Option<&'a Crop>,
+    /// Those that a spectrum runs along, slowest first.
+    pub along: Option<&'a [String]>,
+    /// What the process works along if nothing is said.
+    pub usual: SpectrumAxes,
+}
+
+/// The axes of a position's values as a computation sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// How many of them, the fastest, a spectrum runs along; the others number the spectra.
+    pub along: usize,
+    /// What was asked for, unless it is what there is anyway.
+    pub asked: Option<ExcerptIdentity>,
+}
+
+/// What a result depends on of an excerpt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExcerptIdentity {
+    /// What is kept of each axis of the file: a single step, or start, end and step.
+    crop: Vec<Vec<u64>>,
+    /// The axes of the file that are seen, slowest first.
+    order: Vec<usize>,
+    /// How many of them, the fastest, a spectrum runs along.
+    along: usize,
+}
+
+impl ExcerptIdentity {
+    /// What is kept of each axis of the file, the axes that are seen, and how many of them a
+    /// spectrum runs along.
+    pub fn new(crop: Vec<Vec<u64>>, order: Vec<usize>, along: usize) -> Self {
+        Self { crop, order, along }
+    }
+
+    /// The crop that gives it.
+    pub fn crop(&self) -> Option<Crop> {
+        Crop::of_steps(&self.crop)
+    }
+
+    /// The axes that a spectrum runs along, by their numbers.
+    pub fn along(&self) -> Vec<String> {
+        let others = self.order.len().saturating_sub(self.along);
+        self.order[others..].iter().map(usize::to_string).collect()
+    }
+}
+
+/// Makes of a description what is asked of its axes.
+///
+/// # Errors
+/// If that can't be had.
+pub(crate) fn applied(
+    description: Description,
+    process: &str,
+    asked: &AskedAxes<'_>,
+) -> Result<(Description, Seen)> {
+    let Description { mut info, view, .. } = description;
+    let axes = info.spectroscopic_dimensions.clone();
+    let usual = asked.usual.of(axes.len());
+    if asked.along.is_none() && asked.crop.is_none() {
+        refuse_frames(&info, process, asked.usual)?;
+        let description = Description { info, view, ..description };
+        return Ok((description, Seen { along: usual, asked: None }));
+    }
+    let points = axes.iter().map(|axis| axis.len() as u64).product::<u64>();
+    if axes.is_empty() || points != view.points() {
+        let reason =
+            format!("the values of a position in `{}` are no full grid of axes", info.path);
+        return Err(refused(asked, reason));
+    }
+    let kept = match asked.crop {
+        Some(crop) => crop.kept(&axes)?,
+        None => axes.iter().map(|axis| Kept::all(axis.len())).collect(),
+    };
+    let seen: Vec<usize> = (0..axes.len()).filter(|at| !kept[*at].is_single).collect();
+    let usual = asked.usual.of(seen.len());
+    let (order, along) = match asked.along {
+        Some(names) => in_order(names, &axes, &kept, asked, process)?,
+        None => (seen.clone(), usual),
+    };
+    info.spectroscopic_dimensions = order.iter().map(|at| cropped(&axes[*at], kept[*at])).collect();
+    if asked.along.is_none() {
+        refuse_frames(&info, process, asked.usual)?;
+    }
+    let excerpt = excerpt(&view, &axes, &kept, &order);
+    let is_other = excerpt.is_some() || order != (0..axes.len()).collect::<Vec<_>>();
+    let crop = kept.iter().map(Kept::told).collect();
+    let asked = (is_other || along != usual).then(|| ExcerptIdentity::new(crop, order, along));
+    let view = view.of(excerpt);
+    info.spectral_points = view.points() as usize;
+    Ok((Description { info, view, ..description }, Seen { along, asked }))
+}
+
+/// Nobody means to take a camera's frames apart who doesn't say so.
+fn refuse_frames(info: &SourceInfo, process: &str, usual: SpectrumAxes) -> Result<()> {
+    match info.frame() {
+        Some((slow, fast)) if usual == SpectrumAxes::One => Err(Error::Frames {
+            process: process.to_owned(),
+            dataset: info.path.clone(),
+            slow: slow.name.clone(),
+            fast: fast.name.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn refused(asked: &AskedAxes<'_>, reason: String) -> Error {
+    let what = match (asked.crop, asked.along) {
+        (Some(crop), _) => format!("the crop `{crop}`"),
+        (None, along) => format!("along `{}`", along.unwrap_or_default().join(",")),
+    };
+    Error::Axes { asked: what, reason }
+}
+
+/// The axes in the order in which they are seen, those that number the spectra before those that
+/// they run along, and how many the latter are.
+fn in_order(
+    names: &[String],
+    axes: &[Dimension],
+    kept: &[Kept],
+    asked: &AskedAxes<'_>,
+    process: &str,
+) -> Result<(Vec<usize>, usize)> {
+    let refused = |reason| Error::Axes { asked: format!("along `{}`", names.join(",")), reason };
+    let along = names.iter().map(|name| place(name, axes)).collect::<Result<Vec<_>, _>>();
+    let along = along.map_err(refused)?;
+    let most = asked.usual.of(usize::MAX);
+    if most != usize::MAX && along.len() != most {
+        let many = if most == 1 { "one axis" } else { "two axes" };
+        return Err(refused(format!("{process} works along {many}; there are: {}", listed(axes))));
+    }
+    for (number, at) in along.iter().enumerate() {
+        if along[..number].contains(at) {
+            return Err(refused(format!("`{}` is named twice", axes[*at].name)));
+        }
+        if kept[*at].is_single {
+            return Err(refused(format!("the crop leaves a single step of `{}`", axes[*at].name)));
+        }
+    }
+    let others = (0..axes.len()).filter(|at| !kept[*at].is_single && !along.contains(at));
+    let order = others.chain(along.iter().copied()).collect();
+    Ok((order, along.len()))
+}
+
+fn cropped(axis: &Dimension, kept: Kept) -> Dimension {
+    let Kept { start, step, count, .. } = kept;
+    let values = axis.values.picked(start as usize, step as usize, count as usize);
+    Dimension { values, ..axis.clone() }
+}
+
+/// What is read of the array, and how a row is put together out of that; `None` if that is all of
+/// it as it lies.
+fn excerpt(view: &View, axes: &[Dimension], kept: &[Kept], order: &[usize]) -> Option<Excerpt> {
+    let lengths: Vec<u64> = axes.iter().map(|axis| axis.len() as u64).collect();
+    let is_one_to_one =
+        view.spectrum.iter().map(|axis| view.shape[*axis]).eq(lengths.iter().copied());
+    // Axes of the file that are one axis of its array lie in it as those of an array do.
+    let (ranges, strides) = if is_one_to_one {
+        let ranges: Vec<_> = kept.iter().map(|kept| kept.start..kept.end()).collect();
+        let read: Vec<u64> = ranges.iter().map(|range| range.end - range.start).collect();
+        (ranges, region::strides(&read, 1))
+    } else {
+        let strides = region::strides(&lengths, 1);
+        let at = |step: &dyn Fn(&Kept) -> u64| -> u64 {
+            kept.iter().zip(&strides).map(|(kept, stride)| step(kept) * *stride as u64).sum()
+        };
+        let (first, last) = (at(&|kept| kept.start), at(&|kept| kept.end() - 1));
+        (std::iter::once(first..last + 1).collect(), strides)
+    };
+    let picks: Vec<Pick> = order
+        .iter()
+        .map(|at| Pick { steps: kept[*at].count, apart: kept[*at].step * strides[*at] as u64 })
+        .collect();
+    let shape: Vec<u64> = picks.iter().map(|pick| pick.steps).collect();
+    let lies_so = picks
+        .iter()
+        .zip(region::strides(&shape, 1))
+        .all(|(pick, apart)| pick.steps == 1 || pick.apart == apart as u64);
+    let read: u64 = ranges.iter().map(|range| range.end - range.start).product();
+    let is_as_read = lies_so && read == shape.iter().product::<u64>();
+    let whole: Vec<_> = view.spectrum.iter().map(|axis| 0..view.shape[*axis]).collect();
+    let arrangement = (!is_as_read).then_some(picks);
+    (ranges != whole || arrangement.is_some()).then_some(Excerpt { ranges, arrangement })
+}

@@ -1,0 +1,112 @@
+//! A part of each position's values, and spectra along any of their axes: the values are NumPy's,
+//! they are recognised as what they are, and they come out the same however a run goes.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::usid::{Scan, ask_python};
+use crate::support::{refuse, run, succeed};
+
+/// A file of each format with a Frequency and a Bias at each of 3 × 4 positions.
+const KINDS: [&str; 5] = ["usid", "usid-slow-bias", "hspy", "chunked", "transposed"];
+
+/// What a run has to be told of a kind besides.
+fn told(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "chunked" => &["--dataset", "/d", "--positions-axes", "0,1"],
+        "transposed" => &["--dataset", "/d", "--positions-axes", "3,1"],
+        _ => &[],
+    }
+}
+
+fn scan(kind: &str) -> Scan {
+    let scan = Scan::nothing();
+    ask_python(&["axes.py", "write", &scan.file, kind]);
+    scan
+}
+
+/// What NumPy says of the results that a run gave: the greatest difference from sums over what
+/// `crop` and `along` say, and the axes that number the spectra.
+fn compared(scan: &Scan, kind: &str, ran: &Value, part: &str) -> Value {
+    let (file, group) = (ran["file"].as_str().unwrap(), ran["group"].as_str().unwrap());
+    ask_python(&["axes.py", "compare", &scan.file, kind, file, group, part])
+}
+
+#[test]
+fn sums_of_parts_are_those_of_numpy_in_files_of_every_kind() {
+    for kind in KINDS {
+        let scan = scan(kind);
+        for (number, (options, part)) in [
+            (vec!["--crop", "Frequency=302kHz:310kHz"], "2:11,:"),
+            (vec!["--crop", "Frequency=0:16:3,Bias=1.5V:", "--along", "Bias"], "0:16:3,3:"),
+            (vec!["--crop", "Bias=-1", "--along", "Frequency"], ":,-1"),
+            (vec!["--along", "Bias,Frequency"], ":,:"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let all = [told(kind), &options].concat();
+            let ran = scan.run("digest", &all);
+            assert_eq!(ran["outcome"], "finished", "{kind} {options:?}");
+            let along = match options.iter().position(|option| *option == "--along") {
+                Some(at) => options[at + 1],
+                None => "",
+            };
+            let found = compared(&scan, kind, &ran, &format!("{part};{along}"));
+            assert_eq!(found["different"], json!(0), "{kind} {options:?}: {found}");
+            assert_eq!(found["axes"], found["expected_axes"], "{kind} {options:?}");
+            // The same is recognised, anything else isn't taken for it, and it can be verified.
+            assert_eq!(scan.run("digest", &all)["outcome"], "existing");
+            let (file, group) = (ran["file"].as_str().unwrap(), ran["group"].as_str().unwrap());
+            let numbered = file != scan.file || group.ends_with(&format!("_00{number}"));
+            assert!(numbered, "{ran}");
+            let verified = succeed(["verify", file, group]);
+            assert_eq!(verified["different"], json!([]), "{kind} {options:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_there_anyway_is_no_other_computation() {
+    let scan = scan("usid");
+    assert_eq!(scan.run("peak-finding", &[])["outcome"], "finished");
+    for options in [vec!["--along", "Bias"], vec!["--crop", ":,:"], vec!["--crop", "0:16,0.0:9.0"]]
+    {
+        assert_eq!(scan.run("peak-finding", &options)["outcome"], "existing", "{options:?}");
+    }
+    let other = scan.run("peak-finding", &["--along", "Frequency"]);
+    assert_eq!((&other["outcome"], &other["notes"]), (&json!("finished"), &Value::Null));
+}
+
+#[test]
+fn only_chunks_that_a_crop_touches_are_decoded() {
+    let scan = Scan::nothing();
+    ask_python(&["axes.py", "frames", &scan.file]);
+    let ran =
+        scan.run("digest", &["--dataset", "/d", "--positions-axes", "0,1", "--crop", "8:24,8:24"]);
+    // Four by four chunks of a frame, of which the crop has two by two.
+    let chunks = ran["report"]["chunks"].as_u64().unwrap();
+    assert_eq!(ran["report"]["chunks_decoded"], chunks / 4);
+    let profile = ["--crop", "16,:", "--dataset", "/d", "--positions-axes", "0,1"];
+    let ran = scan.run("peak-finding", &profile);
+    assert_eq!(ran["completed"], 16);
+    assert_eq!(ran["report"]["chunks_decoded"], chunks / 4);
+}
+
+#[test]
+fn what_cant_be_had_is_refused_and_changes_nothing() {
+    let scan = scan("usid");
+    let before = fs::read(&scan.file).unwrap();
+    for (options, texts) in [
+        (["--crop", "0:30,:"], ["30 is outside of `Frequency` (16 steps)", ""]),
+        (["--crop", "Frequency=1eV:2eV"], ["`Frequency` is in Hz, not in eV", ""]),
+        (["--crop", "Frequncy=1:2"], ["there is no axis `Frequncy`", "did you mean `Frequency`?"]),
+        (["--crop", "Frequency=1GHz:2GHz"], ["keeps nothing of `Frequency`", "315000 Hz"]),
+        (["--along", "Bia"], ["there is no axis `Bia`", "did you mean `Bias`?"]),
+        (["--along", "Bias,Frequency"], ["Peak_Finding works along one axis", "`Bias`"]),
+    ] {
+        refuse(run("peak-finding", scan.file.as_ref(), &options), 2, &texts);
+    }
+    assert!(fs::read(&scan.file).unwrap() == before);
+}
