@@ -15,7 +15,7 @@ use super::open_file::OpenFile;
 use super::raw_file::RawFile;
 pub use super::tiles::Reading;
 pub(crate) use super::tiles::Stored;
-use super::tiles::{Block, Tiles};
+use super::tiles::{Block, Contiguous, Tiles};
 use crate::region::{self, Region};
 use crate::view::View;
 use pixelmill_core::chunk_io::{ReadChunk, ReadRows};
@@ -63,6 +63,31 @@ impl Rows {
             }
         };
         Ok(Self { files, may_grow, view, row_bytes, how, decoding })
+    }
+
+    /// The rows of an array whose elements lie in one stretch of a file, seen as `view`.
+    ///
+    /// # Errors
+    /// If the file has less bytes than that needs.
+    pub fn in_one_stretch(
+        file: RawFile,
+        offset: u64,
+        view: View,
+        element: usize,
+        decoding: Decoding,
+    ) -> Result<Self> {
+        let row_bytes = view.points() as usize * element;
+        file.check_length(offset + view.count() * row_bytes as u64)?;
+        let name = file.path.display().to_string();
+        let files = vec![Arc::new(file)];
+        let how = match view.is_row_by_row() {
+            true => How::Direct { offset },
+            false => {
+                let way = Box::new(Contiguous { offset });
+                How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element)))
+            }
+        };
+        Ok(Self { files, may_grow: false, view, row_bytes, how, decoding })
     }
 
     /// The files that are read; the first is that of the dataset itself.
