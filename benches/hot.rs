@@ -202,6 +202,7 @@ fn unit_is_computed(bencher: Bencher<'_, '_>) {
         position_dimensions: Vec::new(),
         spectroscopic_dimensions: Vec::new(),
         auxiliary: Vec::new(),
+        constants: Vec::new(),
     };
     let kernel = kernel_of::<Sum>(&Default::default()).expect("the default parameters are right");
     let prepared = kernel.prepare(&info).expect("it sums whatever there is");

@@ -50,12 +50,12 @@ pub(crate) struct Needs {
     /// Bytes that the kernel takes for a position: its values after conversion, if all are
     /// converted at once, and what else it says.
     pub kernel_bytes: u64,
-    /// Bytes of the auxiliary inputs of a position, as f64.
+    /// Bytes of the auxiliary inputs of a position, as they are handed on.
     pub auxiliary_bytes: u64,
     /// Bytes of all results of a position.
     pub results_bytes: u64,
     /// Bytes that are taken whatever the number of workers: the status of all positions, tables of
-    /// positions and of chunks.
+    /// positions and of chunks, constants.
     pub fixed_bytes: u64,
     /// Bytes that a worker takes whatever it has in hand, besides what tiles of the source take:
     /// the tiles of auxiliary inputs.

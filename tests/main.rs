@@ -24,6 +24,7 @@ mod golden;
 mod groups;
 mod hand_out;
 mod identity;
+mod inputs;
 #[cfg(feature = "mpi")]
 mod jobs;
 mod kernel;

@@ -34,6 +34,9 @@ pub enum Error {
     /// The file isn't HDF5.
     #[error("{} is not an HDF5 file: {found}", path.display())]
     NotHdf5 { path: PathBuf, found: &'static str },
+    /// The file isn't an array that NumPy has saved.
+    #[error("{} can't be read as an array of NumPy's: {reason}", path.display())]
+    Npy { path: PathBuf, reason: String },
     /// The file is one of several that are one to HDF5.
     #[error("{} is only a part of {of}", path.display())]
     PartOfHdf5 { path: PathBuf, of: Several },
@@ -156,6 +159,9 @@ pub enum Error {
     /// An auxiliary input can't be used.
     #[error("the auxiliary input `{dataset}` can't be used: {reason}")]
     Auxiliary { dataset: String, reason: String },
+    /// An array for the whole run can't be used.
+    #[error("the constant `{dataset}` can't be used: {reason}")]
+    Constant { dataset: String, reason: String },
     /// Something on the command line can't be understood.
     #[error("{argument}: {reason}")]
     Argument { argument: String, reason: String },

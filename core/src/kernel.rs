@@ -17,6 +17,7 @@ pub use crate::contribution::Contribution;
 use crate::element::{Element, ElementType, StoredType, append, elements, lying};
 use crate::error::Result;
 use crate::failure::Failure;
+pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
 use crate::model::{Model, Values};
 use crate::source_info::SourceInfo;
 
@@ -32,9 +33,12 @@ pub trait Kernel: Send + Sync {
     fn parameters(&self) -> &Map<String, Value>;
     /// What it wants of the source and of the engine.
     fn wants(&self) -> Wants;
-    /// Paths of datasets with the same positions, whose rows a worker gets beside those of the
-    /// source.
-    fn auxiliary_inputs(&self) -> Vec<String> {
+    /// Datasets with the same positions, whose rows a worker gets beside those of the source.
+    fn auxiliary_inputs(&self) -> Vec<AuxiliaryInput> {
+        Vec::new()
+    }
+    /// Arrays for the whole run; [`Self::prepare`] finds them in [`SourceInfo::constants`].
+    fn constant_inputs(&self) -> Vec<ConstantInput> {
         Vec::new()
     }
     /// How many spectra a row of the source holds, one behind the other.

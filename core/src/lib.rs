@@ -18,6 +18,7 @@ pub mod element;
 pub mod error;
 pub mod failure;
 pub mod foreign_text;
+pub mod inputs;
 pub mod kernel;
 pub mod map_kernel;
 pub mod model;

@@ -13,6 +13,7 @@ use crate::contribution::Contribution;
 use crate::element::Element;
 use crate::error::Result;
 use crate::failure::{Failure, guarded};
+use crate::inputs::{AuxiliaryInput, ConstantInput};
 use crate::kernel::{Input, Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
 use crate::model::{Model, Values};
 use crate::parameters::settle;
@@ -54,8 +55,12 @@ impl<P: Process> Kernel for MapKernel<P> {
         Wants { input, axes, most_per_unit: None }
     }
 
-    fn auxiliary_inputs(&self) -> Vec<String> {
+    fn auxiliary_inputs(&self) -> Vec<AuxiliaryInput> {
         P::auxiliary_inputs(&self.parameters)
+    }
+
+    fn constant_inputs(&self) -> Vec<ConstantInput> {
+        P::constant_inputs(&self.parameters)
     }
 
     fn spectra_per_position(&self, source: &SourceInfo) -> usize {

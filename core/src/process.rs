@@ -49,6 +49,7 @@ use crate::element::Element;
 use crate::error::Result;
 pub use crate::failure::Failure;
 use crate::failure::guarded;
+pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
 use crate::kernel::RawUnit;
 pub use crate::kernel::SpectrumAxes;
 pub use crate::model::{Curve, Mark, Model, Values};
@@ -184,11 +185,19 @@ pub trait Process: Sized + 'static {
         1
     }
 
-    /// Paths of datasets with the same positions whose rows are handed to the map function
-    /// beside the spectrum, as `f64`; a compound record of floating-point fields is as many values.
-    /// What was found there is in [`SourceInfo::auxiliary`]. Override to start from an earlier
-    /// result or to apply a correction per position.
-    fn auxiliary_inputs(_parameters: &Self::Parameters) -> Vec<String> {
+    /// Datasets with the same positions whose rows are handed to the map function beside the
+    /// spectrum, as numbers of the declared type; a compound record of floating-point fields is as
+    /// many values. What was found there is in [`SourceInfo::auxiliary`]. Override to start from an
+    /// earlier result or to apply a correction per position.
+    fn auxiliary_inputs(_parameters: &Self::Parameters) -> Vec<AuxiliaryInput> {
+        Vec::new()
+    }
+
+    /// Arrays for the whole run, such as a reference spectrum or a stack of masks:
+    /// [`Self::prepare`] finds them in [`SourceInfo::constants`], as numbers of the declared
+    /// type and with the declared axes. They are read whole, and their values are part of the
+    /// identity of a result.
+    fn constant_inputs(_parameters: &Self::Parameters) -> Vec<ConstantInput> {
         Vec::new()
     }
 

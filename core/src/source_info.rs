@@ -4,6 +4,7 @@ use crate::axis_values::AxisValues;
 use crate::dimension::Dimension;
 use crate::element::ElementType;
 use crate::failure::Failure;
+use crate::inputs::ConstantArray;
 
 /// What a process is told about the main dataset.
 #[derive(Clone, Debug)]
@@ -28,13 +29,18 @@ pub struct SourceInfo {
     /// What [`Process::auxiliary_inputs`](crate::Process::auxiliary_inputs) asked for, in that
     /// order.
     pub auxiliary: Vec<AuxiliaryInfo>,
+    /// What [`Process::constant_inputs`](crate::Process::constant_inputs) asked for, in that
+    /// order.
+    pub constants: Vec<ConstantArray>,
 }
 
 /// What a process is told about an auxiliary input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuxiliaryInfo {
-    /// Path of the dataset in the file.
+    /// Path of the dataset in its file, or the file's name if it is an array of NumPy's.
     pub path: String,
+    /// Of what type its values are handed on.
+    pub element: ElementType,
     /// Number of values at each position; each field of a compound record is one.
     pub columns: usize,
     /// Names of the fields if it holds compound records, else none.
@@ -158,6 +164,7 @@ mod tests {
             position_dimensions: Vec::new(),
             spectroscopic_dimensions: lengths.iter().map(axis).collect(),
             auxiliary: Vec::new(),
+            constants: Vec::new(),
         }
     }
 

@@ -17,7 +17,7 @@ mod search;
 use num_complex::Complex64;
 use pixelmill_core::Results;
 use pixelmill_core::process::{
-    AuxiliaryInfo, Dimension, Failure, Model, Process, Record, SourceInfo, Spectrum,
+    AuxiliaryInfo, AuxiliaryInput, Dimension, Failure, Model, Process, Record, SourceInfo, Spectrum,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,9 @@ pub struct Parameters {
     /// that of its fastest axis, the frequency.
     #[schemars(range(min = 1))]
     pub spectra: Option<usize>,
-    /// Path of the `Guess` or `Fit` of an earlier result to begin from; where that has no numbers,
-    /// and if none, the beginning is estimated from each spectrum by itself.
+    /// Path of the `Guess` or `Fit` of an earlier result to begin from, `FILE:PATH` of one in
+    /// another file, or `SHO_Fit` for the newest; where that has no numbers, and if none, the
+    /// beginning is estimated from each spectrum by itself.
     pub guess: Option<String>,
     /// How many of the brightest points the estimate takes pairs from.
     #[schemars(range(min = 2, max = 100), extend("unit" = "points"))]
@@ -233,8 +234,9 @@ impl Process for ShoFit {
         parameters.spectra.unwrap_or_else(|| source.spectra_along_axis().unwrap_or(1))
     }
 
-    fn auxiliary_inputs(parameters: &Parameters) -> Vec<String> {
-        parameters.guess.iter().cloned().collect()
+    fn auxiliary_inputs(parameters: &Parameters) -> Vec<AuxiliaryInput> {
+        let guess = |path: &String| AuxiliaryInput::of::<f64>(path.as_str()).results("Fit");
+        parameters.guess.iter().map(guess).collect()
     }
 }
 
@@ -385,6 +387,7 @@ mod tests {
             position_dimensions: Vec::new(),
             spectroscopic_dimensions: axes.to_vec(),
             auxiliary: Vec::new(),
+            constants: Vec::new(),
         }
     }
 

@@ -19,6 +19,7 @@ use std::path::Path;
 use log::{Level, debug};
 use twox_hash::XxHash3_128;
 
+use super::inputs::ConstantReader;
 use super::job::{Data, Job};
 use super::ledger::Record;
 use super::pending::Pending;
@@ -26,6 +27,7 @@ use super::{Note, Request, reread};
 use crate::source::{RowsDigest, fingerprint, is_whole};
 use crate::storage::file::open_read;
 use crate::storage::file_state::{FileId, FileState};
+use crate::storage::rows::Rows;
 use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Result, bytes};
 
@@ -133,6 +135,7 @@ pub(crate) fn check(job: &Job, request: &Request, computed: &Computed<'_>) -> Re
             was_written |= file.opened.was_written(&now);
         }
     }
+    job.inputs.constants.iter().try_for_each(ConstantReader::check)?;
     if was_written && reread::digest(job, request, computed.marked)? != computed.digest {
         let (file, dataset) = (job.source.file.clone(), job.source.info.path.clone());
         return Err(Error::SourceChanged { file, dataset });
@@ -142,7 +145,9 @@ pub(crate) fn check(job: &Job, request: &Request, computed: &Computed<'_>) -> Re
 
 /// Checks that every path still leads to the file that was read, or to one with the same data.
 fn check_path(job: &Job, request: &Request, computed: &Computed<'_>) -> Result<()> {
-    for file in job.inputs().flat_map(|(rows, ..)| rows.files()) {
+    let constants = job.inputs.constants.iter().map(ConstantReader::rows);
+    let all = job.inputs().map(|(rows, ..)| rows).chain(constants);
+    for file in all.flat_map(Rows::files) {
         // Whether results are where they are looked for is the lock's question.
         if file.opened.id == computed.results {
             continue;

@@ -1,33 +1,27 @@
 //! A kernel on a source: everything that is known before a results group is looked for.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Request;
 use super::compared::Compared;
+use super::inputs::{AuxiliaryReader, InputOpener, Inputs};
 use super::narration;
 use super::target::results_file;
 use super::workers::Workers;
-use crate::identity::{AuxiliaryIdentity, Hashed, Identity};
-use crate::region;
-use crate::source::{self, AskedAxes, RowsDigest, Source, fingerprint, normalised};
-use crate::storage::file::{ReadFile, is_absent, open_read};
-use crate::storage::file_state::FileId;
-use crate::storage::lock;
+use crate::identity::{Hashed, Identity};
+use crate::source::{self, AskedAxes, RowsDigest, Source, fingerprint};
+use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
 use crate::storage::rows::Rows;
-use crate::view::View;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
 use pixelmill_core::contribution::{Contribution, UnitResults};
 use pixelmill_core::dimension::Dimension;
-use pixelmill_core::element::{ElementType, StoredType, elements, first_beyond};
+use pixelmill_core::element::{StoredType, first_beyond};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
 use pixelmill_core::kernel::{AuxiliaryRows, Kernel, Prepared, RawUnit, SeenSpectrum, Worker};
-use pixelmill_core::positions::runs;
-use pixelmill_core::source_info::AuxiliaryInfo;
 
 /// A kernel and its source.
 pub(crate) struct Job {
@@ -40,21 +34,12 @@ pub(crate) struct Job {
     others: usize,
     /// Lengths of the axes of each.
     spectrum_shape: Vec<usize>,
-    pub auxiliary: Vec<AuxiliaryInput>,
+    pub inputs: Inputs,
     pub identity: Identity,
     /// What was found out about earlier results.
     pub compared: Compared,
     /// The threads that this process computes with where no other rank does.
     pub workers: Workers,
-}
-
-/// A dataset with the same positions, read in step with the source.
-pub(crate) struct AuxiliaryInput {
-    rows: Rows,
-    stored: StoredType,
-    pub columns: usize,
-    /// Lengths of the axes of one position's values.
-    shape: Vec<usize>,
 }
 
 /// Whether a job knows the data that it is opened on.
@@ -67,7 +52,7 @@ pub(crate) enum Data {
 }
 
 impl Data {
-    fn fingerprint(self, rows: &Rows) -> Result<String> {
+    pub fn fingerprint(self, rows: &Rows) -> Result<String> {
         match self {
             Self::Hashed => fingerprint(rows),
             Self::Unseen => Ok(String::new()),
@@ -108,30 +93,37 @@ impl Job {
         let (path, axes) = (request.dataset.as_deref(), request.positions_axes.as_deref());
         let mut source = source::open(file, path, axes, (kernel.name(), &asked))?;
         check_element(&**kernel, &source)?;
-        let paths = kernel.auxiliary_inputs();
         let results = results_file(request, &source, kernel.name());
-        let (auxiliary, auxiliary_inputs) =
-            open_auxiliary((file, &results), &paths, &mut source, data)?;
-        let info = &source.info;
+        let asked = (&**kernel, request);
+        let mut inputs = InputOpener::new(file, &results, asked, &source);
+        let auxiliary_inputs = inputs.auxiliary(&**kernel, &mut source, data)?;
+        let (process, dataset) = (kernel.name().to_owned(), source.info.path.clone());
         let unsuitable = |reason| Error::Unsuitable {
-            process: kernel.name().to_owned(),
-            dataset: info.path.clone(),
+            process: process.clone(),
+            dataset: dataset.clone(),
             reason,
         };
-        let (spectrum, others) = info.along(source.seen.along);
+        let (spectrum, others) = source.info.along(source.seen.along);
         let own = kernel.spectra_per_position(&spectrum).max(1);
         if !spectrum.spectral_points.is_multiple_of(own) {
             let points = spectrum.spectral_points;
             return Err(unsuitable(format!("a row of {points} values can't hold {own} spectra")));
         }
         let spectra = others * own;
+        let spectrum_shape = spectrum.spectrum_shape(own);
+        let constants = kernel.constant_inputs();
+        if !constants.is_empty() {
+            let memory = request.memory_budget(1);
+            inputs.constants(&constants, &mut source, &spectrum_shape, memory)?;
+        }
+        let inputs = inputs.finish()?;
+        let (spectrum, _) = source.info.along(source.seen.along);
         let (hashed, mut identity) =
             Hashed::new(&**kernel, (&source, &spectrum), spectra, auxiliary_inputs);
         let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
-        let spectrum_shape = spectrum.spectrum_shape(own);
         let workers = Workers::wanted(request.cores);
         let job = Self {
             kernel,
@@ -139,7 +131,7 @@ impl Job {
             spectra,
             others,
             spectrum_shape,
-            auxiliary,
+            inputs,
             identity,
             compared,
             workers,
@@ -159,7 +151,7 @@ impl Job {
         Workspace {
             worker: self.prepared.worker(),
             rows: AlignedBytes::default(),
-            auxiliary: Vec::new(),
+            auxiliary: self.inputs.auxiliary.iter().map(AuxiliaryReader::room).collect(),
             positions: Vec::new(),
             damaged: Vec::new(),
             digest: RowsDigest::default(),
@@ -167,15 +159,16 @@ impl Job {
         }
     }
 
-    /// Everything that is read, the source first: its rows, its path and its fingerprint.
+    /// Everything that is read for each position, the source first: its rows, its path and its
+    /// fingerprint.
     pub fn inputs(&self) -> impl Iterator<Item = (&Rows, &str, &str)> {
         let identity = &self.identity;
         let info = &self.source.info;
         let source = (&self.source.rows, &*info.path, &*identity.source_fingerprint);
         let names = info.auxiliary.iter().zip(&identity.auxiliary_inputs);
-        let auxiliary = self.auxiliary.iter().zip(names);
+        let auxiliary = self.inputs.auxiliary.iter().zip(names);
         std::iter::once(source).chain(
-            auxiliary.map(|(input, (info, of))| (&input.rows, &*info.path, &*of.fingerprint)),
+            auxiliary.map(|(input, (info, of))| (input.rows(), &*info.path, &*of.fingerprint)),
         )
     }
 
@@ -242,12 +235,11 @@ impl Job {
             other => other?,
         }
         workspace.digest = digest_of(&rows, &workspace.positions, &workspace.damaged);
-        workspace.auxiliary.resize_with(self.auxiliary.len(), AuxiliaryRows::default);
         self.check_exact(&rows, &mut workspace.damaged);
         let Workspace { positions: numbers, digest, auxiliary, damaged, .. } = workspace;
-        for (number, (input, rows)) in self.auxiliary.iter().zip(auxiliary).enumerate() {
+        for (number, (input, rows)) in self.inputs.auxiliary.iter().zip(auxiliary).enumerate() {
             let bytes = input.read(positions, rows, damaged)?;
-            let each = bytes.chunks_exact(input.rows.row_bytes());
+            let each = bytes.chunks_exact(input.rows().row_bytes());
             digest.add_rows(number + 1, numbers.iter().copied(), each);
         }
         // A position fails once, for what was found first.
@@ -360,47 +352,6 @@ impl Workspace<'_> {
     }
 }
 
-impl AuxiliaryInput {
-    /// Its rows.
-    pub fn rows(&self) -> &Rows {
-        &self.rows
-    }
-
-    /// Bytes that a worker needs to read it, besides its rows.
-    pub fn tile_bytes(&self) -> u64 {
-        self.rows.memory_alone()
-    }
-
-    /// Bytes that the table of its chunks takes.
-    pub fn table_bytes(&self) -> u64 {
-        self.rows.table_bytes()
-    }
-
-    /// Reads the rows of some positions, and returns their bytes as they are stored; those with an
-    /// integer that `f64` hasn't are noted as damaged.
-    fn read(
-        &self,
-        positions: &[Range<u64>],
-        into: &mut AuxiliaryRows,
-        damaged: &mut Vec<(u64, Failure)>,
-    ) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; runs::count(positions) as usize * self.rows.row_bytes()];
-        self.rows.read_into(positions, &mut bytes)?;
-        if self.stored.element.may_exceed(ElementType::Float64, false) {
-            let rows = bytes.chunks_exact(self.rows.row_bytes()).enumerate();
-            let of = " of an auxiliary input";
-            damaged.extend(rows.filter_map(|(index, row)| inexact(index, row, self.stored, of)));
-        }
-        let mut converted = Vec::new();
-        let values: &[f64] = elements(&bytes, self.stored, &mut converted);
-        into.values.clear();
-        into.values.extend_from_slice(values);
-        into.per_position = self.columns;
-        into.shape.clone_from(&self.shape);
-        Ok(bytes)
-    }
-}
-
 /// The digest of the rows of some positions, of which those that are `damaged`, counted from 0,
 /// have none.
 fn digest_of(rows: &ReadRows<'_>, positions: &[u64], damaged: &[(u64, Failure)]) -> RowsDigest {
@@ -421,7 +372,12 @@ fn digest_of(rows: &ReadRows<'_>, positions: &[u64], damaged: &[(u64, Failure)])
 }
 
 /// Why a row can't be converted, if it holds an integer that double precision hasn't.
-fn inexact(index: usize, row: &[u8], stored: StoredType, of: &str) -> Option<(u64, Failure)> {
+pub(crate) fn inexact(
+    index: usize,
+    row: &[u8],
+    stored: StoredType,
+    of: &str,
+) -> Option<(u64, Failure)> {
     let (point, value) = first_beyond(row, stored)?;
     let reason = format!("{value} at point {point}{of} is beyond 2^53: float64 can't hold it");
     Some((index as u64, Failure::new(reason)))
@@ -447,70 +403,4 @@ fn check_element(kernel: &dyn Kernel, source: &Source) -> Result<()> {
     }
     let (process, dataset) = (kernel.name().to_owned(), source.info.path.clone());
     Err(Error::Conversion { process, dataset, found, wanted })
-}
-
-/// Opens datasets with the same positions, and notes in the source's description what they are.
-/// They lie in the source's file, or else in the one that results go to.
-fn open_auxiliary(
-    (source_file, results): (&ReadFile, &Path),
-    paths: &[String],
-    source: &mut Source,
-    data: Data,
-) -> Result<(Vec<AuxiliaryInput>, Vec<AuxiliaryIdentity>)> {
-    let (mut inputs, mut identities) = (Vec::new(), Vec::new());
-    let is_source = FileId::at(results).is_ok_and(|id| id == source_file.id());
-    let results = match paths.is_empty() || is_source || is_absent(results) {
-        true => None,
-        false => Some(open_read(results)?),
-    };
-    for path in paths {
-        let path = normalised(path);
-        let refused = |reason: String| Error::Auxiliary { dataset: path.clone(), reason };
-        let is_elsewhere =
-            |results: &&ReadFile| !source_file.link_exists(&path) && results.dataset(&path).is_ok();
-        let file = results.as_ref().filter(is_elsewhere).unwrap_or(source_file);
-        let missing = || file.broken_link(&path).unwrap_or("there is no such dataset".into());
-        let dataset = file.dataset(&path).map_err(|_| refused(missing()))?;
-        let shape = dataset.shape();
-        let axes = position_axes(&shape, source).ok_or_else(|| {
-            let positions = source.info.positions;
-            refused(format!("its shape is {shape:?}, but there are {positions} positions"))
-        })?;
-        let (stored, fields) =
-            dataset.stored_record().map_err(|found| refused(format!("it holds {found}")))?;
-        if stored.element.is_complex() {
-            return Err(refused(format!(
-                "it holds {}, which can't become float64",
-                stored.element
-            )));
-        }
-        let of_a_record = Some(fields.len()).filter(|fields| *fields > 0);
-        let own = shape.iter().copied().skip(axes).chain(of_a_record);
-        let own: Vec<usize> = own.collect();
-        let columns = own.iter().product();
-        let own = if own.is_empty() { vec![1] } else { own };
-        let view = View::new(region::lengths(&shape), (0..axes).collect());
-        let rows = Rows::new(file.handle(), &dataset, view)?;
-        let fingerprint = data.fingerprint(&rows)?;
-        let info = AuxiliaryInfo { path, columns, fields, shape: own.clone() };
-        identities.push(AuxiliaryIdentity::of(&info, &rows, stored, fingerprint));
-        inputs.push(AuxiliaryInput { rows, stored, columns, shape: own });
-        source.info.auxiliary.push(info);
-    }
-    if let Some(results) = results {
-        // A run takes locks of its own on the file that it writes to, which this one would keep
-        // out.
-        lock::release(&results.raw, &results.path)?;
-    }
-    Ok((inputs, identities))
-}
-
-/// How many leading axes of an auxiliary input are positions: one, or as many as the scan has where
-/// results keep its axes.
-fn position_axes(shape: &[usize], source: &Source) -> Option<usize> {
-    if shape.first() == Some(&(source.info.positions as usize)) {
-        return Some(1);
-    }
-    let scan = source.grid.shape();
-    (source.tables.is_none() && shape.starts_with(&scan)).then_some(scan.len())
 }

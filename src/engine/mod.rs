@@ -18,6 +18,7 @@ mod evidence;
 pub(crate) mod failure_lines;
 pub(crate) mod failures;
 mod follow;
+mod inputs;
 pub mod inspect;
 mod job;
 mod lead;
@@ -53,6 +54,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
 pub use failures::FailedPositions;
+pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Tally};
@@ -65,7 +67,8 @@ pub use crate::ranks::Ranks;
 pub use crate::source::Crop;
 pub use crate::storage::results_group::Compression;
 
-use job::{AuxiliaryInput, Job};
+use inputs::AuxiliaryReader;
+use job::Job;
 use selection::Selected;
 use team::Team;
 
@@ -96,6 +99,8 @@ pub struct Computed {
     pub report: Option<Report>,
     /// What compressing the results gave; `None` if nothing had to be compressed.
     pub compressed: Option<Compressed>,
+    /// Where the inputs were found that were computed with besides the source.
+    pub inputs: Vec<InputPlace>,
 }
 
 /// How a computation ended.
@@ -155,15 +160,16 @@ fn plan_run(
     let needs = Needs {
         row_bytes: source.row_bytes() as u64 + source.rows.aside_bytes(),
         kernel_bytes: job.kernel_bytes(),
-        auxiliary_bytes: job.auxiliary.iter().map(|input| input.columns as u64 * 8).sum(),
+        auxiliary_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::position_bytes).sum(),
         results_bytes: (results * job.spectra) as u64 + 2,
         fixed_bytes: (source.info.positions * 2).min(WINDOWS)
             + source.grid.bytes()
             + axes.map(|axis| axis.values.bytes()).sum::<u64>()
             + source.rows.table_bytes()
-            + job.auxiliary.iter().map(AuxiliaryInput::table_bytes).sum::<u64>()
+            + job.inputs.auxiliary.iter().map(AuxiliaryReader::table_bytes).sum::<u64>()
+            + job.inputs.constant_bytes()
             + selected.map_or(0, Selected::memory),
-        worker_bytes: job.auxiliary.iter().map(AuxiliaryInput::tile_bytes).sum(),
+        worker_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum(),
         tiles: source.rows.tiles().map(|tiles| TileNeeds {
             cell: tiles.cell(),
             row_bytes: tiles.block_row_bytes(),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use log::{debug, info};
 
+use super::inputs::told;
 use super::search::Found;
 use super::target::{RunLock, Target};
 use super::{Job, RunInfo};
@@ -17,7 +18,7 @@ use crate::storage::attributes;
 use crate::storage::container::Transaction;
 use crate::storage::file::ReadFile;
 use crate::storage::refused::Refused;
-use crate::storage::results_group::{self, Column, LAST_PIXEL, LAST_RUN, Places};
+use crate::storage::results_group::{self, Column, INPUTS, LAST_PIXEL, LAST_RUN, Places};
 use pixelmill_core::error::{Error, Result};
 
 /// A results group with something to compute.
@@ -148,6 +149,7 @@ fn provenance(job: &Job, target: &Target) -> Identification {
         source.push(("source_file_relative", way.to_string_lossy().into_owned()));
         source.push(("source_dataset_path", job.source.info.path.clone()));
     }
+    source.extend(told(&job.inputs.places).map(|text| (INPUTS, text)));
     Identification {
         source,
         hash: vec![

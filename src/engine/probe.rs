@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::evidence::check_same;
+use super::inputs::recorded;
 use super::job::{Data, Job};
 use super::ledger::{Covered, Record};
 use super::pending::Pending;
@@ -221,13 +222,14 @@ pub fn verify(
     sample: u64,
 ) -> Result<Verification> {
     let source_file = open_read(&request.file)?;
-    let job = Job::open(kernel, &source_file, request, Data::Hashed)?;
     let file = open_read(results)?;
     if results == request.file {
         check_same(results, source_file.id(), file.id())?;
     }
     let broken = |refused: Refused| refused.on_object("read", results, group);
     let opened = file.group(group).map_err(broken)?;
+    let request = &Request { inputs: recorded(&opened), ..request.clone() };
+    let job = Job::open(kernel, &source_file, request, Data::Hashed)?;
     let unusable = |reason: Note| Error::CannotVerify { group: group.to_owned(), reason };
     let provenance = results_group::provenance(&opened, group);
     let is_recorded = provenance.parameter_hash.is_some();

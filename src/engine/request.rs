@@ -6,7 +6,7 @@ use std::time::Duration;
 use log::info;
 
 use super::machine::least_memory;
-use super::{Compression, Ranks, Selection};
+use super::{Compression, InputPlace, Ranks, Selection};
 use crate::plan::Cores;
 use crate::source::Crop;
 use pixelmill_core::error::bytes;
@@ -54,6 +54,9 @@ pub struct Request {
     pub check_data: bool,
     /// How the results are compressed once all positions are done.
     pub compress: Compression,
+    /// Where inputs were found before, so that whoever computes the same again takes these; else
+    /// they are looked for by what they are called.
+    pub inputs: Vec<InputPlace>,
 }
 
 /// What positions that are marked as completed survive.
@@ -107,6 +110,7 @@ impl Request {
             durability: Durability::default(),
             check_data: false,
             compress: Compression::None,
+            inputs: Vec::new(),
         }
     }
 }

@@ -221,6 +221,7 @@ impl Candidate {
             failed: failed.map(read).transpose()?.unwrap_or_default(),
             report: None,
             compressed: None,
+            inputs: Vec::new(),
         })
     }
 }

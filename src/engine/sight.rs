@@ -4,7 +4,8 @@ use log::{debug, info};
 use serde::{Deserialize, Serialize};
 
 use super::Request;
-use super::job::{AuxiliaryInput, Data, Job};
+use super::inputs::AuxiliaryReader;
+use super::job::{Data, Job};
 use super::narration;
 use super::team::{RankError, Team};
 use crate::hand_out::Berth;
@@ -37,7 +38,7 @@ impl Sight {
         team: Team<'_>,
         request: &Request,
     ) -> Self {
-        let auxiliary = job.auxiliary.iter().map(AuxiliaryInput::rows);
+        let auxiliary = job.inputs.auxiliary.iter().map(AuxiliaryReader::rows);
         let layouts: Vec<String> =
             std::iter::once(&job.source.rows).chain(auxiliary).map(layout).collect();
         Self {

@@ -33,7 +33,7 @@ pub(crate) struct Blueprint<'a> {
 
 /// What tells the results of a group from all others.
 pub(crate) struct Identification {
-    /// Where the source is, if it is in another file.
+    /// Where the source is, if it is in another file, and inputs that have to be looked for.
     pub source: Vec<(&'static str, String)>,
     /// What was computed, from which data, and the hash of that.
     pub hash: Vec<(&'static str, String)>,

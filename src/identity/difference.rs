@@ -117,6 +117,11 @@ fn subject(steps: &[String], ours: &Value) -> String {
             let what = if *what == "fingerprint" { "data".to_owned() } else { spoken(what) };
             format!("the {what} of `{input}`")
         }
+        ["constant_inputs", number, what, ..] => {
+            let input = named(&["constant_inputs", number], "dataset");
+            let what = if *what == "sha256" { "values".to_owned() } else { spoken(what) };
+            format!("the {what} of the constant `{input}`")
+        }
         [what, ..] => format!("the {}", spoken(what)),
         [] => "everything".to_owned(),
     }

@@ -22,15 +22,18 @@ use sha2::{Digest, Sha256};
 pub(crate) use difference::{Difference, first_difference};
 use pixelmill_core::canonical::canonical;
 pub(crate) use same::{is_same, other_parameter, whereabouts_of};
-pub(crate) use whereabouts::{OtherFile, SourceLocation, Whereabouts, recorded_files, relative};
+pub(crate) use whereabouts::{
+    OtherFile, SourceLocation, Whereabouts, recorded_files, recorded_ways, relative,
+};
 
 use crate::hex::hex;
 use crate::source::{ExcerptIdentity, Seen, Source};
 use crate::storage::decoding::Decoding;
 use crate::storage::rows::Rows;
 use pixelmill_core::dimension::Dimension;
-use pixelmill_core::element::StoredType;
+use pixelmill_core::element::{ElementType, StoredType};
 use pixelmill_core::failure::Failure;
+use pixelmill_core::inputs::ConstantArray;
 use pixelmill_core::kernel::{Kernel, Prepared};
 use pixelmill_core::source_info::{AuxiliaryInfo, SourceInfo};
 
@@ -46,6 +49,8 @@ pub(crate) struct Identity {
     input: Option<InputIdentity>,
     source: SourceIdentity,
     pub auxiliary_inputs: Vec<AuxiliaryIdentity>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    constant_inputs: Vec<ConstantIdentity>,
     pub source_fingerprint: String,
 }
 
@@ -78,7 +83,20 @@ pub(crate) struct AuxiliaryIdentity {
     columns: usize,
     #[serde(flatten)]
     stored: StoredIdentity,
+    /// Of what type its values are handed on, if that isn't `float64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handed_on_as: Option<String>,
     pub fingerprint: String,
+}
+
+/// What a result depends on of a constant: all that is handed on.
+#[derive(Clone, Debug, Serialize)]
+struct ConstantIdentity {
+    dataset: String,
+    shape: Vec<usize>,
+    element_type: String,
+    /// Of all values.
+    sha256: String,
 }
 
 /// The numbers that a kernel has chosen to compute with.
@@ -134,6 +152,7 @@ impl<'a> Hashed<'a> {
             input: InputIdentity::of(kernel),
             source: SourceIdentity::of(source, spectra_per_position),
             auxiliary_inputs,
+            constant_inputs: source.info.constants.iter().map(ConstantIdentity::of).collect(),
             source_fingerprint: String::new(),
         };
         (Self { kernel, info: spectrum }, identity)
@@ -204,6 +223,7 @@ impl SourceIdentity {
             spectroscopic_dimensions,
             // Told by the identities of the inputs.
             auxiliary: _,
+            constants: _,
         } = info;
         debug_assert_eq!(*element, stored.element, "it is told once");
         let axes = |axes: &[Dimension]| axes.iter().map(AxisIdentity::of).collect();
@@ -230,13 +250,25 @@ impl AuxiliaryIdentity {
     pub fn of(info: &AuxiliaryInfo, rows: &Rows, stored: StoredType, fingerprint: String) -> Self {
         // Its axes follow from the shape, from those of them that are positions, and from the
         // fields.
-        let AuxiliaryInfo { path, columns, fields, shape: _ } = info;
+        let AuxiliaryInfo { path, element, columns, fields, shape: _ } = info;
         Self {
             dataset: path.clone(),
             stored: StoredIdentity::of(rows, stored),
             columns: *columns,
             fields: fields.clone(),
+            handed_on_as: (*element != ElementType::Float64).then(|| element.to_string()),
             fingerprint,
+        }
+    }
+}
+
+impl ConstantIdentity {
+    fn of(array: &ConstantArray) -> Self {
+        Self {
+            dataset: array.path.clone(),
+            shape: array.shape.clone(),
+            element_type: array.element.to_string(),
+            sha256: hex(&Sha256::digest(array.bytes())),
         }
     }
 }
@@ -303,6 +335,7 @@ pub(crate) mod tests {
                 excerpt: None,
             },
             auxiliary_inputs: Vec::new(),
+            constant_inputs: Vec::new(),
             source_fingerprint: "ab".into(),
         }
     }
@@ -361,10 +394,12 @@ pub(crate) mod tests {
             stored: base.source.stored.clone(),
             columns: 2,
             fields: vec!["A".into(), "B".into()],
+            handed_on_as: None,
             fingerprint: "00".into(),
         };
-        let others: [&dyn Fn(&mut AuxiliaryIdentity); 5] = [
+        let others: [&dyn Fn(&mut AuxiliaryIdentity); 6] = [
             &|_| (),
+            &|i| i.handed_on_as = Some("complex64".into()),
             &|i| i.fields.reverse(),
             &|i| i.columns = 1,
             &|i| i.stored.position_axes = vec![0, 1],
@@ -374,6 +409,22 @@ pub(crate) mod tests {
             let mut input = input.clone();
             change(&mut input);
             hashes.push(Identity { auxiliary_inputs: vec![input], ..base.clone() }.hash());
+        }
+        let stored = StoredType { element: ElementType::UInt8, swapped: false };
+        let array = |path: &str, shape: &[usize], bytes: &[u8], element| {
+            let array = ConstantArray::new(path, shape.to_vec(), (bytes, stored), element);
+            ConstantIdentity::of(&array)
+        };
+        let single = ElementType::Float32;
+        for constant in [
+            array("/dark", &[2, 2], &[1, 2, 3, 4], single),
+            array("/dart", &[2, 2], &[1, 2, 3, 4], single),
+            array("/dark", &[4], &[1, 2, 3, 4], single),
+            array("/dark", &[2, 2], &[1, 2, 3, 5], single),
+            array("/dark", &[2, 2], &[1, 2, 3, 4], ElementType::Float64),
+        ] {
+            let constant_inputs = vec![constant];
+            hashes.push(Identity { constant_inputs, ..base.clone() }.hash());
         }
         let count = hashes.len();
         hashes.sort();

@@ -50,9 +50,18 @@ pub(super) fn paths_lead_to(group: &Provenance, files: &OtherFile) -> Whereabout
 /// Where a group in the file `results` says that its source is, the likeliest first: on the way
 /// from that file, then by its whole path.
 pub(crate) fn recorded_files(group: &Provenance, results: &Path) -> Vec<PathBuf> {
-    let on_the_way = group.source_file_relative.as_ref().map(|way| folder(results).join(way));
-    let whole =
-        group.source_file_path.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
+    recorded_ways(group.source_file_relative.as_deref(), group.source_file_path.as_deref(), results)
+}
+
+/// Where a file is to which a way from the file `results` and a whole path were recorded, the
+/// likeliest first.
+pub(crate) fn recorded_ways(
+    relative: Option<&str>,
+    whole: Option<&str>,
+    results: &Path,
+) -> Vec<PathBuf> {
+    let on_the_way = relative.map(|way| folder(results).join(way));
+    let whole = whole.map(PathBuf::from).filter(|path| path.is_absolute());
     on_the_way.into_iter().chain(whole).collect()
 }
 

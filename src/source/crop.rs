@@ -132,7 +132,8 @@ pub(crate) fn listed(axes: &[Dimension]) -> String {
 impl Part {
     fn kept(&self, axis: &Dimension) -> Result<Kept, String> {
         let length = axis.len() as u64;
-        let outside = |step: &Bound| format!("{step} is outside of {}", listed(std::slice::from_ref(axis)));
+        let outside =
+            |step: &Bound| format!("{step} is outside of {}", listed(std::slice::from_ref(axis)));
         let at = |bound: &Bound, step: i64, most: u64| {
             let step = if step < 0 { step + length as i64 } else { step };
             u64::try_from(step).ok().filter(|step| *step <= most).ok_or_else(|| outside(bound))

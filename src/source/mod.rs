@@ -219,6 +219,7 @@ fn describe_as_told(
         position_dimensions: position_dimensions.clone(),
         spectroscopic_dimensions: named(&view.spectrum),
         auxiliary: Vec::new(),
+        constants: Vec::new(),
     };
     Ok(Description {
         format,

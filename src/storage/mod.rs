@@ -20,6 +20,7 @@ pub(crate) mod lock;
 pub(crate) mod marks;
 #[cfg(test)]
 pub(crate) mod memory;
+pub(crate) mod npy;
 mod object_id;
 pub(crate) use object_id::ObjectId;
 pub(crate) mod open_file;

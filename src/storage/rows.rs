@@ -16,7 +16,7 @@ use super::raw_file::RawFile;
 pub use super::tiles::Reading;
 pub(crate) use super::tiles::Stored;
 use super::tiles::copy::arranged;
-use super::tiles::{Block, Tiles};
+use super::tiles::{Block, Contiguous, Tiles};
 use crate::region::{self, Region};
 use crate::view::View;
 use pixelmill_core::chunk_io::{ReadChunk, ReadRows};
@@ -65,6 +65,30 @@ impl Rows {
             }
         };
         Ok(Self { files, may_grow, view, element, how, decoding })
+    }
+
+    /// The rows of an array whose elements lie in one stretch of a file, seen as `view`.
+    ///
+    /// # Errors
+    /// If the file has less bytes than that needs.
+    pub fn in_one_stretch(
+        file: RawFile,
+        offset: u64,
+        view: View,
+        element: usize,
+        decoding: Decoding,
+    ) -> Result<Self> {
+        file.check_length(offset + view.count() * view.stored_points() * element as u64)?;
+        let name = file.path.display().to_string();
+        let files = vec![Arc::new(file)];
+        let how = match view.is_row_by_row() {
+            true => How::Direct { offset },
+            false => {
+                let way = Box::new(Contiguous { offset });
+                How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element)))
+            }
+        };
+        Ok(Self { files, may_grow: false, view, element, how, decoding })
     }
 
     /// The files that are read; the first is that of the dataset itself.

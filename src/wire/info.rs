@@ -281,6 +281,7 @@ mod tests {
             position_dimensions: vec![Dimension::new("Y", "um", vec![0.0, f64::NAN])],
             spectroscopic_dimensions: Vec::new(),
             auxiliary: Vec::new(),
+            constants: Vec::new(),
         };
         let chunking = Chunking {
             shape: vec![1, 10],

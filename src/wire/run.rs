@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::failed::{FailedPosition, Failures, listed};
-use crate::engine::{self, Computed, Tally};
+use crate::engine::{self, Computed, InputPlace, LiesIn, Tally};
 
 /// What came of computing every position that was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +33,22 @@ pub struct Run {
     pub report: Option<Report>,
     /// What compressing the results gave; null if nothing had to be compressed.
     pub compressed: Option<Compressed>,
+    /// Where the inputs were found that were computed with besides the source; left out if there
+    /// are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
+}
+
+/// Where an input was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// What it was called.
+    pub named: String,
+    /// The file that it lies in; null if that is the source's.
+    pub file: Option<String>,
+    /// Path of the dataset there; null of an array of NumPy's.
+    pub dataset: Option<String>,
 }
 
 /// How a run ended.
@@ -129,6 +145,21 @@ impl From<&Computed> for Run {
             failures: (&computed.failed).into(),
             report: computed.report.as_ref().map(Report::from),
             compressed: computed.compressed.map(Compressed::from),
+            inputs: computed.inputs.iter().map(|place| Input::of(place, computed)).collect(),
+        }
+    }
+}
+
+impl Input {
+    fn of(place: &InputPlace, computed: &Computed) -> Self {
+        Self {
+            named: place.named.clone(),
+            file: match &place.lies_in {
+                LiesIn::Source => None,
+                LiesIn::Results => Some(computed.file.to_string_lossy().into_owned()),
+                LiesIn::File { path, .. } => Some(path.clone()),
+            },
+            dataset: Some(place.dataset.clone()).filter(|path| !path.is_empty()),
         }
     }
 }
@@ -205,6 +236,7 @@ mod tests {
             failed: FailedPositions::default(),
             report: None,
             compressed: None,
+            inputs: Vec::new(),
         }
     }
 

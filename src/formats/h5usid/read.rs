@@ -82,6 +82,7 @@ pub(super) fn read(file: &Path, path: &str, dataset: &Dataset) -> Result<Tabled>
         position_dimensions: grid.dimensions.clone(),
         spectroscopic_dimensions,
         auxiliary: Vec::new(),
+        constants: Vec::new(),
     };
     let tables = PositionTables { indices: rows.name(), values: row_values.name() };
     Ok(Tabled { info, grid, tables, notes })

@@ -53,6 +53,9 @@ pub(crate) const DIGEST: &str = "data_digest";
 pub(crate) const DIGEST_BYTES: usize = 512;
 /// Lines of `DIGEST`.
 pub(crate) const DIGEST_LINES: usize = 2;
+/// Where inputs of a computation lay that aren't simply where they are called: as JSON. What it
+/// says is the engine's business.
+pub(crate) const INPUTS: &str = "input_places";
 /// What results datasets a group has, with their shapes: as JSON, for whoever finds some of them
 /// missing.
 pub(crate) const RESULTS: &str = "results_datasets";
@@ -63,8 +66,9 @@ pub(crate) const MESSAGE_BYTES: usize = 200;
 pub(crate) const MESSAGE_LINES: usize = 256;
 
 /// Attributes that describe a group and are not parameters, by whoever wrote it.
-const BOOKKEEPING: [&str; 18] = [
+const BOOKKEEPING: [&str; 19] = [
     RESULTS,
+    INPUTS,
     "machine_id",
     "timestamp",
     "platform",

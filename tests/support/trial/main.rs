@@ -4,6 +4,7 @@
 
 mod batched;
 mod digest;
+mod given;
 mod named;
 mod pieces;
 mod rich;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use pixelmill::registry::{Runner, runner};
 use pixelmill_processes::PROCESSES;
 
-static TRIALS: [&dyn Runner; 8] = [
+static TRIALS: [&dyn Runner; 9] = [
     runner::<slow::Slow>(),
     runner::<uneven::Uneven>(),
     runner::<trouble::Trouble>(),
@@ -26,6 +27,7 @@ static TRIALS: [&dyn Runner; 8] = [
     runner::<weighted::Weighted>(),
     runner::<digest::Digest>(),
     runner::<pieces::Pieces>(),
+    runner::<given::Given>(),
 ];
 
 fn main() -> ExitCode {

@@ -1,7 +1,9 @@
 //! A process that uses most parts of the trait.
 
 use pixelmill::Results;
-use pixelmill::process::{AxisValues, Dimension, Failure, Process, SourceInfo, Spectrum};
+use pixelmill::process::{
+    AuxiliaryInput, AxisValues, Dimension, Failure, Process, SourceInfo, Spectrum,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +50,8 @@ impl Process for Rich {
         parameters.spectra
     }
 
-    fn auxiliary_inputs(parameters: &RichParameters) -> Vec<String> {
-        parameters.offset.iter().cloned().collect()
+    fn auxiliary_inputs(parameters: &RichParameters) -> Vec<AuxiliaryInput> {
+        parameters.offset.iter().map(AuxiliaryInput::of::<f64>).collect()
     }
 
     fn create_results_datasets(

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use pixelmill::Results;
-use pixelmill::process::{Failure, Process, SourceInfo, Spectrum};
+use pixelmill::process::{AuxiliaryInput, Failure, Process, SourceInfo, Spectrum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +45,8 @@ impl Process for Slow {
         Ok(Duration::from_micros(parameters.pause))
     }
 
-    fn auxiliary_inputs(parameters: &SlowParameters) -> Vec<String> {
-        parameters.offset.iter().cloned().collect()
+    fn auxiliary_inputs(parameters: &SlowParameters) -> Vec<AuxiliaryInput> {
+        parameters.offset.iter().map(AuxiliaryInput::of::<f64>).collect()
     }
 
     fn create_results_datasets(_: &SlowParameters, _: &SourceInfo, results: &mut Results<f64>) {

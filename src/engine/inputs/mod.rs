@@ -1,0 +1,142 @@
+//! What a computation is given besides its source: auxiliary inputs and constants, wherever they
+//! lie.
+//!
+//! `find` looks for what was named, in the source's file, in the one that results go to, or in
+//! another; `auxiliary` reads what has values for each position, `constant` arrays for the whole
+//! run; `place` is what is told and recorded of where they were. Whether they are what they were is
+//! the business of `evidence`, and their part of an identity is made from what they are, in
+//! `identity`.
+
+mod auxiliary;
+mod constant;
+mod find;
+mod place;
+
+pub(crate) use auxiliary::AuxiliaryReader;
+pub(crate) use constant::ConstantReader;
+pub use place::{InputPlace, LiesIn};
+pub(crate) use place::{recorded, told};
+
+use std::path::Path;
+
+use find::Finder;
+
+use super::Request;
+use super::job::Data;
+use crate::identity::AuxiliaryIdentity;
+use crate::source::Source;
+use crate::storage::file::ReadFile;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::inputs::ConstantInput;
+use pixelmill_core::kernel::Kernel;
+
+/// Everything that a computation is given besides its source.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    pub auxiliary: Vec<AuxiliaryReader>,
+    pub constants: Vec<ConstantReader>,
+    /// Where each of them lies, in the order in which they were declared.
+    pub places: Vec<InputPlace>,
+    /// Files of their own, held for their readers' locks.
+    _files: Vec<ReadFile>,
+}
+
+/// Looks for inputs, and opens what it finds.
+pub(crate) struct InputOpener<'a> {
+    finder: Finder<'a>,
+    inputs: Inputs,
+}
+
+impl<'a> InputOpener<'a> {
+    /// Looks in the source's file, which `source` is of, in the file `results`, and in any other
+    /// that is named.
+    pub fn new(
+        file: &'a ReadFile,
+        results: &'a Path,
+        (kernel, request): (&'a dyn Kernel, &'a Request),
+        source: &Source,
+    ) -> Self {
+        let finder = Finder::new(file, results, (kernel, request), source);
+        Self { finder, inputs: Inputs::default() }
+    }
+
+    /// Opens what has values for each position, and notes in the source's description what it is.
+    ///
+    /// # Errors
+    /// If something isn't there, or doesn't fit.
+    pub fn auxiliary(
+        &mut self,
+        kernel: &dyn Kernel,
+        source: &mut Source,
+        data: Data,
+    ) -> Result<Vec<AuxiliaryIdentity>> {
+        let mut identities = Vec::new();
+        for input in kernel.auxiliary_inputs() {
+            let refused = |dataset: &str, reason: String| Error::Auxiliary {
+                dataset: dataset.to_owned(),
+                reason,
+            };
+            let found = self.finder.find(input.path(), input.results_dataset(), &refused)?;
+            self.inputs.places.push(found.place.clone());
+            let (reader, info) = AuxiliaryReader::open(&input, found, source, &refused)?;
+            let fingerprint = data.fingerprint(reader.rows())?;
+            identities.push(reader.identity(&info, fingerprint));
+            self.inputs.auxiliary.push(reader);
+            source.info.auxiliary.push(info);
+        }
+        Ok(identities)
+    }
+
+    /// Reads arrays for the whole run, and notes them in the source's description. Together they
+    /// may take `memory` bytes.
+    ///
+    /// # Errors
+    /// If something isn't there, doesn't fit, or is too large.
+    pub fn constants(
+        &mut self,
+        declared: &[ConstantInput],
+        source: &mut Source,
+        spectrum_shape: &[usize],
+        memory: u64,
+    ) -> Result<()> {
+        let mut left = memory;
+        for input in declared {
+            let refused = |dataset: &str, reason: String| Error::Constant {
+                dataset: dataset.to_owned(),
+                reason,
+            };
+            let found = self.finder.find(input.path(), input.results_dataset(), &refused)?;
+            self.inputs.places.push(found.place.clone());
+            let is_flat = source.tables.is_some();
+            let (reader, array) = ConstantReader::open(
+                input,
+                found,
+                (spectrum_shape, is_flat),
+                (left, memory),
+                &refused,
+            )?;
+            left = left.saturating_sub(array.bytes().len() as u64);
+            self.inputs.constants.push(reader);
+            source.info.constants.push(array);
+        }
+        Ok(())
+    }
+
+    /// All that was opened.
+    ///
+    /// # Errors
+    /// If the system can't give up a lock.
+    pub fn finish(self) -> Result<Inputs> {
+        Ok(Inputs { _files: self.finder.finish()?, ..self.inputs })
+    }
+}
+
+impl Inputs {
+    /// Bytes that all constants take.
+    pub fn constant_bytes(&self) -> u64 {
+        self.constants.iter().map(ConstantReader::bytes).sum()
+    }
+}
+
+/// How an input is refused: by its dataset, with the reason.
+pub(crate) type Refusal<'r> = &'r dyn Fn(&str, String) -> Error;

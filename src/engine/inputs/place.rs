@@ -1,0 +1,98 @@
+//! Where inputs were found: told to who asks, and recorded in the results, so that they are found
+//! again wherever the command is started from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::recorded_ways;
+use crate::storage::attributes;
+use crate::storage::container::Group;
+use crate::storage::results_group::INPUTS;
+
+/// Where an input was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputPlace {
+    /// What it was called.
+    pub named: String,
+    /// The file that it lies in.
+    pub lies_in: LiesIn,
+    /// Path of the dataset there; empty of an array of NumPy's, which is the whole file.
+    pub dataset: String,
+}
+
+/// The file that an input lies in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiesIn {
+    /// That of the source.
+    Source,
+    /// The one that results go to.
+    Results,
+    /// Another one.
+    File {
+        /// Its whole path.
+        path: String,
+        /// The way to it from the file that results go to.
+        relative: String,
+    },
+}
+
+impl InputPlace {
+    /// Whether what it is called doesn't say where it is, or not from everywhere.
+    fn is_to_be_recorded(&self) -> bool {
+        matches!(self.lies_in, LiesIn::File { .. })
+            || self.dataset.trim_matches('/') != self.named.trim_matches('/')
+    }
+
+    /// The files in which it may lie if that is another one, the likeliest first; `results` is the
+    /// file that the record is in.
+    pub(super) fn files(&self, results: &std::path::Path) -> Vec<PathBuf> {
+        match &self.lies_in {
+            LiesIn::File { path, relative } => recorded_ways(Some(relative), Some(path), results),
+            LiesIn::Source | LiesIn::Results => Vec::new(),
+        }
+    }
+}
+
+/// What is recorded of some inputs; nothing of those that are where they are called.
+pub(crate) fn told(places: &[InputPlace]) -> Option<String> {
+    let recorded: Vec<_> = places.iter().filter(|place| place.is_to_be_recorded()).collect();
+    if recorded.is_empty() { None } else { serde_json::to_string(&recorded).ok() }
+}
+
+/// What a results group has recorded of its inputs.
+pub(crate) fn recorded(group: &Group) -> Vec<InputPlace> {
+    let text = attributes::string(group, INPUTS);
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_where_it_is_called_is_not_recorded() {
+        let place = |named: &str, lies_in: LiesIn, dataset: &str| InputPlace {
+            named: named.to_owned(),
+            lies_in,
+            dataset: dataset.to_owned(),
+        };
+        let file = LiesIn::File { path: "/a/b.h5".to_owned(), relative: "../b.h5".to_owned() };
+        let plain = [
+            place("/a/offset", LiesIn::Source, "/a/offset"),
+            place("offset", LiesIn::Results, "/offset"),
+        ];
+        assert_eq!(told(&plain), None);
+        let others = [
+            place("b.h5:/offset", file.clone(), "/offset"),
+            place("SHO_Fit", LiesIn::Results, "/Raw-SHO_Fit_000/Fit"),
+        ];
+        let text = told(&[plain.as_slice(), &others].concat()).unwrap();
+        let read: Vec<InputPlace> = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, others);
+        let files = others[0].files(std::path::Path::new("/out/results.h5"));
+        assert_eq!(files[1], PathBuf::from("/a/b.h5"));
+        assert!(files[0].ends_with("../b.h5") && files.len() == 2, "{files:?}");
+    }
+}
