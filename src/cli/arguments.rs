@@ -39,7 +39,7 @@ pub(crate) enum Command {
         file: PathBuf,
     },
     /// Compute one position, write nothing, and print the result
-    Test(TestArguments),
+    Test(Box<TestArguments>),
     /// Compute every position and write the results; resumes and reuses earlier results
     Run(Box<RunArguments>),
     /// Show each results group: process, parameters, hash, how much is done, failed positions

@@ -389,6 +389,13 @@ pub(crate) mod tests {
             change(&mut changed);
             hashes.push(changed.hash());
         }
+        assert_all_differ(hashes);
+    }
+
+    #[test]
+    fn every_input_changes_the_hash_by_all_that_it_is() {
+        let base = identity(json!({}));
+        let mut hashes = vec![base.hash()];
         let input = AuxiliaryIdentity {
             dataset: "/Guess".into(),
             stored: base.source.stored.clone(),
@@ -426,6 +433,10 @@ pub(crate) mod tests {
             let constant_inputs = vec![constant];
             hashes.push(Identity { constant_inputs, ..base.clone() }.hash());
         }
+        assert_all_differ(hashes);
+    }
+
+    fn assert_all_differ(mut hashes: Vec<String>) {
         let count = hashes.len();
         hashes.sort();
         hashes.dedup();
