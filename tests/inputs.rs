@@ -7,9 +7,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::usid::{Scan, group};
+use crate::support::usid::{Scan, ask_python, group};
 use crate::support::watch::{Opener, Running};
-use crate::support::{RAW_DATA, Ran, assert_refused, pixelmill, program, ran, run, succeed};
+use crate::support::{
+    POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, ran, run, succeed,
+};
 
 /// Writes the same numbers to the source, to another file, and as arrays of NumPy's.
 const OFFSETS: &str = "offset = np.arange(20.0) ** 1.5\nfile['/offset'] = offset\nwith \
@@ -210,6 +212,11 @@ fn an_input_in_another_file_is_found_again_from_anywhere_and_after_a_move() {
     right(&run_in(Path::new("/"), &["verify", there.to_str().unwrap(), &group]));
     let again = run_in(&moved, &rich);
     assert_eq!(again.json["outcome"], "existing", "{}", again.stderr);
+    // Another file of that name, with the same numbers: these are compared.
+    std::fs::copy(moved.join("other.h5"), moved.join("copy.h5")).unwrap();
+    std::fs::rename(moved.join("copy.h5"), moved.join("other.h5")).unwrap();
+    let again = run_in(&moved, &rich);
+    assert_eq!((&again.json["outcome"], &again.json["group"]), (&"existing".into(), &group.into()));
     std::fs::remove_file(moved.join("other.h5")).unwrap();
     let gone = run_in(&moved, &rich);
     assert_refused(&gone, 1, &["other.h5", "there is no such file"]);
@@ -369,4 +376,67 @@ fn place_of_factor(file: &str) -> usize {
     let arguments = [file.as_ref(), "/factor".as_ref()] as [&std::ffi::OsStr; 2];
     let place = crate::support::python_function("data.py", "offset", arguments);
     place.as_u64().unwrap() as usize
+}
+
+/// The sample with masks in a file of NumPy's, and factors and counts in another HDF5 file.
+fn sample_with_given() -> (Sample, Vec<String>) {
+    let sample = Sample::new();
+    let at = |name: &str| sample.folder.path().join(name).display().to_string();
+    let made = "rng = np.random.default_rng(5)\nnp.save(given[0], \
+                np.asfortranarray(rng.normal(size=(4, 119))))\nwith h5py.File(given[1], 'w') as \
+                other:\n    other.create_dataset('/factor', data=(rng.normal(size=(64, 64)) + \
+                1j).astype('c8'), chunks=(10, 7), compression='gzip')\n    other['/count'] = \
+                np.arange(4096, dtype='u2')";
+    let (masks, other) = (at("masks.npy"), at("other.h5"));
+    let file = sample.file.to_str().unwrap();
+    ask_python(&["edit.py", file, made, &masks, &other]);
+    let arguments = given(&masks, &format!("{other}:/factor"), &format!("{other}:/count"));
+    (sample, arguments)
+}
+
+#[test]
+fn with_inputs_from_other_files_kills_are_survived_and_any_number_of_threads_gives_the_same_bytes()
+{
+    let mut opener = Opener::new();
+    let (sample, arguments) = sample_with_given();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    succeed(run("given", &sample.file, &arguments));
+    let finished = opener.snapshot(&sample.file);
+    assert_eq!(finished.prefix(), POSITIONS);
+    let (killed, own) = sample_with_given();
+    let slow = ["-p", "pause=50", "--checkpoint", "0.05", "--cores", "2"];
+    let slow: Vec<&str> = own.iter().map(String::as_str).chain(slow).collect();
+    for marked in [200, 1500] {
+        let running = Running::start(run("given", &killed.file, &slow));
+        let group = running.computing(&mut opener, &killed.file);
+        running.wait_until_marked(&group, &killed.file, marked);
+        running.kill();
+        opener.snapshot(&killed.file).assert_marked_are_right(&finished);
+    }
+    let resumed = succeed(run("given", &killed.file, &slow));
+    assert!(resumed["report"]["positions"].as_u64().unwrap() < POSITIONS as u64 - 1500);
+    assert!(opener.snapshot(&killed.file) == finished, "other results than undisturbed");
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn with_inputs_from_other_files_any_number_of_ranks_gives_the_same_bytes() {
+    use crate::support::ranks::succeed_on;
+    let mut opener = Opener::new();
+    let mut expected = None;
+    for ranks in [1, 2, 3, 4] {
+        let (sample, arguments) = sample_with_given();
+        let arguments: Vec<&str> =
+            arguments.iter().map(String::as_str).chain(["--cores", "1"]).collect();
+        let ran = succeed_on(ranks, run("given", &sample.file, &arguments));
+        assert_eq!(ran["inputs"].as_array().unwrap().len(), 3);
+        let found = opener.snapshot(&sample.file);
+        assert_eq!(found.prefix(), POSITIONS);
+        assert!(*expected.get_or_insert_with(|| found.clone()) == found, "{ranks} ranks");
+        let from = succeed_on(ranks, run("slow", &sample.file, &["-p", "pause=0"]));
+        let by_name = ["-p", "offset=Slow", "-p", "pause=1", "--cores", "1"];
+        let by_name = succeed_on(ranks, run("slow", &sample.file, &by_name));
+        let dataset = format!("{}/Slow_Sum", from["group"].as_str().unwrap());
+        assert_eq!(by_name["inputs"][0]["dataset"], dataset);
+    }
 }

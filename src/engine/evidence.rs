@@ -5,8 +5,8 @@
 //! | --- | --- | --- |
 //! | before results are reused or resumed | the fingerprint, as a part of the hash | any change of sources up to 64 MiB; of larger ones that data were exchanged |
 //! | the same, of larger sources | whether the file was written to since; if it was, or nobody can tell, up to 4 GiB the digest of all rows that were computed with | any change |
-//! | `--check-data` and `verify`; a source that is elsewhere than the results say | that digest | any change, whatever the size |
-//! | at the end of a run | the fingerprint; the digest of this run, if the file was written to; whether the path still leads to the file | any change of a file of its own; in the file that results go to what the fingerprint notices |
+//! | `--check-data` and `verify`; a source or an input that is elsewhere than the results say | that digest | any change, whatever the size |
+//! | at the end of a run | the fingerprint; all bytes of constants; the digest of this run, if the file was written to; whether the path still leads to the file | any change of a file of its own; in the file that results go to what the fingerprint notices |
 //!
 //! Results whose data have changed are left alone, and computed anew in another group. A run whose
 //! data have changed, or can't be read any more, takes its marks back. Writing results changes the

@@ -10,6 +10,7 @@ use log::Level;
 use super::evidence::{all_is_hashed, is_unchanged};
 use super::failure_lines::are_settled;
 use super::failures::FailedPositions;
+use super::inputs::are_where_recorded;
 use super::ledger::{Covered, Record};
 use super::named::the_one;
 use super::pending::Pending;
@@ -138,7 +139,8 @@ struct Candidate {
     last_pixel: Option<i64>,
     /// What is known of the data that it was computed from.
     digest_lines: Vec<String>,
-    /// Whether nothing is where its source was, so that only the data tell that this is it.
+    /// Whether nothing is where its source was, or an input isn't where it was, so that only the
+    /// data tell that these are they.
     is_gone: bool,
     /// Whether what tells how far it is has its place in the file.
     has_markers: bool,
@@ -342,14 +344,17 @@ fn candidate(
     if group.link_exists(MESSAGES) {
         results_group::own_dataset(&group, MESSAGES)?;
     }
+    // Whoever goes on writes down where they are now.
+    let are_moved = !are_where_recorded(&group, &job.inputs.places, file.path.as_path());
     let has_markers = found.parameter_hash.is_some()
         && whereabouts == Whereabouts::Known
+        && !are_moved
         && results_group::places(&group, &file.raw, &[], positions).is_ok();
     Ok(Candidate {
         path: found.path.clone(),
         number: found.number,
         hash: found.parameter_hash.clone().unwrap_or_default(),
-        is_gone: whereabouts == Whereabouts::Gone,
+        is_gone: whereabouts == Whereabouts::Gone || are_moved,
         has_markers,
         ready: has_markers
             && holds_integer(&group, LAST_PIXEL)

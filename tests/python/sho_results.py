@@ -48,6 +48,13 @@ def begun(path, first, given):
     }
 
 
+def begun_there(path, dataset, given):
+    """Whether a fit began from a dataset of the same file."""
+    with h5py.File(path) as file:
+        there, begun = file[dataset][()], file[given]["Guess"][()]
+    return {"same": all(bool(np.allclose(begun[f], there[f], rtol=1e-6)) for f in there.dtype.names[:4])}
+
+
 def kept(path, group, kept, mode):
     """Every 65th position, all fields; the largest difference relative to what is kept, phases to 1."""
     with h5py.File(path) as file:

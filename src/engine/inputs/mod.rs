@@ -15,7 +15,7 @@ mod place;
 pub(crate) use auxiliary::AuxiliaryReader;
 pub(crate) use constant::ConstantReader;
 pub use place::{InputPlace, LiesIn};
-pub(crate) use place::{recorded, told};
+pub(crate) use place::{are_where_recorded, recorded, told};
 
 use std::path::Path;
 

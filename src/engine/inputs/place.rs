@@ -1,13 +1,14 @@
 //! Where inputs were found: told to who asks, and recorded in the results, so that they are found
 //! again wherever the command is started from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::identity::recorded_ways;
 use crate::storage::attributes;
 use crate::storage::container::Group;
+use crate::storage::file_state::FileId;
 use crate::storage::results_group::INPUTS;
 
 /// Where an input was found.
@@ -47,12 +48,30 @@ impl InputPlace {
 
     /// The files in which it may lie if that is another one, the likeliest first; `results` is the
     /// file that the record is in.
-    pub(super) fn files(&self, results: &std::path::Path) -> Vec<PathBuf> {
+    pub(super) fn files(&self, results: &Path) -> Vec<PathBuf> {
         match &self.lies_in {
             LiesIn::File { path, relative } => recorded_ways(Some(relative), Some(path), results),
             LiesIn::Source | LiesIn::Results => Vec::new(),
         }
     }
+}
+
+/// Whether the input that a group has recorded lies in the very file that is used now, as far as
+/// that can be told.
+fn is_where(recorded: &InputPlace, now: &InputPlace, results: &Path) -> bool {
+    let LiesIn::File { path, .. } = &now.lies_in else { return true };
+    let Ok(used) = FileId::at(Path::new(path)) else { return false };
+    let mut files = recorded.files(results).into_iter();
+    files.any(|file| FileId::at(&file).is_ok_and(|id| id == used))
+}
+
+/// Whether all inputs that a group in the file `results` has recorded are where it says. If not,
+/// only the data tell that they are the same.
+pub(crate) fn are_where_recorded(group: &Group, places: &[InputPlace], results: &Path) -> bool {
+    recorded(group).iter().all(|recorded| {
+        let mut now = places.iter().filter(|place| place.named == recorded.named);
+        now.any(|now| is_where(recorded, now, results))
+    })
 }
 
 /// What is recorded of some inputs; nothing of those that are where they are called.
@@ -91,7 +110,7 @@ mod tests {
         let text = told(&[plain.as_slice(), &others].concat()).unwrap();
         let read: Vec<InputPlace> = serde_json::from_str(&text).unwrap();
         assert_eq!(read, others);
-        let files = others[0].files(std::path::Path::new("/out/results.h5"));
+        let files = others[0].files(Path::new("/out/results.h5"));
         assert_eq!(files[1], PathBuf::from("/a/b.h5"));
         assert!(files[0].ends_with("../b.h5") && files.len() == 2, "{files:?}");
     }
