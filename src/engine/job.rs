@@ -114,7 +114,8 @@ impl Job {
         let constants = kernel.constant_inputs();
         if !constants.is_empty() {
             let memory = request.memory_budget(1);
-            inputs.constants(&constants, &mut source, &spectrum_shape, memory)?;
+            source.info.constants =
+                inputs.constants(&constants, &source, &spectrum_shape, memory)?;
         }
         let inputs = inputs.finish()?;
         let (spectrum, _) = source.info.along(source.seen.along);

@@ -27,7 +27,7 @@ use crate::identity::AuxiliaryIdentity;
 use crate::source::Source;
 use crate::storage::file::ReadFile;
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::inputs::ConstantInput;
+use pixelmill_core::inputs::{ConstantArray, ConstantInput};
 use pixelmill_core::kernel::Kernel;
 
 /// Everything that a computation is given besides its source.
@@ -87,20 +87,20 @@ impl<'a> InputOpener<'a> {
         Ok(identities)
     }
 
-    /// Reads arrays for the whole run, and notes them in the source's description. Together they
-    /// may take `memory` bytes.
+    /// Reads arrays for the whole run. All that are read together may take `memory` bytes.
     ///
     /// # Errors
     /// If something isn't there, doesn't fit, or is too large.
     pub fn constants(
         &mut self,
         declared: &[ConstantInput],
-        source: &mut Source,
+        source: &Source,
         spectrum_shape: &[usize],
         memory: u64,
-    ) -> Result<()> {
-        let mut left = memory;
+    ) -> Result<Vec<ConstantArray>> {
+        let mut arrays = Vec::new();
         for input in declared {
+            let left = memory.saturating_sub(self.inputs.constant_bytes());
             let refused = |dataset: &str, reason: String| Error::Constant {
                 dataset: dataset.to_owned(),
                 reason,
@@ -115,11 +115,10 @@ impl<'a> InputOpener<'a> {
                 (left, memory),
                 &refused,
             )?;
-            left = left.saturating_sub(array.bytes().len() as u64);
             self.inputs.constants.push(reader);
-            source.info.constants.push(array);
+            arrays.push(array);
         }
-        Ok(())
+        Ok(arrays)
     }
 
     /// All that was opened.
