@@ -218,6 +218,7 @@ fn unit_is_computed(bencher: Bencher<'_, '_>) {
         spectrum_length: length,
         spectrum_shape: &[length],
         auxiliary: &[],
+        corrections: None,
     };
     let mut results = UnitResults::default();
     bencher.counter(BytesCount::new(2 * length * spectra)).bench_local(|| {

@@ -14,6 +14,7 @@ mod bad_input;
 mod cli;
 mod compress;
 mod contract;
+mod corrections;
 mod curve_fit;
 mod damaged;
 mod data;

@@ -14,6 +14,7 @@ pub use crate::auxiliary::{Auxiliary, AuxiliaryRows};
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 pub use crate::column_layout::{ColumnLayout, Constant};
 pub use crate::contribution::Contribution;
+use crate::corrections::Corrections;
 use crate::element::{Element, ElementType, StoredType, append, elements, lying};
 use crate::error::Result;
 use crate::failure::Failure;
@@ -234,6 +235,8 @@ pub struct RawUnit<'a> {
     pub spectrum_shape: &'a [usize],
     /// The rows of each auxiliary input, for all positions of the unit.
     pub auxiliary: &'a [AuxiliaryRows],
+    /// What is done to all spectra alike before anybody sees them.
+    pub corrections: Option<&'a Corrections>,
 }
 
 impl<'a> RawUnit<'a> {
@@ -251,18 +254,29 @@ impl<'a> RawUnit<'a> {
     /// `buffer`.
     #[inline]
     pub fn spectrum<'b, T: Element>(&'b self, index: usize, buffer: &'b mut Vec<T>) -> &'b [T] {
-        elements(self.bytes(index), self.stored, buffer)
+        let Some(corrections) = self.corrections else {
+            return elements(self.bytes(index), self.stored, buffer);
+        };
+        buffer.clear();
+        corrections.append((self.bytes(index), self.stored), self.place(index).1, buffer);
+        buffer
     }
 
     /// Spectrum number `index` where it lies, if it needs no conversion.
     #[inline]
     pub fn lying<T: Element>(&self, index: usize) -> Option<&[T]> {
-        lying(self.bytes(index), self.stored)
+        if self.corrections.is_some() { None } else { lying(self.bytes(index), self.stored) }
     }
 
     /// Puts some spectra into `buffer`, converted, one behind the other.
     pub fn copy<T: Element>(&self, spectra: Range<usize>, buffer: &mut Vec<T>) {
         buffer.clear();
+        if let Some(corrections) = self.corrections {
+            return spectra.for_each(|index| {
+                let of = (self.bytes(index), self.stored);
+                corrections.append(of, self.place(index).1, buffer);
+            });
+        }
         match self.rows.whole() {
             Some(rows) => {
                 let bytes = self.spectrum_bytes();
@@ -274,7 +288,8 @@ impl<'a> RawUnit<'a> {
 
     /// All spectra, one behind the other.
     pub fn spectra<'b, T: Element>(&'b self, buffer: &'b mut Vec<T>) -> &'b [T] {
-        if let Some(lying) = self.rows.whole().and_then(|rows| lying(rows, self.stored)) {
+        let whole = self.rows.whole().filter(|_| self.corrections.is_none());
+        if let Some(lying) = whole.and_then(|rows| lying(rows, self.stored)) {
             return lying;
         }
         self.copy(0..self.len(), buffer);

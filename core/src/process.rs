@@ -447,6 +447,7 @@ mod tests {
                 spectrum_length,
                 spectrum_shape: &[1, spectrum_length],
                 auxiliary: &[],
+                corrections: None,
             };
             let mut unit = Unit::<T>::new(raw, &mut buffer);
             let count = unit.len();
@@ -483,6 +484,7 @@ mod tests {
             spectrum_length: 6,
             spectrum_shape: &[2, 3],
             auxiliary: &[],
+            corrections: None,
         };
         check(Unit::new(raw, &mut Vec::new()));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::{Compression, Crop, Durability, Selection};
+use crate::engine::{Compression, CorrectionPaths, Crop, Durability, Selection};
 use crate::plan::Cores;
 
 /// Run a computation over every position of a scan stored in HDF5.
@@ -109,12 +109,29 @@ pub(crate) struct WhatArguments {
     /// position [default: what the process asks for, the fastest or all of them]
     #[arg(long, value_name = "AXIS,…", value_delimiter = ',')]
     pub along: Option<Vec<String>>,
+    /// A spectrum to take off every spectrum: PATH in the file, FILE:/PATH or FILE.npy
+    #[arg(long, value_name = "PATH")]
+    pub dark: Option<String>,
+    /// A spectrum to multiply every spectrum with, after that
+    #[arg(long, value_name = "PATH")]
+    pub gain: Option<String>,
+    /// Values to replace by the mean of good ones beside them: a mask, or steps as in 3,5;12,40
+    #[arg(long, value_name = "PATH|LIST")]
+    pub dead_pixels: Option<String>,
     /// A parameter; may be given several times, and as --KEY VALUE
     #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,
     /// A JSON or TOML file with parameters; -p goes before it
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
+}
+
+impl WhatArguments {
+    /// What is done to all spectra alike.
+    pub fn corrections(&self) -> CorrectionPaths {
+        let (dark, gain) = (self.dark.clone(), self.gain.clone());
+        CorrectionPaths { dark, gain, dead_pixels: self.dead_pixels.clone() }
+    }
 }
 
 #[derive(Args, Debug)]

@@ -46,6 +46,7 @@ fn request(typed: &RunArguments) -> Request {
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
         crop: typed.what.crop.clone(),
         along: typed.what.along.clone(),
+        corrections: typed.what.corrections(),
         output: typed.output.clone(),
         cores: typed.cores.unwrap_or_default(),
         memory: typed.memory,

@@ -26,6 +26,7 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
         crop: typed.what.crop.clone(),
         along: typed.what.along.clone(),
+        corrections: typed.what.corrections(),
         output: typed.output.clone(),
         ..Request::new(&typed.what.file)
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Request;
 use super::compared::Compared;
+use super::corrections::{self, CorrectionPaths};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs};
 use super::narration;
 use super::target::results_file;
@@ -17,6 +18,7 @@ use crate::storage::rows::Rows;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
 use pixelmill_core::contribution::{Contribution, UnitResults};
+use pixelmill_core::corrections::Corrections;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::{StoredType, first_beyond};
 use pixelmill_core::error::{Error, Result};
@@ -35,6 +37,9 @@ pub(crate) struct Job {
     /// Lengths of the axes of each.
     spectrum_shape: Vec<usize>,
     pub inputs: Inputs,
+    /// What is done to all spectra alike, and what it was called.
+    pub corrections: Option<Corrections>,
+    pub corrected: CorrectionPaths,
     pub identity: Identity,
     /// What was found out about earlier results.
     pub compared: Compared,
@@ -117,12 +122,16 @@ impl Job {
             source.info.constants =
                 inputs.constants(&constants, &source, &spectrum_shape, memory)?;
         }
+        let spectra_shape = (spectra, spectrum_shape.as_slice());
+        let corrected = corrections::open(&mut inputs, asked, &source, spectra_shape)?;
+        let (corrections, corrected) = corrected.unzip();
         let inputs = inputs.finish()?;
         let (spectrum, _) = source.info.along(source.seen.along);
         let (hashed, mut identity) =
             Hashed::new(&**kernel, (&source, &spectrum), spectra, auxiliary_inputs);
         let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
+        identity.corrections = corrected;
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
         let workers = Workers::wanted(request.cores);
@@ -133,6 +142,8 @@ impl Job {
             others,
             spectrum_shape,
             inputs,
+            corrections,
+            corrected: request.corrections.clone(),
             identity,
             compared,
             workers,
@@ -330,6 +341,7 @@ impl Job {
             spectrum_length: self.source.info.spectral_points / self.spectra,
             spectrum_shape: &self.spectrum_shape,
             auxiliary,
+            corrections: self.corrections.as_ref(),
         };
         let mut contribution = results.begin(self.prepared.columns(), unit.len(), self.spectra);
         let computed = guarded(|| compute(&mut **worker, &unit, &mut contribution));

@@ -13,6 +13,7 @@ pub(crate) mod batch;
 mod compared;
 mod compress;
 mod compute_loop;
+mod corrections;
 mod crew;
 mod evidence;
 pub(crate) mod failure_lines;
@@ -53,6 +54,7 @@ use log::debug;
 use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
+pub use corrections::CorrectionPaths;
 pub use failures::FailedPositions;
 pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
@@ -74,6 +76,7 @@ use team::Team;
 
 use crate::plan::{self, Needs, Plan, TileNeeds};
 use pixelmill_core::column_layout::ColumnLayout;
+use pixelmill_core::corrections::Corrections;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::kernel::Kernel;
 
@@ -168,6 +171,7 @@ fn plan_run(
             + source.rows.table_bytes()
             + job.inputs.auxiliary.iter().map(AuxiliaryReader::table_bytes).sum::<u64>()
             + job.inputs.constant_bytes()
+            + job.corrections.as_ref().map_or(0, Corrections::memory)
             + selected.map_or(0, Selected::memory),
         worker_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum(),
         tiles: source.rows.tiles().map(|tiles| TileNeeds {

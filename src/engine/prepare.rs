@@ -18,7 +18,9 @@ use crate::storage::attributes;
 use crate::storage::container::Transaction;
 use crate::storage::file::ReadFile;
 use crate::storage::refused::Refused;
-use crate::storage::results_group::{self, Column, INPUTS, LAST_PIXEL, LAST_RUN, Places};
+use crate::storage::results_group::{
+    self, CORRECTIONS, Column, INPUTS, LAST_PIXEL, LAST_RUN, Places,
+};
 use pixelmill_core::error::{Error, Result};
 
 /// A results group with something to compute.
@@ -150,6 +152,7 @@ fn provenance(job: &Job, target: &Target) -> Identification {
         source.push(("source_dataset_path", job.source.info.path.clone()));
     }
     source.extend(told(&job.inputs.places).map(|text| (INPUTS, text)));
+    source.extend(job.corrected.told().map(|text| (CORRECTIONS, text)));
     Identification {
         source,
         hash: vec![

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::corrections::CorrectionPaths;
 use super::evidence::check_same;
 use super::inputs::recorded;
 use super::job::{Data, Job};
@@ -228,7 +229,8 @@ pub fn verify(
     }
     let broken = |refused: Refused| refused.on_object("read", results, group);
     let opened = file.group(group).map_err(broken)?;
-    let request = &Request { inputs: recorded(&opened), ..request.clone() };
+    let corrections = CorrectionPaths::recorded(&opened);
+    let request = &Request { inputs: recorded(&opened), corrections, ..request.clone() };
     let job = Job::open(kernel, &source_file, request, Data::Hashed)?;
     let unusable = |reason: Note| Error::CannotVerify { group: group.to_owned(), reason };
     let provenance = results_group::provenance(&opened, group);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use log::info;
 
+use super::corrections::CorrectionPaths;
 use super::machine::least_memory;
 use super::{Compression, InputPlace, Ranks, Selection};
 use crate::plan::Cores;
@@ -26,6 +27,8 @@ pub struct Request {
     /// The axes of a position's values that a spectrum runs along, slowest first, by their names;
     /// what the process asks for if left out. All others number the spectra of a position.
     pub along: Option<Vec<String>>,
+    /// What is done to all spectra alike before the process sees them.
+    pub corrections: CorrectionPaths,
     /// Another file for the results, created if need be; the source then is only read.
     pub output: Option<PathBuf>,
     /// The processes that compute this together; all of them make the same request.
@@ -98,6 +101,7 @@ impl Request {
             positions_axes: None,
             crop: None,
             along: None,
+            corrections: CorrectionPaths::default(),
             output: None,
             ranks: Ranks::default(),
             cores: Cores::default(),

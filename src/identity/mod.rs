@@ -51,6 +51,9 @@ pub(crate) struct Identity {
     pub auxiliary_inputs: Vec<AuxiliaryIdentity>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     constant_inputs: Vec<ConstantIdentity>,
+    /// What is done to all spectra alike before the process sees them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<CorrectionsIdentity>,
     pub source_fingerprint: String,
 }
 
@@ -87,6 +90,28 @@ pub(crate) struct AuxiliaryIdentity {
     #[serde(skip_serializing_if = "Option::is_none")]
     handed_on_as: Option<String>,
     pub fingerprint: String,
+}
+
+/// What a result depends on of what is done to all spectra alike.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CorrectionsIdentity {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dark: Option<ConstantIdentity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gain: Option<ConstantIdentity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_mask: Option<ConstantIdentity>,
+    /// By their numbers in a row of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_list: Option<Vec<u64>>,
+}
+
+impl CorrectionsIdentity {
+    /// Of a dark, a gain and a mask of dead pixels, or a list of these.
+    pub fn of(arrays: [Option<&ConstantArray>; 3], dead_list: Option<Vec<u64>>) -> Self {
+        let [dark, gain, dead_mask] = arrays.map(|array| array.map(ConstantIdentity::of));
+        Self { dark, gain, dead_mask, dead_list }
+    }
 }
 
 /// What a result depends on of a constant: all that is handed on.
@@ -153,6 +178,7 @@ impl<'a> Hashed<'a> {
             source: SourceIdentity::of(source, spectra_per_position),
             auxiliary_inputs,
             constant_inputs: source.info.constants.iter().map(ConstantIdentity::of).collect(),
+            corrections: None,
             source_fingerprint: String::new(),
         };
         (Self { kernel, info: spectrum }, identity)
@@ -210,7 +236,7 @@ impl SourceIdentity {
             grid,
             stored,
             rows,
-            seen: Seen { along: _, asked },
+            seen: Seen { along: _, lengths: _, asked },
         } = source;
         let SourceInfo {
             path,
@@ -336,6 +362,7 @@ pub(crate) mod tests {
             },
             auxiliary_inputs: Vec::new(),
             constant_inputs: Vec::new(),
+            corrections: None,
             source_fingerprint: "ab".into(),
         }
     }

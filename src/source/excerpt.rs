@@ -27,6 +27,9 @@ pub(crate) struct AskedAxes<'a> {
 pub(crate) struct Seen {
     /// How many of them, the fastest, a spectrum runs along; the others number the spectra.
     pub along: usize,
+    /// Lengths of the axes that the file has, slowest first; of values that are no full grid of
+    /// axes, how many there are.
+    pub lengths: Vec<usize>,
     /// What was asked for, unless it is what there is anyway.
     pub asked: Option<ExcerptIdentity>,
 }
@@ -72,14 +75,19 @@ pub(crate) fn applied(
 ) -> Result<(Description, Seen)> {
     let Description { mut info, view, .. } = description;
     let axes = info.spectroscopic_dimensions.clone();
+    let points = axes.iter().map(|axis| axis.len() as u64).product::<u64>();
+    let is_grid = !axes.is_empty() && points == view.points();
+    let lengths = match is_grid {
+        true => axes.iter().map(Dimension::len).collect(),
+        false => vec![view.points() as usize],
+    };
     let usual = asked.usual.of(axes.len());
     if asked.along.is_none() && asked.crop.is_none() {
         refuse_frames(&info, process, asked.usual)?;
         let description = Description { info, view, ..description };
-        return Ok((description, Seen { along: usual, asked: None }));
+        return Ok((description, Seen { along: usual, lengths, asked: None }));
     }
-    let points = axes.iter().map(|axis| axis.len() as u64).product::<u64>();
-    if axes.is_empty() || points != view.points() {
+    if !is_grid {
         let reason =
             format!("the values of a position in `{}` are no full grid of axes", info.path);
         return Err(refused(asked, reason));
@@ -104,7 +112,7 @@ pub(crate) fn applied(
     let asked = (is_other || along != usual).then(|| ExcerptIdentity::new(crop, order, along));
     let view = view.of(excerpt);
     info.spectral_points = view.points() as usize;
-    Ok((Description { info, view, ..description }, Seen { along, asked }))
+    Ok((Description { info, view, ..description }, Seen { along, lengths, asked }))
 }
 
 /// Nobody means to take a camera's frames apart who doesn't say so.

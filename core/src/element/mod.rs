@@ -6,11 +6,13 @@
 mod convert;
 
 use std::fmt;
+use std::ops::{Add, Div, Mul, Sub};
 
 use bytemuck::Pod;
 use num_complex::{Complex32, Complex64};
 
 use convert::convert;
+pub(crate) use convert::correct;
 pub use convert::first_beyond;
 
 /// The type of one number, named as NumPy names it.
@@ -154,7 +156,18 @@ pub struct StoredType {
 }
 
 /// A number that processes compute with.
-pub trait Element: Pod + Default + PartialEq + fmt::Debug + Send + Sync {
+pub trait Element:
+    Pod
+    + Default
+    + PartialEq
+    + fmt::Debug
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+{
     /// Its element type.
     const TYPE: ElementType;
     /// What a position that has not been computed, or failed, holds: NaN, or 0 for integers.

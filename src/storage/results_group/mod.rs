@@ -56,6 +56,8 @@ pub(crate) const DIGEST_LINES: usize = 2;
 /// Where inputs of a computation lay that aren't simply where they are called: as JSON. What it
 /// says is the engine's business.
 pub(crate) const INPUTS: &str = "input_places";
+/// What was done to all spectra before they were computed with, as the user has named it: as JSON.
+pub(crate) const CORRECTIONS: &str = "corrections";
 /// What results datasets a group has, with their shapes: as JSON, for whoever finds some of them
 /// missing.
 pub(crate) const RESULTS: &str = "results_datasets";
@@ -66,9 +68,10 @@ pub(crate) const MESSAGE_BYTES: usize = 200;
 pub(crate) const MESSAGE_LINES: usize = 256;
 
 /// Attributes that describe a group and are not parameters, by whoever wrote it.
-const BOOKKEEPING: [&str; 19] = [
+const BOOKKEEPING: [&str; 20] = [
     RESULTS,
     INPUTS,
+    CORRECTIONS,
     "machine_id",
     "timestamp",
     "platform",

@@ -76,6 +76,25 @@ pub(crate) fn arranged<E>(
     Ok(())
 }
 
+/// The row that a view makes of all values that the dataset has for a position.
+pub(crate) fn row_of(view: &View, element: usize, whole: &[u8]) -> Vec<u8> {
+    let axes =
+        |lengths: &[u64]| -> Vec<u64> { view.spectrum.iter().map(|axis| lengths[*axis]).collect() };
+    let extent = view.extent();
+    let (shape, read, start) = (axes(&view.shape), axes(&extent.shape), axes(&extent.start));
+    let (own, there) = (strides(&shape, element), strides(&read, element));
+    let begin: usize = start.iter().zip(&own).map(|(step, apart)| *step as usize * apart).sum();
+    let copied: Vec<Axis> = (read.iter().zip(own.iter().zip(&there)))
+        .map(|(steps, (from, to))| Axis { steps: *steps as usize, from: *from, to: *to })
+        .collect();
+    let mut row = vec![0; view.points() as usize * element];
+    let filled = arranged(view, element, &mut row, |row| {
+        copy(&whole[begin..], row, &copied, element);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    filled.map_or_else(|never| match never {}, |()| row)
+}
+
 fn walk(
     from: &[u8],
     to: &mut [u8],
