@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Request;
 use super::compared::Compared;
-use super::inputs::{AuxiliaryReader, InputOpener, Inputs};
+use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout};
 use super::narration;
 use super::target::results_file;
 use super::workers::Workers;
@@ -114,8 +114,12 @@ impl Job {
         let constants = kernel.constant_inputs();
         if !constants.is_empty() {
             let memory = request.memory_budget(1);
-            source.info.constants =
-                inputs.constants(&constants, &source, &spectrum_shape, memory)?;
+            let layout = SpectrumLayout {
+                shape: &spectrum_shape,
+                is_flat: source.tables.is_some(),
+                view: (spectra == 1).then(|| source.rows.view()),
+            };
+            source.info.constants = inputs.constants(&constants, &layout, memory)?;
         }
         let inputs = inputs.finish()?;
         let (spectrum, _) = source.info.along(source.seen.along);
