@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Request;
-use super::inputs::InputOpener;
+use super::inputs::{InputOpener, SpectrumLayout};
 use crate::identity::CorrectionsIdentity;
 use crate::region;
 use crate::source::Source;
@@ -119,7 +119,9 @@ impl Told {
     ) -> Result<Option<Self>> {
         let lengths = source.seen.lengths.clone();
         let wanted = ConstantInput::as_stored(path).with_axes(ConstantAxes::Lengths(lengths));
-        let read = inputs.constants(&[wanted], source, &[], memory)?;
+        // Of all values that the file has: what is seen of them is cut out below.
+        let layout = SpectrumLayout { shape: &[], is_flat: source.tables.is_some(), view: None };
+        let read = inputs.constants(&[wanted], &layout, memory)?;
         Ok(read.into_iter().next().map(|array| Self { array }))
     }
 

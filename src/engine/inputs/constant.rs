@@ -1,18 +1,17 @@
 //! Arrays for the whole run, read when it begins.
 
-use std::ops::Range;
-
 use twox_hash::XxHash3_128;
 
 use super::Refusal;
+use super::auxiliary::IN_FORTRAN_ORDER;
 use super::find::{Array, Found};
 use crate::region::{self, strides};
 use crate::storage::rows::Rows;
 use crate::storage::tiles::copy::{Axis, copy};
-use crate::view::View;
+use crate::view::{Excerpt, View};
 use pixelmill_core::element::{StoredType, first_beyond};
 use pixelmill_core::error::{Error, Result, bytes};
-use pixelmill_core::inputs::{ConstantArray, ConstantInput};
+use pixelmill_core::inputs::{ConstantArray, ConstantAxes, ConstantInput};
 
 /// An array for the whole run, once it was read.
 pub(crate) struct ConstantReader {
@@ -24,12 +23,30 @@ pub(crate) struct ConstantReader {
     digest: u128,
 }
 
-/// All of an array is one row.
-const ALL: Range<u64> = 0..1;
+/// How spectra are seen and lie in the file, for arrays that have the same axes.
+pub(crate) struct SpectrumLayout<'a> {
+    /// Lengths of the axes of a spectrum, slowest first.
+    pub shape: &'a [usize],
+    /// Whether the file has them as one axis.
+    pub is_flat: bool,
+    /// How the source is seen, if a spectrum is all that is seen of a position.
+    pub view: Option<&'a View>,
+}
+
+impl SpectrumLayout<'_> {
+    /// How many axes an array has before those of a whole spectrum as the file has it, if only an
+    /// excerpt of that is seen: such an array is cut and turned as the spectra are.
+    fn axes_before_whole(&self, shape: &[usize]) -> Option<(usize, &Excerpt)> {
+        let view = self.view?;
+        let whole = view.stored_spectrum();
+        let before = shape.len().checked_sub(whole.len())?;
+        let is_whole = region::lengths(&shape[before..]) == whole;
+        view.excerpt().filter(|_| is_whole).map(|excerpt| (before, excerpt))
+    }
+}
 
 impl ConstantReader {
-    /// Reads what was found, for spectra of this shape, whose axes the file tells elsewhere if they
-    /// are flat; so many bytes are `left` of the memory of the run.
+    /// Reads what was found; so many bytes are `left` of the memory of the run.
     ///
     /// # Errors
     /// If it is too large, has other axes or numbers than those that are declared, or can't be
@@ -37,7 +54,7 @@ impl ConstantReader {
     pub(super) fn open(
         declared: &ConstantInput,
         found: Found<'_>,
-        (spectrum, is_flat): (&[usize], bool),
+        spectrum: &SpectrumLayout<'_>,
         (left, memory): (u64, u64),
         refused: Refusal<'_>,
     ) -> Result<(Self, ConstantArray)> {
@@ -54,10 +71,19 @@ impl ConstantReader {
             let wanted = declared.element().unwrap_or(stored.element);
             refuse(format!("it holds {}, which can't become {wanted}", stored.element))
         })?;
-        let handed = declared.shape_for(&shape, spectrum, is_flat).map_err(|wanted| {
+        let excerpt = match declared.axes() {
+            ConstantAxes::Spectrum | ConstantAxes::Spectra => spectrum.axes_before_whole(&shape),
+            ConstantAxes::Any | ConstantAxes::Lengths(_) => None,
+        };
+        let seen = match excerpt {
+            Some((before, _)) => [&shape[..before], spectrum.shape].concat(),
+            None => shape.clone(),
+        };
+        let handed = declared.shape_for(&seen, spectrum.shape, spectrum.is_flat);
+        let handed = handed.map_err(|wanted| {
             refuse(format!("its shape is {shape:?}, but it has to be {wanted}"))
         })?;
-        let size = shape.iter().map(|length| *length as u64).product::<u64>();
+        let size = seen.iter().map(|length| *length as u64).product::<u64>();
         let taken = size.saturating_mul(element.size().max(stored.element.size()) as u64);
         if taken > left {
             let (taken, memory) = (bytes(taken), bytes(memory));
@@ -65,11 +91,18 @@ impl ConstantReader {
                 "it takes {taken}, but the run has {memory} of memory, for all constants"
             )));
         }
+        let of_view = |shape: Vec<u64>| {
+            let (before, excerpt) = excerpt.map_or((0, None), |(at, excerpt)| (at, Some(excerpt)));
+            View::new(shape, (0..before).collect()).of(excerpt.cloned())
+        };
         let rows = match &found.array {
             Array::Dataset(file, dataset) => {
-                Rows::new(file.handle(), dataset, View::new(region::lengths(&shape), Vec::new()))?
+                Rows::new(file.handle(), dataset, of_view(region::lengths(&shape)))?
             }
-            Array::Npy(array) => array.rows(View::new(array.lying_shape(), Vec::new()))?,
+            Array::Npy(array) if array.is_fortran && excerpt.is_some() => {
+                return Err(refuse(IN_FORTRAN_ORDER.to_owned()));
+            }
+            Array::Npy(array) => array.rows(of_view(array.lying_shape()))?,
         };
         let mut values = read(&rows)?;
         let digest = XxHash3_128::oneshot(&values);
@@ -116,8 +149,9 @@ impl ConstantReader {
 
 /// All bytes of an array, as they are stored.
 fn read(rows: &Rows) -> Result<Vec<u8>> {
-    let mut values = vec![0; rows.row_bytes()];
-    rows.read_into(std::slice::from_ref(&ALL), &mut values)?;
+    let all = 0..rows.view().count();
+    let mut values = vec![0; all.end as usize * rows.row_bytes()];
+    rows.read_into(std::slice::from_ref(&all), &mut values)?;
     Ok(values)
 }
 
