@@ -18,6 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 from curve import Curve
+from excerpt import Excerpt
 from filter import Filter
 from frames import Frames
 from many import Many
@@ -172,6 +173,12 @@ class Bench:
     def frames(self):
         Frames(self).measure()
 
+    def crop(self):
+        Excerpt(self).crop()
+
+    def corrections(self):
+        Excerpt(self).corrections()
+
     def ranks(self):
         Ranks(self).measure()
 
@@ -261,7 +268,7 @@ def table(lines):
 
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
-    parts += ["many", "info"]
+    parts += ["many", "info", "crop", "corrections"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

@@ -86,11 +86,11 @@ class Frames:
         report = self.run(name, *more)
         return self.speed(report["seconds"]), self.speed(report["wall"])
 
-    def libertem(self, name, dataset):
-        """A measurement by the executor that is the fastest."""
+    def libertem(self, name, dataset, *arrays):
+        """A measurement by the executor that is the fastest; with a dark and a gain if these are given."""
 
         def measure(executor):
-            return self.peer_speed("libertem-frames", name, dataset, str(self.bench.cores), executor)
+            return self.peer_speed("libertem-frames", name, dataset, str(self.bench.cores), executor, *arrays)
 
         best = max(EXECUTORS, key=measure)
         return lambda: measure(best)

@@ -266,16 +266,33 @@ def diffraction(numpy, side=64, pixels=256):
     return counts
 
 
-def libertem_frames(file, dataset, cores, executor):
+def libertem_frames(file, dataset, cores, executor, dark=None, gain=None):
     import libertem.api
+    import numpy
+    from libertem.io.corrections.corrset import CorrectionSet
     from libertem.udf.sumsigudf import SumSigUDF
 
     workers = {} if executor == "inline" else {"cpus": int(cores)}
+    corrections = CorrectionSet(dark=numpy.load(dark), gain=numpy.load(gain)) if dark else None
     with libertem.api.Context.make_with(executor, **workers) as context:
         data = context.load("hdf5", path=file, ds_path=dataset, sig_dims=2)
-        context.run_udf(dataset=data, udf=SumSigUDF())
+        context.run_udf(dataset=data, udf=SumSigUDF(), corrections=corrections)
         begun = time.perf_counter()
-        context.run_udf(dataset=data, udf=SumSigUDF())
+        context.run_udf(dataset=data, udf=SumSigUDF(), corrections=corrections)
+        return {"seconds": time.perf_counter() - begun}
+
+
+def h5py_sum(file, start, end):
+    """Sums of the square from `start` to `end` of each frame, read chunk by chunk of the scan."""
+    import h5py
+
+    square = slice(int(start), int(end))
+    with h5py.File(file) as opened:
+        data = opened["data"]
+        begun = time.perf_counter()
+        for place in data.iter_chunks():
+            if all(part.start == 0 for part in place[2:]):
+                data[(*place[:2], square, square)].sum((2, 3), dtype=float)
         return {"seconds": time.perf_counter() - begun}
 
 
@@ -309,6 +326,7 @@ COMMANDS = {
     "hyperspy": hyperspy,
     "frames": frames_files,
     "libertem-frames": libertem_frames,
+    "h5py-sum": h5py_sum,
     "hyperspy-frames": hyperspy_frames,
 }
 
