@@ -156,6 +156,24 @@ fn runs_over_compressed_chunks_survive_kills() {
 }
 
 #[test]
+fn runs_over_a_corrected_part_of_compressed_chunks_survive_kills() {
+    let options = &[
+        "-p",
+        "pause=50",
+        "--checkpoint",
+        "0.02",
+        "--cores",
+        "2",
+        "--crop",
+        "20:110:2",
+        "--dead-pixels",
+        "22,60",
+    ];
+    let kind = Kind { process: "slow", options, output: false, chunked: true, most_lost: None };
+    kill_at_random_instants(&kind, 20);
+}
+
+#[test]
 fn without_waiting_for_the_disk_kills_are_survived_too() {
     let options =
         &["-p", "num_steps=10", "--checkpoint", "0.02", "--cores", "2", "--durability", "process"];

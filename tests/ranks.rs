@@ -63,6 +63,20 @@ fn chunks_are_decoded_once_by_all_ranks_together() {
 }
 
 #[test]
+fn a_corrected_part_is_the_same_on_any_number_of_ranks() {
+    let mut opener = Opener::new();
+    let part = ["--crop", "Frequency=320kHz:345kHz", "--dead-pixels", "45,46,60"];
+    let finished = solo("peak-finding", &part, &mut opener);
+    for ranks in 1..=4 {
+        let sample = Sample::new();
+        sample.rechunk(["100", "50"]);
+        let options = [&part[..], &["--cores", "1", "--durability", "process"]].concat();
+        succeed_on(ranks, run("peak-finding", &sample.file, &options));
+        assert!(opener.snapshot(&sample.file) == finished, "{ranks} ranks");
+    }
+}
+
+#[test]
 fn ranks_with_little_memory_agree_on_how_chunks_are_cut() {
     let mut opener = Opener::new();
     let finished = solo("peak-finding", &[], &mut opener);
