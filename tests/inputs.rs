@@ -322,6 +322,44 @@ fn constants_and_complex_inputs_come_as_what_they_are() {
 }
 
 #[test]
+fn constants_are_cut_as_the_spectra_are() {
+    let scan = with_given();
+    scan.script(
+        "file['/cube'] = np.arange(20 * 7 * 17, dtype='f4').reshape(4, 5, 7, 17) % \
+         97\nfile['/stack'] = np.arange(3 * 7 * 17, dtype='f4').reshape(3, 7, 17)\nfile['/cut'] = \
+         file['/stack'][:, 1:6:2, 3:9]\nnp.save(given[0] + '/stack.npy', \
+         np.asfortranarray(file['/stack'][()]))",
+        &[&folder(&scan)],
+    );
+    let right = "masks, cube = eval(given[1]), eval(given[2]).reshape(20, -1)\ntold = \
+                 bool(np.allclose(file[given[0] + '/Sums'][()].reshape(20, 3), cube @ \
+                 masks.reshape(3, -1).T))";
+    let stack_npy = scan.beside("stack.npy");
+    let cube = ["--dataset", "/cube", "--positions-axes", "0,1"];
+    let [cut, whole] = ["file['/stack'][:, 1:6:2, 3:9]", "file['/cube'][:, :, 1:6:2, 3:9]"];
+    for masks in ["/stack", "/cut", &stack_npy] {
+        let given = format!("masks={masks}");
+        let more = ["--crop", "1:6:2,3:9", "-p", &given];
+        let ran = scan.run("given", &[&cube[..], &more].concat());
+        let group = ran["group"].as_str().unwrap();
+        assert_eq!(scan.script(right, &[group, cut, whole]), true, "{masks}");
+    }
+    let turned = ["--along", "1,0", "-p", "masks=/stack"];
+    let ran = scan.run("given", &[&cube[..], &turned].concat());
+    let group = ran["group"].as_str().unwrap();
+    assert_eq!(scan.script(right, &[group, "file['/stack'][()]", "file['/cube'][()]"]), true);
+    let more = ["--crop", "1:6:2,3:9", "-p", "masks=/masks"];
+    let other = scan.try_run("given", &[&cube[..], &more].concat());
+    assert_refused(&other, 1, &["[3, 119]", "[3, 6] behind"]);
+    // A row of tables is one axis in the file.
+    let cropped = scan.run("given", &["--dataset", RAW_DATA, "--crop", "10:50"]);
+    let right = "told = bool(np.allclose(file[given[0] + '/Sums'][()].reshape(20, 3), \
+                 file[given[1]][:, 10:50] @ file['/masks'][:, 10:50].T, rtol=1e-5))";
+    let group = cropped["group"].as_str().unwrap();
+    assert_eq!(scan.script(right, &[group, RAW_DATA]), true);
+}
+
+#[test]
 fn a_constant_that_changed_makes_another_computation() {
     let scan = with_given();
     let arguments = given("/masks", "/factor", "/count");

@@ -195,8 +195,9 @@ pub trait Process: Sized + 'static {
 
     /// Arrays for the whole run, such as a reference spectrum or a stack of masks:
     /// [`Self::prepare`] finds them in [`SourceInfo::constants`], as numbers of the declared
-    /// type and with the declared axes. They are read whole, and their values are part of the
-    /// identity of a result.
+    /// type and with the declared axes. Those with the axes of a spectrum may have the whole
+    /// ones of the file: they are cut as the spectra are. They are read before the run, and
+    /// their values are part of the identity of a result.
     fn constant_inputs(_parameters: &Self::Parameters) -> Vec<ConstantInput> {
         Vec::new()
     }

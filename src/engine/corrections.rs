@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Request;
-use super::inputs::InputOpener;
+use super::inputs::{InputOpener, SpectrumLayout};
 use crate::identity::CorrectionsIdentity;
 use crate::region;
 use crate::source::Source;
@@ -119,7 +119,8 @@ impl Told {
     ) -> Result<Option<Self>> {
         let lengths = source.seen.lengths.clone();
         let wanted = ConstantInput::as_stored(path).with_axes(ConstantAxes::Lengths(lengths));
-        let read = inputs.constants(&[wanted], source, &[], memory)?;
+        let layout = SpectrumLayout { source, shape: &[], is_alone: false };
+        let read = inputs.constants(&[wanted], &layout, memory)?;
         Ok(read.into_iter().next().map(|array| Self { array }))
     }
 

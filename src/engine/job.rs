@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Request;
 use super::compared::Compared;
 use super::corrections::{self, CorrectionPaths};
-use super::inputs::{AuxiliaryReader, InputOpener, Inputs};
+use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout};
 use super::narration;
 use super::target::results_file;
 use super::workers::Workers;
@@ -119,8 +119,9 @@ impl Job {
         let constants = kernel.constant_inputs();
         if !constants.is_empty() {
             let memory = request.memory_budget(1);
-            source.info.constants =
-                inputs.constants(&constants, &source, &spectrum_shape, memory)?;
+            let (shape, is_alone) = (spectrum_shape.as_slice(), spectra == 1);
+            let layout = SpectrumLayout { source: &source, shape, is_alone };
+            source.info.constants = inputs.constants(&constants, &layout, memory)?;
         }
         let spectra_shape = (spectra, spectrum_shape.as_slice());
         let corrected = corrections::open(&mut inputs, asked, &source, spectra_shape)?;

@@ -50,21 +50,7 @@ impl Rows {
     /// # Errors
     /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
     pub fn new(file: OpenFile<'_>, dataset: &Dataset, view: View) -> Result<Self> {
-        let Opening { files, may_grow, way, element, decoding } = dataset.open_values(file)?;
-        let mut direct = None;
-        if let Stored::Extent(offset) = way.stored() {
-            let bytes = view.count() * view.stored_points() * element as u64;
-            files[0].check_length(offset + bytes)?;
-            direct = view.is_row_by_row().then_some(offset);
-        }
-        let how = match direct {
-            Some(offset) => How::Direct { offset },
-            None => {
-                let name = dataset.name();
-                How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element)))
-            }
-        };
-        Ok(Self { files, may_grow, view, element, how, decoding })
+        Self::of(dataset.open_values(file)?, dataset.name(), view)
     }
 
     /// The rows of an array whose elements lie in one stretch of a file, seen as `view`.
@@ -78,17 +64,24 @@ impl Rows {
         element: usize,
         decoding: Decoding,
     ) -> Result<Self> {
-        file.check_length(offset + view.count() * view.stored_points() * element as u64)?;
         let name = file.path.display().to_string();
-        let files = vec![Arc::new(file)];
-        let how = match view.is_row_by_row() {
-            true => How::Direct { offset },
-            false => {
-                let way = Box::new(Contiguous { offset });
-                How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element)))
-            }
+        let (files, way) = (vec![Arc::new(file)], Box::new(Contiguous { offset }));
+        Self::of(Opening { files, may_grow: false, way, element, decoding }, name, view)
+    }
+
+    fn of(opening: Opening, name: String, view: View) -> Result<Self> {
+        let Opening { files, may_grow, way, element, decoding } = opening;
+        let mut direct = None;
+        if let Stored::Extent(offset) = way.stored() {
+            let bytes = view.count() * view.stored_points() * element as u64;
+            files[0].check_length(offset + bytes)?;
+            direct = view.is_row_by_row().then_some(offset);
+        }
+        let how = match direct {
+            Some(offset) => How::Direct { offset },
+            None => How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element))),
         };
-        Ok(Self { files, may_grow: false, view, element, how, decoding })
+        Ok(Self { files, may_grow, view, element, how, decoding })
     }
 
     /// The files that are read; the first is that of the dataset itself.

@@ -75,9 +75,9 @@ impl AuxiliaryReader {
                 let view = View::new(region::lengths(&shape), (0..axes).collect());
                 Rows::new(file.handle(), dataset, view)?
             }
-            Array::Npy(array) => array.rows(lying_view(array, axes).ok_or_else(|| {
-                refuse("its values lie in Fortran order; save it in C order".to_owned())
-            })?)?,
+            Array::Npy(array) => array.rows(
+                lying_view(array, axes).ok_or_else(|| refuse(IN_FORTRAN_ORDER.to_owned()))?,
+            )?,
         };
         let info = AuxiliaryInfo { path, element, columns, fields, shape: own };
         Ok((Self { rows, stored, declared: declared.clone(), info: info.clone() }, info))
@@ -136,6 +136,10 @@ impl AuxiliaryReader {
         Ok(bytes)
     }
 }
+
+/// Why an array of NumPy's can't be read.
+const IN_FORTRAN_ORDER: &str =
+    "its values lie in Fortran order; save it in C order (numpy.ascontiguousarray)";
 
 /// How many leading axes of an input are positions: one, or as many as the scan has where its
 /// positions are all combinations of their steps.

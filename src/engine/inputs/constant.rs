@@ -7,12 +7,13 @@ use twox_hash::XxHash3_128;
 use super::Refusal;
 use super::find::{Array, Found};
 use crate::region::{self, strides};
+use crate::source::Source;
 use crate::storage::rows::Rows;
-use crate::storage::tiles::copy::{Axis, copy};
+use crate::storage::tiles::copy::{Axis, copy, row_of};
 use crate::view::View;
 use pixelmill_core::element::{StoredType, first_beyond};
 use pixelmill_core::error::{Error, Result, bytes};
-use pixelmill_core::inputs::{ConstantArray, ConstantInput};
+use pixelmill_core::inputs::{ConstantArray, ConstantAxes, ConstantInput};
 
 /// An array for the whole run, once it was read.
 pub(crate) struct ConstantReader {
@@ -27,9 +28,46 @@ pub(crate) struct ConstantReader {
 /// All of an array is one row.
 const ALL: Range<u64> = 0..1;
 
+/// How spectra are seen, for arrays that have the same axes.
+pub(crate) struct SpectrumLayout<'a> {
+    pub source: &'a Source,
+    /// Lengths of the axes of a spectrum, slowest first.
+    pub shape: &'a [usize],
+    /// Whether a spectrum is all that is seen of a position.
+    pub is_alone: bool,
+}
+
+impl SpectrumLayout<'_> {
+    /// The shape in which an array is handed on, and whether it has the whole axes of the file: it
+    /// is then cut and turned as the spectra are.
+    fn handed(
+        &self,
+        declared: &ConstantInput,
+        found: &[usize],
+    ) -> Result<(Vec<usize>, bool), String> {
+        let is_flat = self.source.tables.is_some();
+        let whole = &self.source.seen.lengths;
+        let has_spectra = matches!(declared.axes(), ConstantAxes::Spectrum | ConstantAxes::Spectra);
+        if self.is_alone
+            && has_spectra
+            && let Ok(shape) = declared.shape_for(found, whole, is_flat)
+        {
+            let before = shape.len() - whole.len();
+            return Ok(([&shape[..before], self.shape].concat(), true));
+        }
+        declared.shape_for(found, self.shape, is_flat).map(|shape| (shape, false))
+    }
+
+    /// What is seen of arrays that have the whole axes of the file, one behind the other.
+    fn cut(&self, whole: &[u8], element: usize) -> Vec<u8> {
+        let view = self.source.rows.view();
+        let each = whole.chunks_exact(view.stored_points() as usize * element);
+        each.flat_map(|whole| row_of(view, element, whole)).collect()
+    }
+}
+
 impl ConstantReader {
-    /// Reads what was found, for spectra of this shape, whose axes the file tells elsewhere if they
-    /// are flat; so many bytes are `left` of the memory of the run.
+    /// Reads what was found; so many bytes are `left` of the memory of the run.
     ///
     /// # Errors
     /// If it is too large, has other axes or numbers than those that are declared, or can't be
@@ -37,7 +75,7 @@ impl ConstantReader {
     pub(super) fn open(
         declared: &ConstantInput,
         found: Found<'_>,
-        (spectrum, is_flat): (&[usize], bool),
+        spectrum: &SpectrumLayout<'_>,
         (left, memory): (u64, u64),
         refused: Refusal<'_>,
     ) -> Result<(Self, ConstantArray)> {
@@ -54,7 +92,7 @@ impl ConstantReader {
             let wanted = declared.element().unwrap_or(stored.element);
             refuse(format!("it holds {}, which can't become {wanted}", stored.element))
         })?;
-        let handed = declared.shape_for(&shape, spectrum, is_flat).map_err(|wanted| {
+        let (handed, is_whole) = spectrum.handed(declared, &shape).map_err(|wanted| {
             refuse(format!("its shape is {shape:?}, but it has to be {wanted}"))
         })?;
         let size = shape.iter().map(|length| *length as u64).product::<u64>();
@@ -77,6 +115,9 @@ impl ConstantReader {
             && array.is_fortran
         {
             values = in_c_order(&values, &shape, stored);
+        }
+        if is_whole {
+            values = spectrum.cut(&values, stored.element.size());
         }
         let is_long = stored.element.may_exceed(element, declared.is_narrowing());
         if is_long && let Some((point, value)) = first_beyond(&values, stored) {

@@ -13,7 +13,7 @@ mod find;
 mod place;
 
 pub(crate) use auxiliary::AuxiliaryReader;
-pub(crate) use constant::ConstantReader;
+pub(crate) use constant::{ConstantReader, SpectrumLayout};
 pub use place::{InputPlace, LiesIn};
 pub(crate) use place::{are_where_recorded, recorded, told};
 
@@ -87,15 +87,15 @@ impl<'a> InputOpener<'a> {
         Ok(identities)
     }
 
-    /// Reads arrays for the whole run. All that are read together may take `memory` bytes.
+    /// Reads arrays for the whole run, for spectra that are seen so. All that are read together may
+    /// take `memory` bytes.
     ///
     /// # Errors
     /// If something isn't there, doesn't fit, or is too large.
     pub fn constants(
         &mut self,
         declared: &[ConstantInput],
-        source: &Source,
-        spectrum_shape: &[usize],
+        spectrum: &SpectrumLayout<'_>,
         memory: u64,
     ) -> Result<Vec<ConstantArray>> {
         let mut arrays = Vec::new();
@@ -107,14 +107,8 @@ impl<'a> InputOpener<'a> {
             };
             let found = self.finder.find(input.path(), input.results_dataset(), &refused)?;
             self.inputs.places.push(found.place.clone());
-            let is_flat = source.tables.is_some();
-            let (reader, array) = ConstantReader::open(
-                input,
-                found,
-                (spectrum_shape, is_flat),
-                (left, memory),
-                &refused,
-            )?;
+            let (reader, array) =
+                ConstantReader::open(input, found, spectrum, (left, memory), &refused)?;
             self.inputs.constants.push(reader);
             arrays.push(array);
         }
