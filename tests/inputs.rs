@@ -108,6 +108,8 @@ fn results_are_found_by_their_process_the_newest_complete_ones() {
     let by_name = run_rich(&scan, "slow", &[]);
     assert_eq!(by_name["inputs"][0]["dataset"], format!("{}/Slow_Sum", group("Slow", 0)));
     assert_eq!(first["group"], group("Slow", 0));
+    let by_group = run_rich(&scan, &group("Slow", 0), &[]);
+    assert_eq!(by_group["inputs"][0]["dataset"], by_name["inputs"][0]["dataset"]);
     // Newer ones, but not of all positions, or of another dataset.
     scan.run("slow", &["-p", "pause=1", "--positions", "0:10"]);
     scan.script(
@@ -327,7 +329,8 @@ fn constants_are_cut_as_the_spectra_are() {
     scan.script(
         "file['/cube'] = np.arange(20 * 7 * 17, dtype='f4').reshape(4, 5, 7, 17) % \
          97\nfile['/stack'] = np.arange(3 * 7 * 17, dtype='f4').reshape(3, 7, 17)\nfile['/cut'] = \
-         file['/stack'][:, 1:6:2, 3:9]\nnp.save(given[0] + '/stack.npy', file['/stack'][()])",
+         file['/stack'][:, 1:6:2, 3:9]\nnp.save(given[0] + '/stack.npy', \
+         np.asfortranarray(file['/stack'][()]))",
         &[&folder(&scan)],
     );
     let right = "masks, cube = eval(given[1]), eval(given[2]).reshape(20, -1)\ntold = \
