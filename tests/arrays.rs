@@ -278,7 +278,7 @@ fn values_of_positions_that_are_not_marked_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("frames.h5");
     write(&file, &frames());
-    let some = OpenRange { start: Some(2), end: Some(4) };
+    let some = OpenRange { start: Some(2), end: Some(4), step: None };
     let request = Request {
         positions_axes: Some(vec![0, 1]),
         positions: Some(Selection::Positions(some)),

@@ -46,6 +46,7 @@ mod pyusid;
 #[cfg(feature = "mpi")]
 mod ranks;
 mod readme;
+mod selections;
 mod sho_fit;
 mod signal_filter;
 mod stop;

@@ -156,8 +156,10 @@ pub(crate) struct RunArguments {
     /// Go on with this results group, not with the newest partial one
     #[arg(long, value_name = "GROUP")]
     pub resume: Option<String>,
-    /// Compute only some positions: 100:200, or rows and columns 0:10,5:20, or the path of a
-    /// boolean dataset; the others stay pending
+    /// Compute only some positions; the others stay pending: 100:200, every tenth 0:4096:10, rows
+    /// and columns 0:10,5:20, numbers 1,5,9 or [5,9], random:100, random:100:SEED, a mask of the
+    /// file (/PATH), of another (FILE:/PATH) or of NumPy's (FILE.npy), or @FILE with a position or
+    /// range in each line
     #[arg(long, value_name = "SELECTION")]
     pub positions: Option<Selection>,
     /// Compute the failed positions of earlier runs again

@@ -86,6 +86,9 @@ fn text(runner: &dyn Runner, computed: &Computed) -> String {
         show::count(done),
         show::count(all)
     ));
+    if let Some(random) = computed.selection.as_ref().filter(|it| it.starts_with("random:")) {
+        text.push_str(&format!("  chosen    {random}\n"));
+    }
     if let Some(report) = &computed.report {
         text.push_str(&report_text(report));
         if report.ranks.len() > 1 {

@@ -53,13 +53,13 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Says where inputs were, and compresses the results of `computed` if that is asked for and
-    /// all are there. `lock` is the
-    /// run's, if there is one yet.
+    /// Says what was asked for and where inputs were, and compresses the results of `computed` if
+    /// that is asked for and all are there. `lock` is the run's, if there is one yet.
     ///
     /// # Errors
     /// If somebody has the file open, or it can't be written. The results then are as they were.
     pub fn finish(&self, lock: Option<RunLock>, mut computed: Computed) -> Result<Computed> {
+        computed.selection = self.request.positions.as_ref().map(ToString::to_string);
         computed.inputs.clone_from(&self.job.inputs.places);
         if self.request.compress == Compression::None {
             return Ok(computed);

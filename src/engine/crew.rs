@@ -101,6 +101,7 @@ impl Phase<'_> {
             failed: failed?,
             report: Some(report),
             compressed: None,
+            selection: None,
             inputs: Vec::new(),
         })
     }

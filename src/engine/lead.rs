@@ -80,7 +80,9 @@ impl Lead<'_> {
             observer.note(&format!("{}: {note}", job.source.info.path).into());
         }
         let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
-        let found = search::find(&job, request, &target, &source, None, &Quiet)?;
+        let selected = search::selected(&job, request, &source)?;
+        let selected = selected.as_ref();
+        let found = search::find(&job, (request, selected), &target, &source, None, &Quiet)?;
         job.compared.tell(observer);
         if let Found::Complete { computed, is_stale } = found {
             if is_stale {
@@ -92,11 +94,10 @@ impl Lead<'_> {
         }
         check_all_can_write(sights)?;
         let workers = shares.workers.iter().copied().max().unwrap_or(1);
-        let selected = search::selected(&job, request, &source)?;
-        let plan = plan_run(&job, shares.memory, workers, None, selected.as_ref())?;
+        let plan = plan_run(&job, shares.memory, workers, None, selected)?;
         let lock = RunLock::claim(&target, &source, observer)?;
         lock.check_source(&source)?;
-        let found = self.make_ready(&job, &source, &target, &lock)?;
+        let found = self.make_ready((&job, selected), &source, &target, &lock)?;
         job.compared.tell(observer);
         let (path, noted) = match found {
             Found::Complete { computed, .. } => return step.finish(Some(lock), *computed),
@@ -107,8 +108,7 @@ impl Lead<'_> {
             }
         };
         let group = prepare::take(&job, &lock, path, noted)?;
-        let computed =
-            self.run((&job, selected.as_ref()), &target, &group, (&plan, &shares), &lock)?;
+        let computed = self.run((&job, selected), &target, &group, (&plan, &shares), &lock)?;
         step.finish(Some(lock), computed)
     }
 
@@ -181,7 +181,7 @@ impl Lead<'_> {
     /// Claims what results can go to.
     fn make_ready(
         &self,
-        job: &Job,
+        (job, selected): (&Job, Option<&Selected>),
         source: &ReadFile,
         target: &Target,
         lock: &RunLock,
@@ -189,7 +189,8 @@ impl Lead<'_> {
         let request = self.request;
         let look = |observer: &dyn Observer| {
             let source = source.again()?;
-            let found = search::find(job, request, target, &source, Some(lock), observer)?;
+            let found =
+                search::find(job, (request, selected), target, &source, Some(lock), observer)?;
             Ok((source, found))
         };
         let (view, found) = look(self.observer)?;

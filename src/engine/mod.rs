@@ -102,6 +102,9 @@ pub struct Computed {
     pub report: Option<Report>,
     /// What compressing the results gave; `None` if nothing had to be compressed.
     pub compressed: Option<Compressed>,
+    /// Which positions were asked for, as [`Selection`] is written, with the seed of those by
+    /// chance; `None` if all were.
+    pub selection: Option<String>,
     /// Where the inputs were found that were computed with besides the source.
     pub inputs: Vec<InputPlace>,
 }

@@ -5,7 +5,7 @@
 
 use std::cell::OnceCell;
 
-use log::Level;
+use log::{Level, info};
 
 use super::evidence::{all_is_hashed, is_unchanged};
 use super::failure_lines::are_settled;
@@ -51,7 +51,7 @@ pub(crate) enum Found {
 /// If the group that the user names can't be used.
 pub(crate) fn find(
     job: &Job,
-    request: &Request,
+    (request, selected): (&Request, Option<&Selected>),
     target: &Target,
     source: &ReadFile,
     lock: Option<&RunLock>,
@@ -75,9 +75,8 @@ pub(crate) fn find(
     };
     let mut candidates = candidates(job, request, target, file, observer)?;
     candidates.sort_by_key(|candidate| candidate.number);
-    let selected = selected(job, request, source)?;
     let best = loop {
-        let complete = last_complete(&candidates, job, request, selected.as_ref())?;
+        let complete = last_complete(&candidates, job, request, selected)?;
         let Some(best) = complete.or(candidates.len().checked_sub(1)) else { break None };
         let best = candidates.remove(best);
         if best.has_its_data(job, request)? {
@@ -223,6 +222,7 @@ impl Candidate {
             failed: failed.map(read).transpose()?.unwrap_or_default(),
             report: None,
             compressed: None,
+            selection: None,
             inputs: Vec::new(),
         })
     }
@@ -378,6 +378,7 @@ pub(crate) fn selected(
     request: &Request,
     source: &ReadFile,
 ) -> Result<Option<Selected>> {
-    let selection = request.positions.as_ref();
-    selection.map(|selection| selection.selected(&job.source.grid, source)).transpose()
+    let Some(selection) = &request.positions else { return Ok(None) };
+    info!("of the positions only {selection} are asked for");
+    selection.selected(&job.source.grid, source).map(Some)
 }

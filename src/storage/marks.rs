@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::container::{Class, Dataset};
 use super::in_place::{Extent, InPlace};
+use super::npy::NpyArray;
 use super::open_file::OpenFile;
 use super::rows::Rows;
 use super::tiles::Block;
@@ -161,6 +162,27 @@ impl Marks {
             count,
             kept: Kept::Stored(Box::new(Stored { rows, shape, stored, per_row, last })),
         }))
+    }
+
+    /// The elements of an array of NumPy's, as [`Self::of`] takes those of a dataset.
+    ///
+    /// # Errors
+    /// If it can't be read at all.
+    pub fn of_array(array: &NpyArray) -> Result<Option<Self>> {
+        let stored = array.stored;
+        if !stored.element.is_integer() {
+            return Ok(None);
+        }
+        let shape = region::lengths(&array.shape);
+        let count = shape.iter().product();
+        let (view, shape) = if array.is_fortran {
+            (View::new(array.lying_shape(), (0..shape.len()).rev().collect()), shape)
+        } else {
+            (View::new(vec![count], vec![0]), vec![count])
+        };
+        let (rows, last) = (array.rows(view)?, Mutex::default());
+        let stored = Stored { rows, shape, stored, per_row: 1, last };
+        Ok(Some(Self { count, kept: Kept::Stored(Box::new(stored)) }))
     }
 
     /// How many positions there are.

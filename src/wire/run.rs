@@ -33,6 +33,9 @@ pub struct Run {
     pub report: Option<Report>,
     /// What compressing the results gave; null if nothing had to be compressed.
     pub compressed: Option<Compressed>,
+    /// Which positions were asked for, with the seed of those by chance; left out if all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<String>,
     /// Where the inputs were found that were computed with besides the source; left out if there
     /// are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -145,6 +148,7 @@ impl From<&Computed> for Run {
             failures: (&computed.failed).into(),
             report: computed.report.as_ref().map(Report::from),
             compressed: computed.compressed.map(Compressed::from),
+            selection: computed.selection.clone(),
             inputs: computed.inputs.iter().map(|place| Input::of(place, computed)).collect(),
         }
     }
@@ -236,6 +240,7 @@ mod tests {
             failed: FailedPositions::default(),
             report: None,
             compressed: None,
+            selection: None,
             inputs: Vec::new(),
         }
     }

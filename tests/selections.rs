@@ -1,0 +1,120 @@
+//! Which positions are computed: every way to write them selects what NumPy selects, the same ones
+//! everywhere, and what can't be selected leaves the file alone.
+
+use serde_json::Value;
+
+use crate::support::refuse;
+use crate::support::usid::Scan;
+
+/// Masks of the scan's 4 × 5 positions: those whose number is a multiple of 3.
+const MASKS: &str = "mask = np.arange(20) % 3 == 0\ngrid = mask.reshape(4, 5)\nfile['/mask'] = \
+                     mask\nwith h5py.File(given[0] + 'other.h5', 'w') as other:\n    \
+                     other['/a/mask'] = grid.astype('u2')\nnp.save(given[0] + 'mask.npy', \
+                     grid)\nnp.save(given[0] + 'flat.npy', mask.astype('>i4'))\nnp.save(given[0] \
+                     + 'fortran.npy', np.asfortranarray(grid))\nnp.save(given[0] + 'floats.npy', \
+                     grid.astype(float))\nnp.save(given[0] + 'turned.npy', \
+                     grid.T)\nnp.save(given[0] + 'short.npy', mask[:19])\nnp.save(given[0] + \
+                     'none.npy', mask & False)\nopen(given[0] + 'list.txt', 'w').write('# chosen \
+                     by eye\\n3\\n\\n6:10:2 # some\\n1,2\\n2 0:2\\n')\nopen(given[0] + 'bad.txt', \
+                     'w').write('3\\n4.5\\n')\nopen(given[0] + 'far.txt', \
+                     'w').write('3\\n4,0\\n')\nopen(given[0] + 'long.txt', 'w').write('1 2 3\\n')";
+
+fn with_masks() -> Scan {
+    let scan = Scan::new(&[]);
+    scan.script(MASKS, &[&scan.beside("")]);
+    scan
+}
+
+/// The positions that a run marks.
+fn selected(scan: &Scan, selection: &str) -> Vec<u64> {
+    let ran = scan.run("sum", &["--override", "--positions", selection]);
+    let path = format!("{}/completed_positions", ran["group"].as_str().unwrap());
+    let marked = scan.script("told = np.flatnonzero(file[given[0]][()]).tolist()", &[&path]);
+    marked.as_array().unwrap().iter().map(|at| at.as_u64().unwrap()).collect()
+}
+
+#[test]
+fn every_way_to_write_them_selects_what_numpy_selects() {
+    let scan = with_masks();
+    for (selection, expected) in [
+        ("0:20:7", vec![0, 7, 14]),
+        ("0:4:3,1:5:2", vec![1, 3, 16, 18]),
+        (":,4", vec![4, 9, 14, 19]),
+        // As many numbers as axes are a row and a column, as they always were.
+        ("1,3", vec![8]),
+        ("1,5,9", vec![1, 5, 9]),
+        ("[9,1]", vec![1, 9]),
+        ("[0:2,10:16:5,19]", vec![0, 1, 10, 15, 19]),
+    ] {
+        assert_eq!(selected(&scan, selection), expected, "{selection}");
+    }
+    let list = format!("@{}", scan.beside("list.txt"));
+    assert_eq!(selected(&scan, &list), [3, 6, 7, 8, 10, 11]);
+}
+
+#[test]
+fn masks_are_taken_from_anywhere() {
+    let scan = with_masks();
+    let expected: Vec<u64> = (0..20).step_by(3).collect();
+    let beside = |name: &str| scan.beside(name);
+    for mask in ["other.h5:/a/mask", "mask.npy", "flat.npy", "fortran.npy"].map(beside) {
+        assert_eq!(selected(&scan, &mask), expected, "{mask}");
+    }
+    assert_eq!(selected(&scan, "/mask"), expected);
+    assert_eq!(selected(&scan, &format!("{}:/mask", scan.file)), expected);
+    // Also from the file that results go to, which a run needs for itself.
+    let other = beside("other.h5");
+    let both = ["--output", &other, "--positions", &format!("{other}:/a/mask")];
+    assert_eq!(scan.run("sum", &both)["completed"], 7);
+}
+
+#[test]
+fn random_positions_are_the_same_everywhere_and_their_seed_is_told() {
+    let scan = Scan::new(&[]);
+    let five = selected(&scan, "random:5");
+    assert_eq!(five, RANDOM_FIVE);
+    let ten = selected(&scan, "random:10");
+    assert!(ten.len() == 10 && five.iter().all(|position| ten.contains(position)));
+    assert_ne!(selected(&scan, "random:5:1"), five);
+    let ran = scan.run("sum", &["--override", "--positions", "random:5"]);
+    assert_eq!(ran["selection"], "random:5:0");
+    // More of the same seed are computed beside them.
+    let more = scan.run("sum", &["--positions", "random:10:0"]);
+    assert_eq!((&more["group"], &more["report"]["positions"]), (&ran["group"], &5.into()));
+    let hash = |ran: &Value| ran["parameter_hash"].clone();
+    let all = scan.run("sum", &[]);
+    assert_eq!((hash(&all), &all["completed"]), (hash(&ran), &20.into()));
+    assert_eq!(all.get("selection"), None);
+}
+
+/// Of 20 positions, with seed 0.
+const RANDOM_FIVE: [u64; 5] = [2, 4, 10, 12, 17];
+
+#[test]
+fn what_can_not_be_selected_is_refused_and_the_file_stays_as_it_is() {
+    let scan = with_masks();
+    let before = std::fs::read(&scan.file).unwrap();
+    let beside = |name: &str| scan.beside(name);
+    for (selection, told) in [
+        ("1,5,20".to_owned(), &["20:21", "0:20"][..]),
+        ("[3,20]".to_owned(), &["20:21", "0:20"]),
+        ("4,0".to_owned(), &["Y 0:4", "X 0:5"]),
+        ("0:3,1:2,0:1".to_owned(), &["one range", "Y 0:4"]),
+        ("random:21".to_owned(), &["21", "more than the 20"]),
+        (beside("turned.npy"), &["5 × 4", "4 × 5"]),
+        (beside("short.npy"), &["19 values", "20 positions"]),
+        (beside("floats.npy"), &["neither truth values nor integers"]),
+        (beside("none.npy"), &["selects none"]),
+        (beside("other.h5:/b"), &["no dataset"]),
+        (format!("@{}", beside("bad.txt")), &["line 2", "`4.5`"]),
+        (format!("@{}", beside("far.txt")), &["line 2", "Y 0:4"]),
+        (format!("@{}", beside("long.txt")), &["line 1", "2 steps"]),
+    ] {
+        let told = [&["can't be selected"], told].concat();
+        refuse(["run", "sum", &scan.file, "--positions", &selection], 2, &told);
+        assert!(std::fs::read(&scan.file).unwrap() == before, "{selection}");
+    }
+    for (selection, told) in [("missing.npy", "no such file"), ("@missing.txt", "no such file")] {
+        refuse(["run", "sum", &scan.file, "--positions", selection], 1, &[told]);
+    }
+}
