@@ -325,7 +325,8 @@ mod tests {
             .map(|position| {
                 let steps = grid.steps_of(position);
                 u8::from(
-                    region.contains(steps.iter().map(|it| u64::from(*it))) && steps[1] % 2 == 0,
+                    region.contains(steps.iter().map(|it| u64::from(*it)))
+                        && steps[1].is_multiple_of(2),
                 )
             })
             .collect();
