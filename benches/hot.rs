@@ -219,6 +219,7 @@ fn unit_is_computed(bencher: Bencher<'_, '_>) {
         spectrum_shape: &[length],
         auxiliary: &[],
         corrections: None,
+        axes: None,
     };
     let mut results = UnitResults::default();
     bencher.counter(BytesCount::new(2 * length * spectra)).bench_local(|| {

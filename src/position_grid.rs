@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::hex::hex;
 use crate::region;
 use pixelmill_core::axis_values::GrowingAxis;
+use pixelmill_core::coordinates::PositionAxes;
 use pixelmill_core::dimension::Dimension;
 
 /// Rows that are read at a time.
@@ -25,6 +26,11 @@ pub(crate) struct PositionGrid {
     rows: usize,
     /// For each axis (slowest first) the step of every row; `None` if the rows are a full grid.
     listed: Option<Vec<Vec<u32>>>,
+    /// The column of the file's tables that each axis is.
+    columns: Vec<usize>,
+    /// For each axis the value of every row, if rows have values of their own and these were asked
+    /// for.
+    own_values: Option<Vec<Vec<f64>>>,
 }
 
 /// Index and value of each axis for some rows, row by row.
@@ -135,7 +141,9 @@ impl PositionGrid {
         order.sort_by_key(|axis| axes[*axis].changes);
         let ranks: Vec<Ranks> = order.iter().map(|axis| axes[*axis].value_of.ranks()).collect();
         let dimensions = order.iter().map(|axis| std::mem::take(&mut axes[*axis]).dimension());
-        let mut grid = Self { dimensions: dimensions.collect(), rows, listed: None };
+        let dimensions = dimensions.collect();
+        let mut grid =
+            Self { dimensions, rows, listed: None, columns: order.clone(), own_values: None };
         if !grid.matches(&order, &ranks, &mut read)? {
             grid.listed = Some(list(rows, &order, &ranks, &mut read)?);
         }
@@ -145,7 +153,8 @@ impl PositionGrid {
     /// The full grid of some axes, slowest first.
     pub fn full(dimensions: Vec<Dimension>) -> Self {
         let rows = dimensions.iter().map(Dimension::len).product();
-        Self { dimensions, rows, listed: None }
+        let columns = (0..dimensions.len()).collect();
+        Self { dimensions, rows, listed: None, columns, own_values: None }
     }
 
     /// Whether the table's rows are all combinations of all steps, the last axis fastest.
@@ -176,6 +185,65 @@ impl PositionGrid {
         Ok(true)
     }
 
+    /// Keeps the value of each row on each axis, which `read` tells of some rows, row by row in the
+    /// order of the table's columns; nothing if all are those of the axes. That an index has the
+    /// same value everywhere no table promises.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn keep_own_values<E>(
+        &mut self,
+        mut read: impl FnMut(Range<usize>) -> Result<Vec<f64>, E>,
+    ) -> Result<(), E> {
+        self.own_values = None;
+        if self.are_those_of_axes(&mut read)? {
+            return Ok(());
+        }
+        let mut own: Vec<Vec<f64>> =
+            self.columns.iter().map(|_| Vec::with_capacity(self.rows)).collect();
+        for range in windows(self.rows) {
+            for row in read(range)?.chunks_exact(self.columns.len()) {
+                let axes = own.iter_mut().zip(&self.columns);
+                axes.for_each(|(values, column)| values.push(row[*column]));
+            }
+        }
+        self.own_values = Some(own);
+        Ok(())
+    }
+
+    /// Whether each row has the values of the axes, bit by bit.
+    fn are_those_of_axes<E>(
+        &self,
+        read: &mut impl FnMut(Range<usize>) -> Result<Vec<f64>, E>,
+    ) -> Result<bool, E> {
+        for range in windows(self.rows) {
+            let (first, block) = (range.start as u64, read(range)?);
+            for (row, values) in (first..).zip(block.chunks_exact(self.columns.len())) {
+                let differs = |(axis, column): (usize, &usize)| {
+                    self.value(row, axis).to_bits() != values[*column].to_bits()
+                };
+                if self.columns.iter().enumerate().any(differs) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// SHA-256 of the values of all rows; `None` if they are those of the axes, or weren't asked
+    /// for.
+    pub fn own_values_digest(&self) -> Option<String> {
+        let mut hash = Sha256::new();
+        for values in self.own_values.as_ref()? {
+            for block in values.chunks(ROWS_AT_A_TIME) {
+                hash.update(
+                    block.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>(),
+                );
+            }
+        }
+        Some(hex(&hash.finalize()))
+    }
+
     /// SHA-256 of the steps of all rows; `None` if they are a full grid, which its axes tell.
     pub fn digest(&self) -> Option<String> {
         let listed = self.listed.as_ref()?;
@@ -201,7 +269,8 @@ impl PositionGrid {
     /// Bytes that it takes.
     pub fn bytes(&self) -> u64 {
         let listed = self.listed.as_ref().map_or(0, |steps| steps.len() * self.rows * 4);
-        listed as u64
+        let own = self.own_values.as_ref().map_or(0, |values| values.len() * self.rows * 8);
+        (listed + own) as u64
     }
 
     /// The first row at the given steps, slowest axis first.
@@ -242,6 +311,29 @@ impl PositionGrid {
     pub fn described(&self) -> String {
         let axes = self.dimensions.iter().map(|axis| format!("{} 0:{}", axis.name, axis.len()));
         axes.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl PositionAxes for PositionGrid {
+    fn axes(&self) -> usize {
+        self.dimensions.len()
+    }
+
+    fn step(&self, position: u64, axis: usize) -> u32 {
+        if let Some(listed) = &self.listed {
+            return listed[axis][position as usize];
+        }
+        let faster: u64 =
+            self.dimensions[axis + 1..].iter().map(|axis| axis.len() as u64).product();
+        (position / faster.max(1) % self.dimensions[axis].len().max(1) as u64) as u32
+    }
+
+    fn value(&self, position: u64, axis: usize) -> f64 {
+        if let Some(own) = &self.own_values {
+            return own[axis][position as usize];
+        }
+        let step = self.step(position, axis) as usize;
+        self.dimensions[axis].values.get(step).unwrap_or(f64::NAN)
     }
 }
 
@@ -337,6 +429,27 @@ mod tests {
         assert_ne!(scan(&[1, 0, 2], &[0, 0, 1]), one);
         assert_ne!(scan(&[0, 1, 2], &[0, 1, 1]), one);
         assert_eq!(scan(&[0, 1, 0, 1], &[0, 0, 1, 1]), None, "a full grid");
+    }
+
+    #[test]
+    fn rows_keep_values_of_their_own_where_these_are_not_those_of_the_axes() {
+        let mut scan = grid(&[("X", &[0, 1, 2, 0, 1, 2]), ("Y", &[0, 0, 0, 1, 1, 1])]);
+        let of_axes = [0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 0.0, 0.5, 0.5, 0.5, 1.0, 0.5];
+        let keep = |scan: &mut PositionGrid, values: &[f64]| {
+            scan.keep_own_values(|rows| Ok::<_, ()>(values[2 * rows.start..2 * rows.end].to_vec()))
+        };
+        keep(&mut scan, &of_axes).unwrap();
+        assert_eq!((scan.own_values_digest(), scan.bytes()), (None, 0));
+        assert_eq!((scan.step(4, 0), scan.value(4, 0), scan.value(5, 1)), (1, 0.5, 1.0));
+        let mut drifted = of_axes;
+        drifted[8] = 0.52;
+        keep(&mut scan, &drifted).unwrap();
+        assert_eq!((scan.step(4, 1), scan.value(4, 1), scan.value(4, 0)), (1, 0.52, 0.5));
+        assert_eq!((scan.value(1, 1), scan.bytes()), (0.5, 96));
+        let digest = scan.own_values_digest();
+        drifted[8] = 0.53;
+        keep(&mut scan, &drifted).unwrap();
+        assert_ne!(scan.own_values_digest(), digest);
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Advice {
     UseFewerCores,
     /// Let more memory be used.
     AllowMoreMemory,
+    /// Let values be rounded.
+    AllowRounding,
     /// Run the same again.
     RunAgain,
     /// Make room on the disk, or get a larger quota, and run the same again.

@@ -138,6 +138,19 @@ pub enum Error {
     /// A dataset that was named or found isn't a usable main dataset.
     #[error("`{dataset}` of {} can't be used as a main dataset: {reason}", file.display())]
     NotMain { file: PathBuf, dataset: String, reason: String },
+    /// A dataset holds records, and nobody says which of their fields is meant.
+    #[error("`{dataset}` of {} holds records; each field is an array: {}", file.display(), fields.join(", "))]
+    Records { file: PathBuf, dataset: String, fields: Vec<String> },
+    /// The records of a dataset have no field of that name.
+    #[error(
+        "the records of `{dataset}` have no field `{field}`{}; {}",
+        suggestion(nearest),
+        has(known)
+    )]
+    NoFieldOfRecords { dataset: String, field: String, nearest: Option<String>, known: Vec<String> },
+    /// A field was named of what has none.
+    #[error("`{dataset}` has no fields, and so no `{field}`: it holds {found}")]
+    NoRecords { dataset: String, field: String, found: String },
     /// Numbers would lose information.
     #[error(
         "{process} computes with {wanted}, but `{dataset}` holds {found}, which can't become {wanted} \
@@ -333,6 +346,9 @@ impl Error {
             Self::CannotResume { reason, .. } | Self::CannotVerify { reason, .. } => {
                 return reason.advice;
             }
+            Self::Conversion { found, wanted, .. } if found.converts_to(*wanted, true) => {
+                Advice::AllowRounding
+            }
             Self::PartOfHdf5 { of, .. } => Advice::MakeOneFile(*of),
             Self::Hdf4 { .. } => Advice::ConvertHdf4,
             Self::OutOfPlace { .. } => Advice::Report,
@@ -378,6 +394,9 @@ impl Error {
             | Self::SeveralMainDatasets { .. }
             | Self::NoPositionsAxes { .. }
             | Self::PositionsAxes { .. }
+            | Self::Records { .. }
+            | Self::NoFieldOfRecords { .. }
+            | Self::NoRecords { .. }
             | Self::TooLittleMemory { .. }
             | Self::Argument { .. }
             | Self::OutputIsSource { .. }

@@ -14,6 +14,7 @@ pub use crate::auxiliary::{Auxiliary, AuxiliaryRows};
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 pub use crate::column_layout::{ColumnLayout, Constant};
 pub use crate::contribution::Contribution;
+pub use crate::coordinates::{Coordinates, PositionAxes};
 use crate::corrections::Corrections;
 use crate::element::{Element, ElementType, StoredType, append, elements, lying};
 use crate::error::Result;
@@ -41,6 +42,11 @@ pub trait Kernel: Send + Sync {
     /// Arrays for the whole run; [`Self::prepare`] finds them in [`SourceInfo::constants`].
     fn constant_inputs(&self) -> Vec<ConstantInput> {
         Vec::new()
+    }
+    /// Whether it computes with the places of positions on the axes of the scan, which it otherwise
+    /// isn't told. Results that do are other results.
+    fn wants_coordinates(&self) -> bool {
+        false
     }
     /// How many spectra a row of the source holds, one behind the other.
     fn spectra_per_position(&self, _source: &SourceInfo) -> usize {
@@ -138,6 +144,19 @@ impl Input {
     }
 }
 
+/// What a run has to compute with, and what of the scan. Another machine has something else, and so
+/// has whoever resumes the run: no result may depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// Workers that compute at the same time in this process.
+    pub workers: usize,
+    /// Bytes of memory that all of them may use together; `None` where only single positions are
+    /// computed.
+    pub memory: Option<u64>,
+    /// Whether only some of the positions are to be computed.
+    pub is_selection: bool,
+}
+
 /// A kernel that knows its source.
 pub trait Prepared: Send + Sync {
     /// The results datasets that a worker fills.
@@ -151,6 +170,11 @@ pub trait Prepared: Send + Sync {
     fn memory_per_position(&self) -> u64;
     /// A worker for one thread.
     fn worker(&self) -> Box<dyn Worker + '_>;
+    /// A worker for one thread of a run, which may take the memory and the workers into account
+    /// that there are. No result may depend on them.
+    fn worker_with(&self, _means: &Means) -> Box<dyn Worker + '_> {
+        self.worker()
+    }
     /// Reads the rows of some positions.
     ///
     /// # Errors
@@ -237,6 +261,8 @@ pub struct RawUnit<'a> {
     pub auxiliary: &'a [AuxiliaryRows],
     /// What is done to all spectra alike before anybody sees them.
     pub corrections: Option<&'a Corrections>,
+    /// Where the positions lie, if the kernel wants to know.
+    pub axes: Option<&'a dyn PositionAxes>,
 }
 
 impl<'a> RawUnit<'a> {
@@ -300,6 +326,12 @@ impl<'a> RawUnit<'a> {
     #[inline]
     pub fn auxiliary(&self, index: usize) -> Auxiliary<'a> {
         Auxiliary::new(self.auxiliary, self.place(index).0)
+    }
+
+    /// Where spectrum number `index` was measured.
+    #[inline]
+    pub fn coordinates(&self, index: usize) -> Coordinates<'a> {
+        Coordinates::new(self.axes, self.positions[self.place(index).0])
     }
 
     /// The position of a spectrum, counted from the unit's first, and which of the position's it

@@ -13,6 +13,7 @@ pub mod canonical;
 pub mod chunk_io;
 pub mod column_layout;
 pub mod contribution;
+pub mod coordinates;
 pub mod corrections;
 pub mod dimension;
 pub mod element;

@@ -10,11 +10,12 @@ use crate::auxiliary::Auxiliary;
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 use crate::column_layout::{ColumnLayout, Constant};
 use crate::contribution::Contribution;
+use crate::coordinates::Coordinates;
 use crate::element::Element;
 use crate::error::Result;
 use crate::failure::{Failure, guarded};
 use crate::inputs::{AuxiliaryInput, ConstantInput};
-use crate::kernel::{Input, Kernel, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
+use crate::kernel::{Input, Kernel, Means, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
 use crate::model::{Model, Values};
 use crate::parameters::settle;
 use crate::process::{Process, Spectrum, Unit};
@@ -63,6 +64,10 @@ impl<P: Process> Kernel for MapKernel<P> {
         P::constant_inputs(&self.parameters)
     }
 
+    fn wants_coordinates(&self) -> bool {
+        P::COORDINATES
+    }
+
     fn spectra_per_position(&self, source: &SourceInfo) -> usize {
         P::spectra_per_position(&self.parameters, source)
     }
@@ -108,6 +113,14 @@ impl<P: Process> Prepared for PreparedMap<P> {
         Box::new(MapWorker::<P> {
             prepared: self,
             scratch: P::Scratch::default(),
+            converted: Vec::new(),
+        })
+    }
+
+    fn worker_with(&self, means: &Means) -> Box<dyn Worker + '_> {
+        Box::new(MapWorker::<P> {
+            prepared: self,
+            scratch: P::scratch(&self.task, means),
             converted: Vec::new(),
         })
     }
@@ -204,23 +217,26 @@ struct OwnSpectrum<'a, T> {
     /// What it has of the unit.
     unit: &'a RawUnit<'a>,
     auxiliary: Auxiliary<'a>,
+    coordinates: Coordinates<'a>,
 }
 
 impl<'a, T: Element> OwnSpectrum<'a, T> {
     fn of(spectrum: Spectrum<'_, T>, unit: &'a RawUnit<'a>, index: usize) -> Self {
         let Spectrum { values, position, repeat, .. } = spectrum;
-        Self { values: values.to_vec(), position, repeat, unit, auxiliary: unit.auxiliary(index) }
+        let (auxiliary, coordinates) = (unit.auxiliary(index), unit.coordinates(index));
+        Self { values: values.to_vec(), position, repeat, unit, auxiliary, coordinates }
     }
 
     /// The spectrum as a process sees it.
     fn as_spectrum(&self) -> Spectrum<'_, T> {
-        let Self { values, position, repeat, unit, auxiliary } = self;
+        let Self { values, position, repeat, unit, auxiliary, coordinates } = self;
         Spectrum {
             values,
             shape: unit.spectrum_shape,
             position: *position,
             repeat: *repeat,
             auxiliary: *auxiliary,
+            coordinates: *coordinates,
         }
     }
 }

@@ -44,12 +44,14 @@ use crate::arrays;
 pub use crate::auxiliary::Auxiliary;
 pub use crate::axis_values::AxisValues;
 pub use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
+pub use crate::coordinates::{Coordinates, PositionAxes};
 pub use crate::dimension::Dimension;
 use crate::element::Element;
 use crate::error::Result;
 pub use crate::failure::Failure;
 use crate::failure::guarded;
 pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
+pub use crate::kernel::Means;
 use crate::kernel::RawUnit;
 pub use crate::kernel::SpectrumAxes;
 pub use crate::model::{Curve, Mark, Model, Values};
@@ -121,6 +123,11 @@ pub trait Process: Sized + 'static {
     /// Whether values may be rounded to `Input` when the file stores longer floating-point
     /// numbers or integers. Override with `true` only if the results don't suffer.
     const NARROWING: bool = false;
+
+    /// Whether the map function computes with where a spectrum was measured, its
+    /// [`Spectrum::coordinates`]. Override with `true` if so: they are told nobody else, and where
+    /// each position has values of its own these become a part of what results are known by.
+    const COORDINATES: bool = false;
 
     /// What a user can set.
     type Parameters: Parameters;
@@ -207,6 +214,13 @@ pub trait Process: Sized + 'static {
     /// holds.
     fn extra_memory_per_position(_parameters: &Self::Parameters, _source: &SourceInfo) -> usize {
         0
+    }
+
+    /// Memory for one worker of a run. Override to make it as large as pays with the workers and
+    /// the memory that there are. The engine may begin again with the default one at any time,
+    /// and another machine has other means: no result may depend on it.
+    fn scratch(_task: &Self::Task, _means: &Means) -> Self::Scratch {
+        Self::Scratch::default()
     }
 
     /// Reads the rows of some positions, given as ranges of consecutive ones, as the file stores
@@ -303,6 +317,9 @@ pub struct Spectrum<'a, T> {
     /// The rows of the auxiliary inputs at this position, in the order in which they were
     /// declared.
     pub auxiliary: Auxiliary<'a>,
+    /// Where it was measured, on the axes of the scan; nothing unless
+    /// [`Process::COORDINATES`] asks for it.
+    pub coordinates: Coordinates<'a>,
 }
 
 impl<T> Deref for Spectrum<'_, T> {
@@ -314,10 +331,11 @@ impl<T> Deref for Spectrum<'_, T> {
 }
 
 impl<'a, T> Spectrum<'a, T> {
-    /// A spectrum at the first position, without auxiliary inputs: what tests hand to a map
-    /// function.
+    /// A spectrum at the first position, without auxiliary inputs and coordinates: what tests hand
+    /// to a map function.
     pub fn new(values: &'a [T], shape: &'a [usize]) -> Self {
-        Self { values, shape, position: 0, repeat: 0, auxiliary: Auxiliary::default() }
+        let (auxiliary, coordinates) = (Auxiliary::default(), Coordinates::default());
+        Self { values, shape, position: 0, repeat: 0, auxiliary, coordinates }
     }
 
     /// The spectrum as an array with its own axes: `spectrum.array::<Ix3>()?`. Nothing is copied.
@@ -394,6 +412,7 @@ impl<'a, T: Element> Unit<'a, T> {
             position: self.raw.positions[within],
             repeat,
             auxiliary: Auxiliary::new(self.raw.auxiliary, within),
+            coordinates: Coordinates::new(self.raw.axes, self.raw.positions[within]),
         }
     }
 
@@ -449,6 +468,7 @@ mod tests {
                 spectrum_shape: &[1, spectrum_length],
                 auxiliary: &[],
                 corrections: None,
+                axes: None,
             };
             let mut unit = Unit::<T>::new(raw, &mut buffer);
             let count = unit.len();
@@ -486,6 +506,7 @@ mod tests {
             spectrum_shape: &[2, 3],
             auxiliary: &[],
             corrections: None,
+            axes: None,
         };
         check(Unit::new(raw, &mut Vec::new()));
     }

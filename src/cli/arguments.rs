@@ -96,6 +96,9 @@ pub(crate) struct WhatArguments {
     /// Path of the main dataset; may be left out if the file has only one
     #[arg(long, value_name = "PATH")]
     pub dataset: Option<String>,
+    /// The field to compute on, of a dataset of records (rgb colours, structured arrays)
+    #[arg(long, value_name = "NAME")]
+    pub field: Option<String>,
     /// Which axes of the dataset are positions, counted from 0, slowest first, or `none` for a
     /// single measurement; may be left out where the file tells
     #[arg(long, value_name = "AXIS,…|none", value_parser = axes)]
@@ -118,6 +121,10 @@ pub(crate) struct WhatArguments {
     /// Values to replace by the mean of good ones beside them: a mask, or steps as in 3,5;12,40
     #[arg(long, value_name = "PATH|LIST")]
     pub dead_pixels: Option<String>,
+    /// Let values become the nearest ones of the process's numbers where these don't have them
+    /// all, and integers beyond 2^53 too; what is larger than the largest becomes infinite
+    #[arg(long)]
+    pub allow_rounding: bool,
     /// A parameter; may be given several times, and as --KEY VALUE
     #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,

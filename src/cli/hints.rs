@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use crate::engine::Note;
 use crate::engine::inspect::Problem;
+use crate::engine::{FailedPositions, Note, is_inexact};
 use pixelmill_core::advice::{Advice, Several};
 use pixelmill_core::error::{Error, bytes};
 
@@ -21,6 +21,15 @@ pub(crate) fn said(error: &Error) -> String {
             "--positions-axes {given}: `{dataset}` has the axes {axes}; name some of them once, \
              slowest first"
         ),
+        Error::Records { file, dataset, fields } => format!(
+            "`{dataset}` of {} holds records, of which one field is computed on; name it with \
+             --field: {}",
+            file.display(),
+            fields.join(", ")
+        ),
+        Error::NoFieldOfRecords { field, .. } | Error::NoRecords { field, .. } => {
+            format!("--field {field}: {error}")
+        }
         Error::SeveralMainDatasets { file, candidates } => format!(
             "{} has {} main datasets; name one with --dataset: {}",
             file.display(),
@@ -61,6 +70,16 @@ pub(crate) fn of_problem(problem: &Problem) -> String {
     }
 }
 
+/// What can be done about positions that failed, if it isn't to compute them again; nothing if
+/// nothing can.
+pub(crate) fn of_failures(failed: &FailedPositions) -> &'static str {
+    let is_inexact = failed.listed.iter().any(|(_, reason)| is_inexact(reason));
+    match is_inexact {
+        true => "  --allow-rounding lets integers beyond 2^53 become the nearest float64\n",
+        false => "",
+    }
+}
+
 /// A note in one line.
 pub(crate) fn of_note(note: &Note) -> String {
     with_advice(&note.text, note.advice)
@@ -80,6 +99,9 @@ fn tail(advice: Advice) -> Cow<'static, str> {
         Advice::Unbind => "; `--bind-to none` (Slurm: more --cpus-per-task) lets them use all",
         Advice::UseFewerCores => "; try `--cores 1`",
         Advice::AllowMoreMemory => "; raise --memory",
+        Advice::AllowRounding => {
+            "; --allow-rounding lets each value become the nearest one that there is"
+        }
         Advice::RunAgain => "; run the same command again",
         Advice::MakeRoom => "; make room and run the same command again",
         Advice::MakeFolder => "; make it first",

@@ -6,7 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Answer, Ending, hints, show};
-use crate::engine::inspect::{self, Chunking, DatasetOverview, GroupOverview, Reading};
+use crate::engine::inspect::{
+    self, Chunking, DatasetOverview, FieldOverview, GroupOverview, Reading,
+};
 use crate::engine::{self, Request, Verification};
 use crate::wire;
 use pixelmill_core::dimension::Dimension;
@@ -89,6 +91,12 @@ fn dataset_text(dataset: &DatasetOverview) -> String {
             let _ = writeln!(text, "    {}", hints::of_problem(problem));
         }
     }
+    if !dataset.fields.is_empty() {
+        let fields: Vec<String> = dataset.fields.iter().map(FieldOverview::told).collect();
+        let fields = fields.join(", ");
+        let _ =
+            writeln!(text, "    fields, of which --field names the one to compute on: {fields}");
+    }
     if let Some(chunking) = &dataset.chunking {
         text.push_str(&chunking_text(dataset, chunking));
     }
@@ -109,10 +117,10 @@ fn content_text(dataset: &DatasetOverview, info: &SourceInfo) -> String {
     let mut text = format!(
         "    {}: {quantity}{units}, {}, {} positions × {} values, {}\n",
         dataset.format.name(),
-        info.element,
+        if dataset.fields.is_empty() { info.element.to_string() } else { "records".to_owned() },
         show::count(info.positions),
         show::count(info.spectral_points as u64),
-        pixelmill_core::error::bytes(info.bytes()),
+        pixelmill_core::error::bytes(dataset.bytes(info)),
     );
     let grid = if dataset.full_grid { "" } else { " (not a full grid)" };
     let _ = writeln!(text, "    positions{grid}{}", array_axes(dataset));
@@ -148,7 +156,7 @@ fn chunking_text(dataset: &DatasetOverview, chunking: &Chunking) -> String {
     let ratio = match &dataset.content {
         Ok(info) if chunking.stored_bytes > 0 && !chunking.filters.is_empty() => {
             let stored = pixelmill_core::error::bytes(chunking.stored_bytes);
-            let ratio = info.bytes() as f64 / chunking.stored_bytes as f64;
+            let ratio = dataset.bytes(info) as f64 / chunking.stored_bytes as f64;
             format!(", {stored} stored ({ratio:.1} : 1)")
         }
         _ => String::new(),
@@ -236,7 +244,9 @@ fn group_details(group: &GroupOverview) -> String {
     };
     line("source", &group.source);
     line("now at", &moved_to(group));
+    line("field", group.field.as_deref().unwrap_or_default());
     line("parameters", &parameters.join(" "));
+    line("rounding", if group.allow_rounding { "values may be rounded, as asked" } else { "" });
     line("hash", &group.parameter_hash);
     line("created", &group.created);
     line("last run", &group.last_run);
@@ -290,9 +300,11 @@ pub(crate) fn verify(
     let kernel = runner.recorded_kernel(&computation.parameters)?;
     let source = Request {
         dataset: Some(computation.source_dataset),
+        field: computation.field,
         positions_axes: computation.positions_axes,
         crop: computation.crop,
         along: computation.along,
+        allow_rounding: computation.allow_rounding,
         output: Some(file.to_owned()),
         ..Request::new(computation.source_file)
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::arguments::RunArguments;
 use super::progress::Display;
-use super::{Answer, Ending, given, show, signals};
+use super::{Answer, Ending, given, hints, show, signals};
 use crate::engine::{self, Compressed, Computed, Outcome, Ranks, Report, Request, Stop};
 use crate::wire;
 use pixelmill_core::error::{Result, bytes};
@@ -43,10 +43,12 @@ fn is_unproved(computed: &Computed) -> bool {
 fn request(typed: &RunArguments) -> Request {
     Request {
         dataset: typed.what.dataset.clone(),
+        field: typed.what.field.clone(),
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
         crop: typed.what.crop.clone(),
         along: typed.what.along.clone(),
         corrections: typed.what.corrections(),
+        allow_rounding: typed.what.allow_rounding,
         output: typed.output.clone(),
         cores: typed.cores.unwrap_or_default(),
         memory: typed.memory,
@@ -101,6 +103,7 @@ fn text(runner: &dyn Runner, computed: &Computed) -> String {
     if !computed.failed.is_empty() {
         text.push_str(&show::failed(&computed.failed));
         text.push_str("  --retry-failed computes them again\n");
+        text.push_str(hints::of_failures(&computed.failed));
     }
     text
 }

@@ -23,10 +23,12 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
     };
     let request = Request {
         dataset: typed.what.dataset.clone(),
+        field: typed.what.field.clone(),
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
         crop: typed.what.crop.clone(),
         along: typed.what.along.clone(),
         corrections: typed.what.corrections(),
+        allow_rounding: typed.what.allow_rounding,
         output: typed.output.clone(),
         ..Request::new(&typed.what.file)
     };

@@ -149,6 +149,7 @@ impl Ready {
         let opened = OpenFile { path: &assignment.file, file: &file.raw };
         let workers = Workers::exactly(assignment.workers[team.rank()]);
         let (memory, segments) = (assignment.memory, assignment.segments.as_deref());
+        job.tell_means(workers.cores(), memory, selected.is_some());
         let plan = plan_run(job, memory, workers.cores(), segments, selected)?;
         narration::plan(&*job.kernel, &plan);
         let status = Marks::within(opened, assignment.status)?;

@@ -10,6 +10,7 @@ pub use crate::formats::Format;
 use crate::formats::PLAIN;
 use crate::identity::recorded_files;
 use crate::region;
+pub use crate::source::FieldOverview;
 use crate::source::{self, Crop, ExcerptIdentity};
 pub use crate::storage::Chunking;
 use crate::storage::container::{Dataset, Group};
@@ -45,6 +46,17 @@ pub struct DatasetOverview {
     pub chunking: Option<Chunking>,
     /// What isn't taken as the file has it, in words for people.
     pub notes: Vec<String>,
+    /// The fields of its elements, if these are records with numbers.
+    pub fields: Vec<FieldOverview>,
+    /// Bytes of all its elements if these are such records.
+    pub record_bytes: Option<u64>,
+}
+
+impl DatasetOverview {
+    /// Bytes of all its elements, of which its description knows those of a field.
+    pub fn bytes(&self, info: &SourceInfo) -> u64 {
+        self.record_bytes.unwrap_or_else(|| info.bytes())
+    }
 }
 
 /// Why a dataset can't be computed on.
@@ -76,6 +88,10 @@ pub struct GroupOverview {
     /// The file that it is in now; none if it is neither where the results lead to nor where it
     /// was.
     pub source_file: Option<PathBuf>,
+    /// The field of its source's records that was computed on.
+    pub field: Option<String>,
+    /// Whether the user let values be rounded, where that made a difference.
+    pub allow_rounding: bool,
     /// The parameters as they were used; of other programs' groups as far as they can be read.
     pub parameters: Map<String, Value>,
     /// Our hash; empty for other programs' groups.
@@ -105,7 +121,7 @@ pub struct GroupOverview {
 /// If the file can't be read.
 pub fn datasets(file: &Path) -> Result<Vec<DatasetOverview>> {
     let file = open_read(file)?;
-    let paths = source::main_datasets(&file);
+    let paths = source::shown_datasets(&file);
     Ok(paths.into_iter().map(|path| dataset(&file, path)).collect())
 }
 
@@ -131,22 +147,25 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
             position_axes: Vec::new(),
             chunking: None,
             notes: Vec::new(),
+            fields: Vec::new(),
+            record_bytes: None,
         };
     };
     let shape = region::lengths(&found.shape());
-    let described = found
-        .stored_type()
-        .map_err(|held| Error::not_main(&file.path, &path, format!("it holds {held}")))
+    let fields = source::fields(&found);
+    // Of records that are numbers any tells what all have.
+    let first = fields.iter().find(|field| field.is_number).map(|field| field.name.as_str());
+    let described = source::values(file, &path, &found, first)
         .and_then(|stored| source::describe(file, &path, &found, stored.element, None));
     // Any view tells how the dataset is stored.
     let view = match &described {
         Ok(described) => described.view.clone(),
         Err(_) => View::new(shape.clone(), vec![0]),
     };
-    let rows = found
-        .stored_type()
-        .map_err(Problem::Text)
-        .and_then(|_| Rows::new(file.handle(), &found, view).map_err(Problem::of));
+    let rows = match found.stored_type() {
+        Err(held) if first.is_none() => Err(Problem::Text(held)),
+        _ => Rows::of_field(file.handle(), &found, first, view).map_err(Problem::of),
+    };
     let is_linked = rows.as_ref().is_ok_and(|rows| !rows.are_in(&file.raw));
     DatasetOverview {
         format: source::format(file, &path, &found),
@@ -156,6 +175,8 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         linked_file: is_linked.then(|| found.file_name()),
         chunking: found.chunking(),
         notes: described.as_ref().map_or(Vec::new(), |known| known.notes.clone()),
+        record_bytes: first.map(|_| (found.size() * found.element_bytes()) as u64),
+        fields: if first.is_some() { fields } else { Vec::new() },
         content: described.map(|described| described.info).map_err(Problem::of),
         shape,
         path,
@@ -195,6 +216,8 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
         source: provenance.source(),
         recorded_source_file: provenance.source_file_path.as_ref().map(PathBuf::from),
         source_file: source_files(provenance, &file.path).into_iter().next(),
+        field: field(provenance),
+        allow_rounding: allows_rounding(provenance),
         parameters: parameters_of(provenance),
         parameter_hash: provenance.parameter_hash.clone().unwrap_or_default(),
         created: provenance.timestamp.clone(),
@@ -251,11 +274,21 @@ pub(crate) fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
 
 /// The part of each position's values that was computed with, and the axes that spectra run along,
 /// where either was chosen.
-fn excerpt(group: &Provenance) -> (Option<Crop>, Option<Vec<String>>) {
+pub(crate) fn excerpt(group: &Provenance) -> (Option<Crop>, Option<Vec<String>>) {
     let told = || -> Option<ExcerptIdentity> {
         serde_json::from_value(recorded(group)?.get("source")?.get("excerpt")?.clone()).ok()
     };
     told().map_or((None, None), |excerpt| (excerpt.crop(), Some(excerpt.along())))
+}
+
+/// The field of its source's records that was computed on.
+pub(crate) fn field(group: &Provenance) -> Option<String> {
+    recorded(group)?.get("field")?.as_str().map(str::to_owned)
+}
+
+/// Whether the user let values be rounded, where that made a difference.
+pub(crate) fn allows_rounding(group: &Provenance) -> bool {
+    recorded(group).is_some_and(|value| value.get("allow_rounding") == Some(&Value::Bool(true)))
 }
 
 /// A results group and where it was computed from, for computing it again.
@@ -273,12 +306,16 @@ pub struct Computation {
     pub or_else: Option<PathBuf>,
     /// Path of its source there.
     pub source_dataset: String,
+    /// The field of its source's records that was computed on.
+    pub field: Option<String>,
     /// The axes of the source that were taken as positions.
     pub positions_axes: Option<Vec<usize>>,
     /// The part of each position's values that was computed with, if it isn't all.
     pub crop: Option<Crop>,
     /// The axes that a spectrum runs along, if they were chosen.
     pub along: Option<Vec<String>>,
+    /// Whether the user let values be rounded.
+    pub allow_rounding: bool,
 }
 
 /// What was computed in the results group that `wanted` names, from the file `source` if that is
@@ -315,9 +352,11 @@ pub fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<C
         })?,
         or_else: files.next(),
         source_dataset: dataset.clone(),
+        field: field(group),
         positions_axes: positions_axes(group),
         crop,
         along,
+        allow_rounding: allows_rounding(group),
     })
 }
 

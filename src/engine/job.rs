@@ -1,7 +1,7 @@
 //! A kernel on a source: everything that is known before a results group is looked for.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Request;
 use super::compared::Compared;
@@ -10,7 +10,7 @@ use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout};
 use super::narration;
 use super::target::results_file;
 use super::workers::Workers;
-use crate::identity::{Hashed, Identity};
+use crate::identity::{Hashed, Identity, Rounding};
 use crate::source::{self, AskedAxes, RowsDigest, Source, fingerprint};
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
@@ -23,7 +23,9 @@ use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::{StoredType, first_beyond};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
-use pixelmill_core::kernel::{AuxiliaryRows, Kernel, Prepared, RawUnit, SeenSpectrum, Worker};
+use pixelmill_core::kernel::{
+    AuxiliaryRows, Kernel, Means, Prepared, RawUnit, SeenSpectrum, Worker,
+};
 
 /// A kernel and its source.
 pub(crate) struct Job {
@@ -41,6 +43,10 @@ pub(crate) struct Job {
     pub corrections: Option<Corrections>,
     pub corrected: CorrectionPaths,
     pub identity: Identity,
+    /// Whether a value that the kernel's numbers don't have fails its position.
+    is_exact: bool,
+    /// What the run has to compute with, once it is planned.
+    means: OnceLock<Means>,
     /// What was found out about earlier results.
     pub compared: Compared,
     /// The threads that this process computes with where no other rank does.
@@ -90,14 +96,8 @@ impl Job {
         request: &Request,
         data: Data,
     ) -> Result<Self> {
-        let asked = AskedAxes {
-            crop: request.crop.as_ref(),
-            along: request.along.as_deref(),
-            usual: kernel.wants().axes,
-        };
-        let (path, axes) = (request.dataset.as_deref(), request.positions_axes.as_deref());
-        let mut source = source::open(file, path, axes, (kernel.name(), &asked))?;
-        check_element(&**kernel, &source)?;
+        let mut source = open_source(&**kernel, file, request)?;
+        let rounding = Rounding::of(&**kernel, &source, request.allow_rounding)?;
         let results = results_file(request, &source, kernel.name());
         let asked = (&**kernel, request);
         let mut inputs = InputOpener::new(file, &results, asked, &source);
@@ -129,7 +129,7 @@ impl Job {
         let inputs = inputs.finish()?;
         let (spectrum, _) = source.info.along(source.seen.along);
         let (hashed, mut identity) =
-            Hashed::new(&**kernel, (&source, &spectrum), spectra, auxiliary_inputs);
+            Hashed::new(&**kernel, (&source, &spectrum), spectra, auxiliary_inputs, rounding);
         let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.corrections = corrected;
@@ -146,6 +146,8 @@ impl Job {
             corrections,
             corrected: request.corrections.clone(),
             identity,
+            is_exact: rounding == Rounding::Unasked,
+            means: OnceLock::new(),
             compared,
             workers,
             source,
@@ -159,10 +161,20 @@ impl Job {
         self.prepared.memory_per_position().saturating_mul(self.others as u64)
     }
 
+    /// Notes what the run has, for workers that ask.
+    pub fn tell_means(&self, workers: usize, memory: u64, is_selection: bool) {
+        self.means.get_or_init(|| Means { workers, memory: Some(memory), is_selection });
+    }
+
+    fn worker(&self) -> Box<dyn Worker + '_> {
+        let alone = || Means { workers: self.workers.cores(), memory: None, is_selection: true };
+        self.prepared.worker_with(&self.means.get().copied().unwrap_or_else(alone))
+    }
+
     /// What a thread computes with.
     pub fn workspace(&self) -> Workspace<'_> {
         Workspace {
-            worker: self.prepared.worker(),
+            worker: self.worker(),
             rows: AlignedBytes::default(),
             auxiliary: self.inputs.auxiliary.iter().map(AuxiliaryReader::room).collect(),
             positions: Vec::new(),
@@ -265,7 +277,7 @@ impl Job {
     fn check_exact(&self, rows: &ReadRows<'_>, damaged: &mut Vec<(u64, Failure)>) {
         let stored = self.source.stored;
         let input = self.kernel.wants().input;
-        if stored.element.may_exceed(input.element(), input.is_narrowing()) {
+        if self.is_exact && stored.element.may_exceed(input.element(), input.is_narrowing()) {
             let found = |index| inexact(index, rows.row(index), stored, "");
             damaged.extend((0..rows.len()).filter_map(found));
         }
@@ -343,6 +355,7 @@ impl Job {
             spectrum_shape: &self.spectrum_shape,
             auxiliary,
             corrections: self.corrections.as_ref(),
+            axes: self.kernel.wants_coordinates().then_some(&self.source.grid),
         };
         let mut contribution = results.begin(self.prepared.columns(), unit.len(), self.spectra);
         let computed = guarded(|| compute(&mut **worker, &unit, &mut contribution));
@@ -350,7 +363,7 @@ impl Job {
             Ok(()) => contribution.finish(),
             Err(failure) => {
                 // Whatever a panic left in the worker must not reach the next unit.
-                *worker = self.prepared.worker();
+                *worker = self.worker();
                 contribution.fail_all(&failure);
             }
         }
@@ -385,6 +398,34 @@ fn digest_of(rows: &ReadRows<'_>, positions: &[u64], damaged: &[(u64, Failure)])
     digest
 }
 
+/// The source, as a kernel and a request want it.
+fn open_source(kernel: &dyn Kernel, file: &ReadFile, request: &Request) -> Result<Source> {
+    let asked = AskedAxes {
+        crop: request.crop.as_ref(),
+        along: request.along.as_deref(),
+        usual: kernel.wants().axes,
+    };
+    let named = (request.dataset.as_deref(), request.field.as_deref());
+    let axes = request.positions_axes.as_deref();
+    let mut source = source::open(file, named, axes, (kernel.name(), &asked))?;
+    if kernel.wants_coordinates() {
+        source.read_own_values(file)?;
+    }
+    Ok(source)
+}
+
+/// How the reason ends why an integer of the source fails its position; of another input it has
+/// more before that.
+const INEXACT: &str = " is beyond 2^53: float64 can't hold it";
+
+/// Whether a position failed for this reason because of an integer of the source.
+pub(crate) fn is_inexact(reason: &str) -> bool {
+    reason.ends_with(INEXACT) && !reason.contains(OF_AUXILIARY)
+}
+
+/// Where such an integer is, if it isn't of the source.
+pub(crate) const OF_AUXILIARY: &str = " of an auxiliary input";
+
 /// Why a row can't be converted, if it holds an integer that double precision hasn't.
 pub(crate) fn inexact(
     index: usize,
@@ -393,7 +434,7 @@ pub(crate) fn inexact(
     of: &str,
 ) -> Option<(u64, Failure)> {
     let (point, value) = first_beyond(row, stored)?;
-    let reason = format!("{value} at point {point}{of} is beyond 2^53: float64 can't hold it");
+    let reason = format!("{value} at point {point}{of}{INEXACT}");
     Some((index as u64, Failure::new(reason)))
 }
 
@@ -409,12 +450,19 @@ fn check_names(kernel: &dyn Kernel, prepared: &dyn Prepared) -> Result<(), Strin
     }
 }
 
-fn check_element(kernel: &dyn Kernel, source: &Source) -> Result<()> {
-    let input = kernel.wants().input;
-    let (found, wanted) = (source.stored.element, input.element());
-    if found.converts_to(wanted, input.is_narrowing()) {
-        return Ok(());
+impl Rounding {
+    /// What is rounded of a source, and may be if it is `allowed`, beyond what the kernel says that
+    /// it doesn't mind.
+    fn of(kernel: &dyn Kernel, source: &Source, allowed: bool) -> Result<Self> {
+        let input = kernel.wants().input;
+        let (found, wanted) = (source.stored.element, input.element());
+        let by_itself = found.converts_to(wanted, input.is_narrowing());
+        let can_be = by_itself || allowed && found.converts_to(wanted, true);
+        if !can_be {
+            let (process, dataset) = (kernel.name().to_owned(), source.info.path.clone());
+            return Err(Error::Conversion { process, dataset, found, wanted });
+        }
+        let makes_a_difference = !by_itself || found.may_exceed(wanted, input.is_narrowing());
+        Ok(if allowed && makes_a_difference { Self::Allowed } else { Self::Unasked })
     }
-    let (process, dataset) = (kernel.name().to_owned(), source.info.path.clone());
-    Err(Error::Conversion { process, dataset, found, wanted })
 }

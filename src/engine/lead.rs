@@ -256,6 +256,7 @@ impl Lead<'_> {
     ) -> Result<Computed> {
         let Self { request, observer, stop, team } = *self;
         let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
+        job.tell_means(shares.workers[0], shares.memory, selected.is_some());
         let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), selected)?;
         narration::plan(&*job.kernel, &own);
         narration::marking(request, request.checkpoint / BATCHES_PER_CHECKPOINT);

@@ -31,6 +31,7 @@ mod narration;
 mod pending;
 mod prepare;
 mod probe;
+mod recorded;
 mod report;
 mod request;
 mod reread;
@@ -71,6 +72,7 @@ pub use crate::storage::results_group::Compression;
 
 use inputs::AuxiliaryReader;
 use job::Job;
+pub(crate) use job::is_inexact;
 use selection::Selected;
 use team::Team;
 
@@ -139,7 +141,8 @@ pub fn compute(
         crate::ranks::host()
     );
     // What is available now may not be in a moment: one budget for the whole run.
-    let request = &Request { memory: Some(team.memory_budget(request)), ..request.clone() };
+    let memory = Some(team.memory_budget(request));
+    let request = &Request { memory, ..recorded::with_recorded(request, kernel.name()) };
     if team.rank() == 0 {
         lead::lead(kernel, request, observer, stop, team)
     } else {

@@ -19,6 +19,8 @@ pub struct Request {
     pub file: PathBuf,
     /// Path of the main dataset; may be left out if the file has only one.
     pub dataset: Option<String>,
+    /// The field of its records that is computed on, if it holds records.
+    pub field: Option<String>,
     /// The axes of the dataset that are positions, slowest first; may be left out if the file
     /// tells.
     pub positions_axes: Option<Vec<usize>>,
@@ -29,6 +31,10 @@ pub struct Request {
     pub along: Option<Vec<String>>,
     /// What is done to all spectra alike before the process sees them.
     pub corrections: CorrectionPaths,
+    /// Whether values may be rounded to the numbers that the process computes with, as a process
+    /// says by [`NARROWING`](crate::Process::NARROWING) for itself; and integers beyond 2⁵³ to
+    /// double precision.
+    pub allow_rounding: bool,
     /// Another file for the results, created if need be; the source then is only read.
     pub output: Option<PathBuf>,
     /// The processes that compute this together; all of them make the same request.
@@ -98,10 +104,12 @@ impl Request {
         Self {
             file: file.into(),
             dataset: None,
+            field: None,
             positions_axes: None,
             crop: None,
             along: None,
             corrections: CorrectionPaths::default(),
+            allow_rounding: false,
             output: None,
             ranks: Ranks::default(),
             cores: Cores::default(),

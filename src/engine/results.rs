@@ -5,9 +5,11 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::Computed;
 use crate::formats;
+use crate::region;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group;
 use crate::storage::rows::Rows;
+use crate::view::View;
 use pixelmill_core::element::{Element, StoredType, elements, first_beyond};
 use pixelmill_core::error::{Error, Result};
 
@@ -58,12 +60,9 @@ impl Computed {
         let path = format!("{}/{dataset}", self.group);
         let unusable = |reason: String| Error::Results { dataset: path.clone(), reason };
         let found = file.dataset(&path).map_err(|_| self.no_such_results(&file, dataset))?;
-        let rows = || Rows::by_first_axis(file.handle(), &found);
-        let (stored, bytes) = match (field, found.record_fields()) {
+        let stored = match (field, found.record_fields()) {
             (None, Ok(fields)) if fields.is_empty() => {
-                let stored =
-                    found.stored_type().map_err(|held| unusable(format!("it holds {held}")))?;
-                (stored, all_bytes(&rows()?)?)
+                found.stored_type().map_err(|held| unusable(format!("it holds {held}")))?
             }
             (None, Ok(fields)) => {
                 let fields = fields.into_iter().map(|field| field.name).collect();
@@ -77,16 +76,12 @@ impl Computed {
                     known: fields.iter().map(|field| field.name.clone()).collect(),
                 })?;
                 let stored = field.stored.clone();
-                let stored = stored.map_err(|held| unusable(format!("`{name}` holds {held}")))?;
-                let records = all_bytes(&rows()?)?;
-                let size = records.len() / found.size().max(1);
-                let values = records.chunks_exact(size.max(1));
-                let values =
-                    values.flat_map(|record| &record[field.offset..][..stored.element.size()]);
-                (stored, values.copied().collect())
+                stored.map_err(|held| unusable(format!("`{name}` holds {held}")))?
             }
             (_, Err(held)) => return Err(unusable(format!("it holds {held}"))),
         };
+        let view = View::new(region::lengths(&found.shape()), vec![0]);
+        let bytes = all_bytes(&Rows::of_field(file.handle(), &found, field, view)?)?;
         let shape = formats::results_shape(&file, &path, &found)?;
         let mut values = converted(path.clone(), stored, &bytes)?;
         self.leave_out_unmarked(&file, dataset, &mut values)?;

@@ -105,7 +105,7 @@ fn same_entry(path: &Path, other: &Path) -> bool {
 }
 
 /// `scan.hspy` and `Sum` make `scan-Sum.hspy`; HyperSpy loads nothing without an extension.
-fn beside(file: &Path, process: &str) -> PathBuf {
+pub(crate) fn beside(file: &Path, process: &str) -> PathBuf {
     let mut name = file.file_stem().unwrap_or_default().to_owned();
     name.push(format!("-{process}."));
     name.push(file.extension().unwrap_or("hspy".as_ref()));

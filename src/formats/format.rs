@@ -77,6 +77,12 @@ pub(crate) trait Rules: Sync {
         None
     }
 
+    /// The table of such a dataset with the value of each position on each axis, a row per
+    /// position.
+    fn position_values(&self, _dataset: &Dataset) -> Option<Dataset> {
+        None
+    }
+
     /// Whether somebody meant a dataset to be in it that isn't quite.
     fn is_meant(&self, _dataset: &Dataset) -> bool {
         false

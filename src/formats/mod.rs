@@ -27,7 +27,7 @@ pub use format::Format;
 pub(crate) use format::Tabled;
 pub(crate) use plain::PLAIN;
 
-use crate::storage::container::{Dataset, Group};
+use crate::storage::container::{Class, Dataset, Group};
 use crate::storage::file::ReadFile;
 use pixelmill_core::error::Result;
 
@@ -139,10 +139,30 @@ pub(crate) fn results_shape(file: &ReadFile, path: &str, dataset: &Dataset) -> R
     Ok(if own == [1] { scan } else { [scan, own].concat() })
 }
 
-/// Whether an array that no format knows may be somebody's data: numbers, along two axes at least.
-pub(crate) fn may_be_main(path: &str, dataset: &Dataset) -> bool {
-    dataset.ndim() >= 2
-        && dataset.size() > 0
-        && !FORMATS.iter().any(|format| format.rules().is_ancillary(path))
-        && dataset.stored_type().is_ok()
+/// What an array that no format knows may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Likely {
+    /// Somebody's data: numbers.
+    Data,
+    /// The same if there is nothing likelier: integers with names, or records with numbers.
+    DataAtMost,
+    Nothing,
+}
+
+/// What an array is likely that no format knows; data have two axes at least.
+pub(crate) fn likely(path: &str, dataset: &Dataset) -> Likely {
+    let is_ancillary = || FORMATS.iter().any(|format| format.rules().is_ancillary(path));
+    if dataset.ndim() < 2 || dataset.size() == 0 || is_ancillary() {
+        return Likely::Nothing;
+    }
+    let has_numbers = || {
+        let fields = dataset.record_fields().unwrap_or_default();
+        fields.iter().any(|field| field.stored.is_ok())
+    };
+    match dataset.stored_type() {
+        Ok(_) if dataset.class() == Class::Enumeration => Likely::DataAtMost,
+        Ok(_) => Likely::Data,
+        Err(_) if has_numbers() => Likely::DataAtMost,
+        Err(_) => Likely::Nothing,
+    }
 }

@@ -24,6 +24,10 @@ pub(crate) fn first_difference(stored: &str, ours: &Identity) -> Option<Differen
     between(&stored, &ours, &ordered)
 }
 
+/// What the user asks for.
+const ASKED: [&str; 6] =
+    ["process", "process_version", "parameters", "input", "allow_rounding", "field"];
+
 /// The same of what both say, in the order of `ordered`.
 pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<Difference> {
     if !stored.get("source").is_some_and(Value::is_object) {
@@ -33,8 +37,8 @@ pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<D
     let mut steps = Vec::new();
     let (was, is) = differing(&mut steps, stored, ours, ordered)?;
     let section = steps.first().map(String::as_str).unwrap_or_default();
-    let is_asked = ["process", "process_version", "parameters", "input"].contains(&section)
-        || steps.starts_with(&["source".to_owned(), "excerpt".to_owned()]);
+    let is_asked =
+        ASKED.contains(&section) || steps.starts_with(&["source".to_owned(), "excerpt".to_owned()]);
     Some(Difference { is_in_data: !is_asked, text: told(&subject(&steps, ours), &was, &is) })
 }
 
@@ -89,6 +93,9 @@ fn subject(steps: &[String], ours: &Value) -> String {
     match steps.as_slice() {
         ["parameters", name, ..] => format!("the parameter `{name}`"),
         ["process_version"] => "the version of the process".to_owned(),
+        ["allow_rounding"] => "whether values may be rounded".to_owned(),
+        ["position_values"] => "the values of the positions".to_owned(),
+        ["field"] => "the field that is computed on".to_owned(),
         ["input", what, ..] => format!("the {} that is computed with", spoken(what)),
         ["source_fingerprint"] => format!("the data of `{}`", named(&["source"], "dataset")),
         [

@@ -47,6 +47,15 @@ pub(crate) struct Identity {
     /// The numbers that are computed with, where they aren't settled by the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<InputIdentity>,
+    /// That the user lets values be rounded that otherwise weren't.
+    #[serde(skip_serializing_if = "Rounding::is_unasked")]
+    allow_rounding: Rounding,
+    /// The field of the source's records that is computed on, if it holds records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// The values of positions on the axes of the scan, if they are computed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_values: Option<String>,
     source: SourceIdentity,
     pub auxiliary_inputs: Vec<AuxiliaryIdentity>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -131,6 +140,14 @@ struct InputIdentity {
     narrowing: bool,
 }
 
+/// Whether the user lets values be rounded where this makes a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    /// Nobody asked for it, or it makes none.
+    Unasked,
+    Allowed,
+}
+
 /// How a dataset is stored, as far as it decides what its bytes mean.
 #[derive(Clone, Debug, Serialize)]
 struct StoredIdentity {
@@ -169,12 +186,19 @@ impl<'a> Hashed<'a> {
         (source, spectrum): (&Source, &'a SourceInfo),
         spectra_per_position: usize,
         auxiliary_inputs: Vec<AuxiliaryIdentity>,
+        rounding: Rounding,
     ) -> (Self, Identity) {
         let identity = Identity {
             process: kernel.name().to_owned(),
             process_version: kernel.version(),
             parameters: kernel.parameters().clone().into(),
             input: InputIdentity::of(kernel),
+            allow_rounding: rounding,
+            field: source.field.clone(),
+            position_values: kernel.wants_coordinates().then(|| {
+                let own = source.grid.own_values_digest();
+                own.unwrap_or_else(|| "those of the axes".to_owned())
+            }),
             source: SourceIdentity::of(source, spectra_per_position),
             auxiliary_inputs,
             constant_inputs: source.info.constants.iter().map(ConstantIdentity::of).collect(),
@@ -222,6 +246,18 @@ impl InputIdentity {
     }
 }
 
+impl Rounding {
+    fn is_unasked(&self) -> bool {
+        *self == Self::Unasked
+    }
+}
+
+impl Serialize for Rounding {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(*self == Self::Allowed)
+    }
+}
+
 impl SourceIdentity {
     fn of(source: &Source, spectra_per_position: usize) -> Self {
         // What the file is called and in which format it says all this makes no difference, nor do
@@ -232,6 +268,8 @@ impl SourceIdentity {
             tables: _,
             is_linked: _,
             notes: _,
+            // Told beside it.
+            field: _,
             info,
             grid,
             stored,
@@ -341,6 +379,9 @@ pub(crate) mod tests {
             process_version: 1,
             parameters,
             input: None,
+            allow_rounding: Rounding::Unasked,
+            field: None,
+            position_values: None,
             source: SourceIdentity {
                 dataset: "/Measurement_000/Channel_000/Raw_Data".into(),
                 stored: StoredIdentity {
@@ -386,12 +427,17 @@ pub(crate) mod tests {
             Some(InputIdentity { element_type: element.into(), narrowing })
         };
         let seen = |along| Some(ExcerptIdentity::new(vec![vec![0, 2, 1]], vec![0], along));
-        let changes: [&dyn Fn(&mut Identity); 23] = [
+        let changes: [&dyn Fn(&mut Identity); 28] = [
             &|i| i.source.excerpt = seen(0),
             &|i| i.source.excerpt = seen(1),
             &|i| i.input = input("float32", false),
             &|i| i.input = input("float32", true),
             &|i| i.input = input("float64", false),
+            &|i| i.allow_rounding = Rounding::Allowed,
+            &|i| i.field = Some("R".into()),
+            &|i| i.position_values = Some("those of the axes".into()),
+            &|i| i.position_values = Some("00".into()),
+            &|i| i.field = Some("G".into()),
             &|i| i.process.push('x'),
             &|i| i.process_version += 1,
             &|i| i.source.dataset.push('x'),

@@ -247,8 +247,13 @@ pub(super) fn chunk_table(data: &[u8]) {
     let Ok(file) = RawFile::new("a file".into(), file) else { return };
     let view = View::new(shape, vec![position]);
     let (positions, row) = (view.count(), view.points() as usize * element);
-    let tiles =
-        Arc::new(Tiles::new(&[Arc::new(file)], "data".to_owned(), view, Box::new(way), element));
+    let tiles = Arc::new(Tiles::new(
+        &[Arc::new(file)],
+        "data".to_owned(),
+        view,
+        Box::new(way),
+        (element, 0..element),
+    ));
     let read = |from: u64, to: u64| {
         let mut rows = vec![0xaa; (to - from) as usize * row];
         tiles.read_alone(std::slice::from_ref(&(from..to)), &mut rows).map(|()| rows)

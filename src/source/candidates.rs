@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::formats::{self, PLAIN};
+use crate::formats::{self, Likely, PLAIN};
 use crate::storage::ObjectId;
 use crate::storage::container::{Dataset, Group};
 use crate::storage::file::ReadFile;
@@ -17,6 +17,18 @@ use pixelmill_core::error::{Error, Result};
 /// Paths of the main datasets that hold data, not results. If no format knows any, of those that
 /// all but are some, or else of everything that could be one.
 pub(crate) fn main_datasets(file: &Group) -> Vec<String> {
+    let kinds = candidates(file).paths();
+    kinds.into_iter().find(|paths| !paths.is_empty()).unwrap_or_default()
+}
+
+/// The same, and with arrays that no format knows also those that may be data at most.
+pub(crate) fn shown_datasets(file: &Group) -> Vec<String> {
+    let [main, almost, plain, unlikely] = candidates(file).paths();
+    let others = [plain, unlikely].concat();
+    [main, almost, others].into_iter().find(|paths| !paths.is_empty()).unwrap_or_default()
+}
+
+fn candidates(file: &Group) -> Candidates<'_> {
     let mut found = Candidates::new(file);
     found.add_signals("", file);
     walk(file, &mut |path, visited| match visited {
@@ -24,7 +36,7 @@ pub(crate) fn main_datasets(file: &Group) -> Vec<String> {
         Visited::Dataset(dataset) => found.visit_dataset(path, &dataset),
         Visited::Other(_) => {}
     });
-    found.paths()
+    found
 }
 
 /// The path of the one main dataset that a file has.
@@ -85,6 +97,8 @@ struct Candidates<'a> {
     main: Met,
     almost: Met,
     plain: Met,
+    /// What is taken where there is nothing else.
+    unlikely: Met,
 }
 
 impl<'a> Candidates<'a> {
@@ -97,6 +111,7 @@ impl<'a> Candidates<'a> {
             main: Vec::new(),
             almost: Vec::new(),
             plain: Vec::new(),
+            unlikely: Vec::new(),
         }
     }
 
@@ -134,8 +149,12 @@ impl<'a> Candidates<'a> {
             }
         } else if formats::is_meant(dataset) {
             self.almost.push(met());
-        } else if formats::may_be_main(path, dataset) {
-            self.plain.push(met());
+        } else {
+            match formats::likely(path, dataset) {
+                Likely::Data => self.plain.push(met()),
+                Likely::DataAtMost => self.unlikely.push(met()),
+                Likely::Nothing => {}
+            }
         }
     }
 
@@ -151,16 +170,17 @@ impl<'a> Candidates<'a> {
         self.results_groups.iter().any(|group| path.starts_with(group.as_str()))
     }
 
-    /// A results group may have been met later than another path of its datasets.
-    fn paths(self) -> Vec<String> {
-        let Self { results, main, almost, plain, .. } = self;
+    /// Those of each kind, the likeliest first. A results group may have been met later than
+    /// another path of its datasets.
+    fn paths(self) -> [Vec<String>; 4] {
+        let Self { results, main, almost, plain, unlikely, .. } = self;
         let data = |met: Met| -> Vec<String> {
             let is_result = |identity: &Option<ObjectId>| {
                 identity.as_ref().is_some_and(|i| results.contains(i))
             };
             met.into_iter().filter(|(_, i)| !is_result(i)).map(|(path, _)| path).collect()
         };
-        [main, almost, plain].map(data).into_iter().find(|p| !p.is_empty()).unwrap_or_default()
+        [main, almost, plain, unlikely].map(data)
     }
 }
 

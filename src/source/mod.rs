@@ -9,14 +9,17 @@ mod candidates;
 mod crop;
 mod digest;
 mod excerpt;
+mod fields;
 mod fingerprint;
 
 use std::path::PathBuf;
 
-pub(crate) use candidates::{main_datasets, others};
+pub(crate) use candidates::{main_datasets, others, shown_datasets};
 pub use crop::Crop;
 pub(crate) use digest::RowsDigest;
 pub(crate) use excerpt::{AskedAxes, ExcerptIdentity, Seen};
+pub use fields::FieldOverview;
+pub(crate) use fields::{fields, values};
 pub(crate) use fingerprint::{fingerprint, is_whole, layout};
 
 use candidates::only_main_dataset;
@@ -26,6 +29,7 @@ use crate::position_grid::PositionGrid;
 use crate::region;
 use crate::storage::container::{Dataset, Kind};
 use crate::storage::file::ReadFile;
+use crate::storage::refused::Refused;
 use crate::storage::results_group::PositionTables;
 use crate::storage::rows::Rows;
 use crate::view::View;
@@ -42,6 +46,8 @@ pub(crate) struct Source {
     pub format: Format,
     pub info: SourceInfo,
     pub grid: PositionGrid,
+    /// The field of its records that is taken for its values, if it holds records.
+    pub field: Option<String>,
     pub stored: StoredType,
     pub rows: Rows,
     /// The axes of a position's values, as they are computed with.
@@ -64,11 +70,32 @@ impl Source {
         let path = &self.info.path;
         let same = file.dataset(path).is_ok_and(|dataset| {
             lengths(&dataset) == self.rows.view().shape
-                && dataset.stored_type().as_ref() == Ok(&self.stored)
+                && values(file, path, &dataset, self.field.as_deref())
+                    .is_ok_and(|stored| stored == self.stored)
                 && self.rows.are_those_of(&dataset)
         });
         let (file, dataset) = (self.file.clone(), path.clone());
         if same { Ok(()) } else { Err(Error::SourceChanged { file, dataset }) }
+    }
+
+    /// Looks up whether positions have values of their own on the axes of the scan.
+    ///
+    /// # Errors
+    /// If the table that tells them can't be read.
+    pub fn read_own_values(&mut self, file: &ReadFile) -> Result<()> {
+        let path = &self.info.path;
+        let broken = |refused: Refused| refused.on_object("read", &file.path, path);
+        let dataset = file.dataset(path).map_err(broken)?;
+        let rules = self.format.rules();
+        let Some(table) = self.tables.as_ref().and_then(|_| rules.position_values(&dataset)) else {
+            return Ok(());
+        };
+        let keep = self.grid.keep_own_values(|rows| {
+            let mut part = table.whole();
+            part.set_range(0, &(rows.start as u64..rows.end as u64));
+            table.numbers(&part)
+        });
+        keep.map_err(broken)
     }
 
     /// Path of the group that the dataset lies in, and what results are named after.
@@ -94,14 +121,15 @@ pub(crate) struct Description {
 }
 
 /// Opens the dataset at `path`, or the only main dataset of the file, with the given axes as
-/// positions, or those that the file names, for a process, with what is asked of the others.
+/// positions, or those that the file names, for a process, with what is asked of the others; of
+/// records, one field.
 ///
 /// # Errors
 /// If there is no such dataset, none or several to choose from, or it can't be understood, or what
 /// is asked can't be had.
 pub(crate) fn open(
     file: &ReadFile,
-    path: Option<&str>,
+    (path, field): (Option<&str>, Option<&str>),
     positions_axes: Option<&[usize]>,
     (process, asked): (&str, &AskedAxes<'_>),
 ) -> Result<Source> {
@@ -114,16 +142,14 @@ pub(crate) fn open(
         Some((_, Kind::Dataset)) => refused.on_object("open", &file.path, &path),
         _ => no_such_dataset(file, &path),
     })?;
-    let stored = dataset
-        .stored_type()
-        .map_err(|found| Error::not_main(&file.path, &path, format!("it holds {found}")))?;
+    let stored = values(file, &path, &dataset, field)?;
     let described = describe(file, &path, &dataset, stored.element, positions_axes)?;
     let (described, seen) = excerpt::applied(described, process, asked)?;
     let Description { format, info, grid, tables, view, notes } = described;
-    let rows = Rows::new(file.handle(), &dataset, view)?;
+    let rows = Rows::of_field(file.handle(), &dataset, field, view)?;
     let is_linked = !rows.are_in(&file.raw);
-    let file = file.path.clone();
-    Ok(Source { file, format, info, grid, stored, rows, seen, is_linked, tables, notes })
+    let (file, field) = (file.path.clone(), field.map(str::to_owned));
+    Ok(Source { file, format, info, grid, field, stored, rows, seen, is_linked, tables, notes })
 }
 
 fn no_such_dataset(file: &ReadFile, path: &str) -> Error {
@@ -153,6 +179,7 @@ pub(crate) fn describe(
     let (described, foreign) =
         listening(|| describe_as_told(file, path, dataset, element, positions_axes));
     let mut described = described?;
+    described.info.element = element;
     if !foreign.is_empty() {
         let texts: Vec<String> = foreign.iter().map(|text| format!("`{text}`")).collect();
         let texts = texts.join(", ");
@@ -299,7 +326,7 @@ mod tests {
 
     fn opened(file: &ReadFile, path: Option<&str>, axes: Option<&[usize]>) -> Result<Source> {
         let asked = AskedAxes { crop: None, along: None, usual: SpectrumAxes::Any };
-        open(file, path, axes, ("Sum", &asked))
+        open(file, (path, None), axes, ("Sum", &asked))
     }
 
     #[test]

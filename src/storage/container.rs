@@ -35,6 +35,8 @@ pub(crate) enum Class {
     Float,
     /// FALSE or TRUE in one byte.
     Boolean,
+    /// Integers that have names.
+    Enumeration,
     /// HDF5's own, of version 2.0.
     #[cfg_attr(not(hdf5_2_0), expect(dead_code, reason = "older versions have none"))]
     Complex,
@@ -94,8 +96,6 @@ impl Elements {
 /// A field of the records that a dataset holds.
 pub(crate) struct RecordField {
     pub name: String,
-    /// Where it begins in a record.
-    pub offset: usize,
     /// How it is stored; the error says what it is instead of a number.
     pub stored: Result<StoredType, String>,
 }
@@ -159,6 +159,8 @@ pub(crate) struct Opening {
     pub way: Box<dyn Way>,
     /// Bytes of an element as it is read.
     pub element: usize,
+    /// Those of them that are the value: all, but of records of which one field is wanted.
+    pub value: Range<usize>,
     pub decoding: Decoding,
 }
 
@@ -347,16 +349,18 @@ pub(crate) trait DatasetObject: Object {
     /// # Errors
     /// If it can't be told.
     fn fill_value(&self) -> Result<Vec<u8>, Refused>;
-    /// How its values are had. It lies in `file`, or in another that a link of this one leads to.
+    /// How its values are had, or those of one `field` of its records. It lies in `file`, or in
+    /// another that a link of this one leads to.
     ///
     /// # Errors
     /// If something is missing or cut off, or nothing can undo one of its filters.
-    fn open_values(&self, file: OpenFile<'_>) -> Result<Opening>;
-    /// Where its values lie now and how they are had; `None` if that can't be told.
+    fn open_values(&self, file: OpenFile<'_>, field: Option<&str>) -> Result<Opening>;
+    /// Where its values, or those of a field, lie now and how they are had; `None` if that can't be
+    /// told.
     ///
     /// # Errors
     /// As [`Self::open_values`].
-    fn values_now(&self) -> Result<Option<ValuesNow>>;
+    fn values_now(&self, field: Option<&str>) -> Result<Option<ValuesNow>>;
     /// Checks that everything can be had that it takes its data from, before its container reads
     /// it.
     ///

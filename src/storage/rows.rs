@@ -26,11 +26,15 @@ use pixelmill_core::error::Result;
 pub(crate) struct Rows {
     /// Where they lie; the first file is that of the dataset itself.
     files: Vec<Arc<RawFile>>,
+    /// The field of its records that they hold, if it isn't all of them.
+    field: Option<String>,
     /// Whether more files may join, so that those here prove nothing.
     may_grow: bool,
     view: View,
-    /// Bytes of one element.
+    /// Bytes of an element as it is stored.
     element: usize,
+    /// Bytes of its value, or of the field of it that rows hold.
+    value: usize,
     how: How,
     decoding: Decoding,
 }
@@ -50,7 +54,21 @@ impl Rows {
     /// # Errors
     /// If the file has less bytes than the dataset needs, or nothing can undo one of its filters.
     pub fn new(file: OpenFile<'_>, dataset: &Dataset, view: View) -> Result<Self> {
-        Self::of(dataset.open_values(file)?, dataset.name(), view)
+        Self::of_field(file, dataset, None, view)
+    }
+
+    /// The same of one field of the dataset's records, if there is a field: rows hold nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_field(
+        file: OpenFile<'_>,
+        dataset: &Dataset,
+        field: Option<&str>,
+        view: View,
+    ) -> Result<Self> {
+        let rows = Self::of(dataset.open_values(file, field)?, dataset.name(), view)?;
+        Ok(Self { field: field.map(str::to_owned), ..rows })
     }
 
     /// The rows of an array whose elements lie in one stretch of a file, seen as `view`.
@@ -66,22 +84,29 @@ impl Rows {
     ) -> Result<Self> {
         let name = file.path.display().to_string();
         let (files, way) = (vec![Arc::new(file)], Box::new(Contiguous { offset }));
-        Self::of(Opening { files, may_grow: false, way, element, decoding }, name, view)
+        let value = 0..element;
+        let opening = Opening { files, may_grow: false, way, element, value, decoding };
+        Self::of(opening, name, view)
     }
 
     fn of(opening: Opening, name: String, view: View) -> Result<Self> {
-        let Opening { files, may_grow, way, element, decoding } = opening;
+        let Opening { files, may_grow, way, element, value, decoding } = opening;
         let mut direct = None;
         if let Stored::Extent(offset) = way.stored() {
             let bytes = view.count() * view.stored_points() * element as u64;
             files[0].check_length(offset + bytes)?;
-            direct = view.is_row_by_row().then_some(offset);
+            let lies = view.is_row_by_row() && value.len() == element;
+            direct = lies.then_some(offset);
         }
+        let bytes = value.len();
         let how = match direct {
             Some(offset) => How::Direct { offset },
-            None => How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, element))),
+            None => {
+                let value = (element, value);
+                How::Tiles(Arc::new(Tiles::new(&files, name, view.clone(), way, value)))
+            }
         };
-        Ok(Self { files, may_grow, view, element, how, decoding })
+        Ok(Self { files, field: None, may_grow, view, element, value: bytes, how, decoding })
     }
 
     /// The files that are read; the first is that of the dataset itself.
@@ -129,12 +154,12 @@ impl Rows {
 
     /// Bytes of one row.
     pub fn row_bytes(&self) -> usize {
-        self.view.points() as usize * self.element
+        self.view.points() as usize * self.value
     }
 
     /// Bytes that are read for one row.
     fn read_bytes(&self) -> usize {
-        self.view.read_points() as usize * self.element
+        self.view.read_points() as usize * self.value
     }
 
     /// Bytes that are needed for each row while it is put together.
@@ -172,12 +197,18 @@ impl Rows {
 
     /// How the rows are read.
     pub fn reading(&self) -> Reading {
-        self.tiles().map_or(Reading::Direct, |tiles| tiles.way.reading())
+        match self.tiles().map_or(Reading::Direct, |tiles| tiles.way.reading()) {
+            // Only a field of each element is taken out of them.
+            Reading::Transposed if self.view.is_row_by_row() => Reading::Direct,
+            other => other,
+        }
     }
 
     /// Whether these are the rows of `dataset`, at the same place in the same file.
     pub fn are_those_of(&self, dataset: &Dataset) -> bool {
-        let Ok(Some(ValuesNow { files, way })) = dataset.values_now() else { return false };
+        let Ok(Some(ValuesNow { files, way })) = dataset.values_now(self.field.as_deref()) else {
+            return false;
+        };
         let same = |(one, other): (&Arc<RawFile>, &Arc<RawFile>)| one.opened.id == other.opened.id;
         if files.len() != self.files.len() || !files.iter().zip(&self.files).all(same) {
             return false;
@@ -273,7 +304,7 @@ impl Rows {
     pub fn read_into(&self, positions: &[Range<u64>], rows: &mut [u8]) -> Result<()> {
         match &self.how {
             How::Tiles(tiles) => tiles.read_alone(positions, rows),
-            How::Direct { offset } => arranged(&self.view, self.element, rows, |rows| {
+            How::Direct { offset } => arranged(&self.view, self.value, rows, |rows| {
                 self.read_runs(*offset, positions, rows)
             }),
         }

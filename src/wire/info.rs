@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::finite;
 use super::status::Group;
-use crate::engine::inspect::{Chunking, DatasetOverview, GroupOverview, Problem, Reading};
+use crate::engine::inspect::{
+    Chunking, DatasetOverview, FieldOverview, GroupOverview, Problem, Reading,
+};
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::source_info::SourceInfo;
 
@@ -43,6 +45,9 @@ pub struct Dataset {
     pub read_because: Option<String>,
     /// How it is chunked; null if it isn't.
     pub chunks: Option<Chunks>,
+    /// The fields, if its elements are records, of which one is computed on; left out otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
     /// What it holds, or why it can't be used.
     #[serde(flatten)]
     pub content: Content,
@@ -104,7 +109,7 @@ pub struct Described {
     pub quantity: String,
     /// Units of the values; empty if the file doesn't tell.
     pub units: String,
-    /// Element type of the values.
+    /// Element type of the values; of records that of their first field of numbers.
     pub element_type: String,
     /// Positions of the scan.
     pub positions: u64,
@@ -122,6 +127,18 @@ pub struct Described {
     pub position_dimensions: Vec<Axis>,
     /// The axes of what was measured at each position, the slowest first.
     pub spectroscopic_dimensions: Vec<Axis>,
+}
+
+/// A field of records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its element type, or what it holds instead of numbers.
+    pub holds: String,
+    /// Whether it can be computed on.
+    pub is_number: bool,
 }
 
 /// An axis, by its ends.
@@ -189,11 +206,19 @@ impl Dataset {
             read,
             read_because,
             chunks: dataset.chunking.as_ref().map(Chunks::from),
+            fields: dataset.fields.iter().map(Field::from).collect(),
             content: match &dataset.content {
                 Ok(info) => Content::Usable(Described::of(dataset, info)),
                 Err(problem) => Content::Unusable { problem: words(problem) },
             },
         }
+    }
+}
+
+impl From<&FieldOverview> for Field {
+    fn from(field: &FieldOverview) -> Self {
+        let FieldOverview { name, holds, is_number } = field.clone();
+        Self { name, holds, is_number }
     }
 }
 
@@ -213,7 +238,7 @@ impl Described {
             element_type: info.element.to_string(),
             positions: info.positions,
             spectral_points: info.spectral_points,
-            bytes: info.bytes(),
+            bytes: dataset.bytes(info),
             full_grid: dataset.full_grid,
             notes: dataset.notes.clone(),
             position_axes: dataset.position_axes.clone(),
@@ -258,6 +283,8 @@ mod tests {
             position_axes: vec![0],
             chunking: None,
             notes: Vec::new(),
+            fields: Vec::new(),
+            record_bytes: None,
         }
     }
 

@@ -31,6 +31,12 @@ pub struct Group {
     pub source: String,
     /// The file that this is in now; null if it isn't there any more.
     pub source_file: Option<String>,
+    /// The field of its source's records that was computed on; left out if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Whether the user let values be rounded that otherwise weren't; left out if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_rounding: bool,
     /// The parameters as they were used.
     pub parameters: Map<String, Value>,
     /// Hash of everything that the results depend on; empty for those of another program.
@@ -74,6 +80,8 @@ impl From<&GroupOverview> for Group {
             process: group.process.clone(),
             source: group.source.clone(),
             source_file: source_file.map(|file| file.to_string_lossy().into_owned()),
+            field: group.field.clone(),
+            allow_rounding: group.allow_rounding,
             parameters: group.parameters.clone(),
             parameter_hash: group.parameter_hash.clone(),
             created: group.created.clone(),
@@ -106,6 +114,8 @@ mod tests {
             source: "/d".to_owned(),
             recorded_source_file: None,
             source_file: None,
+            field: None,
+            allow_rounding: false,
             parameters: parameters.as_object().unwrap().clone(),
             parameter_hash: "5a".to_owned(),
             created: "2026_01_02-03_04_05".to_owned(),

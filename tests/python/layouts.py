@@ -70,6 +70,17 @@ TYPES = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "c8", "c16"
 # h5py's truth values and halves of a float: to be computed right, or to be refused.
 MAYBE_REFUSED = ("?", "f2")
 
+# Elements that aren't numbers by themselves, by what they are called here: made for a byte order, and the field that
+# is computed on.
+COMPOSED = {
+    "rgb": (lambda order: [("R", "u1"), ("G", "u1"), ("B", "u1")], "G"),
+    "record": (lambda order: [("valid", "?"), ("value", order + "f4"), ("count", order + "i2")], "value"),
+    "complex field": (lambda order: [("time", order + "f8"), ("value", order + "c8"), ("name", "S3")], "value"),
+    "boolean field": (lambda order: [("time", order + "f8"), ("valid", "?")], "valid"),
+    "record with text": (lambda order: [("name", h5py.string_dtype()), ("value", order + "u2")], "value"),
+    "enumeration": (lambda order: h5py.enum_dtype({"LOW": -48, "NULL": 0, "HIGH": 48}, order + "i2"), None),
+}
+
 VERSIONS = {"earliest": "earliest", "1.10": ("v110", "v110"), "latest": "latest"}
 
 PROPERTIES = {
@@ -135,7 +146,12 @@ def completed(pair, rng):
 
 
 def values(shape, dtype, seed=0):
-    """Numbers without any order, small enough for sums to be exact: integers, or eighths."""
+    """Numbers without any order, small enough for sums to be exact: integers, or eighths; records of them."""
+    if dtype.names:
+        records = np.empty(shape, dtype)
+        for number, name in enumerate(dtype.names):
+            records[name] = values(shape, dtype[name], seed + number)
+        return records
     places = np.arange(np.prod(shape, dtype=int), dtype=np.uint64) + np.uint64(seed * 7919 + 1)
     numbers = scrambled(places) % 97
     # Stretches of one value, so that no filter is left out because it doesn't help.
@@ -143,6 +159,8 @@ def values(shape, dtype, seed=0):
     numbers = numbers.reshape(shape)
     if dtype.kind == "b":
         return numbers % 2 == 1
+    if dtype.kind == "O":
+        return np.array([b"x" * (number % 9) for number in numbers.flat], object).reshape(shape)
     if dtype.kind == "i":
         numbers = numbers - 48
     if dtype.kind == "f":
@@ -150,6 +168,13 @@ def values(shape, dtype, seed=0):
     if dtype.kind == "c":
         return ((numbers - 48) / 8 + 1j * (numbers % 11)).astype(dtype)
     return numbers.astype(dtype)
+
+
+def fill_of(dtype, number):
+    """A fill value: this number, or as many of them as a record has fields."""
+    if dtype.names:
+        return np.array(tuple(fill_of(dtype[name], number) for name in dtype.names), dtype)[()]
+    return b"" if dtype.kind == "O" else np.array(number).astype(dtype)[()]
 
 
 def scrambled(places):
@@ -193,7 +218,8 @@ class Writer:
         file, path = self.file(row["version"]), f"group_{number % 7}/data_{number:03}"
         positions = ORDERS[row["order"]][row["axes"]]
         shape = shape or SHAPES[row["axes"]]
-        data = values(shape, np.dtype(row["endian"] + row["type"]), number)
+        made, field = COMPOSED.get(row["type"], (lambda order: order + row["type"], None))
+        data = values(shape, np.dtype(made(row["endian"])), number)
         filter = dict(next(self.turns[row["filter"]]))
         if "scaleoffset" in filter:
             if data.dtype.kind == "f":
@@ -215,7 +241,8 @@ class Writer:
             "file": f"{row['version']}.h5",
             "path": f"/{path}",
             "shape": shape,
-            "dtype": data.dtype.str,
+            "dtype": str(data.dtype) if data.dtype.names else data.dtype.str,
+            "field": field,
             "positions_axes": positions,
             "filters": {name: list(value) if isinstance(value, tuple) else value for name, value in filter.items()},
             "chunk_shape": chunks,
@@ -237,7 +264,7 @@ class Writer:
             mapped = h5py.VirtualLayout(data.shape, data.dtype)
             # The last index of the first axis is mapped to nothing.
             mapped[: data.shape[0] - 1] = h5py.VirtualSource(source)[: data.shape[0] - 1]
-            return file.create_virtual_dataset(path, mapped, fillvalue=data.dtype.type(1))
+            return file.create_virtual_dataset(path, mapped, fillvalue=fill_of(data.dtype, 1))
         else:
             settings = h5p.create(h5p.DATASET_CREATE)
             settings.set_layout(h5d.COMPACT)
@@ -265,7 +292,7 @@ def chunked(file, path, layout, data, chunks, filter):
     elif layout == "shrunk":
         first = largest = tuple(length + 5 for length in data.shape)
     elif layout == "missing chunks with a fill value":
-        fill = data.dtype.type(1 if data.dtype.kind == "b" else 7)
+        fill = fill_of(data.dtype, 1 if data.dtype.kind == "b" else 7)
     if "nbit" in filter:
         dataset = nbit(file, path, data.dtype, first, largest, chunks, fill, filter["nbit"])
     elif layout == "early":
@@ -356,9 +383,22 @@ BIG = [
 ]
 
 
+def composed():
+    """Each layout with each kind of composed elements; everything else takes turns."""
+    filters = itertools.cycle(name for name in FILTERS if name not in ("none", "szip", "scaleoffset", "nbit"))
+    orders, versions, endians = map(itertools.cycle, (ORDERS, VERSIONS, "<>>"))
+    for layout, kind in itertools.product(UNCHUNKED + CHUNKED, COMPOSED):
+        has_text = kind == "record with text"
+        # Elsewhere text of variable length can't be, or h5py can't write it.
+        if has_text and layout not in ("contiguous", "frames", "blocks", "beyond the edges", "early"):
+            continue
+        filter = "none" if has_text or layout in UNCHUNKED + ("early",) else next(filters)
+        yield {"layout": layout, "filter": filter, "type": kind, "endian": next(endians), "version": next(versions), "axes": 4, "order": next(orders)}
+
+
 def write(folder):
     writer = Writer(folder)
-    for row in combinations():
+    for row in itertools.chain(combinations(), composed()):
         writer.add(row)
     for row in BIG:
         writer.add(row, (16, 15, 40, 33))
@@ -399,6 +439,7 @@ def spectra(file, listed, is_cut=False):
     """The values as rows of spectra, positions in their order; the remaining axes in the file's."""
     with h5py.File(file) as opened:
         data = opened[listed["path"]][()]
+    data = data[listed["field"]] if listed["field"] else data
     positions = listed["positions_axes"]
     rest = [axis for axis in range(data.ndim) if axis not in positions]
     count = int(np.prod([data.shape[axis] for axis in positions]))

@@ -18,7 +18,7 @@ use pixelmill_core::kernel::AuxiliaryRows;
 use pixelmill_core::positions::runs;
 use pixelmill_core::source_info::AuxiliaryInfo;
 
-use crate::engine::job::inexact;
+use crate::engine::job::{OF_AUXILIARY, inexact};
 
 /// An input with values for each position.
 pub(crate) struct AuxiliaryReader {
@@ -129,8 +129,8 @@ impl AuxiliaryReader {
         let narrowing = self.declared.is_narrowing();
         if self.stored.element.may_exceed(self.info.element, narrowing) {
             let rows = bytes.chunks_exact(self.rows.row_bytes()).enumerate();
-            let of = " of an auxiliary input";
-            damaged.extend(rows.filter_map(|(index, row)| inexact(index, row, self.stored, of)));
+            let found = |(index, row)| inexact(index, row, self.stored, OF_AUXILIARY);
+            damaged.extend(rows.filter_map(found));
         }
         into.fill(&bytes, self.stored);
         Ok(bytes)

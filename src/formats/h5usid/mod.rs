@@ -9,6 +9,7 @@ use std::path::Path;
 use super::described::Described;
 use super::format::{Rules, Tabled};
 use super::plain;
+use crate::storage::attributes;
 use crate::storage::container::{Dataset, Group};
 use pixelmill_core::error::Result;
 
@@ -33,6 +34,10 @@ impl Rules for H5usid {
 
     fn tabled(&self, file: &Path, path: &str, dataset: &Dataset) -> Option<Result<Tabled>> {
         Some(read::read(file, path, dataset))
+    }
+
+    fn position_values(&self, dataset: &Dataset) -> Option<Dataset> {
+        attributes::referenced_dataset(dataset, "Position_Values")
     }
 
     fn is_meant(&self, dataset: &Dataset) -> bool {

@@ -3,7 +3,10 @@
 //!
 //! Numbers in the form that this machine computes with are read as they lie in the file, and so are
 //! those of 16 bits. All other numbers that fit into one of our types are read through HDF5, which
-//! converts them to it without loss; what fits into none is refused by its name.
+//! converts them to it without loss; what fits into none is refused by its name. Enumerations are
+//! the integers that they are made of; of records a field may be taken for the whole.
+
+use std::ops::Range;
 
 use hdf5::types::{CompoundField, CompoundType, H5Type, TypeDescriptor};
 use hdf5::{Dataset, Datatype};
@@ -36,7 +39,7 @@ pub(super) fn class(datatype: &Datatype) -> Class {
             }
         }
         H5T_class_t::H5T_ENUM if is_boolean(datatype) => Class::Boolean,
-        H5T_class_t::H5T_ENUM => Class::Other("an enumeration"),
+        H5T_class_t::H5T_ENUM => Class::Enumeration,
         H5T_class_t::H5T_COMPOUND => Class::Record,
         H5T_class_t::H5T_REFERENCE => Class::Other("references"),
         H5T_class_t::H5T_VLEN => Class::Other("arrays of variable length"),
@@ -214,8 +217,23 @@ pub(super) fn is_plain(datatype: &Datatype) -> bool {
             [1, 2, 4, 8].contains(&size) && bits(datatype) == (size * 8, 0)
         }
         Class::Float => FloatForm::of(datatype).is_some_and(|form| form.same().is_some()),
+        Class::Enumeration => base_type(datatype).is_ok_and(|base| is_plain(&base)),
         Class::Record => members(datatype)
             .is_ok_and(|members| members.iter().all(|member| is_plain(&member.datatype))),
+        _ => true,
+    }
+}
+
+/// Whether all that an element is lies in the element, as it does in memory: of what has a variable
+/// length, and of references, it is elsewhere in the file.
+fn is_self_contained(datatype: &Datatype) -> bool {
+    match class(datatype) {
+        Class::VariableText | Class::Other("references" | "arrays of variable length") => false,
+        Class::Other("arrays within its elements") => {
+            base_type(datatype).is_ok_and(|base| is_self_contained(&base))
+        }
+        Class::Record => members(datatype)
+            .is_ok_and(|members| members.iter().all(|member| is_self_contained(&member.datatype))),
         _ => true,
     }
 }
@@ -228,6 +246,7 @@ fn number(datatype: &Datatype) -> Result<ElementType, String> {
             format!("integers of {} bits, which aren't supported", bits(datatype).0)
         }),
         Class::Boolean => Ok(ElementType::UInt8),
+        Class::Enumeration => number(&base_type(datatype).map_err(words)?),
         Class::Float => {
             let form =
                 FloatForm::of(datatype).ok_or("floating-point numbers of an unknown form")?;
@@ -378,14 +397,47 @@ pub(super) fn record_fields(dataset: &Dataset) -> Result<Vec<RecordField>, Strin
     if parts(&members, datatype.size()).is_some() {
         return Ok(Vec::new());
     }
-    let field = |Member { name, offset, datatype }| {
-        let stored = match is_plain(&datatype) {
-            true => stored(&datatype),
-            false => Err(describe(&datatype)),
-        };
-        RecordField { name, offset, stored }
-    };
+    let field = |Member { name, datatype, .. }| RecordField { name, stored: stored(&datatype) };
     Ok(members.into_iter().map(field).collect())
+}
+
+/// Where the bytes of a field lie in those of a record as it is stored; `None` if HDF5 has to be
+/// asked for its values. Without a field, the same of an element as a whole.
+pub(super) fn lying(datatype: &Datatype, field: Option<&str>) -> Option<Range<usize>> {
+    let Some(field) = field else {
+        return is_plain(datatype).then(|| 0..datatype.size());
+    };
+    let member = member(datatype, field).ok()?;
+    let is_there = is_self_contained(datatype) && is_plain(&member.datatype);
+    is_there.then(|| member.offset..member.offset + member.datatype.size())
+}
+
+/// The field of a record that has this name.
+fn member(datatype: &Datatype, field: &str) -> hdf5::Result<Member> {
+    let found = members(datatype)?.into_iter().find(|member| member.name == field);
+    found.ok_or_else(|| hdf5::Error::from("a field that isn't there"))
+}
+
+/// The type in which the values of a field are read through HDF5: a record that has nothing else;
+/// without a field, that of whole elements.
+pub(super) fn transfer_type(datatype: Datatype, field: Option<&str>) -> hdf5::Result<Datatype> {
+    let Some(field) = field else { return memory_type(datatype) };
+    let found = members(&datatype)?.into_iter().zip(0..).find(|(member, _)| member.name == field);
+    let (member, index) = found.ok_or_else(|| hdf5::Error::from("a field that isn't there"))?;
+    let value = memory_type(member.datatype)?;
+    hdf5::sync::sync(|| {
+        // SAFETY: the ids are live, and the record is as long as its only field; the name is that
+        // of the file, is copied and given back, and the type that comes back is ours.
+        unsafe {
+            let record = hdf5::h5check(h5t::H5Tcreate(H5T_class_t::H5T_COMPOUND, value.size()))?;
+            let name = h5t::H5Tget_member_name(datatype.id(), index);
+            let inserted = h5t::H5Tinsert(record, name, 0, value.id());
+            h5::H5free_memory(name.cast());
+            let record = hdf5::from_id(record)?;
+            hdf5::h5check(inserted)?;
+            Ok(record)
+        }
+    })
 }
 
 /// The type of all fields of a record, if they have one and fill it without gaps.
@@ -414,6 +466,7 @@ fn describe(datatype: &Datatype) -> String {
         Class::FixedText | Class::VariableText => "text".to_owned(),
         Class::Other(words) => words.to_owned(),
         Class::Boolean => "truth values".to_owned(),
+        Class::Enumeration => "an enumeration".to_owned(),
         Class::Integer { .. } | Class::Float | Class::Complex => "numbers".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use hdf5::types::TypeDescriptor;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location};
 use hdf5_sys::{h5a, h5d, h5f, h5l, h5o, h5p, h5s, h5t, h5z};
 
-use super::datatype::memory_type;
+use super::datatype::{memory_type, transfer_type};
 use super::variable_length;
 use crate::region::{self, Region};
 
@@ -80,7 +80,17 @@ pub(crate) fn read_rows(dataset: &Dataset, first: u64, rows: &mut [u8]) -> hdf5:
 
 /// Reads a box of a dataset, as the file stores its elements, spare bits filled up.
 pub(crate) fn read_region(dataset: &Dataset, region: &Region, out: &mut [u8]) -> hdf5::Result<()> {
-    let transfer = Transfer::new(dataset, region, out.len())?;
+    read_field(dataset, None, region, out)
+}
+
+/// The same of one field of its records, if there is a field.
+pub(crate) fn read_field(
+    dataset: &Dataset,
+    field: Option<&str>,
+    region: &Region,
+    out: &mut [u8],
+) -> hdf5::Result<()> {
+    let transfer = Transfer::new(dataset, field, region, out.len())?;
     hdf5::sync::sync(|| {
         // SAFETY: `out` holds exactly the elements that are selected, in the type of the transfer.
         hdf5::h5check(unsafe {
@@ -99,7 +109,8 @@ pub(crate) fn read_region(dataset: &Dataset, region: &Region, out: &mut [u8]) ->
 
 /// Writes rows of a dataset (steps of its first axis), as the file stores their elements.
 pub(crate) fn write_rows(dataset: &Dataset, first: u64, rows: &[u8]) -> hdf5::Result<()> {
-    let transfer = Transfer::new(dataset, &rows_of(dataset, first, rows.len())?, rows.len())?;
+    let region = rows_of(dataset, first, rows.len())?;
+    let transfer = Transfer::new(dataset, None, &region, rows.len())?;
     hdf5::sync::sync(|| {
         // SAFETY: `rows` holds exactly the elements that are selected, in the type of the transfer.
         hdf5::h5check(unsafe {
@@ -138,9 +149,14 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(dataset: &Dataset, region: &Region, bytes: usize) -> hdf5::Result<Self> {
+    fn new(
+        dataset: &Dataset,
+        field: Option<&str>,
+        region: &Region,
+        bytes: usize,
+    ) -> hdf5::Result<Self> {
         let Region { start, shape: extent } = region;
-        let datatype = memory_type(dataset.dtype()?)?;
+        let datatype = transfer_type(dataset.dtype()?, field)?;
         let shape = dataset.shape();
         let inside = start.len() == shape.len()
             && extent.len() == shape.len()

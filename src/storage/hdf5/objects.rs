@@ -315,12 +315,12 @@ impl DatasetObject for OwnDataset {
         Ok(library::fill_value(&self.0)?)
     }
 
-    fn open_values(&self, file: OpenFile<'_>) -> Result<Opening> {
-        opening::open(&self.0, file)
+    fn open_values(&self, file: OpenFile<'_>, field: Option<&str>) -> Result<Opening> {
+        opening::open(&self.0, field, file)
     }
 
-    fn values_now(&self) -> Result<Option<ValuesNow>> {
-        opening::now(&self.0)
+    fn values_now(&self, field: Option<&str>) -> Result<Option<ValuesNow>> {
+        opening::now(&self.0, field)
     }
 
     fn check_sources(&self) -> Result<()> {

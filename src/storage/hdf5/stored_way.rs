@@ -13,18 +13,23 @@ use super::through_library::ThroughLibrary;
 use super::{chunk_index, datatype, library, text};
 use pixelmill_core::error::{Error, Result};
 
-/// How a dataset of the file at `path` is stored, if what it refers to is there.
+/// How a dataset of the file at `path` is stored, if what it refers to is there, and with it how
+/// it, or a `field` of its records, is read.
 ///
 /// # Errors
 /// If nothing can undo one of its filters.
-pub(super) fn stored_way(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
+pub(super) fn stored_way(
+    path: &Path,
+    dataset: &Dataset,
+    field: Option<&str>,
+) -> Result<Box<dyn Way>> {
     let is_chunked = dataset.is_chunked();
-    let through_library = |why: &str| through_library(dataset, why.to_owned(), is_chunked);
-    if dataset.dtype().is_ok_and(|datatype| !datatype::is_plain(&datatype)) {
+    let through_library = |why: &str| through_library((dataset, field), why.to_owned(), is_chunked);
+    if dataset.dtype().is_ok_and(|datatype| datatype::lying(&datatype, field).is_none()) {
         return Ok(through_library("its numbers aren't in a usual form"));
     }
     Ok(match dataset.layout() {
-        Layout::Chunked => return chunked(path, dataset),
+        Layout::Chunked => return chunked(path, (dataset, field)),
         Layout::Compact => through_library("compact"),
         Layout::Virtual => through_library("virtual"),
         Layout::Contiguous if has_raw_files(dataset) => through_library("external storage"),
@@ -35,18 +40,24 @@ pub(super) fn stored_way(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>>
     })
 }
 
-fn through_library(dataset: &Dataset, why: String, is_chunked: bool) -> Box<dyn Way> {
-    Box::new(ThroughLibrary { dataset: dataset.clone(), why, is_chunked })
+fn through_library(
+    (dataset, field): (&Dataset, Option<&str>),
+    why: String,
+    is_chunked: bool,
+) -> Box<dyn Way> {
+    let (dataset, field) = (dataset.clone(), field.map(str::to_owned));
+    Box::new(ThroughLibrary { dataset, field, why, is_chunked })
 }
 
-fn chunked(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
+fn chunked(path: &Path, of: (&Dataset, Option<&str>)) -> Result<Box<dyn Way>> {
+    let dataset = of.0;
     let refused =
         |error: hdf5::Error| Refused::from(error).on_object("read", path, &text::name(dataset));
     let filters = chunk_index::filters(dataset).map_err(refused)?;
     let element = dataset.dtype().map_err(refused)?.size();
     match Pipeline::new(&filters, element) {
         Ok(_) if !chunk_index::addresses_are_known(dataset) => {
-            Ok(through_library(dataset, "chunked behind a user block".to_owned(), true))
+            Ok(through_library(of, "chunked behind a user block".to_owned(), true))
         }
         Ok(pipeline) => {
             let table = chunk_index::read(dataset).map_err(refused)?;
@@ -54,7 +65,7 @@ fn chunked(path: &Path, dataset: &Dataset) -> Result<Box<dyn Way>> {
             Ok(Box::new(Chunked { table, pipeline, fill }))
         }
         Err(unknown) if filters.iter().all(|filter| chunk_index::library_can_undo(filter.id)) => {
-            Ok(through_library(dataset, unknown.to_string(), true))
+            Ok(through_library(of, unknown.to_string(), true))
         }
         Err(unknown) => Err(Error::Filter {
             path: path.to_owned(),

@@ -11,9 +11,10 @@ use super::{library, transaction};
 use crate::region::{self, Region};
 use crate::view::View;
 
-/// The dataset, and why.
+/// The dataset, the field of its records if only that is read, and why.
 pub(super) struct ThroughLibrary {
     pub dataset: Dataset,
+    pub field: Option<String>,
     pub why: String,
     pub is_chunked: bool,
 }
@@ -55,12 +56,18 @@ impl ThroughLibrary {
         region: &Region,
         out: &mut [u8],
     ) -> Result<(), TileError> {
-        library::read_region(&self.dataset, region, out).map_err(|error| {
-            let path = &tiles.files[0].path;
-            let error = Refused::from(error).on_object("read", path, &tiles.dataset);
-            let reason = error.to_string();
-            TileError::Damaged(if self.is_chunked { tiles.damage(place, &reason) } else { reason })
-        })?;
+        library::read_field(&self.dataset, self.field.as_deref(), region, out).map_err(
+            |error| {
+                let path = &tiles.files[0].path;
+                let error = Refused::from(error).on_object("read", path, &tiles.dataset);
+                let reason = error.to_string();
+                TileError::Damaged(if self.is_chunked {
+                    tiles.damage(place, &reason)
+                } else {
+                    reason
+                })
+            },
+        )?;
         // Of a virtual dataset HDF5 takes what it can't open for fill values.
         if !self.is_chunked
             && let Some(error) = transaction::trouble(&self.dataset)

@@ -405,14 +405,11 @@ impl DatasetObject for OwnDataset {
 
     fn record_fields(&self) -> Result<Vec<RecordField>, String> {
         let Elements::Record(fields) = &self.array().elements else { return Ok(Vec::new()) };
-        let mut offset = 0;
-        let placed = fields.iter().map(|Field { name, element }| {
-            let stored = Ok(StoredType { element: *element, swapped: false });
-            let name = name.clone().unwrap_or_default();
-            offset += element.size();
-            RecordField { name, offset: offset - element.size(), stored }
-        });
-        Ok(placed.collect())
+        let field = |Field { name, element }: &Field| RecordField {
+            name: name.clone().unwrap_or_default(),
+            stored: Ok(StoredType { element: *element, swapped: false }),
+        };
+        Ok(fields.iter().map(field).collect())
     }
 
     fn holds(&self, elements: &Elements) -> Result<bool, Refused> {
@@ -449,7 +446,7 @@ impl DatasetObject for OwnDataset {
         Ok(self.array().fill)
     }
 
-    fn open_values(&self, file: OpenFile<'_>) -> Result<Opening> {
+    fn open_values(&self, file: OpenFile<'_>, field: Option<&str>) -> Result<Opening> {
         let array = self.array();
         if array.bytes() == 0 {
             return Err(Error::not_main(file.path, &self.path, "it is empty".to_owned()));
@@ -460,10 +457,11 @@ impl DatasetObject for OwnDataset {
         let ValuesNow { files, way } = self.opened()?;
         let stored_type = format!("{:?}", array.elements);
         let decoding = Decoding::new(stored_type, array.chunk.clone(), &[], None);
-        Ok(Opening { files, may_grow: false, way, element: array.elements.bytes(), decoding })
+        let (element, value) = (array.elements.bytes(), array.value(field));
+        Ok(Opening { files, may_grow: false, way, element, value, decoding })
     }
 
-    fn values_now(&self) -> Result<Option<ValuesNow>> {
+    fn values_now(&self, _field: Option<&str>) -> Result<Option<ValuesNow>> {
         self.opened().map(Some)
     }
 

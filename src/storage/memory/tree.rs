@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 use super::super::container::{Attribute, Elements, Kind};
 use super::super::object_id::{Home, ObjectId};
 use super::super::refused::Refused;
+use pixelmill_core::column_layout::Field;
 
 /// Links that lead to links are followed so often at most.
 const DEEPEST: usize = 16;
@@ -51,6 +53,20 @@ pub(super) struct Array {
 impl Array {
     pub fn bytes(&self) -> u64 {
         (self.shape.iter().product::<usize>() * self.elements.bytes()) as u64
+    }
+
+    /// The bytes of an element that are its value, or that of a field of a record.
+    pub fn value(&self, field: Option<&str>) -> Range<usize> {
+        let mut offset = 0;
+        if let (Elements::Record(fields), Some(_)) = (&self.elements, field) {
+            for Field { name, element } in fields {
+                if name.as_deref() == field {
+                    return offset..offset + element.size();
+                }
+                offset += element.size();
+            }
+        }
+        0..self.elements.bytes()
     }
 }
 

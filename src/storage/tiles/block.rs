@@ -96,20 +96,20 @@ impl Block {
     /// Copies the rows of consecutive positions on the fastest axis of the scan, all in the same
     /// tile.
     fn gather(&self, at: &[u64], count: u64, rows: &mut [u8]) -> Result<()> {
-        let Tiles { view, tile, element, .. } = &*self.tiles;
+        let Tiles { view, tile, element, value, .. } = &*self.tiles;
         let mut grid = self.grid.clone();
         for (axis, step) in view.positions.iter().zip(at) {
             let place = step / tile[*axis];
             grid.set_range(*axis, &(place..place + 1));
         }
         let extent = view.extent();
-        let row_strides = row_strides(view, &extent, *element);
-        let row_bytes = view.read_points() as usize * element;
+        let row_strides = row_strides(view, &extent, value.len());
+        let row_bytes = self.tiles.read_bytes();
         for place in grid.places() {
             let loaded = self.loaded_tile(&place)?;
             let Region { start, shape } = &loaded.region;
             let own = strides(shape, *element);
-            let mut begin = 0;
+            let mut begin = value.start;
             for (axis, step) in view.positions.iter().zip(at) {
                 begin += (step - start[*axis]) as usize * own[*axis];
             }
@@ -124,7 +124,7 @@ impl Block {
                 begin += (first - start[*axis]) as usize * own[*axis];
                 there += (first - extent.start[*axis]) as usize * stride;
             }
-            copy(&loaded.bytes[begin..], &mut rows[there..], &axes, *element);
+            copy(&loaded.bytes[begin..], &mut rows[there..], &axes, value.len());
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl Block {
         let begin: usize = axes
             .map(|(axis, step)| (step - loaded.region.start[*axis]) as usize * own[*axis])
             .sum();
-        Ok(&loaded.bytes[begin..][..view.points() as usize * element])
+        Ok(&loaded.bytes[begin..][..self.tiles.row_bytes()])
     }
 
     /// Fills `rows` with the rows of some positions.
@@ -174,15 +174,15 @@ impl Block {
     /// # Errors
     /// If they can't be read, or their data are damaged.
     pub fn read_into(&self, positions: &[Range<u64>], rows: &mut [u8]) -> Result<()> {
-        let Tiles { view, element, .. } = &*self.tiles;
-        arranged(view, *element, rows, |rows| self.read_as_it_lies(positions, rows))
+        let Tiles { view, value, .. } = &*self.tiles;
+        arranged(view, value.len(), rows, |rows| self.read_as_it_lies(positions, rows))
     }
 
     fn read_as_it_lies(&self, positions: &[Range<u64>], mut rows: &mut [u8]) -> Result<()> {
         self.load();
         let view = &self.tiles.view;
         let shape = view.position_shape();
-        let row_bytes = view.read_points() as usize * self.tiles.element;
+        let row_bytes = self.tiles.read_bytes();
         let fastest = *shape.last().unwrap_or(&1);
         let tile = view.positions.last().map_or(1, |axis| self.tiles.tile[*axis]);
         for run in positions {
@@ -219,7 +219,8 @@ impl Tiles {
         let order = positions.iter().max() < spectrum.iter().min();
         let whole = spectrum.iter().all(|axis| self.tile[*axis] == shape[*axis]);
         let is_all = self.view.reads_all() && self.view.arrangement().is_none();
-        order && whole && is_all && self.view.points() as usize * self.element >= LEFT_AT_LEAST
+        let is_value = self.value.len() == self.element;
+        order && whole && is_all && is_value && self.row_bytes() >= LEFT_AT_LEAST
     }
 
     /// Reads any positions by themselves, outside of a run.
@@ -229,7 +230,7 @@ impl Tiles {
     pub fn read_alone(self: &Arc<Self>, positions: &[Range<u64>], rows: &mut [u8]) -> Result<()> {
         let shape = self.view.position_shape();
         let cells = Blocks::new(&shape, &self.cell(), &self.cell());
-        let row_bytes = self.view.points() as usize * self.element;
+        let row_bytes = self.row_bytes();
         let mut wanted: Vec<(u64, u64, usize)> = positions
             .iter()
             .cloned()

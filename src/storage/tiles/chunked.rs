@@ -218,7 +218,8 @@ mod tests {
             let way = Chunked { table: table.unwrap(), pipeline, fill: vec![0] };
             let file = RawFile::new("scan.h5".into(), tempfile::tempfile().unwrap()).unwrap();
             let view = View::new(vec![4], vec![0]);
-            let tiles = Tiles::new(&[Arc::new(file)], "data".into(), view, Box::new(way), 1);
+            let tiles =
+                Tiles::new(&[Arc::new(file)], "data".into(), view, Box::new(way), (1, 0..1));
             let read = Arc::new(tiles).read_alone(std::slice::from_ref(&(0..4)), &mut [0; 4]);
             let told = read.unwrap_err().to_string();
             assert!(told.contains("past the end of the file"), "{address}: {told}");

@@ -15,6 +15,7 @@ mod pool;
 mod way;
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -43,6 +44,8 @@ pub(crate) struct Tiles {
     pub way: Box<dyn Way>,
     /// Bytes of one element.
     pub element: usize,
+    /// Those of them that come into rows: all, but of records of which one field is wanted.
+    value: Range<usize>,
     /// Length of a tile on each axis of the array.
     pub tile: Vec<u64>,
     /// Chunks that were decoded so far.
@@ -76,13 +79,13 @@ pub(crate) struct LoadedTile {
 }
 
 impl Tiles {
-    /// The tiles of a dataset.
+    /// The tiles of a dataset, with the bytes of an element and those of them that are its value.
     pub fn new(
         files: &[Arc<RawFile>],
         dataset: String,
         view: View,
         way: Box<dyn Way>,
-        element: usize,
+        (element, value): (usize, Range<usize>),
     ) -> Self {
         let tile = way.tile(&view, element as u64);
         Self {
@@ -91,11 +94,22 @@ impl Tiles {
             view,
             way,
             element,
+            value,
             tile,
             decoded: AtomicU64::new(0),
             decoders: Pool::default(),
             buffers: Pool::default(),
         }
+    }
+
+    /// Bytes of a row.
+    fn row_bytes(&self) -> usize {
+        self.view.points() as usize * self.value.len()
+    }
+
+    /// Bytes of a row as it is read, before it is arranged.
+    fn read_bytes(&self) -> usize {
+        self.view.read_points() as usize * self.value.len()
     }
 
     /// Steps that a tile has on each axis of the scan, slowest first.

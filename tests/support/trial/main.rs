@@ -7,6 +7,7 @@ mod digest;
 mod given;
 mod named;
 mod pieces;
+mod placed;
 mod rich;
 mod slow;
 mod trouble;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use pixelmill::registry::{Runner, runner};
 use pixelmill_processes::PROCESSES;
 
-static TRIALS: [&dyn Runner; 9] = [
+static TRIALS: [&dyn Runner; 10] = [
     runner::<slow::Slow>(),
     runner::<uneven::Uneven>(),
     runner::<trouble::Trouble>(),
@@ -28,6 +29,7 @@ static TRIALS: [&dyn Runner; 9] = [
     runner::<digest::Digest>(),
     runner::<pieces::Pieces>(),
     runner::<given::Given>(),
+    runner::<placed::Placed>(),
 ];
 
 fn main() -> ExitCode {

@@ -1,0 +1,41 @@
+//! What comes back by itself when a results group is gone on with: what its user chose of the
+//! source and of how its numbers are taken, as the group has recorded it.
+
+use std::path::{Path, PathBuf};
+
+use super::Request;
+use super::inspect::{allows_rounding, excerpt, field};
+use super::named::the_one;
+use super::target::beside;
+use crate::storage::file::open_read;
+use crate::storage::results_group::{Provenance, results_groups};
+
+/// The request, with what the group that it resumes has recorded where it says nothing itself. A
+/// group that can't be found is missed by whoever looks for it next.
+pub(crate) fn with_recorded(request: &Request, process: &str) -> Request {
+    let Some(group) = resumed(request, process) else { return request.clone() };
+    let (crop, along) = excerpt(&group);
+    Request {
+        crop: request.crop.clone().or(crop),
+        along: request.along.clone().or(along),
+        field: request.field.clone().or_else(|| field(&group)),
+        allow_rounding: request.allow_rounding || allows_rounding(&group),
+        ..request.clone()
+    }
+}
+
+fn resumed(request: &Request, process: &str) -> Option<Provenance> {
+    let wanted = request.resume.as_ref()?;
+    let files: Vec<PathBuf> = match &request.output {
+        Some(output) => vec![output.clone()],
+        None => vec![request.file.clone(), beside(&request.file, process)],
+    };
+    let found = |path: &PathBuf| group_of(path, wanted);
+    files.iter().find_map(found)
+}
+
+fn group_of(path: &Path, wanted: &str) -> Option<Provenance> {
+    let file = open_read(path).ok()?;
+    let groups = results_groups(&file);
+    the_one(&groups, wanted, path).ok().cloned()
+}
