@@ -49,16 +49,6 @@ impl View {
         Self { excerpt, ..self }
     }
 
-    /// What of each position's values is wanted, unless it is all of them as they lie in the file.
-    pub fn excerpt(&self) -> Option<&Excerpt> {
-        self.excerpt.as_ref()
-    }
-
-    /// Length of each axis of a position's values in the file.
-    pub fn stored_spectrum(&self) -> Vec<u64> {
-        self.spectrum.iter().map(|axis| self.shape[*axis]).collect()
-    }
-
     /// Length of each axis of the scan, slowest first.
     pub fn position_shape(&self) -> Vec<u64> {
         self.positions.iter().map(|axis| self.shape[*axis]).collect()

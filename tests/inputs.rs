@@ -327,7 +327,8 @@ fn constants_are_cut_as_the_spectra_are() {
     scan.script(
         "file['/cube'] = np.arange(20 * 7 * 17, dtype='f4').reshape(4, 5, 7, 17) % \
          97\nfile['/stack'] = np.arange(3 * 7 * 17, dtype='f4').reshape(3, 7, 17)\nfile['/cut'] = \
-         file['/stack'][:, 1:6:2, 3:9]\nnp.save(given[0] + '/stack.npy', file['/stack'][()])",
+         file['/stack'][:, 1:6:2, 3:9]\nnp.save(given[0] + '/stack.npy', \
+         np.asfortranarray(file['/stack'][()]))",
         &[&folder(&scan)],
     );
     let right = "masks, cube = eval(given[1]), eval(given[2]).reshape(20, -1)\ntold = \

@@ -130,6 +130,8 @@ pub struct Task {
     /// Where the fields of an oscillator are in the records of the earlier result, and how many
     /// fields a record has.
     given: Option<([usize; 4], usize)>,
+    /// How many spectra those records are for.
+    spectra: usize,
 }
 
 /// Buffers of one worker.
@@ -173,7 +175,7 @@ impl Process for ShoFit {
             None => None,
         };
         let Parameters { guess_points, max_steps, .. } = *parameters;
-        Ok(Task { frequencies, band, bounds, guess_points, max_steps, given })
+        Ok(Task { frequencies, band, bounds, guess_points, max_steps, given, spectra })
     }
 
     fn create_results_datasets(
@@ -244,7 +246,9 @@ impl Task {
     /// What an earlier result has of this spectrum, unless it has no numbers there.
     fn given_guess(&self, spectrum: &Spectrum<'_, Complex64>, scale: f64) -> Option<Guess> {
         let (fields, per_record) = self.given?;
-        let record = &spectrum.auxiliary[0][spectrum.repeat * per_record..][..per_record];
+        // Of axes that number more spectra of a position the records know nothing.
+        let own = spectrum.repeat % self.spectra.max(1);
+        let record = &spectrum.auxiliary[0][own * per_record..][..per_record];
         let [amplitude, frequency, quality, phase] = fields.map(|field| record[field]);
         let at = [frequency / self.band.reference, 1.0 / quality];
         let at = at.iter().all(|part| part.is_finite()).then(|| self.bounds.clamp(at))?;

@@ -120,7 +120,7 @@ impl Told {
         let lengths = source.seen.lengths.clone();
         let wanted = ConstantInput::as_stored(path).with_axes(ConstantAxes::Lengths(lengths));
         // Of all values that the file has: what is seen of them is cut out below.
-        let layout = SpectrumLayout { shape: &[], is_flat: source.tables.is_some(), view: None };
+        let layout = SpectrumLayout { source, shape: &[], is_alone: false };
         let read = inputs.constants(&[wanted], &layout, memory)?;
         Ok(read.into_iter().next().map(|array| Self { array }))
     }

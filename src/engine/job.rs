@@ -119,11 +119,8 @@ impl Job {
         let constants = kernel.constant_inputs();
         if !constants.is_empty() {
             let memory = request.memory_budget(1);
-            let layout = SpectrumLayout {
-                shape: &spectrum_shape,
-                is_flat: source.tables.is_some(),
-                view: (spectra == 1).then(|| source.rows.view()),
-            };
+            let (shape, is_alone) = (spectrum_shape.as_slice(), spectra == 1);
+            let layout = SpectrumLayout { source: &source, shape, is_alone };
             source.info.constants = inputs.constants(&constants, &layout, memory)?;
         }
         let spectra_shape = (spectra, spectrum_shape.as_slice());

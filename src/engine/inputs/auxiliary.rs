@@ -138,7 +138,7 @@ impl AuxiliaryReader {
 }
 
 /// Why an array of NumPy's can't be read.
-pub(super) const IN_FORTRAN_ORDER: &str =
+const IN_FORTRAN_ORDER: &str =
     "its values lie in Fortran order; save it in C order (numpy.ascontiguousarray)";
 
 /// How many leading axes of an input are positions: one, or as many as the scan has where its

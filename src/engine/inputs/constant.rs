@@ -1,14 +1,16 @@
 //! Arrays for the whole run, read when it begins.
 
+use std::ops::Range;
+
 use twox_hash::XxHash3_128;
 
 use super::Refusal;
-use super::auxiliary::IN_FORTRAN_ORDER;
 use super::find::{Array, Found};
 use crate::region::{self, strides};
+use crate::source::Source;
 use crate::storage::rows::Rows;
-use crate::storage::tiles::copy::{Axis, copy};
-use crate::view::{Excerpt, View};
+use crate::storage::tiles::copy::{Axis, copy, row_of};
+use crate::view::View;
 use pixelmill_core::element::{StoredType, first_beyond};
 use pixelmill_core::error::{Error, Result, bytes};
 use pixelmill_core::inputs::{ConstantArray, ConstantAxes, ConstantInput};
@@ -23,25 +25,44 @@ pub(crate) struct ConstantReader {
     digest: u128,
 }
 
-/// How spectra are seen and lie in the file, for arrays that have the same axes.
+/// All of an array is one row.
+const ALL: Range<u64> = 0..1;
+
+/// How spectra are seen, for arrays that have the same axes.
 pub(crate) struct SpectrumLayout<'a> {
+    pub source: &'a Source,
     /// Lengths of the axes of a spectrum, slowest first.
     pub shape: &'a [usize],
-    /// Whether the file has them as one axis.
-    pub is_flat: bool,
-    /// How the source is seen, if a spectrum is all that is seen of a position.
-    pub view: Option<&'a View>,
+    /// Whether a spectrum is all that is seen of a position.
+    pub is_alone: bool,
 }
 
 impl SpectrumLayout<'_> {
-    /// How many axes an array has before those of a whole spectrum as the file has it, if only an
-    /// excerpt of that is seen: such an array is cut and turned as the spectra are.
-    fn axes_before_whole(&self, shape: &[usize]) -> Option<(usize, &Excerpt)> {
-        let view = self.view?;
-        let whole = view.stored_spectrum();
-        let before = shape.len().checked_sub(whole.len())?;
-        let is_whole = region::lengths(&shape[before..]) == whole;
-        view.excerpt().filter(|_| is_whole).map(|excerpt| (before, excerpt))
+    /// The shape in which an array is handed on, and whether it has the whole axes of the file: it
+    /// is then cut and turned as the spectra are.
+    fn handed(
+        &self,
+        declared: &ConstantInput,
+        found: &[usize],
+    ) -> Result<(Vec<usize>, bool), String> {
+        let is_flat = self.source.tables.is_some();
+        let whole = &self.source.seen.lengths;
+        let has_spectra = matches!(declared.axes(), ConstantAxes::Spectrum | ConstantAxes::Spectra);
+        if self.is_alone
+            && has_spectra
+            && let Ok(shape) = declared.shape_for(found, whole, is_flat)
+        {
+            let before = shape.len() - whole.len();
+            return Ok(([&shape[..before], self.shape].concat(), true));
+        }
+        declared.shape_for(found, self.shape, is_flat).map(|shape| (shape, false))
+    }
+
+    /// What is seen of arrays that have the whole axes of the file, one behind the other.
+    fn cut(&self, whole: &[u8], element: usize) -> Vec<u8> {
+        let view = self.source.rows.view();
+        let each = whole.chunks_exact(view.stored_points() as usize * element);
+        each.flat_map(|whole| row_of(view, element, whole)).collect()
     }
 }
 
@@ -71,19 +92,10 @@ impl ConstantReader {
             let wanted = declared.element().unwrap_or(stored.element);
             refuse(format!("it holds {}, which can't become {wanted}", stored.element))
         })?;
-        let excerpt = match declared.axes() {
-            ConstantAxes::Spectrum | ConstantAxes::Spectra => spectrum.axes_before_whole(&shape),
-            ConstantAxes::Any | ConstantAxes::Lengths(_) => None,
-        };
-        let seen = match excerpt {
-            Some((before, _)) => [&shape[..before], spectrum.shape].concat(),
-            None => shape.clone(),
-        };
-        let handed = declared.shape_for(&seen, spectrum.shape, spectrum.is_flat);
-        let handed = handed.map_err(|wanted| {
+        let (handed, is_whole) = spectrum.handed(declared, &shape).map_err(|wanted| {
             refuse(format!("its shape is {shape:?}, but it has to be {wanted}"))
         })?;
-        let size = seen.iter().map(|length| *length as u64).product::<u64>();
+        let size = shape.iter().map(|length| *length as u64).product::<u64>();
         let taken = size.saturating_mul(element.size().max(stored.element.size()) as u64);
         if taken > left {
             let (taken, memory) = (bytes(taken), bytes(memory));
@@ -91,18 +103,11 @@ impl ConstantReader {
                 "it takes {taken}, but the run has {memory} of memory, for all constants"
             )));
         }
-        let of_view = |shape: Vec<u64>| {
-            let (before, excerpt) = excerpt.map_or((0, None), |(at, excerpt)| (at, Some(excerpt)));
-            View::new(shape, (0..before).collect()).of(excerpt.cloned())
-        };
         let rows = match &found.array {
             Array::Dataset(file, dataset) => {
-                Rows::new(file.handle(), dataset, of_view(region::lengths(&shape)))?
+                Rows::new(file.handle(), dataset, View::new(region::lengths(&shape), Vec::new()))?
             }
-            Array::Npy(array) if array.is_fortran && excerpt.is_some() => {
-                return Err(refuse(IN_FORTRAN_ORDER.to_owned()));
-            }
-            Array::Npy(array) => array.rows(of_view(array.lying_shape()))?,
+            Array::Npy(array) => array.rows(View::new(array.lying_shape(), Vec::new()))?,
         };
         let mut values = read(&rows)?;
         let digest = XxHash3_128::oneshot(&values);
@@ -110,6 +115,9 @@ impl ConstantReader {
             && array.is_fortran
         {
             values = in_c_order(&values, &shape, stored);
+        }
+        if is_whole {
+            values = spectrum.cut(&values, stored.element.size());
         }
         let is_long = stored.element.may_exceed(element, declared.is_narrowing());
         if is_long && let Some((point, value)) = first_beyond(&values, stored) {
@@ -149,9 +157,8 @@ impl ConstantReader {
 
 /// All bytes of an array, as they are stored.
 fn read(rows: &Rows) -> Result<Vec<u8>> {
-    let all = 0..rows.view().count();
-    let mut values = vec![0; all.end as usize * rows.row_bytes()];
-    rows.read_into(std::slice::from_ref(&all), &mut values)?;
+    let mut values = vec![0; rows.row_bytes()];
+    rows.read_into(std::slice::from_ref(&ALL), &mut values)?;
     Ok(values)
 }
 

@@ -87,8 +87,8 @@ impl<'a> InputOpener<'a> {
         Ok(identities)
     }
 
-    /// Reads arrays for the whole run, for spectra that lie so. All that are read together may take
-    /// `memory` bytes.
+    /// Reads arrays for the whole run, for spectra that are seen so. All that are read together may
+    /// take `memory` bytes.
     ///
     /// # Errors
     /// If something isn't there, doesn't fit, or is too large.
