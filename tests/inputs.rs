@@ -108,6 +108,8 @@ fn results_are_found_by_their_process_the_newest_complete_ones() {
     let by_name = run_rich(&scan, "slow", &[]);
     assert_eq!(by_name["inputs"][0]["dataset"], format!("{}/Slow_Sum", group("Slow", 0)));
     assert_eq!(first["group"], group("Slow", 0));
+    let by_group = run_rich(&scan, &group("Slow", 0), &[]);
+    assert_eq!(by_group["inputs"][0]["dataset"], by_name["inputs"][0]["dataset"]);
     // Newer ones, but not of all positions, or of another dataset.
     scan.run("slow", &["-p", "pause=1", "--positions", "0:10"]);
     scan.script(

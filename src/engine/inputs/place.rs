@@ -114,4 +114,26 @@ mod tests {
         assert_eq!(files[1], PathBuf::from("/a/b.h5"));
         assert!(files[0].ends_with("../b.h5") && files.len() == 2, "{files:?}");
     }
+
+    #[test]
+    fn an_input_is_where_it_was_recorded_if_that_leads_to_the_very_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let results = at("out.h5");
+        std::fs::write(at("a.h5"), "data").unwrap();
+        std::fs::write(at("b.h5"), "data").unwrap();
+        let place = |path: &str, relative: &str| InputPlace {
+            named: "a.h5:/offset".to_owned(),
+            lies_in: LiesIn::File {
+                path: at(path).display().to_string(),
+                relative: relative.to_owned(),
+            },
+            dataset: "/offset".to_owned(),
+        };
+        assert!(is_where(&place("gone.h5", "a.h5"), &place("a.h5", "a.h5"), &results));
+        assert!(is_where(&place("a.h5", "../gone.h5"), &place("a.h5", "a.h5"), &results));
+        assert!(!is_where(&place("a.h5", "a.h5"), &place("b.h5", "b.h5"), &results));
+        let own = InputPlace { lies_in: LiesIn::Source, ..place("a.h5", "a.h5") };
+        assert!(is_where(&own, &own, &results));
+    }
 }
