@@ -119,6 +119,7 @@ impl Told {
     ) -> Result<Option<Self>> {
         let lengths = source.seen.lengths.clone();
         let wanted = ConstantInput::as_stored(path).with_axes(ConstantAxes::Lengths(lengths));
+        // Of all values that the file has: what is seen of them is cut out below.
         let layout = SpectrumLayout { source, shape: &[], is_alone: false };
         let read = inputs.constants(&[wanted], &layout, memory)?;
         Ok(read.into_iter().next().map(|array| Self { array }))
