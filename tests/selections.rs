@@ -1,10 +1,12 @@
 //! Which positions are computed: every way to write them selects what NumPy selects, the same ones
 //! everywhere, and what can't be selected leaves the file alone.
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use crate::support::refuse;
 use crate::support::usid::Scan;
+use crate::support::{program, refuse, succeed};
 
 /// Masks of the scan's 4 × 5 positions: those whose number is a multiple of 3.
 const MASKS: &str = "mask = np.arange(20) % 3 == 0\ngrid = mask.reshape(4, 5)\nfile['/mask'] = \
@@ -76,7 +78,8 @@ fn random_positions_are_the_same_everywhere_and_their_seed_is_told() {
     let ten = selected(&scan, "random:10");
     assert!(ten.len() == 10 && five.iter().all(|position| ten.contains(position)));
     assert_ne!(selected(&scan, "random:5:1"), five);
-    let ran = scan.run("sum", &["--override", "--positions", "random:5"]);
+    let scan = Scan::new(&[]);
+    let ran = scan.run("sum", &["--positions", "random:5"]);
     assert_eq!(ran["selection"], "random:5:0");
     // More of the same seed are computed beside them.
     let more = scan.run("sum", &["--positions", "random:10:0"]);
@@ -117,4 +120,35 @@ fn what_can_not_be_selected_is_refused_and_the_file_stays_as_it_is() {
     for (selection, told) in [("missing.npy", "no such file"), ("@missing.txt", "no such file")] {
         refuse(["run", "sum", &scan.file, "--positions", selection], 1, &[told]);
     }
+}
+
+#[test]
+fn several_positions_are_tested_as_a_table_with_an_estimate_for_all() {
+    let scan = with_masks();
+    let before = std::fs::read(&scan.file).unwrap();
+    let several = ["test", "slow", &scan.file, "-p", "pause=20000", "--positions"];
+    let with = |more: &[&str]| succeed(several.iter().chain(more));
+    let told = with(&["1,5,9", "--cores", "2"]);
+    for (row, position) in told["sampled"].as_array().unwrap().iter().zip([1u64, 5, 9]) {
+        assert_eq!((&row["position"], &row["at"][1]), (&position.into(), &(position % 5).into()));
+        let number = position.to_string();
+        let one = succeed(["test", "slow", &scan.file, "-p", "pause=20000", "--pixel", &number]);
+        assert_eq!((&row["results"], &row["failure"]), (&one["results"], &Value::Null));
+        assert!(row["seconds"].as_f64().unwrap() >= 0.02);
+    }
+    assert_eq!(told["sampled"].as_array().unwrap().len(), 3);
+    assert_eq!((&told["positions"], &told["workers"]), (&20.into(), &2.into()));
+    // 20 positions of 20 ms at least, on two cores and on one.
+    let seconds = |told: &Value| told["estimated_seconds"].as_f64().unwrap();
+    assert!(seconds(&told) >= 0.2, "{told}");
+    assert!(seconds(&with(&["random:3", "--cores", "1"])) >= 0.4);
+    refuse([&several[..], &["[20]"]].concat(), 2, &["can't be selected", "0:20"]);
+    refuse([&several[..], &["[2]", "--memory", "1"]].concat(), 2, &["too little"]);
+    let shown = Command::new(program()).args(several).arg("[3,17]").output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stderr).into_owned();
+    for text in ["Slow at 2 positions", "  position  steps  time", "0,3", "3,2", "all 20 positions"]
+    {
+        assert!(shown.contains(text), "`{text}` is missing: {shown}");
+    }
+    assert!(std::fs::read(&scan.file).unwrap() == before);
 }

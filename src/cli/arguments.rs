@@ -69,11 +69,21 @@ pub(crate) struct TestArguments {
     #[command(flatten)]
     pub what: WhatArguments,
     /// Position number
-    #[arg(long, value_name = "N", required_unless_present = "at", conflicts_with = "at")]
+    #[arg(long, value_name = "N", required_unless_present_any = ["at", "positions"], conflicts_with = "at")]
     pub pixel: Option<u64>,
     /// Steps on the axes of the scan, the slowest first
     #[arg(long, value_name = "ROW,COL", value_delimiter = ',')]
     pub at: Option<Vec<u32>>,
+    /// Several positions as a table, named as for `run`, with the time that each took and an
+    /// estimate for all
+    #[arg(long, value_name = "SELECTION", conflicts_with_all = ["pixel", "at", "plot", "spectrum"])]
+    pub positions: Option<Selection>,
+    /// Cores that the estimate is for, as for `run`
+    #[arg(long, value_name = "N|all", value_parser = cores, requires = "positions")]
+    pub cores: Option<Cores>,
+    /// Memory budget that the estimate is for, as for `run`
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "positions")]
+    pub memory: Option<u64>,
     /// Draw the data and what the result says of them: in the terminal, as is done there anyway,
     /// or into a PNG file
     #[arg(long, value_name = "FILE.png", num_args = 0..=1)]

@@ -21,6 +21,7 @@ use crate::storage::rows::Rows;
 use crate::view::View;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::column_layout::ColumnLayout;
+use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::ElementType;
 use pixelmill_core::error::{Error, Result};
@@ -111,9 +112,20 @@ pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Resul
         let seen = job.look(rows, &mut workspace);
         Ok((workspace.results, seen))
     })?;
+    let spectra = placed(&job, seen);
+    Ok(probed(&job, position, &results, spectra))
+}
+
+/// What was computed of a position, with what was seen of it.
+pub(super) fn probed(
+    job: &Job,
+    position: u64,
+    results: &UnitResults,
+    spectra: Vec<ProbeSpectrum>,
+) -> Probe {
+    let (grid, info) = (&job.source.grid, &job.source.info);
     let values = job.columns().into_iter().zip(&results.rows);
-    let info = &job.source.info;
-    Ok(Probe {
+    Probe {
         position,
         place: grid.dimensions.iter().cloned().zip(grid.steps_of(position)).collect(),
         values: values.flat_map(|(column, row)| numbers(column.layout, row)).collect(),
@@ -121,8 +133,8 @@ pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Resul
         axis: spectrum_axis(info, info.spectral_points / job.spectra),
         quantity: info.quantity.clone(),
         units: info.units.clone(),
-        spectra: placed(&job, seen),
-    })
+        spectra,
+    }
 }
 
 fn placed(job: &Job, seen: Vec<SeenSpectrum>) -> Vec<ProbeSpectrum> {

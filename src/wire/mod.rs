@@ -13,6 +13,7 @@ mod failed;
 mod info;
 mod list;
 mod run;
+mod sample;
 mod status;
 mod test;
 mod verify;
@@ -21,6 +22,7 @@ pub use failed::{FailedPosition, Failures, Reason};
 pub use info::{Axis, Chunks, Content, Dataset, Described, Info, OtherDataset, ReadBy};
 pub use list::{List, Parameter, Process};
 pub use run::{Compressed, Outcome, Rank, Report, Run};
+pub use sample::{Sample, Sampled};
 pub use status::{Group, Status};
 pub use test::{Curve, Mark, Model, ResultValues, Spectrum, SpectrumAxis, Test, Values};
 pub use verify::{Difference, Verify};
@@ -37,6 +39,8 @@ pub enum Answer {
     Run(Box<Run>),
     /// Of `test`.
     Test(Box<Test>),
+    /// Of `test` over several positions.
+    Sample(Sample),
     /// Of `info`.
     Info(Info),
     /// Of `status`.

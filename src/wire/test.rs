@@ -138,7 +138,7 @@ impl Test {
     }
 }
 
-fn steps(place: &[(Dimension, u32)]) -> Vec<u32> {
+pub(super) fn steps(place: &[(Dimension, u32)]) -> Vec<u32> {
     place.iter().map(|(_, step)| *step).collect()
 }
 
