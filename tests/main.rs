@@ -48,6 +48,7 @@ mod pyusid;
 #[cfg(feature = "mpi")]
 mod ranks;
 mod readme;
+mod rehearsal;
 mod selections;
 mod sho_fit;
 mod signal_filter;

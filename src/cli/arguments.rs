@@ -167,6 +167,10 @@ pub(crate) struct RunArguments {
     /// divided by the ranks on the node]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<u64>,
+    /// Only tell what would be done: what is reused and why not, how the work is divided, what the
+    /// results take and how long it would take
+    #[arg(long)]
+    pub dry_run: bool,
     /// Compute anew into a new group, whatever results there are
     #[arg(long = "override", conflicts_with = "resume")]
     pub override_existing: bool,

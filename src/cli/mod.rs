@@ -86,9 +86,10 @@ fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Ans
     let display = Display::new(arguments.quiet);
     logger::listen(arguments.verbose, ranks, display.bar());
     let result = match &arguments.command {
-        Command::Run(typed) => run::run(registry, typed, ranks, &display),
+        Command::Run(typed) if !typed.dry_run => run::run(registry, typed, ranks, &display),
         // Nothing that several could do together.
         _ if !ranks.is_first() => return silent(Ending::Done),
+        Command::Run(typed) => run::rehearse(registry, typed, &display),
         Command::List { process } => look::list(registry, process.as_deref()),
         Command::Info { file } => look::info(file),
         Command::Test(typed) => test::test(registry, typed),

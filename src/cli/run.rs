@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::arguments::RunArguments;
 use super::progress::Display;
 use super::{Answer, Ending, given, hints, show, signals};
-use crate::engine::{self, Compressed, Computed, Outcome, Ranks, Report, Request, Stop};
+use crate::engine::{
+    self, Beginning, Compressed, Computed, Outcome, Ranks, Rehearsal, Report, Request, Stop,
+};
 use crate::wire;
 use pixelmill_core::error::{Result, bytes};
 use pixelmill_core::registry::{self, Runner};
@@ -33,6 +35,49 @@ pub(crate) fn run(
     let text = if is_told { text(runner, &computed) } else { String::new() };
     let json = wire::Answer::Run(Box::new(wire::Run::from(&computed)));
     Ok(Answer { ending, text, json: Some(json) })
+}
+
+/// Tells what a run would do.
+pub(crate) fn rehearse(
+    registry: &[&dyn Runner],
+    typed: &RunArguments,
+    display: &Display,
+) -> Result<Answer> {
+    let runner = registry::find(registry, &typed.what.process)?;
+    let kernel = runner.kernel(&given::parameters(runner, &typed.what)?)?;
+    let rehearsal = engine::rehearse(&kernel, &request(typed), display)?;
+    let json = wire::Answer::Rehearsal((&rehearsal).into());
+    Ok(Answer { ending: Ending::Done, text: rehearsed(&rehearsal), json: Some(json) })
+}
+
+fn rehearsed(rehearsal: &Rehearsal) -> String {
+    let file = rehearsal.file.display();
+    let begins = match &rehearsal.beginning {
+        Beginning::Complete(group) => format!("{file}:{group} has all that is asked for"),
+        Beginning::Partial(group) => format!("{file}:{group} would be gone on with"),
+        Beginning::New => format!("a new group in {file}"),
+    };
+    let mut text = format!("{} of {}: nothing is written\n", rehearsal.process, rehearsal.dataset);
+    text.push_str(&format!("  results   {begins}\n"));
+    rehearsal.unused.iter().for_each(|reason| text.push_str(&format!("            {reason}\n")));
+    text.push_str(&format!(
+        "  positions {} of {} would be computed on {}, up to {} at a time\n",
+        show::count(rehearsal.pending),
+        show::count(rehearsal.positions),
+        show::workers(rehearsal.workers),
+        show::count(rehearsal.unit),
+    ));
+    let again = match rehearsal.decoded_times {
+        0 | 1 => String::new(),
+        times => format!("; each chunk would be decoded {times} times"),
+    };
+    text.push_str(&format!("  memory    {}{again}\n", bytes(rehearsal.memory)));
+    text.push_str(&format!("  output    {}\n", bytes(rehearsal.output_bytes)));
+    text.push_str(&format!(
+        "  time      some {}, writing aside\n",
+        show::duration(rehearsal.estimate)
+    ));
+    text
 }
 
 /// Whether nobody knows if these are the results of the data as they are now.

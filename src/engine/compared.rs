@@ -19,6 +19,8 @@ struct Found {
     /// Whether only a sample was compared of some.
     is_sampled: bool,
     notes: Vec<Note>,
+    /// Why earlier results of the process aren't used.
+    unused: Vec<String>,
     said: HashSet<String>,
 }
 
@@ -43,6 +45,19 @@ impl Compared {
         if self.lock().said.insert(text.clone()) {
             log!(level, "{text}");
         }
+    }
+
+    /// Notes why earlier results of the process aren't used.
+    pub fn note_unused(&self, reason: String) {
+        let mut found = self.lock();
+        if !found.unused.contains(&reason) {
+            found.unused.push(reason);
+        }
+    }
+
+    /// Why earlier results of the process aren't used.
+    pub fn unused(&self) -> Vec<String> {
+        self.lock().unused.clone()
     }
 
     /// Whether the data are those of this record of a group, if that was found out.

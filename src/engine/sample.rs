@@ -37,7 +37,7 @@ pub struct Sample {
 
 /// Times of one position.
 #[derive(Clone, Copy, Default)]
-struct Took {
+pub(super) struct Took {
     read: Duration,
     compute: Duration,
 }
@@ -62,7 +62,7 @@ pub fn sample(kernel: &Arc<dyn Kernel>, request: &Request) -> Result<Sample> {
         positions: job.source.info.positions,
         workers,
         memory: plan.memory,
-        estimate: estimate(&times, &job, &plan, workers),
+        estimate: estimated(&times, &job, &plan, job.source.info.positions),
         probes: taken.into_iter().map(together).collect(),
     })
 }
@@ -84,7 +84,8 @@ fn chosen(job: &Job, request: &Request, file: &ReadFile) -> Result<Vec<u64>> {
     Ok(chosen)
 }
 
-fn measured(job: &Job, position: u64) -> Result<(Probe, Took)> {
+/// A position with its results, and how long it took.
+pub(super) fn measured(job: &Job, position: u64) -> Result<(Probe, Took)> {
     let mut workspace = job.workspace();
     let (run, begun) = (position..position + 1, Instant::now());
     let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
@@ -94,9 +95,9 @@ fn measured(job: &Job, position: u64) -> Result<(Probe, Took)> {
     Ok((probed(job, position, &workspace.results, Vec::new()), took))
 }
 
-/// How long all positions would take. A tile is read for all of its positions at once, as often as
-/// memory makes it necessary.
-fn estimate(times: &[Took], job: &Job, plan: &Plan, workers: usize) -> Duration {
+/// How long so many positions would take. A tile is read for all of its positions at once, as often
+/// as memory makes it necessary.
+pub(super) fn estimated(times: &[Took], job: &Job, plan: &Plan, positions: u64) -> Duration {
     let typical = if times.len() > 1 { &times[1..] } else { times };
     let mean = |of: fn(&Took) -> Duration| {
         typical.iter().map(of).sum::<Duration>().as_secs_f64() / typical.len().max(1) as f64
@@ -110,6 +111,6 @@ fn estimate(times: &[Took], job: &Job, plan: &Plan, workers: usize) -> Duration 
         _ => 1.0,
     };
     let position = mean(|took| took.read) / per_read.max(1.0) + mean(|took| took.compute);
-    let seconds = position * job.source.info.positions as f64 / workers.max(1) as f64;
+    let seconds = position * positions as f64 / plan.workers.max(1) as f64;
     Duration::from_secs_f64(seconds.min(1e15))
 }

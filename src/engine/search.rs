@@ -44,6 +44,32 @@ pub(crate) enum Found {
     Nothing,
 }
 
+/// What was found, and how many positions are left to compute.
+pub(crate) struct Outlook {
+    pub found: Found,
+    pub pending: u64,
+}
+
+/// As [`find`], for who wants to know what a run would do.
+///
+/// # Errors
+/// As there, or if a selection can't be read.
+pub(crate) fn outlook(
+    job: &Job,
+    (request, selected): (&Request, Option<&Selected>),
+    target: &Target,
+    source: &ReadFile,
+    observer: &dyn Observer,
+) -> Result<Outlook> {
+    let best = best(job, (request, selected), target, source, None, observer)?;
+    let pending = match (&best, selected) {
+        (Some((_, best)), _) => best.pending(job, request, selected).count()?,
+        (None, Some(selected)) => selected.count(&job.source.grid)?,
+        (None, None) => job.source.info.positions,
+    };
+    Ok(Outlook { found: found(best, target, observer)?, pending })
+}
+
 /// Looks for results of the same computation. Complete beats partial, newer beats older, and
 /// what the user names beats both. `lock` is the run's, if there is one yet.
 ///
@@ -51,22 +77,34 @@ pub(crate) enum Found {
 /// If the group that the user names can't be used.
 pub(crate) fn find(
     job: &Job,
-    (request, selected): (&Request, Option<&Selected>),
+    asked: (&Request, Option<&Selected>),
     target: &Target,
     source: &ReadFile,
     lock: Option<&RunLock>,
     observer: &dyn Observer,
 ) -> Result<Found> {
+    found(best(job, asked, target, source, lock, observer)?, target, observer)
+}
+
+/// The results to go on with, and whether all that is asked for is in them.
+fn best(
+    job: &Job,
+    (request, selected): (&Request, Option<&Selected>),
+    target: &Target,
+    source: &ReadFile,
+    lock: Option<&RunLock>,
+    observer: &dyn Observer,
+) -> Result<Option<(bool, Candidate)>> {
     if request.override_existing {
         job.compared.say(Level::Info, || "a new group, whatever there is, as asked".to_owned());
-        return Ok(Found::Nothing);
+        return Ok(None);
     }
     let other;
     let file = if target.is_separate() {
         if is_absent(&target.file) {
             let file = target.file.display();
             job.compared.say(Level::Info, || format!("no earlier results: {file} isn't there yet"));
-            return Ok(Found::Nothing);
+            return Ok(None);
         }
         other = lock.map_or_else(|| open_read(&target.file), RunLock::view)?;
         &other
@@ -88,6 +126,15 @@ pub(crate) fn find(
         Some((false, found)) => format!("{} is gone on with", found.path),
         None => "no earlier results can be used: a new group".to_owned(),
     });
+    Ok(best)
+}
+
+/// What a run does with it.
+fn found(
+    best: Option<(bool, Candidate)>,
+    target: &Target,
+    observer: &dyn Observer,
+) -> Result<Found> {
     Ok(match best {
         Some((true, found)) => {
             let computed = Box::new(found.computed(target)?);
@@ -268,14 +315,15 @@ fn candidates(
 
 /// Says why a group isn't used. Those of other processes are of little interest.
 fn say_unused(job: &Job, group: &Provenance, reason: &str) {
-    let is_of_process = group.tool == job.kernel.name();
-    let level = if is_of_process { Level::Info } else { Level::Debug };
-    job.compared.say(level, || {
-        let hashless = is_of_process && group.parameter_hash.is_none();
-        let other = hashless.then(|| other_parameter(group, &job.identity.parameters)).flatten();
-        let other = other.map_or(String::new(), |first| format!("; {first}"));
-        format!("{} isn't used: {reason}{other}", group.path)
-    });
+    if group.tool != job.kernel.name() {
+        return job.compared.say(Level::Debug, || format!("{} isn't used: {reason}", group.path));
+    }
+    let hashless = group.parameter_hash.is_none();
+    let other = hashless.then(|| other_parameter(group, &job.identity.parameters)).flatten();
+    let other = other.map_or(String::new(), |first| format!("; {first}"));
+    let told = format!("{} isn't used: {reason}{other}", group.path);
+    job.compared.say(Level::Info, || told.clone());
+    job.compared.note_unused(told);
 }
 
 /// Who computes the same again, with the same parameters, is told what has changed.

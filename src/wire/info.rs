@@ -72,6 +72,18 @@ pub enum ReadBy {
     NotAtAll,
 }
 
+impl From<&Reading> for ReadBy {
+    fn from(reading: &Reading) -> Self {
+        match reading {
+            Reading::Direct => Self::Raw,
+            Reading::Transposed => Self::Transposed,
+            Reading::Chunks => Self::Chunks,
+            Reading::Parts(_) => Self::Parts,
+            Reading::Library(_) => Self::Library,
+        }
+    }
+}
+
 /// How a dataset is chunked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -190,11 +202,8 @@ impl Info {
 impl Dataset {
     fn of(dataset: &DatasetOverview, words: impl Fn(&Problem) -> String) -> Self {
         let (read, read_because) = match &dataset.reading {
-            Ok(Reading::Direct) => (ReadBy::Raw, None),
-            Ok(Reading::Transposed) => (ReadBy::Transposed, None),
-            Ok(Reading::Chunks) => (ReadBy::Chunks, None),
-            Ok(Reading::Parts(_)) => (ReadBy::Parts, None),
-            Ok(Reading::Library(why)) => (ReadBy::Library, Some(why.clone())),
+            Ok(reading @ Reading::Library(why)) => (reading.into(), Some(why.clone())),
+            Ok(reading) => (reading.into(), None),
             Err(problem) => (ReadBy::NotAtAll, Some(words(problem))),
         };
         let linked_file = dataset.linked_file.as_ref();

@@ -12,6 +12,7 @@
 mod failed;
 mod info;
 mod list;
+mod rehearsal;
 mod run;
 mod sample;
 mod status;
@@ -21,6 +22,7 @@ mod verify;
 pub use failed::{FailedPosition, Failures, Reason};
 pub use info::{Axis, Chunks, Content, Dataset, Described, Info, OtherDataset, ReadBy};
 pub use list::{List, Parameter, Process};
+pub use rehearsal::{Begins, Rehearsal};
 pub use run::{Compressed, Outcome, Rank, Report, Run};
 pub use sample::{Sample, Sampled};
 pub use status::{Group, Status};
@@ -37,6 +39,8 @@ use serde::{Deserialize, Serialize};
 pub enum Answer {
     /// Of `run`.
     Run(Box<Run>),
+    /// Of `run --dry-run`.
+    Rehearsal(Rehearsal),
     /// Of `test`.
     Test(Box<Test>),
     /// Of `test` over several positions.

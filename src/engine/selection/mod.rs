@@ -181,6 +181,20 @@ impl Selected {
         Ok(())
     }
 
+    /// How many there are.
+    ///
+    /// # Errors
+    /// As for [`Self::narrow`].
+    pub fn count(&self, grid: &PositionGrid) -> Result<u64> {
+        let mut count = 0;
+        for window in windows(grid.rows() as u64) {
+            let mut marks = vec![1; (window.end - window.start) as usize];
+            self.narrow(grid, window.start, &mut marks)?;
+            count += marks.iter().map(|mark| u64::from(*mark)).sum::<u64>();
+        }
+        Ok(count)
+    }
+
     /// Whether there are none.
     fn is_empty(&self, grid: &PositionGrid) -> Result<bool> {
         match self {
