@@ -47,6 +47,10 @@ fn corrected_spectra_are_those_of_numpy() {
         assert_eq!(wrong(&scan, &ran, how), json!(0), "{options:?}");
         assert_eq!(scan.run("digest", &all)["outcome"], "existing", "{options:?}");
         let (file, group) = (ran["file"].as_str().unwrap(), ran["group"].as_str().unwrap());
+        let told = &succeed(["status", file, group])["groups"][0]["corrections"];
+        assert!(told.as_object().unwrap().values().any(Value::is_string), "{options:?}");
+        let resumed = [&WHAT[..], &["--resume", group]].concat();
+        assert_eq!(scan.run("digest", &resumed)["outcome"], "existing", "{options:?}");
         let verified = succeed(["verify", file, group]);
         assert_eq!(verified["different"], json!([]), "{options:?}");
         assert_ne!(verified["checked"], json!(0), "{options:?}");

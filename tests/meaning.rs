@@ -101,12 +101,9 @@ fn what_holds_no_numbers_of_ours_is_named() {
     let written = Written::new("no_numbers");
     for (name, held) in [
         ("long_double", "long double"),
-        ("record", "compound records (rate, intensity)"),
-        ("capitals", "compound records (R, I)"),
         ("text", "text"),
         ("scalar", "a single number"),
         ("empty", "empty"),
-        ("enum", "an enumeration"),
         ("array", "arrays"),
     ] {
         let file = written.path(&format!("{name}.h5"));
@@ -115,6 +112,18 @@ fn what_holds_no_numbers_of_ours_is_named() {
         refuse(run("sum", &file, &named), 1, &["`/d`", held]);
         let others = succeed(["info".as_ref(), file.as_os_str()])["other_datasets"].to_string();
         assert!(others.contains("/d") && others.contains(held), "{others}");
+    }
+}
+
+#[test]
+fn of_records_a_field_is_asked_for() {
+    let written = Written::new("no_numbers");
+    for (name, fields) in [
+        ("record", "rate (float32), intensity (float32)"),
+        ("capitals", "R (float64), I (float64)"),
+    ] {
+        let file = written.path(&format!("{name}.h5"));
+        refuse(run("sum", &file, &BY_ROWS), 2, &["`/d`", "records", "--field", fields]);
     }
 }
 
@@ -159,7 +168,7 @@ fn names_that_are_not_utf_8_hurt_nobody() {
     assert_eq!((&told["outcome"], sums), (&json!("finished"), vec![4.0; 3]));
     succeed(["info".as_ref(), written.path("names.h5").as_os_str()]);
     let record = [&BY_ROWS[..], &["--dataset", "record"]].concat();
-    refuse(run("sum", &written.path("names.h5"), &record), 1, &["compound records (µ, ä)"]);
+    refuse(run("sum", &written.path("names.h5"), &record), 2, &["µ (float32), ä (float32)"]);
 }
 
 #[test]

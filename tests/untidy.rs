@@ -232,7 +232,7 @@ fn ancillary_datasets_of_the_wrong_kind_are_named() {
 fn main_datasets_that_hold_no_numbers_are_named() {
     for (values, reason) in [
         ("np.zeros((20, 11), 'S4')", "it holds text"),
-        ("np.zeros((20, 11), [('a', 'f4'), ('b', 'i2')])", "it holds compound records (a, b)"),
+        ("np.zeros((20, 11), [('a', 'S3'), ('b', 'S2')])", "it holds compound records (a, b)"),
         ("np.zeros((0, 11), 'f4')", "it is empty, its shape is [0, 11]"),
     ] {
         let (scan, _) = untidy("tidy");

@@ -245,6 +245,12 @@ fn group_details(group: &GroupOverview) -> String {
     line("source", &group.source);
     line("now at", &moved_to(group));
     line("field", group.field.as_deref().unwrap_or_default());
+    if let Some(part) = &group.part {
+        line("part", &format!("{} along {}", part.crop, part.along.join(", ")));
+    }
+    line("dark", group.corrections.dark.as_deref().unwrap_or_default());
+    line("gain", group.corrections.gain.as_deref().unwrap_or_default());
+    line("dead pixels", group.corrections.dead_pixels.as_deref().unwrap_or_default());
     line("parameters", &parameters.join(" "));
     line("rounding", if group.allow_rounding { "values may be rounded, as asked" } else { "" });
     line("hash", &group.parameter_hash);

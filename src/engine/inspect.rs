@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::corrections::CorrectionPaths;
 use super::failures::FailedPositions;
 use super::named::{named, the_one};
 pub use crate::formats::Format;
@@ -90,6 +91,11 @@ pub struct GroupOverview {
     pub source_file: Option<PathBuf>,
     /// The field of its source's records that was computed on.
     pub field: Option<String>,
+    /// The steps of each axis of a position's values that were computed with, and the axes that
+    /// spectra run along, if either was chosen.
+    pub part: Option<Part>,
+    /// What was done to all spectra before.
+    pub corrections: CorrectionPaths,
     /// Whether the user let values be rounded, where that made a difference.
     pub allow_rounding: bool,
     /// The parameters as they were used; of other programs' groups as far as they can be read.
@@ -217,6 +223,8 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
         recorded_source_file: provenance.source_file_path.as_ref().map(PathBuf::from),
         source_file: source_files(provenance, &file.path).into_iter().next(),
         field: field(provenance),
+        part: part(provenance),
+        corrections: group.as_ref().map(CorrectionPaths::recorded).unwrap_or_default(),
         allow_rounding: allows_rounding(provenance),
         parameters: parameters_of(provenance),
         parameter_hash: provenance.parameter_hash.clone().unwrap_or_default(),
@@ -279,6 +287,26 @@ pub(crate) fn excerpt(group: &Provenance) -> (Option<Crop>, Option<Vec<String>>)
         serde_json::from_value(recorded(group)?.get("source")?.get("excerpt")?.clone()).ok()
     };
     told().map_or((None, None), |excerpt| (excerpt.crop(), Some(excerpt.along())))
+}
+
+/// The same for people: the axes by their names.
+fn part(group: &Provenance) -> Option<Part> {
+    let (crop, along) = excerpt(group);
+    let axes = recorded(group)?.get("source")?.get("spectroscopic_dimensions")?.as_array()?.clone();
+    // Those that spectra run along are the last.
+    let others = axes.len().saturating_sub(along.as_ref()?.len());
+    let name =
+        |axis: &Value| axis.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(Part { crop: crop?.to_string(), along: axes[others..].iter().map(name).collect() })
+}
+
+/// What of each position's values was computed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The steps of each axis of the file, as a crop is written.
+    pub crop: String,
+    /// The axes that spectra run along.
+    pub along: Vec<String>,
 }
 
 /// The field of its source's records that was computed on.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Request;
+use super::corrections::CorrectionPaths;
 use super::inspect::{allows_rounding, excerpt, field};
 use super::named::the_one;
 use super::target::beside;
@@ -13,18 +14,20 @@ use crate::storage::results_group::{Provenance, results_groups};
 /// The request, with what the group that it resumes has recorded where it says nothing itself. A
 /// group that can't be found is missed by whoever looks for it next.
 pub(crate) fn with_recorded(request: &Request, process: &str) -> Request {
-    let Some(group) = resumed(request, process) else { return request.clone() };
+    let Some((group, corrections)) = resumed(request, process) else { return request.clone() };
     let (crop, along) = excerpt(&group);
+    let is_said = request.corrections != CorrectionPaths::default();
     Request {
         crop: request.crop.clone().or(crop),
         along: request.along.clone().or(along),
+        corrections: if is_said { request.corrections.clone() } else { corrections },
         field: request.field.clone().or_else(|| field(&group)),
         allow_rounding: request.allow_rounding || allows_rounding(&group),
         ..request.clone()
     }
 }
 
-fn resumed(request: &Request, process: &str) -> Option<Provenance> {
+fn resumed(request: &Request, process: &str) -> Option<(Provenance, CorrectionPaths)> {
     let wanted = request.resume.as_ref()?;
     let files: Vec<PathBuf> = match &request.output {
         Some(output) => vec![output.clone()],
@@ -34,8 +37,10 @@ fn resumed(request: &Request, process: &str) -> Option<Provenance> {
     files.iter().find_map(found)
 }
 
-fn group_of(path: &Path, wanted: &str) -> Option<Provenance> {
+fn group_of(path: &Path, wanted: &str) -> Option<(Provenance, CorrectionPaths)> {
     let file = open_read(path).ok()?;
     let groups = results_groups(&file);
-    the_one(&groups, wanted, path).ok().cloned()
+    let group = the_one(&groups, wanted, path).ok()?.clone();
+    let corrections = CorrectionPaths::recorded(&file.group(&group.path).ok()?);
+    Some((group, corrections))
 }

@@ -25,7 +25,7 @@ pub use list::{List, Parameter, Process};
 pub use rehearsal::{Begins, Rehearsal};
 pub use run::{Compressed, Outcome, Rank, Report, Run};
 pub use sample::{Sample, Sampled};
-pub use status::{Group, Status};
+pub use status::{Corrections, Group, Status};
 pub use test::{Curve, Mark, Model, ResultValues, Spectrum, SpectrumAxis, Test, Values};
 pub use verify::{Difference, Verify};
 

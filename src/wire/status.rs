@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::failed::{FailedPosition, Failures, listed};
+use crate::engine::CorrectionPaths;
 use crate::engine::inspect::GroupOverview;
 
 /// The results groups of a file.
@@ -34,6 +35,16 @@ pub struct Group {
     /// The field of its source's records that was computed on; left out if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// The steps of each axis of a position's values that were computed with, as a crop is
+    /// written; left out if neither these nor the axes of a spectrum were chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<String>,
+    /// The axes that spectra run along; left out with the crop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub along: Option<Vec<String>>,
+    /// What was done to all spectra before; left out if nothing was.
+    #[serde(default, skip_serializing_if = "Corrections::is_nothing")]
+    pub corrections: Corrections,
     /// Whether the user let values be rounded that otherwise weren't; left out if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_rounding: bool,
@@ -62,6 +73,31 @@ pub struct Group {
     pub prefix: Option<u64>,
 }
 
+/// What was done to all spectra before they were computed with, as it was named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Corrections {
+    /// What was taken off.
+    pub dark: Option<String>,
+    /// What they were multiplied with.
+    pub gain: Option<String>,
+    /// Where values were replaced.
+    pub dead_pixels: Option<String>,
+}
+
+impl Corrections {
+    fn is_nothing(&self) -> bool {
+        self == &Self::default()
+    }
+}
+
+impl From<&CorrectionPaths> for Corrections {
+    fn from(paths: &CorrectionPaths) -> Self {
+        let CorrectionPaths { dark, gain, dead_pixels } = paths.clone();
+        Self { dark, gain, dead_pixels }
+    }
+}
+
 impl Status {
     /// The results groups that were found in a file.
     pub fn of(file: &Path, groups: &[GroupOverview]) -> Self {
@@ -81,6 +117,9 @@ impl From<&GroupOverview> for Group {
             source: group.source.clone(),
             source_file: source_file.map(|file| file.to_string_lossy().into_owned()),
             field: group.field.clone(),
+            crop: group.part.as_ref().map(|part| part.crop.clone()),
+            along: group.part.as_ref().map(|part| part.along.clone()),
+            corrections: (&group.corrections).into(),
             allow_rounding: group.allow_rounding,
             parameters: group.parameters.clone(),
             parameter_hash: group.parameter_hash.clone(),
@@ -115,6 +154,8 @@ mod tests {
             recorded_source_file: None,
             source_file: None,
             field: None,
+            part: None,
+            corrections: CorrectionPaths::default(),
             allow_rounding: false,
             parameters: parameters.as_object().unwrap().clone(),
             parameter_hash: "5a".to_owned(),
