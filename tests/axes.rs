@@ -118,4 +118,11 @@ fn what_cant_be_had_is_refused_and_changes_nothing() {
         refuse(run("peak-finding", scan.file.as_ref(), &options), 2, &texts);
     }
     assert!(fs::read(&scan.file).unwrap() == before);
+    // What was summed over a step isn't a sum over two.
+    let binned = self::scan("hspy");
+    refuse(
+        run("digest", binned.file.as_ref(), &["--crop", "Bias=0:5:2"]),
+        2,
+        &["`Bias` is binned"],
+    );
 }

@@ -247,7 +247,8 @@ pub struct SeenSpectrum {
 pub struct RawUnit<'a> {
     /// Their numbers.
     pub positions: &'a [u64],
-    /// Their rows.
+    /// Their rows as they were read, before corrections; [`Self::spectrum`] and its like give what
+    /// is to be computed with.
     pub rows: &'a ReadRows<'a>,
     /// What the rows hold.
     pub stored: StoredType,

@@ -2,51 +2,17 @@
 //! a gain, dead pixels. The arrays are found and read as other inputs; the arithmetic is
 //! `core/src/corrections.rs`.
 
-use serde::{Deserialize, Serialize};
-
 use super::Request;
 use super::inputs::{InputOpener, SpectrumLayout};
 use crate::identity::CorrectionsIdentity;
 use crate::region;
 use crate::source::Source;
-use crate::storage::attributes;
-use crate::storage::container::Group;
-use crate::storage::results_group::CORRECTIONS;
 use crate::storage::tiles::copy::row_of;
 use pixelmill_core::corrections::Corrections;
 use pixelmill_core::element::ElementType;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::inputs::{ConstantArray, ConstantAxes, ConstantInput};
 use pixelmill_core::kernel::Kernel;
-
-/// What is to be corrected; each is named as inputs are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CorrectionPaths {
-    /// A spectrum that is taken off every spectrum.
-    pub dark: Option<String>,
-    /// A spectrum that every spectrum is multiplied with, after that.
-    pub gain: Option<String>,
-    /// An array whose values aren't 0 where a pixel is dead, or a list of dead pixels: steps on
-    /// each axis, as in `3,5;12,40`, or plain steps of a single axis, as in `3,5,12`.
-    pub dead_pixels: Option<String>,
-}
-
-impl CorrectionPaths {
-    fn is_empty(&self) -> bool {
-        self == &Self::default()
-    }
-
-    /// What results record of it.
-    pub(super) fn told(&self) -> Option<String> {
-        if self.is_empty() { None } else { serde_json::to_string(self).ok() }
-    }
-
-    /// What a results group has recorded.
-    pub(super) fn recorded(group: &Group) -> Self {
-        let text = attributes::string(group, CORRECTIONS);
-        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
-    }
-}
 
 /// Corrections for a kernel, with their identity; none if none are asked for.
 ///

@@ -19,8 +19,9 @@ use std::path::Path;
 use log::{Level, debug};
 use twox_hash::XxHash3_128;
 
+use super::data::Data;
 use super::inputs::ConstantReader;
-use super::job::{Data, Job};
+use super::job::Job;
 use super::ledger::Record;
 use super::pending::Pending;
 use super::{Note, Request, reread};

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use log::{debug, trace};
 
 use super::compute_loop::{ComputeLoop, Work};
-use super::job::{Data, Job};
+use super::data::Data;
+use super::job::Job;
 use super::narration;
 use super::pending::Pending;
 use super::scheduler::Scheduler;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::corrections::CorrectionPaths;
+use super::correction_paths::CorrectionPaths;
 use super::failures::FailedPositions;
 use super::named::{named, the_one};
 pub use crate::formats::Format;

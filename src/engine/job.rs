@@ -5,13 +5,16 @@ use std::sync::{Arc, OnceLock};
 
 use super::Request;
 use super::compared::Compared;
-use super::corrections::{self, CorrectionPaths};
+use super::correction_paths::CorrectionPaths;
+use super::corrections;
+use super::data::Data;
+use super::inexact::inexact;
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout};
 use super::narration;
 use super::target::results_file;
 use super::workers::Workers;
 use crate::identity::{Hashed, Identity, Rounding};
-use crate::source::{self, AskedAxes, RowsDigest, Source, fingerprint};
+use crate::source::{self, AskedAxes, RowsDigest, Source};
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
 use crate::storage::rows::Rows;
@@ -20,7 +23,6 @@ use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
 use pixelmill_core::contribution::{Contribution, UnitResults};
 use pixelmill_core::corrections::Corrections;
 use pixelmill_core::dimension::Dimension;
-use pixelmill_core::element::{StoredType, first_beyond};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
 use pixelmill_core::kernel::{
@@ -51,24 +53,6 @@ pub(crate) struct Job {
     pub compared: Compared,
     /// The threads that this process computes with where no other rank does.
     pub workers: Workers,
-}
-
-/// Whether a job knows the data that it is opened on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Data {
-    /// It has their fingerprint.
-    Hashed,
-    /// Somebody else looks after that.
-    Unseen,
-}
-
-impl Data {
-    pub fn fingerprint(self, rows: &Rows) -> Result<String> {
-        match self {
-            Self::Hashed => fingerprint(rows),
-            Self::Unseen => Ok(String::new()),
-        }
-    }
 }
 
 /// What a worker keeps from one unit to the next.
@@ -412,30 +396,6 @@ fn open_source(kernel: &dyn Kernel, file: &ReadFile, request: &Request) -> Resul
         source.read_own_values(file)?;
     }
     Ok(source)
-}
-
-/// How the reason ends why an integer of the source fails its position; of another input it has
-/// more before that.
-const INEXACT: &str = " is beyond 2^53: float64 can't hold it";
-
-/// Whether a position failed for this reason because of an integer of the source.
-pub(crate) fn is_inexact(reason: &str) -> bool {
-    reason.ends_with(INEXACT) && !reason.contains(OF_AUXILIARY)
-}
-
-/// Where such an integer is, if it isn't of the source.
-pub(crate) const OF_AUXILIARY: &str = " of an auxiliary input";
-
-/// Why a row can't be converted, if it holds an integer that double precision hasn't.
-pub(crate) fn inexact(
-    index: usize,
-    row: &[u8],
-    stored: StoredType,
-    of: &str,
-) -> Option<(u64, Failure)> {
-    let (point, value) = first_beyond(row, stored)?;
-    let reason = format!("{value} at point {point}{of}{INEXACT}");
-    Some((index as u64, Failure::new(reason)))
 }
 
 /// Whether what a kernel is called and declares can be in a file.

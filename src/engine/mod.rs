@@ -13,12 +13,15 @@ pub(crate) mod batch;
 mod compared;
 mod compress;
 mod compute_loop;
+mod correction_paths;
 mod corrections;
 mod crew;
+mod data;
 mod evidence;
 pub(crate) mod failure_lines;
 pub(crate) mod failures;
 mod follow;
+mod inexact;
 mod inputs;
 pub mod inspect;
 mod job;
@@ -57,7 +60,7 @@ use log::debug;
 use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
-pub use corrections::CorrectionPaths;
+pub use correction_paths::CorrectionPaths;
 pub use failures::FailedPositions;
 pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
@@ -74,9 +77,9 @@ pub use crate::ranks::Ranks;
 pub use crate::source::Crop;
 pub use crate::storage::results_group::Compression;
 
+pub(crate) use inexact::is_inexact;
 use inputs::AuxiliaryReader;
 use job::Job;
-pub(crate) use job::is_inexact;
 use selection::Selected;
 use team::Team;
 

@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::corrections::CorrectionPaths;
+use super::correction_paths::CorrectionPaths;
+use super::data::Data;
 use super::evidence::check_same;
 use super::inputs::recorded;
-use super::job::{Data, Job};
+use super::job::Job;
 use super::ledger::{Covered, Record};
 use super::pending::Pending;
 use super::{Note, Request, reread};

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Request;
-use super::corrections::CorrectionPaths;
+use super::correction_paths::CorrectionPaths;
 use super::inspect::{allows_rounding, excerpt, field};
 use super::named::the_one;
 use super::target::beside;

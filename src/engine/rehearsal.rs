@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::job::{Data, Job};
+use super::data::Data;
+use super::job::Job;
 use super::sample::{estimated, measured};
 use super::search::{self, Found};
 use super::target::Target;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use log::info;
 
-use super::corrections::CorrectionPaths;
+use super::correction_paths::CorrectionPaths;
 use super::machine::least_memory;
 use super::{Compression, InputPlace, Ranks, Selection};
 use crate::plan::Cores;

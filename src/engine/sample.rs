@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::job::{Data, Job};
+use super::data::Data;
+use super::job::Job;
 use super::probe::{Probe, probed};
 use super::search::selected;
 use super::{Request, plan_run};

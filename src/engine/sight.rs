@@ -4,8 +4,9 @@ use log::{debug, info};
 use serde::{Deserialize, Serialize};
 
 use super::Request;
+use super::data::Data;
 use super::inputs::AuxiliaryReader;
-use super::job::{Data, Job};
+use super::job::Job;
 use super::narration;
 use super::team::{RankError, Team};
 use crate::hand_out::Berth;

@@ -96,6 +96,11 @@ pub(crate) fn applied(
         Some(crop) => crop.kept(&axes)?,
         None => axes.iter().map(|axis| Kept::all(axis.len())).collect(),
     };
+    // What was summed over the width of a step would be taken for a sum over the wider ones.
+    if let Some(at) = (0..axes.len()).find(|at| axes[*at].binned && kept[*at].step > 1) {
+        let reason = format!("`{}` is binned: its steps can't be left out", axes[at].name);
+        return Err(refused(asked, reason));
+    }
     let seen: Vec<usize> = (0..axes.len()).filter(|at| !kept[*at].is_single).collect();
     let usual = asked.usual.of(seen.len());
     let (order, along) = match asked.along {

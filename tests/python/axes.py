@@ -65,7 +65,7 @@ def hspy(file, data, axes):
     signal.create_dataset("data", data=data, chunks=(1, 4, 16, 5), compression="gzip")
     for at, (name, units, steps) in enumerate(axes):
         signal.create_group(f"axis-{at}").attrs.update({
-            "_type": "UniformDataAxis", "name": name, "units": units, "size": len(steps), "is_binned": False,
+            "_type": "UniformDataAxis", "name": name, "units": units, "size": len(steps), "is_binned": name == "Bias",
             "offset": steps[0], "scale": steps[1] - steps[0], "navigate": at < 2, "index_in_array": at,
         })  # fmt: skip
     signal.create_group("metadata/General").attrs["title"] = "scan"

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::Refusal;
 use super::find::{Array, Found};
+use super::place::Refusal;
 use crate::identity::AuxiliaryIdentity;
 use crate::region;
 use crate::source::Source;
@@ -18,7 +18,7 @@ use pixelmill_core::kernel::AuxiliaryRows;
 use pixelmill_core::positions::runs;
 use pixelmill_core::source_info::AuxiliaryInfo;
 
-use crate::engine::job::{OF_AUXILIARY, inexact};
+use crate::engine::inexact::{OF_AUXILIARY, inexact};
 
 /// An input with values for each position.
 pub(crate) struct AuxiliaryReader {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use twox_hash::XxHash3_128;
 
-use super::Refusal;
 use super::find::{Array, Found};
+use super::place::Refusal;
 use crate::region::{self, strides};
 use crate::source::Source;
 use crate::storage::rows::Rows;

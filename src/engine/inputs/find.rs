@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use log::info;
 
-use super::Refusal;
-use super::place::{InputPlace, LiesIn};
+use super::place::{InputPlace, LiesIn, Refusal};
 use crate::engine::Request;
 use crate::engine::inspect::{parameters_of, positions_axes};
 use crate::identity::{OtherFile, SourceLocation, Whereabouts, relative, whereabouts_of};

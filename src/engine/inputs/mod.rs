@@ -22,7 +22,7 @@ use std::path::Path;
 use find::Finder;
 
 use super::Request;
-use super::job::Data;
+use super::data::Data;
 use crate::identity::AuxiliaryIdentity;
 use crate::source::Source;
 use crate::storage::file::ReadFile;
@@ -130,6 +130,3 @@ impl Inputs {
         self.constants.iter().map(ConstantReader::bytes).sum()
     }
 }
-
-/// How an input is refused: by its dataset, with the reason.
-pub(crate) type Refusal<'r> = &'r dyn Fn(&str, String) -> Error;

@@ -10,6 +10,10 @@ use crate::storage::attributes;
 use crate::storage::container::Group;
 use crate::storage::file_state::FileId;
 use crate::storage::results_group::INPUTS;
+use pixelmill_core::error::Error;
+
+/// How an input is refused: by its dataset, with the reason.
+pub(crate) type Refusal<'r> = &'r dyn Fn(&str, String) -> Error;
 
 /// Where an input was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,28 @@
+//! Integers that double precision hasn't, and how it is told of them.
+
+use pixelmill_core::element::{StoredType, first_beyond};
+use pixelmill_core::failure::Failure;
+
+/// How the reason ends why an integer of the source fails its position; of another input it has
+/// more before that.
+const INEXACT: &str = " is beyond 2^53: float64 can't hold it";
+
+/// Whether a position failed for this reason because of an integer of the source.
+pub(crate) fn is_inexact(reason: &str) -> bool {
+    reason.ends_with(INEXACT) && !reason.contains(OF_AUXILIARY)
+}
+
+/// Where such an integer is, if it isn't of the source.
+pub(crate) const OF_AUXILIARY: &str = " of an auxiliary input";
+
+/// Why a row can't be converted, if it holds an integer that double precision hasn't.
+pub(crate) fn inexact(
+    index: usize,
+    row: &[u8],
+    stored: StoredType,
+    of: &str,
+) -> Option<(u64, Failure)> {
+    let (point, value) = first_beyond(row, stored)?;
+    let reason = format!("{value} at point {point}{of}{INEXACT}");
+    Some((index as u64, Failure::new(reason)))
+}
