@@ -58,7 +58,9 @@ def compare(options):
             if isinstance(one, h5py.Group):
                 continue
             expect(one.dtype == other.dtype and one.shape == other.shape, f"{name} has another type or shape")
-            expect(one[()].tobytes() == other[()].tobytes(), f"{name} has other values")
+            # Which of its lines the digest is in depends on how many batches there were, and so on the time.
+            if not name.endswith("/data_digest"):
+                expect(one[()].tobytes() == other[()].tobytes(), f"{name} has other values")
             expect(scales(one) == scales(other), f"{name} has {scales(one)} instead of {scales(other)}")
             creation = one.id.get_create_plist()
             told[name] = {
