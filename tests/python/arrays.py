@@ -17,6 +17,12 @@ def usid(path, rows):
         table(group, "Spectroscopic", (2, 3, 4), ["Cycle", "Field", "Bias"], lambda steps: steps)
 
 
+def plain(path, raw, *lengths):
+    """The numbers in `raw` as an array."""
+    with h5py.File(path, "w") as file:
+        file["frames"] = np.fromfile(raw, "f4").reshape([int(length) for length in lengths])
+
+
 def table(group, name, lengths, labels, turned):
     steps = turned(np.indices(lengths).reshape(len(lengths), -1)[::-1])
     for kind, dtype in (("Indices", "u4"), ("Values", "f4")):
