@@ -220,6 +220,7 @@ fn unit_is_computed(bencher: Bencher<'_, '_>) {
         auxiliary: &[],
         corrections: None,
         axes: None,
+        neighbours: None,
     };
     let mut results = UnitResults::default();
     bencher.counter(BytesCount::new(2 * length * spectra)).bench_local(|| {

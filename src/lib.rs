@@ -117,6 +117,7 @@ mod identity;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod neighbourhood;
 mod plan;
 mod position_grid;
 mod ranks;

@@ -60,6 +60,9 @@ pub(crate) struct Needs {
     /// Bytes that a worker takes whatever it has in hand, besides what tiles of the source take:
     /// the tiles of auxiliary inputs.
     pub worker_bytes: u64,
+    /// Positions of a unit, at least, that are worth reading what lies beside them, if memory
+    /// lasts.
+    pub worthwhile: u64,
     /// What tiles take, if the source is read by tiles.
     pub tiles: Option<TileNeeds>,
     pub workers: u64,
@@ -79,6 +82,37 @@ pub(crate) struct TileNeeds {
     pub tiles_per_cell: u64,
     /// Steps of a block on each axis of the scan, if all ranks have agreed on them already.
     pub agreed: Option<Vec<u64>>,
+    /// What positions need of the blocks around theirs.
+    pub halo: Option<HaloNeeds>,
+}
+
+/// How far neighbours lie that a position is computed with.
+#[derive(Clone, Debug)]
+pub(crate) struct HaloNeeds {
+    /// Length of each axis of the scan, as the source has it, slowest first.
+    pub scan: Vec<u64>,
+    /// Steps on each of them.
+    pub reach: Vec<u64>,
+}
+
+impl HaloNeeds {
+    /// How many blocks have to be kept so that none is read twice, with `open` of them begun.
+    ///
+    /// Blocks follow each other along the fastest axis. The one that was begun last needs those
+    /// around it, and those that come need all from the first of these to the last. One that was
+    /// begun before and isn't done may be far behind, and needs those around it as well.
+    fn kept(&self, segments: &[u64], open: u64) -> u64 {
+        let (mut furthest, mut around, mut all) = (0u64, 1u64, 1u64);
+        let axes = self.scan.iter().zip(&self.reach).zip(segments).rev();
+        for ((length, reach), segment) in axes {
+            let count = length.div_ceil((*segment).max(1)).max(1);
+            let steps = reach.div_ceil((*segment).max(1)).min(count - 1);
+            furthest += steps * all;
+            around = around.saturating_mul((2 * steps + 1).min(count));
+            all = all.saturating_mul(count);
+        }
+        (2 * furthest + 1).saturating_add((open.max(1) - 1).saturating_mul(around)).min(all)
+    }
 }
 
 impl TileNeeds {
@@ -92,6 +126,16 @@ impl TileNeeds {
     /// How often each tile is read.
     fn parts(&self, segments: &[u64]) -> u64 {
         self.cell.iter().zip(segments).map(|(cell, segment)| cell.div_ceil(*segment)).product()
+    }
+
+    /// How many blocks are kept so that none is read twice, with `open` of them begun.
+    fn kept(&self, segments: &[u64], open: u64) -> u64 {
+        self.halo.as_ref().map_or(open, |halo| halo.kept(segments, open))
+    }
+
+    /// Blocks that so many workers may still be reading from when they aren't kept any more.
+    fn held(&self, workers: u64) -> u64 {
+        if self.halo.is_some() { workers - 1 } else { 0 }
     }
 
     fn block_bytes(&self, segments: &[u64]) -> u64 {
@@ -110,7 +154,7 @@ impl Needs {
 
     /// Most positions of a unit: what a worker reads at a time.
     fn unit(&self) -> u64 {
-        UNIT_BYTES.div_ceil(self.row_bytes.max(1)).max(1)
+        UNIT_BYTES.div_ceil(self.row_bytes.max(1)).max(self.worthwhile).max(1)
     }
 }
 
@@ -131,8 +175,12 @@ pub(crate) struct Plan {
 pub(crate) struct BlockPlan {
     /// Steps of a block on each axis of the scan.
     pub segments: Vec<u64>,
-    /// How many blocks are in memory at the same time at most.
+    /// How many blocks are computed at the same time at most.
     pub in_flight: usize,
+    /// How many are in memory for that: the same, unless positions need their neighbours.
+    pub kept: usize,
+    /// With how many none is read twice.
+    pub enough: usize,
     /// How often each tile is read: once, unless memory is too small for all positions of a tile.
     pub parts: u64,
     /// The budget with which each tile would be read once.
@@ -154,14 +202,21 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     let parts = tiles.parts(&segments);
     let block = tiles.block_bytes(&segments).max(1);
     let for_units = workers * needs.unit() * position;
-    let in_flight = (left.saturating_sub(for_units) / block).clamp(1, tiles.most_blocks(workers));
+    let open = tiles.most_blocks(workers);
+    let (enough, held) = (tiles.kept(&segments, open), tiles.held(workers));
+    let blocks = (left.saturating_sub(for_units) / block).clamp(1 + held, enough + held);
+    let kept = blocks - held;
     let worker_bytes = needs.worker_bytes + tiles.worker_bytes;
-    let left = available - in_flight * block - workers * worker_bytes;
+    let left = available - blocks * block - workers * worker_bytes;
     let unit = (left / workers / position).clamp(1, needs.unit());
-    let memory = needs.fixed_bytes + in_flight * block + workers * (worker_bytes + unit * position);
-    let memory_for_once = needs.fixed_bytes + tiles.block_bytes(&tiles.cell) + workers * per_worker;
-    let blocks =
-        Some(BlockPlan { segments, in_flight: in_flight as usize, parts, memory_for_once });
+    let memory = needs.fixed_bytes + blocks * block + workers * (worker_bytes + unit * position);
+    let (whole, units) = match &tiles.halo {
+        None => (1, workers * per_worker),
+        Some(halo) => (halo.kept(&tiles.cell, open) + held, workers * per_worker + for_units),
+    };
+    let memory_for_once = needs.fixed_bytes + whole * tiles.block_bytes(&tiles.cell) + units;
+    let (in_flight, kept, enough) = (kept.min(open) as usize, kept as usize, enough as usize);
+    let blocks = Some(BlockPlan { segments, in_flight, kept, enough, parts, memory_for_once });
     Ok(Plan { workers: workers as usize, unit, memory, blocks })
 }
 
@@ -181,7 +236,10 @@ fn cut(needs: &Needs, tiles: &TileNeeds, available: u64) -> Result<(u64, Vec<u64
     if available < block + per_worker {
         return Err(needs.fixed_bytes + block + per_worker);
     }
-    let workers = ((available - block) / per_worker).min(needs.workers).max(1);
+    let fits =
+        |workers: &u64| (1 + tiles.held(*workers)) * block + workers * per_worker <= available;
+    let most = ((available - block) / per_worker).min(needs.workers).max(1);
+    let workers = (1..=most).rev().find(fits).unwrap_or(1);
     Ok((workers, agreed.clone()))
 }
 
@@ -190,9 +248,10 @@ fn cut(needs: &Needs, tiles: &TileNeeds, available: u64) -> Result<(u64, Vec<u64
 fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>) {
     let per_worker = needs.worker_bytes + tiles.worker_bytes + needs.per_position();
     let most = ((available - tiles.row_bytes) / per_worker).min(needs.workers).max(1);
-    let choices = (1..=most).rev().map(|workers| {
-        let positions = (available - workers * per_worker) / tiles.row_bytes.max(1);
-        (workers, fewest_parts(&tiles.cell, positions))
+    let choices = (1..=most).rev().filter_map(|workers| {
+        let each = tiles.row_bytes.max(1) * (1 + tiles.held(workers));
+        let positions = (available - workers * per_worker) / each;
+        (positions > 0).then(|| (workers, fewest_parts(&tiles.cell, positions)))
     });
     let best = choices.min_by(|one, other| {
         let cost = |choice: &(u64, Vec<u64>)| tiles.parts(&choice.1) as f64 / choice.0 as f64;
@@ -256,6 +315,7 @@ mod tests {
             results_bytes: 10,
             fixed_bytes: 0,
             worker_bytes: 0,
+            worthwhile: 1,
             tiles: None,
             workers: 8,
             memory: 1 << 30,
@@ -271,6 +331,7 @@ mod tests {
             worker_bytes: 6 << 20,
             tiles_per_cell: 64,
             agreed: None,
+            halo: None,
         };
         Needs {
             row_bytes: frame,
@@ -327,9 +388,30 @@ mod tests {
             worker_bytes: 8192,
             tiles_per_cell: 1,
             agreed: None,
+            halo: None,
         };
         let blocks = plan(&Needs { tiles: Some(tiles), ..needs() }).unwrap().blocks.unwrap();
         assert_eq!((blocks.segments, blocks.in_flight, blocks.parts), (vec![1, 512], 9, 1));
+    }
+
+    #[test]
+    fn blocks_are_kept_until_their_neighbours_are_computed() {
+        let with_halo = |memory| {
+            let halo = Some(HaloNeeds { scan: vec![256, 128], reach: vec![1, 1] });
+            let tiles = cubes().tiles.map(|tiles| TileNeeds { halo, ..tiles });
+            plan(&Needs { tiles, memory, ..cubes() }).unwrap().blocks.unwrap()
+        };
+        // Of 4 blocks in a row: from the one before and above to the one behind and below.
+        let roomy = with_halo(4 << 30);
+        assert_eq!((roomy.in_flight, roomy.kept, roomy.enough, roomy.parts), (1, 11, 11, 1));
+        let tight = with_halo(1 << 30);
+        assert_eq!((tight.kept, tight.enough, tight.parts), (6, 11, 1));
+        assert_eq!(with_halo(tight.memory_for_once).kept, 11);
+        let small = HaloNeeds { scan: vec![2, 3], reach: vec![5, 5] };
+        assert_eq!(small.kept(&[1, 1], 3), 6, "there are no more");
+        let long = HaloNeeds { scan: vec![50, 50], reach: vec![1, 1] };
+        assert_eq!(long.kept(&[1, 1], 1), 103);
+        assert_eq!(long.kept(&[1, 1], 3), 121, "two may lie far behind");
     }
 
     #[test]
@@ -352,7 +434,7 @@ mod tests {
         ) {
             let needs = Needs {
                 row_bytes, kernel_bytes, auxiliary_bytes, results_bytes,
-                fixed_bytes, worker_bytes, tiles: None, workers, memory,
+                fixed_bytes, worker_bytes, worthwhile: 1, tiles: None, workers, memory,
             };
             let one = row_bytes + kernel_bytes + 2 * auxiliary_bytes + results_bytes;
             match plan(&needs) {
@@ -370,9 +452,13 @@ mod tests {
         fn a_plan_of_blocks_never_exceeds_the_budget(
             cell in prop::collection::vec(1u64..64, 1..3), row_bytes in 1u64..1 << 20,
             worker_bytes in 0u64..1 << 24, tiles_per_cell in 1u64..99, workers in 1u64..64, memory in 1u64..1 << 32,
-            fixed_bytes in 0u64..1 << 20,
+            fixed_bytes in 0u64..1 << 20, reach in prop::option::of(0u64..70),
         ) {
-            let tiles = TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell, agreed: None };
+            let scan: Vec<u64> = cell.iter().map(|cell| cell * 3 - 1).collect();
+            let halo = reach.map(|reach| HaloNeeds { reach: vec![reach; cell.len()], scan });
+            let has_halo = halo.is_some();
+            let tiles =
+                TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell, agreed: None, halo };
             let needs = Needs { tiles: Some(tiles), row_bytes, fixed_bytes, workers, memory, ..needs() };
             let Ok(plan) = plan(&needs) else {
                 let one = needs.per_position() + worker_bytes + row_bytes;
@@ -381,8 +467,11 @@ mod tests {
             };
             let blocks = plan.blocks.unwrap();
             let positions: u64 = blocks.segments.iter().product();
+            let held = if has_halo { plan.workers as u64 - 1 } else { 0 };
+            prop_assert!(blocks.in_flight <= blocks.kept && blocks.kept <= blocks.enough);
+            prop_assert!(has_halo || blocks.in_flight == blocks.kept);
             let used = fixed_bytes
-                + blocks.in_flight as u64 * positions * row_bytes
+                + (blocks.kept as u64 + held) * positions * row_bytes
                 + plan.workers as u64 * (worker_bytes + plan.unit * needs.per_position());
             prop_assert_eq!(plan.memory, used);
             prop_assert!(used <= memory);

@@ -26,12 +26,14 @@ struct Way {
     memory: &'static [&'static str],
 }
 
-const WAYS: [Way; 5] = [
+const WAYS: [Way; 7] = [
     Way { process: "Digest", cores: "1", is_cut: false, memory: &[] },
     Way { process: "Digest", cores: "2", is_cut: false, memory: &[] },
     Way { process: "Digest", cores: "2", is_cut: false, memory: &["64K", "256K", "1M", "4M"] },
     Way { process: "Digest", cores: "2", is_cut: true, memory: &[] },
     Way { process: "Sum", cores: "2", is_cut: false, memory: &[] },
+    Way { process: "Surrounded", cores: "2", is_cut: false, memory: &[] },
+    Way { process: "Surrounded", cores: "2", is_cut: false, memory: &["256K", "1M", "4M", "16M"] },
 ];
 
 /// The written datasets, what has been computed on them, and what went wrong.

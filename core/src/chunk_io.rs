@@ -79,8 +79,20 @@ impl<'a> ReadRows<'a> {
         Self { count, row_bytes, buffer, left: Vec::new() }
     }
 
+    /// Some of these rows, in another order; they stay where they are.
+    pub fn pick(&self, indices: &[u32]) -> ReadRows<'_> {
+        let left = indices.iter().map(|index| self.row(*index as usize)).collect();
+        ReadRows {
+            count: indices.len(),
+            row_bytes: self.row_bytes,
+            buffer: AlignedBytes::default(),
+            left,
+        }
+    }
+
     /// All rows, one behind the other, to be read into or to be changed.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.buffer.resize(self.count * self.row_bytes);
         let bytes = &mut *self.buffer;
         for (row, left) in bytes.chunks_exact_mut(self.row_bytes.max(1)).zip(self.left.drain(..)) {
             row.copy_from_slice(left);
@@ -135,6 +147,9 @@ mod tests {
         assert_eq!((rows.row(0), rows.whole()), ([3, 4].as_slice(), None));
         rows.bytes_mut()[0] = 9;
         assert_eq!(rows.whole(), Some([9, 4, 1, 2].as_slice()));
+        let mut picked = rows.pick(&[1, 1, 0]);
+        assert_eq!((picked.row(2), picked.whole()), ([9, 4].as_slice(), None));
+        assert_eq!(picked.bytes_mut(), [1, 2, 1, 2, 9, 4]);
         assert_eq!((rows.row(0), there[1]), ([9, 4].as_slice(), [3, 4]));
     }
 }

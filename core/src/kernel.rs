@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::failure::Failure;
 pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
 use crate::model::{Model, Values};
+pub use crate::neighbours::{Edges, Halo, Neighbours, RawNeighbours};
 use crate::source_info::SourceInfo;
 
 /// A computation that is done at every position of a scan.
@@ -47,6 +48,14 @@ pub trait Kernel: Send + Sync {
     /// isn't told. Results that do are other results.
     fn wants_coordinates(&self) -> bool {
         false
+    }
+    /// Which neighbours of each position a worker gets beside it. Results that have the same
+    /// parameters are computed with the same ones.
+    ///
+    /// # Errors
+    /// If it can't work on this source.
+    fn halo(&self, _source: &SourceInfo) -> Result<Option<Halo>, Failure> {
+        Ok(None)
     }
     /// How many spectra a row of the source holds, one behind the other.
     fn spectra_per_position(&self, _source: &SourceInfo) -> usize {
@@ -264,6 +273,8 @@ pub struct RawUnit<'a> {
     pub corrections: Option<&'a Corrections>,
     /// Where the positions lie, if the kernel wants to know.
     pub axes: Option<&'a dyn PositionAxes>,
+    /// What the positions have around them, if the kernel wants any of it.
+    pub neighbours: Option<RawNeighbours<'a>>,
 }
 
 impl<'a> RawUnit<'a> {
@@ -321,6 +332,42 @@ impl<'a> RawUnit<'a> {
         }
         self.copy(0..self.len(), buffer);
         buffer
+    }
+
+    /// The spectra of all positions of the unit and of their neighbours, one behind the other; none
+    /// unless the kernel wants neighbours.
+    pub fn with_neighbours<'b, T: Element>(&self, buffer: &'b mut Vec<T>) -> &'b [T]
+    where
+        'a: 'b,
+    {
+        let Some(neighbours) = self.neighbours else { return &[] };
+        let whole = neighbours.rows.whole().filter(|_| self.corrections.is_none());
+        if let Some(lying) = whole.and_then(|rows| lying(rows, self.stored)) {
+            return lying;
+        }
+        let all = Self { rows: neighbours.rows, neighbours: None, ..*self };
+        all.copy(0..all.len(), buffer);
+        buffer
+    }
+
+    /// Spectrum number `index` among those of [`Self::with_neighbours`], if they are there.
+    #[inline]
+    pub(crate) fn own_among<'b, T>(&self, index: usize, spectra: &'b [T]) -> Option<&'b [T]> {
+        let (within, repeat) = self.place(index);
+        let own = self.neighbours?.own[within] as usize * self.spectra_per_position + repeat;
+        Some(&spectra[own * self.spectrum_length..][..self.spectrum_length])
+    }
+
+    /// The neighbours of spectrum number `index`; `spectra` are those of
+    /// [`Self::with_neighbours`].
+    pub fn neighbours<'b, T>(&self, index: usize, spectra: &'b [T]) -> Neighbours<'b, T>
+    where
+        'a: 'b,
+    {
+        let (within, repeat) = self.place(index);
+        let Some(neighbours) = self.neighbours else { return Neighbours::default() };
+        Neighbours::new(spectra, self.spectrum_length, neighbours.places_of(within))
+            .among(self.spectra_per_position, repeat)
     }
 
     /// The values of the auxiliary inputs at the position of spectrum number `index`.

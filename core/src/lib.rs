@@ -24,6 +24,7 @@ pub mod inputs;
 pub mod kernel;
 pub mod map_kernel;
 pub mod model;
+pub mod neighbours;
 pub mod parameters;
 pub mod positions;
 pub mod process;

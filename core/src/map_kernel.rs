@@ -17,6 +17,7 @@ use crate::failure::{Failure, guarded};
 use crate::inputs::{AuxiliaryInput, ConstantInput};
 use crate::kernel::{Input, Kernel, Means, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
 use crate::model::{Model, Values};
+use crate::neighbours::{Halo, Neighbours};
 use crate::parameters::settle;
 use crate::process::{Process, Spectrum, Unit};
 use crate::results::{ColumnEncoder, Outputs, Results, Watch};
@@ -68,6 +69,10 @@ impl<P: Process> Kernel for MapKernel<P> {
         P::COORDINATES
     }
 
+    fn halo(&self, source: &SourceInfo) -> Result<Option<Halo>, Failure> {
+        P::halo(&self.parameters, source)
+    }
+
     fn spectra_per_position(&self, source: &SourceInfo) -> usize {
         P::spectra_per_position(&self.parameters, source)
     }
@@ -114,6 +119,7 @@ impl<P: Process> Prepared for PreparedMap<P> {
             prepared: self,
             scratch: P::Scratch::default(),
             converted: Vec::new(),
+            around: Vec::new(),
         })
     }
 
@@ -122,6 +128,7 @@ impl<P: Process> Prepared for PreparedMap<P> {
             prepared: self,
             scratch: P::scratch(&self.task, means),
             converted: Vec::new(),
+            around: Vec::new(),
         })
     }
 
@@ -149,6 +156,8 @@ struct MapWorker<'p, P: Process> {
     prepared: &'p PreparedMap<P>,
     scratch: P::Scratch,
     converted: Vec<P::Input>,
+    /// The spectra of a unit with those of its neighbours.
+    around: Vec<P::Input>,
 }
 
 impl<P: Process> MapWorker<'_, P> {
@@ -158,8 +167,8 @@ impl<P: Process> MapWorker<'_, P> {
         contribution: &mut Contribution<'_>,
         watch: Option<Watch<'_, P::Output>>,
     ) -> Result<(), Failure> {
-        let Self { prepared, scratch, converted } = self;
-        let mut unit = Unit::new(*raw, converted);
+        let Self { prepared, scratch, converted, around } = self;
+        let mut unit = Unit::new(*raw, converted).among(raw.with_neighbours(around));
         let encoders = prepared.encoders.as_slice();
         let contribution = contribution.reborrow();
         let watch = watch.map(|watch| watch as Watch<'_, P::Output>);
@@ -184,9 +193,11 @@ impl<P: Process> Worker for MapWorker<'_, P> {
         seen: &mut Vec<SeenSpectrum>,
     ) -> Result<(), Failure> {
         let mut spectra = Vec::new();
-        let mut typed = Unit::new(*unit, &mut self.converted);
+        let mut around = Vec::new();
+        let around = unit.with_neighbours(&mut around);
+        let mut typed = Unit::new(*unit, &mut self.converted).among(around);
         for index in 0..typed.len() {
-            let spectrum = OwnSpectrum::of(typed.spectrum(index), unit, index);
+            let spectrum = OwnSpectrum::of(typed.spectrum(index), unit, (index, around));
             let data = Values::of(&spectrum.as_spectrum());
             seen.push(SeenSpectrum { data, model: Err(Failure::new("there is no result")) });
             spectra.push(spectrum);
@@ -218,18 +229,30 @@ struct OwnSpectrum<'a, T> {
     unit: &'a RawUnit<'a>,
     auxiliary: Auxiliary<'a>,
     coordinates: Coordinates<'a>,
+    neighbours: Neighbours<'a, T>,
 }
 
 impl<'a, T: Element> OwnSpectrum<'a, T> {
-    fn of(spectrum: Spectrum<'_, T>, unit: &'a RawUnit<'a>, index: usize) -> Self {
+    fn of(
+        spectrum: Spectrum<'_, T>,
+        unit: &'a RawUnit<'a>,
+        (index, around): (usize, &'a [T]),
+    ) -> Self {
         let Spectrum { values, position, repeat, .. } = spectrum;
-        let (auxiliary, coordinates) = (unit.auxiliary(index), unit.coordinates(index));
-        Self { values: values.to_vec(), position, repeat, unit, auxiliary, coordinates }
+        Self {
+            values: values.to_vec(),
+            position,
+            repeat,
+            unit,
+            auxiliary: unit.auxiliary(index),
+            coordinates: unit.coordinates(index),
+            neighbours: unit.neighbours(index, around),
+        }
     }
 
     /// The spectrum as a process sees it.
     fn as_spectrum(&self) -> Spectrum<'_, T> {
-        let Self { values, position, repeat, unit, auxiliary, coordinates } = self;
+        let Self { values, position, repeat, unit, auxiliary, coordinates, neighbours } = self;
         Spectrum {
             values,
             shape: unit.spectrum_shape,
@@ -237,6 +260,7 @@ impl<'a, T: Element> OwnSpectrum<'a, T> {
             repeat: *repeat,
             auxiliary: *auxiliary,
             coordinates: *coordinates,
+            neighbours: *neighbours,
         }
     }
 }

@@ -55,6 +55,7 @@ pub use crate::kernel::Means;
 use crate::kernel::RawUnit;
 pub use crate::kernel::SpectrumAxes;
 pub use crate::model::{Curve, Mark, Model, Values};
+pub use crate::neighbours::{Edges, Halo, Neighbours};
 pub use crate::results::{Declaration, Outputs, Record, Results};
 pub use crate::source_info::{AuxiliaryInfo, SourceInfo};
 
@@ -209,6 +210,18 @@ pub trait Process: Sized + 'static {
         Vec::new()
     }
 
+    /// Which neighbours of each position the map function gets beside the spectrum, in
+    /// [`Spectrum::neighbours`]. Override for what is computed over a window of the scan. The scan
+    /// has to be a full grid. A position with a neighbour whose data are damaged fails. What the
+    /// user may choose of it, the edges included, is a parameter. Auxiliary inputs are those of the
+    /// position alone.
+    ///
+    /// # Errors
+    /// If `source` can't be computed with these parameters; say why with [`Failure`].
+    fn halo(_parameters: &Self::Parameters, _source: &SourceInfo) -> Result<Option<Halo>, Failure> {
+        Ok(None)
+    }
+
     /// Bytes that a unit of work needs per position besides its spectra and results. Override
     /// when `Scratch` is large, or grows with the number of positions, so that the memory budget
     /// holds.
@@ -320,6 +333,8 @@ pub struct Spectrum<'a, T> {
     /// Where it was measured, on the axes of the scan; nothing unless
     /// [`Process::COORDINATES`] asks for it.
     pub coordinates: Coordinates<'a>,
+    /// The spectra of its neighbours; none unless [`Process::halo`] asks for them.
+    pub neighbours: Neighbours<'a, T>,
 }
 
 impl<T> Deref for Spectrum<'_, T> {
@@ -335,7 +350,8 @@ impl<'a, T> Spectrum<'a, T> {
     /// to a map function.
     pub fn new(values: &'a [T], shape: &'a [usize]) -> Self {
         let (auxiliary, coordinates) = (Auxiliary::default(), Coordinates::default());
-        Self { values, shape, position: 0, repeat: 0, auxiliary, coordinates }
+        let neighbours = Neighbours::default();
+        Self { values, shape, position: 0, repeat: 0, auxiliary, coordinates, neighbours }
     }
 
     /// The spectrum as an array with its own axes: `spectrum.array::<Ix3>()?`. Nothing is copied.
@@ -367,6 +383,8 @@ impl<'a, T> Spectrum<'a, T> {
 pub struct Unit<'a, T> {
     raw: RawUnit<'a>,
     buffer: &'a mut Vec<T>,
+    /// The spectra of its positions and their neighbours.
+    around: &'a [T],
     /// The spectra that are in `buffer`, one behind the other.
     converted: Range<usize>,
 }
@@ -378,7 +396,7 @@ const CONVERTED_VALUES: usize = 512;
 impl<'a, T: Element> Unit<'a, T> {
     /// A unit as it was read, with memory for what is converted.
     pub fn new(raw: RawUnit<'a>, buffer: &'a mut Vec<T>) -> Self {
-        Self { raw, buffer, converted: 0..0 }
+        Self { raw, buffer, around: &[], converted: 0..0 }
     }
 
     /// How many spectra there are: positions times spectra per position.
@@ -395,7 +413,8 @@ impl<'a, T: Element> Unit<'a, T> {
     pub fn spectrum(&mut self, index: usize) -> Spectrum<'_, T> {
         let (within, repeat) = self.raw.place(index);
         let length = self.raw.spectrum_length;
-        let values = match self.raw.lying(index) {
+        let is_there = || self.raw.own_among(index, self.around);
+        let values = match is_there().or_else(|| self.raw.lying(index)) {
             Some(values) => values,
             None => {
                 if !self.converted.contains(&index) {
@@ -413,7 +432,14 @@ impl<'a, T: Element> Unit<'a, T> {
             repeat,
             auxiliary: Auxiliary::new(self.raw.auxiliary, within),
             coordinates: Coordinates::new(self.raw.axes, self.raw.positions[within]),
+            neighbours: self.raw.neighbours(index, self.around),
         }
+    }
+
+    /// The unit with the spectra of its positions and their neighbours, one behind the other, if
+    /// the process asks for any.
+    pub(crate) fn among(self, around: &'a [T]) -> Self {
+        Self { around, ..self }
     }
 
     /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what
@@ -469,6 +495,7 @@ mod tests {
                 auxiliary: &[],
                 corrections: None,
                 axes: None,
+                neighbours: None,
             };
             let mut unit = Unit::<T>::new(raw, &mut buffer);
             let count = unit.len();
@@ -507,6 +534,7 @@ mod tests {
             auxiliary: &[],
             corrections: None,
             axes: None,
+            neighbours: None,
         };
         check(Unit::new(raw, &mut Vec::new()));
     }

@@ -27,11 +27,12 @@ use super::supply::{Stock, supply};
 use super::workers::Workers;
 use super::{Request, Stop, Tally, Team};
 use crate::plan::Plan;
+use crate::source::RowsDigest;
 use crate::storage::in_place::InPlace;
 use crate::storage::results_group::Place;
 use pixelmill_core::chunk_io::ReadChunk;
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::failure::panic_message;
+use pixelmill_core::failure::{Failure, panic_message};
 use pixelmill_core::positions::runs;
 
 /// Batches per checkpoint interval.
@@ -57,6 +58,8 @@ pub(crate) struct ComputeLoop<'a> {
     threads: &'a Workers,
     /// How many of the threads take units; memory may be too little for all.
     workers: usize,
+    /// Most positions of a unit, as planned.
+    unit: u64,
     /// `None` if rows are only read, for their digest.
     sink: Option<Sink<'a>>,
     pub scheduler: Scheduler<'a>,
@@ -69,6 +72,14 @@ pub(crate) struct ComputeLoop<'a> {
     /// When the last worker ended, in nanoseconds since the beginning.
     worked: AtomicU64,
     host: String,
+}
+
+/// What came of a unit: how long computing took, which of its positions failed, and what was read.
+#[derive(Default)]
+struct Worked {
+    compute: Duration,
+    failures: Vec<(u64, Failure)>,
+    digest: RowsDigest,
 }
 
 /// What a rank is to compute.
@@ -106,9 +117,10 @@ impl<'a> ComputeLoop<'a> {
             job,
             threads: work.workers,
             workers,
+            unit: plan.unit,
             sink: work.file.map(|file| Sink::new(file, work.columns.iter().cloned().zip(bytes))),
             scheduler: Scheduler::new(
-                supply(job, work.pending, work.stock, ranks),
+                supply(job, work.pending, work.stock, plan, ranks),
                 work.others,
                 most_open,
                 plan.unit.min(job.kernel.wants().most_per_unit.unwrap_or(u64::MAX)),
@@ -209,13 +221,12 @@ impl<'a> ComputeLoop<'a> {
             // still compute.
             let Some(ticket) = self.next(portion) else { return };
             match self.work_on(&ticket, &mut workspace) {
-                Ok(compute) => {
-                    let failures = std::mem::take(&mut workspace.results.failures);
+                Ok(Worked { compute, failures, digest }) => {
                     self.counters.done.fetch_add(runs::count(&ticket.runs), Ordering::Relaxed);
                     self.counters.failed.fetch_add(failures.len() as u64, Ordering::Relaxed);
                     let unit = match &self.sink {
-                        Some(_) => ticket.computed(&failures, workspace.digest),
-                        None => Batch { digest: workspace.digest, ..Batch::default() },
+                        Some(_) => ticket.computed(&failures, digest),
+                        None => Batch { digest, ..Batch::default() },
                     };
                     portion = Some(self.scheduler.done(ticket, unit, compute));
                 }
@@ -244,31 +255,54 @@ impl<'a> ComputeLoop<'a> {
         ticket
     }
 
-    /// Reads, computes and writes some positions; returns the time that computing took.
-    fn work_on<'j>(&'j self, ticket: &Ticket, workspace: &mut Workspace<'j>) -> Result<Duration> {
+    /// Reads, computes and writes some positions: in parts, where these have more neighbours than
+    /// memory is planned for.
+    fn work_on<'j>(&'j self, ticket: &Ticket, workspace: &mut Workspace<'j>) -> Result<Worked> {
+        let Some(neighbourhood) = &self.job.neighbourhood else {
+            return self.work_on_part(ticket, &ticket.runs, workspace);
+        };
+        let (mut all, mut before) = (Worked::default(), 0);
+        for runs in neighbourhood.cut(&ticket.runs, self.unit) {
+            let part = self.work_on_part(ticket, &runs, workspace)?;
+            all.compute += part.compute;
+            all.digest += part.digest;
+            all.failures.extend(part.failures.into_iter().map(|(at, why)| (before + at, why)));
+            before += runs::count(&runs);
+        }
+        Ok(all)
+    }
+
+    fn work_on_part<'j>(
+        &'j self,
+        ticket: &Ticket,
+        runs: &[Range<u64>],
+        workspace: &mut Workspace<'j>,
+    ) -> Result<Worked> {
         let begun = Instant::now();
         let source: &dyn ReadChunk = match &ticket.block {
             Some(block) => &**block,
             None => {
-                ticket.runs.iter().for_each(|run| self.announce(run));
+                runs.iter().for_each(|run| self.announce(run));
                 &self.job.source.rows
             }
         };
-        let rows = self.job.read(source, &ticket.runs, workspace)?;
+        let rows = self.job.read(source, runs, workspace)?;
         add(&self.counters.read, begun);
+        let digest = workspace.digest;
         let Some(sink) = &self.sink else {
             workspace.forget(rows);
-            return Ok(Duration::ZERO);
+            return Ok(Worked { digest, ..Worked::default() });
         };
         let begun = Instant::now();
         self.job.compute(rows, workspace);
         let compute = begun.elapsed();
         add(&self.counters.compute, begun);
         let begun = Instant::now();
-        let near = ticket.runs.len() > 1 && ticket.is_exclusive;
-        sink.store(&*self.job.prepared, &ticket.runs, near, &workspace.results)?;
+        let near = runs.len() > 1 && ticket.is_exclusive;
+        sink.store(&*self.job.prepared, runs, near, &workspace.results)?;
         add(&self.counters.write, begun);
-        Ok(compute)
+        let failures = std::mem::take(&mut workspace.results.failures);
+        Ok(Worked { compute, failures, digest })
     }
 
     /// Reading ahead is the system's work: it is told what comes after the next stretch of rows

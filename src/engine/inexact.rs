@@ -15,6 +15,9 @@ pub(crate) fn is_inexact(reason: &str) -> bool {
 /// Where such an integer is, if it isn't of the source.
 pub(crate) const OF_AUXILIARY: &str = " of an auxiliary input";
 
+/// Where such an integer is, if it isn't of the position that fails.
+pub(crate) const OF_NEIGHBOUR: &str = " of a neighbour";
+
 /// Why a row can't be converted, if it holds an integer that double precision hasn't.
 pub(crate) fn inexact(
     index: usize,

@@ -4,16 +4,18 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::Request;
+use super::around::neighbourhood;
 use super::compared::Compared;
 use super::correction_paths::CorrectionPaths;
 use super::corrections;
 use super::data::Data;
-use super::inexact::inexact;
+use super::inexact::{OF_NEIGHBOUR, inexact};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout};
 use super::narration;
 use super::target::results_file;
 use super::workers::Workers;
-use crate::identity::{Hashed, Identity, Rounding};
+use crate::identity::{HaloIdentity, Hashed, Identity, Rounding};
+use crate::neighbourhood::{Around, Neighbourhood};
 use crate::source::{self, AskedAxes, RowsDigest, Source};
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
@@ -28,6 +30,7 @@ use pixelmill_core::failure::{Failure, guarded};
 use pixelmill_core::kernel::{
     AuxiliaryRows, Kernel, Means, Prepared, RawUnit, SeenSpectrum, Worker,
 };
+use pixelmill_core::positions::runs;
 
 /// A kernel and its source.
 pub(crate) struct Job {
@@ -41,6 +44,8 @@ pub(crate) struct Job {
     /// Lengths of the axes of each.
     spectrum_shape: Vec<usize>,
     pub inputs: Inputs,
+    /// The neighbours that the kernel computes with.
+    pub neighbourhood: Option<Neighbourhood>,
     /// What is done to all spectra alike, and what it was called.
     pub corrections: Option<Corrections>,
     pub corrected: CorrectionPaths,
@@ -62,6 +67,8 @@ pub(crate) struct Workspace<'j> {
     auxiliary: Vec<AuxiliaryRows>,
     /// The positions that were read last, row by row.
     positions: Vec<u64>,
+    /// The same with their neighbours, if the kernel computes with any: what was read.
+    around: Around,
     /// Those of them, counted from 0, whose data can't be read.
     damaged: Vec<(u64, Failure)>,
     /// What was read last.
@@ -112,8 +119,11 @@ impl Job {
         let (corrections, corrected) = corrected.unzip();
         let inputs = inputs.finish()?;
         let (spectrum, _) = source.info.along(source.seen.along);
+        let neighbourhood = neighbourhood(&**kernel, &source, &spectrum).map_err(unsuitable)?;
         let (hashed, mut identity) =
             Hashed::new(&**kernel, (&source, &spectrum), spectra, auxiliary_inputs, rounding);
+        let halo = neighbourhood.as_ref().map(Neighbourhood::halo);
+        identity.neighbours = halo.map(HaloIdentity::of);
         let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.corrections = corrected;
@@ -127,6 +137,7 @@ impl Job {
             others,
             spectrum_shape,
             inputs,
+            neighbourhood,
             corrections,
             corrected: request.corrections.clone(),
             identity,
@@ -162,6 +173,7 @@ impl Job {
             rows: AlignedBytes::default(),
             auxiliary: self.inputs.auxiliary.iter().map(AuxiliaryReader::room).collect(),
             positions: Vec::new(),
+            around: Around::default(),
             damaged: Vec::new(),
             digest: RowsDigest::default(),
             results: UnitResults::default(),
@@ -236,15 +248,10 @@ impl Job {
         workspace.damaged.clear();
         workspace.positions.clear();
         workspace.positions.extend(positions.iter().flat_map(Clone::clone));
-        let count = workspace.positions.len();
-        let buffer = std::mem::take(&mut workspace.rows);
-        let mut rows = ReadRows::new(buffer, count, self.source.row_bytes());
-        match self.prepared.read(source, positions, &mut rows) {
-            Err(Error::Damaged { .. }) => self.read_one_by_one(source, workspace, &mut rows)?,
-            other => other?,
-        }
-        workspace.digest = digest_of(&rows, &workspace.positions, &workspace.damaged);
-        self.check_exact(&rows, &mut workspace.damaged);
+        let rows = match &self.neighbourhood {
+            None => self.read_alone(source, positions, workspace)?,
+            Some(of) => self.read_with_neighbours(source, of, workspace)?,
+        };
         let Workspace { positions: numbers, digest, auxiliary, damaged, .. } = workspace;
         for (number, (input, rows)) in self.inputs.auxiliary.iter().zip(auxiliary).enumerate() {
             let bytes = input.read(positions, rows, damaged)?;
@@ -257,12 +264,69 @@ impl Job {
         Ok(rows)
     }
 
+    fn read_alone<'a>(
+        &self,
+        source: &'a dyn ReadChunk,
+        positions: &[Range<u64>],
+        workspace: &mut Workspace<'_>,
+    ) -> Result<ReadRows<'a>> {
+        let Workspace { rows, positions: numbers, damaged, digest, .. } = workspace;
+        let rows = self.read_rows(source, (positions, numbers), std::mem::take(rows), damaged)?;
+        *digest = digest_of(&rows, numbers, damaged);
+        self.check_exact((&rows, ""), damaged);
+        Ok(rows)
+    }
+
+    /// Reads each row once that is a position's or a neighbour's. Positions with a damaged
+    /// neighbour are damaged as well.
+    fn read_with_neighbours<'a>(
+        &self,
+        source: &'a dyn ReadChunk,
+        of: &Neighbourhood,
+        workspace: &mut Workspace<'_>,
+    ) -> Result<ReadRows<'a>> {
+        let Workspace { rows, positions, around, damaged, digest, .. } = workspace;
+        of.around(positions, around);
+        let read: Vec<Range<u64>> = runs::of_positions(&around.positions).collect();
+        let mut lost = Vec::new();
+        let of_all = (read.as_slice(), around.positions.as_slice());
+        let rows = self.read_rows(source, of_all, std::mem::take(rows), &mut lost)?;
+        *digest = around.digest(positions, &rows, &lost);
+        self.check_exact((&rows, OF_NEIGHBOUR), &mut lost);
+        for (index, place, reason) in around.damaged(&lost) {
+            let reason = reason.to_string();
+            // Of its own row there is nothing to say.
+            let told =
+                if place == around.own[index] { reason.replace(OF_NEIGHBOUR, "") } else { reason };
+            damaged.push((index as u64, Failure::new(told)));
+        }
+        Ok(rows)
+    }
+
+    /// Reads rows as they are stored; `damaged` are those, counted from 0, that can't be.
+    fn read_rows<'a>(
+        &self,
+        source: &'a dyn ReadChunk,
+        (positions, numbers): (&[Range<u64>], &[u64]),
+        buffer: AlignedBytes,
+        damaged: &mut Vec<(u64, Failure)>,
+    ) -> Result<ReadRows<'a>> {
+        let mut rows = ReadRows::new(buffer, numbers.len(), self.source.row_bytes());
+        match self.prepared.read(source, positions, &mut rows) {
+            Err(Error::Damaged { .. }) => {
+                self.read_one_by_one(source, numbers, &mut rows, damaged)?;
+            }
+            other => other?,
+        }
+        Ok(rows)
+    }
+
     /// Notes the positions with an integer that the process's numbers don't have.
-    fn check_exact(&self, rows: &ReadRows<'_>, damaged: &mut Vec<(u64, Failure)>) {
+    fn check_exact(&self, (rows, of): (&ReadRows<'_>, &str), damaged: &mut Vec<(u64, Failure)>) {
         let stored = self.source.stored;
         let input = self.kernel.wants().input;
         if self.is_exact && stored.element.may_exceed(input.element(), input.is_narrowing()) {
-            let found = |index| inexact(index, rows.row(index), stored, "");
+            let found = |index| inexact(index, rows.row(index), stored, of);
             damaged.extend((0..rows.len()).filter_map(found));
         }
     }
@@ -271,19 +335,20 @@ impl Job {
     fn read_one_by_one(
         &self,
         source: &dyn ReadChunk,
-        workspace: &mut Workspace<'_>,
+        positions: &[u64],
         rows: &mut ReadRows<'_>,
+        damaged: &mut Vec<(u64, Failure)>,
     ) -> Result<()> {
         let bytes = rows.bytes_mut();
-        let row_bytes = bytes.len() / workspace.positions.len().max(1);
-        for (index, position) in workspace.positions.iter().enumerate() {
+        let row_bytes = bytes.len() / positions.len().max(1);
+        for (index, position) in positions.iter().enumerate() {
             let row = &mut bytes[index * row_bytes..][..row_bytes];
             let mut one = ReadRows::new(AlignedBytes::default(), 1, row_bytes);
             let run = *position..position + 1;
             match self.prepared.read(source, std::slice::from_ref(&run), &mut one) {
                 Err(Error::Damaged { reason, .. }) => {
                     row.fill(0);
-                    workspace.damaged.push((index as u64, Failure::new(reason)));
+                    damaged.push((index as u64, Failure::new(reason)));
                 }
                 other => {
                     other?;
@@ -329,10 +394,12 @@ impl Job {
             &mut Contribution<'_>,
         ) -> Result<(), Failure>,
     ) {
-        let Workspace { worker, positions, auxiliary, damaged, results, .. } = workspace;
+        let Workspace { worker, positions, auxiliary, damaged, results, around, .. } = workspace;
+        let own = self.neighbourhood.as_ref().map(|_| rows.pick(&around.own));
         let unit = RawUnit {
             positions,
-            rows: &rows,
+            rows: own.as_ref().unwrap_or(&rows),
+            neighbours: own.as_ref().map(|_| around.raw(&rows)),
             stored: self.source.stored,
             spectra_per_position: self.spectra,
             spectrum_length: self.source.info.spectral_points / self.spectra,

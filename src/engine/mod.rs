@@ -9,6 +9,7 @@
 //! is what the other ranks do, and `team` what they tell each other. What a kill at each point
 //! leaves is in this folder's README.
 
+mod around;
 pub(crate) mod batch;
 mod compared;
 mod compress;
@@ -83,7 +84,8 @@ use job::Job;
 use selection::Selected;
 use team::Team;
 
-use crate::plan::{self, Needs, Plan, TileNeeds};
+use crate::neighbourhood::Neighbourhood;
+use crate::plan::{self, HaloNeeds, Needs, Plan, TileNeeds};
 use pixelmill_core::column_layout::ColumnLayout;
 use pixelmill_core::corrections::Corrections;
 use pixelmill_core::error::{Error, Result};
@@ -173,9 +175,12 @@ fn plan_run(
     let info = &source.info;
     let axes = info.position_dimensions.iter().chain(&info.spectroscopic_dimensions);
     let results: usize = job.prepared.columns().iter().map(ColumnLayout::spectrum_bytes).sum();
+    let around = job.neighbourhood.as_ref();
+    let (row, kernel) = (source.row_bytes() as u64 + source.rows.aside_bytes(), job.kernel_bytes());
+    let (lines, beside) = around.map_or((1, 0), |around| (around.lines(), around.beside()));
     let needs = Needs {
-        row_bytes: source.row_bytes() as u64 + source.rows.aside_bytes(),
-        kernel_bytes: job.kernel_bytes(),
+        row_bytes: row * lines,
+        kernel_bytes: kernel * lines + around.map_or(0, Neighbourhood::table_bytes),
         auxiliary_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::position_bytes).sum(),
         results_bytes: (results * job.spectra) as u64 + 2,
         fixed_bytes: (source.info.positions * 2).min(WINDOWS)
@@ -186,13 +191,19 @@ fn plan_run(
             + job.inputs.constant_bytes()
             + job.corrections.as_ref().map_or(0, Corrections::memory)
             + selected.map_or(0, Selected::memory),
-        worker_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum(),
+        worker_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum::<u64>()
+            + beside * (row + kernel),
+        worthwhile: 4 * beside / lines,
         tiles: source.rows.tiles().map(|tiles| TileNeeds {
             cell: tiles.cell(),
             row_bytes: tiles.block_row_bytes(),
             worker_bytes: tiles.worker_bytes(),
             tiles_per_cell: tiles.per_cell(),
             agreed: agreed.map(<[u64]>::to_vec),
+            halo: around.map(|around| {
+                let scan = source.rows.view().position_shape();
+                HaloNeeds { reach: around.reach_on(scan.len()), scan }
+            }),
         }),
         workers: workers as u64,
         memory,

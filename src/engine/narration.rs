@@ -77,8 +77,15 @@ pub(crate) fn plan(kernel: &dyn Kernel, plan: &Plan) {
     info!(
         "plan: blocks of {} positions, at most {} in memory at a time; each tile is read {times}",
         lengths(&blocks.segments),
-        blocks.in_flight,
+        blocks.kept,
     );
+    if blocks.kept < blocks.enough {
+        info!(
+            "plan: some tiles are read again for want of memory: with neighbours, {} blocks in \
+             memory would be enough",
+            blocks.enough,
+        );
+    }
 }
 
 /// What a rank has done of a run.

@@ -22,7 +22,7 @@ use super::batch::Batch;
 use super::failures::Failures;
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
 use crate::source::RowsDigest;
-use crate::storage::tiles::Block;
+use crate::storage::tiles::PortionReader;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::Failure;
 use pixelmill_core::positions::runs;
@@ -31,7 +31,7 @@ use pixelmill_core::positions::runs;
 pub(crate) struct Portion {
     pub runs: VecDeque<Range<u64>>,
     /// What they are read from, if not row by row from the source.
-    pub block: Option<Arc<Block>>,
+    pub block: Option<Arc<dyn PortionReader>>,
     /// Whether nobody else computes anything between the first and the last of them.
     pub is_exclusive: bool,
 }
@@ -44,7 +44,7 @@ pub(crate) type Supply<'a> = Box<dyn Iterator<Item = Result<Portion>> + Send + '
 pub(crate) struct Ticket {
     /// Ranges of consecutive positions.
     pub runs: Vec<Range<u64>>,
-    pub block: Option<Arc<Block>>,
+    pub block: Option<Arc<dyn PortionReader>>,
     /// Whether nobody else computes anything between the first and the last of them.
     pub is_exclusive: bool,
     portion: u64,

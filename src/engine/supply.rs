@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use log::trace;
@@ -19,6 +20,7 @@ use crate::hand_out::Guide;
 use crate::plan::Plan;
 use crate::ranks::Communicator;
 use crate::storage::marks::windows;
+use crate::storage::tiles::{PortionReader, Shelf};
 use crate::view::Blocks;
 use pixelmill_core::error::Result;
 use pixelmill_core::positions::runs;
@@ -137,6 +139,7 @@ pub(crate) fn supply<'a>(
     job: &'a Job,
     pending: &'a Pending<'a>,
     stock: &'a Stock,
+    plan: &Plan,
     ranks: &'a dyn Communicator,
 ) -> Supply<'a> {
     let rows = &job.source.rows;
@@ -148,11 +151,22 @@ pub(crate) fn supply<'a>(
         return Box::new(portions.filter(has_work));
     };
     let scan = rows.view().position_shape();
+    let shelf = job.neighbourhood.as_ref().zip(rows.tiles()).map(|(neighbourhood, tiles)| {
+        let most = plan.blocks.as_ref().map_or(1, |blocks| blocks.kept);
+        Shelf::new(tiles, blocks.clone(), neighbourhood.clone(), most)
+    });
+    let reader = move |number, region| -> Option<Arc<dyn PortionReader>> {
+        match &shelf {
+            Some(shelf) => Some(Arc::new(shelf.open(number))),
+            None => rows.block(region).map(|block| block as Arc<dyn PortionReader>),
+        }
+    };
     let portions = parts(stock, ranks, 1).map(move |block| {
-        let region = blocks.region(block?.start);
+        let number = block?.start;
+        let region = blocks.region(number);
         let wanted = region.runs(&scan);
         let runs = pending_of(pending, &wanted)?;
-        let block = if runs.is_empty() { None } else { rows.block(region) };
+        let block = if runs.is_empty() { None } else { reader(number, region) };
         Ok(Portion { runs, block, is_exclusive: wanted.len() == 1 })
     });
     Box::new(portions.filter(has_work))

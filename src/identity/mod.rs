@@ -34,7 +34,7 @@ use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::{ElementType, StoredType};
 use pixelmill_core::failure::Failure;
 use pixelmill_core::inputs::ConstantArray;
-use pixelmill_core::kernel::{Kernel, Prepared};
+use pixelmill_core::kernel::{Edges, Halo, Kernel, Prepared};
 use pixelmill_core::source_info::{AuxiliaryInfo, SourceInfo};
 
 /// Everything that a result depends on. The order is that in which differences are told.
@@ -60,6 +60,9 @@ pub(crate) struct Identity {
     pub auxiliary_inputs: Vec<AuxiliaryIdentity>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     constant_inputs: Vec<ConstantIdentity>,
+    /// The neighbours of each position that it is computed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<HaloIdentity>,
     /// What is done to all spectra alike before the process sees them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrections: Option<CorrectionsIdentity>,
@@ -133,6 +136,24 @@ struct ConstantIdentity {
     sha256: String,
 }
 
+/// The neighbours that a kernel computes with.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct HaloIdentity {
+    edges: Edges,
+    count: usize,
+    /// Of all offsets, in their order.
+    sha256: String,
+}
+
+impl HaloIdentity {
+    pub fn of(halo: &Halo) -> Self {
+        let steps = halo.offsets().iter().flatten();
+        let bytes: Vec<u8> = steps.flat_map(|step| step.to_le_bytes()).collect();
+        let (edges, count) = (halo.edges(), halo.offsets().len());
+        Self { edges, count, sha256: hex(&Sha256::digest(bytes)) }
+    }
+}
+
 /// The numbers that a kernel has chosen to compute with.
 #[derive(Clone, Debug, Serialize)]
 struct InputIdentity {
@@ -202,6 +223,7 @@ impl<'a> Hashed<'a> {
             source: SourceIdentity::of(source, spectra_per_position),
             auxiliary_inputs,
             constant_inputs: source.info.constants.iter().map(ConstantIdentity::of).collect(),
+            neighbours: None,
             corrections: None,
             source_fingerprint: String::new(),
         };
@@ -403,6 +425,7 @@ pub(crate) mod tests {
             },
             auxiliary_inputs: Vec::new(),
             constant_inputs: Vec::new(),
+            neighbours: None,
             corrections: None,
             source_fingerprint: "ab".into(),
         }
@@ -427,7 +450,14 @@ pub(crate) mod tests {
             Some(InputIdentity { element_type: element.into(), narrowing })
         };
         let seen = |along| Some(ExcerptIdentity::new(vec![vec![0, 2, 1]], vec![0], along));
-        let changes: [&dyn Fn(&mut Identity); 28] = [
+        let halo = |steps: [i64; 2], edges| {
+            Some(HaloIdentity::of(&Halo::new(vec![steps.to_vec()], edges)))
+        };
+        let changes: [&dyn Fn(&mut Identity); 32] = [
+            &|i| i.neighbours = halo([0, 1], Edges::Reflect),
+            &|i| i.neighbours = halo([1, 0], Edges::Reflect),
+            &|i| i.neighbours = halo([1, 0], Edges::Missing),
+            &|i| i.neighbours = halo([-1, 0], Edges::Missing),
             &|i| i.source.excerpt = seen(0),
             &|i| i.source.excerpt = seen(1),
             &|i| i.input = input("float32", false),

@@ -42,9 +42,34 @@ impl RowsDigest {
         *self += Self::of(0, position, DAMAGED);
     }
 
+    /// Adds a position that is computed with the rows of its neighbours: `rows` are the hashes of
+    /// its own and of these, in their order.
+    pub fn add_with_neighbours(
+        &mut self,
+        position: u64,
+        rows: impl IntoIterator<Item = Option<RowHash>>,
+    ) {
+        let hashes = rows.into_iter().map(|row| row.map_or(0, |RowHash(hash)| hash));
+        let bytes: Vec<u8> = hashes.flat_map(u128::to_le_bytes).collect();
+        *self += Self::of(0, position, &bytes);
+    }
+
     fn of(input: usize, position: u64, row: &[u8]) -> Self {
         let seed = position ^ (input as u64) << POSITION_BITS;
         Self(XxHash3_128::oneshot_with_seed(seed, row))
+    }
+}
+
+/// The hash of one row, whoever's it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowHash(u128);
+
+impl RowHash {
+    /// That of a row; `None` if it can't be read.
+    pub fn of(row: Option<&[u8]>) -> Self {
+        // Of another seed, so that no row looks like one that can't be read.
+        let seed = u64::from(row.is_none());
+        Self(XxHash3_128::oneshot_with_seed(seed, row.unwrap_or(DAMAGED)))
     }
 }
 
@@ -131,6 +156,26 @@ mod tests {
         let mut damaged = digest(0, &[(3, &long)]);
         damaged.add_damaged(4);
         assert_ne!(damaged, digest(0, &[(3, &long)]));
+    }
+
+    #[test]
+    fn every_change_of_a_neighbour_is_another_digest() {
+        let of = |position, rows: [Option<&[u8]>; 3]| {
+            let mut digest = RowsDigest::default();
+            let hashes = rows.map(|row| row.map(|row| RowHash::of(Some(row))));
+            digest.add_with_neighbours(position, hashes);
+            digest
+        };
+        let base = of(3, [Some(&[1]), Some(&[2]), None]);
+        for other in [
+            of(4, [Some(&[1]), Some(&[2]), None]),
+            of(3, [Some(&[1]), Some(&[3]), None]),
+            of(3, [Some(&[2]), Some(&[1]), None]),
+            of(3, [Some(&[1]), None, Some(&[2])]),
+        ] {
+            assert_ne!(other, base);
+        }
+        assert_ne!(RowHash::of(None), RowHash::of(Some(DAMAGED)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 pub(crate) use candidates::{main_datasets, others, shown_datasets};
 pub use crop::Crop;
-pub(crate) use digest::RowsDigest;
+pub(crate) use digest::{RowHash, RowsDigest};
 pub(crate) use excerpt::{AskedAxes, ExcerptIdentity, Seen};
 pub use fields::FieldOverview;
 pub(crate) use fields::{fields, values};

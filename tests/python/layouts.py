@@ -460,6 +460,13 @@ def sums(spectra):
     return in_order(np.concatenate([side_by_side, spectra[:, whole:]], axis=1))
 
 
+def surrounded(spectra, scan):
+    """The digests around each position, each times its place in the window; beyond the edges as in a mirror."""
+    mirrored = np.pad(digests(spectra).reshape(scan), 1, mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(mirrored, (3,) * len(scan)).reshape(len(spectra), -1)
+    return windows @ np.arange(1.0, windows.shape[1] + 1)
+
+
 EXPECTED = {"Sum": sums, "Digest": digests}
 
 
@@ -470,7 +477,8 @@ def check(folder, runs, listed):
         if which not in cache:
             dataset = listed[run["number"]]
             values = spectra(folder / dataset["file"], dataset, run["is_cut"])
-            cache[which] = EXPECTED[run["process"]](values)
+            scan = [dataset["shape"][axis] for axis in dataset["positions_axes"]]
+            cache[which] = surrounded(values, scan) if run["process"] == "Surrounded" else EXPECTED[run["process"]](values)
         with h5py.File(run["file"]) as opened:
             found = opened[run["path"]][()].astype(float).reshape(-1)
         expected = cache[which]

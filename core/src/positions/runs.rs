@@ -53,6 +53,12 @@ pub fn of_marks(first: u64, marks: &[u8]) -> impl Iterator<Item = Range<u64>> + 
     })
 }
 
+/// The runs of some positions, ascending ones.
+pub fn of_positions(positions: &[u64]) -> impl Iterator<Item = Range<u64>> + '_ {
+    let follow = positions.chunk_by(|one, other| one + 1 == *other);
+    follow.filter_map(|run| Some(*run.first()?..run.last()? + 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +69,13 @@ mod tests {
         assert_eq!(found(&[0, 1, 1, 0, 9, 0, 1]), [11..13, 14..15, 16..17]);
         assert_eq!(found(&[1, 1]), std::iter::once(10..12).collect::<Vec<_>>());
         assert!(found(&[0, 0]).is_empty() && found(&[]).is_empty());
+    }
+
+    #[test]
+    fn positions_come_in_runs() {
+        let found: Vec<_> = of_positions(&[3, 4, 7, 9, 10, 11]).collect();
+        assert_eq!(found, [3..5, 7..8, 9..12]);
+        assert_eq!(of_positions(&[]).count(), 0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::copy::{Axis, arranged, copy};
-use super::{LoadedTile, TileError, Tiles};
+use super::{LoadedTile, PortionReader, TileError, Tiles};
 use crate::region::{Region, steps, strides};
 use crate::view::{Blocks, View};
 use pixelmill_core::chunk_io::{ReadChunk, ReadRows};
@@ -44,13 +44,6 @@ impl Block {
             read: Mutex::new(0),
             changed: Condvar::new(),
         }
-    }
-
-    /// Whether a worker who comes now would only wait for others. It may be wrong the next moment,
-    /// which costs a wait and nothing else, so `next` needs no order.
-    pub fn is_busy(&self) -> bool {
-        let all = self.loaded.len();
-        self.next.load(Ordering::Relaxed) >= all && *self.lock() < all
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, usize> {
@@ -148,6 +141,14 @@ impl ReadChunk for Block {
         let each = positions.iter().flat_map(Clone::clone).map(|position| self.row(position));
         rows.leave(each.collect::<Result<_>>()?);
         Ok(())
+    }
+}
+
+impl PortionReader for Block {
+    fn is_busy(&self) -> bool {
+        let all = self.loaded.len();
+        // It may be wrong anyway, so `next` needs no order.
+        self.next.load(Ordering::Relaxed) >= all && *self.lock() < all
     }
 }
 

@@ -12,6 +12,7 @@ mod contiguous;
 pub(crate) mod copy;
 mod mosaic;
 mod pool;
+mod shelf;
 mod way;
 
 use std::io;
@@ -25,6 +26,7 @@ pub(crate) use contiguous::Contiguous;
 use copy::{Axis, copy};
 pub(crate) use mosaic::{Mosaic, Part, SourceArray};
 use pool::Pool;
+pub(crate) use shelf::Shelf;
 pub use way::Reading;
 pub(crate) use way::{Stored, Way};
 pub(in crate::storage) use way::{same_kind, stretch};
@@ -33,6 +35,7 @@ use super::filters::Scratch;
 use super::raw_file::RawFile;
 use crate::region::{Region, strides};
 use crate::view::View;
+use pixelmill_core::chunk_io::ReadChunk;
 use pixelmill_core::error::{Error, Result};
 
 /// A dataset as tiles.
@@ -52,6 +55,13 @@ pub(crate) struct Tiles {
     pub decoded: AtomicU64,
     decoders: Pool<Decoder>,
     buffers: Pool<Vec<u8>>,
+}
+
+/// What the positions of a portion of a run are read from, where rows don't lie side by side.
+pub(crate) trait PortionReader: ReadChunk {
+    /// Whether a worker who comes now would only wait for others. It may be wrong the next moment,
+    /// which costs a wait and nothing else.
+    fn is_busy(&self) -> bool;
 }
 
 /// What a worker needs while it reads a chunk.

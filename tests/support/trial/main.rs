@@ -10,6 +10,7 @@ mod pieces;
 mod placed;
 mod rich;
 mod slow;
+mod surrounded;
 mod trouble;
 mod uneven;
 mod weighted;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use pixelmill::registry::{Runner, runner};
 use pixelmill_processes::PROCESSES;
 
-static TRIALS: [&dyn Runner; 10] = [
+static TRIALS: [&dyn Runner; 11] = [
     runner::<slow::Slow>(),
     runner::<uneven::Uneven>(),
     runner::<trouble::Trouble>(),
@@ -30,6 +31,7 @@ static TRIALS: [&dyn Runner; 10] = [
     runner::<pieces::Pieces>(),
     runner::<given::Given>(),
     runner::<placed::Placed>(),
+    runner::<surrounded::Surrounded>(),
 ];
 
 fn main() -> ExitCode {

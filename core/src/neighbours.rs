@@ -1,0 +1,228 @@
+//! The neighbours of a position: which of them a computation wants, and their spectra.
+//!
+//! They lie on the axes of the scan, which has to be a full grid. What stands for neighbours beyond
+//! its edges is the computation's to say, as one of [`Edges`]; where the user may choose, it is a
+//! parameter, so that results are known by it. Reading them is the engine's: a computation gets
+//! them beside the spectrum, whatever positions are computed with it.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::chunk_io::ReadRows;
+
+/// What stands for a neighbour that lies beyond the edge of the scan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Edges {
+    /// The scan as in a mirror that stands on its edge: c b a | a b c d | d c b, as `reflect` of
+    /// `scipy.ndimage`.
+    #[default]
+    Reflect,
+    /// The position at the edge: a a a | a b c d | d d d, as `nearest` of `scipy.ndimage`.
+    Nearest,
+    /// Nothing.
+    Missing,
+}
+
+impl JsonSchema for Edges {
+    fn schema_name() -> Cow<'static, str> {
+        "Edges".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": ["reflect", "nearest", "missing"] })
+    }
+}
+
+impl Edges {
+    /// The step of an axis of this length that stands for `step`; `None` if nothing does.
+    #[inline]
+    pub fn step(self, step: i64, length: u64) -> Option<u64> {
+        let length = length as i64;
+        if (0..length).contains(&step) {
+            return Some(step as u64);
+        }
+        match self {
+            _ if length == 0 => None,
+            Self::Missing => None,
+            Self::Nearest => Some(step.clamp(0, length - 1) as u64),
+            Self::Reflect => {
+                let there = step.rem_euclid(2 * length);
+                Some(if there < length { there } else { 2 * length - 1 - there } as u64)
+            }
+        }
+    }
+}
+
+/// Which neighbours of each position a computation wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halo {
+    offsets: Vec<Vec<i64>>,
+    edges: Edges,
+}
+
+impl Halo {
+    /// Those at these offsets, each a step for every axis of the scan, slowest first. A
+    /// computation gets them in this order.
+    pub fn new(offsets: Vec<Vec<i64>>, edges: Edges) -> Self {
+        Self { offsets, edges }
+    }
+
+    /// All in a box, the position itself among them: a range of offsets for every axis of the scan,
+    /// slowest first. The fastest axis runs fastest.
+    pub fn window(ranges: &[RangeInclusive<i64>], edges: Edges) -> Self {
+        let mut offsets = vec![Vec::new()];
+        for range in ranges {
+            let longer = |offset: &Vec<i64>| -> Vec<Vec<i64>> {
+                range.clone().map(|step| [offset.as_slice(), &[step]].concat()).collect()
+            };
+            offsets = offsets.iter().flat_map(longer).collect();
+        }
+        Self { offsets, edges }
+    }
+
+    /// The same without the position itself.
+    #[must_use]
+    pub fn without_itself(mut self) -> Self {
+        self.offsets.retain(|offset| offset.iter().any(|step| *step != 0));
+        self
+    }
+
+    /// The offsets.
+    pub fn offsets(&self) -> &[Vec<i64>] {
+        &self.offsets
+    }
+
+    /// What stands for neighbours beyond the edges.
+    pub fn edges(&self) -> Edges {
+        self.edges
+    }
+}
+
+/// That there is no such neighbour.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Rows of the positions of a unit and of their neighbours, as they were read.
+#[derive(Clone, Copy)]
+pub struct RawNeighbours<'a> {
+    /// The rows, each once.
+    pub rows: &'a ReadRows<'a>,
+    /// Which of them each position of the unit has.
+    pub own: &'a [u32],
+    /// Which of them the neighbours of each position have, position by position in the order of
+    /// the offsets; [`ABSENT`] where there is none.
+    pub places: &'a [u32],
+}
+
+impl<'a> RawNeighbours<'a> {
+    /// The rows of the neighbours of one position of the unit.
+    pub(crate) fn places_of(&self, within: usize) -> &'a [u32] {
+        let each = self.places.len() / self.own.len().max(1);
+        &self.places[within * each..][..each]
+    }
+}
+
+/// The spectra of the neighbours of a position, in the order of the [offsets](Halo::offsets). There
+/// are none unless the process [asks for them](crate::Process::halo).
+#[derive(Clone, Copy, Debug)]
+pub struct Neighbours<'a, T> {
+    /// Spectra of a unit one behind the other, and how many values each has.
+    spectra: &'a [T],
+    length: usize,
+    /// How many spectra a position has, and which of them this is.
+    several: usize,
+    repeat: usize,
+    places: &'a [u32],
+}
+
+impl<T> Default for Neighbours<'_, T> {
+    fn default() -> Self {
+        Self { spectra: &[], length: 0, several: 1, repeat: 0, places: &[] }
+    }
+}
+
+impl<'a, T> Neighbours<'a, T> {
+    /// Neighbours whose spectra, of `length` values each, lie one behind the other in `spectra`:
+    /// which of them each has, [`ABSENT`] if it is missing. What tests hand to a map function.
+    pub fn new(spectra: &'a [T], length: usize, places: &'a [u32]) -> Self {
+        Self { spectra, length, several: 1, repeat: 0, places }
+    }
+
+    /// The same of positions that have `several` spectra each, of which this is number `repeat`.
+    pub(crate) fn among(self, several: usize, repeat: usize) -> Self {
+        Self { several, repeat, ..self }
+    }
+
+    /// How many offsets there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The spectrum at offset number `index`; `None` if it is missing.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&'a [T]> {
+        let spectrum = self.number(index)? as usize;
+        Some(&self.spectra[spectrum * self.length..][..self.length])
+    }
+
+    /// Which spectrum of its unit the one at offset number `index` is: the same spectrum has the
+    /// same number for all positions of the unit, so that what was made of it can be used again.
+    #[inline]
+    pub fn number(&self, index: usize) -> Option<u32> {
+        let place = self.places.get(index).filter(|place| **place != ABSENT)?;
+        Some(*place * self.several as u32 + self.repeat as u32)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&'a [T]>> + use<'a, '_, T> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_stand_where_scipy_has_them() {
+        let steps = |edges: Edges, length: u64| -> Vec<Option<u64>> {
+            (-5..8).map(|step| edges.step(step, length)).collect()
+        };
+        let some = |steps: [u64; 13]| steps.map(Some).to_vec();
+        assert_eq!(steps(Edges::Reflect, 3), some([1, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]));
+        assert_eq!(steps(Edges::Nearest, 3), some([0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2]));
+        assert_eq!(steps(Edges::Reflect, 1), some([0; 13]));
+        let missing = steps(Edges::Missing, 3);
+        assert_eq!(missing[5..8], [Some(0), Some(1), Some(2)]);
+        assert!(missing[..5].iter().chain(&missing[8..]).all(Option::is_none));
+    }
+
+    #[test]
+    fn a_window_is_a_box_of_offsets_the_fastest_axis_fastest() {
+        let window = Halo::window(&[-1..=0, -1..=1], Edges::Nearest);
+        let expected = [[-1, -1], [-1, 0], [-1, 1], [0, -1], [0, 0], [0, 1]];
+        assert_eq!(window.offsets(), expected);
+        assert_eq!(window.without_itself().offsets().len(), 5);
+    }
+
+    #[test]
+    fn neighbours_of_several_spectra_are_those_of_the_same_repeat() {
+        let spectra: Vec<u32> = (0..12).collect();
+        let neighbours = Neighbours::new(&spectra, 2, &[2, ABSENT, 0]).among(2, 1);
+        let found: Vec<_> = neighbours.iter().collect();
+        assert_eq!(found, [Some([10, 11].as_slice()), None, Some(&[2, 3])]);
+        assert_eq!((neighbours.number(0), neighbours.number(1)), (Some(5), None));
+    }
+}

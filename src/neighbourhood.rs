@@ -1,0 +1,331 @@
+//! Which positions of a scan stand for the neighbours of some others, and how many that are at
+//! most.
+//!
+//! Pure arithmetic on a full grid, whose positions are numbered with the fastest axis fastest.
+//! Reading them is `engine::job`'s; which blocks they lie in is asked by `storage::tiles::shelf`.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use crate::region;
+use pixelmill_core::neighbours::{ABSENT, Halo};
+use pixelmill_core::positions::runs;
+
+/// The neighbours that a kernel wants, on the scan that it is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Neighbourhood {
+    halo: Halo,
+    /// Length of each axis of the scan, slowest first.
+    shape: Vec<u64>,
+    /// Steps to the furthest neighbour on each of them.
+    reach: Vec<u64>,
+    /// Lines along the fastest axis that hold the neighbours of a position, its own among them.
+    lines: u64,
+}
+
+/// Some positions with their neighbours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Around {
+    /// All of them, ascending, each once.
+    pub positions: Vec<u64>,
+    /// Which of them each of the positions is that were asked for.
+    pub own: Vec<u32>,
+    /// Which of them its neighbours are, position by position.
+    pub places: Vec<u32>,
+    /// The neighbours of all positions, offset by offset: memory that is kept.
+    wanted: Vec<Option<u64>>,
+}
+
+impl Around {
+    /// Bytes that it takes for each position with so many neighbours.
+    fn bytes(offsets: u64) -> u64 {
+        offsets * (size_of::<Option<u64>>() + size_of::<u64>() + size_of::<u32>()) as u64
+    }
+}
+
+impl Neighbourhood {
+    /// A halo on a scan of this shape.
+    ///
+    /// # Errors
+    /// If the offsets have another number of axes, or there are none.
+    pub fn new(halo: Halo, shape: Vec<u64>) -> Result<Self, String> {
+        let offsets = halo.offsets();
+        if offsets.is_empty() {
+            return Err("it asks for neighbours, but names none".to_owned());
+        }
+        if let Some(other) = offsets.iter().find(|offset| offset.len() != shape.len()) {
+            let (asked, axes) = (other.len(), shape.len());
+            return Err(format!("it asks for neighbours on {asked} axes, but the scan has {axes}"));
+        }
+        let furthest = |axis: usize| offsets.iter().map(move |offset| offset[axis].unsigned_abs());
+        let reach = (0..shape.len()).map(|axis| furthest(axis).max().unwrap_or(0)).collect();
+        let slow = |offset: &Vec<i64>| offset[..shape.len().saturating_sub(1)].to_vec();
+        let mut lines: BTreeSet<Vec<i64>> = offsets.iter().map(slow).collect();
+        lines.insert(vec![0; shape.len().saturating_sub(1)]);
+        let lines = lines.len() as u64;
+        Ok(Self { halo, shape, reach, lines })
+    }
+
+    /// What is asked for.
+    pub fn halo(&self) -> &Halo {
+        &self.halo
+    }
+
+    /// How many rows each position of a long run needs: one of each line.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// How many rows more a run needs, beyond both its ends.
+    pub fn beside(&self) -> u64 {
+        self.lines * 2 * self.reach.last().copied().unwrap_or(0)
+    }
+
+    /// Bytes that finding the neighbours takes for each position.
+    pub fn table_bytes(&self) -> u64 {
+        Around::bytes(self.halo.offsets().len() as u64)
+    }
+
+    /// Steps to the furthest neighbour on each axis of an array that has the same positions, in as
+    /// many axes as the scan or in one.
+    pub fn reach_on(&self, axes: usize) -> Vec<u64> {
+        if axes == self.shape.len() {
+            return self.reach.clone();
+        }
+        let apart = region::strides(&self.shape, 1);
+        let all = self.reach.iter().zip(apart).map(|(reach, apart)| reach * apart as u64);
+        vec![all.sum()]
+    }
+
+    /// The most rows that a unit of so many positions needs, if it is cut by [`Self::cut`].
+    fn most_rows(&self, unit: u64) -> u64 {
+        self.lines * unit + self.beside()
+    }
+
+    /// Finds the neighbours of some positions.
+    pub fn around(&self, positions: &[u64], around: &mut Around) {
+        let Around { positions: all, own, places, wanted } = around;
+        self.find(positions, wanted);
+        all.clear();
+        all.extend(positions.iter().copied().chain(wanted.iter().flatten().copied()));
+        all.sort();
+        all.dedup();
+        let mut finder = Finder { all, at: 0 };
+        own.clear();
+        own.extend(positions.iter().map(|position| finder.place(*position)));
+        places.clear();
+        places.resize(wanted.len(), ABSENT);
+        let offsets = self.halo.offsets().len();
+        for (offset, of_offset) in wanted.chunks_exact(positions.len().max(1)).enumerate() {
+            for (index, neighbour) in of_offset.iter().enumerate() {
+                if let Some(neighbour) = neighbour {
+                    places[index * offsets + offset] = finder.place(*neighbour);
+                }
+            }
+        }
+    }
+
+    /// The neighbours of some positions, offset by offset.
+    fn find(&self, positions: &[u64], wanted: &mut Vec<Option<u64>>) {
+        let axes = self.shape.len();
+        let steps: Vec<u64> =
+            positions.iter().flat_map(|position| region::steps(&self.shape, *position)).collect();
+        wanted.clear();
+        for offset in self.halo.offsets() {
+            let neighbour = |steps: &[u64]| {
+                let each = steps.iter().zip(offset).zip(&self.shape);
+                each.into_iter().try_fold(0, |number, ((step, offset), length)| {
+                    let there = self.halo.edges().step(*step as i64 + offset, *length)?;
+                    Some(number * length + there)
+                })
+            };
+            if axes == 0 {
+                wanted.extend(positions.iter().map(|_| Some(0)));
+            } else {
+                wanted.extend(steps.chunks_exact(axes).map(neighbour));
+            }
+        }
+    }
+
+    /// Cuts some runs into parts that need no more rows than `unit` positions in one run do, or are
+    /// a single position.
+    pub fn cut(&self, positions: &[Range<u64>], unit: u64) -> Vec<Vec<Range<u64>>> {
+        let most = self.most_rows(unit);
+        let bound: u64 =
+            positions.iter().map(|run| self.lines * (run.end - run.start) + self.beside()).sum();
+        let count = runs::count(positions);
+        if bound <= most || count <= 1 || self.rows_of(positions) <= most {
+            return vec![positions.to_vec()];
+        }
+        let mut left = positions.iter().cloned().collect();
+        let first = runs::take(&mut left, count / 2);
+        let second: Vec<_> = left.into_iter().collect();
+        [self.cut(&first, unit), self.cut(&second, unit)].concat()
+    }
+
+    fn rows_of(&self, positions: &[Range<u64>]) -> u64 {
+        let positions: Vec<u64> = positions.iter().flat_map(Clone::clone).collect();
+        let mut around = Around::default();
+        self.around(&positions, &mut around);
+        around.positions.len() as u64
+    }
+
+    /// All positions within reach of some runs, whatever stands for those beyond the edges: what
+    /// does lies within reach as well.
+    pub fn within_reach(&self, positions: &[Range<u64>]) -> Vec<Range<u64>> {
+        let length = self.shape.last().copied().unwrap_or(1).max(1);
+        let mut found = Vec::new();
+        for run in positions {
+            let mut start = run.start;
+            while start < run.end {
+                let end = run.end.min((start / length + 1) * length);
+                found.extend(self.box_around(start, end - start).runs(&self.shape));
+                start = end;
+            }
+        }
+        found.sort_by_key(|run: &Range<u64>| run.start);
+        let mut joined: Vec<Range<u64>> = Vec::new();
+        for run in found {
+            match joined.last_mut() {
+                Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
+                _ => joined.push(run),
+            }
+        }
+        joined
+    }
+
+    /// The box around some positions that follow each other on the fastest axis.
+    fn box_around(&self, first: u64, count: u64) -> region::Region {
+        let steps = region::steps(&self.shape, first);
+        let fastest = steps.len().saturating_sub(1);
+        let axes = steps.iter().zip(self.reach.iter().zip(&self.shape)).enumerate();
+        axes.map(|(axis, (step, (reach, length)))| {
+            let own = if axis == fastest { count } else { 1 };
+            step.saturating_sub(*reach)..(step + own + reach).min(*length)
+        })
+        .collect()
+    }
+}
+
+/// Finds positions among others, quickly if they ascend.
+struct Finder<'a> {
+    all: &'a [u64],
+    at: usize,
+}
+
+impl Finder<'_> {
+    fn place(&mut self, position: u64) -> u32 {
+        let next = self.at + 1;
+        if self.all.get(next) == Some(&position) {
+            self.at = next;
+        } else if self.all.get(self.at) != Some(&position) {
+            self.at = self.all.partition_point(|other| *other < position);
+        }
+        self.at as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pixelmill_core::neighbours::Edges;
+    use proptest::prelude::*;
+
+    fn neighbourhood(shape: &[u64], reach: i64, edges: Edges) -> Neighbourhood {
+        let window = Halo::window(&vec![-reach..=reach; shape.len()], edges);
+        Neighbourhood::new(window, shape.to_vec()).unwrap()
+    }
+
+    fn around(of: &Neighbourhood, positions: &[u64]) -> Around {
+        let mut around = Around::default();
+        of.around(positions, &mut around);
+        around
+    }
+
+    #[test]
+    fn neighbours_beyond_an_edge_are_those_that_stand_for_them() {
+        let numbers = |edges| {
+            let found = around(&neighbourhood(&[3, 4], 1, edges), &[0, 11]);
+            let number = |place: &u32| found.positions.get(*place as usize).copied();
+            found.places.iter().map(number).collect::<Vec<_>>()
+        };
+        let some = |list: [u64; 18]| list.map(Some).to_vec();
+        let mirrored = some([0, 0, 1, 0, 0, 1, 4, 4, 5, 6, 7, 7, 10, 11, 11, 10, 11, 11]);
+        assert_eq!(numbers(Edges::Reflect), mirrored);
+        assert_eq!(numbers(Edges::Nearest), mirrored, "they differ two steps away");
+        let missing = numbers(Edges::Missing);
+        assert_eq!(missing[..6], [None, None, None, None, Some(0), Some(1)]);
+        assert_eq!(missing.iter().flatten().count(), 8);
+    }
+
+    #[test]
+    fn offsets_have_to_be_those_of_the_scan() {
+        let on = |offsets: Vec<Vec<i64>>| {
+            Neighbourhood::new(Halo::new(offsets, Edges::Reflect), vec![4, 5]).unwrap_err()
+        };
+        assert!(on(vec![vec![0, 1], vec![1]]).contains("on 1 axes, but the scan has 2"));
+        assert!(on(Vec::new()).contains("names none"));
+    }
+
+    fn scans() -> impl Strategy<Value = (Vec<u64>, i64, Edges)> {
+        let edges = prop::sample::select(vec![Edges::Reflect, Edges::Nearest, Edges::Missing]);
+        (prop::collection::vec(1u64..9, 1..4), 0i64..4, edges)
+    }
+
+    proptest! {
+        #[test]
+        fn every_position_has_its_neighbours_whatever_is_asked_with_it(
+            (shape, reach, edges) in scans(), seed in any::<u64>(),
+        ) {
+            let of = neighbourhood(&shape, reach, edges);
+            let count: u64 = shape.iter().product();
+            let asked: Vec<u64> = (0..count).filter(|at| seed.rotate_left(*at as u32 % 64) & 1 == 1).collect();
+            let found = around(&of, &asked);
+            prop_assert!(found.positions.windows(2).all(|pair| pair[0] < pair[1]));
+            let offsets = of.halo().offsets();
+            let runs: Vec<_> = asked.iter().map(|at| *at..at + 1).collect();
+            let within = of.within_reach(&runs);
+            prop_assert!(found.positions.iter().all(|at| within.iter().any(|run| run.contains(at))));
+            for (index, position) in asked.iter().enumerate() {
+                prop_assert_eq!(found.positions[found.own[index] as usize], *position);
+                let steps = region::steps(&shape, *position);
+                for (number, offset) in offsets.iter().enumerate() {
+                    let there: Option<Vec<u64>> = steps.iter().zip(offset).zip(&shape)
+                        .map(|((step, offset), length)| edges.step(*step as i64 + offset, *length))
+                        .collect();
+                    let place = found.places[index * offsets.len() + number];
+                    let expected = there.map(|there| region::number(&shape, &there));
+                    prop_assert_eq!(found.positions.get(place as usize).copied(), expected);
+                }
+            }
+        }
+
+        #[test]
+        fn parts_need_no_more_rows_than_a_run_of_a_unit(
+            (shape, reach, edges) in scans(), seed in any::<u64>(), unit in 1u64..40,
+        ) {
+            let of = neighbourhood(&shape, reach, edges);
+            let count: u64 = shape.iter().product();
+            for first in [0, count / 3, count - unit.min(count)] {
+                let run = first..count.min(first + unit);
+                prop_assert!(of.rows_of(std::slice::from_ref(&run)) <= of.most_rows(unit));
+            }
+            let scattered: Vec<u64> = (0..count).filter(|at| seed.rotate_left(*at as u32 % 64) & 1 == 1).collect();
+            let asked: Vec<_> = scattered.iter().map(|at| *at..at + 1).collect();
+            let parts = of.cut(&asked, unit);
+            prop_assert_eq!(parts.concat(), asked);
+            for part in parts {
+                prop_assert!(part.len() <= 1 || of.rows_of(&part) <= of.most_rows(unit));
+            }
+        }
+
+        #[test]
+        fn what_an_array_of_one_axis_reaches_is_within_reach((shape, reach, edges) in scans(), seed in any::<u64>()) {
+            let of = neighbourhood(&shape, reach, edges);
+            let position = seed % shape.iter().product::<u64>();
+            let within = of.within_reach(std::slice::from_ref(&(position..position + 1)));
+            let furthest = of.reach_on(shape.len() + 1)[0];
+            prop_assert!(within.iter().all(|run| run.start + furthest >= position && run.end <= position + furthest + 1));
+        }
+    }
+}
