@@ -38,6 +38,7 @@ mod locks;
 mod log;
 mod meaning;
 mod memory;
+mod neighbours;
 #[cfg(feature = "mpi")]
 mod nodes;
 mod parallel;

@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::failure::Failure;
 pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
 use crate::model::{Model, Values};
-pub use crate::neighbours::{Edges, Halo, Neighbours, RawNeighbours};
+pub use crate::neighbours::{Channels, Edges, Halo, Neighbours, RawNeighbours};
 use crate::source_info::SourceInfo;
 
 /// A computation that is done at every position of a scan.
@@ -334,40 +334,58 @@ impl<'a> RawUnit<'a> {
         buffer
     }
 
-    /// The spectra of all positions of the unit and of their neighbours, one behind the other; none
-    /// unless the kernel wants neighbours.
-    pub fn with_neighbours<'b, T: Element>(&self, buffer: &'b mut Vec<T>) -> &'b [T]
+    /// Some channels of the spectra of all positions of the unit and of their neighbours, as they
+    /// lie in memory where that is possible, else converted into `buffer`, which holds the channels
+    /// `held` of them; none unless the kernel wants neighbours.
+    pub fn channels<'b, T: Element>(
+        &self,
+        channels: Range<usize>,
+        (buffer, held): (&'b mut Vec<T>, &mut Range<usize>),
+    ) -> Channels<'b, T>
     where
         'a: 'b,
     {
-        let Some(neighbours) = self.neighbours else { return &[] };
-        let whole = neighbours.rows.whole().filter(|_| self.corrections.is_none());
-        if let Some(lying) = whole.and_then(|rows| lying(rows, self.stored)) {
-            return lying;
-        }
+        let Some(neighbours) = self.neighbours else { return Channels::default() };
         let all = Self { rows: neighbours.rows, neighbours: None, ..*self };
-        all.copy(0..all.len(), buffer);
-        buffer
+        let (whole, several) = (0..self.spectrum_length, self.spectra_per_position);
+        let lie = neighbours.rows.whole().filter(|_| self.corrections.is_none());
+        if let Some(lying) = lie.and_then(|rows| lying(rows, self.stored)) {
+            return Channels::new((lying, whole), channels, several, neighbours);
+        }
+        // What a dead value becomes may lie in other channels.
+        let wanted = if self.corrections.is_some() { whole } else { channels.clone() };
+        if held.start >= held.end || held.start > wanted.start || wanted.end > held.end {
+            held.clone_from(&wanted);
+            all.copy_channels(wanted, buffer);
+        }
+        Channels::new((buffer, held.clone()), channels, several, neighbours)
     }
 
-    /// Spectrum number `index` among those of [`Self::with_neighbours`], if they are there.
-    #[inline]
-    pub(crate) fn own_among<'b, T>(&self, index: usize, spectra: &'b [T]) -> Option<&'b [T]> {
-        let (within, repeat) = self.place(index);
-        let own = self.neighbours?.own[within] as usize * self.spectra_per_position + repeat;
-        Some(&spectra[own * self.spectrum_length..][..self.spectrum_length])
-    }
-
-    /// The neighbours of spectrum number `index`; `spectra` are those of
-    /// [`Self::with_neighbours`].
-    pub fn neighbours<'b, T>(&self, index: usize, spectra: &'b [T]) -> Neighbours<'b, T>
+    /// The same in other numbers than those that the kernel wants; `None` if these aren't the very
+    /// values that it would get.
+    pub fn channels_as<'b, T: Element>(
+        &self,
+        channels: Range<usize>,
+        buffer: &'b mut Vec<T>,
+    ) -> Option<Channels<'b, T>>
     where
         'a: 'b,
     {
-        let (within, repeat) = self.place(index);
-        let Some(neighbours) = self.neighbours else { return Neighbours::default() };
-        Neighbours::new(spectra, self.spectrum_length, neighbours.places_of(within))
-            .among(self.spectra_per_position, repeat)
+        let is_exact = self.stored.element.converts_to(T::TYPE, false);
+        (is_exact && self.corrections.is_none())
+            .then(|| self.channels(channels, (buffer, &mut (0..0))))
+    }
+
+    fn copy_channels<T: Element>(&self, channels: Range<usize>, buffer: &mut Vec<T>) {
+        if channels == (0..self.spectrum_length) {
+            return self.copy(0..self.len(), buffer);
+        }
+        let size = self.stored.element.size();
+        let bytes = channels.start * size..channels.end * size;
+        buffer.clear();
+        for index in 0..self.len() {
+            append(&self.bytes(index)[bytes.clone()], self.stored, buffer);
+        }
     }
 
     /// The values of the auxiliary inputs at the position of spectrum number `index`.

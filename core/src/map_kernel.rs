@@ -17,7 +17,7 @@ use crate::failure::{Failure, guarded};
 use crate::inputs::{AuxiliaryInput, ConstantInput};
 use crate::kernel::{Input, Kernel, Means, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
 use crate::model::{Model, Values};
-use crate::neighbours::{Halo, Neighbours};
+use crate::neighbours::{Channels, Halo, Neighbours};
 use crate::parameters::settle;
 use crate::process::{Process, Spectrum, Unit};
 use crate::results::{ColumnEncoder, Outputs, Results, Watch};
@@ -168,7 +168,7 @@ impl<P: Process> MapWorker<'_, P> {
         watch: Option<Watch<'_, P::Output>>,
     ) -> Result<(), Failure> {
         let Self { prepared, scratch, converted, around } = self;
-        let mut unit = Unit::new(*raw, converted).among(raw.with_neighbours(around));
+        let mut unit = Unit::new(*raw, converted).among(around);
         let encoders = prepared.encoders.as_slice();
         let contribution = contribution.reborrow();
         let watch = watch.map(|watch| watch as Watch<'_, P::Output>);
@@ -194,8 +194,8 @@ impl<P: Process> Worker for MapWorker<'_, P> {
     ) -> Result<(), Failure> {
         let mut spectra = Vec::new();
         let mut around = Vec::new();
-        let around = unit.with_neighbours(&mut around);
-        let mut typed = Unit::new(*unit, &mut self.converted).among(around);
+        let around = unit.channels(0..unit.spectrum_length, (&mut around, &mut (0..0)));
+        let mut typed = Unit::new(*unit, &mut self.converted).among(&mut self.around);
         for index in 0..typed.len() {
             let spectrum = OwnSpectrum::of(typed.spectrum(index), unit, (index, around));
             let data = Values::of(&spectrum.as_spectrum());
@@ -236,7 +236,7 @@ impl<'a, T: Element> OwnSpectrum<'a, T> {
     fn of(
         spectrum: Spectrum<'_, T>,
         unit: &'a RawUnit<'a>,
-        (index, around): (usize, &'a [T]),
+        (index, around): (usize, Channels<'a, T>),
     ) -> Self {
         let Spectrum { values, position, repeat, .. } = spectrum;
         Self {
@@ -246,7 +246,7 @@ impl<'a, T: Element> OwnSpectrum<'a, T> {
             unit,
             auxiliary: unit.auxiliary(index),
             coordinates: unit.coordinates(index),
-            neighbours: unit.neighbours(index, around),
+            neighbours: around.neighbours(index),
         }
     }
 

@@ -6,7 +6,7 @@
 //! them beside the spectrum, whatever positions are computed with it.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -121,11 +121,56 @@ pub struct RawNeighbours<'a> {
     pub places: &'a [u32],
 }
 
-impl<'a> RawNeighbours<'a> {
-    /// The rows of the neighbours of one position of the unit.
-    pub(crate) fn places_of(&self, within: usize) -> &'a [u32] {
+/// Some channels of the spectra of all positions of a unit and of their neighbours.
+#[derive(Clone, Copy)]
+pub struct Channels<'a, T> {
+    /// One spectrum behind the other, of so many values each, and which of these are wanted.
+    spectra: &'a [T],
+    stride: usize,
+    begin: usize,
+    length: usize,
+    /// How many spectra a position has.
+    several: usize,
+    own: &'a [u32],
+    places: &'a [u32],
+}
+
+impl<T> Default for Channels<'_, T> {
+    fn default() -> Self {
+        let (stride, begin, length) = (0, 0, 0);
+        Self { spectra: &[], stride, begin, length, several: 1, own: &[], places: &[] }
+    }
+}
+
+impl<'a, T> Channels<'a, T> {
+    /// Those of spectra of which the channels `held` are there.
+    pub(crate) fn new(
+        (spectra, held): (&'a [T], Range<usize>),
+        channels: Range<usize>,
+        several: usize,
+        neighbours: RawNeighbours<'a>,
+    ) -> Self {
+        let RawNeighbours { own, places, .. } = neighbours;
+        let (begin, length) = (channels.start - held.start, channels.len());
+        Self { spectra, stride: held.len(), begin, length, several, own, places }
+    }
+
+    /// The neighbours of spectrum number `index` of the unit.
+    #[inline]
+    pub fn neighbours(&self, index: usize) -> Neighbours<'a, T> {
+        let (within, repeat) = (index / self.several, index % self.several);
         let each = self.places.len() / self.own.len().max(1);
-        &self.places[within * each..][..each]
+        let places = self.places.get(within * each..(within + 1) * each).unwrap_or_default();
+        let Self { spectra, stride, begin, length, several, .. } = *self;
+        Neighbours { spectra, stride, begin, length, several, repeat, places }
+    }
+
+    /// Spectrum number `index` of the unit itself, if there are any.
+    #[inline]
+    pub(crate) fn own(&self, index: usize) -> Option<&'a [T]> {
+        let place = self.own.get(index / self.several)?;
+        let number = *place as usize * self.several + index % self.several;
+        Some(&self.spectra[number * self.stride + self.begin..][..self.length])
     }
 }
 
@@ -133,8 +178,11 @@ impl<'a> RawNeighbours<'a> {
 /// are none unless the process [asks for them](crate::Process::halo).
 #[derive(Clone, Copy, Debug)]
 pub struct Neighbours<'a, T> {
-    /// Spectra of a unit one behind the other, and how many values each has.
+    /// Spectra of a unit one behind the other, of so many values each, and which of these are
+    /// wanted.
     spectra: &'a [T],
+    stride: usize,
+    begin: usize,
     length: usize,
     /// How many spectra a position has, and which of them this is.
     several: usize,
@@ -144,7 +192,7 @@ pub struct Neighbours<'a, T> {
 
 impl<T> Default for Neighbours<'_, T> {
     fn default() -> Self {
-        Self { spectra: &[], length: 0, several: 1, repeat: 0, places: &[] }
+        Self::new(&[], 0, &[])
     }
 }
 
@@ -152,12 +200,7 @@ impl<'a, T> Neighbours<'a, T> {
     /// Neighbours whose spectra, of `length` values each, lie one behind the other in `spectra`:
     /// which of them each has, [`ABSENT`] if it is missing. What tests hand to a map function.
     pub fn new(spectra: &'a [T], length: usize, places: &'a [u32]) -> Self {
-        Self { spectra, length, several: 1, repeat: 0, places }
-    }
-
-    /// The same of positions that have `several` spectra each, of which this is number `repeat`.
-    pub(crate) fn among(self, several: usize, repeat: usize) -> Self {
-        Self { several, repeat, ..self }
+        Self { spectra, stride: length, begin: 0, length, several: 1, repeat: 0, places }
     }
 
     /// How many offsets there are.
@@ -174,7 +217,7 @@ impl<'a, T> Neighbours<'a, T> {
     #[inline]
     pub fn get(&self, index: usize) -> Option<&'a [T]> {
         let spectrum = self.number(index)? as usize;
-        Some(&self.spectra[spectrum * self.length..][..self.length])
+        Some(&self.spectra[spectrum * self.stride + self.begin..][..self.length])
     }
 
     /// Which spectrum of its unit the one at offset number `index` is: the same spectrum has the
@@ -189,11 +232,19 @@ impl<'a, T> Neighbours<'a, T> {
     pub fn iter(&self) -> impl Iterator<Item = Option<&'a [T]>> + use<'a, '_, T> {
         (0..self.len()).map(|index| self.get(index))
     }
+
+    /// Some channels of each.
+    #[must_use]
+    pub fn channels(self, channels: Range<usize>) -> Self {
+        debug_assert!(channels.end <= self.length);
+        Self { begin: self.begin + channels.start, length: channels.len(), ..self }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk_io::AlignedBytes;
 
     #[test]
     fn edges_stand_where_scipy_has_them() {
@@ -220,7 +271,13 @@ mod tests {
     #[test]
     fn neighbours_of_several_spectra_are_those_of_the_same_repeat() {
         let spectra: Vec<u32> = (0..12).collect();
-        let neighbours = Neighbours::new(&spectra, 2, &[2, ABSENT, 0]).among(2, 1);
+        let rows = ReadRows::new(AlignedBytes::default(), 0, 0);
+        let raw = RawNeighbours { rows: &rows, own: &[1], places: &[2, ABSENT, 0] };
+        let channels = Channels::new((&spectra, 0..2), 0..2, 2, raw);
+        assert_eq!(channels.own(1), Some([6, 7].as_slice()));
+        let neighbours = channels.neighbours(1);
+        let second: Vec<_> = neighbours.channels(1..2).iter().flatten().collect();
+        assert_eq!(second, [[11], [3]]);
         let found: Vec<_> = neighbours.iter().collect();
         assert_eq!(found, [Some([10, 11].as_slice()), None, Some(&[2, 3])]);
         assert_eq!((neighbours.number(0), neighbours.number(1)), (Some(5), None));

@@ -55,7 +55,7 @@ pub use crate::kernel::Means;
 use crate::kernel::RawUnit;
 pub use crate::kernel::SpectrumAxes;
 pub use crate::model::{Curve, Mark, Model, Values};
-pub use crate::neighbours::{Edges, Halo, Neighbours};
+pub use crate::neighbours::{Channels, Edges, Halo, Neighbours};
 pub use crate::results::{Declaration, Outputs, Record, Results};
 pub use crate::source_info::{AuxiliaryInfo, SourceInfo};
 
@@ -383,10 +383,11 @@ impl<'a, T> Spectrum<'a, T> {
 pub struct Unit<'a, T> {
     raw: RawUnit<'a>,
     buffer: &'a mut Vec<T>,
-    /// The spectra of its positions and their neighbours.
-    around: &'a [T],
     /// The spectra that are in `buffer`, one behind the other.
     converted: Range<usize>,
+    /// Spectra of its positions and their neighbours, and which of their channels.
+    around: Option<&'a mut Vec<T>>,
+    held: Range<usize>,
 }
 
 /// Values that are converted at a time: short spectra, each by itself, would take longer than their
@@ -396,7 +397,7 @@ const CONVERTED_VALUES: usize = 512;
 impl<'a, T: Element> Unit<'a, T> {
     /// A unit as it was read, with memory for what is converted.
     pub fn new(raw: RawUnit<'a>, buffer: &'a mut Vec<T>) -> Self {
-        Self { raw, buffer, around: &[], converted: 0..0 }
+        Self { raw, buffer, converted: 0..0, around: None, held: 0..0 }
     }
 
     /// How many spectra there are: positions times spectra per position.
@@ -409,12 +410,20 @@ impl<'a, T: Element> Unit<'a, T> {
         self.len() == 0
     }
 
+    /// How many values each spectrum has.
+    pub fn spectrum_length(&self) -> usize {
+        self.raw.spectrum_length
+    }
+
     /// Spectrum number `index`, converted to the process's element type.
     pub fn spectrum(&mut self, index: usize) -> Spectrum<'_, T> {
         let (within, repeat) = self.raw.place(index);
         let length = self.raw.spectrum_length;
-        let is_there = || self.raw.own_among(index, self.around);
-        let values = match is_there().or_else(|| self.raw.lying(index)) {
+        let around = match &mut self.around {
+            Some(around) => self.raw.channels(0..length, (*around, &mut self.held)),
+            None => Channels::default(),
+        };
+        let values = match around.own(index).or_else(|| self.raw.lying(index)) {
             Some(values) => values,
             None => {
                 if !self.converted.contains(&index) {
@@ -432,14 +441,33 @@ impl<'a, T: Element> Unit<'a, T> {
             repeat,
             auxiliary: Auxiliary::new(self.raw.auxiliary, within),
             coordinates: Coordinates::new(self.raw.axes, self.raw.positions[within]),
-            neighbours: self.raw.neighbours(index, self.around),
+            neighbours: around.neighbours(index),
         }
     }
 
-    /// The unit with the spectra of its positions and their neighbours, one behind the other, if
-    /// the process asks for any.
-    pub(crate) fn among(self, around: &'a [T]) -> Self {
-        Self { around, ..self }
+    /// The unit with memory for the spectra of its positions and their neighbours.
+    pub(crate) fn among(self, around: &'a mut Vec<T>) -> Self {
+        Self { around: Some(around), ..self }
+    }
+
+    /// Some channels of the neighbours of all spectra: less memory that stays in the processor's
+    /// cache, for what computes channel by channel. There are none unless the process
+    /// [asks for them](Process::halo).
+    pub fn channels(&mut self, channels: Range<usize>) -> Channels<'_, T> {
+        match &mut self.around {
+            Some(around) => self.raw.channels(channels, (*around, &mut self.held)),
+            None => Channels::default(),
+        }
+    }
+
+    /// The same in other numbers, of a shorter type say, converted into `buffer`; `None` if that
+    /// type doesn't hold what the file stores, or spectra are corrected first.
+    pub fn channels_as<'b, S: Element>(
+        &'b self,
+        channels: Range<usize>,
+        buffer: &'b mut Vec<S>,
+    ) -> Option<Channels<'b, S>> {
+        self.raw.channels_as(channels, buffer)
     }
 
     /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what

@@ -5,14 +5,19 @@
 
 use pixelmill_core::registry::{Runner, runner};
 
+mod as_source;
 pub mod curve_fit;
+pub mod denoise;
 pub mod least_squares;
+pub mod local_correlation;
 pub mod peak_finding;
 pub mod sho_fit;
 pub mod signal_filter;
 pub mod sum;
 
 pub use curve_fit::CurveFit;
+pub use denoise::Denoise;
+pub use local_correlation::LocalCorrelation;
 pub use peak_finding::PeakFinding;
 pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
@@ -28,10 +33,12 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 5] = [
+pub static PROCESSES: [&dyn Runner; 7] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
     runner::<SignalFilter>(),
     runner::<Sum>(),
+    runner::<Denoise>(),
+    runner::<LocalCorrelation>(),
 ];

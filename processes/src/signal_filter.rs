@@ -32,13 +32,12 @@ mod noise;
 mod row;
 
 use num_complex::{Complex32, Complex64};
-use pixelmill_core::process::{
-    AxisValues, Dimension, Failure, Model, Outputs, Process, SourceInfo, Spectrum, Unit,
-};
-use pixelmill_core::{ElementType, Results};
+use pixelmill_core::Results;
+use pixelmill_core::process::{Failure, Model, Outputs, Process, SourceInfo, Spectrum, Unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::as_source::{self, is_single};
 use composite::{Bins, bins, composite};
 use row::{RowFilter, Scratch};
 
@@ -203,7 +202,7 @@ impl Process for SignalFilter {
         let (quantity, units) = (&source.quantity, &source.units);
         if parameters.write_filtered {
             let filtered = results.main("Filtered_Data", quantity, units);
-            let axes = row_axes(source);
+            let axes = as_source::axes(source);
             if is_single(source) {
                 filtered.spectrum(axes, |output: &Output| &output.signal_single);
             } else {
@@ -304,20 +303,6 @@ fn check_bands(
         return Err(Failure::new(reason));
     }
     Ok(())
-}
-
-/// The axes of a filtered row: the source's, unless they are no grid.
-fn row_axes(source: &SourceInfo) -> Vec<Dimension> {
-    let axes = &source.spectroscopic_dimensions;
-    if axes.iter().map(Dimension::len).product::<usize>() == source.spectral_points {
-        return axes.clone();
-    }
-    vec![Dimension::new("Point", "", AxisValues::counted(source.spectral_points))]
-}
-
-/// Whether single precision holds the source's values.
-fn is_single(source: &SourceInfo) -> bool {
-    source.element.converts_to(ElementType::Float32, false)
 }
 
 /// The bins that the filters let pass.

@@ -1,0 +1,301 @@
+//! Spectra with less noise: in each channel the median, or a Gaussian mean, of the position and
+//! its neighbours on the scan.
+//!
+//! Median of n values: number n/2 of the sorted ones, counted from 0, over a window of `size`
+//! positions per axis, which for an even size has one more before the position than behind it.
+//! Mean: Σ w·x with w = g(i)·g(j)…, g(i) ∝ exp(−i²/2σ²) for |i| ≤ 4σ (rounded), Σ g = 1. Both are
+//! those of `scipy.ndimage` (`median_filter`, `gaussian_filter` with `truncate=4`) on data in
+//! double precision, with `size` or `sigma` on the axes of the scan and none on those of a
+//! spectrum: the median to the bit, the mean but for the last bits of the weights.
+//!
+//! `edges` says what stands for neighbours beyond the edge of the scan. Those that are `missing`
+//! don't count: the median of the others, their mean with weights that add up to 1. Neither does a
+//! value that is no number (NaN); a channel without any number has none.
+//!
+//! Result: `Denoised`, as the source, in single precision if the source's values fit that
+//! (float32, integers of up to 16 bits), else in double. All is computed in double precision.
+
+mod choices;
+mod median;
+mod number;
+mod smooth;
+
+use std::ops::{Range, RangeInclusive};
+
+use pixelmill_core::Results;
+use pixelmill_core::process::{
+    Edges, Failure, Halo, Model, Neighbours, Outputs, Process, SourceInfo, Spectrum, Unit,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::as_source::{self, is_single};
+pub use choices::{Method, PerAxis};
+use median::Medians;
+use number::Number;
+use smooth::{Gaussian, Smoothing, radius};
+
+/// Channels that are computed for all positions of a unit before the next ones: so few that those
+/// of all neighbours stay in the processor's cache.
+const CHANNELS: usize = 1024;
+/// Positions of a window at most.
+const MOST_NEIGHBOURS: usize = 10_000;
+
+/// What is taken of the neighbours.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Parameters {
+    /// The median of a window, which takes outliers away and keeps edges, or a mean with the
+    /// weights of a Gaussian.
+    pub method: Method,
+    /// For the median: positions of the window on all axes of the scan, or on each, slowest first,
+    /// as [3, 5].
+    pub size: PerAxis<u32>,
+    /// For the Gaussian: its standard deviation on all axes of the scan, or on each, slowest
+    /// first, in positions. Positions more than 4 of them away don't count.
+    pub sigma: PerAxis<f64>,
+    /// What stands for neighbours beyond the edge of the scan: the positions as in a mirror on the
+    /// edge, the position at the edge, or nothing.
+    pub edges: Edges,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            method: Method::default(),
+            size: PerAxis::All(3),
+            sigma: PerAxis::All(1.0),
+            edges: Edges::default(),
+        }
+    }
+}
+
+impl pixelmill_core::process::Parameters for Parameters {
+    fn check(&self) -> Result<(), Failure> {
+        if !self.size.all(|size| size > 0) {
+            return Err(Failure::new("`size` needs at least one position on each axis"));
+        }
+        if !self.sigma.all(|sigma| sigma >= 0.0) {
+            return Err(Failure::new("`sigma` can't be negative, and has to be given"));
+        }
+        Ok(())
+    }
+}
+
+impl Parameters {
+    /// The offsets of the window on each axis.
+    fn window(&self, source: &SourceInfo) -> Result<Vec<RangeInclusive<i64>>, Failure> {
+        let window: Vec<RangeInclusive<i64>> = match self.method {
+            Method::Median => {
+                let before = |size: u32| i64::from(size / 2);
+                let sizes = self.size.on(source, "size")?.into_iter();
+                sizes.map(|size| -before(size)..=i64::from(size) - before(size) - 1).collect()
+            }
+            Method::Gaussian => {
+                let sigmas = self.sigma.on(source, "sigma")?.into_iter();
+                let reach = sigmas.map(|sigma| radius(sigma).min(MOST_NEIGHBOURS) as i64);
+                reach.map(|reach| -reach..=reach).collect()
+            }
+        };
+        let lengths = window.iter().map(|range| (range.end() - range.start() + 1) as usize);
+        let count = lengths.fold(1usize, usize::saturating_mul);
+        if count > MOST_NEIGHBOURS {
+            return Err(Failure::new(format!(
+                "a window of {count} positions is more than the {MOST_NEIGHBOURS} that there can \
+                 be"
+            )));
+        }
+        Ok(window)
+    }
+}
+
+/// The result of one spectrum; what isn't written in this precision is empty.
+#[derive(Default)]
+pub struct Output {
+    values: Vec<f64>,
+    single: Vec<f32>,
+}
+
+/// What is prepared once.
+pub struct Task {
+    /// The weights, unless it is the median.
+    gaussian: Option<Gaussian>,
+    is_single: bool,
+}
+
+/// Memory of a worker.
+#[derive(Default)]
+pub struct Scratch {
+    /// Where spectra are computed in double precision, and where in single precision.
+    double: Filter<f64>,
+    single: Filter<f32>,
+    /// Some channels of a unit in single precision.
+    channels: Vec<f32>,
+    /// All spectra of a unit, one behind the other.
+    denoised: Output,
+    output: Output,
+}
+
+/// What it takes to filter spectra of this precision.
+#[derive(Default)]
+struct Filter<T> {
+    medians: Medians<T>,
+    smoothing: Smoothing,
+    middles: Vec<T>,
+    means: Vec<f64>,
+}
+
+/// The process `Denoise`.
+pub struct Denoise;
+
+impl Process for Denoise {
+    const NAME: &'static str = "Denoise";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str =
+        "the median or a Gaussian mean of each real spectrum and its neighbours";
+
+    type Parameters = Parameters;
+    type Input = f64;
+    type Output = Output;
+    type Task = Task;
+    type Scratch = Scratch;
+
+    fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
+        let gaussian = match parameters.method {
+            Method::Median => None,
+            Method::Gaussian => Some(Gaussian::new(&parameters.sigma.on(source, "sigma")?)),
+        };
+        Ok(Task { gaussian, is_single: is_single(source) })
+    }
+
+    fn create_results_datasets(
+        _parameters: &Parameters,
+        source: &SourceInfo,
+        results: &mut Results<Output>,
+    ) {
+        let denoised = results.main("Denoised", &source.quantity, &source.units);
+        let axes = as_source::axes(source);
+        if is_single(source) {
+            denoised.spectrum(axes, |output: &Output| &output.single);
+        } else {
+            denoised.spectrum(axes, |output: &Output| &output.values);
+        }
+    }
+
+    fn map_function(
+        task: &Task,
+        spectrum: Spectrum<'_, f64>,
+        scratch: &mut Scratch,
+    ) -> Result<Output, Failure> {
+        scratch.output.make_room(task, spectrum.len());
+        for begin in (0..spectrum.len()).step_by(CHANNELS) {
+            let channels = begin..spectrum.len().min(begin + CHANNELS);
+            let neighbours = spectrum.neighbours.channels(channels);
+            scratch.double.smoothing.forget();
+            scratch.double.apply(task, neighbours, &mut scratch.output, begin);
+        }
+        Ok(std::mem::take(&mut scratch.output))
+    }
+
+    fn model(task: &Task, _spectrum: Spectrum<'_, f64>, output: &Output) -> Model {
+        let denoised: Vec<f64> = match task.is_single {
+            true => output.single.iter().map(|value| f64::from(*value)).collect(),
+            false => output.values.clone(),
+        };
+        Model::new().curve("denoised", denoised)
+    }
+
+    fn halo(parameters: &Parameters, source: &SourceInfo) -> Result<Option<Halo>, Failure> {
+        Ok(Some(Halo::window(&parameters.window(source)?, parameters.edges)))
+    }
+
+    /// The results of a unit are computed together, and kept until all are.
+    fn extra_memory_per_position(_parameters: &Parameters, source: &SourceInfo) -> usize {
+        2 * source.spectral_points * size_of::<f64>()
+    }
+
+    /// Not spectrum by spectrum through `map_function`: some channels of all spectra at a time, so
+    /// that those of neighbours are still in the cache, and what came of these is used again.
+    fn unit_computation(
+        task: &Task,
+        unit: &mut Unit<'_, f64>,
+        scratch: &mut Scratch,
+        outputs: &mut Outputs<'_, Output>,
+    ) -> Result<(), Failure> {
+        let count = unit.len();
+        let length = unit.spectrum_length();
+        let Scratch { double, single, channels: buffer, denoised, output } = scratch;
+        denoised.make_room(task, count * length);
+        for begin in (0..length).step_by(CHANNELS) {
+            let channels = begin..length.min(begin + CHANNELS);
+            let of = |index: usize| index * length + begin;
+            let shorter =
+                if task.is_single { unit.channels_as(channels.clone(), buffer) } else { None };
+            if let Some(channels) = shorter {
+                single.smoothing.forget();
+                let all = (0..count).map(|index| (channels.neighbours(index), of(index)));
+                all.for_each(|(around, at)| single.apply(task, around, denoised, at));
+            } else {
+                double.smoothing.forget();
+                let channels = unit.channels(channels);
+                let all = (0..count).map(|index| (channels.neighbours(index), of(index)));
+                all.for_each(|(around, at)| double.apply(task, around, denoised, at));
+            }
+        }
+        for index in 0..count {
+            output.copy_of(denoised, index * length..(index + 1) * length);
+            outputs.set_from(index, Ok(&*output));
+        }
+        Ok(())
+    }
+}
+
+impl<T: Number> Filter<T> {
+    /// Filters some channels; their results come into `denoised` from the value `at` on.
+    fn apply(
+        &mut self,
+        task: &Task,
+        neighbours: Neighbours<'_, T>,
+        denoised: &mut Output,
+        at: usize,
+    ) {
+        let length = neighbours.iter().flatten().next().map_or(0, <[T]>::len);
+        match &task.gaussian {
+            Some(gaussian) => {
+                self.means.resize(length, 0.0);
+                self.smoothing.mean(gaussian, neighbours, &mut self.means);
+                denoised.put(at, &self.means);
+            }
+            None => {
+                self.middles.resize(length, T::ZERO);
+                self.medians.find(neighbours, &mut self.middles);
+                denoised.put(at, &self.middles);
+            }
+        }
+    }
+}
+
+impl Output {
+    fn make_room(&mut self, task: &Task, count: usize) {
+        let (double, single) = if task.is_single { (0, count) } else { (count, 0) };
+        self.values.resize(double, 0.0);
+        self.single.resize(single, 0.0);
+    }
+
+    fn put<T: Number>(&mut self, at: usize, values: &[T]) {
+        if self.values.is_empty() {
+            let places = self.single[at..].iter_mut();
+            places.zip(values).for_each(|(place, value)| *place = (*value).into() as f32);
+        } else {
+            let places = self.values[at..].iter_mut();
+            places.zip(values).for_each(|(place, value)| *place = (*value).into());
+        }
+    }
+
+    /// Takes some values of others.
+    fn copy_of(&mut self, others: &Self, range: Range<usize>) {
+        self.values.clear();
+        self.single.clear();
+        self.values.extend_from_slice(others.values.get(range.clone()).unwrap_or_default());
+        self.single.extend_from_slice(others.single.get(range).unwrap_or_default());
+    }
+}

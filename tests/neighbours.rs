@@ -1,0 +1,292 @@
+//! Computations with the neighbours of each position: the numbers of SciPy and NumPy wherever the
+//! data lie, the same bytes whatever is computed together, each chunk decoded once, and a damaged
+//! neighbour fails whoever needs it.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::random::Random;
+#[cfg(feature = "mpi")]
+use crate::support::ranks::succeed_on;
+use crate::support::usid::{Scan, ask_python};
+use crate::support::watch::{Opener, Running, Snapshot};
+use crate::support::{pixelmill, refuse, run, succeed};
+
+/// The datasets, each with the axes that are its positions.
+struct Datasets {
+    scan: Scan,
+    axes: Value,
+}
+
+impl Datasets {
+    fn new() -> Self {
+        let scan = Scan::nothing();
+        let axes = ask_python(&["neighbours.py", "write", &scan.file]);
+        Self { scan, axes }
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.axes.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    /// The arguments after those of the command.
+    fn of<'a>(&'a self, name: &'a str, options: &[&'a str]) -> Vec<&'a str> {
+        let axes = self.axes[name].as_str().unwrap();
+        [&["--dataset", name, "--positions-axes", axes], options].concat()
+    }
+
+    fn run(&self, process: &str, name: &str, options: &[&str]) -> Value {
+        self.scan.run(process, &self.of(name, options))
+    }
+
+    fn ask(&self, function: &str, name: &str, more: &[&str]) -> Value {
+        ask_python(&[&["neighbours.py", function, &self.scan.file, name], more].concat())
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap()
+}
+
+/// How far the results of a run of `denoise` are off SciPy's.
+fn off(data: &Datasets, name: &str, ran: &Value, how: [&str; 3]) -> f64 {
+    let where_ = [text(ran, "file"), text(ran, "group")];
+    let found = data.ask("denoised", name, &[&where_[..], &how].concat());
+    found.as_f64().unwrap_or_else(|| panic!("{found}"))
+}
+
+#[test]
+fn medians_are_those_of_scipy_to_the_bit() {
+    let data = Datasets::new();
+    for name in data.names() {
+        for (size, edges) in
+            [("3", "reflect"), ("4", "nearest"), ("5", "missing"), ("2", "reflect")]
+        {
+            let (given_size, given_edges) = (format!("size={size}"), format!("edges={edges}"));
+            let ran = data.run("denoise", name, &["-p", &given_size, "-p", &given_edges]);
+            let steps = off(&data, name, &ran, ["median", size, edges]);
+            assert_eq!(steps, 0.0, "{name}, {size}, {edges}");
+        }
+    }
+    let ran = data.run("denoise", "blocks", &["-p", "size=[1,9]"]);
+    assert_eq!(off(&data, "blocks", &ran, ["median", "[1,9]", "reflect"]), 0.0);
+}
+
+#[test]
+fn gaussian_means_are_those_of_scipy() {
+    let data = Datasets::new();
+    for name in data.names() {
+        for (sigma, edges) in [("0.8", "reflect"), ("1.3", "nearest"), ("0.5", "missing")] {
+            let (given, given_edges) = (format!("sigma={sigma}"), format!("edges={edges}"));
+            let options = ["-p", "method=gaussian", "-p", &given, "-p", &given_edges];
+            let ran = data.run("denoise", name, &options);
+            let steps = off(&data, name, &ran, ["gaussian", sigma, edges]);
+            // Where some are missing SciPy has no such mean, and NumPy's is put together otherwise.
+            let most = if edges == "missing" { 8.0 } else { 4.0 };
+            assert!(steps <= most, "{name}, {sigma}, {edges}: {steps}");
+        }
+    }
+    let options = ["-p", "method=gaussian", "-p", "sigma=[0,2]"];
+    let ran = data.run("denoise", "frames", &options);
+    assert!(off(&data, "frames", &ran, ["gaussian", "[0,2]", "reflect"]) <= 4.0);
+}
+
+#[test]
+fn correlations_are_those_of_numpy() {
+    let data = Datasets::new();
+    for (name, size, diagonal) in [
+        ("floats", "3", "true"),
+        ("blocks", "5", "false"),
+        ("line", "3", "true"),
+        ("volume", "3", "false"),
+    ] {
+        let (given, across) = (format!("size={size}"), format!("diagonal={diagonal}"));
+        let ran = data.run("local-correlation", name, &["-p", &given, "-p", &across]);
+        let found = data.ask(
+            "correlated",
+            name,
+            &[text(&ran, "file"), text(&ran, "group"), size, diagonal],
+        );
+        assert!(found[0].as_f64().unwrap() < 1e-12, "{name}: {found}");
+        assert_eq!(found[1], 0, "{name}");
+    }
+}
+
+#[test]
+fn whatever_is_computed_together_the_results_are_the_same() {
+    let data = Datasets::new();
+    let mut opener = Opener::new();
+    for name in data.names() {
+        let mut found: Vec<Snapshot> = Vec::new();
+        let output = |number: usize| data.scan.beside(&format!("{name}_{number}.h5"));
+        let ways: [&[&[&str]]; 4] = [
+            &[&["--cores", "1"]],
+            &[&["--cores", "2"]],
+            &[&["--cores", "2", "--memory", "900K"]],
+            &[&["--positions", "random:7:3"], &["--positions", "3:20:4"], &[]],
+        ];
+        for (number, parts) in ways.into_iter().enumerate() {
+            let results = output(number);
+            for part in parts {
+                let options = [&["--output", &results], *part].concat();
+                let ran =
+                    pixelmill(run("surrounded", data.scan.file.as_ref(), &data.of(name, &options)));
+                assert_eq!(ran.code, Some(0), "{name}, {part:?}: {}", ran.stderr);
+            }
+            found.push(opener.snapshot(Path::new(&results)));
+        }
+        assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{name}");
+    }
+}
+
+#[test]
+fn each_chunk_is_decoded_once() {
+    let data = Datasets::new();
+    for name in ["floats", "blocks", "turned", "volume"] {
+        for cores in ["1", "2"] {
+            let output = data.scan.beside(&format!("{name}_{cores}.h5"));
+            let options = ["--cores", cores, "--output", &output];
+            let report = data.run("denoise", name, &options)["report"].clone();
+            assert_eq!(report["chunks_decoded"], report["chunks"], "{name}: {report}");
+        }
+    }
+}
+
+#[test]
+fn a_position_is_tested_and_verified_with_its_neighbours() {
+    let data = Datasets::new();
+    for name in data.names() {
+        let ran = data.run("denoise", name, &[]);
+        let verified = succeed(["verify", &data.scan.file, text(&ran, "group")]);
+        assert_eq!(verified["different"], json!([]), "{name}");
+        assert_ne!(verified["checked"], json!(0), "{name}");
+        let test = ["test", "denoise", &data.scan.file, "--pixel", "4"];
+        let tested = succeed([&test, &data.of(name, &[])[..]].concat());
+        assert_eq!(tested["failure"], Value::Null, "{name}");
+        assert_eq!(data.run("denoise", name, &[])["outcome"], "existing", "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_neighbour_fails_the_positions_that_need_it_and_no_others() {
+    let data = Datasets::new();
+    let intact = std::fs::read(&data.scan.file).unwrap();
+    let needed = data.ask("damage", "blocks", &["4"]);
+    let output = data.scan.beside("results.h5");
+    let options = ["--output", &output, "--cores", "2"];
+    let arguments = run("denoise", data.scan.file.as_ref(), &data.of("blocks", &options));
+    let ran = pixelmill(&arguments);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let failed = ran.json["failed"].as_array().unwrap();
+    let positions: Vec<&Value> = failed.iter().map(|failure| &failure["position"]).collect();
+    assert_eq!(json!(positions), needed);
+    assert!(failed.iter().all(|failure| text(failure, "message").contains("is damaged")));
+    // The data are others then, so nothing is taken for what was computed of the damaged ones.
+    std::fs::write(&data.scan.file, intact).unwrap();
+    let again = succeed(&arguments);
+    assert_eq!(again["failed"], json!([]));
+    assert_eq!(off(&data, "blocks", &again, ["median", "3", "reflect"]), 0.0);
+}
+
+#[test]
+fn a_neighbour_that_changed_makes_other_data_of_what_was_computed_with_it() {
+    let resumed = |position: &str| {
+        let data = Datasets::new();
+        let output = data.scan.beside("results.h5");
+        // Position 24 of rows of 11, whose neighbours are 12 to 14, 23 to 25 and 34 to 36.
+        let only = ["--output", &output, "--positions", "[24]", "--check-data"];
+        data.run("surrounded", "frames", &only);
+        data.ask("change", "frames", &[position]);
+        let all = ["--output", &output, "--check-data"];
+        let ran = data.run("surrounded", "frames", &all);
+        (ran["group"].clone(), ran["outcome"].clone())
+    };
+    assert_eq!(resumed("36").1, "finished");
+    assert!(text(&json!({"group": resumed("36").0}), "group").ends_with("_001"));
+}
+
+#[test]
+fn positions_that_are_no_grid_have_no_neighbours() {
+    let scan = Scan::new(&[]);
+    scan.script(
+        "order = np.random.default_rng(2).permutation(20)
+for name in ('Position_Indices', 'Position_Values'):
+    table = file['/Measurement_000/Channel_000/' + name]
+    table[...] = table[()][order]",
+        &[],
+    );
+    let before = std::fs::read(&scan.file).unwrap();
+    let told = ["computes with neighbours", "no full grid"];
+    refuse(run("local-correlation", scan.file.as_ref(), &[]), 1, &told);
+    assert!(std::fs::read(&scan.file).unwrap() == before);
+}
+
+#[test]
+fn windows_that_cannot_be_are_refused() {
+    let data = Datasets::new();
+    let refused = |process: &str, name: &str, given: &str, (code, texts): (i32, &[&str])| {
+        let arguments = run(process, data.scan.file.as_ref(), &data.of(name, &["-p", given]));
+        refuse(arguments, code, texts);
+    };
+    refused("denoise", "frames", "size=[3,3,3]", (1, &["`size` has 3 numbers", "2 axes"]));
+    refused("denoise", "frames", "size=0", (2, &["`size`", "at least one"]));
+    refused("denoise", "frames", "size=500", (1, &["250000 positions", "10000"]));
+    refused("denoise", "frames", "sigma=-1", (2, &["`sigma`", "negative"]));
+    refused("denoise", "frames", "edges=wrap", (2, &["`edges`", "wrap"]));
+    refused("local-correlation", "frames", "size=4", (2, &["`size`", "odd"]));
+}
+
+/// A scan in chunks, large enough to be killed in.
+fn large(data: &Datasets, options: &[&str]) -> Vec<std::ffi::OsString> {
+    let slowly = ["-p", "pause=500", "--checkpoint", "0.02"];
+    run("surrounded", data.scan.file.as_ref(), &data.of("blocks", &[&slowly, options].concat()))
+}
+
+#[test]
+fn killed_and_resumed_runs_give_the_same_bytes() {
+    let mut opener = Opener::new();
+    let finished = {
+        let data = Datasets::new();
+        succeed(large(&data, &[]));
+        opener.snapshot(Path::new(&data.scan.file))
+    };
+    let (mut random, mut in_the_middle) = (Random(7), 0);
+    for _ in 0..3 {
+        let data = Datasets::new();
+        let file = Path::new(&data.scan.file);
+        for _ in 0..4 {
+            let running = Running::start(large(&data, &["--cores", "2"]));
+            thread::sleep(Duration::from_secs_f64(0.02 + 0.06 * random.next()));
+            running.kill();
+            if let Some(group) = opener.groups(file).pop() {
+                let found = group.read(file);
+                found.assert_marked_are_right(&finished);
+                in_the_middle += usize::from((1..156).contains(&found.marked()));
+            }
+        }
+        succeed(large(&data, &["--cores", "2"]));
+        assert!(opener.snapshot(file) == finished);
+    }
+    assert!(in_the_middle > 1, "only {in_the_middle} kills came in mid-run");
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn any_number_of_ranks_gives_the_same_bytes() {
+    let data = Datasets::new();
+    let mut opener = Opener::new();
+    for name in ["floats", "blocks", "volume"] {
+        let mut found: Vec<Snapshot> = Vec::new();
+        for ranks in 1..=4 {
+            let output = data.scan.beside(&format!("{name}_on_{ranks}.h5"));
+            let options = ["--cores", "1", "--output", &output];
+            let arguments = run("surrounded", data.scan.file.as_ref(), &data.of(name, &options));
+            succeed_on(ranks, arguments);
+            found.push(opener.snapshot(Path::new(&output)));
+        }
+        assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{name}");
+    }
+}
