@@ -18,6 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 from curve import Curve
+from denoise import Denoise
 from excerpt import Excerpt
 from filter import Filter
 from frames import Frames
@@ -179,6 +180,9 @@ class Bench:
     def corrections(self):
         Excerpt(self).corrections()
 
+    def denoise(self):
+        Denoise(self).measure()
+
     def ranks(self):
         Ranks(self).measure()
 
@@ -268,7 +272,7 @@ def table(lines):
 
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
-    parts += ["many", "info", "crop", "corrections"]
+    parts += ["many", "info", "crop", "corrections", "denoise"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")
