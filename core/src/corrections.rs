@@ -5,17 +5,22 @@
 //! the processor's cache, and for each spectrum by itself, so that results don't depend on what
 //! else is read.
 
+use std::ops::Range;
+
 use crate::chunk_io::AlignedBytes;
+use crate::element::ElementType::Float32;
 use crate::element::{Element, ElementType, StoredType, append, correct};
 use crate::inputs::{ConstantArray, convert_into, typed};
 
-/// Values that are converted and corrected at a time.
-const BLOCK: usize = 2048;
+/// Values that are converted and corrected at a time: with those of dark and gain few enough for
+/// the processor's first cache.
+pub(crate) const BLOCK: usize = 1024;
 
 /// Corrections of one row of the source, which may hold several spectra.
 #[derive(Debug)]
 pub struct Corrections {
-    /// The numbers that are computed with.
+    /// The numbers that these arrays are kept in: those that are computed with, or single
+    /// precision where that holds them, since a cache holds twice as many of it.
     element: ElementType,
     /// What is taken off each value of a row.
     dark: AlignedBytes,
@@ -46,6 +51,11 @@ impl Corrections {
     ) -> Result<Self, Vec<usize>> {
         let length: usize = shape.iter().product();
         let usual = |value: u8| vec![value; spectra * length];
+        let is_single = |array: &&ConstantArray| array.element.converts_to(Float32, false);
+        let element = match dark.iter().chain(&gain).all(is_single) {
+            true => Float32,
+            false => element,
+        };
         let in_numbers = |array: Option<&ConstantArray>, otherwise: u8| {
             let mut values = AlignedBytes::default();
             match array {
@@ -85,40 +95,57 @@ impl Corrections {
         out: &mut Vec<T>,
     ) {
         let begin = out.len();
-        let count = bytes.len() / stored.element.size();
-        let of_spectrum = spectrum * count..(spectrum + 1) * count;
-        if let (Some(dark), Some(gain)) =
-            (typed::<T>(&self.dark, self.element), typed::<T>(&self.gain, self.element))
-        {
-            let pairs = (&dark[of_spectrum.clone()], &gain[of_spectrum]);
-            append_corrected((bytes, stored), pairs, out);
-        } else {
-            // Other numbers than those of the run, for people to look at.
-            let size = self.element.size();
-            let of_spectrum = of_spectrum.start * size..of_spectrum.end * size;
-            let own = StoredType { element: self.element, swapped: false };
-            let [mut dark, mut gain] = [Vec::new(), Vec::new()];
-            append(&self.dark[of_spectrum.clone()], own, &mut dark);
-            append(&self.gain[of_spectrum], own, &mut gain);
-            append_corrected((bytes, stored), (&dark, &gain), out);
+        let values = bytes.len() / stored.element.size();
+        for (block, bytes) in bytes.chunks(BLOCK * stored.element.size()).enumerate() {
+            self.append_block((bytes, stored), spectrum * values + block * BLOCK, out);
         }
-        for DeadValue { at, neighbours } in self.dead.get(spectrum).into_iter().flatten() {
+        for DeadValue { at, neighbours } in self.dead_of(spectrum) {
             let sum = neighbours.iter().fold(T::default(), |sum, of| sum + out[begin + of]);
             out[begin + at] = sum / T::from_unsigned(neighbours.len() as u64);
         }
     }
-}
 
-fn append_corrected<T: Element>(
-    (bytes, stored): (&[u8], StoredType),
-    (dark, gain): (&[T], &[T]),
-    out: &mut Vec<T>,
-) {
-    let blocks = bytes.chunks(BLOCK * stored.element.size());
-    for (block, (dark, gain)) in blocks.zip(dark.chunks(BLOCK).zip(gain.chunks(BLOCK))) {
+    fn dead_of(&self, spectrum: usize) -> &[DeadValue] {
+        self.dead.get(spectrum).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether each value of this spectrum of a row depends on no other.
+    pub(crate) fn are_by_value(&self, spectrum: usize) -> bool {
+        self.dead_of(spectrum).is_empty()
+    }
+
+    /// Appends some values of a row, from number `first` on, with what is dead as it is.
+    pub(crate) fn append_block<T: Element>(
+        &self,
+        (bytes, stored): (&[u8], StoredType),
+        first: usize,
+        out: &mut Vec<T>,
+    ) {
         let begin = out.len();
-        append(block, stored, out);
-        correct(&mut out[begin..], dark, gain);
+        append(bytes, stored, out);
+        let values = &mut out[begin..];
+        let block = first..first + values.len();
+        if let Some([dark, gain]) = self.arrays::<f32>(&block) {
+            correct(values, (dark, gain), |value| T::from_parts(value.into(), 0.0));
+        } else if let Some([dark, gain]) = self.arrays::<T>(&block) {
+            correct(values, (dark, gain), |value| value);
+        } else {
+            // Other numbers than those of the run, for people to look at.
+            let size = self.element.size();
+            let bytes = block.start * size..block.end * size;
+            let own = StoredType { element: self.element, swapped: false };
+            let [mut dark, mut gain] = [Vec::new(), Vec::new()];
+            append(&self.dark[bytes.clone()], own, &mut dark);
+            append(&self.gain[bytes], own, &mut gain);
+            correct(values, (&dark, &gain), |value| value);
+        }
+    }
+
+    /// Some values of dark and gain, if they are kept in these numbers.
+    fn arrays<T: Element>(&self, block: &Range<usize>) -> Option<[&[T]; 2]> {
+        let (dark, gain) =
+            (typed::<T>(&self.dark, self.element)?, typed::<T>(&self.gain, self.element)?);
+        Some([&dark[block.clone()], &gain[block.clone()]])
     }
 }
 
@@ -187,6 +214,26 @@ mod tests {
         let mut seen: Vec<f64> = Vec::new();
         corrections.append((&bytes, stored), 0, &mut seen);
         assert!((0..count).all(|at| seen[at] == 3.0 - at as f64) && seen.len() == count);
+    }
+
+    #[test]
+    fn arrays_are_kept_in_single_precision_only_if_that_holds_them() {
+        let stored = StoredType { element: ElementType::Float64, swapped: false };
+        let third = 1.0f64 / 3.0;
+        let long =
+            ConstantArray::new("/a", vec![1], (&third.to_ne_bytes(), stored), stored.element);
+        for (arrays, expected) in [
+            ((Some(&long), Some(&array(&[2.0]))), (3.0 - third) * 2.0),
+            ((Some(&array(&[2.0])), Some(&long)), third),
+            ((None, Some(&long)), 3.0 * third),
+        ] {
+            let corrections =
+                Corrections::new(ElementType::Float64, (1, &[1]), arrays, &[]).unwrap();
+            let byte = StoredType { element: ElementType::UInt8, swapped: false };
+            let mut seen: Vec<f64> = Vec::new();
+            corrections.append((&[3], byte), 0, &mut seen);
+            assert_eq!(seen, [expected]);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 pub use crate::column_layout::{ColumnLayout, Constant};
 pub use crate::contribution::Contribution;
 pub use crate::coordinates::{Coordinates, PositionAxes};
-use crate::corrections::Corrections;
+use crate::corrections::{BLOCK, Corrections};
 use crate::element::{Element, ElementType, StoredType, append, elements, lying};
 use crate::error::Result;
 use crate::failure::Failure;
@@ -298,6 +298,33 @@ impl<'a> RawUnit<'a> {
         buffer.clear();
         corrections.append((self.bytes(index), self.stored), self.place(index).1, buffer);
         buffer
+    }
+
+    /// Gives spectrum number `index` to `each` part by part from its beginning, the same values.
+    /// All parts but the last have the same number of values, a power of two, and what is converted
+    /// stays in the processor's first cache.
+    pub fn parts<T: Element>(
+        &self,
+        index: usize,
+        buffer: &mut Vec<T>,
+        each: &mut impl FnMut(&[T]),
+    ) {
+        let (bytes, of_row) = (self.bytes(index), self.place(index).1);
+        let by_value = |corrections: &&Corrections| corrections.are_by_value(of_row);
+        if !self.corrections.iter().all(by_value) || self.lying::<T>(index).is_some() {
+            return self.spectrum(index, buffer).chunks(BLOCK).for_each(each);
+        }
+        for (block, bytes) in bytes.chunks(BLOCK * self.stored.element.size()).enumerate() {
+            buffer.clear();
+            match self.corrections {
+                Some(corrections) => {
+                    let first = of_row * self.spectrum_length + block * BLOCK;
+                    corrections.append_block((bytes, self.stored), first, buffer);
+                }
+                None => append(bytes, self.stored, buffer),
+            }
+            each(buffer);
+        }
     }
 
     /// Spectrum number `index` where it lies, if it needs no conversion.

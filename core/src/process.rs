@@ -470,6 +470,19 @@ impl<'a, T: Element> Unit<'a, T> {
         self.raw.channels_as(channels, buffer)
     }
 
+    /// Gives the values of spectrum number `index` to `each` part by part from its beginning: for
+    /// what needs them once, in their order, and long spectra, which then never leave the
+    /// processor's first cache. All parts but the last have the same number of values, a power of
+    /// two.
+    pub fn parts(&mut self, index: usize, mut each: impl FnMut(&[T])) {
+        if self.raw.spectrum_length <= CONVERTED_VALUES {
+            each(&self.spectrum(index));
+        } else {
+            self.converted = 0..0;
+            self.raw.parts(index, self.buffer, &mut each);
+        }
+    }
+
     /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what
     /// works in place and would have to copy them.
     pub fn copy_spectrum(&self, index: usize, into: &mut Vec<T>) {
@@ -497,7 +510,9 @@ impl<'a, T: Element> Unit<'a, T> {
 mod tests {
     use super::*;
     use crate::chunk_io::AlignedBytes;
+    use crate::corrections::Corrections;
     use crate::element::{ElementType, StoredType, elements};
+    use crate::inputs::ConstantArray;
     use ndarray::{Ix3, IxDyn};
 
     /// Looks at spectra in several orders, with all of them in between, and compares each with one
@@ -511,7 +526,18 @@ mod tests {
         let mut left = ReadRows::new(AlignedBytes::default(), positions.len(), row_bytes);
         left.leave(bytes.chunks_exact(row_bytes).collect());
 
-        for rows in [&read, &left] {
+        let single = StoredType { element: ElementType::Float32, swapped: false };
+        let values = (0..spectra_per_position * spectrum_length).map(|at| (at % 251) as f32);
+        let values: Vec<u8> = values.flat_map(f32::to_ne_bytes).collect();
+        let array =
+            ConstantArray::new("/a", vec![spectrum_length], (&values, single), single.element);
+        let (shape, arrays) = ([spectrum_length], (Some(&array), Some(&array)));
+        let corrections =
+            Corrections::new(T::TYPE, (spectra_per_position, &shape), arrays, &[]).unwrap();
+
+        for (rows, corrections) in
+            [(&read, None), (&left, None), (&read, Some(&corrections)), (&left, Some(&corrections))]
+        {
             let (mut buffer, mut own) = (Vec::new(), Vec::new());
             let raw = RawUnit {
                 positions: &positions,
@@ -521,7 +547,7 @@ mod tests {
                 spectrum_length,
                 spectrum_shape: &[1, spectrum_length],
                 auxiliary: &[],
-                corrections: None,
+                corrections,
                 axes: None,
                 neighbours: None,
             };
@@ -529,13 +555,28 @@ mod tests {
             let count = unit.len();
             for index in (0..count).chain((0..count).rev()).chain((0..count).step_by(2)) {
                 let bytes = &bytes[index * row_bytes / 3..(index + 1) * row_bytes / 3];
-                let expected = elements::<T>(bytes, stored, &mut own);
+                let expected = match corrections {
+                    None => elements::<T>(bytes, stored, &mut own),
+                    Some(corrections) => {
+                        own.clear();
+                        corrections.append((bytes, stored), index % 3, &mut own);
+                        &own
+                    }
+                };
                 let spectrum = unit.spectrum(index);
                 assert_eq!(
                     spectrum.values, expected,
                     "spectrum {index} of {spectrum_length} values"
                 );
                 assert_eq!((spectrum.position, spectrum.repeat), (positions[index / 3], index % 3));
+                if index % 2 == 1 {
+                    let mut parts: Vec<Vec<T>> = Vec::new();
+                    unit.parts(index, |part| parts.push(part.to_vec()));
+                    assert_eq!(parts.concat(), expected, "parts of {spectrum_length} values");
+                    let first = parts.first().map_or(0, Vec::len);
+                    assert!(parts.iter().rev().skip(1).all(|part| part.len() == first));
+                    assert!(parts.len() < 2 || first.is_multiple_of(64));
+                }
                 if index % 5 == 4 {
                     let length = spectrum_length;
                     assert_eq!(&unit.spectra()[index * length..][..length], expected);
@@ -607,7 +648,7 @@ mod tests {
 
     #[test]
     fn spectra_converted_together_are_as_each_by_itself() {
-        for length in [1, 4, 170, 700] {
+        for length in [1, 4, 170, 2600] {
             for swapped in [false, true] {
                 let stored = |element| StoredType { element, swapped };
                 spectra_are_as_each_by_itself::<f32>(stored(ElementType::Float32), length);

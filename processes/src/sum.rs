@@ -1,10 +1,12 @@
-//! The sum of each spectrum, the smallest process there can be.
+//! The sum of each spectrum.
 //!
 //! Real numbers are added in double precision. Shapes: a spectrum (S) gives one value, (P, 1), in
 //! the units of the source.
 
 use pixelmill_core::Results;
-use pixelmill_core::process::{Failure, NoParameters, Process, SourceInfo, Spectrum};
+use pixelmill_core::process::{
+    Failure, NoParameters, Outputs, Process, SourceInfo, Spectrum, Unit,
+};
 
 /// The process `Sum`.
 pub struct Sum;
@@ -37,20 +39,61 @@ impl Process for Sum {
         spectrum: Spectrum<'_, f64>,
         _scratch: &mut (),
     ) -> Result<f64, Failure> {
-        Ok(sum(&spectrum))
+        let mut sums = Sums::default();
+        sums.add(&spectrum);
+        Ok(sums.finish())
+    }
+
+    /// Not spectrum by spectrum through `map_function`, but part by part: a long one is never in
+    /// memory as a whole.
+    fn unit_computation(
+        _task: &(),
+        unit: &mut Unit<'_, f64>,
+        _scratch: &mut (),
+        outputs: &mut Outputs<'_, f64>,
+    ) -> Result<(), Failure> {
+        for index in 0..unit.len() {
+            let mut sums = Sums::default();
+            unit.parts(index, |values| sums.add(values));
+            outputs.set(index, Ok(sums.finish()));
+        }
+        Ok(())
     }
 }
 
 /// Eight sums side by side keep the adder busy. Their number is fixed, so that the result has the
 /// same bits on every machine, also where it is compiled for wider registers.
+#[derive(Default)]
+struct Sums {
+    sums: [f64; 8],
+    /// The values behind the last eight, so many of them.
+    rest: [f64; 7],
+    left: usize,
+}
+
+impl Sums {
+    /// Adds values, each time but the last a multiple of eight.
+    fn add(&mut self, values: &[f64]) {
+        let rest = add(&mut self.sums, values);
+        self.left = rest.len();
+        self.rest[..self.left].copy_from_slice(rest);
+    }
+
+    fn finish(self) -> f64 {
+        self.sums.iter().chain(&self.rest[..self.left]).sum()
+    }
+}
+
+/// Adds all eights; returns what is left.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn sum(values: &[f64]) -> f64 {
+fn add<'v>(sums: &mut [f64; 8], values: &'v [f64]) -> &'v [f64] {
     let (eights, rest) = values.as_chunks::<8>();
-    let mut sums = [0.0; 8];
+    let mut all = *sums;
     for eight in eights {
-        for (sum, value) in sums.iter_mut().zip(eight) {
+        for (sum, value) in all.iter_mut().zip(eight) {
             *sum += value;
         }
     }
-    sums.iter().chain(rest).sum()
+    *sums = all;
+    rest
 }

@@ -58,26 +58,38 @@ fn bits_beyond(bytes: &[u8], swapped: bool, signed: bool) -> bool {
     bits >> 63 != 0
 }
 
-/// x ← (x − dark) · gain.
-pub(crate) fn correct<T: Element>(values: &mut [T], dark: &[T], gain: &[T]) {
+/// x ← (x − dark) · gain, with dark and gain in other numbers that the process's hold.
+pub(crate) fn correct<T: Element, A: Copy>(
+    values: &mut [T],
+    arrays: (&[A], &[A]),
+    number: impl Fn(A) -> T,
+) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
-        fn wide<T: Element>(values: &mut [T], dark: &[T], gain: &[T]) {
-            correct_each(values, dark, gain);
+        fn wide<T: Element, A: Copy>(
+            values: &mut [T],
+            arrays: (&[A], &[A]),
+            number: impl Fn(A) -> T,
+        ) {
+            correct_each(values, arrays, number);
         }
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has what the function is compiled for.
-            return unsafe { wide(values, dark, gain) };
+            return unsafe { wide(values, arrays, number) };
         }
     }
-    correct_each(values, dark, gain);
+    correct_each(values, arrays, number);
 }
 
 #[inline(always)]
-fn correct_each<T: Element>(values: &mut [T], dark: &[T], gain: &[T]) {
+fn correct_each<T: Element, A: Copy>(
+    values: &mut [T],
+    (dark, gain): (&[A], &[A]),
+    number: impl Fn(A) -> T,
+) {
     for (value, (dark, gain)) in values.iter_mut().zip(dark.iter().zip(gain)) {
-        *value = (*value - *dark) * *gain;
+        *value = (*value - number(*dark)) * number(*gain);
     }
 }
 
