@@ -133,6 +133,6 @@ pub use pixelmill_core::{
     Advice, Element, ElementType, Error, Held, ParameterInfo, Process, Result, Results, Several,
     kernel, kernel_of, ndarray, process, registry,
 };
-pub use plan::Cores;
+pub use plan::{Cores, Reads};
 pub use ranks::Ranks;
 pub use typed::{compute, test, verify};

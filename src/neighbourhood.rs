@@ -32,14 +32,37 @@ pub(crate) struct Around {
     pub own: Vec<u32>,
     /// Which of them its neighbours are, position by position.
     pub places: Vec<u32>,
-    /// The neighbours of all positions, offset by offset: memory that is kept.
-    wanted: Vec<Option<u64>>,
+    /// The neighbours of all positions, offset by offset, [`NOBODY`] where there is none: memory
+    /// that is kept.
+    wanted: Vec<u64>,
 }
 
+/// No position.
+const NOBODY: u64 = u64::MAX;
+
 impl Around {
+    /// Bytes that the hash of a row takes.
+    pub const HASH_BYTES: u64 = 16;
+
     /// Bytes that it takes for each position with so many neighbours.
     fn bytes(offsets: u64) -> u64 {
-        offsets * (size_of::<Option<u64>>() + size_of::<u64>() + size_of::<u32>()) as u64
+        offsets * (2 * size_of::<u64>() + size_of::<u32>()) as u64
+    }
+}
+
+/// The most rows that positions in one run need with their neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MostRows {
+    /// So many for each.
+    pub each: u64,
+    /// So many more, beside the run.
+    pub beside: u64,
+}
+
+impl MostRows {
+    /// Those of so many positions.
+    pub fn of(self, positions: u64) -> u64 {
+        self.each.saturating_mul(positions).saturating_add(self.beside)
     }
 }
 
@@ -62,7 +85,8 @@ impl Neighbourhood {
         let slow = |offset: &Vec<i64>| offset[..shape.len().saturating_sub(1)].to_vec();
         let mut lines: BTreeSet<Vec<i64>> = offsets.iter().map(slow).collect();
         lines.insert(vec![0; shape.len().saturating_sub(1)]);
-        let lines = lines.len() as u64;
+        let all = shape.iter().rev().skip(1).product::<u64>().max(1);
+        let lines = all.min(lines.len() as u64);
         Ok(Self { halo, shape, reach, lines })
     }
 
@@ -71,14 +95,21 @@ impl Neighbourhood {
         &self.halo
     }
 
-    /// How many rows each position of a long run needs: one of each line.
-    pub fn lines(&self) -> u64 {
-        self.lines
+    /// The most rows that positions in a run need: one of each line and what lies beside them, or
+    /// all that there are.
+    pub fn most_rows(&self) -> MostRows {
+        let (Some(reach), Some(length)) = (self.reach.last(), self.shape.last()) else {
+            return MostRows { each: 1, beside: 0 };
+        };
+        let beside = self.lines.saturating_mul(2 * reach.min(length));
+        let most = MostRows { each: self.lines, beside };
+        let all = self.shape.iter().product();
+        if most.of(1) < all { most } else { MostRows { each: 0, beside: all } }
     }
 
-    /// How many rows more a run needs, beyond both its ends.
-    pub fn beside(&self) -> u64 {
-        self.lines * 2 * self.reach.last().copied().unwrap_or(0)
+    /// How many positions of a long run get what is read for one.
+    pub fn shared(&self) -> f64 {
+        self.halo.offsets().len() as f64 / self.lines as f64
     }
 
     /// Bytes that finding the neighbours takes for each position.
@@ -97,18 +128,15 @@ impl Neighbourhood {
         vec![all.sum()]
     }
 
-    /// The most rows that a unit of so many positions needs, if it is cut by [`Self::cut`].
-    fn most_rows(&self, unit: u64) -> u64 {
-        self.lines * unit + self.beside()
-    }
-
     /// Finds the neighbours of some positions.
     pub fn around(&self, positions: &[u64], around: &mut Around) {
         let Around { positions: all, own, places, wanted } = around;
         self.find(positions, wanted);
         all.clear();
-        all.extend(positions.iter().copied().chain(wanted.iter().flatten().copied()));
-        all.sort();
+        all.reserve_exact(positions.len() + wanted.len());
+        let there = wanted.iter().copied().filter(|wanted| *wanted != NOBODY);
+        all.extend(positions.iter().copied().chain(there));
+        all.sort_unstable();
         all.dedup();
         let mut finder = Finder { all, at: 0 };
         own.clear();
@@ -118,7 +146,7 @@ impl Neighbourhood {
         let offsets = self.halo.offsets().len();
         for (offset, of_offset) in wanted.chunks_exact(positions.len().max(1)).enumerate() {
             for (index, neighbour) in of_offset.iter().enumerate() {
-                if let Some(neighbour) = neighbour {
+                if *neighbour != NOBODY {
                     places[index * offsets + offset] = finder.place(*neighbour);
                 }
             }
@@ -126,11 +154,12 @@ impl Neighbourhood {
     }
 
     /// The neighbours of some positions, offset by offset.
-    fn find(&self, positions: &[u64], wanted: &mut Vec<Option<u64>>) {
+    fn find(&self, positions: &[u64], wanted: &mut Vec<u64>) {
         let axes = self.shape.len();
         let steps: Vec<u64> =
             positions.iter().flat_map(|position| region::steps(&self.shape, *position)).collect();
         wanted.clear();
+        wanted.reserve_exact(positions.len() * self.halo.offsets().len());
         for offset in self.halo.offsets() {
             let neighbour = |steps: &[u64]| {
                 let each = steps.iter().zip(offset).zip(&self.shape);
@@ -140,33 +169,38 @@ impl Neighbourhood {
                 })
             };
             if axes == 0 {
-                wanted.extend(positions.iter().map(|_| Some(0)));
+                wanted.extend(positions.iter().map(|_| 0));
             } else {
-                wanted.extend(steps.chunks_exact(axes).map(neighbour));
+                let found = steps.chunks_exact(axes).map(neighbour);
+                wanted.extend(found.map(|number| number.unwrap_or(NOBODY)));
             }
         }
     }
 
     /// Cuts some runs into parts that need no more rows than `unit` positions in one run do, or are
-    /// a single position.
-    pub fn cut(&self, positions: &[Range<u64>], unit: u64) -> Vec<Vec<Range<u64>>> {
-        let most = self.most_rows(unit);
-        let bound: u64 =
-            positions.iter().map(|run| self.lines * (run.end - run.start) + self.beside()).sum();
+    /// a single position. `around` is memory for finding out.
+    pub fn cut(
+        &self,
+        positions: &[Range<u64>],
+        unit: u64,
+        around: &mut Around,
+    ) -> Vec<Vec<Range<u64>>> {
+        let most = self.most_rows();
+        let bound = positions.iter().map(|run| most.of(run.end - run.start)).sum::<u64>();
         let count = runs::count(positions);
-        if bound <= most || count <= 1 || self.rows_of(positions) <= most {
+        let fits = bound <= most.of(unit) || self.rows_of(positions, around) <= most.of(unit);
+        if count <= 1 || fits {
             return vec![positions.to_vec()];
         }
         let mut left = positions.iter().cloned().collect();
         let first = runs::take(&mut left, count / 2);
         let second: Vec<_> = left.into_iter().collect();
-        [self.cut(&first, unit), self.cut(&second, unit)].concat()
+        [self.cut(&first, unit, around), self.cut(&second, unit, around)].concat()
     }
 
-    fn rows_of(&self, positions: &[Range<u64>]) -> u64 {
+    fn rows_of(&self, positions: &[Range<u64>], around: &mut Around) -> u64 {
         let positions: Vec<u64> = positions.iter().flat_map(Clone::clone).collect();
-        let mut around = Around::default();
-        self.around(&positions, &mut around);
+        self.around(&positions, around);
         around.positions.len() as u64
     }
 
@@ -304,18 +338,20 @@ mod tests {
         fn parts_need_no_more_rows_than_a_run_of_a_unit(
             (shape, reach, edges) in scans(), seed in any::<u64>(), unit in 1u64..40,
         ) {
-            let of = neighbourhood(&shape, reach, edges);
+            let (of, mut around) = (neighbourhood(&shape, reach, edges), Around::default());
             let count: u64 = shape.iter().product();
             for first in [0, count / 3, count - unit.min(count)] {
                 let run = first..count.min(first + unit);
-                prop_assert!(of.rows_of(std::slice::from_ref(&run)) <= of.most_rows(unit));
+                let rows = of.rows_of(std::slice::from_ref(&run), &mut around);
+                prop_assert!(rows <= of.most_rows().of(unit), "{rows} rows of {run:?}");
             }
             let scattered: Vec<u64> = (0..count).filter(|at| seed.rotate_left(*at as u32 % 64) & 1 == 1).collect();
             let asked: Vec<_> = scattered.iter().map(|at| *at..at + 1).collect();
-            let parts = of.cut(&asked, unit);
+            let parts = of.cut(&asked, unit, &mut around);
             prop_assert_eq!(parts.concat(), asked);
             for part in parts {
-                prop_assert!(part.len() <= 1 || of.rows_of(&part) <= of.most_rows(unit));
+                let rows = of.rows_of(&part, &mut around);
+                prop_assert!(rows <= of.most_rows().of(unit));
             }
         }
 

@@ -45,7 +45,10 @@ pub enum Cores {
 /// What one position takes, and what there is.
 #[derive(Clone, Debug)]
 pub(crate) struct Needs {
-    /// Bytes of a row as stored.
+    /// All positions of the scan.
+    pub positions: u64,
+    /// Bytes of the rows as stored that a position adds to a unit: its own, or one of each line of
+    /// positions that its neighbours lie on.
     pub row_bytes: u64,
     /// Bytes that the kernel takes for a position: its values after conversion, if all are
     /// converted at once, and what else it says.
@@ -58,7 +61,7 @@ pub(crate) struct Needs {
     /// positions and of chunks, constants.
     pub fixed_bytes: u64,
     /// Bytes that a worker takes whatever it has in hand, besides what tiles of the source take:
-    /// the tiles of auxiliary inputs.
+    /// the tiles of auxiliary inputs, and rows of neighbours beside those of a unit.
     pub worker_bytes: u64,
     /// Positions of a unit, at least, that are worth reading what lies beside them, if memory
     /// lasts.
@@ -82,37 +85,10 @@ pub(crate) struct TileNeeds {
     pub tiles_per_cell: u64,
     /// Steps of a block on each axis of the scan, if all ranks have agreed on them already.
     pub agreed: Option<Vec<u64>>,
-    /// What positions need of the blocks around theirs.
-    pub halo: Option<HaloNeeds>,
-}
-
-/// How far neighbours lie that a position is computed with.
-#[derive(Clone, Debug)]
-pub(crate) struct HaloNeeds {
     /// Length of each axis of the scan, as the source has it, slowest first.
     pub scan: Vec<u64>,
-    /// Steps on each of them.
-    pub reach: Vec<u64>,
-}
-
-impl HaloNeeds {
-    /// How many blocks have to be kept so that none is read twice, with `open` of them begun.
-    ///
-    /// Blocks follow each other along the fastest axis. The one that was begun last needs those
-    /// around it, and those that come need all from the first of these to the last. One that was
-    /// begun before and isn't done may be far behind, and needs those around it as well.
-    fn kept(&self, segments: &[u64], open: u64) -> u64 {
-        let (mut furthest, mut around, mut all) = (0u64, 1u64, 1u64);
-        let axes = self.scan.iter().zip(&self.reach).zip(segments).rev();
-        for ((length, reach), segment) in axes {
-            let count = length.div_ceil((*segment).max(1)).max(1);
-            let steps = reach.div_ceil((*segment).max(1)).min(count - 1);
-            furthest += steps * all;
-            around = around.saturating_mul((2 * steps + 1).min(count));
-            all = all.saturating_mul(count);
-        }
-        (2 * furthest + 1).saturating_add((open.max(1) - 1).saturating_mul(around)).min(all)
-    }
+    /// Steps to the furthest neighbour on each of them, if positions are computed with any.
+    pub reach: Option<Vec<u64>>,
 }
 
 impl TileNeeds {
@@ -128,18 +104,33 @@ impl TileNeeds {
         self.cell.iter().zip(segments).map(|(cell, segment)| cell.div_ceil(*segment)).product()
     }
 
-    /// How many blocks are kept so that none is read twice, with `open` of them begun.
+    /// How many blocks have to be kept so that none is read twice, with `open` of them begun.
+    ///
+    /// Blocks follow each other along the fastest axis. The one that was begun last needs those
+    /// around it, and those that come need all from the first of these to the last. One that was
+    /// begun before and isn't done may be far behind, and needs those around it as well.
     fn kept(&self, segments: &[u64], open: u64) -> u64 {
-        self.halo.as_ref().map_or(open, |halo| halo.kept(segments, open))
+        let Some(reach) = &self.reach else { return open };
+        let (mut furthest, mut around, mut all) = (0u64, 1u64, 1u64);
+        let axes = self.scan.iter().zip(reach).zip(segments).rev();
+        for ((length, reach), segment) in axes {
+            let count = length.div_ceil((*segment).max(1)).max(1);
+            let steps = reach.div_ceil((*segment).max(1)).min(count - 1);
+            furthest += steps * all;
+            around = around.saturating_mul((2 * steps + 1).min(count));
+            all = all.saturating_mul(count);
+        }
+        (2 * furthest + 1).saturating_add((open.max(1) - 1).saturating_mul(around)).min(all)
     }
 
     /// Blocks that so many workers may still be reading from when they aren't kept any more.
     fn held(&self, workers: u64) -> u64 {
-        if self.halo.is_some() { workers - 1 } else { 0 }
+        if self.reach.is_some() { workers - 1 } else { 0 }
     }
 
     fn block_bytes(&self, segments: &[u64]) -> u64 {
-        segments.iter().product::<u64>().saturating_mul(self.row_bytes)
+        let steps = segments.iter().zip(&self.scan).map(|(segment, length)| segment.min(length));
+        steps.product::<u64>().saturating_mul(self.row_bytes)
     }
 }
 
@@ -154,7 +145,8 @@ impl Needs {
 
     /// Most positions of a unit: what a worker reads at a time.
     fn unit(&self) -> u64 {
-        UNIT_BYTES.div_ceil(self.row_bytes.max(1)).max(self.worthwhile).max(1)
+        let good = UNIT_BYTES.div_ceil(self.row_bytes.max(1)).max(self.worthwhile);
+        good.min(self.positions).max(1)
     }
 }
 
@@ -187,6 +179,25 @@ pub(crate) struct BlockPlan {
     pub memory_for_once: u64,
 }
 
+/// How often each tile of a source is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// So many times: more than once if memory is too small for all positions of a tile.
+    Times(u64),
+    /// Some more than once, since memory is too small for all tiles that neighbours lie in.
+    SomeAgain,
+}
+
+impl BlockPlan {
+    /// How often each tile is read.
+    pub fn reads(&self) -> Reads {
+        match self.parts {
+            1 if self.kept < self.enough => Reads::SomeAgain,
+            parts => Reads::Times(parts),
+        }
+    }
+}
+
 /// Plans a run; the error is how many bytes of memory it takes at least.
 pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     let Some(tiles) = &needs.tiles else { return plan_rows(needs) };
@@ -201,7 +212,8 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     let left = available - workers * per_worker;
     let parts = tiles.parts(&segments);
     let block = tiles.block_bytes(&segments).max(1);
-    let for_units = workers * needs.unit() * position;
+    // Decoding a tile once more costs more than units that are small.
+    let for_units = if tiles.reach.is_some() { 0 } else { workers * needs.unit() * position };
     let open = tiles.most_blocks(workers);
     let (enough, held) = (tiles.kept(&segments, open), tiles.held(workers));
     let blocks = (left.saturating_sub(for_units) / block).clamp(1 + held, enough + held);
@@ -210,11 +222,9 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     let left = available - blocks * block - workers * worker_bytes;
     let unit = (left / workers / position).clamp(1, needs.unit());
     let memory = needs.fixed_bytes + blocks * block + workers * (worker_bytes + unit * position);
-    let (whole, units) = match &tiles.halo {
-        None => (1, workers * per_worker),
-        Some(halo) => (halo.kept(&tiles.cell, open) + held, workers * per_worker + for_units),
-    };
-    let memory_for_once = needs.fixed_bytes + whole * tiles.block_bytes(&tiles.cell) + units;
+    let whole = if tiles.reach.is_some() { tiles.kept(&tiles.cell, open) + held } else { 1 };
+    let memory_for_once =
+        needs.fixed_bytes + whole * tiles.block_bytes(&tiles.cell) + workers * per_worker;
     let (in_flight, kept, enough) = (kept.min(open) as usize, kept as usize, enough as usize);
     let blocks = Some(BlockPlan { segments, in_flight, kept, enough, parts, memory_for_once });
     Ok(Plan { workers: workers as usize, unit, memory, blocks })
@@ -227,7 +237,8 @@ fn cut(needs: &Needs, tiles: &TileNeeds, available: u64) -> Result<(u64, Vec<u64
         let (workers, segments) = cheapest(needs, tiles, available);
         let left = available - workers * per_worker;
         return Ok(if tiles.parts(&segments) == 1 {
-            (workers, joined(tiles, &segments, left / (workers + 1)))
+            let joined = joined(tiles, &segments, workers, left);
+            (workers, joined)
         } else {
             (workers, segments)
         });
@@ -260,15 +271,26 @@ fn cheapest(needs: &Needs, tiles: &TileNeeds, available: u64) -> (u64, Vec<u64>)
     best.unwrap_or((1, vec![1; tiles.cell.len()]))
 }
 
-/// Small tiles are joined along the fastest axis until they make a block of a good size, or `most`
-/// bytes.
-fn joined(tiles: &TileNeeds, segments: &[u64], most: u64) -> Vec<u64> {
-    let mut joined = segments.to_vec();
+/// Small tiles are joined along the fastest axis until they make a block of a good size, or so many
+/// of `workers` don't fit into `left` bytes any more.
+fn joined(tiles: &TileNeeds, segments: &[u64], workers: u64, left: u64) -> Vec<u64> {
     let cell = tiles.block_bytes(segments).max(1);
-    if let Some(fastest) = joined.last_mut() {
-        *fastest *= (BLOCK_BYTES.min(most) / cell).max(1);
-    }
-    joined
+    let (cells, fastest) = match (tiles.scan.last(), segments.last()) {
+        (Some(length), Some(segment)) => (length.div_ceil(*segment), segments.len() - 1),
+        _ => return segments.to_vec(),
+    };
+    let with = |times: u64| {
+        let mut joined = segments.to_vec();
+        joined[fastest] *= times;
+        joined
+    };
+    let fits = |joined: &Vec<u64>| {
+        let open = tiles.most_blocks(workers);
+        let most = if tiles.reach.is_some() { tiles.kept(joined, open) } else { workers + 1 };
+        (most + tiles.held(workers)).saturating_mul(tiles.block_bytes(joined)) <= left
+    };
+    let most = (BLOCK_BYTES / cell).min(cells).max(1);
+    (1..=most).rev().map(with).find(fits).unwrap_or_else(|| segments.to_vec())
 }
 
 fn plan_rows(needs: &Needs) -> Result<Plan, u64> {
@@ -316,6 +338,7 @@ mod tests {
             fixed_bytes: 0,
             worker_bytes: 0,
             worthwhile: 1,
+            positions: 1 << 40,
             tiles: None,
             workers: 8,
             memory: 1 << 30,
@@ -331,7 +354,8 @@ mod tests {
             worker_bytes: 6 << 20,
             tiles_per_cell: 64,
             agreed: None,
-            halo: None,
+            scan: vec![256, 128],
+            reach: None,
         };
         Needs {
             row_bytes: frame,
@@ -388,17 +412,21 @@ mod tests {
             worker_bytes: 8192,
             tiles_per_cell: 1,
             agreed: None,
-            halo: None,
+            scan: vec![256, 1024],
+            reach: None,
         };
-        let blocks = plan(&Needs { tiles: Some(tiles), ..needs() }).unwrap().blocks.unwrap();
+        let blocks = plan(&Needs { tiles: Some(tiles.clone()), ..needs() }).unwrap();
+        let blocks = blocks.blocks.unwrap();
         assert_eq!((blocks.segments, blocks.in_flight, blocks.parts), (vec![1, 512], 9, 1));
+        let short = TileNeeds { scan: vec![256, 30], ..tiles };
+        let blocks = plan(&Needs { tiles: Some(short), ..needs() }).unwrap().blocks.unwrap();
+        assert_eq!(blocks.segments, [1, 32], "there is no more to a line");
     }
 
     #[test]
     fn blocks_are_kept_until_their_neighbours_are_computed() {
         let with_halo = |memory| {
-            let halo = Some(HaloNeeds { scan: vec![256, 128], reach: vec![1, 1] });
-            let tiles = cubes().tiles.map(|tiles| TileNeeds { halo, ..tiles });
+            let tiles = cubes().tiles.map(|tiles| TileNeeds { reach: Some(vec![1, 1]), ..tiles });
             plan(&Needs { tiles, memory, ..cubes() }).unwrap().blocks.unwrap()
         };
         // Of 4 blocks in a row: from the one before and above to the one behind and below.
@@ -407,9 +435,13 @@ mod tests {
         let tight = with_halo(1 << 30);
         assert_eq!((tight.kept, tight.enough, tight.parts), (6, 11, 1));
         assert_eq!(with_halo(tight.memory_for_once).kept, 11);
-        let small = HaloNeeds { scan: vec![2, 3], reach: vec![5, 5] };
+        let on = |scan: [u64; 2], reach: [u64; 2]| {
+            let (scan, reach) = (scan.to_vec(), Some(reach.to_vec()));
+            cubes().tiles.map(|tiles| TileNeeds { scan, reach, ..tiles }).unwrap()
+        };
+        let small = on([2, 3], [5, 5]);
         assert_eq!(small.kept(&[1, 1], 3), 6, "there are no more");
-        let long = HaloNeeds { scan: vec![50, 50], reach: vec![1, 1] };
+        let long = on([50, 50], [1, 1]);
         assert_eq!(long.kept(&[1, 1], 1), 103);
         assert_eq!(long.kept(&[1, 1], 3), 121, "two may lie far behind");
     }
@@ -434,7 +466,7 @@ mod tests {
         ) {
             let needs = Needs {
                 row_bytes, kernel_bytes, auxiliary_bytes, results_bytes,
-                fixed_bytes, worker_bytes, worthwhile: 1, tiles: None, workers, memory,
+                fixed_bytes, worker_bytes, worthwhile: 1, positions: 1 << 40, tiles: None, workers, memory,
             };
             let one = row_bytes + kernel_bytes + 2 * auxiliary_bytes + results_bytes;
             match plan(&needs) {
@@ -455,10 +487,10 @@ mod tests {
             fixed_bytes in 0u64..1 << 20, reach in prop::option::of(0u64..70),
         ) {
             let scan: Vec<u64> = cell.iter().map(|cell| cell * 3 - 1).collect();
-            let halo = reach.map(|reach| HaloNeeds { reach: vec![reach; cell.len()], scan });
-            let has_halo = halo.is_some();
+            let reach = reach.map(|reach| vec![reach; cell.len()]);
+            let has_halo = reach.is_some();
             let tiles =
-                TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell, agreed: None, halo };
+                TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell, agreed: None, scan: scan.clone(), reach };
             let needs = Needs { tiles: Some(tiles), row_bytes, fixed_bytes, workers, memory, ..needs() };
             let Ok(plan) = plan(&needs) else {
                 let one = needs.per_position() + worker_bytes + row_bytes;
@@ -466,7 +498,7 @@ mod tests {
                 return Ok(());
             };
             let blocks = plan.blocks.unwrap();
-            let positions: u64 = blocks.segments.iter().product();
+            let positions: u64 = blocks.segments.iter().zip(&scan).map(|(one, most)| one.min(most)).product();
             let held = if has_halo { plan.workers as u64 - 1 } else { 0 };
             prop_assert!(blocks.in_flight <= blocks.kept && blocks.kept <= blocks.enough);
             prop_assert!(has_halo || blocks.in_flight == blocks.kept);

@@ -232,9 +232,12 @@ fn windows_that_cannot_be_are_refused() {
         refuse(arguments, code, texts);
     };
     refused("denoise", "frames", "size=[3,3,3]", (1, &["`size` has 3 numbers", "2 axes"]));
-    refused("denoise", "frames", "size=0", (2, &["`size`", "at least one"]));
-    refused("denoise", "frames", "size=500", (1, &["250000 positions", "10000"]));
-    refused("denoise", "frames", "sigma=-1", (2, &["`sigma`", "negative"]));
+    refused("denoise", "frames", "size=0", (2, &["`size`", "at least 1"]));
+    refused("denoise", "frames", "size=[3,2.5]", (2, &["`size`", "whole numbers"]));
+    refused("denoise", "frames", "size=many", (2, &["a number, or one for each axis"]));
+    refused("denoise", "frames", "size=500", (1, &["more than 10000 positions"]));
+    refused("denoise", "frames", "sigma=-1", (2, &["`sigma`", "at least 0"]));
+    refused("denoise", "frames", "sigma=[1,-1]", (2, &["`sigma`", "from 0 on"]));
     refused("denoise", "frames", "edges=wrap", (2, &["`edges`", "wrap"]));
     refused("local-correlation", "frames", "size=4", (2, &["`size`", "odd"]));
 }

@@ -95,27 +95,32 @@ impl Corrections {
         out: &mut Vec<T>,
     ) {
         let begin = out.len();
-        let values = bytes.len() / stored.element.size();
-        for (block, bytes) in bytes.chunks(BLOCK * stored.element.size()).enumerate() {
-            self.append_block((bytes, stored), spectrum * values + block * BLOCK, out);
-        }
-        for DeadValue { at, neighbours } in self.dead_of(spectrum) {
+        let count = bytes.len() / stored.element.size();
+        self.append_values((bytes, stored), spectrum * count, out);
+        for DeadValue { at, neighbours } in self.dead.get(spectrum).into_iter().flatten() {
             let sum = neighbours.iter().fold(T::default(), |sum, of| sum + out[begin + of]);
             out[begin + at] = sum / T::from_unsigned(neighbours.len() as u64);
         }
     }
 
-    fn dead_of(&self, spectrum: usize) -> &[DeadValue] {
-        self.dead.get(spectrum).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether each value of this spectrum of a row depends on no other.
-    pub(crate) fn are_by_value(&self, spectrum: usize) -> bool {
-        self.dead_of(spectrum).is_empty()
+    /// Whether each value depends on no other.
+    pub fn are_by_value(&self) -> bool {
+        self.dead.iter().all(Vec::is_empty)
     }
 
     /// Appends some values of a row, from number `first` on, with what is dead as it is.
-    pub(crate) fn append_block<T: Element>(
+    pub(crate) fn append_values<T: Element>(
+        &self,
+        (bytes, stored): (&[u8], StoredType),
+        first: usize,
+        out: &mut Vec<T>,
+    ) {
+        for (block, bytes) in bytes.chunks(BLOCK * stored.element.size()).enumerate() {
+            self.append_block((bytes, stored), first + block * BLOCK, out);
+        }
+    }
+
+    fn append_block<T: Element>(
         &self,
         (bytes, stored): (&[u8], StoredType),
         first: usize,

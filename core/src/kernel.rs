@@ -177,6 +177,12 @@ pub trait Prepared: Send + Sync {
     /// Bytes that a worker takes for each position of a unit, besides the rows as they are stored
     /// and the results.
     fn memory_per_position(&self) -> u64;
+    /// Bytes that a worker takes for each row of a unit besides, if it computes with neighbours:
+    /// those of the positions and of all their neighbours. `is_whole` if a spectrum can be
+    /// converted as a whole only.
+    fn memory_per_neighbour(&self, _is_whole: bool) -> u64 {
+        0
+    }
     /// A worker for one thread.
     fn worker(&self) -> Box<dyn Worker + '_>;
     /// A worker for one thread of a run, which may take the memory and the workers into account
@@ -309,20 +315,15 @@ impl<'a> RawUnit<'a> {
         buffer: &mut Vec<T>,
         each: &mut impl FnMut(&[T]),
     ) {
-        let (bytes, of_row) = (self.bytes(index), self.place(index).1);
-        let by_value = |corrections: &&Corrections| corrections.are_by_value(of_row);
-        if !self.corrections.iter().all(by_value) || self.lying::<T>(index).is_some() {
+        let by_value = self.corrections.is_none_or(Corrections::are_by_value);
+        if !by_value || self.lying::<T>(index).is_some() {
             return self.spectrum(index, buffer).chunks(BLOCK).for_each(each);
         }
-        for (block, bytes) in bytes.chunks(BLOCK * self.stored.element.size()).enumerate() {
+        let blocks = self.bytes(index).chunks(BLOCK * self.stored.element.size());
+        for (block, bytes) in blocks.enumerate() {
             buffer.clear();
-            match self.corrections {
-                Some(corrections) => {
-                    let first = of_row * self.spectrum_length + block * BLOCK;
-                    corrections.append_block((bytes, self.stored), first, buffer);
-                }
-                None => append(bytes, self.stored, buffer),
-            }
+            let first = (self.place(index).1, block * BLOCK);
+            self.append_values((bytes, self.stored), first, buffer);
             each(buffer);
         }
     }
@@ -380,7 +381,8 @@ impl<'a> RawUnit<'a> {
             return Channels::new((lying, whole), channels, several, neighbours);
         }
         // What a dead value becomes may lie in other channels.
-        let wanted = if self.corrections.is_some() { whole } else { channels.clone() };
+        let is_whole = self.corrections.is_some_and(|corrections| !corrections.are_by_value());
+        let wanted = if is_whole { whole } else { channels.clone() };
         if held.start >= held.end || held.start > wanted.start || wanted.end > held.end {
             held.clone_from(&wanted);
             all.copy_channels(wanted, buffer);
@@ -411,7 +413,25 @@ impl<'a> RawUnit<'a> {
         let bytes = channels.start * size..channels.end * size;
         buffer.clear();
         for index in 0..self.len() {
-            append(&self.bytes(index)[bytes.clone()], self.stored, buffer);
+            let of = (&self.bytes(index)[bytes.clone()], self.stored);
+            self.append_values(of, (self.place(index).1, channels.start), buffer);
+        }
+    }
+
+    /// Appends values of spectrum number `spectrum` of a row, from number `first` on, none of which
+    /// depends on others.
+    fn append_values<T: Element>(
+        &self,
+        (bytes, stored): (&[u8], StoredType),
+        (spectrum, first): (usize, usize),
+        buffer: &mut Vec<T>,
+    ) {
+        match self.corrections {
+            Some(corrections) => {
+                let first = spectrum * self.spectrum_length + first;
+                corrections.append_values((bytes, stored), first, buffer);
+            }
+            None => append(bytes, stored, buffer),
         }
     }
 

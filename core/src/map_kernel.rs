@@ -81,14 +81,18 @@ impl<P: Process> Kernel for MapKernel<P> {
         let task = P::prepare(&self.parameters, source)?;
         let mut results = Results::default();
         P::create_results_datasets(&self.parameters, source, &mut results);
-        let converted = source.spectral_points.saturating_mul(size_of::<P::Input>());
-        let extra = P::extra_memory_per_position(&self.parameters, source);
+        let converted = source.spectral_points.saturating_mul(size_of::<P::Input>()) as u64;
+        let extra = P::extra_memory_per_position(&self.parameters, source) as u64;
+        let has_halo = P::halo(&self.parameters, source)?.is_some();
+        let neighbour = P::memory_per_neighbour(&self.parameters, source) as u64;
         Ok(Box::new(PreparedMap::<P> {
             task,
             columns: results.columns,
             encoders: results.encoders,
             constants: results.constants,
-            memory_per_position: converted.saturating_add(extra) as u64,
+            memory_per_position: extra.saturating_add(if has_halo { 0 } else { converted }),
+            memory_per_neighbour: if has_halo { neighbour } else { 0 },
+            converted,
         }))
     }
 }
@@ -99,6 +103,9 @@ struct PreparedMap<P: Process> {
     encoders: Vec<ColumnEncoder<P::Output>>,
     constants: Vec<Constant>,
     memory_per_position: u64,
+    memory_per_neighbour: u64,
+    /// Bytes of a spectrum that is converted as a whole.
+    converted: u64,
 }
 
 impl<P: Process> Prepared for PreparedMap<P> {
@@ -112,6 +119,11 @@ impl<P: Process> Prepared for PreparedMap<P> {
 
     fn memory_per_position(&self) -> u64 {
         self.memory_per_position
+    }
+
+    fn memory_per_neighbour(&self, is_whole: bool) -> u64 {
+        let whole = if is_whole { self.converted } else { 0 };
+        self.memory_per_neighbour.max(whole)
     }
 
     fn worker(&self) -> Box<dyn Worker + '_> {

@@ -229,6 +229,13 @@ pub trait Process: Sized + 'static {
         0
     }
 
+    /// Bytes that a unit of work needs for each row of a position or neighbour that it is computed
+    /// from, if it is computed with [neighbours](Self::halo): the values after conversion. Override
+    /// for what takes neighbours by [`Unit::channels`] alone, or keeps more of each.
+    fn memory_per_neighbour(_parameters: &Self::Parameters, source: &SourceInfo) -> usize {
+        source.spectral_points.saturating_mul(size_of::<Self::Input>())
+    }
+
     /// Memory for one worker of a run. Override to make it as large as pays with the workers and
     /// the memory that there are. The engine may begin again with the default one at any time,
     /// and another machine has other means: no result may depend on it.

@@ -30,6 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::as_source::{self, is_single};
+use crate::window;
 pub use choices::{Method, PerAxis};
 use median::Medians;
 use number::Number;
@@ -38,8 +39,8 @@ use smooth::{Gaussian, Smoothing, radius};
 /// Channels that are computed for all positions of a unit before the next ones: so few that those
 /// of all neighbours stay in the processor's cache.
 const CHANNELS: usize = 1024;
-/// Positions of a window at most.
-const MOST_NEIGHBOURS: usize = 10_000;
+/// What `size` and `sigma` can be at most: beyond any window, and far from where integers end.
+const MOST: f64 = 1e9;
 
 /// What is taken of the neighbours.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -49,10 +50,12 @@ pub struct Parameters {
     pub method: Method,
     /// For the median: positions of the window on all axes of the scan, or on each, slowest first,
     /// as [3, 5].
-    pub size: PerAxis<u32>,
+    #[schemars(extend("minimum" = 1))]
+    pub size: PerAxis,
     /// For the Gaussian: its standard deviation on all axes of the scan, or on each, slowest
     /// first, in positions. Positions more than 4 of them away don't count.
-    pub sigma: PerAxis<f64>,
+    #[schemars(extend("minimum" = 0))]
+    pub sigma: PerAxis,
     /// What stands for neighbours beyond the edge of the scan: the positions as in a mirror on the
     /// edge, the position at the edge, or nothing.
     pub edges: Edges,
@@ -62,7 +65,7 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             method: Method::default(),
-            size: PerAxis::All(3),
+            size: PerAxis::All(3.0),
             sigma: PerAxis::All(1.0),
             edges: Edges::default(),
         }
@@ -71,11 +74,12 @@ impl Default for Parameters {
 
 impl pixelmill_core::process::Parameters for Parameters {
     fn check(&self) -> Result<(), Failure> {
-        if !self.size.all(|size| size > 0) {
-            return Err(Failure::new("`size` needs at least one position on each axis"));
+        let is_count = |size: f64| size >= 1.0 && size.fract() == 0.0 && size <= MOST;
+        if !self.size.all(is_count) {
+            return Err(Failure::new("`size` has to be whole numbers of positions, from 1 on"));
         }
-        if !self.sigma.all(|sigma| sigma >= 0.0) {
-            return Err(Failure::new("`sigma` can't be negative, and has to be given"));
+        if !self.sigma.all(|sigma| (0.0..=MOST).contains(&sigma)) {
+            return Err(Failure::new("`sigma` has to be numbers of positions, from 0 on"));
         }
         Ok(())
     }
@@ -84,27 +88,17 @@ impl pixelmill_core::process::Parameters for Parameters {
 impl Parameters {
     /// The offsets of the window on each axis.
     fn window(&self, source: &SourceInfo) -> Result<Vec<RangeInclusive<i64>>, Failure> {
-        let window: Vec<RangeInclusive<i64>> = match self.method {
+        Ok(match self.method {
             Method::Median => {
-                let before = |size: u32| i64::from(size / 2);
-                let sizes = self.size.on(source, "size")?.into_iter();
-                sizes.map(|size| -before(size)..=i64::from(size) - before(size) - 1).collect()
+                let of = |size: f64| (size as i64 / 2, size as i64);
+                let sizes = self.size.on(source, "size")?.into_iter().map(of);
+                sizes.map(|(before, size)| -before..=size - before - 1).collect()
             }
             Method::Gaussian => {
                 let sigmas = self.sigma.on(source, "sigma")?.into_iter();
-                let reach = sigmas.map(|sigma| radius(sigma).min(MOST_NEIGHBOURS) as i64);
-                reach.map(|reach| -reach..=reach).collect()
+                sigmas.map(|sigma| radius(sigma) as i64).map(|reach| -reach..=reach).collect()
             }
-        };
-        let lengths = window.iter().map(|range| (range.end() - range.start() + 1) as usize);
-        let count = lengths.fold(1usize, usize::saturating_mul);
-        if count > MOST_NEIGHBOURS {
-            return Err(Failure::new(format!(
-                "a window of {count} positions is more than the {MOST_NEIGHBOURS} that there can \
-                 be"
-            )));
-        }
-        Ok(window)
+        })
     }
 }
 
@@ -205,12 +199,17 @@ impl Process for Denoise {
     }
 
     fn halo(parameters: &Parameters, source: &SourceInfo) -> Result<Option<Halo>, Failure> {
-        Ok(Some(Halo::window(&parameters.window(source)?, parameters.edges)))
+        window::window(&parameters.window(source)?, parameters.edges).map(Some)
     }
 
     /// The results of a unit are computed together, and kept until all are.
     fn extra_memory_per_position(_parameters: &Parameters, source: &SourceInfo) -> usize {
-        2 * source.spectral_points * size_of::<f64>()
+        let value = if is_single(source) { size_of::<f32>() } else { size_of::<f64>() };
+        2 * source.spectral_points * value
+    }
+
+    fn memory_per_neighbour(_parameters: &Parameters, source: &SourceInfo) -> usize {
+        source.spectral_points.min(CHANNELS) * size_of::<f64>()
     }
 
     /// Not spectrum by spectrum through `map_function`: some channels of all spectra at a time, so

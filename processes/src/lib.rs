@@ -14,6 +14,7 @@ pub mod peak_finding;
 pub mod sho_fit;
 pub mod signal_filter;
 pub mod sum;
+mod window;
 
 pub use curve_fit::CurveFit;
 pub use denoise::Denoise;

@@ -23,6 +23,8 @@ use pixelmill_core::process::{Edges, Failure, Halo, Outputs, Process, SourceInfo
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::window;
+
 /// Which neighbours.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Parameters {
@@ -112,11 +114,7 @@ impl Process for LocalCorrelation {
         let axes = source.position_dimensions.len();
         let halo = if parameters.diagonal {
             let window: Vec<RangeInclusive<i64>> = vec![-reach..=reach; axes];
-            if window.len() > 2 && parameters.size > 21 {
-                let reason = "`size` is too large for a scan of more than two axes";
-                return Err(Failure::new(reason));
-            }
-            Halo::window(&window, Edges::Missing).without_itself()
+            window::window(&window, Edges::Missing)?.without_itself()
         } else {
             let on = |axis: usize, step: i64| {
                 let mut offset = vec![0; axes];
@@ -128,6 +126,11 @@ impl Process for LocalCorrelation {
             Halo::new(all.collect(), Edges::Missing).without_itself()
         };
         Ok(Some(halo))
+    }
+
+    /// Its values, and what there is to know of it by itself.
+    fn memory_per_neighbour(_parameters: &Parameters, source: &SourceInfo) -> usize {
+        source.spectral_points * size_of::<f64>() + size_of::<Option<Moments>>()
     }
 
     /// Not spectrum by spectrum through `map_function`, so that the mean of each is taken once for

@@ -262,7 +262,7 @@ impl<'a> ComputeLoop<'a> {
             return self.work_on_part(ticket, &ticket.runs, workspace);
         };
         let (mut all, mut before) = (Worked::default(), 0);
-        for runs in neighbourhood.cut(&ticket.runs, self.unit) {
+        for runs in neighbourhood.cut(&ticket.runs, self.unit, workspace.around()) {
             let part = self.work_on_part(ticket, &runs, workspace)?;
             all.compute += part.compute;
             all.digest += part.digest;

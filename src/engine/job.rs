@@ -16,6 +16,7 @@ use super::target::results_file;
 use super::workers::Workers;
 use crate::identity::{HaloIdentity, Hashed, Identity, Rounding};
 use crate::neighbourhood::{Around, Neighbourhood};
+use crate::plan::{Plan, Reads};
 use crate::source::{self, AskedAxes, RowsDigest, Source};
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::Column;
@@ -154,6 +155,24 @@ impl Job {
     /// Bytes that a worker takes for each position besides its rows and results.
     pub fn kernel_bytes(&self) -> u64 {
         self.prepared.memory_per_position().saturating_mul(self.others as u64)
+    }
+
+    /// Bytes that a worker takes for each row of a unit besides, if it computes with neighbours.
+    pub fn neighbour_bytes(&self) -> u64 {
+        if self.neighbourhood.is_none() {
+            return 0;
+        }
+        let is_whole = !self.corrections.as_ref().is_none_or(Corrections::are_by_value);
+        let of_kernel = self.prepared.memory_per_neighbour(is_whole);
+        of_kernel.saturating_mul(self.others as u64).saturating_add(Around::HASH_BYTES)
+    }
+
+    /// How often each chunk of the source is read with this plan.
+    pub fn reads(&self, plan: &Plan) -> Reads {
+        match (self.source.rows.tiles(), &plan.blocks) {
+            (Some(tiles), Some(blocks)) if tiles.are_indivisible() => blocks.reads(),
+            _ => Reads::Times(1),
+        }
     }
 
     /// Notes what the run has, for workers that ask.
@@ -424,6 +443,11 @@ impl Job {
 }
 
 impl Workspace<'_> {
+    /// Memory for what positions have around them.
+    pub fn around(&mut self) -> &mut Around {
+        &mut self.around
+    }
+
     /// Takes the memory of rows back that nothing is computed from.
     pub fn forget(&mut self, rows: ReadRows<'_>) {
         self.rows = rows.into_buffer();

@@ -18,6 +18,7 @@ mod correction_paths;
 mod corrections;
 mod crew;
 mod data;
+mod estimate;
 mod evidence;
 pub(crate) mod failure_lines;
 pub(crate) mod failures;
@@ -84,8 +85,8 @@ use job::Job;
 use selection::Selected;
 use team::Team;
 
-use crate::neighbourhood::Neighbourhood;
-use crate::plan::{self, HaloNeeds, Needs, Plan, TileNeeds};
+use crate::neighbourhood::{MostRows, Neighbourhood};
+use crate::plan::{self, Needs, Plan, TileNeeds};
 use pixelmill_core::column_layout::ColumnLayout;
 use pixelmill_core::corrections::Corrections;
 use pixelmill_core::error::{Error, Result};
@@ -176,11 +177,16 @@ fn plan_run(
     let axes = info.position_dimensions.iter().chain(&info.spectroscopic_dimensions);
     let results: usize = job.prepared.columns().iter().map(ColumnLayout::spectrum_bytes).sum();
     let around = job.neighbourhood.as_ref();
-    let (row, kernel) = (source.row_bytes() as u64 + source.rows.aside_bytes(), job.kernel_bytes());
-    let (lines, beside) = around.map_or((1, 0), |around| (around.lines(), around.beside()));
+    let row = source.row_bytes() as u64 + source.rows.aside_bytes();
+    let neighbour = job.neighbour_bytes();
+    let most = around.map_or(MostRows { each: 1, beside: 0 }, Neighbourhood::most_rows);
+    let scan = source.rows.view().position_shape();
     let needs = Needs {
-        row_bytes: row * lines,
-        kernel_bytes: kernel * lines + around.map_or(0, Neighbourhood::table_bytes),
+        positions: info.positions,
+        row_bytes: row * most.each,
+        kernel_bytes: job.kernel_bytes()
+            + neighbour * most.each
+            + around.map_or(0, Neighbourhood::table_bytes),
         auxiliary_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::position_bytes).sum(),
         results_bytes: (results * job.spectra) as u64 + 2,
         fixed_bytes: (source.info.positions * 2).min(WINDOWS)
@@ -192,18 +198,16 @@ fn plan_run(
             + job.corrections.as_ref().map_or(0, Corrections::memory)
             + selected.map_or(0, Selected::memory),
         worker_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum::<u64>()
-            + beside * (row + kernel),
-        worthwhile: 4 * beside / lines,
+            + most.beside * (row + neighbour),
+        worthwhile: 4 * most.beside / most.each.max(1),
         tiles: source.rows.tiles().map(|tiles| TileNeeds {
             cell: tiles.cell(),
             row_bytes: tiles.block_row_bytes(),
             worker_bytes: tiles.worker_bytes(),
             tiles_per_cell: tiles.per_cell(),
             agreed: agreed.map(<[u64]>::to_vec),
-            halo: around.map(|around| {
-                let scan = source.rows.view().position_shape();
-                HaloNeeds { reach: around.reach_on(scan.len()), scan }
-            }),
+            reach: around.map(|around| around.reach_on(scan.len())),
+            scan: scan.clone(),
         }),
         workers: workers as u64,
         memory,

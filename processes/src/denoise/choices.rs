@@ -33,15 +33,15 @@ impl JsonSchema for Method {
 
 /// A number for each axis of the scan, slowest first, or one for all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum PerAxis<T> {
+#[serde(untagged, expecting = "it has to be a number, or one for each axis of the scan as [3, 5]")]
+pub enum PerAxis {
     /// The same on all axes.
-    All(T),
+    All(f64),
     /// Of one axis each.
-    Each(Vec<T>),
+    Each(Vec<f64>),
 }
 
-impl<T> JsonSchema for PerAxis<T> {
+impl JsonSchema for PerAxis {
     fn schema_name() -> Cow<'static, str> {
         "PerAxis".into()
     }
@@ -55,9 +55,9 @@ impl<T> JsonSchema for PerAxis<T> {
     }
 }
 
-impl<T: Copy> PerAxis<T> {
+impl PerAxis {
     /// Whether all are as they should be, and there are any.
-    pub fn all(&self, is_right: impl Fn(T) -> bool) -> bool {
+    pub fn all(&self, is_right: impl Fn(f64) -> bool) -> bool {
         match self {
             Self::All(one) => is_right(*one),
             Self::Each(each) => !each.is_empty() && each.iter().all(|one| is_right(*one)),
@@ -68,7 +68,7 @@ impl<T: Copy> PerAxis<T> {
     ///
     /// # Errors
     /// If there are more or less of them than axes.
-    pub fn on(&self, source: &SourceInfo, name: &str) -> Result<Vec<T>, Failure> {
+    pub fn on(&self, source: &SourceInfo, name: &str) -> Result<Vec<f64>, Failure> {
         let axes = source.position_dimensions.len();
         match self {
             Self::All(one) => Ok(vec![*one; axes]),

@@ -109,6 +109,9 @@ impl<T: Number> Medians<T> {
         if count == 0 {
             return out.fill(T::NAN);
         }
+        if count > MOST_SORTED {
+            return self.partition(neighbours, 0, out);
+        }
         if let Some(rows) = nine_rows(neighbours) {
             for (block, out) in out.chunks_mut(LANES).enumerate() {
                 let begin = block * LANES;
@@ -137,19 +140,19 @@ impl<T: Number> Medians<T> {
             lanes[..values.len()].copy_from_slice(values);
             are_numbers &= !values.iter().any(|value| value.is_no_number());
         }
-        if are_numbers && count <= MOST_SORTED {
+        if are_numbers {
             let network = self.networks[count].get_or_insert_with(|| Network::new(count));
             sort(network, &mut self.lanes[..count]);
             out.copy_from_slice(&self.lanes[middle(count)][..out.len()]);
         } else {
-            self.partition(count, out);
+            self.partition(neighbours, begin, out);
         }
     }
 
-    /// The same of what lies in the lanes, channel by channel.
-    fn partition(&mut self, count: usize, out: &mut [T]) {
-        for (lane, out) in out.iter_mut().enumerate() {
-            let values = self.lanes[..count].iter().map(|lanes| lanes[lane]);
+    /// The same channel by channel, from channel `begin` on.
+    fn partition(&mut self, neighbours: Neighbours<'_, T>, begin: usize, out: &mut [T]) {
+        for (channel, out) in out.iter_mut().enumerate() {
+            let values = neighbours.iter().flatten().map(|spectrum| spectrum[begin + channel]);
             self.values.clear();
             self.values.extend(values.filter(|value| !value.is_no_number()));
             *out = match self.values.len() {

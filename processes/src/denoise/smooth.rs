@@ -35,6 +35,12 @@ pub struct Gaussian {
 #[derive(Default)]
 pub struct Smoothing {
     lines: Vec<Line>,
+    /// How many of them hold anything.
+    used: usize,
+    /// By the number of the spectrum in the middle of a line, which of them it is.
+    by_middle: Vec<Option<usize>>,
+    /// The next one that gives way to another.
+    oldest: usize,
     /// Which of them a position needs.
     numbers: Vec<usize>,
     /// The position that is computed.
@@ -42,11 +48,14 @@ pub struct Smoothing {
     /// Means that still have to be taken along faster axes.
     means: Vec<f64>,
     next: Vec<f64>,
+    /// Sums of what is there of each channel, and of its weights.
+    sums: Vec<(f64, f64)>,
 }
 
-/// The means along the slowest axis of some positions, and when they were needed last.
+/// The means along the slowest axis around a spectrum, and when they were needed last.
+#[derive(Default)]
 struct Line {
-    numbers: Vec<Option<u32>>,
+    middle: u32,
     values: Vec<f64>,
     needed: usize,
 }
@@ -77,7 +86,8 @@ impl Gaussian {
 impl Smoothing {
     /// Forgets spectra: those that come have other numbers.
     pub fn forget(&mut self) {
-        self.lines.iter_mut().for_each(|line| line.numbers.clear());
+        self.by_middle.clear();
+        (self.used, self.oldest) = (0, 0);
     }
 
     /// Puts the weighted mean of the neighbours into `out`. What is no number, or missing, doesn't
@@ -93,8 +103,28 @@ impl Smoothing {
         } else {
             out.fill(f64::NAN);
         }
-        for (channel, out) in out.iter_mut().enumerate().filter(|(_, mean)| mean.is_nan()) {
-            *out = mean_of_numbers(gaussian, neighbours, channel);
+        if out.iter().any(|mean| mean.is_nan()) {
+            self.of_numbers(gaussian, neighbours, out);
+        }
+    }
+
+    /// Takes the means that aren't there yet of what there is.
+    fn of_numbers<T: Number>(
+        &mut self,
+        gaussian: &Gaussian,
+        neighbours: Neighbours<'_, T>,
+        out: &mut [f64],
+    ) {
+        self.sums.clear();
+        self.sums.resize(out.len(), (0.0, 0.0));
+        for index in 0..neighbours.len() {
+            let Some(spectrum) = neighbours.get(index) else { continue };
+            add_numbers(spectrum, gaussian.weight(index), &mut self.sums);
+        }
+        for (mean, (sum, weights)) in out.iter_mut().zip(&self.sums) {
+            if mean.is_nan() {
+                *mean = sum / weights;
+            }
         }
     }
 
@@ -142,28 +172,45 @@ impl Smoothing {
         length: usize,
     ) -> usize {
         let width = Gaussian::width(half);
-        let numbers = (0..width).map(|at| neighbours.number(at * apart + line));
-        let is_same = |known: &Line| {
-            known.numbers.len() == width && known.numbers.iter().copied().eq(numbers.clone())
-        };
-        let number = self.lines.iter().position(is_same).unwrap_or_else(|| {
-            let oldest = self.lines.iter().enumerate().min_by_key(|(_, line)| line.needed);
-            let free =
-                oldest.filter(|(_, line)| self.lines.len() > apart && line.needed < self.now);
-            let number = free.map_or(self.lines.len(), |(number, _)| number);
-            if number == self.lines.len() {
-                self.lines.push(Line { numbers: Vec::new(), values: Vec::new(), needed: 0 });
-            }
-            let Line { numbers: known, values, .. } = &mut self.lines[number];
-            known.clear();
-            known.extend(numbers.clone());
-            values.resize(length, 0.0);
+        // All windows are alike, so that the one in the middle tells who is around it.
+        let middle = neighbours.number(width / 2 * apart + line).unwrap_or_default();
+        let known = self.by_middle.get(middle as usize).copied().flatten();
+        let number = known.unwrap_or_else(|| {
+            let number = self.free(apart, middle);
             let of_line = (0..width).map(|at| neighbours.get(at * apart + line));
             let rows: Vec<&[T]> = of_line.map(Option::unwrap_or_default).collect();
+            let values = &mut self.lines[number].values;
+            values.resize(length, 0.0);
             weigh(half, &rows, values);
             number
         });
         self.lines[number].needed = self.now;
+        number
+    }
+
+    /// A line for the means around the spectrum number `middle`: a new one, or the oldest that
+    /// isn't needed now. A position needs `apart` of them.
+    fn free(&mut self, apart: usize, middle: u32) -> usize {
+        let most = apart + 1;
+        let number = if self.used < most {
+            self.used += 1;
+            if self.lines.len() < self.used {
+                self.lines.push(Line::default());
+            }
+            self.used - 1
+        } else {
+            while self.lines[self.oldest % most].needed == self.now {
+                self.oldest += 1;
+            }
+            let number = self.oldest % most;
+            self.oldest += 1;
+            self.by_middle[self.lines[number].middle as usize] = None;
+            number
+        };
+        self.lines[number].middle = middle;
+        let at = middle as usize;
+        self.by_middle.resize(self.by_middle.len().max(at + 1), None);
+        self.by_middle[at] = Some(number);
         number
     }
 }
@@ -215,22 +262,15 @@ fn weighed<T: Number, const N: usize>(half: &[f64], row: impl Fn(usize) -> [T; N
     sums
 }
 
-/// The weighted mean of what is there in one channel.
-fn mean_of_numbers<T: Number>(
-    gaussian: &Gaussian,
-    neighbours: Neighbours<'_, T>,
-    channel: usize,
-) -> f64 {
-    let (mut sum, mut weights) = (0.0, 0.0);
-    for index in 0..neighbours.len() {
-        let value = neighbours.get(index).map(|spectrum| spectrum[channel].into());
-        if let Some(value) = value.filter(|value: &f64| !value.is_nan()) {
-            let weight = gaussian.weight(index);
-            sum += weight * value;
-            weights += weight;
-        }
+/// Adds the numbers of a spectrum that has this weight.
+fn add_numbers<T: Number>(spectrum: &[T], weight: f64, sums: &mut [(f64, f64)]) {
+    for ((sum, weights), value) in sums.iter_mut().zip(spectrum) {
+        let value: f64 = (*value).into();
+        // Twice nothing instead of a branch.
+        let (weight, value) = if value.is_nan() { (0.0, 0.0) } else { (weight, value) };
+        *sum += weight * value;
+        *weights += weight;
     }
-    sum / weights
 }
 
 #[cfg(test)]
@@ -275,8 +315,10 @@ mod tests {
         }
         let found = mean(&gaussian, &spectra, 1, &places)[0];
         assert!((found - expected).abs() < 1e-12, "{found} {expected}");
-        let direct = mean_of_numbers(&gaussian, Neighbours::new(&spectra, 1, &places), 0);
-        assert!((found - direct).abs() < 1e-12);
+        let mut direct = [f64::NAN];
+        let neighbours = Neighbours::new(&spectra, 1, &places);
+        Smoothing::default().of_numbers(&gaussian, neighbours, &mut direct);
+        assert!((found - direct[0]).abs() < 1e-12);
     }
 
     #[test]
