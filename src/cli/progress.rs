@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{hints, say, show};
 use crate::engine::{Note, Observer, Progress, RunInfo};
+use crate::plan::Reads;
 use pixelmill_core::error::Error;
 
 /// Seconds between two plain lines.
@@ -79,13 +80,11 @@ impl Observer for Display {
             pixelmill_core::error::bytes(info.memory),
             if info.ranks > 1 { " each" } else { "" },
         ));
-        if info.reads_per_tile > 1 {
-            self.say(&format!(
-                "note: memory is too small for all positions of a chunk, so each chunk is read {} \
-                 times; --memory {} reads each once",
-                info.reads_per_tile,
-                show::memory_option(info.memory_for_once),
-            ));
+        if let Some(note) = read_again(info) {
+            self.say(&note);
+        }
+        if let Some(estimate) = info.estimate {
+            self.say(&format!("  some {}, writing aside", show::duration(estimate)));
         }
         self.bar.set_length(info.pending);
         if self.terminal && !self.quiet {
@@ -144,4 +143,19 @@ fn rates(progress: &Progress) -> String {
     };
     let bytes = show::bytes_per_second(progress.bytes as f64 / seconds);
     format!("{} positions/s, {bytes}, {left}{failed}", show::rate(rate))
+}
+/// That chunks are read more than once, and what it takes not to.
+fn read_again(info: &RunInfo) -> Option<String> {
+    let memory = show::memory_option(info.memory_for_once);
+    match info.reads {
+        Reads::Times(0 | 1) => None,
+        Reads::Times(times) => Some(format!(
+            "note: memory is too small for all positions of a chunk, so each chunk is read \
+             {times} times; --memory {memory} reads each once"
+        )),
+        Reads::SomeAgain => Some(format!(
+            "note: memory is too small for all chunks that neighbours lie in, so some are read \
+             more than once; --memory {memory} reads each once"
+        )),
+    }
 }

@@ -8,6 +8,7 @@ use super::{Answer, Ending, given, hints, show, signals};
 use crate::engine::{
     self, Beginning, Compressed, Computed, Outcome, Ranks, Rehearsal, Report, Request, Stop,
 };
+use crate::plan::Reads;
 use crate::wire;
 use pixelmill_core::error::{Result, bytes};
 use pixelmill_core::registry::{self, Runner};
@@ -67,9 +68,10 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
         show::workers(rehearsal.workers),
         show::count(rehearsal.unit),
     ));
-    let again = match rehearsal.decoded_times {
-        0 | 1 => String::new(),
-        times => format!("; each chunk would be decoded {times} times"),
+    let again = match rehearsal.decodes {
+        Reads::Times(0 | 1) => String::new(),
+        Reads::Times(times) => format!("; each chunk would be decoded {times} times"),
+        Reads::SomeAgain => "; some chunks would be decoded more than once".to_owned(),
     };
     text.push_str(&format!("  memory    {}{again}\n", bytes(rehearsal.memory)));
     text.push_str(&format!("  output    {}\n", bytes(rehearsal.output_bytes)));

@@ -9,6 +9,7 @@ use super::compress::Step;
 use super::compute_loop::BATCHES_PER_CHECKPOINT;
 use super::crew::Phase;
 use super::data::Data;
+use super::estimate::before_run;
 use super::job::Job;
 use super::ledger::{Covered, Ledger, Record};
 use super::marker::Marker;
@@ -298,11 +299,12 @@ impl Lead<'_> {
         info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
         let all_workers = shares.workers.iter().sum();
+        let estimate = before_run((job, &own), pending, (count, all_workers));
         observer.begin(&group.info(
             job,
             target,
             &own,
-            count,
+            (count, estimate),
             (all_workers, shares.workers.len(), shares.nodes),
         ));
         let (file, plan) = (&*file, &own);

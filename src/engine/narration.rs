@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::{debug, info};
 
 use super::{Durability, Request, Tally};
-use crate::plan::{BATCHES_IN_FLIGHT, Needs, Plan};
+use crate::plan::{BATCHES_IN_FLIGHT, Needs, Plan, Reads};
 use crate::storage::rows::{Reading, Rows};
 use pixelmill_core::error::bytes;
 use pixelmill_core::kernel::Kernel;
@@ -70,22 +70,20 @@ pub(crate) fn plan(kernel: &dyn Kernel, plan: &Plan) {
         bytes(plan.memory),
     );
     let Some(blocks) = &plan.blocks else { return };
-    let times = match blocks.parts {
-        1 => "once".to_owned(),
-        parts => format!("{parts} times for want of memory"),
+    let times = match blocks.reads() {
+        Reads::Times(1) => "each tile is read once".to_owned(),
+        Reads::Times(times) => format!("each tile is read {times} times for want of memory"),
+        Reads::SomeAgain => format!(
+            "some tiles are read again for want of memory: with neighbours, {} blocks in memory \
+             would be enough",
+            blocks.enough,
+        ),
     };
     info!(
-        "plan: blocks of {} positions, at most {} in memory at a time; each tile is read {times}",
+        "plan: blocks of {} positions, at most {} in memory at a time; {times}",
         lengths(&blocks.segments),
         blocks.kept,
     );
-    if blocks.kept < blocks.enough {
-        info!(
-            "plan: some tiles are read again for want of memory: with neighbours, {} blocks in \
-             memory would be enough",
-            blocks.enough,
-        );
-    }
 }
 
 /// What a rank has done of a run.

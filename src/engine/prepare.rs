@@ -3,6 +3,7 @@
 //! Everything that creates metadata happens here, in one transaction with the file locked.
 
 use std::path::Path;
+use std::time::Duration;
 
 use log::{debug, info};
 
@@ -37,14 +38,14 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// What observers are told of the `pending` positions. `crew` are the workers, the ranks that
-    /// they are on, and the nodes of these.
+    /// What observers are told of the `pending` positions, which will take as long as `estimate`
+    /// says. `crew` are the workers, the ranks that they are on, and the nodes of these.
     pub fn info(
         &self,
         job: &Job,
         target: &Target,
         plan: &Plan,
-        pending: u64,
+        (pending, estimate): (u64, Option<Duration>),
         crew: (usize, usize, usize),
     ) -> RunInfo {
         let info = &job.source.info;
@@ -61,10 +62,8 @@ impl Taken {
             ranks: crew.1,
             nodes: crew.2,
             memory: plan.memory,
-            reads_per_tile: match (job.source.rows.tiles(), &plan.blocks) {
-                (Some(tiles), Some(blocks)) if tiles.are_indivisible() => blocks.parts,
-                _ => 1,
-            },
+            estimate,
+            reads: job.reads(plan),
             memory_for_once: plan.blocks.as_ref().map_or(0, |blocks| blocks.memory_for_once),
         }
     }

@@ -3,23 +3,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::data::Data;
+use super::estimate::{estimated, tried};
 use super::job::Job;
-use super::sample::{estimated, measured};
 use super::search::{self, Found};
 use super::target::Target;
 use super::{Observer, Request, plan_run};
+use crate::plan::Reads;
 use crate::storage::file::open_read;
 use crate::storage::rows::Reading;
 use pixelmill_core::error::Result;
 use pixelmill_core::kernel::Kernel;
-
-/// Positions that are tried for the estimate.
-const TRIED: u64 = 8;
-/// No further one is tried after this time.
-const TRYING: Duration = Duration::from_secs(2);
 
 /// What a run would do.
 #[derive(Clone, Debug)]
@@ -46,8 +42,8 @@ pub struct Rehearsal {
     pub memory: u64,
     /// How the data would be read.
     pub reading: Reading,
-    /// How often each chunk would be decoded; once unless memory is too little.
-    pub decoded_times: u64,
+    /// How often each chunk would be decoded.
+    pub decodes: Reads,
     /// Bytes that the file would grow by for results.
     pub output_bytes: u64,
     /// How long it would take, writing aside.
@@ -109,28 +105,9 @@ pub fn rehearse(
         unit: plan.unit,
         memory: plan.memory,
         reading: job.source.rows.reading(),
-        decoded_times: plan.blocks.as_ref().map_or(1, |blocks| blocks.parts),
+        decodes: job.reads(&plan),
         output_bytes,
-        estimate: estimated(&tried, &job, &plan, pending),
-    })
-}
-
-/// Times of some positions, spread over the scan, the first of them twice: it also pays for what is
-/// done once.
-fn tried(job: &Job) -> Result<Vec<super::sample::Took>> {
-    let positions = job.source.info.positions;
-    let apart = positions.div_ceil(TRIED).max(1);
-    let begun = Instant::now();
-    let chosen = std::iter::once(0).chain((0..positions).step_by(apart as usize));
-    job.workers.install(|| {
-        let mut times = Vec::new();
-        for position in chosen {
-            times.push(measured(job, position)?.1);
-            if begun.elapsed() > TRYING {
-                break;
-            }
-        }
-        Ok(times)
+        estimate: estimated(&tried, (&job, &plan), (pending, plan.workers)),
     })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Reads;
 pub use pixelmill_core::advice::Note;
 use pixelmill_core::error::Error;
 
@@ -56,8 +57,11 @@ pub struct RunInfo {
     pub nodes: usize,
     /// Bytes of memory that are planned for, on each rank.
     pub memory: u64,
+    /// How long it will take, writing aside, by some positions that were tried; `None` if trying
+    /// any would have taken too long.
+    pub estimate: Option<Duration>,
     /// How often each chunk of the source is read.
-    pub reads_per_tile: u64,
+    pub reads: Reads,
     /// The memory budget with which that would be once.
     pub memory_for_once: u64,
 }

@@ -1,17 +1,14 @@
 //! Some positions computed without a trace, and how long all of them would take.
-//!
-//! The estimate goes by what reading and computing took here, one position after the other. The
-//! first is left out if there are more: it also pays for what is done once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::data::Data;
+use super::estimate::{Took, estimated, measured};
 use super::job::Job;
 use super::probe::{Probe, probed};
 use super::search::selected;
 use super::{Request, plan_run};
-use crate::plan::Plan;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::marks::windows;
 use pixelmill_core::error::{Error, Result};
@@ -36,13 +33,6 @@ pub struct Sample {
     pub estimate: Duration,
 }
 
-/// Times of one position.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Took {
-    read: Duration,
-    compute: Duration,
-}
-
 /// Computes the positions that `request` selects and writes nothing.
 ///
 /// # Errors
@@ -54,16 +44,20 @@ pub fn sample(kernel: &Arc<dyn Kernel>, request: &Request) -> Result<Sample> {
     let plan = plan_run(&job, request.memory_budget(1), workers, None, None)?;
     let chosen = chosen(&job, request, &file)?;
     let taken = job.workers.install(|| {
-        let measured = chosen.into_iter().map(|position| measured(&job, position));
+        let mut workspace = job.workspace();
+        let measured = chosen.into_iter().map(|position| {
+            let took = measured(&job, position, &mut workspace)?;
+            Ok((probed(&job, position, &workspace.results, Vec::new()), took))
+        });
         measured.collect::<Result<Vec<(Probe, Took)>>>()
     })?;
     let times: Vec<Took> = taken.iter().map(|(_, took)| *took).collect();
-    let together = |(probe, took): (Probe, Took)| (probe, took.read + took.compute);
+    let together = |(probe, took): (Probe, Took)| (probe, took.together());
     Ok(Sample {
         positions: job.source.info.positions,
         workers,
         memory: plan.memory,
-        estimate: estimated(&times, &job, &plan, job.source.info.positions),
+        estimate: estimated(&times, (&job, &plan), (job.source.info.positions, plan.workers)),
         probes: taken.into_iter().map(together).collect(),
     })
 }
@@ -83,35 +77,4 @@ fn chosen(job: &Job, request: &Request, file: &ReadFile) -> Result<Vec<u64>> {
         }
     }
     Ok(chosen)
-}
-
-/// A position with its results, and how long it took.
-pub(super) fn measured(job: &Job, position: u64) -> Result<(Probe, Took)> {
-    let mut workspace = job.workspace();
-    let (run, begun) = (position..position + 1, Instant::now());
-    let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
-    let (read, begun) = (begun.elapsed(), Instant::now());
-    job.compute(rows, &mut workspace);
-    let took = Took { read, compute: begun.elapsed() };
-    Ok((probed(job, position, &workspace.results, Vec::new()), took))
-}
-
-/// How long so many positions would take. A tile is read for all of its positions at once, as often
-/// as memory makes it necessary.
-pub(super) fn estimated(times: &[Took], job: &Job, plan: &Plan, positions: u64) -> Duration {
-    let typical = if times.len() > 1 { &times[1..] } else { times };
-    let mean = |of: fn(&Took) -> Duration| {
-        typical.iter().map(of).sum::<Duration>().as_secs_f64() / typical.len().max(1) as f64
-    };
-    let per_read = match (job.source.rows.tiles(), &plan.blocks) {
-        (Some(tiles), Some(blocks)) => {
-            let together = tiles.cell().iter().product::<u64>() as f64;
-            let times = if tiles.are_indivisible() { blocks.parts } else { 1 };
-            together / times.max(1) as f64
-        }
-        _ => 1.0,
-    };
-    let position = mean(|took| took.read) / per_read.max(1.0) + mean(|took| took.compute);
-    let seconds = position * positions as f64 / plan.workers.max(1) as f64;
-    Duration::from_secs_f64(seconds.min(1e15))
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::info::ReadBy;
 use crate::engine::{self, Beginning};
+use crate::plan::Reads;
 
 /// What a run would do; nothing was written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,8 +35,11 @@ pub struct Rehearsal {
     pub memory: u64,
     /// How the data would be read.
     pub read: ReadBy,
-    /// How often each chunk would be decoded; once unless memory is too little.
+    /// How often each chunk would be decoded, at least; once unless memory is too little.
     pub decoded_times: u64,
+    /// Whether some would be decoded more often than that: memory is too little for all those that
+    /// neighbours lie in.
+    pub some_decoded_again: bool,
     /// Bytes that the file would grow by for results.
     pub output_bytes: u64,
     /// How long it would take, writing aside.
@@ -74,7 +78,11 @@ impl From<&engine::Rehearsal> for Rehearsal {
             unit_positions: rehearsal.unit,
             memory: rehearsal.memory,
             read: (&rehearsal.reading).into(),
-            decoded_times: rehearsal.decoded_times,
+            decoded_times: match rehearsal.decodes {
+                Reads::Times(times) => times,
+                Reads::SomeAgain => 1,
+            },
+            some_decoded_again: rehearsal.decodes == Reads::SomeAgain,
             output_bytes: rehearsal.output_bytes,
             estimated_seconds: rehearsal.estimate.as_secs_f64(),
         }
