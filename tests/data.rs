@@ -82,6 +82,23 @@ fn a_changed_value_that_no_sample_has_is_computed_anew() {
 }
 
 #[test]
+fn a_changed_value_of_a_neighbour_is_noticed_and_of_nobody_else() {
+    let large = Large::new(false);
+    let surrounded = || {
+        let of_next = ["--positions-axes", "0", "--positions", "[3]", "--check-data"];
+        succeed(run("surrounded", &large.file, &of_next))
+    };
+    let first = surrounded();
+    large.change("5", "1");
+    let second = surrounded();
+    assert_eq!(second["group"], first["group"], "5 is no neighbour of 3");
+    large.change(UNSEEN, "1");
+    let third = surrounded();
+    assert_eq!(third["parameter_hash"], first["parameter_hash"], "no sample has it");
+    assert_ne!(third["group"], first["group"]);
+}
+
+#[test]
 fn a_changed_value_is_noticed_from_another_file_too() {
     let large = Large::new(false);
     let out = large.beside("out.h5");

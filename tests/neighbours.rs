@@ -28,8 +28,10 @@ impl Datasets {
         Self { scan, axes }
     }
 
+    /// Those that are there for no single test.
     fn names(&self) -> Vec<&str> {
-        self.axes.as_object().unwrap().keys().map(String::as_str).collect()
+        let names = self.axes.as_object().unwrap().keys().map(String::as_str);
+        names.filter(|name| !["many", "long"].contains(name)).collect()
     }
 
     /// The arguments after those of the command.
@@ -156,6 +158,30 @@ fn each_chunk_is_decoded_once() {
 }
 
 #[test]
+fn chunks_are_decoded_again_for_want_of_memory_alone_and_it_is_told() {
+    let data = Datasets::new();
+    let with = |memory: &str, more: &[&str]| {
+        let output = data.scan.beside(&format!("{memory}.h5"));
+        let options = ["--cores", "2", "--output", &output, "--memory", memory, "-p", "size=5"];
+        let options = [&options[..], more].concat();
+        pixelmill(run("denoise", data.scan.file.as_ref(), &data.of("many", &options)))
+    };
+    let tight = with("400K", &["--dry-run"]);
+    assert_eq!(tight.json["some_decoded_again"], true, "{}", tight.json);
+    let tight = with("400K", &[]);
+    assert!(
+        tight.json["report"]["chunks_decoded"].as_u64() > tight.json["report"]["chunks"].as_u64()
+    );
+    let told = "some are read more than once; --memory ";
+    let (_, enough) = tight.stderr.split_once(told).unwrap_or_else(|| panic!("{}", tight.stderr));
+    let enough = enough.split(' ').next().unwrap();
+    let enough = with(enough, &[]);
+    let report = &enough.json["report"];
+    assert_eq!(report["chunks_decoded"], report["chunks"], "{}", enough.stderr);
+    assert!(!enough.stderr.contains(told), "{}", enough.stderr);
+}
+
+#[test]
 fn a_position_is_tested_and_verified_with_its_neighbours() {
     let data = Datasets::new();
     for name in data.names() {
@@ -191,21 +217,69 @@ fn a_damaged_neighbour_fails_the_positions_that_need_it_and_no_others() {
     assert_eq!(off(&data, "blocks", &again, ["median", "3", "reflect"]), 0.0);
 }
 
+/// A process on spectra that the engine corrects, cuts or divides, and on the same ones written so.
 #[test]
-fn a_neighbour_that_changed_makes_other_data_of_what_was_computed_with_it() {
-    let resumed = |position: &str| {
-        let data = Datasets::new();
-        let output = data.scan.beside("results.h5");
-        // Position 24 of rows of 11, whose neighbours are 12 to 14, 23 to 25 and 34 to 36.
-        let only = ["--output", &output, "--positions", "[24]", "--check-data"];
-        data.run("surrounded", "frames", &only);
-        data.ask("change", "frames", &[position]);
-        let all = ["--output", &output, "--check-data"];
-        let ran = data.run("surrounded", "frames", &all);
-        (ran["group"].clone(), ran["outcome"].clone())
-    };
-    assert_eq!(resumed("36").1, "finished");
-    assert!(text(&json!({"group": resumed("36").0}), "group").ends_with("_001"));
+fn neighbours_are_seen_as_positions_are() {
+    let data = Datasets::new();
+    let file = |name: &str| data.scan.beside(name);
+    let (dark, gain, dead) = (file("dark.npy"), file("gain.npy"), file("dead.npy"));
+    let ways: [(&str, &[&str]); 5] = [
+        ("blocks", &["--dark", &dark, "--gain", &gain]),
+        ("blocks", &["--dark", &dark, "--dead-pixels", &dead]),
+        ("blocks", &["--gain", &gain, "--crop", "2:8:2,:"]),
+        ("blocks", &["--along", "0"]),
+        ("blocks", &["--dark", &dark, "--dead-pixels", &dead, "--along", "1"]),
+    ];
+    for (name, options) in ways {
+        for process in ["surrounded", "denoise", "local-correlation"] {
+            let how = options.join(" ");
+            let seen = data.ask("seen", name, &[&how, &dark, &gain, &dead]);
+            let ran = data.run(process, name, options);
+            let (axes, along) = (text(&seen, "axes"), text(&seen, "along"));
+            let mut arguments = vec!["run", process, text(&seen, "file"), "--positions-axes", axes];
+            if !along.is_empty() {
+                arguments.extend(["--along", along]);
+            }
+            let expected = succeed(arguments);
+            let compared = data.ask(
+                "same",
+                name,
+                &[
+                    text(&ran, "file"),
+                    text(&ran, "group"),
+                    text(&expected, "file"),
+                    text(&expected, "group"),
+                ],
+            );
+            assert_eq!(compared, json!([]), "{process} of {name}, {how}");
+        }
+    }
+}
+
+#[test]
+fn integers_that_double_precision_has_not_fail_whoever_has_such_a_neighbour() {
+    let data = Datasets::new();
+    let output = data.scan.beside("results.h5");
+    let options = ["--output", &output, "--cores", "2", "--memory", "4M"];
+    let arguments = run("denoise", data.scan.file.as_ref(), &data.of("long", &options));
+    let ran = pixelmill(&arguments);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    // 9007199254740993 is at position 30 of rows of 12.
+    let failed = ran.json["failed"].as_array().unwrap();
+    let positions: Vec<&Value> = failed.iter().map(|failure| &failure["position"]).collect();
+    assert_eq!(json!(positions), json!([17, 18, 19, 29, 30, 31, 41, 42, 43]));
+    for failure in failed {
+        let message = text(failure, "message");
+        assert!(message.contains("9007199254740993"), "{message}");
+        assert_eq!(message.contains("of a neighbour"), failure["position"] != 30, "{message}");
+    }
+    // Few positions far apart, which memory is too little for all at once.
+    let output = data.scan.beside("scattered.h5");
+    let scattered = ["--output", &output, "--memory", "2K", "--positions", "[50,43,3,17,30,29]"];
+    let ran = pixelmill(run("denoise", data.scan.file.as_ref(), &data.of("long", &scattered)));
+    let failed = ran.json["failed"].as_array().unwrap();
+    let positions: Vec<&Value> = failed.iter().map(|failure| &failure["position"]).collect();
+    assert_eq!(json!(positions), json!([17, 29, 30, 43]), "{}", ran.stderr);
 }
 
 #[test]

@@ -18,6 +18,8 @@ DATASETS = {
     "turned": ((7, 10), (33,), "i4", {"axes": (2, 1), "chunks": (8, 3, 4), "compression": "gzip"}),
     "volume": ((4, 5, 6), (17,), "f4", {"chunks": (2, 2, 5, 17), "compression": "gzip"}),
     "fast": ((8, 9), (1500,), "f4", {}),
+    "many": ((20, 40), (500,), "<u2", {"chunks": (2, 2, 500), "compression": "gzip"}),
+    "long": ((5, 12), (3,), "i8", {}),
 }
 
 
@@ -34,6 +36,8 @@ def write(path):
     with h5py.File(path, "w") as file:
         for seed, (name, (scan, spectrum, kind, stored)) in enumerate(DATASETS.items()):
             data = values(scan, spectrum, kind, seed)
+            if name == "long":
+                data[2, 6, 1] = 2**53 + 1
             stored = dict(stored)
             positions = stored.pop("axes", tuple(range(len(scan))))
             if positions != tuple(range(len(scan))):
@@ -127,13 +131,50 @@ def damage(path, name, number):
     return np.arange(np.prod(scan)).reshape(scan)[box].ravel().tolist()
 
 
-def change(path, name, position):
-    """Alters one value of a position."""
-    with h5py.File(path, "r+") as file:
-        place = np.unravel_index(int(position), DATASETS[name][0])
-        spectrum = file[name][place]
-        spectrum.flat[0] += 1
-        file[name][place] = spectrum
+def seen(path, name, options, dark, gain, dead):
+    """Writes what a process sees of a dataset with these options into a file of its own."""
+    data, scan = read(path, name), len(DATASETS[name][0])
+    rng = np.random.default_rng(3)
+    shape = data.shape[scan:]
+    arrays = {dark: rng.normal(100, 5, shape), gain: rng.normal(1, 0.1, shape)}
+    is_dead = np.zeros(shape, bool)
+    is_dead[3, 4] = is_dead[0, 0] = is_dead[8, 9] = True
+    arrays[dead] = is_dead
+    for file, array in arrays.items():
+        np.save(file, array)
+    if "--dark" in options:
+        data = data - arrays[dark]
+    if "--gain" in options:
+        data = data * arrays[gain]
+    axis = options.split("--along ")[1] if "--along" in options else ""
+    if "--dead-pixels" in options:
+        good = data.copy()
+        along = [int(axis)] if axis else range(len(shape))
+        for at in np.argwhere(is_dead):
+            beside = []
+            for of in along:
+                for step in (-1, 1):
+                    there = at.copy()
+                    there[of] += step
+                    if 0 <= there[of] < shape[of] and not is_dead[tuple(there)]:
+                        beside.append(data[(..., *there)])
+            good[(..., *at)] = sum(beside) / len(beside)
+        data = good
+    if "--crop" in options:
+        data = data[..., 2:8:2, :]
+    file = f"{path}.seen.h5"
+    with h5py.File(file, "w") as opened:
+        opened["seen"] = data
+    return {"file": file, "axes": ",".join(map(str, range(scan))), "along": axis}
+
+
+def same(path, name, one, group, other, other_group):
+    """The datasets of two results groups that aren't the same."""
+    with h5py.File(one) as first, h5py.File(other) as second:
+        results = {"Surrounded", "Denoised", "Local_Correlation", "Neighbours"} & set(first[group])
+        pairs = {name: (first[group][name][()], second[other_group][name][()]) for name in results}
+        differ = [name for name, (a, b) in pairs.items() if not np.array_equal(a, b.astype(a.dtype), equal_nan=True)]
+        return differ if pairs else ["no results"]
 
 
 def main():
