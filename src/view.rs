@@ -98,8 +98,12 @@ impl View {
 
     /// Whether the values that are read of a position lie side by side, position after position.
     pub fn is_row_by_row(&self) -> bool {
+        self.has_positions_first() && self.reads_all()
+    }
+
+    /// Whether the positions are the first axes, in the file's order.
+    pub fn has_positions_first(&self) -> bool {
         self.positions.iter().chain(&self.spectrum).copied().eq(0..self.shape.len())
-            && self.reads_all()
     }
 
     /// Whether all values of the dataset are read.

@@ -126,3 +126,15 @@ fn what_cant_be_had_is_refused_and_changes_nothing() {
         &["`Bias` is binned"],
     );
 }
+
+#[test]
+fn v_says_how_a_part_is_read() {
+    for (kind, options, said, never) in [
+        ("usid", ["--crop", "2:4,:"], "of each row only what is wanted", "turned round"),
+        ("transposed", ["--crop", "2:4,:"], "turned round", "only what is wanted"),
+    ] {
+        let scan = scan(kind);
+        let ran = scan.try_run("digest", &[told(kind), &options, &["-v"]].concat());
+        assert!(ran.stderr.contains(said) && !ran.stderr.contains(never), "{kind}: {}", ran.stderr);
+    }
+}

@@ -20,6 +20,9 @@ pub(crate) fn reading(dataset: &str, rows: &Rows) {
         Reading::Direct => {
             "straight from the file, row by row, since its rows lie side by side".to_owned()
         }
+        Reading::Transposed if rows.view().has_positions_first() => {
+            "straight from the file, of each row only what is wanted".to_owned()
+        }
         Reading::Transposed => "straight from the file and turned round, since its positions \
                                 aren't its first axes"
             .to_owned(),
