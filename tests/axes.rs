@@ -138,3 +138,25 @@ fn v_says_how_a_part_is_read() {
         assert!(ran.stderr.contains(said) && !ran.stderr.contains(never), "{kind}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn what_was_taken_as_positions_comes_back_when_results_are_resumed() {
+    for kind in ["chunked", "transposed"] {
+        let scan = scan(kind);
+        let some = [told(kind), &["--crop", "2:,:", "--positions", "0:5"]].concat();
+        let group = scan.run("digest", &some)["group"].as_str().unwrap().to_owned();
+        scan.script("file['another'] = np.zeros((3, 4, 5))", &[]);
+        let resumed = scan.run("digest", &["--resume", &group]);
+        assert_eq!((&resumed["outcome"], &resumed["completed"]), (&json!("finished"), &json!(12)));
+        assert_eq!(resumed["group"], json!(group));
+        let all = [told(kind), &["--crop", "2:,:"]].concat();
+        assert_eq!(scan.run("digest", &all)["outcome"], "existing");
+        assert_eq!(succeed(["verify", &scan.file, &group])["different"], json!([]));
+        // What is said counts.
+        refuse(
+            run("digest", scan.file.as_ref(), &["--resume", &group, "--positions-axes", "9"]),
+            2,
+            &["--positions-axes 9"],
+        );
+    }
+}

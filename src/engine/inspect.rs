@@ -274,6 +274,14 @@ pub(crate) fn parameters_of(group: &Provenance) -> Map<String, Value> {
     own.unwrap_or_else(|| group.parameters.clone())
 }
 
+/// The path of the source in its file.
+pub(crate) fn source_dataset(group: &Provenance) -> Option<String> {
+    match &group.source_file_path {
+        Some(_) => group.source_dataset_path.clone(),
+        None => group.source_dataset.clone(),
+    }
+}
+
 /// The axes of the source that were taken as positions.
 pub(crate) fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
     let axes = recorded(group)?.get("source")?.get("position_axes")?.as_array()?.clone();
@@ -359,10 +367,7 @@ pub fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<C
         let reason = reason.into();
         Error::CannotVerify { group: group.path.clone(), reason }
     };
-    let dataset = match &group.source_file_path {
-        Some(_) => group.source_dataset_path.as_ref(),
-        None => group.source_dataset.as_ref(),
-    };
+    let dataset = source_dataset(group);
     let dataset = dataset.ok_or_else(|| unusable("it doesn't say what it was computed from"))?;
     let mut files = match source {
         Some(given) => vec![given.to_owned()],
@@ -379,7 +384,7 @@ pub fn computation(path: &Path, wanted: &str, source: Option<&Path>) -> Result<C
             places: places(group, path),
         })?,
         or_else: files.next(),
-        source_dataset: dataset.clone(),
+        source_dataset: dataset,
         field: field(group),
         positions_axes: positions_axes(group),
         crop,

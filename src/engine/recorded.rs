@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Request;
 use super::correction_paths::CorrectionPaths;
-use super::inspect::{allows_rounding, excerpt, field};
+use super::inspect::{allows_rounding, excerpt, field, positions_axes, source_dataset};
 use super::named::the_one;
 use super::target::beside;
 use crate::storage::file::open_read;
@@ -18,9 +18,11 @@ pub(crate) fn with_recorded(request: &Request, process: &str) -> Request {
     let (crop, along) = excerpt(&group);
     let is_said = request.corrections != CorrectionPaths::default();
     Request {
+        dataset: request.dataset.clone().or_else(|| source_dataset(&group)),
         crop: request.crop.clone().or(crop),
         along: request.along.clone().or(along),
         corrections: if is_said { request.corrections.clone() } else { corrections },
+        positions_axes: request.positions_axes.clone().or_else(|| positions_axes(&group)),
         field: request.field.clone().or_else(|| field(&group)),
         allow_rounding: request.allow_rounding || allows_rounding(&group),
         ..request.clone()
