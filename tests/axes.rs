@@ -160,3 +160,36 @@ fn what_was_taken_as_positions_comes_back_when_results_are_resumed() {
         );
     }
 }
+
+#[test]
+fn axes_that_are_called_by_numbers_are_recognised_again() {
+    let scan = Scan::nothing();
+    ask_python(&["axes.py", "numbered", &scan.file]);
+    for (options, along) in
+        [(["--along", "1"], "1"), (["--along", "0"], "0"), (["--crop", "1=2:4"], "1,0")]
+    {
+        let ran = scan.run("digest", &options);
+        let (file, group) = (ran["file"].as_str().unwrap(), ran["group"].as_str().unwrap());
+        let status = &succeed(["status", file, group])["groups"][0];
+        let told: Vec<&str> = along.split(',').collect();
+        assert_eq!(status["along"], json!(told), "{options:?}");
+        let verified = succeed(["verify", file, group]);
+        assert_eq!((&verified["different"], &verified["same_data"]), (&json!([]), &json!(true)));
+        assert_eq!(scan.run("digest", &["--resume", group])["outcome"], "existing", "{options:?}");
+    }
+}
+
+#[test]
+fn axes_that_a_crop_has_taken_away_are_recognised_again() {
+    let scan = scan("usid");
+    // Peaks are looked for along one axis, of which none is left.
+    let ran = scan.run("peak-finding", &["--crop", "3,2"]);
+    let group = ran["group"].as_str().unwrap();
+    assert_eq!(succeed(["verify", &scan.file, group])["different"], json!([]));
+    assert_eq!(scan.run("peak-finding", &["--resume", group])["outcome"], "existing");
+    refuse(
+        run("peak-finding", scan.file.as_ref(), &["--crop", "3,2", "--along", "Bias"]),
+        2,
+        &["the crop leaves a single step of `Bias`"],
+    );
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::{Compression, CorrectionPaths, Crop, Durability, Selection};
+use crate::engine::{Along, Compression, CorrectionPaths, Crop, Durability, Selection};
 use crate::plan::Cores;
 
 /// Run a computation over every position of a scan stored in HDF5.
@@ -148,6 +148,11 @@ impl WhatArguments {
     pub fn corrections(&self) -> CorrectionPaths {
         let (dark, gain) = (self.dark.clone(), self.gain.clone());
         CorrectionPaths { dark, gain, dead_pixels: self.dead_pixels.clone() }
+    }
+
+    /// The axes that a spectrum runs along, if they are chosen.
+    pub fn along(&self) -> Option<Along> {
+        self.along.clone().map(Along::Named)
     }
 }
 

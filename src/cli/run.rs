@@ -93,7 +93,7 @@ fn request(typed: &RunArguments) -> Request {
         field: typed.what.field.clone(),
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
         crop: typed.what.crop.clone(),
-        along: typed.what.along.clone(),
+        along: typed.what.along(),
         corrections: typed.what.corrections(),
         allow_rounding: typed.what.allow_rounding,
         output: typed.output.clone(),

@@ -27,7 +27,7 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
         field: typed.what.field.clone(),
         positions_axes: typed.what.positions_axes.clone().map(|axes| axes.0),
         crop: typed.what.crop.clone(),
-        along: typed.what.along.clone(),
+        along: typed.what.along(),
         corrections: typed.what.corrections(),
         allow_rounding: typed.what.allow_rounding,
         output: typed.output.clone(),

@@ -12,7 +12,7 @@ use crate::formats::PLAIN;
 use crate::identity::recorded_files;
 use crate::region;
 pub use crate::source::FieldOverview;
-use crate::source::{self, Crop, ExcerptIdentity};
+use crate::source::{self, Along, Crop, ExcerptIdentity};
 pub use crate::storage::Chunking;
 use crate::storage::container::{Dataset, Group};
 use crate::storage::file::{ReadFile, open_read};
@@ -290,7 +290,7 @@ pub(crate) fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
 
 /// The part of each position's values that was computed with, and the axes that spectra run along,
 /// where either was chosen.
-pub(crate) fn excerpt(group: &Provenance) -> (Option<Crop>, Option<Vec<String>>) {
+pub(crate) fn excerpt(group: &Provenance) -> (Option<Crop>, Option<Along>) {
     let told = || -> Option<ExcerptIdentity> {
         serde_json::from_value(recorded(group)?.get("source")?.get("excerpt")?.clone()).ok()
     };
@@ -302,7 +302,7 @@ fn part(group: &Provenance) -> Option<Part> {
     let (crop, along) = excerpt(group);
     let axes = recorded(group)?.get("source")?.get("spectroscopic_dimensions")?.as_array()?.clone();
     // Those that spectra run along are the last.
-    let others = axes.len().saturating_sub(along.as_ref()?.len());
+    let others = axes.len().saturating_sub(along.as_ref()?.count());
     let name =
         |axis: &Value| axis.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     Some(Part { crop: crop?.to_string(), along: axes[others..].iter().map(name).collect() })
@@ -349,7 +349,7 @@ pub struct Computation {
     /// The part of each position's values that was computed with, if it isn't all.
     pub crop: Option<Crop>,
     /// The axes that a spectrum runs along, if they were chosen.
-    pub along: Option<Vec<String>>,
+    pub along: Option<Along>,
     /// Whether the user let values be rounded.
     pub allow_rounding: bool,
 }

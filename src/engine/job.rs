@@ -477,7 +477,7 @@ fn digest_of(rows: &ReadRows<'_>, positions: &[u64], damaged: &[(u64, Failure)])
 fn open_source(kernel: &dyn Kernel, file: &ReadFile, request: &Request) -> Result<Source> {
     let asked = AskedAxes {
         crop: request.crop.as_ref(),
-        along: request.along.as_deref(),
+        along: request.along.as_ref(),
         usual: kernel.wants().axes,
     };
     let named = (request.dataset.as_deref(), request.field.as_deref());

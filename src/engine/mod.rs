@@ -76,7 +76,7 @@ pub use stop::Stop;
 pub use workers::WORKER_NAME;
 
 pub use crate::ranks::Ranks;
-pub use crate::source::Crop;
+pub use crate::source::{Along, Crop};
 pub use crate::storage::results_group::Compression;
 
 pub(crate) use inexact::is_inexact;

@@ -9,7 +9,7 @@ use super::correction_paths::CorrectionPaths;
 use super::machine::least_memory;
 use super::{Compression, InputPlace, Ranks, Selection};
 use crate::plan::Cores;
-use crate::source::Crop;
+use crate::source::{Along, Crop};
 use pixelmill_core::error::bytes;
 
 /// What to compute on and how.
@@ -26,9 +26,9 @@ pub struct Request {
     pub positions_axes: Option<Vec<usize>>,
     /// The part of each position's values to compute with; all of them if left out.
     pub crop: Option<Crop>,
-    /// The axes of a position's values that a spectrum runs along, slowest first, by their names;
-    /// what the process asks for if left out. All others number the spectra of a position.
-    pub along: Option<Vec<String>>,
+    /// The axes of a position's values that a spectrum runs along; what the process asks for if
+    /// left out. All others number the spectra of a position.
+    pub along: Option<Along>,
     /// What is done to all spectra alike before the process sees them.
     pub corrections: CorrectionPaths,
     /// Whether values may be rounded to the numbers that the process computes with, as a process

@@ -1,6 +1,8 @@
 //! What of each position's values a computation sees, and along which axes a spectrum runs: the
 //! crop and the order that a user asks for, on the axes that the file has.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::Description;
@@ -12,12 +14,21 @@ use pixelmill_core::error::{Error, Result};
 use pixelmill_core::kernel::SpectrumAxes;
 use pixelmill_core::source_info::SourceInfo;
 
+/// The axes of a position's values that a spectrum runs along, slowest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Along {
+    /// As a user calls them: by their names or, where none has such a name, by their numbers.
+    Named(Vec<String>),
+    /// By their numbers in the file, whatever they are called: as results record them.
+    Numbered(Vec<usize>),
+}
+
 /// What is asked of the axes of a position's values.
 pub(crate) struct AskedAxes<'a> {
     /// The part of them.
     pub crop: Option<&'a Crop>,
-    /// Those that a spectrum runs along, slowest first.
-    pub along: Option<&'a [String]>,
+    /// Those that a spectrum runs along.
+    pub along: Option<&'a Along>,
     /// What the process works along if nothing is said.
     pub usual: SpectrumAxes,
 }
@@ -57,10 +68,42 @@ impl ExcerptIdentity {
         Crop::of_steps(&self.crop)
     }
 
-    /// The axes that a spectrum runs along, by their numbers.
-    pub fn along(&self) -> Vec<String> {
+    /// The axes that a spectrum runs along.
+    pub fn along(&self) -> Along {
         let others = self.order.len().saturating_sub(self.along);
-        self.order[others..].iter().map(usize::to_string).collect()
+        Along::Numbered(self.order[others..].to_vec())
+    }
+}
+
+impl Along {
+    /// How many they are.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Named(names) => names.len(),
+            Self::Numbered(numbers) => numbers.len(),
+        }
+    }
+
+    /// Which of these axes they are.
+    fn places(&self, axes: &[Dimension]) -> Result<Vec<usize>, String> {
+        let numbered = |number: &usize| {
+            let none = || format!("there is no axis number {number}; the axes: {}", listed(axes));
+            Some(*number).filter(|number| *number < axes.len()).ok_or_else(none)
+        };
+        match self {
+            Self::Named(names) => names.iter().map(|name| place(name, axes)).collect(),
+            Self::Numbered(numbers) => numbers.iter().map(numbered).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Along {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>();
+        match self {
+            Self::Named(names) => formatter.write_str(&names.join(",")),
+            Self::Numbered(all) => formatter.write_str(&numbers(all).join(",")),
+        }
     }
 }
 
@@ -104,7 +147,7 @@ pub(crate) fn applied(
     let seen: Vec<usize> = (0..axes.len()).filter(|at| !kept[*at].is_single).collect();
     let usual = asked.usual.of(seen.len());
     let (order, along) = match asked.along {
-        Some(names) => in_order(names, &axes, &kept, asked, process)?,
+        Some(along) => in_order(along, &axes, &kept, asked, process)?,
         None => (seen.clone(), usual),
     };
     info.spectroscopic_dimensions = order.iter().map(|at| cropped(&axes[*at], kept[*at])).collect();
@@ -117,7 +160,8 @@ pub(crate) fn applied(
     let asked = (is_other || along != usual).then(|| ExcerptIdentity::new(crop, order, along));
     let view = view.of(excerpt);
     info.spectral_points = view.points() as usize;
-    Ok((Description { info, view, ..description }, Seen { along, lengths, asked }))
+    let description = Description { info, view, ..description };
+    Ok((description, Seen { along, lengths, asked }))
 }
 
 /// Nobody means to take a camera's frames apart who doesn't say so.
@@ -136,28 +180,26 @@ fn refuse_frames(info: &SourceInfo, process: &str, usual: SpectrumAxes) -> Resul
 fn refused(asked: &AskedAxes<'_>, reason: String) -> Error {
     let what = match (asked.crop, asked.along) {
         (Some(crop), _) => format!("the crop `{crop}`"),
-        (None, along) => format!("along `{}`", along.unwrap_or_default().join(",")),
+        (None, along) => along.map(said).unwrap_or_default(),
     };
     Error::Axes { asked: what, reason }
+}
+
+fn said(along: &Along) -> String {
+    format!("along `{along}`")
 }
 
 /// The axes in the order in which they are seen, those that number the spectra before those that
 /// they run along, and how many the latter are.
 fn in_order(
-    names: &[String],
+    asked_along: &Along,
     axes: &[Dimension],
     kept: &[Kept],
     asked: &AskedAxes<'_>,
     process: &str,
 ) -> Result<(Vec<usize>, usize)> {
-    let refused = |reason| Error::Axes { asked: format!("along `{}`", names.join(",")), reason };
-    let along = names.iter().map(|name| place(name, axes)).collect::<Result<Vec<_>, _>>();
-    let along = along.map_err(refused)?;
-    let most = asked.usual.of(usize::MAX);
-    if most != usize::MAX && along.len() != most {
-        let many = if most == 1 { "one axis" } else { "two axes" };
-        return Err(refused(format!("{process} works along {many}; there are: {}", listed(axes))));
-    }
+    let refused = |reason| Error::Axes { asked: said(asked_along), reason };
+    let along = asked_along.places(axes).map_err(refused)?;
     for (number, at) in along.iter().enumerate() {
         if along[..number].contains(at) {
             return Err(refused(format!("`{}` is named twice", axes[*at].name)));
@@ -165,6 +207,13 @@ fn in_order(
         if kept[*at].is_single {
             return Err(refused(format!("the crop leaves a single step of `{}`", axes[*at].name)));
         }
+    }
+    let most = asked.usual.of(usize::MAX);
+    // Where a crop leaves fewer axes, a process works along these.
+    let left = kept.iter().filter(|kept| !kept.is_single).count();
+    if most != usize::MAX && along.len() != most.min(left) {
+        let many = if most == 1 { "one axis" } else { "two axes" };
+        return Err(refused(format!("{process} works along {many}; there are: {}", listed(axes))));
     }
     let others = (0..axes.len()).filter(|at| !kept[*at].is_single && !along.contains(at));
     let order = others.chain(along.iter().copied()).collect();
@@ -210,4 +259,25 @@ fn excerpt(view: &View, axes: &[Dimension], kept: &[Kept], order: &[usize]) -> O
     let whole: Vec<_> = view.spectrum.iter().map(|axis| 0..view.shape[*axis]).collect();
     let arrangement = (!is_as_read).then_some(picks);
     (ranges != whole || arrangement.is_some()).then_some(Excerpt { ranges, arrangement })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pixelmill_core::axis_values::AxisValues;
+
+    #[test]
+    fn axes_are_found_again_by_their_numbers_whatever_they_are_called() {
+        let axes = ["1", "0", "1"].map(|name| Dimension::new(name, "", AxisValues::counted(2)));
+        let named = |names: &[&str]| Along::Named(names.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(named(&["0"]).places(&axes), Ok(vec![1]));
+        assert_eq!(named(&["2"]).places(&axes), Ok(vec![2]));
+        let recorded = |order: &[usize], along| {
+            ExcerptIdentity::new(Vec::new(), order.to_vec(), along).along()
+        };
+        assert_eq!(recorded(&[1, 2, 0], 2).places(&axes), Ok(vec![2, 0]));
+        assert_eq!(recorded(&[1], 0).places(&axes), Ok(vec![]));
+        let told = Along::Numbered(vec![3]).places(&axes).unwrap_err();
+        assert!(told.contains("no axis number 3"), "{told}");
+    }
 }

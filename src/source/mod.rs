@@ -17,6 +17,7 @@ use std::path::PathBuf;
 pub(crate) use candidates::{main_datasets, others, shown_datasets};
 pub use crop::Crop;
 pub(crate) use digest::{RowHash, RowsDigest};
+pub use excerpt::Along;
 pub(crate) use excerpt::{AskedAxes, ExcerptIdentity, Seen};
 pub use fields::FieldOverview;
 pub(crate) use fields::{fields, values};

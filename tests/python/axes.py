@@ -72,6 +72,13 @@ def hspy(file, data, axes):
     signal.create_group("metadata/Signal").attrs["signal_type"] = ""
 
 
+def numbered(path):
+    """HyperSpy axes that are called by numbers which aren't theirs."""
+    axes = [*AXES[:2], ("1", "V", np.arange(16.0)), ("0", "V", np.arange(5.0))]
+    with h5py.File(path, "w") as file:
+        hspy(file, values().reshape(3, 4, 16, 5), axes)
+
+
 def frames(path):
     """A map of frames in chunks, 4 × 4 of them a frame."""
     data = np.random.default_rng(4).normal(size=(4, 4, 32, 32)).astype("f4")
