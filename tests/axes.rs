@@ -193,3 +193,25 @@ fn axes_that_a_crop_has_taken_away_are_recognised_again() {
         &["the crop leaves a single step of `Bias`"],
     );
 }
+
+#[test]
+fn values_at_a_bound_are_in_and_single_steps_have_none_apart() {
+    let scan = Scan::nothing();
+    ask_python(&["axes.py", "zero", &scan.file]);
+    let which = ["--dataset", "/d", "--positions-axes", "0"];
+    let with = |crop: &'static str| [&which[..], &["--crop", crop]].concat();
+    for crop in ["Bias=0.0:0.5", "Bias=0mV:500mV"] {
+        let ran = scan.run("sum", &with(crop));
+        let sums = scan.values(&format!("{}/Sum", ran["group"].as_str().unwrap()));
+        assert_eq!(sums, [Some(75.0), Some(75.0)], "{crop}");
+    }
+    scan.run("sum", &which);
+    assert_eq!(scan.run("sum", &with(":,::2"))["outcome"], "existing");
+    assert_eq!(scan.run("sum", &with(":,::18446744073709551615"))["outcome"], "existing");
+    for crop in ["0:3:18446744073709551615,:", "::4611686018427387904,::4611686018427387904"] {
+        let ran = scan.run("sum", &with(crop));
+        let group = ran["group"].as_str().unwrap();
+        let verified = succeed(["verify", &scan.file, group]);
+        assert_eq!((&verified["different"], &verified["same_data"]), (&json!([]), &json!(true)));
+    }
+}

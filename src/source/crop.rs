@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::axis_steps::{extent, with_value, within};
+use super::unit::converted;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::Error;
 use pixelmill_core::parameters::nearest;
@@ -60,11 +62,11 @@ impl Kept {
 impl Crop {
     /// The very steps that are kept of each axis: a single one, or start, end and step.
     pub(crate) fn of_steps(axes: &[Vec<u64>]) -> Option<Self> {
-        let step = |step: u64| Bound::Step(step as i64);
+        let step = |step: u64| i64::try_from(step).ok().map(Bound::Step);
         let part = |axis: &Vec<u64>| match axis[..] {
-            [single] => Some((None, Part::Single(step(single)))),
-            [start, end, apart] => {
-                let (start, end) = (Some(step(start)), Some(step(end)));
+            [single] => Some((None, Part::Single(step(single)?))),
+            [start, end, apart] if apart > 0 => {
+                let (start, end) = (Some(step(start)?), Some(step(end)?));
                 Some((None, Part::Range { start, end, step: apart }))
             }
             _ => None,
@@ -143,7 +145,7 @@ impl Part {
                 let start = match bound {
                     Bound::Step(step) => at(bound, *step, length.saturating_sub(1))?,
                     Bound::Value { number, units } => {
-                        nearest_step(axis, in_units(*number, units, axis)?)
+                        with_value(axis, in_units(*number, units, axis)?)?
                     }
                 };
                 Ok(Kept { start, step: 1, count: 1, is_single: true })
@@ -171,98 +173,24 @@ impl Part {
                     return Err(format!("{self} keeps nothing of {}", extent(axis)));
                 }
                 let count = (range.end - range.start).div_ceil(*step);
-                Ok(Kept { start: range.start, step: *step, count, is_single: false })
+                // Behind the only one there is none that a step could lead to.
+                let step = if count == 1 { 1 } else { *step };
+                Ok(Kept { start: range.start, step, count, is_single: false })
             }
         }
     }
 }
 
-/// `Energy (1024 steps), from 0 to 20 keV`.
-fn extent(axis: &Dimension) -> String {
-    let ends = axis.values.first().zip(axis.values.last());
-    let ends = ends.map(|(first, last)| format!(", from {first} to {last} {}", axis.units));
-    format!("{}{}", listed(std::slice::from_ref(axis)), ends.unwrap_or_default().trim_end())
-}
-
-/// The step whose value is nearest; of two the first.
-fn nearest_step(axis: &Dimension, value: f64) -> u64 {
-    let away = axis.values.iter().map(|at| (at - value).abs());
-    let nearest = away.enumerate().min_by(|one, other| one.1.total_cmp(&other.1));
-    nearest.map_or(0, |(step, _)| step as u64)
-}
-
-/// The steps with values from one to the other, whichever is the larger.
-fn within(
-    axis: &Dimension,
-    from: Option<f64>,
-    to: Option<f64>,
-) -> Result<std::ops::Range<u64>, String> {
-    let rises = axis.values.last() >= axis.values.first();
-    let least = if rises { f64::NEG_INFINITY } else { f64::INFINITY };
-    let (one, other) = (from.unwrap_or(least), to.unwrap_or(-least));
-    let (low, high) = (one.min(other), one.max(other));
-    // What is at a bound but for rounding is in.
-    let near = |value: f64| 1e-9 * value.abs();
-    let is_in = |value: f64| value >= low - near(low) && value <= high + near(high);
-    let inside: Vec<u64> = (0_u64..)
-        .zip(axis.values.iter())
-        .filter(|(_, value)| is_in(*value))
-        .map(|(at, _)| at)
-        .collect();
-    let (Some(first), Some(last)) = (inside.first(), inside.last()) else {
-        return Ok(0..0);
-    };
-    if last - first + 1 != inside.len() as u64 {
-        return Err(format!("`{}` goes there more than once; say which steps", axis.name));
-    }
-    Ok(*first..last + 1)
-}
-
 /// A value with its units in those of an axis.
 fn in_units(number: f64, units: &str, axis: &Dimension) -> Result<f64, String> {
     let own = axis.units.trim();
-    let refused = || match own {
-        "" => format!("`{}` has no units, so it can't have a value in {units}", axis.name),
-        _ => format!("`{}` is in {own}, not in {units}", axis.name),
-    };
-    if units.is_empty() || plain(units) == plain(own) {
+    if units.is_empty() {
         return Ok(number);
     }
-    let (units, own) = (plain(units), plain(own));
-    let pairs = prefixes(&units).flat_map(|one| prefixes(&own).map(move |other| (one, other)));
-    let mut same = pairs.filter(|((_, one), (_, other))| !one.is_empty() && one == other);
-    let ((power, _), (own_power, _)) = same.next().ok_or_else(refused)?;
-    // A power of ten that is a whole number has no rounding of its own.
-    let power: i32 = power - own_power;
-    let scale = 10_f64.powi(power.abs());
-    Ok(if power < 0 { number / scale } else { number * scale })
-}
-
-/// A unit with one letter for micro.
-fn plain(units: &str) -> String {
-    units.trim().replace(['µ', 'μ'], "u")
-}
-
-/// The ways to take a prefix off a unit, with its power of ten; the first takes none.
-fn prefixes(units: &str) -> impl Iterator<Item = (i32, &str)> + Clone {
-    const PREFIXES: [(&str, i32); 12] = [
-        ("a", -18),
-        ("f", -15),
-        ("p", -12),
-        ("n", -9),
-        ("u", -6),
-        ("m", -3),
-        ("c", -2),
-        ("k", 3),
-        ("M", 6),
-        ("G", 9),
-        ("T", 12),
-        ("P", 15),
-    ];
-    let without = PREFIXES
-        .iter()
-        .filter_map(move |(prefix, power)| Some((*power, units.strip_prefix(prefix)?)));
-    std::iter::once((0, units)).chain(without)
+    converted(number, units, own).ok_or_else(|| match own {
+        "" => format!("`{}` has no units, so it can't have a value in {units}", axis.name),
+        _ => format!("`{}` is in {own}, not in {units}", axis.name),
+    })
 }
 
 impl FromStr for Crop {
@@ -397,9 +325,32 @@ mod tests {
             ("Energy=10.2:", [(1020, 1, 4), (0, 1, 5)]),
             ("Energy=:0.035", [(0, 1, 4), (0, 1, 5)]),
             ("Energy=1.2345keV", [(123, 1, 1), (0, 1, 5)]),
-            ("Bias=1500mV:", [(0, 1, 1024), (2, 1, 1)]),
+            ("Bias=1500mV:9V", [(0, 1, 1024), (2, 1, 1)]),
+            ("Bias=2.0", [(0, 1, 1024), (2, 1, 1)]),
         ] {
             assert_eq!(kept(text), Ok(expected.to_vec()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_single_step_that_is_left_is_no_step_apart() {
+        let kept = |steps: usize, text: &str| {
+            let axis = Dimension::new("Bias", "V", AxisValues::counted(steps));
+            text.parse::<Crop>().unwrap().kept(&[axis]).unwrap()
+        };
+        let of = |start, step, count| [Kept { start, step, count, is_single: false }];
+        for (text, expected) in [
+            ("::2", of(0, 2, 2)),
+            ("0:3:3", of(0, 1, 1)),
+            ("1:3:18446744073709551615", of(1, 1, 1)),
+            ("::4611686018427387904", of(0, 1, 1)),
+        ] {
+            assert_eq!(kept(3, text), expected, "{text}");
+        }
+        assert_eq!(kept(1, "::2"), [Kept::all(1)]);
+        assert_eq!(kept(1, "::18446744073709551615"), [Kept::all(1)]);
+        for damaged in [vec![0, 3, 0], vec![u64::MAX], vec![0, u64::MAX, 1], vec![], vec![1, 2]] {
+            assert_eq!(Crop::of_steps(&[damaged]), None);
         }
     }
 
@@ -413,6 +364,7 @@ mod tests {
             ("Energy=20.0:30.0", "keeps nothing of `Energy` (1024 steps), from 0 to 10.23 keV"),
             ("5:5,:", "keeps nothing"),
             ("Bias=0.5V:1.5V", "more than once"),
+            ("Energy=5min:", "`Energy` is in keV, not in min"),
             ("Bias=1,Bias=2", "named twice"),
             ("Bias=1,:", "either all"),
         ] {

@@ -5,12 +5,14 @@
 //! positions, and how its rows are read. What a file says of a dataset is read by its format.
 //! Nothing here writes.
 
+mod axis_steps;
 mod candidates;
 mod crop;
 mod digest;
 mod excerpt;
 mod fields;
 mod fingerprint;
+mod unit;
 
 use std::path::PathBuf;
 

@@ -79,6 +79,18 @@ def numbered(path):
         hspy(file, values().reshape(3, 4, 16, 5), axes)
 
 
+def zero(path):
+    """Channels whose zero is none, as NumPy counts them, an axis that turns back, and one step of another."""
+    with h5py.File(path, "w") as file:
+        main = file.create_dataset("d", data=np.ones((2, 21, 1), "f4") * np.arange(21, dtype="f4")[:, None])
+        for at, (name, steps) in enumerate((("Y", [0.0, 1.0]), ("Bias", np.arange(-1, 1.05, 0.1)), ("One", [0.0]))):
+            scale = file.create_dataset(name, data=steps)
+            scale.attrs["units"] = "V"
+            scale.make_scale(name)
+            main.dims[at].attach_scale(scale)
+            main.dims[at].label = name
+
+
 def frames(path):
     """A map of frames in chunks, 4 × 4 of them a frame."""
     data = np.random.default_rng(4).normal(size=(4, 4, 32, 32)).astype("f4")
