@@ -211,6 +211,11 @@ impl PositionGrid {
         Ok(())
     }
 
+    /// The value of each row on each axis, if these were kept.
+    pub fn take_own_values(&mut self) -> Option<Vec<Vec<f64>>> {
+        self.own_values.take()
+    }
+
     /// Whether each row has the values of the axes, bit by bit.
     fn are_those_of_axes<E>(
         &self,

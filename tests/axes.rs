@@ -128,40 +128,6 @@ fn what_cant_be_had_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn v_says_how_a_part_is_read() {
-    for (kind, options, said, never) in [
-        ("usid", ["--crop", "2:4,:"], "of each row only what is wanted", "turned round"),
-        ("transposed", ["--crop", "2:4,:"], "turned round", "only what is wanted"),
-    ] {
-        let scan = scan(kind);
-        let ran = scan.try_run("digest", &[told(kind), &options, &["-v"]].concat());
-        assert!(ran.stderr.contains(said) && !ran.stderr.contains(never), "{kind}: {}", ran.stderr);
-    }
-}
-
-#[test]
-fn what_was_taken_as_positions_comes_back_when_results_are_resumed() {
-    for kind in ["chunked", "transposed"] {
-        let scan = scan(kind);
-        let some = [told(kind), &["--crop", "2:,:", "--positions", "0:5"]].concat();
-        let group = scan.run("digest", &some)["group"].as_str().unwrap().to_owned();
-        scan.script("file['another'] = np.zeros((3, 4, 5))", &[]);
-        let resumed = scan.run("digest", &["--resume", &group]);
-        assert_eq!((&resumed["outcome"], &resumed["completed"]), (&json!("finished"), &json!(12)));
-        assert_eq!(resumed["group"], json!(group));
-        let all = [told(kind), &["--crop", "2:,:"]].concat();
-        assert_eq!(scan.run("digest", &all)["outcome"], "existing");
-        assert_eq!(succeed(["verify", &scan.file, &group])["different"], json!([]));
-        // What is said counts.
-        refuse(
-            run("digest", scan.file.as_ref(), &["--resume", &group, "--positions-axes", "9"]),
-            2,
-            &["--positions-axes 9"],
-        );
-    }
-}
-
-#[test]
 fn axes_that_are_called_by_numbers_are_recognised_again() {
     let scan = Scan::nothing();
     ask_python(&["axes.py", "numbered", &scan.file]);
@@ -195,6 +161,39 @@ fn axes_that_a_crop_has_taken_away_are_recognised_again() {
 }
 
 #[test]
+fn values_that_depend_on_another_axis_are_no_bounds() {
+    let scan = Scan::nothing();
+    ask_python(&["axes.py", "uneven", &scan.file]);
+    let before = fs::read(&scan.file).unwrap();
+    for crop in ["Bias=0.5:1.0", "Bias=0.5V", "Frequency=2,Bias=:1.0"] {
+        let told = "the values of `Bias` aren't the same for all steps of the other axes";
+        refuse(run("digest", scan.file.as_ref(), &["--crop", crop]), 2, &[told]);
+    }
+    assert!(fs::read(&scan.file).unwrap() == before);
+    let axis = |crop: &str| {
+        let options = ["--crop", crop, "--along", "Bias", "--pixel", "0"];
+        let told = succeed([&["test", "digest", &scan.file], &options[..]].concat());
+        told["spectrum"]["axis"]["values"].clone()
+    };
+    // Those of the first frequency that is left.
+    assert_eq!(axis("Frequency=:,Bias=1:4"), json!([0.5, 1.0, 1.5]));
+    assert_eq!(axis("Frequency=2:,Bias=1:4"), json!([1.5, 3.0, 4.5]));
+    assert_eq!(axis("Frequency=301kHz,Bias=::2"), json!([0.0, 2.0, 4.0]));
+    let noted = |options: &[&str]| {
+        let ran = scan.try_run("digest", options);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stderr
+    };
+    assert!(noted(&[]).contains("values of `Bias` aren't the same"));
+    assert!(noted(&["--crop", "Frequency=2:4"]).contains("values of `Bias` aren't the same"));
+    assert!(!noted(&["--crop", "Frequency=2"]).contains("values of `Bias`"));
+    // What is the same but for rounding is no other value.
+    scan.script("file['Spectroscopic_Values'][1] = np.tile([0, .5, 1, 1.5, 2], 16) * 1.0", &[]);
+    scan.script("file['Spectroscopic_Values'][1, 7] = 1.000001", &[]);
+    assert!(!noted(&["--crop", "Bias=0.5:1.0"]).contains("values of `Bias`"));
+}
+
+#[test]
 fn values_at_a_bound_are_in_and_single_steps_have_none_apart() {
     let scan = Scan::nothing();
     ask_python(&["axes.py", "zero", &scan.file]);
@@ -213,5 +212,39 @@ fn values_at_a_bound_are_in_and_single_steps_have_none_apart() {
         let group = ran["group"].as_str().unwrap();
         let verified = succeed(["verify", &scan.file, group]);
         assert_eq!((&verified["different"], &verified["same_data"]), (&json!([]), &json!(true)));
+    }
+}
+
+#[test]
+fn what_was_taken_as_positions_comes_back_when_results_are_resumed() {
+    for kind in ["chunked", "transposed"] {
+        let scan = scan(kind);
+        let some = [told(kind), &["--crop", "2:,:", "--positions", "0:5"]].concat();
+        let group = scan.run("digest", &some)["group"].as_str().unwrap().to_owned();
+        scan.script("file['another'] = np.zeros((3, 4, 5))", &[]);
+        let resumed = scan.run("digest", &["--resume", &group]);
+        assert_eq!((&resumed["outcome"], &resumed["completed"]), (&json!("finished"), &json!(12)));
+        assert_eq!(resumed["group"], json!(group));
+        let all = [told(kind), &["--crop", "2:,:"]].concat();
+        assert_eq!(scan.run("digest", &all)["outcome"], "existing");
+        assert_eq!(succeed(["verify", &scan.file, &group])["different"], json!([]));
+        // What is said counts.
+        refuse(
+            run("digest", scan.file.as_ref(), &["--resume", &group, "--positions-axes", "9"]),
+            2,
+            &["--positions-axes 9"],
+        );
+    }
+}
+
+#[test]
+fn v_says_how_a_part_is_read() {
+    for (kind, options, said, never) in [
+        ("usid", ["--crop", "2:4,:"], "of each row only what is wanted", "turned round"),
+        ("transposed", ["--crop", "2:4,:"], "turned round", "only what is wanted"),
+    ] {
+        let scan = scan(kind);
+        let ran = scan.try_run("digest", &[told(kind), &options, &["-v"]].concat());
+        assert!(ran.stderr.contains(said) && !ran.stderr.contains(never), "{kind}: {}", ran.stderr);
     }
 }

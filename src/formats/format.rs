@@ -53,6 +53,8 @@ pub(crate) struct Tabled {
     pub info: SourceInfo,
     pub grid: PositionGrid,
     pub tables: PositionTables,
+    /// For each axis of a row the value of every point, if not all points have those of the axes.
+    pub own_values: Option<Vec<Vec<f64>>>,
     /// What isn't taken as the file has it, in words for people.
     pub notes: Vec<String>,
 }

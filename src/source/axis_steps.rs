@@ -83,6 +83,18 @@ pub(super) fn within(
     Ok(*first as u64..*last as u64 + 1)
 }
 
+/// Whether these are the values of some steps of an axis, but for rounding.
+pub(super) fn are_those_of(
+    axis: &Dimension,
+    mut values: impl Iterator<Item = (usize, f64)>,
+) -> bool {
+    let steps = Steps::of(axis);
+    values.all(|(at, value)| {
+        let own = steps.values[at];
+        value.to_bits() == own.to_bits() || steps.is_near(at, (value - own).abs())
+    })
+}
+
 /// `Energy (1024 steps), from 0 to 20 keV`.
 pub(super) fn extent(axis: &Dimension) -> String {
     let ends = axis.values.first().zip(axis.values.last());
@@ -162,7 +174,7 @@ mod tests {
     fn steps(values: &[f64], text: &str) -> Result<Vec<u64>, String> {
         let axis = Dimension::new("Bias", "V", values.to_vec());
         let crop: Crop = text.parse()?;
-        let kept = crop.kept(&[axis]).map_err(|error| error.to_string())?;
+        let kept = crop.kept(&[axis], &[]).map_err(|error| error.to_string())?;
         Ok((0..kept[0].count).map(|number| kept[0].start + number * kept[0].step).collect())
     }
 

@@ -74,11 +74,11 @@ impl Crop {
         axes.iter().map(part).collect::<Option<_>>().map(Self)
     }
 
-    /// What is kept of axes.
+    /// What is kept of axes. Of those that are `uneven` each step has several values.
     ///
     /// # Errors
     /// If it is outside of them, or nothing, or can't be understood.
-    pub(crate) fn kept(&self, axes: &[Dimension]) -> Result<Vec<Kept>, Error> {
+    pub(crate) fn kept(&self, axes: &[Dimension], uneven: &[usize]) -> Result<Vec<Kept>, Error> {
         let refused = |reason| Error::Axes { asked: format!("the crop `{self}`"), reason };
         let mut kept: Vec<Kept> = axes.iter().map(|axis| Kept::all(axis.len())).collect();
         let is_named = self.0.iter().any(|(name, _)| name.is_some());
@@ -97,6 +97,13 @@ impl Crop {
             };
             if std::mem::replace(&mut seen[at], true) {
                 return Err(refused(format!("`{}` is named twice", axes[at].name)));
+            }
+            if part.has_values() && uneven.contains(&at) {
+                return Err(refused(format!(
+                    "the values of `{}` aren't the same for all steps of the other axes; say \
+                     which steps",
+                    axes[at].name
+                )));
             }
             kept[at] = part.kept(&axes[at]).map_err(refused)?;
         }
@@ -132,6 +139,15 @@ pub(crate) fn listed(axes: &[Dimension]) -> String {
 }
 
 impl Part {
+    /// Whether it says values of the axis.
+    fn has_values(&self) -> bool {
+        let is_value = |bound: &Bound| matches!(bound, Bound::Value { .. });
+        match self {
+            Self::Single(bound) => is_value(bound),
+            Self::Range { start, end, .. } => start.iter().chain(end).any(is_value),
+        }
+    }
+
     fn kept(&self, axis: &Dimension) -> Result<Kept, String> {
         let length = axis.len() as u64;
         let outside =
@@ -309,7 +325,7 @@ mod tests {
     fn kept(text: &str) -> Result<Vec<(u64, u64, u64)>, String> {
         let crop: Crop = text.parse()?;
         assert_eq!(crop.to_string(), text);
-        let kept = crop.kept(&axes()).map_err(|error| error.to_string())?;
+        let kept = crop.kept(&axes(), &[]).map_err(|error| error.to_string())?;
         Ok(kept.iter().map(|kept| (kept.start, kept.step, kept.count)).collect())
     }
 
@@ -336,7 +352,7 @@ mod tests {
     fn a_single_step_that_is_left_is_no_step_apart() {
         let kept = |steps: usize, text: &str| {
             let axis = Dimension::new("Bias", "V", AxisValues::counted(steps));
-            text.parse::<Crop>().unwrap().kept(&[axis]).unwrap()
+            text.parse::<Crop>().unwrap().kept(&[axis], &[]).unwrap()
         };
         let of = |start, step, count| [Kept { start, step, count, is_single: false }];
         for (text, expected) in [

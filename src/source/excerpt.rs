@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Description;
+use super::axis_steps::are_those_of;
 use super::crop::{Crop, Kept, listed, place};
 use crate::region;
 use crate::view::{Excerpt, Pick, View};
@@ -116,7 +117,7 @@ pub(crate) fn applied(
     process: &str,
     asked: &AskedAxes<'_>,
 ) -> Result<(Description, Seen)> {
-    let Description { mut info, view, .. } = description;
+    let Description { mut info, view, own_values, mut notes, .. } = description;
     let axes = info.spectroscopic_dimensions.clone();
     let points = axes.iter().map(|axis| axis.len() as u64).product::<u64>();
     let is_grid = !axes.is_empty() && points == view.points();
@@ -127,7 +128,7 @@ pub(crate) fn applied(
     let usual = asked.usual.of(axes.len());
     if asked.along.is_none() && asked.crop.is_none() {
         refuse_frames(&info, process, asked.usual)?;
-        let description = Description { info, view, ..description };
+        let description = Description { info, view, own_values, notes, ..description };
         return Ok((description, Seen { along: usual, lengths, asked: None }));
     }
     if !is_grid {
@@ -135,8 +136,9 @@ pub(crate) fn applied(
             format!("the values of a position in `{}` are no full grid of axes", info.path);
         return Err(refused(asked, reason));
     }
+    let uneven = uneven(&axes, own_values.as_deref());
     let kept = match asked.crop {
-        Some(crop) => crop.kept(&axes)?,
+        Some(crop) => crop.kept(&axes, &uneven)?,
         None => axes.iter().map(|axis| Kept::all(axis.len())).collect(),
     };
     // What was summed over the width of a step would be taken for a sum over the wider ones.
@@ -150,7 +152,16 @@ pub(crate) fn applied(
         Some(along) => in_order(along, &axes, &kept, asked, process)?,
         None => (seen.clone(), usual),
     };
-    info.spectroscopic_dimensions = order.iter().map(|at| cropped(&axes[*at], kept[*at])).collect();
+    let own =
+        |at: &usize| own_values.as_ref().filter(|_| uneven.contains(at)).map(|own| &*own[*at]);
+    // Where of all other axes one step is left, nothing is open.
+    let is_open = |at: &usize| (0..axes.len()).any(|other| other != *at && kept[other].count > 1);
+    for at in uneven.iter().filter(|at| !is_open(at)) {
+        let settled = one_of_several(&axes[*at]);
+        notes.retain(|note| *note != settled);
+    }
+    info.spectroscopic_dimensions =
+        order.iter().map(|at| cropped(&axes, &kept, *at, own(at))).collect();
     if asked.along.is_none() {
         refuse_frames(&info, process, asked.usual)?;
     }
@@ -160,7 +171,7 @@ pub(crate) fn applied(
     let asked = (is_other || along != usual).then(|| ExcerptIdentity::new(crop, order, along));
     let view = view.of(excerpt);
     info.spectral_points = view.points() as usize;
-    let description = Description { info, view, ..description };
+    let description = Description { info, view, own_values, notes, ..description };
     Ok((description, Seen { along, lengths, asked }))
 }
 
@@ -220,16 +231,55 @@ fn in_order(
     Ok((order, along.len()))
 }
 
-fn cropped(axis: &Dimension, kept: Kept) -> Dimension {
-    let Kept { start, step, count, .. } = kept;
-    let values = axis.values.picked(start as usize, step as usize, count as usize);
+/// The axes whose values, of which the points of a row have their own, aren't the same for all
+/// steps of the others.
+pub(super) fn uneven(axes: &[Dimension], own: Option<&[Vec<f64>]>) -> Vec<usize> {
+    let strides = region::strides(&lengths(axes), 1);
+    let is_uneven = |(at, values): (usize, &Vec<f64>)| {
+        let step = |point: usize| point / strides[at] % axes[at].len();
+        let points = values.iter().enumerate().map(|(point, value)| (step(point), *value));
+        (!are_those_of(&axes[at], points)).then_some(at)
+    };
+    own.unwrap_or_default().iter().enumerate().filter_map(is_uneven).collect()
+}
+
+/// What is to be said of an axis whose values depend on where on the others they are.
+pub(super) fn one_of_several(axis: &Dimension) -> String {
+    format!(
+        "the values of `{}` aren't the same for all steps of the other axes; those at the first \
+         of these are taken",
+        axis.name
+    )
+}
+
+/// What is kept of an axis. Of values that aren't the same for all steps of the other axes, its
+/// `own` at all points of a row, it has those at the first steps that are kept of these; the axis
+/// itself has those at the first that there are.
+fn cropped(axes: &[Dimension], kept: &[Kept], at: usize, own: Option<&[f64]>) -> Dimension {
+    let axis = &axes[at];
+    let Kept { start, step, count, .. } = kept[at];
+    let (start, step, count) = (start as usize, step as usize, count as usize);
+    let is_moved = (0..axes.len()).any(|other| other != at && kept[other].start > 0);
+    let values = match own.filter(|_| is_moved) {
+        Some(own) => {
+            let strides = region::strides(&lengths(axes), 1);
+            let starts = kept.iter().map(|kept| kept.start as usize).zip(&strides);
+            let first: usize = starts.map(|(start, stride)| start * stride).sum();
+            (0..count).map(|number| own[first + number * step * strides[at]]).collect()
+        }
+        None => axis.values.picked(start, step, count),
+    };
     Dimension { values, ..axis.clone() }
+}
+
+fn lengths(axes: &[Dimension]) -> Vec<u64> {
+    axes.iter().map(|axis| axis.len() as u64).collect()
 }
 
 /// What is read of the array, and how a row is put together out of that; `None` if that is all of
 /// it as it lies.
 fn excerpt(view: &View, axes: &[Dimension], kept: &[Kept], order: &[usize]) -> Option<Excerpt> {
-    let lengths: Vec<u64> = axes.iter().map(|axis| axis.len() as u64).collect();
+    let lengths = lengths(axes);
     let is_one_to_one =
         view.spectrum.iter().map(|axis| view.shape[*axis]).eq(lengths.iter().copied());
     // Axes of the file that are one axis of its array lie in it as those of an array do.
@@ -265,6 +315,27 @@ fn excerpt(view: &View, axes: &[Dimension], kept: &[Kept], order: &[usize]) -> O
 mod tests {
     use super::*;
     use pixelmill_core::axis_values::AxisValues;
+
+    #[test]
+    fn an_axis_with_values_of_its_own_at_each_point_has_those_of_the_first_step_that_is_kept() {
+        let axes = [
+            Dimension::new("A", "Hz", AxisValues::counted(3)),
+            Dimension::new("B", "V", AxisValues::counted(4)),
+        ];
+        let (slow, fast): (Vec<f64>, Vec<f64>) = (0..12)
+            .map(|point| (f64::from(point / 4), f64::from((point % 4) * (1 + point / 4))))
+            .unzip();
+        let own = [slow, fast];
+        assert_eq!(uneven(&axes, Some(&own)), [1]);
+        assert!(uneven(&axes, None).is_empty());
+        let kept = |text: &str| text.parse::<Crop>().unwrap().kept(&axes, &[1]).unwrap();
+        let b = |text: &str| cropped(&axes, &kept(text), 1, Some(&own[1])).values;
+        assert_eq!(b("1:,1:"), [2.0, 4.0, 6.0]);
+        assert_eq!(b("2,::2"), [0.0, 6.0]);
+        assert_eq!(b("0,1:").as_even(), Some((1.0, 1.0)), "what it is without this");
+        let told = "A=1,B=1.0:".parse::<Crop>().unwrap().kept(&axes, &[1]).unwrap_err().to_string();
+        assert!(told.contains("`B` aren't the same for all steps"), "{told}");
+    }
 
     #[test]
     fn axes_are_found_again_by_their_numbers_whatever_they_are_called() {

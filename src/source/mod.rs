@@ -119,6 +119,8 @@ pub(crate) struct Description {
     pub grid: PositionGrid,
     pub tables: Option<PositionTables>,
     pub view: View,
+    /// For each axis of a row the value of every point, if points have values of their own.
+    pub own_values: Option<Vec<Vec<f64>>>,
     /// What isn't taken as the file has it, in words for people.
     pub notes: Vec<String>,
 }
@@ -148,7 +150,7 @@ pub(crate) fn open(
     let stored = values(file, &path, &dataset, field)?;
     let described = describe(file, &path, &dataset, stored.element, positions_axes)?;
     let (described, seen) = excerpt::applied(described, process, asked)?;
-    let Description { format, info, grid, tables, view, notes } = described;
+    let Description { format, info, grid, tables, view, notes, own_values: _ } = described;
     let rows = Rows::of_field(file.handle(), &dataset, field, view)?;
     let is_linked = !rows.are_in(&file.raw);
     let (file, field) = (file.path.clone(), field.map(str::to_owned));
@@ -210,9 +212,12 @@ fn describe_as_told(
             formats::tabled(format, &file.path, (path, dataset), positions_axes.is_none())
     {
         match told {
-            Ok(Tabled { info, grid, tables, notes }) => {
+            Ok(Tabled { info, grid, tables, own_values, mut notes }) => {
                 let (view, tables) = (View::new(shape, vec![0]), Some(tables));
-                return Ok(Description { format, info, grid, tables, view, notes });
+                let axes = &info.spectroscopic_dimensions;
+                let uneven = excerpt::uneven(axes, own_values.as_deref()).into_iter();
+                notes.extend(uneven.map(|at| excerpt::one_of_several(&axes[at])));
+                return Ok(Description { format, info, grid, tables, view, own_values, notes });
             }
             // Who says what the positions are needn't hear it from the tables.
             Err(reason) if positions_axes.is_some() => {
@@ -257,6 +262,7 @@ fn describe_as_told(
         grid: PositionGrid::full(position_dimensions),
         tables: None,
         view,
+        own_values: None,
         notes,
     })
 }

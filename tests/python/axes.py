@@ -79,6 +79,14 @@ def numbered(path):
         hspy(file, values().reshape(3, 4, 16, 5), axes)
 
 
+def uneven(path):
+    """A scan each of whose frequencies has biases of its own."""
+    write(path, "usid")
+    with h5py.File(path, "r+") as file:
+        table = file["Spectroscopic_Values"]
+        table[1] = table[1] * (1 + np.arange(80) // 5)
+
+
 def zero(path):
     """Channels whose zero is none, as NumPy counts them, an axis that turns back, and one step of another."""
     with h5py.File(path, "w") as file:

@@ -65,8 +65,9 @@ pub(super) fn read(file: &Path, path: &str, dataset: &Dataset) -> Result<Tabled>
         .try_for_each(|table| table.check_sources())?;
     let split = has_split_units(&rows, 1) || has_split_units(&columns, 0);
     let grid = positions_table(&rows, &row_values, *positions, split).map_err(broken)?;
-    let spectroscopic =
+    let mut spectroscopic =
         spectroscopic_table(&columns, &column_values, *points, split).map_err(broken)?;
+    let own_values = spectroscopic.take_own_values().filter(|_| spectroscopic.is_full());
     let lengths = [(&rows, 0, *positions), (&columns, 1, *points)];
     let mut notes: Vec<String> = lengths.into_iter().filter_map(longer).collect();
     let (spectroscopic_dimensions, note) =
@@ -85,7 +86,7 @@ pub(super) fn read(file: &Path, path: &str, dataset: &Dataset) -> Result<Tabled>
         constants: Vec::new(),
     };
     let tables = PositionTables { indices: rows.name(), values: row_values.name() };
-    Ok(Tabled { info, grid, tables, notes })
+    Ok(Tabled { info, grid, tables, own_values, notes })
 }
 
 /// What is to be said of a table that is longer than the data, as a scan leaves it that was
@@ -155,12 +156,17 @@ fn spectroscopic_table(
     let part = part(indices, 1, 0..points);
     let all_indices = indices.integers(&part).map_err(|_| unreadable(indices))?;
     let all_values = values.numbers(&part).map_err(|_| unreadable(values))?;
-    PositionGrid::new(labels, points, |range| {
-        Ok(TableRows {
+    let values_of = |range: Range<usize>| -> Vec<f64> {
+        range.flat_map(|at| column(&all_values, at, points)).collect()
+    };
+    let mut grid = PositionGrid::new(labels, points, |range| {
+        Ok::<_, String>(TableRows {
             indices: range.clone().flat_map(|at| column(&all_indices, at, points)).collect(),
-            values: range.flat_map(|at| column(&all_values, at, points)).collect(),
+            values: values_of(range),
         })
-    })
+    })?;
+    grid.keep_own_values(|range| Ok::<_, String>(values_of(range)))?;
+    Ok(grid)
 }
 
 /// A column of a table that has so many.
@@ -287,7 +293,8 @@ mod tests {
         let sample = Sample::new();
         let data = main_dataset(&sample);
         assert!(is_main(&data));
-        let Tabled { info, grid, tables, notes } = told(&data).unwrap();
+        let Tabled { info, grid, tables, notes, own_values } = told(&data).unwrap();
+        assert_eq!(own_values, None);
         assert_eq!((info.positions, info.spectral_points, notes.len()), (6, 4, 0));
         assert_eq!((grid.shape(), grid.is_full()), (vec![2, 3], true));
         let names: Vec<&str> = grid.dimensions.iter().map(|axis| axis.name.as_str()).collect();
