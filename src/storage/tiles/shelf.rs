@@ -23,27 +23,32 @@ pub(crate) struct Shelf {
     neighbourhood: Neighbourhood,
     /// Blocks that have room.
     most: usize,
-    state: Mutex<State>,
+    state: Mutex<State<Arc<Block>>>,
 }
 
-#[derive(Default)]
-struct State {
-    kept: BTreeMap<u64, Kept>,
+struct State<B> {
+    kept: BTreeMap<u64, Kept<B>>,
     /// Portions that are begun and not done, each with the number of its block, and the first that
     /// none was begun of yet.
     open: BTreeSet<u64>,
     next: u64,
 }
 
-struct Kept {
-    block: Arc<Block>,
+impl<B> Default for State<B> {
+    fn default() -> Self {
+        Self { kept: BTreeMap::new(), open: BTreeSet::new(), next: 0 }
+    }
+}
+
+struct Kept<B> {
+    block: B,
     /// The portions that need it, ascending.
     needed_by: Vec<u64>,
 }
 
-impl State {
+impl<B> State<B> {
     /// The first portion from now on that needs a block.
-    fn next_use(&self, kept: &Kept) -> Option<u64> {
+    fn next_use(&self, kept: &Kept<B>) -> Option<u64> {
         let may_come = |number: &&u64| **number >= self.next || self.open.contains(*number);
         kept.needed_by.iter().find(may_come).copied()
     }
@@ -85,7 +90,7 @@ impl Shelf {
         Neighbours { shelf: Arc::clone(self), number }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<Arc<Block>>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -165,5 +170,36 @@ impl PortionReader for Neighbours {
 impl Drop for Neighbours {
     fn drop(&mut self) {
         self.shelf.lock().open.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks in a row, each needed by the portions of those beside it.
+    fn row(blocks: Range<u64>, open: &[u64], next: u64) -> State<()> {
+        let kept = |number: u64| {
+            let needed_by = (number.saturating_sub(1)..number + 2).collect();
+            (number, Kept { block: (), needed_by })
+        };
+        State { kept: blocks.map(kept).collect(), open: open.iter().copied().collect(), next }
+    }
+
+    fn left(mut state: State<()>, most: usize) -> Vec<u64> {
+        state.make_room(most);
+        state.kept.into_keys().collect()
+    }
+
+    #[test]
+    fn what_nobody_needs_any_more_goes_first() {
+        assert_eq!(left(row(0..5, &[3], 4), 9), [2, 3, 4]);
+        assert_eq!(left(row(0..5, &[1, 3], 4), 9), [0, 1, 2, 3, 4], "1 isn't done");
+    }
+
+    #[test]
+    fn what_is_needed_last_goes_next_and_what_is_needed_now_stays() {
+        assert_eq!(left(row(2..7, &[3], 4), 4), [2, 3, 4]);
+        assert_eq!(left(row(2..7, &[3], 4), 1), Vec::<u64>::new(), "there is room for one alone");
     }
 }
