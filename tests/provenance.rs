@@ -360,3 +360,29 @@ fn the_recorded_identity_is_no_longer_than_a_screen() {
     assert!(text.len() < 3000, "{} bytes: {text}", text.len());
     assert!(!text.contains(Path::new(file).file_name().unwrap().to_str().unwrap()), "{text}");
 }
+
+#[test]
+fn what_pyusid_computed_is_not_taken_for_what_it_cannot_record() {
+    for is_partial in [false, true] {
+        let scan = Scan::new(&[]);
+        if is_partial {
+            scan.killed(&["Sum", "--batch", "6", "--kill-after", "2"]);
+        } else {
+            scan.usid("run", &["Sum"]);
+        }
+        for options in [["--dead-pixels", "1"], ["--crop", "1:"]] {
+            let refused =
+                scan.try_run("sum", &[&["--resume", &group("Sum", 0)], &options[..]].concat());
+            assert_eq!(refused.code, Some(1), "{options:?}: {}", refused.stderr);
+            assert!(refused.stderr.contains("records nothing of"), "{}", refused.stderr);
+            let rehearsed = scan.run("sum", &[&options[..], &["--dry-run"]].concat());
+            let unused = rehearsed["unused"].to_string();
+            assert!(unused.contains("records nothing of"), "{unused}");
+            let ran = scan.run("sum", &options);
+            assert_eq!(ran["report"]["positions"], 20, "{options:?}: {ran}");
+            assert_ne!(ran["group"], json!(group("Sum", 0)));
+        }
+        let plain = scan.run("sum", &[]);
+        assert_eq!(plain["group"], json!(group("Sum", 0)), "it is what nothing is asked of");
+    }
+}

@@ -18,7 +18,7 @@ use super::selection::Selected;
 use super::target::{RunLock, Target};
 use super::{Computed, Job, Note, Observer, Outcome, Request};
 use crate::identity::{
-    Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, other_parameter,
+    Difference, Identity, SourceLocation, Whereabouts, first_difference, is_same, unlike,
     whereabouts_of,
 };
 use crate::storage::attributes::{holds_integer, holds_short_text};
@@ -318,10 +318,7 @@ fn say_unused(job: &Job, group: &Provenance, reason: &str) {
     if group.tool != job.kernel.name() {
         return job.compared.say(Level::Debug, || format!("{} isn't used: {reason}", group.path));
     }
-    let hashless = group.parameter_hash.is_none();
-    let other = hashless.then(|| other_parameter(group, &job.identity.parameters)).flatten();
-    let other = other.map_or(String::new(), |first| format!("; {first}"));
-    let told = format!("{} isn't used: {reason}{other}", group.path);
+    let told = format!("{} isn't used: {reason}", group.path);
     job.compared.say(Level::Info, || told.clone());
     job.compared.note_unused(told);
 }
@@ -353,6 +350,17 @@ fn difference(group: &Provenance, identity: &Identity) -> Option<Difference> {
     first_difference(group.identity.as_deref()?, identity)
 }
 
+/// In what a group isn't of this computation, as far as it tells.
+fn told_difference(group: &Provenance, identity: &Identity) -> String {
+    if let Some(Difference { text, .. }) = difference(group, identity) {
+        return format!("it was computed from something else; {text}");
+    }
+    let hashless = group.parameter_hash.is_none();
+    let first = hashless.then(|| unlike(group, identity)).flatten();
+    let first = first.map_or(String::new(), |first| format!("; {first}"));
+    format!("it was computed with other parameters, or from other data{first}")
+}
+
 /// A group as a candidate, or the reason why it isn't one.
 fn candidate(
     job: &Job,
@@ -372,12 +380,7 @@ fn candidate(
         return Err(format!("it was computed from another dataset, {}", found.source()).into());
     }
     if !is_same(found, &job.identity, location) {
-        return Err(match difference(found, &job.identity) {
-            Some(Difference { text, .. }) => {
-                format!("it was computed from something else; {text}").into()
-            }
-            None => "it was computed with other parameters, or from other data".into(),
-        });
+        return Err(told_difference(found, &job.identity).into());
     }
     let group = file.group(&found.path).map_err(|error| error.to_string())?;
     let positions = job.source.info.positions;

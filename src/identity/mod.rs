@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use difference::{Difference, first_difference};
 use pixelmill_core::canonical::canonical;
-pub(crate) use same::{is_same, other_parameter, whereabouts_of};
+pub(crate) use same::{is_same, unlike, whereabouts_of};
 pub(crate) use whereabouts::{
     OtherFile, SourceLocation, Whereabouts, recorded_files, recorded_ways, relative,
 };
@@ -255,6 +255,54 @@ impl Identity {
         outline
     }
 
+    /// What of it a group can't record that has no hash, in words: it knows the process, the
+    /// parameters and the dataset, with its first axis as the positions. Taken apart field by
+    /// field, so that a new one is either known to be a fact of these or told here.
+    pub fn beyond_parameters(&self) -> Option<&'static str> {
+        let Self {
+            process: _,
+            process_version: _,
+            parameters: _,
+            input,
+            allow_rounding,
+            field,
+            position_values,
+            source,
+            auxiliary_inputs,
+            constant_inputs,
+            neighbours,
+            corrections,
+            // Whether the data are those that are there now nobody knows; whoever goes on says so.
+            source_fingerprint: _,
+        } = self;
+        let SourceIdentity {
+            dataset: _,
+            excerpt,
+            stored:
+                StoredIdentity { shape: _, position_axes, element_type: _, byte_order: _, decoding: _ },
+            positions: _,
+            spectral_points: _,
+            spectra_per_position: _,
+            quantity: _,
+            units: _,
+            position_dimensions: _,
+            position_steps: _,
+            spectroscopic_dimensions: _,
+        } = source;
+        let asked = [
+            (corrections.is_some(), "corrections"),
+            (excerpt.is_some(), "a part of the axes, or an order of them"),
+            (field.is_some(), "the field of records"),
+            (*allow_rounding != Rounding::Unasked, "whether values may be rounded"),
+            (input.is_some(), "the numbers that are computed with"),
+            (position_values.is_some(), "the values of the positions"),
+            (!auxiliary_inputs.is_empty() || !constant_inputs.is_empty(), "inputs"),
+            (neighbours.is_some(), "neighbours"),
+            (*position_axes != [0], "which axes are positions"),
+        ];
+        asked.into_iter().find_map(|(is_asked, what)| is_asked.then_some(what))
+    }
+
     /// SHA-256 of the canonical JSON, as hexadecimal digits.
     pub fn hash(&self) -> String {
         hex(&Sha256::digest(self.canonical_json()))
@@ -389,6 +437,7 @@ impl AxisIdentity {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::storage::results_group::Provenance;
     use serde_json::json;
 
     /// An identity made by hand.
@@ -537,6 +586,46 @@ pub(crate) mod tests {
             hashes.push(Identity { constant_inputs, ..base.clone() }.hash());
         }
         assert_all_differ(hashes);
+    }
+
+    #[test]
+    fn what_only_a_hash_records_is_in_no_group_without_one() {
+        let base = identity(json!({}));
+        let group = Provenance { tool: base.process.clone(), ..Provenance::default() };
+        assert_eq!(unlike(&group, &base), None);
+        let array = |path: &str| {
+            let stored = StoredType { element: ElementType::UInt8, swapped: false };
+            ConstantArray::new(path, vec![1], (&[1], stored), ElementType::UInt8)
+        };
+        let changes: [(&dyn Fn(&mut Identity), &str); 9] = [
+            (&|i| i.corrections = Some(CorrectionsIdentity::of([None; 3], None)), "corrections"),
+            (&|i| i.source.excerpt = Some(ExcerptIdentity::new(vec![], vec![0], 1)), "the axes"),
+            (&|i| i.field = Some("R".into()), "field"),
+            (&|i| i.allow_rounding = Rounding::Allowed, "rounded"),
+            (
+                &|i| {
+                    let element_type = "float32".into();
+                    i.input = Some(InputIdentity { element_type, narrowing: true });
+                },
+                "numbers",
+            ),
+            (&|i| i.position_values = Some("00".into()), "values of the positions"),
+            (&|i| i.constant_inputs = vec![ConstantIdentity::of(&array("/a"))], "inputs"),
+            (
+                &|i| {
+                    let halo = Halo::new(vec![vec![0, 1]], Edges::Reflect);
+                    i.neighbours = Some(HaloIdentity::of(&halo));
+                },
+                "neighbours",
+            ),
+            (&|i| i.source.stored.position_axes = vec![1], "which axes are positions"),
+        ];
+        for (change, what) in changes {
+            let mut changed = base.clone();
+            change(&mut changed);
+            let told = unlike(&group, &changed).unwrap();
+            assert!(told.contains("records nothing of") && told.contains(what), "{told}");
+        }
     }
 
     fn assert_all_differ(mut hashes: Vec<String>) {

@@ -9,7 +9,7 @@ use crate::storage::results_group::Provenance;
 use pixelmill_core::canonical::is_same_number;
 
 /// Whether a results group holds the results of exactly this computation: by its hash, or, for
-/// groups that have none, by the dataset and all parameters.
+/// groups that have none, by the dataset and all parameters, if nothing else takes part.
 pub(crate) fn is_same(group: &Provenance, identity: &Identity, source: &SourceLocation) -> bool {
     if group.tool != identity.process {
         return false;
@@ -17,7 +17,9 @@ pub(crate) fn is_same(group: &Provenance, identity: &Identity, source: &SourceLo
     match (&group.parameter_hash, whereabouts_of(group, source)) {
         (_, Whereabouts::Other) => false,
         (Some(hash), _) => *hash == identity.hash(),
-        (None, Whereabouts::Known) => same_parameters(group, &identity.parameters),
+        (None, Whereabouts::Known) => {
+            identity.parameters.is_object() && unlike(group, identity).is_none()
+        }
         (None, Whereabouts::Gone) => false,
     }
 }
@@ -32,14 +34,18 @@ pub(crate) fn whereabouts_of(group: &Provenance, source: &SourceLocation) -> Whe
     }
 }
 
-/// For groups without our hash: the same set of parameters, value by value. A parameter that is
-/// `null` isn't written.
-fn same_parameters(group: &Provenance, parameters: &Value) -> bool {
-    parameters.is_object() && other_parameter(group, parameters).is_none()
+/// Why a group without our hash isn't of this computation, in words.
+pub(crate) fn unlike(group: &Provenance, identity: &Identity) -> Option<String> {
+    let beyond = || {
+        let what = identity.beyond_parameters()?;
+        Some(format!("another program computed it, which records nothing of {what}"))
+    };
+    other_parameter(group, &identity.parameters).or_else(beyond)
 }
 
-/// The first parameter in which a group without our hash isn't of this computation, in words.
-pub(crate) fn other_parameter(group: &Provenance, parameters: &Value) -> Option<String> {
+/// The first parameter in which a group without our hash isn't of this computation, in words:
+/// all are compared, value by value. A parameter that is `null` isn't written.
+fn other_parameter(group: &Provenance, parameters: &Value) -> Option<String> {
     let expected = parameters.as_object()?;
     let names = expected.keys().chain(group.parameters.keys());
     names.into_iter().find_map(|name| {
@@ -85,7 +91,7 @@ mod tests {
             for (name, value) in changed.as_object().unwrap() {
                 parameters[name] = value.clone();
             }
-            same_parameters(&group(parameters), &wanted)
+            other_parameter(&group(parameters), &wanted).is_none()
         };
         assert!(same(json!({})));
         let of_two = group(json!({"width_min": 30, "num_steps": 31, "seed": 9, "more": 1}));
