@@ -384,10 +384,11 @@ impl Axis {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn grid(axes: &[(&str, &[i64])]) -> PositionGrid {
+    /// A grid with these steps of each axis, row by row.
+    pub(crate) fn grid(axes: &[(&str, &[i64])]) -> PositionGrid {
         let labels = axes.iter().map(|(name, _)| ((*name).to_owned(), "nm".to_owned())).collect();
         let read = |rows: Range<usize>| {
             let indices: Vec<i64> =

@@ -52,6 +52,13 @@ fn every_way_to_write_them_selects_what_numpy_selects() {
     }
     let list = format!("@{}", scan.beside("list.txt"));
     assert_eq!(selected(&scan, &list), [3, 6, 7, 8, 10, 11]);
+    // As some editors begin a file.
+    scan.script(
+        "text = open(given[0]).read()\nopen(given[0], 'w', encoding='utf-8-sig').write('4\\n' + \
+         text)",
+        &[&scan.beside("list.txt")],
+    );
+    assert_eq!(selected(&scan, &list), [3, 4, 6, 7, 8, 10, 11]);
 }
 
 #[test]
@@ -63,6 +70,13 @@ fn masks_are_taken_from_anywhere() {
         assert_eq!(selected(&scan, &mask), expected, "{mask}");
     }
     assert_eq!(selected(&scan, "/mask"), expected);
+    scan.script(
+        "kind = h5py.enum_dtype({'good': 0, 'bad': 3}, \
+         basetype='i2')\nfile.create_dataset('/kinds', data=3 * file['/mask'][()].astype('i2'), \
+         dtype=kind)",
+        &[],
+    );
+    assert_eq!(selected(&scan, "/kinds"), expected);
     assert_eq!(selected(&scan, &format!("{}:/mask", scan.file)), expected);
     // Also from the file that results go to, which a run needs for itself.
     let other = beside("other.h5");
@@ -120,6 +134,13 @@ fn what_can_not_be_selected_is_refused_and_the_file_stays_as_it_is() {
     for (selection, told) in [("missing.npy", "no such file"), ("@missing.txt", "no such file")] {
         refuse(["run", "sum", &scan.file, "--positions", selection], 1, &[told]);
     }
+}
+
+#[test]
+fn a_test_without_a_position_names_all_ways_to_say_one() {
+    let scan = Scan::new(&[]);
+    let texts = ["--pixel <N>", "--at <ROW,COL>", "--positions <SELECTION>"];
+    refuse(["test", "sum", &scan.file], 2, &texts);
 }
 
 #[test]

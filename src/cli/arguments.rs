@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::{Along, Compression, CorrectionPaths, Crop, Durability, Selection};
 use crate::plan::Cores;
@@ -65,11 +65,12 @@ pub(crate) enum Command {
 }
 
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("which").args(["pixel", "at", "positions"]).required(true).multiple(true)))]
 pub(crate) struct TestArguments {
     #[command(flatten)]
     pub what: WhatArguments,
     /// Position number
-    #[arg(long, value_name = "N", required_unless_present_any = ["at", "positions"], conflicts_with = "at")]
+    #[arg(long, value_name = "N", conflicts_with = "at")]
     pub pixel: Option<u64>,
     /// Steps on the axes of the scan, the slowest first
     #[arg(long, value_name = "ROW,COL", value_delimiter = ',')]

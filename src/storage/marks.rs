@@ -135,14 +135,16 @@ impl Marks {
     }
 
     /// The elements of a dataset of a file, its last axis fastest: numbers
-    /// above 255 and negative ones count as 255. `Ok(None)` if it holds neither integers nor truth
-    /// values.
+    /// above 255 and negative ones count as 255, enumerations as the integers that they are made
+    /// of. `Ok(None)` if it holds neither integers nor truth values.
     ///
     /// # Errors
     /// If it can't be read at all.
     pub fn of(file: OpenFile<'_>, dataset: &Dataset) -> Result<Option<Self>> {
         let may_be = match dataset.class() {
-            Class::Integer { .. } => [1, 2, 4, 8].contains(&dataset.element_bytes()),
+            Class::Integer { .. } | Class::Enumeration => {
+                [1, 2, 4, 8].contains(&dataset.element_bytes())
+            }
             class => class == Class::Boolean,
         };
         let Some(stored) = dataset.stored_type().ok().filter(|_| may_be) else {

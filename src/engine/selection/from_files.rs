@@ -3,9 +3,10 @@
 //! What is in another file than the source's is read at once and kept as a set, so that the file is
 //! free again before the run asks for the one that results go to.
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
+use super::union::Union;
 use super::{Lattice, OpenRange, Selected, every_within, steps_within};
 use crate::position_grid::PositionGrid;
 use crate::region;
@@ -13,7 +14,7 @@ use crate::source::normalised;
 use crate::storage::container::Dataset;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::file_state::FileId;
-use crate::storage::marks::{Marks, windows};
+use crate::storage::marks::Marks;
 use crate::storage::npy::NpyArray;
 use crate::storage::open_file::other_than_file;
 use pixelmill_core::error::{Error, Result};
@@ -127,6 +128,8 @@ pub(super) fn listed(path: &Path, grid: &PositionGrid) -> Result<Positions> {
         return Err(refused(other.to_owned()));
     }
     let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+    // As some editors begin a file.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut list = List::default();
     for (number, line) in (1..).zip(text.lines()) {
         let meant = line.split('#').next().unwrap_or_default().trim();
@@ -135,7 +138,7 @@ pub(super) fn listed(path: &Path, grid: &PositionGrid) -> Result<Positions> {
                 .map_err(|reason| refused(format!("line {number}, `{meant}`: {reason}")))?;
         }
     }
-    list.look_up(grid)?.map_err(|number| {
+    list.look_up(grid).map_err(|number| {
         refused(format!("line {number}: the scan has no position at these steps"))
     })
 }
@@ -143,11 +146,10 @@ pub(super) fn listed(path: &Path, grid: &PositionGrid) -> Result<Positions> {
 /// What the lines of a file mean.
 #[derive(Default)]
 struct List {
-    positions: Positions,
+    meant: Union,
+    /// Boxes of a scan that is no full grid, and its single cells with their lines.
     boxes: Vec<Lattice>,
-    /// Steps of single positions of a scan that is no full grid, with their lines, and whether
-    /// they are found.
-    cells: HashMap<Vec<u32>, (usize, bool)>,
+    cells: Vec<(usize, Vec<u64>)>,
 }
 
 impl List {
@@ -159,7 +161,7 @@ impl List {
         if let [bounds] = bounds[..] {
             let (range, step) = every_within(bounds, grid.rows() as u64)
                 .ok_or_else(|| format!("the positions are 0:{}", grid.rows()))?;
-            range.step_by(step as usize).for_each(|first| self.positions.insert(first..first + 1));
+            self.meant.add_every(range, step);
             return Ok(());
         }
         if bounds.len() != axes {
@@ -170,40 +172,130 @@ impl List {
         }
         let lattice = steps_within(&bounds, grid)
             .map_err(|_| format!("the axes are {}", grid.described()))?;
+        let shape = region::lengths(&grid.shape());
         match lattice.single() {
-            Some(cell) if grid.is_full() => {
-                let position = region::number(&region::lengths(&grid.shape()), &cell);
-                self.positions.insert(position..position + 1);
-            }
-            Some(cell) => {
-                let cell = cell.into_iter().map(|step| step as u32).collect();
-                self.cells.entry(cell).or_insert((number, false));
-            }
+            Some(cell) if grid.is_full() => self.meant.add(region::number(&shape, &cell)),
+            Some(cell) => self.cells.push((number, cell)),
+            None if grid.is_full() => self.meant.add_box(lattice, &shape),
             None => self.boxes.push(lattice),
         }
         Ok(())
     }
 
     /// All positions that are meant, or the first line with steps at which there is none.
-    fn look_up(mut self, grid: &PositionGrid) -> Result<Result<Positions, usize>> {
-        let boxes: Vec<Selected> =
-            std::mem::take(&mut self.boxes).into_iter().map(Selected::Steps).collect();
-        for selected in &boxes {
-            for window in windows(grid.rows() as u64) {
-                let mut marks = vec![1; (window.end - window.start) as usize];
-                selected.narrow(grid, window.start, &mut marks)?;
-                runs::of_marks(window.start, &marks).for_each(|run| self.positions.insert(run));
+    fn look_up(mut self, grid: &PositionGrid) -> Result<Positions, usize> {
+        if !self.boxes.is_empty() || !self.cells.is_empty() {
+            let cells = Cells::of(grid);
+            for lattice in &self.boxes {
+                cells.within(lattice, |position| self.meant.add(position));
             }
-        }
-        if !self.cells.is_empty() {
-            for position in 0..grid.rows() as u64 {
-                if let Some((_, is_found)) = self.cells.get_mut(&grid.steps_of(position)) {
-                    *is_found = true;
-                    self.positions.insert(position..position + 1);
+            for (line, cell) in &self.cells {
+                let found = cells.at(cell);
+                if found.is_empty() {
+                    return Err(*line);
                 }
+                found.iter().for_each(|(_, position)| self.meant.add(*position));
             }
         }
-        let lost = self.cells.values().filter(|(_, is_found)| !is_found).map(|(line, _)| *line);
-        Ok(lost.min().map_or(Ok(self.positions), Err))
+        Ok(self.meant.into_positions(grid.rows() as u64))
+    }
+}
+
+/// The positions of a scan that is no full grid, in the order of their cells: the number that each
+/// would have on the full one.
+struct Cells<'g> {
+    grid: &'g PositionGrid,
+    shape: Vec<u128>,
+    sorted: Vec<(u128, u64)>,
+}
+
+impl<'g> Cells<'g> {
+    fn of(grid: &'g PositionGrid) -> Self {
+        let shape = grid.shape().into_iter().map(|length| length as u128).collect();
+        let mut cells = Self { grid, shape, sorted: Vec::new() };
+        let each = (0..grid.rows() as u64).map(|position| (cells.cell(position), position));
+        let mut sorted: Vec<(u128, u64)> = each.collect();
+        sorted.sort_unstable();
+        cells.sorted = sorted;
+        cells
+    }
+
+    fn cell(&self, position: u64) -> u128 {
+        self.number(self.grid.steps_of(position).into_iter().map(u64::from))
+    }
+
+    fn number(&self, steps: impl IntoIterator<Item = u64>) -> u128 {
+        let axes = steps.into_iter().zip(&self.shape);
+        axes.fold(0, |number, (step, length)| number * length + u128::from(step))
+    }
+
+    /// Those in consecutive cells.
+    fn among(&self, cells: Range<u128>) -> &[(u128, u64)] {
+        let from = self.sorted.partition_point(|(cell, _)| *cell < cells.start);
+        let count = self.sorted[from..].partition_point(|(cell, _)| *cell < cells.end);
+        &self.sorted[from..from + count]
+    }
+
+    /// Those at one place.
+    fn at(&self, steps: &[u64]) -> &[(u128, u64)] {
+        let cell = self.number(steps.iter().copied());
+        self.among(cell..cell + 1)
+    }
+
+    /// Gives those in a box to `each`: line by line, unless there are more lines than positions.
+    fn within(&self, lattice: &Lattice, mut each: impl FnMut(u64)) {
+        let lines = lattice.lines().iter().fold(1, |lines: u64, axis| lines.saturating_mul(*axis));
+        if lines > self.sorted.len() as u64 {
+            let steps = |position| self.grid.steps_of(position).into_iter().map(u64::from);
+            let all = self.sorted.iter().map(|(_, position)| *position);
+            return all.filter(|position| lattice.contains(steps(*position))).for_each(each);
+        }
+        let (length, stride) = lattice.fastest();
+        for line in 0..lines {
+            let begin = self.number(lattice.line(line));
+            let on_line = self.among(begin..begin + u128::from(length)).iter();
+            let meant = on_line.filter(|(cell, _)| (cell - begin).is_multiple_of(stride.into()));
+            meant.for_each(|(_, position)| each(*position));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position_grid::tests::grid;
+
+    #[test]
+    fn boxes_of_a_scan_that_is_no_full_grid_are_those_of_each_position() {
+        // Some places of 7 × 5 in an order of their own, one of them twice.
+        let place = |row: i64| row * 3 % 35;
+        let (y, x): (Vec<i64>, Vec<i64>) =
+            (0..24).map(|row| place(row % 23)).map(|at| (at / 5, at % 5)).unzip();
+        let scan = grid(&[("X", &x), ("Y", &y)]);
+        assert!(!scan.is_full() && scan.shape() == [7, 5]);
+        let of = |lines: &[&str]| {
+            let mut list = List::default();
+            for (number, line) in (1..).zip(lines) {
+                list.add(number, line, &scan).unwrap();
+            }
+            list.look_up(&scan)
+        };
+        let where_are = |meant: &dyn Fn(i64, i64) -> bool| -> Positions {
+            let rows = (0..24).filter(|row| meant(y[*row as usize], x[*row as usize]));
+            rows.map(|row| row..row + 1).collect()
+        };
+        let each = |positions: Positions| positions.ranges().flatten().collect::<Vec<_>>();
+        let found = of(&["1:7:2,0:5:3", ":,4"]).unwrap();
+        let expected = where_are(&|y, x| y % 2 == 1 && x % 3 == 0 || x == 4);
+        assert_eq!(each(found), each(expected));
+        let found = of(&["0 3", "2:4,1", "5", "22:24"]).unwrap();
+        assert_eq!(place(1), 3, "somebody is at 0, 3");
+        let mut expected = where_are(&|y, x| (y, x) == (0, 3) || (2..4).contains(&y) && x == 1);
+        [5..6, 22..24].into_iter().for_each(|range| expected.insert(range));
+        assert_eq!(each(found), each(expected));
+        // Nothing was measured at 35 − 23 places.
+        let nowhere = (0..35).find(|at| (0..23).all(|row| place(row) != *at)).unwrap();
+        let lost = format!("{},{}", nowhere / 5, nowhere % 5);
+        assert_eq!(of(&["0,3", "0:7,0:5", &lost, &lost]).unwrap_err(), 3);
     }
 }

@@ -4,11 +4,13 @@
 
 mod from_files;
 mod random;
+mod union;
 mod written;
 
 use std::ops::Range;
 use std::path::PathBuf;
 
+use self::union::Union;
 use crate::position_grid::PositionGrid;
 use crate::region::{self, Region};
 use crate::storage::file::ReadFile;
@@ -142,6 +144,29 @@ impl Lattice {
         steps.into_iter().zip(axes).all(|(step, ((start, length), stride))| {
             step.checked_sub(*start).is_some_and(|within| within < *length && within % stride == 0)
         })
+    }
+
+    /// How many steps are meant on each axis but the last: those at which it has a line.
+    fn lines(&self) -> Vec<u64> {
+        let axes = self.region.shape.iter().zip(&self.strides);
+        let mut steps: Vec<u64> = axes.map(|(length, stride)| length.div_ceil(*stride)).collect();
+        steps.pop();
+        steps
+    }
+
+    /// How many steps its range on the last axis has, and how far those that are meant are from
+    /// each other.
+    fn fastest(&self) -> (u64, u64) {
+        let last = |of: &[u64]| of.last().copied().unwrap_or(1);
+        (last(&self.region.shape), last(&self.strides))
+    }
+
+    /// Where a line along the last axis begins.
+    fn line(&self, number: u64) -> Vec<u64> {
+        let mut places = region::steps(&self.lines(), number);
+        places.push(0);
+        let axes = self.region.start.iter().zip(&self.strides);
+        places.into_iter().zip(axes).map(|(at, (start, stride))| start + at * stride).collect()
     }
 
     /// Its only step on every axis, if it has no more.
@@ -300,18 +325,14 @@ pub(crate) fn steps_within(bounds: &[OpenRange], grid: &PositionGrid) -> Result<
 
 fn all_within(bounds: &[OpenRange], grid: &PositionGrid) -> Result<Positions> {
     let positions = grid.rows() as u64;
-    let mut all = Positions::default();
+    let mut all = Union::default();
     for bounds in bounds {
         let outside =
             || Error::selection(format!("`{bounds}` is no range FIRST:END within 0:{positions}"));
-        match every_within(*bounds, positions).ok_or_else(outside)? {
-            (range, 1) => all.insert(range),
-            (range, step) => {
-                range.step_by(step as usize).for_each(|first| all.insert(first..first + 1));
-            }
-        }
+        let (range, step) = every_within(*bounds, positions).ok_or_else(outside)?;
+        all.add_every(range, step);
     }
-    Ok(all)
+    Ok(all.into_positions(positions))
 }
 
 fn by_chance(count: u64, seed: u64, grid: &PositionGrid) -> Result<Selected> {
