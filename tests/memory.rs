@@ -82,3 +82,21 @@ fn chunks_of_other_inputs_count_as_well() {
     assert_eq!(ran["outcome"], "finished");
     assert!(peak < (120 << 20) + BESIDES, "{} MiB", peak >> 20);
 }
+
+#[test]
+fn corrections_take_what_they_are_planned_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("frames.h5");
+    python_function("memory.py", "frames", [&file]);
+    for (memory, what) in [
+        (50, &["--dead-pixels", "0,0"][..]),
+        (110, &["--dark", "/dark"]),
+        (130, &["--dark", "/dark", "--dead-pixels", "/mask"]),
+    ] {
+        let budget = format!("{memory}M");
+        let all = [&AXES[..], &["--memory", &budget, "--cores", "1"], what].concat();
+        let (ran, peak) = measured(run("sum", &file, &all));
+        assert_eq!(ran["outcome"], "finished", "{what:?}");
+        assert!(peak < (memory << 20) + BESIDES, "{} MiB with {what:?}", peak >> 20);
+    }
+}

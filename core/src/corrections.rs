@@ -23,10 +23,12 @@ pub struct Corrections {
     /// precision where that holds them, since a cache holds twice as many of it.
     element: ElementType,
     /// What is taken off each value of a row.
-    dark: AlignedBytes,
+    dark: Option<AlignedBytes>,
     /// What each value of a row is multiplied with then.
-    gain: AlignedBytes,
-    /// The dead values of each spectrum of a row.
+    gain: Option<AlignedBytes>,
+    /// Values of a spectrum.
+    length: usize,
+    /// The dead values of each spectrum of a row, ascending.
     dead: Vec<Vec<DeadValue>>,
 }
 
@@ -38,52 +40,44 @@ struct DeadValue {
 }
 
 impl Corrections {
-    /// Corrections of rows of `spectra` spectra of this shape each, in numbers of type `element`:
-    /// arrays of one value for each of a row, and whether each is dead.
+    /// Corrections of rows of spectra of this shape each, in numbers of type `element`: arrays of
+    /// one value for each of a row, and whether each is dead.
     ///
     /// # Errors
     /// Which dead value, by its steps in a spectrum, has no good neighbour.
     pub fn new(
         element: ElementType,
-        (spectra, shape): (usize, &[usize]),
-        (dark, gain): (Option<&ConstantArray>, Option<&ConstantArray>),
+        shape: &[usize],
+        arrays: [Option<ConstantArray>; 2],
         is_dead: &[bool],
     ) -> Result<Self, Vec<usize>> {
-        let length: usize = shape.iter().product();
-        let usual = |value: u8| vec![value; spectra * length];
-        let is_single = |array: &&ConstantArray| array.element.converts_to(Float32, false);
-        let element = match dark.iter().chain(&gain).all(is_single) {
-            true => Float32,
-            false => element,
-        };
-        let in_numbers = |array: Option<&ConstantArray>, otherwise: u8| {
+        let length = shape.iter().product::<usize>().max(1);
+        let is_single = |array: &ConstantArray| array.element.converts_to(Float32, false);
+        let element = if arrays.iter().flatten().all(is_single) { Float32 } else { element };
+        // Each is gone before the next is there twice.
+        let [dark, gain] = arrays.map(|array| {
+            let array = array?;
+            let stored = StoredType { element: array.element, swapped: false };
             let mut values = AlignedBytes::default();
-            match array {
-                Some(array) => {
-                    let stored = StoredType { element: array.element, swapped: false };
-                    convert_into(array.bytes(), stored, element, &mut values);
-                }
-                None => {
-                    let stored = StoredType { element: ElementType::UInt8, swapped: false };
-                    convert_into(&usual(otherwise), stored, element, &mut values);
-                }
-            }
-            values
-        };
-        let dead = is_dead.chunks(length.max(1)).map(|is_dead| dead_values(is_dead, shape));
-        Ok(Self {
-            element,
-            dark: in_numbers(dark, 0),
-            gain: in_numbers(gain, 1),
-            dead: dead.collect::<Result<_, _>>()?,
-        })
+            convert_into(array.bytes(), stored, element, &mut values);
+            Some(values)
+        });
+        let dead = is_dead.chunks(length).map(|is_dead| dead_values(is_dead, shape));
+        Ok(Self { element, dark, gain, length, dead: dead.collect::<Result<_, _>>()? })
     }
 
     /// Bytes of memory that it takes.
     pub fn memory(&self) -> u64 {
         let dead = self.dead.iter().flatten();
         let lists: usize = dead.map(|dead| size_of_val(dead) + 8 * dead.neighbours.len()).sum();
-        (self.dark.len() + self.gain.len() + lists) as u64
+        let arrays = [&self.dark, &self.gain].into_iter().flatten();
+        (arrays.map(|array| array.len()).sum::<usize>() + lists) as u64
+    }
+
+    /// Whether value number `at` of a row is dead.
+    pub fn is_dead(&self, at: usize) -> bool {
+        let (spectrum, at) = (at / self.length, at % self.length);
+        self.dead_of(spectrum).binary_search_by_key(&at, |dead| dead.at).is_ok()
     }
 
     /// Appends spectrum number `spectrum` of a row, whose values lie in `bytes`, converted and
@@ -96,11 +90,16 @@ impl Corrections {
     ) {
         let begin = out.len();
         let count = bytes.len() / stored.element.size();
+        out.reserve(count);
         self.append_values((bytes, stored), spectrum * count, out);
-        for DeadValue { at, neighbours } in self.dead.get(spectrum).into_iter().flatten() {
+        for DeadValue { at, neighbours } in self.dead_of(spectrum) {
             let sum = neighbours.iter().fold(T::default(), |sum, of| sum + out[begin + of]);
             out[begin + at] = sum / T::from_unsigned(neighbours.len() as u64);
         }
+    }
+
+    fn dead_of(&self, spectrum: usize) -> &[DeadValue] {
+        self.dead.get(spectrum).map_or(&[], Vec::as_slice)
     }
 
     /// Whether each value depends on no other.
@@ -130,27 +129,30 @@ impl Corrections {
         append(bytes, stored, out);
         let values = &mut out[begin..];
         let block = first..first + values.len();
-        if let Some([dark, gain]) = self.arrays::<f32>(&block) {
-            correct(values, (dark, gain), |value| T::from_parts(value.into(), 0.0));
-        } else if let Some([dark, gain]) = self.arrays::<T>(&block) {
-            correct(values, (dark, gain), |value| value);
+        if let Some(arrays) = self.arrays::<f32>(&block) {
+            correct(values, arrays, |value| T::from_parts(value.into(), 0.0));
+        } else if let Some(arrays) = self.arrays::<T>(&block) {
+            correct(values, arrays, |value| value);
         } else {
             // Other numbers than those of the run, for people to look at.
             let size = self.element.size();
-            let bytes = block.start * size..block.end * size;
             let own = StoredType { element: self.element, swapped: false };
-            let [mut dark, mut gain] = [Vec::new(), Vec::new()];
-            append(&self.dark[bytes.clone()], own, &mut dark);
-            append(&self.gain[bytes], own, &mut gain);
-            correct(values, (&dark, &gain), |value| value);
+            let converted = [&self.dark, &self.gain].map(|array| {
+                let mut values: Vec<T> = Vec::new();
+                append(&array.as_ref()?[block.start * size..block.end * size], own, &mut values);
+                Some(values)
+            });
+            correct(values, converted.each_ref().map(Option::as_deref), |value| value);
         }
     }
 
-    /// Some values of dark and gain, if they are kept in these numbers.
-    fn arrays<T: Element>(&self, block: &Range<usize>) -> Option<[&[T]; 2]> {
-        let (dark, gain) =
-            (typed::<T>(&self.dark, self.element)?, typed::<T>(&self.gain, self.element)?);
-        Some([&dark[block.clone()], &gain[block.clone()]])
+    /// Some values of dark and gain, as far as there are any, if they are kept in these numbers.
+    fn arrays<T: Element>(&self, block: &Range<usize>) -> Option<[Option<&[T]>; 2]> {
+        let [dark, gain] = [&self.dark, &self.gain].map(|array| match array {
+            Some(array) => typed::<T>(array, self.element).map(|all| Some(&all[block.clone()])),
+            None => Some(None),
+        });
+        Some([dark?, gain?])
     }
 }
 
@@ -191,9 +193,9 @@ mod tests {
     #[test]
     fn what_is_dark_is_taken_off_before_the_gain() {
         let (dark, gain) = (array(&[1.0, 2.0, 0.5, 0.0]), array(&[2.0, 0.5, 1.0, 4.0]));
-        let arrays = (Some(&dark), Some(&gain));
+        let arrays = [Some(dark), Some(gain)];
         let corrections =
-            Corrections::new(ElementType::Float32, (2, &[2]), arrays, &[false; 4]).unwrap();
+            Corrections::new(ElementType::Float32, &[2], arrays, &[false; 4]).unwrap();
         let stored = StoredType { element: ElementType::UInt16, swapped: true };
         let bytes: Vec<u8> =
             [10u16, 20].iter().flat_map(|x| x.swap_bytes().to_ne_bytes()).collect();
@@ -211,9 +213,8 @@ mod tests {
     fn long_spectra_are_corrected_block_by_block() {
         let count = 2 * BLOCK + 5;
         let dark: Vec<f32> = (0..count).map(|at| at as f32).collect();
-        let arrays = (Some(&array(&dark)), None);
-        let corrections =
-            Corrections::new(ElementType::Float64, (1, &[count]), arrays, &[]).unwrap();
+        let arrays = [Some(array(&dark)), None];
+        let corrections = Corrections::new(ElementType::Float64, &[count], arrays, &[]).unwrap();
         let bytes = vec![3u8; count];
         let stored = StoredType { element: ElementType::UInt8, swapped: false };
         let mut seen: Vec<f64> = Vec::new();
@@ -227,13 +228,14 @@ mod tests {
         let third = 1.0f64 / 3.0;
         let long =
             ConstantArray::new("/a", vec![1], (&third.to_ne_bytes(), stored), stored.element);
+        let two = || Some(array(&[2.0]));
         for (arrays, expected) in [
-            ((Some(&long), Some(&array(&[2.0]))), (3.0 - third) * 2.0),
-            ((Some(&array(&[2.0])), Some(&long)), third),
-            ((None, Some(&long)), 3.0 * third),
+            ([Some(long.clone()), two()], (3.0 - third) * 2.0),
+            ([two(), Some(long.clone())], third),
+            ([None, Some(long.clone())], 3.0 * third),
+            ([Some(long), None], 3.0 - third),
         ] {
-            let corrections =
-                Corrections::new(ElementType::Float64, (1, &[1]), arrays, &[]).unwrap();
+            let corrections = Corrections::new(ElementType::Float64, &[1], arrays, &[]).unwrap();
             let byte = StoredType { element: ElementType::UInt8, swapped: false };
             let mut seen: Vec<f64> = Vec::new();
             corrections.append((&[3], byte), 0, &mut seen);
@@ -245,9 +247,10 @@ mod tests {
     fn dead_values_are_the_mean_of_good_ones_beside_them() {
         let is_dead = |dead: &[usize]| (0..9).map(|at| dead.contains(&at)).collect::<Vec<_>>();
         let mended = |dead: &[usize]| {
-            let arrays = (None, None);
-            let of = (1, [3, 3].as_slice());
-            let corrections = Corrections::new(ElementType::Float64, of, arrays, &is_dead(dead))?;
+            let is_dead = is_dead(dead);
+            let corrections =
+                Corrections::new(ElementType::Float64, &[3, 3], [None, None], &is_dead)?;
+            assert_eq!((0..9).filter(|at| corrections.is_dead(*at)).collect::<Vec<_>>(), dead);
             let stored = StoredType { element: ElementType::UInt8, swapped: false };
             let mut seen: Vec<f64> = Vec::new();
             corrections.append((&[1, 2, 3, 4, 200, 6, 7, 8, 9], stored), 0, &mut seen);
@@ -258,5 +261,47 @@ mod tests {
         assert_eq!(mended(&[4, 5]).unwrap()[4..6], [(2.0 + 4.0 + 8.0) / 3.0, (3.0 + 9.0) / 2.0]);
         assert_eq!(mended(&[0]).unwrap()[0], 3.0);
         assert_eq!(mended(&[0, 1, 3]).unwrap_err(), [0, 0]);
+    }
+
+    #[test]
+    fn what_is_not_asked_for_takes_no_memory_and_changes_no_bit() {
+        let is_dead = [false, false, true, false];
+        let corrections =
+            Corrections::new(ElementType::Float32, &[4], [None, None], &is_dead).unwrap();
+        assert!(corrections.memory() < 100, "{}", corrections.memory());
+        let stored = StoredType { element: ElementType::Float32, swapped: false };
+        let values = [-0.0f32, f32::INFINITY, 7.0, f32::NAN];
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+        let mut seen: Vec<Complex64> = Vec::new();
+        corrections.append((&bytes, stored), 0, &mut seen);
+        assert_eq!(seen[0].re.to_bits(), (-0.0f64).to_bits());
+        assert_eq!((seen[1].re, seen[1].im), (f64::INFINITY, 0.0));
+        for (arrays, expected) in [
+            ([Some(array(&[0.0, 1.0, 0.0, 0.0])), None], [-0.0, f32::INFINITY]),
+            ([None, Some(array(&[1.0, 2.0, 1.0, 1.0]))], [-0.0, f32::INFINITY]),
+        ] {
+            let corrections =
+                Corrections::new(ElementType::Float32, &[4], arrays, &is_dead).unwrap();
+            let mut seen: Vec<f32> = Vec::new();
+            corrections.append((&bytes, stored), 0, &mut seen);
+            assert_eq!(
+                seen[..2].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+                expected.map(f32::to_bits)
+            );
+        }
+    }
+
+    #[test]
+    fn a_spectrum_of_single_precision_takes_a_dark_of_double_precision() {
+        let stored = StoredType { element: ElementType::Float64, swapped: false };
+        let tenth =
+            ConstantArray::new("/a", vec![1], (&0.1f64.to_ne_bytes(), stored), stored.element);
+        let arrays = [Some(tenth), None];
+        let corrections = Corrections::new(ElementType::Float32, &[1], arrays, &[]).unwrap();
+        let byte = StoredType { element: ElementType::UInt8, swapped: false };
+        let (mut seen, mut double): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
+        corrections.append((&[3], byte), 0, &mut seen);
+        corrections.append((&[3], byte), 0, &mut double);
+        assert_eq!((seen[0], double[0]), (3.0 - 0.1f32, 3.0 - f64::from(0.1f32)));
     }
 }

@@ -157,6 +157,11 @@ pub enum Error {
          without losing information{}", if found.is_complex() { " (its imaginary part)" } else { "" }
     )]
     Conversion { process: String, dataset: String, found: ElementType, wanted: ElementType },
+    /// A value for all spectra isn't one that the process computes with.
+    #[error(
+        "{process} computes with {wanted}, which can't hold {value}: point {point} of `{dataset}`"
+    )]
+    Rounded { process: String, dataset: String, point: usize, value: String, wanted: ElementType },
     /// What was asked of the axes of a spectrum can't be had.
     #[error("{asked}: {reason}")]
     Axes { asked: String, reason: String },
@@ -349,6 +354,7 @@ impl Error {
             Self::Conversion { found, wanted, .. } if found.converts_to(*wanted, true) => {
                 Advice::AllowRounding
             }
+            Self::Rounded { .. } => Advice::AllowRounding,
             Self::PartOfHdf5 { of, .. } => Advice::MakeOneFile(*of),
             Self::Hdf4 { .. } => Advice::ConvertHdf4,
             Self::OutOfPlace { .. } => Advice::Report,

@@ -14,6 +14,7 @@ use ndarray::{ArrayView, Dimension};
 
 use crate::arrays;
 use crate::chunk_io::AlignedBytes;
+use crate::corrections::BLOCK;
 use crate::element::{Element, ElementType, StoredType, append};
 use crate::failure::Failure;
 
@@ -329,10 +330,16 @@ pub(crate) fn convert_into(
 }
 
 fn convert_to<T: Element>(bytes: &[u8], stored: StoredType, out: &mut AlignedBytes) {
-    let mut values: Vec<T> = Vec::with_capacity(bytes.len() / stored.element.size());
-    append(bytes, stored, &mut values);
-    out.resize(size_of_val(values.as_slice()));
-    out.copy_from_slice(bytemuck::cast_slice(&values));
+    let count = bytes.len() / stored.element.size();
+    out.resize(count * size_of::<T>());
+    // Block by block, so that a large array isn't in memory once more.
+    let mut values: Vec<T> = Vec::with_capacity(count.min(BLOCK));
+    let blocks = out.chunks_mut(BLOCK * size_of::<T>());
+    for (block, out) in bytes.chunks(BLOCK * stored.element.size()).zip(blocks) {
+        values.clear();
+        append(block, stored, &mut values);
+        out.copy_from_slice(bytemuck::cast_slice(&values));
+    }
 }
 
 #[cfg(test)]

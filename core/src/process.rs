@@ -538,9 +538,8 @@ mod tests {
         let values: Vec<u8> = values.flat_map(f32::to_ne_bytes).collect();
         let array =
             ConstantArray::new("/a", vec![spectrum_length], (&values, single), single.element);
-        let (shape, arrays) = ([spectrum_length], (Some(&array), Some(&array)));
-        let corrections =
-            Corrections::new(T::TYPE, (spectra_per_position, &shape), arrays, &[]).unwrap();
+        let arrays = [Some(array.clone()), Some(array)];
+        let corrections = Corrections::new(T::TYPE, &[spectrum_length], arrays, &[]).unwrap();
 
         for (rows, corrections) in
             [(&read, None), (&left, None), (&read, Some(&corrections)), (&left, Some(&corrections))]

@@ -250,7 +250,7 @@ fn group_details(group: &GroupOverview) -> String {
     }
     line("dark", group.corrections.dark.as_deref().unwrap_or_default());
     line("gain", group.corrections.gain.as_deref().unwrap_or_default());
-    line("dead pixels", group.corrections.dead_pixels.as_deref().unwrap_or_default());
+    line("dead pixels", &group.corrections.dead_pixels_shortened());
     line("parameters", &parameters.join(" "));
     line("rounding", if group.allow_rounding { "values may be rounded, as asked" } else { "" });
     line("hash", &group.parameter_hash);
@@ -337,11 +337,11 @@ fn verified_text(verified: &Verification, or_else: Option<&Path>) -> String {
     }
     match verified.same_data {
         Some(true) => {
-            let _ = writeln!(
-                text,
-                "{}: all data that it was computed from are the same",
-                verified.group
-            );
+            let what = match verified.changed {
+                Some(_) => "the data of its positions are the same, not all the rest",
+                None => "all data that it was computed from are the same",
+            };
+            let _ = writeln!(text, "{}: {what}", verified.group);
         }
         Some(false) => {
             let _ =

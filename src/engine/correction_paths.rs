@@ -24,6 +24,17 @@ impl CorrectionPaths {
         self == &Self::default()
     }
 
+    /// Whether one of them is called so.
+    pub(super) fn names(&self, named: &str) -> bool {
+        let Self { dark, gain, dead_pixels } = self;
+        [dark, gain, dead_pixels].into_iter().any(|name| name.as_deref() == Some(named))
+    }
+
+    /// What is dead, for people.
+    pub(crate) fn dead_pixels_shortened(&self) -> String {
+        self.dead_pixels.as_deref().map(shortened).unwrap_or_default()
+    }
+
     /// What results record of it.
     pub(super) fn told(&self) -> Option<String> {
         if self.is_empty() { None } else { serde_json::to_string(self).ok() }
@@ -33,5 +44,33 @@ impl CorrectionPaths {
     pub(super) fn recorded(group: &Group) -> Self {
         let text = attributes::string(group, CORRECTIONS);
         text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+}
+
+/// Letters that a list of dead pixels is told with at most.
+const MOST: usize = 60;
+
+/// A list as it is told: of a long one the beginning, and how long it is.
+pub(super) fn shortened(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= MOST {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(MOST).collect();
+    let end = begin.rfind([';', ',']).unwrap_or(begin.len());
+    format!("{} … ({count} letters)", &begin[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_told_by_its_beginning() {
+        let list: Vec<String> = (0..20_000).map(|at| format!("{at},7")).collect();
+        let told = shortened(&list.join(";"));
+        assert!(told.starts_with("0,7;1,7;2,7;") && told.ends_with(" letters)"), "{told}");
+        assert!(told.chars().count() < 80, "{told}");
+        assert_eq!(shortened("3,5;12,40"), "3,5;12,40");
     }
 }

@@ -3,18 +3,27 @@
 //! `core/src/corrections.rs`.
 
 use super::Request;
+use super::correction_paths::shortened;
 use super::inputs::{InputOpener, SpectrumLayout};
-use crate::identity::CorrectionsIdentity;
+use crate::identity::{ConstantIdentity, CorrectionsIdentity};
 use crate::region;
 use crate::source::Source;
 use crate::storage::tiles::copy::row_of;
 use pixelmill_core::corrections::Corrections;
-use pixelmill_core::element::ElementType;
+use pixelmill_core::element::{ElementType, StoredType, first_lost};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::inputs::{ConstantArray, ConstantAxes, ConstantInput};
 use pixelmill_core::kernel::Kernel;
 
-/// Corrections for a kernel, with their identity; none if none are asked for.
+/// Corrections for a kernel.
+pub(super) struct Opened {
+    pub corrections: Corrections,
+    pub identity: CorrectionsIdentity,
+    /// Whether the user lets values of theirs be rounded that otherwise weren't.
+    pub are_rounded: bool,
+}
+
+/// Corrections for a kernel; none if none are asked for.
 ///
 /// # Errors
 /// If an array isn't there, or doesn't fit, or the kernel's numbers know no fractions.
@@ -22,8 +31,8 @@ pub(super) fn open(
     inputs: &mut InputOpener<'_>,
     (kernel, request): (&dyn Kernel, &Request),
     source: &Source,
-    (spectra, shape): (usize, &[usize]),
-) -> Result<Option<(Corrections, CorrectionsIdentity)>> {
+    shape: &[usize],
+) -> Result<Option<Opened>> {
     let paths = &request.corrections;
     if paths.is_empty() {
         return Ok(None);
@@ -37,43 +46,47 @@ pub(super) fn open(
         });
     }
     let memory = request.memory_budget(1);
-    let mut read = |path: &Option<String>| -> Result<Option<Told>> {
+    let mut read = |path: &Option<String>| {
         let told = path.as_ref().map(|path| Told::read(inputs, path, source, memory));
-        Ok(told.transpose()?.flatten())
+        Ok::<_, Error>(told.transpose()?.flatten())
+    };
+    let list = match paths.dead_pixels.as_deref() {
+        Some(text) if is_list(text) => Some(listed(text, &source.seen.lengths)?),
+        Some(text) if text.len() > LONGEST_PATH => {
+            let reason = "it is neither a list of steps nor the path of a mask".to_owned();
+            return Err(Error::Constant { dataset: shortened(text), reason });
+        }
+        _ => None,
+    };
+    // A mask is gone, but for its truth values, before another array is read.
+    let (mask, is_dead) = match &list {
+        Some(dead) => (None, seen_of_list(dead, source)),
+        None => match read(&paths.dead_pixels)? {
+            Some(Told { identity, seen }) => (Some(identity), is_not_zero(&seen)?),
+            None => (None, Vec::new()),
+        },
     };
     let (dark, gain) = (read(&paths.dark)?, read(&paths.gain)?);
-    let (mask, list) = match paths.dead_pixels.as_deref() {
-        Some(text) if is_list(text) => (None, Some(listed(text, &source.seen.lengths)?)),
-        _ => (read(&paths.dead_pixels)?, None),
-    };
+    let mut are_rounded = false;
     for told in [&dark, &gain].into_iter().flatten() {
-        if !told.array.element.converts_to(element, true) {
-            let reason = format!("it holds {}, which can't become {element}", told.array.element);
-            return Err(Error::Constant { dataset: told.array.path.clone(), reason });
-        }
+        are_rounded |= told.is_rounded((kernel, request), &is_dead)?;
     }
-    let identity = CorrectionsIdentity::of(
-        [&dark, &gain, &mask].map(|told| told.as_ref().map(|told| &told.array)),
-        list.clone(),
-    );
-    let is_dead = match (&mask, list) {
-        (Some(mask), _) => mask.seen(source).is_not_zero(),
-        (None, Some(dead)) => seen_of_list(&dead, source),
-        (None, None) => Vec::new(),
-    };
-    let [dark, gain] = [dark, gain].map(|told| told.map(|told| told.seen(source)));
-    let arrays = (dark.as_ref().map(|dark| &dark.array), gain.as_ref().map(|gain| &gain.array));
-    let corrections = Corrections::new(element, (spectra, shape), arrays, &is_dead);
+    let (dark, gain) = (split(dark), split(gain));
+    let identity = CorrectionsIdentity::of([dark.0, gain.0, mask], list);
+    let corrections = Corrections::new(element, shape, [dark.1, gain.1], &is_dead);
     let corrections = corrections.map_err(|steps| Error::Constant {
-        dataset: paths.dead_pixels.clone().unwrap_or_default(),
+        dataset: paths.dead_pixels_shortened(),
         reason: format!("the dead value at {steps:?} of a spectrum has no good one beside it"),
     })?;
-    Ok(Some((corrections, identity)))
+    Ok(Some(Opened { corrections, identity, are_rounded }))
 }
 
 /// An array of one value for each of a position.
 struct Told {
-    array: ConstantArray,
+    /// Of all values that the file has.
+    identity: ConstantIdentity,
+    /// Those that are seen of each position, in that order.
+    seen: ConstantArray,
 }
 
 impl Told {
@@ -88,24 +101,69 @@ impl Told {
         // Of all values that the file has: what is seen of them is cut out below.
         let layout = SpectrumLayout { source, shape: &[], is_alone: false };
         let read = inputs.constants(&[wanted], &layout, memory)?;
-        Ok(read.into_iter().next().map(|array| Self { array }))
+        Ok(read.into_iter().next().map(|array| Self::of(array, source)))
     }
 
-    /// The part of it that is seen of each position, in that order.
-    fn seen(&self, source: &Source) -> Self {
-        let ConstantArray { path, element, .. } = &self.array;
-        let row = row_of(source.rows.view(), element.size(), self.array.bytes());
-        let stored = pixelmill_core::element::StoredType { element: *element, swapped: false };
+    fn of(array: ConstantArray, source: &Source) -> Self {
+        let identity = ConstantIdentity::of(&array);
+        let (path, element) = (array.path.clone(), array.element);
+        let row = row_of(source.rows.view(), element.size(), array.bytes());
+        // There are never more than two of it at a time.
+        drop(array);
+        let stored = StoredType { element, swapped: false };
         let shape = vec![row.len() / element.size()];
-        Self { array: ConstantArray::new(path.clone(), shape, (&row, stored), *element) }
+        Self { identity, seen: ConstantArray::new(path, shape, (&row, stored), element) }
     }
 
-    fn is_not_zero(&self) -> Vec<bool> {
-        let values = self.array.bytes().chunks_exact(self.array.element.size());
-        let numbers = values.map(|value| self.array.element.to_numbers(value));
-        numbers.map(|parts| parts.iter().any(|part| *part != 0.0)).collect()
+    /// Whether values that aren't dead become others than they are, as the user lets them.
+    fn is_rounded(
+        &self,
+        (kernel, request): (&dyn Kernel, &Request),
+        is_dead: &[bool],
+    ) -> Result<bool> {
+        let (input, found) = (kernel.wants().input, self.seen.element);
+        let (wanted, dataset) = (input.element(), self.seen.path.clone());
+        if !found.converts_to(wanted, true) {
+            let reason = format!("it holds {found}, which can't become {wanted}");
+            return Err(Error::Constant { dataset, reason });
+        }
+        let stored = StoredType { element: found, swapped: false };
+        let counts = |at: usize| !is_dead.get(at).copied().unwrap_or_default();
+        let lost = first_lost(self.seen.bytes(), stored, (wanted, input.is_narrowing()), counts);
+        match lost {
+            Some((point, value)) if !request.allow_rounding => {
+                let process = kernel.name().to_owned();
+                Err(Error::Rounded { process, dataset, point, value, wanted })
+            }
+            lost => Ok(lost.is_some()),
+        }
     }
 }
+
+/// Whether each value is another than 0.
+fn is_not_zero(array: &ConstantArray) -> Result<Vec<bool>> {
+    let element = array.element;
+    let parts = if element.is_complex() { 2 } else { 1 };
+    let mut are = Vec::with_capacity(array.bytes().len() / element.size());
+    for block in array.bytes().chunks(1024 * element.size()) {
+        let numbers = element.to_numbers(block);
+        if numbers.iter().any(|number| number.is_nan()) {
+            let reason = "it holds NaN, which doesn't tell whether a pixel is dead".to_owned();
+            return Err(Error::Constant { dataset: array.path.clone(), reason });
+        }
+        are.extend(numbers.chunks(parts).map(|parts| parts.iter().any(|part| *part != 0.0)));
+    }
+    Ok(are)
+}
+
+/// The identity of what is there, and the array.
+fn split(told: Option<Told>) -> (Option<ConstantIdentity>, Option<ConstantArray>) {
+    told.map(|Told { identity, seen }| (identity, seen)).unzip()
+}
+
+/// Letters that the path of a mask has at most: what is longer is a list with something wrong in
+/// it.
+const LONGEST_PATH: usize = 4096;
 
 fn is_list(text: &str) -> bool {
     text.chars().all(|letter| letter.is_ascii_digit() || ",; ".contains(letter))
@@ -113,13 +171,14 @@ fn is_list(text: &str) -> bool {
 
 /// The dead values of a list, by their numbers in a row of the file, ascending.
 fn listed(text: &str, lengths: &[usize]) -> Result<Vec<u64>> {
-    let refused = |reason: String| Error::Constant { dataset: text.to_owned(), reason };
+    let refused = |reason: String| Error::Constant { dataset: shortened(text), reason };
     let lengths = region::lengths(lengths);
     let mut dead = Vec::new();
     for place in text.split(';') {
         let steps: Option<Vec<u64>> =
             place.split(',').map(|step| step.trim().parse().ok()).collect();
-        let steps = steps.ok_or_else(|| refused(format!("`{place}` is no list of steps")))?;
+        let steps =
+            steps.ok_or_else(|| refused(format!("`{}` is no list of steps", shortened(place))))?;
         let places: Vec<Vec<u64>> = match lengths.len() {
             1 => steps.into_iter().map(|step| vec![step]).collect(),
             _ => vec![steps],

@@ -1,6 +1,6 @@
 //! Integers that double precision hasn't, and how it is told of them.
 
-use pixelmill_core::element::{StoredType, first_beyond};
+use pixelmill_core::element::{StoredType, first_beyond_of};
 use pixelmill_core::failure::Failure;
 
 /// How the reason ends why an integer of the source fails its position; of another input it has
@@ -18,14 +18,15 @@ pub(crate) const OF_AUXILIARY: &str = " of an auxiliary input";
 /// Where such an integer is, if it isn't of the position that fails.
 pub(crate) const OF_NEIGHBOUR: &str = " of a neighbour";
 
-/// Why a row can't be converted, if it holds an integer that double precision hasn't.
+/// Why a row can't be converted, if it holds an integer that double precision hasn't, at a place
+/// that counts.
 pub(crate) fn inexact(
     index: usize,
-    row: &[u8],
-    stored: StoredType,
+    (row, stored): (&[u8], StoredType),
     of: &str,
+    counts: impl Fn(usize) -> bool,
 ) -> Option<(u64, Failure)> {
-    let (point, value) = first_beyond(row, stored)?;
+    let (point, value) = first_beyond_of(row, stored, counts)?;
     let reason = format!("{value} at point {point}{of}{INEXACT}");
     Some((index as u64, Failure::new(reason)))
 }

@@ -115,9 +115,11 @@ impl Job {
             let layout = SpectrumLayout { source: &source, shape, is_alone };
             source.info.constants = inputs.constants(&constants, &layout, memory)?;
         }
-        let spectra_shape = (spectra, spectrum_shape.as_slice());
-        let corrected = corrections::open(&mut inputs, asked, &source, spectra_shape)?;
-        let (corrections, corrected) = corrected.unzip();
+        let opened = corrections::open(&mut inputs, asked, &source, &spectrum_shape)?;
+        let are_rounded = opened.as_ref().is_some_and(|opened| opened.are_rounded);
+        let rounding = if are_rounded { Rounding::Allowed } else { rounding };
+        let opened = opened.map(|opened| (opened.corrections, opened.identity));
+        let (corrections, corrected) = opened.unzip();
         let inputs = inputs.finish()?;
         let (spectrum, _) = source.info.along(source.seen.along);
         let neighbourhood = neighbourhood(&**kernel, &source, &spectrum).map_err(unsuitable)?;
@@ -345,7 +347,8 @@ impl Job {
         let stored = self.source.stored;
         let input = self.kernel.wants().input;
         if self.is_exact && stored.element.may_exceed(input.element(), input.is_narrowing()) {
-            let found = |index| inexact(index, rows.row(index), stored, of);
+            let is_dead = |at| self.corrections.as_ref().is_some_and(|of| of.is_dead(at));
+            let found = |index| inexact(index, (rows.row(index), stored), of, |at| !is_dead(at));
             damaged.extend((0..rows.len()).filter_map(found));
         }
     }

@@ -10,7 +10,7 @@ use super::Identity;
 pub(crate) struct Difference {
     /// What it is, with both values where these can be read.
     pub text: String,
-    /// Whether it lies in the source or in an auxiliary input, not in what the user asks for.
+    /// Whether it lies in the source or in an input, not in what the user asks for.
     pub is_in_data: bool,
 }
 
@@ -25,8 +25,8 @@ pub(crate) fn first_difference(stored: &str, ours: &Identity) -> Option<Differen
 }
 
 /// What the user asks for.
-const ASKED: [&str; 6] =
-    ["process", "process_version", "parameters", "input", "allow_rounding", "field"];
+const ASKED: [&str; 7] =
+    ["process", "process_version", "parameters", "input", "allow_rounding", "field", "corrections"];
 
 /// The same of what both say, in the order of `ordered`.
 pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<Difference> {
@@ -36,10 +36,64 @@ pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<D
     }
     let mut steps = Vec::new();
     let (was, is) = differing(&mut steps, stored, ours, ordered)?;
-    let section = steps.first().map(String::as_str).unwrap_or_default();
-    let is_asked =
-        ASKED.contains(&section) || steps.starts_with(&["source".to_owned(), "excerpt".to_owned()]);
-    Some(Difference { is_in_data: !is_asked, text: told(&subject(&steps, ours), &was, &is) })
+    let way: Vec<&str> = steps.iter().map(String::as_str).collect();
+    let is_asked = match way.as_slice() {
+        ["source", "excerpt", ..] => true,
+        // Other values under the same name.
+        ["corrections", _, what, ..] if ARRAY.contains(what) => false,
+        [section, ..] => ASKED.contains(section),
+        [] => false,
+    };
+    let text = match way.as_slice() {
+        ["corrections", rest @ ..] => corrected(rest, ours, &was, &is),
+        _ => told(&subject(&steps, ours), &was, &is),
+    };
+    Some(Difference { is_in_data: !is_asked, text })
+}
+
+/// What an array is, but for what it is called.
+const ARRAY: [&str; 3] = ["shape", "element_type", "sha256"];
+
+/// What can be corrected, as one would call it.
+const CORRECTIONS: [(&str, &str); 4] = [
+    ("dark", "dark"),
+    ("gain", "gain"),
+    ("dead_mask", "mask of dead pixels"),
+    ("dead_list", "list of dead pixels"),
+];
+
+/// The way to a difference between corrections, and what is there.
+fn corrected(steps: &[&str], ours: &Value, was: &Value, is: &Value) -> String {
+    let called = |what: &str| {
+        let known = CORRECTIONS.iter().find(|(name, _)| *name == what);
+        known.map_or(what, |(_, called)| called).to_owned()
+    };
+    let one = |value: &Value| match value {
+        Value::Null => "none".to_owned(),
+        Value::Array(dead) => format!("{} of them", dead.len()),
+        Value::Object(array) => array.get("dataset").map(Value::to_string).unwrap_or_default(),
+        other => other.to_string(),
+    };
+    let all = |value: &Value| {
+        let some = CORRECTIONS.iter().filter_map(|(name, called)| {
+            let value = value.get(name)?;
+            Some(format!("{called} {}", one(value)))
+        });
+        let some: Vec<String> = some.collect();
+        if some.is_empty() { "none".to_owned() } else { some.join(", ") }
+    };
+    match steps {
+        [] => format!("the corrections: {} there, {} here", all(was), all(is)),
+        [what] => format!("the {}: {} there, {} here", called(what), one(was), one(is)),
+        ["dead_list", ..] => format!("the {}: not the same", called("dead_list")),
+        [what, "dataset", ..] => told(&format!("the {}", called(what)), was, is),
+        [what, of, ..] => {
+            let array = ours.get("corrections").and_then(|all| all.get(what));
+            let of = if *of == "sha256" { "values".to_owned() } else { of.replace('_', " ") };
+            let name = array.map(one).unwrap_or_default();
+            told(&format!("the {of} of the {} {name}", called(what)), was, is)
+        }
+    }
 }
 
 /// Goes down to the first difference, in the order of `ordered`, and keeps the way there in
@@ -207,6 +261,67 @@ mod tests {
         }
         assert!(told("{}").unwrap().contains("another version"));
         assert!(told("no JSON").unwrap().contains("another version"));
+    }
+
+    #[test]
+    fn it_is_told_which_correction_differs() {
+        use crate::identity::{ConstantIdentity, CorrectionsIdentity};
+        use pixelmill_core::element::{ElementType, StoredType};
+        use pixelmill_core::inputs::ConstantArray;
+
+        let array = |path: &str, value: u8| {
+            let stored = StoredType { element: ElementType::UInt8, swapped: false };
+            let array = ConstantArray::new(path, vec![1], (&[value], stored), stored.element);
+            Some(ConstantIdentity::of(&array))
+        };
+        let with = |arrays, dead| {
+            let corrections = Some(CorrectionsIdentity::of(arrays, dead));
+            super::super::Identity { corrections, ..identity(json!({})) }
+        };
+        let dark = || with([array("d.npy", 1), None, None], None);
+        let dead = |dead: &[u64]| with([None, None, None], Some(dead.to_vec()));
+        for (there, here, text, is_in_data) in [
+            (
+                identity(json!({})),
+                dark(),
+                "the corrections: none there, dark \"d.npy\" here",
+                false,
+            ),
+            (
+                dead(&[1, 2]),
+                identity(json!({})),
+                "the corrections: list of dead pixels 2 of them there, none here",
+                false,
+            ),
+            (
+                dark(),
+                with([array("d.npy", 2), None, None], None),
+                "the values of the dark \"d.npy\": not the same",
+                true,
+            ),
+            (
+                dark(),
+                with([array("e.npy", 1), None, None], None),
+                "the dark: \"d.npy\" there, \"e.npy\" here",
+                false,
+            ),
+            (
+                dark(),
+                with([array("d.npy", 1), array("g.npy", 1), None], None),
+                "the gain: none there, \"g.npy\" here",
+                false,
+            ),
+            (dead(&[1]), dead(&[2]), "the list of dead pixels: not the same", false),
+            (
+                dead(&[1]),
+                dead(&[2, 3, 4]),
+                "the list of dead pixels: 1 of them there, 3 of them here",
+                false,
+            ),
+        ] {
+            let found = first_difference(&there.canonical_json(), &here).unwrap();
+            assert_eq!(found, Difference { text: text.to_owned(), is_in_data });
+        }
     }
 
     #[test]

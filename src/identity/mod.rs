@@ -120,15 +120,15 @@ pub(crate) struct CorrectionsIdentity {
 
 impl CorrectionsIdentity {
     /// Of a dark, a gain and a mask of dead pixels, or a list of these.
-    pub fn of(arrays: [Option<&ConstantArray>; 3], dead_list: Option<Vec<u64>>) -> Self {
-        let [dark, gain, dead_mask] = arrays.map(|array| array.map(ConstantIdentity::of));
+    pub fn of(arrays: [Option<ConstantIdentity>; 3], dead_list: Option<Vec<u64>>) -> Self {
+        let [dark, gain, dead_mask] = arrays;
         Self { dark, gain, dead_mask, dead_list }
     }
 }
 
 /// What a result depends on of a constant: all that is handed on.
 #[derive(Clone, Debug, Serialize)]
-struct ConstantIdentity {
+pub(crate) struct ConstantIdentity {
     dataset: String,
     shape: Vec<usize>,
     element_type: String,
@@ -397,7 +397,8 @@ impl AuxiliaryIdentity {
 }
 
 impl ConstantIdentity {
-    fn of(array: &ConstantArray) -> Self {
+    /// What results depend on of an array.
+    pub fn of(array: &ConstantArray) -> Self {
         Self {
             dataset: array.path.clone(),
             shape: array.shape.clone(),
@@ -597,8 +598,12 @@ pub(crate) mod tests {
             let stored = StoredType { element: ElementType::UInt8, swapped: false };
             ConstantArray::new(path, vec![1], (&[1], stored), ElementType::UInt8)
         };
-        let changes: [(&dyn Fn(&mut Identity), &str); 9] = [
-            (&|i| i.corrections = Some(CorrectionsIdentity::of([None; 3], None)), "corrections"),
+        type Change<'c> = (&'c dyn Fn(&mut Identity), &'c str);
+        let changes: [Change<'_>; 9] = [
+            (
+                &|i| i.corrections = Some(CorrectionsIdentity::of([None, None, None], None)),
+                "corrections",
+            ),
             (&|i| i.source.excerpt = Some(ExcerptIdentity::new(vec![], vec![0], 1)), "the axes"),
             (&|i| i.field = Some("R".into()), "field"),
             (&|i| i.allow_rounding = Rounding::Allowed, "rounded"),

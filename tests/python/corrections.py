@@ -36,8 +36,43 @@ def write(path):
         "wide": np.zeros((16, 25)),
         "complex": dark.astype("c8"),
         "all_dead": np.ones(SHAPE[2:], bool),
+        "unknown": np.where(mask, np.nan, 0),
+        "tenth": np.full(SHAPE[2:], 0.1),
+        "long": at_first(2**53 + 1, np.int64),
+        "longest": at_first(2**64 - 1, np.uint64),
+        "odd": at_first(2**24 + 1, np.int32),
+        "huge": at_first(1e300, float),
     }.items():
         np.save(folder / f"{name}.npy", array)
+
+
+def at_first(value, kind):
+    """An array of a spectrum's shape, of which only the first value isn't 0."""
+    array = np.zeros(SHAPE[2:], kind)
+    array[0, 0] = value
+    return array
+
+
+def firsts(path, results, group):
+    """Whether the first values of all spectra, in single precision, are those without a tenth."""
+    frames = arrays()[0][:, :, 0, 0].astype("f4")
+    with h5py.File(results) as file:
+        return bool((file[group]["First"][()].reshape(frames.shape) == frames - np.float32(0.1)).all())
+
+
+def write_long(path):
+    """64-bit integers that double precision hasn't: in each spectrum at 0, 0, in one at 3, 4 too."""
+    with h5py.File(path, "r+") as file:
+        frames = file["d"][()].astype("u8")
+        frames[:, :, 0, 0] = 2**64 - 1
+        frames[1, 2, 3, 4] = 2**53 + 1
+        file["long"] = frames
+
+
+def seen(how, position):
+    """What `digest` makes of a position."""
+    spectra = corrected(how.split(",")).reshape(20, -1)
+    return digests(spectra)[int(position)]
 
 
 def change(path):

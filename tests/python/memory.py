@@ -36,6 +36,17 @@ def add_offset(path):
         file.create_dataset("offset", data=np.zeros((100000, 40)), chunks=(100000, 40), compression="gzip")
 
 
+def frames(path):
+    """A few large frames, with a dark and a mask of dead pixels in double precision."""
+    shape = (2000, 2000)
+    with h5py.File(path, "w") as file:
+        file["data"] = np.ones((2, *shape), "u1")
+        file["dark"] = np.full(shape, 0.1)
+        mask = np.zeros(shape)
+        mask[0, 0] = 1
+        file["mask"] = mask
+
+
 def main():
     answer(globals())
 

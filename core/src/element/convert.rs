@@ -7,8 +7,10 @@
 #![expect(unsafe_code, reason = "no safe call reaches a function for some processors only")]
 
 use bytemuck::Pod;
+use num_complex::Complex64;
 
 use super::{Element, ElementType, StoredType};
+use crate::corrections::BLOCK;
 
 /// Up to here all integers are numbers in double precision.
 const EXACT: u64 = 1 << 53;
@@ -16,6 +18,15 @@ const EXACT: u64 = 1 << 53;
 /// The first 64-bit integer in `bytes` beyond ±2⁵³, where neighbours can't be told apart in double
 /// precision, and its place.
 pub fn first_beyond(bytes: &[u8], stored: StoredType) -> Option<(usize, i128)> {
+    first_beyond_of(bytes, stored, |_| true)
+}
+
+/// The same, of the places that count.
+pub fn first_beyond_of(
+    bytes: &[u8],
+    stored: StoredType,
+    counts: impl Fn(usize) -> bool,
+) -> Option<(usize, i128)> {
     let signed = stored.element == ElementType::Int64;
     let is_long = signed || stored.element == ElementType::UInt64;
     if !is_long || !any_beyond(bytes, stored.swapped, signed) {
@@ -24,7 +35,8 @@ pub fn first_beyond(bytes: &[u8], stored: StoredType) -> Option<(usize, i128)> {
     let values = bytes.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>);
     let native = values.map(|value| if stored.swapped { value.swap_bytes() } else { value });
     let number = |value: u64| if signed { i128::from(value as i64) } else { i128::from(value) };
-    native.map(number).enumerate().find(|(_, number)| number.unsigned_abs() > EXACT.into())
+    let mut numbers = native.map(number).enumerate();
+    numbers.find(|(at, number)| number.unsigned_abs() > EXACT.into() && counts(*at))
 }
 
 /// Whether there is such an integer.
@@ -58,10 +70,57 @@ fn bits_beyond(bytes: &[u8], swapped: bool, signed: bool) -> bool {
     bits >> 63 != 0
 }
 
-/// x ← (x − dark) · gain, with dark and gain in other numbers that the process's hold.
+/// The first value in `bytes` that can't become one of `target` but for its last digits, and its
+/// place: a finite number beyond its largest, or an integer beyond those that `target` has all of,
+/// unless rounding to a shorter type is no loss. Only places that count are looked at.
+pub fn first_lost(
+    bytes: &[u8],
+    stored: StoredType,
+    (target, narrowing): (ElementType, bool),
+    counts: impl Fn(usize) -> bool,
+) -> Option<(usize, String)> {
+    let (from, precision) = (stored.element, target.precision()?);
+    let is_short = match from.bits() {
+        Some((_, bits)) => bits <= precision || narrowing && precision < 53,
+        None => from.precision() <= Some(precision),
+    };
+    let blocks = bytes.chunks(BLOCK * from.size()).zip((0..).step_by(BLOCK));
+    let mut blocks = blocks.filter(|_| !is_short);
+    blocks.find_map(|(block, first)| match from.bits() {
+        Some((signed, _)) => {
+            let mut integers = (first..).zip(integers(block, stored, signed));
+            let is_beyond = |value: i128| value.unsigned_abs() > 1 << precision;
+            let found = integers.find(|(at, value)| is_beyond(*value) && counts(*at));
+            found.map(|(at, value)| (at, value.to_string()))
+        }
+        None => {
+            let mut numbers: Vec<Complex64> = Vec::new();
+            convert(block, stored, &mut numbers);
+            let is_beyond = |part: &f64| part.is_finite() && (*part as f32).is_infinite();
+            (first..).zip(numbers).find_map(|(at, number)| {
+                let part = [number.re, number.im].into_iter().find(is_beyond)?;
+                counts(at).then(|| (at, format!("{part:e}")))
+            })
+        }
+    })
+}
+
+fn integers(bytes: &[u8], stored: StoredType, signed: bool) -> Vec<i128> {
+    if signed {
+        let mut values: Vec<i64> = Vec::new();
+        convert(bytes, stored, &mut values);
+        return values.into_iter().map(i128::from).collect();
+    }
+    let mut values: Vec<u64> = Vec::new();
+    convert(bytes, stored, &mut values);
+    values.into_iter().map(i128::from).collect()
+}
+
+/// x ← (x − dark) · gain, as far as there are any, with dark and gain in other numbers that the
+/// process's hold.
 pub(crate) fn correct<T: Element, A: Copy>(
     values: &mut [T],
-    arrays: (&[A], &[A]),
+    arrays: [Option<&[A]>; 2],
     number: impl Fn(A) -> T,
 ) {
     #[cfg(target_arch = "x86_64")]
@@ -69,7 +128,7 @@ pub(crate) fn correct<T: Element, A: Copy>(
         #[target_feature(enable = "avx2")]
         fn wide<T: Element, A: Copy>(
             values: &mut [T],
-            arrays: (&[A], &[A]),
+            arrays: [Option<&[A]>; 2],
             number: impl Fn(A) -> T,
         ) {
             correct_each(values, arrays, number);
@@ -85,11 +144,22 @@ pub(crate) fn correct<T: Element, A: Copy>(
 #[inline(always)]
 fn correct_each<T: Element, A: Copy>(
     values: &mut [T],
-    (dark, gain): (&[A], &[A]),
+    [dark, gain]: [Option<&[A]>; 2],
     number: impl Fn(A) -> T,
 ) {
-    for (value, (dark, gain)) in values.iter_mut().zip(dark.iter().zip(gain)) {
-        *value = (*value - number(*dark)) * number(*gain);
+    match (dark, gain) {
+        (Some(dark), Some(gain)) => {
+            for (value, (dark, gain)) in values.iter_mut().zip(dark.iter().zip(gain)) {
+                *value = (*value - number(*dark)) * number(*gain);
+            }
+        }
+        (Some(dark), None) => {
+            values.iter_mut().zip(dark).for_each(|(value, dark)| *value = *value - number(*dark));
+        }
+        (None, Some(gain)) => {
+            values.iter_mut().zip(gain).for_each(|(value, gain)| *value = *value * number(*gain));
+        }
+        (None, None) => {}
     }
 }
 
@@ -212,6 +282,32 @@ mod tests {
         }
         let float = StoredType { element: Float64, swapped: false };
         assert_eq!(first_beyond(&u64::MAX.to_ne_bytes(), float), None);
+    }
+
+    #[test]
+    fn what_is_lost_by_a_conversion_is_found_where_it_counts() {
+        fn of<T: Element>(values: &[T], target: (ElementType, bool)) -> Option<(usize, String)> {
+            let stored = StoredType { element: T::TYPE, swapped: false };
+            first_lost(bytemuck::cast_slice(values), stored, target, |at| at != 1)
+        }
+        let found = |at: usize, value: &str| Some((at, value.to_owned()));
+        let (single, double) = ((Float32, false), (Float64, false));
+        let long = 1i64 << 53;
+        assert_eq!(of(&[long, i64::MAX, -long - 1], double), found(2, "-9007199254740993"));
+        assert_eq!(of(&[long, i64::MAX, -long], (Complex128, true)), None);
+        assert_eq!(of(&[0, 0, u64::MAX], (Complex128, true)), found(2, "18446744073709551615"));
+        assert_eq!(of(&[1i32 << 24, 0, (1 << 24) + 1], single), found(2, "16777217"));
+        assert_eq!(of(&[1i32 << 24, 0, (1 << 24) + 1], (Float32, true)), None);
+        assert_eq!(of(&[u16::MAX; 3], single), None);
+        // Of a fraction only the last digits are.
+        assert_eq!(of(&[0.1f64, 1e300, f64::INFINITY, f64::NAN, 1e-300], single), None);
+        assert_eq!(of(&[0.1f64, 0.0, -1e300], (Float32, true)), found(2, "-1e300"));
+        assert_eq!(of(&[1e300f64; 3], double), None);
+        let complex = [num_complex::Complex64::new(0.0, 1e39); 3];
+        assert_eq!(of(&complex, (Complex64, false)), found(0, "1e39"));
+        let mut many = vec![0i64; 3000];
+        many[2500] = i64::MIN;
+        assert_eq!(of(&many, double), found(2500, "-9223372036854775808"));
     }
 
     #[test]

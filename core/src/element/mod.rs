@@ -13,7 +13,7 @@ use num_complex::{Complex32, Complex64};
 
 use convert::convert;
 pub(crate) use convert::correct;
-pub use convert::first_beyond;
+pub use convert::{first_beyond, first_beyond_of, first_lost};
 
 /// The type of one number, named as NumPy names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
