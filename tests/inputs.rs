@@ -225,6 +225,74 @@ fn an_input_in_another_file_is_found_again_from_anywhere_and_after_a_move() {
 }
 
 #[test]
+fn what_is_gone_on_with_from_another_folder_finds_its_inputs() {
+    let scan = with_offsets();
+    let folder = Path::new(&scan.file).parent().unwrap();
+    let away = folder.join("away");
+    std::fs::create_dir(&away).unwrap();
+    scan.script("np.save(given[0] + '/dark.npy', np.ones(119))", &[folder.to_str().unwrap()]);
+    let offset = ["-p", "spectra=1", "-p", "offset=other.h5:/a/offset"];
+    let begin = ["run", "rich", "scan.h5", "--output", "out.h5", "--dark", "dark.npy"];
+    let begin = [&begin[..], &offset, &["--positions", "0:7"]].concat();
+    let first = run_in(folder, &begin);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let group = first.json["group"].as_str().unwrap();
+    let resume = ["run", "rich", "../scan.h5", "--output", "../out.h5", "--resume", group];
+    let resume = [&resume[..], &offset].concat();
+    for more in [&["--dry-run"][..], &["--positions", "0:9"]] {
+        let resumed = run_in(&away, &[&resume[..], more].concat());
+        assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+        assert_eq!(resumed.json["group"], group);
+    }
+    // What is typed and there from here is meant.
+    std::fs::copy(folder.join("other.h5"), away.join("other.h5")).unwrap();
+    scan.script(
+        "with h5py.File(given[0] + '/other.h5', 'r+') as other:\n    other['/a/offset'][3] = 7",
+        &[away.to_str().unwrap()],
+    );
+    assert_refused(&run_in(&away, &resume), 1, &["can't be resumed", "the data of `/a/offset`"]);
+    std::fs::remove_file(away.join("other.h5")).unwrap();
+    // What isn't typed is what it was, whatever is there by that name.
+    scan.script("np.save(given[0] + '/dark.npy', np.zeros(119))", &[away.to_str().unwrap()]);
+    let done = run_in(&away, &resume);
+    assert_eq!((done.code, &done.json["completed"]), (Some(0), &20.into()), "{}", done.stderr);
+    let verified = run_in(&away, &["verify", "../out.h5", group]);
+    assert_eq!(
+        (&verified.json["different"], &verified.json["changed"]),
+        (&json!([]), &Value::Null)
+    );
+}
+
+#[test]
+fn results_that_are_not_complete_are_no_input_however_they_are_named() {
+    let scan = Scan::new(&[]);
+    scan.run("slow", &["-p", "pause=0", "--positions", "0:10"]);
+    let group = group("Slow", 0);
+    let dataset = format!("{group}/Slow_Sum");
+    let named = |given: &str| {
+        let given = rich(given, &["--override"]);
+        scan.try_run("rich", &given.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let inside = format!("{}:{dataset}", scan.file);
+    for name in [&*group, &dataset, &inside, "slow"] {
+        assert_refused(&named(name), 1, &["has 10 of 20 positions"]);
+    }
+    scan.run("slow", &["-p", "pause=0"]);
+    for name in [&*group, &dataset, &inside, "slow"] {
+        assert_eq!(named(name).code, Some(0), "{name}");
+    }
+    // As another program leaves it half-way.
+    scan.script(
+        "found = file[given[0]]\nfound['completed_positions'][12:] = 0\nfor name in \
+         ('results_datasets', 'parameter_hash', 'parameters'):\n    found.attrs.pop(name, None)",
+        &[&group],
+    );
+    for name in [&*group, &dataset] {
+        assert_refused(&named(name), 1, &["has 12 of 20 positions"]);
+    }
+}
+
+#[test]
 fn inputs_that_do_not_fit_are_refused_with_both_shapes() {
     let scan = with_offsets();
     scan.script(

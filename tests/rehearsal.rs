@@ -69,8 +69,16 @@ fn a_file_for_results_is_not_made_and_what_cant_be_run_is_refused_as_the_run_is(
     let options = ["--output", output.to_str().unwrap()];
     assert_eq!(rehearse(&sample, &options)["file"], output.to_str().unwrap());
     assert!(!output.exists());
-    let bad: [&[&str]; 4] =
-        [&["--memory", "1K"], &["-p", "width=3"], &["--positions", "5000"], &["--crop", "0:500"]];
+    let nowhere = sample.folder.path().join("nowhere/results.h5");
+    let within = sample.file.join("results.h5");
+    let bad: [&[&str]; 6] = [
+        &["--memory", "1K"],
+        &["-p", "width=3"],
+        &["--positions", "5000"],
+        &["--crop", "0:500"],
+        &["--output", nowhere.to_str().unwrap()],
+        &["--output", within.to_str().unwrap()],
+    ];
     for options in bad {
         let dry = [options, &["--dry-run"]].concat();
         let refused = pixelmill(run("peak-finding", &sample.file, options));
@@ -79,4 +87,16 @@ fn a_file_for_results_is_not_made_and_what_cant_be_run_is_refused_as_the_run_is(
     }
     let left = fs::read_dir(sample.folder.path()).unwrap().count();
     assert_eq!(left, 1, "{}", Path::new(sample.folder.path()).display());
+}
+
+#[test]
+fn what_comes_back_when_results_are_resumed_comes_back_in_a_rehearsal() {
+    let sample = Sample::new();
+    let chosen = ["--crop", "10:100", "--dead-pixels", "20"];
+    let part = [&chosen[..], &["--positions", "0:100"]].concat();
+    let ran = succeed(run("peak-finding", &sample.file, &part));
+    let group = ran["group"].as_str().unwrap();
+    let told = rehearse(&sample, &["--resume", group]);
+    assert_eq!((&told["begins"], &told["group"]), (&json!("partial"), &json!(group)));
+    assert_eq!(told["pending"], 4096 - 100);
 }

@@ -239,7 +239,8 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
     })
 }
 
-fn positions(group: &Group, provenance: &Provenance) -> u64 {
+/// How many positions a group has; 0 if nothing tells.
+pub(crate) fn positions(group: &Group, provenance: &Provenance) -> u64 {
     let rows = |dataset: Dataset| dataset.shape().first().map_or(0, |rows| *rows as u64);
     if let Ok(status) = group.dataset(results_group::STATUS) {
         return rows(status);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::data::Data;
 use super::estimate::{estimated, tried};
 use super::job::Job;
+use super::recorded::with_recorded;
 use super::search::{self, Found};
 use super::target::Target;
 use super::{Observer, Request, plan_run};
@@ -70,6 +71,7 @@ pub fn rehearse(
     request: &Request,
     observer: &dyn Observer,
 ) -> Result<Rehearsal> {
+    let request = &with_recorded(request, kernel.name());
     let source = open_read(&request.file)?;
     let job = Job::open(kernel, &source, request, Data::Hashed)?;
     let target = Target::of(request, &job)?;
@@ -78,6 +80,9 @@ pub fn rehearse(
     let selected = selected.as_ref();
     let outlook = search::outlook(&job, (request, selected), &target, &source, observer)?;
     job.compared.tell(observer);
+    if !matches!(outlook.found, Found::Complete { .. }) {
+        target.check_writable()?;
+    }
     let workers = job.workers.cores();
     let plan = plan_run(&job, request.memory_budget(1), workers, None, selected)?;
     let (beginning, output_bytes) = match outlook.found {

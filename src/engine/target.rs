@@ -1,6 +1,7 @@
 //! The file that results go to, and the locks that a run holds on it.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use log::{debug, info};
@@ -69,6 +70,30 @@ impl Target {
         }
         let (file, dataset) = (self.file.clone(), job.source.info.path.clone());
         Err(Error::OutputIsSource { file, dataset })
+    }
+
+    /// Checks that a run could write there, without writing.
+    ///
+    /// # Errors
+    /// If the file can't be opened for writing, or isn't there and no folder is.
+    pub fn check_writable(&self) -> Result<()> {
+        let path = &self.file;
+        if !is_absent(path) {
+            return file::open(path, true).map(drop);
+        }
+        let refused = |error| Error::io("create", path, error);
+        match std::fs::metadata(path) {
+            // An empty file becomes one.
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(refused(error)),
+            Err(_) => {}
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let found = std::fs::metadata(folder.unwrap_or(Path::new("."))).map_err(refused)?;
+        if found.permissions().readonly() {
+            return Err(refused(ErrorKind::PermissionDenied.into()));
+        }
+        Ok(())
     }
 
     /// Where the source is, as its results groups say it.

@@ -11,7 +11,7 @@ use log::info;
 
 use super::place::{InputPlace, LiesIn, Refusal};
 use crate::engine::Request;
-use crate::engine::inspect::{parameters_of, positions_axes};
+use crate::engine::inspect::{parameters_of, positions, positions_axes};
 use crate::identity::{OtherFile, SourceLocation, Whereabouts, relative, whereabouts_of};
 use crate::source::{Source, normalised};
 use crate::storage::container::Dataset;
@@ -274,13 +274,10 @@ impl<'a> Finder<'a> {
         if let Some(missing) = results_group::missing(&group) {
             return Ok(Some(format!("{}: {missing}", found.path)));
         }
-        let done = match results_group::status(file.handle(), &group, self.positions) {
-            Ok(status) => status.summary()?.count,
-            Err(reason) => return Ok(Some(format!("{}: {reason}", found.path))),
-        };
-        let all = self.positions;
-        let partial = || format!("{} has {done} of {all} positions", found.path);
-        Ok((done < all).then(partial))
+        match results_group::status(file.handle(), &group, self.positions) {
+            Ok(status) => Ok(partial(&found.path, status.summary()?.count, self.positions)),
+            Err(reason) => Ok(Some(format!("{}: {reason}", found.path))),
+        }
     }
 
     /// A dataset of a results group: the one that is wanted, or the only one.
@@ -362,6 +359,9 @@ impl<'a> Finder<'a> {
                 return Err(refused(&shown(&named, &path), reason));
             }
         };
+        if let Some(lack) = lack_around(file, &path)? {
+            return Err(refused(&shown(&named, &path), lack));
+        }
         let lies_in = match which {
             Which::Source => LiesIn::Source,
             Which::Results => LiesIn::Results,
@@ -391,6 +391,27 @@ impl<'a> Finder<'a> {
         }
         Ok(self.others)
     }
+}
+
+/// What the results group lacks that the dataset at `path` is results of, if it is any: what
+/// nobody has computed is no input, whoever names it.
+fn lack_around(file: &ReadFile, path: &str) -> Result<Option<String>> {
+    let Some((parent, name)) = path.rsplit_once('/') else { return Ok(None) };
+    let Some(group) = file.group(parent).ok().filter(results_group::is_results_group) else {
+        return Ok(None);
+    };
+    if !results_group::may_be_per_position(&group, name) {
+        return Ok(None);
+    }
+    let all = positions(&group, &results_group::provenance(&group, parent));
+    // A group of which nothing tells how far it is may be whole.
+    let Ok(status) = results_group::status(file.handle(), &group, all) else { return Ok(None) };
+    Ok(partial(parent, status.summary()?.count, all))
+}
+
+/// That a group isn't complete, if it isn't.
+fn partial(path: &str, done: u64, all: u64) -> Option<String> {
+    (done < all).then(|| format!("{path} has {done} of {all} positions"))
 }
 
 /// Where something is.

@@ -256,6 +256,14 @@ pub(crate) fn is_per_position(group: &Group, dataset: &str) -> bool {
     shapes(group).is_some_and(|shapes| shapes.contains_key(dataset))
 }
 
+/// The same, where those of other programs all may have.
+pub(crate) fn may_be_per_position(group: &Group, dataset: &str) -> bool {
+    shapes(group).map_or_else(
+        || datasets(group).iter().any(|name| name == dataset),
+        |shapes| shapes.contains_key(dataset),
+    )
+}
+
 /// What is missing of a group's results, as far as it says what it had.
 pub(crate) fn missing(group: &Group) -> Option<String> {
     shapes(group)?.iter().find_map(|(name, shape)| match group.dataset(name) {
