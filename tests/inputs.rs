@@ -277,10 +277,13 @@ fn results_that_are_not_complete_are_no_input_however_they_are_named() {
     for name in [&*group, &dataset, &inside, "slow"] {
         assert_refused(&named(name), 1, &["has 10 of 20 positions"]);
     }
+    let of_results = || scan.try_run("sum", &["--dataset", &dataset]);
+    assert_refused(&of_results(), 1, &["has 10 of 20 positions"]);
     scan.run("slow", &["-p", "pause=0"]);
     for name in [&*group, &dataset, &inside, "slow"] {
         assert_eq!(named(name).code, Some(0), "{name}");
     }
+    assert_eq!(of_results().code, Some(0));
     // As another program leaves it half-way.
     scan.script(
         "found = file[given[0]]\nfound['completed_positions'][12:] = 0\nfor name in \

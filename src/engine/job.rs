@@ -10,7 +10,7 @@ use super::correction_paths::CorrectionPaths;
 use super::corrections;
 use super::data::Data;
 use super::inexact::{OF_NEIGHBOUR, inexact};
-use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout};
+use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_around};
 use super::narration;
 use super::target::results_file;
 use super::workers::Workers;
@@ -486,6 +486,10 @@ fn open_source(kernel: &dyn Kernel, file: &ReadFile, request: &Request) -> Resul
     let named = (request.dataset.as_deref(), request.field.as_deref());
     let axes = request.positions_axes.as_deref();
     let mut source = source::open(file, named, axes, (kernel.name(), &asked))?;
+    if let Some(reason) = lack_around(file, &source.info.path)? {
+        let (process, dataset) = (kernel.name().to_owned(), source.info.path);
+        return Err(Error::Unsuitable { process, dataset, reason });
+    }
     if kernel.wants_coordinates() {
         source.read_own_values(file)?;
     }

@@ -394,8 +394,8 @@ impl<'a> Finder<'a> {
 }
 
 /// What the results group lacks that the dataset at `path` is results of, if it is any: what
-/// nobody has computed is no input, whoever names it.
-fn lack_around(file: &ReadFile, path: &str) -> Result<Option<String>> {
+/// nobody has computed is nothing to compute from, whoever names it.
+pub(crate) fn lack_around(file: &ReadFile, path: &str) -> Result<Option<String>> {
     let Some((parent, name)) = path.rsplit_once('/') else { return Ok(None) };
     let Some(group) = file.group(parent).ok().filter(results_group::is_results_group) else {
         return Ok(None);
@@ -404,7 +404,13 @@ fn lack_around(file: &ReadFile, path: &str) -> Result<Option<String>> {
         return Ok(None);
     }
     let all = positions(&group, &results_group::provenance(&group, parent));
-    // A group of which nothing tells how far it is may be whole.
+    // A group of which nothing tells how far it is may be whole, also one that keeps marks of its
+    // own for each of its steps.
+    let is_mark = |name: &String| name.starts_with("completed_");
+    let members = group.member_names().unwrap_or_default();
+    if !group.link_exists(results_group::STATUS) && members.iter().any(is_mark) {
+        return Ok(None);
+    }
     let Ok(status) = results_group::status(file.handle(), &group, all) else { return Ok(None) };
     Ok(partial(parent, status.summary()?.count, all))
 }

@@ -14,6 +14,7 @@ mod place;
 
 pub(crate) use auxiliary::AuxiliaryReader;
 pub(crate) use constant::{ConstantReader, SpectrumLayout};
+pub(crate) use find::lack_around;
 pub use place::{InputPlace, LiesIn};
 pub(crate) use place::{are_where_recorded, recorded, told};
 
