@@ -9,12 +9,8 @@ use std::ops::Range;
 
 use crate::chunk_io::AlignedBytes;
 use crate::element::ElementType::Float32;
-use crate::element::{Element, ElementType, StoredType, append, correct};
+use crate::element::{BLOCK, Element, ElementType, StoredType, append, correct};
 use crate::inputs::{ConstantArray, convert_into, typed};
-
-/// Values that are converted and corrected at a time: with those of dark and gain few enough for
-/// the processor's first cache.
-pub(crate) const BLOCK: usize = 1024;
 
 /// Corrections of one row of the source, which may hold several spectra.
 #[derive(Debug)]

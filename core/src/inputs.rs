@@ -14,8 +14,7 @@ use ndarray::{ArrayView, Dimension};
 
 use crate::arrays;
 use crate::chunk_io::AlignedBytes;
-use crate::corrections::BLOCK;
-use crate::element::{Element, ElementType, StoredType, append};
+use crate::element::{BLOCK, Element, ElementType, StoredType, append};
 use crate::failure::Failure;
 
 /// Where an input is, as a user names it.

@@ -7,7 +7,6 @@
 
 use std::ops::Range;
 
-use super::crop::listed;
 use pixelmill_core::dimension::Dimension;
 
 /// How far a value may be from that of a step and still be it, as a part of the step.
@@ -163,6 +162,12 @@ fn nearest_other(values: &[f64], pairs: impl Iterator<Item = (usize, usize)>, ap
         }
         apart[at] = apart[at].min(last);
     }
+}
+
+/// `Frequency (256 steps), Bias (16 steps)`.
+pub(crate) fn listed(axes: &[Dimension]) -> String {
+    let one = |axis: &Dimension| format!("`{}` ({} steps)", axis.name, axis.len());
+    axes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::axis_steps::{extent, with_value, within};
+use super::axis_steps::{extent, listed, with_value, within};
 use super::unit::converted;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::Error;
@@ -130,12 +130,6 @@ pub(crate) fn place(name: &str, axes: &[Dimension]) -> Result<usize, String> {
             }
         },
     }
-}
-
-/// `Frequency (256 steps), Bias (16 steps)`.
-pub(crate) fn listed(axes: &[Dimension]) -> String {
-    let one = |axis: &Dimension| format!("`{}` ({} steps)", axis.name, axis.len());
-    axes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 impl Part {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Description;
 use super::axis_steps::are_those_of;
-use super::crop::{Crop, Kept, listed, place};
+use super::axis_steps::listed;
+use super::crop::{Crop, Kept, place};
 use crate::region;
 use crate::view::{Excerpt, Pick, View};
 use pixelmill_core::dimension::Dimension;

@@ -10,7 +10,10 @@ use bytemuck::Pod;
 use num_complex::Complex64;
 
 use super::{Element, ElementType, StoredType};
-use crate::corrections::BLOCK;
+
+/// Values that are converted and corrected at a time: with those of dark and gain few enough for
+/// the processor's first cache.
+pub(crate) const BLOCK: usize = 1024;
 
 /// Up to here all integers are numbers in double precision.
 const EXACT: u64 = 1 << 53;

@@ -12,7 +12,7 @@ use bytemuck::Pod;
 use num_complex::{Complex32, Complex64};
 
 use convert::convert;
-pub(crate) use convert::correct;
+pub(crate) use convert::{BLOCK, correct};
 pub use convert::{first_beyond, first_beyond_of, first_lost};
 
 /// The type of one number, named as NumPy names it.
