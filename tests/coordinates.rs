@@ -2,16 +2,13 @@
 //! the file has them, whatever the scan, and the same bytes whoever computes.
 
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::random::Random;
 #[cfg(feature = "mpi")]
 use crate::support::ranks::succeed_on;
 use crate::support::usid::{Scan, group};
-use crate::support::watch::{Opener, Running, Snapshot};
+use crate::support::watch::{Opener, Snapshot, assert_kills_are_survived};
 use crate::support::{python_function, run, succeed};
 
 /// Positions that aren't where their indices say, or are in no order at all.
@@ -113,26 +110,13 @@ fn large(change: &str) -> Scan {
 #[test]
 fn killed_and_resumed_runs_give_the_same_bytes() {
     let mut opener = Opener::new();
-    let (mut random, mut in_the_middle) = (Random(5), 0);
-    for (what, change) in CHANGES {
+    for (_, change) in CHANGES {
         let finished = undisturbed(change, &mut opener);
         let scan = large(change);
         let file = Path::new(&scan.file);
         let options = ["-p", "pause=200", "--checkpoint", "0.02", "--cores", "2"];
-        for _ in 0..4 {
-            let running = Running::start(run("placed", file, &options));
-            thread::sleep(Duration::from_secs_f64(0.02 + 0.1 * random.next()));
-            running.kill();
-            if let Some(group) = opener.groups(file).pop() {
-                let found = group.read(file);
-                found.assert_marked_are_right(&finished);
-                in_the_middle += usize::from((1..2000).contains(&found.marked()));
-            }
-        }
-        succeed(run("placed", file, &options));
-        assert!(opener.snapshot(file) == finished, "{what}");
+        assert_kills_are_survived(&mut opener, &run("placed", file, &options), file, &finished);
     }
-    assert!(in_the_middle > 2, "only {in_the_middle} kills came in mid-run");
 }
 
 #[cfg(feature = "mpi")]

@@ -1,11 +1,16 @@
 //! A dark spectrum, a gain and dead pixels: every process sees what NumPy makes of the spectra with
 //! them, wherever they lie, and what was corrected isn't taken for what wasn't.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
+#[cfg(feature = "mpi")]
+use crate::support::ranks::succeed_on;
 use crate::support::usid::{Scan, ask_python};
+use crate::support::watch::{Opener, assert_kills_are_survived};
 use crate::support::{pixelmill, refuse, run, succeed};
 
 const WHAT: [&str; 4] = ["--dataset", "/d", "--positions-axes", "0,1"];
@@ -196,4 +201,42 @@ fn what_cant_correct_is_refused_and_changes_nothing() {
         assert!(told.len() < 400, "{told}");
     }
     assert!(fs::read(&scan.file).unwrap() == before);
+}
+
+/// A part of each frame, in rows, corrected, at some positions.
+fn all_at_once(scan: &Scan) -> Vec<String> {
+    let [dark, mask] = ["dark.npy", "mask.npy"].map(|name| scan.beside(name));
+    let options = ["--crop", "2:15:2,4:20", "--along", "1", "--positions", "random:17:3"];
+    let options = [&WHAT[..], &options, &["--dark", &dark, "--dead-pixels", &mask]].concat();
+    options.into_iter().map(str::to_owned).collect()
+}
+
+fn slowly(scan: &Scan, more: &[&str]) -> Vec<OsString> {
+    let all = all_at_once(scan);
+    let slow = ["-p", "reach=0", "-p", "pause=2000", "--checkpoint", "0.02"];
+    let options = all.iter().map(String::as_str).chain(slow).chain(more.iter().copied());
+    run("surrounded", scan.file.as_ref(), &options.collect::<Vec<_>>())
+}
+
+#[test]
+fn killed_and_resumed_runs_give_the_same_bytes() {
+    let (mut opener, first, killed) = (Opener::new(), scan(), scan());
+    succeed(slowly(&first, &[]));
+    let finished = opener.snapshot(Path::new(&first.file));
+    assert_eq!(finished.marked(), 17);
+    let file = Path::new(&killed.file);
+    let arguments = slowly(&killed, &["--cores", "2"]);
+    assert_kills_are_survived(&mut opener, &arguments, file, &finished);
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn any_number_of_ranks_gives_the_same_bytes() {
+    let (mut opener, mut found) = (Opener::new(), Vec::new());
+    for ranks in 1..=4 {
+        let scan = scan();
+        succeed_on(ranks, slowly(&scan, &["--cores", "1"]));
+        found.push(opener.snapshot(Path::new(&scan.file)));
+    }
+    assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::usid::{Scan, ask_python, group};
-use crate::support::watch::{Opener, Running};
+use crate::support::watch::{Opener, Running, assert_kills_are_survived};
 use crate::support::{
     POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, ran, run, succeed,
 };
@@ -517,16 +517,8 @@ fn with_inputs_from_other_files_kills_are_survived_and_any_number_of_threads_giv
     let (killed, own) = sample_with_given();
     let slow = ["-p", "pause=50", "--checkpoint", "0.05", "--cores", "2"];
     let slow: Vec<&str> = own.iter().map(String::as_str).chain(slow).collect();
-    for marked in [200, 1500] {
-        let running = Running::start(run("given", &killed.file, &slow));
-        let group = running.computing(&mut opener, &killed.file);
-        running.wait_until_marked(&group, &killed.file, marked);
-        running.kill();
-        opener.snapshot(&killed.file).assert_marked_are_right(&finished);
-    }
-    let resumed = succeed(run("given", &killed.file, &slow));
-    assert!(resumed["report"]["positions"].as_u64().unwrap() < POSITIONS as u64 - 1500);
-    assert!(opener.snapshot(&killed.file) == finished, "other results than undisturbed");
+    let arguments = run("given", &killed.file, &slow);
+    assert_kills_are_survived(&mut opener, &arguments, &killed.file, &finished);
 }
 
 #[cfg(feature = "mpi")]

@@ -3,16 +3,13 @@
 //! neighbour fails whoever needs it.
 
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::random::Random;
 #[cfg(feature = "mpi")]
 use crate::support::ranks::succeed_on;
 use crate::support::usid::{Scan, ask_python};
-use crate::support::watch::{Opener, Running, Snapshot};
+use crate::support::watch::{Opener, Snapshot, assert_kills_are_survived};
 use crate::support::{pixelmill, refuse, run, succeed};
 
 /// The datasets, each with the axes that are its positions.
@@ -319,38 +316,20 @@ fn windows_that_cannot_be_are_refused() {
     refused("local-correlation", "frames", "size=4", (2, &["`size`", "odd"]));
 }
 
-/// A scan in chunks, large enough to be killed in.
-fn large(data: &Datasets, options: &[&str]) -> Vec<std::ffi::OsString> {
-    let slowly = ["-p", "pause=500", "--checkpoint", "0.02"];
-    run("surrounded", data.scan.file.as_ref(), &data.of("blocks", &[&slowly, options].concat()))
-}
-
 #[test]
 fn killed_and_resumed_runs_give_the_same_bytes() {
     let mut opener = Opener::new();
-    let finished = {
-        let data = Datasets::new();
-        succeed(large(&data, &[]));
-        opener.snapshot(Path::new(&data.scan.file))
+    let slowly = |data: &Datasets, options: &[&str]| {
+        let slowly = ["-p", "pause=1000", "--checkpoint", "0.02"];
+        run("surrounded", data.scan.file.as_ref(), &data.of("blocks", &[&slowly, options].concat()))
     };
-    let (mut random, mut in_the_middle) = (Random(7), 0);
-    for _ in 0..3 {
-        let data = Datasets::new();
-        let file = Path::new(&data.scan.file);
-        for _ in 0..4 {
-            let running = Running::start(large(&data, &["--cores", "2"]));
-            thread::sleep(Duration::from_secs_f64(0.02 + 0.06 * random.next()));
-            running.kill();
-            if let Some(group) = opener.groups(file).pop() {
-                let found = group.read(file);
-                found.assert_marked_are_right(&finished);
-                in_the_middle += usize::from((1..156).contains(&found.marked()));
-            }
-        }
-        succeed(large(&data, &["--cores", "2"]));
-        assert!(opener.snapshot(file) == finished);
-    }
-    assert!(in_the_middle > 1, "only {in_the_middle} kills came in mid-run");
+    let data = Datasets::new();
+    succeed(slowly(&data, &[]));
+    let finished = opener.snapshot(Path::new(&data.scan.file));
+    let data = Datasets::new();
+    let arguments = slowly(&data, &["--cores", "2"]);
+    let file = Path::new(&data.scan.file);
+    assert_kills_are_survived(&mut opener, &arguments, file, &finished);
 }
 
 #[cfg(feature = "mpi")]

@@ -1,11 +1,19 @@
 //! Which positions are computed: every way to write them selects what NumPy selects, the same ones
 //! everywhere, and what can't be selected leaves the file alone.
 
+#[cfg(feature = "mpi")]
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
+#[cfg(feature = "mpi")]
+use crate::support::ranks::succeed_on;
+#[cfg(feature = "mpi")]
+use crate::support::run;
 use crate::support::usid::Scan;
+#[cfg(feature = "mpi")]
+use crate::support::watch::{Opener, Snapshot};
 use crate::support::{program, refuse, succeed};
 
 /// Masks of the scan's 4 × 5 positions: those whose number is a multiple of 3.
@@ -59,6 +67,45 @@ fn every_way_to_write_them_selects_what_numpy_selects() {
         &[&scan.beside("list.txt")],
     );
     assert_eq!(selected(&scan, &list), [3, 4, 6, 7, 8, 10, 11]);
+}
+
+#[test]
+fn what_was_asked_for_is_noted_with_the_seed() {
+    let scan = Scan::new(&[]);
+    let noted = |more: &[&str]| {
+        let group = scan.run("sum", more)["group"].clone();
+        let path = [group.as_str().unwrap()];
+        scan.script("told = file[given[0]].attrs['last_run'].decode()", &path)
+    };
+    let asked = |note: &Value| -> Option<String> {
+        let parts: Vec<&str> = note.as_str().unwrap().split(", ").collect();
+        assert!(parts[0].starts_with("host ") && parts.last().unwrap().starts_with("since "));
+        let asked = parts.iter().find_map(|part| part.strip_prefix("positions "));
+        asked.map(str::to_owned)
+    };
+    assert_eq!(asked(&noted(&["--positions", "random:7"])).unwrap(), "random:7:0");
+    assert_eq!(asked(&noted(&["--positions", "random:9:3"])).unwrap(), "random:9:3");
+    let long = format!("[{}]", (0..19).map(|at| at.to_string()).collect::<Vec<_>>().join(","));
+    let long = asked(&noted(&["--positions", &long])).unwrap();
+    assert!(long.starts_with("[0:1,1:2,") && long.ends_with('…'), "{long}");
+    assert_eq!(asked(&noted(&["--override"])), None);
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn any_number_of_ranks_computes_the_same_positions() {
+    let scan = with_masks();
+    let mut opener = Opener::new();
+    for (number, selection) in ["random:9:4", "/mask", "0:4:3,1:5:2"].into_iter().enumerate() {
+        let mut found: Vec<Snapshot> = Vec::new();
+        for ranks in 1..=4 {
+            let output = scan.beside(&format!("{number}_on_{ranks}.h5"));
+            let options = ["--cores", "1", "--output", &output, "--positions", selection];
+            succeed_on(ranks, run("sum", scan.file.as_ref(), &options));
+            found.push(opener.snapshot(Path::new(&output)));
+        }
+        assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{selection}");
+    }
 }
 
 #[test]

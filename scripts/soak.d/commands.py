@@ -3,6 +3,7 @@
 import numpy as np
 from computation import COPIED, PROCESSES, TAKES_COMPLEX
 from edits import some
+from seen import random_seen
 from world import Computation
 
 
@@ -22,6 +23,7 @@ class Command:
         given += scan.options(len(world.scans) > 1 or scan.kind != "usid" and bool(world.kept))
         for name, value in computation.given.items():
             given += ["-p", f"{name}={spelled(value)}"]
+        given += computation.seen.options()
         output = world.outputs.get((scan.file, scan.path))
         if output:
             given += ["--output", folder / output]
@@ -74,7 +76,8 @@ class Commands:
         elif process == "signal-filter":
             given = {"sample_rate": 100.0, "low_pass": float(rng.integers(20, 45))}
         tool, defaults = PROCESSES[process]
-        return Computation(process, tool, given, {**defaults, **given}, scan, auxiliary)
+        seen = random_seen(rng, scan, process, self.base)
+        return Computation(process, tool, given, {**defaults, **given}, scan, auxiliary, seen)
 
     def command(self, rng, computation=None, compress=True):
         computation = computation or self.computation(rng)

@@ -234,7 +234,7 @@ class Sequence(Settling):
         self.settle_changed(before, command, ended, old, wanted_old)
 
     def do_adopt(self, rng):
-        """A group without our hash, as pyUSID makes it, is gone on with; from then on it has one."""
+        """A group without our hash, as pyUSID makes it, is gone on with, if its parameters say all; from then on it has one."""
         world = self.world
         usable = [
             key for key, group in world.groups.items()
@@ -254,6 +254,10 @@ class Sequence(Settling):
             for told in ("parameter_hash", "parameters", "process_version", "pixelmill_version", "source_fingerprint"):
                 attributes.pop(told, None)
         self.log(f"took the hash of {name}:{path}")
+        group = world.groups[chosen]
+        if not group.computation.seen.is_all or group.computation.auxiliary:
+            # Other programs record nothing of that, so it may be of anything.
+            group.identity = None
         command = self.commands.command(rng, world.groups[chosen].computation, compress=False)
         before = self.look_at_all()
         ended = self.program.run(command.arguments(world))

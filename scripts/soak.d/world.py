@@ -87,9 +87,9 @@ class Group:
 class Computation:
     """A process with its parameters over one scan."""
 
-    def __init__(self, process, tool, given, settled, scan, auxiliary=None):
+    def __init__(self, process, tool, given, settled, scan, auxiliary, seen):
         self.process, self.tool, self.given, self.settled = process, tool, given, settled
-        self.scan, self.auxiliary = scan, auxiliary
+        self.scan, self.auxiliary, self.seen = scan, auxiliary, seen
 
 
 def torn(found, right, missing):
@@ -115,7 +115,7 @@ class World:
     # What is computed
 
     def wanted(self, computation):
-        rows = computation.scan.rows()
+        rows = computation.seen.rows(computation.scan)
         if computation.process in COPIED:
             return self.copies.expected(computation.process, computation.given, computation.scan, rows)
         offset = self.inputs[computation.auxiliary] if computation.auxiliary else None
@@ -128,6 +128,7 @@ class World:
         told.update(repr((computation.tool, sorted(computation.settled.items()), computation.process)).encode())
         told.update(repr((scan.file, scan.path, scan.data.shape, scan.positions, scan.data.dtype.str)).encode())
         told.update(repr((scan.quantity, scan.units)).encode())
+        told.update(computation.seen.told().encode())
         told.update(np.ascontiguousarray(scan.data).tobytes())
         if computation.process in USES_AXIS:
             told.update(repr([axis.told() for axis in scan.spectrum_axes()]).encode())

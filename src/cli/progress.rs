@@ -83,9 +83,6 @@ impl Observer for Display {
         if let Some(note) = read_again(info) {
             self.say(&note);
         }
-        if let Some(estimate) = info.estimate {
-            self.say(&format!("  some {}, writing aside", show::duration(estimate)));
-        }
         self.bar.set_length(info.pending);
         if self.terminal && !self.quiet {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -93,6 +90,10 @@ impl Observer for Display {
         if let Ok(mut name) = self.info.lock() {
             name.clone_from(&info.process);
         }
+    }
+
+    fn estimate(&self, estimate: Duration) {
+        self.say(&format!("  it will take some {}, writing aside", show::duration(estimate)));
     }
 
     fn progress(&self, progress: &Progress) {

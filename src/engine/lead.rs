@@ -109,7 +109,7 @@ impl Lead<'_> {
                 unreachable!("what isn't ready has been made ready with the file locked")
             }
         };
-        let group = prepare::take(&job, &lock, path, noted)?;
+        let group = prepare::take(&job, &lock, path, (noted, request.positions.as_ref()))?;
         let computed = self.run((&job, selected), &target, &group, (&plan, &shares), &lock)?;
         step.finish(Some(lock), computed)
     }
@@ -207,7 +207,7 @@ impl Lead<'_> {
             source.check_unchanged(&state)?;
             let (view, found) = look(&Quiet)?;
             job.source.check_in_place(&view)?;
-            prepare::make_ready(job, target, lock, &view, found)
+            prepare::make_ready((job, request.positions.as_ref()), target, lock, &view, found)
         });
         if made.is_err() {
             lock.abandon();
@@ -298,15 +298,11 @@ impl Lead<'_> {
         }
         info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
-        let all_workers = shares.workers.iter().sum();
-        let estimate = before_run((job, &own), pending, (count, all_workers));
-        observer.begin(&group.info(
-            job,
-            target,
-            &own,
-            (count, estimate),
-            (all_workers, shares.workers.len(), shares.nodes),
-        ));
+        let crew = (shares.workers.iter().sum(), shares.workers.len(), shares.nodes);
+        observer.begin(&group.info(job, target, &own, count, crew));
+        if let Some(estimate) = before_run((job, &own), pending, (count, crew.0)) {
+            observer.estimate(estimate);
+        }
         let (file, plan) = (&*file, &own);
         // Where others compute as well, it has a share of the cores.
         let share = Workers::exactly(shares.workers[0]);

@@ -3,12 +3,12 @@
 //! Everything that creates metadata happens here, in one transaction with the file locked.
 
 use std::path::Path;
-use std::time::Duration;
 
 use log::{debug, info};
 
 use super::inputs::told;
 use super::search::Found;
+use super::selection::Selection;
 use super::target::{RunLock, Target};
 use super::{Job, RunInfo};
 use crate::formats::{self, Blueprint, Form, Identification};
@@ -38,14 +38,14 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// What observers are told of the `pending` positions, which will take as long as `estimate`
-    /// says. `crew` are the workers, the ranks that they are on, and the nodes of these.
+    /// What observers are told of the `pending` positions. `crew` are the workers, the ranks that
+    /// they are on, and the nodes of these.
     pub fn info(
         &self,
         job: &Job,
         target: &Target,
         plan: &Plan,
-        (pending, estimate): (u64, Option<Duration>),
+        pending: u64,
         crew: (usize, usize, usize),
     ) -> RunInfo {
         let info = &job.source.info;
@@ -62,27 +62,26 @@ impl Taken {
             ranks: crew.1,
             nodes: crew.2,
             memory: plan.memory,
-            estimate,
             reads: job.reads(plan),
             memory_for_once: plan.blocks.as_ref().map_or(0, |blocks| blocks.memory_for_once),
         }
     }
 }
 
-/// Creates a results group, or completes one of another program, if need be. The caller has the
-/// file alone.
+/// Creates a results group, or completes one of another program, if need be; `positions` are those
+/// that were asked for. The caller has the file alone.
 ///
 /// # Errors
 /// If the file can't be written to, or the disk is full.
 pub(crate) fn make_ready(
-    job: &Job,
+    (job, positions): (&Job, Option<&Selection>),
     target: &Target,
     lock: &RunLock,
     source: &ReadFile,
     found: Found,
 ) -> Result<Found> {
     Ok(match found {
-        Found::Nothing => create(job, target, lock, source)?,
+        Found::Nothing => create((job, positions), target, lock, source)?,
         Found::Foreign { path } => {
             adopt(job, target, lock, &path)?;
             Found::Partial { path }
@@ -92,7 +91,12 @@ pub(crate) fn make_ready(
 }
 
 /// Creates a results group for the whole computation, and notes in it who computes.
-fn create(job: &Job, target: &Target, lock: &RunLock, source: &ReadFile) -> Result<Found> {
+fn create(
+    (job, positions): (&Job, Option<&Selection>),
+    target: &Target,
+    lock: &RunLock,
+    source: &ReadFile,
+) -> Result<Found> {
     let info = &job.source.info;
     let (folder, name) = job.source.folder_and_name();
     let refers = target.source_file.is_none();
@@ -116,7 +120,7 @@ fn create(job: &Job, target: &Target, lock: &RunLock, source: &ReadFile) -> Resu
         },
     };
     let transaction = lock.begin()?;
-    let last_run = run_note();
+    let last_run = run_note(positions);
     let path = formats::create(transaction.file(), &blueprint)
         .and_then(|path| put_note(&transaction, &path, &last_run).map(|()| path))
         .map_err(|error| transaction.error("create a results group in", &error))?;
@@ -191,10 +195,10 @@ pub(crate) fn take(
     job: &Job,
     lock: &RunLock,
     path: String,
-    noted: Option<String>,
+    (noted, positions): (Option<String>, Option<&Selection>),
 ) -> Result<Taken> {
     let resumed = noted.is_none();
-    let last_run = noted.map_or_else(|| note_run(lock, &path), Ok)?;
+    let last_run = noted.map_or_else(|| note_run(lock, &path, positions), Ok)?;
     Ok(Taken { last_run, resumed, ..look(job, lock, path, &job.columns())? })
 }
 
@@ -226,10 +230,18 @@ pub(crate) fn look(
     })
 }
 
-/// Host, process and beginning.
-fn run_note() -> String {
+/// The longest selection that a note tells as it is.
+const TOLD: usize = 36;
+
+/// Host, process, the positions that were asked for if not all were, and beginning.
+fn run_note(positions: Option<&Selection>) -> String {
     let since = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
-    format!("host {}, pid {}, since {since}", host(), std::process::id())
+    let mut told = positions.map(|asked| format!(", positions {asked}")).unwrap_or_default();
+    if let Some((end, _)) = told.char_indices().nth(TOLD) {
+        told.truncate(end);
+        told.push('…');
+    }
+    format!("host {}, pid {}{told}, since {since}", host(), std::process::id())
 }
 
 fn put_note(transaction: &Transaction, path: &str, text: &str) -> Result<(), Refused> {
@@ -238,8 +250,8 @@ fn put_note(transaction: &Transaction, path: &str, text: &str) -> Result<(), Ref
 }
 
 /// Notes in a group who computes, in place, for whoever finds the file in use.
-fn note_run(lock: &RunLock, path: &str) -> Result<String> {
-    let text = run_note();
+fn note_run(lock: &RunLock, path: &str, positions: Option<&Selection>) -> Result<String> {
+    let text = run_note(positions);
     let transaction = lock.begin()?;
     put_note(&transaction, path, &text).map_err(|error| transaction.error("write to", &error))?;
     transaction.commit()?;

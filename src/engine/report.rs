@@ -13,6 +13,9 @@ use pixelmill_core::error::Error;
 pub trait Observer: Sync {
     /// The run begins to compute.
     fn begin(&self, _info: &RunInfo) {}
+    /// How long it will take, writing aside, by some positions that were tried; nothing is told if
+    /// trying any would make it noticeably longer.
+    fn estimate(&self, _estimate: Duration) {}
     /// Called several times a second.
     fn progress(&self, _progress: &Progress) {}
     /// Something that the user should know, but that doesn't end the run.
@@ -57,9 +60,6 @@ pub struct RunInfo {
     pub nodes: usize,
     /// Bytes of memory that are planned for, on each rank.
     pub memory: u64,
-    /// How long it will take, writing aside, by some positions that were tried; `None` if trying
-    /// any would have taken too long.
-    pub estimate: Option<Duration>,
     /// How often each chunk of the source is read.
     pub reads: Reads,
     /// The memory budget with which that would be once.

@@ -6,8 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Description;
-use super::axis_steps::are_those_of;
-use super::axis_steps::listed;
+use super::axis_steps::{are_those_of, listed};
 use super::crop::{Crop, Kept, place};
 use crate::region;
 use crate::view::{Excerpt, Pick, View};

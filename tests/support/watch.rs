@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Ran, answer, program, python, root, start};
+use super::{Ran, answer, program, python, root, start, succeed};
 
 /// Longer than anything takes, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -328,6 +328,26 @@ impl Running {
         let json = answer(&stdout.unwrap_or_default());
         Ran { code: status.code(), json, stderr }
     }
+}
+
+/// Kills a run twice in its midst, looks at what it has marked by then, and lets it end: the
+/// results, in a file without others, have to be as `finished`.
+pub fn assert_kills_are_survived<S: AsRef<OsStr>>(
+    opener: &mut Opener,
+    arguments: &[S],
+    results: &Path,
+    finished: &Snapshot,
+) {
+    for part in [0.2, 0.6] {
+        let running = Running::start(arguments);
+        let group = running.computing(opener, results);
+        let wanted = (part * finished.marked() as f64) as usize;
+        running.wait_until_marked(&group, results, wanted);
+        running.kill();
+        opener.snapshot(results).assert_marked_are_right(finished);
+    }
+    succeed(arguments);
+    assert!(opener.snapshot(results) == *finished, "other results than undisturbed");
 }
 
 /// A launcher of Open MPI, if that is what was started. Its mpirun (4.1.4 with PMIx 4.2.2) hangs
