@@ -3,7 +3,7 @@
 //! Few spectra go through a sorting network: the same exchanges for all channels, so that many are
 //! done at once. It is Batcher's merge exchange (Knuth, The Art of Computer Programming 3, 5.2.2,
 //! algorithm M) without what the median doesn't depend on; for nine spectra that of Smith (Xilinx
-//! XCELL 23, 1996), which has fewer exchanges, with all values in registers. Of many spectra each
+//! XCELL 23, 1996), which has fewer exchanges. Of many spectra each
 //! channel's values are partitioned.
 
 use pixelmill_core::process::Neighbours;
@@ -12,8 +12,6 @@ use super::number::Number;
 
 /// Channels that are sorted at once.
 const LANES: usize = 64;
-/// Those of nine spectra: as many as fill a register, or two.
-const FEW: usize = 8;
 /// More spectra than this are partitioned channel by channel.
 const MOST_SORTED: usize = 49;
 
@@ -204,52 +202,52 @@ fn nine_rows<T: Number>(neighbours: Neighbours<'_, T>) -> Option<[&[T]; 9]> {
     (neighbours.len() == 9).then_some(rows)
 }
 
-/// The exchanges that bring the median of nine values to the place in the middle.
+/// The lesser and the greater of two values.
 #[inline(always)]
-fn exchange_nine<T: Number, const N: usize>(values: &mut [[T; N]; 9]) {
-    // One by one and without a list of their places, so that all values are in registers.
-    let [a, b, c, d, e, f, g, h, i] = values;
-    exchange(b, c);
-    exchange(e, f);
-    exchange(h, i);
-    exchange(a, b);
-    exchange(d, e);
-    exchange(g, h);
-    exchange(b, c);
-    exchange(e, f);
-    exchange(h, i);
-    exchange(a, d);
-    exchange(f, i);
-    exchange(e, h);
-    exchange(d, g);
-    exchange(b, e);
-    exchange(c, f);
-    exchange(e, h);
-    exchange(e, c);
-    exchange(g, e);
-    exchange(e, c);
+fn sorted<T: Number>(a: T, b: T) -> (T, T) {
+    (if a < b { a } else { b }, if a < b { b } else { a })
+}
+
+/// The median of nine values.
+#[inline(always)]
+fn middle_of_nine<T: Number>([a, b, c, d, e, f, g, h, i]: [T; 9]) -> T {
+    // One by one and without a list of their places: only so are many channels done at once.
+    let (b, c) = sorted(b, c);
+    let (e, f) = sorted(e, f);
+    let (h, i) = sorted(h, i);
+    let (a, b) = sorted(a, b);
+    let (d, e) = sorted(d, e);
+    let (g, h) = sorted(g, h);
+    let (b, c) = sorted(b, c);
+    let (e, f) = sorted(e, f);
+    let (h, i) = sorted(h, i);
+    let (_, d) = sorted(a, d);
+    let (f, _) = sorted(f, i);
+    let (e, h) = sorted(e, h);
+    let (_, g) = sorted(d, g);
+    let (_, e) = sorted(b, e);
+    let (c, _) = sorted(c, f);
+    let (e, _) = sorted(e, h);
+    let (e, c) = sorted(e, c);
+    let (_, e) = sorted(g, e);
+    sorted(e, c).0
 }
 
 /// The median of nine spectra, channel by channel; whether all their values are numbers.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn median_of_nine<T: Number>(rows: [&[T]; 9], out: &mut [T]) -> bool {
-    let mut is_any_none = [false; FEW];
-    for (block, out) in out.chunks_mut(FEW).enumerate() {
-        let begin = block * FEW;
-        let mut values = [[T::ZERO; FEW]; 9];
-        for (values, row) in values.iter_mut().zip(rows) {
-            match row[begin..].first_chunk() {
-                Some(all) => *values = *all,
-                None => values[..row.len() - begin].copy_from_slice(&row[begin..]),
-            }
-            for (is_none, value) in is_any_none.iter_mut().zip(values) {
-                *is_none |= value.is_no_number();
-            }
-        }
-        exchange_nine(&mut values);
-        out.copy_from_slice(&values[4][..out.len()]);
+    let length = out.len();
+    let [a, b, c, d, e, f, g, h, i] = rows;
+    let (a, b, c) = (&a[..length], &b[..length], &c[..length]);
+    let (d, e, f) = (&d[..length], &e[..length], &f[..length]);
+    let (g, h, i) = (&g[..length], &h[..length], &i[..length]);
+    let mut is_any_none = false;
+    for at in 0..length {
+        let values = [a[at], b[at], c[at], d[at], e[at], f[at], g[at], h[at], i[at]];
+        out[at] = middle_of_nine(values);
+        is_any_none |= values.iter().fold(false, |any, value| any | value.is_no_number());
     }
-    !is_any_none.contains(&true)
+    !is_any_none
 }
 
 #[cfg(test)]
