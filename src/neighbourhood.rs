@@ -37,6 +37,10 @@ pub(crate) struct Around {
     wanted: Vec<u64>,
 }
 
+/// Bytes of rows that are read for a unit of several lines at most: more than a processor's cache
+/// would come from memory again and again.
+const ROWS_BYTES: u64 = 64 << 20;
+
 /// No position.
 const NOBODY: u64 = u64::MAX;
 
@@ -105,6 +109,17 @@ impl Neighbourhood {
         let most = MostRows { each: self.lines, beside };
         let all = self.shape.iter().product();
         if most.of(1) < all { most } else { MostRows { each: 0, beside: all } }
+    }
+
+    /// Positions of a unit that are worth reading what lies around them, where a row takes so many
+    /// bytes: some lines need hardly more rows than one.
+    pub fn worthwhile(&self, row_bytes: u64) -> u64 {
+        let most = self.most_rows();
+        let on_a_line = 4 * most.beside / most.each.max(1);
+        let length = self.shape.last().copied().unwrap_or(1);
+        let rows = (self.lines + self.lines / 2).saturating_mul(length);
+        let lines = if rows.saturating_mul(row_bytes) <= ROWS_BYTES { self.lines / 2 } else { 0 };
+        on_a_line.max(lines * length).max(1)
     }
 
     /// How many positions of a long run get what is read for one.

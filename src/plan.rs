@@ -128,9 +128,13 @@ impl TileNeeds {
         if self.reach.is_some() { workers - 1 } else { 0 }
     }
 
-    fn block_bytes(&self, segments: &[u64]) -> u64 {
+    fn block_positions(&self, segments: &[u64]) -> u64 {
         let steps = segments.iter().zip(&self.scan).map(|(segment, length)| segment.min(length));
-        steps.product::<u64>().saturating_mul(self.row_bytes)
+        steps.product()
+    }
+
+    fn block_bytes(&self, segments: &[u64]) -> u64 {
+        self.block_positions(segments).saturating_mul(self.row_bytes)
     }
 }
 
@@ -156,6 +160,8 @@ pub(crate) struct Plan {
     pub workers: usize,
     /// Most positions of one unit of work.
     pub unit: u64,
+    /// As few as a unit should have, however long it takes.
+    pub least_unit: u64,
     /// Bytes that are in use at the same time at most.
     pub memory: u64,
     /// How the positions are read together, if the source is read by tiles.
@@ -225,9 +231,12 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     let whole = if tiles.reach.is_some() { tiles.kept(&tiles.cell, open) + held } else { 1 };
     let memory_for_once =
         needs.fixed_bytes + whole * tiles.block_bytes(&tiles.cell) + workers * per_worker;
+    // A block has to be enough for all workers, twice.
+    let share = tiles.block_positions(&segments) / (2 * workers);
+    let least_unit = needs.worthwhile.min(unit).min(share).max(1);
     let (in_flight, kept, enough) = (kept.min(open) as usize, kept as usize, enough as usize);
     let blocks = Some(BlockPlan { segments, in_flight, kept, enough, parts, memory_for_once });
-    Ok(Plan { workers: workers as usize, unit, memory, blocks })
+    Ok(Plan { workers: workers as usize, unit, least_unit, memory, blocks })
 }
 
 /// The number of workers, and the blocks.
@@ -304,14 +313,17 @@ fn plan_rows(needs: &Needs) -> Result<Plan, u64> {
     let unit = (available / workers - needs.worker_bytes) / position;
     let unit = unit.min(needs.unit()).max(1);
     let memory = needs.fixed_bytes + workers * (needs.worker_bytes + unit * position);
-    Ok(Plan { workers: workers as usize, unit, memory, blocks: None })
+    let least_unit = needs.worthwhile.min(unit);
+    Ok(Plan { workers: workers as usize, unit, least_unit, memory, blocks: None })
 }
 
-/// How many positions make a good unit, when `positions` of them took `seconds`. At most eight
-/// times the last, so that one lucky measurement doesn't decide.
-pub(crate) fn next_unit(last: u64, positions: u64, seconds: f64, most: u64) -> u64 {
+/// How many positions make a good unit, when `positions` of them took `seconds`: from the `least`
+/// to the most that there may be. At most eight times the last, so that one lucky measurement
+/// doesn't decide.
+pub(crate) fn next_unit(last: u64, positions: u64, seconds: f64, (least, most): (u64, u64)) -> u64 {
     let ideal = positions as f64 * UNIT_SECONDS / seconds.max(1e-9);
-    (ideal as u64).min(last.saturating_mul(8)).clamp(1, most.max(1))
+    let most = most.max(1);
+    (ideal as u64).min(last.saturating_mul(8)).clamp(least.clamp(1, most), most)
 }
 
 #[cfg(test)]
@@ -516,15 +528,16 @@ mod tests {
         fn units_stay_within_bounds(
             last in 1u64..1 << 40, positions in 1u64..1 << 20, seconds in 0.0f64..1e6, most in 0u64..1 << 40,
         ) {
-            let unit = next_unit(last, positions, seconds, most);
+            let unit = next_unit(last, positions, seconds, (1, most));
             prop_assert!(unit >= 1 && unit <= most.max(1) && unit <= last.saturating_mul(8));
         }
     }
 
     #[test]
     fn slow_spectra_make_small_units() {
-        assert_eq!(next_unit(16, 16, 16.0, 256), 1);
-        assert_eq!(next_unit(16, 16, 0.016, 256), 10);
-        assert_eq!(next_unit(16, 16, 1e-6, 256), 128);
+        assert_eq!(next_unit(16, 16, 16.0, (1, 256)), 1);
+        assert_eq!(next_unit(16, 16, 16.0, (32, 256)), 32, "less isn't worth what lies around it");
+        assert_eq!(next_unit(16, 16, 0.016, (1, 256)), 10);
+        assert_eq!(next_unit(16, 16, 1e-6, (1, 256)), 128);
     }
 }

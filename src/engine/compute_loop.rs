@@ -123,7 +123,10 @@ impl<'a> ComputeLoop<'a> {
                 supply(job, work.pending, work.stock, plan, ranks),
                 work.others,
                 most_open,
-                plan.unit.min(job.kernel.wants().most_per_unit.unwrap_or(u64::MAX)),
+                (
+                    plan.least_unit,
+                    plan.unit.min(job.kernel.wants().most_per_unit.unwrap_or(u64::MAX)),
+                ),
                 request.checkpoint / BATCHES_PER_CHECKPOINT,
                 stop.clone(),
             ),

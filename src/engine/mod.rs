@@ -199,7 +199,7 @@ fn plan_run(
             + selected.map_or(0, Selected::memory),
         worker_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum::<u64>()
             + most.beside * (row + neighbour),
-        worthwhile: 4 * most.beside / most.each.max(1),
+        worthwhile: around.map_or(1, |around| around.worthwhile(row + neighbour)),
         tiles: source.rows.tiles().map(|tiles| TileNeeds {
             cell: tiles.cell(),
             row_bytes: tiles.block_row_bytes(),

@@ -105,7 +105,8 @@ struct State<'a> {
     batches: VecDeque<InFlight>,
     next_batch: u64,
     unit: u64,
-    most_per_unit: u64,
+    /// As few and as many positions as a unit may have.
+    units: (u64, u64),
     /// Batches of other ranks that wait to be marked.
     arrived: VecDeque<Batch>,
     /// Other ranks that may still send some.
@@ -143,13 +144,14 @@ enum Next {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A hand-out of the positions in `supply`, of which `most_open` portions may be begun at a
+    /// A hand-out of the positions in `supply`, in units of as few and as many as `units` says, of
+    /// which `most_open` portions may be begun at a
     /// time; `others` are the ranks whose batches are to be marked here.
     pub fn new(
         supply: Supply<'a>,
         others: usize,
         most_open: usize,
-        most_per_unit: u64,
+        units: (u64, u64),
         batch_time: Duration,
         stop: Stop,
     ) -> Self {
@@ -162,7 +164,7 @@ impl<'a> Scheduler<'a> {
             batches: VecDeque::new(),
             next_batch: 0,
             unit: 1,
-            most_per_unit,
+            units,
             arrived: VecDeque::new(),
             others,
             is_winding_up: false,
@@ -221,7 +223,7 @@ impl<'a> Scheduler<'a> {
     pub fn done(&self, ticket: Ticket, unit: Batch, compute: Duration) -> u64 {
         let mut state = self.lock();
         let positions = runs::count(&ticket.runs);
-        state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.most_per_unit);
+        state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.units);
         if let Some(batch) = state.batches.iter_mut().find(|batch| batch.number == ticket.batch) {
             batch.out -= 1;
             batch.content.positions.append(unit.positions);
@@ -435,13 +437,13 @@ mod tests {
 
     fn scheduler(pending: Range<u64>, batch_time: Duration) -> Scheduler<'static> {
         let supply = whole(std::slice::from_ref(&pending));
-        Scheduler::new(supply, 0, 2, 16, batch_time, Stop::new())
+        Scheduler::new(supply, 0, 2, (1, 16), batch_time, Stop::new())
     }
 
     #[test]
     fn every_position_is_handed_out_and_marked_once() {
         let pending = [3..50, 60..61, 70..200];
-        let scheduler = Scheduler::new(whole(&pending), 0, 2, 16, Duration::ZERO, Stop::new());
+        let scheduler = Scheduler::new(whole(&pending), 0, 2, (1, 16), Duration::ZERO, Stop::new());
         let mut marked = Vec::new();
         while let Some(ticket) = scheduler.next(None, || false) {
             done(&scheduler, ticket, &[], Duration::from_micros(1));
@@ -523,7 +525,8 @@ mod tests {
             Ok(Portion { runs, block: None, is_exclusive: true })
         };
         let supply: Supply<'_> = Box::new([0, 10, 20].into_iter().map(portion));
-        let scheduler = Scheduler::new(supply, 0, 2, 1, Duration::from_secs(3600), Stop::new());
+        let scheduler =
+            Scheduler::new(supply, 0, 2, (1, 1), Duration::from_secs(3600), Stop::new());
         let first = scheduler.next(None, || false).unwrap();
         assert_eq!(first.runs, vec![0..1]);
         let second = scheduler.next(Some(first.portion), || false).unwrap();
