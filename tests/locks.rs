@@ -88,8 +88,9 @@ fn a_second_run_is_refused_and_told_who_runs() {
     // A notebook that looks in is not who runs.
     let _reader = Holder::new(&sample.file, "reader");
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let who = format!("a run (host {}, pid {}, since 20", host.trim(), running.pid());
-    let texts = ["scan.h5 is being computed on in", &who, "wait until that run has ended"];
+    let who = format!("a run (host {}, pid {}, ", host.trim(), running.pid());
+    let texts =
+        ["scan.h5 is being computed on in", &who, ", since 20", "wait until that run has ended"];
     refuse(run("slow", &sample.file, &LONG), 1, &texts);
     refuse(run("peak-finding", &sample.file, &[]), 1, &texts);
     running.signal("INT");
