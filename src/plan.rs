@@ -19,6 +19,10 @@ const BLOCK_BYTES: u64 = 512 << 10;
 /// Seconds that a unit of work should take: short against a batch, long against its overhead.
 const UNIT_SECONDS: f64 = 0.01;
 
+/// How many times longer it may take for the sake of what is read around it: whoever stops a run
+/// waits for units.
+const LONGER: f64 = 10.0;
+
 /// Cores to compute on, on a machine with `available` cores: all but two, so that its owner can
 /// work on; all but one of four or fewer.
 pub(crate) fn cores(available: usize, wanted: Cores) -> usize {
@@ -99,6 +103,15 @@ impl TileNeeds {
         if self.tiles_per_cell >= 4 * workers { 1 } else { workers + 1 }
     }
 
+    /// How many blocks are begun at a time. With neighbours as many as there are workers, if
+    /// there is `room` for so many: what a worker reads around a whole block is less than what all
+    /// of them read around its parts.
+    fn open_blocks(&self, segments: &[u64], (workers, room): (u64, u64)) -> u64 {
+        let usual = self.most_blocks(workers);
+        let each = self.kept(segments, workers + 1) + self.held(workers);
+        if self.reach.is_some() && each <= room { usual.max(workers + 1) } else { usual }
+    }
+
     /// How often each tile is read.
     fn parts(&self, segments: &[u64]) -> u64 {
         self.cell.iter().zip(segments).map(|(cell, segment)| cell.div_ceil(*segment)).product()
@@ -160,7 +173,7 @@ pub(crate) struct Plan {
     pub workers: usize,
     /// Most positions of one unit of work.
     pub unit: u64,
-    /// As few as a unit should have, however long it takes.
+    /// As few as a unit should have, unless they take long.
     pub least_unit: u64,
     /// Bytes that are in use at the same time at most.
     pub memory: u64,
@@ -218,21 +231,24 @@ pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
     let left = available - workers * per_worker;
     let parts = tiles.parts(&segments);
     let block = tiles.block_bytes(&segments).max(1);
-    // Decoding a tile once more costs more than units that are small.
-    let for_units = if tiles.reach.is_some() { 0 } else { workers * needs.unit() * position };
-    let open = tiles.most_blocks(workers);
-    let (enough, held) = (tiles.kept(&segments, open), tiles.held(workers));
-    let blocks = (left.saturating_sub(for_units) / block).clamp(1 + held, enough + held);
+    let beside_units = left.saturating_sub(workers * needs.unit() * position) / block;
+    let held = tiles.held(workers);
+    let open = tiles.open_blocks(&segments, (workers, beside_units));
+    let enough = tiles.kept(&segments, open);
+    // With neighbours, decoding a tile once more costs more than units that are small.
+    let room = if tiles.reach.is_some() { left / block } else { beside_units };
+    let blocks = room.clamp(1 + held, enough + held);
     let kept = blocks - held;
     let worker_bytes = needs.worker_bytes + tiles.worker_bytes;
     let left = available - blocks * block - workers * worker_bytes;
     let unit = (left / workers / position).clamp(1, needs.unit());
     let memory = needs.fixed_bytes + blocks * block + workers * (worker_bytes + unit * position);
-    let whole = if tiles.reach.is_some() { tiles.kept(&tiles.cell, open) + held } else { 1 };
+    let fewest = tiles.kept(&tiles.cell, tiles.most_blocks(workers)) + held;
+    let whole = if tiles.reach.is_some() { fewest } else { 1 };
     let memory_for_once =
         needs.fixed_bytes + whole * tiles.block_bytes(&tiles.cell) + workers * per_worker;
-    // A block has to be enough for all workers, twice.
-    let share = tiles.block_positions(&segments) / (2 * workers);
+    // Blocks have to be enough for all workers, twice if there is one.
+    let share = tiles.block_positions(&segments) / if open > 1 { 1 } else { 2 * workers };
     let least_unit = needs.worthwhile.min(unit).min(share).max(1);
     let (in_flight, kept, enough) = (kept.min(open) as usize, kept as usize, enough as usize);
     let blocks = Some(BlockPlan { segments, in_flight, kept, enough, parts, memory_for_once });
@@ -317,13 +333,13 @@ fn plan_rows(needs: &Needs) -> Result<Plan, u64> {
     Ok(Plan { workers: workers as usize, unit, least_unit, memory, blocks: None })
 }
 
-/// How many positions make a good unit, when `positions` of them took `seconds`: from the `least`
-/// to the most that there may be. At most eight times the last, so that one lucky measurement
-/// doesn't decide.
+/// How many positions make a good unit, when `positions` of them took `seconds`: at least as many
+/// as are worthwhile, unless these take long, and at most eight times the last, so that one lucky
+/// measurement doesn't decide.
 pub(crate) fn next_unit(last: u64, positions: u64, seconds: f64, (least, most): (u64, u64)) -> u64 {
     let ideal = positions as f64 * UNIT_SECONDS / seconds.max(1e-9);
-    let most = most.max(1);
-    (ideal as u64).min(last.saturating_mul(8)).clamp(least.clamp(1, most), most)
+    let (ideal, longer) = (ideal as u64, (ideal * LONGER) as u64);
+    ideal.max(least.min(longer)).min(last.saturating_mul(8)).clamp(1, most.max(1))
 }
 
 #[cfg(test)]
@@ -441,9 +457,12 @@ mod tests {
             let tiles = cubes().tiles.map(|tiles| TileNeeds { reach: Some(vec![1, 1]), ..tiles });
             plan(&Needs { tiles, memory, ..cubes() }).unwrap().blocks.unwrap()
         };
-        // Of 4 blocks in a row: from the one before and above to the one behind and below.
-        let roomy = with_halo(4 << 30);
-        assert_eq!((roomy.in_flight, roomy.kept, roomy.enough, roomy.parts), (1, 11, 11, 1));
+        // Of 4 blocks in a row: from the one before and above to the one behind and below, and
+        // those around each that is begun besides.
+        let roomy = with_halo(5 << 30);
+        assert_eq!((roomy.in_flight, roomy.kept, roomy.enough, roomy.parts), (3, 29, 29, 1));
+        let enough = with_halo(2 << 30);
+        assert_eq!((enough.in_flight, enough.kept, enough.enough), (1, 11, 11));
         let tight = with_halo(1 << 30);
         assert_eq!((tight.kept, tight.enough, tight.parts), (6, 11, 1));
         assert_eq!(with_halo(tight.memory_for_once).kept, 11);
@@ -536,7 +555,10 @@ mod tests {
     #[test]
     fn slow_spectra_make_small_units() {
         assert_eq!(next_unit(16, 16, 16.0, (1, 256)), 1);
-        assert_eq!(next_unit(16, 16, 16.0, (32, 256)), 32, "less isn't worth what lies around it");
+        assert_eq!(next_unit(16, 16, 0.016, (32, 256)), 32, "less isn't worth what lies around");
+        assert_eq!(next_unit(16, 16, 0.064, (32, 256)), 25, "but nobody waits long");
+        assert_eq!(next_unit(16, 16, 16.0, (32, 256)), 1);
+        assert_eq!(next_unit(1, 1, 1e-6, (32, 256)), 8);
         assert_eq!(next_unit(16, 16, 0.016, (1, 256)), 10);
         assert_eq!(next_unit(16, 16, 1e-6, (1, 256)), 128);
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::job::{Job, Workspace};
 use super::pending::Pending;
+use super::workers::Workers;
 use crate::neighbourhood::Neighbourhood;
 use crate::plan::{Plan, Reads};
 use pixelmill_core::error::Result;
@@ -51,15 +52,16 @@ pub(super) fn tried(job: &Job) -> Result<Vec<Took>> {
     let positions = job.source.info.positions;
     let apart = positions.div_ceil(TRIED).max(1);
     let chosen = std::iter::once(0).chain((0..positions).step_by(apart as usize));
-    timed(job, chosen.collect())
+    timed(job, &job.workers, chosen.collect())
 }
 
-/// How long a run over the `pending` positions will take, so many of them; `None` if trying some
-/// would make it noticeably longer, or nothing can be told.
+/// How long a run over the `pending` positions will take, so many of them on so many `workers` of
+/// all ranks; `None` if trying some on these `threads` would make it noticeably longer, or nothing
+/// can be told.
 pub(super) fn before_run(
     (job, plan): (&Job, &Plan),
-    pending: &Pending<'_>,
-    (count, workers): (u64, usize),
+    (pending, count): (&Pending<'_>, u64),
+    (threads, workers): (&Workers, usize),
 ) -> Option<Duration> {
     // A tile is read for a single position, and neighbours may lie in the next ones.
     let cell = job.source.rows.tiles().map_or(1, |tiles| tiles.cell().iter().product::<u64>());
@@ -74,13 +76,13 @@ pub(super) fn before_run(
         let near = pending.runs(&(first..pending.positions().min(first + NEAR))).ok()?;
         near.first().map(|run| run.start)
     });
-    let times = timed(job, near.collect()).ok().filter(|times| !times.is_empty())?;
+    let times = timed(job, threads, near.collect()).ok().filter(|times| !times.is_empty())?;
     Some(estimated(&times, (job, plan), (count, workers)))
 }
 
-fn timed(job: &Job, positions: Vec<u64>) -> Result<Vec<Took>> {
+fn timed(job: &Job, threads: &Workers, positions: Vec<u64>) -> Result<Vec<Took>> {
     let begun = Instant::now();
-    job.workers.install(|| {
+    threads.install(|| {
         let (mut times, mut workspace) = (Vec::new(), job.workspace());
         for position in positions {
             times.push(measured(job, position, &mut workspace)?);

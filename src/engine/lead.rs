@@ -300,13 +300,13 @@ impl Lead<'_> {
         team.order(|| Orders::Begin)?;
         let crew = (shares.workers.iter().sum(), shares.workers.len(), shares.nodes);
         observer.begin(&group.info(job, target, &own, count, crew));
-        if let Some(estimate) = before_run((job, &own), pending, (count, crew.0)) {
-            observer.estimate(estimate);
-        }
         let (file, plan) = (&*file, &own);
         // Where others compute as well, it has a share of the cores.
         let share = Workers::exactly(shares.workers[0]);
         let workers = if team.others() == 0 { &job.workers } else { &share };
+        if let Some(estimate) = before_run((job, plan), (pending, count), (workers, crew.0)) {
+            observer.estimate(estimate);
+        }
         let phase = Phase {
             job,
             group,

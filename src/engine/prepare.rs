@@ -230,15 +230,16 @@ pub(crate) fn look(
     })
 }
 
-/// The longest selection that a note tells as it is.
+/// Bytes of a selection that a note tells at most: the attribute has room for no more.
 const TOLD: usize = 36;
 
 /// Host, process, the positions that were asked for if not all were, and beginning.
 fn run_note(positions: Option<&Selection>) -> String {
     let since = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
     let mut told = positions.map(|asked| format!(", positions {asked}")).unwrap_or_default();
-    if let Some((end, _)) = told.char_indices().nth(TOLD) {
-        told.truncate(end);
+    if told.len() > TOLD {
+        let ends = told.char_indices().map(|(end, _)| end);
+        told.truncate(ends.take_while(|end| *end <= TOLD).last().unwrap_or(0));
         told.push('…');
     }
     format!("host {}, pid {}{told}, since {since}", host(), std::process::id())

@@ -17,30 +17,24 @@ pub trait Number: Element + PartialOrd + Into<f64> {
     fn order(&self, other: &Self) -> Ordering;
 }
 
-impl Number for f32 {
-    const ZERO: Self = 0.0;
-    const NAN: Self = Self::NAN;
+macro_rules! number {
+    ($($float:ty),*) => {
+        $(
+            impl Number for $float {
+                const ZERO: Self = 0.0;
+                const NAN: Self = <$float>::NAN;
 
-    #[inline(always)]
-    fn is_no_number(self) -> bool {
-        self.is_nan()
-    }
+                #[inline(always)]
+                fn is_no_number(self) -> bool {
+                    self.is_nan()
+                }
 
-    fn order(&self, other: &Self) -> Ordering {
-        self.total_cmp(other)
-    }
+                fn order(&self, other: &Self) -> Ordering {
+                    self.total_cmp(other)
+                }
+            }
+        )*
+    };
 }
 
-impl Number for f64 {
-    const ZERO: Self = 0.0;
-    const NAN: Self = Self::NAN;
-
-    #[inline(always)]
-    fn is_no_number(self) -> bool {
-        self.is_nan()
-    }
-
-    fn order(&self, other: &Self) -> Ordering {
-        self.total_cmp(other)
-    }
-}
+number!(f32, f64);

@@ -212,14 +212,15 @@ fn sums(points: &[f64], weights: &[f64], signal: &Signal, denominator: Denominat
         total[11] = total[11] + x * z_re;
         total[12] = total[12] + x * z_im;
     }
-    let total = total.map(Lanes::added);
-    let complex = |at: usize| Complex64::new(total[at], total[at + 1]);
+    // Each by its own number, so that none has to lie in memory.
+    let real = |at: usize| total[at].added();
+    let complex = |at: usize| Complex64::new(real(at), real(at + 1));
     Sums {
-        h_h: total[0],
+        h_h: real(0),
         h_hh: complex(1),
         h_xhh: complex(3),
-        hh_hh: total[5],
-        xhh_xhh: total[6],
+        hh_hh: real(5),
+        xhh_xhh: real(6),
         h_y: complex(7),
         hh_y: complex(9),
         xhh_y: complex(11),
