@@ -215,18 +215,27 @@ impl<P: Process> Worker for MapWorker<'_, P> {
             spectra.push(spectrum);
         }
         let task = &self.prepared.task;
+        // A panic must not become the failure of a result that is there.
+        let model = |spectrum: &OwnSpectrum<'_, P::Input>, data: &Values, output: &P::Output| {
+            guarded(|| P::model(task, spectrum.as_spectrum(), output))
+                .and_then(|model| model.check(data).map(|()| model))
+        };
         let mut watch = |index: usize, output: &P::Output| {
-            let Some((spectrum, seen)) = spectra.get(index).zip(seen.get_mut(index)) else {
-                return;
-            };
-            // A panic must not become the failure of a result that is there.
-            seen.model = guarded(|| P::model(task, spectrum.as_spectrum(), output))
-                .and_then(|model| model.check(&seen.data).map(|()| model));
+            if let Some((spectrum, seen)) = spectra.get(index).zip(seen.get_mut(index)) {
+                seen.model = model(spectrum, &seen.data, output);
+            }
         };
         self.compute_watched(unit, contribution, Some(&mut watch))?;
-        // Of what was put into arrays there is no output that could say anything.
-        for (_, seen) in seen.iter_mut().enumerate().filter(|(at, _)| contribution.is_filled(*at)) {
-            seen.model = Ok(Model::new());
+        // What was put into arrays is no output that could say anything. The map function, if there
+        // is a real one, gives one.
+        let all = spectra.iter().zip(seen).enumerate();
+        for (_, (spectrum, seen)) in all.filter(|(at, _)| contribution.is_filled(*at)) {
+            let scratch = &mut P::Scratch::default();
+            let output = guarded(|| P::map_function(task, spectrum.as_spectrum(), scratch));
+            seen.model = match output {
+                Ok(Ok(output)) => model(spectrum, &seen.data, &output),
+                _ => Ok(Model::new()),
+            };
         }
         Ok(())
     }

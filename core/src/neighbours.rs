@@ -203,6 +203,11 @@ impl<'a, T> Neighbours<'a, T> {
         Self { spectra, stride: length, begin: 0, length, several: 1, repeat: 0, places }
     }
 
+    /// How many values each spectrum has.
+    pub fn channel_count(&self) -> usize {
+        self.length
+    }
+
     /// How many offsets there are.
     pub fn len(&self) -> usize {
         self.places.len()

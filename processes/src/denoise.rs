@@ -20,9 +20,10 @@ mod median;
 mod number;
 mod smooth;
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 
 use pixelmill_core::Results;
+use pixelmill_core::ndarray::IxDyn;
 use pixelmill_core::process::{
     Edges, Failure, Halo, Model, Neighbours, Outputs, Process, SourceInfo, Spectrum, Unit,
 };
@@ -109,6 +110,12 @@ pub struct Output {
     single: Vec<f32>,
 }
 
+/// Where results go: in the precision that is written.
+enum Denoised<'a> {
+    Single(&'a mut [f32]),
+    Double(&'a mut [f64]),
+}
+
 /// What is prepared once.
 pub struct Task {
     /// The weights, unless it is the median.
@@ -124,9 +131,6 @@ pub struct Scratch {
     single: Filter<f32>,
     /// Some channels of a unit in single precision.
     channels: Vec<f32>,
-    /// All spectra of a unit, one behind the other.
-    denoised: Output,
-    output: Output,
 }
 
 /// What it takes to filter spectra of this precision.
@@ -135,7 +139,6 @@ struct Filter<T> {
     medians: Medians<T>,
     smoothing: Smoothing,
     middles: Vec<T>,
-    means: Vec<f64>,
 }
 
 /// The process `Denoise`.
@@ -180,14 +183,20 @@ impl Process for Denoise {
         spectrum: Spectrum<'_, f64>,
         scratch: &mut Scratch,
     ) -> Result<Output, Failure> {
-        scratch.output.make_room(task, spectrum.len());
-        for begin in (0..spectrum.len()).step_by(CHANNELS) {
-            let channels = begin..spectrum.len().min(begin + CHANNELS);
+        let count = spectrum.len();
+        let (double, single) = if task.is_single { (0, count) } else { (count, 0) };
+        let mut output = Output { values: vec![0.0; double], single: vec![0.0; single] };
+        let mut denoised = match task.is_single {
+            true => Denoised::Single(&mut output.single),
+            false => Denoised::Double(&mut output.values),
+        };
+        for begin in (0..count).step_by(CHANNELS) {
+            let channels = begin..count.min(begin + CHANNELS);
             let neighbours = spectrum.neighbours.channels(channels);
             scratch.double.smoothing.forget();
-            scratch.double.apply(task, neighbours, &mut scratch.output, begin);
+            scratch.double.apply(task, neighbours, &mut denoised, begin);
         }
-        Ok(std::mem::take(&mut scratch.output))
+        Ok(output)
     }
 
     fn model(task: &Task, _spectrum: Spectrum<'_, f64>, output: &Output) -> Model {
@@ -200,12 +209,6 @@ impl Process for Denoise {
 
     fn halo(parameters: &Parameters, source: &SourceInfo) -> Result<Option<Halo>, Failure> {
         window::window(&parameters.window(source)?, parameters.edges).map(Some)
-    }
-
-    /// The results of a unit are computed together, and kept until all are.
-    fn extra_memory_per_position(_parameters: &Parameters, source: &SourceInfo) -> usize {
-        let value = if is_single(source) { size_of::<f32>() } else { size_of::<f64>() };
-        2 * source.spectral_points * value
     }
 
     fn memory_per_neighbour(_parameters: &Parameters, source: &SourceInfo) -> usize {
@@ -222,8 +225,8 @@ impl Process for Denoise {
     ) -> Result<(), Failure> {
         let count = unit.len();
         let length = unit.spectrum_length();
-        let Scratch { double, single, channels: buffer, denoised, output } = scratch;
-        denoised.make_room(task, count * length);
+        let Scratch { double, single, channels: buffer } = scratch;
+        let mut denoised = Denoised::of_unit(task, outputs)?;
         for begin in (0..length).step_by(CHANNELS) {
             let channels = begin..length.min(begin + CHANNELS);
             let of = |index: usize| index * length + begin;
@@ -232,18 +235,15 @@ impl Process for Denoise {
             if let Some(channels) = shorter {
                 single.smoothing.forget();
                 let all = (0..count).map(|index| (channels.neighbours(index), of(index)));
-                all.for_each(|(around, at)| single.apply(task, around, denoised, at));
+                all.for_each(|(around, at)| single.apply(task, around, &mut denoised, at));
             } else {
                 double.smoothing.forget();
                 let channels = unit.channels(channels);
                 let all = (0..count).map(|index| (channels.neighbours(index), of(index)));
-                all.for_each(|(around, at)| double.apply(task, around, denoised, at));
+                all.for_each(|(around, at)| double.apply(task, around, &mut denoised, at));
             }
         }
-        for index in 0..count {
-            output.copy_of(denoised, index * length..(index + 1) * length);
-            outputs.set_from(index, Ok(&*output));
-        }
+        outputs.filled(0..count);
         Ok(())
     }
 }
@@ -254,47 +254,50 @@ impl<T: Number> Filter<T> {
         &mut self,
         task: &Task,
         neighbours: Neighbours<'_, T>,
-        denoised: &mut Output,
+        denoised: &mut Denoised<'_>,
         at: usize,
     ) {
-        let length = neighbours.iter().flatten().next().map_or(0, <[T]>::len);
-        match &task.gaussian {
-            Some(gaussian) => {
-                self.means.resize(length, 0.0);
-                self.smoothing.mean(gaussian, neighbours, &mut self.means);
-                denoised.put(at, &self.means);
+        let length = neighbours.channel_count();
+        let Self { medians, smoothing, middles } = self;
+        match (&task.gaussian, denoised) {
+            (Some(gaussian), Denoised::Single(all)) => {
+                smoothing.mean(gaussian, neighbours, &mut all[at..][..length]);
             }
-            None => {
-                self.middles.resize(length, T::ZERO);
-                self.medians.find(neighbours, &mut self.middles);
-                denoised.put(at, &self.middles);
+            (Some(gaussian), Denoised::Double(all)) => {
+                smoothing.mean(gaussian, neighbours, &mut all[at..][..length]);
+            }
+            (None, denoised) => {
+                middles.resize(length, T::ZERO);
+                medians.find(neighbours, middles);
+                denoised.put(at, middles);
             }
         }
     }
 }
 
-impl Output {
-    fn make_room(&mut self, task: &Task, count: usize) {
-        let (double, single) = if task.is_single { (0, count) } else { (count, 0) };
-        self.values.resize(double, 0.0);
-        self.single.resize(single, 0.0);
-    }
-
-    fn put<T: Number>(&mut self, at: usize, values: &[T]) {
-        if self.values.is_empty() {
-            let places = self.single[at..].iter_mut();
-            places.zip(values).for_each(|(place, value)| *place = (*value).into() as f32);
+impl<'a> Denoised<'a> {
+    /// The results of all spectra of a unit, one behind the other.
+    fn of_unit(task: &Task, outputs: &'a mut Outputs<'_, Output>) -> Result<Self, Failure> {
+        let apart = || Failure::new("results don't lie one behind the other");
+        if task.is_single {
+            let column = outputs.column::<f32, IxDyn>(0)?.into_slice();
+            column.map(Self::Single).ok_or_else(apart)
         } else {
-            let places = self.values[at..].iter_mut();
-            places.zip(values).for_each(|(place, value)| *place = (*value).into());
+            let column = outputs.column::<f64, IxDyn>(0)?.into_slice();
+            column.map(Self::Double).ok_or_else(apart)
         }
     }
 
-    /// Takes some values of others.
-    fn copy_of(&mut self, others: &Self, range: Range<usize>) {
-        self.values.clear();
-        self.single.clear();
-        self.values.extend_from_slice(others.values.get(range.clone()).unwrap_or_default());
-        self.single.extend_from_slice(others.single.get(range).unwrap_or_default());
+    fn put<T: Number>(&mut self, at: usize, values: &[T]) {
+        match self {
+            Self::Single(all) => {
+                let places = all[at..].iter_mut().zip(values);
+                places.for_each(|(place, value)| *place = f32::nearest((*value).into()));
+            }
+            Self::Double(all) => {
+                let places = all[at..].iter_mut().zip(values);
+                places.for_each(|(place, value)| *place = (*value).into());
+            }
+        }
     }
 }

@@ -11,6 +11,8 @@ pub trait Number: Element + PartialOrd + Into<f64> {
     const ZERO: Self;
     /// No number.
     const NAN: Self;
+    /// The nearest one to a number.
+    fn nearest(number: f64) -> Self;
     /// Whether it is none.
     fn is_no_number(self) -> bool;
     /// Which of two numbers is the lesser one.
@@ -23,6 +25,11 @@ macro_rules! number {
             impl Number for $float {
                 const ZERO: Self = 0.0;
                 const NAN: Self = <$float>::NAN;
+
+                #[inline(always)]
+                fn nearest(number: f64) -> Self {
+                    number as $float
+                }
 
                 #[inline(always)]
                 fn is_no_number(self) -> bool {

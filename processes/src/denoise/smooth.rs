@@ -92,28 +92,28 @@ impl Smoothing {
 
     /// Puts the weighted mean of the neighbours into `out`. What is no number, or missing, doesn't
     /// count.
-    pub fn mean<T: Number>(
+    pub fn mean<T: Number, O: Number>(
         &mut self,
         gaussian: &Gaussian,
         neighbours: Neighbours<'_, T>,
-        out: &mut [f64],
+        out: &mut [O],
     ) {
         if (0..neighbours.len()).all(|index| neighbours.number(index).is_some()) {
             self.separately(gaussian, neighbours, out);
         } else {
-            out.fill(f64::NAN);
+            out.fill(O::NAN);
         }
-        if out.iter().any(|mean| mean.is_nan()) {
+        if out.iter().any(|mean| mean.is_no_number()) {
             self.of_numbers(gaussian, neighbours, out);
         }
     }
 
     /// Takes the means that aren't there yet of what there is.
-    fn of_numbers<T: Number>(
+    fn of_numbers<T: Number, O: Number>(
         &mut self,
         gaussian: &Gaussian,
         neighbours: Neighbours<'_, T>,
-        out: &mut [f64],
+        out: &mut [O],
     ) {
         self.sums.clear();
         self.sums.resize(out.len(), (0.0, 0.0));
@@ -122,17 +122,17 @@ impl Smoothing {
             add_numbers(spectrum, gaussian.weight(index), &mut self.sums);
         }
         for (mean, (sum, weights)) in out.iter_mut().zip(&self.sums) {
-            if mean.is_nan() {
-                *mean = sum / weights;
+            if mean.is_no_number() {
+                *mean = O::nearest(sum / weights);
             }
         }
     }
 
-    fn separately<T: Number>(
+    fn separately<T: Number, O: Number>(
         &mut self,
         gaussian: &Gaussian,
         neighbours: Neighbours<'_, T>,
-        out: &mut [f64],
+        out: &mut [O],
     ) {
         let [slowest, faster @ ..] = gaussian.axes.as_slice() else { return };
         let length = out.len();
@@ -146,7 +146,7 @@ impl Smoothing {
         let lines: Vec<&[f64]> =
             numbers.iter().map(|number| self.lines[*number].values.as_slice()).collect();
         match faster {
-            [] => out.copy_from_slice(lines[0]),
+            [] => put(lines[0], out),
             [half] => weigh(half, &lines, out),
             [half, others @ ..] => {
                 count = along(half, &lines, length, &mut self.means);
@@ -156,7 +156,7 @@ impl Smoothing {
                     count = along(half, &rows, length, &mut self.next);
                     std::mem::swap(&mut self.means, &mut self.next);
                 }
-                out.copy_from_slice(&self.means[..length]);
+                put(&self.means, out);
             }
         }
         self.numbers = numbers;
@@ -232,15 +232,20 @@ const FEW: usize = 8;
 /// The weighted sum of rows that lie around a middle one: that first, then pairs from the outside
 /// to the inside, as `scipy.ndimage` adds them.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn weigh<T: Number>(half: &[f64], rows: &[&[T]], out: &mut [f64]) {
+fn weigh<T: Number, O: Number>(half: &[f64], rows: &[&[T]], out: &mut [O]) {
     let (blocks, rest) = out.as_chunks_mut::<FEW>();
     let whole = blocks.len() * FEW;
     for (block, out) in blocks.iter_mut().enumerate() {
-        *out = weighed(half, |row| block_of(rows[row], block * FEW));
+        *out = weighed(half, |row| block_of(rows[row], block * FEW)).map(O::nearest);
     }
     for (at, out) in rest.iter_mut().enumerate() {
-        [*out] = weighed(half, |row| [rows[row][whole + at]]);
+        [*out] = weighed(half, |row| [rows[row][whole + at]]).map(O::nearest);
     }
+}
+
+/// The first of some means as results.
+fn put<O: Number>(means: &[f64], out: &mut [O]) {
+    out.iter_mut().zip(means).for_each(|(out, mean)| *out = O::nearest(*mean));
 }
 
 /// Some values of a row, from `begin` on.
@@ -345,7 +350,7 @@ mod tests {
         };
         let mut kept = Smoothing::default();
         for column in [1, 2, 3, 7, 4, 5, 8] {
-            let (places, mut out) = (window(column), [0.0]);
+            let (places, mut out) = (window(column), [0.0f64]);
             kept.mean(&gaussian, Neighbours::new(&spectra, 1, &places), &mut out);
             assert_eq!(out[0].to_bits(), mean(&gaussian, &spectra, 1, &places)[0].to_bits());
         }
