@@ -39,7 +39,7 @@ use smooth::{Gaussian, Smoothing, radius};
 
 /// Channels that are computed for all positions of a unit before the next ones: so few that those
 /// of all neighbours stay in the processor's cache.
-const CHANNELS: usize = 1024;
+const CHANNELS: usize = 512;
 /// What `size` and `sigma` can be at most: beyond any window, and far from where integers end.
 const MOST: f64 = 1e9;
 

@@ -3,7 +3,8 @@
 //! Positions come in portions, each with what all of it is read from; a worker stays with its
 //! portion while there is something left of it, and another is begun when nobody would find
 //! anything to do, and memory has room. A batch is open for a fixed time and takes whatever units
-//! are handed out in it, so its length follows from how fast the process is. At most
+//! are handed out in it, so its length follows from how fast the process is; where that is a lot of
+//! results, less, so that the disk takes the first of them while others are computed. At most
 //! `BATCHES_IN_FLIGHT` batches are open or computed but not marked. Units adapt as well: short
 //! enough to stop soon, long enough not to count.
 //!
@@ -85,11 +86,21 @@ const HELP: Duration = Duration::from_millis(1);
 /// How often it looks whether somebody asked to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How much of a run is in hand at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Portions that may be begun and not done.
+    pub open: usize,
+    /// As few and as many positions as a unit may have.
+    pub unit: (u64, u64),
+    /// How long a batch is open at most, and how many positions it is open for.
+    pub batch: (Duration, u64),
+}
+
 /// The hand-out, shared by all workers and the marker.
 pub(crate) struct Scheduler<'a> {
     state: Mutex<State<'a>>,
     changed: Condvar,
-    batch_time: Duration,
     stop: Stop,
 }
 
@@ -99,14 +110,12 @@ struct State<'a> {
     is_exhausted: bool,
     /// Portions that are begun and not done.
     open: Vec<OpenPortion>,
-    most_open: usize,
     next_portion: u64,
     /// Batches that are not marked yet, oldest first; the last may be open.
     batches: VecDeque<InFlight>,
     next_batch: u64,
     unit: u64,
-    /// As few and as many positions as a unit may have.
-    units: (u64, u64),
+    limits: Limits,
     /// Batches of other ranks that wait to be marked.
     arrived: VecDeque<Batch>,
     /// Other ranks that may still send some.
@@ -128,6 +137,8 @@ struct InFlight {
     content: Batch,
     opened: Instant,
     open: bool,
+    /// Positions that were handed out in it.
+    positions: u64,
     /// Units that workers still have.
     out: usize,
     marking: bool,
@@ -144,33 +155,24 @@ enum Next {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A hand-out of the positions in `supply`, in units of as few and as many as `units` says, of
-    /// which `most_open` portions may be begun at a
-    /// time; `others` are the ranks whose batches are to be marked here.
-    pub fn new(
-        supply: Supply<'a>,
-        others: usize,
-        most_open: usize,
-        units: (u64, u64),
-        batch_time: Duration,
-        stop: Stop,
-    ) -> Self {
+    /// A hand-out of the positions in `supply`; `others` are the ranks whose batches are to be
+    /// marked here.
+    pub fn new(supply: Supply<'a>, others: usize, limits: Limits, stop: Stop) -> Self {
         let state = State {
             supply,
             is_exhausted: false,
             open: Vec::new(),
-            most_open,
             next_portion: 0,
             batches: VecDeque::new(),
             next_batch: 0,
             unit: 1,
-            units,
+            limits,
             arrived: VecDeque::new(),
             others,
             is_winding_up: false,
             error: None,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), batch_time, stop }
+        Self { state: Mutex::new(state), changed: Condvar::new(), stop }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a>> {
@@ -191,7 +193,7 @@ impl<'a> Scheduler<'a> {
                 self.changed.notify_all();
                 return None;
             }
-            if state.open_batch_is_over(self.batch_time) {
+            if state.open_batch_is_over() {
                 state.close_batch();
                 self.changed.notify_all();
             }
@@ -223,7 +225,7 @@ impl<'a> Scheduler<'a> {
     pub fn done(&self, ticket: Ticket, unit: Batch, compute: Duration) -> u64 {
         let mut state = self.lock();
         let positions = runs::count(&ticket.runs);
-        state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.units);
+        state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.limits.unit);
         if let Some(batch) = state.batches.iter_mut().find(|batch| batch.number == ticket.batch) {
             batch.out -= 1;
             batch.content.positions.append(unit.positions);
@@ -296,7 +298,7 @@ impl<'a> Scheduler<'a> {
             if let Some(batch) = state.arrived.pop_front() {
                 return Some(batch);
             }
-            if state.open_batch_is_over(self.batch_time) {
+            if state.open_batch_is_over() {
                 state.close_batch();
             }
             let ready = |batch: &InFlight| !batch.open && batch.out == 0;
@@ -342,7 +344,7 @@ impl State<'_> {
         if let Some(index) = own.or_else(|| self.open.iter().position(is_idle)) {
             return Next::Unit(index);
         }
-        if self.open.len() < self.most_open && self.begin_portion() {
+        if self.open.len() < self.limits.open && self.begin_portion() {
             return Next::Unit(self.open.len() - 1);
         }
         match self.open.iter().position(has_work) {
@@ -378,8 +380,11 @@ impl State<'_> {
         self.batches.back().is_some_and(|batch| batch.open)
     }
 
-    fn open_batch_is_over(&self, batch_time: Duration) -> bool {
-        self.batches.back().is_some_and(|batch| batch.open && batch.opened.elapsed() >= batch_time)
+    fn open_batch_is_over(&self) -> bool {
+        let (time, positions) = self.limits.batch;
+        let is_over =
+            |batch: &InFlight| batch.positions >= positions || batch.opened.elapsed() >= time;
+        self.batches.back().is_some_and(|batch| batch.open && is_over(batch))
     }
 
     fn close_batch(&mut self) {
@@ -396,6 +401,7 @@ impl State<'_> {
                 content: Batch::default(),
                 opened: Instant::now(),
                 open: true,
+                positions: 0,
                 out: 0,
                 marking: false,
             });
@@ -405,8 +411,10 @@ impl State<'_> {
         batch.out += 1;
         let open = self.open.get_mut(index)?;
         open.out += 1;
+        let runs = runs::take(&mut open.portion.runs, self.unit);
+        batch.positions += runs::count(&runs);
         Some(Ticket {
-            runs: runs::take(&mut open.portion.runs, self.unit),
+            runs,
             block: open.portion.block.clone(),
             is_exclusive: open.portion.is_exclusive,
             portion: open.number,
@@ -436,14 +444,18 @@ mod tests {
     }
 
     fn scheduler(pending: Range<u64>, batch_time: Duration) -> Scheduler<'static> {
-        let supply = whole(std::slice::from_ref(&pending));
-        Scheduler::new(supply, 0, 2, (1, 16), batch_time, Stop::new())
+        scheduler_of(whole(std::slice::from_ref(&pending)), 16, (batch_time, u64::MAX))
+    }
+
+    /// Units have at most so many positions.
+    fn scheduler_of(supply: Supply<'_>, unit: u64, batch: (Duration, u64)) -> Scheduler<'_> {
+        Scheduler::new(supply, 0, Limits { open: 2, unit: (1, unit), batch }, Stop::new())
     }
 
     #[test]
     fn every_position_is_handed_out_and_marked_once() {
         let pending = [3..50, 60..61, 70..200];
-        let scheduler = Scheduler::new(whole(&pending), 0, 2, (1, 16), Duration::ZERO, Stop::new());
+        let scheduler = scheduler_of(whole(&pending), 16, (Duration::ZERO, u64::MAX));
         let mut marked = Vec::new();
         while let Some(ticket) = scheduler.next(None, || false) {
             done(&scheduler, ticket, &[], Duration::from_micros(1));
@@ -469,6 +481,20 @@ mod tests {
         assert_eq!(batch.positions.ranges().next(), Some(0..2));
         let failed: Vec<_> = batch.failures.iter().collect();
         assert_eq!(failed, [("x", &std::iter::once(1..2).collect())]);
+    }
+
+    #[test]
+    fn a_batch_ends_with_its_time_or_its_positions() {
+        let batches = |batch| {
+            let scheduler = scheduler_of(whole(&[0..4]), 1, batch);
+            while let Some(ticket) = scheduler.next(None, || false) {
+                done(&scheduler, ticket, &[], Duration::from_secs(1));
+            }
+            let batches = scheduler.lock().batches.len();
+            batches
+        };
+        let long = Duration::from_secs(3600);
+        assert_eq!((batches((long, u64::MAX)), batches((long, 4)), batches((long, 2))), (1, 1, 2));
     }
 
     #[test]
@@ -525,8 +551,7 @@ mod tests {
             Ok(Portion { runs, block: None, is_exclusive: true })
         };
         let supply: Supply<'_> = Box::new([0, 10, 20].into_iter().map(portion));
-        let scheduler =
-            Scheduler::new(supply, 0, 2, (1, 1), Duration::from_secs(3600), Stop::new());
+        let scheduler = scheduler_of(supply, 1, (Duration::from_secs(3600), u64::MAX));
         let first = scheduler.next(None, || false).unwrap();
         assert_eq!(first.runs, vec![0..1]);
         let second = scheduler.next(Some(first.portion), || false).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::scheduler::{Portion, Scheduler, Supply};
+use crate::engine::scheduler::{Limits, Portion, Scheduler, Supply};
 use crate::engine::{Stop, batch::Batch};
 use crate::storage::filters::{FilterInfo, Pipeline, Scratch};
 use crate::storage::marks::Summary;
@@ -65,7 +65,9 @@ pub fn hand_out(positions: u64, most: u64) -> u64 {
     let portion =
         Portion { runs: std::iter::once(0..positions).collect(), block: None, is_exclusive: true };
     let supply: Supply<'_> = Box::new(std::iter::once(Ok(portion)));
-    let scheduler = Scheduler::new(supply, 0, 2, (1, most), Duration::from_secs(3600), Stop::new());
+    let batch = (Duration::from_secs(3600), u64::MAX);
+    let scheduler =
+        Scheduler::new(supply, 0, Limits { open: 2, unit: (1, most), batch }, Stop::new());
     let (mut units, mut last) = (0, None);
     while let Some(ticket) = scheduler.next(last, || false) {
         let done = Batch { positions: ticket.runs.iter().cloned().collect(), ..Batch::default() };
