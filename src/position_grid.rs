@@ -16,7 +16,7 @@ use pixelmill_core::coordinates::PositionAxes;
 use pixelmill_core::dimension::Dimension;
 
 /// Rows that are read at a time.
-const ROWS_AT_A_TIME: usize = 1 << 16;
+const ROWS_AT_A_TIME: usize = 1 << 12;
 
 /// The rows of an index table with its axes, slowest first.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! Results as main datasets of h5USID: matrices of positions × values with four references each.
 
+use bytemuck::cast_slice;
+
 use crate::region;
 use crate::storage::attributes;
 use crate::storage::container::{Class, Dataset, Elements, Group, Storing};
@@ -77,26 +79,24 @@ fn copy_table(from: &Dataset, group: &Group, name: &str) -> Result<(), Refused> 
 
 /// Copies a table of numbers, not all of it at once: it has as many rows as the scan has positions.
 fn copy_rows(from: &Dataset, to: &Dataset, element: ElementType) -> Result<(), Refused> {
-    const AT_ONCE: usize = 1 << 16;
+    const AT_ONCE: usize = 1 << 12;
     let rows = from.shape().first().copied().unwrap_or(0);
     for first in (0..rows).step_by(AT_ONCE) {
         let mut part = from.whole();
         part.set_range(0, &(first as u64..rows.min(first + AT_ONCE) as u64));
-        let bytes: Vec<u8> = match element {
-            ElementType::Float64 => bytes_of(from.numbers(&part)?, f64::to_ne_bytes),
-            ElementType::Int64 => bytes_of(from.integers(&part)?, i64::to_ne_bytes),
-            ElementType::UInt64 => bytes_of(from.unsigned(&part)?, u64::to_ne_bytes),
-            _ => bytes_of(from.unsigned(&part)?, |value| {
-                u32::try_from(value).unwrap_or(u32::MAX).to_ne_bytes()
-            }),
-        };
-        to.write_rows(first as u64, &bytes)?;
+        let first = first as u64;
+        match element {
+            ElementType::Float64 => to.write_rows(first, cast_slice(&from.numbers(&part)?)),
+            ElementType::Int64 => to.write_rows(first, cast_slice(&from.integers(&part)?)),
+            ElementType::UInt64 => to.write_rows(first, cast_slice(&from.unsigned(&part)?)),
+            _ => {
+                let narrow = |value| u32::try_from(value).unwrap_or(u32::MAX);
+                let values: Vec<u32> = from.unsigned(&part)?.into_iter().map(narrow).collect();
+                to.write_rows(first, cast_slice(&values))
+            }
+        }?;
     }
     Ok(())
-}
-
-fn bytes_of<T, const N: usize>(values: Vec<T>, bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    values.into_iter().flat_map(bytes).collect()
 }
 
 fn table(
@@ -134,8 +134,8 @@ fn spectroscopic_datasets(
         Ok(created)
     };
     let index_table = table("Indices", ElementType::UInt32)?;
-    index_table.write_rows(0, &bytes_of(indices, u32::to_ne_bytes))?;
+    index_table.write_rows(0, cast_slice(&indices))?;
     let value_table = table("Values", ElementType::Float32)?;
-    value_table.write_rows(0, &bytes_of(values, f32::to_ne_bytes))?;
+    value_table.write_rows(0, cast_slice(&values))?;
     Ok([index_table.name(), value_table.name()])
 }

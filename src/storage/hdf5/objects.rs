@@ -258,9 +258,13 @@ fn values<T: H5Type + Clone>(dataset: &hdf5::Dataset, part: &Region) -> hdf5::Re
         let range = part.range(axis);
         range.start as usize..range.end as usize
     };
+    // What was read is one piece, in its own order.
     match part.shape.len() {
-        1 => Ok(dataset.read_slice_1d::<T, _>(range(0))?.to_vec()),
-        2 => Ok(dataset.read_slice_2d::<T, _>((range(0), range(1)))?.into_iter().collect()),
+        1 => Ok(dataset.read_slice_1d::<T, _>(range(0))?.into_raw_vec_and_offset().0),
+        2 => {
+            let read = dataset.read_slice_2d::<T, _>((range(0), range(1)))?;
+            Ok(read.into_raw_vec_and_offset().0)
+        }
         _ => Err("a part of an array of more axes".into()),
     }
 }
