@@ -452,9 +452,9 @@ impl<'a, T: Element> Unit<'a, T> {
         }
     }
 
-    /// The unit with memory for the spectra of its positions and their neighbours.
+    /// The unit with memory for the spectra of its positions and their neighbours, if it has any.
     pub(crate) fn among(self, around: &'a mut Vec<T>) -> Self {
-        Self { around: Some(around), ..self }
+        Self { around: self.raw.neighbours.is_some().then_some(around), ..self }
     }
 
     /// Some channels of the neighbours of all spectra: less memory that stays in the processor's

@@ -73,8 +73,12 @@ struct Sums {
 
 impl Sums {
     /// Adds values, each time but the last a multiple of eight.
+    #[inline]
     fn add(&mut self, values: &[f64]) {
-        let rest = add(&mut self.sums, values);
+        let (eights, rest) = values.as_chunks();
+        if !eights.is_empty() {
+            add(&mut self.sums, eights);
+        }
         self.left = rest.len();
         self.rest[..self.left].copy_from_slice(rest);
     }
@@ -84,10 +88,8 @@ impl Sums {
     }
 }
 
-/// Adds all eights; returns what is left.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn add<'v>(sums: &mut [f64; 8], values: &'v [f64]) -> &'v [f64] {
-    let (eights, rest) = values.as_chunks::<8>();
+fn add(sums: &mut [f64; 8], eights: &[[f64; 8]]) {
     let mut all = *sums;
     for eight in eights {
         for (sum, value) in all.iter_mut().zip(eight) {
@@ -95,5 +97,4 @@ fn add<'v>(sums: &mut [f64; 8], values: &'v [f64]) -> &'v [f64] {
         }
     }
     *sums = all;
-    rest
 }
