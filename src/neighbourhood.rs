@@ -122,11 +122,6 @@ impl Neighbourhood {
         on_a_line.max(lines * length).max(1)
     }
 
-    /// How many positions of a long run get what is read for one.
-    pub fn shared(&self) -> f64 {
-        self.halo.offsets().len() as f64 / self.lines as f64
-    }
-
     /// Bytes that finding the neighbours takes for each position.
     pub fn table_bytes(&self) -> u64 {
         Around::bytes(self.halo.offsets().len() as u64)

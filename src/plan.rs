@@ -218,6 +218,11 @@ pub enum Reads {
 }
 
 impl BlockPlan {
+    /// How often a tile is read at most, more or less, where it is needed by several blocks.
+    fn times_read(&self) -> f64 {
+        self.parts as f64 * (self.enough as f64 / self.kept.max(1) as f64).max(1.0)
+    }
+
     /// How often each tile is read.
     pub fn reads(&self) -> Reads {
         match self.parts {
@@ -229,7 +234,24 @@ impl BlockPlan {
 
 /// Plans a run; the error is how many bytes of memory it takes at least.
 pub(crate) fn plan(needs: &Needs) -> Result<Plan, u64> {
-    let Some(tiles) = &needs.tiles else { return plan_rows(needs) };
+    match &needs.tiles {
+        None => plan_rows(needs),
+        Some(tiles) if tiles.reach.is_some() => {
+            // Fewer workers leave more memory for the tiles that neighbours lie in.
+            let with = |workers| plan_tiles(&Needs { workers, ..needs.clone() }, tiles);
+            let cost = |plan: &Plan| {
+                let read = plan.blocks.as_ref().map_or(1.0, BlockPlan::times_read);
+                read / plan.workers as f64
+            };
+            let more = (2..=needs.workers).filter_map(|workers| with(workers).ok());
+            let better = |best, next| if cost(&next) <= cost(&best) { next } else { best };
+            Ok(more.fold(with(1)?, better))
+        }
+        Some(tiles) => plan_tiles(needs, tiles),
+    }
+}
+
+fn plan_tiles(needs: &Needs, tiles: &TileNeeds) -> Result<Plan, u64> {
     let position = needs.per_position();
     let per_worker = needs.worker_bytes + tiles.worker_bytes + position;
     let least = needs.fixed_bytes + per_worker + tiles.row_bytes;
@@ -462,10 +484,22 @@ mod tests {
     }
 
     #[test]
+    fn with_neighbours_no_more_workers_compute_than_pay() {
+        let workers = |memory, reach| {
+            let tiles = cubes().tiles.map(|tiles| TileNeeds { reach, ..tiles });
+            plan(&Needs { tiles, memory, workers: 8, ..cubes() }).unwrap().workers
+        };
+        let reach = || Some(vec![1, 1]);
+        assert_eq!((workers(8 << 30, reach()), workers(8 << 30, None)), (8, 8));
+        assert_eq!((workers(1 << 30, reach()), workers(1 << 30, None)), (4, 8));
+    }
+
+    #[test]
     fn blocks_are_kept_until_their_neighbours_are_computed() {
         let with_halo = |memory| {
             let tiles = cubes().tiles.map(|tiles| TileNeeds { reach: Some(vec![1, 1]), ..tiles });
-            plan(&Needs { tiles, memory, ..cubes() }).unwrap().blocks.unwrap()
+            let needs = Needs { tiles, memory, ..cubes() };
+            plan_tiles(&needs, needs.tiles.as_ref().unwrap()).unwrap().blocks.unwrap()
         };
         // Of 4 blocks in a row: from the one before and above to the one behind and below, and
         // those around each that is begun besides.

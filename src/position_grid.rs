@@ -15,7 +15,7 @@ use pixelmill_core::axis_values::GrowingAxis;
 use pixelmill_core::coordinates::PositionAxes;
 use pixelmill_core::dimension::Dimension;
 
-/// Rows that are read at a time.
+/// Rows that are hashed at a time.
 const ROWS_AT_A_TIME: usize = 1 << 12;
 
 /// The rows of an index table with its axes, slowest first.
@@ -118,19 +118,20 @@ impl Ranks {
 }
 
 impl PositionGrid {
-    /// Reads a table of `rows` rows through `read`; `labels` are the name and units of each of its
-    /// axes, in the file's order. Axes are sorted from the slowest to the fastest.
+    /// Reads a table of `rows` rows through `read`, so many `at_once`; `labels` are the name and
+    /// units of each of its axes, in the file's order. Axes are sorted from the slowest to the
+    /// fastest.
     ///
     /// # Errors
     /// Those of `read`.
     pub fn new<E>(
         labels: Vec<(String, String)>,
-        rows: usize,
+        (rows, at_once): (usize, usize),
         mut read: impl FnMut(Range<usize>) -> Result<TableRows, E>,
     ) -> Result<Self, E> {
         let named = |(name, units)| Axis { name, units, ..Axis::default() };
         let mut axes: Vec<Axis> = labels.into_iter().map(named).collect();
-        for range in windows(rows) {
+        for range in windows(rows, at_once) {
             let block = read(range)?;
             let pairs = block.indices.iter().zip(&block.values).enumerate();
             let count = axes.len();
@@ -144,8 +145,8 @@ impl PositionGrid {
         let dimensions = dimensions.collect();
         let mut grid =
             Self { dimensions, rows, listed: None, columns: order.clone(), own_values: None };
-        if !grid.matches(&order, &ranks, &mut read)? {
-            grid.listed = Some(list(rows, &order, &ranks, &mut read)?);
+        if !grid.matches(&order, &ranks, at_once, &mut read)? {
+            grid.listed = Some(list((rows, at_once), &order, &ranks, &mut read)?);
         }
         Ok(grid)
     }
@@ -162,13 +163,14 @@ impl PositionGrid {
         &self,
         order: &[usize],
         ranks: &[Ranks],
+        at_once: usize,
         read: &mut impl FnMut(Range<usize>) -> Result<TableRows, E>,
     ) -> Result<bool, E> {
         if self.shape().iter().product::<usize>() != self.rows {
             return Ok(false);
         }
         let shape = self.shape();
-        for range in windows(self.rows) {
+        for range in windows(self.rows, at_once) {
             let first = range.start;
             let block = read(range)?;
             for (at, row) in block.indices.chunks_exact(order.len()).enumerate() {
@@ -193,15 +195,16 @@ impl PositionGrid {
     /// Those of `read`.
     pub fn keep_own_values<E>(
         &mut self,
+        at_once: usize,
         mut read: impl FnMut(Range<usize>) -> Result<Vec<f64>, E>,
     ) -> Result<(), E> {
         self.own_values = None;
-        if self.are_those_of_axes(&mut read)? {
+        if self.are_those_of_axes(at_once, &mut read)? {
             return Ok(());
         }
         let mut own: Vec<Vec<f64>> =
             self.columns.iter().map(|_| Vec::with_capacity(self.rows)).collect();
-        for range in windows(self.rows) {
+        for range in windows(self.rows, at_once) {
             for row in read(range)?.chunks_exact(self.columns.len()) {
                 let axes = own.iter_mut().zip(&self.columns);
                 axes.for_each(|(values, column)| values.push(row[*column]));
@@ -219,9 +222,10 @@ impl PositionGrid {
     /// Whether each row has the values of the axes, bit by bit.
     fn are_those_of_axes<E>(
         &self,
+        at_once: usize,
         read: &mut impl FnMut(Range<usize>) -> Result<Vec<f64>, E>,
     ) -> Result<bool, E> {
-        for range in windows(self.rows) {
+        for range in windows(self.rows, at_once) {
             let (first, block) = (range.start as u64, read(range)?);
             for (row, values) in (first..).zip(block.chunks_exact(self.columns.len())) {
                 let differs = |(axis, column): (usize, &usize)| {
@@ -342,18 +346,18 @@ impl PositionAxes for PositionGrid {
     }
 }
 
-fn windows(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..rows).step_by(ROWS_AT_A_TIME).map(move |first| first..rows.min(first + ROWS_AT_A_TIME))
+fn windows(rows: usize, at_once: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(at_once.max(1)).map(move |first| first..rows.min(first + at_once))
 }
 
 fn list<E>(
-    rows: usize,
+    (rows, at_once): (usize, usize),
     order: &[usize],
     ranks: &[Ranks],
     read: &mut impl FnMut(Range<usize>) -> Result<TableRows, E>,
 ) -> Result<Vec<Vec<u32>>, E> {
     let mut listed: Vec<Vec<u32>> = order.iter().map(|_| Vec::with_capacity(rows)).collect();
-    for range in windows(rows) {
+    for range in windows(rows, at_once) {
         let block = read(range)?;
         for row in block.indices.chunks_exact(order.len()) {
             for (axis, steps) in listed.iter_mut().enumerate() {
@@ -396,7 +400,7 @@ pub(crate) mod tests {
             let values = indices.iter().map(|index| *index as f64 * 0.5).collect();
             Ok::<_, ()>(TableRows { indices, values })
         };
-        PositionGrid::new(labels, axes[0].1.len(), read).unwrap()
+        PositionGrid::new(labels, (axes[0].1.len(), 2), read).unwrap()
     }
 
     #[test]
@@ -442,7 +446,8 @@ pub(crate) mod tests {
         let mut scan = grid(&[("X", &[0, 1, 2, 0, 1, 2]), ("Y", &[0, 0, 0, 1, 1, 1])]);
         let of_axes = [0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 0.0, 0.5, 0.5, 0.5, 1.0, 0.5];
         let keep = |scan: &mut PositionGrid, values: &[f64]| {
-            scan.keep_own_values(|rows| Ok::<_, ()>(values[2 * rows.start..2 * rows.end].to_vec()))
+            let read = |rows: Range<usize>| values[2 * rows.start..2 * rows.end].to_vec();
+            scan.keep_own_values(4, |rows| Ok::<_, ()>(read(rows)))
         };
         keep(&mut scan, &of_axes).unwrap();
         assert_eq!((scan.own_values_digest(), scan.bytes()), (None, 0));

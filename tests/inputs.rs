@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::usid::{Scan, ask_python, group};
 use crate::support::watch::{Opener, Running, assert_kills_are_survived};
 use crate::support::{
-    POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, ran, run, succeed,
+    POSITIONS, RAW_DATA, Ran, Sample, assert_refused, pixelmill, program, ran, refuse, run, succeed,
 };
 
 /// Writes the same numbers to the source, to another file, and as arrays of NumPy's.
@@ -99,6 +99,10 @@ fn an_input_is_looked_for_in_the_file_that_results_go_to() {
     let named = run_rich(&scan, &format!("{out}:/a/offset"), &["--output", &out]);
     assert_offset(&scan, &out, &named["group"]);
     assert_eq!(named["inputs"][0]["file"], out);
+    // What the source's file has by that name since then isn't what was computed with.
+    scan.script("file['/a/offset'] = [9.0] * 20", &[]);
+    let verified = succeed(["verify", &out, ran["group"].as_str().unwrap()]);
+    assert_eq!((&verified["changed"], &verified["checked"]), (&Value::Null, &20.into()));
 }
 
 #[test]
@@ -155,6 +159,11 @@ fn a_computation_never_begins_from_its_own_results() {
     assert_eq!(first["group"], group("Slow", 1));
     let again = scan.run("slow", &from);
     assert_eq!((&again["outcome"], &again["group"]), (&"existing".into(), &first["group"]));
+    // Where there are no others, it is told why these are none.
+    scan.script("del file[given[0]]", &[&group("Slow", 0)]);
+    let told = format!("{} is of the parameters that are asked for", group("Slow", 1));
+    let again = [&["run", "slow", &scan.file, "--override"], &from[..]].concat();
+    refuse(again, 1, &["no other complete results of a process `Slow`", &told]);
 }
 
 #[test]

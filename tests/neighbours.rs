@@ -163,9 +163,11 @@ fn chunks_are_decoded_again_for_want_of_memory_alone_and_it_is_told() {
         let options = [&options[..], more].concat();
         pixelmill(run("denoise", data.scan.file.as_ref(), &data.of("many", &options)))
     };
-    let tight = with("400K", &["--dry-run"]);
+    let tight = with("300K", &["--dry-run"]);
     assert_eq!(tight.json["some_decoded_again"], true, "{}", tight.json);
-    let tight = with("400K", &[]);
+    let tight = with("300K", &[]);
+    let workers = tight.json["report"]["workers"].as_u64().unwrap();
+    assert!(tight.stderr.contains(&format!("{workers} worker")), "{}", tight.stderr);
     assert!(
         tight.json["report"]["chunks_decoded"].as_u64() > tight.json["report"]["chunks"].as_u64()
     );

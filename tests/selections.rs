@@ -113,7 +113,8 @@ fn masks_are_taken_from_anywhere() {
     let scan = with_masks();
     let expected: Vec<u64> = (0..20).step_by(3).collect();
     let beside = |name: &str| scan.beside(name);
-    for mask in ["other.h5:/a/mask", "mask.npy", "flat.npy", "fortran.npy"].map(beside) {
+    let masks = ["other.h5:/a/mask", "other.h5:a/mask", "mask.npy", "flat.npy", "fortran.npy"];
+    for mask in masks.map(beside) {
         assert_eq!(selected(&scan, &mask), expected, "{mask}");
     }
     assert_eq!(selected(&scan, "/mask"), expected);
@@ -178,6 +179,7 @@ fn what_can_not_be_selected_is_refused_and_the_file_stays_as_it_is() {
         refuse(["run", "sum", &scan.file, "--positions", &selection], 2, &told);
         assert!(std::fs::read(&scan.file).unwrap() == before, "{selection}");
     }
+    refuse(["run", "sum", &scan.file, "--positions", "-1"], 2, &["`-1` is no whole number"]);
     for (selection, told) in [("missing.npy", "no such file"), ("@missing.txt", "no such file")] {
         refuse(["run", "sum", &scan.file, "--positions", selection], 1, &[told]);
     }

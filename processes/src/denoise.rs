@@ -6,7 +6,8 @@
 //! Mean: Σ w·x with w = g(i)·g(j)…, g(i) ∝ exp(−i²/2σ²) for |i| ≤ 4σ (rounded), Σ g = 1. Both are
 //! those of `scipy.ndimage` (`median_filter`, `gaussian_filter` with `truncate=4`) on data in
 //! double precision, with `size` or `sigma` on the axes of the scan and none on those of a
-//! spectrum: the median to the bit, the mean but for the last bits of the weights.
+//! spectrum: the median to the bit (but for the sign of a zero, where it is among zeros of both
+//! signs), the mean but for the last bits of the weights.
 //!
 //! `edges` says what stands for neighbours beyond the edge of the scan. Those that are `missing`
 //! don't count: the median of the others, their mean with weights that add up to 1. Neither does a

@@ -77,7 +77,12 @@ pub(crate) struct TestArguments {
     pub at: Option<Vec<u32>>,
     /// Several positions as a table, named as for `run`, with the time that each took and an
     /// estimate for all
-    #[arg(long, value_name = "SELECTION", conflicts_with_all = ["pixel", "at", "plot", "spectrum"])]
+    #[arg(
+        long,
+        value_name = "SELECTION",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["pixel", "at", "plot", "spectrum"]
+    )]
     pub positions: Option<Selection>,
     /// Cores that the estimate is for, as for `run`
     #[arg(long, value_name = "N|all", value_parser = cores, requires = "positions")]
@@ -187,7 +192,7 @@ pub(crate) struct RunArguments {
     /// and columns 0:10,5:20, numbers 1,5,9 or [5,9], random:100, random:100:SEED, a mask of the
     /// file (/PATH), of another (FILE:/PATH) or of NumPy's (FILE.npy), or @FILE with a position or
     /// range in each line
-    #[arg(long, value_name = "SELECTION")]
+    #[arg(long, value_name = "SELECTION", allow_hyphen_values = true)]
     pub positions: Option<Selection>,
     /// Compute the failed positions of earlier runs again
     #[arg(long)]

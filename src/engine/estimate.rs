@@ -1,14 +1,15 @@
 //! How long a run would take, by some positions that are computed without a trace.
 //!
-//! The estimate goes by what reading and computing took them, one after the other. The first is
-//! left out if there are more: it also pays for what is done once.
+//! The estimate goes by what reading and computing took them, one after the other; where positions
+//! are computed with their neighbours, which follow each other, by some units. The first is left
+//! out if there are more: it also pays for what is done once.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::job::{Job, Workspace};
 use super::pending::Pending;
 use super::workers::Workers;
-use crate::neighbourhood::Neighbourhood;
 use crate::plan::{Plan, Reads};
 use pixelmill_core::error::Result;
 
@@ -21,11 +22,13 @@ const TRYING: Duration = Duration::from_secs(1);
 /// How far from where one is wanted a pending one is looked for.
 const NEAR: u64 = 4096;
 
-/// Times of one position.
+/// What one of some positions took.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Took {
     read: Duration,
     compute: Duration,
+    /// Chunks that were decoded for it.
+    chunks: f64,
 }
 
 impl Took {
@@ -34,25 +37,32 @@ impl Took {
     }
 }
 
-/// How long a position takes, whose results are in the workspace then.
+/// What each of some positions takes, whose results are in the workspace then.
 pub(super) fn measured<'j>(
     job: &'j Job,
-    position: u64,
+    run: Range<u64>,
     workspace: &mut Workspace<'j>,
 ) -> Result<Took> {
-    let (run, begun) = (position..position + 1, Instant::now());
+    let decoded = || job.source.rows.chunks_decoded().map_or(0, |(decoded, _)| decoded);
+    let (count, before, begun) = ((run.end - run.start) as u32, decoded(), Instant::now());
     let rows = job.read(&job.source.rows, std::slice::from_ref(&run), workspace)?;
-    let (read, begun) = (begun.elapsed(), Instant::now());
+    let (read, begun) = (begun.elapsed() / count, Instant::now());
+    let chunks = (decoded() - before) as f64 / f64::from(count);
     job.compute(rows, workspace);
-    Ok(Took { read, compute: begun.elapsed() })
+    Ok(Took { read, compute: begun.elapsed() / count, chunks })
 }
 
-/// Times of some positions, spread over the scan, the first of them twice.
-pub(super) fn tried(job: &Job) -> Result<Vec<Took>> {
+/// What some positions took, spread over the scan, the first of them twice.
+pub(super) fn tried(job: &Job, plan: &Plan) -> Result<Vec<Took>> {
     let positions = job.source.info.positions;
     let apart = positions.div_ceil(TRIED).max(1);
     let chosen = std::iter::once(0).chain((0..positions).step_by(apart as usize));
-    timed(job, &job.workers, chosen.collect())
+    timed((job, plan), &job.workers, chosen.collect())
+}
+
+/// How many positions are tried together.
+fn together(job: &Job, plan: &Plan) -> u64 {
+    if job.neighbourhood.is_some() { plan.unit.min(u64::from(u32::MAX)) } else { 1 }
 }
 
 /// How long a run over the `pending` positions will take, so many of them on so many `workers` of
@@ -66,7 +76,8 @@ pub(super) fn before_run(
     // A tile is read for a single position, and neighbours may lie in the next ones.
     let cell = job.source.rows.tiles().map_or(1, |tiles| tiles.cell().iter().product::<u64>());
     let each = if job.neighbourhood.is_some() { 4 * cell } else { cell };
-    let most = (count / each.max(1) / workers.max(1) as u64 / OF_A_RUN).min(TRIED);
+    let each = each.max(together(job, plan)).max(1);
+    let most = (count / each / workers.max(1) as u64 / OF_A_RUN).min(TRIED);
     if most < 2 {
         return None;
     }
@@ -76,16 +87,19 @@ pub(super) fn before_run(
         let near = pending.runs(&(first..pending.positions().min(first + NEAR))).ok()?;
         near.first().map(|run| run.start)
     });
-    let times = timed(job, threads, near.collect()).ok().filter(|times| !times.is_empty())?;
+    let times =
+        timed((job, plan), threads, near.collect()).ok().filter(|times| !times.is_empty())?;
     Some(estimated(&times, (job, plan), (count, workers)))
 }
 
-fn timed(job: &Job, threads: &Workers, positions: Vec<u64>) -> Result<Vec<Took>> {
+fn timed((job, plan): (&Job, &Plan), threads: &Workers, positions: Vec<u64>) -> Result<Vec<Took>> {
     let begun = Instant::now();
+    let (together, all) = (together(job, plan), job.source.info.positions);
     threads.install(|| {
         let (mut times, mut workspace) = (Vec::new(), job.workspace());
         for position in positions {
-            times.push(measured(job, position, &mut workspace)?);
+            let run = position..all.min(position.saturating_add(together));
+            times.push(measured(job, run, &mut workspace)?);
             if begun.elapsed() > TRYING {
                 break;
             }
@@ -95,30 +109,27 @@ fn timed(job: &Job, threads: &Workers, positions: Vec<u64>) -> Result<Vec<Took>>
 }
 
 /// How long so many positions would take. A tile is read for all of its positions at once, as often
-/// as memory makes it necessary, and a neighbour for all that have it.
+/// as memory makes it necessary.
 pub(super) fn estimated(
     times: &[Took],
     (job, plan): (&Job, &Plan),
     (positions, workers): (u64, usize),
 ) -> Duration {
     let typical = if times.len() > 1 { &times[1..] } else { times };
-    let mean = |of: fn(&Took) -> Duration| {
-        typical.iter().map(of).sum::<Duration>().as_secs_f64() / typical.len().max(1) as f64
+    let mean =
+        |of: fn(&Took) -> f64| typical.iter().map(of).sum::<f64>() / typical.len().max(1) as f64;
+    let chunks = mean(|took| took.chunks);
+    let rows = &job.source.rows;
+    let times = if let Reads::Times(times) = job.reads(plan) { times as f64 } else { 1.0 };
+    let together = match (rows.chunks_decoded(), rows.tiles()) {
+        (Some((_, stored)), _) if chunks > 0.0 => {
+            chunks * job.source.info.positions as f64 / (stored as f64 * times).max(1.0)
+        }
+        (None, Some(tiles)) => tiles.cell().iter().product::<u64>() as f64 / times,
+        _ => 1.0,
     };
-    let position = mean(|took| took.read) / read_together(job, plan) + mean(|took| took.compute);
+    let read = mean(|took| took.read.as_secs_f64()) / together.max(1.0);
+    let position = read + mean(|took| took.compute.as_secs_f64());
     let seconds = position * positions as f64 / workers.max(1) as f64;
     Duration::from_secs_f64(seconds.min(1e15))
-}
-
-/// How many positions get what is read for one.
-fn read_together(job: &Job, plan: &Plan) -> f64 {
-    let together = match (job.source.rows.tiles(), job.reads(plan)) {
-        (Some(tiles), reads) => {
-            let cell = tiles.cell().iter().product::<u64>();
-            let times = if let Reads::Times(times) = reads { times } else { 1 };
-            cell as f64 / times.max(1) as f64
-        }
-        (None, _) => job.neighbourhood.as_ref().map_or(1.0, Neighbourhood::shared),
-    };
-    together.max(1.0)
 }

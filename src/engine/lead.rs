@@ -298,7 +298,10 @@ impl Lead<'_> {
         }
         info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
-        let crew = (shares.workers.iter().sum(), shares.workers.len(), shares.nodes);
+        // Where memory isn't enough for all workers of a rank, it isn't for those of any.
+        let most = if own.workers < shares.workers[0] { own.workers } else { usize::MAX };
+        let workers = shares.workers.iter().map(|workers| (*workers).min(most)).sum();
+        let crew = (workers, shares.workers.len(), shares.nodes);
         observer.begin(&group.info(job, target, &own, count, crew));
         let (file, plan) = (&*file, &own);
         // Where others compute as well, it has a share of the cores.

@@ -97,7 +97,7 @@ pub fn rehearse(
         Beginning::Complete(_) => 0,
         _ => outlook.pending,
     };
-    let tried = if pending == 0 { Vec::new() } else { tried(&job)? };
+    let tried = if pending == 0 { Vec::new() } else { tried(&job, &plan)? };
     Ok(Rehearsal {
         process: job.kernel.name().to_owned(),
         dataset: job.source.info.path.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::data::Data;
-use super::estimate::{Took, estimated, measured};
+use super::estimate::{Took, estimated, measured, tried};
 use super::job::Job;
 use super::probe::{Probe, probed};
 use super::search::selected;
@@ -46,12 +46,16 @@ pub fn sample(kernel: &Arc<dyn Kernel>, request: &Request) -> Result<Sample> {
     let taken = job.workers.install(|| {
         let mut workspace = job.workspace();
         let measured = chosen.into_iter().map(|position| {
-            let took = measured(&job, position, &mut workspace)?;
+            let took = measured(&job, position..position + 1, &mut workspace)?;
             Ok((probed(&job, position, &workspace.results, Vec::new()), took))
         });
         measured.collect::<Result<Vec<(Probe, Took)>>>()
     })?;
-    let times: Vec<Took> = taken.iter().map(|(_, took)| *took).collect();
+    // Single positions don't tell what those take that share their neighbours.
+    let times: Vec<Took> = match &job.neighbourhood {
+        Some(_) => tried(&job, &plan)?,
+        None => taken.iter().map(|(_, took)| *took).collect(),
+    };
     let together = |(probe, took): (Probe, Took)| (probe, took.together());
     Ok(Sample {
         positions: job.source.info.positions,

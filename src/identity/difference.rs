@@ -37,8 +37,10 @@ pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<D
     let mut steps = Vec::new();
     let (was, is) = differing(&mut steps, stored, ours, ordered)?;
     let way: Vec<&str> = steps.iter().map(String::as_str).collect();
+    // A crop shows in the axes as well.
+    let excerpt = |of: &Value| of.get("source").and_then(|source| source.get("excerpt")).cloned();
     let is_asked = match way.as_slice() {
-        ["source", "excerpt", ..] => true,
+        ["source", ..] if excerpt(stored) != excerpt(ours) => true,
         // Other values under the same name.
         ["corrections", _, what, ..] if ARRAY.contains(what) => false,
         [section, ..] => ASKED.contains(section),

@@ -250,8 +250,10 @@ impl FromStr for Bound {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(step) = text.parse() {
-            return Ok(Self::Step(step));
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            let step = text.parse().map(Self::Step);
+            return step.map_err(|_| format!("step {text} is outside of every axis"));
         }
         let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]).rev();
         let mut numbers = ends.filter_map(|at| Some((text[..at].parse::<f64>().ok()?, at)));
@@ -381,7 +383,8 @@ mod tests {
             let found = kept(text).unwrap_err();
             assert!(found.contains(told), "{text}: {found}");
         }
-        for text in ["", "1:2:0", "a:b", "1:2:3:4", "nan:1.0"] {
+        let beyond = ["0:99999999999999999999", "-99999999999999999999:"];
+        for text in ["", "1:2:0", "a:b", "1:2:3:4", "nan:1.0"].into_iter().chain(beyond) {
             assert!(text.parse::<Crop>().is_err(), "{text}");
         }
     }

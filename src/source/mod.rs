@@ -93,7 +93,7 @@ impl Source {
         let Some(table) = self.tables.as_ref().and_then(|_| rules.position_values(&dataset)) else {
             return Ok(());
         };
-        let keep = self.grid.keep_own_values(|rows| {
+        let keep = self.grid.keep_own_values(table.rows_at_once(), |rows| {
             let mut part = table.whole();
             part.set_range(0, &(rows.start as u64..rows.end as u64));
             table.numbers(&part)

@@ -516,7 +516,18 @@ impl Dataset {
     pub fn whole(&self) -> Region {
         Region::whole(&region::lengths(&self.shape()))
     }
+
+    /// How many rows are read at a time of a table that is read from one end to the other: few, so
+    /// that their memory stays where it is, but whole chunks, since for any row its chunk is
+    /// decoded, unless these are so long that they are decoded several times.
+    pub fn rows_at_once(&self) -> usize {
+        let chunk = self.chunk().and_then(|chunk| chunk.first().copied()).unwrap_or(1);
+        FEW_ROWS.next_multiple_of(chunk.max(1)).min(MOST_ROWS)
+    }
 }
+
+const FEW_ROWS: usize = 1 << 12;
+const MOST_ROWS: usize = 1 << 20;
 
 impl Deref for Group {
     type Target = dyn GroupObject;
@@ -562,4 +573,25 @@ impl AsObject for dyn Object {
 pub(crate) fn is_same(one: &(impl AsObject + ?Sized), other: &(impl AsObject + ?Sized)) -> bool {
     let id = one.as_object().id();
     id.is_some() && id == other.as_object().id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::memory::Memory;
+
+    #[test]
+    fn tables_are_read_by_whole_chunks() {
+        let memory = Memory::new();
+        let at_once = |chunk: Option<&[usize]>| {
+            let element = Elements::Number(ElementType::UInt8);
+            let storing = Storing::Placed { chunk, fill: &[0] };
+            let name = format!("{chunk:?}");
+            let table = memory.root().create_dataset(&name, &element, &[3, 2], storing).unwrap();
+            table.rows_at_once()
+        };
+        assert_eq!((at_once(None), at_once(Some(&[1, 2]))), (FEW_ROWS, FEW_ROWS));
+        assert_eq!((at_once(Some(&[3000, 2])), at_once(Some(&[10_000, 1]))), (6000, 10_000));
+        assert_eq!(at_once(Some(&[1 << 30, 2])), MOST_ROWS);
+    }
 }

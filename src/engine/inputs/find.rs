@@ -104,6 +104,11 @@ impl<'a> Finder<'a> {
         refused: Refusal<'_>,
     ) -> Result<Found<'_>> {
         self.open_results()?;
+        if let Some(place) = self.request.inputs.iter().find(|place| place.named == named)
+            && let Some(found) = self.recorded(place, refused)?
+        {
+            return self.opened(found, named, results, refused);
+        }
         let literal = normalised(named);
         let has = |file: &ReadFile| file.dataset(&literal).is_ok() || file.group(&literal).is_ok();
         if self.source.link_exists(&literal) {
@@ -111,11 +116,6 @@ impl<'a> Finder<'a> {
         }
         if self.results.as_ref().is_some_and(has) {
             return self.at((Which::Results, literal), named, results, refused);
-        }
-        if let Some(place) = self.request.inputs.iter().find(|place| place.named == named)
-            && let Some(found) = self.recorded(place, refused)?
-        {
-            return self.opened(found, named, results, refused);
         }
         let found = match InputPath::from(named) {
             InputPath::Npy(file) => return self.npy(file, named, refused),
@@ -222,7 +222,8 @@ impl<'a> Finder<'a> {
             files.iter().map(|which| self.file(*which).path.display().to_string()).collect();
         let (dataset, files) = (&self.dataset, names.join(" or "));
         let mut reason = format!(
-            "{}, and no complete results of a process `{process}` for `{dataset}` are in {files}",
+            "{}, and no other complete results of a process `{process}` for `{dataset}` are in \
+             {files}",
             missing()
         );
         lacking.iter().for_each(|lack| reason.push_str(&format!("; {lack}")));
@@ -234,9 +235,13 @@ impl<'a> Finder<'a> {
         let file = self.file(which);
         let mut groups = results_groups(file);
         groups.retain(|group| group.linked_file.is_none() && is_process(&group.tool, process));
-        groups.retain(|group| self.is_of_source(which, group) && !self.is_own(group));
+        groups.retain(|group| self.is_of_source(which, group));
         groups.sort_by(|one, other| (one.number, &one.path).cmp(&(other.number, &other.path)));
         for group in groups.iter().rev() {
+            if self.is_own(group) {
+                lacking.push(format!("{} is of the parameters that are asked for", group.path));
+                continue;
+            }
             match self.lack(file, group)? {
                 None => return Ok(Some(group.path.clone())),
                 Some(lack) => lacking.push(lack),

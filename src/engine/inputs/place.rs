@@ -44,9 +44,10 @@ pub enum LiesIn {
 }
 
 impl InputPlace {
-    /// Whether what it is called doesn't say where it is, or not from everywhere.
+    /// Whether what it is called doesn't say where it is, or not from everywhere, or not for ever:
+    /// the source's file is looked into first.
     fn is_to_be_recorded(&self) -> bool {
-        matches!(self.lies_in, LiesIn::File { .. })
+        !matches!(self.lies_in, LiesIn::Source)
             || self.dataset.trim_matches('/') != self.named.trim_matches('/')
     }
 
@@ -104,11 +105,12 @@ mod tests {
         let file = LiesIn::File { path: "/a/b.h5".to_owned(), relative: "../b.h5".to_owned() };
         let plain = [
             place("/a/offset", LiesIn::Source, "/a/offset"),
-            place("offset", LiesIn::Results, "/offset"),
+            place("offset", LiesIn::Source, "/offset"),
         ];
         assert_eq!(told(&plain), None);
         let others = [
             place("b.h5:/offset", file.clone(), "/offset"),
+            place("/offset", LiesIn::Results, "/offset"),
             place("SHO_Fit", LiesIn::Results, "/Raw-SHO_Fit_000/Fit"),
         ];
         let text = told(&[plain.as_slice(), &others].concat()).unwrap();

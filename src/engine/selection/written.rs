@@ -1,6 +1,7 @@
 //! Selections as people write them, read and written down again.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use super::{OpenRange, Selection};
@@ -64,7 +65,7 @@ impl FromStr for Selection {
             return Ok(Self::Several(ranges(several)?));
         }
         match InputPath::from(text) {
-            InputPath::InFile { path, .. } if !path.starts_with('/') => {}
+            InputPath::InFile { file, path } if !path.starts_with('/') && !is_named(&file) => {}
             InputPath::Here(_) => {}
             mask => return Ok(Self::Mask(mask)),
         }
@@ -78,6 +79,11 @@ impl FromStr for Selection {
             _ => Ok(Self::Steps(bounds)),
         }
     }
+}
+
+/// Whether that is a file's name before a colon, and no bound.
+fn is_named(file: &Path) -> bool {
+    file.to_string_lossy().contains(['.', '/'])
 }
 
 fn ranges(text: &str) -> Result<Vec<OpenRange>, String> {

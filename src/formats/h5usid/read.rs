@@ -136,7 +136,8 @@ fn positions_table(
     split_units: bool,
 ) -> Result<PositionGrid, String> {
     let labels = labels_of(indices, values, (0, rows), split_units)?;
-    PositionGrid::new(labels, rows, |range| {
+    let at_once = indices.rows_at_once().max(values.rows_at_once());
+    PositionGrid::new(labels, (rows, at_once), |range| {
         let part = part(indices, 0, range);
         Ok(TableRows {
             indices: indices.integers(&part).map_err(|_| unreadable(indices))?,
@@ -159,13 +160,13 @@ fn spectroscopic_table(
     let values_of = |range: Range<usize>| -> Vec<f64> {
         range.flat_map(|at| column(&all_values, at, points)).collect()
     };
-    let mut grid = PositionGrid::new(labels, points, |range| {
+    let mut grid = PositionGrid::new(labels, (points, points), |range| {
         Ok::<_, String>(TableRows {
             indices: range.clone().flat_map(|at| column(&all_indices, at, points)).collect(),
             values: values_of(range),
         })
     })?;
-    grid.keep_own_values(|range| Ok::<_, String>(values_of(range)))?;
+    grid.keep_own_values(points, |range| Ok::<_, String>(values_of(range)))?;
     Ok(grid)
 }
 

@@ -79,11 +79,10 @@ fn copy_table(from: &Dataset, group: &Group, name: &str) -> Result<(), Refused> 
 
 /// Copies a table of numbers, not all of it at once: it has as many rows as the scan has positions.
 fn copy_rows(from: &Dataset, to: &Dataset, element: ElementType) -> Result<(), Refused> {
-    const AT_ONCE: usize = 1 << 12;
-    let rows = from.shape().first().copied().unwrap_or(0);
-    for first in (0..rows).step_by(AT_ONCE) {
+    let (rows, at_once) = (from.shape().first().copied().unwrap_or(0), from.rows_at_once());
+    for first in (0..rows).step_by(at_once) {
         let mut part = from.whole();
-        part.set_range(0, &(first as u64..rows.min(first + AT_ONCE) as u64));
+        part.set_range(0, &(first as u64..rows.min(first + at_once) as u64));
         let first = first as u64;
         match element {
             ElementType::Float64 => to.write_rows(first, cast_slice(&from.numbers(&part)?)),
