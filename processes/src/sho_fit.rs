@@ -303,7 +303,7 @@ fn frequencies(source: &SourceInfo, spectra: usize) -> Result<Dimension, Failure
     let axis = source.axis(0);
     if !axis.units.trim().to_ascii_lowercase().ends_with("hz") {
         return Err(Failure::new(format!(
-            "the fastest axis of its rows, `{}` in `{}`, has to be a frequency in Hz, kHz, MHz or \
+            "its spectra run along `{}` in `{}`, which has to be a frequency in Hz, kHz, MHz or \
              GHz",
             axis.name, axis.units
         )));
