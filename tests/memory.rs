@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{program, python_function, refuse, run};
+use crate::support::watch::{Opener, Running};
+use crate::support::{program, python_function, refuse, run, succeed};
 
 /// What the program takes besides its budget: its code, the HDF5 library, threads.
 const BESIDES: u64 = 40 << 20;
@@ -99,4 +100,49 @@ fn corrections_take_what_they_are_planned_with() {
         assert_eq!(ran["outcome"], "finished", "{what:?}");
         assert!(peak < (memory << 20) + BESIDES, "{} MiB with {what:?}", peak >> 20);
     }
+}
+
+#[test]
+fn the_systems_cache_keeps_nothing_of_a_run_if_that_is_asked_for() {
+    // Temporary files may lie in memory, where there is no other place for them.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let [file, out] = ["scan.h5", "out.h5"].map(|name| folder.path().join(name));
+    let pages = |file: &Path| -> (u64, u64) {
+        let told = python_function("memory.py", "pages", [file]);
+        (told[0].as_u64().unwrap(), told[1].as_u64().unwrap())
+    };
+    python_function("memory.py", "cached", [&file]);
+    let (there, all) = pages(&file);
+    assert_eq!(there, all);
+    let to_out = ["--output", out.to_str().unwrap()];
+    for (dataset, more) in [("/rows", &to_out[..]), ("/chunks", &to_out), ("/chunks", &[])] {
+        let of = |process, cache| {
+            let asked = ["--dataset", dataset, "--positions-axes", "0", "--cache", cache];
+            run(process, &file, &[&asked[..], more].concat())
+        };
+        let written = if more.is_empty() { &file } else { &out };
+        succeed(of("digest", "keep"));
+        assert!(pages(&file).0 > all / 4 && pages(written).0 > 0, "{dataset}");
+        succeed(of("sum", "drop"));
+        assert_eq!((pages(&file).0, pages(written).0), (0, 0), "{dataset}");
+    }
+}
+
+#[test]
+fn what_is_read_is_forgotten_while_a_run_goes_on() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let [file, out] = ["scan.h5", "out.h5"].map(|name| folder.path().join(name));
+    python_function("memory.py", "cached", [&file]);
+    let slowly = ["--cores", "1", "-p", "pause=2000", "--checkpoint", "0.2", "--cache", "drop"];
+    let asked = ["--dataset", "/chunks", "--positions-axes", "0", "--output"];
+    let asked = [&asked[..], &[out.to_str().unwrap()], &slowly].concat();
+    let running = Running::start(run("slow", &file, &asked));
+    let group = running.computing(&mut Opener::new(), &out);
+    running.wait_until_marked(&group, &out, 400);
+    // Without a chance to tidy up.
+    running.kill();
+    let told = python_function("memory.py", "pages", [&file]);
+    // Rows, which nobody has read, are half of the file, or more.
+    let (there, all) = (told[0].as_u64().unwrap(), told[1].as_u64().unwrap());
+    assert!(there < all * 7 / 10, "{there} of {all} pages");
 }

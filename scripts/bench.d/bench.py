@@ -17,6 +17,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from cold import Cold
 from curve import Curve
 from denoise import Denoise
 from excerpt import Excerpt
@@ -180,6 +181,9 @@ class Bench:
     def corrections(self):
         Excerpt(self).corrections()
 
+    def cold(self):
+        Cold(self).measure()
+
     def denoise(self):
         Denoise(self).measure()
 
@@ -272,7 +276,7 @@ def table(lines):
 
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
-    parts += ["many", "info", "crop", "corrections", "denoise"]
+    parts += ["many", "info", "crop", "corrections", "denoise", "cold"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

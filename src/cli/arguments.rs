@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::{Along, Compression, CorrectionPaths, Crop, Durability, Selection};
+use crate::engine::{Along, Cache, Compression, CorrectionPaths, Crop, Durability, Selection};
 use crate::plan::Cores;
 
 /// Run a computation over every position of a scan stored in HDF5.
@@ -207,6 +207,10 @@ pub(crate) struct RunArguments {
     /// What marked positions survive: a power cut, or only the end of the process
     #[arg(long, value_enum, default_value_t = Survive::Node)]
     pub durability: Survive,
+    /// What the system's cache of files keeps of the data and the results: what it thinks fit, or
+    /// nothing, so that what other programs have there stays
+    #[arg(long, value_enum, default_value_t = Pages::Keep)]
+    pub cache: Pages,
     /// Before results are reused or resumed, compare all of their data with what was read when
     /// they were computed, however large; otherwise only if the file was written to since, and
     /// up to 4 GiB
@@ -251,6 +255,22 @@ impl From<Survive> for Durability {
         match typed {
             Survive::Node => Self::Node,
             Survive::Process => Self::Process,
+        }
+    }
+}
+
+/// `--cache`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pages {
+    Keep,
+    Drop,
+}
+
+impl From<Pages> for Cache {
+    fn from(typed: Pages) -> Self {
+        match typed {
+            Pages::Keep => Self::Keep,
+            Pages::Drop => Self::Drop,
         }
     }
 }

@@ -107,6 +107,7 @@ fn request(typed: &RunArguments) -> Request {
         durability: typed.durability.into(),
         check_data: typed.check_data,
         compress: typed.compress.into(),
+        cache: typed.cache.into(),
         ..Request::new(&typed.what.file)
     }
 }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::Request;
 use super::around::neighbourhood;
 use super::compared::Compared;
 use super::correction_paths::CorrectionPaths;
@@ -14,6 +13,7 @@ use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_a
 use super::narration;
 use super::target::results_file;
 use super::workers::Workers;
+use super::{Cache, Request};
 use crate::identity::{HaloIdentity, Hashed, Identity, Rounding};
 use crate::neighbourhood::{Around, Neighbourhood};
 use crate::plan::{Plan, Reads};
@@ -151,6 +151,9 @@ impl Job {
             source,
         };
         job.inputs().for_each(|(rows, dataset, _)| narration::reading(dataset, rows));
+        if request.cache == Cache::Drop {
+            job.inputs().for_each(|(rows, ..)| rows.forget());
+        }
         Ok(job)
     }
 

@@ -17,10 +17,11 @@ use super::prepare::Taken;
 use super::scheduler::Scheduler;
 use super::selection::Selected;
 use super::target::RunLock;
-use super::{Durability, Note, Observer, Request, seconds_since};
+use super::{Cache, Durability, Note, Observer, Request, seconds_since};
 use crate::position_grid::PositionGrid;
 use crate::source::RowsDigest;
 use crate::storage::attributes::put_integer;
+use crate::storage::cache;
 use crate::storage::in_place::InPlace;
 use crate::storage::marks::{Marks, MarksInPlace, windows};
 use crate::storage::results_group::LAST_PIXEL;
@@ -38,6 +39,7 @@ pub(crate) struct Marker<'a> {
     group: String,
     ledger: Ledger,
     durability: Durability,
+    cache: Cache,
     checkpoint: Duration,
     last_checkpoint: Instant,
     /// Whether the user knows that `last_pixel` can't be kept up to date.
@@ -99,6 +101,7 @@ impl<'a> Marker<'a> {
             group: group.path.clone(),
             ledger,
             durability: request.durability,
+            cache: request.cache,
             checkpoint: request.checkpoint,
             last_checkpoint: Instant::now(),
             told: false,
@@ -150,6 +153,9 @@ impl<'a> Marker<'a> {
         if self.durability == Durability::Node && !is_synced {
             self.file.sync()?;
             self.syncs += 1;
+        }
+        if self.cache == Cache::Drop {
+            cache::forget(self.lock.path());
         }
         self.ledger.add(self.file, Covered::of(batch.positions.ranges()), batch.digest)?;
         self.status.set(&batch.positions, 1)?;

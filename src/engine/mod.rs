@@ -69,7 +69,7 @@ pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
 pub use rehearsal::{Beginning, Rehearsal, rehearse};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Tally};
-pub use request::{Durability, Request};
+pub use request::{Cache, Durability, Request};
 pub use sample::{Sample, sample};
 pub use selection::{OpenRange, Selection};
 pub use stop::Stop;
@@ -87,6 +87,7 @@ use team::Team;
 
 use crate::neighbourhood::{MostRows, Neighbourhood};
 use crate::plan::{self, Needs, Plan, TileNeeds};
+use crate::storage::cache;
 use pixelmill_core::column_layout::ColumnLayout;
 use pixelmill_core::corrections::Corrections;
 use pixelmill_core::error::{Error, Result};
@@ -153,11 +154,15 @@ pub fn compute(
     // What is available now may not be in a moment: one budget for the whole run.
     let memory = Some(team.memory_budget(request));
     let request = &Request { memory, ..recorded::with_recorded(request, kernel.name()) };
-    if team.rank() == 0 {
+    let computed = if team.rank() == 0 {
         lead::lead(kernel, request, observer, stop, team)
     } else {
         follow::follow(kernel, request, stop, team)
+    };
+    if let (Ok(computed), Cache::Drop) = (&computed, request.cache) {
+        cache::forget(&computed.file);
     }
+    computed
 }
 
 /// Bytes that windows of the status, of failed and of pending positions take at most.

@@ -63,6 +63,8 @@ pub struct Request {
     pub check_data: bool,
     /// How the results are compressed once all positions are done.
     pub compress: Compression,
+    /// What the system's cache of files keeps of what is read and written.
+    pub cache: Cache,
     /// Where inputs were found before, so that whoever computes the same again takes these; else
     /// they are looked for by what they are called.
     pub inputs: Vec<InputPlace>,
@@ -76,6 +78,18 @@ pub enum Durability {
     Node,
     /// The end of the process, however sudden.
     Process,
+}
+
+/// What the system's cache of files keeps of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cache {
+    /// What the system thinks fit.
+    #[default]
+    Keep,
+    /// Nothing, so that what other programs have there stays: neither the files that were read nor
+    /// the one that results went to, whoever had them there before. Results that aren't on the disk
+    /// yet stay.
+    Drop,
 }
 
 impl Request {
@@ -122,6 +136,7 @@ impl Request {
             durability: Durability::default(),
             check_data: false,
             compress: Compression::None,
+            cache: Cache::default(),
             inputs: Vec::new(),
         }
     }

@@ -486,12 +486,11 @@ mod tests {
     #[test]
     fn a_batch_ends_with_its_time_or_its_positions() {
         let batches = |batch| {
-            let scheduler = scheduler_of(whole(&[0..4]), 1, batch);
+            let scheduler = scheduler_of(whole(std::slice::from_ref(&(0..4))), 1, batch);
             while let Some(ticket) = scheduler.next(None, || false) {
                 done(&scheduler, ticket, &[], Duration::from_secs(1));
             }
-            let batches = scheduler.lock().batches.len();
-            batches
+            scheduler.lock().batches.len()
         };
         let long = Duration::from_secs(3600);
         assert_eq!((batches((long, u64::MAX)), batches((long, 4)), batches((long, 2))), (1, 1, 2));

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "calls of HDF5 and of the system")]
 
 pub(crate) mod attributes;
+pub(crate) mod cache;
 pub(crate) mod chunk_table;
 pub(crate) mod container;
 pub(crate) mod decoding;

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::cache::{self, Advice, advise};
 use super::file_state::FileState;
 use super::open_file::open_regular;
 use pixelmill_core::error::{Error, Result};
@@ -18,7 +19,12 @@ pub(crate) struct RawFile {
     pub opened: FileState,
     /// Unless there are so many that each is opened only when it is read.
     file: Option<File>,
+    /// Whether the system's cache is to keep nothing of it.
+    is_forgotten: AtomicBool,
 }
+
+/// Bytes that are worth telling the system that nobody needs them any more.
+const WORTH_FORGETTING: usize = 64 << 10;
 
 impl RawFile {
     /// The file that is open as `file`.
@@ -27,7 +33,7 @@ impl RawFile {
     /// Those of the system.
     pub fn new(path: PathBuf, file: File) -> Result<Self> {
         let opened = FileState::of(&file).map_err(|error| Error::io("read", &path, error))?;
-        Ok(Self { path, opened, file: Some(file) })
+        Ok(Self { path, opened, file: Some(file), is_forgotten: AtomicBool::new(false) })
     }
 
     /// Gives the file back to the system until it is read.
@@ -50,25 +56,29 @@ impl RawFile {
         action(&file)
     }
 
+    /// Lets the system's cache forget what is read from now on, and all of it in the end.
+    pub fn forget(&self) {
+        self.is_forgotten.store(true, Ordering::Relaxed);
+    }
+
     /// Reads all of `bytes` from `offset` on.
     ///
     /// # Errors
     /// If the file is too short, and those of the system.
     pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.with(|file| file.read_exact_at(bytes, offset))
+        self.with(|file| {
+            file.read_exact_at(bytes, offset)?;
+            if bytes.len() >= WORTH_FORGETTING && self.is_forgotten.load(Ordering::Relaxed) {
+                advise(file, (offset, bytes.len() as u64), Advice::Forget);
+            }
+            Ok(())
+        })
     }
 
     /// Tells the system that these bytes will be read soon.
     pub fn announce(&self, start: u64, length: u64) {
-        let Some(file) = &self.file else { return };
-        // SAFETY: advice on an open file; it touches no memory, and may be ignored.
-        unsafe {
-            libc::posix_fadvise(
-                file.as_raw_fd(),
-                start as libc::off_t,
-                length as libc::off_t,
-                libc::POSIX_FADV_WILLNEED,
-            );
+        if let Some(file) = &self.file {
+            advise(file, (start, length), Advice::Fetch);
         }
     }
 
@@ -108,6 +118,14 @@ impl RawFile {
             return Error::Truncated { path: self.path.clone(), length, needed };
         }
         Error::io("read", &self.path, error)
+    }
+}
+
+impl Drop for RawFile {
+    fn drop(&mut self) {
+        if *self.is_forgotten.get_mut() {
+            cache::forget(&self.path);
+        }
     }
 }
 

@@ -114,6 +114,11 @@ impl Rows {
         &self.files
     }
 
+    /// Lets the system's cache forget what is read of them.
+    pub fn forget(&self) {
+        self.files.iter().for_each(|file| file.forget());
+    }
+
     /// Whether this file is among them.
     pub fn read_from(&self, file: &File) -> bool {
         FileId::of(file).is_ok_and(|id| self.files().iter().any(|raw| raw.opened.id == id))

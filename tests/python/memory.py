@@ -1,4 +1,8 @@
-"""Scans that are larger than the memory that `tests/memory.rs` gives."""
+"""Scans that are larger than the memory that `tests/memory.rs` gives, and what the system's cache has of them."""
+
+import ctypes
+import mmap
+import os
 
 import h5py
 import numpy as np
@@ -45,6 +49,28 @@ def frames(path):
         mask = np.zeros(shape)
         mask[0, 0] = 1
         file["mask"] = mask
+
+
+def cached(path):
+    """Rows, and the same in chunks, on the disk and in the system's cache."""
+    data = np.random.default_rng(0).random((512, 4096), "f4")
+    with h5py.File(path, "w") as file:
+        file["rows"] = data
+        file.create_dataset("chunks", data=data, chunks=(32, 4096), compression="gzip", compression_opts=1)
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        file.read()
+
+
+def pages(path):
+    """How many pages of a file the system's cache has, and how many there are."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE) as bytes:
+        count = -(-len(bytes) // mmap.PAGESIZE)
+        there = (ctypes.c_ubyte * count)()
+        start = ctypes.addressof(ctypes.c_char.from_buffer(bytes))
+        if ctypes.CDLL(None, use_errno=True).mincore(ctypes.c_void_p(start), ctypes.c_size_t(len(bytes)), there):
+            raise OSError(ctypes.get_errno(), "mincore")
+        return [sum(page & 1 for page in there), count]
 
 
 def main():

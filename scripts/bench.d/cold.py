@@ -1,0 +1,75 @@
+"""The part `cold`: sums of data that the system's cache has nothing of, beside plain readers of several
+depths (`dd`, and threads that only read and add) and beside the bare loop over the same chunks.
+"""
+
+import json
+import os
+import subprocess
+import time
+
+import h5py
+
+from frames import HYPERSPY_DATASET, Frames, write_chunks
+
+RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
+THREADS = (1, 2, 4, 8)
+BLOCKS = (128 << 10, 1 << 20, 4 << 20)
+LEAST = 0.9
+
+
+class Cold(Frames):
+    def measure(self):
+        self.rows()
+        self.chunks()
+
+    def rows(self):
+        file = self.bench.real(2048)
+        with h5py.File(file) as opened:
+            offset, size = opened[RAW_DATA].id.get_offset(), opened[RAW_DATA].nbytes
+        plain = {"dd": lambda: dd(file)}
+        for threads in THREADS:
+            for block in BLOCKS:
+                command = (self.bench.bare_sum, file, *map(str, (offset, size, threads, block)))
+                plain[f"{threads} threads, {block >> 10} KiB"] = lambda command=command: seconds_of(command)
+        best = min(plain, key=lambda name: min(cold(file, plain[name]) for _ in range(2)))
+        ours, theirs = self.turns(
+            lambda: cold(file, lambda: self.bench.run("sum", file, self.bench.cores)["seconds"]),
+            lambda: cold(file, plain[best]),
+        )
+        self.beside("contiguous", size, ours, f"the best plain reader ({best})", theirs)
+
+    def chunks(self):
+        file, listing = self.folder / "frames.hspy", self.folder / "frames.hspy.chunks"
+        write_chunks(file, HYPERSPY_DATASET, listing)
+        bare = {threads: (self.bench.bare_frames, file, listing, str(threads)) for threads in THREADS}
+        best = min(bare, key=lambda threads: min(cold(file, lambda: seconds_of(bare[threads])) for _ in range(2)))
+        ours, theirs = self.turns(
+            lambda: cold(file, lambda: self.run("frames.hspy")["seconds"]),
+            lambda: cold(file, lambda: seconds_of(bare[best])),
+        )
+        self.beside(".hspy, gzip", self.bytes, ours, f"the bare loop on {best} threads", theirs)
+
+    def beside(self, what, size, ours, named, theirs):
+        line = self.bench.line
+        line(f"cold: sum, {what}", [size / seconds / 1e9 for seconds in ours], "GB/s")
+        line(f"cold: {named}, {what}", [size / seconds / 1e9 for seconds in theirs], "GB/s")
+        ratios = [its / our for our, its in zip(ours, theirs)]
+        line(f"cold: speed over that, {what}", ratios, least=LEAST)
+
+
+def cold(file, measure):
+    """What `measure` gives when nothing of the file is in the cache."""
+    with open(file, "rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return measure()
+
+
+def dd(file):
+    begun = time.perf_counter()
+    subprocess.run(["dd", f"if={file}", "of=/dev/null", "bs=1M", "status=none"], check=True)
+    return time.perf_counter() - begun
+
+
+def seconds_of(command):
+    return json.loads(subprocess.check_output(command))["seconds"]
