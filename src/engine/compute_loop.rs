@@ -41,8 +41,8 @@ pub(crate) const BATCHES_PER_CHECKPOINT: u32 = 10;
 /// waited for at the end. Runs of a third of a second with 256 MiB of results took a twentieth
 /// less.
 const BATCH_BYTES: u64 = 128 << 20;
-/// Source bytes ahead of the hand-out that the system is told to read.
-const READ_AHEAD: u64 = 16 << 20;
+/// Source bytes between a unit and what the system is told to read meanwhile.
+const READ_AHEAD: u64 = 32 << 20;
 
 /// What the workers count while they work: for people, so that the numbers need no order among each
 /// other.
@@ -292,7 +292,7 @@ impl<'a> ComputeLoop<'a> {
         let source: &dyn ReadChunk = match &ticket.block {
             Some(block) => &**block,
             None => {
-                runs.iter().for_each(|run| self.announce(run));
+                self.announce(runs);
                 &self.job.source.rows
             }
         };
@@ -315,15 +315,16 @@ impl<'a> ComputeLoop<'a> {
         Ok(Worked { compute, failures, digest })
     }
 
-    /// Reading ahead is the system's work: it is told what comes after the next stretch of rows
-    /// whenever a unit reaches the beginning of one.
-    fn announce(&self, run: &Range<u64>) {
+    /// Reading ahead is the system's work: for each unit it is told what lies so far behind it,
+    /// so that the disk always has as much to do, whatever the number of workers.
+    fn announce(&self, runs: &[Range<u64>]) {
+        // Between runs lies what nobody may want.
+        let [run] = runs else { return };
         let source = &self.job.source;
-        let stretch = (READ_AHEAD / source.row_bytes() as u64).max(1);
-        let boundary = run.start.next_multiple_of(stretch);
-        let ahead = boundary + stretch;
-        if boundary < run.end && ahead < source.info.positions {
-            source.rows.announce(ahead, stretch.min(source.info.positions - ahead));
+        let ahead = run.start + (READ_AHEAD / source.row_bytes() as u64).max(1);
+        if ahead < source.info.positions {
+            let count = (run.end - run.start).min(source.info.positions - ahead);
+            source.rows.announce(ahead, count);
         }
     }
 

@@ -27,6 +27,25 @@ pub(super) fn advise(file: &File, (start, length): (u64, u64), advice: Advice) {
     }
 }
 
+/// Has the system read `length` bytes from `start` on, unless it has them: looking through all of
+/// their pages would take as long as adding up their values.
+pub(super) fn fetch(file: &File, start: u64, length: u64) {
+    if length > 0 && !(has(file, start) && has(file, start + length - 1)) {
+        advise(file, (start, length), Advice::Fetch);
+    }
+}
+
+/// Whether the cache has a byte, which then is read without waiting for the disk.
+fn has(file: &File, at: u64) -> bool {
+    let mut byte = 0u8;
+    let into = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    // SAFETY: one buffer of one byte, which is borrowed until the call is over.
+    let read = unsafe {
+        libc::preadv2(file.as_raw_fd(), &raw const into, 1, at as libc::off_t, libc::RWF_NOWAIT)
+    };
+    read == 1
+}
+
 /// Lets the cache forget a file, if that is there.
 pub(crate) fn forget(path: &Path) {
     if let Ok(file) = open_regular(path) {

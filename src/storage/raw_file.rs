@@ -78,7 +78,7 @@ impl RawFile {
     /// Tells the system that these bytes will be read soon.
     pub fn announce(&self, start: u64, length: u64) {
         if let Some(file) = &self.file {
-            advise(file, (start, length), Advice::Fetch);
+            cache::fetch(file, start, length);
         }
     }
 
