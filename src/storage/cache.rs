@@ -37,12 +37,12 @@ pub(super) fn fetch(file: &File, start: u64, length: u64) {
 
 /// Whether the cache has a byte, which then is read without waiting for the disk.
 fn has(file: &File, at: u64) -> bool {
+    // A negative one is where the file was read last.
+    let Ok(at) = libc::off_t::try_from(at) else { return false };
     let mut byte = 0u8;
     let into = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
     // SAFETY: one buffer of one byte, which is borrowed until the call is over.
-    let read = unsafe {
-        libc::preadv2(file.as_raw_fd(), &raw const into, 1, at as libc::off_t, libc::RWF_NOWAIT)
-    };
+    let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const into, 1, at, libc::RWF_NOWAIT) };
     read == 1
 }
 
@@ -50,5 +50,26 @@ fn has(file: &File, at: u64) -> bool {
 pub(crate) fn forget(path: &Path) {
     if let Ok(file) = open_regular(path) {
         advise(&file, (0, 0), Advice::Forget);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_just_written_is_there_and_nothing_is_behind_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        std::fs::write(&path, vec![7; 10_000]).unwrap();
+        let file = File::open(&path).unwrap();
+        assert_eq!(
+            [0, 9_999, 10_000, u64::MAX].map(|at| has(&file, at)),
+            [true, true, false, false]
+        );
+        fetch(&file, 0, 20_000);
+        forget(&path);
+        assert_eq!(std::fs::read(&path).unwrap(), vec![7; 10_000]);
+        forget(&folder.path().join("nothing"));
     }
 }

@@ -522,7 +522,7 @@ impl Dataset {
     /// decoded, unless these are so long that they are decoded several times.
     pub fn rows_at_once(&self) -> usize {
         let chunk = self.chunk().and_then(|chunk| chunk.first().copied()).unwrap_or(1);
-        FEW_ROWS.next_multiple_of(chunk.max(1)).min(MOST_ROWS)
+        FEW_ROWS.checked_next_multiple_of(chunk).map_or(MOST_ROWS, |rows| rows.min(MOST_ROWS))
     }
 }
 
@@ -592,6 +592,9 @@ mod tests {
         };
         assert_eq!((at_once(None), at_once(Some(&[1, 2]))), (FEW_ROWS, FEW_ROWS));
         assert_eq!((at_once(Some(&[3000, 2])), at_once(Some(&[10_000, 1]))), (6000, 10_000));
-        assert_eq!(at_once(Some(&[1 << 30, 2])), MOST_ROWS);
+        assert_eq!(
+            (at_once(Some(&[1 << 30, 2])), at_once(Some(&[usize::MAX, 2]))),
+            (MOST_ROWS, MOST_ROWS)
+        );
     }
 }
