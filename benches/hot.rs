@@ -197,6 +197,7 @@ fn unit_is_computed(bencher: Bencher<'_, '_>) {
         positions: spectra as u64,
         spectral_points: length,
         element,
+        is_corrected: false,
         quantity: "Counts".to_owned(),
         units: String::new(),
         position_dimensions: Vec::new(),

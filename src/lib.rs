@@ -74,6 +74,9 @@
 //! | cell, block | the positions of one tile; positions that share tiles and are read together, each tile once |
 //! | portion | pending positions that are read from the same block, or lie behind each other |
 //! | unit | positions that a worker reads, computes and writes at a time; a `Ticket` while it has them |
+//! | fold, reduction | a computation of all positions together: their sum, say, and what makes one |
+//! | accumulator, node | what some positions are folded into; it and how many units it is of |
+//! | group | of a fold: positions of a unit that are read one after the other, part by part |
 //! | batch | the units that are marked together, once they are durable |
 //! | stock, item | what ranks share: the pending positions or blocks (grains); those that are counted as one |
 //! | piece | what a rank takes from the stock at a time, cut to portions |
@@ -93,19 +96,21 @@
 //!
 //! An arrow runs only to the right, and all of them lead to `pixelmill-core`: what authors write
 //! against, and the joint. The engine runs what [`kernel`] describes, without types;
-//! `core/src/map_kernel.rs` makes that of a [`process`], which knows nothing but the plain types
-//! that it hands to authors. `formats` has a folder or a file for each format, with what is read of
-//! it and what it makes of results; who adds one adds a line to the list in `formats/mod.rs`.
-//! `storage` opens files, reads past their containers and holds the transactions. Its door is
-//! `storage/container.rs`: groups, datasets, attributes and transactions as traits. HDF5, in
-//! `storage/hdf5/`, is what is behind them, and the only place that calls it; a container in
-//! memory, with faults that are switched on by name, serves the unit tests of all above. `ranks`
-//! holds the only calls of MPI, and it and `storage` the only `unsafe` code. Errors say what was
-//! found; what to type about it is said in `cli/hints.rs` alone. Transactions, and what a kill at
-//! each step leaves, are described in `src/storage/hdf5/transaction/README.md`, the phases of a run
-//! and what ranks say to each other in `src/engine/README.md`, how work is divided among them in
-//! `docs/scaling.md`. `view` is how an array becomes positions × spectrum, pure arithmetic; reading
-//! by chunks is described in `src/storage/tiles/README.md`.
+//! `core/src/map_kernel.rs` makes that of a [`process`], `core/src/fold_kernel.rs` of a
+//! [`reduction`], which know nothing but the plain types that they hand to authors; what is other
+//! where all positions are folded into one answer is in `engine/fold`. `formats` has a folder or a
+//! file for each format, with what is read of it and what it makes of results; who adds one adds a
+//! line to the list in `formats/mod.rs`. `storage` opens files, reads past their containers and
+//! holds the transactions. Its door is `storage/container.rs`: groups, datasets, attributes and
+//! transactions as traits. HDF5, in `storage/hdf5/`, is what is behind them, and the only place
+//! that calls it; a container in memory, with faults that are switched on by name, serves the unit
+//! tests of all above. `ranks` holds the only calls of MPI, and it and `storage` the only `unsafe`
+//! code. Errors say what was found; what to type about it is said in `cli/hints.rs` alone.
+//! Transactions, and what a kill at each step leaves, are described in
+//! `src/storage/hdf5/transaction/README.md`, the phases of a run and what ranks say to each other
+//! in `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an
+//! array becomes positions × spectrum, pure arithmetic; reading by chunks is described in
+//! `src/storage/tiles/README.md`.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -130,8 +135,8 @@ pub mod wire;
 
 pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop};
 pub use pixelmill_core::{
-    Advice, Element, ElementType, Error, Held, ParameterInfo, Process, Result, Results, Several,
-    kernel, kernel_of, ndarray, process, registry,
+    Advice, Element, ElementType, Error, Held, ParameterInfo, Process, Reduction, Result, Results,
+    Several, fold_kernel_of, kernel, kernel_of, ndarray, process, reduction, registry,
 };
 pub use plan::{Cores, Reads};
 pub use ranks::Ranks;

@@ -92,7 +92,8 @@ fn results_are_the_same_on_any_number_of_ranks() {
 
 #[test]
 fn results_computed_in_pieces_are_the_same() {
-    for runner in PROCESSES {
+    // What all positions are folded into is another answer for every piece.
+    for runner in PROCESSES.into_iter().filter(|runner| !runner.folds()) {
         let sample = sample_for(runner, "plain");
         let whole = copy(&sample, "whole");
         succeed(arguments("run", runner, &whole, &[]));

@@ -26,7 +26,7 @@ struct Way {
     memory: &'static [&'static str],
 }
 
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 11] = [
     Way { process: "Digest", cores: "1", is_cut: false, memory: &[] },
     Way { process: "Digest", cores: "2", is_cut: false, memory: &[] },
     Way { process: "Digest", cores: "2", is_cut: false, memory: &["64K", "256K", "1M", "4M"] },
@@ -34,6 +34,10 @@ const WAYS: [Way; 7] = [
     Way { process: "Sum", cores: "2", is_cut: false, memory: &[] },
     Way { process: "Surrounded", cores: "2", is_cut: false, memory: &[] },
     Way { process: "Surrounded", cores: "2", is_cut: false, memory: &["256K", "1M", "4M", "16M"] },
+    Way { process: "Gathered", cores: "2", is_cut: false, memory: &[] },
+    Way { process: "Gathered", cores: "2", is_cut: false, memory: &["256K", "1M", "4M", "16M"] },
+    Way { process: "Gathered_Spectra", cores: "2", is_cut: false, memory: &[] },
+    Way { process: "Gathered_Units", cores: "2", is_cut: false, memory: &[] },
 ];
 
 /// The written datasets, what has been computed on them, and what went wrong.
@@ -94,11 +98,17 @@ impl Trial {
         if way.memory.is_empty() && !way.is_cut {
             self.check_chunks(dataset, &ran.json["report"], &name);
         }
-        let path = format!("{}/{}", text(&ran.json, "group"), way.process);
-        self.runs.lock().unwrap().push(json!({
-            "number": dataset["number"], "process": way.process, "file": output, "path": path,
-            "way": name, "is_cut": way.is_cut,
-        }));
+        let mut results = vec![(way.process, way.process)];
+        if way.process.starts_with("Gathered") {
+            results = vec![("Gathered", way.process), ("Gathered rows", "Rows")];
+        }
+        for (process, result) in results {
+            self.runs.lock().unwrap().push(json!({
+                "number": dataset["number"], "process": process, "file": output,
+                "path": format!("{}/{result}", text(&ran.json, "group")), "way": name,
+                "is_cut": way.is_cut,
+            }));
+        }
     }
 
     /// Every stored chunk is decoded exactly once.

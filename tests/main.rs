@@ -22,6 +22,7 @@ mod data;
 mod elements;
 mod failures;
 mod faults;
+mod folds;
 mod formats;
 mod golden;
 mod groups;

@@ -27,7 +27,7 @@ pub trait WriteChunk: Send + Sync {
 }
 
 /// Bytes that begin where any element may, so that they can be used without being copied.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct AlignedBytes {
     words: Vec<u128>,
     length: usize,
@@ -35,7 +35,7 @@ pub struct AlignedBytes {
 
 impl AlignedBytes {
     /// Makes it so long. What there was may stay.
-    pub(crate) fn resize(&mut self, length: usize) {
+    pub fn resize(&mut self, length: usize) {
         self.words.resize(length.div_ceil(size_of::<u128>()), 0);
         self.length = length;
     }

@@ -205,7 +205,7 @@ pub enum Error {
     NoSuchPosition { positions: u64, axes: String },
     /// The memory budget is too small for a single position.
     #[error(
-        "{} of memory are too little: one position takes {} at least",
+        "{} of memory are too little: it takes {} at least",
         bytes(*memory), bytes(*needed)
     )]
     TooLittleMemory { memory: u64, needed: u64 },

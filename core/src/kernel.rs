@@ -7,11 +7,13 @@
 
 use std::ops::Range;
 
+use ndarray::ArrayView2;
 use num_complex::Complex64;
 use serde_json::{Map, Value};
 
 pub use crate::auxiliary::{Auxiliary, AuxiliaryRows};
-use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
+pub use crate::buffers::{Accumulator, BufferLayout, Kind, Parts, Role};
+use crate::chunk_io::{AlignedBytes, ReadChunk, ReadRows, WriteChunk};
 pub use crate::column_layout::{ColumnLayout, Constant};
 pub use crate::contribution::Contribution;
 pub use crate::coordinates::{Coordinates, PositionAxes};
@@ -22,6 +24,7 @@ use crate::failure::Failure;
 pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
 use crate::model::{Model, Values};
 pub use crate::neighbours::{Channels, Edges, Halo, Neighbours, RawNeighbours};
+use crate::reduction::view;
 use crate::source_info::SourceInfo;
 
 /// A computation that is done at every position of a scan.
@@ -174,6 +177,11 @@ pub trait Prepared: Send + Sync {
     fn constants(&self) -> &[Constant] {
         &[]
     }
+    /// How all spectra are folded into one answer; `None` if each has its own. What is folded is a
+    /// unit at a time by a [`FoldWorker`], and no [`Worker`] is asked for.
+    fn fold(&self) -> Option<&dyn Fold> {
+        None
+    }
     /// Bytes that a worker takes for each position of a unit, besides the rows as they are stored
     /// and the results.
     fn memory_per_position(&self) -> u64;
@@ -214,6 +222,161 @@ pub trait Prepared: Send + Sync {
         rows: &[u8],
     ) -> Result<()> {
         results.write(dataset, first, rows)
+    }
+}
+
+/// How much of a spectrum a reduction needs at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whole {
+    /// A part of the points of some spectra.
+    #[default]
+    Tile,
+    /// One spectrum.
+    Spectrum,
+    /// All spectra of a unit.
+    Partition,
+}
+
+/// How spectra are folded: in units that follow from the data alone, which are merged in a fixed
+/// tree.
+pub trait Fold: Send + Sync {
+    /// The buffers; those per position are the [`Prepared::columns`] as well, if they are
+    /// published.
+    fn buffers(&self) -> &[BufferLayout];
+    /// How much of a spectrum it needs at a time.
+    fn whole(&self) -> Whole;
+    /// Bytes that a worker takes besides its tiles and buffers.
+    fn extra_memory(&self) -> u64;
+    /// Bytes of a value after conversion.
+    fn value_bytes(&self) -> usize;
+    /// A worker for one thread.
+    fn worker(&self) -> Box<dyn FoldWorker + '_>;
+    /// Adds what was folded of later units, `from`, to what was of earlier ones.
+    ///
+    /// # Errors
+    /// If there is no sum of the two.
+    fn merge(&self, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure>;
+    /// Makes the results.
+    ///
+    /// # Errors
+    /// If there are none.
+    fn finish(&self, all: &mut Parts<'_>) -> Result<(), Failure>;
+}
+
+/// What one thread folds with. After a panic the worker is made anew.
+pub trait FoldWorker {
+    /// Begins a unit: nothing is folded yet.
+    fn begin(&mut self, all: &mut Parts<'_>);
+    /// Folds some spectra, or parts of them; those that are to be left out are noted as failed, by
+    /// their number in the tile. The unit is folded once more then.
+    ///
+    /// # Errors
+    /// Why none of the unit's positions can be folded.
+    fn fold(
+        &mut self,
+        tile: RawTile<'_>,
+        parts: &mut Parts<'_>,
+        failed: &mut Vec<(usize, Failure)>,
+    ) -> Result<(), Failure>;
+    /// Ends a unit.
+    ///
+    /// # Errors
+    /// If none of its positions can be folded.
+    fn end(&mut self, positions: &[u64], all: &mut Parts<'_>) -> Result<(), Failure>;
+}
+
+/// Neighbouring points of a spectrum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PointRun {
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub len: usize,
+}
+
+/// Some points of some spectra as they were read.
+#[derive(Clone, Copy)]
+pub struct RawTile<'a> {
+    /// The positions of the spectra.
+    pub positions: &'a [u64],
+    /// Where the first value of the first one is, and those behind it.
+    pub bytes: &'a [u8],
+    /// Bytes from one spectrum to the next.
+    pub stride: usize,
+    /// Which points they are, and how many.
+    pub runs: &'a [PointRun],
+    /// The number of all of these.
+    pub points: usize,
+    /// What the bytes hold.
+    pub stored: StoredType,
+    /// Lengths of the axes of a whole spectrum, slowest first.
+    pub spectrum_shape: &'a [usize],
+    /// The rows of each auxiliary input, and which of them is the first position's.
+    pub auxiliary: (&'a [AuxiliaryRows], usize),
+    /// What is done to all spectra alike before anybody sees them.
+    pub corrections: Option<&'a Corrections>,
+    /// Where the positions lie, if the kernel wants to know.
+    pub axes: Option<&'a dyn PositionAxes>,
+}
+
+impl<'a> RawTile<'a> {
+    /// What spectrum number `index` has of them, as it was read.
+    pub fn row(&self, index: usize) -> &'a [u8] {
+        &self.bytes[index * self.stride..][..self.points * self.stored.element.size()]
+    }
+
+    /// The values where they lie, if they need no conversion.
+    pub(crate) fn lying<T: Element>(&self) -> Option<ArrayView2<'a, T>> {
+        if self.corrections.is_some() || !self.stride.is_multiple_of(size_of::<T>()) {
+            return None;
+        }
+        let rows = self.positions.len();
+        let bytes = rows.checked_sub(1).map_or(0, |before| before * self.stride)
+            + self.points * self.stored.element.size();
+        let values = lying(&self.bytes[..bytes], self.stored)?;
+        Some(view((rows, self.points), self.stride / size_of::<T>(), values))
+    }
+
+    /// Puts the values into `buffer`, converted and corrected, row by row.
+    pub(crate) fn convert<T: Element>(&self, buffer: &mut Vec<T>) {
+        buffer.clear();
+        for index in 0..self.positions.len() {
+            let row = self.row(index);
+            let Some(corrections) = self.corrections else {
+                append(row, self.stored, buffer);
+                continue;
+            };
+            if !corrections.are_by_value() {
+                corrections.append((row, self.stored), 0, buffer);
+                continue;
+            }
+            let mut left = row;
+            for run in self.runs {
+                let (part, rest) = left.split_at(run.len * self.stored.element.size());
+                corrections.append_values((part, self.stored), run.first, buffer);
+                left = rest;
+            }
+        }
+    }
+
+    /// Copies the values as they are stored, in this machine's byte order.
+    pub(crate) fn copy_native(&self, buffer: &mut AlignedBytes) {
+        let size = self.stored.element.size();
+        let row_bytes = self.points * size;
+        buffer.resize(self.positions.len() * row_bytes);
+        for (index, copy) in buffer.chunks_exact_mut(row_bytes.max(1)).enumerate() {
+            copy.copy_from_slice(self.row(index));
+        }
+        if self.stored.swapped {
+            let part = if self.stored.element.is_complex() { size / 2 } else { size };
+            buffer.chunks_exact_mut(part).for_each(<[u8]>::reverse);
+        }
+    }
+
+    /// The values of the auxiliary inputs at the position of spectrum number `index`.
+    pub(crate) fn auxiliary(&self, index: usize) -> Auxiliary<'a> {
+        let (rows, first) = self.auxiliary;
+        Auxiliary::new(rows, first + index)
     }
 }
 

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::fold_kernel::fold_kernel_of;
 use crate::kernel::Kernel;
 use crate::map_kernel::kernel_of;
 use crate::parameters::{self, ParameterInfo, from_recorded, from_values, nearest};
 use crate::process::Process;
+use crate::reduction::Reduction;
 
-/// What can be run by its name. [`runner`] makes one of a process; whatever makes kernels may be
-/// another.
+/// What can be run by its name. [`runner`] makes one of a process, [`reducer`] of a reduction;
+/// whatever makes kernels may be another.
 pub trait Runner: Sync {
     /// The name of its kernels.
     fn name(&self) -> &str;
@@ -25,9 +27,13 @@ pub trait Runner: Sync {
     fn summary(&self) -> &str;
     /// Its parameters, in the author's order.
     fn parameters(&self) -> Vec<ParameterInfo>;
+    /// Whether its kernels fold all positions into one answer.
+    fn folds(&self) -> bool {
+        false
+    }
     /// Its name on the command line: `Peak_Finding` is `peak-finding`.
     fn command_name(&self) -> String {
-        self.name().to_lowercase().replace('_', "-")
+        as_command(self.name())
     }
     /// A kernel with parameters by name; those left out have their default.
     ///
@@ -42,6 +48,10 @@ pub trait Runner: Sync {
     fn recorded_kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>> {
         self.kernel(parameters)
     }
+}
+
+fn as_command(name: &str) -> String {
+    name.to_lowercase().replace('_', "-")
 }
 
 struct Typed<P>(PhantomData<fn() -> P>);
@@ -61,7 +71,7 @@ impl<P: Process> Runner for Typed<P> {
     }
 
     fn command_name(&self) -> String {
-        P::COMMAND.map_or_else(|| P::NAME.to_lowercase().replace('_', "-"), str::to_owned)
+        P::COMMAND.map_or_else(|| as_command(P::NAME), str::to_owned)
     }
 
     fn summary(&self) -> &str {
@@ -78,6 +88,47 @@ impl<P: Process> Runner for Typed<P> {
 
     fn recorded_kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>> {
         kernel_of::<P>(&from_recorded(P::NAME, parameters)?)
+    }
+}
+
+struct Folding<R>(PhantomData<fn() -> R>);
+
+/// The runner of a reduction, for a registry.
+pub const fn reducer<R: Reduction>() -> &'static dyn Runner {
+    &Folding::<R>(PhantomData)
+}
+
+impl<R: Reduction> Runner for Folding<R> {
+    fn name(&self) -> &str {
+        R::NAME
+    }
+
+    fn version(&self) -> u32 {
+        R::VERSION
+    }
+
+    fn folds(&self) -> bool {
+        true
+    }
+
+    fn command_name(&self) -> String {
+        R::COMMAND.map_or_else(|| as_command(R::NAME), str::to_owned)
+    }
+
+    fn summary(&self) -> &str {
+        R::SUMMARY
+    }
+
+    fn parameters(&self) -> Vec<ParameterInfo> {
+        parameters::describe::<R::Parameters>()
+    }
+
+    fn kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>> {
+        fold_kernel_of::<R>(&from_values(R::NAME, parameters)?)
+    }
+
+    fn recorded_kernel(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn Kernel>> {
+        fold_kernel_of::<R>(&from_recorded(R::NAME, parameters)?)
     }
 }
 

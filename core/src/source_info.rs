@@ -17,6 +17,9 @@ pub struct SourceInfo {
     pub spectral_points: usize,
     /// The element type that the file stores.
     pub element: ElementType,
+    /// Whether spectra are corrected before anybody computes with them, so that what is computed
+    /// with aren't values of `element` any more.
+    pub is_corrected: bool,
     /// What was measured.
     pub quantity: String,
     /// Units of the values.
@@ -51,6 +54,12 @@ pub struct AuxiliaryInfo {
 }
 
 impl SourceInfo {
+    /// The element type that values are had in [as they are
+    /// stored](crate::reduction::Tile::stored_as), if they are.
+    pub fn given(&self) -> Option<ElementType> {
+        (!self.is_corrected).then_some(self.element)
+    }
+
     /// Bytes of all its values, as the file's type has them.
     pub fn bytes(&self) -> u64 {
         self.positions * self.spectral_points as u64 * self.element.size() as u64
@@ -159,6 +168,7 @@ mod tests {
             positions: 1,
             spectral_points,
             element: ElementType::Float32,
+            is_corrected: false,
             quantity: String::new(),
             units: String::new(),
             position_dimensions: Vec::new(),

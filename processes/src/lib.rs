@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use pixelmill_core::registry::{Runner, runner};
+use pixelmill_core::registry::{Runner, reducer, runner};
 
 mod as_source;
 pub mod curve_fit;
@@ -13,6 +13,7 @@ pub mod local_correlation;
 pub mod peak_finding;
 pub mod sho_fit;
 pub mod signal_filter;
+pub mod statistics;
 pub mod sum;
 mod window;
 
@@ -22,6 +23,7 @@ pub use local_correlation::LocalCorrelation;
 pub use peak_finding::PeakFinding;
 pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
+pub use statistics::Statistics;
 pub use sum::Sum;
 
 /// Every process of this crate. A slice of some of them, or with others beside them, is made
@@ -34,7 +36,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 7] = [
+pub static PROCESSES: [&dyn Runner; 8] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -42,4 +44,5 @@ pub static PROCESSES: [&dyn Runner; 7] = [
     runner::<Sum>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),
+    reducer::<Statistics>(),
 ];

@@ -386,6 +386,7 @@ mod tests {
             positions: 4,
             spectral_points: axes.iter().map(Dimension::len).product(),
             element,
+            is_corrected: false,
             quantity: "Deflection".to_owned(),
             units: "V".to_owned(),
             position_dimensions: Vec::new(),

@@ -363,7 +363,10 @@ fn verified_text(verified: &Verification, or_else: Option<&Path>) -> String {
         }
     }
     for (position, dataset) in verified.different.iter().take(10) {
-        let _ = writeln!(text, "  {position}: {dataset}");
+        let _ = match position {
+            Some(position) => writeln!(text, "  {position}: {dataset}"),
+            None => writeln!(text, "  {dataset}, into which all are folded"),
+        };
     }
     if !verified.is_recorded {
         text.push_str(

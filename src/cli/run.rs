@@ -150,7 +150,10 @@ fn text(runner: &dyn Runner, computed: &Computed) -> String {
     }
     if !computed.failed.is_empty() {
         text.push_str(&show::failed(&computed.failed));
-        text.push_str("  --retry-failed computes them again\n");
+        text.push_str(match runner.folds() {
+            true => "  what all are folded into is without them\n",
+            false => "  --retry-failed computes them again\n",
+        });
         text.push_str(hints::of_failures(&computed.failed));
     }
     text

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use rayon::{ThreadPool, Yield};
 
 use super::batch::Batch;
+use super::fold::Folding;
 use super::job::{Job, Workspace};
 use super::pending::Pending;
 use super::scheduler::{Limits, Scheduler, Ticket};
@@ -66,6 +67,8 @@ pub(crate) struct ComputeLoop<'a> {
     unit: u64,
     /// `None` if rows are only read, for their digest.
     sink: Option<Sink<'a>>,
+    /// What spectra are folded into, if they are.
+    folding: Option<&'a Folding<'a>>,
     pub scheduler: Scheduler<'a>,
     counters: Counters,
     begun: Instant,
@@ -99,6 +102,8 @@ pub(crate) struct Work<'a> {
     /// read.
     pub file: Option<&'a dyn InPlace>,
     pub columns: &'a [Place],
+    /// What spectra are folded into, if they are.
+    pub folding: Option<&'a Folding<'a>>,
     /// Other ranks whose batches are marked here.
     pub others: usize,
 }
@@ -119,10 +124,10 @@ impl<'a> ComputeLoop<'a> {
         let limits = Limits {
             // Of rows the next piece may begin while others still have units of the last.
             open: plan.blocks.as_ref().map_or(workers + 1, |blocks| blocks.in_flight),
-            unit: (
-                plan.least_unit,
-                plan.unit.min(job.kernel.wants().most_per_unit.unwrap_or(u64::MAX)),
-            ),
+            unit: work.folding.is_none().then(|| {
+                let most = job.kernel.wants().most_per_unit.unwrap_or(u64::MAX);
+                (plan.least_unit, plan.unit.min(most))
+            }),
             batch: (request.checkpoint / BATCHES_PER_CHECKPOINT, of_batch),
         };
         Self {
@@ -130,9 +135,13 @@ impl<'a> ComputeLoop<'a> {
             threads: work.workers,
             workers,
             unit: plan.unit,
+            folding: work.folding,
             sink: work.file.map(|file| Sink::new(file, work.columns.iter().cloned().zip(bytes))),
             scheduler: Scheduler::new(
-                supply(job, work.pending, work.stock, plan, ranks),
+                match work.folding {
+                    Some(folding) => Box::new(folding.portions(work.stock, ranks)),
+                    None => supply(job, work.pending, work.stock, plan, ranks),
+                },
                 work.others,
                 limits,
                 stop.clone(),
@@ -205,9 +214,12 @@ impl<'a> ComputeLoop<'a> {
     }
 
     fn live(&self) {
-        self.guarded(|| {
-            self.work();
-            Ok(())
+        self.guarded(|| match self.folding {
+            Some(folding) => self.fold(folding),
+            None => {
+                self.work();
+                Ok(())
+            }
         });
         self.worked.store(self.begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
         self.working.fetch_sub(1, Ordering::Release);
@@ -246,6 +258,43 @@ impl<'a> ComputeLoop<'a> {
                 }
             }
         }
+    }
+
+    /// The same of one who folds.
+    fn fold(&self, folding: &Folding<'_>) -> Result<()> {
+        let mut worker = folding.worker();
+        let mut portion = None;
+        while let Some(ticket) = self.next(portion) {
+            let first = ticket.runs.first().map_or(0, |run| run.start);
+            let number = folding.number(first);
+            let mut all = folding.accumulator();
+            let done = worker.work(number, all.as_mut())?;
+            count(&self.counters.read, done.read);
+            count(&self.counters.compute, done.compute);
+            let begun = Instant::now();
+            let digest = done.digest;
+            if let Some(all) = all {
+                match &self.sink {
+                    Some(sink) => {
+                        sink.store(&*self.job.prepared, &done.runs, false, &worker.results)?;
+                    }
+                    None => folding.compare(&done.runs, &worker.results)?,
+                }
+                let positions = ticket.runs.iter().cloned().collect();
+                let mut unit = Batch { positions, digest, ..Batch::default() };
+                for (position, why) in &done.failures {
+                    unit.failures.insert(*position, why);
+                }
+                folding.put(number, all, unit)?;
+            }
+            add(&self.counters.write, begun);
+            self.counters.done.fetch_add(runs::count(&ticket.runs), Ordering::Relaxed);
+            self.counters.failed.fetch_add(done.failures.len() as u64, Ordering::Relaxed);
+            // What is to be marked the fold knows by itself.
+            let read = Batch { digest, ..Batch::default() };
+            portion = Some(self.scheduler.done(ticket, read, done.compute));
+        }
+        Ok(())
     }
 
     /// The next unit. Who has to wait for it helps others with theirs, with what is parallel in it.

@@ -4,8 +4,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::batch::Batch;
 use super::compute_loop::{ComputeLoop, Work};
 use super::evidence;
+use super::fold::Folding;
 use super::job::Job;
 use super::marker::Marker;
 use super::narration;
@@ -38,6 +40,8 @@ pub(crate) struct Phase<'a> {
     pub count: u64,
     /// What the ranks share of it.
     pub stock: &'a Stock,
+    /// What spectra are folded into, if they are.
+    pub folding: Option<&'a Folding<'a>>,
     pub plan: &'a Plan,
     pub workers: &'a Workers,
     pub request: &'a Request,
@@ -59,13 +63,12 @@ impl Phase<'_> {
         let columns = &group.places.columns;
         let others = team.others();
         let (plan, pending, stock) = (self.plan, self.pending, self.stock);
-        let workers = self.workers;
-        let work =
-            Work { team, workers, plan, pending, stock, file: Some(self.file), columns, others };
+        let (workers, folding, file) = (self.workers, self.folding, Some(self.file));
+        let work = Work { team, workers, plan, pending, stock, file, columns, folding, others };
         let compute_loop = ComputeLoop::new(self.job, &work, self.request, self.stop);
         let scheduler = &compute_loop.scheduler;
         let begun = Instant::now();
-        let mut crew = Crew::new(team, self.stop, observer);
+        let mut crew = Crew::new((team, folding), self.stop, observer);
         let mut told: Option<Instant> = None;
         let marking = &mut marker;
         let ran = compute_loop.run(
@@ -141,6 +144,7 @@ impl Phase<'_> {
 /// The other ranks, as rank 0 sees them.
 struct Crew<'a> {
     team: Team<'a>,
+    folding: Option<&'a Folding<'a>>,
     stop: &'a Stop,
     observer: &'a dyn Observer,
     /// What each of them has done, as far as it has told.
@@ -155,10 +159,15 @@ struct Crew<'a> {
 }
 
 impl<'a> Crew<'a> {
-    fn new(team: Team<'a>, stop: &'a Stop, observer: &'a dyn Observer) -> Self {
+    fn new(
+        (team, folding): (Team<'a>, Option<&'a Folding<'a>>),
+        stop: &'a Stop,
+        observer: &'a dyn Observer,
+    ) -> Self {
         let left = team.others();
         Self {
             team,
+            folding,
             stop,
             observer,
             tallies: vec![Tally::default(); left],
@@ -178,6 +187,13 @@ impl<'a> Crew<'a> {
         while let Some((rank, news)) = self.team.news()? {
             match news {
                 News::Batch(batch) => scheduler.arrived(batch),
+                News::Folded(folded) => {
+                    if let Some(folding) = self.folding {
+                        folding.arrived(folded)?;
+                    }
+                    // It knows by itself what is to be marked.
+                    scheduler.arrived(Batch::default());
+                }
                 News::Tally(tally) => self.tallies[rank - 1] = tally,
                 News::Stop(signal) => self.stop.request_by(signal),
                 News::Ended(ended) => {

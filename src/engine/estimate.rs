@@ -73,6 +73,10 @@ pub(super) fn before_run(
     (pending, count): (&Pending<'_>, u64),
     (threads, workers): (&Workers, usize),
 ) -> Option<Duration> {
+    if job.geometry.is_some() {
+        // No position is folded by itself.
+        return None;
+    }
     // A tile is read for a single position, and neighbours may lie in the next ones.
     let cell = job.source.rows.tiles().map_or(1, |tiles| tiles.cell().iter().product::<u64>());
     let each = if job.neighbourhood.is_some() { 4 * cell } else { cell };

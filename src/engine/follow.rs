@@ -10,6 +10,7 @@ use log::{debug, trace};
 
 use super::compute_loop::{ComputeLoop, Work};
 use super::data::Data;
+use super::fold::Folding;
 use super::job::Job;
 use super::narration;
 use super::pending::Pending;
@@ -138,6 +139,8 @@ struct Ready {
     plan: Plan,
     status: Marks,
     stock: Stock,
+    /// How many units of a fold are folded already.
+    folded: u64,
 }
 
 impl Ready {
@@ -155,8 +158,11 @@ impl Ready {
         narration::plan(&*job.kernel, &plan);
         let status = Marks::within(opened, assignment.status)?;
         let pending = Pending::new(&status, selected, &job.source.grid);
-        let stock = Stock::new(job, &pending, &plan, assignment.workers.len())?;
-        Ok(Self { file, workers, plan, status, stock })
+        let stock = match &job.geometry {
+            Some(geometry) => Stock::of_units(geometry.count() - assignment.folded),
+            None => Stock::new(job, &pending, &plan, assignment.workers.len())?,
+        };
+        Ok(Self { file, workers, plan, status, stock, folded: assignment.folded })
     }
 
     /// Computes until nothing is left, or somebody asks to stop.
@@ -171,13 +177,27 @@ impl Ready {
         let Self { workers, plan, stock, .. } = self;
         let pending = &Pending::new(&self.status, selected, &job.source.grid);
         let file = &*self.file.in_place;
-        let work =
-            Work { team, workers, plan, pending, stock, file: Some(file), columns, others: 0 };
+        let geometry = job.geometry.as_ref();
+        let folding = geometry.map(|of| Folding::new(job, of, pending, self.folded));
+        let work = Work {
+            team,
+            workers,
+            plan,
+            pending,
+            stock,
+            file: Some(file),
+            columns,
+            folding: folding.as_ref(),
+            others: 0,
+        };
         let compute_loop = ComputeLoop::new(job, &work, request, stop);
         let scheduler = &compute_loop.scheduler;
         let mut beat = Beat::new(team);
         compute_loop.run(
-            || pass_on(scheduler, file, request.durability, team),
+            || match &folding {
+                Some(folding) => pass_on_folded(folding, scheduler, (file, request), team),
+                None => pass_on(scheduler, file, request.durability, team),
+            },
             PAUSE,
             || {
                 listen(scheduler, stop, team)?;
@@ -207,6 +227,30 @@ fn pass_on(
         scheduler.marked();
     }
     Ok(())
+}
+
+/// The same of what is folded: once in a checkpoint interval, and at the end.
+fn pass_on_folded(
+    folding: &Folding<'_>,
+    scheduler: &Scheduler<'_>,
+    (file, request): (&dyn InPlace, &Request),
+    team: Team<'_>,
+) -> Result<()> {
+    let send = || {
+        if request.durability == Durability::Node {
+            file.sync()?;
+        }
+        folding.take().map_or(Ok(()), |folded| team.send(&News::Folded(folded)))
+    };
+    let mut sent = Instant::now();
+    while scheduler.next_to_mark().is_some() {
+        if sent.elapsed() >= request.checkpoint {
+            send()?;
+            sent = Instant::now();
+        }
+        scheduler.marked();
+    }
+    if scheduler.has_failed() { Ok(()) } else { send() }
 }
 
 /// Hears what rank 0 calls.

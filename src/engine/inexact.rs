@@ -18,15 +18,15 @@ pub(crate) const OF_AUXILIARY: &str = " of an auxiliary input";
 /// Where such an integer is, if it isn't of the position that fails.
 pub(crate) const OF_NEIGHBOUR: &str = " of a neighbour";
 
-/// Why a row can't be converted, if it holds an integer that double precision hasn't, at a place
-/// that counts.
+/// Why some values of a row can't be converted, if one is an integer that double precision hasn't,
+/// at a place that counts; `point` is where a value is in the row.
 pub(crate) fn inexact(
-    index: usize,
-    (row, stored): (&[u8], StoredType),
+    (values, stored): (&[u8], StoredType),
     of: &str,
     counts: impl Fn(usize) -> bool,
-) -> Option<(u64, Failure)> {
-    let (point, value) = first_beyond_of(row, stored, counts)?;
-    let reason = format!("{value} at point {point}{of}{INEXACT}");
-    Some((index as u64, Failure::new(reason)))
+    point: impl Fn(usize) -> usize,
+) -> Option<Failure> {
+    let (at, value) = first_beyond_of(values, stored, counts)?;
+    let point = point(at);
+    Some(Failure::new(format!("{value} at point {point}{of}{INEXACT}")))
 }

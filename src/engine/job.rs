@@ -8,18 +8,22 @@ use super::compared::Compared;
 use super::correction_paths::CorrectionPaths;
 use super::corrections;
 use super::data::Data;
+use super::fold::Geometry;
 use super::inexact::{OF_NEIGHBOUR, inexact};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_around};
 use super::narration;
+use super::pending::Pending;
+use super::selection::Selection;
 use super::target::results_file;
 use super::workers::Workers;
 use super::{Cache, Request};
-use crate::identity::{HaloIdentity, Hashed, Identity, Rounding};
+use crate::identity::{HaloIdentity, Hashed, Identity, Rounding, SelectionIdentity};
 use crate::neighbourhood::{Around, Neighbourhood};
 use crate::plan::{Plan, Reads};
 use crate::source::{self, AskedAxes, RowsDigest, Source};
 use crate::storage::file::ReadFile;
-use crate::storage::results_group::Column;
+use crate::storage::marks::Marks;
+use crate::storage::results_group::{Column, Folded};
 use crate::storage::rows::Rows;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
@@ -28,8 +32,9 @@ use pixelmill_core::corrections::Corrections;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
+use pixelmill_core::inputs::ConstantArray;
 use pixelmill_core::kernel::{
-    AuxiliaryRows, Kernel, Means, Prepared, RawUnit, SeenSpectrum, Worker,
+    AuxiliaryRows, Fold, Kernel, Means, PositionAxes, Prepared, RawUnit, SeenSpectrum, Worker,
 };
 use pixelmill_core::positions::runs;
 
@@ -43,8 +48,10 @@ pub(crate) struct Job {
     /// Those of them that axes number which the kernel isn't told of.
     others: usize,
     /// Lengths of the axes of each.
-    spectrum_shape: Vec<usize>,
+    pub spectrum_shape: Vec<usize>,
     pub inputs: Inputs,
+    /// How the scan is cut, if the kernel folds it.
+    pub geometry: Option<Geometry>,
     /// The neighbours that the kernel computes with.
     pub neighbourhood: Option<Neighbourhood>,
     /// What is done to all spectra alike, and what it was called.
@@ -108,18 +115,15 @@ impl Job {
         }
         let spectra = others * own;
         let spectrum_shape = spectrum.spectrum_shape(own);
-        let constants = kernel.constant_inputs();
-        if !constants.is_empty() {
-            let memory = request.memory_budget(1);
-            let (shape, is_alone) = (spectrum_shape.as_slice(), spectra == 1);
-            let layout = SpectrumLayout { source: &source, shape, is_alone };
-            source.info.constants = inputs.constants(&constants, &layout, memory)?;
-        }
+        let (shape, is_alone) = (spectrum_shape.as_slice(), spectra == 1);
+        let layout = SpectrumLayout { source: &source, shape, is_alone };
+        source.info.constants = constants(&mut inputs, asked, &layout)?;
         let opened = corrections::open(&mut inputs, asked, &source, &spectrum_shape)?;
         let are_rounded = opened.as_ref().is_some_and(|opened| opened.are_rounded);
         let rounding = if are_rounded { Rounding::Allowed } else { rounding };
         let opened = opened.map(|opened| (opened.corrections, opened.identity));
         let (corrections, corrected) = opened.unzip();
+        source.info.is_corrected = corrections.is_some();
         let inputs = inputs.finish()?;
         let (spectrum, _) = source.info.along(source.seen.along);
         let neighbourhood = neighbourhood(&**kernel, &source, &spectrum).map_err(unsuitable)?;
@@ -130,6 +134,14 @@ impl Job {
         let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.corrections = corrected;
+        if prepared.fold().is_some() && spectra > 1 {
+            let reason = "it folds whole spectra, and can't go along some of their axes";
+            return Err(unsuitable(reason.to_owned()));
+        }
+        let of_fold = (&source, corrections.as_ref(), request.positions.as_ref());
+        let folded = prepared.fold().map(|fold| geometry(fold, of_fold, file)).transpose()?;
+        let (geometry, selection) = folded.unzip();
+        identity.selection = selection.flatten();
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
         let workers = Workers::wanted(request.cores);
@@ -140,6 +152,7 @@ impl Job {
             others,
             spectrum_shape,
             inputs,
+            geometry,
             neighbourhood,
             corrections,
             corrected: request.corrections.clone(),
@@ -150,11 +163,16 @@ impl Job {
             workers,
             source,
         };
-        job.inputs().for_each(|(rows, dataset, _)| narration::reading(dataset, rows));
-        if request.cache == Cache::Drop {
-            job.inputs().for_each(|(rows, ..)| rows.forget());
-        }
+        job.begin(request);
         Ok(job)
+    }
+
+    /// Says how everything is read, and forgets what is known of it if that is asked for.
+    fn begin(&self, request: &Request) {
+        self.inputs().for_each(|(rows, dataset, _)| narration::reading(dataset, rows));
+        if request.cache == Cache::Drop {
+            self.inputs().for_each(|(rows, ..)| rows.forget());
+        }
     }
 
     /// Bytes that a worker takes for each position besides its rows and results.
@@ -347,13 +365,34 @@ impl Job {
 
     /// Notes the positions with an integer that the process's numbers don't have.
     fn check_exact(&self, (rows, of): (&ReadRows<'_>, &str), damaged: &mut Vec<(u64, Failure)>) {
+        let Some(counts) = self.exact_values() else { return };
         let stored = self.source.stored;
-        let input = self.kernel.wants().input;
-        if self.is_exact && stored.element.may_exceed(input.element(), input.is_narrowing()) {
-            let is_dead = |at| self.corrections.as_ref().is_some_and(|of| of.is_dead(at));
-            let found = |index| inexact(index, (rows.row(index), stored), of, |at| !is_dead(at));
-            damaged.extend((0..rows.len()).filter_map(found));
-        }
+        let found = |index| {
+            let failure = inexact((rows.row(index), stored), of, &counts, |at| at)?;
+            Some((index as u64, failure))
+        };
+        damaged.extend((0..rows.len()).filter_map(found));
+    }
+
+    /// Which values of a row have to be looked at since the kernel's numbers may not have them;
+    /// `None` if none has to be.
+    pub fn exact_values(&self) -> Option<impl Fn(usize) -> bool + '_> {
+        let (stored, input) = (self.source.stored, self.kernel.wants().input);
+        let may_exceed = stored.element.may_exceed(input.element(), input.is_narrowing());
+        let is_dead = |at| self.corrections.as_ref().is_some_and(|of| of.is_dead(at));
+        (self.is_exact && may_exceed).then_some(move |at| !is_dead(at))
+    }
+
+    /// Where the positions lie, if the kernel wants to know.
+    pub fn wanted_axes(&self) -> Option<&dyn PositionAxes> {
+        let grid: &dyn PositionAxes = &self.source.grid;
+        self.kernel.wants_coordinates().then_some(grid)
+    }
+
+    /// What all positions are folded into, if they are.
+    pub fn folded(&self) -> Option<Folded<'_>> {
+        let geometry = self.geometry.as_ref()?;
+        self.prepared.fold().map(|fold| geometry.folded(fold.buffers()))
     }
 
     /// Reads each position by itself, so that only those fail whose data are damaged.
@@ -431,7 +470,7 @@ impl Job {
             spectrum_shape: &self.spectrum_shape,
             auxiliary,
             corrections: self.corrections.as_ref(),
-            axes: self.kernel.wants_coordinates().then_some(&self.source.grid),
+            axes: self.wanted_axes(),
         };
         let mut contribution = results.begin(self.prepared.columns(), unit.len(), self.spectra);
         let computed = guarded(|| compute(&mut **worker, &unit, &mut contribution));
@@ -477,6 +516,33 @@ fn digest_of(rows: &ReadRows<'_>, positions: &[u64], damaged: &[(u64, Failure)])
         }
     }
     digest
+}
+
+/// The arrays for the whole run that a kernel asks for.
+fn constants(
+    inputs: &mut InputOpener<'_>,
+    (kernel, request): (&dyn Kernel, &Request),
+    layout: &SpectrumLayout<'_>,
+) -> Result<Vec<ConstantArray>> {
+    match kernel.constant_inputs().as_slice() {
+        [] => Ok(Vec::new()),
+        wanted => inputs.constants(wanted, layout, request.memory_budget(1)),
+    }
+}
+
+/// How a source is cut for a fold of the positions that are asked for, and what these are, if they
+/// aren't all.
+fn geometry(
+    fold: &dyn Fold,
+    (source, corrections, asked): (&Source, Option<&Corrections>, Option<&Selection>),
+    file: &ReadFile,
+) -> Result<(Geometry, Option<SelectionIdentity>)> {
+    let selected = asked.map(|asked| asked.selected(&source.grid, file)).transpose()?;
+    let nothing = Marks::prefix(0, source.info.positions);
+    let wanted = Pending::new(&nothing, selected.as_ref(), &source.grid);
+    let wanted = selected.as_ref().map(|_| &wanted);
+    let identity = selected.as_ref().map(|selected| selected.identity(&source.grid));
+    Ok((Geometry::new(fold, source, corrections, wanted)?, identity.transpose()?))
 }
 
 /// The source, as a kernel and a request want it.

@@ -10,6 +10,7 @@ use super::compute_loop::BATCHES_PER_CHECKPOINT;
 use super::crew::Phase;
 use super::data::Data;
 use super::estimate::before_run;
+use super::fold::{self, Committer, Folding, Resumed};
 use super::job::Job;
 use super::ledger::{Covered, Ledger, Record};
 use super::marker::Marker;
@@ -23,7 +24,7 @@ use super::supply::Stock;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, RankError, Team};
 use super::workers::Workers;
-use super::{Computed, Note, Observer, Quiet, Request, Stop, plan_run, reread};
+use super::{Computed, Note, Observer, Outcome, Quiet, Request, Stop, plan_run, reread};
 use crate::hand_out;
 use crate::plan::{Cores, Plan};
 use crate::storage::file::{ReadFile, open_read};
@@ -75,6 +76,7 @@ impl Lead<'_> {
         let told = self.team.tell(opened.as_ref().map(|(_, _, sight)| sight));
         let (source, job, _) = opened?;
         let sights = told?;
+        fold::check(&job, request)?;
         let shares = self.shares(&job, &sights)?;
         let target = Target::of(request, &job)?;
         target.check(&job)?;
@@ -99,18 +101,35 @@ impl Lead<'_> {
         let plan = plan_run(&job, shares.memory, workers, None, selected)?;
         let lock = RunLock::claim(&target, &source, observer)?;
         lock.check_source(&source)?;
-        let found = self.make_ready((&job, selected), &source, &target, &lock)?;
-        job.compared.tell(observer);
-        let (path, noted) = match found {
-            Found::Complete { computed, .. } => return step.finish(Some(lock), *computed),
-            Found::Partial { path } => (path, None),
-            Found::Created { path, last_run } => (path, Some(last_run)),
-            Found::Foreign { .. } | Found::Nothing => {
-                unreachable!("what isn't ready has been made ready with the file locked")
+        let (group, resumed) = loop {
+            let found = self.make_ready((&job, selected), &source, &target, &lock)?;
+            job.compared.tell(observer);
+            let (path, noted) = match found {
+                Found::Complete { computed, .. } => return step.finish(Some(lock), *computed),
+                Found::Partial { path } => (path, None),
+                Found::Created { path, last_run } => (path, Some(last_run)),
+                Found::Foreign { .. } | Found::Nothing => {
+                    unreachable!("what isn't ready has been made ready with the file locked")
+                }
+            };
+            let positions = request.positions.as_ref();
+            let mut group = prepare::take(&job, &lock, path, (noted, positions))?;
+            let Some(geometry) = &job.geometry else { break (group, None) };
+            let file = Direct::new(lock.handle())?;
+            let nothing = Marks::prefix(0, job.source.info.positions);
+            let wanted = Pending::new(&nothing, selected, &job.source.grid);
+            let taken = (&mut group, &lock);
+            let resumed = Resumed::settle(&job, geometry, taken, (&file, &wanted))?;
+            // Other positions are done than the search has seen, and their data not compared.
+            if !resumed.is_changed {
+                break (group, Some(resumed));
             }
         };
-        let group = prepare::take(&job, &lock, path, (noted, request.positions.as_ref()))?;
-        let computed = self.run((&job, selected), &target, &group, (&plan, &shares), &lock)?;
+        let computed =
+            self.run((&job, selected), &target, (&group, resumed), (&plan, &shares), &lock)?;
+        if job.geometry.is_some() && computed.outcome == Outcome::Finished {
+            fold::tidy_up(&lock, &source, &computed.group);
+        }
         step.finish(Some(lock), computed)
     }
 
@@ -171,7 +190,8 @@ impl Lead<'_> {
         let lock = RunLock::claim(target, source, &Quiet)?;
         info!("{group} is complete, but what tells so isn't up to date: that is mended");
         // Not the results themselves, which may be compressed.
-        let group = prepare::look(job, &lock, group.to_owned(), &[])?;
+        fold::tidy_up(&lock, source, group);
+        let group = prepare::look(job, &lock, group.to_owned(), (&[], None))?;
         let file = Direct::new(lock.handle())?;
         let request = Request { retry_failed: false, ..self.request.clone() };
         let all = (None, &job.source.grid);
@@ -247,12 +267,30 @@ impl Lead<'_> {
         Ok(Ledger::new(group.places.digest, known))
     }
 
+    /// Gets all ranks ready, which then share the same `stock`.
+    fn assign(
+        &self,
+        assignment: Assignment,
+        stock: impl FnOnce() -> Result<Stock>,
+    ) -> Result<Stock> {
+        let (team, file) = (self.team, assignment.file.clone());
+        team.reset_counter()?;
+        team.order(|| Orders::Prepare(Box::new(assignment)))?;
+        let stock = stock();
+        let outline = stock.as_ref().map(Stock::outline);
+        let outlines = team.tell(outline.as_ref().map_err(|error| *error))?;
+        if outlines.iter().any(|outline| *outline != outlines[0]) {
+            return Err(Error::OtherFile { path: file });
+        }
+        stock
+    }
+
     /// The computing phase, on all ranks.
     fn run(
         &self,
         (job, selected): (&Job, Option<&Selected>),
         target: &Target,
-        group: &Taken,
+        (group, mut resumed): (&Taken, Option<Resumed>),
         (plan, shares): (&Plan, &Shares),
         lock: &RunLock,
     ) -> Result<Computed> {
@@ -274,28 +312,29 @@ impl Lead<'_> {
             observer,
         )?;
         let pending = &Pending::new(&status, selected, &job.source.grid);
+        let folded = resumed.as_ref().map_or(0, |resumed| resumed.units);
+        let geometry = job.geometry.as_ref().zip(resumed.as_mut());
+        let folding = geometry.map(|(of, resumed)| Folding::resumed(job, of, pending, resumed));
+        let folding = folding.as_ref();
+        let results = group.places.folded.as_slice();
+        let marker = marker.of_fold(folding.zip(resumed).map(|of| Committer::new(of, results)));
         let is_whole = !group.resumed && selected.is_none();
         let count = if is_whole { pending.positions() } else { pending.count()? };
-        team.reset_counter()?;
-        team.order(|| {
-            Orders::Prepare(Box::new(Assignment {
-                file: lock.path().to_owned(),
-                group: group.path.clone(),
-                last_run: group.last_run.clone(),
-                columns: group.places.columns.clone(),
-                status: group.places.status,
-                workers: shares.workers.clone(),
-                memory: shares.memory,
-                segments,
-            }))
+        let assignment = Assignment {
+            file: lock.path().to_owned(),
+            group: group.path.clone(),
+            last_run: group.last_run.clone(),
+            columns: group.places.columns.clone(),
+            status: group.places.status,
+            workers: shares.workers.clone(),
+            memory: shares.memory,
+            segments,
+            folded,
+        };
+        let stock = &self.assign(assignment, || match folding {
+            Some(folding) => Ok(folding.stock()),
+            None => Stock::new(job, pending, &own, shares.workers.len()),
         })?;
-        let stock = Stock::new(job, pending, &own, shares.workers.len());
-        let outline = stock.as_ref().map(Stock::outline);
-        let outlines = team.tell(outline.as_ref().map_err(|error| *error))?;
-        let stock = &stock?;
-        if outlines.iter().any(|outline| *outline != outlines[0]) {
-            return Err(Error::OtherFile { path: lock.path().to_owned() });
-        }
         info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
         // Where memory isn't enough for all workers of a rank, it isn't for those of any.
@@ -316,6 +355,7 @@ impl Lead<'_> {
             pending,
             count,
             stock,
+            folding,
             plan,
             workers,
             request,

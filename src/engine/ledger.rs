@@ -13,9 +13,9 @@
 use std::ops::{AddAssign, Range, SubAssign};
 
 use serde::{Deserialize, Serialize};
-use twox_hash::XxHash3_128;
 
 use super::pending::Pending;
+use super::sealed::{seal, unseal};
 use crate::source::RowsDigest;
 use crate::storage::in_place::{Extent, InPlace};
 use crate::storage::marks::{Summary, windows};
@@ -99,13 +99,13 @@ pub(crate) struct Record {
 impl Record {
     /// The newest of the records in `lines` that covers just the positions that are marked.
     pub fn among(lines: &[String], marked: Covered) -> Option<Self> {
-        let records = lines.iter().filter_map(|line| Self::from_line(line));
+        let records = lines.iter().filter_map(|line| unseal::<Self>(line));
         records.filter(|record| record.covered == marked).max_by_key(|record| record.number)
     }
 
     /// What is known of positions that no record of `lines` covers.
     pub fn new(lines: &[String], marked: Covered, digest: RowsDigest) -> Self {
-        let records = lines.iter().filter_map(|line| Self::from_line(line));
+        let records = lines.iter().filter_map(|line| unseal::<Self>(line));
         let number = records.map(|record| record.number).max().unwrap_or(0);
         Self { number, covered: marked, digest, evidence: None }
     }
@@ -121,19 +121,6 @@ impl Record {
     /// How many positions it covers.
     pub fn positions(&self) -> u64 {
         self.covered.positions
-    }
-
-    /// Its JSON behind a hash of it, so that half a line isn't taken for one.
-    pub fn to_line(&self) -> String {
-        let json = serde_json::to_string(self).unwrap_or_default();
-        format!("{:032x} {json}", XxHash3_128::oneshot(json.as_bytes()))
-    }
-
-    pub fn from_line(line: &str) -> Option<Self> {
-        let (hash, json) = line.split_once(' ')?;
-        let found = u128::from_str_radix(hash, 16).ok()?;
-        let whole = found == XxHash3_128::oneshot(json.as_bytes());
-        serde_json::from_str(json).ok().filter(|_| whole)
     }
 }
 
@@ -211,7 +198,7 @@ impl Ledger {
     /// Writes the line that is not the last one.
     fn write(&mut self, file: &dyn InPlace) -> Result<()> {
         self.now.number += 1;
-        let mut line = self.now.to_line().into_bytes();
+        let mut line = seal(&self.now).into_bytes();
         line.resize(DIGEST_BYTES, 0);
         let at = self.now.number % DIGEST_LINES as u64 * DIGEST_BYTES as u64;
         file.write(self.place.part(at, &line)?)
@@ -336,6 +323,6 @@ mod tests {
         let mut record =
             Record { number: u64::MAX, evidence: Some("f".repeat(32)), ..Record::default() };
         record.covered = covered(&[u64::MAX / 2..u64::MAX / 2 + 1, u64::MAX / 2 + 1..u64::MAX]);
-        assert!(record.to_line().len() < DIGEST_BYTES);
+        assert!(seal(&record).len() < DIGEST_BYTES);
     }
 }

@@ -11,6 +11,7 @@ use log::{debug, info, trace};
 use super::batch::Batch;
 use super::failure_lines::FailureLines;
 use super::failures::FailedPositions;
+use super::fold::Committer;
 use super::ledger::{Covered, Ledger};
 use super::pending::Pending;
 use super::prepare::Taken;
@@ -38,6 +39,8 @@ pub(crate) struct Marker<'a> {
     file: &'a dyn InPlace,
     group: String,
     ledger: Ledger,
+    /// What writes a fold down, if it is one.
+    committer: Option<Committer<'a>>,
     durability: Durability,
     cache: Cache,
     checkpoint: Duration,
@@ -100,6 +103,7 @@ impl<'a> Marker<'a> {
             file,
             group: group.path.clone(),
             ledger,
+            committer: None,
             durability: request.durability,
             cache: request.cache,
             checkpoint: request.checkpoint,
@@ -126,6 +130,11 @@ impl<'a> Marker<'a> {
         Ok(marker)
     }
 
+    /// The same for a fold, if it is one, which is marked as it is written down.
+    pub fn of_fold(self, committer: Option<Committer<'a>>) -> Self {
+        Self { committer, ..self }
+    }
+
     /// Marks batches until there are no more.
     ///
     /// # Errors
@@ -133,7 +142,13 @@ impl<'a> Marker<'a> {
     pub fn run(&mut self, scheduler: &Scheduler<'_>, observer: &dyn Observer) -> Result<()> {
         while let Some(batch) = scheduler.next_to_mark() {
             let begun = Instant::now();
-            self.mark(&batch)?;
+            let batch = match &mut self.committer {
+                Some(committer) => committer.commit(self.file, false)?,
+                None => Some(batch),
+            };
+            if let Some(batch) = batch {
+                self.mark(&batch)?;
+            }
             scheduler.marked();
             if seconds_since(self.last_checkpoint) >= self.checkpoint.as_secs_f64() {
                 self.checkpoint(observer);
@@ -141,7 +156,12 @@ impl<'a> Marker<'a> {
             self.time += begun.elapsed();
             self.batches += 1;
         }
-        Ok(())
+        if scheduler.has_failed() {
+            return Ok(());
+        }
+        let Some(committer) = &mut self.committer else { return Ok(()) };
+        let last = committer.commit(self.file, true)?;
+        last.map_or(Ok(()), |batch| self.mark(&batch))
     }
 
     /// Order matters: a position's status byte is written only when its results, and its failure
@@ -195,6 +215,11 @@ impl<'a> Marker<'a> {
         match self.status.run_from(self.prefix) {
             Ok(more) => self.prefix += more,
             Err(error) => self.tell(observer, &error),
+        }
+        if let Some(committer) = &mut self.committer
+            && let Err(error) = committer.show(self.file)
+        {
+            debug!("there is nothing to be seen of the fold yet: {error}");
         }
         self.write_prefix(observer);
         self.last_checkpoint = Instant::now();
@@ -254,22 +279,21 @@ impl<'a> Marker<'a> {
     /// If the file can't be written.
     pub fn unmark(&mut self, observer: &dyn Observer) -> Result<()> {
         info!("the {} marks of this run are taken back", self.marked);
-        let earlier = self.earlier.clone().unwrap_or_default();
+        let mut earlier = self.earlier.clone().unwrap_or_default();
         self.ledger.forget(self.file)?;
+        if let Some(committer) = &self.committer {
+            // What was folded before the run may be written over by now.
+            committer.forget(self.file)?;
+            earlier = Positions::default();
+        }
         // First: what `last_pixel` says is done has to be, at any time.
         self.prefix = earlier.prefix();
         self.write_prefix(observer);
-        for window in windows(self.status.count()) {
-            let mut marks = vec![0; (window.end - window.start) as usize];
-            earlier.mark(window.start, &mut marks, 1);
-            let mut found = vec![0; marks.len()];
-            self.status.read(window.start, &mut found)?;
-            if found != marks {
-                self.status.write(window.start, &marks)?;
-            }
-        }
+        self.status.replace(&earlier)?;
         (self.completed, self.marked) = (earlier.count(), 0);
-        self.ledger.begin_again(self.file)?;
+        if self.committer.is_none() {
+            self.ledger.begin_again(self.file)?;
+        }
         self.file.sync()
     }
 }

@@ -5,6 +5,7 @@
 //! for earlier results, `target` holds the locks, `prepare` makes the results group, `workers` are
 //! the threads, `compute_loop` runs them over what `supply` and `scheduler` hand out, `sink` stores
 //! what they make of it, `marker` marks what is on disk, `compress` compresses what is complete.
+//! `fold` is what is other where all spectra are folded into one answer.
 //! `lead` is their order on the first rank, with `crew` for the time in which all compute; `follow`
 //! is what the other ranks do, and `team` what they tell each other. What a kill at each point
 //! leaves is in this folder's README.
@@ -22,6 +23,7 @@ mod estimate;
 mod evidence;
 pub(crate) mod failure_lines;
 pub(crate) mod failures;
+mod fold;
 mod follow;
 mod inexact;
 mod inputs;
@@ -44,6 +46,7 @@ mod reread;
 mod results;
 mod sample;
 pub(crate) mod scheduler;
+pub(crate) mod sealed;
 mod search;
 pub(crate) mod selection;
 mod sight;
@@ -218,6 +221,10 @@ fn plan_run(
         memory,
     };
     narration::needs(&needs);
+    if let Some(geometry) = &job.geometry {
+        return fold::plan(job, geometry, (memory, workers), needs.fixed_bytes)
+            .map_err(|needed| Error::TooLittleMemory { memory, needed });
+    }
     plan::plan(&needs).map_err(|needed| Error::TooLittleMemory { memory, needed })
 }
 

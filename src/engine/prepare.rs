@@ -20,7 +20,7 @@ use crate::storage::container::Transaction;
 use crate::storage::file::ReadFile;
 use crate::storage::refused::Refused;
 use crate::storage::results_group::{
-    self, CORRECTIONS, Column, INPUTS, LAST_PIXEL, LAST_RUN, Places,
+    self, CORRECTIONS, Column, Folded, INPUTS, LAST_PIXEL, LAST_RUN, Places, create_checkpoint,
 };
 use pixelmill_core::error::{Error, Result};
 
@@ -110,6 +110,7 @@ fn create(
         positions: info.positions,
         columns: job.columns(),
         constants: job.prepared.constants(),
+        folded: job.folded(),
         texts: texts(job),
         provenance: provenance(job, target),
         parameters: &parameters,
@@ -182,7 +183,11 @@ fn adopt(job: &Job, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
         &job.columns(),
         positions,
     )
-    .and_then(|()| provenance(job, target).renew(&transaction.file().group(path)?))
+    .and_then(|()| {
+        let group = transaction.file().group(path)?;
+        provenance(job, target).renew(&group)?;
+        job.folded().map_or(Ok(()), |folded| create_checkpoint(&group, folded.checkpoint))
+    })
     .map_err(|error| transaction.error("complete a results group in", &error))?;
     transaction.commit()
 }
@@ -199,7 +204,8 @@ pub(crate) fn take(
 ) -> Result<Taken> {
     let resumed = noted.is_none();
     let last_run = noted.map_or_else(|| note_run(lock, &path, positions), Ok)?;
-    Ok(Taken { last_run, resumed, ..look(job, lock, path, &job.columns())? })
+    let datasets = (&*job.columns(), job.folded());
+    Ok(Taken { last_run, resumed, ..look(job, lock, path, (datasets.0, datasets.1.as_ref()))? })
 }
 
 /// A group as it is, before anybody computes it, with the places of some of its results.
@@ -210,13 +216,13 @@ pub(crate) fn look(
     job: &Job,
     lock: &RunLock,
     path: String,
-    columns: &[Column<'_>],
+    (columns, folded): (&[Column<'_>], Option<&Folded<'_>>),
 ) -> Result<Taken> {
     let file = lock.view()?;
     let group =
         file.group(&path).map_err(|refused| refused.on_object("read", lock.path(), &path))?;
     let positions = job.source.info.positions;
-    let places = results_group::places(&group, lock.file(), columns, positions)
+    let places = results_group::places(&group, lock.file(), (columns, folded), positions)
         .map_err(|reason| Error::CannotResume { group: path.clone(), reason: reason.into() })?;
     debug!("{path}: {} results datasets lie at fixed places", columns.len());
     Ok(Taken {

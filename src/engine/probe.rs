@@ -1,23 +1,26 @@
 //! Looking before and after: one position computed without a trace, and computed positions
 //! computed again.
 
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::correction_paths::CorrectionPaths;
 use super::data::Data;
 use super::evidence::check_same;
+use super::fold::{Again, again};
 use super::inputs::recorded;
 use super::job::Job;
 use super::ledger::{Covered, Record};
 use super::pending::Pending;
+use super::selection::Selected;
 use super::{Note, Request, reread};
 use crate::identity::first_difference;
 use crate::region;
 use crate::storage::file::open_read;
 use crate::storage::marks::Marks;
 use crate::storage::refused::Refused;
-use crate::storage::results_group::{self, Provenance};
+use crate::storage::results_group::{self, Column, Provenance};
 use crate::storage::rows::Rows;
 use crate::view::View;
 use pixelmill_core::axis_values::AxisValues;
@@ -105,6 +108,9 @@ pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Resul
         positions: job.source.info.positions,
         axes: grid.described(),
     })?;
+    if job.geometry.is_some() {
+        return folded(&job, request, position);
+    }
     // Where a run would compute it, so that what is parallel inside keeps to the same cores.
     let (results, seen) = job.workers.install(|| -> Result<_> {
         let mut workspace = job.workspace();
@@ -115,6 +121,26 @@ pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Resul
     })?;
     let spectra = placed(&job, seen);
     Ok(probed(&job, position, &results, spectra))
+}
+
+/// What a position by itself is folded into.
+fn folded(job: &Job, request: &Request, position: u64) -> Result<Probe> {
+    let (nothing, run) = (Marks::prefix(0, job.source.info.positions), position..position + 1);
+    let one = Selected::Range(run.clone());
+    let pending = Pending::new(&nothing, Some(&one), &job.source.grid);
+    let own = Mutex::new(UnitResults::default());
+    let keep = |_: &[Range<u64>], results: &UnitResults| {
+        own.lock().unwrap_or_else(PoisonError::into_inner).rows.clone_from(&results.rows);
+        Ok(())
+    };
+    let Again { results, failure } = again(job, request, &pending, &keep)?;
+    let own = own.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut workspace = job.workspace();
+    let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
+    let seen = job.look(rows, &mut workspace);
+    let mut probe = probed(job, position, &own, placed(job, seen));
+    probe.values.extend(results.iter().flat_map(|(layout, bytes)| numbers(layout, bytes)));
+    Ok(Probe { failure, ..probe })
 }
 
 /// What was computed of a position, with what was seen of it.
@@ -198,6 +224,9 @@ fn split_units(field: &str) -> (&str, &str) {
     split.unwrap_or((field, ""))
 }
 
+/// A dataset, and whose results in it are others; no position's if all are folded into it.
+pub type Different = (Option<u64>, String);
+
 /// What a verification found.
 #[derive(Clone, Debug)]
 pub struct Verification {
@@ -218,8 +247,8 @@ pub struct Verification {
     /// if the group doesn't tell.
     pub same_data: Option<bool>,
     /// Those whose results in the file are not, bit by bit, what was computed, and in which
-    /// dataset.
-    pub different: Vec<(u64, String)>,
+    /// dataset; no position if it is one that all are folded into.
+    pub different: Vec<Different>,
 }
 
 /// Computes `sample` random completed positions of the results group `group` of the file `results`
@@ -249,7 +278,10 @@ pub fn verify(
     let provenance = results_group::provenance(&opened, group);
     let is_recorded = provenance.parameter_hash.is_some();
     let changed = changed(&provenance, &job);
-    if let Err(reason) = results_group::fits(&opened, &job.columns()) {
+    let folded = job.folded();
+    let folded = folded.as_ref().map_or(&[][..], |folded| &folded.columns);
+    let all_fit = results_group::fits(&opened, &job.columns());
+    if let Err(reason) = all_fit.and_then(|()| results_group::fits(&opened, folded)) {
         let changed = Some(changed.ok_or_else(|| unusable(reason.into()))?);
         let group = group.to_owned();
         return Ok(Verification {
@@ -264,12 +296,17 @@ pub fn verify(
     }
     let positions = job.source.info.positions;
     let status = results_group::status(file.handle(), &opened, positions).map_err(unusable)?;
-    let mut checker = Checker { rows: Vec::new(), job: &job };
-    for column in job.columns() {
-        let dataset = opened.dataset(&column.layout.name).map_err(broken)?;
-        let view = View::new(region::lengths(&column.shape), (0..column.positions_axes).collect());
-        checker.rows.push(Rows::new(file.handle(), &dataset, view)?);
-    }
+    let rows = |columns: &[Column<'_>]| -> Result<Vec<Rows>> {
+        let each = columns.iter().map(|column| {
+            let dataset = opened.dataset(&column.layout.name).map_err(broken)?;
+            let positions = (0..column.positions_axes).collect();
+            let view = View::new(region::lengths(&column.shape), positions);
+            Rows::new(file.handle(), &dataset, view)
+        });
+        each.collect()
+    };
+    let (rows, folded) = (rows(&job.columns())?, rows(folded)?);
+    let checker = Checker { rows, folded, job: &job };
     let marked = Pending::done(&status, &job.source.grid);
     let covered = Covered::of_marks(status.summary()?);
     let completed = covered.positions();
@@ -277,9 +314,14 @@ pub fn verify(
         Some(record) => Some(reread::digest(&job, request, &marked)? == record.digest),
         None => None,
     };
-    let chosen = choose(&status, completed, sample)?;
-    let different = job.workers.install(|| checker.differences(&chosen))?;
-    let checked = chosen.len() as u64;
+    let (checked, different) = if job.geometry.is_some() {
+        checker.fold_again(request, &marked)?
+    } else {
+        let chosen = choose(&status, completed, sample)?;
+        let different = job.workers.install(|| checker.differences(&chosen))?;
+        let different = different.into_iter().map(|(position, name)| (Some(position), name));
+        (chosen.len() as u64, different.collect())
+    };
     Ok(Verification {
         group: group.to_owned(),
         changed,
@@ -302,7 +344,9 @@ fn changed(group: &Provenance, job: &Job) -> Option<String> {
 }
 
 struct Checker<'a> {
+    /// The results per position, and those that all are folded into.
     rows: Vec<Rows>,
+    folded: Vec<Rows>,
     job: &'a Job,
 }
 
@@ -315,6 +359,46 @@ impl Checker<'_> {
             Ok(dataset.map(|dataset| (*position, dataset)))
         });
         found.filter_map(Result::transpose).collect()
+    }
+
+    /// Folds all of some positions again: how many these are, and what the file has otherwise, if
+    /// these are all that are to be folded.
+    fn fold_again(&self, request: &Request, marked: &Pending<'_>) -> Result<(u64, Vec<Different>)> {
+        let wanted = self.job.identity.selection.as_ref().map(|selection| selection.positions);
+        let count = marked.count()?;
+        if count != wanted.unwrap_or(self.job.source.info.positions) {
+            return Ok((0, Vec::new()));
+        }
+        let different = Mutex::new(Vec::new());
+        let compare = |runs: &[Range<u64>], results: &UnitResults| {
+            for ((rows, computed), column) in
+                self.rows.iter().zip(&results.rows).zip(self.job.columns())
+            {
+                let mut stored = vec![0; computed.len()];
+                rows.read_into(runs, &mut stored)?;
+                let each = computed.len() / runs::count(runs).max(1) as usize;
+                let pairs = stored.chunks_exact(each).zip(computed.chunks_exact(each));
+                let positions = runs.iter().cloned().flatten();
+                let other = positions.zip(pairs).filter(|(_, (one, other))| one != other);
+                let name = &column.layout.name;
+                different
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend(other.map(|(position, _)| (Some(position), name.clone())));
+            }
+            Ok(())
+        };
+        let found = again(self.job, request, marked, &compare)?;
+        let mut different = different.into_inner().unwrap_or_else(PoisonError::into_inner);
+        different.sort();
+        for (rows, (layout, bytes)) in self.folded.iter().zip(found.results) {
+            let mut stored = vec![0; bytes.len()];
+            rows.read_into(std::slice::from_ref(&(0..1)), &mut stored)?;
+            if stored != bytes {
+                different.push((None, layout.name.clone()));
+            }
+        }
+        Ok((count, different))
     }
 
     /// The first dataset in which the file has something else than is computed now.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::data::Data;
 use super::estimate::{estimated, tried};
+use super::fold;
 use super::job::Job;
 use super::recorded::with_recorded;
 use super::search::{self, Found};
@@ -97,7 +98,8 @@ pub fn rehearse(
         Beginning::Complete(_) => 0,
         _ => outlook.pending,
     };
-    let tried = if pending == 0 { Vec::new() } else { tried(&job, &plan)? };
+    let tried =
+        if pending == 0 || job.geometry.is_some() { Vec::new() } else { tried(&job, &plan)? };
     Ok(Rehearsal {
         process: job.kernel.name().to_owned(),
         dataset: job.source.info.path.clone(),
@@ -112,7 +114,10 @@ pub fn rehearse(
         reading: job.source.rows.reading(),
         decodes: job.reads(&plan),
         output_bytes,
-        estimate: estimated(&tried, (&job, &plan), (pending, plan.workers)),
+        estimate: match job.geometry {
+            Some(_) => fold::estimate(&job, request, (pending, plan.workers))?,
+            None => estimated(&tried, (&job, &plan), (pending, plan.workers)),
+        },
     })
 }
 
@@ -122,5 +127,7 @@ fn output_bytes(job: &Job) -> u64 {
         let values = column.shape.iter().map(|length| *length as u64).product::<u64>();
         values * column.layout.value_bytes() as u64
     });
-    columns.sum::<u64>() + 2 * job.source.info.positions
+    let folded = job.folded().map_or_else(Vec::new, |folded| folded.columns);
+    let folded = folded.iter().map(|column| column.layout.spectrum_bytes() as u64);
+    columns.sum::<u64>() + folded.sum::<u64>() + 2 * job.source.info.positions
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use log::debug;
 
 use super::compute_loop::{ComputeLoop, Work};
+use super::fold::Folding;
 use super::job::Job;
 use super::pending::Pending;
 use super::supply::Stock;
@@ -25,17 +26,34 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// # Errors
 /// If they can't be read.
 pub(crate) fn digest(job: &Job, request: &Request, positions: &Pending<'_>) -> Result<RowsDigest> {
-    let mut sum = RowsDigest::default();
     if positions.is_empty()? {
-        return Ok(sum);
+        return Ok(RowsDigest::default());
     }
+    debug!("reads what was computed from `{}` before, to compare it", job.source.info.path);
+    let folding = job.geometry.as_ref().map(|of| Folding::new(job, of, positions, 0).reading());
+    run(job, request, positions, folding.as_ref())
+}
+
+/// Goes through some positions without a file that anything is written to, and folds them if that
+/// is asked for; returns the digest of their rows.
+///
+/// # Errors
+/// If they can't be read.
+pub(super) fn run(
+    job: &Job,
+    request: &Request,
+    positions: &Pending<'_>,
+    folding: Option<&Folding<'_>>,
+) -> Result<RowsDigest> {
+    let mut sum = RowsDigest::default();
     let request = &Request { ranks: Ranks::solo(), ..request.clone() };
     let team = Team::new(request);
     let workers = &job.workers;
     let plan = plan_run(job, request.memory_budget(1), workers.cores(), None, None)?;
-    debug!("reads what was computed from `{}` before, to compare it", job.source.info.path);
-    let (pending, plan, stock) = (positions, &plan, &Stock::whole(job, &plan));
-    let work = Work { team, workers, plan, pending, stock, file: None, columns: &[], others: 0 };
+    let stock = folding.map_or_else(|| Stock::whole(job, &plan), Folding::stock);
+    let (pending, plan, stock) = (positions, &plan, &stock);
+    let (file, columns, others) = (None, &[][..], 0);
+    let work = Work { team, workers, plan, pending, stock, file, columns, folding, others };
     let compute_loop = ComputeLoop::new(job, &work, request, &Stop::new());
     let scheduler = &compute_loop.scheduler;
     let add_all = || {

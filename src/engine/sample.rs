@@ -40,6 +40,11 @@ pub struct Sample {
 pub fn sample(kernel: &Arc<dyn Kernel>, request: &Request) -> Result<Sample> {
     let file = open_read(&request.file)?;
     let job = Job::open(kernel, &file, request, Data::Hashed)?;
+    if job.geometry.is_some() {
+        let (process, dataset) = (kernel.name().to_owned(), job.source.info.path);
+        let reason = "positions have no results of their own: test one, or run it on some";
+        return Err(Error::Unsuitable { process, dataset, reason: reason.to_owned() });
+    }
     let workers = job.workers.cores();
     let plan = plan_run(&job, request.memory_budget(1), workers, None, None)?;
     let chosen = chosen(&job, request, &file)?;

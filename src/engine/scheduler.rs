@@ -91,8 +91,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) struct Limits {
     /// Portions that may be begun and not done.
     pub open: usize,
-    /// As few and as many positions as a unit may have.
-    pub unit: (u64, u64),
+    /// As few and as many positions as a unit may have; all of a portion if nothing is said.
+    pub unit: Option<(u64, u64)>,
     /// How long a batch is open at most, and how many positions it is open for.
     pub batch: (Duration, u64),
 }
@@ -165,7 +165,7 @@ impl<'a> Scheduler<'a> {
             next_portion: 0,
             batches: VecDeque::new(),
             next_batch: 0,
-            unit: 1,
+            unit: limits.unit.map_or(u64::MAX, |_| 1),
             limits,
             arrived: VecDeque::new(),
             others,
@@ -225,7 +225,9 @@ impl<'a> Scheduler<'a> {
     pub fn done(&self, ticket: Ticket, unit: Batch, compute: Duration) -> u64 {
         let mut state = self.lock();
         let positions = runs::count(&ticket.runs);
-        state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), state.limits.unit);
+        if let Some(limits) = state.limits.unit {
+            state.unit = next_unit(state.unit, positions, compute.as_secs_f64(), limits);
+        }
         if let Some(batch) = state.batches.iter_mut().find(|batch| batch.number == ticket.batch) {
             batch.out -= 1;
             batch.content.positions.append(unit.positions);
@@ -449,7 +451,7 @@ mod tests {
 
     /// Units have at most so many positions.
     fn scheduler_of(supply: Supply<'_>, unit: u64, batch: (Duration, u64)) -> Scheduler<'_> {
-        Scheduler::new(supply, 0, Limits { open: 2, unit: (1, unit), batch }, Stop::new())
+        Scheduler::new(supply, 0, Limits { open: 2, unit: Some((1, unit)), batch }, Stop::new())
     }
 
     #[test]

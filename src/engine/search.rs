@@ -25,7 +25,7 @@ use crate::storage::attributes::{holds_integer, holds_short_text};
 use crate::storage::file::{ReadFile, is_absent, open_read};
 use crate::storage::marks::{Marks, Summary};
 use crate::storage::results_group::{
-    self, LAST_PIXEL, LAST_RUN, MESSAGES, Provenance, results_groups,
+    self, CHECKPOINT, LAST_PIXEL, LAST_RUN, MESSAGES, Provenance, results_groups,
 };
 use pixelmill_core::error::{Error, Result};
 
@@ -190,6 +190,8 @@ struct Candidate {
     is_gone: bool,
     /// Whether what tells how far it is has its place in the file.
     has_markers: bool,
+    /// Whether it has what a fold is resumed from.
+    has_checkpoint: bool,
     /// Whether it has all that a run needs, each with its place in the file.
     ready: bool,
 }
@@ -252,7 +254,8 @@ impl Candidate {
     /// can be mended.
     fn is_stale(&self, failed: &FailedPositions) -> Result<bool> {
         let is_right = self.last_pixel == Some(self.summary()?.prefix as i64);
-        Ok(self.has_markers && !(is_right && are_settled(&self.messages, failed)))
+        let is_tidy = is_right && are_settled(&self.messages, failed) && !self.has_checkpoint;
+        Ok(self.has_markers && !is_tidy)
     }
 
     /// As results that were there before.
@@ -388,6 +391,8 @@ fn candidate(
     let failed = results_group::failed_lines(file.handle(), &group)?;
     let columns = job.columns();
     results_group::fits(&group, &columns)?;
+    let folded = job.folded();
+    results_group::fits(&group, folded.as_ref().map_or(&[], |folded| &folded.columns))?;
     let mut constants = job.prepared.constants().iter().map(|constant| &constant.layout.name);
     if let Some(name) = constants.find(|name| !group.link_exists(name)) {
         return Err(format!("it has no dataset `{name}`").into());
@@ -400,17 +405,19 @@ fn candidate(
     let has_markers = found.parameter_hash.is_some()
         && whereabouts == Whereabouts::Known
         && !are_moved
-        && results_group::places(&group, &file.raw, &[], positions).is_ok();
+        && results_group::places(&group, &file.raw, (&[], None), positions).is_ok();
     Ok(Candidate {
         path: found.path.clone(),
         number: found.number,
         hash: found.parameter_hash.clone().unwrap_or_default(),
         is_gone: whereabouts == Whereabouts::Gone || are_moved,
         has_markers,
+        has_checkpoint: group.link_exists(CHECKPOINT),
         ready: has_markers
             && holds_integer(&group, LAST_PIXEL)
             && holds_short_text(&group, LAST_RUN)
-            && results_group::places(&group, &file.raw, &columns, positions).is_ok(),
+            && results_group::places(&group, &file.raw, (&columns, folded.as_ref()), positions)
+                .is_ok(),
         messages: results_group::messages(&group),
         last_pixel: found.last_pixel,
         digest_lines: results_group::digest_lines(&group),

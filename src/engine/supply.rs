@@ -54,6 +54,11 @@ impl Stock {
         Self::of_scan(blocks, job.source.info.positions)
     }
 
+    /// So many units of a fold.
+    pub fn of_units(units: u64) -> Self {
+        Self::of_scan(None, units)
+    }
+
     /// What is `pending`, for so many ranks. All of them must see the same, so none may have begun.
     ///
     /// # Errors
@@ -177,7 +182,7 @@ fn has_work(portion: &Result<Portion>) -> bool {
 }
 
 /// What this rank takes of the stock, in parts of at most `most` grains that follow each other.
-fn parts<'a>(
+pub(crate) fn parts<'a>(
     stock: &'a Stock,
     ranks: &'a dyn Communicator,
     most: u64,
@@ -197,7 +202,10 @@ fn parts<'a>(
 
 /// What is pending of some runs, ascending ones. They may be many and short: those near each other
 /// are looked up together.
-fn pending_of(pending: &Pending<'_>, wanted: &[Range<u64>]) -> Result<VecDeque<Range<u64>>> {
+pub(crate) fn pending_of(
+    pending: &Pending<'_>,
+    wanted: &[Range<u64>],
+) -> Result<VecDeque<Range<u64>>> {
     let mut found = VecDeque::new();
     let mut left = wanted.iter().peekable();
     while let Some(first) = left.next() {

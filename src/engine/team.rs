@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
+use super::fold::FoldedUnits;
 use super::{Computed, Request, Tally, machine};
 use crate::hand_out::Berth;
 use crate::ranks::{Communicator, host};
@@ -65,6 +66,8 @@ pub(crate) struct Assignment {
     pub memory: u64,
     /// How blocks of positions are cut, if the source is read by blocks.
     pub segments: Option<Vec<u64>>,
+    /// How many units of a fold are folded already.
+    pub folded: u64,
 }
 
 /// What a rank tells rank 0 while it computes.
@@ -72,6 +75,8 @@ pub(crate) struct Assignment {
 pub(crate) enum News {
     /// Results that are written and, if they have to be, on the disk.
     Batch(Batch),
+    /// What was folded; results of single positions are where they have to be.
+    Folded(FoldedUnits),
     /// How far it is.
     Tally(Tally),
     /// It was asked to stop by a signal.
@@ -187,7 +192,13 @@ impl<'a> Team<'a> {
     /// # Errors
     /// If it can't be reached.
     pub fn send(self, news: &News) -> Result<()> {
-        self.ranks.send(0, &encoded(news)?)
+        let mut message = encoded(news)?;
+        if let News::Folded(folded) = news {
+            // As bytes: many more than the rest. No byte of JSON is 0.
+            message.push(0);
+            message.extend_from_slice(&folded.bytes);
+        }
+        self.ranks.send(0, &message)
     }
 
     /// What some rank has sent.
@@ -195,8 +206,14 @@ impl<'a> Team<'a> {
     /// # Errors
     /// If the ranks can't be reached.
     pub fn news(self) -> Result<Option<(usize, News)>> {
-        let received = self.ranks.receive()?;
-        received.map(|(rank, message)| Ok((rank, decoded(&message)?))).transpose()
+        let Some((rank, mut message)) = self.ranks.receive()? else { return Ok(None) };
+        let end = message.iter().position(|byte| *byte == 0);
+        let bytes = end.map_or_else(Vec::new, |end| message.split_off(end + 1));
+        let mut news = decoded(&message[..end.unwrap_or(message.len())])?;
+        if let News::Folded(folded) = &mut news {
+            folded.bytes = bytes;
+        }
+        Ok(Some((rank, news)))
     }
 
     /// Calls to all others.

@@ -48,15 +48,35 @@ pub(super) fn create_constant(group: &Group, constant: &Constant) -> Result<(), 
     let axes = constant.layout.dimensions.clone();
     let shape = axes.iter().map(Dimension::len).collect();
     let column = Column { layout: &constant.layout, shape, positions_axes: 0, axes };
-    let created = create_column(group, &column, None)?;
-    created.write_rows(0, &constant.values)?;
-    let (mut known, mut labels) = (Vec::new(), Vec::new());
+    create_without_positions(group, &column, &mut Vec::new())?.write_rows(0, &constant.values)
+}
+
+/// Creates datasets that have no axes of positions, each value missing, with scales on their axes.
+pub(super) fn create_folded(group: &Group, columns: &[Column<'_>]) -> Result<(), Refused> {
+    let mut known = Vec::new();
+    for column in columns {
+        create_without_positions(group, column, &mut known)?;
+    }
+    Ok(())
+}
+
+fn create_without_positions(
+    group: &Group,
+    column: &Column<'_>,
+    known: &mut Vec<(Dimension, Dataset)>,
+) -> Result<Dataset, Refused> {
+    let created = create_column(group, column, None)?;
+    let mut labels = Vec::new();
     for (number, axis) in column.axes.iter().enumerate() {
-        let scale = scale(group, &[], &mut known, axis, PLAIN)?;
+        let scale = scale(group, &[], known, axis, PLAIN)?;
         created.attach(number, &scale)?;
         labels.push(name_in_group(&scale));
     }
-    scales::write_labels(&created, &labels)
+    // A single value has its only step on no axis.
+    if !labels.is_empty() {
+        scales::write_labels(&created, &labels)?;
+    }
+    Ok(created)
 }
 
 /// The scale of an axis, made when it is wanted first.

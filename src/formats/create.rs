@@ -8,7 +8,9 @@ use super::{arrays, h5usid};
 use crate::storage::attributes;
 use crate::storage::container::{Dataset, Group};
 use crate::storage::refused::Refused;
-use crate::storage::results_group::{Column, PositionTables, RESULTS, create_markers, listed};
+use crate::storage::results_group::{
+    Column, Folded, PositionTables, RESULTS, create_checkpoint, create_markers, listed,
+};
 use pixelmill_core::column_layout::Constant;
 use pixelmill_core::dimension::Dimension;
 
@@ -22,6 +24,8 @@ pub(crate) struct Blueprint<'a> {
     pub columns: Vec<Column<'a>>,
     /// What is the same for all positions.
     pub constants: &'a [Constant],
+    /// What all positions are folded into.
+    pub folded: Option<Folded<'a>>,
     /// Texts about the run that every group has.
     pub texts: Vec<(&'static str, String)>,
     pub provenance: Identification,
@@ -90,6 +94,10 @@ pub(crate) fn create(file: &Group, blueprint: &Blueprint<'_>) -> Result<String, 
         arrays::create_constant(&group, constant)?;
     }
     create_markers(&group, blueprint.positions)?;
+    if let Some(folded) = &blueprint.folded {
+        arrays::create_folded(&group, &folded.columns)?;
+        create_checkpoint(&group, folded.checkpoint)?;
+    }
     Ok(group.name())
 }
 
@@ -152,6 +160,7 @@ mod tests {
             positions: 6,
             columns: vec![Column { layout: &layout, shape, positions_axes: 2, axes }],
             constants: &[],
+            folded: None,
             texts: vec![("tool", "Sum".to_owned())],
             provenance: Identification {
                 source: Vec::new(),
@@ -168,7 +177,7 @@ mod tests {
         transaction.commit()?;
         let group = memory.root().group(&path).unwrap();
         let file = memory.opened();
-        let places = results_group::places(&group, &file.raw, &blueprint.columns, 6);
+        let places = results_group::places(&group, &file.raw, (&blueprint.columns, None), 6);
         assert_eq!(places.unwrap().columns.len(), 1);
         Ok(path)
     }

@@ -25,8 +25,16 @@ pub(crate) fn first_difference(stored: &str, ours: &Identity) -> Option<Differen
 }
 
 /// What the user asks for.
-const ASKED: [&str; 7] =
-    ["process", "process_version", "parameters", "input", "allow_rounding", "field", "corrections"];
+const ASKED: [&str; 8] = [
+    "process",
+    "process_version",
+    "parameters",
+    "input",
+    "allow_rounding",
+    "field",
+    "corrections",
+    "selection",
+];
 
 /// The same of what both say, in the order of `ordered`.
 pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<Difference> {
@@ -48,9 +56,19 @@ pub(crate) fn between(stored: &Value, ours: &Value, ordered: &Value) -> Option<D
     };
     let text = match way.as_slice() {
         ["corrections", rest @ ..] => corrected(rest, ours, &was, &is),
+        ["selection", ..] => selected(stored, ours),
         _ => told(&subject(&steps, ours), &was, &is),
     };
     Some(Difference { is_in_data: !is_asked, text })
+}
+
+/// How many positions are folded, there and here.
+fn selected(stored: &Value, ours: &Value) -> String {
+    let count = |of: &Value| {
+        let positions = of.get("selection").and_then(|selection| selection.get("positions"));
+        positions.map_or("all".to_owned(), |count| format!("{count} of them"))
+    };
+    format!("the positions: {} there, {} here", count(stored), count(ours))
 }
 
 /// What an array is, but for what it is called.

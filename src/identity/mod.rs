@@ -66,6 +66,9 @@ pub(crate) struct Identity {
     /// What is done to all spectra alike before the process sees them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrections: Option<CorrectionsIdentity>,
+    /// The positions that are folded into one answer, unless all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionIdentity>,
     pub source_fingerprint: String,
 }
 
@@ -154,6 +157,14 @@ impl HaloIdentity {
     }
 }
 
+/// The positions that are folded into one answer.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SelectionIdentity {
+    pub positions: u64,
+    /// Of a byte for each position, 1 if it is selected.
+    pub sha256: String,
+}
+
 /// The numbers that a kernel has chosen to compute with.
 #[derive(Clone, Debug, Serialize)]
 struct InputIdentity {
@@ -225,6 +236,7 @@ impl<'a> Hashed<'a> {
             constant_inputs: source.info.constants.iter().map(ConstantIdentity::of).collect(),
             neighbours: None,
             corrections: None,
+            selection: None,
             source_fingerprint: String::new(),
         };
         (Self { kernel, info: spectrum }, identity)
@@ -272,6 +284,7 @@ impl Identity {
             constant_inputs,
             neighbours,
             corrections,
+            selection,
             // Whether the data are those that are there now nobody knows; whoever goes on says so.
             source_fingerprint: _,
         } = self;
@@ -298,6 +311,7 @@ impl Identity {
             (position_values.is_some(), "the values of the positions"),
             (!auxiliary_inputs.is_empty() || !constant_inputs.is_empty(), "inputs"),
             (neighbours.is_some(), "neighbours"),
+            (selection.is_some(), "which positions are folded"),
             (*position_axes != [0], "which axes are positions"),
         ];
         asked.into_iter().find_map(|(is_asked, what)| is_asked.then_some(what))
@@ -355,9 +369,10 @@ impl SourceIdentity {
             units,
             position_dimensions,
             spectroscopic_dimensions,
-            // Told by the identities of the inputs.
+            // Told by the identities of the inputs and of the corrections.
             auxiliary: _,
             constants: _,
+            is_corrected: _,
         } = info;
         debug_assert_eq!(*element, stored.element, "it is told once");
         let axes = |axes: &[Dimension]| axes.iter().map(AxisIdentity::of).collect();
@@ -477,6 +492,7 @@ pub(crate) mod tests {
             constant_inputs: Vec::new(),
             neighbours: None,
             corrections: None,
+            selection: None,
             source_fingerprint: "ab".into(),
         }
     }

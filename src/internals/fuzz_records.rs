@@ -17,6 +17,7 @@ use crate::engine::failures::{FailedPositions, Failures, line_text, reason};
 use crate::engine::inspect::{parameters_of, positions_axes};
 use crate::engine::ledger::{Covered, Record};
 use crate::engine::named::named;
+use crate::engine::sealed::{seal, unseal};
 use crate::identity::difference::between;
 use crate::source::RowsDigest;
 use crate::storage::in_place::{Direct, Extent};
@@ -33,16 +34,16 @@ pub(super) fn ledger_lines(data: &[u8]) {
         format!("{hash:032x} {line}")
     };
     let all: Vec<String> = lines.iter().cloned().chain(lines.iter().map(sealed)).collect();
-    for record in all.iter().filter_map(|line| Record::from_line(line)) {
-        let line = record.to_line();
-        assert_eq!(Record::from_line(&line).as_ref(), Some(&record));
+    for record in all.iter().filter_map(|line| unseal::<Record>(line)) {
+        let line = seal(&record);
+        assert_eq!(unseal(&line).as_ref(), Some(&record));
         let mut padded = line.clone().into_bytes();
         padded.resize(DIGEST_BYTES, 0);
         if line.len() < DIGEST_BYTES {
             assert_eq!(of_fixed_length(&padded), line);
         }
         let cut = line.char_indices().map(|(at, _)| at).nth(line.len() / 2).unwrap_or(0);
-        assert_eq!(Record::from_line(&line[..cut]), None, "half a line");
+        assert_eq!(unseal::<Record>(&line[..cut]), None, "half a line");
     }
     let marked = Covered::of([0..3, 5..9]);
     if let Some(found) = Record::among(&all, marked) {

@@ -67,7 +67,7 @@ pub fn hand_out(positions: u64, most: u64) -> u64 {
     let supply: Supply<'_> = Box::new(std::iter::once(Ok(portion)));
     let batch = (Duration::from_secs(3600), u64::MAX);
     let scheduler =
-        Scheduler::new(supply, 0, Limits { open: 2, unit: (1, most), batch }, Stop::new());
+        Scheduler::new(supply, 0, Limits { open: 2, unit: Some((1, most)), batch }, Stop::new());
     let (mut units, mut last) = (0, None);
     while let Some(ticket) = scheduler.next(last, || false) {
         let done = Batch { positions: ticket.runs.iter().cloned().collect(), ..Batch::default() };

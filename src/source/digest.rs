@@ -37,6 +37,21 @@ impl RowsDigest {
         }
     }
 
+    /// Adds part number `part` of the source's rows, one for each of `positions`. The first part of
+    /// rows that have no other is all of them.
+    pub fn add_parts<'a>(
+        &mut self,
+        part: u64,
+        positions: impl IntoIterator<Item = u64>,
+        rows: impl IntoIterator<Item = &'a [u8]>,
+    ) {
+        // So far apart that no part of a position looks like one of another.
+        let seed = part.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for (position, row) in positions.into_iter().zip(rows) {
+            *self += Self(XxHash3_128::oneshot_with_seed(position.wrapping_add(seed), row));
+        }
+    }
+
     /// Adds a position whose row can't be read.
     pub fn add_damaged(&mut self, position: u64) {
         *self += Self::of(0, position, DAMAGED);

@@ -249,6 +249,7 @@ fn describe_as_told(
         positions: view.count(),
         spectral_points: view.points() as usize,
         element,
+        is_corrected: false,
         quantity: described.quantity,
         units: described.units,
         position_dimensions: position_dimensions.clone(),

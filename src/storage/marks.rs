@@ -317,6 +317,25 @@ impl<'a> MarksInPlace<'a> {
         Ok(())
     }
 
+    /// Gives just these positions a mark, and says whether that changed anything.
+    ///
+    /// # Errors
+    /// If the file can't be read or written.
+    pub fn replace(&self, positions: &Positions) -> Result<bool> {
+        let mut is_changed = false;
+        for window in windows(self.marks.count()) {
+            let mut marks = vec![0; (window.end - window.start) as usize];
+            positions.mark(window.start, &mut marks, 1);
+            let mut found = vec![0; marks.len()];
+            self.marks.read(window.start, &mut found)?;
+            if found != marks {
+                self.write(window.start, &marks)?;
+                is_changed = true;
+            }
+        }
+        Ok(is_changed)
+    }
+
     /// The file.
     pub fn file(&self) -> &'a dyn InPlace {
         self.file

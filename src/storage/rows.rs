@@ -284,6 +284,20 @@ impl Rows {
         }
     }
 
+    /// Fills `bytes` with what lies `at` bytes into the row of a position, where rows lie side by
+    /// side as they are wanted; `false` if they don't.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn read_within(&self, position: u64, at: usize, bytes: &mut [u8]) -> Result<bool> {
+        let How::Direct { offset } = &self.how else { return Ok(false) };
+        if self.view.arrangement().is_some() {
+            return Ok(false);
+        }
+        self.read_at(offset + position * self.read_bytes() as u64 + at as u64, bytes)?;
+        Ok(true)
+    }
+
     fn read_direct(&self, offset: u64, first: u64, rows: &mut [u8]) -> Result<()> {
         self.read_at(offset + first * self.read_bytes() as u64, rows)
     }

@@ -312,6 +312,7 @@ mod tests {
             positions: 4,
             spectral_points: 10,
             element: ElementType::Float32,
+            is_corrected: false,
             quantity: "I".to_owned(),
             units: String::new(),
             position_dimensions: vec![Dimension::new("Y", "um", vec![0.0, f64::NAN])],

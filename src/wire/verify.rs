@@ -31,13 +31,13 @@ pub struct Verify {
     pub source_file: String,
 }
 
-/// A position whose results in the file are not, bit by bit, what was computed.
+/// Results in the file that are not, bit by bit, what was computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// Its number.
-    pub position: u64,
-    /// The first results dataset in which they differ.
+    /// Whose results they are; null of what all positions are folded into.
+    pub position: Option<u64>,
+    /// The results dataset, of a position the first.
     pub dataset: String,
 }
 
@@ -74,7 +74,7 @@ mod tests {
             completed: 9,
             checked: 2,
             same_data: Some(false),
-            different: vec![(3, "Sum".to_owned())],
+            different: vec![(Some(3), "Sum".to_owned())],
         };
         assert_eq!(
             printed(&Verify::of(&verified, Path::new("a.h5"))),

@@ -19,7 +19,7 @@ from pathlib import Path
 import h5py
 import hdf5plugin
 import numpy as np
-from digest import digests, in_order
+from digest import digests, gathered, in_order
 from h5py import h5d, h5p, h5s, h5t, h5z
 
 # The shapes have many divisors, so that some chunks fit; the axes have different lengths where they can.
@@ -467,7 +467,7 @@ def surrounded(spectra, scan):
     return windows @ np.arange(1.0, windows.shape[1] + 1)
 
 
-EXPECTED = {"Sum": sums, "Digest": digests}
+EXPECTED = {"Sum": sums, "Digest": digests, "Gathered": lambda values: gathered(values)[0], "Gathered rows": lambda values: gathered(values)[1]}
 
 
 def check(folder, runs, listed):

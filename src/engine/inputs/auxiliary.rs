@@ -129,7 +129,10 @@ impl AuxiliaryReader {
         let narrowing = self.declared.is_narrowing();
         if self.stored.element.may_exceed(self.info.element, narrowing) {
             let rows = bytes.chunks_exact(self.rows.row_bytes()).enumerate();
-            let found = |(index, row)| inexact(index, (row, self.stored), OF_AUXILIARY, |_| true);
+            let found = |(index, row)| {
+                let failure = inexact((row, self.stored), OF_AUXILIARY, |_| true, |at| at)?;
+                Some((index as u64, failure))
+            };
             damaged.extend(rows.filter_map(found));
         }
         into.fill(&bytes, self.stored);

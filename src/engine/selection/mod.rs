@@ -10,7 +10,11 @@ mod written;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
+
 use self::union::Union;
+use crate::hex::hex;
+use crate::identity::SelectionIdentity;
 use crate::position_grid::PositionGrid;
 use crate::region::{self, Region};
 use crate::storage::file::ReadFile;
@@ -204,6 +208,21 @@ impl Selected {
             }
         }
         Ok(())
+    }
+
+    /// What a result depends on of it that all of these are folded into.
+    ///
+    /// # Errors
+    /// As for [`Self::narrow`].
+    pub fn identity(&self, grid: &PositionGrid) -> Result<SelectionIdentity> {
+        let (mut positions, mut hash) = (0, Sha256::new());
+        for window in windows(grid.rows() as u64) {
+            let mut marks = vec![1; (window.end - window.start) as usize];
+            self.narrow(grid, window.start, &mut marks)?;
+            positions += marks.iter().map(|mark| u64::from(*mark)).sum::<u64>();
+            hash.update(&marks);
+        }
+        Ok(SelectionIdentity { positions, sha256: hex(&hash.finalize()) })
     }
 
     /// How many there are.

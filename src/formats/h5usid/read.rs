@@ -78,6 +78,7 @@ pub(super) fn read(file: &Path, path: &str, dataset: &Dataset) -> Result<Tabled>
         positions: *positions as u64,
         spectral_points: *points,
         element: dataset.stored_type().map_or(ElementType::Float64, |stored| stored.element),
+        is_corrected: false,
         quantity: attributes::string(dataset, "quantity").unwrap_or_default(),
         units: attributes::string(dataset, "units").unwrap_or_default(),
         position_dimensions: grid.dimensions.clone(),

@@ -17,6 +17,22 @@ pub(crate) struct Column<'a> {
     pub axes: Vec<Dimension>,
 }
 
+/// What all positions are folded into.
+#[derive(Clone, Debug)]
+pub(crate) struct Folded<'a> {
+    /// The results datasets that no axis of is positions.
+    pub columns: Vec<Column<'a>>,
+    /// Bytes of what a run is resumed from.
+    pub checkpoint: u64,
+}
+
+impl Folded<'_> {
+    /// The datasets, and the bytes of the checkpoint.
+    pub fn parts(&self) -> (&[Column<'_>], Option<u64>) {
+        (&self.columns, Some(self.checkpoint))
+    }
+}
+
 /// Creates the dataset of a column, each value missing, in chunks of the given shape if there is
 /// one.
 pub(crate) fn create_column(

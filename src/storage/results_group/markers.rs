@@ -17,3 +17,13 @@ pub(crate) fn create_markers(group: &Group, positions: u64) -> Result<(), Refuse
     attributes::put_integer(group, LAST_PIXEL, last_pixel)?;
     attributes::put_short_text(group, LAST_RUN, "")
 }
+
+/// Creates what a fold is resumed from, so many bytes, unless it is there. It has to be created
+/// last: what lies at the end of the file can be given back.
+pub(crate) fn create_checkpoint(group: &Group, bytes: u64) -> Result<(), Refused> {
+    let wanted = Wanted::checkpoint(bytes);
+    if !group.link_exists(wanted.name) {
+        wanted.create(group, wanted.name)?;
+    }
+    Ok(())
+}

@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 pub(crate) use adopt::adopt;
-pub(crate) use column::{Column, create_column};
+pub(crate) use column::{Column, Folded, create_column};
 pub use compress::Compression;
 pub(crate) use compress::{CHUNK_BYTES, Compressor, EncodedChunk, EncodingBuffers, is_compressed};
-pub(crate) use markers::create_markers;
+pub(crate) use markers::{create_checkpoint, create_markers};
 pub(crate) use places::{Places, own_dataset, places};
 pub(crate) use replace::obstacles;
 
@@ -53,6 +53,9 @@ pub(crate) const DIGEST: &str = "data_digest";
 pub(crate) const DIGEST_BYTES: usize = 512;
 /// Lines of `DIGEST`.
 pub(crate) const DIGEST_LINES: usize = 2;
+/// What a fold is resumed from: two slots, written in turns. What they hold is the engine's
+/// business; there is none once the fold is done.
+pub(crate) const CHECKPOINT: &str = "fold_checkpoint";
 /// Where inputs of a computation lay that aren't simply where they are called: as JSON. What it
 /// says is the engine's business.
 pub(crate) const INPUTS: &str = "input_places";

@@ -13,8 +13,8 @@ use super::super::in_place::Extent;
 use super::super::place::Place;
 use super::super::refused::Refused;
 use super::{
-    Column, DIGEST, DIGEST_BYTES, DIGEST_LINES, FAILED, MESSAGE_BYTES, MESSAGE_LINES, MESSAGES,
-    STATUS,
+    CHECKPOINT, Column, DIGEST, DIGEST_BYTES, DIGEST_LINES, FAILED, Folded, MESSAGE_BYTES,
+    MESSAGE_LINES, MESSAGES, STATUS,
 };
 use pixelmill_core::element::ElementType;
 use pixelmill_core::error::Result;
@@ -28,6 +28,9 @@ pub(crate) struct Places {
     pub failed: Extent,
     pub messages: Extent,
     pub digest: Extent,
+    /// One per dataset that all positions are folded into, and what folds are resumed from.
+    pub folded: Vec<Extent>,
+    pub checkpoint: Extent,
 }
 
 /// A dataset as a run needs it.
@@ -48,6 +51,12 @@ impl<'a> Wanted<'a> {
             shape: column.shape.clone(),
             positions_axes: Some(column.positions_axes),
         }
+    }
+
+    /// What folds are resumed from, so many bytes.
+    pub fn checkpoint(bytes: u64) -> Self {
+        let (elements, shape) = (Elements::Number(ElementType::UInt8), vec![bytes as usize]);
+        Self { name: CHECKPOINT, elements, shape, positions_axes: None }
     }
 
     /// The status dataset, failed positions, messages, and what is known of the data.
@@ -106,25 +115,31 @@ pub(crate) fn own_dataset(group: &Group, name: &str) -> Result<Dataset, String> 
 pub(crate) fn places(
     group: &Group,
     raw: &File,
-    columns: &[Column<'_>],
+    (columns, folded): (&[Column<'_>], Option<&Folded<'_>>),
     positions: u64,
 ) -> Result<Places, String> {
     let length = raw.metadata().map_err(|error| error.to_string())?.len();
     let column = |column| Wanted::column(column).place(group, length);
     let columns = columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    let in_one_stretch = |wanted: Wanted<'_>| match wanted.place(group, length)? {
+        Place::Contiguous(found) => Ok(found),
+        Place::Chunks { .. } => Err(format!("its `{}` is chunked", wanted.name)),
+    };
     let mut markers = [Extent::default(); 4];
     for (extent, wanted) in markers.iter_mut().zip(Wanted::markers(positions)) {
-        match wanted.place(group, length)? {
-            Place::Contiguous(found) => *extent = found,
-            Place::Chunks { .. } => return Err(format!("its `{}` is chunked", wanted.name)),
-        }
+        *extent = in_one_stretch(wanted)?;
     }
+    let (datasets, checkpoint) = folded.map_or((&[][..], None), Folded::parts);
+    let whole = |column| in_one_stretch(Wanted { positions_axes: None, ..Wanted::column(column) });
+    let folded = datasets.iter().map(whole).collect::<Result<Vec<_>, String>>()?;
+    let checkpoint = checkpoint.map(Wanted::checkpoint).map(in_one_stretch).transpose()?;
     let mut all: Vec<Extent> = columns.iter().flat_map(Place::extents).copied().collect();
-    all.extend(markers);
+    all.extend(markers.iter().chain(&folded).chain(&checkpoint));
     all.sort_unstable_by_key(|extent| extent.start());
     if all.windows(2).any(|pair| pair[0].end() > pair[1].start()) {
         return Err("two of its datasets lie at the same place; the file is damaged".to_owned());
     }
     let [status, failed, messages, digest] = markers;
-    Ok(Places { columns, status, failed, messages, digest })
+    let checkpoint = checkpoint.unwrap_or_default();
+    Ok(Places { columns, status, failed, messages, digest, folded, checkpoint })
 }

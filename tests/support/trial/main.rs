@@ -4,6 +4,7 @@
 
 mod batched;
 mod digest;
+mod gathered;
 mod given;
 mod named;
 mod pieces;
@@ -17,10 +18,10 @@ mod weighted;
 
 use std::process::ExitCode;
 
-use pixelmill::registry::{Runner, runner};
+use pixelmill::registry::{Runner, reducer, runner};
 use pixelmill_processes::PROCESSES;
 
-static TRIALS: [&dyn Runner; 11] = [
+static TRIALS: [&dyn Runner; 14] = [
     runner::<slow::Slow>(),
     runner::<uneven::Uneven>(),
     runner::<trouble::Trouble>(),
@@ -32,6 +33,9 @@ static TRIALS: [&dyn Runner; 11] = [
     runner::<given::Given>(),
     runner::<placed::Placed>(),
     runner::<surrounded::Surrounded>(),
+    reducer::<gathered::Gathered<0>>(),
+    reducer::<gathered::Gathered<1>>(),
+    reducer::<gathered::Gathered<2>>(),
 ];
 
 fn main() -> ExitCode {

@@ -1,0 +1,288 @@
+//! The buffers of a reduction: declared once, then had by typed handles wherever it computes.
+//!
+//! Pure: bytes in memory, no files. What isn't per position lies in an accumulator, one of which
+//! each unit has; what is per position is a result as a process has it.
+
+use std::marker::PhantomData;
+
+use crate::chunk_io::AlignedBytes;
+use crate::column_layout::ColumnLayout;
+use crate::dimension::Dimension;
+use crate::element::Element;
+use crate::source_info::SourceInfo;
+
+/// What a buffer has a value for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Each position: results as a process has them, written when a unit is done.
+    PerPosition,
+    /// Each point of a spectrum.
+    PerPoint,
+    /// The whole scan.
+    Single,
+}
+
+/// Who sees a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nobody: what is computed on the way.
+    Private,
+    /// It becomes a results dataset.
+    Published,
+    /// It is made when everything is in, and becomes a results dataset; there is none before.
+    AtEnd,
+}
+
+/// What a buffer is.
+#[derive(Clone, Debug)]
+pub struct BufferLayout {
+    /// What it has a value for.
+    pub kind: Kind,
+    /// Who sees it.
+    pub role: Role,
+    /// Its name, axes and element type. The axes are those of the dataset: of a buffer per point
+    /// first those of a spectrum.
+    pub column: ColumnLayout,
+    /// Bytes that it has for each position, for each point, or once.
+    pub each: usize,
+    /// How many of these an accumulator holds: none if it is per position.
+    pub count: usize,
+}
+
+impl BufferLayout {
+    /// Whether units have it in their accumulators.
+    pub fn is_folded(&self) -> bool {
+        self.kind != Kind::PerPosition && self.role != Role::AtEnd
+    }
+
+    /// Bytes that it takes in an accumulator that has it.
+    pub fn bytes(&self) -> usize {
+        self.each * self.count
+    }
+}
+
+/// The handle of a buffer.
+pub struct Buffer<T> {
+    index: usize,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Buffer<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Buffer<T> {}
+
+/// The buffers of a reduction, as its author declares them.
+#[derive(Debug)]
+pub struct Buffers {
+    /// The axes of a spectrum.
+    axes: Vec<Dimension>,
+    points: usize,
+    pub(crate) layouts: Vec<BufferLayout>,
+}
+
+impl Buffers {
+    /// None yet, for this source.
+    pub fn new(source: &SourceInfo) -> Self {
+        let axes = match source.spectroscopic_dimensions.as_slice() {
+            [] => vec![source.axis(0)],
+            axes => axes.to_vec(),
+        };
+        Self { axes, points: source.spectral_points, layouts: Vec::new() }
+    }
+
+    /// One value, or one array, for each position.
+    pub fn per_position(&mut self, name: impl Into<String>) -> Declaration<'_> {
+        self.declare(Kind::PerPosition, name.into())
+    }
+
+    /// One value, or one array, for each point of a spectrum.
+    pub fn per_point(&mut self, name: impl Into<String>) -> Declaration<'_> {
+        self.declare(Kind::PerPoint, name.into())
+    }
+
+    /// One value, or one array, for the whole scan.
+    pub fn single(&mut self, name: impl Into<String>) -> Declaration<'_> {
+        self.declare(Kind::Single, name.into())
+    }
+
+    fn declare(&mut self, kind: Kind, name: String) -> Declaration<'_> {
+        Declaration { buffers: self, kind, name, axes: Vec::new() }
+    }
+}
+
+/// A buffer that still has to be told what it holds and who sees it.
+#[must_use = "a buffer needs `private`, `published` or `at_end`"]
+pub struct Declaration<'b> {
+    buffers: &'b mut Buffers,
+    kind: Kind,
+    name: String,
+    axes: Vec<Dimension>,
+}
+
+impl Declaration<'_> {
+    /// Axes of its own, slowest first, behind those of a spectrum if it has a value for each point.
+    pub fn along(self, axes: Vec<Dimension>) -> Self {
+        Self { axes, ..self }
+    }
+
+    /// It is seen by nobody.
+    pub fn private<T: Element>(self) -> Buffer<T> {
+        self.finish(Role::Private, "", "")
+    }
+
+    /// It becomes a results dataset, which holds this quantity in these units.
+    pub fn published<T: Element>(self, quantity: &str, units: &str) -> Buffer<T> {
+        self.finish(Role::Published, quantity, units)
+    }
+
+    /// It becomes a results dataset, and is made by `finish`: before it there is none.
+    pub fn at_end<T: Element>(self, quantity: &str, units: &str) -> Buffer<T> {
+        self.finish(Role::AtEnd, quantity, units)
+    }
+
+    fn finish<T: Element>(self, role: Role, quantity: &str, units: &str) -> Buffer<T> {
+        let Self { buffers, kind, name, axes } = self;
+        let values: usize = axes.iter().map(Dimension::len).product();
+        let (axes, count) = match kind {
+            Kind::PerPoint => ([buffers.axes.as_slice(), &axes].concat(), buffers.points),
+            Kind::Single => (axes, 1),
+            Kind::PerPosition => (axes, 0),
+        };
+        let column = ColumnLayout::new(name, quantity, units, axes).with::<T>(None);
+        let each = values * size_of::<T>();
+        let index = buffers.layouts.len();
+        buffers.layouts.push(BufferLayout { kind, role, column, each, count });
+        Buffer { index, element: PhantomData }
+    }
+}
+
+/// What one unit, or several that were merged, have in the buffers that aren't per position.
+#[derive(Debug, Default)]
+pub struct Accumulator {
+    /// One for each buffer; empty where it isn't folded.
+    buffers: Vec<AlignedBytes>,
+}
+
+impl Accumulator {
+    /// With zeros in it.
+    pub fn clear(&mut self, layouts: &[BufferLayout]) {
+        self.buffers.resize_with(layouts.len(), AlignedBytes::default);
+        for (bytes, layout) in self.buffers.iter_mut().zip(layouts) {
+            bytes.resize(if layout.is_folded() { layout.bytes() } else { 0 });
+            bytes.fill(0);
+        }
+    }
+
+    /// Becomes a copy of the other.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.buffers.resize_with(other.buffers.len(), AlignedBytes::default);
+        for (bytes, other) in self.buffers.iter_mut().zip(&other.buffers) {
+            bytes.resize(other.len());
+            bytes.copy_from_slice(other);
+        }
+    }
+
+    /// Gets room for the buffers that are made at the end, with nothing in them.
+    pub fn with_ends(&mut self, layouts: &[BufferLayout]) {
+        let ends = self.buffers.iter_mut().zip(layouts);
+        let ends = ends
+            .filter(|(_, layout)| layout.role == Role::AtEnd && layout.kind != Kind::PerPosition);
+        for (bytes, layout) in ends {
+            bytes.resize(layout.bytes());
+            bytes.copy_from_slice(&layout.column.missing);
+        }
+    }
+
+    /// The bytes of all buffers, in the order of their declaration.
+    pub fn bytes(&self) -> impl Iterator<Item = &[u8]> {
+        self.buffers.iter().map(|bytes| &**bytes)
+    }
+
+    /// The same, to be written to.
+    pub fn bytes_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.buffers.iter_mut().map(|bytes| &mut **bytes)
+    }
+
+    /// Everything that is in it.
+    pub fn parts(&mut self) -> Parts<'_> {
+        Parts::new(self.bytes_mut().collect())
+    }
+}
+
+/// What of the buffers belongs to what is computed: to a tile, to a unit, or all of it.
+pub struct Parts<'a> {
+    slices: Vec<&'a mut [u8]>,
+}
+
+impl<'a> Parts<'a> {
+    /// One slice for each buffer, in the order of their declaration.
+    pub fn new(slices: Vec<&'a mut [u8]>) -> Self {
+        Self { slices }
+    }
+
+    /// What there is of one buffer: value by value, those of its own axes side by side.
+    ///
+    /// # Panics
+    /// If the handle is another reduction's.
+    pub fn get<T: Element>(&mut self, buffer: Buffer<T>) -> &mut [T] {
+        bytemuck::cast_slice_mut(self.slices[buffer.index])
+    }
+
+    /// What there is of several buffers at the same time: `let (sum, count) = parts.of((task.sum,
+    /// task.count));`.
+    ///
+    /// # Panics
+    /// If two handles are the same, or one is another reduction's.
+    pub fn of<H: Handles>(&mut self, handles: H) -> H::Slices<'_> {
+        handles.of(&mut self.slices)
+    }
+
+    /// The same with of each buffer per position only what position number `index` has.
+    pub(crate) fn at_position(&mut self, index: usize, layouts: &[BufferLayout]) -> Parts<'_> {
+        let slices = self.slices.iter_mut().zip(layouts).map(|(slice, layout)| {
+            if layout.kind == Kind::PerPosition && !slice.is_empty() {
+                &mut slice[index * layout.each..][..layout.each]
+            } else {
+                &mut **slice
+            }
+        });
+        Parts { slices: slices.collect() }
+    }
+}
+
+/// Handles of several buffers: a tuple of up to six.
+pub trait Handles {
+    /// What there is of each.
+    type Slices<'p>;
+    /// Takes them.
+    fn of<'p>(self, slices: &'p mut [&mut [u8]]) -> Self::Slices<'p>;
+}
+
+macro_rules! handles {
+    ($($name:ident $at:tt),+) => {
+        impl<$($name: Element),+> Handles for ($(Buffer<$name>,)+) {
+            type Slices<'p> = ($(&'p mut [$name],)+);
+
+            fn of<'p>(self, slices: &'p mut [&mut [u8]]) -> Self::Slices<'p> {
+                let found = slices.get_disjoint_mut([$(self.$at.index),+]);
+                let found = found.expect("handles are different ones of the same reduction");
+                let mut found = found.into_iter();
+                ($({
+                    let bytes: &'p mut &mut [u8] = found.next().expect("one for each handle");
+                    bytemuck::cast_slice_mut::<u8, $name>(bytes)
+                },)+)
+            }
+        }
+    };
+}
+
+handles!(A 0);
+handles!(A 0, B 1);
+handles!(A 0, B 1, C 2);
+handles!(A 0, B 1, C 2, D 3);
+handles!(A 0, B 1, C 2, D 3, E 4);
+handles!(A 0, B 1, C 2, D 3, E 4, F 5);

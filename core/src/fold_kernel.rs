@@ -1,0 +1,212 @@
+//! A reduction as a kernel: the one place where the engine's untyped tiles meet the types of an
+//! author.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::buffers::{BufferLayout, Buffers, Kind, Parts, Role};
+use crate::chunk_io::AlignedBytes;
+use crate::column_layout::ColumnLayout;
+use crate::contribution::Contribution;
+use crate::coordinates::Coordinates;
+use crate::element::Element;
+use crate::error::Result;
+use crate::failure::{Failure, guarded};
+use crate::inputs::{AuxiliaryInput, ConstantInput};
+use crate::kernel::{
+    Fold, FoldWorker, Input, Kernel, Prepared, RawTile, RawUnit, SpectrumAxes, Wants, Whole, Worker,
+};
+use crate::neighbours::Neighbours;
+use crate::parameters::settle;
+use crate::process::Spectrum;
+use crate::reduction::{Reduction, Tile};
+use crate::source_info::SourceInfo;
+
+/// A reduction with its parameters, as the engine runs it.
+///
+/// # Errors
+/// If a parameter is out of its range, not finite, or refused by the reduction.
+pub fn fold_kernel_of<R: Reduction>(parameters: &R::Parameters) -> Result<Arc<dyn Kernel>> {
+    let (parameters, values) = settle(R::NAME, parameters)?;
+    Ok(Arc::new(FoldKernel::<R> { parameters, values }))
+}
+
+struct FoldKernel<R: Reduction> {
+    parameters: R::Parameters,
+    /// The same by name.
+    values: Map<String, Value>,
+}
+
+impl<R: Reduction> Kernel for FoldKernel<R> {
+    fn name(&self) -> &str {
+        R::NAME
+    }
+
+    fn version(&self) -> u32 {
+        R::VERSION
+    }
+
+    fn parameters(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    fn wants(&self) -> Wants {
+        let input = Input::settled(R::Input::TYPE, R::NARROWING, (R::NAME, R::VERSION));
+        Wants { input, axes: SpectrumAxes::Any, most_per_unit: None }
+    }
+
+    fn auxiliary_inputs(&self) -> Vec<AuxiliaryInput> {
+        R::auxiliary_inputs(&self.parameters)
+    }
+
+    fn constant_inputs(&self) -> Vec<ConstantInput> {
+        R::constant_inputs(&self.parameters)
+    }
+
+    fn wants_coordinates(&self) -> bool {
+        R::COORDINATES
+    }
+
+    fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
+        let mut buffers = Buffers::new(source);
+        let task = R::prepare(&self.parameters, source, &mut buffers)?;
+        let layouts = buffers.layouts;
+        let is_ready = |layout: &&BufferLayout| layout.kind == Kind::PerPosition;
+        if layouts.iter().filter(is_ready).any(|layout| layout.role == Role::AtEnd) {
+            return Err(Failure::new("a buffer per position can't be made at the end"));
+        }
+        let per_position = layouts.iter().filter(is_ready);
+        let published = per_position.filter(|layout| layout.role == Role::Published);
+        let columns = published.map(|layout| layout.column.clone()).collect();
+        let extra = R::extra_memory(&self.parameters, source) as u64;
+        Ok(Box::new(PreparedFold::<R> { task, layouts, columns, extra }))
+    }
+}
+
+struct PreparedFold<R: Reduction> {
+    task: R::Task,
+    layouts: Vec<BufferLayout>,
+    /// The results per position.
+    columns: Vec<ColumnLayout>,
+    extra: u64,
+}
+
+impl<R: Reduction> Prepared for PreparedFold<R> {
+    fn columns(&self) -> &[ColumnLayout] {
+        &self.columns
+    }
+
+    fn fold(&self) -> Option<&dyn Fold> {
+        Some(self)
+    }
+
+    fn memory_per_position(&self) -> u64 {
+        0
+    }
+
+    fn worker(&self) -> Box<dyn Worker + '_> {
+        Box::new(NoWorker)
+    }
+}
+
+/// Folds have no results of single positions that anybody could ask for.
+struct NoWorker;
+
+impl Worker for NoWorker {
+    fn compute(&mut self, _: &RawUnit<'_>, _: &mut Contribution<'_>) -> Result<(), Failure> {
+        Err(Failure::new("spectra are folded, and none has a result of its own"))
+    }
+}
+
+impl<R: Reduction> Fold for PreparedFold<R> {
+    fn buffers(&self) -> &[BufferLayout] {
+        &self.layouts
+    }
+
+    fn whole(&self) -> Whole {
+        R::WHOLE
+    }
+
+    fn extra_memory(&self) -> u64 {
+        self.extra
+    }
+
+    fn value_bytes(&self) -> usize {
+        size_of::<R::Input>()
+    }
+
+    fn worker(&self) -> Box<dyn FoldWorker + '_> {
+        Box::new(TileWorker::<R> {
+            prepared: self,
+            scratch: R::Scratch::default(),
+            converted: Vec::new(),
+            copied: AlignedBytes::default(),
+        })
+    }
+
+    fn merge(&self, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure> {
+        R::merge(&self.task, into, from)
+    }
+
+    fn finish(&self, all: &mut Parts<'_>) -> Result<(), Failure> {
+        R::finish(&self.task, all)
+    }
+}
+
+struct TileWorker<'p, R: Reduction> {
+    prepared: &'p PreparedFold<R>,
+    scratch: R::Scratch,
+    converted: Vec<R::Input>,
+    copied: AlignedBytes,
+}
+
+impl<R: Reduction> FoldWorker for TileWorker<'_, R> {
+    fn begin(&mut self, all: &mut Parts<'_>) {
+        R::preprocess(&self.prepared.task, all);
+    }
+
+    fn fold(
+        &mut self,
+        raw: RawTile<'_>,
+        parts: &mut Parts<'_>,
+        failed: &mut Vec<(usize, Failure)>,
+    ) -> Result<(), Failure> {
+        let Self { prepared, scratch, converted, copied } = self;
+        let PreparedFold { task, layouts, .. } = prepared;
+        let mut tile = Tile::new(raw, converted, copied);
+        match R::WHOLE {
+            Whole::Tile => R::process_tile(task, &mut tile, parts, scratch),
+            Whole::Partition => R::process_partition(task, &mut tile, parts, scratch),
+            Whole::Spectrum => {
+                let values = tile.values();
+                for (index, values) in values.rows().into_iter().enumerate() {
+                    let position = raw.positions[index];
+                    let spectrum = Spectrum {
+                        values: values.to_slice().expect("the values of a row lie side by side"),
+                        shape: raw.spectrum_shape,
+                        position,
+                        repeat: 0,
+                        auxiliary: raw.auxiliary(index),
+                        coordinates: Coordinates::new(raw.axes, position),
+                        neighbours: Neighbours::default(),
+                    };
+                    let own = &mut parts.at_position(index, layouts);
+                    // A panic is this spectrum's failure; what it left in the scratch is thrown
+                    // away.
+                    let folded = guarded(|| R::process_spectrum(task, spectrum, own, scratch));
+                    let folded = folded.unwrap_or_else(|panicked| {
+                        *scratch = R::Scratch::default();
+                        Err(panicked)
+                    });
+                    failed.extend(folded.err().map(|failure| (index, failure)));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, positions: &[u64], all: &mut Parts<'_>) -> Result<(), Failure> {
+        R::postprocess(&self.prepared.task, positions, all)
+    }
+}

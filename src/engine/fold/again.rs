@@ -1,0 +1,70 @@
+//! A fold without a trace: of one position that is tried, or of all once more.
+
+use std::time::{Duration, Instant};
+
+use super::{Compare, Folding, Wants, folded_by, shown};
+use crate::engine::job::Job;
+use crate::engine::pending::Pending;
+use crate::engine::selection::Selected;
+use crate::engine::{Request, reread};
+use crate::storage::marks::Marks;
+use pixelmill_core::column_layout::ColumnLayout;
+use pixelmill_core::error::Result;
+use pixelmill_core::kernel::Accumulator;
+use pixelmill_core::positions::Positions;
+
+/// What some positions are folded into.
+pub(crate) struct Again<'j> {
+    /// The datasets that aren't per position, with their bytes.
+    pub results: Vec<(&'j ColumnLayout, Vec<u8>)>,
+    /// Why something of it is left out, if anything is.
+    pub failure: Option<String>,
+}
+
+/// Folds some positions, and gives the results of each to somebody who looks at them.
+///
+/// # Errors
+/// If they can't be read, or what is folded can't be finished, and those of the comparison.
+pub(crate) fn again<'j>(
+    job: &'j Job,
+    request: &Request,
+    positions: &Pending<'_>,
+    compare: &Compare<'_>,
+) -> Result<Again<'j>> {
+    let geometry = job.geometry.as_ref().expect("only what folds is folded again");
+    let folding = Folding::new(job, geometry, positions, 0);
+    let folding = Folding { wants: Wants::Compared(compare), ..folding };
+    reread::run(job, request, positions, Some(&folding))?;
+    let state = folding.lock();
+    let finished = folding.finished(state.tree.nodes())?;
+    let bytes = finished.iter().flat_map(Accumulator::bytes);
+    let results = shown(folded_by(job).buffers().iter().zip(bytes));
+    let failures = state.folded.values().flat_map(|batch| batch.failures.iter());
+    Ok(Again {
+        results: results.map(|(layout, bytes)| (&layout.column, bytes.to_vec())).collect(),
+        failure: failures.map(|(why, _)| why.to_owned()).next(),
+    })
+}
+
+/// How long folding so many positions would take on so many workers, by the first unit, which is
+/// folded without a trace.
+///
+/// # Errors
+/// If that can't be read.
+pub(crate) fn estimate(
+    job: &Job,
+    request: &Request,
+    (positions, workers): (u64, usize),
+) -> Result<Duration> {
+    let Some(geometry) = job.geometry.as_ref().filter(|_| positions > 0) else {
+        return Ok(Duration::ZERO);
+    };
+    let nothing = Marks::prefix(0, job.source.info.positions);
+    let first: Positions = geometry.runs(0).into_iter().collect();
+    let count = first.count();
+    let unit = Selected::Set(first);
+    let begun = Instant::now();
+    again(job, request, &Pending::new(&nothing, Some(&unit), &job.source.grid), &|_, _| Ok(()))?;
+    let each = begun.elapsed().as_secs_f64() / count.max(1) as f64;
+    Ok(Duration::from_secs_f64(each * positions as f64 / workers.max(1) as f64))
+}

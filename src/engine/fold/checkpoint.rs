@@ -1,0 +1,167 @@
+//! What a fold is resumed from: two slots in its results group, written in turns, in place.
+//!
+//! A slot holds the partial results of the first units, as the few nodes of the tree that they are
+//! merged into, and says itself which units these are, so that none can be counted twice. A line in
+//! front of it is sealed, and holds a hash of all bytes behind it: a slot that a kill or a power
+//! cut has left half written isn't one, and the other is.
+
+use std::fs::File;
+
+use serde::{Deserialize, Serialize};
+use twox_hash::xxhash3_128::Hasher;
+
+use super::tree::most_nodes;
+use crate::engine::sealed::{seal, unseal};
+use crate::storage::in_place::{Extent, InPlace};
+use pixelmill_core::error::Result;
+use pixelmill_core::foreign_text::of_fixed_length;
+use pixelmill_core::kernel::{Accumulator, BufferLayout};
+
+/// Bytes of the line in front of a slot.
+const LINE_BYTES: u64 = 1024;
+
+/// What a slot says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Slot {
+    /// Counts what was written, so that the newer of two is known.
+    generation: u64,
+    /// How the scan is cut and what the buffers are: in another one nothing means the same.
+    outline: String,
+    /// How many units are in.
+    pub units: u64,
+    /// The levels of the nodes that follow.
+    levels: Vec<u32>,
+    /// XXH3-128 of these.
+    hash: String,
+}
+
+/// Where the slots are, and what of them is to be written next.
+#[derive(Clone, Debug)]
+pub(super) struct Checkpoint {
+    place: Extent,
+    /// Bytes of a node.
+    node: u64,
+    outline: String,
+    generation: u64,
+    /// The slot that holds what a run would be resumed from.
+    kept: Option<u64>,
+}
+
+/// Bytes that folded buffers take.
+pub(super) fn node_bytes(layouts: &[BufferLayout]) -> u64 {
+    let folded = layouts.iter().filter(|layout| layout.is_folded());
+    folded.map(|layout| layout.bytes() as u64).sum()
+}
+
+/// Bytes that the checkpoint of a fold of so many units takes.
+pub(super) fn bytes(layouts: &[BufferLayout], units: u64) -> u64 {
+    2 * slot_bytes(node_bytes(layouts), units)
+}
+
+fn slot_bytes(node: u64, units: u64) -> u64 {
+    LINE_BYTES + most_nodes(units) * node
+}
+
+impl Checkpoint {
+    /// At this place; `outline` tells what is folded and how it is cut.
+    pub fn new(place: Extent, layouts: &[BufferLayout], outline: String) -> Self {
+        Self { place, node: node_bytes(layouts), outline, generation: 0, kept: None }
+    }
+
+    fn slot_bytes(&self) -> u64 {
+        self.place.len() / 2
+    }
+
+    /// The slots that are whole and of this fold, newest first, each with its number.
+    pub fn slots(&mut self, file: &File) -> Vec<(u64, Slot)> {
+        let mut found: Vec<(u64, Slot)> =
+            (0..2).filter_map(|number| Some((number, self.slot(file, number)?))).collect();
+        found.sort_by_key(|(_, slot)| std::cmp::Reverse(slot.generation));
+        self.generation = found.first().map_or(0, |(_, slot)| slot.generation);
+        found
+    }
+
+    fn slot(&self, file: &File, number: u64) -> Option<Slot> {
+        let begin = number * self.slot_bytes();
+        let mut line = vec![0; LINE_BYTES as usize];
+        self.place.read(file, begin, &mut line).ok()?;
+        let slot: Slot = unseal(&of_fixed_length(&line))?;
+        let most = (self.slot_bytes() - LINE_BYTES) / self.node.max(1);
+        if slot.outline != self.outline || slot.levels.len() as u64 > most {
+            return None;
+        }
+        let mut hasher = Hasher::new();
+        let mut node = vec![0; self.node as usize];
+        for at in 0..slot.levels.len() as u64 {
+            self.place.read(file, begin + LINE_BYTES + at * self.node, &mut node).ok()?;
+            hasher.write(&node);
+        }
+        (format!("{:032x}", hasher.finish_128()) == slot.hash).then_some(slot)
+    }
+
+    /// The nodes of slot number `number`, which is kept from now on.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn load(
+        &mut self,
+        file: &File,
+        (number, slot): &(u64, Slot),
+        layouts: &[BufferLayout],
+    ) -> std::io::Result<Vec<(u32, Accumulator)>> {
+        self.kept = Some(*number);
+        let mut at = number * self.slot_bytes() + LINE_BYTES;
+        let mut nodes = Vec::new();
+        for level in &slot.levels {
+            let mut node = Accumulator::default();
+            node.clear(layouts);
+            for bytes in node.bytes_mut() {
+                self.place.read(file, at, bytes)?;
+                at += bytes.len() as u64;
+            }
+            nodes.push((*level, node));
+        }
+        Ok(nodes)
+    }
+
+    /// Makes both slots hold nothing.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn forget(&self, file: &dyn InPlace) -> Result<()> {
+        let nothing = [0; LINE_BYTES as usize];
+        file.write(self.place.part(0, &nothing)?)?;
+        file.write(self.place.part(self.slot_bytes(), &nothing)?)
+    }
+
+    /// Writes the nodes of the first `units` into the slot that isn't kept, which is from now on.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn write<'n>(
+        &mut self,
+        file: &dyn InPlace,
+        units: u64,
+        nodes: impl Iterator<Item = (u32, &'n Accumulator)>,
+    ) -> Result<()> {
+        let number = self.kept.map_or(0, |kept| 1 - kept);
+        let begin = number * self.slot_bytes();
+        let (mut hasher, mut levels, mut at) = (Hasher::new(), Vec::new(), begin + LINE_BYTES);
+        for (level, node) in nodes {
+            levels.push(level);
+            for bytes in node.bytes() {
+                hasher.write(bytes);
+                file.write(self.place.part(at, bytes)?)?;
+                at += bytes.len() as u64;
+            }
+        }
+        self.generation += 1;
+        let hash = format!("{:032x}", hasher.finish_128());
+        let (generation, outline) = (self.generation, self.outline.clone());
+        let mut line = seal(&Slot { generation, outline, units, levels, hash }).into_bytes();
+        line.resize(LINE_BYTES as usize, 0);
+        file.write(self.place.part(begin, &line)?)?;
+        self.kept = Some(number);
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! The units of a fold: those of the scan in which something is to be folded, numbered without a
+//! gap.
+
+use std::ops::Range;
+
+use twox_hash::xxhash3_128::Hasher;
+
+use super::cut::{Cut, Group, Needs};
+use super::shown;
+use crate::engine::pending::Pending;
+use crate::engine::supply::pending_of;
+use crate::source::Source;
+use crate::storage::results_group::{Column, Folded};
+use pixelmill_core::corrections::Corrections;
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::error::Result;
+use pixelmill_core::kernel::{BufferLayout, Fold, Whole};
+use pixelmill_core::positions::Positions;
+
+/// How a scan is folded.
+#[derive(Debug)]
+pub(crate) struct Geometry {
+    pub(super) cut: Cut,
+    pub(super) needs: Needs,
+    /// The units in which something is selected; all if nothing is said.
+    numbers: Option<Vec<u64>>,
+}
+
+impl Geometry {
+    /// Of all positions of a source, or of those that are `selected`.
+    ///
+    /// # Errors
+    /// If a selection can't be read.
+    pub fn new(
+        fold: &dyn Fold,
+        source: &Source,
+        corrections: Option<&Corrections>,
+        selected: Option<&Pending<'_>>,
+    ) -> Result<Self> {
+        let rows = &source.rows;
+        let is_whole = rows.view().arrangement().is_some()
+            || !corrections.is_none_or(Corrections::are_by_value);
+        let needs = match fold.whole() {
+            Whole::Partition => Needs::Units,
+            Whole::Tile if !is_whole => Needs::Parts,
+            Whole::Tile | Whole::Spectrum => Needs::Rows,
+        };
+        let row = rows.row_bytes() as u64;
+        let cut = match rows.tiles() {
+            None => {
+                Cut::rows(source.info.positions, (row, source.stored.element.size() as u64), needs)
+            }
+            Some(tiles) => Cut::cells(&rows.view().position_shape(), &tiles.cell(), row, needs),
+        };
+        let mut geometry = Self { cut, needs, numbers: None };
+        if let Some(selected) = selected {
+            let mut numbers = Vec::new();
+            for number in 0..geometry.cut.count() {
+                if !pending_of(selected, &geometry.cut.runs(number))?.is_empty() {
+                    numbers.push(number);
+                }
+            }
+            geometry.numbers = Some(numbers);
+        }
+        Ok(geometry)
+    }
+
+    /// How many units there are.
+    pub fn count(&self) -> u64 {
+        self.numbers.as_ref().map_or_else(|| self.cut.count(), |numbers| numbers.len() as u64)
+    }
+
+    fn cut_number(&self, unit: u64) -> u64 {
+        self.numbers.as_ref().map_or(unit, |numbers| numbers[unit as usize])
+    }
+
+    /// The positions of a unit, selected or not.
+    pub fn runs(&self, unit: u64) -> Vec<Range<u64>> {
+        self.cut.runs(self.cut_number(unit))
+    }
+
+    /// The groups of a unit.
+    pub(super) fn groups(&self, unit: u64) -> Vec<Group> {
+        self.cut.groups(self.cut_number(unit))
+    }
+
+    /// The unit that holds a position that is selected.
+    pub fn holding(&self, position: u64) -> u64 {
+        let number = self.cut.holding(position);
+        match &self.numbers {
+            None => number,
+            Some(numbers) => numbers.partition_point(|other| *other < number) as u64,
+        }
+    }
+
+    /// The positions of the first units that are to be folded.
+    ///
+    /// # Errors
+    /// If a selection can't be read.
+    pub fn positions_before(&self, units: u64, wanted: &Pending<'_>) -> Result<Positions> {
+        let mut positions = Positions::default();
+        for unit in 0..units.min(self.count()) {
+            for run in pending_of(wanted, &self.runs(unit))? {
+                positions.insert(run);
+            }
+        }
+        Ok(positions)
+    }
+
+    /// What tells it and the buffers from others.
+    pub(super) fn outline(&self, layouts: &[BufferLayout]) -> String {
+        let mut hash = Hasher::new();
+        hash.write(self.cut.described().as_bytes());
+        for number in self.numbers.iter().flatten() {
+            hash.write(&number.to_le_bytes());
+        }
+        for layout in layouts {
+            let BufferLayout { kind, role, column, each, count } = layout;
+            let name = &column.name;
+            let fields = &column.fields;
+            hash.write(format!("{name} {kind:?} {role:?} {fields:?} {each} {count};").as_bytes());
+        }
+        format!("{:032x}", hash.finish_128())
+    }
+
+    /// What goes into the file of a fold.
+    pub fn folded<'l>(&self, layouts: &'l [BufferLayout]) -> Folded<'l> {
+        let columns = shown(layouts.iter().map(|layout| (layout, ()))).map(|(layout, ())| {
+            let axes = layout.column.dimensions.clone();
+            let mut shape: Vec<usize> = axes.iter().map(Dimension::len).collect();
+            if shape.is_empty() {
+                shape.push(1);
+            }
+            Column { layout: &layout.column, shape, positions_axes: 0, axes }
+        });
+        let checkpoint = super::checkpoint::bytes(layouts, self.count());
+        Folded { columns: columns.collect(), checkpoint }
+    }
+}

@@ -1,0 +1,510 @@
+//! Folds: all spectra of a scan into one answer, with the same bits whoever computes it and however
+//! often it was interrupted.
+//!
+//! `cut` says how the scan is cut into units, by the data alone; `unit` folds one, tile by tile;
+//! `tree` says which of them are merged; `checkpoint` is what a run is resumed from. [`Folding`] is
+//! what all threads of a run share: workers put what they have folded into the tree, and whenever a
+//! batch is to be marked the marker takes the units that are in without a gap, from the first on.
+//!
+//! The order in which a fold becomes durable: the nodes of those units into the slot that isn't
+//! kept, what the disk has to be told, the digest of their data, their marks. So what is marked is
+//! in a slot. At the end there are results instead of a slot: a kill before the last marks costs
+//! what was folded since the last checkpoint. Whoever resumes takes the slot for true, and sets the
+//! marks by it.
+
+mod again;
+mod checkpoint;
+mod cut;
+mod geometry;
+mod plan;
+mod tree;
+mod unit;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::{debug, info};
+use serde::{Deserialize, Serialize};
+
+use super::Request;
+use super::batch::Batch;
+use super::job::Job;
+use super::ledger::{Covered, Record};
+use super::marker::write_last_pixel;
+use super::pending::Pending;
+use super::prepare::Taken;
+use super::scheduler::Portion;
+use super::supply::{Stock, parts, pending_of};
+use super::target::RunLock;
+use crate::ranks::Communicator;
+use crate::storage::file::ReadFile;
+use crate::storage::in_place::{Extent, InPlace};
+use crate::storage::marks::MarksInPlace;
+use crate::storage::results_group::CHECKPOINT;
+pub(crate) use again::{Again, again, estimate};
+use checkpoint::Checkpoint;
+pub(crate) use geometry::Geometry;
+use pixelmill_core::contribution::UnitResults;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::failure::{Failure, guarded};
+use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Kind, Role};
+use pixelmill_core::positions::Positions;
+pub(crate) use plan::plan;
+use tree::{Step, Tree};
+pub(crate) use unit::UnitWorker;
+
+/// Of the time that passes the part that writing checkpoints may take: one in so many.
+const WRITING: u32 = 10;
+
+/// A fold while it is computed, as all threads share it.
+pub(crate) struct Folding<'a> {
+    job: &'a Job,
+    fold: &'a dyn Fold,
+    geometry: &'a Geometry,
+    pending: &'a Pending<'a>,
+    /// The first unit that isn't in what the run was resumed from.
+    first: u64,
+    /// What becomes of the results; nothing is folded if nobody wants any.
+    wants: Wants<'a>,
+    state: Mutex<State>,
+    /// Accumulators that nobody uses.
+    idle: Mutex<Vec<Accumulator>>,
+}
+
+/// Who wants what is folded.
+enum Wants<'a> {
+    /// Nobody: only data are read.
+    Nothing,
+    /// Whoever started it.
+    Results,
+    /// Whoever compares the results of positions with what there is.
+    Compared(&'a Compare<'a>),
+}
+
+/// Compares the results of some positions with what there is.
+pub(crate) type Compare<'a> = dyn Fn(&[Range<u64>], &UnitResults) -> Result<()> + Sync + 'a;
+
+/// What a rank has folded, for rank 0.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FoldedUnits {
+    /// The level and the first unit of each node.
+    nodes: Vec<(u32, u64)>,
+    /// What is to be marked of each unit.
+    units: BTreeMap<u64, Batch>,
+    /// What the nodes hold, one behind the other; in messages it follows the rest.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    tree: Tree<Accumulator>,
+    /// What is to be marked of the units that are folded and not committed.
+    folded: BTreeMap<u64, Batch>,
+}
+
+/// What the marker keeps of a fold.
+pub(crate) struct Committer<'a> {
+    folding: &'a Folding<'a>,
+    checkpoint: Checkpoint,
+    /// Where results go, those of which have a place.
+    results: &'a [Extent],
+    /// How many units are committed.
+    committed: u64,
+    written: Instant,
+    took: Duration,
+}
+
+/// What a run is resumed from.
+pub(crate) struct Resumed {
+    checkpoint: Checkpoint,
+    /// How many units are in it.
+    pub units: u64,
+    nodes: Vec<(u32, Accumulator)>,
+    /// Whether marks were set otherwise than they were.
+    pub is_changed: bool,
+}
+
+impl Resumed {
+    /// Finds what a group has of a fold, and sets the marks by it.
+    ///
+    /// # Errors
+    /// If the file can't be read or written.
+    pub fn settle(
+        job: &Job,
+        geometry: &Geometry,
+        (group, lock): (&mut Taken, &RunLock),
+        (file, wanted): (&dyn InPlace, &Pending<'_>),
+    ) -> Result<Self> {
+        let fold = folded_by(job);
+        let layouts = fold.buffers();
+        let outline = geometry.outline(layouts);
+        let mut checkpoint = Checkpoint::new(group.places.checkpoint, layouts, outline);
+        if !group.resumed {
+            return Ok(Self { checkpoint, units: 0, nodes: Vec::new(), is_changed: false });
+        }
+        let slots = checkpoint.slots(lock.file());
+        let mut known = None;
+        for slot in &slots {
+            // What the data were that are in it has to be known as well.
+            let positions = geometry.positions_before(slot.1.units, wanted)?;
+            let of_slot = Covered::of(positions.ranges());
+            if Record::among(&group.digest_lines, of_slot).is_some() {
+                known = Some((slot, positions));
+                break;
+            }
+        }
+        let (units, nodes, positions) = match known {
+            Some((slot, positions)) => {
+                let nodes = checkpoint
+                    .load(lock.file(), slot, layouts)
+                    .map_err(|error| Error::io("read", lock.path(), error))?;
+                (slot.1.units, nodes, positions)
+            }
+            None => (0, Vec::new(), Positions::default()),
+        };
+        info!("{} goes on with {units} of {} units", group.path, geometry.count());
+        let is_changed = set_marks((group, lock), file, &positions)?;
+        Ok(Self { checkpoint, units, nodes, is_changed })
+    }
+}
+
+/// Sets the marks of a group to those of some positions, and says whether that changed anything.
+fn set_marks(
+    (group, lock): (&mut Taken, &RunLock),
+    file: &dyn InPlace,
+    positions: &Positions,
+) -> Result<bool> {
+    let status = MarksInPlace::new(file, lock.handle(), group.places.status)?;
+    // First: what `last_pixel` says is done has to be, at any time.
+    let prefix = positions.prefix() as i64;
+    if group.last_pixel.is_none_or(|last| last > prefix) {
+        write_last_pixel(lock, &group.path, prefix)?;
+        group.last_pixel = Some(prefix);
+    }
+    let is_changed = status.replace(positions)?;
+    if is_changed {
+        debug!("the marks of {} are set by its checkpoint", group.path);
+        file.sync()?;
+    }
+    Ok(is_changed)
+}
+
+/// Of all buffers, with what belongs to them, those that become datasets without positions.
+fn shown<'l, T>(
+    buffers: impl Iterator<Item = (&'l BufferLayout, T)>,
+) -> impl Iterator<Item = (&'l BufferLayout, T)> {
+    buffers.filter(|(layout, _)| layout.kind != Kind::PerPosition && layout.role != Role::Private)
+}
+
+/// How the job's kernel folds.
+fn folded_by(job: &Job) -> &dyn Fold {
+    job.prepared.fold().expect("only kernels that fold have a geometry")
+}
+
+/// Whether what is asked for can be done by a fold, if the job is one.
+///
+/// # Errors
+/// If not, in words.
+pub(crate) fn check(job: &Job, request: &Request) -> Result<()> {
+    if job.geometry.is_none() || !request.retry_failed {
+        return Ok(());
+    }
+    let reason = "all positions are folded into one answer, so that none is computed again by \
+                  itself; --override folds all of them again";
+    Err(Error::Unsuitable {
+        process: job.kernel.name().to_owned(),
+        dataset: job.source.info.path.clone(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// Takes away what a fold would be resumed from, which is done. If somebody has the file open, the
+/// next who asks for these results does.
+pub(crate) fn tidy_up(lock: &RunLock, source: &ReadFile, group: &str) {
+    let tidied = lock.alone(source, || {
+        let transaction = lock.begin()?;
+        let unlinked = transaction.file().group(group).and_then(|group| {
+            if group.link_exists(CHECKPOINT) { group.unlink(CHECKPOINT) } else { Ok(()) }
+        });
+        unlinked.map_err(|error| transaction.error("write to", &error))?;
+        transaction.commit()
+    });
+    if let Err(error) = tidied {
+        debug!("the checkpoint of {group} stays: {error}");
+    }
+}
+
+/// That a kernel can't do something, and why.
+fn unsuitable(job: &Job, doing: &str, failure: &Failure) -> Error {
+    Error::Unsuitable {
+        process: job.kernel.name().to_owned(),
+        dataset: job.source.info.path.clone(),
+        reason: format!("it can't {doing}: {failure}"),
+    }
+}
+
+impl<'a> Folding<'a> {
+    /// A fold of the units from number `first` on in which something is `pending`.
+    pub fn new(job: &'a Job, geometry: &'a Geometry, pending: &'a Pending<'a>, first: u64) -> Self {
+        let (fold, wants) = (folded_by(job), Wants::Results);
+        let (state, idle) = (Mutex::default(), Mutex::default());
+        Self { job, fold, geometry, pending, first, wants, state, idle }
+    }
+
+    /// The same of all units behind those of a checkpoint, with what is folded of these.
+    pub fn resumed(
+        job: &'a Job,
+        geometry: &'a Geometry,
+        pending: &'a Pending<'a>,
+        resumed: &mut Resumed,
+    ) -> Self {
+        let folding = Self::new(job, geometry, pending, resumed.units);
+        folding.lock().tree.resume(std::mem::take(&mut resumed.nodes));
+        folding
+    }
+
+    /// The same, but nothing is folded: data are only read.
+    pub fn reading(self) -> Self {
+        Self { wants: Wants::Nothing, ..self }
+    }
+
+    /// Gives the results of the positions of a unit to whoever compares them.
+    ///
+    /// # Errors
+    /// Those of the comparison.
+    pub fn compare(&self, runs: &[Range<u64>], results: &UnitResults) -> Result<()> {
+        match self.wants {
+            Wants::Compared(compare) => compare(runs, results),
+            Wants::Nothing | Wants::Results => Ok(()),
+        }
+    }
+
+    /// How many units are left.
+    pub fn stock(&self) -> Stock {
+        Stock::of_units(self.geometry.count() - self.first)
+    }
+
+    /// The units that this rank folds, from the `stock` that all share.
+    pub fn portions<'p>(
+        &'p self,
+        stock: &'p Stock,
+        ranks: &'p dyn Communicator,
+    ) -> impl Iterator<Item = Result<Portion>> + Send + 'p {
+        let portions = parts(stock, ranks, 1).map(|unit| {
+            let number = self.first + unit?.start;
+            let runs = pending_of(self.pending, &self.geometry.runs(number))?;
+            Ok(Portion { runs, block: None, is_exclusive: false })
+        });
+        portions.filter(|portion| portion.as_ref().map_or(true, |it| !it.runs.is_empty()))
+    }
+
+    /// The number of the unit that a worker was given.
+    pub fn number(&self, position: u64) -> u64 {
+        self.geometry.holding(position)
+    }
+
+    /// What a thread folds with.
+    pub fn worker(&self) -> UnitWorker<'_> {
+        UnitWorker::new(self.job, self.fold, self.geometry, self.pending)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Accumulator>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Memory for a unit, with nothing folded in it; none if nothing is to be folded.
+    pub fn accumulator(&self) -> Option<Accumulator> {
+        if matches!(self.wants, Wants::Nothing) {
+            return None;
+        }
+        let mut accumulator = self.idle().pop().unwrap_or_default();
+        accumulator.clear(self.fold.buffers());
+        Some(accumulator)
+    }
+
+    /// Takes what a unit was folded into, and merges it as far as its neighbours are there; `batch`
+    /// is what is to be marked of it.
+    ///
+    /// # Errors
+    /// If two can't be merged.
+    pub fn put(&self, number: u64, accumulator: Accumulator, batch: Batch) -> Result<()> {
+        self.lock().folded.insert(number, batch);
+        self.put_node((0, number), accumulator)
+    }
+
+    /// The same of a node of this level and with this first unit.
+    fn put_node(&self, (mut level, mut first): (u32, u64), mut node: Accumulator) -> Result<()> {
+        loop {
+            let step = self.lock().tree.put(level, first, node);
+            let Step::Merge { level: above, first: at, mut left, mut right } = step else {
+                return Ok(());
+            };
+            self.merge(&mut left, &mut right)?;
+            self.idle().push(right);
+            (level, first, node) = (above, at, left);
+        }
+    }
+
+    /// Takes everything out that is folded, to be passed on to rank 0; nothing if there is nothing.
+    pub fn take(&self) -> Option<FoldedUnits> {
+        let state = std::mem::take(&mut *self.lock());
+        if state.folded.is_empty() {
+            return None;
+        }
+        let (mut nodes, mut bytes) = (Vec::new(), Vec::new());
+        for (first, level, node) in state.tree.into_nodes() {
+            nodes.push((level, first));
+            node.bytes().for_each(|buffer| bytes.extend_from_slice(buffer));
+            self.idle().push(node);
+        }
+        Some(FoldedUnits { nodes, units: state.folded, bytes })
+    }
+
+    /// Takes what another rank has folded.
+    ///
+    /// # Errors
+    /// If it isn't what it says, or can't be merged.
+    pub fn arrived(&self, folded: FoldedUnits) -> Result<()> {
+        let FoldedUnits { nodes, units, bytes } = folded;
+        self.lock().folded.extend(units);
+        let mut left = bytes.as_slice();
+        for place in nodes {
+            let mut node = self.idle().pop().unwrap_or_default();
+            node.clear(self.fold.buffers());
+            for buffer in node.bytes_mut() {
+                let found = left.split_at_checked(buffer.len()).ok_or_else(|| Error::Mpi {
+                    action: "pass on what was folded",
+                    reason: "some of it is missing".to_owned(),
+                })?;
+                buffer.copy_from_slice(found.0);
+                left = found.1;
+            }
+            self.put_node(place, node)?;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, node: &Accumulator) -> Accumulator {
+        let mut copy = self.idle().pop().unwrap_or_default();
+        copy.copy_from(node);
+        copy
+    }
+
+    fn merge(&self, into: &mut Accumulator, from: &mut Accumulator) -> Result<()> {
+        let merged = guarded(|| self.fold.merge(&mut into.parts(), &mut from.parts()));
+        let why = |failure| unsuitable(self.job, "merge what was folded", &failure);
+        merged.unwrap_or_else(Err).map_err(why)
+    }
+
+    /// The results of what some nodes hold, which follow each other; `None` of none.
+    fn finished<'n>(
+        &self,
+        nodes: impl DoubleEndedIterator<Item = &'n Accumulator>,
+    ) -> Result<Option<Accumulator>> {
+        // As in the tree: the last are the smallest, and merged first.
+        let mut nodes = nodes.rev();
+        let Some(last) = nodes.next() else { return Ok(None) };
+        let mut all = self.copy(last);
+        for node in nodes {
+            let mut earlier = self.copy(node);
+            self.merge(&mut earlier, &mut all)?;
+            self.idle().push(std::mem::replace(&mut all, earlier));
+        }
+        all.with_ends(self.fold.buffers());
+        let finished = guarded(|| self.fold.finish(&mut all.parts()));
+        let why = |failure| unsuitable(self.job, "finish what was folded", &failure);
+        finished.unwrap_or_else(Err).map_err(why)?;
+        Ok(Some(all))
+    }
+}
+
+impl State {
+    /// What is to be marked of the first units.
+    fn take_before(&mut self, units: u64) -> Batch {
+        let left = self.folded.split_off(&units);
+        let mut all = Batch::default();
+        for (_, batch) in std::mem::replace(&mut self.folded, left) {
+            all.positions.append(batch.positions);
+            all.failures.append(batch.failures);
+            all.digest += batch.digest;
+        }
+        all
+    }
+}
+
+impl<'a> Committer<'a> {
+    /// Begins with what the run was resumed from.
+    pub fn new((folding, resumed): (&'a Folding<'a>, Resumed), results: &'a [Extent]) -> Self {
+        let Resumed { checkpoint, units, .. } = resumed;
+        let (committed, written) = (units, Instant::now());
+        Self { folding, checkpoint, results, committed, written, took: Duration::ZERO }
+    }
+
+    /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
+    /// results. What it returns may be marked once that is durable; nothing if there is nothing
+    /// new, or, unless it `must` be, if that was done only just now.
+    ///
+    /// # Errors
+    /// If the file can't be written, or what is folded can't be finished.
+    pub fn commit(&mut self, file: &dyn InPlace, must: bool) -> Result<Option<Batch>> {
+        let begun = Instant::now();
+        // Workers who have a unit to put in wait meanwhile: a copy of all would take as much memory
+        // again.
+        let mut state = self.folding.lock();
+        let units = state.tree.prefix().0;
+        let is_all = units == self.folding.geometry.count();
+        let is_soon = begun - self.written < self.took * WRITING;
+        if units == self.committed || !(must || is_all) && is_soon {
+            return Ok(None);
+        }
+        if is_all {
+            self.write_results(file, &state.tree)?;
+        } else {
+            self.checkpoint.write(file, units, state.tree.prefix().1)?;
+        }
+        let batch = state.take_before(units);
+        drop(state);
+        self.committed = units;
+        self.written = Instant::now();
+        self.took = self.written - begun;
+        debug!("{units} units are written down in {:.3} s", self.took.as_secs_f64());
+        Ok(Some(batch))
+    }
+
+    /// Writes the results of what is committed, for those who watch.
+    ///
+    /// # Errors
+    /// If the file can't be written, or what is folded can't be finished yet.
+    pub fn show(&mut self, file: &dyn InPlace) -> Result<()> {
+        if self.committed == self.folding.geometry.count() {
+            return Ok(());
+        }
+        self.write_results(file, &self.folding.lock().tree)
+    }
+
+    /// Lets nobody go on with anything that is written down.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn forget(&self, file: &dyn InPlace) -> Result<()> {
+        self.checkpoint.forget(file)
+    }
+
+    fn write_results(&self, file: &dyn InPlace, tree: &Tree<Accumulator>) -> Result<()> {
+        let first: Vec<_> = tree.prefix().1.map(|(_, node)| node).collect();
+        let Some(all) = self.folding.finished(first.into_iter())? else { return Ok(()) };
+        let shown = shown(self.folding.fold.buffers().iter().zip(all.bytes()));
+        for ((_, bytes), place) in shown.zip(self.results) {
+            file.write(place.part(0, bytes)?)?;
+        }
+        self.folding.idle().push(all);
+        Ok(())
+    }
+}

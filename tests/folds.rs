@@ -1,0 +1,367 @@
+//! Folds: values against NumPy, the same bits whatever the workers, the memory and the kills, and
+//! what can't be folded.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::random::Random;
+use crate::support::watch::Running;
+use crate::support::{Ran, pixelmill, python_function, refuse, run, succeed};
+
+/// A scan in a folder of its own.
+struct Scan {
+    folder: TempDir,
+    file: PathBuf,
+}
+
+impl Scan {
+    /// Of an element type and a layout.
+    fn new(kind: &str, layout: &str) -> Self {
+        Self::made(|file| python("write", &[file, kind, layout]))
+    }
+
+    /// Of so many positions and points.
+    fn many(positions: &str, points: &str) -> Self {
+        Self::made(|file| python("many", &[file, positions, points]))
+    }
+
+    fn made(make: impl FnOnce(&str) -> Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("scan.h5");
+        make(file.to_str().unwrap());
+        Self { folder, file }
+    }
+
+    fn beside(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn arguments(&self, fold: &str, output: &str, more: &[&str]) -> Vec<OsString> {
+        let axes = if fold.ends_with("many") { "0" } else { "0,1" };
+        let fold = fold.trim_end_matches("-many");
+        let options = ["--output", output, "--positions-axes", axes];
+        run(fold, &self.file, &[options.as_slice(), more].concat())
+    }
+
+    fn run(&self, fold: &str, output: &str, more: &[&str]) -> Value {
+        succeed(self.arguments(fold, output, more))
+    }
+}
+
+fn python(function: &str, arguments: &[&str]) -> Value {
+    python_function("folds.py", function, arguments.iter().map(AsRef::<std::ffi::OsStr>::as_ref))
+}
+
+fn results(file: &str) -> Value {
+    python("results", &[file])
+}
+
+const ALL: &str = "compute=count,sum,mean,variance,std,min,max,arg_min,arg_max";
+
+/// Integers to the bit; double precision up to the rounding of some thousand additions. The values
+/// of this scan deviate by a third of their mean, so that of the mean's and the square's precision
+/// little is lost.
+fn assert_close(found: &Value, about: &str) {
+    for (name, apart) in found.as_object().unwrap() {
+        let most = match name.as_str() {
+            "Count" | "Min" | "Max" | "Arg_Min" | "Arg_Max" => 0.0,
+            _ => 1e-14,
+        };
+        let apart = apart.as_f64().unwrap_or_else(|| panic!("{about} {name}: other shape or NaN"));
+        assert!(apart <= most, "{about} {name}: {apart:e}");
+    }
+}
+
+#[test]
+fn statistics_are_those_of_numpy() {
+    for (kind, layout) in [
+        ("u1", "contiguous"),
+        ("i1", "blocks"),
+        ("u2", "ragged"),
+        ("i2", "frames"),
+        ("u4", "blocks"),
+        ("i4", "contiguous"),
+        ("u8", "contiguous"),
+        ("i8", "blocks"),
+        ("f2", "contiguous"),
+        ("f4", "contiguous"),
+        ("f4", "blocks"),
+        ("f8", "ragged"),
+    ] {
+        let scan = Scan::new(kind, layout);
+        for skip in [false, true] {
+            let output = scan.beside(&format!("{skip}.h5"));
+            let skipping = format!("skip_nan={skip}");
+            let ran = scan.run("statistics", &output, &["-p", ALL, "-p", &skipping]);
+            let group = ran["group"].as_str().unwrap();
+            let options = json!({ "skip_nan": skip }).to_string();
+            let found = python("compare", &[&output, group, kind, &options]);
+            assert_close(&found, &format!("{kind} {layout} skip {skip}"));
+        }
+    }
+}
+
+#[test]
+fn only_what_is_selected_cropped_and_corrected_is_folded() {
+    for (kind, layout) in [("u2", "contiguous"), ("u2", "blocks"), ("f4", "ragged")] {
+        let scan = Scan::new(kind, layout);
+        let dark = scan.beside("dark.npy");
+        python("dark", &[&dark]);
+        for (number, (options, told)) in [
+            (vec!["--crop", "2:17,5:30"], json!({ "crop": [[2, 17], [5, 30]] })),
+            (vec!["--positions", "100:333"], json!({ "positions": [100, 333] })),
+            (vec!["--dark", &dark], json!({ "dark": true })),
+            (vec!["--dark", &dark, "--dead-pixels", "7,8"], Value::Null),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let output = scan.beside(&format!("{number}.h5"));
+            let ran = scan.run("statistics", &output, &[&["-p", ALL], options.as_slice()].concat());
+            if !told.is_null() {
+                let group = ran["group"].as_str().unwrap();
+                let found = python("compare", &[&output, group, kind, &told.to_string()]);
+                assert_close(&found, &format!("{kind} {layout} {options:?}"));
+            }
+            let again =
+                scan.run("statistics", &output, &[&["-p", ALL], options.as_slice()].concat());
+            assert_eq!(again["outcome"], "existing");
+        }
+    }
+}
+
+#[test]
+fn results_have_the_same_bits_for_any_workers_and_memory() {
+    for layout in ["contiguous", "frames", "blocks", "ragged"] {
+        let scan = Scan::new("f4", layout);
+        for fold in ["gathered", "gathered-spectra", "gathered-units", "statistics"] {
+            let mut seen = Vec::new();
+            for (cores, memory) in [("1", "1G"), ("2", "1G"), ("4", "256M"), ("3", "32M")] {
+                let output = scan.beside(&format!("{layout}_{fold}_{cores}.h5"));
+                scan.run(fold, &output, &["--cores", cores, "--memory", memory]);
+                seen.push(results(&output)["hash"].clone());
+            }
+            assert!(seen.iter().all(|hash| *hash == seen[0]), "{fold} {layout}: {seen:?}");
+        }
+    }
+}
+
+/// Kills runs of one fold, goes on, and compares what comes out.
+fn kill_at_random_instants(fold: &str, options: &[&str], kills: usize) {
+    let scan = Scan::many("40000", "300");
+    let fold = format!("{fold}-many");
+    let undisturbed = scan.beside("undisturbed.h5");
+    let begun = Instant::now();
+    scan.run(&fold, &undisturbed, options);
+    let seconds = begun.elapsed().as_secs_f64();
+    let expected = results(&undisturbed);
+    assert_eq!((&expected["marked"], &expected["has_checkpoint"]), (&json!(40000), &json!(false)));
+    let mut random = Random(kills as u64);
+    let (mut killed, mut in_middle, mut round) = (0, 0, 0);
+    while killed < kills || in_middle * 4 <= kills && killed < 4 * kills {
+        let output = scan.beside(&format!("{round}.h5"));
+        round += 1;
+        for _ in 0..4 {
+            let cores = if random.next() < 0.5 { "1" } else { "2" };
+            let more = ["--checkpoint", "0.01", "--cores", cores];
+            let running =
+                Running::start(scan.arguments(&fold, &output, &[options, &more].concat()));
+            thread::sleep(Duration::from_secs_f64(seconds * random.next()));
+            if running.kill().success() {
+                break;
+            }
+            killed += 1;
+            let has_group = std::fs::metadata(&output).is_ok_and(|file| file.len() > 0);
+            let marked = if has_group { marked(&output) } else { 0 };
+            in_middle += usize::from(marked > 0 && marked < 40_000);
+        }
+        let ran = scan.run(&fold, &output, options);
+        assert_eq!(ran["completed"], 40000);
+        let found = results(&output);
+        assert_eq!(found["hash"], expected["hash"], "other bits after kills");
+        assert_eq!(found["groups"], 1);
+        assert_eq!(found["has_checkpoint"], false);
+        std::fs::remove_file(&output).unwrap();
+    }
+    assert!(in_middle * 4 > kills, "only {in_middle} of {killed} kills came in mid-run");
+}
+
+/// How many positions are marked; none if there is no group yet.
+fn marked(output: &str) -> u64 {
+    let status = pixelmill(["status", output]);
+    let first = &status.json["groups"][0];
+    first["completed"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn killed_folds_have_the_same_bits_once_they_are_resumed() {
+    kill_at_random_instants("statistics", &["-p", "compute=sum,std,arg_max"], 12);
+}
+
+#[test]
+fn killed_folds_in_a_fixed_order_have_the_same_bits() {
+    kill_at_random_instants("gathered", &["-p", "rounds=3"], 12);
+}
+
+#[test]
+fn a_stopped_fold_goes_on_where_it_was() {
+    let scan = Scan::many("20000", "100");
+    let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
+    let slow = ["-p", "rounds=300", "--cores", "1", "--checkpoint", "0.05"];
+    let mut running = Running::start(scan.arguments("gathered-many", &output, &slow));
+    crate::support::watch::wait_until("something is marked", || {
+        running.has_ended() || std::fs::metadata(&output).is_ok() && marked(&output) > 0
+    });
+    running.signal("INT");
+    let stopped = running.finish();
+    assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
+    let before = stopped.json["completed"].as_u64().unwrap();
+    assert!(before > 0 && before < 20_000, "{before}");
+    let ran = scan.run("gathered-many", &output, &["-p", "rounds=300"]);
+    assert_eq!(ran["report"]["positions"].as_u64().unwrap(), 20_000 - before);
+    scan.run("gathered-many", &whole, &["-p", "rounds=300"]);
+    assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_left_alone_and_the_other_counts() {
+    for (which, is_lost) in [("first", false), ("second", false), ("both", true)] {
+        let scan = Scan::many("20000", "100");
+        let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
+        let slow = ["-p", "rounds=300", "--cores", "1", "--checkpoint", "0.05"];
+        let mut running = Running::start(scan.arguments("gathered-many", &output, &slow));
+        crate::support::watch::wait_until("something is marked", || {
+            running.has_ended() || std::fs::metadata(&output).is_ok() && marked(&output) > 6000
+        });
+        running.kill();
+        python("spoil_checkpoint", &[&output, which]);
+        let ran = scan.run("gathered-many", &output, &["-p", "rounds=300"]);
+        let folded = ran["report"]["positions"].as_u64().unwrap();
+        assert_eq!(folded == 20_000, is_lost, "{which}: {folded}");
+        scan.run("gathered-many", &whole, &["-p", "rounds=300"]);
+        assert_eq!(results(&output)["hash"], results(&whole)["hash"], "{which}");
+    }
+}
+
+fn failed(ran: &Ran) -> Vec<u64> {
+    let listed = ran.json["failed"].as_array().unwrap();
+    listed.iter().map(|failure| failure["position"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn what_cannot_be_folded_is_left_out_as_a_whole() {
+    let scan = Scan::new("f4", "blocks");
+    let without = scan.beside("without.h5");
+    let mask = "[0:432,433:851]";
+    scan.run("gathered-spectra", &without, &["--positions", mask]);
+    let all_but = |file: &str| python("all_but", &[file, "432"]);
+    for trouble in ["fail_at=432", "panic_at=432"] {
+        let output = scan.beside(trouble);
+        let ran = pixelmill(scan.arguments("gathered-spectra", &output, &["-p", trouble]));
+        assert_eq!((ran.code, failed(&ran)), (Some(3), vec![432]), "{}", ran.stderr);
+        assert!(ran.json["failed"][0]["message"].as_str().unwrap().contains("as was asked for"));
+        assert_eq!(all_but(&output), all_but(&without), "{trouble}");
+    }
+    let output = scan.beside("unit.h5");
+    let ran = pixelmill(scan.arguments("gathered", &output, &["-p", "fail_at=432"]));
+    let lost = failed(&ran);
+    assert!(ran.code == Some(3) && lost.len() > 1 && lost.contains(&432), "{}", ran.stderr);
+    let output = scan.beside("merge.h5");
+    let ran = pixelmill(scan.arguments("gathered", &output, &["-p", "merge_fails=true"]));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("it can't merge what was folded: as was asked for"));
+}
+
+#[test]
+fn a_damaged_chunk_leaves_its_positions_out_of_all_points() {
+    let scan = Scan::new("u2", "blocks");
+    python("damage", &[scan.file.to_str().unwrap()]);
+    let output = scan.beside("out.h5");
+    let ran = pixelmill(scan.arguments("statistics", &output, &["-p", ALL]));
+    assert_eq!((ran.code, failed(&ran).len()), (Some(3), 30), "{}", ran.stderr);
+    assert_eq!(python("counts", &[&output]), json!([821]));
+}
+
+#[test]
+fn other_parameters_data_and_selections_are_other_folds() {
+    let scan = Scan::new("f4", "contiguous");
+    let output = scan.beside("out.h5");
+    for (number, options) in [
+        vec![],
+        vec!["-p", "compute=sum"],
+        vec!["--positions", "0:100"],
+        vec!["--positions", "1:101"],
+        vec!["--crop", "0:5,:"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        for outcome in ["finished", "existing"] {
+            let ran = scan.run("statistics", &output, options);
+            assert_eq!(ran["outcome"], outcome, "{options:?}");
+            let group = ran["group"].as_str().unwrap();
+            assert!(group.ends_with(&format!("_{number:03}")), "{group} of {options:?}");
+        }
+    }
+    let before = std::fs::read(&output).unwrap();
+    refuse(
+        scan.arguments("statistics", &output, &["--retry-failed"]),
+        1,
+        &["folded into one answer", "--override"],
+    );
+    refuse(
+        scan.arguments("statistics", &output, &["--along", "axis 3"]),
+        1,
+        &["can't go along some of their axes"],
+    );
+    refuse(
+        scan.arguments("statistics", &output, &["-p", "compute=sum,variances"]),
+        2,
+        &["`variances`", "did you mean variance?"],
+    );
+    assert!(std::fs::read(&output).unwrap() == before);
+}
+
+#[test]
+fn a_fold_is_verified_as_a_whole() {
+    let scan = Scan::new("u2", "blocks");
+    let output = scan.beside("out.h5");
+    let ran = scan.run("gathered", &output, &[]);
+    let group = ran["group"].as_str().unwrap();
+    let verified = succeed(["verify", &output, group]);
+    assert_eq!((&verified["checked"], &verified["different"]), (&json!(851), &json!([])));
+    python("spoil_results", &[&output, group]);
+    let verified = pixelmill(["verify", &output, group]);
+    assert_eq!(verified.code, Some(1));
+    let expected = json!([
+        { "position": 51, "dataset": "Rows" },
+        { "position": null, "dataset": "Gathered" },
+    ]);
+    assert_eq!(verified.json["different"], expected, "{}", verified.stderr);
+}
+
+#[test]
+fn one_position_is_folded_without_a_trace() {
+    let scan = Scan::new("u2", "contiguous");
+    let before = std::fs::read(&scan.file).unwrap();
+    let file = scan.file.to_str().unwrap();
+    let tested = succeed(["test", "statistics", file, "--positions-axes", "0,1", "--pixel", "5"]);
+    let named = |name: &str| {
+        let found = tested["results"].as_array().unwrap().iter();
+        found.clone().find(|value| value["name"] == name).unwrap()["values"].clone()
+    };
+    assert_eq!(named("Sum"), named("Mean"));
+    assert_eq!(named("Std").as_array().unwrap().len(), 19 * 31);
+    assert!(named("Std").as_array().unwrap().iter().all(|std| *std == 0.0));
+    assert!(std::fs::read(&scan.file).unwrap() == before);
+    refuse(
+        ["test", "statistics", file, "--positions-axes", "0,1", "--positions", "0:5"],
+        1,
+        &["positions have no results of their own"],
+    );
+}

@@ -1,0 +1,163 @@
+"""Scans to be folded, and what NumPy makes of them, for `tests/folds.rs`."""
+
+import hashlib
+import json
+
+import h5py
+import numpy as np
+
+from answer import answer
+
+# Scan and spectrum: lengths that no unit, tile or chunk divides.
+SHAPE = (37, 23, 19, 31)
+
+
+def data(kind, seed=1):
+    random = np.random.default_rng(seed)
+    values = random.normal(1000, 300, SHAPE) * np.exp(random.normal(0, 3, SHAPE[2:]))
+    if np.dtype(kind).kind in "iu":
+        info = np.iinfo(kind)
+        low, high = max(info.min, -(2**40)), min(info.max, 2**40)
+        return np.clip(values, low, high).astype(kind)
+    if np.dtype(kind).kind == "f":
+        values[random.random(SHAPE) < 1e-4] = np.nan
+        values[:, :, 3, 4] = np.nan
+        values = np.clip(values, -60000, 60000) if kind == "f2" else values
+    return values.astype(kind)
+
+
+def write(path, kind, layout):
+    """Writes a scan of an element type, contiguous or in chunks."""
+    chunks = {"contiguous": None, "frames": (1, 1, *SHAPE[2:]), "blocks": (5, 6, 7, 8), "ragged": (37, 4, 19, 5)}
+    order = {"contiguous": "<", "frames": "<", "blocks": ">", "ragged": "<"}[layout]
+    packed = {} if layout == "contiguous" else {"compression": "gzip", "compression_opts": 1}
+    with h5py.File(path, "w") as file:
+        values = data(kind)
+        file.create_dataset("data", data=values.astype(values.dtype.newbyteorder(order)), chunks=chunks[layout], **packed)
+
+
+def many(path, positions, points):
+    """Writes so many positions that a run takes a while."""
+    random = np.random.default_rng(7)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("data", (int(positions), int(points)), "f4", chunks=(64, int(points)), compression="lzf")
+        for first in range(0, int(positions), 4096):
+            some = min(4096, int(positions) - first)
+            data[first : first + some] = random.normal(0, 1, (some, int(points))).round(1)
+
+
+def results(path, group=None):
+    """A hash of all results, and how they are."""
+    with h5py.File(path) as file:
+        names = [name for name in file if isinstance(file[name], h5py.Group)]
+        found = file[group or names[-1]]
+        hashed, left = hashlib.sha256(), []
+        for name in found:
+            if "quantity" in found[name].attrs and not found[name].is_scale:
+                hashed.update(found[name][()].tobytes())
+                left.append(name)
+        return {
+            "groups": len(names),
+            "datasets": left,
+            "hash": hashed.hexdigest(),
+            "marked": int(found["completed_positions"][()].sum()),
+            "last_pixel": int(found.attrs["last_pixel"]),
+            "has_checkpoint": "fold_checkpoint" in found,
+            "file_bytes": file.id.get_filesize(),
+        }
+
+
+def compare(path, group, kind, options):
+    """How far results are from NumPy's, relative to the largest of each; null where no number is one there either."""
+    options = json.loads(options)
+    values = data(kind).reshape(-1, *SHAPE[2:])
+    if "crop" in options:
+        (a, b), (c, d) = options["crop"]
+        values = values[:, a:b, c:d]
+    if "dark" in options:
+        values = values.astype(float) - np.arange(SHAPE[2] * SHAPE[3]).reshape(SHAPE[2:])
+    if "positions" in options:
+        values = values[options["positions"][0] : options["positions"][1]]
+    exact = values if values.dtype.kind in "iu" else values.astype(float)
+    skip = options.get("skip_nan", False)
+    which = (lambda name: getattr(np, "nan" + name)) if skip else (lambda name: getattr(np, name))
+    wide = np.longdouble
+    expected = {
+        "Sum": which("sum")(exact.astype(object) if exact.dtype.kind in "iu" else exact.astype(wide), axis=0).astype(wide),
+        "Mean": which("mean")(exact.astype(wide), axis=0),
+        "Variance": which("var")(exact.astype(wide), axis=0),
+        "Std": which("std")(exact.astype(wide), axis=0),
+        "Min": which("min")(exact, axis=0),
+        "Max": which("max")(exact, axis=0),
+        "Count": (~np.isnan(exact.astype(float))).sum(axis=0),
+    }
+    for name in ("Arg_Min", "Arg_Max"):
+        fill = np.inf if name == "Arg_Min" else -np.inf
+        filled = np.where(np.isnan(exact.astype(float)), fill, exact) if skip else exact
+        expected[name] = getattr(np, name.lower().replace("_", ""))(filled, axis=0)
+        if skip:
+            expected[name] = np.where(expected["Count"] == 0, -1, expected[name])
+        else:
+            expected[name] = expected[name] + options.get("positions", [0])[0]
+    found = {}
+    with h5py.File(path) as file:
+        for name, there in expected.items():
+            here = file[group][name][()].astype(wide)
+            there = there.astype(wide)
+            same_nan = (np.isnan(here) == np.isnan(there)).all()
+            scale = np.nanmax(np.abs(there)) or 1
+            apart = float(np.nanmax(np.abs(here - there)) / scale)
+            found[name] = apart if same_nan and here.shape == there.shape else None
+    return found
+
+
+def damage(path):
+    """Makes one chunk of the scan in blocks unreadable."""
+    with h5py.File(path, "r+") as file:
+        file["data"].id.write_direct_chunk((5, 6, 7, 8), b"nothing that could be inflated")
+
+
+def spoil_checkpoint(path, which):
+    """Overwrites one slot of the checkpoint, or both, or says that it is another version's."""
+    with h5py.File(path, "r+") as file:
+        found = [file[name] for name in file if name.startswith("data-")][-1]["fold_checkpoint"]
+        bytes_ = found[()]
+        half = len(bytes_) // 2
+        if which in ("first", "both"):
+            bytes_[1024:1040] ^= 255
+        if which in ("second", "both"):
+            bytes_[half + 1024 : half + 1040] ^= 255
+        found[...] = bytes_
+
+
+def dark(path):
+    np.save(path, np.arange(SHAPE[2] * SHAPE[3], dtype=float).reshape(SHAPE[2:]))
+
+
+def all_but(path, position):
+    """What is folded, and the results of all positions but one."""
+    with h5py.File(path) as file:
+        group = file[next(iter(file))]
+        rows = group["Rows"][()].reshape(-1)
+        rows[int(position)] = 0
+        names = [name for name in group if name.startswith(("Gathered", "Order"))]
+        return [[name, group[name][()].astype(str).tolist()] for name in names] + rows.tolist()
+
+
+def counts(path):
+    with h5py.File(path) as file:
+        return np.unique(file[next(iter(file))]["Count"][()]).tolist()
+
+
+def spoil_results(path, group):
+    with h5py.File(path, "r+") as file:
+        file[group]["Gathered"][3, 4] += 2**20
+        file[group]["Rows"][2, 5] += 2**20
+
+
+def main():
+    answer(globals())
+
+
+if __name__ == "__main__":
+    main()
