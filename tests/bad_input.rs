@@ -126,7 +126,7 @@ fn files_of_parameters_that_cannot_be_read() {
 fn what_cannot_be_computed_as_it_was_asked() {
     let complex = ["Sum", RAW_DATA, "complex64", "float64", "imaginary part"];
     refused_run("sum", &[], 1, &complex);
-    let memory = ["1.0 KiB of memory", "one position takes", "raise --memory"];
+    let memory = ["1.0 KiB of memory", "it takes", "raise --memory"];
     refused_run("peak-finding", &["--memory", "1K"], 2, &memory);
 }
 

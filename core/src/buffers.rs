@@ -55,6 +55,11 @@ impl BufferLayout {
         self.kind != Kind::PerPosition && self.role != Role::AtEnd
     }
 
+    /// Whether it is a results dataset with something for each position.
+    pub fn is_column(&self) -> bool {
+        self.kind == Kind::PerPosition && self.role != Role::Private
+    }
+
     /// Bytes that it takes in an accumulator that has it.
     pub fn bytes(&self) -> usize {
         self.each * self.count
@@ -186,14 +191,18 @@ impl Accumulator {
         }
     }
 
-    /// Gets room for the buffers that are made at the end, with nothing in them.
-    pub fn with_ends(&mut self, layouts: &[BufferLayout]) {
-        let ends = self.buffers.iter_mut().zip(layouts);
-        let ends = ends
-            .filter(|(_, layout)| layout.role == Role::AtEnd && layout.kind != Kind::PerPosition);
-        for (bytes, layout) in ends {
-            bytes.resize(layout.bytes());
-            bytes.copy_from_slice(&layout.column.missing);
+    /// Gets room for the buffers that are made at the end, with nothing in them; for those per
+    /// position, and the results per position that they are made from, if there are so many.
+    pub fn with_ends(&mut self, layouts: &[BufferLayout], positions: usize) {
+        for (bytes, layout) in self.buffers.iter_mut().zip(layouts) {
+            let count = match (layout.kind, layout.role) {
+                (Kind::PerPosition, Role::Published | Role::AtEnd) => positions,
+                (Kind::PerPoint | Kind::Single, Role::AtEnd) => 1,
+                _ => continue,
+            };
+            let missing = &layout.column.missing;
+            bytes.resize(count * missing.len());
+            bytes.chunks_exact_mut(missing.len()).for_each(|one| one.copy_from_slice(missing));
         }
     }
 

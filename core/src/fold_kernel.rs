@@ -72,13 +72,14 @@ impl<R: Reduction> Kernel for FoldKernel<R> {
         let mut buffers = Buffers::new(source);
         let task = R::prepare(&self.parameters, source, &mut buffers)?;
         let layouts = buffers.layouts;
-        let is_ready = |layout: &&BufferLayout| layout.kind == Kind::PerPosition;
-        if layouts.iter().filter(is_ready).any(|layout| layout.role == Role::AtEnd) {
-            return Err(Failure::new("a buffer per position can't be made at the end"));
+        let is_mapped =
+            |layout: &BufferLayout| layout.kind == Kind::PerPosition && layout.role != Role::AtEnd;
+        if R::PER_POSITION != layouts.iter().all(is_mapped) {
+            let told = "whether all of its buffers are per position isn't what its type says";
+            return Err(Failure::new(told));
         }
-        let per_position = layouts.iter().filter(is_ready);
-        let published = per_position.filter(|layout| layout.role == Role::Published);
-        let columns = published.map(|layout| layout.column.clone()).collect();
+        let shown = layouts.iter().filter(|layout| layout.is_column());
+        let columns = shown.map(|layout| layout.column.clone()).collect();
         let extra = R::extra_memory(&self.parameters, source) as u64;
         Ok(Box::new(PreparedFold::<R> { task, layouts, columns, extra }))
     }
@@ -122,6 +123,10 @@ impl Worker for NoWorker {
 impl<R: Reduction> Fold for PreparedFold<R> {
     fn buffers(&self) -> &[BufferLayout] {
         &self.layouts
+    }
+
+    fn is_per_position(&self) -> bool {
+        R::PER_POSITION
     }
 
     fn whole(&self) -> Whole {

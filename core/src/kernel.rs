@@ -243,6 +243,9 @@ pub trait Fold: Send + Sync {
     /// The buffers; those per position are the [`Prepared::columns`] as well, if they are
     /// published.
     fn buffers(&self) -> &[BufferLayout];
+    /// Whether all buffers are per position, so that nothing is folded: positions then are marked,
+    /// selected and computed again one by one, as those of a map.
+    fn is_per_position(&self) -> bool;
     /// How much of a spectrum it needs at a time.
     fn whole(&self) -> Whole;
     /// Bytes that a worker takes besides its tiles and buffers.

@@ -92,6 +92,9 @@ pub trait Reduction: Sized + 'static {
     const NARROWING: bool = false;
     /// Whether it computes with where a spectrum was measured.
     const COORDINATES: bool = false;
+    /// Whether all of its buffers are per position: each position has results of its own then, and
+    /// nothing is folded. Override with `true` if so.
+    const PER_POSITION: bool = false;
     /// How much of a spectrum it needs at a time. Override for what can't be computed part by part.
     const WHOLE: Whole = Whole::Tile;
 
@@ -193,7 +196,7 @@ pub trait Reduction: Sized + 'static {
 
     /// Adds what was folded of later units, `from`, to what was of earlier ones, `into`. Units are
     /// merged with their neighbours in a fixed tree, so it need be associative in the sense of
-    /// numbers only, not of bits.
+    /// numbers only, not of bits. Nobody calls it where all buffers are per position.
     ///
     /// # Errors
     /// If there is no sum of the two, as where integers overflow; the run ends.
@@ -201,7 +204,8 @@ pub trait Reduction: Sized + 'static {
 
     /// Makes the results of what is folded of the whole scan, or of a part of it while somebody
     /// watches: the buffers that are [made at the end](crate::buffers::Declaration::at_end) are
-    /// there now.
+    /// there now. If one of these is per position, so are all published ones that are, with what
+    /// every position of the scan has, and nobody watches.
     ///
     /// # Errors
     /// If there is no result.

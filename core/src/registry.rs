@@ -108,7 +108,7 @@ impl<R: Reduction> Runner for Folding<R> {
     }
 
     fn folds(&self) -> bool {
-        true
+        !R::PER_POSITION
     }
 
     fn command_name(&self) -> String {

@@ -6,20 +6,26 @@
 use pixelmill_core::registry::{Runner, reducer, runner};
 
 mod as_source;
+pub mod center_of_mass;
 pub mod curve_fit;
 pub mod denoise;
+mod detector;
 pub mod least_squares;
 pub mod local_correlation;
+pub mod masks;
 pub mod peak_finding;
 pub mod sho_fit;
 pub mod signal_filter;
 pub mod statistics;
 pub mod sum;
+mod weights;
 mod window;
 
+pub use center_of_mass::CenterOfMass;
 pub use curve_fit::CurveFit;
 pub use denoise::Denoise;
 pub use local_correlation::LocalCorrelation;
+pub use masks::Masks;
 pub use peak_finding::PeakFinding;
 pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
@@ -36,7 +42,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 8] = [
+pub static PROCESSES: [&dyn Runner; 10] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -45,4 +51,6 @@ pub static PROCESSES: [&dyn Runner; 8] = [
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),
     reducer::<Statistics>(),
+    reducer::<Masks>(),
+    reducer::<CenterOfMass>(),
 ];

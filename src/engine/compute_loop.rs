@@ -115,12 +115,7 @@ impl<'a> ComputeLoop<'a> {
         let plan = work.plan;
         let workers = plan.workers.min(work.workers.cores());
         let ranks = work.team.ranks();
-        let bytes: Vec<_> = job
-            .columns()
-            .into_iter()
-            .map(|column| column.layout.missing.len() * job.spectra)
-            .collect();
-        let of_batch = BATCH_BYTES / (bytes.iter().sum::<usize>() as u64).max(1);
+        let of_batch = BATCH_BYTES / (job.column_bytes().sum::<usize>() as u64).max(1);
         let limits = Limits {
             // Of rows the next piece may begin while others still have units of the last.
             open: plan.blocks.as_ref().map_or(workers + 1, |blocks| blocks.in_flight),
@@ -136,7 +131,7 @@ impl<'a> ComputeLoop<'a> {
             workers,
             unit: plan.unit,
             folding: work.folding,
-            sink: work.file.map(|file| Sink::new(file, work.columns.iter().cloned().zip(bytes))),
+            sink: work.file.map(|file| Sink::new(file, job.placed_columns(work.columns))),
             scheduler: Scheduler::new(
                 match work.folding {
                     Some(folding) => Box::new(folding.portions(work.stock, ranks)),

@@ -23,7 +23,7 @@ use crate::plan::{Plan, Reads};
 use crate::source::{self, AskedAxes, RowsDigest, Source};
 use crate::storage::file::ReadFile;
 use crate::storage::marks::Marks;
-use crate::storage::results_group::{Column, Folded};
+use crate::storage::results_group::{Column, Folded, Place};
 use crate::storage::rows::Rows;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
@@ -389,10 +389,20 @@ impl Job {
         self.kernel.wants_coordinates().then_some(grid)
     }
 
+    /// Bytes that a position has in each results dataset.
+    pub fn column_bytes(&self) -> impl Iterator<Item = usize> {
+        self.prepared.columns().iter().map(|layout| layout.missing.len() * self.spectra)
+    }
+
+    /// The results datasets that lie at these places, with the bytes per position of each.
+    pub fn placed_columns(&self, places: &[Place]) -> impl Iterator<Item = (Place, usize)> {
+        places.iter().cloned().zip(self.column_bytes())
+    }
+
     /// What all positions are folded into, if they are.
     pub fn folded(&self) -> Option<Folded<'_>> {
         let geometry = self.geometry.as_ref()?;
-        self.prepared.fold().map(|fold| geometry.folded(fold.buffers()))
+        self.prepared.fold().map(|fold| geometry.folded(fold))
     }
 
     /// Reads each position by itself, so that only those fail whose data are damaged.
@@ -537,6 +547,7 @@ fn geometry(
     (source, corrections, asked): (&Source, Option<&Corrections>, Option<&Selection>),
     file: &ReadFile,
 ) -> Result<(Geometry, Option<SelectionIdentity>)> {
+    let asked = asked.filter(|_| !fold.is_per_position());
     let selected = asked.map(|asked| asked.selected(&source.grid, file)).transpose()?;
     let nothing = Marks::prefix(0, source.info.positions);
     let wanted = Pending::new(&nothing, selected.as_ref(), &source.grid);

@@ -127,7 +127,8 @@ impl Lead<'_> {
         };
         let computed =
             self.run((&job, selected), &target, (&group, resumed), (&plan, &shares), &lock)?;
-        if job.geometry.is_some() && computed.outcome == Outcome::Finished {
+        let has_checkpoint = job.folded().is_some_and(|folded| folded.checkpoint.is_some());
+        if has_checkpoint && computed.outcome == Outcome::Finished {
             fold::tidy_up(&lock, &source, &computed.group);
         }
         step.finish(Some(lock), computed)
@@ -316,8 +317,8 @@ impl Lead<'_> {
         let geometry = job.geometry.as_ref().zip(resumed.as_mut());
         let folding = geometry.map(|(of, resumed)| Folding::resumed(job, of, pending, resumed));
         let folding = folding.as_ref();
-        let results = group.places.folded.as_slice();
-        let marker = marker.of_fold(folding.zip(resumed).map(|of| Committer::new(of, results)));
+        let places = &group.places;
+        let marker = marker.of_fold(folding.zip(resumed).map(|of| Committer::new(of, places)));
         let is_whole = !group.resumed && selected.is_none();
         let count = if is_whole { pending.positions() } else { pending.count()? };
         let assignment = Assignment {

@@ -281,7 +281,9 @@ impl<'a> Marker<'a> {
         info!("the {} marks of this run are taken back", self.marked);
         let mut earlier = self.earlier.clone().unwrap_or_default();
         self.ledger.forget(self.file)?;
-        if let Some(committer) = &self.committer {
+        let folds = self.committer.as_ref().filter(|committer| !committer.is_per_position());
+        let is_fold = folds.is_some();
+        if let Some(committer) = folds {
             // What was folded before the run may be written over by now.
             committer.forget(self.file)?;
             earlier = Positions::default();
@@ -291,7 +293,7 @@ impl<'a> Marker<'a> {
         self.write_prefix(observer);
         self.status.replace(&earlier)?;
         (self.completed, self.marked) = (earlier.count(), 0);
-        if self.committer.is_none() {
+        if !is_fold {
             self.ledger.begin_again(self.file)?;
         }
         self.file.sync()

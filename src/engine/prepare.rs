@@ -186,7 +186,8 @@ fn adopt(job: &Job, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
     .and_then(|()| {
         let group = transaction.file().group(path)?;
         provenance(job, target).renew(&group)?;
-        job.folded().map_or(Ok(()), |folded| create_checkpoint(&group, folded.checkpoint))
+        let checkpoint = job.folded().and_then(|folded| folded.checkpoint);
+        checkpoint.map_or(Ok(()), |bytes| create_checkpoint(&group, bytes))
     })
     .map_err(|error| transaction.error("complete a results group in", &error))?;
     transaction.commit()

@@ -133,7 +133,7 @@ fn folded(job: &Job, request: &Request, position: u64) -> Result<Probe> {
         own.lock().unwrap_or_else(PoisonError::into_inner).rows.clone_from(&results.rows);
         Ok(())
     };
-    let Again { results, failure } = again(job, request, &pending, &keep)?;
+    let Again { results, failure, .. } = again(job, request, &pending, &keep, &[])?;
     let own = own.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut workspace = job.workspace();
     let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;
@@ -151,7 +151,8 @@ pub(super) fn probed(
     spectra: Vec<ProbeSpectrum>,
 ) -> Probe {
     let (grid, info) = (&job.source.grid, &job.source.info);
-    let values = job.columns().into_iter().zip(&results.rows);
+    // What is made at the end of a fold isn't there.
+    let values = job.columns().into_iter().zip(&results.rows).filter(|(_, row)| !row.is_empty());
     Probe {
         position,
         place: grid.dimensions.iter().cloned().zip(grid.steps_of(position)).collect(),
@@ -366,7 +367,8 @@ impl Checker<'_> {
     fn fold_again(&self, request: &Request, marked: &Pending<'_>) -> Result<(u64, Vec<Different>)> {
         let wanted = self.job.identity.selection.as_ref().map(|selection| selection.positions);
         let count = marked.count()?;
-        if count != wanted.unwrap_or(self.job.source.info.positions) {
+        let is_all = count == wanted.unwrap_or(self.job.source.info.positions);
+        if !is_all && self.job.folded().is_some_and(|folded| folded.checkpoint.is_some()) {
             return Ok((0, Vec::new()));
         }
         let different = Mutex::new(Vec::new());
@@ -374,6 +376,9 @@ impl Checker<'_> {
             for ((rows, computed), column) in
                 self.rows.iter().zip(&results.rows).zip(self.job.columns())
             {
+                if computed.is_empty() {
+                    continue;
+                }
                 let mut stored = vec![0; computed.len()];
                 rows.read_into(runs, &mut stored)?;
                 let each = computed.len() / runs::count(runs).max(1) as usize;
@@ -388,9 +393,18 @@ impl Checker<'_> {
             }
             Ok(())
         };
-        let found = again(self.job, request, marked, &compare)?;
+        let found = again(self.job, request, marked, &compare, &self.rows)?;
         let mut different = different.into_inner().unwrap_or_else(PoisonError::into_inner);
         different.sort();
+        let columns = self.job.columns();
+        for (dataset, bytes) in found.ends {
+            let mut stored = vec![0; bytes.len()];
+            let all = 0..self.job.source.info.positions;
+            self.rows[dataset].read_into(std::slice::from_ref(&all), &mut stored)?;
+            if stored != bytes {
+                different.push((None, columns[dataset].layout.name.clone()));
+            }
+        }
         for (rows, (layout, bytes)) in self.folded.iter().zip(found.results) {
             let mut stored = vec![0; bytes.len()];
             rows.read_into(std::slice::from_ref(&(0..1)), &mut stored)?;

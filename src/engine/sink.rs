@@ -46,7 +46,10 @@ impl<'a> Sink<'a> {
     }
 
     /// Fills `rows` with what a results dataset has at the positions from `first` on.
-    fn read(&self, dataset: usize, first: u64, rows: &mut [u8]) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn read(&self, dataset: usize, first: u64, rows: &mut [u8]) -> Result<()> {
         let (place, position_bytes) = &self.datasets[dataset];
         let run = first..first + (rows.len() / position_bytes) as u64;
         for (extent, at, part) in place.parts(&run, *position_bytes)? {
@@ -73,7 +76,9 @@ fn write(
     runs: &[Range<u64>],
     unit: &UnitResults,
 ) -> Result<()> {
-    for (dataset, rows) in unit.rows.iter().enumerate() {
+    // What is made at the end has nothing yet.
+    let there = unit.rows.iter().enumerate().filter(|(_, rows)| !rows.is_empty());
+    for (dataset, rows) in there {
         let mut left: &[u8] = rows;
         let position_bytes = left.len() / runs::count(runs).max(1) as usize;
         for run in runs {

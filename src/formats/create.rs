@@ -96,7 +96,7 @@ pub(crate) fn create(file: &Group, blueprint: &Blueprint<'_>) -> Result<String, 
     create_markers(&group, blueprint.positions)?;
     if let Some(folded) = &blueprint.folded {
         arrays::create_folded(&group, &folded.columns)?;
-        create_checkpoint(&group, folded.checkpoint)?;
+        folded.checkpoint.map_or(Ok(()), |bytes| create_checkpoint(&group, bytes))?;
     }
     Ok(group.name())
 }

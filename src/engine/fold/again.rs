@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Compare, Folding, Wants, folded_by, shown};
+use super::{Compare, Folding, Wants, ends, folded_by, shown};
 use crate::engine::job::Job;
 use crate::engine::pending::Pending;
 use crate::engine::selection::Selected;
 use crate::engine::{Request, reread};
 use crate::storage::marks::Marks;
+use crate::storage::rows::Rows;
 use pixelmill_core::column_layout::ColumnLayout;
 use pixelmill_core::error::Result;
 use pixelmill_core::kernel::Accumulator;
@@ -17,11 +18,14 @@ use pixelmill_core::positions::Positions;
 pub(crate) struct Again<'j> {
     /// The datasets that aren't per position, with their bytes.
     pub results: Vec<(&'j ColumnLayout, Vec<u8>)>,
+    /// Those per position that are made at the end, by the numbers of their datasets.
+    pub ends: Vec<(usize, Vec<u8>)>,
     /// Why something of it is left out, if anything is.
     pub failure: Option<String>,
 }
 
-/// Folds some positions, and gives the results of each to somebody who looks at them.
+/// Folds some positions, and gives the results of each to somebody who looks at them. What is made
+/// of the results of all positions is made of those that `columns` are.
 ///
 /// # Errors
 /// If they can't be read, or what is folded can't be finished, and those of the comparison.
@@ -30,18 +34,30 @@ pub(crate) fn again<'j>(
     request: &Request,
     positions: &Pending<'_>,
     compare: &Compare<'_>,
+    columns: &[Rows],
 ) -> Result<Again<'j>> {
     let geometry = job.geometry.as_ref().expect("only what folds is folded again");
     let folding = Folding::new(job, geometry, positions, 0);
     let folding = Folding { wants: Wants::Compared(compare), ..folding };
     reread::run(job, request, positions, Some(&folding))?;
     let state = folding.lock();
-    let finished = folding.finished(state.tree.nodes())?;
+    let all = 0..job.source.info.positions;
+    let read = |dataset: usize, rows: &mut [u8]| {
+        columns[dataset].read_into(std::slice::from_ref(&all), rows)
+    };
+    let finished = match (folding.ends_per_position(), columns) {
+        (true, []) => None,
+        (true, _) => folding.finished(state.tree.nodes(), Some(&read))?,
+        (false, _) => folding.finished(state.tree.nodes(), None)?,
+    };
+    let made = finished.iter().flat_map(|all| ends(folded_by(job).buffers(), all));
+    let made = made.map(|(dataset, _, rows)| (dataset, rows.to_vec())).collect();
     let bytes = finished.iter().flat_map(Accumulator::bytes);
     let results = shown(folded_by(job).buffers().iter().zip(bytes));
     let failures = state.folded.values().flat_map(|batch| batch.failures.iter());
     Ok(Again {
         results: results.map(|(layout, bytes)| (&layout.column, bytes.to_vec())).collect(),
+        ends: made,
         failure: failures.map(|(why, _)| why.to_owned()).next(),
     })
 }
@@ -64,7 +80,8 @@ pub(crate) fn estimate(
     let count = first.count();
     let unit = Selected::Set(first);
     let begun = Instant::now();
-    again(job, request, &Pending::new(&nothing, Some(&unit), &job.source.grid), &|_, _| Ok(()))?;
+    let pending = Pending::new(&nothing, Some(&unit), &job.source.grid);
+    again(job, request, &pending, &|_, _| Ok(()), &[])?;
     let each = begun.elapsed().as_secs_f64() / count.max(1) as f64;
     Ok(Duration::from_secs_f64(each * positions as f64 / workers.max(1) as f64))
 }

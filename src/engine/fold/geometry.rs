@@ -124,7 +124,8 @@ impl Geometry {
     }
 
     /// What goes into the file of a fold.
-    pub fn folded<'l>(&self, layouts: &'l [BufferLayout]) -> Folded<'l> {
+    pub fn folded<'l>(&self, fold: &'l dyn Fold) -> Folded<'l> {
+        let (layouts, is_per_position) = (fold.buffers(), fold.is_per_position());
         let columns = shown(layouts.iter().map(|layout| (layout, ()))).map(|(layout, ())| {
             let axes = layout.column.dimensions.clone();
             let mut shape: Vec<usize> = axes.iter().map(Dimension::len).collect();
@@ -133,7 +134,8 @@ impl Geometry {
             }
             Column { layout: &layout.column, shape, positions_axes: 0, axes }
         });
-        let checkpoint = super::checkpoint::bytes(layouts, self.count());
+        let checkpoint =
+            (!is_per_position).then(|| super::checkpoint::bytes(layouts, self.count()));
         Folded { columns: columns.collect(), checkpoint }
     }
 }

@@ -36,16 +36,18 @@ use super::marker::write_last_pixel;
 use super::pending::Pending;
 use super::prepare::Taken;
 use super::scheduler::Portion;
+use super::sink::Sink;
 use super::supply::{Stock, parts, pending_of};
 use super::target::RunLock;
 use crate::ranks::Communicator;
 use crate::storage::file::ReadFile;
 use crate::storage::in_place::{Extent, InPlace};
 use crate::storage::marks::MarksInPlace;
-use crate::storage::results_group::CHECKPOINT;
+use crate::storage::results_group::{CHECKPOINT, Place, Places};
 pub(crate) use again::{Again, again, estimate};
 use checkpoint::Checkpoint;
 pub(crate) use geometry::Geometry;
+use pixelmill_core::chunk_io::WriteChunk;
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
@@ -111,6 +113,8 @@ pub(crate) struct Committer<'a> {
     checkpoint: Checkpoint,
     /// Where results go, those of which have a place.
     results: &'a [Extent],
+    /// Where results per position are.
+    columns: &'a [Place],
     /// How many units are committed.
     committed: u64,
     written: Instant,
@@ -142,7 +146,7 @@ impl Resumed {
         let layouts = fold.buffers();
         let outline = geometry.outline(layouts);
         let mut checkpoint = Checkpoint::new(group.places.checkpoint, layouts, outline);
-        if !group.resumed {
+        if !group.resumed || fold.is_per_position() {
             return Ok(Self { checkpoint, units: 0, nodes: Vec::new(), is_changed: false });
         }
         let slots = checkpoint.slots(lock.file());
@@ -199,6 +203,19 @@ fn shown<'l, T>(
     buffers.filter(|(layout, _)| layout.kind != Kind::PerPosition && layout.role != Role::Private)
 }
 
+/// The results per position that are made at the end: the numbers of their datasets, and all rows.
+fn ends<'l>(
+    layouts: &'l [BufferLayout],
+    all: &'l Accumulator,
+) -> impl Iterator<Item = (usize, &'l BufferLayout, &'l [u8])> {
+    let columns = layouts.iter().zip(all.bytes()).filter(|(layout, _)| layout.is_column());
+    let made = |(_, (layout, _)): &(usize, (&BufferLayout, &[u8]))| layout.role == Role::AtEnd;
+    columns.enumerate().filter(made).map(|(dataset, (layout, rows))| (dataset, layout, rows))
+}
+
+/// Reads what all positions have in a results dataset.
+type ReadColumn<'r> = &'r dyn Fn(usize, &mut [u8]) -> Result<()>;
+
 /// How the job's kernel folds.
 fn folded_by(job: &Job) -> &dyn Fold {
     job.prepared.fold().expect("only kernels that fold have a geometry")
@@ -209,7 +226,7 @@ fn folded_by(job: &Job) -> &dyn Fold {
 /// # Errors
 /// If not, in words.
 pub(crate) fn check(job: &Job, request: &Request) -> Result<()> {
-    if job.geometry.is_none() || !request.retry_failed {
+    if job.geometry.is_none() || !request.retry_failed || folded_by(job).is_per_position() {
         return Ok(());
     }
     let reason = "all positions are folded into one answer, so that none is computed again by \
@@ -336,6 +353,10 @@ impl<'a> Folding<'a> {
     /// If two can't be merged.
     pub fn put(&self, number: u64, accumulator: Accumulator, batch: Batch) -> Result<()> {
         self.lock().folded.insert(number, batch);
+        if self.fold.is_per_position() {
+            self.idle().push(accumulator);
+            return Ok(());
+        }
         self.put_node((0, number), accumulator)
     }
 
@@ -391,6 +412,12 @@ impl<'a> Folding<'a> {
         Ok(())
     }
 
+    /// Whether something per position is made at the end.
+    fn ends_per_position(&self) -> bool {
+        let mut columns = self.fold.buffers().iter().filter(|layout| layout.is_column());
+        columns.any(|layout| layout.role == Role::AtEnd)
+    }
+
     fn copy(&self, node: &Accumulator) -> Accumulator {
         let mut copy = self.idle().pop().unwrap_or_default();
         copy.copy_from(node);
@@ -407,6 +434,7 @@ impl<'a> Folding<'a> {
     fn finished<'n>(
         &self,
         nodes: impl DoubleEndedIterator<Item = &'n Accumulator>,
+        columns: Option<ReadColumn<'_>>,
     ) -> Result<Option<Accumulator>> {
         // As in the tree: the last are the smallest, and merged first.
         let mut nodes = nodes.rev();
@@ -417,7 +445,17 @@ impl<'a> Folding<'a> {
             self.merge(&mut earlier, &mut all)?;
             self.idle().push(std::mem::replace(&mut all, earlier));
         }
-        all.with_ends(self.fold.buffers());
+        let layouts = self.fold.buffers();
+        let positions = columns.map_or(0, |_| self.job.source.info.positions as usize);
+        all.with_ends(layouts, positions);
+        if let Some(read) = columns {
+            let rows = layouts.iter().zip(all.bytes_mut());
+            for (dataset, (layout, rows)) in rows.filter(|(of, _)| of.is_column()).enumerate() {
+                if layout.role == Role::Published {
+                    read(dataset, rows)?;
+                }
+            }
+        }
         let finished = guarded(|| self.fold.finish(&mut all.parts()));
         let why = |failure| unsuitable(self.job, "finish what was folded", &failure);
         finished.unwrap_or_else(Err).map_err(why)?;
@@ -441,10 +479,11 @@ impl State {
 
 impl<'a> Committer<'a> {
     /// Begins with what the run was resumed from.
-    pub fn new((folding, resumed): (&'a Folding<'a>, Resumed), results: &'a [Extent]) -> Self {
+    pub fn new((folding, resumed): (&'a Folding<'a>, Resumed), places: &'a Places) -> Self {
         let Resumed { checkpoint, units, .. } = resumed;
-        let (committed, written) = (units, Instant::now());
-        Self { folding, checkpoint, results, committed, written, took: Duration::ZERO }
+        let (committed, written, took) = (units, Instant::now(), Duration::ZERO);
+        let (results, columns) = (places.folded.as_slice(), places.columns.as_slice());
+        Self { folding, checkpoint, results, columns, committed, written, took }
     }
 
     /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
@@ -454,6 +493,9 @@ impl<'a> Committer<'a> {
     /// # Errors
     /// If the file can't be written, or what is folded can't be finished.
     pub fn commit(&mut self, file: &dyn InPlace, must: bool) -> Result<Option<Batch>> {
+        if self.folding.fold.is_per_position() {
+            return Ok(Some(self.folding.lock().take_before(u64::MAX)));
+        }
         let begun = Instant::now();
         // Workers who have a unit to put in wait meanwhile: a copy of all would take as much memory
         // again.
@@ -483,7 +525,10 @@ impl<'a> Committer<'a> {
     /// # Errors
     /// If the file can't be written, or what is folded can't be finished yet.
     pub fn show(&mut self, file: &dyn InPlace) -> Result<()> {
-        if self.committed == self.folding.geometry.count() {
+        if self.folding.fold.is_per_position()
+            || self.folding.ends_per_position()
+            || self.committed == self.folding.geometry.count()
+        {
             return Ok(());
         }
         self.write_results(file, &self.folding.lock().tree)
@@ -494,12 +539,24 @@ impl<'a> Committer<'a> {
     /// # Errors
     /// If the file can't be written.
     pub fn forget(&self, file: &dyn InPlace) -> Result<()> {
-        self.checkpoint.forget(file)
+        if self.is_per_position() { Ok(()) } else { self.checkpoint.forget(file) }
+    }
+
+    /// Whether nothing is folded.
+    pub fn is_per_position(&self) -> bool {
+        self.folding.fold.is_per_position()
     }
 
     fn write_results(&self, file: &dyn InPlace, tree: &Tree<Accumulator>) -> Result<()> {
         let first: Vec<_> = tree.prefix().1.map(|(_, node)| node).collect();
-        let Some(all) = self.folding.finished(first.into_iter())? else { return Ok(()) };
+        let sink = Sink::new(file, self.folding.job.placed_columns(self.columns));
+        let read = |dataset: usize, rows: &mut [u8]| sink.read(dataset, 0, rows);
+        let read: Option<ReadColumn<'_>> =
+            if self.folding.ends_per_position() { Some(&read) } else { None };
+        let Some(all) = self.folding.finished(first.into_iter(), read)? else { return Ok(()) };
+        for (dataset, _, rows) in ends(self.folding.fold.buffers(), &all) {
+            sink.write(dataset, 0, rows)?;
+        }
         let shown = shown(self.folding.fold.buffers().iter().zip(all.bytes()));
         for ((_, bytes), place) in shown.zip(self.results) {
             file.write(place.part(0, bytes)?)?;

@@ -7,7 +7,7 @@ use super::geometry::Geometry;
 use super::tree::most_nodes;
 use crate::engine::job::Job;
 use crate::plan::Plan;
-use pixelmill_core::kernel::Kind;
+use pixelmill_core::kernel::{Kind, Role};
 
 /// Plans a fold for at most so many workers, beside `fixed` bytes that are taken anyway; the error
 /// is how many bytes of memory it takes at least.
@@ -20,6 +20,11 @@ pub(crate) fn plan(
     let fold = folded_by(job);
     let node = node_bytes(fold.buffers());
     let per_worker = node + worker_bytes(job, geometry);
+    // What is made at the end of the results of all positions.
+    let columns = || fold.buffers().iter().filter(|layout| layout.is_column());
+    let ends = columns().any(|layout| layout.role == Role::AtEnd);
+    let of_position: usize = if ends { columns().map(|layout| layout.each).sum() } else { 0 };
+    let fixed = fixed + of_position as u64 * job.source.info.positions;
     let needed = |workers: u64| {
         // The nodes of the first units, what they are finished in, and those between units that
         // others still have in hand.

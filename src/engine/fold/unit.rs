@@ -198,7 +198,7 @@ impl<'f> UnitWorker<'f> {
         let layouts = self.fold.buffers();
         self.per_position.resize_with(layouts.len(), AlignedBytes::default);
         for (bytes, layout) in self.per_position.iter_mut().zip(layouts) {
-            let is_per_position = layout.kind == Kind::PerPosition;
+            let is_per_position = layout.kind == Kind::PerPosition && layout.role != Role::AtEnd;
             bytes.resize(if is_per_position { count * layout.each } else { 0 });
             bytes.fill(0);
         }
@@ -504,12 +504,13 @@ impl<'f> UnitWorker<'f> {
         let positions: Vec<u64> =
             groups.iter().flat_map(|group| group.positions.iter().copied()).collect();
         let layouts = self.fold.buffers().iter().zip(&self.per_position);
-        let published = layouts.filter(|(layout, _)| {
-            layout.kind == Kind::PerPosition && layout.role == Role::Published
-        });
+        let columns = layouts.filter(|(layout, _)| layout.is_column());
         let rows = &mut self.results.rows;
         rows.resize_with(self.job.prepared.columns().len(), AlignedBytes::default);
-        for (rows, (layout, found)) in rows.iter_mut().zip(published) {
+        for (rows, (layout, found)) in rows.iter_mut().zip(columns) {
+            if layout.role == Role::AtEnd {
+                continue;
+            }
             rows.resize(positions.len() * layout.each);
             let mut found = found.chunks_exact(layout.each);
             for (position, row) in positions.iter().zip(rows.chunks_exact_mut(layout.each)) {
@@ -543,6 +544,7 @@ fn parts_of_tile<'p>(
         let gathered = gathered.as_mut().and_then(Iterator::next);
         let part = |range: &Range<usize>| range.start * layout.each..range.end * layout.each;
         match layout.kind {
+            Kind::PerPosition if layout.role == Role::AtEnd => folded,
             Kind::PerPosition => &mut own[part(positions)],
             Kind::PerPoint if layout.is_folded() => match gathered {
                 Some(gathered) => &mut gathered[part(points)],

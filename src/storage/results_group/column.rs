@@ -22,14 +22,14 @@ pub(crate) struct Column<'a> {
 pub(crate) struct Folded<'a> {
     /// The results datasets that no axis of is positions.
     pub columns: Vec<Column<'a>>,
-    /// Bytes of what a run is resumed from.
-    pub checkpoint: u64,
+    /// Bytes of what a run is resumed from, if anything is folded.
+    pub checkpoint: Option<u64>,
 }
 
 impl Folded<'_> {
     /// The datasets, and the bytes of the checkpoint.
     pub fn parts(&self) -> (&[Column<'_>], Option<u64>) {
-        (&self.columns, Some(self.checkpoint))
+        (&self.columns, self.checkpoint)
     }
 }
 

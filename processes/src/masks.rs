@@ -1,0 +1,329 @@
+//! Virtual detectors: the intensity of each frame in disks, rings, sectors, a rectangle, or by any
+//! weights from a file.
+//!
+//! `Intensity` of a position and a detector is Σ w·v over the points of the frame, in double
+//! precision, w being 1 in the detector and 0 elsewhere, or the weights of the file, which may be
+//! complex. A point belongs to a disk if its middle is not further than `radius` from the centre,
+//! to a ring if it is also further than `radius_inner`; `rings` divide what is between these radii
+//! into `count` rings of the same width, `sectors` into as many of the same angle, the first of
+//! which begins at the right and goes downwards. Radii and places are in points of the detector.
+//!
+//! Shapes: a frame (Y, X) gives one value for each detector, (P, N), in the units of the source.
+
+use num_complex::Complex64;
+use pixelmill_core::axis_values::AxisValues;
+use pixelmill_core::element::ElementType;
+use pixelmill_core::inputs::{AuxiliaryInput, ConstantAxes, ConstantInput};
+use pixelmill_core::process::{Dimension, Failure, Parameters as Checked, SourceInfo};
+use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::detector::{Detector, is_between};
+use crate::weights::Weights;
+
+/// Which detectors.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parameters {
+    /// What the detectors are, unless `masks` names a file.
+    pub shape: Shape,
+    /// The outer radius; as large as the frame lets it if none.
+    #[schemars(range(min = 0), extend("unit" = "points"))]
+    pub radius: Option<f64>,
+    /// The inner radius of rings and sectors.
+    #[schemars(range(min = 0), extend("unit" = "points"))]
+    pub radius_inner: f64,
+    /// How many rings or sectors.
+    #[schemars(range(min = 1, max = 4096))]
+    pub count: usize,
+    /// The row of the centre, counted from 0; the middle if none.
+    #[schemars(extend("unit" = "points"))]
+    pub center_y: Option<f64>,
+    /// The column of the centre; the middle if none.
+    #[schemars(extend("unit" = "points"))]
+    pub center_x: Option<f64>,
+    /// Height of the rectangle; twice the radius if none.
+    #[schemars(range(min = 0), extend("unit" = "points"))]
+    pub height: Option<f64>,
+    /// Width of the rectangle; twice the radius if none.
+    #[schemars(range(min = 0), extend("unit" = "points"))]
+    pub width: Option<f64>,
+    /// A dataset or an array of NumPy's with the weights of each detector, a stack of frames:
+    /// /masks, masks.h5:/masks, masks.npy.
+    pub masks: Option<String>,
+    /// A dataset with how far the frame of each position is shifted, down and to the right: the
+    /// detectors move with it, by whole points.
+    pub shifts: Option<String>,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            shape: Shape::Disk,
+            radius: None,
+            radius_inner: 0.0,
+            count: 12,
+            center_y: None,
+            center_x: None,
+            height: None,
+            width: None,
+            masks: None,
+            shifts: None,
+        }
+    }
+}
+
+/// What a detector is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Shape {
+    /// All points around the centre.
+    Disk,
+    /// Those that aren't too near either.
+    Ring,
+    /// Several rings, one around the other.
+    Rings,
+    /// Several sectors, one beside the other.
+    Sectors,
+    /// A rectangle around the centre.
+    Rectangle,
+}
+
+impl Checked for Parameters {
+    fn check(&self) -> Result<(), Failure> {
+        match self.radius {
+            Some(radius) if radius <= self.radius_inner && self.radius_inner > 0.0 => {
+                Err(Failure::new("`radius` has to be larger than `radius_inner`"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The reduction `Masks`.
+pub struct Masks;
+
+/// The weights, and where sums go.
+pub struct Task {
+    weights: Weights,
+    intensity: Intensity,
+    /// Rows and columns of the frame, if the detectors move.
+    moving: Option<(usize, usize)>,
+}
+
+/// The results; of complex weights the real and the imaginary parts are summed one by one.
+enum Intensity {
+    Real(Buffer<f64>),
+    Complex { parts: Buffer<f64>, shown: Buffer<Complex64> },
+}
+
+impl Reduction for Masks {
+    const NAME: &'static str = "Masks";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str = "virtual detectors: disks, rings, sectors, any masks of a file";
+
+    const PER_POSITION: bool = true;
+
+    type Parameters = Parameters;
+    type Input = f64;
+    type Task = Task;
+    type Scratch = ();
+
+    fn constant_inputs(parameters: &Parameters) -> Vec<ConstantInput> {
+        let masks = parameters.masks.iter().map(ConstantInput::as_stored);
+        masks.map(|masks| masks.with_axes(ConstantAxes::Spectra)).collect()
+    }
+
+    fn auxiliary_inputs(parameters: &Parameters) -> Vec<AuxiliaryInput> {
+        parameters.shifts.iter().map(AuxiliaryInput::of::<f64>).collect()
+    }
+
+    fn prepare(
+        parameters: &Parameters,
+        source: &SourceInfo,
+        buffers: &mut Buffers,
+    ) -> Result<Task, Failure> {
+        let moving = match source.auxiliary.first() {
+            Some(shifts) if shifts.columns != 2 => {
+                let (path, columns) = (&shifts.path, shifts.columns);
+                let told = format!("`{path}` has {columns} values for each position, and no two");
+                return Err(Failure::new(told));
+            }
+            Some(_) => Some(Detector::of(source, (None, None))?.shape),
+            None => None,
+        };
+        let (rows, axis, is_complex) = detectors(parameters, source)?;
+        let count = rows.len();
+        let own = if count == 1 { Vec::new() } else { vec![axis] };
+        let (quantity, units) = (source.quantity.as_str(), source.units.as_str());
+        let shown = buffers.per_position("Intensity").along(own.clone());
+        let intensity = if is_complex {
+            let shown = shown.published(quantity, units);
+            let axis = Dimension::new("Part", "", AxisValues::counted(2 * count));
+            let parts = buffers.per_position("Parts").along(vec![axis]).private();
+            Intensity::Complex { parts, shown }
+        } else {
+            Intensity::Real(shown.published(quantity, units))
+        };
+        let rows: Vec<Vec<f64>> = match is_complex {
+            true => {
+                rows.iter().flat_map(|row| [part(row, |z| z.re), part(row, |z| z.im)]).collect()
+            }
+            false => rows.iter().map(|row| part(row, |z| z.re)).collect(),
+        };
+        Ok(Task { weights: Weights::new(&rows)?, intensity, moving })
+    }
+
+    fn extra_memory(parameters: &Parameters, source: &SourceInfo) -> usize {
+        // The weights, which all workers share, with room for those of complex masks.
+        2 * source.spectral_points * (parameters.count + 12) * size_of::<f64>()
+    }
+
+    fn process_tile(
+        task: &Task,
+        tile: &mut Tile<'_, f64>,
+        parts: &mut Parts<'_>,
+        _: &mut (),
+    ) -> Result<(), Failure> {
+        let sums = match task.intensity {
+            Intensity::Real(sums) | Intensity::Complex { parts: sums, .. } => parts.get(sums),
+        };
+        match task.moving {
+            None => {
+                let stretches: Vec<_> = tile.stretches().collect();
+                task.weights.add(tile.values(), stretches.into_iter(), sums);
+                Ok(())
+            }
+            Some(shape) => task.add_moved(shape, tile, sums),
+        }
+    }
+
+    fn postprocess(task: &Task, _: &[u64], all: &mut Parts<'_>) -> Result<(), Failure> {
+        if let Intensity::Complex { parts, shown } = task.intensity {
+            let (parts, shown) = all.of((parts, shown));
+            let pairs = shown.iter_mut().zip(parts.chunks_exact(2));
+            pairs.for_each(|(shown, part)| *shown = Complex64::new(part[0], part[1]));
+        }
+        Ok(())
+    }
+
+    fn merge(_: &Task, _: &mut Parts<'_>, _: &mut Parts<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl Task {
+    /// Adds each row with the detectors where it says that they are.
+    fn add_moved(
+        &self,
+        (rows, columns): (usize, usize),
+        tile: &mut Tile<'_, f64>,
+        sums: &mut [f64],
+    ) -> Result<(), Failure> {
+        let shifts: Vec<(i64, i64)> = (0..tile.len())
+            .map(|index| match tile.auxiliary(index).first() {
+                Some([down, right]) if down.is_finite() && right.is_finite() => {
+                    Ok((down.round() as i64, right.round() as i64))
+                }
+                _ => Err(Failure::new("a shift is no number")),
+            })
+            .collect::<Result<_, _>>()?;
+        let stretches: Vec<_> = tile.stretches().collect();
+        let values = tile.values();
+        let each = values.rows().into_iter().zip(shifts).zip(sums.chunks_mut(self.weights.len()));
+        for ((values, (down, right)), sums) in each {
+            let values = values.to_slice().unwrap_or_default();
+            let mut column = 0;
+            for stretch in &stretches {
+                let mut point = stretch.start;
+                while point < stretch.end {
+                    let line = point / columns;
+                    let end = stretch.end.min((line + 1) * columns);
+                    // The point of the unmoved detector that lies here now, if there is one.
+                    let from = line as i64 - down;
+                    let (first, last) = (point % columns, point % columns + (end - point));
+                    let begin = (first as i64).max(right);
+                    let stop = (last as i64).min(columns as i64 + right);
+                    if (0..rows as i64).contains(&from) && begin < stop {
+                        let here = column + (begin as usize - first);
+                        let some = &values[here..here + (stop - begin) as usize];
+                        let at = from as usize * columns + (begin - right) as usize;
+                        self.weights.add_line(some, at, sums);
+                    }
+                    column += end - point;
+                    point = end;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn part(row: &[Complex64], of: impl Fn(&Complex64) -> f64) -> Vec<f64> {
+    row.iter().map(of).collect()
+}
+
+/// The weights of each detector, the axis that tells them apart, and whether they are complex.
+type Detectors = (Vec<Vec<Complex64>>, Dimension, bool);
+
+fn detectors(parameters: &Parameters, source: &SourceInfo) -> Result<Detectors, Failure> {
+    if let Some(masks) = source.constants.first() {
+        let is_complex = masks.element.is_complex();
+        let values: Vec<Complex64> = match masks.element {
+            ElementType::Complex64 => {
+                let values = masks.values::<num_complex::Complex32>()?.iter();
+                values.map(|z| Complex64::new(z.re.into(), z.im.into())).collect()
+            }
+            ElementType::Complex128 => masks.values::<Complex64>()?.to_vec(),
+            element => {
+                let bytes = masks.bytes().chunks_exact(element.size());
+                bytes.map(|bytes| Complex64::new(element.to_numbers(bytes)[0], 0.0)).collect()
+            }
+        };
+        let rows: Vec<Vec<Complex64>> =
+            values.chunks_exact(source.spectral_points.max(1)).map(<[_]>::to_vec).collect();
+        let axis = Dimension::new("Detector", "", AxisValues::counted(rows.len()));
+        return Ok((rows, axis, is_complex));
+    }
+    let detector = Detector::of(source, (parameters.center_y, parameters.center_x))?;
+    let radius = parameters.radius.unwrap_or_else(|| detector.largest_radius());
+    let (inner, count) = (parameters.radius_inner, parameters.count);
+    let radii: Vec<f64> = detector.radii().collect();
+    let all = |is_in: &dyn Fn(usize) -> bool| -> Vec<Complex64> {
+        (0..radii.len()).map(|point| Complex64::from(f64::from(u8::from(is_in(point))))).collect()
+    };
+    let between = |inner: f64, outer: f64| all(&|point| is_between(radii[point], (inner, outer)));
+    let counted = |name: &str, count: usize| Dimension::new(name, "", AxisValues::counted(count));
+    let (rows, axis) = match parameters.shape {
+        Shape::Disk => (vec![between(0.0, radius)], counted("Detector", 1)),
+        Shape::Ring => (vec![between(inner, radius)], counted("Detector", 1)),
+        Shape::Rings => {
+            let edge = |ring: usize| inner + (radius - inner) * ring as f64 / count as f64;
+            let rows = (0..count).map(|ring| between(edge(ring), edge(ring + 1))).collect();
+            let middles = (0..count).map(|ring| f64::midpoint(edge(ring), edge(ring + 1)));
+            (rows, Dimension::new("Radius", "points", middles.collect::<Vec<f64>>()))
+        }
+        Shape::Sectors => {
+            let turns: Vec<f64> = detector.turns().collect();
+            let sector = |point: usize| ((turns[point] * count as f64) as usize).min(count - 1);
+            let is_in = |number: usize, point: usize| {
+                sector(point) == number && is_between(radii[point], (inner, radius))
+            };
+            let rows = (0..count).map(|number| all(&|point| is_in(number, point))).collect();
+            let middle = |number: usize| 360.0 * (number as f64 + 0.5) / count as f64;
+            let middles = (0..count).map(middle).collect::<Vec<f64>>();
+            (rows, Dimension::new("Angle", "deg", middles))
+        }
+        Shape::Rectangle => {
+            let places: Vec<(f64, f64)> = detector.places().collect();
+            let height = parameters.height.unwrap_or(2.0 * radius) / 2.0;
+            let width = parameters.width.unwrap_or(2.0 * radius) / 2.0;
+            let is_in =
+                |point: usize| places[point].0.abs() <= height && places[point].1.abs() <= width;
+            (vec![all(&is_in)], counted("Detector", 1))
+        }
+    };
+    Ok((rows, axis, false))
+}

@@ -1,0 +1,263 @@
+//! Sums of the points of a spectrum by weights, many at a time: what virtual detectors and centres
+//! of mass are made of.
+//!
+//! Each sum is Σ w·v in double precision, point after point of a tile. A point without weight
+//! doesn't count, whatever its value is, also if that is no number.
+
+use std::ops::Range;
+
+use multiversion::multiversion;
+use pixelmill_core::ndarray::ArrayView2;
+use pixelmill_core::process::Failure;
+
+/// Sums that are computed together at most.
+const MOST: usize = 12;
+/// Points that are left out together if none of them has a weight.
+const BLOCK: usize = 32;
+
+/// Weights of all points for several sums.
+pub struct Weights {
+    sums: usize,
+    groups: Vec<Group>,
+    /// Whether any point of a block has a weight.
+    used: Vec<bool>,
+}
+
+/// Weights for some of the sums.
+struct Group {
+    /// The first of them, and for how many there is room: 4, 8 or 12.
+    first: usize,
+    lanes: usize,
+    /// For each point one weight for each of them.
+    values: Vec<f64>,
+}
+
+impl Weights {
+    /// One row of weights of all points for each sum.
+    ///
+    /// # Errors
+    /// If a sum has no weight at all, with its number.
+    pub fn new(rows: &[Vec<f64>]) -> Result<Self, Failure> {
+        let empty = rows.iter().position(|row| row.iter().all(|weight| *weight == 0.0));
+        let told = |number| format!("detector number {number} has no point of the spectrum in it");
+        empty.map_or(Ok(()), |number| Err(Failure::new(told(number))))?;
+        Ok(Self::of_some(rows))
+    }
+
+    /// The same, also if some sums have no weight.
+    pub fn of_some(rows: &[Vec<f64>]) -> Self {
+        let points = rows.first().map_or(0, Vec::len);
+        let mut groups = Vec::new();
+        let mut first = 0;
+        while first < rows.len() {
+            let lanes = (rows.len() - first).next_multiple_of(4).min(MOST);
+            let some = &rows[first..rows.len().min(first + lanes)];
+            let mut values = vec![0.0; points * lanes];
+            for (at, row) in some.iter().enumerate() {
+                row.iter().enumerate().for_each(|(point, weight)| {
+                    values[point * lanes + at] = *weight;
+                });
+            }
+            groups.push(Group { first, lanes, values });
+            first += lanes;
+        }
+        let has_weight = |point: usize| rows.iter().any(|row| row[point] != 0.0);
+        let blocks = 0..points.div_ceil(BLOCK);
+        let used = blocks
+            .map(|block| (block * BLOCK..points.min((block + 1) * BLOCK)).any(has_weight))
+            .collect();
+        Self { sums: rows.len(), groups, used }
+    }
+
+    /// How many sums there are.
+    pub fn len(&self) -> usize {
+        self.sums
+    }
+
+    /// Adds the values of some points to the sums of each row: `stretches` says which points the
+    /// columns are.
+    pub fn add(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        stretches: impl Iterator<Item = Range<usize>>,
+        sums: &mut [f64],
+    ) {
+        let pieces = self.pieces(stretches);
+        let values: Vec<&[f64]> =
+            rows.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+        let are_numbers = values.iter().all(|row| are_finite(row));
+        for (four, sums) in values.chunks(4).zip(sums.chunks_mut(4 * self.sums)) {
+            for group in &self.groups {
+                match (four, are_numbers) {
+                    ([a, b, c, d], true) => group.add_four([a, b, c, d], &pieces, sums, self.sums),
+                    _ => {
+                        for (row, sums) in four.iter().zip(sums.chunks_mut(self.sums)) {
+                            group.add_pieces(row, &pieces, sums, are_numbers);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds to the sums of one spectrum some values, each with the weights of the point `behind`
+    /// steps before it on a line of the spectrum.
+    pub fn add_line(&self, values: &[f64], point: usize, sums: &mut [f64]) {
+        let are_numbers = are_finite(values);
+        let piece = [(0..values.len(), point)];
+        self.groups.iter().for_each(|group| group.add_pieces(values, &piece, sums, are_numbers));
+    }
+
+    /// Columns with weights, and the first of the points that they are.
+    fn pieces(&self, stretches: impl Iterator<Item = Range<usize>>) -> Vec<(Range<usize>, usize)> {
+        let mut pieces: Vec<(Range<usize>, usize)> = Vec::new();
+        let mut column = 0;
+        for stretch in stretches {
+            let mut point = stretch.start;
+            while point < stretch.end {
+                let end = stretch.end.min((point / BLOCK + 1) * BLOCK);
+                let columns = column..column + (end - point);
+                if self.used[point / BLOCK] {
+                    match pieces.last_mut() {
+                        Some((last, first))
+                            if last.end == columns.start && *first + last.len() == point =>
+                        {
+                            last.end = columns.end;
+                        }
+                        _ => pieces.push((columns.clone(), point)),
+                    }
+                }
+                (column, point) = (columns.end, end);
+            }
+        }
+        pieces
+    }
+}
+
+impl Group {
+    fn add_four(
+        &self,
+        rows: [&[f64]; 4],
+        pieces: &[(Range<usize>, usize)],
+        sums: &mut [f64],
+        all: usize,
+    ) {
+        macro_rules! with {
+            ($lanes:literal, $four:ident) => {{
+                let mut acc = [[0.0; $lanes]; 4];
+                for (columns, point) in pieces {
+                    let weights = &self.values[point * $lanes..][..columns.len() * $lanes];
+                    let rows = rows.map(|row| &row[columns.clone()]);
+                    $four(rows, weights.as_chunks().0, &mut acc);
+                }
+                for (sums, acc) in sums.chunks_mut(all).zip(&acc) {
+                    sums[self.first..].iter_mut().zip(acc).for_each(|(sum, more)| *sum += more);
+                }
+            }};
+        }
+        match self.lanes {
+            4 => with!(4, four_4),
+            8 => with!(8, four_8),
+            _ => with!(12, four_12),
+        }
+    }
+
+    fn add_pieces(
+        &self,
+        row: &[f64],
+        pieces: &[(Range<usize>, usize)],
+        sums: &mut [f64],
+        are_numbers: bool,
+    ) {
+        let mut acc = [0.0; MOST];
+        for (columns, point) in pieces {
+            let weights = &self.values[point * self.lanes..][..columns.len() * self.lanes];
+            for (value, weights) in row[columns.clone()].iter().zip(weights.chunks(self.lanes)) {
+                for (sum, weight) in acc.iter_mut().zip(weights) {
+                    *sum += if are_numbers || *weight != 0.0 { value * weight } else { 0.0 };
+                }
+            }
+        }
+        sums[self.first..].iter_mut().zip(&acc).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+macro_rules! four_rows {
+    ($name:ident, $lanes:literal) => {
+        #[multiversion(targets("x86_64+avx2"))]
+        fn $name(rows: [&[f64]; 4], weights: &[[f64; $lanes]], sums: &mut [[f64; $lanes]; 4]) {
+            let mut acc = *sums;
+            let [a, b, c, d] = rows;
+            let values = a.iter().zip(b).zip(c.iter().zip(d));
+            for (((a, b), (c, d)), weights) in values.zip(weights) {
+                for (value, acc) in [a, b, c, d].into_iter().zip(&mut acc) {
+                    for (sum, weight) in acc.iter_mut().zip(weights) {
+                        *sum += value * weight;
+                    }
+                }
+            }
+            *sums = acc;
+        }
+    };
+}
+
+four_rows!(four_4, 4);
+four_rows!(four_8, 8);
+four_rows!(four_12, 12);
+
+#[multiversion(targets("x86_64+avx2"))]
+fn are_finite(values: &[f64]) -> bool {
+    // What isn't finite is no number once it is multiplied by zero, and stays so in a sum.
+    let mut sums = [0.0; 8];
+    let (eights, rest) = values.as_chunks::<8>();
+    for eight in eights {
+        for (sum, value) in sums.iter_mut().zip(eight) {
+            *sum += value * 0.0;
+        }
+    }
+    sums.iter().chain(rest).all(|value| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pixelmill_core::ndarray::Array2;
+
+    #[test]
+    fn sums_are_those_of_each_weight_by_itself() {
+        for (count, points, rows) in [(1, 1, 1), (3, 100, 5), (12, 70, 9), (29, 333, 8)] {
+            let weight = |sum: usize, point: usize| {
+                if (point / 7 + sum) % 5 == 0 {
+                    0.0
+                } else {
+                    ((sum * 31 + point) % 11) as f64 - 4.5
+                }
+            };
+            let all: Vec<Vec<f64>> = (0..count)
+                .map(|sum| (0..points).map(|point| weight(sum, point)).collect())
+                .collect();
+            let Ok(weights) = Weights::new(&all) else { continue };
+            let mut values =
+                Array2::from_shape_fn((rows, points), |(row, point)| (row * 13 + point) as f64);
+            for is_none in [false, true] {
+                if is_none {
+                    values[[rows - 1, points / 2]] = f64::NAN;
+                }
+                let stretches = [0..points / 3, points / 3..points];
+                let mut sums = vec![0.0; rows * count];
+                weights.add(values.view(), stretches.into_iter(), &mut sums);
+                for row in 0..rows {
+                    for sum in 0..count {
+                        let expected: f64 = (0..points)
+                            .filter(|point| weight(sum, *point) != 0.0)
+                            .map(|point| values[[row, point]] * weight(sum, point))
+                            .sum();
+                        let found = sums[row * count + sum];
+                        assert!(found == expected || found.is_nan() && expected.is_nan());
+                    }
+                }
+            }
+        }
+        assert!(Weights::new(&[vec![1.0, 0.0], vec![0.0, 0.0]]).is_err());
+    }
+}
