@@ -227,7 +227,7 @@ mod tests {
     fn sums_are_those_of_each_weight_by_itself() {
         for (count, points, rows) in [(1, 1, 1), (3, 100, 5), (12, 70, 9), (29, 333, 8)] {
             let weight = |sum: usize, point: usize| {
-                if (point / 7 + sum) % 5 == 0 {
+                if (point / 7 + sum).is_multiple_of(5) {
                     0.0
                 } else {
                     ((sum * 31 + point) % 11) as f64 - 4.5
