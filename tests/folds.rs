@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::random::Random;
 use crate::support::watch::Running;
-use crate::support::{Ran, pixelmill, python_function, refuse, run, succeed};
+use crate::support::{Ran, filters_program, pixelmill, python_function, refuse, run, succeed};
 
 /// A scan in a folder of its own.
 struct Scan {
@@ -364,4 +364,115 @@ fn one_position_is_folded_without_a_trace() {
         1,
         &["positions have no results of their own"],
     );
+}
+
+#[test]
+fn detectors_see_what_numpy_sums() {
+    for (kind, layout) in
+        [("u2", "contiguous"), ("i4", "blocks"), ("f4", "ragged"), ("u1", "frames")]
+    {
+        let scan = Scan::new(kind, layout);
+        let (masks, shifts) = (scan.beside("masks.npy"), scan.beside("shifts.npy"));
+        python("detectors", &[&masks, &shifts]);
+        let (masks, shifts) = (format!("masks={masks}"), format!("shifts={shifts}"));
+        for (number, options) in [
+            vec!["shape=disk", "radius=6.5"],
+            vec!["shape=disk", "radius=7", "center_y=3", "center_x=25.5"],
+            vec!["shape=ring", "radius=8", "radius_inner=3"],
+            vec!["shape=rings", "radius=9", "radius_inner=1", "count=7"],
+            vec!["shape=sectors", "radius=9", "count=17"],
+            vec!["shape=rectangle", "height=4", "width=10"],
+            vec![masks.as_str()],
+            vec!["shape=rings", "count=3", "radius=6", &shifts],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let output = scan.beside(&format!("{number}.h5"));
+            let given: Vec<&str> = options.iter().flat_map(|option| ["-p", option]).collect();
+            let ran = scan.run("masks", &output, &given);
+            let group = ran["group"].as_str().unwrap();
+            let told = [&output, group, kind, &json!(options).to_string()];
+            let apart = python("detected", &told).as_f64();
+            assert!(
+                apart.is_some_and(|apart| apart < 1e-12),
+                "{kind} {layout} {options:?} {apart:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn detectors_that_see_nothing_or_fit_nothing_are_refused() {
+    let scan = Scan::new("u2", "contiguous");
+    let output = scan.beside("out.h5");
+    let masks = scan.beside("masks.npy");
+    python("wrong_masks", &[&masks]);
+    let masks = format!("masks={masks}");
+    for (options, told) in [
+        (vec!["shape=disk", "radius=3", "center_y=-20"], "detector number 0 has no point"),
+        (vec!["shape=rings", "radius=0.1", "count=3"], "has no point of the spectrum in it"),
+        (vec!["radius=3", "radius_inner=5"], "has to be larger than `radius_inner`"),
+        (vec![masks.as_str()], "[19, 31] behind an axis that numbers them"),
+        (vec!["shape=circle"], "`shape` can't be"),
+    ] {
+        let given: Vec<&str> = options.iter().flat_map(|option| ["-p", option]).collect();
+        let ran = pixelmill(scan.arguments("masks", &output, &given));
+        assert!(matches!(ran.code, Some(1 | 2)), "{options:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(told), "{options:?}: {}", ran.stderr);
+    }
+    let ran = pixelmill(scan.arguments("center-of-mass", &output, &["--crop", "3,:"]));
+    assert!(ran.stderr.contains("it holds no frames"), "{}", ran.stderr);
+    assert!(!std::fs::exists(&output).unwrap());
+}
+
+/// What is per position alone is marked, selected and resumed position by position.
+#[test]
+fn detectors_are_computed_in_pieces_and_only_once() {
+    let scan = Scan::new("u2", "blocks");
+    let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
+    scan.run("masks", &whole, &[]);
+    for positions in ["100:200", "3:90", "[850,0]", ":"] {
+        let ran = scan.run("masks", &output, &["--positions", positions]);
+        assert!(ran["group"].as_str().unwrap().ends_with("_000"));
+    }
+    assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
+    let ran = scan.run("masks", &output, &["--positions", "5:700"]);
+    assert_eq!(ran["outcome"], "existing");
+}
+
+#[test]
+fn centres_of_mass_are_those_of_libertem() {
+    let scan = Scan::new("u2", "contiguous");
+    for (number, options) in [
+        json!({ "center_y": 9, "center_x": 15 }),
+        json!({ "center_y": 8, "center_x": 14, "radius": 8, "radius_inner": 2, "regression": "mean" }),
+        json!({ "center_y": 9, "center_x": 15, "radius": 7, "scan_rotation": 30, "flip_y": true,
+                "regression": "linear" }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let output = scan.beside(&format!("{number}.h5"));
+        let given: Vec<String> = options
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.to_string().trim_matches('"')))
+            .collect();
+        let given: Vec<&str> = given.iter().flat_map(|option| ["-p", option]).collect();
+        let ran = scan.run("center-of-mass", &output, &given);
+        let group = ran["group"].as_str().unwrap();
+        let file = scan.file.to_str().unwrap();
+        let found = filters_program(
+            "libertem_com.py",
+            [file, &output, group, &options.to_string()].map(AsRef::<std::ffi::OsStr>::as_ref),
+        );
+        for (name, apart) in found.as_object().unwrap() {
+            // It computes in single precision.
+            assert!(apart.as_f64().is_some_and(|apart| apart < 2e-5), "{name} {options}: {apart}");
+        }
+        let verified = succeed(["verify", &output, group]);
+        assert_eq!((&verified["checked"], &verified["different"]), (&json!(851), &json!([])));
+    }
 }

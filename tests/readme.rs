@@ -1,8 +1,8 @@
-//! The README's process of one's own, built and run exactly as it stands there.
+//! The README's process and fold of one's own, built and run exactly as they stand there.
 
 use std::process::Command;
 
-use crate::support::{Sample, ran, root};
+use crate::support::{RAW_DATA, Ran, Sample, python_function, ran, root};
 
 /// The first code block of `language` in the README after `heading`.
 fn block(readme: &str, heading: &str, language: &str) -> String {
@@ -12,13 +12,12 @@ fn block(readme: &str, heading: &str, language: &str) -> String {
     code.split_once("```").expect("the block ends").0.to_owned()
 }
 
-#[test]
-fn the_process_of_the_readme_can_be_built_and_run() {
+/// Builds the program of the README under a heading, and runs it on a sample.
+fn run(heading: &str, arguments: &[&str]) -> (Ran, Sample) {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let heading = "## Write a process";
     let folder = tempfile::tempdir().unwrap();
-    let manifest =
-        block(&readme, heading, "toml").replace("../pixelmill", root().to_str().unwrap());
+    let manifest = block(&readme, "## Write a process", "toml");
+    let manifest = manifest.replace("../pixelmill", root().to_str().unwrap());
     std::fs::create_dir(folder.path().join("src")).unwrap();
     std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
     std::fs::write(folder.path().join("src/main.rs"), block(&readme, heading, "rust")).unwrap();
@@ -35,13 +34,28 @@ fn the_process_of_the_readme_can_be_built_and_run() {
         .arg(root().join("scripts/test.d/unoptimised.toml"))
         .arg("--manifest-path")
         .arg(folder.path().join("Cargo.toml"))
-        .args(["--", "run", "maximum"])
+        .args(["--", "run", arguments[0]])
         .arg(&sample.file)
-        .args(["-p", "first=30", "--json"])
+        .args(&arguments[1..])
+        .arg("--json")
         .output()
         .unwrap();
     let ran = ran(output);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(ran.json["outcome"], "finished");
     assert_eq!(ran.json["completed"], 4096);
+    (ran, sample)
+}
+
+#[test]
+fn the_process_and_the_fold_of_the_readme_can_be_built_and_run() {
+    run("## Write a process", &["maximum", "-p", "first=30"]);
+    let (ran, sample) = run("### Write a fold", &["brightest"]);
+    let group = ran.json["group"].as_str().unwrap();
+    let largest = python_function(
+        "folds.py",
+        "largest_is_right",
+        [sample.file.as_os_str(), RAW_DATA.as_ref(), group.as_ref()],
+    );
+    assert_eq!(largest, true);
 }

@@ -22,6 +22,7 @@ from curve import Curve
 from denoise import Denoise
 from excerpt import Excerpt
 from filter import Filter
+from folds import Folds
 from frames import Frames
 from many import Many
 from ranks import Ranks
@@ -175,6 +176,9 @@ class Bench:
     def frames(self):
         Frames(self).measure()
 
+    def folds(self):
+        Folds(self).measure()
+
     def crop(self):
         Excerpt(self).crop()
 
@@ -276,7 +280,7 @@ def table(lines):
 
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
-    parts += ["many", "info", "crop", "corrections", "denoise", "cold"]
+    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

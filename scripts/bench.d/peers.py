@@ -9,6 +9,8 @@
     peers.py hyperspy-multifit FILE RESULTS GROUP    the same (venv peers)
     peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
+    peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres (venv peers)
+    peers.py hyperspy-fold FILE CORES FOLD    deviation or centres (venv peers)
     peers.py frames   FOLDER        writes the files of frames.py that are missing (venv peers)
     peers.py libertem-frames FILE DATASET CORES EXECUTOR    the sum of each frame, the second run
                                     of two; executors: threads, dask, pipelined, inline (venv peers)
@@ -284,6 +286,57 @@ def libertem_frames(file, dataset, cores, executor, dark=None, gain=None):
         return {"seconds": time.perf_counter() - begun}
 
 
+def libertem_fold(file, dataset, cores, executor, fold):
+    """A fold by LiberTEM's own UDF, the second run."""
+    import libertem.api
+    import numpy
+    from libertem import masks
+    from libertem.udf.com import CoMUDF
+    from libertem.udf.masks import ApplyMasksUDF
+    from libertem.udf.stddev import StdDevUDF
+    from libertem.udf.sum import SumUDF
+
+    def rings():
+        edges = numpy.linspace(0, 127, 13)
+        ring = lambda inner, outer: masks.ring(127.5, 127.5, 256, 256, outer, inner)
+        return numpy.stack([ring(inner, outer) for inner, outer in zip(edges, edges[1:])]).astype("f4")
+
+    udfs = {
+        "sum": SumUDF,
+        "deviation": StdDevUDF,
+        "rings": lambda: ApplyMasksUDF(mask_factories=rings, mask_count=12, mask_dtype="f4", use_sparse=False),
+        "centres": CoMUDF,
+    }
+    workers = {} if executor == "inline" else {"cpus": int(cores)}
+    with libertem.api.Context.make_with(executor, **workers) as context:
+        data = context.load("hdf5", path=file, ds_path=dataset, sig_dims=2)
+        context.run_udf(dataset=data, udf=udfs[fold]())
+        begun = time.perf_counter()
+        context.run_udf(dataset=data, udf=udfs[fold]())
+        return {"seconds": time.perf_counter() - begun}
+
+
+def hyperspy_fold(file, cores, fold):
+    """The same by HyperSpy: its lazy deviation over the positions, or a function mapped over the frames."""
+    import dask
+    import hyperspy.api
+    import numpy
+
+    def centre(frame):
+        total = frame.sum()
+        rows, columns = numpy.arange(frame.shape[0]), numpy.arange(frame.shape[1])
+        return numpy.array([(frame.sum(1) * rows).sum() / total, (frame.sum(0) * columns).sum() / total])
+
+    with dask.config.set(scheduler="threads", num_workers=int(cores)):
+        signal = hyperspy.api.load(file, lazy=True)
+        begun = time.perf_counter()
+        if fold == "deviation":
+            signal.std(axis="navigation").data.compute()
+        else:
+            signal.map(centre, inplace=False, lazy_output=True).data.compute()
+        return {"seconds": time.perf_counter() - begun}
+
+
 def h5py_sum(file, start, end):
     """Sums of the square from `start` to `end` of each frame, read chunk by chunk of the scan."""
     import h5py
@@ -357,6 +410,8 @@ COMMANDS = {
     "hyperspy": hyperspy,
     "frames": frames_files,
     "libertem-frames": libertem_frames,
+    "libertem-fold": libertem_fold,
+    "hyperspy-fold": hyperspy_fold,
     "h5py-sum": h5py_sum,
     "hyperspy-frames": hyperspy_frames,
     "dask-denoise": dask_denoise,

@@ -155,6 +155,85 @@ def spoil_results(path, group):
         file[group]["Rows"][2, 5] += 2**20
 
 
+def masks():
+    random = np.random.default_rng(3)
+    return (random.normal(size=(3, *SHAPE[2:])) + 1j * random.normal(size=(3, *SHAPE[2:]))).astype(np.complex64)
+
+
+def shifts():
+    return np.random.default_rng(4).integers(-9, 10, (*SHAPE[:2], 2)).astype(float)
+
+
+def detectors(masks_path, shifts_path):
+    np.save(masks_path, masks())
+    np.save(shifts_path, shifts())
+
+
+def wrong_masks(path):
+    np.save(path, np.ones((3, *SHAPE[2:][::-1])))
+
+
+def weights(options):
+    """What the process makes of its parameters, made in another way."""
+    given = dict(option.split("=") for option in options)
+    if "masks" in given:
+        return masks()
+    number = lambda name, default: float(given.get(name, default))
+    rows, columns = SHAPE[2:]
+    y, x = np.indices((rows, columns))
+    y, x = y - number("center_y", (rows - 1) / 2), x - number("center_x", (columns - 1) / 2)
+    r, inner, outer = np.hypot(y, x), number("radius_inner", 0), number("radius", 0)
+    inside = lambda inner, outer: (r <= outer) & ((r > inner) | (inner == 0))
+    count = int(given.get("count", 12))
+    match given["shape"]:
+        case "disk":
+            return [inside(0, outer)]
+        case "ring":
+            return [inside(inner, outer)]
+        case "rings":
+            edges = [inner + (outer - inner) * ring / count for ring in range(count + 1)]
+            return [inside(*pair) for pair in zip(edges, edges[1:])]
+        case "sectors":
+            turn = (np.arctan2(y, x) % (2 * np.pi)) / (2 * np.pi)
+            return [inside(inner, outer) & (np.floor(turn * count) == sector) for sector in range(count)]
+        case "rectangle":
+            return [(abs(y) <= number("height", 0) / 2) & (abs(x) <= number("width", 0) / 2)]
+
+
+def detected(path, group, kind, options):
+    """How far the intensities are from NumPy's, relative to the largest; null where they aren't numbers together."""
+    options = json.loads(options)
+    moves = any(option.startswith("shifts") for option in options)
+    all_weights = np.array([np.asarray(mask) for mask in weights(options)])
+    frames, moved = data(kind).reshape(-1, *SHAPE[2:]).astype(float), shifts().reshape(-1, 2).astype(int)
+    expected = np.zeros((len(frames), len(all_weights)), complex if all_weights.dtype.kind == "c" else float)
+    for position, frame in enumerate(frames):
+        for number, mask in enumerate(all_weights):
+            if moves:
+                down, right = moved[position]
+                y, x = np.nonzero(mask)
+                y, x = y + down, x + right
+                there = (y >= 0) & (y < SHAPE[2]) & (x >= 0) & (x < SHAPE[3])
+                expected[position, number] = frame[y[there], x[there]].sum()
+            else:
+                expected[position, number] = (frame * mask)[mask != 0].sum(dtype=complex if mask.dtype.kind == "c" else float)
+    with h5py.File(path) as file:
+        found = file[group]["Intensity"][()].reshape(expected.shape)
+    if (np.isnan(found) != np.isnan(expected)).any():
+        return None
+    if np.isnan(expected).all():
+        return 0.0
+    return float(np.nanmax(abs(found - expected)) / np.nanmax(abs(expected)))
+
+
+def largest_is_right(path, dataset, group):
+    with h5py.File(path) as file:
+        amplitude = np.abs(file[dataset][()])
+        largest = np.abs(file[group]["Largest"][()] - amplitude.max(axis=0)).max() <= 1e-6 * amplitude.max()
+        energy = (amplitude.astype(float) ** 2).sum()
+        return bool(largest and abs(file[group]["Energy"][0] - energy) <= 1e-6 * energy)
+
+
 def main():
     answer(globals())
 
