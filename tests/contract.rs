@@ -1,6 +1,6 @@
-//! What every process has to keep, tried on each one of the registry over the bundled sample or a
-//! real-valued copy of it: the same bytes whatever the workers, ranks and stops, finite results,
-//! failures instead of panics, and parameters that survive JSON.
+//! What every process has to keep, tried on each one of the registry over the bundled sample, a
+//! real-valued copy of it, or frames made of that: the same bytes whatever the workers, ranks and
+//! stops, finite results, failures instead of panics, and parameters that survive JSON.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::support::{RAW_DATA, Sample, pixelmill, python_function, succeed};
 
-/// A sample whose element type the process takes: complex if it can, else real.
+/// A sample whose element type the process takes: complex if it can, else real; else real frames.
 fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
-    for kind in ["complex64", "float32"] {
+    for kind in ["complex64", "float32", "frames"] {
         let sample = Sample::new();
         python_function(
             "contract.py",
@@ -25,7 +25,7 @@ fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
             return sample;
         }
     }
-    panic!("{} takes neither complex nor real spectra", runner.name());
+    panic!("{} takes neither complex nor real spectra, nor frames", runner.name());
 }
 
 fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> Vec<OsString> {
@@ -38,6 +38,7 @@ fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> 
 fn choices(runner: &dyn Runner) -> &'static [&'static str] {
     match runner.name() {
         "FFT_Filtering" => &["-p", "noise_threshold=1e-3", "-p", "write_condensed=true"],
+        "Histogram" => &["-p", "range_min=0", "-p", "range_max=0.002"],
         _ => &[],
     }
 }

@@ -476,3 +476,84 @@ fn centres_of_mass_are_those_of_libertem() {
         assert_eq!((&verified["checked"], &verified["different"]), (&json!(851), &json!([])));
     }
 }
+
+#[test]
+fn spectra_have_the_statistics_of_numpy() {
+    for (kind, layout) in
+        [("u2", "contiguous"), ("f4", "blocks"), ("i4", "ragged"), ("f8", "frames")]
+    {
+        let scan = Scan::new(kind, layout);
+        for skip in [false, true] {
+            let output = scan.beside(&format!("{skip}.h5"));
+            let skipping = format!("skip_nan={skip}");
+            let ran = scan.run("spectrum-statistics", &output, &["-p", ALL, "-p", &skipping]);
+            let group = ran["group"].as_str().unwrap();
+            let options = json!({ "skip_nan": skip, "of": "spectra" }).to_string();
+            let found = python("compare", &[&output, group, kind, &options]);
+            assert_close(&found, &format!("{kind} {layout} skip {skip}"));
+        }
+    }
+}
+
+#[test]
+fn radial_profiles_are_means_at_a_radius() {
+    for (kind, layout) in [("u2", "contiguous"), ("i4", "blocks")] {
+        let scan = Scan::new(kind, layout);
+        let (masks, centers) = (scan.beside("masks.npy"), scan.beside("centers.npy"));
+        python("detectors", &[&masks, &centers]);
+        let centers = format!("centers={centers}");
+        for (number, options) in [
+            vec!["radius=9"],
+            vec!["radius=12.5", "bins=7", "center_y=3", "center_x=20.25"],
+            vec!["radius=8", "bins=5", "ellipticity=1.5", "angle=25"],
+            vec!["radius=11", "bins=6", &centers],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let output = scan.beside(&format!("{number}.h5"));
+            let given: Vec<&str> = options.iter().flat_map(|option| ["-p", option]).collect();
+            let ran = scan.run("radial-profile", &output, &given);
+            let group = ran["group"].as_str().unwrap();
+            let told = [&output, group, kind, &json!(options).to_string()];
+            let apart = python("profiles", &told).as_f64();
+            assert!(apart.is_some_and(|apart| apart < 1e-12), "{kind} {options:?}: {apart:?}");
+        }
+    }
+}
+
+#[test]
+fn histograms_are_those_of_numpy() {
+    for (kind, layout, range) in [
+        ("u1", "contiguous", ["0", "255"]),
+        ("u2", "blocks", ["100", "5000"]),
+        ("f4", "ragged", ["-3.5", "1234.5"]),
+    ] {
+        let scan = Scan::new(kind, layout);
+        for of in ["scan", "point", "position"] {
+            let output = scan.beside(&format!("{of}.h5"));
+            let mut options = vec![format!("of={of}"), "bins=37".to_owned()];
+            if kind != "u1" {
+                options
+                    .extend([format!("range_min={}", range[0]), format!("range_max={}", range[1])]);
+            }
+            let given: Vec<&str> = options.iter().flat_map(|option| ["-p", option]).collect();
+            let ran = scan.run("histogram", &output, &given);
+            let group = ran["group"].as_str().unwrap();
+            let told = [&output, group, kind, of, "37", range[0], range[1]];
+            assert_eq!(python("histogram_is_right", &told), true, "{kind} {of}");
+        }
+    }
+    let scan = Scan::new("f4", "contiguous");
+    let ran = pixelmill(scan.arguments("histogram", &scan.beside("out.h5"), &[]));
+    assert!(ran.stderr.contains("`range_min` and `range_max` have to be given"), "{}", ran.stderr);
+}
+
+#[test]
+fn logarithms_are_summed_as_libertem_does() {
+    let scan = Scan::new("i4", "blocks");
+    let output = scan.beside("out.h5");
+    let ran = scan.run("log-sum", &output, &[]);
+    let told = [&output, ran["group"].as_str().unwrap(), "i4"];
+    assert!(python("log_sums", &told).as_f64().unwrap() < 1e-13);
+}

@@ -10,12 +10,16 @@ pub mod center_of_mass;
 pub mod curve_fit;
 pub mod denoise;
 mod detector;
+pub mod histogram;
 pub mod least_squares;
 pub mod local_correlation;
+pub mod log_sum;
 pub mod masks;
 pub mod peak_finding;
+pub mod radial_profile;
 pub mod sho_fit;
 pub mod signal_filter;
+pub mod spectrum_statistics;
 pub mod statistics;
 pub mod sum;
 mod weights;
@@ -24,11 +28,15 @@ mod window;
 pub use center_of_mass::CenterOfMass;
 pub use curve_fit::CurveFit;
 pub use denoise::Denoise;
+pub use histogram::Histogram;
 pub use local_correlation::LocalCorrelation;
+pub use log_sum::LogSum;
 pub use masks::Masks;
 pub use peak_finding::PeakFinding;
+pub use radial_profile::RadialProfile;
 pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
+pub use spectrum_statistics::SpectrumStatistics;
 pub use statistics::Statistics;
 pub use sum::Sum;
 
@@ -42,7 +50,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 10] = [
+pub static PROCESSES: [&dyn Runner; 14] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -53,4 +61,8 @@ pub static PROCESSES: [&dyn Runner; 10] = [
     reducer::<Statistics>(),
     reducer::<Masks>(),
     reducer::<CenterOfMass>(),
+    reducer::<RadialProfile>(),
+    reducer::<SpectrumStatistics>(),
+    reducer::<Histogram>(),
+    reducer::<LogSum>(),
 ];

@@ -12,7 +12,10 @@ def make(path, kind, strange):
     """Cuts the sample to 256 positions of an element type, with strange spectra if `strange` says so."""
     with h5py.File(path, "r+") as file:
         old = file["Measurement_000/Channel_000/Raw_Data"]
-        data = old[:256] if kind == "complex64" else np.abs(old[:256]).astype(kind)
+        if kind == "frames":
+            data = np.abs(old[:256, : 9 * 13]).astype("float32")
+        else:
+            data = old[:256] if kind == "complex64" else np.abs(old[:256]).astype(kind)
         if strange == "strange":
             data[0], data[1], data[2] = np.nan, 0, data[2][0]
         attributes = dict(old.attrs)
@@ -28,6 +31,13 @@ def make(path, kind, strange):
             for key, value in labels.items():
                 table.attrs[key] = value
             new.attrs[name] = table.ref
+        if kind == "frames":
+            steps = np.indices((9, 13)).reshape(2, -1)
+            for name, type_ in (("Spectroscopic_Indices", "u4"), ("Spectroscopic_Values", "f4")):
+                del file["Measurement_000/Channel_000"][name]
+                table = file["Measurement_000/Channel_000"].create_dataset(name, data=steps.astype(type_))
+                table.attrs["labels"], table.attrs["units"] = ["Y", "X"], ["px", "px"]
+                new.attrs[name] = table.ref
 
 
 def results(path, group):

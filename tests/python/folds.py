@@ -78,6 +78,8 @@ def compare(path, group, kind, options):
         values = values.astype(float) - np.arange(SHAPE[2] * SHAPE[3]).reshape(SHAPE[2:])
     if "positions" in options:
         values = values[options["positions"][0] : options["positions"][1]]
+    if options.get("of") == "spectra":
+        values = values.reshape(len(values), -1).T
     exact = values if values.dtype.kind in "iu" else values.astype(float)
     skip = options.get("skip_nan", False)
     which = (lambda name: getattr(np, "nan" + name)) if skip else (lambda name: getattr(np, name))
@@ -103,10 +105,12 @@ def compare(path, group, kind, options):
     with h5py.File(path) as file:
         for name, there in expected.items():
             here = file[group][name][()].astype(wide)
+            here = here.reshape(there.shape) if options.get("of") == "spectra" else here
             there = there.astype(wide)
             same_nan = (np.isnan(here) == np.isnan(there)).all()
-            scale = np.nanmax(np.abs(there)) or 1
-            apart = float(np.nanmax(np.abs(here - there)) / scale)
+            apart = 0.0
+            if not np.isnan(there).all():
+                apart = float(np.nanmax(np.abs(here - there)) / (np.nanmax(np.abs(there)) or 1))
             found[name] = apart if same_nan and here.shape == there.shape else None
     return found
 
@@ -224,6 +228,53 @@ def detected(path, group, kind, options):
     if np.isnan(expected).all():
         return 0.0
     return float(np.nanmax(abs(found - expected)) / np.nanmax(abs(expected)))
+
+
+def profiles(path, group, kind, options):
+    """How far radial profiles are from means by NumPy; null where other bins have no points."""
+    given = {name: float(value) for name, value in (option.split("=") for option in json.loads(options)) if name != "centers"}
+    frames, (rows, columns) = data(kind).reshape(-1, *SHAPE[2:]).astype(float), SHAPE[2:]
+    moves = any(option.startswith("centers") for option in json.loads(options))
+    bins, radius = int(given.get("bins", np.ceil(given["radius"]))), given["radius"]
+    expected = np.full((len(frames), bins), np.nan)
+    for position, frame in enumerate(frames):
+        middle = shifts().reshape(-1, 2)[position] if moves else ((rows - 1) / 2, (columns - 1) / 2)
+        y, x = np.indices((rows, columns))
+        y, x = y - given.get("center_y", middle[0]), x - given.get("center_x", middle[1])
+        turn = np.deg2rad(given.get("angle", 0))
+        long, short = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+        which = np.floor(np.sqrt(long**2 + (short * given.get("ellipticity", 1)) ** 2) / (radius / bins)).astype(int)
+        for number in range(bins):
+            if (which == number).any():
+                expected[position, number] = frame[which == number].mean()
+    with h5py.File(path) as file:
+        found = file[group]["Profile"][()].reshape(expected.shape)
+    same = (np.isnan(found) == np.isnan(expected)).all()
+    return float(np.nanmax(abs(found - expected)) / np.nanmax(abs(expected))) if same else None
+
+
+def histogram_is_right(path, group, kind, of, bins, low, high):
+    values = data(kind).reshape(-1, SHAPE[2] * SHAPE[3])
+    count = lambda some: np.histogram(some[~np.isnan(some)], int(bins), (float(low), float(high)))[0]
+    values = values.astype(float)
+    match of:
+        case "scan":
+            expected = count(values)
+        case "point":
+            expected = np.array([count(column) for column in values.T])
+        case "position":
+            expected = np.array([count(row) for row in values])
+    outside = [(values < float(low)).sum(), (values > float(high)).sum(), np.isnan(values).sum()]
+    with h5py.File(path) as file:
+        found = file[group]["Counts"][()].reshape(expected.shape)
+        return bool((found == expected).all() and (file[group]["Outside"][()] == outside).all())
+
+
+def log_sums(path, group, kind):
+    frames = data(kind).reshape(-1, *SHAPE[2:]).astype(float)
+    expected = np.log(frames - frames.min(axis=(1, 2), keepdims=True) + 1).sum(axis=0)
+    with h5py.File(path) as file:
+        return float(abs(file[group]["Log_Sum"][()] - expected).max() / expected.max())
 
 
 def largest_is_right(path, dataset, group):

@@ -13,8 +13,8 @@
 //! (T. F. Chan, G. H. Golub and R. J. LeVeque, Am. Stat. 37 (1983) 242): M = M₁ + M₂ + δ²n₁n₂/(n₁ +
 //! n₂) with δ = mean₂ − mean₁, mean = mean₁ + δn₂/(n₁ + n₂).
 
-mod choice;
-mod sums;
+pub(crate) mod choice;
+pub(crate) mod sums;
 
 use pixelmill_core::process::{Failure, Parameters as Checked, SourceInfo};
 use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};

@@ -236,7 +236,7 @@ float_sums!(f64, add_f64, deviate_f64);
 
 /// Merges mean and sum of squares of `more` values into those of `earlier` ones.
 #[inline]
-fn merge(
+pub fn merge(
     (mean, second): (&mut f64, &mut f64),
     earlier: f64,
     (other_mean, other_second): (f64, f64),
