@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pixelmill::engine::{self, Observer, Snapshot};
+use pixelmill::{Request, Stop, fold_kernel_of};
+use pixelmill_processes::Statistics;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -556,4 +559,42 @@ fn logarithms_are_summed_as_libertem_does() {
     let ran = scan.run("log-sum", &output, &[]);
     let told = [&output, ran["group"].as_str().unwrap(), "i4"];
     assert!(python("log_sums", &told).as_f64().unwrap() < 1e-13);
+}
+
+/// Looks whether what is seen is of just the positions that are said to be in.
+#[derive(Default)]
+struct Watcher {
+    seen: std::sync::Mutex<Vec<u64>>,
+}
+
+impl Observer for Watcher {
+    fn snapshot(&self, snapshot: &Snapshot<'_>) {
+        let mut is_in = vec![0; 20_000];
+        snapshot.read_mask(0, &mut is_in).unwrap();
+        let positions = is_in.iter().map(|mark| u64::from(*mark)).sum();
+        let counts = snapshot.results.iter().find(|(layout, _)| layout.name == "Count").unwrap().1;
+        let counts = counts.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes));
+        assert!(counts.into_iter().all(|count| count == positions));
+        self.seen.lock().unwrap().push(positions);
+    }
+}
+
+#[test]
+fn whoever_watches_sees_the_fold_of_the_positions_that_are_in() {
+    let scan = Scan::many("20000", "100");
+    let parameters = serde_json::from_value(json!({ "compute": "count,sum" })).unwrap();
+    let kernel = fold_kernel_of::<Statistics>(&parameters).unwrap();
+    let request = Request {
+        positions_axes: Some(vec![0]),
+        output: Some(scan.beside("out.h5").into()),
+        checkpoint: Duration::from_micros(1),
+        ..Request::new(&scan.file)
+    };
+    let watcher = Watcher::default();
+    let computed = engine::compute(&kernel, &request, &watcher, &Stop::new()).unwrap();
+    assert_eq!(computed.completed, 20_000);
+    let seen = watcher.seen.into_inner().unwrap();
+    assert!(seen.len() > 1 && seen.is_sorted() && seen.last() == Some(&20_000), "{seen:?}");
+    let sums: Vec<f64> = computed.values("Sum").unwrap();
+    assert_eq!(sums.len(), 100);
 }

@@ -142,15 +142,13 @@ impl<'a> Marker<'a> {
     pub fn run(&mut self, scheduler: &Scheduler<'_>, observer: &dyn Observer) -> Result<()> {
         while let Some(batch) = scheduler.next_to_mark() {
             let begun = Instant::now();
-            let batch = match &mut self.committer {
-                Some(committer) => committer.commit(self.file, false)?,
-                None => Some(batch),
-            };
-            if let Some(batch) = batch {
-                self.mark(&batch)?;
+            let is_time = seconds_since(self.last_checkpoint) >= self.checkpoint.as_secs_f64();
+            match &mut self.committer {
+                Some(_) => self.commit((false, is_time), observer)?,
+                None => self.mark(&batch)?,
             }
             scheduler.marked();
-            if seconds_since(self.last_checkpoint) >= self.checkpoint.as_secs_f64() {
+            if is_time {
                 self.checkpoint(observer);
             }
             self.time += begun.elapsed();
@@ -159,9 +157,18 @@ impl<'a> Marker<'a> {
         if scheduler.has_failed() {
             return Ok(());
         }
+        self.commit((true, true), observer)
+    }
+
+    /// Writes down what is folded, if anything is, and marks that.
+    fn commit(&mut self, how: (bool, bool), observer: &dyn Observer) -> Result<()> {
         let Some(committer) = &mut self.committer else { return Ok(()) };
-        let last = committer.commit(self.file, true)?;
-        last.map_or(Ok(()), |batch| self.mark(&batch))
+        let Some(batch) = committer.commit(self.file, how)? else { return Ok(()) };
+        self.mark(&batch)?;
+        if let Some(committer) = &mut self.committer {
+            committer.tell(observer, &self.status);
+        }
+        Ok(())
     }
 
     /// Order matters: a position's status byte is written only when its results, and its failure
@@ -215,11 +222,6 @@ impl<'a> Marker<'a> {
         match self.status.run_from(self.prefix) {
             Ok(more) => self.prefix += more,
             Err(error) => self.tell(observer, &error),
-        }
-        if let Some(committer) = &mut self.committer
-            && let Err(error) = committer.show(self.file)
-        {
-            debug!("there is nothing to be seen of the fold yet: {error}");
         }
         self.write_prefix(observer);
         self.last_checkpoint = Instant::now();

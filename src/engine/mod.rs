@@ -71,7 +71,7 @@ pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
 pub use rehearsal::{Beginning, Rehearsal, rehearse};
-pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Tally};
+pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Snapshot, Tally};
 pub use request::{Cache, Durability, Request};
 pub use sample::{Sample, sample};
 pub use selection::{OpenRange, Selection};

@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Reads;
+use crate::storage::marks::Marks;
 pub use pixelmill_core::advice::Note;
-use pixelmill_core::error::Error;
+use pixelmill_core::column_layout::ColumnLayout;
+use pixelmill_core::error::{Error, Result};
 
 /// Somebody who watches a run; every method has an empty default.
 pub trait Observer: Sync {
@@ -18,6 +20,8 @@ pub trait Observer: Sync {
     fn estimate(&self, _estimate: Duration) {}
     /// Called several times a second.
     fn progress(&self, _progress: &Progress) {}
+    /// Called at each checkpoint of a fold, and at its end.
+    fn snapshot(&self, _snapshot: &Snapshot<'_>) {}
     /// Something that the user should know, but that doesn't end the run.
     fn note(&self, _note: &Note) {}
     /// The run has ended, for whatever reason; no progress follows.
@@ -25,6 +29,27 @@ pub trait Observer: Sync {
     /// All ranks are about to be ended by force because of this, since some of them don't end by
     /// themselves.
     fn abandoned(&self, _error: &Error) {}
+}
+
+/// What is folded by now, and of which positions.
+pub struct Snapshot<'a> {
+    /// The results datasets that all positions are folded into, with their bytes.
+    pub results: Vec<(&'a ColumnLayout, &'a [u8])>,
+    status: &'a Marks,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(crate) fn new(results: Vec<(&'a ColumnLayout, &'a [u8])>, status: &'a Marks) -> Self {
+        Self { results, status }
+    }
+
+    /// Fills `is_in` with 1 for each position from `first` on that is in, and 0 for the others.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn read_mask(&self, first: u64, is_in: &mut [u8]) -> Result<()> {
+        self.status.read(first, is_in)
+    }
 }
 
 /// Nobody watches.

@@ -2,9 +2,10 @@
 //! often it was interrupted.
 //!
 //! `cut` says how the scan is cut into units, by the data alone; `unit` folds one, tile by tile;
-//! `tree` says which of them are merged; `checkpoint` is what a run is resumed from. [`Folding`] is
-//! what all threads of a run share: workers put what they have folded into the tree, and whenever a
-//! batch is to be marked the marker takes the units that are in without a gap, from the first on.
+//! `tree` says which of them are merged; `checkpoint` is what a run is resumed from, `resumed` how,
+//! and `committer` what writes it, for the marker. [`Folding`] is what all threads of a run share:
+//! workers put what they have folded into the tree, and whenever a batch is to be marked the marker
+//! takes the units that are in without a gap, from the first on.
 //!
 //! The order in which a fold becomes durable: the nodes of those units into the slot that isn't
 //! kept, what the disk has to be told, the digest of their data, their marks. So what is marked is
@@ -14,51 +15,42 @@
 
 mod again;
 mod checkpoint;
+mod committer;
 mod cut;
 mod geometry;
 mod plan;
+mod resumed;
 mod tree;
 mod unit;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-use log::{debug, info};
+use log::debug;
 use serde::{Deserialize, Serialize};
 
 use super::Request;
 use super::batch::Batch;
 use super::job::Job;
-use super::ledger::{Covered, Record};
-use super::marker::write_last_pixel;
 use super::pending::Pending;
-use super::prepare::Taken;
 use super::scheduler::Portion;
-use super::sink::Sink;
 use super::supply::{Stock, parts, pending_of};
 use super::target::RunLock;
 use crate::ranks::Communicator;
 use crate::storage::file::ReadFile;
-use crate::storage::in_place::{Extent, InPlace};
-use crate::storage::marks::MarksInPlace;
-use crate::storage::results_group::{CHECKPOINT, Place, Places};
+use crate::storage::results_group::CHECKPOINT;
 pub(crate) use again::{Again, again, estimate};
-use checkpoint::Checkpoint;
+pub(crate) use committer::Committer;
 pub(crate) use geometry::Geometry;
-use pixelmill_core::chunk_io::WriteChunk;
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
 use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Kind, Role};
-use pixelmill_core::positions::Positions;
 pub(crate) use plan::plan;
+pub(crate) use resumed::Resumed;
 use tree::{Step, Tree};
 pub(crate) use unit::UnitWorker;
-
-/// Of the time that passes the part that writing checkpoints may take: one in so many.
-const WRITING: u32 = 10;
 
 /// A fold while it is computed, as all threads share it.
 pub(crate) struct Folding<'a> {
@@ -105,95 +97,6 @@ struct State {
     tree: Tree<Accumulator>,
     /// What is to be marked of the units that are folded and not committed.
     folded: BTreeMap<u64, Batch>,
-}
-
-/// What the marker keeps of a fold.
-pub(crate) struct Committer<'a> {
-    folding: &'a Folding<'a>,
-    checkpoint: Checkpoint,
-    /// Where results go, those of which have a place.
-    results: &'a [Extent],
-    /// Where results per position are.
-    columns: &'a [Place],
-    /// How many units are committed.
-    committed: u64,
-    written: Instant,
-    took: Duration,
-}
-
-/// What a run is resumed from.
-pub(crate) struct Resumed {
-    checkpoint: Checkpoint,
-    /// How many units are in it.
-    pub units: u64,
-    nodes: Vec<(u32, Accumulator)>,
-    /// Whether marks were set otherwise than they were.
-    pub is_changed: bool,
-}
-
-impl Resumed {
-    /// Finds what a group has of a fold, and sets the marks by it.
-    ///
-    /// # Errors
-    /// If the file can't be read or written.
-    pub fn settle(
-        job: &Job,
-        geometry: &Geometry,
-        (group, lock): (&mut Taken, &RunLock),
-        (file, wanted): (&dyn InPlace, &Pending<'_>),
-    ) -> Result<Self> {
-        let fold = folded_by(job);
-        let layouts = fold.buffers();
-        let outline = geometry.outline(layouts);
-        let mut checkpoint = Checkpoint::new(group.places.checkpoint, layouts, outline);
-        if !group.resumed || fold.is_per_position() {
-            return Ok(Self { checkpoint, units: 0, nodes: Vec::new(), is_changed: false });
-        }
-        let slots = checkpoint.slots(lock.file());
-        let mut known = None;
-        for slot in &slots {
-            // What the data were that are in it has to be known as well.
-            let positions = geometry.positions_before(slot.1.units, wanted)?;
-            let of_slot = Covered::of(positions.ranges());
-            if Record::among(&group.digest_lines, of_slot).is_some() {
-                known = Some((slot, positions));
-                break;
-            }
-        }
-        let (units, nodes, positions) = match known {
-            Some((slot, positions)) => {
-                let nodes = checkpoint
-                    .load(lock.file(), slot, layouts)
-                    .map_err(|error| Error::io("read", lock.path(), error))?;
-                (slot.1.units, nodes, positions)
-            }
-            None => (0, Vec::new(), Positions::default()),
-        };
-        info!("{} goes on with {units} of {} units", group.path, geometry.count());
-        let is_changed = set_marks((group, lock), file, &positions)?;
-        Ok(Self { checkpoint, units, nodes, is_changed })
-    }
-}
-
-/// Sets the marks of a group to those of some positions, and says whether that changed anything.
-fn set_marks(
-    (group, lock): (&mut Taken, &RunLock),
-    file: &dyn InPlace,
-    positions: &Positions,
-) -> Result<bool> {
-    let status = MarksInPlace::new(file, lock.handle(), group.places.status)?;
-    // First: what `last_pixel` says is done has to be, at any time.
-    let prefix = positions.prefix() as i64;
-    if group.last_pixel.is_none_or(|last| last > prefix) {
-        write_last_pixel(lock, &group.path, prefix)?;
-        group.last_pixel = Some(prefix);
-    }
-    let is_changed = status.replace(positions)?;
-    if is_changed {
-        debug!("the marks of {} are set by its checkpoint", group.path);
-        file.sync()?;
-    }
-    Ok(is_changed)
 }
 
 /// Of all buffers, with what belongs to them, those that become datasets without positions.
@@ -474,94 +377,5 @@ impl State {
             all.digest += batch.digest;
         }
         all
-    }
-}
-
-impl<'a> Committer<'a> {
-    /// Begins with what the run was resumed from.
-    pub fn new((folding, resumed): (&'a Folding<'a>, Resumed), places: &'a Places) -> Self {
-        let Resumed { checkpoint, units, .. } = resumed;
-        let (committed, written, took) = (units, Instant::now(), Duration::ZERO);
-        let (results, columns) = (places.folded.as_slice(), places.columns.as_slice());
-        Self { folding, checkpoint, results, columns, committed, written, took }
-    }
-
-    /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
-    /// results. What it returns may be marked once that is durable; nothing if there is nothing
-    /// new, or, unless it `must` be, if that was done only just now.
-    ///
-    /// # Errors
-    /// If the file can't be written, or what is folded can't be finished.
-    pub fn commit(&mut self, file: &dyn InPlace, must: bool) -> Result<Option<Batch>> {
-        if self.folding.fold.is_per_position() {
-            return Ok(Some(self.folding.lock().take_before(u64::MAX)));
-        }
-        let begun = Instant::now();
-        // Workers who have a unit to put in wait meanwhile: a copy of all would take as much memory
-        // again.
-        let mut state = self.folding.lock();
-        let units = state.tree.prefix().0;
-        let is_all = units == self.folding.geometry.count();
-        let is_soon = begun - self.written < self.took * WRITING;
-        if units == self.committed || !(must || is_all) && is_soon {
-            return Ok(None);
-        }
-        if is_all {
-            self.write_results(file, &state.tree)?;
-        } else {
-            self.checkpoint.write(file, units, state.tree.prefix().1)?;
-        }
-        let batch = state.take_before(units);
-        drop(state);
-        self.committed = units;
-        self.written = Instant::now();
-        self.took = self.written - begun;
-        debug!("{units} units are written down in {:.3} s", self.took.as_secs_f64());
-        Ok(Some(batch))
-    }
-
-    /// Writes the results of what is committed, for those who watch.
-    ///
-    /// # Errors
-    /// If the file can't be written, or what is folded can't be finished yet.
-    pub fn show(&mut self, file: &dyn InPlace) -> Result<()> {
-        if self.folding.fold.is_per_position()
-            || self.folding.ends_per_position()
-            || self.committed == self.folding.geometry.count()
-        {
-            return Ok(());
-        }
-        self.write_results(file, &self.folding.lock().tree)
-    }
-
-    /// Lets nobody go on with anything that is written down.
-    ///
-    /// # Errors
-    /// If the file can't be written.
-    pub fn forget(&self, file: &dyn InPlace) -> Result<()> {
-        if self.is_per_position() { Ok(()) } else { self.checkpoint.forget(file) }
-    }
-
-    /// Whether nothing is folded.
-    pub fn is_per_position(&self) -> bool {
-        self.folding.fold.is_per_position()
-    }
-
-    fn write_results(&self, file: &dyn InPlace, tree: &Tree<Accumulator>) -> Result<()> {
-        let first: Vec<_> = tree.prefix().1.map(|(_, node)| node).collect();
-        let sink = Sink::new(file, self.folding.job.placed_columns(self.columns));
-        let read = |dataset: usize, rows: &mut [u8]| sink.read(dataset, 0, rows);
-        let read: Option<ReadColumn<'_>> =
-            if self.folding.ends_per_position() { Some(&read) } else { None };
-        let Some(all) = self.folding.finished(first.into_iter(), read)? else { return Ok(()) };
-        for (dataset, _, rows) in ends(self.folding.fold.buffers(), &all) {
-            sink.write(dataset, 0, rows)?;
-        }
-        let shown = shown(self.folding.fold.buffers().iter().zip(all.bytes()));
-        for ((_, bytes), place) in shown.zip(self.results) {
-            file.write(place.part(0, bytes)?)?;
-        }
-        self.folding.idle().push(all);
-        Ok(())
     }
 }

@@ -1,0 +1,138 @@
+//! What writes a fold down while it goes on, for the marker: checkpoints, and results.
+
+use std::time::{Duration, Instant};
+
+use log::debug;
+
+use super::checkpoint::Checkpoint;
+use super::tree::Tree;
+use super::{Folding, ReadColumn, Resumed, ends, shown};
+use crate::engine::batch::Batch;
+use crate::engine::sink::Sink;
+use crate::engine::{Observer, Snapshot};
+use crate::storage::in_place::{Extent, InPlace};
+use crate::storage::marks::Marks;
+use crate::storage::results_group::{Place, Places};
+use pixelmill_core::chunk_io::WriteChunk;
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::kernel::Accumulator;
+
+/// Of the time that passes the part that writing checkpoints may take: one in so many.
+const WRITING: u32 = 10;
+
+/// What the marker keeps of a fold.
+pub(crate) struct Committer<'a> {
+    folding: &'a Folding<'a>,
+    checkpoint: Checkpoint,
+    /// Where results go, those of which have a place.
+    results: &'a [Extent],
+    /// Where results per position are.
+    columns: &'a [Place],
+    /// How many units are committed.
+    committed: u64,
+    written: Instant,
+    took: Duration,
+    /// The results that were written last, for those who watch.
+    seen: Option<Accumulator>,
+}
+
+impl<'a> Committer<'a> {
+    /// Begins with what the run was resumed from.
+    pub fn new((folding, resumed): (&'a Folding<'a>, Resumed), places: &'a Places) -> Self {
+        let Resumed { checkpoint, units, .. } = resumed;
+        let (committed, written, took) = (units, Instant::now(), Duration::ZERO);
+        let (results, columns) = (places.folded.as_slice(), places.columns.as_slice());
+        Self { folding, checkpoint, results, columns, committed, written, took, seen: None }
+    }
+
+    /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
+    /// results; if it is to be `seen`, as both. What it returns may be marked once that is durable;
+    /// nothing if there is nothing new, or, unless it `must` be, if that was done only just now.
+    ///
+    /// # Errors
+    /// If the file can't be written, or what is folded can't be finished.
+    pub fn commit(
+        &mut self,
+        file: &dyn InPlace,
+        (must, seen): (bool, bool),
+    ) -> Result<Option<Batch>> {
+        if self.folding.fold.is_per_position() {
+            return Ok(Some(self.folding.lock().take_before(u64::MAX)));
+        }
+        let begun = Instant::now();
+        // Workers who have a unit to put in wait meanwhile: a copy of all would take as much memory
+        // again.
+        let mut state = self.folding.lock();
+        let units = state.tree.prefix().0;
+        let is_all = units == self.folding.geometry.count();
+        let is_soon = begun - self.written < self.took * WRITING;
+        let must = must || seen || is_all;
+        if units == self.committed || !must && is_soon {
+            return Ok(None);
+        }
+        if is_all {
+            self.seen = self.write_results(file, &state.tree)?;
+        } else {
+            self.checkpoint.write(file, units, state.tree.prefix().1)?;
+            if seen && !self.folding.ends_per_position() {
+                self.seen = match self.write_results(file, &state.tree) {
+                    Err(error @ Error::Unsuitable { .. }) => {
+                        debug!("of a part there is no result yet: {error}");
+                        None
+                    }
+                    written => written?,
+                };
+            }
+        }
+        let batch = state.take_before(units);
+        drop(state);
+        self.committed = units;
+        self.written = Instant::now();
+        self.took = self.written - begun;
+        debug!("{units} units are written down in {:.3} s", self.took.as_secs_f64());
+        Ok(Some(batch))
+    }
+
+    /// Lets nobody go on with anything that is written down.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn forget(&self, file: &dyn InPlace) -> Result<()> {
+        if self.is_per_position() { Ok(()) } else { self.checkpoint.forget(file) }
+    }
+
+    /// Whether nothing is folded.
+    pub fn is_per_position(&self) -> bool {
+        self.folding.fold.is_per_position()
+    }
+
+    /// Tells the observer of the results that were written last, of the positions that are marked.
+    pub fn tell(&mut self, observer: &dyn Observer, status: &Marks) {
+        let Some(all) = self.seen.take() else { return };
+        let shown = shown(self.folding.fold.buffers().iter().zip(all.bytes()));
+        let results = shown.map(|(layout, bytes)| (&layout.column, bytes)).collect();
+        observer.snapshot(&Snapshot::new(results, status));
+        self.folding.idle().push(all);
+    }
+
+    fn write_results(
+        &self,
+        file: &dyn InPlace,
+        tree: &Tree<Accumulator>,
+    ) -> Result<Option<Accumulator>> {
+        let first: Vec<_> = tree.prefix().1.map(|(_, node)| node).collect();
+        let sink = Sink::new(file, self.folding.job.placed_columns(self.columns));
+        let read = |dataset: usize, rows: &mut [u8]| sink.read(dataset, 0, rows);
+        let read: Option<ReadColumn<'_>> =
+            if self.folding.ends_per_position() { Some(&read) } else { None };
+        let Some(all) = self.folding.finished(first.into_iter(), read)? else { return Ok(None) };
+        for (dataset, _, rows) in ends(self.folding.fold.buffers(), &all) {
+            sink.write(dataset, 0, rows)?;
+        }
+        let shown = shown(self.folding.fold.buffers().iter().zip(all.bytes()));
+        for ((_, bytes), place) in shown.zip(self.results) {
+            file.write(place.part(0, bytes)?)?;
+        }
+        Ok(Some(all))
+    }
+}
