@@ -413,7 +413,7 @@ fn detectors_that_see_nothing_or_fit_nothing_are_refused() {
     python("wrong_masks", &[&masks]);
     let masks = format!("masks={masks}");
     for (options, told) in [
-        (vec!["shape=disk", "radius=3", "center_y=-20"], "detector number 0 has no point"),
+        (vec!["shape=disk", "radius=3", "center_y=-20"], "detector number 0 of 1 has no point"),
         (vec!["shape=rings", "radius=0.1", "count=3"], "has no point of the spectrum in it"),
         (vec!["radius=3", "radius_inner=5"], "has to be larger than `radius_inner`"),
         (vec![masks.as_str()], "[19, 31] behind an axis that numbers them"),
@@ -597,4 +597,106 @@ fn whoever_watches_sees_the_fold_of_the_positions_that_are_in() {
     assert!(seen.len() > 1 && seen.is_sorted() && seen.last() == Some(&20_000), "{seen:?}");
     let sums: Vec<f64> = computed.values("Sum").unwrap();
     assert_eq!(sums.len(), 100);
+}
+
+#[test]
+fn a_fold_without_accumulators_is_resumed_as_well() {
+    let scan = Scan::made(|file| python("frames", &[file, "4000"]));
+    let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
+    let slow = ["--cores", "1", "--checkpoint", "0.01"];
+    let mut running = Running::start(scan.arguments("center-of-mass-many", &output, &slow));
+    crate::support::watch::wait_until("something is marked", || {
+        running.has_ended() || std::fs::metadata(&output).is_ok() && marked(&output) > 0
+    });
+    running.kill();
+    let before = marked(&output);
+    assert!(before > 0 && before < 4000, "{before}");
+    let ran = scan.run("center-of-mass-many", &output, &[]);
+    assert_eq!(ran["report"]["positions"].as_u64().unwrap(), 4000 - before);
+    scan.run("center-of-mass-many", &whole, &[]);
+    assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
+}
+
+#[test]
+fn what_is_not_folded_of_all_positions_is_no_input_and_no_source() {
+    let scan = Scan::many("20000", "100");
+    let output = scan.beside("out.h5");
+    let slow = ["-p", "compute=mean", "--cores", "1", "--checkpoint", "0.001", "--stop-after"];
+    let ran =
+        pixelmill(scan.arguments("statistics-many", &output, &[&slow[..], &["0.01s"]].concat()));
+    let done = ran.json["completed"].as_u64().unwrap();
+    assert!(ran.code != Some(0) && done < 20_000, "{}", ran.stderr);
+    let group = ran.json["group"].as_str().unwrap();
+    let mean = format!("{group}/Mean");
+    let lacks = format!("{group} has {done} of 20000 positions");
+    let dark = format!("{output}:{mean}");
+    let again = scan.beside("again.h5");
+    for refused in [
+        run("statistics", output.as_ref(), &["--dataset", &mean, "--positions-axes", "0"]),
+        scan.arguments("sum-many", &again, &["--dark", &dark]),
+        scan.arguments("masks-many", &again, &["-p", &format!("masks={dark}")]),
+    ] {
+        let ran = pixelmill(&refused);
+        assert!(ran.code == Some(1) && ran.stderr.contains(&lacks), "{refused:?}: {}", ran.stderr);
+    }
+    scan.run("statistics-many", &output, &["-p", "compute=mean"]);
+    scan.run("sum-many", &again, &["--dark", &dark]);
+    // Of a selection all is there once the selection is.
+    let ran = scan.run("statistics-many", &output, &["-p", "compute=mean", "--positions", "5:900"]);
+    let group = ran["group"].as_str().unwrap();
+    scan.run("sum-many", &again, &["--dark", &format!("{output}:{group}/Mean")]);
+    let verified = succeed(["verify", &output, group]);
+    assert_eq!((&verified["checked"], &verified["different"]), (&json!(895), &json!([])));
+    assert!(verified["changed"].is_null());
+}
+
+#[test]
+fn a_shift_that_is_no_number_fails_its_position_alone() {
+    let scan = Scan::new("u2", "contiguous");
+    let (output, shifts) = (scan.beside("out.h5"), scan.beside("shifts.npy"));
+    python("bad_shifts", &[&shifts]);
+    let shifts = format!("shifts={shifts}");
+    let ran = pixelmill(scan.arguments("masks", &output, &["-p", &shifts, "-p", "radius=3"]));
+    assert_eq!((ran.code, failed(&ran)), (Some(3), vec![76, 207]), "{}", ran.stderr);
+    assert_eq!(ran.json["failed"][0]["message"], "its shift is no number");
+}
+
+#[test]
+fn sums_that_nobody_asked_for_cannot_overflow() {
+    let scan = Scan::made(|file| python("large_integers", &[file]));
+    for (statistics, code) in [("max", 0), ("min,mean,arg_max", 0), ("sum", 1)] {
+        let output = scan.beside(&format!("{statistics}.h5"));
+        let compute = format!("compute={statistics}");
+        let ran = pixelmill(scan.arguments("statistics-many", &output, &["-p", &compute]));
+        assert_eq!(ran.code, Some(code), "{statistics}: {}", ran.stderr);
+        assert_eq!(ran.stderr.contains("is beyond 64 bits"), code == 1, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn rings_have_every_point_of_the_ring_that_they_divide() {
+    let scan = Scan::new("u1", "contiguous");
+    let mut sums = Vec::new();
+    for shape in ["ring", "rings"] {
+        let output = scan.beside(shape);
+        let (shape, radii) =
+            (format!("shape={shape}"), ["-p", "radius=5", "-p", "radius_inner=1.2"]);
+        scan.run("masks", &output, &[&["-p", &shape, "-p", "count=3"], &radii[..]].concat());
+        sums.push(python("intensities", &[&output]));
+    }
+    assert_eq!(sums[0], sums[1]);
+}
+
+/// A fit needs no more than what there is.
+#[test]
+fn planes_are_fitted_to_whatever_lies_in_one_line() {
+    let scan = Scan::new("u2", "contiguous");
+    for (number, positions) in [":", "5:6,:", ":,7:8", "3:4,9:10"].iter().enumerate() {
+        let output = scan.beside(&format!("{number}.h5"));
+        let options = ["--positions", positions, "-p", "regression=linear"];
+        scan.run("center-of-mass", &output, &options);
+        let apart = python("regressed", &[&output]).as_f64().unwrap();
+        assert!(apart < 1e-9, "{positions}: {apart:e}");
+    }
+    scan.run("center-of-mass", &scan.beside("none.h5"), &["-p", "regression=none"]);
 }

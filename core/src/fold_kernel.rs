@@ -137,6 +137,10 @@ impl<R: Reduction> Fold for PreparedFold<R> {
         self.extra
     }
 
+    fn shared_memory(&self) -> u64 {
+        R::shared_memory(&self.task) as u64
+    }
+
     fn value_bytes(&self) -> usize {
         size_of::<R::Input>()
     }
@@ -179,8 +183,9 @@ impl<R: Reduction> FoldWorker for TileWorker<'_, R> {
     ) -> Result<(), Failure> {
         let Self { prepared, scratch, converted, copied } = self;
         let PreparedFold { task, layouts, .. } = prepared;
-        let mut tile = Tile::new(raw, converted, copied);
-        match R::WHOLE {
+        let mut of_tile = Vec::new();
+        let mut tile = Tile::new(raw, converted, copied, &mut of_tile);
+        let folded = match R::WHOLE {
             Whole::Tile => R::process_tile(task, &mut tile, parts, scratch),
             Whole::Partition => R::process_partition(task, &mut tile, parts, scratch),
             Whole::Spectrum => {
@@ -208,7 +213,9 @@ impl<R: Reduction> FoldWorker for TileWorker<'_, R> {
                 }
                 Ok(())
             }
-        }
+        };
+        failed.extend(of_tile);
+        folded
     }
 
     fn end(&mut self, positions: &[u64], all: &mut Parts<'_>) -> Result<(), Failure> {

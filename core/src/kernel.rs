@@ -250,6 +250,8 @@ pub trait Fold: Send + Sync {
     fn whole(&self) -> Whole;
     /// Bytes that a worker takes besides its tiles and buffers.
     fn extra_memory(&self) -> u64;
+    /// Bytes of what all workers share.
+    fn shared_memory(&self) -> u64;
     /// Bytes of a value after conversion.
     fn value_bytes(&self) -> usize;
     /// A worker for one thread.

@@ -132,6 +132,11 @@ pub trait Reduction: Sized + 'static {
         0
     }
 
+    /// Bytes of what all workers share. Override when `Task` is large.
+    fn shared_memory(_task: &Self::Task) -> usize {
+        0
+    }
+
     /// Gives the buffers of a unit the values that nothing folded has. They are zero before.
     fn preprocess(_task: &Self::Task, _all: &mut Parts<'_>) {}
 
@@ -220,12 +225,24 @@ pub struct Tile<'a, T> {
     converted: &'a mut Vec<T>,
     is_converted: bool,
     copied: &'a mut AlignedBytes,
+    failed: &'a mut Vec<(usize, Failure)>,
 }
 
 impl<'a, T: Element> Tile<'a, T> {
-    /// A tile as it was read, with memory for what is converted.
-    pub fn new(raw: RawTile<'a>, converted: &'a mut Vec<T>, copied: &'a mut AlignedBytes) -> Self {
-        Self { raw, converted, is_converted: false, copied }
+    /// A tile as it was read, with memory for what is converted, and for what fails.
+    pub fn new(
+        raw: RawTile<'a>,
+        converted: &'a mut Vec<T>,
+        copied: &'a mut AlignedBytes,
+        failed: &'a mut Vec<(usize, Failure)>,
+    ) -> Self {
+        Self { raw, converted, is_converted: false, copied, failed }
+    }
+
+    /// Says why spectrum number `index` can't be folded: its position is marked as failed, and the
+    /// unit is folded once more without it.
+    pub fn fail(&mut self, index: usize, failure: Failure) {
+        self.failed.push((index, failure));
     }
 
     /// How many spectra there are.

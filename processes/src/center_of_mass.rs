@@ -28,6 +28,7 @@ use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::choices::one_of;
 use crate::detector::{Detector, is_between};
 use crate::weights::Weights;
 
@@ -59,9 +60,8 @@ pub struct Parameters {
 }
 
 /// What is taken off the field.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[schemars(inline)]
 pub enum Regression {
     /// Nothing.
     #[default]
@@ -71,6 +71,8 @@ pub enum Regression {
     /// A plane.
     Linear,
 }
+
+one_of!(Regression: "none", "mean", "linear");
 
 impl Checked for Parameters {
     fn check(&self) -> Result<(), Failure> {
@@ -92,8 +94,9 @@ pub struct Task {
     threshold: Option<f64>,
     turn: Turn,
     regression: Regression,
-    /// Rows and columns of the scan, if it has both.
+    /// Rows and columns of the scan, if it has both, and how many positions follow each other.
     scan: Option<(usize, usize)>,
+    columns: usize,
     sums: Buffer<f64>,
     intensity: Buffer<f64>,
     shift: (Buffer<f64>, Buffer<f64>),
@@ -150,11 +153,28 @@ impl Reduction for CenterOfMass {
                 .map(|((down, right), counts)| if *counts { of(down, right) } else { 0.0 })
                 .collect()
         };
-        let rows = [weights(&|_, _| 1.0), weights(&|down, _| down), weights(&|_, right| right)];
         if counts.iter().all(|counts| !counts) {
             return Err(Failure::new("no point of the frames lies between these radii"));
         }
+        let weights = Weights::of_some((3, counts.len()), |sum| {
+            Ok(match sum {
+                0 => weights(&|_, _| 1.0),
+                1 => weights(&|down, _| down),
+                _ => weights(&|_, right| right),
+            })
+        })?;
         let scan = scan(source);
+        let lengths: Vec<usize> = source.position_dimensions.iter().map(Dimension::len).collect();
+        let is_grid = lengths.iter().product::<usize>() as u64 == source.positions;
+        let columns = match lengths.as_slice() {
+            [_, columns] if is_grid => *columns,
+            [_] | [] if is_grid => source.positions as usize,
+            _ if parameters.regression == Regression::Linear => {
+                let told = "a plane takes a scan with rows and columns, or a line";
+                return Err(Failure::new(told));
+            }
+            _ => source.positions as usize,
+        };
         let points = "points";
         let mut own = |name: &str, units: &str| buffers.per_position(name).at_end(name, units);
         let field = (own("Field_Y", points), own("Field_X", points));
@@ -165,11 +185,12 @@ impl Reduction for CenterOfMass {
         let shown =
             |buffers: &mut Buffers, name: &str| buffers.per_position(name).published(name, points);
         Ok(Task {
-            weights: Weights::of_some(&rows),
+            weights,
             threshold: parameters.threshold,
             turn: Turn::of(parameters.scan_rotation, parameters.flip_y),
             regression: parameters.regression,
             scan,
+            columns: columns.max(1),
             intensity: buffers.per_position("Intensity").published(&source.quantity, &source.units),
             shift: (shown(buffers, "Shift_Y"), shown(buffers, "Shift_X")),
             field,
@@ -230,7 +251,7 @@ impl Reduction for CenterOfMass {
         let shifts: Vec<(f64, f64)> = y.iter().zip(x).map(|(y, x)| (*y, *x)).collect();
         let mut field: Vec<(f64, f64)> =
             shifts.iter().map(|shift| task.turn.apply(*shift)).collect();
-        let columns = task.scan.map_or(field.len(), |scan| scan.1).max(1);
+        let columns = task.columns;
         let place = |at: usize| [1.0, (at / columns) as f64, (at % columns) as f64];
         let plane = plane(&field, place, task.regression);
         if task.regression != Regression::None {
@@ -247,10 +268,11 @@ impl Reduction for CenterOfMass {
             (*y, *x, *magnitude) = (field.0, field.1, field.0.hypot(field.1));
         }
         let Some((scan, (divergence, curl))) = task.scan.zip(task.derived) else { return Ok(()) };
-        let slopes = Slopes::of(&field, scan);
         let (divergence, curl) = all.of((divergence, curl));
-        divergence.iter_mut().zip(&slopes.0).for_each(|(it, slope)| *it = slope.divergence());
-        curl.iter_mut().zip(&slopes.0).for_each(|(it, slope)| *it = slope.curl());
+        for (at, (divergence, curl)) in divergence.iter_mut().zip(curl).enumerate() {
+            let slope = Slope::at(at, &field, scan);
+            (*divergence, *curl) = (slope.divergence(), slope.curl());
+        }
         if let Some(guess) = task.guess {
             let (rotation, flip_y) = guessed(&shifts, scan);
             all.get(guess).copy_from_slice(&[rotation, f64::from(u8::from(flip_y))]);
@@ -271,50 +293,62 @@ fn scan(source: &SourceInfo) -> Option<(usize, usize)> {
 }
 
 /// The plane a + b·row + c·column that is nearest to each component of the field: a row for each of
-/// a, b, c.
+/// a, b, c. Where positions lie in one row, or in one column, there is no slope across.
 fn plane(
     field: &[(f64, f64)],
     place: impl Fn(usize) -> [f64; 3],
     regression: Regression,
 ) -> [[f64; 2]; 3] {
-    let terms = match regression {
-        Regression::None => return [[0.0; 2]; 3],
-        Regression::Mean => 1,
-        Regression::Linear => 3,
-    };
-    let valid = || field.iter().enumerate().filter(|(_, (y, x))| y.is_finite() && x.is_finite());
-    // The normal equations, about the middle of the scan so that little is lost.
-    let count = valid().count().max(1) as f64;
-    let mut middle = [0.0; 3];
-    for (at, _) in valid() {
-        place(at).iter().zip(&mut middle).skip(1).for_each(|(term, sum)| *sum += term / count);
-    }
-    let centred = |at: usize| {
-        let place = place(at);
-        [1.0, place[1] - middle[1], place[2] - middle[2]]
-    };
-    let (mut matrix, mut right) = ([[0.0; 3]; 3], [[0.0; 2]; 3]);
-    for (at, (y, x)) in valid() {
-        let own = centred(at);
-        for row in 0..3 {
-            (0..3).for_each(|column| matrix[row][column] += own[row] * own[column]);
-            right[row][0] += own[row] * y;
-            right[row][1] += own[row] * x;
-        }
-    }
     let mut found = [[0.0; 2]; 3];
-    for component in 0..2 {
-        let b = [right[0][component], right[1][component], right[2][component]];
-        found[0][component] = b[0] / matrix[0][0].max(1.0);
-        if terms == 3 {
-            let determinant = matrix[1][1] * matrix[2][2] - matrix[1][2] * matrix[2][1];
-            if determinant != 0.0 {
-                found[1][component] = (b[1] * matrix[2][2] - b[2] * matrix[1][2]) / determinant;
-                found[2][component] = (b[2] * matrix[1][1] - b[1] * matrix[2][1]) / determinant;
-                found[0][component] -=
-                    found[1][component] * middle[1] + found[2][component] * middle[2];
-            }
+    if regression == Regression::None {
+        return found;
+    }
+    let valid = || field.iter().enumerate().filter(|(_, (y, x))| y.is_finite() && x.is_finite());
+    let count = valid().count();
+    if count == 0 {
+        return found;
+    }
+    // About the middle of what is there, so that little is lost.
+    let mean =
+        |of: &dyn Fn(usize) -> f64| valid().map(|(at, _)| of(at)).sum::<f64>() / count as f64;
+    let (row, column) = (mean(&|at| place(at)[1]), mean(&|at| place(at)[2]));
+    let (y, x) = (mean(&|at| field[at].0), mean(&|at| field[at].1));
+    found[0] = [y, x];
+    if regression == Regression::Mean {
+        return found;
+    }
+    let (mut rows, mut columns, mut both) = (0.0, 0.0, 0.0);
+    let (mut with_rows, mut with_columns) = ([0.0; 2], [0.0; 2]);
+    for (at, field) in valid() {
+        let [_, down, right] = place(at);
+        let (down, right) = (down - row, right - column);
+        (rows, columns, both) = (rows + down * down, columns + right * right, both + down * right);
+        for (component, value) in [field.0 - y, field.1 - x].into_iter().enumerate() {
+            with_rows[component] += down * value;
+            with_columns[component] += right * value;
         }
+    }
+    // Steps are whole numbers: what is spread by less is not spread, but rounded.
+    let (has_rows, has_columns) = (rows > 1e-6, columns > 1e-6);
+    let determinant = rows * columns - both * both;
+    for component in 0..2 {
+        let (down, right) = (with_rows[component], with_columns[component]);
+        let (b, c) = if determinant > 1e-10 * rows * columns && has_rows && has_columns {
+            (
+                (down * columns - right * both) / determinant,
+                (right * rows - down * both) / determinant,
+            )
+        } else if rows >= columns && has_rows {
+            // In one line: the slope along it, as far as it goes down.
+            (down / rows, 0.0)
+        } else if has_columns {
+            (0.0, right / columns)
+        } else {
+            (0.0, 0.0)
+        };
+        found[1][component] = b;
+        found[2][component] = c;
+        found[0][component] -= b * row + c * column;
     }
     found
 }
@@ -329,6 +363,19 @@ struct Slope {
 }
 
 impl Slope {
+    /// At a position, by central differences, one-sided at the edges.
+    fn at(at: usize, field: &[(f64, f64)], (rows, columns): (usize, usize)) -> Self {
+        let along = |step: usize, index: usize, length: usize| {
+            let (before, behind) = (index.min(1), (length - 1 - index).min(1));
+            let ((y0, x0), (y1, x1)) = (field[at - before * step], field[at + behind * step]);
+            let steps = (before + behind) as f64;
+            ((y1 - y0) / steps, (x1 - x0) / steps)
+        };
+        let (y_down, x_down) = along(columns, at / columns, rows);
+        let (y_right, x_right) = along(1, at % columns, columns);
+        Self { y_down, y_right, x_down, x_right }
+    }
+
     fn divergence(self) -> f64 {
         self.y_down + self.x_right
     }
@@ -345,50 +392,42 @@ impl Slope {
     }
 }
 
-struct Slopes(Vec<Slope>);
-
-impl Slopes {
-    /// By central differences, one-sided at the edges.
-    fn of(field: &[(f64, f64)], (rows, columns): (usize, usize)) -> Self {
-        let along = |at: usize, step: usize, index: usize, length: usize| {
-            let (before, behind) = (index.min(1), (length - 1 - index).min(1));
-            let ((y0, x0), (y1, x1)) = (field[at - before * step], field[at + behind * step]);
-            let steps = (before + behind) as f64;
-            ((y1 - y0) / steps, (x1 - x0) / steps)
-        };
-        let slope = |at: usize| {
-            let (y_down, x_down) = along(at, columns, at / columns, rows);
-            let (y_right, x_right) = along(at, 1, at % columns, columns);
-            Slope { y_down, y_right, x_down, x_right }
-        };
-        Self((0..field.len()).map(slope).collect())
-    }
-}
-
 /// The rotation of the scan in degrees, and whether y has to be turned round.
 fn guessed(shifts: &[(f64, f64)], scan: (usize, usize)) -> (f64, bool) {
-    let slopes = Slopes::of(shifts, scan);
     // The last row and column have artefacts.
     let inside = |at: &usize| at / scan.1 + 1 < scan.0 && at % scan.1 + 1 < scan.1;
-    let slopes: Vec<Slope> = (0..shifts.len()).filter(inside).map(|at| slopes.0[at]).collect();
-    let of = |flip_y: bool, degrees: u32| Turn::of(f64::from(degrees), flip_y);
-    let curl = |turn: Turn| -> f64 {
-        let squares = slopes.iter().map(|slope| slope.turned(turn).curl()).map(|curl| curl * curl);
-        squares.filter(|square| square.is_finite()).sum()
-    };
-    let best = |flip_y: bool| {
-        let all = (0..180).map(|degrees| (curl(of(flip_y, degrees)), degrees));
+    let slopes = || (0..shifts.len()).filter(inside).map(|at| Slope::at(at, shifts, scan));
+    // The curl after a turn by φ is (±y_right − x_down) cos φ + (x_right ± y_down) sin φ.
+    let least = |flip_y: bool| {
+        let sign = if flip_y { -1.0 } else { 1.0 };
+        let (mut cos_cos, mut sin_sin, mut both) = (0.0, 0.0, 0.0);
+        for slope in slopes() {
+            let cos = sign * slope.y_right - slope.x_down;
+            let sin = slope.x_right + sign * slope.y_down;
+            if cos.is_finite() && sin.is_finite() {
+                (cos_cos, sin_sin, both) =
+                    (cos_cos + cos * cos, sin_sin + sin * sin, both + cos * sin);
+            }
+        }
+        let curl = |degrees: u32| {
+            let Turn { cos, sin, .. } = Turn::of(f64::from(degrees), flip_y);
+            cos * cos * cos_cos + sin * sin * sin_sin + 2.0 * sin * cos * both
+        };
+        let all = (0..180).map(|degrees| (curl(degrees), degrees));
         all.fold((f64::INFINITY, 0), |best, next| if next.0 < best.0 { next } else { best })
     };
-    let (straight, flipped) = (best(false), best(true));
+    let (straight, flipped) = (least(false), least(true));
     let flip_y = flipped.0 < straight.0;
     let degrees = if flip_y { flipped.1 } else { straight.1 };
-    let divergences = slopes.iter().map(|slope| slope.turned(of(flip_y, degrees)).divergence());
-    let divergences: Vec<f64> = divergences.filter(|divergence| divergence.is_finite()).collect();
-    let most = divergences.iter().fold(0.0f64, |most, divergence| most.max(divergence.abs()));
+    let turn = Turn::of(f64::from(degrees), flip_y);
+    let divergences = || {
+        let all = slopes().map(|slope| slope.turned(turn).divergence());
+        all.filter(|divergence| divergence.is_finite())
+    };
+    let most = divergences().fold(0.0f64, |most, divergence| most.max(divergence.abs()));
     // The outer fifths of −most … most.
-    let low = divergences.iter().filter(|divergence| **divergence < -0.6 * most).count();
-    let high = divergences.iter().filter(|divergence| **divergence >= 0.6 * most).count();
+    let low = divergences().filter(|divergence| *divergence < -0.6 * most).count();
+    let high = divergences().filter(|divergence| *divergence >= 0.6 * most).count();
     let degrees = f64::from(degrees) + if low < high { 180.0 } else { 0.0 };
     (if degrees > 180.0 { degrees - 360.0 } else { degrees }, flip_y)
 }

@@ -13,6 +13,8 @@ use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::choices::one_of;
+
 /// The bins, and what is counted together.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -36,9 +38,8 @@ impl Default for Parameters {
 }
 
 /// What is counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[schemars(inline)]
 pub enum Of {
     /// All values.
     Scan,
@@ -47,6 +48,8 @@ pub enum Of {
     /// Those of each position.
     Position,
 }
+
+one_of!(Of: "scan", "point", "position");
 
 impl Checked for Parameters {
     fn check(&self) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use pixelmill_core::registry::{Runner, reducer, runner};
 
 mod as_source;
 pub mod center_of_mass;
+mod choices;
 pub mod curve_fit;
 pub mod denoise;
 mod detector;

@@ -12,13 +12,13 @@
 
 use num_complex::Complex64;
 use pixelmill_core::axis_values::AxisValues;
-use pixelmill_core::element::ElementType;
-use pixelmill_core::inputs::{AuxiliaryInput, ConstantAxes, ConstantInput};
+use pixelmill_core::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput};
 use pixelmill_core::process::{Dimension, Failure, Parameters as Checked, SourceInfo};
 use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::choices::one_of;
 use crate::detector::{Detector, is_between};
 use crate::weights::Weights;
 
@@ -75,9 +75,8 @@ impl Default for Parameters {
 }
 
 /// What a detector is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[schemars(inline)]
 pub enum Shape {
     /// All points around the centre.
     Disk,
@@ -91,8 +90,14 @@ pub enum Shape {
     Rectangle,
 }
 
+one_of!(Shape: "disk", "ring", "rings", "sectors", "rectangle");
+
 impl Checked for Parameters {
     fn check(&self) -> Result<(), Failure> {
+        let places = [self.radius, self.center_y, self.center_x, self.height, self.width];
+        if self.masks.is_some() && places.iter().any(Option::is_some) {
+            return Err(Failure::new("`masks` says all of the detectors; give no places or radii"));
+        }
         match self.radius {
             Some(radius) if radius <= self.radius_inner && self.radius_inner > 0.0 => {
                 Err(Failure::new("`radius` has to be larger than `radius_inner`"))
@@ -154,8 +159,7 @@ impl Reduction for Masks {
             Some(_) => Some(Detector::of(source, (None, None))?.shape),
             None => None,
         };
-        let (rows, axis, is_complex) = detectors(parameters, source)?;
-        let count = rows.len();
+        let Detectors { count, axis, is_complex, row } = detectors(parameters, source)?;
         let own = if count == 1 { Vec::new() } else { vec![axis] };
         let (quantity, units) = (source.quantity.as_str(), source.units.as_str());
         let shown = buffers.per_position("Intensity").along(own.clone());
@@ -167,18 +171,13 @@ impl Reduction for Masks {
         } else {
             Intensity::Real(shown.published(quantity, units))
         };
-        let rows: Vec<Vec<f64>> = match is_complex {
-            true => {
-                rows.iter().flat_map(|row| [part(row, |z| z.re), part(row, |z| z.im)]).collect()
-            }
-            false => rows.iter().map(|row| part(row, |z| z.re)).collect(),
-        };
-        Ok(Task { weights: Weights::new(&rows)?, intensity, moving })
+        let sums = if is_complex { 2 * count } else { count };
+        let weights = Weights::new((sums, source.spectral_points), row)?;
+        Ok(Task { weights, intensity, moving })
     }
 
-    fn extra_memory(parameters: &Parameters, source: &SourceInfo) -> usize {
-        // The weights, which all workers share, with room for those of complex masks.
-        2 * source.spectral_points * (parameters.count + 12) * size_of::<f64>()
+    fn shared_memory(task: &Task) -> usize {
+        task.weights.bytes()
     }
 
     fn process_tile(
@@ -194,10 +193,10 @@ impl Reduction for Masks {
             None => {
                 let stretches: Vec<_> = tile.stretches().collect();
                 task.weights.add(tile.values(), stretches.into_iter(), sums);
-                Ok(())
             }
             Some(shape) => task.add_moved(shape, tile, sums),
         }
+        Ok(())
     }
 
     fn postprocess(task: &Task, _: &[u64], all: &mut Parts<'_>) -> Result<(), Failure> {
@@ -221,15 +220,19 @@ impl Task {
         (rows, columns): (usize, usize),
         tile: &mut Tile<'_, f64>,
         sums: &mut [f64],
-    ) -> Result<(), Failure> {
-        let shifts: Vec<(i64, i64)> = (0..tile.len())
-            .map(|index| match tile.auxiliary(index).first() {
+    ) {
+        let mut shifts = Vec::new();
+        for index in 0..tile.len() {
+            shifts.push(match tile.auxiliary(index).first() {
                 Some([down, right]) if down.is_finite() && right.is_finite() => {
-                    Ok((down.round() as i64, right.round() as i64))
+                    (down.round() as i64, right.round() as i64)
                 }
-                _ => Err(Failure::new("a shift is no number")),
-            })
-            .collect::<Result<_, _>>()?;
+                _ => {
+                    tile.fail(index, Failure::new("its shift is no number"));
+                    (0, 0)
+                }
+            });
+        }
         let stretches: Vec<_> = tile.stretches().collect();
         let values = tile.values();
         let each = values.rows().into_iter().zip(shifts).zip(sums.chunks_mut(self.weights.len()));
@@ -257,73 +260,94 @@ impl Task {
                 }
             }
         }
-        Ok(())
     }
 }
 
-fn part(row: &[Complex64], of: impl Fn(&Complex64) -> f64) -> Vec<f64> {
-    row.iter().map(of).collect()
+/// What the detectors are.
+struct Detectors<'s> {
+    count: usize,
+    /// The axis that tells them apart.
+    axis: Dimension,
+    /// Whether their weights are complex: real and imaginary parts are rows of their own then, in
+    /// turns.
+    is_complex: bool,
+    /// The weights of all points in a row.
+    row: Box<dyn Fn(usize) -> Result<Vec<f64>, Failure> + 's>,
 }
 
-/// The weights of each detector, the axis that tells them apart, and whether they are complex.
-type Detectors = (Vec<Vec<Complex64>>, Dimension, bool);
-
-fn detectors(parameters: &Parameters, source: &SourceInfo) -> Result<Detectors, Failure> {
+fn detectors<'s>(
+    parameters: &'s Parameters,
+    source: &'s SourceInfo,
+) -> Result<Detectors<'s>, Failure> {
     if let Some(masks) = source.constants.first() {
-        let is_complex = masks.element.is_complex();
-        let values: Vec<Complex64> = match masks.element {
-            ElementType::Complex64 => {
-                let values = masks.values::<num_complex::Complex32>()?.iter();
-                values.map(|z| Complex64::new(z.re.into(), z.im.into())).collect()
-            }
-            ElementType::Complex128 => masks.values::<Complex64>()?.to_vec(),
-            element => {
-                let bytes = masks.bytes().chunks_exact(element.size());
-                bytes.map(|bytes| Complex64::new(element.to_numbers(bytes)[0], 0.0)).collect()
-            }
-        };
-        let rows: Vec<Vec<Complex64>> =
-            values.chunks_exact(source.spectral_points.max(1)).map(<[_]>::to_vec).collect();
-        let axis = Dimension::new("Detector", "", AxisValues::counted(rows.len()));
-        return Ok((rows, axis, is_complex));
+        return Ok(masks_of(masks, source.spectral_points.max(1)));
     }
     let detector = Detector::of(source, (parameters.center_y, parameters.center_x))?;
     let radius = parameters.radius.unwrap_or_else(|| detector.largest_radius());
     let (inner, count) = (parameters.radius_inner, parameters.count);
     let radii: Vec<f64> = detector.radii().collect();
-    let all = |is_in: &dyn Fn(usize) -> bool| -> Vec<Complex64> {
-        (0..radii.len()).map(|point| Complex64::from(f64::from(u8::from(is_in(point))))).collect()
+    let weights = |is_in: &dyn Fn(usize) -> bool| -> Vec<f64> {
+        (0..detector.shape.0 * detector.shape.1).map(|at| f64::from(u8::from(is_in(at)))).collect()
     };
-    let between = |inner: f64, outer: f64| all(&|point| is_between(radii[point], (inner, outer)));
-    let counted = |name: &str, count: usize| Dimension::new(name, "", AxisValues::counted(count));
-    let (rows, axis) = match parameters.shape {
-        Shape::Disk => (vec![between(0.0, radius)], counted("Detector", 1)),
-        Shape::Ring => (vec![between(inner, radius)], counted("Detector", 1)),
-        Shape::Rings => {
-            let edge = |ring: usize| inner + (radius - inner) * ring as f64 / count as f64;
-            let rows = (0..count).map(|ring| between(edge(ring), edge(ring + 1))).collect();
-            let middles = (0..count).map(|ring| f64::midpoint(edge(ring), edge(ring + 1)));
-            (rows, Dimension::new("Radius", "points", middles.collect::<Vec<f64>>()))
-        }
-        Shape::Sectors => {
-            let turns: Vec<f64> = detector.turns().collect();
-            let sector = |point: usize| ((turns[point] * count as f64) as usize).min(count - 1);
-            let is_in = |number: usize, point: usize| {
-                sector(point) == number && is_between(radii[point], (inner, radius))
-            };
-            let rows = (0..count).map(|number| all(&|point| is_in(number, point))).collect();
-            let middle = |number: usize| 360.0 * (number as f64 + 0.5) / count as f64;
-            let middles = (0..count).map(middle).collect::<Vec<f64>>();
-            (rows, Dimension::new("Angle", "deg", middles))
-        }
+    let counted = |count: usize| Dimension::new("Detector", "", AxisValues::counted(count));
+    // The last is the radius itself, whatever rounding makes of the others.
+    let edge = move |ring: usize| match ring {
+        last if last == count => radius,
+        ring => inner + (radius - inner) * ring as f64 / count as f64,
+    };
+    let one = |row: Vec<f64>| Detectors {
+        count: 1,
+        axis: counted(1),
+        is_complex: false,
+        row: Box::new(move |_| Ok(row.clone())),
+    };
+    Ok(match parameters.shape {
+        Shape::Disk => one(weights(&|at| is_between(radii[at], (0.0, radius)))),
+        Shape::Ring => one(weights(&|at| is_between(radii[at], (inner, radius)))),
         Shape::Rectangle => {
             let places: Vec<(f64, f64)> = detector.places().collect();
             let height = parameters.height.unwrap_or(2.0 * radius) / 2.0;
             let width = parameters.width.unwrap_or(2.0 * radius) / 2.0;
-            let is_in =
-                |point: usize| places[point].0.abs() <= height && places[point].1.abs() <= width;
-            (vec![all(&is_in)], counted("Detector", 1))
+            one(weights(&|at| places[at].0.abs() <= height && places[at].1.abs() <= width))
         }
+        Shape::Rings => {
+            let middles = (0..count).map(|ring| f64::midpoint(edge(ring), edge(ring + 1)));
+            let axis = Dimension::new("Radius", "points", middles.collect::<Vec<f64>>());
+            let row = move |ring: usize| {
+                let of_ring = (edge(ring), edge(ring + 1));
+                Ok(radii.iter().map(|at| f64::from(u8::from(is_between(*at, of_ring)))).collect())
+            };
+            Detectors { count, axis, is_complex: false, row: Box::new(row) }
+        }
+        Shape::Sectors => {
+            let turns: Vec<f64> = detector.turns().collect();
+            let middle = |number: usize| 360.0 * (number as f64 + 0.5) / count as f64;
+            let middles = (0..count).map(middle).collect::<Vec<f64>>();
+            let axis = Dimension::new("Angle", "deg", middles);
+            let row = move |number: usize| {
+                let sector = |turn: f64| ((turn * count as f64) as usize).min(count - 1);
+                let is_in = |(radius_here, turn): (&f64, &f64)| {
+                    sector(*turn) == number && is_between(*radius_here, (inner, radius))
+                };
+                Ok(radii.iter().zip(&turns).map(|at| f64::from(u8::from(is_in(at)))).collect())
+            };
+            Detectors { count, axis, is_complex: false, row: Box::new(row) }
+        }
+    })
+}
+
+/// The detectors that a file has.
+fn masks_of(masks: &ConstantArray, points: usize) -> Detectors<'_> {
+    let element = masks.element;
+    let bytes_of_mask = points * element.size();
+    let count = masks.bytes().len() / bytes_of_mask.max(1);
+    let is_complex = element.is_complex();
+    let parts = if is_complex { 2 } else { 1 };
+    let row = move |number: usize| {
+        let bytes = &masks.bytes()[number / parts * bytes_of_mask..][..bytes_of_mask];
+        let values = bytes.chunks_exact(element.size());
+        Ok(values.map(|bytes| element.to_numbers(bytes)[number % parts]).collect())
     };
-    Ok((rows, axis, false))
+    let axis = Dimension::new("Detector", "", AxisValues::counted(count));
+    Detectors { count, axis, is_complex, row: Box::new(row) }
 }

@@ -154,12 +154,16 @@ impl Reduction for RadialProfile {
         if let Some(fixed) = &task.fixed {
             bins.extend(points.iter().map(|point| fixed[*point]));
         }
-        let centres: Vec<(f64, f64)> = (0..tile.len())
-            .map(|index| match tile.auxiliary(index).first() {
-                Some([y, x]) => (*y, *x),
-                _ => (0.0, 0.0),
-            })
-            .collect();
+        let mut centres = Vec::new();
+        for index in (0..tile.len()).filter(|_| task.fixed.is_none()) {
+            centres.push(match tile.auxiliary(index).first() {
+                Some([y, x]) if y.is_finite() && x.is_finite() => (*y, *x),
+                _ => {
+                    tile.fail(index, Failure::new("its centre is no number"));
+                    (0.0, 0.0)
+                }
+            });
+        }
         let (sums, counts) = parts.of((task.sums, task.counts));
         let each = sums.chunks_mut(task.rings.bins).zip(counts.chunks_mut(task.rings.bins));
         for (index, (row, (sums, counts))) in tile.values().rows().into_iter().zip(each).enumerate()

@@ -12,6 +12,8 @@ use pixelmill_core::process::Failure;
 
 /// Sums that are computed together at most.
 const MOST: usize = 12;
+/// Weights of all sums at most: 4 GiB.
+const MOST_WEIGHTS: usize = 1 << 29;
 /// Points that are left out together if none of them has a weight.
 const BLOCK: usize = 32;
 
@@ -33,40 +35,62 @@ struct Group {
 }
 
 impl Weights {
-    /// One row of weights of all points for each sum.
+    /// So many sums over so many points; `row` gives the weights of all points for a sum. No more
+    /// than some of them are in memory besides.
     ///
     /// # Errors
-    /// If a sum has no weight at all, with its number.
-    pub fn new(rows: &[Vec<f64>]) -> Result<Self, Failure> {
-        let empty = rows.iter().position(|row| row.iter().all(|weight| *weight == 0.0));
-        let told = |number| format!("detector number {number} has no point of the spectrum in it");
-        empty.map_or(Ok(()), |number| Err(Failure::new(told(number))))?;
-        Ok(Self::of_some(rows))
+    /// If a sum has no weight at all, if there are too many for any memory, and those of `row`.
+    pub fn new(
+        (sums, points): (usize, usize),
+        mut row: impl FnMut(usize) -> Result<Vec<f64>, Failure>,
+    ) -> Result<Self, Failure> {
+        Self::of_some((sums, points), |number| {
+            let row = row(number)?;
+            if row.iter().any(|weight| *weight != 0.0) {
+                return Ok(row);
+            }
+            Err(Failure::new(format!(
+                "detector number {number} of {sums} has no point of the spectrum in it; give \
+                 another radius, centre or number of detectors"
+            )))
+        })
     }
 
-    /// The same, also if some sums have no weight.
-    pub fn of_some(rows: &[Vec<f64>]) -> Self {
-        let points = rows.first().map_or(0, Vec::len);
+    /// The same, also if a sum has no weight.
+    ///
+    /// # Errors
+    /// If there are too many, and those of `row`.
+    pub fn of_some(
+        (sums, points): (usize, usize),
+        mut row: impl FnMut(usize) -> Result<Vec<f64>, Failure>,
+    ) -> Result<Self, Failure> {
+        if sums.saturating_mul(points) > MOST_WEIGHTS {
+            let told = format!("{sums} detectors of {points} points each are too many");
+            return Err(Failure::new(told));
+        }
+        let mut used = vec![false; points.div_ceil(BLOCK)];
         let mut groups = Vec::new();
         let mut first = 0;
-        while first < rows.len() {
-            let lanes = (rows.len() - first).next_multiple_of(4).min(MOST);
-            let some = &rows[first..rows.len().min(first + lanes)];
+        while first < sums {
+            let lanes = (sums - first).next_multiple_of(4).min(MOST);
             let mut values = vec![0.0; points * lanes];
-            for (at, row) in some.iter().enumerate() {
-                row.iter().enumerate().for_each(|(point, weight)| {
-                    values[point * lanes + at] = *weight;
-                });
+            for number in first..sums.min(first + lanes) {
+                let row = row(number)?;
+                for (point, weight) in row.iter().enumerate().filter(|(_, weight)| **weight != 0.0)
+                {
+                    values[point * lanes + number - first] = *weight;
+                    used[point / BLOCK] = true;
+                }
             }
             groups.push(Group { first, lanes, values });
             first += lanes;
         }
-        let has_weight = |point: usize| rows.iter().any(|row| row[point] != 0.0);
-        let blocks = 0..points.div_ceil(BLOCK);
-        let used = blocks
-            .map(|block| (block * BLOCK..points.min((block + 1) * BLOCK)).any(has_weight))
-            .collect();
-        Self { sums: rows.len(), groups, used }
+        Ok(Self { sums, groups, used })
+    }
+
+    /// Bytes of memory that they take.
+    pub fn bytes(&self) -> usize {
+        self.groups.iter().map(|group| size_of_val(&*group.values)).sum()
     }
 
     /// How many sums there are.
@@ -233,10 +257,8 @@ mod tests {
                     ((sum * 31 + point) % 11) as f64 - 4.5
                 }
             };
-            let all: Vec<Vec<f64>> = (0..count)
-                .map(|sum| (0..points).map(|point| weight(sum, point)).collect())
-                .collect();
-            let Ok(weights) = Weights::new(&all) else { continue };
+            let row = |sum| Ok((0..points).map(|point| weight(sum, point)).collect());
+            let Ok(weights) = Weights::new((count, points), row) else { continue };
             let mut values =
                 Array2::from_shape_fn((rows, points), |(row, point)| (row * 13 + point) as f64);
             for is_none in [false, true] {
@@ -258,6 +280,6 @@ mod tests {
                 }
             }
         }
-        assert!(Weights::new(&[vec![1.0, 0.0], vec![0.0, 0.0]]).is_err());
+        assert!(Weights::new((2, 2), |sum| Ok(vec![1.0 - sum as f64, 0.0])).is_err());
     }
 }

@@ -65,6 +65,10 @@ pub(crate) fn value(text: &str, info: Option<&ParameterInfo>) -> Value {
     if info.is_some_and(|info| info.kind == "text") {
         return Value::from(text);
     }
+    // A choice may be called none.
+    if info.is_some_and(|info| info.kind.split(" | ").any(|choice| choice == text)) {
+        return Value::from(text);
+    }
     match text {
         "none" | "None" => Value::Null,
         "True" => Value::Bool(true),

@@ -64,6 +64,11 @@ impl Step<'_> {
         if self.request.compress == Compression::None {
             return Ok(computed);
         }
+        if self.job.folded().is_some_and(|folded| !folded.columns.is_empty()) {
+            let text = "what all positions are folded into stays as it is: only results per \
+                        position are compressed";
+            self.observer.note(&text.to_owned().into());
+        }
         let left = computed.positions - computed.completed;
         if left > 0 {
             self.observer.note(

@@ -55,6 +55,7 @@ mod stop;
 mod supply;
 mod target;
 mod team;
+mod verification;
 mod workers;
 
 use std::path::PathBuf;
@@ -69,13 +70,14 @@ pub use correction_paths::CorrectionPaths;
 pub use failures::FailedPositions;
 pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
-pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, Verification, test, verify};
+pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, test};
 pub use rehearsal::{Beginning, Rehearsal, rehearse};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Snapshot, Tally};
 pub use request::{Cache, Durability, Request};
 pub use sample::{Sample, sample};
 pub use selection::{OpenRange, Selection};
 pub use stop::Stop;
+pub use verification::{Different, Verification, verify};
 pub use workers::WORKER_NAME;
 
 pub use crate::ranks::Ranks;

@@ -4,6 +4,7 @@
 use ndarray::{ArrayD, IxDyn};
 
 use super::Computed;
+use super::inputs::lack_around;
 use crate::formats;
 use crate::region;
 use crate::storage::file::{ReadFile, open_read};
@@ -84,6 +85,13 @@ impl Computed {
         let bytes = all_bytes(&Rows::of_field(file.handle(), &found, field, view)?)?;
         let shape = formats::results_shape(&file, &path, &found)?;
         let mut values = converted(path.clone(), stored, &bytes)?;
+        let lack = lack_around(&file, &path)?.filter(|_| {
+            file.group(&self.group).is_ok_and(|group| results_group::is_folded(&group, dataset))
+        });
+        if let Some(lack) = lack {
+            let reason = format!("of all positions nothing is known before all are in: {lack}");
+            return Err(unusable(reason));
+        }
         self.leave_out_unmarked(&file, dataset, &mut values)?;
         Ok((values, shape))
     }

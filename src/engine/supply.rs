@@ -42,6 +42,8 @@ pub(crate) struct Stock {
     each: u64,
     /// The items in which something is pending; all if nothing is said.
     numbers: Option<Vec<u32>>,
+    /// Whether the grains are units of a fold.
+    are_units: bool,
 }
 
 impl Stock {
@@ -56,7 +58,7 @@ impl Stock {
 
     /// So many units of a fold.
     pub fn of_units(units: u64) -> Self {
-        Self::of_scan(None, units)
+        Self { are_units: true, ..Self::of_scan(None, units) }
     }
 
     /// What is `pending`, for so many ranks. All of them must see the same, so none may have begun.
@@ -70,7 +72,7 @@ impl Stock {
 
     fn of_scan(blocks: Option<Blocks>, positions: u64) -> Self {
         let grains = blocks.as_ref().map_or(positions, Blocks::count);
-        Self { blocks, grains, each: 1, numbers: None }
+        Self { blocks, grains, each: 1, numbers: None, are_units: false }
     }
 
     fn narrowed(mut self, pending: &Pending<'_>) -> Result<Self> {
@@ -105,8 +107,13 @@ impl Stock {
 
     /// What is handed out and by whom, in words.
     pub fn told(&self, ranks: &dyn Communicator) -> String {
-        let grain = if self.blocks.is_some() { "blocks" } else { "positions" };
+        let grain = match &self.blocks {
+            Some(_) => "blocks",
+            None if self.are_units => "units",
+            None => "positions",
+        };
         match ranks.size() {
+            1 if self.are_units => format!("that are {} {grain}", self.grains),
             1 => format!("the scan has {} {grain}", self.grains),
             _ => format!(
                 "the ranks share {} items of {} {grain} each, handed out by {}",

@@ -52,10 +52,22 @@ pub(super) fn create_constant(group: &Group, constant: &Constant) -> Result<(), 
 }
 
 /// Creates datasets that have no axes of positions, each value missing, with scales on their axes.
-pub(super) fn create_folded(group: &Group, columns: &[Column<'_>]) -> Result<(), Refused> {
+/// A format may say more of them.
+pub(super) fn create_folded(
+    file: &Group,
+    group: &Group,
+    columns: &[Column<'_>],
+    format: Format,
+) -> Result<(), Refused> {
     let mut known = Vec::new();
     for column in columns {
-        create_without_positions(group, column, &mut known)?;
+        let dataset = &create_without_positions(group, column, &mut known)?;
+        let axes: Vec<(&Dimension, bool)> = column.axes.iter().map(|axis| (axis, false)).collect();
+        // A single value is on no axis.
+        if !axes.is_empty() {
+            let results = NewResults { file, group, dataset, column, axes: &axes };
+            format.rules().describe_results(&results)?;
+        }
     }
     Ok(())
 }

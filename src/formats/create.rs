@@ -4,12 +4,13 @@
 use serde_json::{Map, Value};
 
 use super::format::Format;
+use super::plain::PLAIN;
 use super::{arrays, h5usid};
 use crate::storage::attributes;
 use crate::storage::container::{Dataset, Group};
 use crate::storage::refused::Refused;
 use crate::storage::results_group::{
-    Column, Folded, PositionTables, RESULTS, create_checkpoint, create_markers, listed,
+    Column, FOLDED, Folded, PositionTables, RESULTS, create_checkpoint, create_markers, listed,
 };
 use pixelmill_core::column_layout::Constant;
 use pixelmill_core::dimension::Dimension;
@@ -95,7 +96,11 @@ pub(crate) fn create(file: &Group, blueprint: &Blueprint<'_>) -> Result<String, 
     }
     create_markers(&group, blueprint.positions)?;
     if let Some(folded) = &blueprint.folded {
-        arrays::create_folded(&group, &folded.columns)?;
+        let format = match &blueprint.form {
+            Form::Usid { .. } => PLAIN,
+            Form::Axes { format, .. } => *format,
+        };
+        arrays::create_folded(file, &group, &folded.columns, format)?;
         folded.checkpoint.map_or(Ok(()), |bytes| create_checkpoint(&group, bytes))?;
     }
     Ok(group.name())
@@ -116,6 +121,9 @@ fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> Result<(), Refu
     }
     blueprint.provenance.renew(group)?;
     attributes::write_string(group, RESULTS, &listed(&blueprint.columns))?;
+    if let Some(folded) = &blueprint.folded {
+        attributes::write_string(group, FOLDED, &listed(&folded.columns))?;
+    }
     attributes::write_integer(group, "num_source_dsets", 1)?;
     if let Some(dataset) = blueprint.source {
         attributes::write_reference(group, "source_000", dataset)?;
@@ -131,7 +139,6 @@ fn write_provenance(group: &Group, blueprint: &Blueprint<'_>) -> Result<(), Refu
 
 #[cfg(test)]
 mod tests {
-    use super::super::plain::PLAIN;
     use super::super::samples::zeros;
     use super::*;
     use crate::storage::memory::Memory;

@@ -277,6 +277,45 @@ def log_sums(path, group, kind):
         return float(abs(file[group]["Log_Sum"][()] - expected).max() / expected.max())
 
 
+def frames(path, count):
+    random = np.random.default_rng(11)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("data", (int(count), 40, 40), "u2", chunks=(16, 40, 40), compression="gzip")
+        data[:] = random.poisson(random.uniform(1, 9, (40, 40)), (int(count), 40, 40))
+
+
+def bad_shifts(path):
+    some = shifts().reshape(-1, 2)
+    some[76, 1], some[207, 0] = np.nan, np.inf
+    np.save(path, some)
+
+
+def large_integers(path):
+    with h5py.File(path, "w") as file:
+        file["data"] = np.full((40000, 60), 2**53 - 1, "i8")
+
+
+def intensities(path):
+    """The intensity of each position in all detectors together."""
+    with h5py.File(path) as file:
+        found = file[next(iter(file))]["Intensity"][()]
+        return found.reshape(*SHAPE[:2], -1).sum(axis=2).ravel().tolist()
+
+
+def regressed(path):
+    """How far the field is from the shifts less the plane that NumPy fits to them."""
+    with h5py.File(path) as file:
+        group = file[next(iter(file))]
+        shifts = [group[name][()] for name in ("Shift_Y", "Shift_X")]
+        valid = np.isfinite(shifts[0])
+        terms = np.stack([np.ones(SHAPE[:2]), *np.indices(SHAPE[:2])], axis=-1)[valid]
+        apart = 0.0
+        for shift, name in zip(shifts, ("Field_Y", "Field_X")):
+            fitted = terms @ np.linalg.lstsq(terms, shift[valid], rcond=None)[0]
+            apart = max(apart, abs(group[name][()][valid] - (shift[valid] - fitted)).max())
+        return float(apart)
+
+
 def largest_is_right(path, dataset, group):
     with h5py.File(path) as file:
         amplitude = np.abs(file[dataset][()])

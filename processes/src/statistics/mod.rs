@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use choice::Statistic;
 pub use choice::Statistics as Chosen;
-use sums::{Extreme, Floats, Integers, Sums};
+use sums::{Extreme, Floats, Integers, Long, Sums};
 
 /// What is computed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -43,10 +43,12 @@ pub struct Statistics;
 
 /// What is folded, and what is made of it.
 pub struct Task {
+    points: usize,
     /// Spectra that are folded.
     spectra: Buffer<u64>,
-    /// Their sum, if they are integers.
+    /// Their sum, if they are integers of up to 32 bits, or of more.
     integer: Option<Buffer<i64>>,
+    long: Option<Long>,
     /// The sum of their squares, if they are small ones.
     squares: Option<Buffer<u64>>,
     floats: Sums,
@@ -78,14 +80,27 @@ impl Reduction for Statistics {
         let integer = source.given().filter(|element| element.is_integer());
         let is_small = integer.is_some_and(|element| element.size() <= 2);
         let varies = wants(Statistic::Variance) || wants(Statistic::Std);
-        let is_summed = wants(Statistic::Sum);
+        let (is_summed, has_mean) = (wants(Statistic::Sum), wants(Statistic::Mean));
+        let is_totalled = is_summed || has_mean;
+        let is_long = integer.is_some_and(|element| element.size() > 4);
+        let sums_integers = integer.is_some() && (is_totalled || is_small && varies);
+        let sums_floats = integer.is_none() && is_totalled;
         // The sum comes first, for whoever lists the results.
-        let (sum, integer) = match (integer.is_some(), is_summed) {
-            (true, true) => (None, Some(buffers.per_point("Sum").published(quantity, units))),
-            (true, false) => (None, Some(buffers.per_point("Total").private())),
-            (false, true) => (Some(buffers.per_point("Sum").published(quantity, units)), None),
-            (false, false) => (Some(buffers.per_point("Total").private()), None),
-        };
+        let sum = buffers.per_point(if is_summed { "Sum" } else { "Total" });
+        let (mut floats_sum, mut short, mut long_sum) = (None, None, None);
+        match (sums_floats, sums_integers, is_summed) {
+            (true, _, true) => floats_sum = Some(sum.published(quantity, units)),
+            (true, _, false) => floats_sum = Some(sum.private()),
+            (_, true, true) if is_long => long_sum = Some(sum.at_end(quantity, units)),
+            (_, true, true) => short = Some(sum.published(quantity, units)),
+            (_, true, false) if !is_long => short = Some(sum.private()),
+            _ => {}
+        }
+        let long = (sums_integers && is_long).then(|| Long {
+            low: buffers.per_point("Low").private(),
+            high: buffers.per_point("High").private(),
+            sum: long_sum,
+        });
         let mut end = |statistic, name: &str, units: &str| {
             wants(statistic).then(|| buffers.per_point(name).at_end(quantity, units))
         };
@@ -113,9 +128,22 @@ impl Reduction for Statistics {
         });
         let is_counted = integer.is_none() || moments.is_some();
         let valid = is_counted.then(|| buffers.per_point("Valid").private());
-        let floats = Sums { sum, count: valid, moments, skip_nan: parameters.skip_nan };
+        let (sum, skip_nan) = (floats_sum, parameters.skip_nan);
+        let floats = Sums { sum, count: valid, moments, skip_nan };
         let spectra = buffers.single("Spectra").private();
-        Ok(Task { spectra, integer, squares, floats, extremes, count, mean, variance, std })
+        Ok(Task {
+            points: source.spectral_points,
+            spectra,
+            integer: short,
+            long,
+            squares,
+            floats,
+            extremes,
+            count,
+            mean,
+            variance,
+            std,
+        })
     }
 
     fn preprocess(task: &Task, all: &mut Parts<'_>) {
@@ -136,7 +164,10 @@ impl Reduction for Statistics {
         if let Some(sum) = task.integer {
             integers.add(tile, parts, (sum, task.squares))?;
         }
-        if task.integer.is_none() || task.floats.moments.is_some() {
+        if let Some(long) = task.long {
+            long.add(tile, parts)?;
+        }
+        if task.floats.count.is_some() {
             floats.add(tile, parts, task.floats);
         }
         for extreme in &task.extremes {
@@ -162,6 +193,9 @@ impl Reduction for Statistics {
         if let Some(sum) = task.integer {
             sums::add_signed(into.get(sum), from.get(sum))?;
         }
+        if let Some(long) = task.long {
+            long.merge(into, from);
+        }
         for buffer in [Some(task.spectra), count, task.squares].into_iter().flatten() {
             sums::add_unsigned(into.get(buffer), from.get(buffer))?;
         }
@@ -172,16 +206,17 @@ impl Reduction for Statistics {
     fn finish(task: &Task, all: &mut Parts<'_>) -> Result<(), Failure> {
         let Sums { sum, count, moments, skip_nan } = task.floats;
         let spectra = all.get(task.spectra)[0];
-        let totals: Vec<f64> = match (sum, task.integer) {
-            (Some(sum), _) => all.get(sum).to_vec(),
-            (None, Some(sum)) => all.get(sum).iter().map(|sum| *sum as f64).collect(),
-            (None, None) => Vec::new(),
+        let totals: Vec<f64> = match (sum, task.integer, task.long) {
+            (Some(sum), ..) => all.get(sum).to_vec(),
+            (None, Some(sum), _) => all.get(sum).iter().map(|sum| *sum as f64).collect(),
+            (None, None, Some(long)) => long.finish(all)?,
+            (None, None, None) => Vec::new(),
         };
         let valid = match count {
             Some(count) => all.get(count).to_vec(),
-            None => vec![spectra; totals.len()],
+            None => vec![spectra; task.points],
         };
-        let counted = if skip_nan { valid.clone() } else { vec![spectra; totals.len()] };
+        let counted = if skip_nan { valid.clone() } else { vec![spectra; task.points] };
         let mut variances: Vec<f64> = Vec::new();
         if let Some((squares, sum)) = task.squares.zip(task.integer) {
             let (squares, sums) = all.of((squares, sum));

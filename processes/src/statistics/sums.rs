@@ -81,14 +81,13 @@ impl Integers {
                 }
             };
         }
-        macro_rules! large {
+        macro_rules! middle {
             ($type:ty) => {
                 if let Some(rows) = tile.stored_as::<$type>() {
                     let sums = parts.get(sum);
                     for row in rows.rows() {
                         for (sum, value) in sums.iter_mut().zip(row) {
-                            let value = i64::try_from(*value).map_err(|_| overflow())?;
-                            *sum = sum.checked_add(value).ok_or_else(overflow)?;
+                            *sum = sum.checked_add(i64::from(*value)).ok_or_else(overflow)?;
                         }
                     }
                     return Ok(());
@@ -99,12 +98,76 @@ impl Integers {
         small!(u8, add_u8, square_u8, unsigned);
         small!(i16, add_i16, square_i16, signed);
         small!(i8, add_i8, square_i8, signed);
-        large!(i32);
-        large!(u32);
-        large!(i64);
-        large!(u64);
+        middle!(i32);
+        middle!(u32);
         Err(Failure::new("its values are no integers"))
     }
+}
+
+/// The sum of integers of 64 bits, in 128 bits, and as what it is shown in the end, if it is.
+#[derive(Clone, Copy)]
+pub struct Long {
+    pub low: Buffer<u64>,
+    pub high: Buffer<i64>,
+    pub sum: Option<Buffer<i64>>,
+}
+
+impl Long {
+    /// Adds a tile of integers.
+    ///
+    /// # Errors
+    /// If its values are no integers of 64 bits.
+    pub fn add(self, tile: &mut Tile<'_, f64>, parts: &mut Parts<'_>) -> Result<(), Failure> {
+        macro_rules! long {
+            ($type:ty) => {
+                if let Some(rows) = tile.stored_as::<$type>() {
+                    let (low, high) = parts.of((self.low, self.high));
+                    for row in rows.rows() {
+                        for ((low, high), value) in low.iter_mut().zip(&mut *high).zip(row) {
+                            (*low, *high) = halves(whole(*low, *high) + i128::from(*value));
+                        }
+                    }
+                    return Ok(());
+                }
+            };
+        }
+        long!(i64);
+        long!(u64);
+        Err(Failure::new("its values are no integers of 64 bits"))
+    }
+
+    /// Adds what later units have.
+    pub fn merge(self, into: &mut Parts<'_>, from: &mut Parts<'_>) {
+        let (low, high) = into.of((self.low, self.high));
+        let (more_low, more_high) = from.of((self.low, self.high));
+        let more = more_low.iter().zip(more_high).map(|(low, high)| whole(*low, *high));
+        for ((low, high), more) in low.iter_mut().zip(high).zip(more) {
+            (*low, *high) = halves(whole(*low, *high) + more);
+        }
+    }
+
+    /// The sums in double precision, and, if they are shown, as they are.
+    ///
+    /// # Errors
+    /// If one of those has more than 64 bits.
+    pub fn finish(self, all: &mut Parts<'_>) -> Result<Vec<f64>, Failure> {
+        let (low, high) = all.of((self.low, self.high));
+        let sums: Vec<i128> = low.iter().zip(high).map(|(low, high)| whole(*low, *high)).collect();
+        if let Some(shown) = self.sum {
+            for (shown, sum) in all.get(shown).iter_mut().zip(&sums) {
+                *shown = i64::try_from(*sum).map_err(|_| overflow())?;
+            }
+        }
+        Ok(sums.iter().map(|sum| *sum as f64).collect())
+    }
+}
+
+fn whole(low: u64, high: i64) -> i128 {
+    i128::from(high) << 64 | i128::from(low)
+}
+
+fn halves(whole: i128) -> (u64, i64) {
+    (whole as u64, (whole >> 64) as i64)
 }
 
 macro_rules! small_sums {

@@ -39,8 +39,9 @@ pub(super) struct Slot {
 #[derive(Clone, Debug)]
 pub(super) struct Checkpoint {
     place: Extent,
-    /// Bytes of a node.
+    /// Bytes of a node, and how many there may be.
     node: u64,
+    most: u64,
     outline: String,
     generation: u64,
     /// The slot that holds what a run would be resumed from.
@@ -63,9 +64,10 @@ fn slot_bytes(node: u64, units: u64) -> u64 {
 }
 
 impl Checkpoint {
-    /// At this place; `outline` tells what is folded and how it is cut.
-    pub fn new(place: Extent, layouts: &[BufferLayout], outline: String) -> Self {
-        Self { place, node: node_bytes(layouts), outline, generation: 0, kept: None }
+    /// Of so many units, at this place; `outline` tells what is folded and how it is cut.
+    pub fn new(place: Extent, layouts: &[BufferLayout], units: u64, outline: String) -> Self {
+        let (node, most) = (node_bytes(layouts), most_nodes(units));
+        Self { place, node, most, outline, generation: 0, kept: None }
     }
 
     fn slot_bytes(&self) -> u64 {
@@ -86,8 +88,7 @@ impl Checkpoint {
         let mut line = vec![0; LINE_BYTES as usize];
         self.place.read(file, begin, &mut line).ok()?;
         let slot: Slot = unseal(&of_fixed_length(&line))?;
-        let most = (self.slot_bytes() - LINE_BYTES) / self.node.max(1);
-        if slot.outline != self.outline || slot.levels.len() as u64 > most {
+        if slot.outline != self.outline || slot.levels.len() as u64 > self.most {
             return None;
         }
         let mut hasher = Hasher::new();

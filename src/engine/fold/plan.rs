@@ -24,7 +24,9 @@ pub(crate) fn plan(
     let columns = || fold.buffers().iter().filter(|layout| layout.is_column());
     let ends = columns().any(|layout| layout.role == Role::AtEnd);
     let of_position: usize = if ends { columns().map(|layout| layout.each).sum() } else { 0 };
-    let fixed = fixed + of_position as u64 * job.source.info.positions;
+    // As much again for whoever makes it.
+    let of_positions = 2 * of_position as u64 * job.source.info.positions;
+    let fixed = fixed + of_positions + fold.shared_memory();
     let needed = |workers: u64| {
         // The nodes of the first units, what they are finished in, and those between units that
         // others still have in hand.

@@ -40,7 +40,8 @@ impl Resumed {
         let fold = folded_by(job);
         let layouts = fold.buffers();
         let outline = geometry.outline(layouts);
-        let mut checkpoint = Checkpoint::new(group.places.checkpoint, layouts, outline);
+        let (place, units) = (group.places.checkpoint, geometry.count());
+        let mut checkpoint = Checkpoint::new(place, layouts, units, outline);
         if !group.resumed || fold.is_per_position() {
             return Ok(Self { checkpoint, units: 0, nodes: Vec::new(), is_changed: false });
         }

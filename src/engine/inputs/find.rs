@@ -405,10 +405,15 @@ pub(crate) fn lack_around(file: &ReadFile, path: &str) -> Result<Option<String>>
     let Some(group) = file.group(parent).ok().filter(results_group::is_results_group) else {
         return Ok(None);
     };
-    if !results_group::may_be_per_position(&group, name) {
+    let is_folded = results_group::is_folded(&group, name);
+    if !is_folded && !results_group::may_be_per_position(&group, name) {
         return Ok(None);
     }
-    let all = positions(&group, &results_group::provenance(&group, parent));
+    let provenance = results_group::provenance(&group, parent);
+    let all = positions(&group, &provenance);
+    // What some positions were to be folded into is whole once they are.
+    let selected = provenance.identity.as_deref().and_then(results_group::selected_positions);
+    let wanted = selected.filter(|_| is_folded).unwrap_or(all);
     // A group of which nothing tells how far it is may be whole, also one that keeps marks of its
     // own for each of its steps.
     let is_mark = |name: &String| name.starts_with("completed_");
@@ -417,7 +422,7 @@ pub(crate) fn lack_around(file: &ReadFile, path: &str) -> Result<Option<String>>
         return Ok(None);
     }
     let Ok(status) = results_group::status(file.handle(), &group, all) else { return Ok(None) };
-    Ok(partial(parent, status.summary()?.count, all))
+    Ok(partial(parent, status.summary()?.count, wanted))
 }
 
 /// That a group isn't complete, if it isn't.

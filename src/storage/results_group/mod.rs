@@ -64,6 +64,8 @@ pub(crate) const CORRECTIONS: &str = "corrections";
 /// What results datasets a group has, with their shapes: as JSON, for whoever finds some of them
 /// missing.
 pub(crate) const RESULTS: &str = "results_datasets";
+/// The same of those that all positions are folded into.
+pub(crate) const FOLDED: &str = "folded_datasets";
 
 /// Bytes of one line of `MESSAGES`.
 pub(crate) const MESSAGE_BYTES: usize = 200;
@@ -71,8 +73,9 @@ pub(crate) const MESSAGE_BYTES: usize = 200;
 pub(crate) const MESSAGE_LINES: usize = 256;
 
 /// Attributes that describe a group and are not parameters, by whoever wrote it.
-const BOOKKEEPING: [&str; 20] = [
+const BOOKKEEPING: [&str; 21] = [
     RESULTS,
+    FOLDED,
     INPUTS,
     CORRECTIONS,
     "machine_id",
@@ -250,7 +253,22 @@ pub(crate) struct PositionTables {
 /// The shapes of a group's results datasets that have values for each position, as far as it says
 /// what it had.
 fn shapes(group: &Group) -> Option<BTreeMap<String, Vec<usize>>> {
-    serde_json::from_str(&attributes::string(group, RESULTS)?).ok()
+    listed_in(group, RESULTS)
+}
+
+fn listed_in(group: &Group, listing: &str) -> Option<BTreeMap<String, Vec<usize>>> {
+    serde_json::from_str(&attributes::string(group, listing)?).ok()
+}
+
+/// Whether all positions are folded into a dataset of a group.
+pub(crate) fn is_folded(group: &Group, dataset: &str) -> bool {
+    listed_in(group, FOLDED).is_some_and(|folded| folded.contains_key(dataset))
+}
+
+/// How many positions are to be folded into the results of a group, if it isn't all of them.
+pub(crate) fn selected_positions(identity: &str) -> Option<u64> {
+    let identity: Value = serde_json::from_str(identity).ok()?;
+    identity.get("selection")?.get("positions")?.as_u64()
 }
 
 /// Whether a results dataset of a group has values for each position; not known of groups that
@@ -269,9 +287,10 @@ pub(crate) fn may_be_per_position(group: &Group, dataset: &str) -> bool {
 
 /// What is missing of a group's results, as far as it says what it had.
 pub(crate) fn missing(group: &Group) -> Option<String> {
-    shapes(group)?.iter().find_map(|(name, shape)| match group.dataset(name) {
+    let all = shapes(group)?.into_iter().chain(listed_in(group, FOLDED).unwrap_or_default());
+    all.into_iter().find_map(|(name, shape)| match group.dataset(&name) {
         Err(_) => Some(format!("its dataset `{name}` is missing")),
-        Ok(found) if found.shape() != *shape => Some(format!(
+        Ok(found) if found.shape() != shape => Some(format!(
             "its dataset `{name}` has the shape {:?} instead of {shape:?}",
             found.shape()
         )),
