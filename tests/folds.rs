@@ -700,3 +700,16 @@ fn planes_are_fitted_to_whatever_lies_in_one_line() {
     }
     scan.run("center-of-mass", &scan.beside("none.h5"), &["-p", "regression=none"]);
 }
+
+#[test]
+fn a_merge_that_is_not_associative_is_told_when_it_is_tried() {
+    let scan = Scan::many("20000", "100");
+    let file = scan.file.to_str().unwrap();
+    for (halves, fails) in [("false", false), ("true", true)] {
+        let halves = format!("merge_halves={halves}");
+        let options = ["-p", "shows_order=false", "-p", &halves, "--positions-axes", "0"];
+        let tried = pixelmill([&["test", "gathered", file, "--pixel", "5"], &options[..]].concat());
+        let told = tried.json["failure"].as_str().unwrap_or_default();
+        assert_eq!(told.contains("its merge isn't associative"), fails, "{}", tried.stderr);
+    }
+}

@@ -7,7 +7,8 @@
 //! `sum`, `mean`, `var`, `std`, `min`, `max`, `argmin`, `argmax` along the positions, and with
 //! `skip_nan` its `nansum`, `nanmean` and so on.
 //!
-//! Sums of integers are exact, in 64 bits, and so are the sums of squares that the variance of
+//! Sums of integers are exact, in 64 bits, those of 64-bit integers in 128; one that has no place
+//! in 64 bits is refused where it is asked for. The sums of squares are exact that the variance of
 //! integers of up to 16 bits is made from: Σ(x − mean)² = (nΣx² − (Σx)²)/n, in 128 bits. All else
 //! is in double precision, and the sums of squares of tiles, units and so on are merged pairwise
 //! (T. F. Chan, G. H. Golub and R. J. LeVeque, Am. Stat. 37 (1983) 242): M = M₁ + M₂ + δ²n₁n₂/(n₁ +

@@ -85,3 +85,61 @@ pub(crate) fn estimate(
     let each = begun.elapsed().as_secs_f64() / count.max(1) as f64;
     Ok(Duration::from_secs_f64(each * positions as f64 / workers.max(1) as f64))
 }
+
+/// What of two results of the same fold may differ by rounding, relative to the largest value.
+const ROUNDING: f64 = 1e-6;
+
+/// Tries on the first three units whether it makes no difference how they are merged, as it has to
+/// be: (1 + 2) + 3 and 1 + (2 + 3). Returns the dataset in which it does, if it does in one.
+///
+/// # Errors
+/// If the units can't be read, merged or finished.
+pub(crate) fn check_merge(job: &Job) -> Result<Option<String>> {
+    let Some(geometry) = job.geometry.as_ref().filter(|of| of.count() >= 3) else {
+        return Ok(None);
+    };
+    let nothing = Marks::prefix(0, job.source.info.positions);
+    let pending = Pending::new(&nothing, None, &job.source.grid);
+    let folding = Folding::new(job, geometry, &pending, 0);
+    if folding.fold.is_per_position() || folding.ends_per_position() {
+        return Ok(None);
+    }
+    let mut units = Vec::new();
+    let mut worker = folding.worker();
+    for unit in 0..3 {
+        let mut all = Accumulator::default();
+        all.clear(folding.fold.buffers());
+        worker.work(unit, Some(&mut all))?;
+        units.push(all);
+    }
+    let merged = |last_first: bool| -> Result<Accumulator> {
+        let [mut one, mut two, mut three] = [0, 1, 2].map(|unit: usize| folding.copy(&units[unit]));
+        if last_first {
+            folding.merge(&mut two, &mut three)?;
+            folding.merge(&mut one, &mut two)?;
+        } else {
+            folding.merge(&mut one, &mut two)?;
+            folding.merge(&mut one, &mut three)?;
+        }
+        let finished = folding.finished(std::iter::once(&one), None)?;
+        Ok(finished.unwrap_or(one))
+    };
+    let (usual, other) = (merged(false)?, merged(true)?);
+    let pairs = usual.bytes().zip(other.bytes());
+    let mut results = shown(folding.fold.buffers().iter().zip(pairs));
+    let differs = results.find(|(layout, (one, other))| {
+        let numbers = |bytes: &[u8]| -> Vec<f64> {
+            layout.column.fields.iter().flat_map(|field| field.element.to_numbers(bytes)).collect()
+        };
+        let (one, other) = (numbers(one), numbers(other));
+        let largest =
+            one.iter().filter(|x| x.is_finite()).fold(0.0f64, |most, x| most.max(x.abs()));
+        let is_same = |(one, other): (&f64, &f64)| {
+            one == other
+                || one.is_nan() && other.is_nan()
+                || (one - other).abs() <= ROUNDING * largest
+        };
+        !one.iter().zip(&other).all(is_same)
+    });
+    Ok(differs.map(|(layout, _)| layout.column.name.clone()))
+}

@@ -40,7 +40,7 @@ use super::target::RunLock;
 use crate::ranks::Communicator;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::CHECKPOINT;
-pub(crate) use again::{Again, again, estimate};
+pub(crate) use again::{Again, again, check_merge, estimate};
 pub(crate) use committer::Committer;
 pub(crate) use geometry::Geometry;
 use pixelmill_core::contribution::UnitResults;

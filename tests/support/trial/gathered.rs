@@ -18,11 +18,22 @@ pub struct GatheredParameters {
     rounds: u64,
     /// Whether nothing can be merged.
     merge_fails: bool,
+    /// Whether it makes a difference which are merged first.
+    merge_halves: bool,
+    /// Whether what depends on the order is a result.
+    shows_order: bool,
 }
 
 impl Default for GatheredParameters {
     fn default() -> Self {
-        Self { fail_at: None, panic_at: None, rounds: 1, merge_fails: false }
+        Self {
+            fail_at: None,
+            panic_at: None,
+            rounds: 1,
+            merge_fails: false,
+            merge_halves: false,
+            shows_order: true,
+        }
     }
 }
 
@@ -127,7 +138,10 @@ impl<const WAY: u8> Reduction for Gathered<WAY> {
             given: given.clone(),
             shown: buffers.per_point(Self::NAME).at_end("Hash", ""),
             shown_rows: buffers.per_position("Rows").published("Hash", ""),
-            order: buffers.single("Order").published("Hash", ""),
+            order: match given.shows_order {
+                true => buffers.single("Order").published("Hash", ""),
+                false => buffers.single("Order").private(),
+            },
             sums: buffers.per_point("Sums").private(),
             rows: buffers.per_position("Row_Sums").private(),
         })
@@ -178,6 +192,9 @@ impl<const WAY: u8> Reduction for Gathered<WAY> {
         }
         let pairs = into.get(task.sums).iter_mut().zip(from.get(task.sums));
         pairs.for_each(|(sum, other)| *sum = sum.wrapping_add(*other));
+        if task.given.merge_halves {
+            into.get(task.sums).iter_mut().for_each(|sum| *sum /= 2);
+        }
         let other = from.get(task.order)[0];
         let order = &mut into.get(task.order)[0];
         *order = mixed(order.wrapping_mul(3) ^ mixed(other));
