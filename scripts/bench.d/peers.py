@@ -331,7 +331,7 @@ def hyperspy_fold(file, cores, fold):
         signal = hyperspy.api.load(file, lazy=True)
         begun = time.perf_counter()
         if fold == "deviation":
-            signal.std(axis="navigation").data.compute()
+            signal.std(axis=signal.axes_manager.navigation_axes).data.compute()
         else:
             signal.map(centre, inplace=False, lazy_output=True).data.compute()
         return {"seconds": time.perf_counter() - begun}
