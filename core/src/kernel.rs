@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, ShapeBuilder};
 use num_complex::Complex64;
 use serde_json::{Map, Value};
 
@@ -24,7 +24,6 @@ use crate::failure::Failure;
 pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
 use crate::model::{Model, Values};
 pub use crate::neighbours::{Channels, Edges, Halo, Neighbours, RawNeighbours};
-use crate::reduction::view;
 use crate::source_info::SourceInfo;
 
 /// A computation that is done at every position of a scan.
@@ -383,6 +382,16 @@ impl<'a> RawTile<'a> {
         let (rows, first) = self.auxiliary;
         Auxiliary::new(rows, first + index)
     }
+}
+
+/// Rows that begin `stride` values behind each other.
+pub(crate) fn view<T>(
+    (rows, columns): (usize, usize),
+    stride: usize,
+    values: &[T],
+) -> ArrayView2<'_, T> {
+    let shape = (rows, columns).strides((stride, 1));
+    ArrayView2::from_shape(shape, values).expect("a tile has as many values as it says")
 }
 
 /// What one thread computes with. A panic is a failure of the whole unit, after which the worker is

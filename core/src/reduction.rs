@@ -8,15 +8,15 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ShapeBuilder};
+use ndarray::ArrayView2;
 
 pub use crate::buffers::{Buffer, Buffers, Parts};
 use crate::chunk_io::AlignedBytes;
 use crate::element::Element;
 use crate::failure::Failure;
 use crate::inputs::{AuxiliaryInput, ConstantInput};
-use crate::kernel::RawTile;
 pub use crate::kernel::Whole;
+use crate::kernel::{RawTile, view};
 use crate::process::{Auxiliary, Coordinates, Parameters, Spectrum};
 use crate::source_info::SourceInfo;
 
@@ -315,14 +315,4 @@ impl<'a, T: Element> Tile<'a, T> {
     pub fn coordinates(&self, index: usize) -> Coordinates<'a> {
         Coordinates::new(self.raw.axes, self.raw.positions[index])
     }
-}
-
-/// Rows that begin `stride` values behind each other.
-pub(crate) fn view<T>(
-    (rows, columns): (usize, usize),
-    stride: usize,
-    values: &[T],
-) -> ArrayView2<'_, T> {
-    let shape = (rows, columns).strides((stride, 1));
-    ArrayView2::from_shape(shape, values).expect("a tile has as many values as it says")
 }

@@ -8,7 +8,7 @@ use super::compared::Compared;
 use super::correction_paths::CorrectionPaths;
 use super::corrections;
 use super::data::Data;
-use super::fold::Geometry;
+use super::fold::geometry::Geometry;
 use super::inexact::{OF_NEIGHBOUR, inexact};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_around};
 use super::narration;

@@ -1,6 +1,7 @@
 //! The positions that a run still has to compute, told window by window: what isn't done, as far as
 //! it is meant. There may be more of them than memory has room for.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::selection::Selected;
@@ -8,6 +9,9 @@ use crate::position_grid::PositionGrid;
 use crate::storage::marks::{Marks, windows};
 use pixelmill_core::error::Result;
 use pixelmill_core::positions::{Positions, runs};
+
+/// Runs that lie within so many positions are looked up together.
+const TOGETHER: u64 = 1 << 17;
 
 /// Positions that are to be computed or read.
 pub(crate) struct Pending<'a> {
@@ -85,6 +89,25 @@ impl<'a> Pending<'a> {
         Ok(runs::of_marks(range.start, &pending).collect())
     }
 
+    /// Those of some runs, ascending ones, which may be many and short.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn among(&self, wanted: &[Range<u64>]) -> Result<VecDeque<Range<u64>>> {
+        let mut found = VecDeque::new();
+        let mut left = wanted.iter().peekable();
+        while let Some(first) = left.next() {
+            let (mut end, mut together) = (first.end, vec![first.clone()]);
+            while let Some(next) = left.next_if(|next| next.end - first.start <= TOGETHER) {
+                end = next.end;
+                together.push(next.clone());
+            }
+            let there = self.runs(&(first.start..end))?;
+            found.extend(together.iter().flat_map(|run| runs::within(&there, run)));
+        }
+        Ok(found)
+    }
+
     /// Whether there are none.
     ///
     /// # Errors
@@ -124,6 +147,15 @@ mod tests {
     /// A list of one range.
     fn one(run: Range<u64>) -> Vec<Range<u64>> {
         std::iter::once(run).collect()
+    }
+
+    #[test]
+    fn what_is_pending_of_a_block_is_found_run_by_run() {
+        let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(400_000))]);
+        let status = Marks::prefix(12, 400_000);
+        let wanted = [3..5, 9..14, 20..21, 200_000..390_000];
+        let found = Pending::new(&status, None, &grid).among(&wanted).unwrap();
+        assert_eq!(found, [12..14, 20..21, 200_000..390_000]);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! piece is pending is looked up once more when it is taken, a window at a time: until then nobody
 //! else changes the status there.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +22,6 @@ use crate::storage::marks::windows;
 use crate::storage::tiles::{PortionReader, Shelf};
 use crate::view::Blocks;
 use pixelmill_core::error::Result;
-use pixelmill_core::positions::runs;
 
 /// Positions of a portion at most: if only every second is pending, its runs take 1 MiB.
 pub(crate) const PORTION: u64 = 1 << 17;
@@ -177,7 +175,7 @@ pub(crate) fn supply<'a>(
         let number = block?.start;
         let region = blocks.region(number);
         let wanted = region.runs(&scan);
-        let runs = pending_of(pending, &wanted)?;
+        let runs = pending.among(&wanted)?;
         let block = if runs.is_empty() { None } else { reader(number, region) };
         Ok(Portion { runs, block, is_exclusive: wanted.len() == 1 })
     });
@@ -205,26 +203,6 @@ pub(crate) fn parts<'a>(
         });
         error.into_iter().chain(parts)
     })
-}
-
-/// What is pending of some runs, ascending ones. They may be many and short: those near each other
-/// are looked up together.
-pub(crate) fn pending_of(
-    pending: &Pending<'_>,
-    wanted: &[Range<u64>],
-) -> Result<VecDeque<Range<u64>>> {
-    let mut found = VecDeque::new();
-    let mut left = wanted.iter().peekable();
-    while let Some(first) = left.next() {
-        let (mut end, mut together) = (first.end, vec![first.clone()]);
-        while let Some(next) = left.next_if(|next| next.end - first.start <= PORTION) {
-            end = next.end;
-            together.push(next.clone());
-        }
-        let there = pending.runs(&(first.start..end))?;
-        found.extend(together.iter().flat_map(|run| runs::within(&there, run)));
-    }
-    Ok(found)
 }
 
 /// The pieces of `0..total` that this rank takes: first one of its own, then others from the
@@ -292,16 +270,6 @@ mod tests {
     use pixelmill_core::axis_values::AxisValues;
     use pixelmill_core::dimension::Dimension;
     use pixelmill_core::positions::Positions;
-
-    #[test]
-    fn what_is_pending_of_a_block_is_found_run_by_run() {
-        let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(400_000))]);
-        let status = Marks::prefix(12, 400_000);
-        let pending = Pending::new(&status, None, &grid);
-        let wanted = [3..5, 9..14, 20..21, 200_000..390_000];
-        let found = pending_of(&pending, &wanted).unwrap();
-        assert_eq!(found, [12..14, 20..21, 200_000..390_000]);
-    }
 
     #[test]
     fn what_is_taken_is_cut_into_parts() {

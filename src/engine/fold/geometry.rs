@@ -6,15 +6,13 @@ use std::ops::Range;
 use twox_hash::xxhash3_128::Hasher;
 
 use super::cut::{Cut, Group, Needs};
-use super::shown;
 use crate::engine::pending::Pending;
-use crate::engine::supply::pending_of;
 use crate::source::Source;
 use crate::storage::results_group::{Column, Folded};
 use pixelmill_core::corrections::Corrections;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::Result;
-use pixelmill_core::kernel::{BufferLayout, Fold, Whole};
+use pixelmill_core::kernel::{BufferLayout, Fold, Kind, Role, Whole};
 use pixelmill_core::positions::Positions;
 
 /// How a scan is folded.
@@ -56,7 +54,7 @@ impl Geometry {
         if let Some(selected) = selected {
             let mut numbers = Vec::new();
             for number in 0..geometry.cut.count() {
-                if !pending_of(selected, &geometry.cut.runs(number))?.is_empty() {
+                if !selected.among(&geometry.cut.runs(number))?.is_empty() {
                     numbers.push(number);
                 }
             }
@@ -100,7 +98,7 @@ impl Geometry {
     pub fn positions_before(&self, units: u64, wanted: &Pending<'_>) -> Result<Positions> {
         let mut positions = Positions::default();
         for unit in 0..units.min(self.count()) {
-            for run in pending_of(wanted, &self.runs(unit))? {
+            for run in wanted.among(&self.runs(unit))? {
                 positions.insert(run);
             }
         }
@@ -138,4 +136,11 @@ impl Geometry {
             (!is_per_position).then(|| super::checkpoint::bytes(layouts, self.count()));
         Folded { columns: columns.collect(), checkpoint }
     }
+}
+
+/// Of all buffers, with what belongs to them, those that become datasets without positions.
+pub(super) fn shown<'l, T>(
+    buffers: impl Iterator<Item = (&'l BufferLayout, T)>,
+) -> impl Iterator<Item = (&'l BufferLayout, T)> {
+    buffers.filter(|(layout, _)| layout.kind != Kind::PerPosition && layout.role != Role::Private)
 }

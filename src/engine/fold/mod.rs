@@ -1,11 +1,12 @@
 //! Folds: all spectra of a scan into one answer, with the same bits whoever computes it and however
 //! often it was interrupted.
 //!
-//! `cut` says how the scan is cut into units, by the data alone; `unit` folds one, tile by tile;
-//! `tree` says which of them are merged; `checkpoint` is what a run is resumed from, `resumed` how,
-//! and `committer` what writes it, for the marker. [`Folding`] is what all threads of a run share:
-//! workers put what they have folded into the tree, and whenever a batch is to be marked the marker
-//! takes the units that are in without a gap, from the first on.
+//! `cut` says how the scan is cut into units, by the data alone; `geometry` numbers those in which
+//! something is to be folded; `unit` folds one, tile by tile; `tree` says which of them are merged;
+//! `checkpoint` is what a run is resumed from, `resumed` how, and `committer` what writes it, for
+//! the marker. [`Folding`] is what all threads of a run share: workers put what they have folded
+//! into the tree, and whenever a batch is to be marked the marker takes the units that are in
+//! without a gap, from the first on.
 //!
 //! The order in which a fold becomes durable: the nodes of those units into the slot that isn't
 //! kept, what the disk has to be told, the digest of their data, their marks. So what is marked is
@@ -17,7 +18,7 @@ mod again;
 mod checkpoint;
 mod committer;
 mod cut;
-mod geometry;
+pub(super) mod geometry;
 mod plan;
 mod resumed;
 mod tree;
@@ -35,18 +36,18 @@ use super::batch::Batch;
 use super::job::Job;
 use super::pending::Pending;
 use super::scheduler::Portion;
-use super::supply::{Stock, parts, pending_of};
+use super::supply::{Stock, parts};
 use super::target::RunLock;
 use crate::ranks::Communicator;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::CHECKPOINT;
 pub(crate) use again::{Again, again, check_merge, estimate};
 pub(crate) use committer::Committer;
-pub(crate) use geometry::Geometry;
+use geometry::{Geometry, shown};
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
-use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Kind, Role};
+use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Role};
 pub(crate) use plan::plan;
 pub(crate) use resumed::Resumed;
 use tree::{Step, Tree};
@@ -97,13 +98,6 @@ struct State {
     tree: Tree<Accumulator>,
     /// What is to be marked of the units that are folded and not committed.
     folded: BTreeMap<u64, Batch>,
-}
-
-/// Of all buffers, with what belongs to them, those that become datasets without positions.
-fn shown<'l, T>(
-    buffers: impl Iterator<Item = (&'l BufferLayout, T)>,
-) -> impl Iterator<Item = (&'l BufferLayout, T)> {
-    buffers.filter(|(layout, _)| layout.kind != Kind::PerPosition && layout.role != Role::Private)
 }
 
 /// The results per position that are made at the end: the numbers of their datasets, and all rows.
@@ -215,7 +209,7 @@ impl<'a> Folding<'a> {
     ) -> impl Iterator<Item = Result<Portion>> + Send + 'p {
         let portions = parts(stock, ranks, 1).map(|unit| {
             let number = self.first + unit?.start;
-            let runs = pending_of(self.pending, &self.geometry.runs(number))?;
+            let runs = self.pending.among(&self.geometry.runs(number))?;
             Ok(Portion { runs, block: None, is_exclusive: false })
         });
         portions.filter(|portion| portion.as_ref().map_or(true, |it| !it.runs.is_empty()))

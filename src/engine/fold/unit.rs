@@ -14,7 +14,6 @@ use crate::engine::inexact::inexact;
 use crate::engine::inputs::AuxiliaryReader;
 use crate::engine::job::Job;
 use crate::engine::pending::Pending;
-use crate::engine::supply::pending_of;
 use crate::source::RowsDigest;
 use crate::storage::tiles::TilePart;
 use pixelmill_core::chunk_io::AlignedBytes;
@@ -156,7 +155,7 @@ impl<'f> UnitWorker<'f> {
         let mut wanted = Vec::new();
         for group in self.geometry.groups(unit) {
             let positions: Vec<u64> =
-                pending_of(self.pending, &group.runs)?.into_iter().flatten().collect();
+                self.pending.among(&group.runs)?.into_iter().flatten().collect();
             if !positions.is_empty() {
                 wanted.push(WantedGroup { group, positions });
             }
