@@ -601,19 +601,26 @@ fn whoever_watches_sees_the_fold_of_the_positions_that_are_in() {
 
 #[test]
 fn a_fold_without_accumulators_is_resumed_as_well() {
-    let scan = Scan::made(|file| python("frames", &[file, "4000"]));
-    let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
-    let slow = ["--cores", "1", "--checkpoint", "0.01"];
-    let mut running = Running::start(scan.arguments("center-of-mass-many", &output, &slow));
-    crate::support::watch::wait_until("something is marked", || {
-        running.has_ended() || std::fs::metadata(&output).is_ok() && marked(&output) > 0
-    });
-    running.kill();
-    let before = marked(&output);
-    assert!(before > 0 && before < 4000, "{before}");
-    let ran = scan.run("center-of-mass-many", &output, &[]);
-    assert_eq!(ran["report"]["positions"].as_u64().unwrap(), 4000 - before);
+    let scan = Scan::made(|file| python("frames", &[file, "8000"]));
+    let whole = scan.beside("whole.h5");
+    let begun = Instant::now();
     scan.run("center-of-mass-many", &whole, &[]);
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut random = Random(5);
+    let mut killed = (0..200).map(|round| {
+        let output = scan.beside(&format!("{round}.h5"));
+        let more = ["--cores", "1", "--checkpoint", "0.01"];
+        let running = Running::start(scan.arguments("center-of-mass-many", &output, &more));
+        thread::sleep(Duration::from_secs_f64(seconds * random.next()));
+        running.kill();
+        let has_group = std::fs::metadata(&output).is_ok_and(|file| file.len() > 0);
+        let before = if has_group { marked(&output) } else { 0 };
+        (output, before)
+    });
+    let in_middle = killed.find(|(_, before)| (1..8000).contains(before));
+    let (output, before) = in_middle.expect("a kill in mid-run");
+    let ran = scan.run("center-of-mass-many", &output, &[]);
+    assert_eq!(ran["report"]["positions"].as_u64().unwrap(), 8000 - before);
     assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
 }
 
