@@ -720,3 +720,12 @@ fn a_merge_that_is_not_associative_is_told_when_it_is_tried() {
         assert_eq!(told.contains("its merge isn't associative"), fails, "{}", tried.stderr);
     }
 }
+
+#[test]
+fn what_rounding_leaves_of_a_sum_is_no_fault_of_its_merge() {
+    let scan = Scan::made(|file| python("cancelling", &[file]));
+    let file = scan.file.to_str().unwrap();
+    let options = ["--pixel", "0", "--positions-axes", "0", "-p", "compute=sum,mean,std"];
+    let tried = pixelmill([&["test", "statistics", file], &options[..]].concat());
+    assert!(tried.code == Some(0) && tried.json["failure"].is_null(), "{}", tried.stderr);
+}

@@ -237,10 +237,12 @@ fn pass_on_folded(
     team: Team<'_>,
 ) -> Result<()> {
     let send = || {
+        // First: workers go on, and what they write meanwhile needn't be on the disk.
+        let Some(folded) = folding.take() else { return Ok(()) };
         if request.durability == Durability::Node {
             file.sync()?;
         }
-        folding.take().map_or(Ok(()), |folded| team.send(&News::Folded(folded)))
+        team.send(&News::Folded(folded))
     };
     let mut sent = Instant::now();
     while scheduler.next_to_mark().is_some() {

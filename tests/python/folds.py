@@ -284,6 +284,15 @@ def frames(path, count):
         data[:] = random.poisson(random.uniform(1, 9, (40, 40)), (int(count), 40, 40))
 
 
+def cancelling(path):
+    """Units of 1024 spectra, of which the first three add up to what rounding leaves."""
+    random = np.random.default_rng(1)
+    one, two = random.normal(size=(2, 1024, 100))
+    three = -random.permutation(one + two)
+    with h5py.File(path, "w") as file:
+        file["data"] = np.concatenate([one, two, three, one])
+
+
 def bad_shifts(path):
     some = shifts().reshape(-1, 2)
     some[76, 1], some[207, 0] = np.nan, np.inf

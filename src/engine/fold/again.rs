@@ -11,7 +11,7 @@ use crate::storage::marks::Marks;
 use crate::storage::rows::Rows;
 use pixelmill_core::column_layout::ColumnLayout;
 use pixelmill_core::error::Result;
-use pixelmill_core::kernel::Accumulator;
+use pixelmill_core::kernel::{Accumulator, BufferLayout};
 use pixelmill_core::positions::Positions;
 
 /// What some positions are folded into.
@@ -89,6 +89,9 @@ pub(crate) fn estimate(
 /// What of two results of the same fold may differ by rounding, relative to the largest value.
 const ROUNDING: f64 = 1e-6;
 
+/// The same relative to the largest value that was merged: results may be small differences of it.
+const CANCELLING: f64 = 1e-12;
+
 /// Tries on the first three units whether it makes no difference how they are merged, as it has to
 /// be: (1 + 2) + 3 and 1 + (2 + 3). Returns the dataset in which it does, if it does in one.
 ///
@@ -112,6 +115,13 @@ pub(crate) fn check_merge(job: &Job) -> Result<Option<String>> {
         worker.work(unit, Some(&mut all))?;
         units.push(all);
     }
+    let layouts = folding.fold.buffers();
+    let inexact = |(layout, bytes): (&BufferLayout, &[u8])| {
+        let is_inexact = layout.column.fields.iter().all(|field| !field.element.is_integer());
+        largest(if is_inexact { numbers(layout, bytes) } else { Vec::new() })
+    };
+    let merged_values = units.iter().flat_map(|unit| layouts.iter().zip(unit.bytes()));
+    let floor = CANCELLING * largest(merged_values.map(inexact));
     let merged = |last_first: bool| -> Result<Accumulator> {
         let [mut one, mut two, mut three] = [0, 1, 2].map(|unit: usize| folding.copy(&units[unit]));
         if last_first {
@@ -126,20 +136,23 @@ pub(crate) fn check_merge(job: &Job) -> Result<Option<String>> {
     };
     let (usual, other) = (merged(false)?, merged(true)?);
     let pairs = usual.bytes().zip(other.bytes());
-    let mut results = shown(folding.fold.buffers().iter().zip(pairs));
+    let mut results = shown(layouts.iter().zip(pairs));
     let differs = results.find(|(layout, (one, other))| {
-        let numbers = |bytes: &[u8]| -> Vec<f64> {
-            layout.column.fields.iter().flat_map(|field| field.element.to_numbers(bytes)).collect()
-        };
-        let (one, other) = (numbers(one), numbers(other));
-        let largest =
-            one.iter().filter(|x| x.is_finite()).fold(0.0f64, |most, x| most.max(x.abs()));
+        let (one, other) = (numbers(layout, one), numbers(layout, other));
+        let rounding = floor.max(ROUNDING * largest(one.iter().copied()));
         let is_same = |(one, other): (&f64, &f64)| {
-            one == other
-                || one.is_nan() && other.is_nan()
-                || (one - other).abs() <= ROUNDING * largest
+            one == other || one.is_nan() && other.is_nan() || (one - other).abs() <= rounding
         };
         !one.iter().zip(&other).all(is_same)
     });
     Ok(differs.map(|(layout, _)| layout.column.name.clone()))
+}
+
+fn numbers(layout: &BufferLayout, bytes: &[u8]) -> Vec<f64> {
+    layout.column.fields.iter().flat_map(|field| field.element.to_numbers(bytes)).collect()
+}
+
+/// The largest of the finite ones, without their signs.
+fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
+    values.into_iter().filter(|x| x.is_finite()).fold(0.0, |most, x| most.max(x.abs()))
 }

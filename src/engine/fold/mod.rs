@@ -273,7 +273,7 @@ impl<'a> Folding<'a> {
     /// Takes everything out that is folded, to be passed on to rank 0; nothing if there is nothing.
     pub fn take(&self) -> Option<FoldedUnits> {
         let state = std::mem::take(&mut *self.lock());
-        if state.folded.is_empty() {
+        if state.is_empty() {
             return None;
         }
         let (mut nodes, mut bytes) = (Vec::new(), Vec::new());
@@ -361,6 +361,12 @@ impl<'a> Folding<'a> {
 }
 
 impl State {
+    /// Whether nothing is folded. Of a node that a worker was merging when all was taken the units
+    /// are taken already.
+    fn is_empty(&self) -> bool {
+        self.folded.is_empty() && self.tree.is_empty()
+    }
+
     /// What is to be marked of the first units.
     fn take_before(&mut self, units: u64) -> Batch {
         let left = self.folded.split_off(&units);
@@ -371,5 +377,21 @@ impl State {
             all.digest += batch.digest;
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_whose_units_were_taken_before_is_something() {
+        let mut state = State::default();
+        assert!(state.is_empty());
+        state.folded.insert(3, Batch::default());
+        assert!(!state.is_empty());
+        state.take_before(4);
+        state.tree.put(0, 3, Accumulator::default());
+        assert!(!state.is_empty());
     }
 }

@@ -51,6 +51,11 @@ impl<N> Tree<N> {
         Step::Merge { level: level + 1, first: first.min(other), left, right }
     }
 
+    /// Whether nothing is in.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     /// All nodes: their first leaf, their level and what they hold.
     pub fn into_nodes(self) -> impl Iterator<Item = (u64, u32, N)> {
         self.nodes.into_iter().map(|(first, (level, node))| (first, level, node))
