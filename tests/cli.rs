@@ -77,11 +77,8 @@ fn rows_with_two_axes_give_a_peak_for_each_of_their_spectra() {
             ["can't be run on `/d`", "its rows are frames of", "--along", "--positions-axes"];
         refuse(run("peak-finding", &file, &which), 1, &texts);
         // Who says which axis it is gets what is asked for.
-        assert_eq!(
-            succeed(run("peak-finding", &file, &[&which[..], &["--along", "1"]].concat()))
-                ["completed"],
-            12
-        );
+        let ran = succeed(run("peak-finding", &file, &[&which[..], &["--along", "1"]].concat()));
+        assert_eq!(ran["completed"], 12);
     }
     let frames = ["its rows are frames of `DC_Offset` × `Frequency`"];
     refuse(run("peak-finding", &write("usid-frames"), &[]), 1, &frames);

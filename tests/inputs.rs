@@ -347,15 +347,19 @@ fn inputs_that_do_not_fit_are_refused_with_both_shapes() {
 }
 
 /// Masks, complex factors and counts, in several files and orders.
-const GIVEN: &str =
-    "rng = np.random.default_rng(3)\nmasks = rng.normal(size=(3, 119)).astype('f4')\nfactor = \
-     (rng.normal(size=20) + 1j * rng.normal(size=20)).astype('c8')\nfile['/masks'], \
-     file['/factor'] = masks, factor\nfile['/count'] = np.arange(20, dtype='>i2') - 7\nwith \
-     h5py.File(given[0] + '/other.h5', 'w') as other:\n    other.create_dataset('/masks', \
-     data=masks.astype('>f8'), chunks=(2, 50), compression='gzip')\n    other['/factor'] = \
-     factor.reshape(4, 5)\nnp.save(given[0] + '/masks.npy', \
-     np.asfortranarray(masks))\nnp.save(given[0] + '/factor.npy', factor)\nnp.save(given[0] + \
-     '/count.npy', np.arange(20, dtype='i4') - 7)";
+const GIVEN: &str = r"
+rng = np.random.default_rng(3)
+masks = rng.normal(size=(3, 119)).astype('f4')
+factor = (rng.normal(size=20) + 1j * rng.normal(size=20)).astype('c8')
+file['/masks'], file['/factor'] = masks, factor
+file['/count'] = np.arange(20, dtype='>i2') - 7
+with h5py.File(given[0] + '/other.h5', 'w') as other:
+    other.create_dataset('/masks', data=masks.astype('>f8'), chunks=(2, 50), compression='gzip')
+    other['/factor'] = factor.reshape(4, 5)
+np.save(given[0] + '/masks.npy', np.asfortranarray(masks))
+np.save(given[0] + '/factor.npy', factor)
+np.save(given[0] + '/count.npy', np.arange(20, dtype='i4') - 7)
+";
 
 /// What NumPy says of a group of `Given`.
 const RIGHT: &str = "masks, factor = file['/masks'][()].astype(float), \
