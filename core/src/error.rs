@@ -209,6 +209,9 @@ pub enum Error {
         bytes(*memory), bytes(*needed)
     )]
     TooLittleMemory { memory: u64, needed: u64 },
+    /// The same computation is asked for more than once.
+    #[error("{process} is asked for twice with the same parameters; once is enough")]
+    AskedTwice { process: String },
     /// There is no results group of that name.
     #[error("{} has no results group `{group}`{}", file.display(), listed("results groups", known))]
     NoSuchGroup { file: PathBuf, group: String, known: Vec<String> },
@@ -404,6 +407,7 @@ impl Error {
             | Self::NoFieldOfRecords { .. }
             | Self::NoRecords { .. }
             | Self::TooLittleMemory { .. }
+            | Self::AskedTwice { .. }
             | Self::Argument { .. }
             | Self::OutputIsSource { .. }
             | Self::OutputNamesSource { .. }

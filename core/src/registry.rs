@@ -132,6 +132,14 @@ impl<R: Reduction> Runner for Folding<R> {
     }
 }
 
+/// The processes that a user names, with commas between them.
+///
+/// # Errors
+/// If there is none of a name, with the nearest name.
+pub fn find_all<'r>(registry: &[&'r dyn Runner], names: &str) -> Result<Vec<&'r dyn Runner>> {
+    names.split(',').map(|name| find(registry, name.trim())).collect()
+}
+
 /// The process that a user names, by its name or its command name.
 ///
 /// # Errors

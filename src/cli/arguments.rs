@@ -105,7 +105,8 @@ pub(crate) struct TestArguments {
 /// What to compute.
 #[derive(Args, Debug)]
 pub(crate) struct WhatArguments {
-    /// Name of the process; `list` shows them
+    /// Name of the process; `list` shows them. For `run` several with commas between them, which
+    /// are computed in one pass over the data
     pub process: String,
     /// The HDF5 file with the data
     pub file: PathBuf,
@@ -141,10 +142,12 @@ pub(crate) struct WhatArguments {
     /// all, and integers beyond 2^53 too; what is larger than the largest becomes infinite
     #[arg(long)]
     pub allow_rounding: bool,
-    /// A parameter; may be given several times, and as --KEY VALUE
+    /// A parameter; may be given several times, and as --KEY VALUE. Of several processes
+    /// PROCESS.KEY, unless only one has it
     #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,
-    /// A JSON or TOML file with parameters; -p goes before it
+    /// A JSON or TOML file with parameters, of several processes with a table for each; -p goes
+    /// before it
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
 }

@@ -10,26 +10,79 @@ use pixelmill_core::error::{Error, Result};
 use pixelmill_core::parameters::ParameterInfo;
 use pixelmill_core::registry::Runner;
 
-/// All given parameters; what `-p` says goes before what the file says.
+/// The parameters of a process; what `-p` says goes before what the file says.
 ///
 /// # Errors
 /// If the file can't be read, or a parameter has no value.
 pub(crate) fn parameters(runner: &dyn Runner, typed: &WhatArguments) -> Result<Map<String, Value>> {
-    let mut given = match &typed.params {
-        Some(file) => from_file(file)?,
-        None => Map::new(),
-    };
-    let known = runner.parameters();
+    let mut of_each = parameters_of_each(&[runner], typed)?;
+    Ok(of_each.remove(0))
+}
+
+/// The same of several processes: `masks.radius` is a parameter of `masks`, and `radius` one of the
+/// only process that has it. A file may have a table for each process.
+///
+/// # Errors
+/// As above, or if it isn't clear whose parameter one is.
+pub(crate) fn parameters_of_each(
+    runners: &[&dyn Runner],
+    typed: &WhatArguments,
+) -> Result<Vec<Map<String, Value>>> {
+    let mut of_each = vec![Map::new(); runners.len()];
+    if let Some(file) = &typed.params {
+        let argument = format!("--params {}", file.display());
+        for (name, value) in from_file(file)? {
+            match (value, owner_of(runners, &name)) {
+                (Value::Object(table), Some(owner)) => of_each[owner].extend(table),
+                (value, _) => {
+                    let (owner, name) = belongs(runners, &name, &argument)?;
+                    of_each[owner].insert(name, value);
+                }
+            }
+        }
+    }
     for pair in &typed.parameters {
         let name_and_text = pair.split_once('=').filter(|(name, _)| !name.trim().is_empty());
         let (name, text) = name_and_text.ok_or_else(|| Error::Argument {
             argument: format!("-p {pair}"),
             reason: "it has to be KEY=VALUE".to_owned(),
         })?;
-        let info = known.iter().find(|info| info.name == name.trim());
-        given.insert(name.trim().to_owned(), value(text.trim(), info));
+        let (owner, name) = belongs(runners, name.trim(), &format!("-p {pair}"))?;
+        let known = runners[owner].parameters();
+        let info = known.iter().find(|info| info.name == name);
+        let value = value(text.trim(), info);
+        of_each[owner].insert(name, value);
     }
-    Ok(given)
+    Ok(of_each)
+}
+
+/// The process of that name.
+fn owner_of(runners: &[&dyn Runner], name: &str) -> Option<usize> {
+    let is_named = |runner: &&dyn Runner| {
+        runner.name() == name || runner.command_name() == name.replace('_', "-")
+    };
+    runners.iter().position(is_named)
+}
+
+/// Whose parameter one is, and what it is called there.
+fn belongs(runners: &[&dyn Runner], name: &str, argument: &str) -> Result<(usize, String)> {
+    let own = name.split_once('.').and_then(|(of, name)| Some((owner_of(runners, of)?, name)));
+    if let Some((owner, name)) = own {
+        return Ok((owner, name.replace('-', "_")));
+    }
+    let has_it = |runner: &&dyn Runner| runner.parameters().iter().any(|info| info.name == name);
+    let owners: Vec<usize> =
+        (0..runners.len()).filter(|number| has_it(&runners[*number])).collect();
+    let names = |owners: &[usize]| -> Vec<String> {
+        owners.iter().map(|owner| format!("{}.{name}", runners[*owner].command_name())).collect()
+    };
+    let refused = |reason| Err(Error::Argument { argument: argument.to_owned(), reason });
+    match (owners.as_slice(), runners.len()) {
+        (_, 1) => Ok((0, name.to_owned())),
+        ([owner], _) => Ok((*owner, name.to_owned())),
+        ([], _) => refused(format!("none of these processes has a parameter `{name}`")),
+        (owners, _) => refused(format!("it has to be clear whose: {}", names(owners).join(" or "))),
+    }
 }
 
 fn from_file(file: &Path) -> Result<Map<String, Value>> {

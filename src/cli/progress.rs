@@ -23,7 +23,8 @@ pub(crate) struct Display {
     quiet: bool,
     /// Seconds into the run at which the last plain line was written.
     last_line: AtomicU64,
-    info: Mutex<String>,
+    /// The processes that are computed.
+    names: Mutex<Vec<String>>,
     /// Whether the user knows that the run is stopping.
     told: AtomicBool,
 }
@@ -42,7 +43,7 @@ impl Display {
             terminal,
             quiet,
             last_line: AtomicU64::new(0),
-            info: Mutex::default(),
+            names: Mutex::default(),
             told: AtomicBool::new(false),
         }
     }
@@ -83,12 +84,13 @@ impl Observer for Display {
         if let Some(note) = read_again(info) {
             self.say(&note);
         }
-        self.bar.set_length(info.pending);
         if self.terminal && !self.quiet {
+            // It may have ended with what was computed before.
+            self.bar.reset();
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        if let Ok(mut name) = self.info.lock() {
-            name.clone_from(&info.process);
+        if let Ok(mut names) = self.names.lock() {
+            names.push(info.process.clone());
         }
     }
 
@@ -104,14 +106,15 @@ impl Observer for Display {
         }
         let message = rates(progress);
         self.bar.set_message(message.clone());
+        self.bar.set_length(progress.total);
         self.bar.set_position(progress.done);
         let seconds = progress.elapsed.as_secs();
         let last = self.last_line.load(Ordering::Relaxed);
         if !self.terminal && seconds >= last + LINE_SECONDS {
             self.last_line.store(seconds, Ordering::Relaxed);
             let percent = progress.done * 100 / progress.total.max(1);
-            let name = self.info.lock().map(|name| name.clone()).unwrap_or_default();
-            self.say(&format!("{name}: {percent} %, {message}"));
+            let names = self.names.lock().map(|names| names.join(", ")).unwrap_or_default();
+            self.say(&format!("{names}: {percent} %, {message}"));
         }
     }
 
@@ -121,6 +124,9 @@ impl Observer for Display {
     }
 
     fn end(&self) {
+        if let Ok(mut names) = self.names.lock() {
+            names.clear();
+        }
         self.bar.finish_and_clear();
     }
 

@@ -6,11 +6,11 @@ use super::arguments::RunArguments;
 use super::progress::Display;
 use super::{Answer, Ending, given, hints, show, signals};
 use crate::engine::{
-    self, Beginning, Compressed, Computed, Outcome, Ranks, Rehearsal, Report, Request, Stop,
+    self, Asked, Beginning, Compressed, Computed, Outcome, Ranks, Rehearsal, Report, Request, Stop,
 };
 use crate::plan::Reads;
 use crate::wire;
-use pixelmill_core::error::{Result, bytes};
+use pixelmill_core::error::{Error, Result, bytes};
 use pixelmill_core::registry::{self, Runner};
 
 /// Computes every position that was asked for.
@@ -20,21 +20,28 @@ pub(crate) fn run(
     ranks: &Ranks,
     display: &Display,
 ) -> Result<Answer> {
-    let runner = registry::find(registry, &typed.what.process)?;
-    let kernel = runner.kernel(&given::parameters(runner, &typed.what)?)?;
+    let runners = registry::find_all(registry, &typed.what.process)?;
+    let asked = asked(&runners, typed, ranks)?;
     let stop = typed.stop_after.map_or_else(Stop::new, |time| Stop::new().after(time));
     signals::listen(&stop, ranks);
-    let request = Request { ranks: ranks.clone(), ..request(typed) };
-    let computed = engine::compute(&kernel, &request, display, &stop)?;
-    let ending = match (computed.outcome, stop.signal()) {
-        (Outcome::Stopped, Some(signal)) => Ending::Stopped { signal },
-        (Outcome::Stopped, None) => Ending::Failed,
-        _ if !computed.failed.is_empty() => Ending::DoneWithFailedPositions,
-        _ => Ending::Done,
+    let computed = engine::compute_all(asked, display, &stop)?;
+    let endings: Vec<Ending> = computed.iter().map(|computed| ending(computed, &stop)).collect();
+    let mut text = String::new();
+    for (number, (runner, ending)) in runners.iter().zip(&endings).enumerate() {
+        let own = &computed[number];
+        if !display.is_quiet() || *ending != Ending::Done || is_unproved(own) {
+            // Of a pass it is told once where the time went.
+            let next = computed.get(number + 1).and_then(|next| next.report.as_ref());
+            let report = own.report.as_ref().filter(|report| Some(*report) != next);
+            text.push_str(&told(*runner, own, report));
+        }
+    }
+    let ending = endings.into_iter().max_by_key(|ending| weight(*ending)).unwrap_or(Ending::Done);
+    let mut runs: Vec<wire::Run> = computed.iter().map(wire::Run::from).collect();
+    let json = match runs.len() {
+        1 => wire::Answer::Run(Box::new(runs.remove(0))),
+        _ => wire::Answer::Runs(wire::Runs { computations: runs }),
     };
-    let is_told = !display.is_quiet() || ending != Ending::Done || is_unproved(&computed);
-    let text = if is_told { text(runner, &computed) } else { String::new() };
-    let json = wire::Answer::Run(Box::new(wire::Run::from(&computed)));
     Ok(Answer { ending, text, json: Some(json) })
 }
 
@@ -44,11 +51,49 @@ pub(crate) fn rehearse(
     typed: &RunArguments,
     display: &Display,
 ) -> Result<Answer> {
-    let runner = registry::find(registry, &typed.what.process)?;
-    let kernel = runner.kernel(&given::parameters(runner, &typed.what)?)?;
-    let rehearsal = engine::rehearse(&kernel, &request(typed), display)?;
-    let json = wire::Answer::Rehearsal((&rehearsal).into());
-    Ok(Answer { ending: Ending::Done, text: rehearsed(&rehearsal), json: Some(json) })
+    let runners = registry::find_all(registry, &typed.what.process)?;
+    let rehearsals = engine::rehearse_all(&asked(&runners, typed, &Ranks::solo())?, display)?;
+    let text = rehearsals.iter().map(rehearsed).collect();
+    let mut told: Vec<wire::Rehearsal> = rehearsals.iter().map(wire::Rehearsal::from).collect();
+    let json = match told.len() {
+        1 => wire::Answer::Rehearsal(told.remove(0)),
+        _ => wire::Answer::Rehearsals(wire::Rehearsals { computations: told }),
+    };
+    Ok(Answer { ending: Ending::Done, text, json: Some(json) })
+}
+
+/// What is to be computed, of each process.
+fn asked(runners: &[&dyn Runner], typed: &RunArguments, ranks: &Ranks) -> Result<Vec<Asked>> {
+    if typed.resume.is_some() && runners.len() > 1 {
+        let reason = "it names the group of one process; several go on with their newest ones";
+        return Err(Error::Argument { argument: "--resume".to_owned(), reason: reason.to_owned() });
+    }
+    let request = Request { ranks: ranks.clone(), ..request(typed) };
+    let given = given::parameters_of_each(runners, &typed.what)?;
+    let asked = runners.iter().zip(given).map(|(runner, parameters)| {
+        Ok(Asked { kernel: runner.kernel(&parameters)?, request: request.clone() })
+    });
+    asked.collect()
+}
+
+/// How one of the computations ended.
+fn ending(computed: &Computed, stop: &Stop) -> Ending {
+    match (computed.outcome, stop.signal()) {
+        (Outcome::Stopped, Some(signal)) => Ending::Stopped { signal },
+        (Outcome::Stopped, None) => Ending::Failed,
+        _ if !computed.failed.is_empty() => Ending::DoneWithFailedPositions,
+        _ => Ending::Done,
+    }
+}
+
+/// Of several endings the heaviest is that of the command.
+fn weight(ending: Ending) -> u8 {
+    match ending {
+        Ending::Done => 0,
+        Ending::DoneWithFailedPositions => 1,
+        Ending::Failed | Ending::Usage => 2,
+        Ending::Stopped { .. } => 3,
+    }
 }
 
 fn rehearsed(rehearsal: &Rehearsal) -> String {
@@ -75,10 +120,15 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
     };
     text.push_str(&format!("  memory    {}{again}\n", bytes(rehearsal.memory)));
     text.push_str(&format!("  output    {}\n", bytes(rehearsal.output_bytes)));
+    let alone = if rehearsal.together_with.is_empty() { "" } else { " alone" };
     text.push_str(&format!(
-        "  time      some {}, writing aside\n",
+        "  time      some {}{alone}, writing aside\n",
         show::duration(rehearsal.estimate)
     ));
+    if !rehearsal.together_with.is_empty() {
+        let others = rehearsal.together_with.join(", ");
+        text.push_str(&format!("  pass      together with {others}\n"));
+    }
     text
 }
 
@@ -112,7 +162,7 @@ fn request(typed: &RunArguments) -> Request {
     }
 }
 
-fn text(runner: &dyn Runner, computed: &Computed) -> String {
+fn told(runner: &dyn Runner, computed: &Computed, report: Option<&Report>) -> String {
     let mut text = match computed.outcome {
         Outcome::Existing if is_unproved(computed) => format!(
             "{} was computed before by another program with the same parameters; the results are \
@@ -139,7 +189,7 @@ fn text(runner: &dyn Runner, computed: &Computed) -> String {
     if let Some(random) = computed.selection.as_ref().filter(|it| it.starts_with("random:")) {
         text.push_str(&format!("  chosen    {random}\n"));
     }
-    if let Some(report) = &computed.report {
+    if let Some(report) = report {
         text.push_str(&report_text(report));
         if report.ranks.len() > 1 {
             text.push_str(&ranks_text(report));

@@ -1,4 +1,5 @@
-//! `--key value` for a parameter of the process, as if `-p key=value` had been typed.
+//! `--key value` for a parameter of the process, as if `-p key=value` had been typed; of several
+//! processes also `--process.key value`.
 //!
 //! What the options of a command are is known when this is compiled, the parameters only with the
 //! process; so this comes before the arguments are parsed. An option of the command goes before a
@@ -10,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use super::arguments::Arguments;
-use pixelmill_core::registry::{Runner, find};
+use pixelmill_core::registry::{Runner, find_all};
 
 /// What was typed, as arguments. An option whose value may be left out takes the next word for it,
 /// though that be the process or the file: if they are missing then, it is meant without one.
@@ -58,22 +59,31 @@ fn spelled_out(registry: &[&dyn Runner], typed: Vec<OsString>) -> Vec<OsString> 
     spelled
 }
 
-/// The parameters of the process that is named, without those that are options of the command; none
-/// for a command that takes no parameters.
+/// The parameters of the processes that are named, without those that are options of the command;
+/// none for a command that takes no parameters.
 fn parameter_names(registry: &[&dyn Runner], typed: &[OsString]) -> Vec<String> {
     let words = || typed.iter().skip(1).filter_map(|argument| argument.to_str());
     let mut root = Arguments::command();
     root.build();
     let command = words().find_map(|word| root.find_subcommand(word));
-    let process = words().find_map(|word| find(registry, word).ok());
-    let (Some(command), Some(process)) = (command, process) else { return Vec::new() };
+    let processes = words().find_map(|word| find_all(registry, word).ok());
+    let (Some(command), Some(processes)) = (command, processes) else { return Vec::new() };
     let options: Vec<&str> =
         command.get_arguments().filter_map(|option| option.get_long()).collect();
     if !options.contains(&"parameter") {
         return Vec::new();
     }
-    let names = process.parameters().into_iter().map(|info| info.name);
-    names.filter(|name| !options.contains(&name.replace('_', "-").as_str())).collect()
+    let mut names = Vec::new();
+    for process in processes {
+        let command_name = process.command_name().replace('-', "_");
+        for name in process.parameters().into_iter().map(|info| info.name) {
+            names.push(format!("{command_name}.{name}"));
+            if !options.contains(&name.replace('_', "-").as_str()) {
+                names.push(name);
+            }
+        }
+    }
+    names
 }
 
 #[cfg(test)]
@@ -124,6 +134,8 @@ mod tests {
             ("--json test fit --first-guess -1 f.h5", "--json test fit -p first_guess=-1 f.h5"),
             ("run fit f.h5 --memory 2G --first-guess", "run fit f.h5 --memory 2G --first-guess"),
             ("run other f.h5 --first-guess /a", "run other f.h5 --first-guess /a"),
+            ("run fit,fit f.h5 --fit.memory 3", "run fit,fit f.h5 -p fit.memory=3"),
+            ("run fit,fit f.h5 --fit.first-guess=3", "run fit,fit f.h5 -p fit.first_guess=3"),
             ("list fit --first-guess /a", "list fit --first-guess /a"),
         ] {
             let words = |text: &str| -> Vec<OsString> {

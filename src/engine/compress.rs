@@ -58,7 +58,7 @@ impl Step<'_> {
     ///
     /// # Errors
     /// If somebody has the file open, or it can't be written. The results then are as they were.
-    pub fn finish(&self, lock: Option<RunLock>, mut computed: Computed) -> Result<Computed> {
+    pub fn finish(&self, lock: Option<&RunLock>, mut computed: Computed) -> Result<Computed> {
         computed.selection = self.request.positions.as_ref().map(ToString::to_string);
         computed.inputs.clone_from(&self.job.inputs.places);
         if self.request.compress == Compression::None {
@@ -92,18 +92,22 @@ impl Step<'_> {
         Ok(computed)
     }
 
-    fn compress(&self, lock: Option<RunLock>, group: &str) -> Result<Ended> {
+    fn compress(&self, lock: Option<&RunLock>, group: &str) -> Result<Ended> {
         let path = &self.target.file;
-        let file = lock.as_ref().map_or_else(|| open_read(path), RunLock::view)?;
+        let file = lock.map_or_else(|| open_read(path), RunLock::view)?;
         if self.left(&file, group, self.observer)?.is_empty() {
             return Ok(Ended::NothingLeft);
         }
         let opened = file.id();
         // With its lock: a run may have to be alone to begin.
         drop(file);
+        let claimed;
         let lock = match lock {
             Some(lock) => lock,
-            None => RunLock::claim(self.target, self.source, self.observer)?,
+            None => {
+                claimed = RunLock::claim(self.target, self.source, self.observer)?;
+                &claimed
+            }
         };
         check_same(path, opened, lock.id()?)?;
         lock.alone(self.source, || {
@@ -112,7 +116,7 @@ impl Step<'_> {
             let mut sum = Compressed::default();
             info!("results datasets of {group} to be compressed: {}", left.len());
             for name in &left {
-                let Some(one) = self.compress_dataset(&lock, group, name)? else {
+                let Some(one) = self.compress_dataset(lock, group, name)? else {
                     return Ok(Ended::Stopped);
                 };
                 sum.before += one.before;

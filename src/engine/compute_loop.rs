@@ -1,6 +1,9 @@
 //! The computing phase of one rank: workers that read, compute and write units of work, a keeper
 //! beside them that looks after what they have written, and the caller's thread, which watches.
 //!
+//! What it computes is one computation or several that share a pass over the data: each unit is
+//! read once for all of them.
+//!
 //! A worker's life is a job of the pool, one for each thread, and ends when there is no unit to
 //! come: its thread then is rayon's, for what is parallel inside the units that others still have.
 //! What may run on top of what, and why, is in this folder's README under *Threads*.
@@ -18,22 +21,20 @@ use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, Yield};
 
-use super::batch::Batch;
-use super::fold::Folding;
+use super::fold::geometry::Geometry;
+use super::fold::{self, Together};
 use super::job::{Job, Workspace};
+use super::member::{Computed, Member, Times};
 use super::pending::Pending;
+use super::rows_read::RowsRead;
 use super::scheduler::{Limits, Scheduler, Ticket};
-use super::sink::Sink;
 use super::supply::{Stock, supply};
 use super::workers::Workers;
 use super::{Request, Stop, Tally, Team};
 use crate::plan::Plan;
-use crate::source::RowsDigest;
-use crate::storage::in_place::InPlace;
-use crate::storage::results_group::Place;
-use pixelmill_core::chunk_io::ReadChunk;
+use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::failure::{Failure, panic_message};
+use pixelmill_core::failure::panic_message;
 use pixelmill_core::positions::runs;
 
 /// Batches per checkpoint interval.
@@ -59,16 +60,16 @@ struct Counters {
 
 /// What all threads of a rank share.
 pub(crate) struct ComputeLoop<'a> {
+    members: &'a [Member<'a>],
+    /// The one that reads for all.
     job: &'a Job,
     threads: &'a Workers,
     /// How many of the threads take units; memory may be too little for all.
     workers: usize,
     /// Most positions of a unit, as planned.
     unit: u64,
-    /// `None` if rows are only read, for their digest.
-    sink: Option<Sink<'a>>,
-    /// What spectra are folded into, if they are.
-    folding: Option<&'a Folding<'a>>,
+    /// How the scan is cut, if any of them folds it.
+    geometry: Option<&'a Geometry>,
     pub scheduler: Scheduler<'a>,
     counters: Counters,
     begun: Instant,
@@ -81,61 +82,53 @@ pub(crate) struct ComputeLoop<'a> {
     host: String,
 }
 
-/// What came of a unit: how long computing took, which of its positions failed, and what was read.
-#[derive(Default)]
-struct Worked {
-    compute: Duration,
-    failures: Vec<(u64, Failure)>,
-    digest: RowsDigest,
-}
-
 /// What a rank is to compute.
 pub(crate) struct Work<'a> {
     pub team: Team<'a>,
     pub workers: &'a Workers,
     pub plan: &'a Plan,
-    /// The pending positions of all ranks.
-    pub pending: &'a Pending<'a>,
-    /// What they share of them.
+    /// The computations, at least one.
+    pub members: &'a [Member<'a>],
+    /// How the scan is cut, if any of them folds it, and the first of the units that is left.
+    pub geometry: Option<(&'a Geometry, u64)>,
+    /// What the ranks share of it.
     pub stock: &'a Stock,
-    /// The file that results go to, and where each dataset lies in it; without one, rows are only
-    /// read.
-    pub file: Option<&'a dyn InPlace>,
-    pub columns: &'a [Place],
-    /// What spectra are folded into, if they are.
-    pub folding: Option<&'a Folding<'a>>,
     /// Other ranks whose batches are marked here.
     pub others: usize,
 }
 
 impl<'a> ComputeLoop<'a> {
     /// A loop that begins now.
-    pub fn new(job: &'a Job, work: &Work<'a>, request: &Request, stop: &Stop) -> Self {
-        job.source.rows.count_decoded_anew();
-        let plan = work.plan;
+    pub fn new(work: &Work<'a>, request: &Request, stop: &Stop) -> Self {
+        let members = work.members;
+        members.iter().for_each(|member| member.job.source.rows.count_decoded_anew());
+        let (job, plan) = (members[0].job, work.plan);
         let workers = plan.workers.min(work.workers.cores());
         let ranks = work.team.ranks();
-        let of_batch = BATCH_BYTES / (job.column_bytes().sum::<usize>() as u64).max(1);
+        let results = members.iter().flat_map(|member| member.job.column_bytes());
+        let of_batch = BATCH_BYTES / (results.sum::<usize>() as u64).max(1);
+        let wanted = members.iter().filter_map(|member| member.job.kernel.wants().most_per_unit);
+        let most = wanted.min().unwrap_or(u64::MAX);
         let limits = Limits {
             // Of rows the next piece may begin while others still have units of the last.
             open: plan.blocks.as_ref().map_or(workers + 1, |blocks| blocks.in_flight),
-            unit: work.folding.is_none().then(|| {
-                let most = job.kernel.wants().most_per_unit.unwrap_or(u64::MAX);
-                (plan.least_unit, plan.unit.min(most))
-            }),
+            unit: work.geometry.is_none().then(|| (plan.least_unit, plan.unit.min(most))),
             batch: (request.checkpoint / BATCHES_PER_CHECKPOINT, of_batch),
         };
+        let pending: Vec<&Pending<'_>> = members.iter().map(|member| member.pending).collect();
         Self {
+            members,
             job,
             threads: work.workers,
             workers,
             unit: plan.unit,
-            folding: work.folding,
-            sink: work.file.map(|file| Sink::new(file, job.placed_columns(work.columns))),
+            geometry: work.geometry.map(|(geometry, _)| geometry),
             scheduler: Scheduler::new(
-                match work.folding {
-                    Some(folding) => Box::new(folding.portions(work.stock, ranks)),
-                    None => supply(job, work.pending, work.stock, plan, ranks),
+                match work.geometry {
+                    Some(geometry) => {
+                        Box::new(fold::portions(geometry, pending, work.stock, ranks))
+                    }
+                    None => supply(job, pending, work.stock, plan, ranks),
                 },
                 work.others,
                 limits,
@@ -209,12 +202,9 @@ impl<'a> ComputeLoop<'a> {
     }
 
     fn live(&self) {
-        self.guarded(|| match self.folding {
-            Some(folding) => self.fold(folding),
-            None => {
-                self.work();
-                Ok(())
-            }
+        self.guarded(|| match self.geometry {
+            Some(geometry) => self.work_together(geometry),
+            None => self.work(),
         });
         self.worked.store(self.begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
         self.working.fetch_sub(1, Ordering::Release);
@@ -230,66 +220,42 @@ impl<'a> ComputeLoop<'a> {
     }
 
     /// One worker's life.
-    fn work(&self) {
-        let mut workspace = self.job.workspace();
-        let mut portion = None;
-        loop {
-            // When nothing is left the thread goes back to the pool, which lets it help those that
-            // still compute.
-            let Some(ticket) = self.next(portion) else { return };
-            match self.work_on(&ticket, &mut workspace) {
-                Ok(Worked { compute, failures, digest }) => {
-                    self.counters.done.fetch_add(runs::count(&ticket.runs), Ordering::Relaxed);
-                    self.counters.failed.fetch_add(failures.len() as u64, Ordering::Relaxed);
-                    let unit = match &self.sink {
-                        Some(_) => ticket.computed(&failures, digest),
-                        None => Batch { digest, ..Batch::default() },
-                    };
-                    portion = Some(self.scheduler.done(ticket, unit, compute));
-                }
-                Err(error) => {
-                    self.scheduler.fail(error);
-                    return;
-                }
-            }
+    fn work(&self) -> Result<()> {
+        let mut workspaces: Vec<_> =
+            self.members.iter().map(|member| member.job.workspace()).collect();
+        let (mut buffer, mut portion) = (AlignedBytes::default(), None);
+        // When nothing is left the thread goes back to the pool, which lets it help those that
+        // still compute.
+        while let Some(ticket) = self.next(portion) {
+            let mut times = Times::default();
+            let batches = self.work_on(&ticket, &mut workspaces, &mut buffer, &mut times)?;
+            portion = Some(self.done(ticket, batches, &times));
         }
+        Ok(())
     }
 
-    /// The same of one who folds.
-    fn fold(&self, folding: &Folding<'_>) -> Result<()> {
-        let mut worker = folding.worker();
+    /// The same where any of the computations folds.
+    fn work_together(&self, geometry: &Geometry) -> Result<()> {
+        let mut together = Together::new(self.members, geometry);
         let mut portion = None;
         while let Some(ticket) = self.next(portion) {
             let first = ticket.runs.first().map_or(0, |run| run.start);
-            let number = folding.number(first);
-            let mut all = folding.accumulator();
-            let done = worker.work(number, all.as_mut())?;
-            count(&self.counters.read, done.read);
-            count(&self.counters.compute, done.compute);
-            let begun = Instant::now();
-            let digest = done.digest;
-            if let Some(all) = all {
-                match &self.sink {
-                    Some(sink) => {
-                        sink.store(&*self.job.prepared, &done.runs, false, &worker.results)?;
-                    }
-                    None => folding.compare(&done.runs, &worker.results)?,
-                }
-                let positions = ticket.runs.iter().cloned().collect();
-                let mut unit = Batch { positions, digest, ..Batch::default() };
-                for (position, why) in &done.failures {
-                    unit.failures.insert(*position, why);
-                }
-                folding.put(number, all, unit)?;
-            }
-            add(&self.counters.write, begun);
-            self.counters.done.fetch_add(runs::count(&ticket.runs), Ordering::Relaxed);
-            self.counters.failed.fetch_add(done.failures.len() as u64, Ordering::Relaxed);
-            // What is to be marked the fold knows by itself.
-            let read = Batch { digest, ..Batch::default() };
-            portion = Some(self.scheduler.done(ticket, read, done.compute));
+            let (batches, times) = together.work(geometry.holding(first))?;
+            portion = Some(self.done(ticket, batches, &times));
         }
         Ok(())
+    }
+
+    /// Counts what was computed of a unit and hands it on.
+    fn done(&self, ticket: Ticket, batches: Vec<Computed>, times: &Times) -> u64 {
+        count(&self.counters.read, times.read);
+        count(&self.counters.compute, times.compute);
+        count(&self.counters.write, times.write);
+        let failed = batches.iter().map(|computed| computed.failed).sum();
+        self.counters.done.fetch_add(runs::count(&ticket.runs), Ordering::Relaxed);
+        self.counters.failed.fetch_add(failed, Ordering::Relaxed);
+        let batches = batches.into_iter().map(|computed| computed.batch).collect();
+        self.scheduler.done(ticket, batches, times.compute)
     }
 
     /// The next unit. Who has to wait for it helps others with theirs, with what is parallel in it.
@@ -311,52 +277,79 @@ impl<'a> ComputeLoop<'a> {
 
     /// Reads, computes and writes some positions: in parts, where these have more neighbours than
     /// memory is planned for.
-    fn work_on<'j>(&'j self, ticket: &Ticket, workspace: &mut Workspace<'j>) -> Result<Worked> {
-        let Some(neighbourhood) = &self.job.neighbourhood else {
-            return self.work_on_part(ticket, &ticket.runs, workspace);
-        };
-        let (mut all, mut before) = (Worked::default(), 0);
-        for runs in neighbourhood.cut(&ticket.runs, self.unit, workspace.around()) {
-            let part = self.work_on_part(ticket, &runs, workspace)?;
-            all.compute += part.compute;
-            all.digest += part.digest;
-            all.failures.extend(part.failures.into_iter().map(|(at, why)| (before + at, why)));
-            before += runs::count(&runs);
-        }
-        Ok(all)
-    }
-
-    fn work_on_part<'j>(
-        &'j self,
+    fn work_on(
+        &self,
         ticket: &Ticket,
-        runs: &[Range<u64>],
-        workspace: &mut Workspace<'j>,
-    ) -> Result<Worked> {
-        let begun = Instant::now();
+        workspaces: &mut [Workspace<'a>],
+        buffer: &mut AlignedBytes,
+        times: &mut Times,
+    ) -> Result<Vec<Computed>> {
         let source: &dyn ReadChunk = match &ticket.block {
             Some(block) => &**block,
             None => {
-                self.announce(runs);
+                self.announce(&ticket.runs);
                 &self.job.source.rows
             }
         };
-        let rows = self.job.read(source, runs, workspace)?;
-        add(&self.counters.read, begun);
-        let digest = workspace.digest;
-        let Some(sink) = &self.sink else {
-            workspace.forget(rows);
-            return Ok(Worked { digest, ..Worked::default() });
+        let near = |runs: &[Range<u64>]| runs.len() > 1 && ticket.is_exclusive;
+        let ([member], [workspace]) = (self.members, &mut *workspaces) else {
+            return self.read_once(
+                source,
+                (&ticket.runs, ticket.is_exclusive),
+                workspaces,
+                buffer,
+                times,
+            );
         };
+        let Some(neighbourhood) = &member.job.neighbourhood else {
+            let runs = (ticket.runs.as_slice(), near(&ticket.runs));
+            return Ok(vec![member.compute(source, runs, workspace, times)?]);
+        };
+        let mut all = Computed::default();
+        for runs in neighbourhood.cut(&ticket.runs, self.unit, workspace.around()) {
+            let runs = (runs.as_slice(), near(&runs));
+            all.append(member.compute(source, runs, workspace, times)?);
+        }
+        Ok(vec![all])
+    }
+
+    /// Reads some positions and lets each computation take those that it has to compute.
+    fn read_once(
+        &self,
+        source: &dyn ReadChunk,
+        (runs, is_exclusive): (&[Range<u64>], bool),
+        workspaces: &mut [Workspace<'a>],
+        buffer: &mut AlignedBytes,
+        times: &mut Times,
+    ) -> Result<Vec<Computed>> {
         let begun = Instant::now();
-        self.job.compute(rows, workspace);
-        let compute = begun.elapsed();
-        add(&self.counters.compute, begun);
-        let begun = Instant::now();
-        let near = runs.len() > 1 && ticket.is_exclusive;
-        sink.store(&*self.job.prepared, runs, near, &workspace.results)?;
-        add(&self.counters.write, begun);
-        let failures = std::mem::take(&mut workspace.results.failures);
-        Ok(Worked { compute, failures, digest })
+        let positions: Vec<u64> = runs.iter().cloned().flatten().collect();
+        let row_bytes = self.job.source.row_bytes();
+        let mut rows = ReadRows::new(std::mem::take(buffer), positions.len(), row_bytes);
+        let read = source.read(runs, &mut rows);
+        times.read += begun.elapsed();
+        let read = match read {
+            // Each finds out by itself what of it is its own.
+            Err(Error::Damaged { .. }) => None,
+            other => other.map(|()| {
+                Some(RowsRead::new(&positions, (0..rows.len()).map(|at| rows.row(at))))
+            })?,
+        };
+        let mut all = Vec::new();
+        for (member, workspace) in self.members.iter().zip(workspaces) {
+            let own = member.pending.among(runs)?;
+            let own: Vec<Range<u64>> = own.into();
+            if own.is_empty() {
+                all.push(Computed::default());
+                continue;
+            }
+            let source = read.as_ref().map_or(source, |read| read);
+            let near = own.len() > 1 && is_exclusive;
+            all.push(member.compute(source, (&own, near), workspace, times)?);
+        }
+        drop(read);
+        *buffer = rows.into_buffer();
+        Ok(all)
     }
 
     /// Reading ahead is the system's work: for each unit it is told what lies so far behind it,
@@ -370,6 +363,12 @@ impl<'a> ComputeLoop<'a> {
             let count = (run.end - run.start).min(source.info.positions - ahead);
             source.rows.announce(ahead, count);
         }
+    }
+
+    /// Chunks that were decoded, by whichever computation, and chunks that are stored.
+    fn chunks_decoded(&self) -> Option<(u64, u64)> {
+        let all = self.members.iter().map(|member| member.job.source.rows.chunks_decoded());
+        all.reduce(|sum, own| Some((sum?.0 + own?.0, sum?.1))).flatten()
     }
 
     /// What this rank has done by now.
@@ -389,7 +388,7 @@ impl<'a> ComputeLoop<'a> {
             compute: time(&self.counters.compute),
             write: time(&self.counters.write),
             wait: time(&self.counters.wait),
-            chunks: self.job.source.rows.chunks_decoded(),
+            chunks: self.chunks_decoded(),
         }
     }
 }

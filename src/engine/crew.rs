@@ -4,23 +4,21 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::batch::Batch;
 use super::compute_loop::{ComputeLoop, Work};
 use super::evidence;
-use super::fold::Folding;
+use super::fold::geometry::Geometry;
 use super::job::Job;
-use super::marker::Marker;
+use super::marker::{Marker, mark_all};
+use super::member::Member;
 use super::narration;
-use super::pending::Pending;
 use super::prepare::Taken;
 use super::scheduler::Scheduler;
 use super::supply::Stock;
 use super::target::RunLock;
 use super::team::{Call, News, Team};
 use super::workers::Workers;
-use super::{Computed, Observer, Outcome, Progress, Report, Request, Stop, Tally};
+use super::{Computed, FailedPositions, Observer, Outcome, Progress, Report, Request, Stop, Tally};
 use crate::plan::Plan;
-use crate::storage::in_place::InPlace;
 use pixelmill_core::error::{Error, Result};
 
 /// How often the observer is told.
@@ -33,46 +31,53 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What rank 0 computes with.
 pub(crate) struct Phase<'a> {
-    pub job: &'a Job,
-    pub group: &'a Taken,
-    /// What is pending, and how many positions that is.
-    pub pending: &'a Pending<'a>,
+    /// The computations, and what each of them is for all ranks.
+    pub led: &'a [Led<'a>],
+    pub members: &'a [Member<'a>],
+    /// How the scan is cut, if any of them folds it, and the first of the units that is left.
+    pub geometry: Option<(&'a Geometry, u64)>,
+    /// How many positions are pending in any of them.
     pub count: u64,
     /// What the ranks share of it.
     pub stock: &'a Stock,
-    /// What spectra are folded into, if they are.
-    pub folding: Option<&'a Folding<'a>>,
     pub plan: &'a Plan,
     pub workers: &'a Workers,
     pub request: &'a Request,
-    pub lock: &'a RunLock,
-    pub file: &'a dyn InPlace,
     pub observer: &'a dyn Observer,
     pub stop: &'a Stop,
     pub team: Team<'a>,
 }
 
+/// A computation that this rank leads.
+#[derive(Clone, Copy)]
+pub(crate) struct Led<'a> {
+    pub job: &'a Job,
+    pub request: &'a Request,
+    pub group: &'a Taken,
+    /// How many positions are pending.
+    pub count: u64,
+    pub lock: &'a RunLock,
+}
+
 impl Phase<'_> {
-    /// Computes what is pending, together with the other ranks.
+    /// Computes what is pending, together with the other ranks; each computation has its marker.
     ///
     /// # Errors
     /// If the source can't be read, the results can't be written, or the source was changed
     /// meanwhile. What is marked by then is right and stays.
-    pub fn run(&self, mut marker: Marker<'_>) -> Result<Computed> {
-        let (group, observer, team) = (self.group, self.observer, self.team);
-        let columns = &group.places.columns;
+    pub fn run(&self, mut markers: Vec<Marker<'_>>) -> Result<Vec<Computed>> {
+        let (observer, team, members) = (self.observer, self.team, self.members);
         let others = team.others();
-        let (plan, pending, stock) = (self.plan, self.pending, self.stock);
-        let (workers, folding, file) = (self.workers, self.folding, Some(self.file));
-        let work = Work { team, workers, plan, pending, stock, file, columns, folding, others };
-        let compute_loop = ComputeLoop::new(self.job, &work, self.request, self.stop);
+        let (plan, workers, stock, geometry) = (self.plan, self.workers, self.stock, self.geometry);
+        let work = Work { team, workers, plan, members, geometry, stock, others };
+        let compute_loop = ComputeLoop::new(&work, self.request, self.stop);
         let scheduler = &compute_loop.scheduler;
         let begun = Instant::now();
-        let mut crew = Crew::new((team, folding), self.stop, observer);
+        let mut crew = Crew::new((team, members), self.stop, observer);
         let mut told: Option<Instant> = None;
-        let marking = &mut marker;
+        let marking = &mut markers;
         let ran = compute_loop.run(
-            || marking.run(scheduler, observer),
+            || mark_all(marking, scheduler, observer),
             if others == 0 { TICK } else { PAUSE },
             || {
                 let heard = crew.hear(scheduler);
@@ -85,28 +90,25 @@ impl Phase<'_> {
         );
         let dismissed = crew.dismiss(ran.err(), scheduler);
         observer.end();
-        let report = crew.report(compute_loop.tally(), begun, &marker);
+        let report = crew.report(compute_loop.tally(), begun, &markers);
         narration::tally(&report.ranks[0]);
-        let unchanged = self.check_data(&mut marker);
-        let failed = marker.settle();
-        marker.checkpoint(observer);
+        let ended: Vec<Result<FailedPositions>> = self
+            .led
+            .iter()
+            .zip(&mut markers)
+            .map(|(led, marker)| {
+                let unchanged = led.check_data(marker, observer);
+                let failed = marker.settle();
+                marker.checkpoint(observer);
+                unchanged.and(failed)
+            })
+            .collect();
         dismissed?;
-        unchanged?;
-        self.lock.check_in_place()?;
-        let is_done = marker.marked() == self.count;
-        Ok(Computed {
-            file: self.lock.path().to_owned(),
-            group: group.path.clone(),
-            parameter_hash: self.job.identity.hash(),
-            outcome: if is_done { Outcome::Finished } else { Outcome::Stopped },
-            completed: marker.completed(),
-            positions: marker.positions(),
-            failed: failed?,
-            report: Some(report),
-            compressed: None,
-            selection: None,
-            inputs: Vec::new(),
-        })
+        let mut computed = Vec::new();
+        for ((led, marker), failed) in self.led.iter().zip(&markers).zip(ended) {
+            computed.push(led.computed(marker, failed?, report.clone())?);
+        }
+        Ok(computed)
     }
 
     fn progress(&self, begun: Instant, crew: &Crew<'_>, own: &Tally) -> Progress {
@@ -120,10 +122,37 @@ impl Phase<'_> {
             stopping: self.stop.is_requested(),
         }
     }
+}
+
+impl Led<'_> {
+    /// What was computed; `failed` are the positions that failed.
+    fn computed(
+        &self,
+        marker: &Marker<'_>,
+        failed: FailedPositions,
+        report: Report,
+    ) -> Result<Computed> {
+        self.lock.check_in_place()?;
+        let is_done = marker.marked() == self.count;
+        Ok(Computed {
+            process: self.job.kernel.name().to_owned(),
+            file: self.lock.path().to_owned(),
+            group: self.group.path.clone(),
+            parameter_hash: self.job.identity.hash(),
+            outcome: if is_done { Outcome::Finished } else { Outcome::Stopped },
+            completed: marker.completed(),
+            positions: marker.positions(),
+            failed,
+            report: Some(report),
+            compressed: None,
+            selection: None,
+            inputs: Vec::new(),
+        })
+    }
 
     /// The data must still be what they were at the beginning; if not, nothing that this run marked
     /// is right.
-    fn check_data(&self, marker: &mut Marker<'_>) -> Result<()> {
+    fn check_data(&self, marker: &mut Marker<'_>, observer: &dyn Observer) -> Result<()> {
         let results = self.lock.id()?;
         let checked = {
             let (marked, digest) = marker.computed(&self.job.source.grid);
@@ -134,7 +163,7 @@ impl Phase<'_> {
             Ok(()) => marker.conclude(evidence::evidence(self.job, results)),
             Err(error) if evidence::leaves_results_right(&error) => Err(error),
             Err(error) => {
-                marker.unmark(self.observer)?;
+                marker.unmark(observer)?;
                 Err(error)
             }
         }
@@ -144,7 +173,7 @@ impl Phase<'_> {
 /// The other ranks, as rank 0 sees them.
 struct Crew<'a> {
     team: Team<'a>,
-    folding: Option<&'a Folding<'a>>,
+    members: &'a [Member<'a>],
     stop: &'a Stop,
     observer: &'a dyn Observer,
     /// What each of them has done, as far as it has told.
@@ -160,14 +189,14 @@ struct Crew<'a> {
 
 impl<'a> Crew<'a> {
     fn new(
-        (team, folding): (Team<'a>, Option<&'a Folding<'a>>),
+        (team, members): (Team<'a>, &'a [Member<'a>]),
         stop: &'a Stop,
         observer: &'a dyn Observer,
     ) -> Self {
         let left = team.others();
         Self {
             team,
-            folding,
+            members,
             stop,
             observer,
             tallies: vec![Tally::default(); left],
@@ -187,12 +216,12 @@ impl<'a> Crew<'a> {
         while let Some((rank, news)) = self.team.news()? {
             match news {
                 News::Batch(batch) => scheduler.arrived(batch),
-                News::Folded(folded) => {
-                    if let Some(folding) = self.folding {
+                News::Folded(number, folded) => {
+                    if let Some(folding) = self.members[number].folding {
                         folding.arrived(folded)?;
                     }
                     // It knows by itself what is to be marked.
-                    scheduler.arrived(Batch::default());
+                    scheduler.arrived(Vec::new());
                 }
                 News::Tally(tally) => self.tallies[rank - 1] = tally,
                 News::Stop(signal) => self.stop.request_by(signal),
@@ -261,7 +290,7 @@ impl<'a> Crew<'a> {
         self.team.ranks().abort(1)
     }
 
-    fn report(&self, own: Tally, begun: Instant, marker: &Marker<'_>) -> Report {
+    fn report(&self, own: Tally, begun: Instant, markers: &[Marker<'_>]) -> Report {
         let ranks: Vec<Tally> = std::iter::once(own).chain(self.tallies.iter().cloned()).collect();
         let sum = |of: fn(&Tally) -> Duration| ranks.iter().map(of).sum();
         Report {
@@ -273,8 +302,8 @@ impl<'a> Crew<'a> {
             compute: sum(|tally| tally.compute),
             write: sum(|tally| tally.write),
             wait: sum(|tally| tally.wait),
-            mark: marker.time,
-            batches: marker.batches,
+            mark: markers.iter().map(|marker| marker.time).sum(),
+            batches: markers.iter().map(|marker| marker.batches).max().unwrap_or(0),
             chunks: ranks[0].chunks.map(|(_, stored)| {
                 let decoded = ranks.iter().filter_map(|tally| tally.chunks).map(|chunks| chunks.0);
                 (decoded.sum(), stored)

@@ -3,77 +3,75 @@
 //! have to be. Rank 0 marks them.
 
 use std::fs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{debug, trace};
 
+use super::batch::Batch;
 use super::compute_loop::{ComputeLoop, Work};
 use super::data::Data;
 use super::fold::Folding;
 use super::job::Job;
+use super::member::Member;
 use super::narration;
+use super::pass::Pass;
 use super::pending::Pending;
 use super::scheduler::Scheduler;
-use super::search::selected;
+use super::search;
 use super::selection::Selected;
 use super::sight::Sight;
 use super::supply::Stock;
 use super::target::Target;
-use super::team::{Assignment, Call, News, Orders, RankError, Team};
+use super::team::{Assignment, Call, News, Orders, RankError, Task, Team};
 use super::workers::Workers;
-use super::{Computed, Durability, Request, Stop, Tally, plan_run};
+use super::{Asked, Computed, Durability, Request, Stop, Tally};
 use crate::plan::Plan;
 use crate::storage::file::{self, look_at, open_read};
 use crate::storage::in_place::InPlace;
 use crate::storage::marks::Marks;
 use crate::storage::open_file::OpenFile;
-use crate::storage::results_group::{LAST_RUN, Place};
+use crate::storage::results_group::LAST_RUN;
 use crate::storage::{attributes, lock};
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::kernel::Kernel;
 
 /// How often a rank looks for calls.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Follows rank 0 through one computation.
+/// Follows rank 0 through some computations.
 ///
 /// # Errors
 /// Whatever ended the job, as rank 0 tells it.
-pub(crate) fn follow(
-    kernel: &Arc<dyn Kernel>,
-    request: &Request,
-    stop: &Stop,
-    team: Team<'_>,
-) -> Result<Computed> {
-    let opened = open(kernel, request, team);
-    team.tell(opened.as_ref().map(|(_, _, sight)| sight))?;
-    let assignment = match team.orders()? {
-        Orders::Prepare(assignment) => assignment,
+pub(crate) fn follow(asked: &[Asked], stop: &Stop, team: Team<'_>) -> Result<Vec<Computed>> {
+    let opened = open(asked, team);
+    team.tell(opened.as_ref().map(|opened| &opened.sights))?;
+    let mut orders = team.orders()?;
+    let opened = match orders {
+        Orders::Prepare(_) => opened?,
+        // Whoever couldn't open it is ordered to end.
         other => return conclude(other, stop),
     };
-    // Whoever couldn't open it is ordered to end.
-    let (job, selected, _) = opened?;
-    let (job, selected) = (&job, selected.as_ref());
-    let ready = Ready::new((job, selected), &assignment, team);
-    let outline = ready.as_ref().map(|ready| ready.stock.outline());
-    team.tell(outline.as_ref().map_err(|error| *error))?;
-    match team.orders()? {
-        Orders::Begin => {}
-        other => return conclude(other, stop),
+    while let Orders::Prepare(assignment) = orders {
+        let parts = opened.of_pass(&assignment.tasks);
+        let ready = Ready::new(&parts, &assignment, team);
+        let outline = ready.as_ref().map(|ready| ready.stock.outline());
+        team.tell(outline.as_ref().map_err(|error| *error))?;
+        match team.orders()? {
+            Orders::Begin => {}
+            other => return conclude(other, stop),
+        }
+        let ready = ready?;
+        let ended = ready.work(&parts, &assignment.tasks, stop, team);
+        // With the file's lock: rank 0 may need it alone.
+        drop(ready);
+        team.send(&News::Ended(ended.map_err(|error| RankError::of(&error))))?;
+        orders = team.orders()?;
+        // What was called after this rank had ended is still to be taken from the line.
+        while team.called()?.is_some() {}
     }
-    let ready = ready?;
-    let ended = ready.work((job, selected), &assignment.columns, request, stop, team);
-    // With the file's lock: rank 0 may need it alone.
-    drop(ready);
-    team.send(&News::Ended(ended.map_err(|error| RankError::of(&error))))?;
-    let orders = team.orders()?;
-    // What was called after this rank had ended is still to be taken from the line.
-    while team.called()?.is_some() {}
     conclude(orders, stop)
 }
 
-fn conclude(orders: Orders, stop: &Stop) -> Result<Computed> {
+fn conclude(orders: Orders, stop: &Stop) -> Result<Vec<Computed>> {
     let Orders::End(conclusion, signal) = orders else {
         unreachable!("rank 0 gives orders in one order");
     };
@@ -83,20 +81,48 @@ fn conclude(orders: Orders, stop: &Stop) -> Result<Computed> {
     conclusion.map_err(|trouble| trouble.at(0))
 }
 
-fn open(
-    kernel: &Arc<dyn Kernel>,
-    request: &Request,
-    team: Team<'_>,
-) -> Result<(Job, Option<Selected>, Sight)> {
-    let source = open_read(&request.file)?;
+/// The computations that are asked for, as this rank sees them.
+struct Opened<'a> {
+    asked: &'a [Asked],
+    jobs: Vec<Job>,
+    selected: Vec<Option<Selected>>,
+    sights: Vec<Sight>,
+}
+
+/// One of them, in a pass.
+#[derive(Clone, Copy)]
+struct Followed<'a> {
+    job: &'a Job,
+    request: &'a Request,
+    selected: Option<&'a Selected>,
+}
+
+impl Opened<'_> {
+    fn of_pass(&self, tasks: &[Task]) -> Vec<Followed<'_>> {
+        let of = |Task { number, .. }: &Task| Followed {
+            job: &self.jobs[*number],
+            request: &self.asked[*number].request,
+            selected: self.selected[*number].as_ref(),
+        };
+        tasks.iter().map(of).collect()
+    }
+}
+
+fn open<'a>(asked: &'a [Asked], team: Team<'_>) -> Result<Opened<'a>> {
+    let path = &asked[0].request.file;
+    let source = open_read(path)?;
     let data = if team.looks_for_node() { Data::Hashed } else { Data::Unseen };
-    let job = Job::open(kernel, &source, request, data)?;
-    let can_write = can_write(&Target::of(request, &job)?);
-    let sight = Sight::of(&job, data, &can_write, team, request);
-    let selected = selected(&job, request, &source)?;
+    let (mut jobs, mut selected, mut sights) = (Vec::new(), Vec::new(), Vec::new());
+    for Asked { kernel, request } in asked {
+        let job = Job::open(kernel, &source, request, data)?;
+        let can_write = can_write(&Target::of(request, &job)?);
+        sights.push(Sight::of(&job, data, &can_write, team, request));
+        selected.push(search::selected(&job, request, &source)?);
+        jobs.push(job);
+    }
     // Rank 0 needs the file alone for a moment.
-    lock::release(&source.raw, &request.file)?;
-    Ok((job, selected, sight))
+    lock::release(&source.raw, path)?;
+    Ok(Opened { asked, jobs, selected, sights })
 }
 
 /// Whether this rank can write where results go, as far as it can tell before they are there.
@@ -115,14 +141,14 @@ struct ResultsFile {
 }
 
 /// The file that rank 0 has prepared, if it is the one that this rank sees.
-fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<ResultsFile> {
-    let path = &assignment.file;
+fn results_file(task: &Task, team: Team<'_>) -> Result<ResultsFile> {
+    let path = &task.file;
     let raw = file::open(path, true)?;
     let opened = OpenFile { path, file: &raw };
     let seen = look_at(opened)?;
     let last_run =
-        seen.group(&assignment.group).ok().and_then(|group| attributes::string(&group, LAST_RUN));
-    if last_run.as_ref() != Some(&assignment.last_run) {
+        seen.group(&task.group).ok().and_then(|group| attributes::string(&group, LAST_RUN));
+    if last_run.as_ref() != Some(&task.last_run) {
         return Err(Error::OtherFile { path: path.clone() });
     }
     // If rank 0 is lost, its locks are. Whoever changes the file's metadata must not do so before
@@ -133,71 +159,77 @@ fn results_file(assignment: &Assignment, team: Team<'_>) -> Result<ResultsFile> 
 }
 
 /// What this rank computes with, once rank 0 has prepared everything.
-struct Ready {
-    file: ResultsFile,
+struct Ready<'a> {
+    pass: Pass<'a>,
+    files: Vec<ResultsFile>,
     workers: Workers,
     plan: Plan,
-    status: Marks,
+    states: Vec<Marks>,
     stock: Stock,
-    /// How many units of a fold are folded already.
-    folded: u64,
+    /// How many units of each fold are folded already.
+    folded: Vec<u64>,
 }
 
-impl Ready {
-    fn new(
-        (job, selected): (&Job, Option<&Selected>),
-        assignment: &Assignment,
-        team: Team<'_>,
-    ) -> Result<Self> {
-        let file = results_file(assignment, team)?;
-        let opened = OpenFile { path: &assignment.file, file: &file.raw };
+impl<'a> Ready<'a> {
+    fn new(parts: &[Followed<'a>], assignment: &Assignment, team: Team<'_>) -> Result<Self> {
         let workers = Workers::exactly(assignment.workers[team.rank()]);
         let (memory, segments) = (assignment.memory, assignment.segments.as_deref());
-        job.tell_means(workers.cores(), memory, selected.is_some());
-        let plan = plan_run(job, memory, workers.cores(), segments, selected)?;
-        narration::plan(&*job.kernel, &plan);
-        let status = Marks::within(opened, assignment.status)?;
-        let pending = Pending::new(&status, selected, &job.source.grid);
-        let stock = match &job.geometry {
-            Some(geometry) => Stock::of_units(geometry.count() - assignment.folded),
-            None => Stock::new(job, &pending, &plan, assignment.workers.len())?,
-        };
-        Ok(Self { file, workers, plan, status, stock, folded: assignment.folded })
+        let (mut files, mut states) = (Vec::new(), Vec::new());
+        for task in &assignment.tasks {
+            let file = results_file(task, team)?;
+            let opened = OpenFile { path: &task.file, file: &file.raw };
+            states.push(Marks::within(opened, task.status)?);
+            files.push(file);
+        }
+        for Followed { job, selected, .. } in parts {
+            job.tell_means(workers.cores(), memory, selected.is_some());
+        }
+        let pass = Pass::new(parts.iter().map(|of| (of.job, of.selected)).collect());
+        let plan = pass.plan(memory, workers.cores(), segments)?;
+        parts.iter().for_each(|of| narration::plan(&*of.job.kernel, &plan));
+        let folded: Vec<u64> = assignment.tasks.iter().map(|task| task.folded).collect();
+        let pending = pending(parts, &states);
+        let all: Vec<&Pending<'_>> = pending.iter().collect();
+        let stock = pass.stock(&all, pass.geometry_from(&folded), &plan, team)?;
+        Ok(Self { pass, files, workers, plan, states, stock, folded })
     }
 
     /// Computes until nothing is left, or somebody asks to stop.
     fn work(
         &self,
-        (job, selected): (&Job, Option<&Selected>),
-        columns: &[Place],
-        request: &Request,
+        parts: &[Followed<'a>],
+        tasks: &[Task],
         stop: &Stop,
         team: Team<'_>,
     ) -> Result<Tally> {
         let Self { workers, plan, stock, .. } = self;
-        let pending = &Pending::new(&self.status, selected, &job.source.grid);
-        let file = &*self.file.in_place;
-        let geometry = job.geometry.as_ref();
-        let folding = geometry.map(|of| Folding::new(job, of, pending, self.folded));
-        let work = Work {
-            team,
-            workers,
-            plan,
-            pending,
-            stock,
-            file: Some(file),
-            columns,
-            folding: folding.as_ref(),
-            others: 0,
-        };
-        let compute_loop = ComputeLoop::new(job, &work, request, stop);
+        let pending = pending(parts, &self.states);
+        let foldings: Vec<Option<Folding<'_>>> = parts
+            .iter()
+            .zip(&pending)
+            .map(|(Followed { job, .. }, pending)| {
+                job.geometry.as_ref().map(|geometry| Folding::new(job, geometry, pending))
+            })
+            .collect();
+        let places = tasks.iter().zip(&self.files);
+        let members: Vec<Member<'_>> = parts
+            .iter()
+            .zip(&pending)
+            .zip(foldings.iter().zip(places))
+            .map(|((Followed { job, .. }, pending), (folding, (task, file)))| {
+                let written = (&*file.in_place, task.columns.as_slice());
+                Member::new((job, pending), folding.as_ref(), written)
+            })
+            .collect();
+        let members = members.as_slice();
+        let geometry = self.pass.geometry_from(&self.folded);
+        let work = Work { team, workers, plan, members, geometry, stock, others: 0 };
+        let request = parts[0].request;
+        let compute_loop = ComputeLoop::new(&work, request, stop);
         let scheduler = &compute_loop.scheduler;
         let mut beat = Beat::new(team);
         compute_loop.run(
-            || match &folding {
-                Some(folding) => pass_on_folded(folding, scheduler, (file, request), team),
-                None => pass_on(scheduler, file, request.durability, team),
-            },
+            || self.pass_on(members, scheduler, request, team),
             PAUSE,
             || {
                 listen(scheduler, stop, team)?;
@@ -208,51 +240,71 @@ impl Ready {
         narration::tally(&tally);
         Ok(tally)
     }
-}
 
-/// Passes on what is computed, once it is where it has to survive.
-fn pass_on(
-    scheduler: &Scheduler<'_>,
-    file: &dyn InPlace,
-    durability: Durability,
-    team: Team<'_>,
-) -> Result<()> {
-    while let Some(mut batch) = scheduler.next_to_mark() {
-        if durability == Durability::Node {
-            file.sync()?;
+    /// Passes on what is computed, once it is where it has to survive: what was folded once in a
+    /// checkpoint interval, and at the end.
+    fn pass_on(
+        &self,
+        members: &[Member<'_>],
+        scheduler: &Scheduler<'_>,
+        request: &Request,
+        team: Team<'_>,
+    ) -> Result<()> {
+        let is_folded = |number: usize| members[number].folding.is_some();
+        let mut sent = Instant::now();
+        while let Some(mut batches) = scheduler.next_to_mark() {
+            for (number, batch) in batches.iter_mut().enumerate() {
+                if is_folded(number) {
+                    // What is to be marked of it goes with what was folded.
+                    *batch = Batch::default();
+                } else if !batch.positions.is_empty() {
+                    self.sync(number, request)?;
+                    batch.is_synced = true;
+                }
+            }
+            if batches.iter().any(|batch| !batch.positions.is_empty()) {
+                trace!("a batch goes to rank 0 to be marked");
+                team.send(&News::Batch(batches))?;
+            }
+            if sent.elapsed() >= request.checkpoint {
+                self.pass_on_folded(members, request, team)?;
+                sent = Instant::now();
+            }
+            scheduler.marked();
         }
-        trace!("a batch of {} positions goes to rank 0 to be marked", batch.positions.count());
-        batch.is_synced = true;
-        team.send(&News::Batch(batch))?;
-        scheduler.marked();
+        if scheduler.has_failed() { Ok(()) } else { self.pass_on_folded(members, request, team) }
     }
-    Ok(())
+
+    fn pass_on_folded(
+        &self,
+        members: &[Member<'_>],
+        request: &Request,
+        team: Team<'_>,
+    ) -> Result<()> {
+        for (number, member) in members.iter().enumerate() {
+            // First: workers go on, and what they write meanwhile needn't be on the disk.
+            if let Some(folded) = member.folding.and_then(Folding::take) {
+                self.sync(number, request)?;
+                team.send(&News::Folded(number, folded))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self, number: usize, request: &Request) -> Result<()> {
+        match request.durability {
+            Durability::Node => self.files[number].in_place.sync(),
+            Durability::Process => Ok(()),
+        }
+    }
 }
 
-/// The same of what is folded: once in a checkpoint interval, and at the end.
-fn pass_on_folded(
-    folding: &Folding<'_>,
-    scheduler: &Scheduler<'_>,
-    (file, request): (&dyn InPlace, &Request),
-    team: Team<'_>,
-) -> Result<()> {
-    let send = || {
-        // First: workers go on, and what they write meanwhile needn't be on the disk.
-        let Some(folded) = folding.take() else { return Ok(()) };
-        if request.durability == Durability::Node {
-            file.sync()?;
-        }
-        team.send(&News::Folded(folded))
+/// What each computation has to do.
+fn pending<'p>(parts: &[Followed<'p>], states: &'p [Marks]) -> Vec<Pending<'p>> {
+    let of = |(of, status): (&Followed<'p>, &'p Marks)| {
+        Pending::new(status, of.selected, &of.job.source.grid)
     };
-    let mut sent = Instant::now();
-    while scheduler.next_to_mark().is_some() {
-        if sent.elapsed() >= request.checkpoint {
-            send()?;
-            sent = Instant::now();
-        }
-        scheduler.marked();
-    }
-    if scheduler.has_failed() { Ok(()) } else { send() }
+    parts.iter().zip(states).map(of).collect()
 }
 
 /// Hears what rank 0 calls.

@@ -1,20 +1,20 @@
 //! What rank 0 does: it looks for earlier results, prepares the file, gives orders, and finishes.
 //! Alone it does the same without anybody to give orders to.
 
-use std::sync::Arc;
-
 use log::{debug, info};
 
 use super::compress::Step;
 use super::compute_loop::BATCHES_PER_CHECKPOINT;
-use super::crew::Phase;
+use super::crew::{Led, Phase};
 use super::data::Data;
 use super::estimate::before_run;
 use super::fold::{self, Committer, Folding, Resumed};
 use super::job::Job;
 use super::ledger::{Covered, Ledger, Record};
 use super::marker::Marker;
+use super::member::Member;
 use super::narration;
+use super::pass::{self, Pass};
 use super::pending::Pending;
 use super::prepare::{self, Taken};
 use super::search::{self, Found};
@@ -22,30 +22,30 @@ use super::selection::Selected;
 use super::sight::{Sight, say_shares};
 use super::supply::Stock;
 use super::target::{RunLock, Target};
-use super::team::{Assignment, Orders, RankError, Team};
+use super::team::{Assignment, Orders, RankError, Task, Team};
 use super::workers::Workers;
-use super::{Computed, Note, Observer, Outcome, Quiet, Request, Stop, plan_run, reread};
+use super::{
+    Asked, Computed, FailedPositions, Note, Observer, Outcome, Quiet, Request, Stop, reread,
+};
 use crate::hand_out;
-use crate::plan::{Cores, Plan};
+use crate::plan::Cores;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::in_place::{Direct, InPlace};
 use crate::storage::marks::Marks;
 use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::kernel::Kernel;
 
-/// Leads all ranks through one computation.
+/// Leads all ranks through some computations.
 ///
 /// # Errors
 /// What any rank has met. All ranks learn of it.
 pub(crate) fn lead(
-    kernel: &Arc<dyn Kernel>,
-    request: &Request,
+    asked: &[Asked],
     observer: &dyn Observer,
     stop: &Stop,
     team: Team<'_>,
-) -> Result<Computed> {
-    let computed = Lead { request, observer, stop, team }.compute(kernel);
+) -> Result<Vec<Computed>> {
+    let computed = Lead { asked, request: &asked[0].request, observer, stop, team }.compute();
     team.order(|| {
         let conclusion = computed.as_ref().cloned().map_err(RankError::of);
         Orders::End(Box::new(conclusion), stop.signal())
@@ -54,6 +54,8 @@ pub(crate) fn lead(
 }
 
 struct Lead<'a> {
+    asked: &'a [Asked],
+    /// What all of them have in common: of what isn't said of a computation, the first one's.
     request: &'a Request,
     observer: &'a dyn Observer,
     stop: &'a Stop,
@@ -67,45 +69,186 @@ struct Shares {
     nodes: usize,
 }
 
+/// A computation that is to be led, before anything of it is known to be there.
+struct Planned<'a> {
+    number: usize,
+    job: &'a Job,
+    request: &'a Request,
+    target: Target,
+    selected: Option<Selected>,
+}
+
+/// The same with its results group.
+struct Begun<'a> {
+    of: &'a Planned<'a>,
+    lock: &'a RunLock,
+    group: Taken,
+    resumed: Option<Resumed>,
+}
+
 impl Lead<'_> {
-    fn compute(&self, kernel: &Arc<dyn Kernel>) -> Result<Computed> {
-        let Self { request, observer, stop, .. } = *self;
+    fn compute(&self) -> Result<Vec<Computed>> {
+        let asked = self.asked;
         // First as a reader: results that are complete are returned even if somebody has the file
         // open, or it can't be written to; and what can't be run leaves no trace.
-        let opened = self.open(kernel);
-        let told = self.team.tell(opened.as_ref().map(|(_, _, sight)| sight));
-        let (source, job, _) = opened?;
+        let opened = self.open();
+        let told = self.team.tell(opened.as_ref().map(|(.., sights)| sights));
+        let (source, jobs, _) = opened?;
         let sights = told?;
-        fold::check(&job, request)?;
-        let shares = self.shares(&job, &sights)?;
-        let target = Target::of(request, &job)?;
-        target.check(&job)?;
-        for note in &job.source.notes {
-            observer.note(&format!("{}: {note}", job.source.info.path).into());
+        check_distinct(jobs.iter())?;
+        let mut planned = Vec::new();
+        for (number, (job, Asked { request, .. })) in jobs.iter().zip(asked).enumerate() {
+            fold::check(job, request)?;
+            let target = Target::of(request, job)?;
+            target.check(job)?;
+            planned.push(Planned { number, job, request, target, selected: None });
         }
-        let step = Step { job: &job, request, target: &target, source: &source, observer, stop };
-        let selected = search::selected(&job, request, &source)?;
-        let selected = selected.as_ref();
-        let found = search::find(&job, (request, selected), &target, &source, None, &Quiet)?;
-        job.compared.tell(observer);
-        if let Found::Complete { computed, is_stale } = found {
-            if is_stale {
-                // Nothing that is read depends on it. Who can't write leaves it to the next who
-                // can.
-                let _ = self.mend(&job, &target, &source, &computed.group);
+        let shares = self.shares(&jobs, &sights)?;
+        self.note_source(&jobs);
+        let mut ended: Vec<Option<Computed>> = Vec::new();
+        for of in &mut planned {
+            of.selected = search::selected(of.job, of.request, &source)?;
+            ended.push(self.existing(of, &source)?);
+        }
+        planned.retain(|of| ended[of.number].is_none());
+        if !planned.is_empty() {
+            check_all_can_write(sights)?;
+            self.compute_planned(&planned, &source, &shares, &mut ended)?;
+        }
+        // Every one has been found complete, or was computed.
+        Ok(ended.into_iter().flatten().collect())
+    }
+
+    fn open(&self) -> Result<(ReadFile, Vec<Job>, Vec<Sight>)> {
+        let source = open_read(&self.request.file)?;
+        let (mut jobs, mut sights) = (Vec::new(), Vec::new());
+        for Asked { kernel, request } in self.asked {
+            let job = Job::open(kernel, &source, request, Data::Hashed)?;
+            sights.push(Sight::of(&job, Data::Hashed, &Ok(()), self.team, request));
+            jobs.push(job);
+        }
+        Ok((source, jobs, sights))
+    }
+
+    /// Says once what there is to know of the source.
+    fn note_source(&self, jobs: &[Job]) {
+        let mut notes: Vec<String> = Vec::new();
+        for job in jobs {
+            for note in &job.source.notes {
+                let text = format!("{}: {note}", job.source.info.path);
+                if !notes.contains(&text) {
+                    self.observer.note(&text.clone().into());
+                    notes.push(text);
+                }
             }
-            return step.finish(None, *computed);
         }
-        check_all_can_write(sights)?;
+    }
+
+    fn step<'s>(&'s self, of: &'s Planned<'_>, source: &'s ReadFile) -> Step<'s> {
+        let Self { observer, stop, .. } = *self;
+        Step { job: of.job, request: of.request, target: &of.target, source, observer, stop }
+    }
+
+    /// The results of a computation, if all that is asked for is there.
+    fn existing(&self, of: &Planned<'_>, source: &ReadFile) -> Result<Option<Computed>> {
+        let Planned { job, request, target, .. } = of;
+        let asked = (*request, of.selected.as_ref());
+        let found = search::find(job, asked, target, source, None, &Quiet)?;
+        job.compared.tell(self.observer);
+        let Found::Complete { computed, is_stale } = found else { return Ok(None) };
+        if is_stale {
+            // Nothing that is read depends on it. Who can't write leaves it to the next who can.
+            let _ = self.mend(of, source, &computed.group);
+        }
+        self.step(of, source).finish(None, *computed).map(Some)
+    }
+
+    /// Computes what isn't there, in as few passes over the data as it takes.
+    fn compute_planned(
+        &self,
+        planned: &[Planned<'_>],
+        source: &ReadFile,
+        shares: &Shares,
+        ended: &mut [Option<Computed>],
+    ) -> Result<()> {
+        let passes = self.passes(planned, shares)?;
+        let locks = self.claim(planned, source)?;
+        let mut begun: Vec<Option<Begun<'_>>> = Vec::new();
+        for of in planned {
+            let lock = locks
+                .iter()
+                .find(|lock| lock.path() == of.target.file)
+                .expect("every file that is written to is locked");
+            let ready = self.begin(of, source, lock)?;
+            begun.push(match ready {
+                Ready::Complete(computed) => {
+                    let computed = self.step(of, source).finish(Some(lock), computed)?;
+                    ended[of.number] = Some(computed);
+                    None
+                }
+                Ready::Begun(begun) => Some(*begun),
+            });
+        }
+        for pass in passes {
+            let mut of_pass: Vec<Begun<'_>> =
+                pass.iter().filter_map(|number| begun[*number].take()).collect();
+            if of_pass.is_empty() {
+                continue;
+            }
+            let computed = match self.stop.is_requested() {
+                true => of_pass.iter().map(not_begun).collect::<Result<Vec<_>>>()?,
+                false => self.run(&mut of_pass, shares)?,
+            };
+            for (Begun { of, lock, .. }, computed) in of_pass.into_iter().zip(computed) {
+                let folded = of.job.folded();
+                let has_checkpoint = folded.is_some_and(|folded| folded.checkpoint.is_some());
+                if has_checkpoint && computed.outcome == Outcome::Finished {
+                    fold::tidy_up(lock, source, &computed.group);
+                }
+                let computed = self.step(of, source).finish(Some(lock), computed)?;
+                ended[of.number] = Some(computed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which computations go over the data together. Numbers are those among the planned ones.
+    fn passes(&self, planned: &[Planned<'_>], shares: &Shares) -> Result<Vec<Vec<usize>>> {
         let workers = shares.workers.iter().copied().max().unwrap_or(1);
-        let plan = plan_run(&job, shares.memory, workers, None, selected)?;
-        let lock = RunLock::claim(&target, &source, observer)?;
-        lock.check_source(&source)?;
-        let (group, resumed) = loop {
-            let found = self.make_ready((&job, selected), &source, &target, &lock)?;
-            job.compared.tell(observer);
+        let jobs: Vec<_> = planned.iter().map(|of| (of.job, of.selected.as_ref())).collect();
+        let shared = pass::shared(&jobs, shares.memory, workers)?;
+        let told = shared.iter().filter_map(|pass| pass.note(&jobs));
+        told.for_each(|note| self.observer.note(&note));
+        Ok(shared.into_iter().map(|pass| pass.numbers).collect())
+    }
+
+    /// Claims each file that results go to.
+    fn claim(&self, planned: &[Planned<'_>], source: &ReadFile) -> Result<Vec<RunLock>> {
+        let mut locks: Vec<RunLock> = Vec::new();
+        for Planned { target, .. } in planned {
+            if locks.iter().all(|lock| lock.path() != target.file) {
+                let lock = RunLock::claim(target, source, self.observer)?;
+                lock.check_source(source)?;
+                locks.push(lock);
+            }
+        }
+        Ok(locks)
+    }
+
+    /// Makes a results group ready, or finds that somebody else has completed it meanwhile.
+    fn begin<'b>(
+        &self,
+        of: &'b Planned<'b>,
+        source: &ReadFile,
+        lock: &'b RunLock,
+    ) -> Result<Ready<'b>> {
+        let Planned { job, request, .. } = of;
+        let selected = of.selected.as_ref();
+        loop {
+            let found = self.make_ready(of, source, lock)?;
+            job.compared.tell(self.observer);
             let (path, noted) = match found {
-                Found::Complete { computed, .. } => return step.finish(Some(lock), *computed),
+                Found::Complete { computed, .. } => return Ok(Ready::Complete(*computed)),
                 Found::Partial { path } => (path, None),
                 Found::Created { path, last_run } => (path, Some(last_run)),
                 Found::Foreign { .. } | Found::Nothing => {
@@ -113,48 +256,42 @@ impl Lead<'_> {
                 }
             };
             let positions = request.positions.as_ref();
-            let mut group = prepare::take(&job, &lock, path, (noted, positions))?;
-            let Some(geometry) = &job.geometry else { break (group, None) };
+            let mut group = prepare::take(job, lock, path, (noted, positions))?;
+            let Some(geometry) = &job.geometry else {
+                return Ok(Ready::Begun(Box::new(Begun { of, lock, group, resumed: None })));
+            };
             let file = Direct::new(lock.handle())?;
             let nothing = Marks::prefix(0, job.source.info.positions);
             let wanted = Pending::new(&nothing, selected, &job.source.grid);
-            let taken = (&mut group, &lock);
-            let resumed = Resumed::settle(&job, geometry, taken, (&file, &wanted))?;
+            let taken = (&mut group, lock);
+            let resumed = Resumed::settle(job, geometry, taken, (&file, &wanted))?;
             // Other positions are done than the search has seen, and their data not compared.
             if !resumed.is_changed {
-                break (group, Some(resumed));
+                let resumed = Some(resumed);
+                return Ok(Ready::Begun(Box::new(Begun { of, lock, group, resumed })));
             }
-        };
-        let computed =
-            self.run((&job, selected), &target, (&group, resumed), (&plan, &shares), &lock)?;
-        let has_checkpoint = job.folded().is_some_and(|folded| folded.checkpoint.is_some());
-        if has_checkpoint && computed.outcome == Outcome::Finished {
-            fold::tidy_up(&lock, &source, &computed.group);
         }
-        step.finish(Some(lock), computed)
-    }
-
-    fn open(&self, kernel: &Arc<dyn Kernel>) -> Result<(ReadFile, Job, Sight)> {
-        let source = open_read(&self.request.file)?;
-        let job = Job::open(kernel, &source, self.request, Data::Hashed)?;
-        let sight = Sight::of(&job, Data::Hashed, &Ok(()), self.team, self.request);
-        Ok((source, job, sight))
     }
 
     /// What each rank may use, if all see the same.
-    fn shares(&self, job: &Job, sights: &[Sight]) -> Result<Shares> {
-        let (ranks, positions) = (sights.len(), job.source.info.positions);
+    fn shares(&self, jobs: &[Job], all: &[Vec<Sight>]) -> Result<Shares> {
+        let positions = jobs.iter().map(|job| job.source.info.positions).min().unwrap_or(0);
+        let ranks = all.len();
         if ranks as u64 > positions {
             return Err(Error::TooManyRanks { ranks, positions });
         }
-        let own = &sights[0];
-        for (rank, sight) in sights.iter().enumerate() {
-            let has_other_data = sight.identity.is_some() && sight.identity != own.identity;
-            if sight.outline != own.outline || has_other_data {
-                let error = Error::OtherFile { path: self.request.file.clone() };
-                return Err(RankError::met_on(&sight.host, &error).at(rank));
+        for (rank, sights) in all.iter().enumerate() {
+            for (sight, own) in sights.iter().zip(&all[0]) {
+                let has_other_data = sight.identity.is_some() && sight.identity != own.identity;
+                if sight.outline != own.outline || has_other_data {
+                    let error = Error::OtherFile { path: self.request.file.clone() };
+                    return Err(RankError::met_on(&sight.host, &error).at(rank));
+                }
             }
         }
+        // Where a rank is doesn't depend on what it computes.
+        let sights: Vec<&Sight> = all.iter().filter_map(|sights| sights.first()).collect();
+        let own = sights[0];
         let berths: Vec<_> = sights.iter().map(|sight| sight.berth.clone()).collect();
         let mut nodes: Vec<usize> = berths.iter().map(|berth| berth.node).collect();
         nodes.sort_unstable();
@@ -169,7 +306,7 @@ impl Lead<'_> {
         };
         // Blocks have to be the same on all ranks, so that each is computed once.
         let memory = sights.iter().map(|sight| sight.memory).min().unwrap_or(0);
-        say_shares(self.request.cores, sights, &workers);
+        say_shares(self.request.cores, &sights, &workers);
         Ok(Shares { workers, memory, nodes: nodes.len() })
     }
 
@@ -187,29 +324,25 @@ impl Lead<'_> {
 
     /// Brings what mirrors the status of complete results up to date, where a run was killed before
     /// it could.
-    fn mend(&self, job: &Job, target: &Target, source: &ReadFile, group: &str) -> Result<()> {
+    fn mend(&self, of: &Planned<'_>, source: &ReadFile, group: &str) -> Result<()> {
+        let Planned { job, request, target, .. } = of;
         let lock = RunLock::claim(target, source, &Quiet)?;
         info!("{group} is complete, but what tells so isn't up to date: that is mended");
         // Not the results themselves, which may be compressed.
         fold::tidy_up(&lock, source, group);
         let group = prepare::look(job, &lock, group.to_owned(), (&[], None))?;
         let file = Direct::new(lock.handle())?;
-        let request = Request { retry_failed: false, ..self.request.clone() };
+        let request = Request { retry_failed: false, ..(*request).clone() };
         let all = (None, &job.source.grid);
         let ledger = Ledger::new(group.places.digest, Record::default());
         let mut marker = Marker::open((&lock, &file), &group, ledger, &request, all, &Quiet)?;
         marker.settle().map(|_| ())
     }
 
-    /// Claims what results can go to.
-    fn make_ready(
-        &self,
-        (job, selected): (&Job, Option<&Selected>),
-        source: &ReadFile,
-        target: &Target,
-        lock: &RunLock,
-    ) -> Result<Found> {
-        let request = self.request;
+    /// Finds a group that results can go to, or makes one.
+    fn make_ready(&self, of: &Planned<'_>, source: &ReadFile, lock: &RunLock) -> Result<Found> {
+        let Planned { job, request, target, .. } = of;
+        let selected = of.selected.as_ref();
         let look = |observer: &dyn Observer| {
             let source = source.again()?;
             let found =
@@ -237,14 +370,10 @@ impl Lead<'_> {
     }
 
     /// What is known of the data of the positions that stay marked by `status`.
-    fn ledger(
-        &self,
-        (job, selected): (&Job, Option<&Selected>),
-        group: &Taken,
-        status: &Marks,
-        lock: &RunLock,
-    ) -> Result<Ledger> {
-        let (request, grid) = (self.request, &job.source.grid);
+    fn ledger(&self, begun: &Begun<'_>, status: &Marks) -> Result<Ledger> {
+        let Begun { of, lock, group, .. } = begun;
+        let Planned { job, request, .. } = of;
+        let (selected, grid) = (of.selected.as_ref(), &job.source.grid);
         let marked = || Pending::done(status, grid);
         let covered =
             if group.resumed { Covered::of_marks(status.summary()?) } else { Covered::default() };
@@ -274,7 +403,7 @@ impl Lead<'_> {
         assignment: Assignment,
         stock: impl FnOnce() -> Result<Stock>,
     ) -> Result<Stock> {
-        let (team, file) = (self.team, assignment.file.clone());
+        let (team, file) = (self.team, self.request.file.clone());
         team.reset_counter()?;
         team.order(|| Orders::Prepare(Box::new(assignment)))?;
         let stock = stock();
@@ -286,94 +415,180 @@ impl Lead<'_> {
         stock
     }
 
-    /// The computing phase, on all ranks.
-    fn run(
-        &self,
-        (job, selected): (&Job, Option<&Selected>),
-        target: &Target,
-        (group, mut resumed): (&Taken, Option<Resumed>),
-        (plan, shares): (&Plan, &Shares),
-        lock: &RunLock,
-    ) -> Result<Computed> {
-        let Self { request, observer, stop, team } = *self;
-        let segments = plan.blocks.as_ref().map(|blocks| blocks.segments.clone());
-        job.tell_means(shares.workers[0], shares.memory, selected.is_some());
-        let own = plan_run(job, shares.memory, shares.workers[0], segments.as_deref(), selected)?;
-        narration::plan(&*job.kernel, &own);
+    /// The computing phase of a pass, on all ranks.
+    fn run(&self, begun: &mut [Begun<'_>], shares: &Shares) -> Result<Vec<Computed>> {
+        let Self { request, observer, stop, team, .. } = *self;
+        let members = begun.iter().map(|begun| (begun.of.job, begun.of.selected.as_ref()));
+        let pass = Pass::new(members.collect());
+        let workers = shares.workers.iter().copied().max().unwrap_or(1);
+        let segments = pass.plan(shares.memory, workers, None)?.blocks;
+        let segments = segments.map(|blocks| blocks.segments);
+        for Begun { of, .. } in &*begun {
+            let is_selection = of.selected.is_some();
+            of.job.tell_means(shares.workers[0], shares.memory, is_selection);
+        }
+        let plan = &pass.plan(shares.memory, shares.workers[0], segments.as_deref())?;
+        begun.iter().for_each(|begun| narration::plan(&*begun.of.job.kernel, plan));
         narration::marking(request, request.checkpoint / BATCHES_PER_CHECKPOINT);
-        let file: Box<dyn InPlace> = team.ranks().open(lock.handle())?;
-        let status = Marks::within(lock.handle(), group.places.status)?;
-        let ledger = self.ledger((job, selected), group, &status, lock)?;
-        let marker = Marker::open(
-            (lock, &*file),
-            group,
-            ledger,
-            request,
-            (selected, &job.source.grid),
-            observer,
-        )?;
-        let pending = &Pending::new(&status, selected, &job.source.grid);
-        let folded = resumed.as_ref().map_or(0, |resumed| resumed.units);
-        let geometry = job.geometry.as_ref().zip(resumed.as_mut());
-        let folding = geometry.map(|(of, resumed)| Folding::resumed(job, of, pending, resumed));
-        let folding = folding.as_ref();
-        let places = &group.places;
-        let marker = marker.of_fold(folding.zip(resumed).map(|of| Committer::new(of, places)));
-        let is_whole = !group.resumed && selected.is_none();
-        let count = if is_whole { pending.positions() } else { pending.count()? };
-        let assignment = Assignment {
+        let (mut files, mut states, mut markers) = (Vec::new(), Vec::new(), Vec::new());
+        for Begun { lock, group, .. } in &*begun {
+            let file: Box<dyn InPlace> = team.ranks().open(lock.handle())?;
+            files.push(file);
+            states.push(Marks::within(lock.handle(), group.places.status)?);
+        }
+        for ((begun, file), status) in begun.iter().zip(&files).zip(&states) {
+            let ledger = self.ledger(begun, status)?;
+            let Begun { of, lock, group, .. } = begun;
+            let asked = (of.selected.as_ref(), &of.job.source.grid);
+            let written = (*lock, &**file);
+            markers.push(Marker::open(written, group, ledger, of.request, asked, observer)?);
+        }
+        let pending: Vec<Pending<'_>> = begun
+            .iter()
+            .zip(&states)
+            .map(|(Begun { of, .. }, status)| {
+                Pending::new(status, of.selected.as_ref(), &of.job.source.grid)
+            })
+            .collect();
+        let pending_of_all: Vec<&Pending<'_>> = pending.iter().collect();
+        let folded: Vec<u64> =
+            begun.iter().map(|of| of.resumed.as_ref().map_or(0, |of| of.units)).collect();
+        let mut resumed: Vec<Option<Resumed>> =
+            begun.iter_mut().map(|begun| begun.resumed.take()).collect();
+        let begun = &*begun;
+        let foldings: Vec<Option<Folding<'_>>> = begun
+            .iter()
+            .zip(&pending)
+            .zip(&mut resumed)
+            .map(|((begun, pending), resumed)| {
+                let job = begun.of.job;
+                let geometry = job.geometry.as_ref().zip(resumed.as_mut());
+                geometry.map(|(of, resumed)| Folding::resumed(job, of, pending, resumed))
+            })
+            .collect();
+        let markers: Vec<Marker<'_>> = markers
+            .into_iter()
+            .zip(begun.iter().zip(&foldings).zip(resumed))
+            .map(|(marker, ((begun, folding), resumed))| {
+                let places = &begun.group.places;
+                marker.of_fold(folding.as_ref().zip(resumed).map(|of| Committer::new(of, places)))
+            })
+            .collect();
+        let (mut led, mut members) = (Vec::new(), Vec::new());
+        for ((Begun { of, lock, group, .. }, pending), (folding, file)) in
+            begun.iter().zip(&pending).zip(foldings.iter().zip(&files))
+        {
+            let is_whole = !group.resumed && of.selected.is_none();
+            let count = if is_whole { pending.positions() } else { pending.count()? };
+            let (job, request) = (of.job, of.request);
+            led.push(Led { job, request, group, count, lock });
+            let written = (&**file, group.places.columns.as_slice());
+            members.push(Member::new((job, pending), folding.as_ref(), written));
+        }
+        let count = match led.as_slice() {
+            [alone] => alone.count,
+            _ => Pending::count_any(&pending_of_all)?,
+        };
+        let tasks = begun.iter().zip(&folded).map(|(Begun { of, lock, group, .. }, folded)| Task {
+            number: of.number,
             file: lock.path().to_owned(),
             group: group.path.clone(),
             last_run: group.last_run.clone(),
             columns: group.places.columns.clone(),
             status: group.places.status,
+            folded: *folded,
+        });
+        let assignment = Assignment {
+            tasks: tasks.collect(),
             workers: shares.workers.clone(),
             memory: shares.memory,
             segments,
-            folded,
         };
-        let stock = &self.assign(assignment, || match folding {
-            Some(folding) => Ok(folding.stock()),
-            None => Stock::new(job, pending, &own, shares.workers.len()),
-        })?;
+        let geometry = pass.geometry_from(&folded);
+        let stock =
+            &self.assign(assignment, || pass.stock(&pending_of_all, geometry, plan, team))?;
         info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
         // Where memory isn't enough for all workers of a rank, it isn't for those of any.
-        let most = if own.workers < shares.workers[0] { own.workers } else { usize::MAX };
+        let most = if plan.workers < shares.workers[0] { plan.workers } else { usize::MAX };
         let workers = shares.workers.iter().map(|workers| (*workers).min(most)).sum();
         let crew = (workers, shares.workers.len(), shares.nodes);
-        observer.begin(&group.info(job, target, &own, count, crew));
-        let (file, plan) = (&*file, &own);
+        for (Led { job, group, count, .. }, begun) in led.iter().zip(begun) {
+            observer.begin(&group.info(job, &begun.of.target, plan, *count, crew));
+        }
         // Where others compute as well, it has a share of the cores.
         let share = Workers::exactly(shares.workers[0]);
-        let workers = if team.others() == 0 { &job.workers } else { &share };
-        if let Some(estimate) = before_run((job, plan), (pending, count), (workers, crew.0)) {
+        let workers = if team.others() == 0 { &pass.first().workers } else { &share };
+        if let ([alone], [pending]) = (led.as_slice(), pending.as_slice())
+            && let Some(estimate) =
+                before_run((alone.job, plan), (pending, count), (workers, crew.0))
+        {
             observer.estimate(estimate);
         }
         let phase = Phase {
-            job,
-            group,
-            pending,
+            led: &led,
+            members: &members,
+            geometry,
             count,
             stock,
-            folding,
             plan,
             workers,
             request,
-            lock,
-            file,
             observer,
             stop,
             team,
         };
-        phase.run(marker)
+        phase.run(markers)
     }
 }
 
+/// What of a computation is there before it is computed.
+enum Ready<'a> {
+    Complete(Computed),
+    Begun(Box<Begun<'a>>),
+}
+
+/// What came of a computation that somebody stopped before it began.
+fn not_begun(Begun { of, lock, group, .. }: &Begun<'_>) -> Result<Computed> {
+    let status = Marks::within(lock.handle(), group.places.status)?;
+    Ok(Computed {
+        process: of.job.kernel.name().to_owned(),
+        file: lock.path().to_owned(),
+        group: group.path.clone(),
+        parameter_hash: of.job.identity.hash(),
+        outcome: Outcome::Stopped,
+        completed: status.summary()?.count,
+        positions: status.count(),
+        failed: FailedPositions::default(),
+        report: None,
+        compressed: None,
+        selection: None,
+        inputs: Vec::new(),
+    })
+}
+
+/// Whether no computation is asked for twice: both would write to the same group.
+///
+/// # Errors
+/// If one is, its name.
+pub(crate) fn check_distinct<'j>(jobs: impl Iterator<Item = &'j Job>) -> Result<()> {
+    let mut hashes = Vec::new();
+    for job in jobs {
+        let hash = job.identity.hash();
+        if hashes.contains(&hash) {
+            return Err(Error::AskedTwice { process: job.kernel.name().to_owned() });
+        }
+        hashes.push(hash);
+    }
+    Ok(())
+}
+
 /// Only now is it of interest: results that are there already need no writing.
-fn check_all_can_write(sights: Vec<Sight>) -> Result<()> {
-    for (rank, sight) in sights.into_iter().enumerate() {
-        sight.can_write.map_err(|trouble| trouble.at(rank))?;
+fn check_all_can_write(sights: Vec<Vec<Sight>>) -> Result<()> {
+    for (rank, sights) in sights.into_iter().enumerate() {
+        for sight in sights {
+            sight.can_write.map_err(|trouble| trouble.at(rank))?;
+        }
     }
     Ok(())
 }

@@ -135,29 +135,21 @@ impl<'a> Marker<'a> {
         Self { committer, ..self }
     }
 
-    /// Marks batches until there are no more.
-    ///
-    /// # Errors
-    /// If the file can't be written; what is marked stays so.
-    pub fn run(&mut self, scheduler: &Scheduler<'_>, observer: &dyn Observer) -> Result<()> {
-        while let Some(batch) = scheduler.next_to_mark() {
-            let begun = Instant::now();
-            let is_time = seconds_since(self.last_checkpoint) >= self.checkpoint.as_secs_f64();
-            match &mut self.committer {
-                Some(_) => self.commit((false, is_time), observer)?,
-                None => self.mark(&batch)?,
-            }
-            scheduler.marked();
-            if is_time {
-                self.checkpoint(observer);
-            }
-            self.time += begun.elapsed();
-            self.batches += 1;
+    /// Marks a batch of its computation, if there is anything in it.
+    fn take(&mut self, batch: &Batch, observer: &dyn Observer) -> Result<()> {
+        let begun = Instant::now();
+        if self.committer.is_some() {
+            self.commit((false, self.is_time()), observer)?;
+        } else if !batch.positions.is_empty() {
+            self.mark(batch)?;
         }
-        if scheduler.has_failed() {
-            return Ok(());
-        }
-        self.commit((true, true), observer)
+        self.time += begun.elapsed();
+        self.batches += 1;
+        Ok(())
+    }
+
+    fn is_time(&self) -> bool {
+        seconds_since(self.last_checkpoint) >= self.checkpoint.as_secs_f64()
     }
 
     /// Writes down what is folded, if anything is, and marks that.
@@ -300,6 +292,34 @@ impl<'a> Marker<'a> {
         }
         self.file.sync()
     }
+}
+
+/// Marks the batches of all computations of a pass until there are no more.
+///
+/// # Errors
+/// If a file can't be written; what is marked stays so.
+pub(crate) fn mark_all(
+    markers: &mut [Marker<'_>],
+    scheduler: &Scheduler<'_>,
+    observer: &dyn Observer,
+) -> Result<()> {
+    while let Some(batches) = scheduler.next_to_mark() {
+        let due: Vec<bool> = markers.iter().map(Marker::is_time).collect();
+        let mut batches = batches.into_iter();
+        for marker in &mut *markers {
+            marker.take(&batches.next().unwrap_or_default(), observer)?;
+        }
+        scheduler.marked();
+        for (marker, _) in markers.iter_mut().zip(due).filter(|(_, is_due)| *is_due) {
+            let begun = Instant::now();
+            marker.checkpoint(observer);
+            marker.time += begun.elapsed();
+        }
+    }
+    if scheduler.has_failed() {
+        return Ok(());
+    }
+    markers.iter_mut().try_for_each(|marker| marker.commit((true, true), observer))
 }
 
 /// What is marked, as far as there is memory for it, and how many positions that are.

@@ -2,9 +2,10 @@
 //! resumable whatever happens.
 //!
 //! It runs kernels, and knows none by name or type. `job` opens a source for one, `search` looks
-//! for earlier results, `target` holds the locks, `prepare` makes the results group, `workers` are
-//! the threads, `compute_loop` runs them over what `supply` and `scheduler` hand out, `sink` stores
-//! what they make of it, `marker` marks what is on disk, `compress` compresses what is complete.
+//! for earlier results, `target` holds the locks, `prepare` makes the results group, `pass` puts
+//! computations together that go over the same data, `workers` are the threads, `compute_loop` runs
+//! them over what `supply` and `scheduler` hand out, `sink` stores what they make of it, `marker`
+//! marks what is on disk, `compress` compresses what is complete.
 //! `fold` is what is other where all spectra are folded into one answer.
 //! `lead` is their order on the first rank, with `crew` for the time in which all compute; `follow`
 //! is what the other ranks do, and `team` what they tell each other. What a kill at each point
@@ -33,8 +34,10 @@ mod lead;
 pub(crate) mod ledger;
 mod machine;
 mod marker;
+mod member;
 pub(crate) mod named;
 mod narration;
+mod pass;
 mod pending;
 mod prepare;
 mod probe;
@@ -44,6 +47,7 @@ mod report;
 mod request;
 mod reread;
 mod results;
+mod rows_read;
 mod sample;
 pub(crate) mod scheduler;
 pub(crate) mod sealed;
@@ -71,7 +75,7 @@ pub use failures::FailedPositions;
 pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, test};
-pub use rehearsal::{Beginning, Rehearsal, rehearse};
+pub use rehearsal::{Beginning, Rehearsal, rehearse, rehearse_all};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Snapshot, Tally};
 pub use request::{Cache, Durability, Request};
 pub use sample::{Sample, sample};
@@ -85,22 +89,18 @@ pub use crate::source::{Along, Crop};
 pub use crate::storage::results_group::Compression;
 
 pub(crate) use inexact::is_inexact;
-use inputs::AuxiliaryReader;
 use job::Job;
-use selection::Selected;
 use team::Team;
 
-use crate::neighbourhood::{MostRows, Neighbourhood};
-use crate::plan::{self, Needs, Plan, TileNeeds};
 use crate::storage::cache;
-use pixelmill_core::column_layout::ColumnLayout;
-use pixelmill_core::corrections::Corrections;
-use pixelmill_core::error::{Error, Result};
+use pixelmill_core::error::Result;
 use pixelmill_core::kernel::Kernel;
 
 /// A handle to the results of a computation, which [`Self::array`] reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Computed {
+    /// The name of the process.
+    pub process: String,
     /// The file that holds the results.
     #[serde(with = "team::any_path")]
     pub file: PathBuf,
@@ -142,14 +142,45 @@ pub enum Outcome {
 /// same arguments; the observer of rank 0 is told of all.
 ///
 /// # Errors
-/// Everything that [`Error`] lists. A file that was being computed stays resumable.
+/// Everything that [`Error`](crate::Error) lists. A file that was being computed stays resumable.
 pub fn compute(
     kernel: &Arc<dyn Kernel>,
     request: &Request,
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Computed> {
-    let team = Team::new(request);
+    let asked = Asked { kernel: Arc::clone(kernel), request: request.clone() };
+    let mut computed = compute_all(vec![asked], observer, stop)?;
+    Ok(computed.remove(0))
+}
+
+/// A computation that is asked for: a kernel, what it is to compute on, and how.
+#[derive(Clone)]
+pub struct Asked {
+    /// What computes.
+    pub kernel: Arc<dyn Kernel>,
+    /// On what, and how.
+    pub request: Request,
+}
+
+/// Computes several things of the same file, in one pass over the data as far as that can be: what
+/// is read and decoded is so once. Each has results, an identity and a way to be resumed of its
+/// own, as if it had been computed alone, and the same values; they come in the order in which they
+/// are asked for.
+///
+/// What computes with neighbours has a pass of its own, and what there isn't enough memory for.
+/// The file, the ranks, their cores and memory, and how often and for what is marked are those that
+/// are asked for first.
+///
+/// # Errors
+/// As [`compute`]; nothing may be asked for twice.
+pub fn compute_all(
+    asked: Vec<Asked>,
+    observer: &dyn Observer,
+    stop: &Stop,
+) -> Result<Vec<Computed>> {
+    let Some(Asked { request, .. }) = asked.first().cloned() else { return Ok(Vec::new()) };
+    let team = Team::new(&request);
     debug!(
         "pixelmill {}, process {} on {}",
         env!("CARGO_PKG_VERSION"),
@@ -157,77 +188,21 @@ pub fn compute(
         crate::ranks::host()
     );
     // What is available now may not be in a moment: one budget for the whole run.
-    let memory = Some(team.memory_budget(request));
-    let request = &Request { memory, ..recorded::with_recorded(request, kernel.name()) };
+    let memory = Some(team.memory_budget(&request));
+    let with_recorded = |Asked { kernel, request }: Asked| {
+        let request = recorded::with_recorded(&request, kernel.name());
+        Asked { kernel, request: Request { memory, ..request } }
+    };
+    let asked: Vec<Asked> = asked.into_iter().map(with_recorded).collect();
     let computed = if team.rank() == 0 {
-        lead::lead(kernel, request, observer, stop, team)
+        lead::lead(&asked, observer, stop, team)
     } else {
-        follow::follow(kernel, request, stop, team)
+        follow::follow(&asked, stop, team)
     };
     if let (Ok(computed), Cache::Drop) = (&computed, request.cache) {
-        cache::forget(&computed.file);
+        computed.iter().for_each(|computed| cache::forget(&computed.file));
     }
     computed
-}
-
-/// Bytes that windows of the status, of failed and of pending positions take at most.
-const WINDOWS: u64 = 24 << 20;
-
-/// Plans what one rank does with its workers and its memory on the positions that are `selected`;
-/// `agreed` are the blocks that all ranks read by.
-fn plan_run(
-    job: &Job,
-    memory: u64,
-    workers: usize,
-    agreed: Option<&[u64]>,
-    selected: Option<&Selected>,
-) -> Result<Plan> {
-    let source = &job.source;
-    let info = &source.info;
-    let axes = info.position_dimensions.iter().chain(&info.spectroscopic_dimensions);
-    let results: usize = job.prepared.columns().iter().map(ColumnLayout::spectrum_bytes).sum();
-    let around = job.neighbourhood.as_ref();
-    let row = source.row_bytes() as u64 + source.rows.aside_bytes();
-    let neighbour = job.neighbour_bytes();
-    let most = around.map_or(MostRows { each: 1, beside: 0 }, Neighbourhood::most_rows);
-    let scan = source.rows.view().position_shape();
-    let needs = Needs {
-        positions: info.positions,
-        row_bytes: row * most.each,
-        kernel_bytes: job.kernel_bytes()
-            + neighbour * most.each
-            + around.map_or(0, Neighbourhood::table_bytes),
-        auxiliary_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::position_bytes).sum(),
-        results_bytes: (results * job.spectra) as u64 + 2,
-        fixed_bytes: (source.info.positions * 2).min(WINDOWS)
-            + source.grid.bytes()
-            + axes.map(|axis| axis.values.bytes()).sum::<u64>()
-            + source.rows.table_bytes()
-            + job.inputs.auxiliary.iter().map(AuxiliaryReader::table_bytes).sum::<u64>()
-            + job.inputs.constant_bytes()
-            + job.corrections.as_ref().map_or(0, Corrections::memory)
-            + selected.map_or(0, Selected::memory),
-        worker_bytes: job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum::<u64>()
-            + most.beside * (row + neighbour),
-        worthwhile: around.map_or(1, |around| around.worthwhile(row + neighbour)),
-        tiles: source.rows.tiles().map(|tiles| TileNeeds {
-            cell: tiles.cell(),
-            row_bytes: tiles.block_row_bytes(),
-            worker_bytes: tiles.worker_bytes(),
-            tiles_per_cell: tiles.per_cell(),
-            agreed: agreed.map(<[u64]>::to_vec),
-            reach: around.map(|around| around.reach_on(scan.len())),
-            scan: scan.clone(),
-        }),
-        workers: workers as u64,
-        memory,
-    };
-    narration::needs(&needs);
-    if let Some(geometry) = &job.geometry {
-        return fold::plan(job, geometry, (memory, workers), needs.fixed_bytes)
-            .map_err(|needed| Error::TooLittleMemory { memory, needed });
-    }
-    plan::plan(&needs).map_err(|needed| Error::TooLittleMemory { memory, needed })
 }
 
 /// Seconds since `begun`.

@@ -108,6 +108,23 @@ impl<'a> Pending<'a> {
         Ok(found)
     }
 
+    /// Those that are in any of some computations, of some runs, ascending ones.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn of_any(pending: &[&Self], wanted: &[Range<u64>]) -> Result<Vec<Range<u64>>> {
+        let [first, others @ ..] = pending else { return Ok(Vec::new()) };
+        let found = first.among(wanted)?;
+        if others.is_empty() {
+            return Ok(found.into());
+        }
+        let mut all: Positions = found.into_iter().collect();
+        for pending in others {
+            pending.among(wanted)?.into_iter().for_each(|run| all.insert(run));
+        }
+        Ok(all.ranges().collect())
+    }
+
     /// Whether there are none.
     ///
     /// # Errors
@@ -121,6 +138,18 @@ impl<'a> Pending<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// How many are in any of some computations.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn count_any(pending: &[&Self]) -> Result<u64> {
+        let mut count = 0;
+        for window in pending.first().into_iter().flat_map(|first| windows(first.positions())) {
+            count += runs::count(&Self::of_any(pending, &[window])?);
+        }
+        Ok(count)
     }
 
     /// How many there are.

@@ -9,12 +9,15 @@ use super::data::Data;
 use super::estimate::{estimated, tried};
 use super::fold;
 use super::job::Job;
+use super::lead::check_distinct;
+use super::pass::{self, Pass};
 use super::recorded::with_recorded;
-use super::search::{self, Found};
+use super::search::{self, Found, Outlook};
+use super::selection::Selected;
 use super::target::Target;
-use super::{Observer, Request, plan_run};
-use crate::plan::Reads;
-use crate::storage::file::open_read;
+use super::{Asked, Observer, Request};
+use crate::plan::{Plan, Reads};
+use crate::storage::file::{ReadFile, open_read};
 use crate::storage::rows::Reading;
 use pixelmill_core::error::Result;
 use pixelmill_core::kernel::Kernel;
@@ -48,8 +51,10 @@ pub struct Rehearsal {
     pub decodes: Reads,
     /// Bytes that the file would grow by for results.
     pub output_bytes: u64,
-    /// How long it would take, writing aside.
+    /// How long it would take alone, writing aside.
     pub estimate: Duration,
+    /// What would be computed in the same pass over the data.
+    pub together_with: Vec<String>,
 }
 
 /// What a run begins from.
@@ -72,53 +77,124 @@ pub fn rehearse(
     request: &Request,
     observer: &dyn Observer,
 ) -> Result<Rehearsal> {
-    let request = &with_recorded(request, kernel.name());
-    let source = open_read(&request.file)?;
-    let job = Job::open(kernel, &source, request, Data::Hashed)?;
-    let target = Target::of(request, &job)?;
-    target.check(&job)?;
-    let selected = search::selected(&job, request, &source)?;
-    let selected = selected.as_ref();
-    let outlook = search::outlook(&job, (request, selected), &target, &source, observer)?;
-    job.compared.tell(observer);
-    if !matches!(outlook.found, Found::Complete { .. }) {
-        target.check_writable()?;
+    let asked = Asked { kernel: Arc::clone(kernel), request: request.clone() };
+    let mut rehearsed = rehearse_all(&[asked], observer)?;
+    Ok(rehearsed.remove(0))
+}
+
+/// The same of several computations of the same file.
+///
+/// # Errors
+/// As [`rehearse`].
+pub fn rehearse_all(asked: &[Asked], observer: &dyn Observer) -> Result<Vec<Rehearsal>> {
+    let Some(first) = asked.first() else { return Ok(Vec::new()) };
+    let requests: Vec<Request> =
+        asked.iter().map(|of| with_recorded(&of.request, of.kernel.name())).collect();
+    let source = open_read(&first.request.file)?;
+    let mut looked = Vec::new();
+    for (Asked { kernel, .. }, request) in asked.iter().zip(&requests) {
+        looked.push(Looked::new(
+            Job::open(kernel, &source, request, Data::Hashed)?,
+            request,
+            &source,
+            observer,
+        )?);
     }
-    let workers = job.workers.cores();
-    let plan = plan_run(&job, request.memory_budget(1), workers, None, selected)?;
-    let (beginning, output_bytes) = match outlook.found {
-        Found::Complete { computed, .. } => (Beginning::Complete(computed.group), 0),
-        Found::Partial { path } | Found::Foreign { path } | Found::Created { path, .. } => {
-            (Beginning::Partial(path), 0)
+    check_distinct(looked.iter().map(|looked| &looked.job))?;
+    let (memory, workers) = (requests[0].memory_budget(1), looked[0].job.workers.cores());
+    let left: Vec<usize> =
+        (0..looked.len()).filter(|number| !looked[*number].is_complete()).collect();
+    let jobs: Vec<_> = left
+        .iter()
+        .map(|number| (&looked[*number].job, looked[*number].selected.as_ref()))
+        .collect();
+    let shared = pass::shared(&jobs, memory, workers)?;
+    shared.iter().filter_map(|pass| pass.note(&jobs)).for_each(|note| observer.note(&note));
+    let mut rehearsed = Vec::new();
+    for (number, looked) in looked.iter().enumerate() {
+        let own = left.iter().position(|left| *left == number);
+        let with = shared.iter().find(|pass| own.is_some_and(|own| pass.numbers.contains(&own)));
+        let members: Vec<_> = match with {
+            Some(pass) => pass.numbers.iter().map(|number| jobs[*number]).collect(),
+            None => vec![(&looked.job, looked.selected.as_ref())],
+        };
+        let others = members.iter().filter(|(job, _)| !std::ptr::eq(*job, &looked.job));
+        let others = others.map(|(job, _)| job.kernel.name().to_owned()).collect();
+        let plan = Pass::new(members).plan(memory, workers, None)?;
+        rehearsed.push(looked.rehearsal((&requests[number], &plan), others)?);
+    }
+    Ok(rehearsed)
+}
+
+/// A computation, and what of it is there.
+struct Looked {
+    job: Job,
+    target: Target,
+    selected: Option<Selected>,
+    outlook: Outlook,
+}
+
+impl Looked {
+    fn new(
+        job: Job,
+        request: &Request,
+        source: &ReadFile,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let target = Target::of(request, &job)?;
+        target.check(&job)?;
+        let selected = search::selected(&job, request, source)?;
+        let asked = (request, selected.as_ref());
+        let outlook = search::outlook(&job, asked, &target, source, observer)?;
+        job.compared.tell(observer);
+        let looked = Self { job, target, selected, outlook };
+        if !looked.is_complete() {
+            looked.target.check_writable()?;
         }
-        Found::Nothing => (Beginning::New, output_bytes(&job)),
-    };
-    let positions = job.source.info.positions;
-    let pending = match beginning {
-        Beginning::Complete(_) => 0,
-        _ => outlook.pending,
-    };
-    let tried =
-        if pending == 0 || job.geometry.is_some() { Vec::new() } else { tried(&job, &plan)? };
-    Ok(Rehearsal {
-        process: job.kernel.name().to_owned(),
-        dataset: job.source.info.path.clone(),
-        file: target.file.clone(),
-        beginning,
-        unused: job.compared.unused(),
-        positions,
-        pending,
-        workers: plan.workers,
-        unit: plan.unit,
-        memory: plan.memory,
-        reading: job.source.rows.reading(),
-        decodes: job.reads(&plan),
-        output_bytes,
-        estimate: match job.geometry {
-            Some(_) => fold::estimate(&job, request, (pending, plan.workers))?,
-            None => estimated(&tried, (&job, &plan), (pending, plan.workers)),
-        },
-    })
+        Ok(looked)
+    }
+
+    fn is_complete(&self) -> bool {
+        matches!(self.outlook.found, Found::Complete { .. })
+    }
+
+    fn rehearsal(
+        &self,
+        (request, plan): (&Request, &Plan),
+        together_with: Vec<String>,
+    ) -> Result<Rehearsal> {
+        let job = &self.job;
+        let (beginning, output_bytes) = match &self.outlook.found {
+            Found::Complete { computed, .. } => (Beginning::Complete(computed.group.clone()), 0),
+            Found::Partial { path } | Found::Foreign { path } | Found::Created { path, .. } => {
+                (Beginning::Partial(path.clone()), 0)
+            }
+            Found::Nothing => (Beginning::New, output_bytes(job)),
+        };
+        let pending = if self.is_complete() { 0 } else { self.outlook.pending };
+        let tried =
+            if pending == 0 || job.geometry.is_some() { Vec::new() } else { tried(job, plan)? };
+        Ok(Rehearsal {
+            process: job.kernel.name().to_owned(),
+            dataset: job.source.info.path.clone(),
+            file: self.target.file.clone(),
+            beginning,
+            unused: job.compared.unused(),
+            positions: job.source.info.positions,
+            pending,
+            workers: plan.workers,
+            unit: plan.unit,
+            memory: plan.memory,
+            reading: job.source.rows.reading(),
+            decodes: job.reads(plan),
+            output_bytes,
+            estimate: match job.geometry {
+                Some(_) => fold::estimate(job, request, (pending, plan.workers))?,
+                None => estimated(&tried, (job, plan), (pending, plan.workers)),
+            },
+            together_with,
+        })
+    }
 }
 
 /// Bytes of all results, and of what tells which positions are done.

@@ -108,8 +108,9 @@ pub struct Progress {
     pub stopping: bool,
 }
 
-/// What a run did, and where the time went.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What a run did, and where the time went. Computations that shared a pass over the data have the
+/// same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Positions computed.
     pub positions: u64,
@@ -139,7 +140,7 @@ pub struct Report {
 }
 
 /// What one rank did.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// The machine that it ran on.
     pub host: String,

@@ -12,9 +12,10 @@ use log::debug;
 use super::compute_loop::{ComputeLoop, Work};
 use super::fold::Folding;
 use super::job::Job;
+use super::member::Member;
+use super::pass::Pass;
 use super::pending::Pending;
-use super::supply::Stock;
-use super::{Ranks, Request, Stop, Team, plan_run};
+use super::{Ranks, Request, Stop, Team};
 use crate::source::RowsDigest;
 use pixelmill_core::error::Result;
 
@@ -30,7 +31,7 @@ pub(crate) fn digest(job: &Job, request: &Request, positions: &Pending<'_>) -> R
         return Ok(RowsDigest::default());
     }
     debug!("reads what was computed from `{}` before, to compare it", job.source.info.path);
-    let folding = job.geometry.as_ref().map(|of| Folding::new(job, of, positions, 0).reading());
+    let folding = job.geometry.as_ref().map(|of| Folding::new(job, of, positions).reading());
     run(job, request, positions, folding.as_ref())
 }
 
@@ -49,16 +50,17 @@ pub(super) fn run(
     let request = &Request { ranks: Ranks::solo(), ..request.clone() };
     let team = Team::new(request);
     let workers = &job.workers;
-    let plan = plan_run(job, request.memory_budget(1), workers.cores(), None, None)?;
-    let stock = folding.map_or_else(|| Stock::whole(job, &plan), Folding::stock);
-    let (pending, plan, stock) = (positions, &plan, &stock);
-    let (file, columns, others) = (None, &[][..], 0);
-    let work = Work { team, workers, plan, pending, stock, file, columns, folding, others };
-    let compute_loop = ComputeLoop::new(job, &work, request, &Stop::new());
+    let pass = Pass::alone(job, None);
+    let plan = &pass.plan(request.memory_budget(1), workers.cores(), None)?;
+    let geometry = pass.geometry_from(&[0]);
+    let stock = &pass.stock(&[positions], geometry, plan, team)?;
+    let members = &[Member { job, pending: positions, folding, sink: None }];
+    let work = Work { team, workers, plan, members, geometry, stock, others: 0 };
+    let compute_loop = ComputeLoop::new(&work, request, &Stop::new());
     let scheduler = &compute_loop.scheduler;
     let add_all = || {
-        while let Some(batch) = scheduler.next_to_mark() {
-            sum += batch.digest;
+        while let Some(batches) = scheduler.next_to_mark() {
+            batches.iter().for_each(|batch| sum += batch.digest);
             scheduler.marked();
         }
         Ok(())

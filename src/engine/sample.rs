@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Request;
 use super::data::Data;
 use super::estimate::{Took, estimated, measured, tried};
 use super::job::Job;
+use super::pass::Pass;
 use super::probe::{Probe, probed};
 use super::search::selected;
-use super::{Request, plan_run};
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::marks::windows;
 use pixelmill_core::error::{Error, Result};
@@ -46,7 +47,7 @@ pub fn sample(kernel: &Arc<dyn Kernel>, request: &Request) -> Result<Sample> {
         return Err(Error::Unsuitable { process, dataset, reason: reason.to_owned() });
     }
     let workers = job.workers.cores();
-    let plan = plan_run(&job, request.memory_budget(1), workers, None, None)?;
+    let plan = Pass::alone(&job, None).plan(request.memory_budget(1), workers, None)?;
     let chosen = chosen(&job, request, &file)?;
     let taken = job.workers.install(|| {
         let mut workspace = job.workspace();

@@ -8,6 +8,9 @@
 //! `BATCHES_IN_FLIGHT` batches are open or computed but not marked. Units adapt as well: short
 //! enough to stop soon, long enough not to count.
 //!
+//! Where several computations share a pass, a unit is one of all of them, and so is a batch: it has
+//! for each of them what is to be marked.
+//!
 //! One lock holds all of it, taken twice for a unit of 10 ms, and one condition wakes all who wait:
 //! workers for room or a portion, the marker for a batch. They are woken together since none knows
 //! for whom a change is good; that is why no unit wakes anybody by itself. No kernel runs under the
@@ -20,12 +23,9 @@ use std::time::{Duration, Instant};
 
 use super::Stop;
 use super::batch::Batch;
-use super::failures::Failures;
 use crate::plan::{BATCHES_IN_FLIGHT, next_unit};
-use crate::source::RowsDigest;
 use crate::storage::tiles::PortionReader;
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::failure::Failure;
 use pixelmill_core::positions::runs;
 
 /// Pending positions that are read together.
@@ -50,33 +50,6 @@ pub(crate) struct Ticket {
     pub is_exclusive: bool,
     portion: u64,
     batch: u64,
-}
-
-impl Ticket {
-    /// What it has become: results of all positions but the failed ones, rows that are numbered and
-    /// sorted.
-    pub fn computed(&self, failed: &[(u64, Failure)], digest: RowsDigest) -> Batch {
-        Batch {
-            positions: self.runs.iter().cloned().collect(),
-            failures: self.failures(failed),
-            digest,
-            is_synced: false,
-        }
-    }
-
-    fn failures(&self, failed: &[(u64, Failure)]) -> Failures {
-        let mut failures = Failures::default();
-        let mut failed = failed.iter().peekable();
-        let mut before = 0;
-        for run in &self.runs {
-            let length = run.end - run.start;
-            while let Some((row, why)) = failed.next_if(|(row, _)| *row < before + length) {
-                failures.insert(run.start + (row - before), why);
-            }
-            before += length;
-        }
-        failures
-    }
 }
 
 /// How often a worker that waits looks for somebody to help, while anybody computes: what is
@@ -117,7 +90,7 @@ struct State<'a> {
     unit: u64,
     limits: Limits,
     /// Batches of other ranks that wait to be marked.
-    arrived: VecDeque<Batch>,
+    arrived: VecDeque<Vec<Batch>>,
     /// Other ranks that may still send some.
     others: usize,
     /// Whether nothing more is to be handed out.
@@ -134,7 +107,8 @@ struct OpenPortion {
 
 struct InFlight {
     number: u64,
-    content: Batch,
+    /// What of each computation is to be marked.
+    content: Vec<Batch>,
     opened: Instant,
     open: bool,
     /// Positions that were handed out in it.
@@ -221,8 +195,9 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Takes back a unit whose results, if there are any, are written; `unit` is what is to be
-    /// known of it, and `compute` what the computation took. Returns the number of its portion.
-    pub fn done(&self, ticket: Ticket, unit: Batch, compute: Duration) -> u64 {
+    /// known of it for each computation, and `compute` what computing took. Returns the number
+    /// of its portion.
+    pub fn done(&self, ticket: Ticket, unit: Vec<Batch>, compute: Duration) -> u64 {
         let mut state = self.lock();
         let positions = runs::count(&ticket.runs);
         if let Some(limits) = state.limits.unit {
@@ -230,9 +205,8 @@ impl<'a> Scheduler<'a> {
         }
         if let Some(batch) = state.batches.iter_mut().find(|batch| batch.number == ticket.batch) {
             batch.out -= 1;
-            batch.content.positions.append(unit.positions);
-            batch.content.failures.append(unit.failures);
-            batch.content.digest += unit.digest;
+            batch.content.resize_with(unit.len().max(batch.content.len()), Batch::default);
+            batch.content.iter_mut().zip(unit).for_each(|(batch, unit)| batch.append(unit));
             // The marker is woken for a batch that it can mark, not for every unit.
             if !batch.open && batch.out == 0 {
                 self.changed.notify_all();
@@ -264,7 +238,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Takes a batch that another rank has computed.
-    pub fn arrived(&self, batch: Batch) {
+    pub fn arrived(&self, batch: Vec<Batch>) {
         self.lock().arrived.push_back(batch);
         self.changed.notify_all();
     }
@@ -289,9 +263,9 @@ impl<'a> Scheduler<'a> {
         self.lock().error.take()
     }
 
-    /// The oldest batch whose results are all written; waits for one. `None` when all are marked
-    /// and nothing more will come, or the run has failed.
-    pub fn next_to_mark(&self) -> Option<Batch> {
+    /// The oldest batch whose results are all written, of each computation; waits for one. `None`
+    /// when all are marked and nothing more will come, or the run has failed.
+    pub fn next_to_mark(&self) -> Option<Vec<Batch>> {
         let mut state = self.lock();
         loop {
             if state.error.is_some() {
@@ -400,7 +374,7 @@ impl State<'_> {
         if !self.has_open_batch() {
             self.batches.push_back(InFlight {
                 number: self.next_batch,
-                content: Batch::default(),
+                content: Vec::new(),
                 opened: Instant::now(),
                 open: true,
                 positions: 0,
@@ -428,6 +402,8 @@ impl State<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::RowsDigest;
+    use pixelmill_core::failure::Failure;
 
     fn whole(pending: &[Range<u64>]) -> Supply<'static> {
         let runs = pending.iter().cloned().collect();
@@ -441,8 +417,15 @@ mod tests {
         failed: &[(u64, Failure)],
         compute: Duration,
     ) {
-        let unit = ticket.computed(failed, RowsDigest::default());
-        scheduler.done(ticket, unit, compute);
+        let unit = Batch::of(&ticket.runs, failed, RowsDigest::default());
+        scheduler.done(ticket, vec![unit], compute);
+    }
+
+    /// The batch to be marked of the only computation.
+    fn to_mark(scheduler: &Scheduler<'_>) -> Batch {
+        let mut batches = scheduler.next_to_mark().unwrap();
+        assert_eq!(batches.len(), 1);
+        batches.remove(0)
     }
 
     fn scheduler(pending: Range<u64>, batch_time: Duration) -> Scheduler<'static> {
@@ -461,7 +444,7 @@ mod tests {
         let mut marked = Vec::new();
         while let Some(ticket) = scheduler.next(None, || false) {
             done(&scheduler, ticket, &[], Duration::from_micros(1));
-            let batch = scheduler.next_to_mark().unwrap();
+            let batch = to_mark(&scheduler);
             marked.extend(batch.positions.ranges().flatten());
             scheduler.marked();
         }
@@ -479,7 +462,7 @@ mod tests {
         assert!(!scheduler.lock().batches[0].open);
         assert_eq!(scheduler.lock().batches[0].out, 1);
         done(&scheduler, one, &[], Duration::ZERO);
-        let batch = scheduler.next_to_mark().unwrap();
+        let batch = to_mark(&scheduler);
         assert_eq!(batch.positions.ranges().next(), Some(0..2));
         let failed: Vec<_> = batch.failures.iter().collect();
         assert_eq!(failed, [("x", &std::iter::once(1..2).collect())]);
@@ -539,7 +522,7 @@ mod tests {
         stop.request();
         assert!(scheduler.next(None, || false).is_none());
         done(&scheduler, ticket, &[], Duration::ZERO);
-        let marked = scheduler.next_to_mark().unwrap().positions;
+        let marked = to_mark(&scheduler).positions;
         assert_eq!(marked, std::iter::once(0..1).collect());
         scheduler.marked();
         assert!(scheduler.next_to_mark().is_none());
@@ -572,16 +555,5 @@ mod tests {
         for ticket in [other, last] {
             done(&scheduler, ticket, &[], Duration::ZERO);
         }
-    }
-
-    #[test]
-    fn a_unit_of_scattered_positions_knows_them() {
-        let runs = [3..5, 7..8, 10..12].into();
-        let ticket = Ticket { runs, block: None, is_exclusive: true, portion: 0, batch: 0 };
-        let failed: Vec<_> = (0..5).map(|row| (row, Failure::new(row.to_string()))).collect();
-        let failures = ticket.failures(&failed);
-        let failed = failures.iter().map(|(text, at)| (text, at.ranges().next().unwrap().start));
-        let expected = [("0", 3), ("1", 4), ("2", 7), ("3", 10), ("4", 11)];
-        assert_eq!(failed.collect::<Vec<_>>(), expected);
     }
 }

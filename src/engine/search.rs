@@ -67,7 +67,7 @@ pub(crate) fn outlook(
         (None, Some(selected)) => selected.count(&job.source.grid)?,
         (None, None) => job.source.info.positions,
     };
-    Ok(Outlook { found: found(best, target, observer)?, pending })
+    Ok(Outlook { found: found(best, (job, target), observer)?, pending })
 }
 
 /// Looks for results of the same computation. Complete beats partial, newer beats older, and
@@ -83,7 +83,7 @@ pub(crate) fn find(
     lock: Option<&RunLock>,
     observer: &dyn Observer,
 ) -> Result<Found> {
-    found(best(job, asked, target, source, lock, observer)?, target, observer)
+    found(best(job, asked, target, source, lock, observer)?, (job, target), observer)
 }
 
 /// The results to go on with, and whether all that is asked for is in them.
@@ -132,12 +132,12 @@ fn best(
 /// What a run does with it.
 fn found(
     best: Option<(bool, Candidate)>,
-    target: &Target,
+    (job, target): (&Job, &Target),
     observer: &dyn Observer,
 ) -> Result<Found> {
     Ok(match best {
         Some((true, found)) => {
-            let computed = Box::new(found.computed(target)?);
+            let computed = Box::new(found.computed((job, target))?);
             let is_stale = found.is_stale(&computed.failed)?;
             Found::Complete { computed, is_stale }
         }
@@ -259,10 +259,11 @@ impl Candidate {
     }
 
     /// As results that were there before.
-    fn computed(&self, target: &Target) -> Result<Computed> {
+    fn computed(&self, (job, target): (&Job, &Target)) -> Result<Computed> {
         let failed = self.failed.as_ref();
         let read = |lines| FailedPositions::read(&self.status, lines, &self.messages);
         Ok(Computed {
+            process: job.kernel.name().to_owned(),
             file: target.file.clone(),
             group: self.path.clone(),
             parameter_hash: self.hash.clone(),

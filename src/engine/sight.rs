@@ -54,7 +54,7 @@ impl Sight {
 }
 
 /// On how many cores each rank computes, and why.
-pub(crate) fn say_shares(wanted: Cores, sights: &[Sight], workers: &[usize]) {
+pub(crate) fn say_shares(wanted: Cores, sights: &[&Sight], workers: &[usize]) {
     if let ([sight], [workers]) = (sights, workers) {
         let of = sight.berth.cores;
         let computes = format!("{} on {of} cores", narration::workers(*workers));

@@ -5,6 +5,7 @@
 //! piece is pending is looked up once more when it is taken, a window at a time: until then nobody
 //! else changes the status there.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,11 +60,12 @@ impl Stock {
         Self { are_units: true, ..Self::of_scan(None, units) }
     }
 
-    /// What is `pending`, for so many ranks. All of them must see the same, so none may have begun.
+    /// What is `pending` in any computation of a pass, for so many ranks. All of them must see the
+    /// same, so none may have begun.
     ///
     /// # Errors
     /// If the status or a selection can't be read.
-    pub fn new(job: &Job, pending: &Pending<'_>, plan: &Plan, ranks: usize) -> Result<Self> {
+    pub fn new(job: &Job, pending: &[&Pending<'_>], plan: &Plan, ranks: usize) -> Result<Self> {
         let whole = Self::whole(job, plan);
         if ranks == 1 { Ok(whole) } else { whole.narrowed(pending) }
     }
@@ -73,13 +75,14 @@ impl Stock {
         Self { blocks, grains, each: 1, numbers: None, are_units: false }
     }
 
-    fn narrowed(mut self, pending: &Pending<'_>) -> Result<Self> {
+    fn narrowed(mut self, pending: &[&Pending<'_>]) -> Result<Self> {
+        let [first, ..] = pending else { return Ok(self) };
         let each = self.grains.div_ceil(ITEMS).max(1);
         let mut has_work = vec![false; self.grains.div_ceil(each) as usize];
         // Positions before this one are looked after.
         let mut seen = 0;
-        for window in windows(pending.positions()) {
-            for run in pending.runs(&window)? {
+        for window in windows(first.positions()) {
+            for run in Pending::of_any(pending, &[window])? {
                 seen = seen.max(run.start);
                 while seen < run.end {
                     let (grain, end) = match &self.blocks {
@@ -144,10 +147,11 @@ impl Stock {
     }
 }
 
-/// What this rank computes of the `pending` positions, from the `stock` that all ranks share.
+/// What this rank computes of the positions that are `pending` in any computation of a pass, from
+/// the `stock` that all ranks share.
 pub(crate) fn supply<'a>(
     job: &'a Job,
-    pending: &'a Pending<'a>,
+    pending: Vec<&'a Pending<'a>>,
     stock: &'a Stock,
     plan: &Plan,
     ranks: &'a dyn Communicator,
@@ -155,7 +159,7 @@ pub(crate) fn supply<'a>(
     let rows = &job.source.rows;
     let Some(blocks) = &stock.blocks else {
         let portions = parts(stock, ranks, PORTION).map(move |window| {
-            let runs = pending.runs(&window?)?.into();
+            let runs = Pending::of_any(&pending, &[window?])?.into();
             Ok(Portion { runs, block: None, is_exclusive: true })
         });
         return Box::new(portions.filter(has_work));
@@ -175,7 +179,7 @@ pub(crate) fn supply<'a>(
         let number = block?.start;
         let region = blocks.region(number);
         let wanted = region.runs(&scan);
-        let runs = pending.among(&wanted)?;
+        let runs: VecDeque<_> = Pending::of_any(&pending, &wanted)?.into();
         let block = if runs.is_empty() { None } else { reader(number, region) };
         Ok(Portion { runs, block, is_exclusive: wanted.len() == 1 })
     });
@@ -285,7 +289,7 @@ mod tests {
         let grid = PositionGrid::full(vec![Dimension::new("", "", AxisValues::counted(count))]);
         let status = Marks::prefix(0, count as u64);
         let pending = Pending::new(&status, None, &grid).except(&done);
-        Stock::of_scan(blocks, count as u64).narrowed(&pending).unwrap()
+        Stock::of_scan(blocks, count as u64).narrowed(&[&pending]).unwrap()
     }
 
     #[test]

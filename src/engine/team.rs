@@ -42,14 +42,28 @@ pub(crate) enum Orders {
     Prepare(Box<Assignment>),
     /// Everybody is ready.
     Begin,
-    /// There is nothing more to do: this is how it ended, and the signal that asked to stop, if one
-    /// did.
-    End(Box<Result<Computed, RankError>>, Option<i32>),
+    /// There is nothing more to do: this is how each computation ended, and the signal that asked
+    /// to stop, if one did.
+    End(Box<Result<Vec<Computed>, RankError>>, Option<i32>),
 }
 
-/// What is to be computed, and where it goes.
+/// What is to be computed in a pass.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Assignment {
+    pub tasks: Vec<Task>,
+    /// Workers of each rank.
+    pub workers: Vec<usize>,
+    /// Memory budget of each rank.
+    pub memory: u64,
+    /// How blocks of positions are cut, if the source is read by blocks.
+    pub segments: Option<Vec<u64>>,
+}
+
+/// One of the computations, and where its results go.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Task {
+    /// Which of those that were asked for it is.
+    pub number: usize,
     /// The file that results go to, and the results group in it.
     #[serde(with = "any_path")]
     pub file: PathBuf,
@@ -60,12 +74,6 @@ pub(crate) struct Assignment {
     pub columns: Vec<Place>,
     /// Where the status dataset lies.
     pub status: Extent,
-    /// Workers of each rank.
-    pub workers: Vec<usize>,
-    /// Memory budget of each rank.
-    pub memory: u64,
-    /// How blocks of positions are cut, if the source is read by blocks.
-    pub segments: Option<Vec<u64>>,
     /// How many units of a fold are folded already.
     pub folded: u64,
 }
@@ -73,10 +81,10 @@ pub(crate) struct Assignment {
 /// What a rank tells rank 0 while it computes.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum News {
-    /// Results that are written and, if they have to be, on the disk.
-    Batch(Batch),
-    /// What was folded; results of single positions are where they have to be.
-    Folded(FoldedUnits),
+    /// Results that are written and, if they have to be, on the disk, of each computation.
+    Batch(Vec<Batch>),
+    /// What was folded in one of them; results of single positions are where they have to be.
+    Folded(usize, FoldedUnits),
     /// How far it is.
     Tally(Tally),
     /// It was asked to stop by a signal.
@@ -193,7 +201,7 @@ impl<'a> Team<'a> {
     /// If it can't be reached.
     pub fn send(self, news: &News) -> Result<()> {
         let mut message = encoded(news)?;
-        if let News::Folded(folded) = news {
+        if let News::Folded(_, folded) = news {
             // As bytes: many more than the rest. No byte of JSON is 0.
             message.push(0);
             message.extend_from_slice(&folded.bytes);
@@ -210,7 +218,7 @@ impl<'a> Team<'a> {
         let end = message.iter().position(|byte| *byte == 0);
         let bytes = end.map_or_else(Vec::new, |end| message.split_off(end + 1));
         let mut news = decoded(&message[..end.unwrap_or(message.len())])?;
-        if let News::Folded(folded) = &mut news {
+        if let News::Folded(_, folded) = &mut news {
             folded.bytes = bytes;
         }
         Ok(Some((rank, news)))

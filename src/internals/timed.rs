@@ -71,7 +71,7 @@ pub fn hand_out(positions: u64, most: u64) -> u64 {
     let (mut units, mut last) = (0, None);
     while let Some(ticket) = scheduler.next(last, || false) {
         let done = Batch { positions: ticket.runs.iter().cloned().collect(), ..Batch::default() };
-        last = Some(scheduler.done(ticket, done, Duration::from_micros(10)));
+        last = Some(scheduler.done(ticket, vec![done], Duration::from_micros(10)));
         units += 1;
     }
     while scheduler.next_to_mark().is_some() {

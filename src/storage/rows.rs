@@ -109,6 +109,11 @@ impl Rows {
         Ok(Self { files, field: None, may_grow, view, element, value: bytes, how, decoding })
     }
 
+    /// The field of the dataset's records that they hold, if it isn't all of them.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     /// The files that are read; the first is that of the dataset itself.
     pub fn files(&self) -> &[Arc<RawFile>] {
         &self.files

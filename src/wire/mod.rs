@@ -22,8 +22,8 @@ mod verify;
 pub use failed::{FailedPosition, Failures, Reason};
 pub use info::{Axis, Chunks, Content, Dataset, Described, Info, OtherDataset, ReadBy};
 pub use list::{List, Parameter, Process};
-pub use rehearsal::{Begins, Rehearsal};
-pub use run::{Compressed, Outcome, Rank, Report, Run};
+pub use rehearsal::{Begins, Rehearsal, Rehearsals};
+pub use run::{Compressed, Outcome, Rank, Report, Run, Runs};
 pub use sample::{Sample, Sampled};
 pub use status::{Corrections, Group, Status};
 pub use test::{Curve, Mark, Model, ResultValues, Spectrum, SpectrumAxis, Test, Values};
@@ -39,8 +39,12 @@ use serde::{Deserialize, Serialize};
 pub enum Answer {
     /// Of `run`.
     Run(Box<Run>),
+    /// Of `run` with several computations.
+    Runs(Runs),
     /// Of `run --dry-run`.
     Rehearsal(Rehearsal),
+    /// Of `run --dry-run` with several computations.
+    Rehearsals(Rehearsals),
     /// Of `test`.
     Test(Box<Test>),
     /// Of `test` over several positions.

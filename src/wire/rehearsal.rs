@@ -42,8 +42,20 @@ pub struct Rehearsal {
     pub some_decoded_again: bool,
     /// Bytes that the file would grow by for results.
     pub output_bytes: u64,
-    /// How long it would take, writing aside.
+    /// How long it would take alone, writing aside.
     pub estimated_seconds: f64,
+    /// The processes that would be computed in the same pass over the data; left out if there are
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together_with: Vec<String>,
+}
+
+/// What a run of several computations would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rehearsals {
+    /// Each of them, in the order in which they were asked for.
+    pub computations: Vec<Rehearsal>,
 }
 
 /// What a run begins from.
@@ -85,6 +97,7 @@ impl From<&engine::Rehearsal> for Rehearsal {
             some_decoded_again: rehearsal.decodes == Reads::SomeAgain,
             output_bytes: rehearsal.output_bytes,
             estimated_seconds: rehearsal.estimate.as_secs_f64(),
+            together_with: rehearsal.together_with.clone(),
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::engine::{self, Computed, InputPlace, LiesIn, Tally};
 pub struct Run {
     /// How it ended.
     pub outcome: Outcome,
+    /// The name of the process.
+    pub process: String,
     /// The file that holds the results.
     pub file: String,
     /// Path of the results group in it.
@@ -40,6 +42,15 @@ pub struct Run {
     /// are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
+}
+
+/// What came of several computations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Runs {
+    /// Each of them, in the order in which they were asked for; of those that shared a pass over
+    /// the data the report is that of the pass.
+    pub computations: Vec<Run>,
 }
 
 /// Where an input was found.
@@ -138,6 +149,7 @@ impl From<&Computed> for Run {
     fn from(computed: &Computed) -> Self {
         Self {
             outcome: computed.outcome.into(),
+            process: computed.process.clone(),
             file: computed.file.to_string_lossy().into_owned(),
             group: computed.group.clone(),
             parameter_hash: computed.parameter_hash.clone(),
@@ -231,6 +243,7 @@ mod tests {
 
     fn computed(outcome: engine::Outcome) -> Computed {
         Computed {
+            process: "Sum".to_owned(),
             file: "scan.h5".into(),
             group: "/d-Sum_000".to_owned(),
             parameter_hash: String::new(),
@@ -249,7 +262,7 @@ mod tests {
     fn what_was_not_computed_has_no_report() {
         assert_eq!(
             printed(&Run::from(&computed(engine::Outcome::Existing))),
-            r#"{"outcome":"existing","file":"scan.h5","group":"/d-Sum_000","parameter_hash":"","source_recorded":false,"completed":3,"positions":4,"failed":[],"failures":{"positions":0,"reasons":[]},"report":null,"compressed":null}"#
+            r#"{"outcome":"existing","process":"Sum","file":"scan.h5","group":"/d-Sum_000","parameter_hash":"","source_recorded":false,"completed":3,"positions":4,"failed":[],"failures":{"positions":0,"reasons":[]},"report":null,"compressed":null}"#
         );
     }
 
@@ -280,7 +293,7 @@ mod tests {
         };
         assert_eq!(
             printed(&Run::from(&computed)),
-            r#"{"outcome":"stopped","file":"scan.h5","group":"/d-Sum_000","parameter_hash":"5a","source_recorded":true,"completed":3,"positions":4,"failed":[{"position":2,"message":"no value"}],"failures":{"positions":1,"reasons":[{"message":"no value","positions":1}]},"report":{"positions":3,"bytes":96,"workers":2,"batches":1,"seconds":1.5,"read_seconds":1.0,"compute_seconds":0.0,"write_seconds":0.0,"wait_seconds":0.0,"mark_seconds":0.0,"chunks":4,"chunks_decoded":5,"imbalance":0.0,"ranks":[{"host":"a","positions":3,"bytes":0,"workers":2,"seconds":0.0,"read_seconds":0.0,"compute_seconds":0.0,"write_seconds":0.0,"wait_seconds":0.0}]},"compressed":{"bytes_before":10,"bytes_after":7}}"#
+            r#"{"outcome":"stopped","process":"Sum","file":"scan.h5","group":"/d-Sum_000","parameter_hash":"5a","source_recorded":true,"completed":3,"positions":4,"failed":[{"position":2,"message":"no value"}],"failures":{"positions":1,"reasons":[{"message":"no value","positions":1}]},"report":{"positions":3,"bytes":96,"workers":2,"batches":1,"seconds":1.5,"read_seconds":1.0,"compute_seconds":0.0,"write_seconds":0.0,"wait_seconds":0.0,"mark_seconds":0.0,"chunks":4,"chunks_decoded":5,"imbalance":0.0,"ranks":[{"host":"a","positions":3,"bytes":0,"workers":2,"seconds":0.0,"read_seconds":0.0,"compute_seconds":0.0,"write_seconds":0.0,"wait_seconds":0.0}]},"compressed":{"bytes_before":10,"bytes_after":7}}"#
         );
     }
 }

@@ -9,6 +9,7 @@ use crate::engine::selection::Selected;
 use crate::engine::{Request, reread};
 use crate::storage::marks::Marks;
 use crate::storage::rows::Rows;
+use pixelmill_core::chunk_io::AlignedBytes;
 use pixelmill_core::column_layout::ColumnLayout;
 use pixelmill_core::error::Result;
 use pixelmill_core::kernel::{Accumulator, BufferLayout};
@@ -37,7 +38,7 @@ pub(crate) fn again<'j>(
     columns: &[Rows],
 ) -> Result<Again<'j>> {
     let geometry = job.geometry.as_ref().expect("only what folds is folded again");
-    let folding = Folding::new(job, geometry, positions, 0);
+    let folding = Folding::new(job, geometry, positions);
     let folding = Folding { wants: Wants::Compared(compare), ..folding };
     reread::run(job, request, positions, Some(&folding))?;
     let state = folding.lock();
@@ -103,17 +104,16 @@ pub(crate) fn check_merge(job: &Job) -> Result<Option<String>> {
     };
     let nothing = Marks::prefix(0, job.source.info.positions);
     let pending = Pending::new(&nothing, None, &job.source.grid);
-    let folding = Folding::new(job, geometry, &pending, 0);
+    let folding = Folding::new(job, geometry, &pending);
     if folding.fold.is_per_position() || folding.ends_per_position() {
         return Ok(None);
     }
     let mut units = Vec::new();
-    let mut worker = folding.worker();
+    let (mut worker, mut buffer) = (folding.worker(), AlignedBytes::default());
     for unit in 0..3 {
         let mut all = Accumulator::default();
         all.clear(folding.fold.buffers());
-        worker.work(unit, Some(&mut all))?;
-        units.push(all);
+        units.extend(worker.work(unit, all, &mut buffer)?);
     }
     let layouts = folding.fold.buffers();
     let inexact = |(layout, bytes): (&BufferLayout, &[u8])| {

@@ -60,8 +60,8 @@ pub(super) struct Group {
     pub cell: Option<Region>,
 }
 
-/// What a fold needs of a spectrum at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a fold needs of a spectrum at a time, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Needs {
     Parts,
     Rows,
@@ -100,6 +100,13 @@ impl Cut {
         let units = Blocks::new(scan, cell, &segments);
         let cell = if needs == Needs::Units { segments } else { cell.to_vec() };
         Self::Cells { scan: scan.to_vec(), units, cell }
+    }
+
+    /// Makes groups so large that each of another cut of the same scan lies in one.
+    pub fn widen(&mut self, other: &Self) {
+        if let (Self::Rows { group, .. }, Self::Rows { group: of_other, .. }) = (self, other) {
+            *group = (*group).max(*of_other);
+        }
     }
 
     /// How many units there are.
@@ -225,6 +232,31 @@ mod tests {
                 let scan: Vec<u64> = axes.iter().map(|axis| axis.0).collect();
                 let cell: Vec<u64> = axes.iter().map(|axis| axis.1).collect();
                 check(&Cut::cells(&scan, &cell, row, needs), scan.iter().product());
+            }
+        }
+    }
+
+    #[test]
+    fn what_several_read_together_has_the_groups_of_each() {
+        let firsts = |cut: &Cut| -> Vec<u64> {
+            let groups = (0..cut.count()).flat_map(|unit| cut.groups(unit));
+            groups.map(|group| group.runs[0].start).collect()
+        };
+        let all = [Needs::Parts, Needs::Rows, Needs::Units];
+        for (row, scan) in [(1024u64, [9u64, 400]), (512 << 10, [3, 100]), (15 << 20, [2, 70])] {
+            let positions = scan.iter().product();
+            let rows = |needs| Cut::rows(positions, (row, 2), needs);
+            let cells = |needs| Cut::cells(&scan, &[2, 16], row, needs);
+            for cut in [&rows as &dyn Fn(Needs) -> Cut, &cells] {
+                for (one, other) in all.iter().flat_map(|one| all.map(|other| (*one, other))) {
+                    let mut together = cut(one.max(other));
+                    together.widen(&cut(one));
+                    together.widen(&cut(other));
+                    check(&together, positions);
+                    let own = firsts(&cut(one));
+                    assert!(firsts(&together).iter().all(|first| own.contains(first)));
+                    assert_eq!(together.count(), cut(one).count());
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use twox_hash::xxhash3_128::Hasher;
 
 use super::cut::{Cut, Group, Needs};
+use crate::engine::job::Job;
 use crate::engine::pending::Pending;
 use crate::source::Source;
 use crate::storage::results_group::{Column, Folded};
@@ -16,7 +17,7 @@ use pixelmill_core::kernel::{BufferLayout, Fold, Kind, Role, Whole};
 use pixelmill_core::positions::Positions;
 
 /// How a scan is folded.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     pub(super) cut: Cut,
     pub(super) needs: Needs,
@@ -43,14 +44,7 @@ impl Geometry {
             Whole::Tile if !is_whole => Needs::Parts,
             Whole::Tile | Whole::Spectrum => Needs::Rows,
         };
-        let row = rows.row_bytes() as u64;
-        let cut = match rows.tiles() {
-            None => {
-                Cut::rows(source.info.positions, (row, source.stored.element.size() as u64), needs)
-            }
-            Some(tiles) => Cut::cells(&rows.view().position_shape(), &tiles.cell(), row, needs),
-        };
-        let mut geometry = Self { cut, needs, numbers: None };
+        let mut geometry = Self::of_all(source, needs);
         if let Some(selected) = selected {
             let mut numbers = Vec::new();
             for number in 0..geometry.cut.count() {
@@ -61,6 +55,44 @@ impl Geometry {
             geometry.numbers = Some(numbers);
         }
         Ok(geometry)
+    }
+
+    /// Of all positions of a source, of which so much is needed at a time.
+    fn of_all(source: &Source, needs: Needs) -> Self {
+        let rows = &source.rows;
+        let row = rows.row_bytes() as u64;
+        let cut = match rows.tiles() {
+            None => {
+                Cut::rows(source.info.positions, (row, source.stored.element.size() as u64), needs)
+            }
+            Some(tiles) => Cut::cells(&rows.view().position_shape(), &tiles.cell(), row, needs),
+        };
+        Self { cut, needs, numbers: None }
+    }
+
+    /// How the data are read for some computations that go over them together; `None` if none of
+    /// them folds. Its units are those of each fold, and each group of one lies in one of its own.
+    pub fn of_pass<'j>(jobs: impl Iterator<Item = &'j Job> + Clone) -> Option<Self> {
+        let mut folds = jobs.clone().filter_map(|job| job.geometry.as_ref());
+        let first = folds.next()?;
+        let others_are_alike = folds.all(|other| other == first);
+        if others_are_alike && jobs.clone().all(|job| job.geometry.is_some()) {
+            return Some(first.clone());
+        }
+        // What has no geometry computes whole spectra.
+        let needs =
+            jobs.clone().map(|job| job.geometry.as_ref().map_or(Needs::Rows, |of| of.needs));
+        let source = &jobs.clone().next()?.source;
+        let mut all = Self::of_all(source, needs.max().unwrap_or(Needs::Rows));
+        for job in jobs {
+            job.geometry.iter().for_each(|geometry| all.cut.widen(&geometry.cut));
+        }
+        Some(all)
+    }
+
+    /// Whether a scan that is read so is read as this fold alone reads it.
+    pub(super) fn reads_as(&self, other: &Self) -> bool {
+        (&self.cut, self.needs) == (&other.cut, other.needs)
     }
 
     /// How many units there are.

@@ -2,7 +2,8 @@
 //! often it was interrupted.
 //!
 //! `cut` says how the scan is cut into units, by the data alone; `geometry` numbers those in which
-//! something is to be folded; `unit` folds one, tile by tile; `tree` says which of them are merged;
+//! something is to be folded; `read` reads parts of one, `unit` folds it, tile by tile, and
+//! `together` does so for all computations of a pass; `tree` says which units are merged;
 //! `checkpoint` is what a run is resumed from, `resumed` how, and `committer` what writes it, for
 //! the marker. [`Folding`] is what all threads of a run share: workers put what they have folded
 //! into the tree, and whenever a batch is to be marked the marker takes the units that are in
@@ -20,7 +21,9 @@ mod committer;
 mod cut;
 pub(super) mod geometry;
 mod plan;
+mod read;
 mod resumed;
+mod together;
 mod tree;
 mod unit;
 
@@ -43,15 +46,18 @@ use crate::storage::file::ReadFile;
 use crate::storage::results_group::CHECKPOINT;
 pub(crate) use again::{Again, again, check_merge, estimate};
 pub(crate) use committer::Committer;
+use cut::Group;
 use geometry::{Geometry, shown};
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
 use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Role};
 pub(crate) use plan::plan;
+use read::WantedGroup;
 pub(crate) use resumed::Resumed;
+pub(crate) use together::Together;
 use tree::{Step, Tree};
-pub(crate) use unit::UnitWorker;
+use unit::UnitWorker;
 
 /// A fold while it is computed, as all threads share it.
 pub(crate) struct Folding<'a> {
@@ -59,8 +65,6 @@ pub(crate) struct Folding<'a> {
     fold: &'a dyn Fold,
     geometry: &'a Geometry,
     pending: &'a Pending<'a>,
-    /// The first unit that isn't in what the run was resumed from.
-    first: u64,
     /// What becomes of the results; nothing is folded if nobody wants any.
     wants: Wants<'a>,
     state: Mutex<State>,
@@ -151,6 +155,34 @@ pub(crate) fn tidy_up(lock: &RunLock, source: &ReadFile, group: &str) {
     }
 }
 
+/// The units of a pass that this rank computes, from the `stock` that all share of those from
+/// number `first` on; `pending` is what each computation has to do.
+pub(crate) fn portions<'p>(
+    (geometry, first): (&'p Geometry, u64),
+    pending: Vec<&'p Pending<'p>>,
+    stock: &'p Stock,
+    ranks: &'p dyn Communicator,
+) -> impl Iterator<Item = Result<Portion>> + Send + 'p {
+    let portions = parts(stock, ranks, 1).map(move |unit| {
+        let runs = Pending::of_any(&pending, &geometry.runs(first + unit?.start))?.into();
+        Ok(Portion { runs, block: None, is_exclusive: false })
+    });
+    portions.filter(|portion| portion.as_ref().map_or(true, |it| !it.runs.is_empty()))
+}
+
+/// The groups in which something is pending, with that.
+fn wanted(groups: &[Group], pending: &[&Pending<'_>]) -> Result<Vec<WantedGroup>> {
+    let mut wanted = Vec::new();
+    for group in groups {
+        let positions: Vec<u64> =
+            Pending::of_any(pending, &group.runs)?.into_iter().flatten().collect();
+        if !positions.is_empty() {
+            wanted.push(WantedGroup { group: group.clone(), positions });
+        }
+    }
+    Ok(wanted)
+}
+
 /// That a kernel can't do something, and why.
 fn unsuitable(job: &Job, doing: &str, failure: &Failure) -> Error {
     Error::Unsuitable {
@@ -161,11 +193,11 @@ fn unsuitable(job: &Job, doing: &str, failure: &Failure) -> Error {
 }
 
 impl<'a> Folding<'a> {
-    /// A fold of the units from number `first` on in which something is `pending`.
-    pub fn new(job: &'a Job, geometry: &'a Geometry, pending: &'a Pending<'a>, first: u64) -> Self {
+    /// A fold of the units in which something is `pending`.
+    pub fn new(job: &'a Job, geometry: &'a Geometry, pending: &'a Pending<'a>) -> Self {
         let (fold, wants) = (folded_by(job), Wants::Results);
         let (state, idle) = (Mutex::default(), Mutex::default());
-        Self { job, fold, geometry, pending, first, wants, state, idle }
+        Self { job, fold, geometry, pending, wants, state, idle }
     }
 
     /// The same of all units behind those of a checkpoint, with what is folded of these.
@@ -175,7 +207,7 @@ impl<'a> Folding<'a> {
         pending: &'a Pending<'a>,
         resumed: &mut Resumed,
     ) -> Self {
-        let folding = Self::new(job, geometry, pending, resumed.units);
+        let folding = Self::new(job, geometry, pending);
         folding.lock().tree.resume(std::mem::take(&mut resumed.nodes));
         folding
     }
@@ -189,39 +221,20 @@ impl<'a> Folding<'a> {
     ///
     /// # Errors
     /// Those of the comparison.
-    pub fn compare(&self, runs: &[Range<u64>], results: &UnitResults) -> Result<()> {
+    fn compare(&self, runs: &[Range<u64>], results: &UnitResults) -> Result<()> {
         match self.wants {
             Wants::Compared(compare) => compare(runs, results),
             Wants::Nothing | Wants::Results => Ok(()),
         }
     }
 
-    /// How many units are left.
-    pub fn stock(&self) -> Stock {
-        Stock::of_units(self.geometry.count() - self.first)
-    }
-
-    /// The units that this rank folds, from the `stock` that all share.
-    pub fn portions<'p>(
-        &'p self,
-        stock: &'p Stock,
-        ranks: &'p dyn Communicator,
-    ) -> impl Iterator<Item = Result<Portion>> + Send + 'p {
-        let portions = parts(stock, ranks, 1).map(|unit| {
-            let number = self.first + unit?.start;
-            let runs = self.pending.among(&self.geometry.runs(number))?;
-            Ok(Portion { runs, block: None, is_exclusive: false })
-        });
-        portions.filter(|portion| portion.as_ref().map_or(true, |it| !it.runs.is_empty()))
-    }
-
-    /// The number of the unit that a worker was given.
-    pub fn number(&self, position: u64) -> u64 {
+    /// The number of the unit that holds a position.
+    fn number(&self, position: u64) -> u64 {
         self.geometry.holding(position)
     }
 
     /// What a thread folds with.
-    pub fn worker(&self) -> UnitWorker<'_> {
+    fn worker(&self) -> UnitWorker<'_> {
         UnitWorker::new(self.job, self.fold, self.geometry, self.pending)
     }
 
@@ -234,7 +247,7 @@ impl<'a> Folding<'a> {
     }
 
     /// Memory for a unit, with nothing folded in it; none if nothing is to be folded.
-    pub fn accumulator(&self) -> Option<Accumulator> {
+    fn accumulator(&self) -> Option<Accumulator> {
         if matches!(self.wants, Wants::Nothing) {
             return None;
         }
@@ -248,7 +261,7 @@ impl<'a> Folding<'a> {
     ///
     /// # Errors
     /// If two can't be merged.
-    pub fn put(&self, number: u64, accumulator: Accumulator, batch: Batch) -> Result<()> {
+    fn put(&self, number: u64, accumulator: Accumulator, batch: Batch) -> Result<()> {
         self.lock().folded.insert(number, batch);
         if self.fold.is_per_position() {
             self.idle().push(accumulator);
@@ -372,9 +385,7 @@ impl State {
         let left = self.folded.split_off(&units);
         let mut all = Batch::default();
         for (_, batch) in std::mem::replace(&mut self.folded, left) {
-            all.positions.append(batch.positions);
-            all.failures.append(batch.failures);
-            all.digest += batch.digest;
+            all.append(batch);
         }
         all
     }

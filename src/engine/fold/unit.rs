@@ -1,21 +1,23 @@
 //! One unit, folded: group by group, part by part, tile by tile, always in the same order.
 //!
-//! What can't be folded is left out: the unit is folded once more without it. So no position is in
-//! with a part of its values.
+//! Whoever reads hands each part of a group to all who fold it, so that it is read once; what that
+//! is for is in `together`. What can't be folded is left out: the unit is folded once more without
+//! it, by itself. So no position is in with a part of its values.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::cut::{Cut, Group, Needs, TILE_POINTS, TILE_VALUES};
+use super::cut::{Needs, TILE_POINTS, TILE_VALUES};
 use super::geometry::Geometry;
+use super::read::{Part, PartRows, Read, WantedGroup, announce, part_of_block, parts, read_part};
 use super::unsuitable;
 use crate::engine::inexact::inexact;
 use crate::engine::inputs::AuxiliaryReader;
 use crate::engine::job::Job;
 use crate::engine::pending::Pending;
 use crate::source::RowsDigest;
-use crate::storage::tiles::TilePart;
+use crate::storage::tiles::Block;
 use pixelmill_core::chunk_io::AlignedBytes;
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
@@ -26,23 +28,23 @@ use pixelmill_core::kernel::{
 };
 use pixelmill_core::positions::runs;
 
-/// Source bytes between what is read and what the system is told to read meanwhile.
-const READ_AHEAD: u64 = 32 << 20;
-
 /// What one thread folds units with.
 pub(crate) struct UnitWorker<'f> {
     job: &'f Job,
     fold: &'f dyn Fold,
-    geometry: &'f Geometry,
+    pub(super) geometry: &'f Geometry,
     pending: &'f Pending<'f>,
     worker: Box<dyn FoldWorker + 'f>,
-    /// Bytes of a part as it was read.
-    read: AlignedBytes,
+    /// What a part has of the positions that are folded, where they don't follow each other.
+    own: AlignedBytes,
     /// What a tile whose points aren't neighbours has of each buffer per point.
     gathered: Vec<AlignedBytes>,
     /// What the positions of the unit have of each buffer per position.
     per_position: Vec<AlignedBytes>,
     auxiliary: Vec<AuxiliaryRows>,
+    /// The groups of the unit in which something is to be folded.
+    groups: Vec<WantedGroup>,
+    attempt: Attempt,
     /// The results per position of the unit.
     pub results: UnitResults,
 }
@@ -50,48 +52,35 @@ pub(crate) struct UnitWorker<'f> {
 /// What came of a unit.
 #[derive(Default)]
 pub(crate) struct FoldedUnit {
+    /// What it is folded into, if anything was to be folded.
+    pub all: Option<Accumulator>,
     /// Its positions that failed, with their reasons.
     pub failures: BTreeMap<u64, Failure>,
     pub digest: RowsDigest,
-    pub read: Duration,
     pub compute: Duration,
     /// The positions that have results, in their order: ranges of consecutive ones.
     pub runs: Vec<Range<u64>>,
 }
 
-/// A group with those of its positions that are to be folded.
-struct WantedGroup {
-    group: Group,
-    positions: Vec<u64>,
-}
-
-/// The points of a part of a group's spectra, and which part it is.
-struct PartOf {
-    number: u64,
-    place: PartPlace,
-    stretches: Vec<PointRun>,
-    points: usize,
-}
-
-enum PartPlace {
-    /// Whole rows, or so many bytes from there on.
-    Rows,
-    Within(usize),
-    Tile(Vec<u64>),
-}
-
 /// What is known of a unit while it is folded.
-struct Pass<'p> {
+#[derive(Default)]
+struct Attempt {
+    all: Option<Accumulator>,
     /// What failed before, and is left out.
-    out: &'p BTreeMap<u64, Failure>,
+    out: BTreeMap<u64, Failure>,
     /// What fails now.
     fresh: BTreeMap<u64, Failure>,
-    /// Whether data are read for their digest: the first time all of them are.
-    digest: Option<RowsDigest>,
+    /// Whether data are digested: the first time all of them are.
+    is_first: bool,
+    digest: RowsDigest,
     /// Why none of the unit can be folded, if that turned out.
     lost: Option<Failure>,
-    read: Duration,
     compute: Duration,
+    /// How many positions of the groups before are folded.
+    first: usize,
+    /// The positions of the group in hand.
+    positions: Vec<u64>,
+    group_digest: RowsDigest,
 }
 
 impl<'f> UnitWorker<'f> {
@@ -107,93 +96,117 @@ impl<'f> UnitWorker<'f> {
             geometry,
             pending,
             worker: fold.worker(),
-            read: AlignedBytes::default(),
+            own: AlignedBytes::default(),
             gathered: Vec::new(),
             per_position: Vec::new(),
             auxiliary: job.inputs.auxiliary.iter().map(AuxiliaryReader::room).collect(),
+            groups: Vec::new(),
+            attempt: Attempt::default(),
             results: UnitResults::default(),
         }
     }
 
-    /// Folds what is pending of a unit into `all`, which holds nothing yet, or only reads it if
-    /// there is none.
+    /// Folds what is pending of a unit into `all`, which holds nothing yet, and returns it.
     ///
     /// # Errors
     /// If the source can't be read.
-    pub fn work(&mut self, unit: u64, mut all: Option<&mut Accumulator>) -> Result<FoldedUnit> {
-        let groups = self.groups(unit)?;
-        let mut done = FoldedUnit::default();
-        let mut is_first = true;
-        loop {
-            let mut pass = Pass {
-                out: &done.failures,
-                fresh: BTreeMap::new(),
-                digest: std::mem::take(&mut is_first).then(RowsDigest::default),
-                lost: None,
-                read: Duration::ZERO,
-                compute: Duration::ZERO,
-            };
-            self.pass(&groups, all.as_deref_mut(), &mut pass)?;
-            let Pass { fresh, digest, read, compute, .. } = pass;
-            done.read += read;
-            done.compute += compute;
-            if let Some(digest) = digest {
-                done.digest = digest;
-            }
-            if fresh.is_empty() || all.is_none() {
-                break;
-            }
-            done.failures.extend(fresh);
-        }
-        if all.is_some() {
-            done.runs = self.publish(&groups, &done.failures);
-        }
-        Ok(done)
-    }
-
-    fn groups(&self, unit: u64) -> Result<Vec<WantedGroup>> {
-        let mut wanted = Vec::new();
-        for group in self.geometry.groups(unit) {
-            let positions: Vec<u64> =
-                self.pending.among(&group.runs)?.into_iter().flatten().collect();
-            if !positions.is_empty() {
-                wanted.push(WantedGroup { group, positions });
-            }
-        }
-        Ok(wanted)
-    }
-
-    /// Folds everything that isn't left out.
-    fn pass(
+    pub fn work(
         &mut self,
-        groups: &[WantedGroup],
-        mut all: Option<&mut Accumulator>,
-        pass: &mut Pass<'_>,
+        unit: u64,
+        all: Accumulator,
+        buffer: &mut AlignedBytes,
+    ) -> Result<Option<Accumulator>> {
+        self.begin(unit, Some(all))?;
+        self.read_groups(buffer)?;
+        Ok(self.end(buffer)?.all)
+    }
+
+    /// Begins a unit, of which everything pending is to be folded into `all`, which holds nothing
+    /// yet, or only to be read if there is none.
+    ///
+    /// # Errors
+    /// If what is pending can't be read, or the fold can't begin.
+    pub fn begin(&mut self, unit: u64, all: Option<Accumulator>) -> Result<()> {
+        self.groups = super::wanted(&self.geometry.groups(unit), &[self.pending])?;
+        self.attempt = Attempt { all, is_first: true, ..Attempt::default() };
+        self.begin_attempt()
+    }
+
+    /// The first position of a group that is to be folded.
+    pub fn first_of(&self, group: usize) -> Option<u64> {
+        self.groups.get(group).and_then(|group| group.positions.first().copied())
+    }
+
+    /// Folds a group that is read here: from a block that has all tiles of it, or by itself.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn read_group(
+        &mut self,
+        group: usize,
+        block: Option<&Block>,
+        buffer: &mut AlignedBytes,
     ) -> Result<()> {
-        let count: usize = groups.iter().map(|group| group.positions.len()).sum();
-        self.begin(count - pass.out.len(), all.as_deref_mut())?;
-        let mut first = 0;
-        for wanted in groups {
-            first += self.fold_group(wanted, first, all.as_deref_mut(), pass)?;
+        if !self.begin_group(group)? {
+            return Ok(());
         }
-        let positions = groups.iter().flat_map(|group| group.positions.iter().copied());
-        let positions: Vec<u64> =
-            positions.filter(|position| !pass.out.contains_key(position)).collect();
-        if let Some(all) = all.filter(|_| pass.fresh.is_empty() && pass.lost.is_none()) {
-            let Self { worker, per_position, .. } = self;
-            let mut parts = parts_of(all, per_position);
-            pass.lost = guarded(|| worker.end(&positions, &mut parts)).unwrap_or_else(Err).err();
+        let job = self.job;
+        let wanted = WantedGroup {
+            group: self.groups[group].group.clone(),
+            positions: self.attempt.positions.clone(),
+        };
+        if block.is_none() {
+            announce(job, &wanted.positions);
         }
-        if let Some(why) = pass.lost.take() {
-            for position in positions {
-                pass.fresh.entry(position).or_insert_with(|| why.clone());
+        let element = job.source.stored.element.size();
+        for part in parts(job, self.geometry, &wanted.group) {
+            let mut fold = |read: &Read<'_>| self.fold_part(&part, read);
+            let folded = match block {
+                Some(block) => part_of_block(block, &wanted, (&part, element), buffer, &mut fold),
+                None => read_part(job, &wanted, &part, buffer, &mut fold),
+            };
+            match folded {
+                Err(Error::Damaged { reason, .. }) => {
+                    self.lose_group(&reason);
+                    break;
+                }
+                other => other?,
             }
         }
+        self.end_group();
         Ok(())
     }
 
-    /// Makes room for so many positions, with nothing folded.
-    fn begin(&mut self, count: usize, all: Option<&mut Accumulator>) -> Result<()> {
+    fn read_groups(&mut self, buffer: &mut AlignedBytes) -> Result<()> {
+        (0..self.groups.len()).try_for_each(|group| self.read_group(group, None, buffer))
+    }
+
+    /// Ends a unit; what can't be folded is left out, for which it is read once more.
+    ///
+    /// # Errors
+    /// If the source can't be read.
+    pub fn end(&mut self, buffer: &mut AlignedBytes) -> Result<FoldedUnit> {
+        loop {
+            self.end_attempt();
+            let attempt = &mut self.attempt;
+            if attempt.fresh.is_empty() || attempt.all.is_none() {
+                break;
+            }
+            attempt.out.append(&mut attempt.fresh);
+            attempt.is_first = false;
+            self.begin_attempt()?;
+            self.read_groups(buffer)?;
+        }
+        let Attempt { all, out, digest, compute, .. } = std::mem::take(&mut self.attempt);
+        let runs = if all.is_some() { self.publish(&out) } else { Vec::new() };
+        Ok(FoldedUnit { all, failures: out, digest, compute, runs })
+    }
+
+    /// Makes room for all positions that aren't left out, with nothing folded.
+    fn begin_attempt(&mut self) -> Result<()> {
+        let count: usize = self.groups.iter().map(|group| group.positions.len()).sum();
+        let count = count - self.attempt.out.len();
+        self.attempt.first = 0;
         let layouts = self.fold.buffers();
         self.per_position.resize_with(layouts.len(), AlignedBytes::default);
         for (bytes, layout) in self.per_position.iter_mut().zip(layouts) {
@@ -201,233 +214,117 @@ impl<'f> UnitWorker<'f> {
             bytes.resize(if is_per_position { count * layout.each } else { 0 });
             bytes.fill(0);
         }
-        let Some(all) = all else { return Ok(()) };
+        let Self { worker, per_position, attempt, .. } = self;
+        let Some(all) = &mut attempt.all else { return Ok(()) };
         all.clear(layouts);
-        let Self { worker, per_position, .. } = self;
         let mut parts = parts_of(all, per_position);
         let begun = guarded(|| worker.begin(&mut parts));
         begun.map_err(|failure| unsuitable(self.job, "begin a unit", &failure))
     }
 
-    /// Folds a group whose positions have those from `first` on in the buffers per position; says
-    /// how many were folded.
-    fn fold_group(
-        &mut self,
-        wanted: &WantedGroup,
-        first: usize,
-        mut all: Option<&mut Accumulator>,
-        pass: &mut Pass<'_>,
-    ) -> Result<usize> {
-        // Once all data are digested only those are read that are folded.
-        let positions: Vec<u64> = match pass.digest {
-            Some(_) => wanted.positions.clone(),
-            None => {
-                let positions = wanted.positions.iter().copied();
-                positions.filter(|position| !pass.out.contains_key(position)).collect()
-            }
-        };
-        if positions.is_empty() {
-            return Ok(0);
+    fn end_attempt(&mut self) {
+        let Self { worker, per_position, attempt, groups, .. } = self;
+        let positions = groups.iter().flat_map(|group| group.positions.iter().copied());
+        let positions: Vec<u64> =
+            positions.filter(|position| !attempt.out.contains_key(position)).collect();
+        let is_good = attempt.fresh.is_empty() && attempt.lost.is_none();
+        if let Some(all) = attempt.all.as_mut().filter(|_| is_good) {
+            let mut parts = parts_of(all, per_position);
+            attempt.lost = guarded(|| worker.end(&positions, &mut parts)).unwrap_or_else(Err).err();
         }
-        let ranges: Vec<Range<u64>> = runs::of_positions(&positions).collect();
-        let mut digest = RowsDigest::default();
+        if let Some(why) = attempt.lost.take() {
+            for position in positions {
+                attempt.fresh.entry(position).or_insert_with(|| why.clone());
+            }
+        }
+    }
+
+    /// Begins a group, whose parts follow; `false` if nothing of it is to be folded any more.
+    ///
+    /// # Errors
+    /// If its auxiliary inputs can't be read.
+    pub fn begin_group(&mut self, group: usize) -> Result<bool> {
+        let Self { job, auxiliary, attempt, groups, .. } = self;
+        let all = groups[group].positions.iter().copied();
+        // Once all data are digested only those are read that are folded.
+        attempt.positions = match attempt.is_first {
+            true => all.collect(),
+            false => all.filter(|position| !attempt.out.contains_key(position)).collect(),
+        };
+        attempt.group_digest = RowsDigest::default();
+        if attempt.positions.is_empty() {
+            return Ok(false);
+        }
+        let ranges: Vec<Range<u64>> = runs::of_positions(&attempt.positions).collect();
         let mut damaged = Vec::new();
-        let begun = Instant::now();
-        let Self { job, auxiliary, .. } = self;
         for (number, (input, rows)) in job.inputs.auxiliary.iter().zip(auxiliary).enumerate() {
             let bytes = input.read(&ranges, rows, &mut damaged)?;
             let each = bytes.chunks_exact(input.rows().row_bytes());
-            digest.add_rows(number + 1, positions.iter().copied(), each);
+            attempt.group_digest.add_rows(number + 1, attempt.positions.iter().copied(), each);
         }
         for (index, why) in damaged {
-            pass.fresh.entry(positions[index as usize]).or_insert(why);
+            attempt.fresh.entry(attempt.positions[index as usize]).or_insert(why);
         }
-        self.announce(&ranges);
-        pass.read += begun.elapsed();
-        for part in self.parts(&wanted.group) {
-            match self.fold_part(
-                (wanted, &positions, &ranges),
-                &part,
-                first,
-                all.as_deref_mut(),
-                pass,
-            ) {
-                Ok(of_part) => digest += of_part,
-                Err(Error::Damaged { reason, .. }) => {
-                    // Nothing of these positions counts.
-                    digest = RowsDigest::default();
-                    for position in &positions {
-                        digest.add_damaged(*position);
-                        pass.fresh.entry(*position).or_insert_with(|| Failure::new(&reason));
-                    }
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if let Some(all) = &mut pass.digest {
-            *all += digest;
-        }
-        Ok(positions.len())
+        Ok(true)
     }
 
-    /// The parts of the spectra of a group, in their order.
-    fn parts(&self, group: &Group) -> Vec<PartOf> {
-        let info = &self.job.source.info;
-        let all = |place| PartOf {
-            number: 0,
-            place,
-            stretches: vec![PointRun { first: 0, len: info.spectral_points }],
-            points: info.spectral_points,
-        };
-        let element = self.job.source.stored.element.size();
-        match (&self.geometry.cut, &group.cell, self.job.source.rows.tiles()) {
-            (Cut::Rows { row, part, .. }, ..) if part < row => {
-                let starts = (0..*row).step_by(*part as usize);
-                let within = |(number, at): (usize, u64)| {
-                    let points = ((*part).min(row - at) as usize) / element;
-                    PartOf {
-                        number: number as u64,
-                        place: PartPlace::Within(at as usize),
-                        stretches: vec![PointRun { first: at as usize / element, len: points }],
-                        points,
-                    }
-                };
-                starts.enumerate().map(within).collect()
-            }
-            (Cut::Cells { .. }, Some(cell), Some(tiles)) if self.geometry.needs == Needs::Parts => {
-                let shape = tiles.spectrum_shape();
-                let part = |place: Vec<u64>| {
-                    let stretches = tiles.points_of(&place).runs(&shape);
-                    let run = |run: Range<u64>| PointRun {
-                        first: run.start as usize,
-                        len: (run.end - run.start) as usize,
-                    };
-                    PartOf {
-                        number: tiles.number_of(&place),
-                        points: runs::count(&stretches) as usize,
-                        stretches: stretches.into_iter().map(run).collect(),
-                        place: PartPlace::Tile(place),
-                    }
-                };
-                tiles.places_of(cell).into_iter().map(part).collect()
-            }
-            _ => vec![all(PartPlace::Rows)],
+    /// Nothing of the positions of the group counts.
+    pub fn lose_group(&mut self, reason: &str) {
+        let attempt = &mut self.attempt;
+        attempt.group_digest = RowsDigest::default();
+        for position in &attempt.positions {
+            attempt.group_digest.add_damaged(*position);
+            attempt.fresh.entry(*position).or_insert_with(|| Failure::new(reason));
         }
     }
 
-    /// Reads a part of a group's spectra and folds it.
-    fn fold_part(
-        &mut self,
-        (wanted, positions, ranges): (&WantedGroup, &[u64], &[Range<u64>]),
-        part: &PartOf,
-        first: usize,
-        all: Option<&mut Accumulator>,
-        pass: &mut Pass<'_>,
-    ) -> Result<RowsDigest> {
-        let begun = Instant::now();
-        let stored = self.job.source.stored;
-        let row = part.points * stored.element.size();
-        let mut buffer = std::mem::take(&mut self.read);
-        let tile = self.read_part((wanted, positions, ranges), part, row, &mut buffer)?;
-        let bytes: &[u8] = tile.as_deref().unwrap_or(&buffer);
-        let mut digest = RowsDigest::default();
-        if pass.digest.is_some() {
-            let rows = bytes.chunks_exact(row.max(1));
-            digest.add_parts(part.number, positions.iter().copied(), rows);
+    /// Ends a group.
+    pub fn end_group(&mut self) {
+        let attempt = &mut self.attempt;
+        if attempt.is_first {
+            attempt.digest += attempt.group_digest;
         }
-        self.check_exact((positions, bytes, row), part, pass);
-        pass.read += begun.elapsed();
-        if let Some(all) = all.filter(|_| pass.lost.is_none()) {
+        attempt.first += attempt.positions.len();
+    }
+
+    /// Folds all parts of the group in hand of whole rows that were read.
+    pub fn fold_parts(&mut self, group: usize, read: &Read<'_>) {
+        for part in parts(self.job, self.geometry, &self.groups[group].group) {
+            self.fold_part(&part, read);
+        }
+    }
+
+    /// Folds a part of the group in hand.
+    pub fn fold_part(&mut self, part: &Part, read: &Read<'_>) {
+        let stored = self.job.source.stored.element.size();
+        let mut own = std::mem::take(&mut self.own);
+        let positions = std::mem::take(&mut self.attempt.positions);
+        let rows = read.rows((&positions, part), stored, &mut own);
+        if self.attempt.is_first {
+            self.attempt.group_digest += read.digest(&positions, part, rows);
+        }
+        self.check_exact((&positions, rows), part);
+        if self.attempt.lost.is_none()
+            && let Some(mut all) = self.attempt.all.take()
+        {
             let begun = Instant::now();
-            self.fold_tiles((positions, bytes, row), part, first, all, pass);
-            pass.compute += begun.elapsed();
+            self.fold_tiles((&positions, rows), part, &mut all);
+            self.attempt.compute += begun.elapsed();
+            self.attempt.all = Some(all);
         }
-        drop(tile);
-        self.read = buffer;
-        Ok(digest)
-    }
-
-    /// The bytes of a part, position by position: in `buffer` unless they are returned.
-    fn read_part<'t>(
-        &self,
-        (wanted, positions, ranges): (&WantedGroup, &[u64], &[Range<u64>]),
-        part: &PartOf,
-        row: usize,
-        buffer: &mut AlignedBytes,
-    ) -> Result<Option<TilePart<'t>>>
-    where
-        'f: 't,
-    {
-        let rows = &self.job.source.rows;
-        match (&part.place, &wanted.group.cell, rows.tiles()) {
-            (PartPlace::Within(at), ..) => {
-                buffer.resize(positions.len() * row);
-                for (position, bytes) in positions.iter().zip(buffer.chunks_exact_mut(row.max(1))) {
-                    rows.read_within(*position, *at, bytes)?;
-                }
-            }
-            (PartPlace::Tile(place), Some(cell), Some(tiles)) => {
-                let tile = tiles.read_part(place, cell)?;
-                if positions.len() as u64 == cell.count() {
-                    return Ok(Some(tile));
-                }
-                let group = wanted.group.runs.iter().cloned().flatten();
-                let chosen =
-                    group.enumerate().filter(|(_, at)| positions.binary_search(at).is_ok());
-                buffer.resize(positions.len() * row);
-                for ((index, _), bytes) in chosen.zip(buffer.chunks_exact_mut(row.max(1))) {
-                    bytes.copy_from_slice(&tile[index * row..][..row]);
-                }
-            }
-            (PartPlace::Rows, cell, _) => {
-                buffer.resize(positions.len() * row);
-                match cell.as_ref().and_then(|cell| rows.block(cell.clone())) {
-                    Some(block) => block.read_into(ranges, buffer)?,
-                    None => rows.read_into(ranges, buffer)?,
-                }
-            }
-            (PartPlace::Tile(_), ..) => {
-                unreachable!("only what is read by tiles is cut into cells")
-            }
-        }
-        Ok(None)
-    }
-
-    /// Reading ahead is the system's work, as in a map.
-    fn announce(&self, ranges: &[Range<u64>]) {
-        let [range] = ranges else { return };
-        let source = &self.job.source;
-        let ahead = range.start + (READ_AHEAD / source.row_bytes() as u64).max(1);
-        if ahead < source.info.positions {
-            let count = (range.end - range.start).min(source.info.positions - ahead);
-            source.rows.announce(ahead, count);
-        }
+        self.attempt.positions = positions;
+        self.own = own;
     }
 
     /// Notes the positions with an integer that the fold's numbers don't have.
-    fn check_exact(
-        &self,
-        (positions, bytes, row): (&[u64], &[u8], usize),
-        part: &PartOf,
-        pass: &mut Pass<'_>,
-    ) {
+    fn check_exact(&mut self, (positions, rows): (&[u64], PartRows<'_>), part: &Part) {
         let Some(counts) = self.job.exact_values() else { return };
         let stored = self.job.source.stored;
-        let place = |at: usize| {
-            let mut left = at;
-            for stretch in &part.stretches {
-                if left < stretch.len {
-                    return stretch.first + left;
-                }
-                left -= stretch.len;
-            }
-            at
-        };
-        for (position, row) in positions.iter().zip(bytes.chunks_exact(row.max(1))) {
+        let place = |at: usize| part.point(at);
+        for (position, row) in positions.iter().zip(rows.each(positions.len())) {
             let found = inexact((row, stored), "", |at| counts(place(at)), place);
             if let Some(failure) = found {
-                pass.fresh.entry(*position).or_insert(failure);
+                self.attempt.fresh.entry(*position).or_insert(failure);
             }
         }
     }
@@ -435,11 +332,9 @@ impl<'f> UnitWorker<'f> {
     /// Folds a part that was read, tile by tile.
     fn fold_tiles(
         &mut self,
-        (positions, bytes, row): (&[u64], &[u8], usize),
-        part: &PartOf,
-        first: usize,
+        (positions, rows): (&[u64], PartRows<'_>),
+        part: &Part,
         all: &mut Accumulator,
-        pass: &mut Pass<'_>,
     ) {
         let (layouts, needs) = (self.fold.buffers(), self.geometry.needs);
         let is_gathered = part.stretches.len() > 1;
@@ -449,6 +344,7 @@ impl<'f> UnitWorker<'f> {
         }
         let stored = self.job.source.stored;
         let step = if needs == Needs::Parts { TILE_POINTS } else { part.points.max(1) };
+        let PartRows { bytes, stride, .. } = rows;
         for at in (0..part.points).step_by(step) {
             let points = step.min(part.points - at);
             let stretches = within(&part.stretches, at..at + points);
@@ -461,8 +357,8 @@ impl<'f> UnitWorker<'f> {
                 let end = positions.len().min(begin + most);
                 let raw = RawTile {
                     positions: &positions[begin..end],
-                    bytes: &bytes[begin * row + at * stored.element.size()..],
-                    stride: row,
+                    bytes: &bytes[begin * stride + at * stored.element.size()..],
+                    stride,
                     runs: &stretches,
                     points,
                     stored,
@@ -471,6 +367,7 @@ impl<'f> UnitWorker<'f> {
                     corrections: self.job.corrections.as_ref(),
                     axes: self.job.wanted_axes(),
                 };
+                let first = self.attempt.first;
                 let places = (point..point + points, first + begin..first + end);
                 let Self { gathered, per_position, worker, .. } = self;
                 let from = if is_gathered { Some(gathered) } else { None };
@@ -482,10 +379,10 @@ impl<'f> UnitWorker<'f> {
                     *worker = self.fold.worker();
                 }
                 if let Err(why) = folded.unwrap_or_else(Err) {
-                    pass.lost.get_or_insert(why);
+                    self.attempt.lost.get_or_insert(why);
                 }
                 for (index, why) in failed {
-                    pass.fresh.entry(positions[begin + index]).or_insert(why);
+                    self.attempt.fresh.entry(positions[begin + index]).or_insert(why);
                 }
             }
         }
@@ -495,13 +392,10 @@ impl<'f> UnitWorker<'f> {
     }
 
     /// Puts the results per position where they are written from: missing where something failed.
-    fn publish(
-        &mut self,
-        groups: &[WantedGroup],
-        failures: &BTreeMap<u64, Failure>,
-    ) -> Vec<Range<u64>> {
+    fn publish(&mut self, failures: &BTreeMap<u64, Failure>) -> Vec<Range<u64>> {
+        let groups = self.groups.iter();
         let positions: Vec<u64> =
-            groups.iter().flat_map(|group| group.positions.iter().copied()).collect();
+            groups.flat_map(|group| group.positions.iter().copied()).collect();
         let layouts = self.fold.buffers().iter().zip(&self.per_position);
         let columns = layouts.filter(|(layout, _)| layout.is_column());
         let rows = &mut self.results.rows;
@@ -556,12 +450,7 @@ fn parts_of_tile<'p>(
 }
 
 /// Takes what the points of a part have of each buffer per point.
-fn gather(
-    layouts: &[BufferLayout],
-    all: &Accumulator,
-    part: &PartOf,
-    gathered: &mut [AlignedBytes],
-) {
+fn gather(layouts: &[BufferLayout], all: &Accumulator, part: &Part, gathered: &mut [AlignedBytes]) {
     for ((layout, bytes), own) in layouts.iter().zip(all.bytes()).zip(gathered) {
         if layout.kind != Kind::PerPoint || !layout.is_folded() {
             continue;
@@ -580,7 +469,7 @@ fn gather(
 fn scatter(
     layouts: &[BufferLayout],
     all: &mut Accumulator,
-    part: &PartOf,
+    part: &Part,
     gathered: &[AlignedBytes],
 ) {
     for ((layout, bytes), own) in layouts.iter().zip(all.bytes_mut()).zip(gathered) {

@@ -76,6 +76,12 @@ impl Block {
         }
     }
 
+    /// One of its tiles, once all are read.
+    pub(super) fn loaded(&self, place: &[u64]) -> Result<(&Tiles, &LoadedTile)> {
+        self.load();
+        Ok((&*self.tiles, self.loaded_tile(place)?))
+    }
+
     fn loaded_tile(&self, place: &[u64]) -> Result<&LoadedTile> {
         let number = self.grid.number(place);
         let slot = self.loaded.get(number as usize).and_then(OnceLock::get);

@@ -3,8 +3,9 @@
 use std::ops::Deref;
 
 use super::copy::{Axis, copy};
-use super::{LoadedTile, Tiles};
+use super::{Block, LoadedTile, Tiles};
 use crate::region::{Region, strides};
+use pixelmill_core::chunk_io::AlignedBytes;
 use pixelmill_core::error::Result;
 
 /// The values that a tile has of some positions: of each position those of its points side by side.
@@ -66,12 +67,24 @@ impl Tiles {
     pub fn read_part(&self, place: &[u64], positions: &Region) -> Result<TilePart<'_>> {
         let loaded = self.load_tile(place, positions).map_err(|error| self.error(error))?;
         let LoadedTile { bytes, region } = loaded;
+        let Some(turn) = self.turn(&region, place, positions) else {
+            return Ok(TilePart { tiles: self, bytes });
+        };
+        let mut part = TilePart { tiles: self, bytes: self.buffer(&turn.shape) };
+        copy(&bytes[turn.first..], &mut part.bytes, &turn.axes, self.value.len());
+        self.buffers.give(bytes);
+        Ok(part)
+    }
+
+    /// How what was loaded of a tile is brought into the order of a part; `None` if it has it.
+    fn turn(&self, region: &Region, place: &[u64], positions: &Region) -> Option<Turn> {
         let wanted = self.tile_at(place).intersection(&self.region_of(positions));
         let wanted = wanted.expect("only tiles that some of the positions need are read");
-        let lies =
-            region == wanted && self.view.has_positions_first() && self.value.len() == self.element;
+        let lies = *region == wanted
+            && self.view.has_positions_first()
+            && self.value.len() == self.element;
         if lies {
-            return Ok(TilePart { tiles: self, bytes });
+            return None;
         }
         let own = strides(&region.shape, self.element);
         let order: Vec<usize> =
@@ -83,11 +96,37 @@ impl Tiles {
             from: own[*axis],
             to,
         });
-        let axes: Vec<Axis> = axes.collect();
-        let first = self.value.start + wanted.offset_in(&region, &own);
-        let mut part = TilePart { tiles: self, bytes: self.buffer(&shape) };
-        copy(&bytes[first..], &mut part.bytes, &axes, self.value.len());
-        self.buffers.give(bytes);
-        Ok(part)
+        let first = self.value.start + wanted.offset_in(region, &own);
+        Some(Turn { axes: axes.collect(), first, shape })
+    }
+}
+
+/// A copy of a tile in another order: the first byte of it, and the lengths of what becomes of it.
+struct Turn {
+    axes: Vec<Axis>,
+    first: usize,
+    shape: Vec<u64>,
+}
+
+impl Block {
+    /// What the tile at `place` has of some of the block's positions, all of one cell: where it is
+    /// loaded, or in `buffer`.
+    ///
+    /// # Errors
+    /// If it can't be read, or its data are damaged.
+    pub fn part<'b>(
+        &'b self,
+        place: &[u64],
+        positions: &Region,
+        buffer: &'b mut AlignedBytes,
+    ) -> Result<&'b [u8]> {
+        let (tiles, LoadedTile { bytes, region }) = self.loaded(place)?;
+        let Some(turn) = tiles.turn(region, place, positions) else {
+            return Ok(bytes);
+        };
+        let points = turn.shape.iter().product::<u64>() as usize;
+        buffer.resize(points * tiles.value.len());
+        copy(&bytes[turn.first..], buffer, &turn.axes, tiles.value.len());
+        Ok(buffer)
     }
 }

@@ -1,0 +1,243 @@
+//! Computations that go over the same data together, and what that takes.
+
+use super::fold;
+use super::fold::geometry::Geometry;
+use super::inputs::AuxiliaryReader;
+use super::job::Job;
+use super::narration;
+use super::pending::Pending;
+use super::selection::Selected;
+use super::supply::Stock;
+use super::team::Team;
+use crate::neighbourhood::{MostRows, Neighbourhood};
+use crate::plan::{self, Needs, Plan, TileNeeds};
+use pixelmill_core::advice::{Advice, Note};
+use pixelmill_core::column_layout::ColumnLayout;
+use pixelmill_core::corrections::Corrections;
+use pixelmill_core::error::{Error, Result, bytes};
+
+/// Computations over the same data, each with the positions of it that are selected, if not all
+/// are.
+pub(crate) struct Pass<'a> {
+    members: Vec<(&'a Job, Option<&'a Selected>)>,
+    /// How the scan is cut, if any of them folds it.
+    pub geometry: Option<Geometry>,
+}
+
+/// Bytes that windows of the status, of failed and of pending positions take at most.
+const WINDOWS: u64 = 24 << 20;
+
+impl<'a> Pass<'a> {
+    /// Of at least one computation.
+    pub fn new(members: Vec<(&'a Job, Option<&'a Selected>)>) -> Self {
+        let geometry = Geometry::of_pass(members.iter().map(|(job, _)| *job));
+        Self { members, geometry }
+    }
+
+    /// Of one.
+    pub fn alone(job: &'a Job, selected: Option<&'a Selected>) -> Self {
+        Self::new(vec![(job, selected)])
+    }
+
+    /// The one that reads for all.
+    pub fn first(&self) -> &'a Job {
+        self.members[0].0
+    }
+
+    /// The same with one more computation.
+    pub fn with(&self, job: &'a Job, selected: Option<&'a Selected>) -> Self {
+        Self::new(self.members.iter().copied().chain([(job, selected)]).collect())
+    }
+
+    /// Whether a computation can take what the others read. What needs neighbours can't: they lie
+    /// beyond that.
+    pub fn reads_for(&self, job: &Job) -> bool {
+        let (one, other) = (&self.first().source, &job.source);
+        let alone = [self.first(), job].iter().any(|job| job.neighbourhood.is_some());
+        !alone
+            && one.rows.file_id() == other.rows.file_id()
+            && one.info.path == other.info.path
+            && one.rows.view() == other.rows.view()
+            && one.rows.field() == other.rows.field()
+            && one.stored == other.stored
+    }
+
+    /// How the scan is cut, if any of them folds it, with the first unit that is left of those of
+    /// which so many are folded already.
+    pub fn geometry_from(&self, folded: &[u64]) -> Option<(&Geometry, u64)> {
+        let first = if let [folded] = folded { *folded } else { 0 };
+        self.geometry.as_ref().map(|geometry| (geometry, first))
+    }
+
+    /// What ranks share of what is `pending` in the computations.
+    ///
+    /// # Errors
+    /// If the status or a selection can't be read.
+    pub fn stock(
+        &self,
+        pending: &[&Pending<'_>],
+        geometry: Option<(&Geometry, u64)>,
+        plan: &Plan,
+        team: Team<'_>,
+    ) -> Result<Stock> {
+        match geometry {
+            Some((geometry, first)) => Ok(Stock::of_units(geometry.count() - first)),
+            None => Stock::new(self.first(), pending, plan, team.others() + 1),
+        }
+    }
+
+    /// Plans what one rank does with its workers and its memory; `agreed` are the blocks that all
+    /// ranks read by.
+    ///
+    /// # Errors
+    /// If memory is too small.
+    pub fn plan(&self, memory: u64, workers: usize, agreed: Option<&[u64]>) -> Result<Plan> {
+        let needs = self.needs(memory, workers, agreed);
+        narration::needs(&needs);
+        let planned = match &self.geometry {
+            Some(geometry) => {
+                let jobs: Vec<&Job> = self.members.iter().map(|(job, _)| *job).collect();
+                fold::plan(&jobs, geometry, (memory, workers), needs.fixed_bytes)
+            }
+            None => plan::plan(&needs),
+        };
+        planned.map_err(|needed| Error::TooLittleMemory { memory, needed })
+    }
+
+    /// What a position takes, of all computations, and what else memory is needed for.
+    fn needs(&self, memory: u64, workers: usize, agreed: Option<&[u64]>) -> Needs {
+        let job = self.first();
+        let source = &job.source;
+        let around = job.neighbourhood.as_ref();
+        let row = source.row_bytes() as u64 + source.rows.aside_bytes();
+        let neighbour = job.neighbour_bytes();
+        let most = around.map_or(MostRows { each: 1, beside: 0 }, Neighbourhood::most_rows);
+        let scan = source.rows.view().position_shape();
+        let sum = |of: fn(&Job) -> u64| self.members.iter().map(|(job, _)| of(job)).sum::<u64>();
+        let selected = self.members.iter().filter_map(|(_, selected)| *selected);
+        Needs {
+            positions: source.info.positions,
+            row_bytes: row * most.each,
+            kernel_bytes: sum(Job::kernel_bytes)
+                + neighbour * most.each
+                + around.map_or(0, Neighbourhood::table_bytes),
+            auxiliary_bytes: sum(auxiliary_bytes),
+            results_bytes: sum(results_bytes),
+            fixed_bytes: sum(fixed_bytes) + selected.map(Selected::memory).sum::<u64>(),
+            worker_bytes: sum(auxiliary_tile_bytes) + most.beside * (row + neighbour),
+            worthwhile: around.map_or(1, |around| around.worthwhile(row + neighbour)),
+            tiles: source.rows.tiles().map(|tiles| TileNeeds {
+                cell: tiles.cell(),
+                row_bytes: tiles.block_row_bytes(),
+                worker_bytes: tiles.worker_bytes(),
+                tiles_per_cell: tiles.per_cell(),
+                agreed: agreed.map(<[u64]>::to_vec),
+                reach: around.map(|around| around.reach_on(scan.len())),
+                scan: scan.clone(),
+            }),
+            workers: workers as u64,
+            memory,
+        }
+    }
+}
+
+/// Computations that go over the data together.
+pub(crate) struct Shared {
+    /// Their numbers.
+    pub numbers: Vec<usize>,
+    /// Why the first of them doesn't with those before it, if there are any.
+    apart: Option<Apart>,
+}
+
+/// Why a computation needs a pass of its own.
+enum Apart {
+    /// It reads something else, or in another way.
+    Otherwise,
+    /// So much memory would be needed.
+    Memory(u64),
+}
+
+impl Shared {
+    /// What somebody who asked for all of `jobs` may want to know.
+    pub fn note(&self, jobs: &[(&Job, Option<&Selected>)]) -> Option<Note> {
+        let name = jobs[*self.numbers.first()?].0.kernel.name();
+        Some(match self.apart.as_ref()? {
+            Apart::Otherwise => Note::from(format!(
+                "{name} reads the data in another way than what comes before it, in a pass of its \
+                 own"
+            )),
+            Apart::Memory(needed) => Note {
+                text: format!(
+                    "memory is too small to compute {name} in the same pass as what comes before \
+                     it, so the data are read once more; that would take {}",
+                    bytes(*needed)
+                ),
+                advice: Some(Advice::AllowMoreMemory),
+            },
+        })
+    }
+}
+
+/// Which computations go over the data together: as many as read the same, as far as memory lasts.
+///
+/// # Errors
+/// If memory is too small for one of them alone.
+pub(crate) fn shared(
+    jobs: &[(&Job, Option<&Selected>)],
+    memory: u64,
+    workers: usize,
+) -> Result<Vec<Shared>> {
+    let mut passes: Vec<(Pass<'_>, Shared)> = Vec::new();
+    for (number, (job, selected)) in jobs.iter().enumerate() {
+        let mut apart = (!passes.is_empty()).then_some(Apart::Otherwise);
+        let mut has_joined = false;
+        for (pass, shared) in passes.iter_mut().filter(|(pass, _)| pass.reads_for(job)) {
+            let more = pass.with(job, *selected);
+            match more.plan(memory, workers, None) {
+                Ok(_) => {
+                    *pass = more;
+                    shared.numbers.push(number);
+                    has_joined = true;
+                    break;
+                }
+                Err(Error::TooLittleMemory { needed, .. }) => apart = Some(Apart::Memory(needed)),
+                Err(error) => return Err(error),
+            }
+        }
+        if !has_joined {
+            let alone = Pass::alone(job, *selected);
+            alone.plan(memory, workers, None)?;
+            passes.push((alone, Shared { numbers: vec![number], apart }));
+        }
+    }
+    Ok(passes.into_iter().map(|(_, shared)| shared).collect())
+}
+
+/// Bytes of the auxiliary inputs of a position, as they are handed on.
+pub(super) fn auxiliary_bytes(job: &Job) -> u64 {
+    job.inputs.auxiliary.iter().map(AuxiliaryReader::position_bytes).sum()
+}
+
+/// Bytes of the tiles that a worker has of them.
+pub(super) fn auxiliary_tile_bytes(job: &Job) -> u64 {
+    job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum()
+}
+
+/// Bytes of all results of a position, with what tells that it is done.
+pub(super) fn results_bytes(job: &Job) -> u64 {
+    let results: usize = job.prepared.columns().iter().map(ColumnLayout::spectrum_bytes).sum();
+    (results * job.spectra) as u64 + 2
+}
+
+/// Bytes that a computation takes whatever is in hand.
+fn fixed_bytes(job: &Job) -> u64 {
+    let info = &job.source.info;
+    let axes = info.position_dimensions.iter().chain(&info.spectroscopic_dimensions);
+    (info.positions * 2).min(WINDOWS)
+        + job.source.grid.bytes()
+        + axes.map(|axis| axis.values.bytes()).sum::<u64>()
+        + job.source.rows.table_bytes()
+        + job.inputs.auxiliary.iter().map(AuxiliaryReader::table_bytes).sum::<u64>()
+        + job.inputs.constant_bytes()
+        + job.corrections.as_ref().map_or(0, Corrections::memory)
+}
