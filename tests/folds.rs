@@ -1,8 +1,6 @@
 //! Folds: values against NumPy, the same bits whatever the workers, the memory and the kills, and
 //! what can't be folded.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,55 +8,11 @@ use pixelmill::engine::{self, Observer, Snapshot};
 use pixelmill::{Request, Stop, fold_kernel_of};
 use pixelmill_processes::Statistics;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use crate::support::folds::{Scan, marked, python};
 use crate::support::random::Random;
 use crate::support::watch::Running;
-use crate::support::{Ran, filters_program, pixelmill, python_function, refuse, run, succeed};
-
-/// A scan in a folder of its own.
-struct Scan {
-    folder: TempDir,
-    file: PathBuf,
-}
-
-impl Scan {
-    /// Of an element type and a layout.
-    fn new(kind: &str, layout: &str) -> Self {
-        Self::made(|file| python("write", &[file, kind, layout]))
-    }
-
-    /// Of so many positions and points.
-    fn many(positions: &str, points: &str) -> Self {
-        Self::made(|file| python("many", &[file, positions, points]))
-    }
-
-    fn made(make: impl FnOnce(&str) -> Value) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("scan.h5");
-        make(file.to_str().unwrap());
-        Self { folder, file }
-    }
-
-    fn beside(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn arguments(&self, fold: &str, output: &str, more: &[&str]) -> Vec<OsString> {
-        let axes = if fold.ends_with("many") { "0" } else { "0,1" };
-        let fold = fold.trim_end_matches("-many");
-        let options = ["--output", output, "--positions-axes", axes];
-        run(fold, &self.file, &[options.as_slice(), more].concat())
-    }
-
-    fn run(&self, fold: &str, output: &str, more: &[&str]) -> Value {
-        succeed(self.arguments(fold, output, more))
-    }
-}
-
-fn python(function: &str, arguments: &[&str]) -> Value {
-    python_function("folds.py", function, arguments.iter().map(AsRef::<std::ffi::OsStr>::as_ref))
-}
+use crate::support::{Ran, filters_program, pixelmill, refuse, run, succeed};
 
 fn results(file: &str) -> Value {
     python("results", &[file])
@@ -192,13 +146,6 @@ fn kill_at_random_instants(fold: &str, options: &[&str], kills: usize) {
         std::fs::remove_file(&output).unwrap();
     }
     assert!(in_middle * 4 > kills, "only {in_middle} of {killed} kills came in mid-run");
-}
-
-/// How many positions are marked; none if there is no group yet.
-fn marked(output: &str) -> u64 {
-    let status = pixelmill(["status", output]);
-    let first = &status.json["groups"][0];
-    first["completed"].as_u64().unwrap_or(0)
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use log::{debug, info};
 
+use super::begun::{Begun, Planned, Written};
 use super::compress::Step;
 use super::compute_loop::BATCHES_PER_CHECKPOINT;
 use super::crew::{Led, Phase};
@@ -16,21 +17,18 @@ use super::member::Member;
 use super::narration;
 use super::pass::{self, Pass};
 use super::pending::Pending;
-use super::prepare::{self, Taken};
+use super::prepare::{self};
 use super::search::{self, Found};
-use super::selection::Selected;
 use super::sight::{Sight, say_shares};
 use super::supply::Stock;
 use super::target::{RunLock, Target};
-use super::team::{Assignment, Orders, RankError, Task, Team};
+use super::team::{Assignment, Orders, RankError, Team};
 use super::workers::Workers;
-use super::{
-    Asked, Computed, FailedPositions, Note, Observer, Outcome, Quiet, Request, Stop, reread,
-};
+use super::{Asked, Computed, Note, Observer, Outcome, Quiet, Request, Stop, reread};
 use crate::hand_out;
-use crate::plan::Cores;
+use crate::plan::{Cores, Plan};
 use crate::storage::file::{ReadFile, open_read};
-use crate::storage::in_place::{Direct, InPlace};
+use crate::storage::in_place::Direct;
 use crate::storage::marks::Marks;
 use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Result};
@@ -67,23 +65,6 @@ struct Shares {
     workers: Vec<usize>,
     memory: u64,
     nodes: usize,
-}
-
-/// A computation that is to be led, before anything of it is known to be there.
-struct Planned<'a> {
-    number: usize,
-    job: &'a Job,
-    request: &'a Request,
-    target: Target,
-    selected: Option<Selected>,
-}
-
-/// The same with its results group.
-struct Begun<'a> {
-    of: &'a Planned<'a>,
-    lock: &'a RunLock,
-    group: Taken,
-    resumed: Option<Resumed>,
 }
 
 impl Lead<'_> {
@@ -182,7 +163,7 @@ impl Lead<'_> {
             let ready = self.begin(of, source, lock)?;
             begun.push(match ready {
                 Ready::Complete(computed) => {
-                    let computed = self.step(of, source).finish(Some(lock), computed)?;
+                    let computed = self.step(of, source).finish(Some(lock), *computed)?;
                     ended[of.number] = Some(computed);
                     None
                 }
@@ -196,7 +177,7 @@ impl Lead<'_> {
                 continue;
             }
             let computed = match self.stop.is_requested() {
-                true => of_pass.iter().map(not_begun).collect::<Result<Vec<_>>>()?,
+                true => of_pass.iter().map(Begun::stopped).collect::<Result<Vec<_>>>()?,
                 false => self.run(&mut of_pass, shares)?,
             };
             for (Begun { of, lock, .. }, computed) in of_pass.into_iter().zip(computed) {
@@ -248,7 +229,7 @@ impl Lead<'_> {
             let found = self.make_ready(of, source, lock)?;
             job.compared.tell(self.observer);
             let (path, noted) = match found {
-                Found::Complete { computed, .. } => return Ok(Ready::Complete(*computed)),
+                Found::Complete { computed, .. } => return Ok(Ready::Complete(computed)),
                 Found::Partial { path } => (path, None),
                 Found::Created { path, last_run } => (path, Some(last_run)),
                 Found::Foreign { .. } | Found::Nothing => {
@@ -418,103 +399,49 @@ impl Lead<'_> {
     /// The computing phase of a pass, on all ranks.
     fn run(&self, begun: &mut [Begun<'_>], shares: &Shares) -> Result<Vec<Computed>> {
         let Self { request, observer, stop, team, .. } = *self;
-        let members = begun.iter().map(|begun| (begun.of.job, begun.of.selected.as_ref()));
-        let pass = Pass::new(members.collect());
-        let workers = shares.workers.iter().copied().max().unwrap_or(1);
-        let segments = pass.plan(shares.memory, workers, None)?.blocks;
-        let segments = segments.map(|blocks| blocks.segments);
-        for Begun { of, .. } in &*begun {
-            let is_selection = of.selected.is_some();
-            of.job.tell_means(shares.workers[0], shares.memory, is_selection);
-        }
-        let plan = &pass.plan(shares.memory, shares.workers[0], segments.as_deref())?;
-        begun.iter().for_each(|begun| narration::plan(&*begun.of.job.kernel, plan));
-        narration::marking(request, request.checkpoint / BATCHES_PER_CHECKPOINT);
-        let (mut files, mut states, mut markers) = (Vec::new(), Vec::new(), Vec::new());
-        for Begun { lock, group, .. } in &*begun {
-            let file: Box<dyn InPlace> = team.ranks().open(lock.handle())?;
-            files.push(file);
-            states.push(Marks::within(lock.handle(), group.places.status)?);
-        }
-        for ((begun, file), status) in begun.iter().zip(&files).zip(&states) {
-            let ledger = self.ledger(begun, status)?;
-            let Begun { of, lock, group, .. } = begun;
-            let asked = (of.selected.as_ref(), &of.job.source.grid);
-            let written = (*lock, &**file);
-            markers.push(Marker::open(written, group, ledger, of.request, asked, observer)?);
-        }
-        let pending: Vec<Pending<'_>> = begun
-            .iter()
-            .zip(&states)
-            .map(|(Begun { of, .. }, status)| {
-                Pending::new(status, of.selected.as_ref(), &of.job.source.grid)
-            })
-            .collect();
-        let pending_of_all: Vec<&Pending<'_>> = pending.iter().collect();
-        let folded: Vec<u64> =
-            begun.iter().map(|of| of.resumed.as_ref().map_or(0, |of| of.units)).collect();
         let mut resumed: Vec<Option<Resumed>> =
             begun.iter_mut().map(|begun| begun.resumed.take()).collect();
         let begun = &*begun;
+        let members = begun.iter().map(|begun| (begun.of.job, begun.of.selected.as_ref()));
+        let pass = Pass::new(members.collect());
+        let (segments, plan) = self.plan(&pass, begun, shares)?;
+        let plan = &plan;
+        let written = begun.iter().map(|begun| Written::open(begun, team));
+        let written = &written.collect::<Result<Vec<_>>>()?;
+        let markers = self.markers(begun, written)?;
+        let pending: Vec<Pending<'_>> =
+            begun.iter().zip(written).map(|(begun, to)| begun.pending(&to.status)).collect();
+        let all: Vec<&Pending<'_>> = pending.iter().collect();
+        let folded: Vec<u64> =
+            resumed.iter().map(|of| of.as_ref().map_or(0, |of| of.units)).collect();
         let foldings: Vec<Option<Folding<'_>>> = begun
             .iter()
             .zip(&pending)
             .zip(&mut resumed)
-            .map(|((begun, pending), resumed)| {
-                let job = begun.of.job;
-                let geometry = job.geometry.as_ref().zip(resumed.as_mut());
-                geometry.map(|(of, resumed)| Folding::resumed(job, of, pending, resumed))
-            })
+            .map(|((begun, pending), resumed)| begun.folding(pending, resumed.as_mut()))
             .collect();
-        let markers: Vec<Marker<'_>> = markers
-            .into_iter()
-            .zip(begun.iter().zip(&foldings).zip(resumed))
-            .map(|(marker, ((begun, folding), resumed))| {
-                let places = &begun.group.places;
-                marker.of_fold(folding.as_ref().zip(resumed).map(|of| Committer::new(of, places)))
-            })
-            .collect();
-        let (mut led, mut members) = (Vec::new(), Vec::new());
-        for ((Begun { of, lock, group, .. }, pending), (folding, file)) in
-            begun.iter().zip(&pending).zip(foldings.iter().zip(&files))
-        {
-            let is_whole = !group.resumed && of.selected.is_none();
-            let count = if is_whole { pending.positions() } else { pending.count()? };
-            let (job, request) = (of.job, of.request);
-            led.push(Led { job, request, group, count, lock });
-            let written = (&**file, group.places.columns.as_slice());
-            members.push(Member::new((job, pending), folding.as_ref(), written));
-        }
-        let count = match led.as_slice() {
-            [alone] => alone.count,
-            _ => Pending::count_any(&pending_of_all)?,
-        };
-        let tasks = begun.iter().zip(&folded).map(|(Begun { of, lock, group, .. }, folded)| Task {
-            number: of.number,
-            file: lock.path().to_owned(),
-            group: group.path.clone(),
-            last_run: group.last_run.clone(),
-            columns: group.places.columns.clone(),
-            status: group.places.status,
-            folded: *folded,
+        let of_folds = begun.iter().zip(&foldings).zip(resumed);
+        let markers = markers.into_iter().zip(of_folds).map(|(marker, ((begun, of), resumed))| {
+            let places = &begun.group.places;
+            marker.of_fold(of.as_ref().zip(resumed).map(|of| Committer::new(of, places)))
         });
-        let assignment = Assignment {
-            tasks: tasks.collect(),
-            workers: shares.workers.clone(),
-            memory: shares.memory,
-            segments,
-        };
+        let markers = markers.collect();
+        let led = begun.iter().zip(&pending).map(|(begun, pending)| begun.led(pending));
+        let led = &led.collect::<Result<Vec<_>>>()?;
+        let members = begun.iter().zip(written).zip(pending.iter().zip(&foldings));
+        let members: Vec<Member<'_>> =
+            members.map(|((begun, to), of)| begun.member(to, of)).collect();
+        let count = count_of(led, &all)?;
         let geometry = pass.geometry_from(&folded);
-        let stock =
-            &self.assign(assignment, || pass.stock(&pending_of_all, geometry, plan, team))?;
+        let tasks = begun.iter().zip(&folded).map(|(begun, folded)| begun.task(*folded)).collect();
+        let (workers, memory) = (shares.workers.clone(), shares.memory);
+        let assignment = Assignment { tasks, workers, memory, segments };
+        let stock = &self.assign(assignment, || pass.stock(&all, geometry, plan, team))?;
         info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
-        // Where memory isn't enough for all workers of a rank, it isn't for those of any.
-        let most = if plan.workers < shares.workers[0] { plan.workers } else { usize::MAX };
-        let workers = shares.workers.iter().map(|workers| (*workers).min(most)).sum();
-        let crew = (workers, shares.workers.len(), shares.nodes);
-        for (Led { job, group, count, .. }, begun) in led.iter().zip(begun) {
-            observer.begin(&group.info(job, &begun.of.target, plan, *count, crew));
+        let crew = shares.crew(plan);
+        for (led, begun) in led.iter().zip(begun) {
+            observer.begin(&led.group.info(led.job, &begun.of.target, plan, led.count, crew));
         }
         // Where others compute as well, it has a share of the cores.
         let share = Workers::exactly(shares.workers[0]);
@@ -525,9 +452,10 @@ impl Lead<'_> {
         {
             observer.estimate(estimate);
         }
+        let members = &members;
         let phase = Phase {
-            led: &led,
-            members: &members,
+            led,
+            members,
             geometry,
             count,
             stock,
@@ -540,31 +468,62 @@ impl Lead<'_> {
         };
         phase.run(markers)
     }
+
+    /// How this rank divides the work, and how all cut blocks.
+    fn plan(
+        &self,
+        pass: &Pass<'_>,
+        begun: &[Begun<'_>],
+        shares: &Shares,
+    ) -> Result<(Option<Vec<u64>>, Plan)> {
+        let workers = shares.workers.iter().copied().max().unwrap_or(1);
+        let segments = pass.plan(shares.memory, workers, None)?.blocks;
+        let segments = segments.map(|blocks| blocks.segments);
+        for Begun { of, .. } in begun {
+            of.job.tell_means(shares.workers[0], shares.memory, of.selected.is_some());
+        }
+        let plan = pass.plan(shares.memory, shares.workers[0], segments.as_deref())?;
+        begun.iter().for_each(|begun| narration::plan(&*begun.of.job.kernel, &plan));
+        narration::marking(self.request, self.request.checkpoint / BATCHES_PER_CHECKPOINT);
+        Ok((segments, plan))
+    }
+
+    /// What marks the positions of each computation.
+    fn markers<'m>(&self, begun: &[Begun<'m>], written: &'m [Written]) -> Result<Vec<Marker<'m>>> {
+        let mut markers = Vec::new();
+        for (begun, Written { file, status }) in begun.iter().zip(written) {
+            let ledger = self.ledger(begun, status)?;
+            let Begun { of, lock, group, .. } = begun;
+            let asked = (of.selected.as_ref(), &of.job.source.grid);
+            let to = (*lock, &**file);
+            markers.push(Marker::open(to, group, ledger, of.request, asked, self.observer)?);
+        }
+        Ok(markers)
+    }
+}
+
+impl Shares {
+    /// The workers, the ranks that they are on, and the nodes of these.
+    fn crew(&self, plan: &Plan) -> (usize, usize, usize) {
+        // Where memory isn't enough for all workers of a rank, it isn't for those of any.
+        let most = if plan.workers < self.workers[0] { plan.workers } else { usize::MAX };
+        let workers = self.workers.iter().map(|workers| (*workers).min(most)).sum();
+        (workers, self.workers.len(), self.nodes)
+    }
 }
 
 /// What of a computation is there before it is computed.
 enum Ready<'a> {
-    Complete(Computed),
+    Complete(Box<Computed>),
     Begun(Box<Begun<'a>>),
 }
 
-/// What came of a computation that somebody stopped before it began.
-fn not_begun(Begun { of, lock, group, .. }: &Begun<'_>) -> Result<Computed> {
-    let status = Marks::within(lock.handle(), group.places.status)?;
-    Ok(Computed {
-        process: of.job.kernel.name().to_owned(),
-        file: lock.path().to_owned(),
-        group: group.path.clone(),
-        parameter_hash: of.job.identity.hash(),
-        outcome: Outcome::Stopped,
-        completed: status.summary()?.count,
-        positions: status.count(),
-        failed: FailedPositions::default(),
-        report: None,
-        compressed: None,
-        selection: None,
-        inputs: Vec::new(),
-    })
+/// How many positions are pending in any of the computations.
+fn count_of(led: &[Led<'_>], pending: &[&Pending<'_>]) -> Result<u64> {
+    match led {
+        [alone] => Ok(alone.count),
+        _ => Pending::count_any(pending),
+    }
 }
 
 /// Whether no computation is asked for twice: both would write to the same group.

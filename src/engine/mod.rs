@@ -13,6 +13,7 @@
 
 mod around;
 pub(crate) mod batch;
+mod begun;
 mod compared;
 mod compress;
 mod compute_loop;

@@ -112,14 +112,16 @@ pub fn rehearse_all(asked: &[Asked], observer: &dyn Observer) -> Result<Vec<Rehe
     shared.iter().filter_map(|pass| pass.note(&jobs)).for_each(|note| observer.note(&note));
     let mut rehearsed = Vec::new();
     for (number, looked) in looked.iter().enumerate() {
-        let own = left.iter().position(|left| *left == number);
-        let with = shared.iter().find(|pass| own.is_some_and(|own| pass.numbers.contains(&own)));
-        let members: Vec<_> = match with {
-            Some(pass) => pass.numbers.iter().map(|number| jobs[*number]).collect(),
-            None => vec![(&looked.job, looked.selected.as_ref())],
-        };
-        let others = members.iter().filter(|(job, _)| !std::ptr::eq(*job, &looked.job));
-        let others = others.map(|(job, _)| job.kernel.name().to_owned()).collect();
+        let mut others = Vec::new();
+        let mut members = vec![(&looked.job, looked.selected.as_ref())];
+        if let Some(own) = left.iter().position(|left| *left == number)
+            && let Some(pass) = shared.iter().find(|pass| pass.numbers.contains(&own))
+        {
+            let with = pass.numbers.iter().filter(|other| **other != own);
+            others.extend(with.map(|other| jobs[*other]));
+        }
+        members.extend(&others);
+        let others = others.iter().map(|(job, _)| job.kernel.name().to_owned()).collect();
         let plan = Pass::new(members).plan(memory, workers, None)?;
         rehearsed.push(looked.rehearsal((&requests[number], &plan), others)?);
     }

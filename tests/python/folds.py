@@ -67,6 +67,25 @@ def results(path, group=None):
         }
 
 
+def same(path, other, *left_out):
+    """Which datasets of one file aren't, to the byte, those of the same computation in another, and how many are."""
+    differing, count = [], 0
+    with h5py.File(path) as one, h5py.File(other) as two:
+        groups = {group.attrs["parameter_hash"]: group for group in two.values() if isinstance(group, h5py.Group)}
+        for name, found in one.items():
+            if not isinstance(found, h5py.Group):
+                continue
+            expected = groups.get(found.attrs["parameter_hash"], {})
+            if set(found) != set(expected):
+                differing.append(name)
+                continue
+            for dataset in set(found) - set(left_out):
+                count += 1
+                if found[dataset][()].tobytes() != expected[dataset][()].tobytes():
+                    differing.append(f"{name}/{dataset}")
+    return {"differing": differing, "same": count - len(differing)}
+
+
 def compare(path, group, kind, options):
     """How far results are from NumPy's, relative to the largest of each; null where no number is one there either."""
     options = json.loads(options)
@@ -116,9 +135,11 @@ def compare(path, group, kind, options):
 
 
 def damage(path):
-    """Makes one chunk of the scan in blocks unreadable."""
+    """Makes one chunk of the scan unreadable: the second on each axis, if there is one."""
     with h5py.File(path, "r+") as file:
-        file["data"].id.write_direct_chunk((5, 6, 7, 8), b"nothing that could be inflated")
+        axes = zip(file["data"].shape, file["data"].chunks)
+        place = tuple(chunk if chunk < length else 0 for length, chunk in axes)
+        file["data"].id.write_direct_chunk(place, b"nothing that could be inflated")
 
 
 def spoil_checkpoint(path, which):

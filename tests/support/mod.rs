@@ -1,5 +1,6 @@
 //! What the tests share: the program under test, Python, and files to work on.
 
+pub mod folds;
 pub mod holder;
 pub mod random;
 #[cfg(feature = "mpi")]
