@@ -5,7 +5,9 @@
 //! and further than `radius_inner`, and whose value v is above the `threshold`:
 //!
 //! - `Intensity` Σv, `Shift_Y` Σvy/Σv − c_y, `Shift_X` Σvx/Σv − c_x, in points of the detector; 0
-//!   where there is no intensity.
+//!   where there is no intensity. `Shifts` has both, downwards and to the right, as `masks` takes
+//!   them for detectors that move with the beam, and `Centers` row and column of the centre of
+//!   mass, as `radial-profile` does.
 //! - `Field_Y`, `Field_X`: the shifts, their sign turned in y if the detector is seen from behind
 //!   (`flip_y`), turned by the scan's rotation φ: (y cos φ + x sin φ, −y sin φ + x cos φ); less
 //!   their mean, or a plane (the least squares' a + b·row + c·column, of each in a column of
@@ -100,6 +102,10 @@ pub struct Task {
     sums: Buffer<f64>,
     intensity: Buffer<f64>,
     shift: (Buffer<f64>, Buffer<f64>),
+    /// The centre of the detector, and both again as other processes take them.
+    centre: (f64, f64),
+    shifts: Buffer<f64>,
+    centers: Buffer<f64>,
     field: (Buffer<f64>, Buffer<f64>),
     magnitude: Buffer<f64>,
     /// Divergence and curl, of a scan with rows and columns.
@@ -184,6 +190,11 @@ impl Reduction for CenterOfMass {
         let plane = vec![counted("Term", 3), counted("Component", 2)];
         let shown =
             |buffers: &mut Buffers, name: &str| buffers.per_position(name).published(name, points);
+        let down_and_right = vec![counted("Down and right", 2)];
+        let pairs = |buffers: &mut Buffers, name: &str| {
+            let pairs = buffers.per_position(name).along(down_and_right.clone());
+            pairs.published(name, points)
+        };
         Ok(Task {
             weights,
             threshold: parameters.threshold,
@@ -193,6 +204,9 @@ impl Reduction for CenterOfMass {
             columns: columns.max(1),
             intensity: buffers.per_position("Intensity").published(&source.quantity, &source.units),
             shift: (shown(buffers, "Shift_Y"), shown(buffers, "Shift_X")),
+            centre: detector.centre,
+            shifts: pairs(buffers, "Shifts"),
+            centers: pairs(buffers, "Centers"),
             field,
             magnitude,
             derived,
@@ -238,6 +252,13 @@ impl Reduction for CenterOfMass {
             // Relative to the centre already.
             let shift = |moment: f64| if sums[0] == 0.0 { 0.0 } else { moment / sums[0] };
             (*intensity, *y, *x) = (sums[0], shift(sums[1]), shift(sums[2]));
+        }
+        let (y, x, shifts, centers) =
+            all.of((task.shift.0, task.shift.1, task.shifts, task.centers));
+        let pairs = shifts.chunks_exact_mut(2).zip(centers.chunks_exact_mut(2));
+        for ((y, x), (shift, center)) in y.iter().zip(x).zip(pairs) {
+            shift.copy_from_slice(&[*y, *x]);
+            center.copy_from_slice(&[task.centre.0 + *y, task.centre.1 + *x]);
         }
         Ok(())
     }

@@ -67,6 +67,10 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("which").args(["pixel", "at", "positions"]).required(true).multiple(true)))]
 pub(crate) struct TestArguments {
+    /// Name of the process; `list` shows them
+    pub process: String,
+    /// The HDF5 file with the data
+    pub file: PathBuf,
     #[command(flatten)]
     pub what: WhatArguments,
     /// Position number
@@ -105,11 +109,6 @@ pub(crate) struct TestArguments {
 /// What to compute.
 #[derive(Args, Debug)]
 pub(crate) struct WhatArguments {
-    /// Name of the process; `list` shows them. For `run` several with commas between them, which
-    /// are computed in one pass over the data
-    pub process: String,
-    /// The HDF5 file with the data
-    pub file: PathBuf,
     /// Path of the main dataset; may be left out if the file has only one
     #[arg(long, value_name = "PATH")]
     pub dataset: Option<String>,
@@ -142,8 +141,8 @@ pub(crate) struct WhatArguments {
     /// all, and integers beyond 2^53 too; what is larger than the largest becomes infinite
     #[arg(long)]
     pub allow_rounding: bool,
-    /// A parameter; may be given several times, and as --KEY VALUE. Of several processes
-    /// PROCESS.KEY, unless only one has it
+    /// A parameter; may be given several times, and as --KEY VALUE. Of several processes, or the
+    /// steps of a plan, NAME.KEY, unless only one has it
     #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,
     /// A JSON or TOML file with parameters, of several processes with a table for each; -p goes
@@ -167,8 +166,20 @@ impl WhatArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
+    /// Name of the process; `list` shows them. Several with commas between them are computed in
+    /// one pass over the data
+    #[arg(required_unless_present = "plan")]
+    pub process: Option<String>,
+    /// The HDF5 file with the data
+    #[arg(required_unless_present = "plan")]
+    pub file: Option<PathBuf>,
     #[command(flatten)]
     pub what: WhatArguments,
+    /// What to compute, from a TOML or JSON file: for each [[step]] its process, name, parameters
+    /// and options, and what it takes of the results of earlier ones; then only FILE is left to be
+    /// named, unless the plan does that too
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
     /// Write the results to this file, and only read the other; earlier results in it can be given
     /// to the process
     #[arg(long, value_name = "FILE")]

@@ -15,6 +15,7 @@ mod run;
 mod show;
 mod signals;
 pub(crate) mod spelled;
+mod steps;
 mod test;
 
 use std::io::Write;

@@ -1,17 +1,19 @@
 //! `pixelmill run`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::arguments::RunArguments;
 use super::progress::Display;
-use super::{Answer, Ending, given, hints, show, signals};
+use super::steps::{Step, StepResults, Steps};
+use super::{Answer, Ending, hints, show, signals};
 use crate::engine::{
-    self, Asked, Beginning, Compressed, Computed, Outcome, Ranks, Rehearsal, Report, Request, Stop,
+    self, Beginning, Compressed, Computed, Outcome, Ranks, Rehearsal, Report, Request, Stop,
 };
 use crate::plan::Reads;
 use crate::wire;
-use pixelmill_core::error::{Error, Result, bytes};
-use pixelmill_core::registry::{self, Runner};
+use pixelmill_core::error::{Result, bytes};
+use pixelmill_core::registry::Runner;
 
 /// Computes every position that was asked for.
 pub(crate) fn run(
@@ -20,29 +22,60 @@ pub(crate) fn run(
     ranks: &Ranks,
     display: &Display,
 ) -> Result<Answer> {
-    let runners = registry::find_all(registry, &typed.what.process)?;
-    let asked = asked(&runners, typed, ranks)?;
+    let steps = Steps::of(registry, typed)?;
+    let request = Request { ranks: ranks.clone(), ..request(&steps.file, typed) };
+    steps.check(&request)?;
     let stop = typed.stop_after.map_or_else(Stop::new, |time| Stop::new().after(time));
     signals::listen(&stop, ranks);
-    let computed = engine::compute_all(asked, display, &stop)?;
-    let endings: Vec<Ending> = computed.iter().map(|computed| ending(computed, &stop)).collect();
-    let mut text = String::new();
-    for (number, (runner, ending)) in runners.iter().zip(&endings).enumerate() {
-        let own = &computed[number];
-        if !display.is_quiet() || *ending != Ending::Done || is_unproved(own) {
-            // Of a pass it is told once where the time went.
-            let next = computed.get(number + 1).and_then(|next| next.report.as_ref());
-            let report = own.report.as_ref().filter(|report| Some(*report) != next);
-            text.push_str(&told(*runner, own, report));
+    let mut computed: Vec<Option<Computed>> = steps.all.iter().map(|_| None).collect();
+    let mut left: Vec<usize> = (0..steps.all.len()).collect();
+    loop {
+        let found: Vec<_> = computed.iter().map(|of| of.as_ref().and_then(results)).collect();
+        let ready = steps.ready(&left, &found);
+        let is_first = left.len() == steps.all.len();
+        if ready.is_empty() || stop.is_requested() && !is_first {
+            break;
+        }
+        left.retain(|number| !ready.contains(number));
+        let asked = steps.asked(&ready, &request, &found)?;
+        for (number, of) in ready.into_iter().zip(engine::compute_all(asked, display, &stop)?) {
+            computed[number] = Some(of);
         }
     }
-    let ending = endings.into_iter().max_by_key(|ending| weight(*ending)).unwrap_or(Ending::Done);
-    let mut runs: Vec<wire::Run> = computed.iter().map(wire::Run::from).collect();
-    let json = match runs.len() {
-        1 => wire::Answer::Run(Box::new(runs.remove(0))),
+    let ended: Vec<_> = steps.all.iter().zip(&computed).filter_map(ended).collect();
+    let mut text = String::new();
+    for (number, (step, of)) in ended.iter().enumerate() {
+        if !display.is_quiet() || ending(of, &stop) != Ending::Done || is_unproved(of) {
+            // Of a pass it is told once where the time went.
+            let next = ended.get(number + 1).and_then(|(_, next)| next.report.as_ref());
+            let report = of.report.as_ref().filter(|report| Some(*report) != next);
+            text.push_str(&told(step.runner, of, report));
+        }
+    }
+    for number in left {
+        text.push_str(&format!("{} was not begun\n", steps.all[number].name));
+    }
+    let endings = ended.iter().map(|(_, of)| ending(of, &stop));
+    let ending = endings.max_by_key(|ending| weight(*ending)).unwrap_or(Ending::Done);
+    let mut runs: Vec<wire::Run> = ended.iter().map(|(_, of)| wire::Run::from(*of)).collect();
+    let json = match steps.all.len() {
+        1 if runs.len() == 1 => wire::Answer::Run(Box::new(runs.remove(0))),
         _ => wire::Answer::Runs(wire::Runs { computations: runs }),
     };
     Ok(Answer { ending, text, json: Some(json) })
+}
+
+/// What came of a step, if it was begun.
+fn ended<'s>(
+    (step, computed): (&'s Step<'s>, &'s Option<Computed>),
+) -> Option<(&'s Step<'s>, &'s Computed)> {
+    computed.as_ref().map(|computed| (step, computed))
+}
+
+/// Where its results are, if they all are.
+fn results(computed: &Computed) -> Option<StepResults> {
+    let (file, group) = (computed.file.clone(), computed.group.clone());
+    (computed.outcome != Outcome::Stopped).then_some(StepResults { file, group })
 }
 
 /// Tells what a run would do.
@@ -51,29 +84,39 @@ pub(crate) fn rehearse(
     typed: &RunArguments,
     display: &Display,
 ) -> Result<Answer> {
-    let runners = registry::find_all(registry, &typed.what.process)?;
-    let rehearsals = engine::rehearse_all(&asked(&runners, typed, &Ranks::solo())?, display)?;
-    let text = rehearsals.iter().map(rehearsed).collect();
+    let steps = Steps::of(registry, typed)?;
+    let request = request(&steps.file, typed);
+    steps.check(&request)?;
+    let mut found: Vec<Option<StepResults>> = steps.all.iter().map(|_| None).collect();
+    let (mut left, mut rehearsals) = ((0..steps.all.len()).collect::<Vec<_>>(), Vec::new());
+    loop {
+        let ready = steps.ready(&left, &found);
+        if ready.is_empty() {
+            break;
+        }
+        left.retain(|number| !ready.contains(number));
+        let asked = steps.asked(&ready, &request, &found)?;
+        for (number, rehearsal) in ready.into_iter().zip(engine::rehearse_all(&asked, display)?) {
+            if let Beginning::Complete(group) = &rehearsal.beginning {
+                let (file, group) = (rehearsal.file.clone(), group.clone());
+                found[number] = Some(StepResults { file, group });
+            }
+            rehearsals.push(rehearsal);
+        }
+    }
+    let mut text: String = rehearsals.iter().map(rehearsed).collect();
+    for number in left {
+        let step = &steps.all[number];
+        let after: Vec<&str> =
+            step.after.iter().map(|number| steps.all[*number].name.as_str()).collect();
+        text.push_str(&format!("{} waits for the results of {}\n", step.name, after.join(", ")));
+    }
     let mut told: Vec<wire::Rehearsal> = rehearsals.iter().map(wire::Rehearsal::from).collect();
-    let json = match told.len() {
+    let json = match steps.all.len() {
         1 => wire::Answer::Rehearsal(told.remove(0)),
         _ => wire::Answer::Rehearsals(wire::Rehearsals { computations: told }),
     };
     Ok(Answer { ending: Ending::Done, text, json: Some(json) })
-}
-
-/// What is to be computed, of each process.
-fn asked(runners: &[&dyn Runner], typed: &RunArguments, ranks: &Ranks) -> Result<Vec<Asked>> {
-    if typed.resume.is_some() && runners.len() > 1 {
-        let reason = "it names the group of one process; several go on with their newest ones";
-        return Err(Error::Argument { argument: "--resume".to_owned(), reason: reason.to_owned() });
-    }
-    let request = Request { ranks: ranks.clone(), ..request(typed) };
-    let given = given::parameters_of_each(runners, &typed.what)?;
-    let asked = runners.iter().zip(given).map(|(runner, parameters)| {
-        Ok(Asked { kernel: runner.kernel(&parameters)?, request: request.clone() })
-    });
-    asked.collect()
 }
 
 /// How one of the computations ended.
@@ -137,7 +180,7 @@ fn is_unproved(computed: &Computed) -> bool {
     computed.outcome == Outcome::Existing && computed.parameter_hash.is_empty()
 }
 
-fn request(typed: &RunArguments) -> Request {
+fn request(file: &Path, typed: &RunArguments) -> Request {
     Request {
         dataset: typed.what.dataset.clone(),
         field: typed.what.field.clone(),
@@ -158,7 +201,7 @@ fn request(typed: &RunArguments) -> Request {
         check_data: typed.check_data,
         compress: typed.compress.into(),
         cache: typed.cache.into(),
-        ..Request::new(&typed.what.file)
+        ..Request::new(file)
     }
 }
 

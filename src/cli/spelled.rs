@@ -151,10 +151,7 @@ mod tests {
             let words = std::iter::once("pixelmill").chain(text.split(' ')).map(OsString::from);
             match parsed(&[runner::<Fit>()], words.collect()).map(|arguments| arguments.command) {
                 Ok(Command::Test(test)) => {
-                    assert_eq!(
-                        (&*test.what.process, test.what.file.to_str()),
-                        ("fit", Some("f.h5"))
-                    );
+                    assert_eq!((&*test.process, test.file.to_str()), ("fit", Some("f.h5")));
                     test.plot
                 }
                 other => panic!("{other:?}"),

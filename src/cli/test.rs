@@ -15,7 +15,7 @@ use pixelmill_core::registry::{self, Runner};
 
 /// Computes one position.
 pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<Answer> {
-    let runner = registry::find(registry, &typed.what.process)?;
+    let runner = registry::find(registry, &typed.process)?;
     let parameters = given::parameters(runner, &typed.what)?;
     let canvas = Canvas::chosen(&typed.plot)?;
     let pixel = match (&typed.at, typed.pixel) {
@@ -34,7 +34,7 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
         cores: typed.cores.unwrap_or_default(),
         memory: typed.memory,
         positions: typed.positions.clone(),
-        ..Request::new(&typed.what.file)
+        ..Request::new(&typed.file)
     };
     let kernel = runner.kernel(&parameters)?;
     if typed.positions.is_some() {

@@ -76,7 +76,7 @@ pub use failures::FailedPositions;
 pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, test};
-pub use rehearsal::{Beginning, Rehearsal, rehearse, rehearse_all};
+pub use rehearsal::{Beginning, Rehearsal, rehearse, rehearse_all, results_datasets};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Snapshot, Tally};
 pub use request::{Cache, Durability, Request};
 pub use sample::{Sample, sample};

@@ -128,6 +128,19 @@ pub fn rehearse_all(asked: &[Asked], observer: &dyn Observer) -> Result<Vec<Rehe
     Ok(rehearsed)
 }
 
+/// The names of the results datasets that a computation will have.
+///
+/// # Errors
+/// If the source can't be opened for it.
+pub fn results_datasets(Asked { kernel, request }: &Asked) -> Result<Vec<String>> {
+    let request = &with_recorded(request, kernel.name());
+    let job = Job::open(kernel, &open_read(&request.file)?, request, Data::Unseen)?;
+    let columns = job.prepared.columns().iter().map(|column| column.name.clone());
+    let folded = job.folded().map_or_else(Vec::new, |folded| folded.columns);
+    let folded = folded.iter().map(|column| column.layout.name.clone());
+    Ok(columns.chain(folded).collect())
+}
+
 /// A computation, and what of it is there.
 struct Looked {
     job: Job,

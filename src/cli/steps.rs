@@ -1,0 +1,311 @@
+//! What is to be computed, step by step: the processes that were typed, or those of a plan.
+//!
+//! A plan is a TOML or JSON file:
+//!
+//! ```toml
+//! file = "scan.hspy"
+//!
+//! [[step]]
+//! process = "center-of-mass"
+//! name = "com"
+//! parameters = { radius = 30 }
+//!
+//! [[step]]
+//! process = "masks"
+//! parameters = { shape = "ring", radius = 40, shifts = "@com/Shifts" }
+//! ```
+//!
+//! What can be computed together is, in one pass over the data; a step that takes results of
+//! another waits for these.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::arguments::RunArguments;
+use super::given;
+use crate::engine::{self, Along, Asked, Request};
+use pixelmill_core::error::{Error, Result};
+use pixelmill_core::parameters::nearest;
+use pixelmill_core::registry::{self, Runner};
+
+/// What a parameter that takes results of another step begins with.
+const REFERENCE: char = '@';
+
+/// Several computations of one file.
+pub(crate) struct Steps<'r> {
+    pub file: PathBuf,
+    pub all: Vec<Step<'r>>,
+}
+
+/// One of them.
+pub(crate) struct Step<'r> {
+    /// What others call it.
+    pub name: String,
+    pub runner: &'r dyn Runner,
+    said: Planned,
+    /// The steps whose results it takes.
+    pub after: Vec<usize>,
+}
+
+/// Results that a step has.
+pub(crate) struct StepResults {
+    pub file: PathBuf,
+    pub group: String,
+}
+
+/// A plan as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    file: Option<PathBuf>,
+    #[serde(rename = "step")]
+    steps: Vec<Planned>,
+}
+
+/// A step as it is written: what it is, and what it says of itself that the command line says of
+/// all.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Planned {
+    process: String,
+    name: Option<String>,
+    #[serde(default)]
+    parameters: Map<String, Value>,
+    dataset: Option<String>,
+    field: Option<String>,
+    positions_axes: Option<Vec<usize>>,
+    crop: Option<String>,
+    along: Option<Vec<String>>,
+    dark: Option<String>,
+    gain: Option<String>,
+    dead_pixels: Option<String>,
+    allow_rounding: Option<bool>,
+    positions: Option<String>,
+}
+
+impl<'r> Steps<'r> {
+    /// What was typed, or what the plan that was typed says.
+    ///
+    /// # Errors
+    /// If that can't be understood.
+    pub fn of(registry: &[&'r dyn Runner], typed: &RunArguments) -> Result<Self> {
+        let (file, mut all) = match &typed.plan {
+            Some(plan) => planned(registry, typed, plan)?,
+            None => {
+                let names = typed.process.as_deref().unwrap_or_default();
+                let runners = registry::find_all(registry, names)?;
+                let file = typed.file.clone().unwrap_or_default();
+                (file, runners.into_iter().map(Step::of).collect())
+            }
+        };
+        if typed.resume.is_some() && all.len() > 1 {
+            let reason = "it names the group of one process; several go on with their newest ones";
+            return Err(refused("--resume".to_owned(), reason));
+        }
+        let named: Vec<_> = all.iter().map(|step| (step.name.as_str(), step.runner)).collect();
+        let given = given::parameters_of_each(&named, &typed.what)?;
+        for (step, given) in all.iter_mut().zip(given) {
+            step.said.parameters.extend(given);
+        }
+        let mut steps = Self { file, all };
+        steps.refer()?;
+        Ok(steps)
+    }
+
+    /// Which steps can be computed now, of those that are `left`: their results are there of which
+    /// they take any.
+    pub fn ready(&self, left: &[usize], found: &[Option<StepResults>]) -> Vec<usize> {
+        let is_there = |number: &usize| found.get(*number).is_some_and(Option::is_some);
+        let is_ready = |number: &&usize| self.all[**number].after.iter().all(is_there);
+        left.iter().filter(is_ready).copied().collect()
+    }
+
+    /// Checks what can be checked of all steps before any is computed: that they are what they may
+    /// be, and that what they take of others will be there.
+    ///
+    /// # Errors
+    /// If a step can't be as it is asked for, or there is no such dataset.
+    pub fn check(&self, request: &Request) -> Result<()> {
+        let all: Vec<usize> = (0..self.all.len()).collect();
+        self.asked(&all, request, &[])?;
+        for step in &self.all {
+            for ((name, dataset), of) in step.references().zip(&step.after) {
+                let asked = self.asked(&[*of], request, &[])?;
+                // What waits for others itself can't be opened yet.
+                if !self.all[*of].after.is_empty() {
+                    continue;
+                }
+                let known = engine::results_datasets(&asked[0])?;
+                if !known.iter().any(|known| known == dataset) {
+                    let near = nearest(dataset, known.iter().map(String::as_str));
+                    let hint = near.map(|near| format!("; did you mean `@{name}/{near}`?"));
+                    let reason = format!(
+                        "`{name}` has no results dataset `{dataset}`, but {}{}",
+                        known.join(", "),
+                        hint.unwrap_or_default()
+                    );
+                    return Err(refused(format!("step {}", step.name), reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out which steps wait for which.
+    fn refer(&mut self) -> Result<()> {
+        for number in 0..self.all.len() {
+            let mut after = Vec::new();
+            for (of, _) in self.all[number].references() {
+                let names = || self.all[..number].iter().map(|step| step.name.as_str());
+                let found = names().position(|name| name == of);
+                after.push(found.ok_or_else(|| {
+                    let nearest = nearest(of, names());
+                    let hint = nearest.map(|name| format!(" (did you mean `{name}`?)"));
+                    let reason =
+                        format!("no step before it is called `{of}`{}", hint.unwrap_or_default());
+                    refused(format!("step {}", self.all[number].name), reason)
+                })?);
+            }
+            self.all[number].after = after;
+        }
+        Ok(())
+    }
+
+    /// What is to be computed in some steps; `found` are the results that there are, step by step.
+    ///
+    /// # Errors
+    /// If a step can't be as it is asked for.
+    pub fn asked(
+        &self,
+        numbers: &[usize],
+        request: &Request,
+        found: &[Option<StepResults>],
+    ) -> Result<Vec<Asked>> {
+        let asked = numbers.iter().map(|number| {
+            let step = &self.all[*number];
+            let kernel = step.runner.kernel(&self.resolved(step, request, found))?;
+            Ok(Asked { kernel, request: step.request(request)? })
+        });
+        asked.collect()
+    }
+
+    /// The parameters of a step, with where the results lie that it takes of others.
+    fn resolved(
+        &self,
+        step: &Step<'_>,
+        request: &Request,
+        found: &[Option<StepResults>],
+    ) -> Map<String, Value> {
+        let mut parameters = step.said.parameters.clone();
+        for (_, value) in &mut parameters {
+            let Some((name, dataset)) = referred(value) else { continue };
+            let number = self.all.iter().position(|other| other.name == name);
+            let results = number.and_then(|number| found.get(number)?.as_ref());
+            if let Some(StepResults { file, group }) = results {
+                let path = format!("{group}/{dataset}");
+                // In the file of the data and in that of all results it is found by its path.
+                let is_there = *file == request.file || request.output.as_ref() == Some(file);
+                let path = if is_there { path } else { format!("{}:{path}", file.display()) };
+                *value = Value::from(path);
+            }
+        }
+        parameters
+    }
+}
+
+impl<'r> Step<'r> {
+    fn of(runner: &'r dyn Runner) -> Self {
+        Self { name: runner.command_name(), runner, said: Planned::default(), after: Vec::new() }
+    }
+
+    /// The steps and the datasets that its parameters name.
+    fn references(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.said.parameters.values().filter_map(referred)
+    }
+
+    /// What all have in common, and what is said of this one.
+    fn request(&self, common: &Request) -> Result<Request> {
+        let own = self.said.clone();
+        let mut request = common.clone();
+        let said = |option: &'static str, error: &dyn std::fmt::Display| {
+            refused(format!("step {}, {option}", self.name), error.to_string())
+        };
+        set(&mut request.dataset, own.dataset);
+        set(&mut request.field, own.field);
+        set(&mut request.positions_axes, own.positions_axes);
+        set(&mut request.along, own.along.map(Along::Named));
+        set(&mut request.crop, parsed(own.crop).map_err(|error| said("crop", &error))?);
+        let positions = parsed(own.positions).map_err(|error| said("positions", &error))?;
+        set(&mut request.positions, positions);
+        set(&mut request.corrections.dark, own.dark);
+        set(&mut request.corrections.gain, own.gain);
+        set(&mut request.corrections.dead_pixels, own.dead_pixels);
+        request.allow_rounding = own.allow_rounding.unwrap_or(request.allow_rounding);
+        Ok(request)
+    }
+}
+
+/// What is said goes before what there is.
+fn set<T>(there: &mut Option<T>, said: Option<T>) {
+    if said.is_some() {
+        *there = said;
+    }
+}
+
+fn parsed<T: FromStr>(text: Option<String>) -> Result<Option<T>, T::Err> {
+    text.map(|text| text.parse()).transpose()
+}
+
+/// The step and the dataset that a parameter refers to.
+fn referred(value: &Value) -> Option<(&str, &str)> {
+    value.as_str()?.strip_prefix(REFERENCE)?.split_once('/')
+}
+
+fn refused(argument: String, reason: impl Into<String>) -> Error {
+    Error::Argument { argument, reason: reason.into() }
+}
+
+/// The file of a plan, and its steps.
+fn planned<'r>(
+    registry: &[&'r dyn Runner],
+    typed: &RunArguments,
+    path: &Path,
+) -> Result<(PathBuf, Vec<Step<'r>>)> {
+    let argument = || format!("--plan {}", path.display());
+    if typed.file.is_some() {
+        let reason = "what is computed is said in the plan; only the file may be named beside it";
+        return Err(refused(argument(), reason));
+    }
+    let (text, is_toml) = given::text_of(path, "--plan")?;
+    let read: Result<Plan, String> = if is_toml {
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            format!("{line}{}", error.message())
+        })
+    } else {
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    };
+    let plan = read.map_err(|reason| refused(argument(), format!("it is no plan: {reason}")))?;
+    // Of two words the first would be the process, of one it is the file.
+    let file = typed.process.as_ref().map(PathBuf::from).or(plan.file);
+    let file = file.ok_or_else(|| refused(argument(), "it names no file, and none was typed"))?;
+    let mut all: Vec<Step<'r>> = Vec::new();
+    for said in plan.steps {
+        let mut step = Step::of(registry::find(registry, &said.process)?);
+        step.name = said.name.clone().unwrap_or(step.name);
+        if all.iter().any(|other| other.name == step.name) {
+            let reason = format!("two steps are called `{}`: give one a name", step.name);
+            return Err(refused(argument(), reason));
+        }
+        step.said = said;
+        all.push(step);
+    }
+    if all.is_empty() {
+        return Err(refused(argument(), "it has no [[step]]"));
+    }
+    Ok((file, all))
+}
