@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::compute_loop::{ComputeLoop, Work};
+use super::data::Data;
 use super::evidence;
 use super::fold::geometry::Geometry;
 use super::job::Job;
@@ -92,12 +93,13 @@ impl Phase<'_> {
         observer.end();
         let report = crew.report(compute_loop.tally(), begun, &markers);
         narration::tally(&report.ranks[0]);
+        let now = &Data::default();
         let ended: Vec<Result<FailedPositions>> = self
             .led
             .iter()
             .zip(&mut markers)
             .map(|(led, marker)| {
-                let unchanged = led.check_data(marker, observer);
+                let unchanged = led.check_data(marker, now, observer);
                 let failed = marker.settle();
                 marker.checkpoint(observer);
                 unchanged.and(failed)
@@ -152,11 +154,16 @@ impl Led<'_> {
 
     /// The data must still be what they were at the beginning; if not, nothing that this run marked
     /// is right.
-    fn check_data(&self, marker: &mut Marker<'_>, observer: &dyn Observer) -> Result<()> {
+    fn check_data(
+        &self,
+        marker: &mut Marker<'_>,
+        data: &Data,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         let results = self.lock.id()?;
         let checked = {
             let (marked, digest) = marker.computed(&self.job.source.grid);
-            let computed = evidence::Computed { results, marked: &marked, digest };
+            let computed = evidence::Computed { data, results, marked: &marked, digest };
             evidence::check(self.job, self.request, &computed)
         };
         match checked {

@@ -1,27 +1,66 @@
-//! What is known of the data that a computation is opened on.
+//! What is known of the data that computations are opened on.
 
-use crate::source::fingerprint;
+use std::sync::{Mutex, PoisonError};
+
+use crate::source::{fingerprint, layout};
 use crate::storage::rows::Rows;
 use pixelmill_core::error::Result;
 
-/// Whether a job knows the data that it is opened on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Data {
-    /// It has their fingerprint.
-    Hashed,
-    /// Somebody else looks after that.
-    Unseen,
+/// What computations that are opened, or have ended, at the same time know of their data: what
+/// several of them read is hashed once.
+#[derive(Default)]
+pub(crate) struct Data {
+    /// Whether somebody else looks after that.
+    is_unseen: bool,
+    known: Mutex<Vec<(Place, String)>>,
+}
+
+/// Where some bytes lie, and what proves that nobody has written to their files since.
+#[derive(PartialEq, Eq)]
+struct Place {
+    files: Vec<String>,
+    layout: String,
+    rows: (u64, u64),
 }
 
 impl Data {
+    /// Data that somebody else looks after.
+    pub fn unseen() -> Self {
+        Self { is_unseen: true, ..Self::default() }
+    }
+
+    /// Whether somebody else looks after them.
+    pub fn is_unseen(&self) -> bool {
+        self.is_unseen
+    }
+
     /// The fingerprint of rows; empty if somebody else looks after it.
     ///
     /// # Errors
     /// If they can't be read.
-    pub fn fingerprint(self, rows: &Rows) -> Result<String> {
-        match self {
-            Self::Hashed => fingerprint(rows),
-            Self::Unseen => Ok(String::new()),
+    pub fn fingerprint(&self, rows: &Rows) -> Result<String> {
+        if self.is_unseen {
+            return Ok(String::new());
         }
+        let Some(place) = Place::of(rows) else { return fingerprint(rows) };
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known().iter().find(|(other, _)| *other == place).map(|(_, of)| of.clone());
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let found = fingerprint(rows)?;
+        known().push((place, found.clone()));
+        Ok(found)
+    }
+}
+
+impl Place {
+    /// Where rows lie now; `None` if only the library knows, or a file's state proves nothing.
+    fn of(rows: &Rows) -> Option<Self> {
+        let files: Vec<String> =
+            rows.files().iter().map(|file| file.state().ok()?.evidence()).collect::<Option<_>>()?;
+        let is_known = !rows.may_grow() && rows.has_known_place();
+        let rows_bytes = (rows.view().count(), rows.stored_row_bytes());
+        is_known.then(|| Self { files, layout: layout(rows), rows: rows_bytes })
     }
 }

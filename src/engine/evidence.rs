@@ -25,7 +25,7 @@ use super::job::Job;
 use super::ledger::Record;
 use super::pending::Pending;
 use super::{Note, Request, reread};
-use crate::source::{RowsDigest, fingerprint, is_whole};
+use crate::source::{RowsDigest, is_whole};
 use crate::storage::file::open_read;
 use crate::storage::file_state::{FileId, FileState};
 use crate::storage::rows::Rows;
@@ -108,6 +108,8 @@ pub(crate) fn evidence(job: &Job, results: FileId) -> Option<String> {
 
 /// What a run has computed, for the look at its data when it ends.
 pub(crate) struct Computed<'a> {
+    /// What is known of the data as they are now.
+    pub data: &'a Data,
     /// The file that results are in.
     pub results: FileId,
     /// The positions that were marked, and what was read for them.
@@ -124,7 +126,7 @@ pub(crate) fn check(job: &Job, request: &Request, computed: &Computed<'_>) -> Re
     for (rows, dataset, expected) in job.inputs() {
         let changed =
             || Error::SourceChanged { file: rows.path().to_owned(), dataset: dataset.to_owned() };
-        match fingerprint(rows) {
+        match computed.data.fingerprint(rows) {
             Ok(now) if now == expected => debug!("the fingerprint of `{dataset}` is what it was"),
             Ok(_) | Err(Error::Truncated { .. }) => return Err(changed()),
             Err(error) => return Err(error),
@@ -167,7 +169,7 @@ fn check_path(job: &Job, request: &Request, computed: &Computed<'_>) -> Result<(
 /// Whether the file that is now at the source's path has the data that were computed with.
 fn has_same_data(job: &Job, request: &Request, computed: &Computed<'_>) -> Result<bool> {
     let file = open_read(&request.file)?;
-    let other = Job::open(&job.kernel, &file, request, Data::Hashed)?;
+    let other = Job::open(&job.kernel, &file, request, &Data::default())?;
     Ok(other.identity.hash() == job.identity.hash()
         && (all_is_hashed(&other)
             || reread::digest(&other, request, computed.marked)? == computed.digest))

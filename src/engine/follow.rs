@@ -111,7 +111,7 @@ impl Opened<'_> {
 fn open<'a>(asked: &'a [Asked], team: Team<'_>) -> Result<Opened<'a>> {
     let path = &asked[0].request.file;
     let source = open_read(path)?;
-    let data = if team.looks_for_node() { Data::Hashed } else { Data::Unseen };
+    let data = &if team.looks_for_node() { Data::default() } else { Data::unseen() };
     let (mut jobs, mut selected, mut sights) = (Vec::new(), Vec::new(), Vec::new());
     for Asked { kernel, request } in asked {
         let job = Job::open(kernel, &source, request, data)?;

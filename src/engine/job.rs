@@ -93,7 +93,7 @@ impl Job {
         kernel: &Arc<dyn Kernel>,
         file: &ReadFile,
         request: &Request,
-        data: Data,
+        data: &Data,
     ) -> Result<Self> {
         let mut source = open_source(&**kernel, file, request)?;
         let rounding = Rounding::of(&**kernel, &source, request.allow_rounding)?;

@@ -102,10 +102,10 @@ impl Lead<'_> {
 
     fn open(&self) -> Result<(ReadFile, Vec<Job>, Vec<Sight>)> {
         let source = open_read(&self.request.file)?;
-        let (mut jobs, mut sights) = (Vec::new(), Vec::new());
+        let (mut jobs, mut sights, data) = (Vec::new(), Vec::new(), &Data::default());
         for Asked { kernel, request } in self.asked {
-            let job = Job::open(kernel, &source, request, Data::Hashed)?;
-            sights.push(Sight::of(&job, Data::Hashed, &Ok(()), self.team, request));
+            let job = Job::open(kernel, &source, request, data)?;
+            sights.push(Sight::of(&job, data, &Ok(()), self.team, request));
             jobs.push(job);
         }
         Ok((source, jobs, sights))

@@ -86,7 +86,7 @@ pub enum Pixel {
 /// If there is no such position, or the source doesn't fit the process.
 pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Result<Probe> {
     let file = open_read(&request.file)?;
-    let job = Job::open(kernel, &file, request, Data::Hashed)?;
+    let job = Job::open(kernel, &file, request, &Data::default())?;
     let grid = &job.source.grid;
     let position = match pixel {
         Pixel::Number(position) => Some(*position).filter(|p| *p < job.source.info.positions),

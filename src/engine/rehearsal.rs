@@ -91,10 +91,10 @@ pub fn rehearse_all(asked: &[Asked], observer: &dyn Observer) -> Result<Vec<Rehe
     let requests: Vec<Request> =
         asked.iter().map(|of| with_recorded(&of.request, of.kernel.name())).collect();
     let source = open_read(&first.request.file)?;
-    let mut looked = Vec::new();
+    let (mut looked, data) = (Vec::new(), Data::default());
     for (Asked { kernel, .. }, request) in asked.iter().zip(&requests) {
         looked.push(Looked::new(
-            Job::open(kernel, &source, request, Data::Hashed)?,
+            Job::open(kernel, &source, request, &data)?,
             request,
             &source,
             observer,
@@ -134,7 +134,7 @@ pub fn rehearse_all(asked: &[Asked], observer: &dyn Observer) -> Result<Vec<Rehe
 /// If the source can't be opened for it.
 pub fn results_datasets(Asked { kernel, request }: &Asked) -> Result<Vec<String>> {
     let request = &with_recorded(request, kernel.name());
-    let job = Job::open(kernel, &open_read(&request.file)?, request, Data::Unseen)?;
+    let job = Job::open(kernel, &open_read(&request.file)?, request, &Data::unseen())?;
     let columns = job.prepared.columns().iter().map(|column| column.name.clone());
     let folded = job.folded().map_or_else(Vec::new, |folded| folded.columns);
     let folded = folded.iter().map(|column| column.layout.name.clone());

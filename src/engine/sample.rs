@@ -40,7 +40,7 @@ pub struct Sample {
 /// If they can't be selected or are too many, or the source doesn't fit the process.
 pub fn sample(kernel: &Arc<dyn Kernel>, request: &Request) -> Result<Sample> {
     let file = open_read(&request.file)?;
-    let job = Job::open(kernel, &file, request, Data::Hashed)?;
+    let job = Job::open(kernel, &file, request, &Data::default())?;
     if job.geometry.is_some() {
         let (process, dataset) = (kernel.name().to_owned(), job.source.info.path);
         let reason = "positions have no results of their own: test one, or run it on some";

@@ -34,7 +34,7 @@ impl Sight {
     /// What this rank sees, for the others.
     pub fn of(
         job: &Job,
-        data: Data,
+        data: &Data,
         can_write: &Result<()>,
         team: Team<'_>,
         request: &Request,
@@ -47,7 +47,7 @@ impl Sight {
             berth: team.berth(job.workers.available()),
             memory: team.memory_budget(request),
             outline: format!("{} {}", job.identity.without_data().hash(), layouts.join(" ")),
-            identity: (data == Data::Hashed).then(|| job.identity.hash()),
+            identity: (!data.is_unseen()).then(|| job.identity.hash()),
             can_write: can_write.as_ref().copied().map_err(RankError::of),
         }
     }

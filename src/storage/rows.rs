@@ -242,6 +242,11 @@ impl Rows {
         })
     }
 
+    /// Whether it is known where the bytes lie.
+    pub fn has_known_place(&self) -> bool {
+        !matches!(self.stored(), Stored::Elsewhere)
+    }
+
     /// Where the bytes lie.
     pub fn stored(&self) -> Stored<'_> {
         match &self.how {

@@ -69,7 +69,7 @@ impl<'a> InputOpener<'a> {
         &mut self,
         kernel: &dyn Kernel,
         source: &mut Source,
-        data: Data,
+        data: &Data,
     ) -> Result<Vec<AuxiliaryIdentity>> {
         let mut identities = Vec::new();
         for input in kernel.auxiliary_inputs() {
