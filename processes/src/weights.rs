@@ -109,27 +109,16 @@ impl Weights {
         let pieces = self.pieces(stretches);
         let values: Vec<&[f64]> =
             rows.rows().into_iter().filter_map(|row| row.to_slice()).collect();
-        let are_numbers = values.iter().all(|row| are_finite(row));
-        for (four, sums) in values.chunks(4).zip(sums.chunks_mut(4 * self.sums)) {
-            for group in &self.groups {
-                match (four, are_numbers) {
-                    ([a, b, c, d], true) => group.add_four([a, b, c, d], &pieces, sums, self.sums),
-                    _ => {
-                        for (row, sums) in four.iter().zip(sums.chunks_mut(self.sums)) {
-                            group.add_pieces(row, &pieces, sums, are_numbers);
-                        }
-                    }
-                }
-            }
+        for group in &self.groups {
+            group.add(&values, &pieces, sums, self.sums);
         }
     }
 
     /// Adds to the sums of one spectrum some values, each with the weights of the point `behind`
     /// steps before it on a line of the spectrum.
     pub fn add_line(&self, values: &[f64], point: usize, sums: &mut [f64]) {
-        let are_numbers = are_finite(values);
         let piece = [(0..values.len(), point)];
-        self.groups.iter().for_each(|group| group.add_pieces(values, &piece, sums, are_numbers));
+        self.groups.iter().for_each(|group| group.add(&[values], &piece, sums, self.sums));
     }
 
     /// Columns with weights, and the first of the points that they are.
@@ -159,64 +148,95 @@ impl Weights {
 }
 
 impl Group {
-    fn add_four(
+    /// Adds the pieces of some rows to the sums of these, of which each has `all`.
+    fn add(
         &self,
-        rows: [&[f64]; 4],
+        rows: &[&[f64]],
         pieces: &[(Range<usize>, usize)],
         sums: &mut [f64],
         all: usize,
     ) {
+        // As many rows together as there are registers for their sums.
         macro_rules! with {
-            ($lanes:literal, $four:ident) => {{
-                let mut acc = [[0.0; $lanes]; 4];
-                for (columns, point) in pieces {
-                    let weights = &self.values[point * $lanes..][..columns.len() * $lanes];
-                    let rows = rows.map(|row| &row[columns.clone()]);
-                    $four(rows, weights.as_chunks().0, &mut acc);
+            ($lanes:literal, $rows:literal, $some:ident, $one:ident) => {{
+                let (some, rest) = rows.as_chunks::<$rows>();
+                let (of_some, of_rest) = sums.split_at_mut($rows * some.len() * all);
+                for (rows, sums) in some.iter().zip(of_some.chunks_mut($rows * all)) {
+                    let mut acc = [[0.0; $lanes]; $rows];
+                    for (columns, point) in pieces {
+                        let weights = &self.values[point * $lanes..][..columns.len() * $lanes];
+                        let rows = rows.map(|row| &row[columns.clone()]);
+                        $some(rows, weights.as_chunks().0, &mut acc);
+                    }
+                    self.put(rows, &acc, pieces, (sums, all));
                 }
-                for (sums, acc) in sums.chunks_mut(all).zip(&acc) {
-                    sums[self.first..].iter_mut().zip(acc).for_each(|(sum, more)| *sum += more);
+                for (row, sums) in rest.iter().zip(of_rest.chunks_mut(all)) {
+                    let mut acc = [[0.0; $lanes]];
+                    for (columns, point) in pieces {
+                        let weights = &self.values[point * $lanes..][..columns.len() * $lanes];
+                        $one([&row[columns.clone()]], weights.as_chunks().0, &mut acc);
+                    }
+                    self.put(&[row], &acc, pieces, (sums, all));
                 }
             }};
         }
         match self.lanes {
-            4 => with!(4, four_4),
-            8 => with!(8, four_8),
-            _ => with!(12, four_12),
+            4 => with!(4, 8, eight_4, one_4),
+            8 => with!(8, 4, four_8, one_8),
+            _ => with!(12, 4, four_12, one_12),
         }
     }
 
-    fn add_pieces(
+    /// Adds what was summed of some rows to their sums. What isn't finite makes no number of every
+    /// sum of its row, also where it has no weight: such a row is summed once more without it.
+    fn put<const LANES: usize>(
+        &self,
+        rows: &[&[f64]],
+        found: &[[f64; LANES]],
+        pieces: &[(Range<usize>, usize)],
+        (sums, all): (&mut [f64], usize),
+    ) {
+        for ((row, found), sums) in rows.iter().zip(found).zip(sums.chunks_mut(all)) {
+            let own = if found.iter().all(|sum| sum.is_finite()) {
+                *found
+            } else {
+                self.with_weight::<LANES>(row, pieces)
+            };
+            sums[self.first..].iter_mut().zip(&own).for_each(|(sum, more)| *sum += more);
+        }
+    }
+
+    /// The sums of a row, of the points alone that have a weight in each.
+    fn with_weight<const LANES: usize>(
         &self,
         row: &[f64],
         pieces: &[(Range<usize>, usize)],
-        sums: &mut [f64],
-        are_numbers: bool,
-    ) {
-        let mut acc = [0.0; MOST];
+    ) -> [f64; LANES] {
+        let mut sums = [0.0; LANES];
         for (columns, point) in pieces {
-            let weights = &self.values[point * self.lanes..][..columns.len() * self.lanes];
-            for (value, weights) in row[columns.clone()].iter().zip(weights.chunks(self.lanes)) {
-                for (sum, weight) in acc.iter_mut().zip(weights) {
-                    *sum += if are_numbers || *weight != 0.0 { value * weight } else { 0.0 };
+            let weights = &self.values[point * LANES..][..columns.len() * LANES];
+            for (value, weights) in row[columns.clone()].iter().zip(weights.chunks(LANES)) {
+                for (sum, weight) in sums.iter_mut().zip(weights) {
+                    *sum = if *weight == 0.0 { *sum } else { value.mul_add(*weight, *sum) };
                 }
             }
         }
-        sums[self.first..].iter_mut().zip(&acc).for_each(|(sum, more)| *sum += more);
+        sums
     }
 }
 
-macro_rules! four_rows {
-    ($name:ident, $lanes:literal) => {
-        #[multiversion(targets("x86_64+avx2"))]
-        fn $name(rows: [&[f64]; 4], weights: &[[f64; $lanes]], sums: &mut [[f64; $lanes]; 4]) {
+macro_rules! add_rows {
+    ($name:ident, $lanes:literal, $rows:literal) => {
+        // Fused, so that it is twice as fast; and everywhere, so that sums have the same bits.
+        #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+        fn $name(rows: [&[f64]; $rows], weights: &[[f64; $lanes]], sums: &mut [[f64; $lanes]; $rows]) {
             let mut acc = *sums;
-            let [a, b, c, d] = rows;
-            let values = a.iter().zip(b).zip(c.iter().zip(d));
-            for (((a, b), (c, d)), weights) in values.zip(weights) {
-                for (value, acc) in [a, b, c, d].into_iter().zip(&mut acc) {
+            let rows = rows.map(|row| &row[..weights.len()]);
+            for (point, weights) in weights.iter().enumerate() {
+                for (row, acc) in rows.iter().zip(&mut acc) {
+                    let value = row[point];
                     for (sum, weight) in acc.iter_mut().zip(weights) {
-                        *sum += value * weight;
+                        *sum = value.mul_add(*weight, *sum);
                     }
                 }
             }
@@ -225,22 +245,12 @@ macro_rules! four_rows {
     };
 }
 
-four_rows!(four_4, 4);
-four_rows!(four_8, 8);
-four_rows!(four_12, 12);
-
-#[multiversion(targets("x86_64+avx2"))]
-fn are_finite(values: &[f64]) -> bool {
-    // What isn't finite is no number once it is multiplied by zero, and stays so in a sum.
-    let mut sums = [0.0; 8];
-    let (eights, rest) = values.as_chunks::<8>();
-    for eight in eights {
-        for (sum, value) in sums.iter_mut().zip(eight) {
-            *sum += value * 0.0;
-        }
-    }
-    sums.iter().chain(rest).all(|value| value.is_finite())
-}
+add_rows!(eight_4, 4, 8);
+add_rows!(four_8, 8, 4);
+add_rows!(four_12, 12, 4);
+add_rows!(one_4, 4, 1);
+add_rows!(one_8, 8, 1);
+add_rows!(one_12, 12, 1);
 
 #[cfg(test)]
 mod tests {
