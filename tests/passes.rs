@@ -155,8 +155,45 @@ fn what_cannot_share_a_pass_has_one_of_its_own() {
 }
 
 #[test]
+fn what_takes_long_is_stopped_and_marked_by_itself() {
+    let scan = Scan::new("f4", "contiguous");
+    let (output, single) = (scan.beside("out.h5"), scan.beside("single.h5"));
+    let slow = ["-p", "slow.pause=2000"];
+    let ran = pixelmill(scan.arguments("gathered,slow", &output, &slow));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("note: Slow is not computed in the same pass"), "{}", ran.stderr);
+    let report = |number: usize| &computations(&ran.json)[number]["report"];
+    assert!(report(0) != report(1));
+    scan.run("gathered", &single, &[]);
+    scan.run("slow", &single, &["-p", "pause=2000"]);
+    assert_same(&output, &single, "slow");
+}
+
+#[test]
+fn what_cannot_be_merged_keeps_no_other_from_being_done() {
+    let scan = Scan::many("40000", "20");
+    for names in ["gathered,digest,statistics-many", "spectrum-statistics,gathered,sum-many"] {
+        let output = scan.beside("out.h5");
+        let arguments = scan.arguments(names, &output, &["-p", "gathered.merge_fails=true"]);
+        let ran = pixelmill(arguments);
+        assert_eq!((ran.code, &ran.json["outcome"]), (Some(1), &json!("error")), "{}", ran.stderr);
+        let told = ran.stderr.lines().last().unwrap();
+        assert!(told.contains("Gathered") && told.contains("merge what was folded"), "{told}");
+        let status = pixelmill(["status", &output]);
+        let groups = status.json["groups"].as_array().unwrap();
+        let done = |group: &Value| group["completed"].as_u64().unwrap();
+        let is_gathered = |group: &Value| group["process"] == "Gathered";
+        assert_eq!(groups.len(), 3);
+        for group in groups {
+            assert_eq!(done(group) == 40_000, !is_gathered(group), "{group}");
+        }
+        std::fs::remove_file(&output).unwrap();
+    }
+}
+
+#[test]
 fn a_killed_pass_goes_on_with_all_of_its_computations() {
-    let scan = Scan::many("30000", "200");
+    let scan = Scan::many("20000", "150");
     let names = "gathered,sum,gathered-spectra-many";
     let single = scan.beside("single.h5");
     let begun = Instant::now();
@@ -180,10 +217,10 @@ fn a_killed_pass_goes_on_with_all_of_its_computations() {
             killed += 1;
             let has_group = std::fs::metadata(&output).is_ok_and(|file| file.len() > 0);
             let marked = if has_group { marked(&output) } else { 0 };
-            in_middle += usize::from(marked > 0 && marked < 30_000);
+            in_middle += usize::from(marked > 0 && marked < 20_000);
         }
         let ran = scan.run(names, &output, &[]);
-        assert!(computations(&ran).iter().all(|computed| computed["completed"] == 30_000));
+        assert!(computations(&ran).iter().all(|computed| computed["completed"] == 20_000));
         assert_same_results(&output, &single, "after kills");
         std::fs::remove_file(&output).unwrap();
     }
@@ -237,7 +274,9 @@ fn parameters_are_those_of_the_process_that_they_name() {
         refuse(scan.arguments(names, &output, &options), 2, &texts);
     }
     refuse(scan.arguments("sum,suum", &output, &[]), 2, &["`suum`", "did you mean `sum`?"]);
-    refuse(scan.arguments("sum,sum", &output, &[]), 2, &["Sum is asked for twice"]);
+    refuse(scan.arguments("sum,Sum", &output, &[]), 2, &["sum", "named twice", "--plan"]);
+    let unknown = scan.arguments("masks,suum", &output, &["--masks.radius=5"]);
+    refuse(unknown, 2, &["`suum`", "did you mean `sum`?"]);
     refuse(run("statistics,sum", &Sample::new().file, &[]), 1, &["Statistics computes with"]);
 }
 

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use crate::support::watch::{Group, Opener, Running, Snapshot};
-use crate::support::{POSITIONS, RAW_DATA, Sample, python_function, refuse, run, succeed};
+use crate::support::{
+    POSITIONS, RAW_DATA, Sample, pixelmill, python_function, refuse, run, succeed,
+};
 
 /// The results of a run that nobody disturbed, on one core.
 fn undisturbed(process: &str, more: &[&str], opener: &mut Opener) -> Snapshot {
@@ -247,4 +249,15 @@ fn override_computes_anew_what_is_complete() {
     let groups = opener.groups(&sample.file);
     let [first, second] = [0, 1].map(|number| numbered(groups.clone(), number).read(&sample.file));
     assert!(first == second);
+}
+
+#[test]
+fn a_run_that_is_stopped_at_once_still_tells_what_has_failed() {
+    let sample = Sample::new();
+    let part = pixelmill(run("trouble", &sample.file, &["--positions", "0:100"]));
+    let failures = &part.json["failures"];
+    assert_ne!(failures["positions"], 0, "{}", part.stderr);
+    let stopped = pixelmill(run("trouble", &sample.file, &["--stop-after", "0s"]));
+    assert_eq!(&stopped.json["failures"], failures);
+    assert_eq!(stopped.json["outcome"], "stopped");
 }

@@ -149,13 +149,7 @@ impl Weights {
 
 impl Group {
     /// Adds the pieces of some rows to the sums of these, of which each has `all`.
-    fn add(
-        &self,
-        rows: &[&[f64]],
-        pieces: &[(Range<usize>, usize)],
-        sums: &mut [f64],
-        all: usize,
-    ) {
+    fn add(&self, rows: &[&[f64]], pieces: &[(Range<usize>, usize)], sums: &mut [f64], all: usize) {
         // As many rows together as there are registers for their sums.
         macro_rules! with {
             ($lanes:literal, $rows:literal, $some:ident, $one:ident) => {{
@@ -229,7 +223,11 @@ macro_rules! add_rows {
     ($name:ident, $lanes:literal, $rows:literal) => {
         // Fused, so that it is twice as fast; and everywhere, so that sums have the same bits.
         #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-        fn $name(rows: [&[f64]; $rows], weights: &[[f64; $lanes]], sums: &mut [[f64; $lanes]; $rows]) {
+        fn $name(
+            rows: [&[f64]; $rows],
+            weights: &[[f64; $lanes]],
+            sums: &mut [[f64; $lanes]; $rows],
+        ) {
             let mut acc = *sums;
             let rows = rows.map(|row| &row[..weights.len()]);
             for (point, weights) in weights.iter().enumerate() {

@@ -81,7 +81,9 @@ impl Observer for Display {
             pixelmill_core::error::bytes(info.memory),
             if info.ranks > 1 { " each" } else { "" },
         ));
-        if let Some(note) = read_again(info) {
+        // Of what is computed in the same pass it is said once.
+        let is_first = self.names.lock().is_ok_and(|names| names.is_empty());
+        if let Some(note) = read_again(info).filter(|_| is_first) {
             self.say(&note);
         }
         if self.terminal && !self.quiet {
@@ -127,6 +129,7 @@ impl Observer for Display {
         if let Ok(mut names) = self.names.lock() {
             names.clear();
         }
+        self.last_line.store(0, Ordering::Relaxed);
         self.bar.finish_and_clear();
     }
 

@@ -47,8 +47,9 @@ pub(crate) fn run(
     for (number, (step, of)) in ended.iter().enumerate() {
         if !display.is_quiet() || ending(of, &stop) != Ending::Done || is_unproved(of) {
             // Of a pass it is told once where the time went.
-            let next = ended.get(number + 1).and_then(|(_, next)| next.report.as_ref());
-            let report = of.report.as_ref().filter(|report| Some(*report) != next);
+            let later = || ended[number + 1..].iter().map(|(_, later)| later.report.as_ref());
+            let report =
+                of.report.as_ref().filter(|report| later().all(|later| later != Some(*report)));
             text.push_str(&told(step.runner, of, report));
         }
     }

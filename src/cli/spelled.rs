@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use super::arguments::Arguments;
-use pixelmill_core::registry::{Runner, find_all};
+use pixelmill_core::registry::{Runner, find};
 
 /// What was typed, as arguments. An option whose value may be left out takes the next word for it,
 /// though that be the process or the file: if they are missing then, it is meant without one.
@@ -66,7 +66,10 @@ fn parameter_names(registry: &[&dyn Runner], typed: &[OsString]) -> Vec<String> 
     let mut root = Arguments::command();
     root.build();
     let command = words().find_map(|word| root.find_subcommand(word));
-    let processes = words().find_map(|word| find_all(registry, word).ok());
+    let known = |word: &str| -> Vec<&dyn Runner> {
+        word.split(',').filter_map(|name| find(registry, name).ok()).collect()
+    };
+    let processes = words().map(known).find(|found| !found.is_empty());
     let (Some(command), Some(processes)) = (command, processes) else { return Vec::new() };
     let options: Vec<&str> =
         command.get_arguments().filter_map(|option| option.get_long()).collect();
@@ -78,6 +81,7 @@ fn parameter_names(registry: &[&dyn Runner], typed: &[OsString]) -> Vec<String> 
         let command_name = process.command_name().replace('-', "_");
         for name in process.parameters().into_iter().map(|info| info.name) {
             names.push(format!("{command_name}.{name}"));
+            names.push(format!("{}.{name}", process.name()));
             if !options.contains(&name.replace('_', "-").as_str()) {
                 names.push(name);
             }

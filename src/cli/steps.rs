@@ -97,8 +97,15 @@ impl<'r> Steps<'r> {
             None => {
                 let names = typed.process.as_deref().unwrap_or_default();
                 let runners = registry::find_all(registry, names)?;
-                let file = typed.file.clone().unwrap_or_default();
-                (file, runners.into_iter().map(Step::of).collect())
+                let all: Vec<Step<'r>> = runners.into_iter().map(Step::of).collect();
+                for (number, step) in all.iter().enumerate() {
+                    if all[..number].iter().any(|other| other.name == step.name) {
+                        let reason = "it is named twice; the steps of a --plan may be of the same \
+                                      process, each with its own name and parameters";
+                        return Err(refused(step.name.clone(), reason));
+                    }
+                }
+                (typed.file.clone().unwrap_or_default(), all)
             }
         };
         if typed.resume.is_some() && all.len() > 1 {

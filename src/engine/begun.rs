@@ -1,5 +1,6 @@
 //! A computation on its way: planned, then with its results group, then computed.
 
+use super::Request;
 use super::crew::Led;
 use super::fold::{Folding, Resumed};
 use super::job::Job;
@@ -9,7 +10,6 @@ use super::prepare::Taken;
 use super::selection::Selected;
 use super::target::{RunLock, Target};
 use super::team::{Task, Team};
-use super::{Computed, FailedPositions, Outcome, Request};
 use crate::storage::in_place::InPlace;
 use crate::storage::marks::Marks;
 use pixelmill_core::error::Result;
@@ -98,25 +98,5 @@ impl Begun<'_> {
             status: group.places.status,
             folded,
         }
-    }
-
-    /// What comes of it if somebody has asked to stop before it is computed.
-    pub fn stopped(&self) -> Result<Computed> {
-        let Self { of, lock, group, .. } = self;
-        let status = Marks::within(lock.handle(), group.places.status)?;
-        Ok(Computed {
-            process: of.job.kernel.name().to_owned(),
-            file: lock.path().to_owned(),
-            group: group.path.clone(),
-            parameter_hash: of.job.identity.hash(),
-            outcome: Outcome::Stopped,
-            completed: status.summary()?.count,
-            positions: status.count(),
-            failed: FailedPositions::default(),
-            report: None,
-            compressed: None,
-            selection: None,
-            inputs: Vec::new(),
-        })
     }
 }

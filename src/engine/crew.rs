@@ -225,7 +225,8 @@ impl<'a> Crew<'a> {
                 News::Batch(batch) => scheduler.arrived(batch),
                 News::Folded(number, folded) => {
                     if let Some(folding) = self.members[number].folding {
-                        folding.arrived(folded)?;
+                        let arrived = folding.arrived(folded);
+                        if self.members.len() == 1 { arrived } else { folding.lose(arrived) }?;
                     }
                     // It knows by itself what is to be marked.
                     scheduler.arrived(Vec::new());

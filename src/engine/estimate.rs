@@ -60,6 +60,18 @@ pub(super) fn tried(job: &Job, plan: &Plan) -> Result<Vec<Took>> {
     timed((job, plan), &job.workers, chosen.collect())
 }
 
+/// How long computing so many positions takes a worker, by one that is tried twice: nothing if that
+/// can't be tried.
+pub(super) fn of_positions(job: &Job, count: u64) -> Duration {
+    let took = job.workers.install(|| {
+        let mut workspace = job.workspace();
+        measured(job, 0..1, &mut workspace)?;
+        measured(job, 0..1, &mut workspace)
+    });
+    let each = took.map_or(0.0, |took| took.compute.as_secs_f64());
+    Duration::from_secs_f64((each * count as f64).min(1e9))
+}
+
 /// How many positions are tried together.
 fn together(job: &Job, plan: &Plan) -> u64 {
     if job.neighbourhood.is_some() { plan.unit.min(u64::from(u32::MAX)) } else { 1 }

@@ -52,7 +52,7 @@ pub(crate) fn follow(asked: &[Asked], stop: &Stop, team: Team<'_>) -> Result<Vec
     };
     while let Orders::Prepare(assignment) = orders {
         let parts = opened.of_pass(&assignment.tasks);
-        let ready = Ready::new(&parts, &assignment, team);
+        let ready = Ready::new((&parts, &opened.all()), &assignment, team);
         let outline = ready.as_ref().map(|ready| ready.stock.outline());
         team.tell(outline.as_ref().map_err(|error| *error))?;
         match team.orders()? {
@@ -98,6 +98,10 @@ struct Followed<'a> {
 }
 
 impl Opened<'_> {
+    fn all(&self) -> Vec<(&Job, Option<&Selected>)> {
+        self.jobs.iter().zip(self.selected.iter().map(Option::as_ref)).collect()
+    }
+
     fn of_pass(&self, tasks: &[Task]) -> Vec<Followed<'_>> {
         let of = |Task { number, .. }: &Task| Followed {
             job: &self.jobs[*number],
@@ -171,7 +175,11 @@ struct Ready<'a> {
 }
 
 impl<'a> Ready<'a> {
-    fn new(parts: &[Followed<'a>], assignment: &Assignment, team: Team<'_>) -> Result<Self> {
+    fn new(
+        (parts, all): (&[Followed<'a>], &[(&Job, Option<&Selected>)]),
+        assignment: &Assignment,
+        team: Team<'_>,
+    ) -> Result<Self> {
         let workers = Workers::exactly(assignment.workers[team.rank()]);
         let (memory, segments) = (assignment.memory, assignment.segments.as_deref());
         let (mut files, mut states) = (Vec::new(), Vec::new());
@@ -184,13 +192,13 @@ impl<'a> Ready<'a> {
         for Followed { job, selected, .. } in parts {
             job.tell_means(workers.cores(), memory, selected.is_some());
         }
-        let pass = Pass::new(parts.iter().map(|of| (of.job, of.selected)).collect());
+        let pass = Pass::new(parts.iter().map(|of| (of.job, of.selected)).collect()).among(all);
         let plan = pass.plan(memory, workers.cores(), segments)?;
         parts.iter().for_each(|of| narration::plan(&*of.job.kernel, &plan));
         let folded: Vec<u64> = assignment.tasks.iter().map(|task| task.folded).collect();
         let pending = pending(parts, &states);
-        let all: Vec<&Pending<'_>> = pending.iter().collect();
-        let stock = pass.stock(&all, pass.geometry_from(&folded), &plan, team)?;
+        let of_all: Vec<&Pending<'_>> = pending.iter().collect();
+        let stock = pass.stock(&of_all, pass.geometry_from(&folded), &plan, team)?;
         Ok(Self { pass, files, workers, plan, states, stock, folded })
     }
 

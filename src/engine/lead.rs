@@ -19,6 +19,7 @@ use super::pass::{self, Pass};
 use super::pending::Pending;
 use super::prepare::{self};
 use super::search::{self, Found};
+use super::selection::Selected;
 use super::sight::{Sight, say_shares};
 use super::supply::Stock;
 use super::target::{RunLock, Target};
@@ -91,8 +92,7 @@ impl Lead<'_> {
             of.selected = search::selected(of.job, of.request, &source)?;
             ended.push(self.existing(of, &source)?);
         }
-        planned.retain(|of| ended[of.number].is_none());
-        if !planned.is_empty() {
+        if ended.iter().any(Option::is_none) {
             check_all_can_write(sights)?;
             self.compute_planned(&planned, &source, &shares, &mut ended)?;
         }
@@ -152,23 +152,25 @@ impl Lead<'_> {
         shares: &Shares,
         ended: &mut [Option<Computed>],
     ) -> Result<()> {
-        let passes = self.passes(planned, shares)?;
-        let locks = self.claim(planned, source)?;
-        let mut begun: Vec<Option<Begun<'_>>> = Vec::new();
-        for of in planned {
+        let all: Vec<_> = planned.iter().map(|of| (of.job, of.selected.as_ref())).collect();
+        let passes = self.passes(&all, ended, shares)?;
+        let left =
+            || planned.iter().filter(|of| passes.iter().flatten().any(|at| *at == of.number));
+        let locks = self.claim(left(), source)?;
+        let mut begun: Vec<Option<Begun<'_>>> = planned.iter().map(|_| None).collect();
+        let mut not_compressed = None;
+        for of in left() {
             let lock = locks
                 .iter()
                 .find(|lock| lock.path() == of.target.file)
                 .expect("every file that is written to is locked");
-            let ready = self.begin(of, source, lock)?;
-            begun.push(match ready {
+            match self.begin(of, source, lock)? {
                 Ready::Complete(computed) => {
                     let computed = self.step(of, source).finish(Some(lock), *computed)?;
                     ended[of.number] = Some(computed);
-                    None
                 }
-                Ready::Begun(begun) => Some(*begun),
-            });
+                Ready::Begun(of_this) => begun[of.number] = Some(*of_this),
+            }
         }
         for pass in passes {
             let mut of_pass: Vec<Begun<'_>> =
@@ -176,42 +178,58 @@ impl Lead<'_> {
             if of_pass.is_empty() {
                 continue;
             }
-            let computed = match self.stop.is_requested() {
-                true => of_pass.iter().map(Begun::stopped).collect::<Result<Vec<_>>>()?,
-                false => self.run(&mut of_pass, shares)?,
-            };
+            let computed = self.run(&mut of_pass, &all, shares)?;
             for (Begun { of, lock, .. }, computed) in of_pass.into_iter().zip(computed) {
                 let folded = of.job.folded();
                 let has_checkpoint = folded.is_some_and(|folded| folded.checkpoint.is_some());
                 if has_checkpoint && computed.outcome == Outcome::Finished {
                     fold::tidy_up(lock, source, &computed.group);
                 }
-                let computed = self.step(of, source).finish(Some(lock), computed)?;
-                ended[of.number] = Some(computed);
+                match self.step(of, source).finish(Some(lock), computed) {
+                    Ok(computed) => ended[of.number] = Some(computed),
+                    // All of it is there; what is still to be computed doesn't depend on that.
+                    Err(error @ Error::NotCompressed { .. }) => {
+                        not_compressed.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
-        Ok(())
+        not_compressed.map_or(Ok(()), Err)
     }
 
-    /// Which computations go over the data together. Numbers are those among the planned ones.
-    fn passes(&self, planned: &[Planned<'_>], shares: &Shares) -> Result<Vec<Vec<usize>>> {
+    /// Which of the computations that haven't `ended` go over the data together.
+    fn passes(
+        &self,
+        all: &[(&Job, Option<&Selected>)],
+        ended: &[Option<Computed>],
+        shares: &Shares,
+    ) -> Result<Vec<Vec<usize>>> {
         let workers = shares.workers.iter().copied().max().unwrap_or(1);
-        let jobs: Vec<_> = planned.iter().map(|of| (of.job, of.selected.as_ref())).collect();
-        let shared = pass::shared(&jobs, shares.memory, workers)?;
-        let told = shared.iter().filter_map(|pass| pass.note(&jobs));
+        let wanted: Vec<usize> = (0..all.len()).filter(|at| ended[*at].is_none()).collect();
+        let shared = pass::shared(all, &wanted, shares.memory, workers)?;
+        let told = shared.iter().filter_map(|pass| pass.note(all));
         told.for_each(|note| self.observer.note(&note));
         Ok(shared.into_iter().map(|pass| pass.numbers).collect())
     }
 
     /// Claims each file that results go to.
-    fn claim(&self, planned: &[Planned<'_>], source: &ReadFile) -> Result<Vec<RunLock>> {
+    fn claim<'p>(
+        &self,
+        planned: impl Iterator<Item = &'p Planned<'p>>,
+        source: &ReadFile,
+    ) -> Result<Vec<RunLock>> {
         let mut locks: Vec<RunLock> = Vec::new();
         for Planned { target, .. } in planned {
-            if locks.iter().all(|lock| lock.path() != target.file) {
-                let lock = RunLock::claim(target, source, self.observer)?;
-                lock.check_source(source)?;
-                locks.push(lock);
+            if locks.iter().any(|lock| lock.path() == target.file) {
+                continue;
             }
+            let claimed = RunLock::claim(target, source, self.observer);
+            let checked = claimed.and_then(|lock| lock.check_source(source).map(|()| lock));
+            if checked.is_err() {
+                locks.iter().for_each(RunLock::abandon);
+            }
+            locks.push(checked?);
         }
         Ok(locks)
     }
@@ -397,13 +415,18 @@ impl Lead<'_> {
     }
 
     /// The computing phase of a pass, on all ranks.
-    fn run(&self, begun: &mut [Begun<'_>], shares: &Shares) -> Result<Vec<Computed>> {
+    fn run(
+        &self,
+        begun: &mut [Begun<'_>],
+        all: &[(&Job, Option<&Selected>)],
+        shares: &Shares,
+    ) -> Result<Vec<Computed>> {
         let Self { request, observer, stop, team, .. } = *self;
         let mut resumed: Vec<Option<Resumed>> =
             begun.iter_mut().map(|begun| begun.resumed.take()).collect();
         let begun = &*begun;
         let members = begun.iter().map(|begun| (begun.of.job, begun.of.selected.as_ref()));
-        let pass = Pass::new(members.collect());
+        let pass = Pass::new(members.collect()).among(all);
         let (segments, plan) = self.plan(&pass, begun, shares)?;
         let plan = &plan;
         let written = begun.iter().map(|begun| Written::open(begun, team));
@@ -411,7 +434,7 @@ impl Lead<'_> {
         let markers = self.markers(begun, written)?;
         let pending: Vec<Pending<'_>> =
             begun.iter().zip(written).map(|(begun, to)| begun.pending(&to.status)).collect();
-        let all: Vec<&Pending<'_>> = pending.iter().collect();
+        let of_all: Vec<&Pending<'_>> = pending.iter().collect();
         let folded: Vec<u64> =
             resumed.iter().map(|of| of.as_ref().map_or(0, |of| of.units)).collect();
         let foldings: Vec<Option<Folding<'_>>> = begun
@@ -431,12 +454,12 @@ impl Lead<'_> {
         let members = begun.iter().zip(written).zip(pending.iter().zip(&foldings));
         let members: Vec<Member<'_>> =
             members.map(|((begun, to), of)| begun.member(to, of)).collect();
-        let count = count_of(led, &all)?;
+        let count = count_of(led, &of_all)?;
         let geometry = pass.geometry_from(&folded);
         let tasks = begun.iter().zip(&folded).map(|(begun, folded)| begun.task(*folded)).collect();
         let (workers, memory) = (shares.workers.clone(), shares.memory);
         let assignment = Assignment { tasks, workers, memory, segments };
-        let stock = &self.assign(assignment, || pass.stock(&all, geometry, plan, team))?;
+        let stock = &self.assign(assignment, || pass.stock(&of_all, geometry, plan, team))?;
         info!("{count} positions are to be computed; {}", stock.told(team.ranks()));
         team.order(|| Orders::Begin)?;
         let crew = shares.crew(plan);

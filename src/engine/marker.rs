@@ -152,6 +152,12 @@ impl<'a> Marker<'a> {
         seconds_since(self.last_checkpoint) >= self.checkpoint.as_secs_f64()
     }
 
+    /// Writes down all that is folded.
+    fn conclude_fold(&mut self, observer: &dyn Observer) -> Result<()> {
+        self.commit((true, true), observer)?;
+        self.committer.as_ref().map_or(Ok(()), Committer::check)
+    }
+
     /// Writes down what is folded, if anything is, and marks that.
     fn commit(&mut self, how: (bool, bool), observer: &dyn Observer) -> Result<()> {
         let Some(committer) = &mut self.committer else { return Ok(()) };
@@ -319,7 +325,10 @@ pub(crate) fn mark_all(
     if scheduler.has_failed() {
         return Ok(());
     }
-    markers.iter_mut().try_for_each(|marker| marker.commit((true, true), observer))
+    // One that can't be finished keeps none of the others from it.
+    let ended: Vec<Result<()>> =
+        markers.iter_mut().map(|marker| marker.conclude_fold(observer)).collect();
+    ended.into_iter().collect()
 }
 
 /// What is marked, as far as there is memory for it, and how many positions that are.

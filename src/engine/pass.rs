@@ -1,5 +1,8 @@
 //! Computations that go over the same data together, and what that takes.
 
+use std::time::Duration;
+
+use super::estimate;
 use super::fold;
 use super::fold::geometry::Geometry;
 use super::inputs::AuxiliaryReader;
@@ -22,7 +25,12 @@ pub(crate) struct Pass<'a> {
     members: Vec<(&'a Job, Option<&'a Selected>)>,
     /// How the scan is cut, if any of them folds it.
     pub geometry: Option<Geometry>,
+    /// Bytes that other computations hold meanwhile.
+    beside: u64,
 }
+
+/// A map that takes longer for a unit of folds has a pass of its own.
+const LONGEST_UNIT: Duration = Duration::from_millis(250);
 
 /// Bytes that windows of the status, of failed and of pending positions take at most.
 const WINDOWS: u64 = 24 << 20;
@@ -31,7 +39,16 @@ impl<'a> Pass<'a> {
     /// Of at least one computation.
     pub fn new(members: Vec<(&'a Job, Option<&'a Selected>)>) -> Self {
         let geometry = Geometry::of_pass(members.iter().map(|(job, _)| *job));
-        Self { members, geometry }
+        Self { members, geometry, beside: 0 }
+    }
+
+    /// The same while all of some computations are open, its own ones among them.
+    pub fn among(self, all: &[(&Job, Option<&Selected>)]) -> Self {
+        let held = |members: &[(&Job, Option<&Selected>)]| -> u64 {
+            members.iter().map(|(job, selected)| held_bytes(job, *selected)).sum()
+        };
+        let beside = held(all).saturating_sub(held(&self.members));
+        Self { beside, ..self }
     }
 
     /// Of one.
@@ -45,8 +62,17 @@ impl<'a> Pass<'a> {
     }
 
     /// The same with one more computation.
-    pub fn with(&self, job: &'a Job, selected: Option<&'a Selected>) -> Self {
+    fn with(&self, job: &'a Job, selected: Option<&'a Selected>) -> Self {
         Self::new(self.members.iter().copied().chain([(job, selected)]).collect())
+    }
+
+    /// How long the slowest of those that don't fold would have a worker for a unit of the folds:
+    /// so long nothing of it could be marked or stopped.
+    fn longest_unit(&self) -> Duration {
+        let Some(geometry) = &self.geometry else { return Duration::ZERO };
+        let maps = self.members.iter().filter(|(job, _)| job.geometry.is_none());
+        let units = maps.map(|(job, _)| estimate::of_positions(job, geometry.most_of_unit()));
+        units.max().unwrap_or_default()
     }
 
     /// Whether a computation can take what the others read. What needs neighbours can't: they lie
@@ -118,12 +144,16 @@ impl<'a> Pass<'a> {
         Needs {
             positions: source.info.positions,
             row_bytes: row * most.each,
+            // Whoever changes values in place has the rows once more.
             kernel_bytes: sum(Job::kernel_bytes)
+                + if self.members.len() > 1 { row * self.members.len() as u64 } else { 0 }
                 + neighbour * most.each
                 + around.map_or(0, Neighbourhood::table_bytes),
             auxiliary_bytes: sum(auxiliary_bytes),
             results_bytes: sum(results_bytes),
-            fixed_bytes: sum(fixed_bytes) + selected.map(Selected::memory).sum::<u64>(),
+            fixed_bytes: self.beside
+                + sum(fixed_bytes)
+                + selected.map(Selected::memory).sum::<u64>(),
             worker_bytes: sum(auxiliary_tile_bytes) + most.beside * (row + neighbour),
             worthwhile: around.map_or(1, |around| around.worthwhile(row + neighbour)),
             tiles: source.rows.tiles().map(|tiles| TileNeeds {
@@ -153,18 +183,25 @@ pub(crate) struct Shared {
 enum Apart {
     /// It reads something else, or in another way.
     Otherwise,
-    /// So much memory would be needed.
+    /// So much memory would be needed, or needed for all workers.
     Memory(u64),
+    /// One of them takes so long for the positions that others take at a time.
+    Slow(Duration),
 }
 
 impl Shared {
-    /// What somebody who asked for all of `jobs` may want to know.
-    pub fn note(&self, jobs: &[(&Job, Option<&Selected>)]) -> Option<Note> {
-        let name = jobs[*self.numbers.first()?].0.kernel.name();
+    /// What somebody who asked for `all` may want to know.
+    pub fn note(&self, all: &[(&Job, Option<&Selected>)]) -> Option<Note> {
+        let name = all[*self.numbers.first()?].0.kernel.name();
         Some(match self.apart.as_ref()? {
             Apart::Otherwise => Note::from(format!(
                 "{name} reads the data in another way than what comes before it, in a pass of its \
                  own"
+            )),
+            Apart::Slow(time) => Note::from(format!(
+                "{name} is not computed in the same pass as what comes before it, since {:.1} s \
+                 would pass before anything of it can be stopped or marked",
+                time.as_secs_f64()
             )),
             Apart::Memory(needed) => Note {
                 text: format!(
@@ -178,35 +215,46 @@ impl Shared {
     }
 }
 
-/// Which computations go over the data together: as many as read the same, as far as memory lasts.
+/// Which of the `wanted` computations go over the data together, by their numbers among `all` that
+/// are open: as many as read the same, as far as memory lasts for all workers, and no slow ones
+/// with folds, whose units are as large as the data make them.
 ///
 /// # Errors
 /// If memory is too small for one of them alone.
 pub(crate) fn shared(
-    jobs: &[(&Job, Option<&Selected>)],
+    all: &[(&Job, Option<&Selected>)],
+    wanted: &[usize],
     memory: u64,
     workers: usize,
 ) -> Result<Vec<Shared>> {
     let mut passes: Vec<(Pass<'_>, Shared)> = Vec::new();
-    for (number, (job, selected)) in jobs.iter().enumerate() {
+    for (number, (job, selected)) in wanted.iter().map(|number| (*number, all[*number])) {
+        let alone = Pass::alone(job, selected).among(all);
+        let planned = alone.plan(memory, workers, None)?;
         let mut apart = (!passes.is_empty()).then_some(Apart::Otherwise);
         let mut has_joined = false;
         for (pass, shared) in passes.iter_mut().filter(|(pass, _)| pass.reads_for(job)) {
-            let more = pass.with(job, *selected);
+            let more = pass.with(job, selected).among(all);
+            let fewest = planned.workers.min(pass.plan(memory, workers, None)?.workers);
+            let longest = more.longest_unit();
             match more.plan(memory, workers, None) {
-                Ok(_) => {
+                Ok(_) if longest > LONGEST_UNIT => apart = Some(Apart::Slow(longest)),
+                Ok(plan) if plan.workers >= fewest => {
                     *pass = more;
                     shared.numbers.push(number);
                     has_joined = true;
                     break;
+                }
+                Ok(plan) => {
+                    // Of which there is enough for fewer workers than each would have alone.
+                    let each = plan.memory / plan.workers.max(1) as u64;
+                    apart = Some(Apart::Memory(each.saturating_mul(fewest as u64)));
                 }
                 Err(Error::TooLittleMemory { needed, .. }) => apart = Some(Apart::Memory(needed)),
                 Err(error) => return Err(error),
             }
         }
         if !has_joined {
-            let alone = Pass::alone(job, *selected);
-            alone.plan(memory, workers, None)?;
             passes.push((alone, Shared { numbers: vec![number], apart }));
         }
     }
@@ -227,6 +275,11 @@ pub(super) fn auxiliary_tile_bytes(job: &Job) -> u64 {
 pub(super) fn results_bytes(job: &Job) -> u64 {
     let results: usize = job.prepared.columns().iter().map(ColumnLayout::spectrum_bytes).sum();
     (results * job.spectra) as u64 + 2
+}
+
+/// Bytes that a computation has as long as it is open, computed or not.
+fn held_bytes(job: &Job, selected: Option<&Selected>) -> u64 {
+    fixed_bytes(job) + selected.map_or(0, Selected::memory) + fold::held_bytes(job)
 }
 
 /// Bytes that a computation takes whatever is in hand.

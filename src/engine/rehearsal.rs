@@ -104,25 +104,20 @@ pub fn rehearse_all(asked: &[Asked], observer: &dyn Observer) -> Result<Vec<Rehe
     let (memory, workers) = (requests[0].memory_budget(1), looked[0].job.workers.cores());
     let left: Vec<usize> =
         (0..looked.len()).filter(|number| !looked[*number].is_complete()).collect();
-    let jobs: Vec<_> = left
-        .iter()
-        .map(|number| (&looked[*number].job, looked[*number].selected.as_ref()))
-        .collect();
-    let shared = pass::shared(&jobs, memory, workers)?;
-    shared.iter().filter_map(|pass| pass.note(&jobs)).for_each(|note| observer.note(&note));
+    let all: Vec<_> = looked.iter().map(|looked| (&looked.job, looked.selected.as_ref())).collect();
+    let shared = pass::shared(&all, &left, memory, workers)?;
+    shared.iter().filter_map(|pass| pass.note(&all)).for_each(|note| observer.note(&note));
     let mut rehearsed = Vec::new();
     for (number, looked) in looked.iter().enumerate() {
         let mut others = Vec::new();
         let mut members = vec![(&looked.job, looked.selected.as_ref())];
-        if let Some(own) = left.iter().position(|left| *left == number)
-            && let Some(pass) = shared.iter().find(|pass| pass.numbers.contains(&own))
-        {
-            let with = pass.numbers.iter().filter(|other| **other != own);
-            others.extend(with.map(|other| jobs[*other]));
+        if let Some(pass) = shared.iter().find(|pass| pass.numbers.contains(&number)) {
+            let with = pass.numbers.iter().filter(|other| **other != number);
+            others.extend(with.map(|other| all[*other]));
         }
         members.extend(&others);
         let others = others.iter().map(|(job, _)| job.kernel.name().to_owned()).collect();
-        let plan = Pass::new(members).plan(memory, workers, None)?;
+        let plan = Pass::new(members).among(&all).plan(memory, workers, None)?;
         rehearsed.push(looked.rehearsal((&requests[number], &plan), others)?);
     }
     Ok(rehearsed)

@@ -33,14 +33,20 @@ pub trait Observer: Sync {
 
 /// What is folded by now, and of which positions.
 pub struct Snapshot<'a> {
+    /// The process that folds.
+    pub process: &'a str,
     /// The results datasets that all positions are folded into, with their bytes.
     pub results: Vec<(&'a ColumnLayout, &'a [u8])>,
     status: &'a Marks,
 }
 
 impl<'a> Snapshot<'a> {
-    pub(crate) fn new(results: Vec<(&'a ColumnLayout, &'a [u8])>, status: &'a Marks) -> Self {
-        Self { results, status }
+    pub(crate) fn new(
+        process: &'a str,
+        results: Vec<(&'a ColumnLayout, &'a [u8])>,
+        status: &'a Marks,
+    ) -> Self {
+        Self { process, results, status }
     }
 
     /// Fills `is_in` with 1 for each position from `first` on that is in, and 0 for the others.

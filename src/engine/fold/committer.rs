@@ -93,6 +93,14 @@ impl<'a> Committer<'a> {
         Ok(Some(batch))
     }
 
+    /// Whether everything could be folded.
+    ///
+    /// # Errors
+    /// If not, why.
+    pub fn check(&self) -> Result<()> {
+        self.folding.lost().take().map_or(Ok(()), Err)
+    }
+
     /// Lets nobody go on with anything that is written down.
     ///
     /// # Errors
@@ -111,7 +119,7 @@ impl<'a> Committer<'a> {
         let Some(all) = self.seen.take() else { return };
         let shown = shown(self.folding.fold.buffers().iter().zip(all.bytes()));
         let results = shown.map(|(layout, bytes)| (&layout.column, bytes)).collect();
-        observer.snapshot(&Snapshot::new(results, status));
+        observer.snapshot(&Snapshot::new(self.folding.job.kernel.name(), results, status));
         self.folding.idle().push(all);
     }
 

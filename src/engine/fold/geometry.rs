@@ -100,6 +100,11 @@ impl Geometry {
         self.numbers.as_ref().map_or_else(|| self.cut.count(), |numbers| numbers.len() as u64)
     }
 
+    /// Most positions of a unit.
+    pub fn most_of_unit(&self) -> u64 {
+        self.cut.most().0
+    }
+
     fn cut_number(&self, unit: u64) -> u64 {
         self.numbers.as_ref().map_or(unit, |numbers| numbers[unit as usize])
     }

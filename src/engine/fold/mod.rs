@@ -52,7 +52,7 @@ use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
 use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Role};
-pub(crate) use plan::plan;
+pub(crate) use plan::{held_bytes, plan};
 use read::WantedGroup;
 pub(crate) use resumed::Resumed;
 pub(crate) use together::Together;
@@ -70,6 +70,8 @@ pub(crate) struct Folding<'a> {
     state: Mutex<State>,
     /// Accumulators that nobody uses.
     idle: Mutex<Vec<Accumulator>>,
+    /// Why nothing more can be folded, if that is so.
+    lost: Mutex<Option<Error>>,
 }
 
 /// Who wants what is folded.
@@ -196,8 +198,8 @@ impl<'a> Folding<'a> {
     /// A fold of the units in which something is `pending`.
     pub fn new(job: &'a Job, geometry: &'a Geometry, pending: &'a Pending<'a>) -> Self {
         let (fold, wants) = (folded_by(job), Wants::Results);
-        let (state, idle) = (Mutex::default(), Mutex::default());
-        Self { job, fold, geometry, pending, wants, state, idle }
+        let (state, idle, lost) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { job, fold, geometry, pending, wants, state, idle, lost }
     }
 
     /// The same of all units behind those of a checkpoint, with what is folded of these.
@@ -244,6 +246,25 @@ impl<'a> Folding<'a> {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Accumulator>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What came of folding something in a pass. If that can't be folded or merged at all, nothing
+    /// more is, while others in the pass go on.
+    ///
+    /// # Errors
+    /// What ends the run for all.
+    pub fn lose(&self, folded: Result<()>) -> Result<()> {
+        match folded {
+            Err(error @ Error::Unsuitable { .. }) => {
+                self.lost().get_or_insert(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Option<Error>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Memory for a unit, with nothing folded in it; none if nothing is to be folded.

@@ -48,6 +48,14 @@ pub(crate) fn plan(
     })
 }
 
+/// Bytes that a fold has as long as it is open: what all workers share, and the nodes that it is
+/// resumed from.
+pub(crate) fn held_bytes(job: &Job) -> u64 {
+    let Some(geometry) = &job.geometry else { return 0 };
+    let fold = folded_by(job);
+    fold.shared_memory() + most_nodes(geometry.count()) * node_bytes(fold.buffers())
+}
+
 /// Bytes that a worker reads into.
 fn read_bytes(job: &Job, geometry: &Geometry) -> u64 {
     let rows = &job.source.rows;

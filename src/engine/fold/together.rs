@@ -51,7 +51,8 @@ enum How<'f> {
 struct Folds<'f> {
     folding: &'f Folding<'f>,
     worker: Box<UnitWorker<'f>>,
-    /// Whether it alone would read the scan in the same way.
+    /// Whether there is no other, and whether it alone would read the scan in the same way.
+    is_alone: bool,
     is_alike: bool,
     /// Its unit, if anything of it is pending.
     unit: Option<u64>,
@@ -79,7 +80,10 @@ pub(super) fn at_a_time(job: &Job) -> u64 {
 impl<'f> Together<'f> {
     /// For some computations of which at least one folds, over a scan that is read so.
     pub fn new(members: &'f [Member<'f>], geometry: &'f Geometry) -> Self {
-        let on_thread = members.iter().map(|member| OnThread::new(member, geometry)).collect();
+        let on_thread = members
+            .iter()
+            .map(|member| OnThread::new(member, geometry, members.len() == 1))
+            .collect();
         Self {
             members: on_thread,
             first: &members[0],
@@ -148,11 +152,12 @@ impl<'f> Together<'f> {
 }
 
 impl<'f> OnThread<'f> {
-    fn new(member: &'f Member<'f>, geometry: &Geometry) -> Self {
+    fn new(member: &'f Member<'f>, geometry: &Geometry, is_alone: bool) -> Self {
         let how = match member.folding {
             Some(folding) => How::Fold(Folds {
                 folding,
                 worker: Box::new(folding.worker()),
+                is_alone,
                 is_alike: folding.geometry.reads_as(geometry),
                 unit: None,
                 next: 0,
@@ -173,7 +178,9 @@ impl<'f> OnThread<'f> {
         let How::Fold(folds) = &mut self.how else { return Ok(()) };
         let pending = self.member.pending.among(runs)?;
         (folds.next, folds.is_open) = (0, false);
-        folds.unit = pending.front().map(|run| folds.folding.number(run.start));
+        let is_lost = folds.folding.lost().is_some();
+        let first = pending.front().filter(|_| !is_lost);
+        folds.unit = first.map(|run| folds.folding.number(run.start));
         match folds.unit {
             Some(unit) => folds.worker.begin(unit, folds.folding.accumulator()),
             None => Ok(()),
@@ -328,7 +335,8 @@ impl Folds<'_> {
             for (position, why) in &failures {
                 batch.failures.insert(*position, why);
             }
-            self.folding.put(unit, all, batch)?;
+            let put = self.folding.put(unit, all, batch);
+            if self.is_alone { put } else { self.folding.lose(put) }?;
         }
         times.write += begun.elapsed();
         // What is to be marked the fold knows by itself.
