@@ -78,6 +78,7 @@
 //! | accumulator, node | what some positions are folded into; it and how many units it is of |
 //! | group | of a fold: positions of a unit that are read one after the other, part by part |
 //! | batch | the units that are marked together, once they are durable |
+//! | pass, member | once over the data, for one or several computations; one of these |
 //! | stock, item | what ranks share: the pending positions or blocks (grains); those that are counted as one |
 //! | piece | what a rank takes from the stock at a time, cut to portions |
 //! | `Region` | a box of an array: of a dataset, of the scan, of the grid of tiles |

@@ -152,32 +152,29 @@ impl Group {
     fn add(&self, rows: &[&[f64]], pieces: &[(Range<usize>, usize)], sums: &mut [f64], all: usize) {
         // As many rows together as there are registers for their sums.
         macro_rules! with {
-            ($lanes:literal, $rows:literal, $some:ident, $one:ident) => {{
-                let (some, rest) = rows.as_chunks::<$rows>();
-                let (of_some, of_rest) = sums.split_at_mut($rows * some.len() * all);
-                for (rows, sums) in some.iter().zip(of_some.chunks_mut($rows * all)) {
-                    let mut acc = [[0.0; $lanes]; $rows];
-                    for (columns, point) in pieces {
-                        let weights = &self.values[point * $lanes..][..columns.len() * $lanes];
-                        let rows = rows.map(|row| &row[columns.clone()]);
-                        $some(rows, weights.as_chunks().0, &mut acc);
+            ($lanes:literal, $($rows:literal $some:ident),+) => {{
+                let (mut left, mut of_left) = (rows, sums);
+                $(
+                    let (some, rest) = left.as_chunks::<$rows>();
+                    let (of_some, of_rest) = of_left.split_at_mut($rows * some.len() * all);
+                    for (rows, sums) in some.iter().zip(of_some.chunks_mut($rows * all)) {
+                        let mut acc = [[0.0; $lanes]; $rows];
+                        for (columns, point) in pieces {
+                            let weights = &self.values[point * $lanes..][..columns.len() * $lanes];
+                            let rows = rows.map(|row| &row[columns.clone()]);
+                            $some(rows, weights.as_chunks().0, &mut acc);
+                        }
+                        self.put(rows, &acc, pieces, (sums, all));
                     }
-                    self.put(rows, &acc, pieces, (sums, all));
-                }
-                for (row, sums) in rest.iter().zip(of_rest.chunks_mut(all)) {
-                    let mut acc = [[0.0; $lanes]];
-                    for (columns, point) in pieces {
-                        let weights = &self.values[point * $lanes..][..columns.len() * $lanes];
-                        $one([&row[columns.clone()]], weights.as_chunks().0, &mut acc);
-                    }
-                    self.put(&[row], &acc, pieces, (sums, all));
-                }
+                    (left, of_left) = (rest, of_rest);
+                )+
+                debug_assert!(left.is_empty() && of_left.is_empty());
             }};
         }
         match self.lanes {
-            4 => with!(4, 8, eight_4, one_4),
-            8 => with!(8, 4, four_8, one_8),
-            _ => with!(12, 4, four_12, one_12),
+            4 => with!(4, 8 eight_4, 4 four_4, 1 one_4),
+            8 => with!(8, 4 four_8, 1 one_8),
+            _ => with!(12, 4 four_12, 1 one_12),
         }
     }
 
@@ -244,6 +241,7 @@ macro_rules! add_rows {
 }
 
 add_rows!(eight_4, 4, 8);
+add_rows!(four_4, 4, 4);
 add_rows!(four_8, 8, 4);
 add_rows!(four_12, 12, 4);
 add_rows!(one_4, 4, 1);

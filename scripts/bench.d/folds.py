@@ -19,6 +19,8 @@ class Folds(Frames):
             self.beside_libertem(fold, "frames.hspy", HYPERSPY_DATASET, least=8)
         for fold in ("deviation", "centres"):
             self.beside_hyperspy(fold)
+        for name, more in (("contiguous.h5", POSITIONS), ("frames.hspy", ())):
+            self.together(name, *more)
         self.beside_bare("blocks.h5", "/data", *POSITIONS, least=0.8)
         self.memory()
 
@@ -44,6 +46,22 @@ class Folds(Frames):
         self.bench.line(f"{fold} by HyperSpy, frames.hspy", theirs, "s")
         ratios = [their / our for our, their in zip(ours, theirs)]
         self.bench.line(f"{fold}, frames.hspy: times as fast as HyperSpy", ratios, least=12)
+
+    def together(self, name, *more):
+        """What several cost in one pass, beside the dearest of them alone."""
+        parts = {"statistics": ("compute=sum,std",), "masks": ("shape=rings", "radius=127"), "center-of-mass": ()}
+        options = [f"{process}.{option}" for process, given in parts.items() for option in given]
+        typed = [word for option in options for word in ("-p", option)]
+        file, cores = self.folder / name, self.bench.cores
+        runs = [lambda: self.bench.run(",".join(parts), file, cores, *typed, *more)["wall"]]
+        for fold in ("deviation", "rings", "centres"):
+            runs.append(lambda fold=fold: self.seconds(fold, name, *more))
+        all_of_them, *single = self.turns(*runs)
+        self.bench.line(f"deviation, rings and centres in one pass, {name}", all_of_them, "s")
+        dearest = [max(times) for times in zip(*single)]
+        self.bench.line("times the dearest of them alone", [one / other for one, other in zip(all_of_them, dearest)], most=1.3)
+        sums = [sum(times) for times in zip(*single)]
+        self.bench.line("times all of them alone", [one / other for one, other in zip(all_of_them, sums)])
 
     def memory(self):
         for name, more in (("contiguous.h5", POSITIONS), ("frames.hspy", ()), ("blocks.h5", POSITIONS)):
