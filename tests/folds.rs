@@ -123,20 +123,9 @@ fn kill_at_random_instants(fold: &str, options: &[&str], kills: usize) {
     while killed < kills || in_middle * 4 <= kills && killed < 4 * kills {
         let output = scan.beside(&format!("{round}.h5"));
         round += 1;
-        for _ in 0..4 {
-            let cores = if random.next() < 0.5 { "1" } else { "2" };
-            let more = ["--checkpoint", "0.01", "--cores", cores];
-            let running =
-                Running::start(scan.arguments(&fold, &output, &[options, &more].concat()));
-            thread::sleep(Duration::from_secs_f64(seconds * random.next()));
-            if running.kill().success() {
-                break;
-            }
-            killed += 1;
-            let has_group = std::fs::metadata(&output).is_ok_and(|file| file.len() > 0);
-            let marked = if has_group { marked(&output) } else { 0 };
-            in_middle += usize::from(marked > 0 && marked < 40_000);
-        }
+        let within = (40_000, seconds);
+        let few = scan.kill_a_few((&fold, &output), options, within, &mut random);
+        (killed, in_middle) = (killed + few.0, in_middle + few.1);
         let ran = scan.run(&fold, &output, options);
         assert_eq!(ran["completed"], 40000);
         let found = results(&output);

@@ -1,8 +1,7 @@
 //! Several computations in one pass over the data: each has the values, the identity and the fate
 //! that it would have had alone, and what they have in common is read once.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -206,19 +205,8 @@ fn a_killed_pass_goes_on_with_all_of_its_computations() {
     while killed < 12 || in_middle < 3 && killed < 60 {
         let output = scan.beside(&format!("{round}.h5"));
         round += 1;
-        for _ in 0..4 {
-            let cores = if random.next() < 0.5 { "1" } else { "2" };
-            let more = ["--checkpoint", "0.01", "--cores", cores];
-            let running = Running::start(scan.arguments(names, &output, &more));
-            thread::sleep(Duration::from_secs_f64(seconds * random.next()));
-            if running.kill().success() {
-                break;
-            }
-            killed += 1;
-            let has_group = std::fs::metadata(&output).is_ok_and(|file| file.len() > 0);
-            let marked = if has_group { marked(&output) } else { 0 };
-            in_middle += usize::from(marked > 0 && marked < 20_000);
-        }
+        let few = scan.kill_a_few((names, &output), &[], (20_000, seconds), &mut random);
+        (killed, in_middle) = (killed + few.0, in_middle + few.1);
         let ran = scan.run(names, &output, &[]);
         assert!(computations(&ran).iter().all(|computed| computed["completed"] == 20_000));
         assert_same_results(&output, &single, "after kills");

@@ -180,6 +180,21 @@ impl Job {
         self.prepared.memory_per_position().saturating_mul(self.others as u64)
     }
 
+    /// Bytes of the auxiliary inputs of a position, as they are handed on.
+    pub fn auxiliary_bytes(&self) -> u64 {
+        self.inputs.auxiliary.iter().map(AuxiliaryReader::position_bytes).sum()
+    }
+
+    /// Bytes of the tiles that a worker has of them.
+    pub fn auxiliary_tile_bytes(&self) -> u64 {
+        self.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum()
+    }
+
+    /// Bytes of all results of a position, with what tells that it is done.
+    pub fn results_bytes(&self) -> u64 {
+        self.column_bytes().sum::<usize>() as u64 + 2
+    }
+
     /// Bytes that a worker takes for each row of a unit besides, if it computes with neighbours.
     pub fn neighbour_bytes(&self) -> u64 {
         if self.neighbourhood.is_none() {

@@ -15,7 +15,6 @@ use super::team::Team;
 use crate::neighbourhood::{MostRows, Neighbourhood};
 use crate::plan::{self, Needs, Plan, TileNeeds};
 use pixelmill_core::advice::{Advice, Note};
-use pixelmill_core::column_layout::ColumnLayout;
 use pixelmill_core::corrections::Corrections;
 use pixelmill_core::error::{Error, Result, bytes};
 
@@ -38,7 +37,8 @@ const WINDOWS: u64 = 24 << 20;
 impl<'a> Pass<'a> {
     /// Of at least one computation.
     pub fn new(members: Vec<(&'a Job, Option<&'a Selected>)>) -> Self {
-        let geometry = Geometry::of_pass(members.iter().map(|(job, _)| *job));
+        let each = members.iter().map(|(job, _)| job.geometry.as_ref());
+        let geometry = Geometry::of_several(&members[0].0.source, each);
         Self { members, geometry, beside: 0 }
     }
 
@@ -149,12 +149,12 @@ impl<'a> Pass<'a> {
                 + if self.members.len() > 1 { row * self.members.len() as u64 } else { 0 }
                 + neighbour * most.each
                 + around.map_or(0, Neighbourhood::table_bytes),
-            auxiliary_bytes: sum(auxiliary_bytes),
-            results_bytes: sum(results_bytes),
+            auxiliary_bytes: sum(Job::auxiliary_bytes),
+            results_bytes: sum(Job::results_bytes),
             fixed_bytes: self.beside
                 + sum(fixed_bytes)
                 + selected.map(Selected::memory).sum::<u64>(),
-            worker_bytes: sum(auxiliary_tile_bytes) + most.beside * (row + neighbour),
+            worker_bytes: sum(Job::auxiliary_tile_bytes) + most.beside * (row + neighbour),
             worthwhile: around.map_or(1, |around| around.worthwhile(row + neighbour)),
             tiles: source.rows.tiles().map(|tiles| TileNeeds {
                 cell: tiles.cell(),
@@ -259,22 +259,6 @@ pub(crate) fn shared(
         }
     }
     Ok(passes.into_iter().map(|(_, shared)| shared).collect())
-}
-
-/// Bytes of the auxiliary inputs of a position, as they are handed on.
-pub(super) fn auxiliary_bytes(job: &Job) -> u64 {
-    job.inputs.auxiliary.iter().map(AuxiliaryReader::position_bytes).sum()
-}
-
-/// Bytes of the tiles that a worker has of them.
-pub(super) fn auxiliary_tile_bytes(job: &Job) -> u64 {
-    job.inputs.auxiliary.iter().map(AuxiliaryReader::tile_bytes).sum()
-}
-
-/// Bytes of all results of a position, with what tells that it is done.
-pub(super) fn results_bytes(job: &Job) -> u64 {
-    let results: usize = job.prepared.columns().iter().map(ColumnLayout::spectrum_bytes).sum();
-    (results * job.spectra) as u64 + 2
 }
 
 /// Bytes that a computation has as long as it is open, computed or not.

@@ -2,10 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::random::Random;
+use super::watch::Running;
 use super::{pixelmill, python_function, run, succeed};
 
 /// A scan in a folder of its own.
@@ -44,6 +48,32 @@ impl Scan {
         let fold = fold.trim_end_matches("-many");
         let options = ["--output", output, "--positions-axes", axes];
         run(fold, &self.file, &[options.as_slice(), more].concat())
+    }
+
+    /// Kills a few such runs after each other, each within so many seconds; gives how many were
+    /// killed, and how many of these while some of all `positions` were done.
+    pub fn kill_a_few(
+        &self,
+        (fold, output): (&str, &str),
+        options: &[&str],
+        (positions, seconds): (u64, f64),
+        random: &mut Random,
+    ) -> (usize, usize) {
+        let (mut killed, mut in_middle) = (0, 0);
+        for _ in 0..4 {
+            let cores = if random.next() < 0.5 { "1" } else { "2" };
+            let more = ["--checkpoint", "0.01", "--cores", cores];
+            let running = Running::start(self.arguments(fold, output, &[options, &more].concat()));
+            thread::sleep(Duration::from_secs_f64(seconds * random.next()));
+            if running.kill().success() {
+                break;
+            }
+            killed += 1;
+            let has_group = std::fs::metadata(output).is_ok_and(|file| file.len() > 0);
+            let marked = if has_group { marked(output) } else { 0 };
+            in_middle += usize::from(marked > 0 && marked < positions);
+        }
+        (killed, in_middle)
     }
 
     /// That, which has to succeed.

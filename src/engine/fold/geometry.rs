@@ -6,7 +6,6 @@ use std::ops::Range;
 use twox_hash::xxhash3_128::Hasher;
 
 use super::cut::{Cut, Group, Needs};
-use crate::engine::job::Job;
 use crate::engine::pending::Pending;
 use crate::source::Source;
 use crate::storage::results_group::{Column, Folded};
@@ -70,23 +69,23 @@ impl Geometry {
         Self { cut, needs, numbers: None }
     }
 
-    /// How the data are read for some computations that go over them together; `None` if none of
-    /// them folds. Its units are those of each fold, and each group of one lies in one of its own.
-    pub fn of_pass<'j>(jobs: impl Iterator<Item = &'j Job> + Clone) -> Option<Self> {
-        let mut folds = jobs.clone().filter_map(|job| job.geometry.as_ref());
+    /// How a source is read for several computations that go over it together, of which each has its
+    /// own geometry if it folds; `None` if none of them does. Its units are those of each fold,
+    /// and each group of one lies in one of its own.
+    pub fn of_several<'g>(
+        source: &Source,
+        each: impl Iterator<Item = Option<&'g Self>> + Clone,
+    ) -> Option<Self> {
+        let mut folds = each.clone().flatten();
         let first = folds.next()?;
         let others_are_alike = folds.all(|other| other == first);
-        if others_are_alike && jobs.clone().all(|job| job.geometry.is_some()) {
+        if others_are_alike && each.clone().all(|geometry| geometry.is_some()) {
             return Some(first.clone());
         }
         // What has no geometry computes whole spectra.
-        let needs =
-            jobs.clone().map(|job| job.geometry.as_ref().map_or(Needs::Rows, |of| of.needs));
-        let source = &jobs.clone().next()?.source;
+        let needs = each.clone().map(|geometry| geometry.map_or(Needs::Rows, |of| of.needs));
         let mut all = Self::of_all(source, needs.max().unwrap_or(Needs::Rows));
-        for job in jobs {
-            job.geometry.iter().for_each(|geometry| all.cut.widen(&geometry.cut));
-        }
+        each.flatten().for_each(|geometry| all.cut.widen(&geometry.cut));
         Some(all)
     }
 

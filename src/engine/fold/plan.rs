@@ -7,7 +7,6 @@ use super::geometry::Geometry;
 use super::together::at_a_time;
 use super::tree::most_nodes;
 use crate::engine::job::Job;
-use crate::engine::pass::{auxiliary_bytes, auxiliary_tile_bytes, results_bytes};
 use crate::plan::Plan;
 use pixelmill_core::kernel::{Kind, Role};
 
@@ -118,7 +117,7 @@ fn worker_bytes(job: &Job, geometry: &Geometry, of_pass: &Geometry) -> u64 {
     let layouts = fold.buffers().iter();
     let per_position: usize =
         layouts.filter(|layout| layout.kind == Kind::PerPosition).map(|layout| layout.each).sum();
-    let auxiliary = 2 * most_of_group * auxiliary_bytes(job) + auxiliary_tile_bytes(job);
+    let auxiliary = 2 * most_of_group * job.auxiliary_bytes() + job.auxiliary_tile_bytes();
     // What tiles have of the buffers per point, if their points aren't neighbours.
     let gathered =
         if matches!(geometry.cut, Cut::Cells { .. }) { node_bytes(fold.buffers()) } else { 0 };
@@ -135,7 +134,7 @@ fn worker_bytes(job: &Job, geometry: &Geometry, of_pass: &Geometry) -> u64 {
 fn map_bytes(job: &Job) -> u64 {
     let position = job.source.row_bytes() as u64
         + job.kernel_bytes()
-        + 2 * auxiliary_bytes(job)
-        + results_bytes(job);
-    at_a_time(job) * position + auxiliary_tile_bytes(job)
+        + 2 * job.auxiliary_bytes()
+        + job.results_bytes();
+    at_a_time(job) * position + job.auxiliary_tile_bytes()
 }
