@@ -51,6 +51,7 @@ mod pyusid;
 #[cfg(feature = "mpi")]
 mod ranks;
 mod readme;
+mod rebin;
 mod rehearsal;
 mod selections;
 mod sho_fit;

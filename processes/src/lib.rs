@@ -18,6 +18,7 @@ pub mod log_sum;
 pub mod masks;
 pub mod peak_finding;
 pub mod radial_profile;
+pub mod rebin;
 pub mod sho_fit;
 pub mod signal_filter;
 pub mod spectrum_statistics;
@@ -35,6 +36,7 @@ pub use log_sum::LogSum;
 pub use masks::Masks;
 pub use peak_finding::PeakFinding;
 pub use radial_profile::RadialProfile;
+pub use rebin::Rebin;
 pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
 pub use spectrum_statistics::SpectrumStatistics;
@@ -51,12 +53,13 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 14] = [
+pub static PROCESSES: [&dyn Runner; 15] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
     runner::<SignalFilter>(),
     runner::<Sum>(),
+    runner::<Rebin>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),
     reducer::<Statistics>(),

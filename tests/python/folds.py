@@ -134,6 +134,34 @@ def compare(path, group, kind, options):
     return found
 
 
+def rebinned(path, group, kind, options):
+    """In what bins aren't those of NumPy."""
+    options = json.loads(options)
+    values = data(kind)
+    exact = values.astype("f8")
+    for axis, by in zip((2, 3), options["by"]):
+        bins = exact.shape[axis] // by
+        kept = np.take(exact, range(bins * by), axis=axis)
+        exact = kept.reshape(*kept.shape[:axis], bins, by, *kept.shape[axis + 1 :]).sum(axis + 1)
+    expected = exact / np.prod(options["by"]) if options["mean"] else exact
+    kinds = {"u1": "u2", "i2": "i4"}
+    dtype = np.dtype(kinds.get(kind, kind) if options["dtype"] == "grow" else options["dtype"])
+    with h5py.File(path) as file:
+        found = file[group]["Rebinned"]
+        wrong = [] if found.dtype == dtype else [str(found.dtype)]
+        if found.shape != expected.shape:
+            return wrong + [list(found.shape)]
+        missing = np.isnan(expected)
+        if (np.isnan(found[()]) != missing).any():
+            return wrong + ["NaN"]
+        apart = np.abs(found[()].astype("f8") - expected)[~missing].max() / np.abs(expected[~missing]).max()
+        # Of integers nothing, of floats what rounding a few sums leaves, or to single precision.
+        most = 1e-7 if dtype == "f4" else 1e-15 if kind == "f4" or options["mean"] else 0
+        ends = [found.dims[axis][0][-1] for axis in (2, 3)]
+        middles = [(shape - 0.5) * by - 0.5 for shape, by in zip(expected.shape[2:], options["by"])]
+        return wrong + ([float(apart)] if not apart <= most else []) + ([ends] if ends != middles else [])
+
+
 def damage(path):
     """Makes one chunk of the scan unreadable: the second on each axis, if there is one."""
     with h5py.File(path, "r+") as file:

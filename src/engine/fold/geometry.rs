@@ -69,9 +69,9 @@ impl Geometry {
         Self { cut, needs, numbers: None }
     }
 
-    /// How a source is read for several computations that go over it together, of which each has its
-    /// own geometry if it folds; `None` if none of them does. Its units are those of each fold,
-    /// and each group of one lies in one of its own.
+    /// How a source is read for several computations that go over it together, of which each has
+    /// its own geometry if it folds; `None` if none of them does. Its units are those of each
+    /// fold, and each group of one lies in one of its own.
     pub fn of_several<'g>(
         source: &Source,
         each: impl Iterator<Item = Option<&'g Self>> + Clone,
