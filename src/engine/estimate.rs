@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::job::{Job, Workspace};
 use super::pending::Pending;
+use super::rows_read::RowsRead;
 use super::workers::Workers;
 use crate::plan::{Plan, Reads};
+use pixelmill_core::chunk_io::ReadChunk;
 use pixelmill_core::error::Result;
 
 /// Positions that are tried at most.
@@ -43,9 +45,18 @@ pub(super) fn measured<'j>(
     run: Range<u64>,
     workspace: &mut Workspace<'j>,
 ) -> Result<Took> {
+    measured_of(job, &job.source.rows, run, workspace)
+}
+
+fn measured_of<'j>(
+    job: &'j Job,
+    source: &dyn ReadChunk,
+    run: Range<u64>,
+    workspace: &mut Workspace<'j>,
+) -> Result<Took> {
     let decoded = || job.source.rows.chunks_decoded().map_or(0, |(decoded, _)| decoded);
     let (count, before, begun) = ((run.end - run.start) as u32, decoded(), Instant::now());
-    let rows = job.read(&job.source.rows, std::slice::from_ref(&run), workspace)?;
+    let rows = job.read(source, std::slice::from_ref(&run), workspace)?;
     let (read, begun) = (begun.elapsed() / count, Instant::now());
     let chunks = (decoded() - before) as f64 / f64::from(count);
     job.compute(rows, workspace);
@@ -60,16 +71,21 @@ pub(super) fn tried(job: &Job, plan: &Plan) -> Result<Vec<Took>> {
     timed((job, plan), &job.workers, chosen.collect())
 }
 
-/// How long computing so many positions takes a worker, by one that is tried twice: nothing if that
-/// can't be tried.
+/// How long computing so many positions takes a worker, by the first, which is read once and tried
+/// twice; nothing if that can't be.
 pub(super) fn of_positions(job: &Job, count: u64) -> Duration {
-    let took = job.workers.install(|| {
-        let mut workspace = job.workspace();
-        measured(job, 0..1, &mut workspace)?;
-        measured(job, 0..1, &mut workspace)
-    });
-    let each = took.map_or(0.0, |took| took.compute.as_secs_f64());
-    Duration::from_secs_f64((each * count as f64).min(1e9))
+    let tried = || -> Result<Took> {
+        let (run, mut workspace) = (0..1, job.workspace());
+        let mut row = vec![0; job.source.row_bytes()];
+        job.source.rows.read_into(std::slice::from_ref(&run), &mut row)?;
+        let read = RowsRead::new(&[0], std::iter::once(row.as_slice()));
+        measured_of(job, &read, run.clone(), &mut workspace)?;
+        measured_of(job, &read, run, &mut workspace)
+    };
+    let each = job
+        .tried
+        .get_or_init(|| job.workers.install(tried).map_or(Duration::ZERO, |took| took.compute));
+    Duration::from_secs_f64((each.as_secs_f64() * count as f64).min(1e9))
 }
 
 /// How many positions are tried together.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::around::neighbourhood;
 use super::compared::Compared;
@@ -62,6 +63,8 @@ pub(crate) struct Job {
     is_exact: bool,
     /// What the run has to compute with, once it is planned.
     means: OnceLock<Means>,
+    /// How long computing the first position took, once that was tried.
+    pub tried: OnceLock<Duration>,
     /// What was found out about earlier results.
     pub compared: Compared,
     /// The threads that this process computes with where no other rank does.
@@ -159,6 +162,7 @@ impl Job {
             identity,
             is_exact: rounding == Rounding::Unasked,
             means: OnceLock::new(),
+            tried: OnceLock::new(),
             compared,
             workers,
             source,

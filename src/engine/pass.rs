@@ -236,10 +236,13 @@ pub(crate) fn shared(
         for (pass, shared) in passes.iter_mut().filter(|(pass, _)| pass.reads_for(job)) {
             let more = pass.with(job, selected).among(all);
             let fewest = planned.workers.min(pass.plan(memory, workers, None)?.workers);
-            let longest = more.longest_unit();
             match more.plan(memory, workers, None) {
-                Ok(_) if longest > LONGEST_UNIT => apart = Some(Apart::Slow(longest)),
                 Ok(plan) if plan.workers >= fewest => {
+                    let longest = more.longest_unit();
+                    if longest > LONGEST_UNIT {
+                        apart = Some(Apart::Slow(longest));
+                        continue;
+                    }
                     *pass = more;
                     shared.numbers.push(number);
                     has_joined = true;
