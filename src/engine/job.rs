@@ -147,7 +147,6 @@ impl Job {
         identity.selection = selection.flatten();
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
-        let workers = Workers::wanted(request.cores);
         let job = Self {
             kernel,
             prepared,
@@ -164,7 +163,7 @@ impl Job {
             means: OnceLock::new(),
             tried: OnceLock::new(),
             compared,
-            workers,
+            workers: Workers::wanted(request.cores),
             source,
         };
         job.begin(request);
