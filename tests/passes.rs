@@ -170,25 +170,55 @@ fn what_takes_long_is_stopped_and_marked_by_itself() {
 }
 
 #[test]
-fn what_cannot_be_merged_keeps_no_other_from_being_done() {
+fn what_cannot_be_folded_to_the_end_keeps_no_other_from_being_done() {
     let scan = Scan::many("40000", "20");
-    for names in ["gathered,digest,statistics-many", "spectrum-statistics,gathered,sum-many"] {
-        let output = scan.beside("out.h5");
-        let arguments = scan.arguments(names, &output, &["-p", "gathered.merge_fails=true"]);
-        let ran = pixelmill(arguments);
-        assert_eq!((ran.code, &ran.json["outcome"]), (Some(1), &json!("error")), "{}", ran.stderr);
-        let told = ran.stderr.lines().last().unwrap();
-        assert!(told.contains("Gathered") && told.contains("merge what was folded"), "{told}");
-        let status = pixelmill(["status", &output]);
-        let groups = status.json["groups"].as_array().unwrap();
-        let done = |group: &Value| group["completed"].as_u64().unwrap();
-        let is_gathered = |group: &Value| group["process"] == "Gathered";
-        assert_eq!(groups.len(), 3);
-        for group in groups {
-            assert_eq!(done(group) == 40_000, !is_gathered(group), "{group}");
+    let fails =
+        [("merge_fails", "merge what was folded"), ("finish_fails", "finish what was folded")];
+    for (parameter, told) in fails {
+        for names in ["gathered,digest,statistics-many", "spectrum-statistics,gathered,slow-many"] {
+            let output = scan.beside("out.h5");
+            let fails = format!("gathered.{parameter}=true");
+            // So slow that it has a pass of its own, behind that of the others.
+            let mut options = vec!["-p", &fails, "--checkpoint", "0.01"];
+            if names.contains("slow") {
+                options.extend(["-p", "slow.pause=30"]);
+            }
+            let ran = pixelmill(scan.arguments(names, &output, &options));
+            let outcome = (ran.code, &ran.json["outcome"]);
+            assert_eq!(outcome, (Some(1), &json!("error")), "{}", ran.stderr);
+            let last = ran.stderr.lines().last().unwrap();
+            assert!(last.contains("Gathered") && last.contains(told), "{last}");
+            let status = pixelmill(["status", &output]);
+            let groups = status.json["groups"].as_array().unwrap();
+            let done = |group: &Value| group["completed"].as_u64().unwrap();
+            let is_gathered = |group: &Value| group["process"] == "Gathered";
+            assert_eq!(groups.len(), 3);
+            for group in groups {
+                assert_eq!(done(group) == 40_000, !is_gathered(group), "{parameter} {group}");
+            }
+            std::fs::remove_file(&output).unwrap();
         }
-        std::fs::remove_file(&output).unwrap();
     }
+}
+
+/// Whoever asks to stop between two steps gets no plan that is said to be done.
+#[test]
+fn a_plan_that_is_stopped_is_not_done() {
+    let scan = Scan::new("u2", "blocks");
+    let output = scan.beside("out.h5");
+    let file = scan.file.to_str().unwrap();
+    scan.run("center-of-mass", &output, &["-p", "radius=8"]);
+    let stopped = [file, "--output", &output, "--stop-after", "0s"];
+    let ran = pixelmill(planned(&scan, "jobs.toml", CHAIN, &stopped));
+    // The first step was there, so that those that wait for it were begun.
+    let outcomes: Vec<_> = computations(&ran.json)
+        .iter()
+        .map(|computed| computed["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["existing", "stopped", "stopped", "stopped"]);
+    assert_eq!(ran.code, Some(143), "{}", ran.stderr);
+    let ran = succeed(planned(&scan, "jobs.toml", CHAIN, &[file, "--output", &output]));
+    assert_eq!(computations(&ran).len(), 4);
 }
 
 #[test]
@@ -417,4 +447,12 @@ fn ranks_share_a_pass() {
             }
         }
     }
+    let scan = Scan::new("u2", "blocks");
+    let (output, single) = (scan.beside("plan.h5"), scan.beside("single.h5"));
+    let file = scan.file.to_str().unwrap();
+    succeed(planned(&scan, "jobs.toml", CHAIN, &[file, "--output", &single]));
+    let plan = planned(&scan, "jobs.toml", CHAIN, &[file, "--output", &output]);
+    let ran = crate::support::ranks::succeed_on(2, plan);
+    assert_eq!(computations(&ran).len(), 4);
+    assert_same_results(&output, &single, "a plan on two ranks");
 }

@@ -32,8 +32,9 @@ pub(crate) fn run(
     loop {
         let found: Vec<_> = computed.iter().map(|of| of.as_ref().and_then(results)).collect();
         let ready = steps.ready(&left, &found);
-        let is_first = left.len() == steps.all.len();
-        if ready.is_empty() || stop.is_requested() && !is_first {
+        // Not whether somebody has asked to stop: ranks hear of that at different times, and have
+        // to go on alike. What is begun then ends as stopped.
+        if ready.is_empty() {
             break;
         }
         left.retain(|number| !ready.contains(number));

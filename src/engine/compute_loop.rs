@@ -43,8 +43,6 @@ pub(crate) const BATCHES_PER_CHECKPOINT: u32 = 10;
 /// waited for at the end. Runs of a third of a second with 256 MiB of results took a twentieth
 /// less.
 const BATCH_BYTES: u64 = 128 << 20;
-/// Source bytes between a unit and what the system is told to read meanwhile.
-const READ_AHEAD: u64 = 32 << 20;
 
 /// What the workers count while they work: for people, so that the numbers need no order among each
 /// other.
@@ -287,7 +285,7 @@ impl<'a> ComputeLoop<'a> {
         let source: &dyn ReadChunk = match &ticket.block {
             Some(block) => &**block,
             None => {
-                self.announce(&ticket.runs);
+                self.job.announce(ticket.runs.iter().cloned());
                 &self.job.source.rows
             }
         };
@@ -350,19 +348,6 @@ impl<'a> ComputeLoop<'a> {
         drop(read);
         *buffer = rows.into_buffer();
         Ok(all)
-    }
-
-    /// Reading ahead is the system's work: for each unit it is told what lies so far behind it,
-    /// so that the disk always has as much to do, whatever the number of workers.
-    fn announce(&self, runs: &[Range<u64>]) {
-        // Between runs lies what nobody may want.
-        let [run] = runs else { return };
-        let source = &self.job.source;
-        let ahead = run.start + (READ_AHEAD / source.row_bytes() as u64).max(1);
-        if ahead < source.info.positions {
-            let count = (run.end - run.start).min(source.info.positions - ahead);
-            source.rows.announce(ahead, count);
-        }
     }
 
     /// Chunks that were decoded, by whichever computation, and chunks that are stored.

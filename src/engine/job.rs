@@ -39,6 +39,9 @@ use pixelmill_core::kernel::{
 };
 use pixelmill_core::positions::runs;
 
+/// Source bytes between what is read and what the system is told to read meanwhile.
+const READ_AHEAD: u64 = 32 << 20;
+
 /// A kernel and its source.
 pub(crate) struct Job {
     pub kernel: Arc<dyn Kernel>,
@@ -181,6 +184,19 @@ impl Job {
     /// Bytes that a worker takes for each position besides its rows and results.
     pub fn kernel_bytes(&self) -> u64 {
         self.prepared.memory_per_position().saturating_mul(self.others as u64)
+    }
+
+    /// Reading ahead is the system's work: for all that is read it is told what lies so far behind
+    /// it, so that the disk always has as much to do, whatever the number of workers.
+    pub fn announce(&self, mut runs: impl Iterator<Item = Range<u64>>) {
+        // Between runs lies what nobody may want.
+        let (Some(run), None) = (runs.next(), runs.next()) else { return };
+        let source = &self.source;
+        let ahead = run.start + (READ_AHEAD / source.row_bytes() as u64).max(1);
+        if ahead < source.info.positions {
+            let count = (run.end - run.start).min(source.info.positions - ahead);
+            source.rows.announce(ahead, count);
+        }
     }
 
     /// Bytes of the auxiliary inputs of a position, as they are handed on.

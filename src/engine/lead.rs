@@ -17,7 +17,7 @@ use super::member::Member;
 use super::narration;
 use super::pass::{self, Pass};
 use super::pending::Pending;
-use super::prepare::{self};
+use super::prepare;
 use super::search::{self, Found};
 use super::selection::Selected;
 use super::sight::{Sight, say_shares};
@@ -158,7 +158,7 @@ impl Lead<'_> {
             || planned.iter().filter(|of| passes.iter().flatten().any(|at| *at == of.number));
         let locks = self.claim(left(), source)?;
         let mut begun: Vec<Option<Begun<'_>>> = planned.iter().map(|_| None).collect();
-        let mut not_compressed = None;
+        let mut trouble = None;
         for of in left() {
             let lock = locks
                 .iter()
@@ -178,7 +178,14 @@ impl Lead<'_> {
             if of_pass.is_empty() {
                 continue;
             }
-            let computed = self.run(&mut of_pass, &all, shares)?;
+            let computed = match self.run(&mut of_pass, &all, shares) {
+                // One that can't be computed keeps none of the others from it.
+                Err(error @ Error::Unsuitable { .. }) => {
+                    trouble.get_or_insert(error);
+                    continue;
+                }
+                other => other?,
+            };
             for (Begun { of, lock, .. }, computed) in of_pass.into_iter().zip(computed) {
                 let folded = of.job.folded();
                 let has_checkpoint = folded.is_some_and(|folded| folded.checkpoint.is_some());
@@ -189,13 +196,13 @@ impl Lead<'_> {
                     Ok(computed) => ended[of.number] = Some(computed),
                     // All of it is there; what is still to be computed doesn't depend on that.
                     Err(error @ Error::NotCompressed { .. }) => {
-                        not_compressed.get_or_insert(error);
+                        trouble.get_or_insert(error);
                     }
                     Err(error) => return Err(error),
                 }
             }
         }
-        not_compressed.map_or(Ok(()), Err)
+        trouble.map_or(Ok(()), Err)
     }
 
     /// Which of the computations that haven't `ended` go over the data together.

@@ -39,8 +39,9 @@ pub(crate) struct Marker<'a> {
     file: &'a dyn InPlace,
     group: String,
     ledger: Ledger,
-    /// What writes a fold down, if it is one.
+    /// What writes a fold down, if it is one, and why it can't, if it can't.
     committer: Option<Committer<'a>>,
+    lost: Option<Error>,
     durability: Durability,
     cache: Cache,
     checkpoint: Duration,
@@ -104,6 +105,7 @@ impl<'a> Marker<'a> {
             group: group.path.clone(),
             ledger,
             committer: None,
+            lost: None,
             durability: request.durability,
             cache: request.cache,
             checkpoint: request.checkpoint,
@@ -155,13 +157,24 @@ impl<'a> Marker<'a> {
     /// Writes down all that is folded.
     fn conclude_fold(&mut self, observer: &dyn Observer) -> Result<()> {
         self.commit((true, true), observer)?;
+        self.lost.take().map_or(Ok(()), Err)?;
         self.committer.as_ref().map_or(Ok(()), Committer::check)
     }
 
-    /// Writes down what is folded, if anything is, and marks that.
+    /// Writes down what is folded, if anything is, and marks that. What can't be finished is for
+    /// the end: others may be marked meanwhile.
     fn commit(&mut self, how: (bool, bool), observer: &dyn Observer) -> Result<()> {
-        let Some(committer) = &mut self.committer else { return Ok(()) };
-        let Some(batch) = committer.commit(self.file, how)? else { return Ok(()) };
+        let Some(committer) = self.committer.as_mut().filter(|_| self.lost.is_none()) else {
+            return Ok(());
+        };
+        let batch = match committer.commit(self.file, how) {
+            Err(error @ Error::Unsuitable { .. }) => {
+                self.lost = Some(error);
+                return Ok(());
+            }
+            other => other?,
+        };
+        let Some(batch) = batch else { return Ok(()) };
         self.mark(&batch)?;
         if let Some(committer) = &mut self.committer {
             committer.tell(observer, &self.status);

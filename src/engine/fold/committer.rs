@@ -67,7 +67,8 @@ impl<'a> Committer<'a> {
         let is_all = units == self.folding.geometry.count();
         let is_soon = begun - self.written < self.took * WRITING;
         let must = must || seen || is_all;
-        if units == self.committed || !must && is_soon {
+        // Fewer while some of them are merged, and if they can't be.
+        if units <= self.committed || !must && is_soon {
             return Ok(None);
         }
         if is_all {

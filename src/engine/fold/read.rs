@@ -14,9 +14,6 @@ use pixelmill_core::error::Result;
 use pixelmill_core::kernel::PointRun;
 use pixelmill_core::positions::runs;
 
-/// Source bytes between what is read and what the system is told to read meanwhile.
-const READ_AHEAD: u64 = 32 << 20;
-
 /// A group with those of its positions that are wanted.
 pub(super) struct WantedGroup {
     pub group: Group,
@@ -93,18 +90,6 @@ pub(super) fn parts(job: &Job, geometry: &Geometry, group: &Group) -> Vec<Part> 
             let stretches = vec![PointRun { first: 0, len: points }];
             vec![Part { number: 0, place: Place::Rows, stretches, points }]
         }
-    }
-}
-
-/// Reading ahead is the system's work, as in a map.
-pub(super) fn announce(job: &Job, positions: &[u64]) {
-    let mut ranges = runs::of_positions(positions);
-    let (Some(range), None) = (ranges.next(), ranges.next()) else { return };
-    let source = &job.source;
-    let ahead = range.start + (READ_AHEAD / source.row_bytes() as u64).max(1);
-    if ahead < source.info.positions {
-        let count = (range.end - range.start).min(source.info.positions - ahead);
-        source.rows.announce(ahead, count);
     }
 }
 

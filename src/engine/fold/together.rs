@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::geometry::Geometry;
-use super::read::{Part, Read, WantedGroup, announce, parts, read_part};
+use super::read::{Part, Read, WantedGroup, parts, read_part};
 use super::unit::{FoldedUnit, UnitWorker};
 use super::{Folding, wanted};
 use crate::engine::batch::Batch;
@@ -119,7 +119,7 @@ impl<'f> Together<'f> {
     fn group(&mut self, wanted: &WantedGroup) -> Result<()> {
         let Self { members, first, geometry, buffer, .. } = self;
         let job = first.job;
-        announce(job, &wanted.positions);
+        job.announce(runs::of_positions(&wanted.positions));
         for member in &mut *members {
             member.begin_group(wanted)?;
         }
@@ -181,10 +181,13 @@ impl<'f> OnThread<'f> {
         let is_lost = folds.folding.lost().is_some();
         let first = pending.front().filter(|_| !is_lost);
         folds.unit = first.map(|run| folds.folding.number(run.start));
-        match folds.unit {
-            Some(unit) => folds.worker.begin(unit, folds.folding.accumulator()),
-            None => Ok(()),
+        let Some(unit) = folds.unit else { return Ok(()) };
+        let begun = folds.worker.begin(unit, folds.folding.accumulator());
+        if folds.is_alone || begun.is_ok() {
+            return begun;
         }
+        folds.unit = None;
+        folds.folding.lose(begun)
     }
 
     /// Looks what it has to do of a group, which is about to be read.

@@ -112,6 +112,16 @@ mod tests {
     }
 
     #[test]
+    fn while_two_are_merged_neither_is_in() {
+        let mut tree = Tree::default();
+        put_all(&mut tree, &[0, 1]);
+        assert_eq!(tree.prefix().0, 2);
+        let merging = tree.put(1, 2, "(2 3)".to_owned());
+        assert!(matches!(merging, Step::Merge { level: 2, first: 0, .. }));
+        assert_eq!(tree.prefix().0, 0);
+    }
+
+    #[test]
     fn leaves_are_merged_with_their_neighbours() {
         let mut tree = Tree::default();
         put_all(&mut tree, &[1, 0, 3]);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::cut::{Needs, TILE_POINTS, TILE_VALUES};
 use super::geometry::Geometry;
-use super::read::{Part, PartRows, Read, WantedGroup, announce, part_of_block, parts, read_part};
+use super::read::{Part, PartRows, Read, WantedGroup, part_of_block, parts, read_part};
 use super::unsuitable;
 use crate::engine::inexact::inexact;
 use crate::engine::inputs::AuxiliaryReader;
@@ -32,7 +32,7 @@ use pixelmill_core::positions::runs;
 pub(crate) struct UnitWorker<'f> {
     job: &'f Job,
     fold: &'f dyn Fold,
-    pub(super) geometry: &'f Geometry,
+    geometry: &'f Geometry,
     pending: &'f Pending<'f>,
     worker: Box<dyn FoldWorker + 'f>,
     /// What a part has of the positions that are folded, where they don't follow each other.
@@ -156,7 +156,7 @@ impl<'f> UnitWorker<'f> {
             positions: self.attempt.positions.clone(),
         };
         if block.is_none() {
-            announce(job, &wanted.positions);
+            job.announce(runs::of_positions(&wanted.positions));
         }
         let element = job.source.stored.element.size();
         for part in parts(job, self.geometry, &wanted.group) {

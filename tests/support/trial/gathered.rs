@@ -20,6 +20,8 @@ pub struct GatheredParameters {
     merge_fails: bool,
     /// Whether it makes a difference which are merged first.
     merge_halves: bool,
+    /// Whether there are no results at the end.
+    finish_fails: bool,
     /// Whether what depends on the order is a result.
     shows_order: bool,
 }
@@ -32,6 +34,7 @@ impl Default for GatheredParameters {
             rounds: 1,
             merge_fails: false,
             merge_halves: false,
+            finish_fails: false,
             shows_order: true,
         }
     }
@@ -202,6 +205,9 @@ impl<const WAY: u8> Reduction for Gathered<WAY> {
     }
 
     fn finish(task: &GatheredTask, all: &mut Parts<'_>) -> Result<(), Failure> {
+        if task.given.finish_fails {
+            return Err(Failure::new("as was asked for"));
+        }
         let (sums, shown) = all.of((task.sums, task.shown));
         shown.iter_mut().zip(sums).for_each(|(shown, sum)| *shown = (*sum >> 12) as f64);
         Ok(())
