@@ -43,6 +43,7 @@ mod neighbours;
 #[cfg(feature = "mpi")]
 mod nodes;
 mod parallel;
+mod parts;
 mod passes;
 mod places;
 mod plot;

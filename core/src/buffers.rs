@@ -250,6 +250,11 @@ impl<'a> Parts<'a> {
         handles.of(&mut self.slices)
     }
 
+    /// The bytes of buffer number `index`, in the order of their declaration.
+    pub(crate) fn bytes(&mut self, index: usize) -> &mut [u8] {
+        self.slices[index]
+    }
+
     /// The same with of each buffer per position only what position number `index` has.
     pub(crate) fn at_position(&mut self, index: usize, layouts: &[BufferLayout]) -> Parts<'_> {
         let slices = self.slices.iter_mut().zip(layouts).map(|(slice, layout)| {

@@ -133,7 +133,7 @@ impl<R: Reduction> Fold for PreparedFold<R> {
         R::WHOLE
     }
 
-    fn extra_memory(&self) -> u64 {
+    fn extra_memory(&self, _positions: u64) -> u64 {
         self.extra
     }
 

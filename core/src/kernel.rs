@@ -18,7 +18,7 @@ pub use crate::column_layout::{ColumnLayout, Constant};
 pub use crate::contribution::Contribution;
 pub use crate::coordinates::{Coordinates, PositionAxes};
 use crate::corrections::Corrections;
-use crate::element::{BLOCK, Element, ElementType, StoredType, append, elements, lying};
+use crate::element::{Element, ElementType, StoredType, append, elements, lying};
 use crate::error::Result;
 use crate::failure::Failure;
 pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
@@ -176,8 +176,9 @@ pub trait Prepared: Send + Sync {
     fn constants(&self) -> &[Constant] {
         &[]
     }
-    /// How all spectra are folded into one answer; `None` if each has its own. What is folded is a
-    /// unit at a time by a [`FoldWorker`], and no [`Worker`] is asked for.
+    /// How all spectra are folded into one answer, or each is part by part; `None` if each has its
+    /// own and is computed as a whole. What is folded is a unit at a time by a [`FoldWorker`], and
+    /// no [`Worker`] is asked for unless it [is a map](Fold::is_map).
     fn fold(&self) -> Option<&dyn Fold> {
         None
     }
@@ -247,8 +248,14 @@ pub trait Fold: Send + Sync {
     fn is_per_position(&self) -> bool;
     /// How much of a spectrum it needs at a time.
     fn whole(&self) -> Whole;
-    /// Bytes that a worker takes besides its tiles and buffers.
-    fn extra_memory(&self) -> u64;
+    /// Whether a [`Worker`] can compute positions as well: then it does where a position has
+    /// several spectra.
+    fn is_map(&self) -> bool {
+        false
+    }
+    /// Bytes that a worker takes besides its tiles and buffers, for units of so many positions at
+    /// most.
+    fn extra_memory(&self, positions: u64) -> u64;
     /// Bytes of what all workers share.
     fn shared_memory(&self) -> u64;
     /// Bytes of a value after conversion.
@@ -303,6 +310,8 @@ pub struct PointRun {
 pub struct RawTile<'a> {
     /// The positions of the spectra.
     pub positions: &'a [u64],
+    /// How many of the unit's positions that are folded come before them.
+    pub first: usize,
     /// Where the first value of the first one is, and those behind it.
     pub bytes: &'a [u8],
     /// Bytes from one spectrum to the next.
@@ -327,6 +336,18 @@ impl<'a> RawTile<'a> {
     /// What spectrum number `index` has of them, as it was read.
     pub fn row(&self, index: usize) -> &'a [u8] {
         &self.bytes[index * self.stride..][..self.points * self.stored.element.size()]
+    }
+
+    /// Some of its spectra.
+    pub(crate) fn spectra(&self, which: Range<usize>) -> Self {
+        let (rows, first) = self.auxiliary;
+        Self {
+            positions: &self.positions[which.clone()],
+            first: self.first + which.start,
+            bytes: &self.bytes[which.start * self.stride..],
+            auxiliary: (rows, first + which.start),
+            ..*self
+        }
     }
 
     /// The values where they lie, if they need no conversion.
@@ -481,28 +502,6 @@ impl<'a> RawUnit<'a> {
         buffer.clear();
         corrections.append((self.bytes(index), self.stored), self.place(index).1, buffer);
         buffer
-    }
-
-    /// Gives spectrum number `index` to `each` part by part from its beginning, the same values.
-    /// All parts but the last have the same number of values, a power of two, and what is converted
-    /// stays in the processor's first cache.
-    pub fn parts<T: Element>(
-        &self,
-        index: usize,
-        buffer: &mut Vec<T>,
-        each: &mut impl FnMut(&[T]),
-    ) {
-        let by_value = self.corrections.is_none_or(Corrections::are_by_value);
-        if !by_value || self.lying::<T>(index).is_some() {
-            return self.spectrum(index, buffer).chunks(BLOCK).for_each(each);
-        }
-        let blocks = self.bytes(index).chunks(BLOCK * self.stored.element.size());
-        for (block, bytes) in blocks.enumerate() {
-            buffer.clear();
-            let first = (self.place(index).1, block * BLOCK);
-            self.append_values((bytes, self.stored), first, buffer);
-            each(buffer);
-        }
     }
 
     /// Spectrum number `index` where it lies, if it needs no conversion.

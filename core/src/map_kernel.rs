@@ -1,12 +1,15 @@
 //! A process as a kernel: the one place where the engine's untyped units meet the types of an
 //! author.
 
+mod joined;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::auxiliary::Auxiliary;
+use crate::buffers::BufferLayout;
 use crate::chunk_io::{ReadChunk, ReadRows, WriteChunk};
 use crate::column_layout::{ColumnLayout, Constant};
 use crate::contribution::Contribution;
@@ -15,7 +18,7 @@ use crate::element::Element;
 use crate::error::Result;
 use crate::failure::{Failure, guarded};
 use crate::inputs::{AuxiliaryInput, ConstantInput};
-use crate::kernel::{Input, Kernel, Means, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
+use crate::kernel::{Fold, Input, Kernel, Means, Prepared, RawUnit, SeenSpectrum, Wants, Worker};
 use crate::model::{Model, Values};
 use crate::neighbours::{Channels, Halo, Neighbours};
 use crate::parameters::settle;
@@ -79,11 +82,14 @@ impl<P: Process> Kernel for MapKernel<P> {
 
     fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
         let task = P::prepare(&self.parameters, source)?;
+        let several = P::spectra_per_position(&self.parameters, source);
         let mut results = Results::default();
         P::create_results_datasets(&self.parameters, source, &mut results);
         let converted = source.spectral_points.saturating_mul(size_of::<P::Input>()) as u64;
         let extra = P::extra_memory_per_position(&self.parameters, source) as u64;
         let has_halo = P::halo(&self.parameters, source)?.is_some();
+        let in_parts = P::IN_PARTS && !has_halo && several == 1;
+        let buffers = if in_parts { joined::buffers(&results.columns) } else { Vec::new() };
         let neighbour = P::memory_per_neighbour(&self.parameters, source) as u64;
         Ok(Box::new(PreparedMap::<P> {
             task,
@@ -93,6 +99,8 @@ impl<P: Process> Kernel for MapKernel<P> {
             memory_per_position: extra.saturating_add(if has_halo { 0 } else { converted }),
             memory_per_neighbour: if has_halo { neighbour } else { 0 },
             converted,
+            buffers,
+            extra,
         }))
     }
 }
@@ -106,6 +114,10 @@ struct PreparedMap<P: Process> {
     memory_per_neighbour: u64,
     /// Bytes of a spectrum that is converted as a whole.
     converted: u64,
+    /// What a position has if its spectrum is computed part by part; none if it isn't.
+    buffers: Vec<BufferLayout>,
+    /// Bytes that a position takes besides its spectrum and results.
+    extra: u64,
 }
 
 impl<P: Process> Prepared for PreparedMap<P> {
@@ -115,6 +127,10 @@ impl<P: Process> Prepared for PreparedMap<P> {
 
     fn constants(&self) -> &[Constant] {
         &self.constants
+    }
+
+    fn fold(&self) -> Option<&dyn Fold> {
+        if self.buffers.is_empty() { None } else { Some(self) }
     }
 
     fn memory_per_position(&self) -> u64 {

@@ -130,6 +130,14 @@ pub trait Process: Sized + 'static {
     /// each position has values of its own these become a part of what results are known by.
     const COORDINATES: bool = false;
 
+    /// Whether results of parts of a spectrum can be joined to that of all of it. Override with
+    /// `true`, and write [`Self::join`], for what adds up, counts or compares values: the map
+    /// function then gets some values of a spectrum at a time, without being told which, as they
+    /// are read, and large spectra in small chunks are never put together.
+    /// [`Self::unit_computation`] is called only where a position has several spectra, and
+    /// [`Self::read_data_chunk`] and [`Self::write_results_chunk`] as well.
+    const IN_PARTS: bool = false;
+
     /// What a user can set.
     type Parameters: Parameters;
     /// The element type that the map function computes with; the file's is converted.
@@ -166,6 +174,20 @@ pub trait Process: Sized + 'static {
         spectrum: Spectrum<'_, Self::Input>,
         scratch: &mut Self::Scratch,
     ) -> Result<Self::Output, Failure>;
+
+    /// Makes one result of those of two parts of a spectrum; nobody calls it unless
+    /// [`Self::IN_PARTS`]. Which parts there are follows from the data alone, and so does the order
+    /// in which they are joined, so it need be associative in the sense of numbers only.
+    ///
+    /// # Errors
+    /// If this spectrum has no result.
+    fn join(
+        _task: &Self::Task,
+        _earlier: Self::Output,
+        _later: Self::Output,
+    ) -> Result<Self::Output, Failure> {
+        Err(Failure::new("the process has no `join`"))
+    }
 
     /// What an output says that its spectrum is, for people who test one position: it is drawn over
     /// the data. Override wherever there is such a thing: a fitted curve and its parts, a
@@ -477,19 +499,6 @@ impl<'a, T: Element> Unit<'a, T> {
         self.raw.channels_as(channels, buffer)
     }
 
-    /// Gives the values of spectrum number `index` to `each` part by part from its beginning: for
-    /// what needs them once, in their order, and long spectra, which then never leave the
-    /// processor's first cache. All parts but the last have the same number of values, a power of
-    /// two.
-    pub fn parts(&mut self, index: usize, mut each: impl FnMut(&[T])) {
-        if self.raw.spectrum_length <= CONVERTED_VALUES {
-            each(&self.spectrum(index));
-        } else {
-            self.converted = 0..0;
-            self.raw.parts(index, self.buffer, &mut each);
-        }
-    }
-
     /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what
     /// works in place and would have to copy them.
     pub fn copy_spectrum(&self, index: usize, into: &mut Vec<T>) {
@@ -575,14 +584,6 @@ mod tests {
                     "spectrum {index} of {spectrum_length} values"
                 );
                 assert_eq!((spectrum.position, spectrum.repeat), (positions[index / 3], index % 3));
-                if index % 2 == 1 {
-                    let mut parts: Vec<Vec<T>> = Vec::new();
-                    unit.parts(index, |part| parts.push(part.to_vec()));
-                    assert_eq!(parts.concat(), expected, "parts of {spectrum_length} values");
-                    let first = parts.first().map_or(0, Vec::len);
-                    assert!(parts.iter().rev().skip(1).all(|part| part.len() == first));
-                    assert!(parts.len() < 2 || first.is_multiple_of(64));
-                }
                 if index % 5 == 4 {
                     let length = spectrum_length;
                     assert_eq!(&unit.spectra()[index * length..][..length], expected);

@@ -173,7 +173,7 @@ impl<O: 'static> Record<'_, O> {
 }
 
 impl<O> ColumnEncoder<O> {
-    fn encode(&self, output: &O, mut bytes: &mut [u8]) -> Result<(), Failure> {
+    pub(crate) fn encode(&self, output: &O, mut bytes: &mut [u8]) -> Result<(), Failure> {
         if let [(_, encoder)] = self.fields.as_slice() {
             return encoder(output, bytes);
         }

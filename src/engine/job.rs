@@ -140,12 +140,9 @@ impl Job {
         let prepared = hashed.prepare().map_err(|failure| unsuitable(failure.to_string()))?;
         check_names(&**kernel, &*prepared).map_err(unsuitable)?;
         identity.corrections = corrected;
-        if prepared.fold().is_some() && spectra > 1 {
-            let reason = "it folds whole spectra, and can't go along some of their axes";
-            return Err(unsuitable(reason.to_owned()));
-        }
+        let fold = fold_of(&*prepared, spectra).map_err(unsuitable)?;
         let of_fold = (&source, corrections.as_ref(), request.positions.as_ref());
-        let folded = prepared.fold().map(|fold| geometry(fold, of_fold, file)).transpose()?;
+        let folded = fold.map(|fold| geometry(fold, of_fold, file)).transpose()?;
         let (geometry, selection) = folded.unzip();
         identity.selection = selection.flatten();
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
@@ -571,6 +568,17 @@ fn constants(
     match kernel.constant_inputs().as_slice() {
         [] => Ok(Vec::new()),
         wanted => inputs.constants(wanted, layout, request.memory_budget(1)),
+    }
+}
+
+/// How positions are folded that have so many spectra, if they are.
+fn fold_of(prepared: &dyn Prepared, spectra: usize) -> Result<Option<&dyn Fold>, String> {
+    match prepared.fold() {
+        Some(fold) if spectra > 1 && fold.is_map() => Ok(None),
+        Some(_) if spectra > 1 => {
+            Err("it folds whole spectra, and can't go along some of their axes".to_owned())
+        }
+        fold => Ok(fold),
     }
 }
 

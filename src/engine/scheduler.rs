@@ -93,6 +93,8 @@ struct State<'a> {
     arrived: VecDeque<Vec<Batch>>,
     /// Other ranks that may still send some.
     others: usize,
+    /// Workers that wait for a portion or for room.
+    waiting: usize,
     /// Whether nothing more is to be handed out.
     is_winding_up: bool,
     error: Option<Error>,
@@ -143,6 +145,7 @@ impl<'a> Scheduler<'a> {
             limits,
             arrived: VecDeque::new(),
             others,
+            waiting: 0,
             is_winding_up: false,
             error: None,
         };
@@ -188,9 +191,11 @@ impl<'a> Scheduler<'a> {
             }
             // Woken when a batch is marked or a portion done.
             let pause = if state.is_any_out() { HELP } else { LOOK };
+            state.waiting += 1;
             let (guard, _) =
                 self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner);
             (state, needs_help) = (guard, true);
+            state.waiting -= 1;
         }
     }
 
@@ -219,7 +224,10 @@ impl<'a> Scheduler<'a> {
             state.open[index].out -= 1;
             if state.open[index].out == 0 && state.open[index].portion.runs.is_empty() {
                 state.open.swap_remove(index);
-                self.changed.notify_all();
+                // A portion may be a single unit, and the marker waits for none.
+                if state.waiting > 0 {
+                    self.changed.notify_all();
+                }
             }
         }
         number

@@ -126,7 +126,7 @@ fn worker_bytes(job: &Job, geometry: &Geometry, of_pass: &Geometry) -> u64 {
         + gathered
         + most_of_unit * (2 * per_position as u64 + 16)
         + auxiliary
-        + fold.extra_memory()
+        + fold.extra_memory(most_of_unit)
 }
 
 /// Bytes that a worker takes for a computation that doesn't fold: its values may be changed before

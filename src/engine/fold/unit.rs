@@ -355,8 +355,10 @@ impl<'f> UnitWorker<'f> {
             };
             for begin in (0..positions.len()).step_by(most.max(1)) {
                 let end = positions.len().min(begin + most);
+                let first = self.attempt.first;
                 let raw = RawTile {
                     positions: &positions[begin..end],
+                    first: first + begin,
                     bytes: &bytes[begin * stride + at * stored.element.size()..],
                     stride,
                     runs: &stretches,
@@ -367,7 +369,6 @@ impl<'f> UnitWorker<'f> {
                     corrections: self.job.corrections.as_ref(),
                     axes: self.job.wanted_axes(),
                 };
-                let first = self.attempt.first;
                 let places = (point..point + points, first + begin..first + end);
                 let Self { gathered, per_position, worker, .. } = self;
                 let from = if is_gathered { Some(gathered) } else { None };

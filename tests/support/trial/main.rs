@@ -7,6 +7,7 @@ mod digest;
 mod gathered;
 mod given;
 mod named;
+mod parted;
 mod pieces;
 mod placed;
 mod rich;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use pixelmill::registry::{Runner, reducer, runner};
 use pixelmill_processes::PROCESSES;
 
-static TRIALS: [&dyn Runner; 14] = [
+static TRIALS: [&dyn Runner; 15] = [
     runner::<slow::Slow>(),
     runner::<uneven::Uneven>(),
     runner::<trouble::Trouble>(),
@@ -30,6 +31,7 @@ static TRIALS: [&dyn Runner; 14] = [
     runner::<weighted::Weighted>(),
     runner::<digest::Digest>(),
     runner::<pieces::Pieces>(),
+    runner::<parted::Parted>(),
     runner::<given::Given>(),
     runner::<placed::Placed>(),
     runner::<surrounded::Surrounded>(),
