@@ -149,15 +149,11 @@ class Bench:
 
     def sum(self):
         file = self.real(2048)
-        with h5py.File(file) as opened:
-            offset, size = opened[RAW_DATA].id.get_offset(), opened[RAW_DATA].nbytes
         for cores in sorted({1, self.cores}):
-            blocks = (256 << 10, MIB, 4 * MIB)
-            bare = {block: self.bare(file, offset, size, cores, block) for block in blocks}
-            best = min(bare, key=bare.get)
+            size, bare = self.bare_sum_of(file, cores)
             ratios, whole, speed = [], [], []
             for _ in range(2 * self.repeat):
-                seconds = self.bare(file, offset, size, cores, best)
+                seconds = bare()
                 run = self.run("sum", file, cores)
                 ratios.append(run["seconds"] / seconds)
                 whole.append(run["wall"] / seconds)
@@ -171,9 +167,17 @@ class Bench:
             seconds = [self.peers(peer, file, str(self.cores))["seconds"] for _ in range(self.repeat)]
             self.line(f"the same sum by {peer}, {cores_named(self.cores)}", [size / s / 1e9 for s in seconds], "GB/s")
 
-    def bare(self, file, offset, size, cores, block):
-        command = [self.bare_sum, file, *map(str, (offset, size, cores, block))]
-        return json.loads(subprocess.check_output(command))["seconds"]
+    def bare_sum_of(self, file, cores):
+        """Bytes of the data of such a file, and what measures a bare loop over them, by the best of some blocks."""
+        with h5py.File(file) as opened:
+            offset, size = opened[RAW_DATA].id.get_offset(), opened[RAW_DATA].nbytes
+
+        def seconds(block):
+            command = [self.bare_sum, file, *map(str, (offset, size, cores, block))]
+            return json.loads(subprocess.check_output(command))["seconds"]
+
+        best = min((256 << 10, MIB, 4 * MIB), key=seconds)
+        return size, lambda: seconds(best)
 
     def frames(self):
         Frames(self).measure()

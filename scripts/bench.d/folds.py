@@ -22,6 +22,8 @@ class Folds(Frames):
         for name, more in (("contiguous.h5", POSITIONS), ("frames.hspy", ())):
             self.together(name, *more)
         self.beside_bare("blocks.h5", "/data", *POSITIONS, least=0.8)
+        self.beside_bare_sum()
+        self.beside_product()
         self.memory()
 
     def beside_libertem(self, fold, name, dataset, *more, least):
@@ -62,6 +64,30 @@ class Folds(Frames):
         self.bench.line("times the dearest of them alone", [one / other for one, other in zip(all_of_them, dearest)], most=1.3)
         sums = [sum(times) for times in zip(*single)]
         self.bench.line("times all of them alone", [one / other for one, other in zip(all_of_them, sums)])
+
+    def beside_bare_sum(self):
+        """The speed of a sum over positions over that of a loop which only reads and adds."""
+        file, (process, *options) = self.bench.real(1024), FOLDS["sum"]
+        ours, bare = self.turns(
+            lambda: self.bench.run(process, file, self.bench.cores, *options)["seconds"],
+            self.bench.bare_sum_of(file, self.bench.cores)[1],
+        )
+        self.bench.line("sum over positions, f32 spectra", ours, "s")
+        self.bench.line("a bare loop that reads and adds", bare, "s")
+        ratios = [its / our for our, its in zip(ours, bare)]
+        self.bench.line("speed over the bare loop's", ratios, least=0.8)
+
+    def beside_product(self):
+        """The speed of detectors, reading included, over that of NumPy's product of frames in memory."""
+        process, *options = FOLDS["rings"]
+        ours, product = self.turns(
+            lambda: self.bench.run(process, self.folder / "contiguous.h5", self.bench.cores, *options, *POSITIONS)["seconds"],
+            lambda: self.bench.peers("product", self.folder / "contiguous.h5", str(self.bench.cores))["seconds"],
+        )
+        self.bench.line("12 rings, contiguous", ours, "s")
+        self.bench.line("NumPy's f32 product of frames in memory and 12 masks", product, "s")
+        ratios = [its / our for our, its in zip(ours, product)]
+        self.bench.line("speed over the product's", ratios, least=0.6)
 
     def memory(self):
         for name, more in (("contiguous.h5", POSITIONS), ("frames.hspy", ()), ("blocks.h5", POSITIONS)):

@@ -11,6 +11,7 @@
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
     peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres (venv peers)
     peers.py hyperspy-fold FILE CORES FOLD    deviation or centres (venv peers)
+    peers.py product  FILE CORES    the f32 matrix product of frames that are in memory and 12 masks (venv peers)
     peers.py frames   FOLDER        writes the files of frames.py that are missing (venv peers)
     peers.py libertem-frames FILE DATASET CORES EXECUTOR    the sum of each frame, the second run
                                     of two; executors: threads, dask, pipelined, inline (venv peers)
@@ -270,6 +271,24 @@ def diffraction(numpy, side=64, pixels=256):
     return counts
 
 
+def product(file, cores):
+    """By the BLAS of NumPy, the second product of two."""
+    import os
+
+    os.environ["OPENBLAS_NUM_THREADS"] = cores
+    import h5py
+    import numpy
+
+    with h5py.File(file) as opened:
+        data = opened["data"]
+        frames = data[()].reshape(data.shape[0] * data.shape[1], -1).astype("f4")
+    masks = numpy.random.default_rng(0).random((frames.shape[1], 12), "f4")
+    frames @ masks
+    begun = time.perf_counter()
+    frames @ masks
+    return {"seconds": time.perf_counter() - begun}
+
+
 def libertem_frames(file, dataset, cores, executor, dark=None, gain=None):
     import libertem.api
     import numpy
@@ -409,6 +428,7 @@ COMMANDS = {
     "libertem": libertem,
     "hyperspy": hyperspy,
     "frames": frames_files,
+    "product": product,
     "libertem-frames": libertem_frames,
     "libertem-fold": libertem_fold,
     "hyperspy-fold": hyperspy_fold,
