@@ -1,11 +1,15 @@
 """The part `cold`: sums of data that the system's cache has nothing of, beside plain readers of several
-depths (`dd`, and threads that only read and add) and beside the bare loop over the same chunks.
+depths (`dd`, and threads that only read and add) and beside the bare loop over the same chunks; of a file of twice
+the memory too, by a control group that has so much.
 """
 
+import contextlib
 import json
 import os
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import h5py
 
@@ -15,6 +19,8 @@ RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
 THREADS = (1, 2, 4, 8)
 BLOCKS = (128 << 10, 1 << 20, 4 << 20)
 LEAST = 0.9
+# Where control groups of memory are, by how this program's own is listed, and what their limit is called.
+GROUPS = {"memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), "": ("/sys/fs/cgroup", "memory.max")}
 
 
 class Cold(Frames):
@@ -32,11 +38,21 @@ class Cold(Frames):
                 command = (self.bench.bare_sum, file, *map(str, (offset, size, threads, block)))
                 plain[f"{threads} threads, {block >> 10} KiB"] = lambda command=command: seconds_of(command)
         best = min(plain, key=lambda name: min(cold(file, plain[name]) for _ in range(2)))
+        self.beside_plain("contiguous", file, size, (best, plain[best]))
+        self.beside_plain("contiguous, --cache drop", file, size, (best, plain[best]), "--cache", "drop")
+        with memory_of(size // 2) as is_held:
+            if is_held:
+                self.beside_plain("contiguous, twice the memory", file, size, (best, plain[best]))
+            else:
+                print("  cold: no control group of memory can be made here; twice the memory is left out", file=sys.stderr)
+
+    def beside_plain(self, what, file, size, plain, *more):
+        named, read = plain
         ours, theirs = self.turns(
-            lambda: cold(file, lambda: self.bench.run("sum", file, self.bench.cores)["seconds"]),
-            lambda: cold(file, plain[best]),
+            lambda: cold(file, lambda: self.bench.run("sum", file, self.bench.cores, *more)["seconds"]),
+            lambda: cold(file, read),
         )
-        self.beside("contiguous", size, ours, f"the best plain reader ({best})", theirs)
+        self.beside(what, size, ours, f"the best plain reader ({named})", theirs)
 
     def chunks(self):
         file, listing = self.folder / "frames.hspy", self.folder / "frames.hspy.chunks"
@@ -55,6 +71,33 @@ class Cold(Frames):
         line(f"cold: {named}, {what}", [size / seconds / 1e9 for seconds in theirs], "GB/s")
         ratios = [its / our for our, its in zip(ours, theirs)]
         line(f"cold: speed over that, {what}", ratios, least=LEAST)
+
+
+@contextlib.contextmanager
+def memory_of(size):
+    """Lets this program and those that it starts have so much memory, their cache included, if that can be."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers not in GROUPS:
+            continue
+        folder, limit = GROUPS[controllers]
+        own = Path(f"{folder}{path}")
+        group = own / f"pixelmill-bench-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(size))
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+        except OSError:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+            continue
+        try:
+            yield True
+        finally:
+            (own / "cgroup.procs").write_text(str(os.getpid()))
+            group.rmdir()
+        return
+    yield False
 
 
 def cold(file, measure):
