@@ -46,6 +46,7 @@ mod parallel;
 mod parts;
 mod passes;
 mod places;
+mod plans;
 mod plot;
 mod provenance;
 mod pyusid;

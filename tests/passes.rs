@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::support::folds::{Scan, marked, python};
+use crate::support::folds::{Scan, assert_same, assert_same_results, computations, marked, python};
 use crate::support::random::Random;
 use crate::support::watch::{Running, wait_until};
-use crate::support::{Sample, pixelmill, refuse, run, succeed, usid};
+use crate::support::{Sample, pixelmill, refuse, run, usid};
 
 /// Folds that need parts, whole spectra and whole units, one that folds nothing, and maps.
 const ALL: &str = "sum,gathered,gathered-spectra,gathered-units,spectrum-statistics,digest";
@@ -19,27 +19,6 @@ fn alone(scan: &Scan, names: &str, output: &str, more: &[&str]) {
         let ran = pixelmill(scan.arguments(name, output, more));
         assert!([Some(0), Some(3)].contains(&ran.code), "{name}: {}", ran.stderr);
     }
-}
-
-/// Whether two files have the same results, and are alike in all that is said of these.
-fn assert_same(one: &str, other: &str, about: &str) {
-    assert_same_but(&[], one, other, about);
-}
-
-/// The same of results that were interrupted, or that several ranks made: how often the digest of
-/// the data was written differs.
-fn assert_same_results(one: &str, other: &str, about: &str) {
-    assert_same_but(&["data_digest"], one, other, about);
-}
-
-fn assert_same_but(left_out: &[&str], one: &str, other: &str, about: &str) {
-    let found = python("same", &[&[one, other], left_out].concat());
-    assert_eq!(found["differing"], json!([]), "{about}");
-    assert!(found["same"].as_u64().unwrap() > 0);
-}
-
-fn computations(answer: &Value) -> &[Value] {
-    answer["computations"].as_array().unwrap()
 }
 
 #[test]
@@ -201,26 +180,6 @@ fn what_cannot_be_folded_to_the_end_keeps_no_other_from_being_done() {
     }
 }
 
-/// Whoever asks to stop between two steps gets no plan that is said to be done.
-#[test]
-fn a_plan_that_is_stopped_is_not_done() {
-    let scan = Scan::new("u2", "blocks");
-    let output = scan.beside("out.h5");
-    let file = scan.file.to_str().unwrap();
-    scan.run("center-of-mass", &output, &["-p", "radius=8"]);
-    let stopped = [file, "--output", &output, "--stop-after", "0s"];
-    let ran = pixelmill(planned(&scan, "jobs.toml", CHAIN, &stopped));
-    // The first step was there, so that those that wait for it were begun.
-    let outcomes: Vec<_> = computations(&ran.json)
-        .iter()
-        .map(|computed| computed["outcome"].as_str().unwrap())
-        .collect();
-    assert_eq!(outcomes, ["existing", "stopped", "stopped", "stopped"]);
-    assert_eq!(ran.code, Some(143), "{}", ran.stderr);
-    let ran = succeed(planned(&scan, "jobs.toml", CHAIN, &[file, "--output", &output]));
-    assert_eq!(computations(&ran).len(), 4);
-}
-
 #[test]
 fn a_killed_pass_goes_on_with_all_of_its_computations() {
     let scan = Scan::many("20000", "150");
@@ -333,101 +292,6 @@ fn results_go_into_the_file_of_their_data_as_alone() {
     assert!(single.run("sum,spectrum-statistics", &[])["computations"][1]["outcome"] == "existing");
 }
 
-const CHAIN: &str = r#"
-[[step]]
-process = "center-of-mass"
-name = "com"
-parameters = { radius = 8 }
-
-[[step]]
-process = "masks"
-parameters = { shape = "ring", radius = 7, radius_inner = 2, shifts = "@com/Shifts" }
-
-[[step]]
-process = "radial-profile"
-parameters = { centers = "@com/Centers" }
-
-[[step]]
-process = "statistics"
-name = "first rows"
-crop = "0:5,:"
-positions = "0:100"
-"#;
-
-/// A plan in a file beside a scan.
-fn planned(scan: &Scan, name: &str, text: &str, more: &[&str]) -> Vec<std::ffi::OsString> {
-    let plan = scan.beside(name);
-    std::fs::write(&plan, text).unwrap();
-    let axes = ["--positions-axes", "0,1"];
-    ["run", "--plan", &plan].iter().chain(&axes).chain(more).map(Into::into).collect()
-}
-
-#[test]
-fn a_plan_is_what_its_steps_are_one_after_the_other() {
-    let scan = Scan::new("u2", "blocks");
-    let (output, single) = (scan.beside("out.h5"), scan.beside("single.h5"));
-    let file = scan.file.to_str().unwrap();
-    let named = format!("file = \"{file}\"\n{CHAIN}");
-    let to = ["--output", output.as_str()];
-    let told = succeed(planned(&scan, "jobs.toml", &named, &[&to[..], &["--dry-run"]].concat()));
-    assert_eq!(computations(&told).len(), 2, "the others wait for these");
-    let ran = succeed(planned(&scan, "jobs.toml", &named, &to));
-    let processes: Vec<_> =
-        computations(&ran).iter().map(|computed| computed["process"].as_str().unwrap()).collect();
-    assert_eq!(processes, ["Center_of_Mass", "Masks", "Radial_Profile", "Statistics"]);
-    let report = |number: usize| &computations(&ran)[number]["report"];
-    assert!(report(0) != report(1) && report(1) == report(2));
-    let com = scan.run("center-of-mass", &single, &["-p", "radius=8"]);
-    let input = |name: &str| format!("{}/{name}", com["group"].as_str().unwrap());
-    let shifts = format!("shifts={}", input("Shifts"));
-    let ring = ["-p", "shape=ring", "-p", "radius=7", "-p", "radius_inner=2", "-p", &shifts];
-    scan.run("masks", &single, &ring);
-    let centers = format!("centers={}", input("Centers"));
-    scan.run("radial-profile", &single, &["-p", &centers]);
-    scan.run("statistics", &single, &["--crop", "0:5,:", "--positions", "0:100"]);
-    assert_same(&output, &single, "a plan");
-    // What was there is reused; the file may be typed, and parameters of steps.
-    let json = json!({ "step": [
-        { "process": "Center_of_Mass", "name": "com", "parameters": { "radius": 3 } },
-        { "process": "masks", "parameters": { "shifts": "@com/Shifts" } },
-    ]});
-    let own = ["-p", "com.radius=8", "-p", "masks.shape=ring", "-p", "masks.radius=7"];
-    let own = [&[file], &to[..], &own, &["-p", "masks.radius_inner=2"]].concat();
-    let again = succeed(planned(&scan, "jobs.json", &json.to_string(), &own));
-    let outcome = |number: usize| &computations(&again)[number]["outcome"];
-    assert_eq!((outcome(0), outcome(1)), (&json!("existing"), &json!("existing")));
-}
-
-#[test]
-fn a_plan_that_cannot_be_is_refused_before_anything_is_computed() {
-    let scan = Scan::new("u2", "contiguous");
-    let output = scan.beside("out.h5");
-    let file = scan.file.to_str().unwrap().to_owned();
-    let with = |text: &str| CHAIN.replacen("@com/Shifts", text, 1);
-    for (text, texts) in [
-        (
-            with("@com/Shift"),
-            ["`com` has no results dataset `Shift`", "did you mean `@com/Shifts`?"],
-        ),
-        (with("@come/Shifts"), ["no step before it is called `come`", "did you mean `com`?"]),
-        (CHAIN.replace("\"com\"", "\"masks\""), ["two steps are called `masks`", "--plan"]),
-        (CHAIN.replace("crop", "corp"), ["line 18: unknown field `corp`", "crop"]),
-        (CHAIN.replace("0:100", "first"), ["step first rows, positions", "first"]),
-        (CHAIN.replace("radius_inner = 2", "radius_inner = -2"), ["`radius_inner`", "-2"]),
-        (CHAIN.replace("radial-profile", "radial"), ["`radial`", "radial-profile"]),
-        ("file = \"scan.h5\"".to_owned(), ["missing field `step`", "--plan"]),
-        ("step = []".to_owned(), ["it has no [[step]]", "--plan"]),
-    ] {
-        let more = [file.as_str(), "--output", &output];
-        refuse(planned(&scan, "jobs.toml", &text, &more), 2, &texts);
-        assert!(!std::path::Path::new(&output).exists(), "{text}");
-    }
-    refuse(planned(&scan, "jobs.toml", CHAIN, &[]), 2, &["it names no file"]);
-    refuse(planned(&scan, "jobs.toml", CHAIN, &["sum", &file]), 2, &["is said in the plan"]);
-    let missing = scan.beside("missing.toml");
-    refuse(["run", "--plan", &missing, &file], 1, &["missing.toml", "there is no such file"]);
-}
-
 #[cfg(feature = "mpi")]
 #[test]
 fn ranks_share_a_pass() {
@@ -447,12 +311,4 @@ fn ranks_share_a_pass() {
             }
         }
     }
-    let scan = Scan::new("u2", "blocks");
-    let (output, single) = (scan.beside("plan.h5"), scan.beside("single.h5"));
-    let file = scan.file.to_str().unwrap();
-    succeed(planned(&scan, "jobs.toml", CHAIN, &[file, "--output", &single]));
-    let plan = planned(&scan, "jobs.toml", CHAIN, &[file, "--output", &output]);
-    let ran = crate::support::ranks::succeed_on(2, plan);
-    assert_eq!(computations(&ran).len(), 4);
-    assert_same_results(&output, &single, "a plan on two ranks");
 }

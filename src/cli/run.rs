@@ -8,7 +8,8 @@ use super::progress::Display;
 use super::steps::{Step, StepResults, Steps};
 use super::{Answer, Ending, hints, show, signals};
 use crate::engine::{
-    self, Beginning, Compressed, Computed, Outcome, Ranks, Rehearsal, Report, Request, Stop,
+    self, Asked, Beginning, Compressed, Computed, Outcome, Quiet, Ranks, Rehearsal, Report,
+    Request, Stop,
 };
 use crate::plan::Reads;
 use crate::wire;
@@ -22,9 +23,10 @@ pub(crate) fn run(
     ranks: &Ranks,
     display: &Display,
 ) -> Result<Answer> {
-    let steps = Steps::of(registry, typed)?;
+    let mut steps = Steps::of(registry, typed)?;
     let request = Request { ranks: ranks.clone(), ..request(&steps.file, typed) };
     steps.check(&request)?;
+    let steps = steps;
     let stop = typed.stop_after.map_or_else(Stop::new, |time| Stop::new().after(time));
     signals::listen(&stop, ranks);
     let mut computed: Vec<Option<Computed>> = steps.all.iter().map(|_| None).collect();
@@ -37,9 +39,9 @@ pub(crate) fn run(
         if ready.is_empty() {
             break;
         }
-        left.retain(|number| !ready.contains(number));
-        let asked = steps.asked(&ready, &request, &found)?;
-        for (number, of) in ready.into_iter().zip(engine::compute_all(asked, display, &stop)?) {
+        let (numbers, asked) = together(&steps, (ready, &left), found, (&request, &stop))?;
+        left.retain(|number| !numbers.contains(number));
+        for (number, of) in numbers.into_iter().zip(engine::compute_all(asked, display, &stop)?) {
             computed[number] = Some(of);
         }
     }
@@ -67,6 +69,46 @@ pub(crate) fn run(
     Ok(Answer { ending, text, json: Some(json) })
 }
 
+/// What is computed together: the steps that are `ready`, and those that go along with them.
+fn together(
+    steps: &Steps<'_>,
+    (ready, left): (Vec<usize>, &[usize]),
+    mut found: Vec<Option<StepResults>>,
+    (request, stop): (&Request, &Stop),
+) -> Result<(Vec<usize>, Vec<Asked>)> {
+    let left: Vec<usize> = left.iter().filter(|of| !ready.contains(of)).copied().collect();
+    let along = steps.along((&ready, &left), &found);
+    if along.is_empty() {
+        let asked = steps.asked(&ready, request, &found)?;
+        return Ok((ready, asked));
+    }
+    let is_taken = |number: &&usize| along.iter().any(|of| steps.all[*of].after.contains(*number));
+    let taken: Vec<usize> = ready.iter().filter(is_taken).copied().collect();
+    let asked = steps.asked(&taken, request, &found)?;
+    let begun = engine::begin_all(asked, &Quiet, stop)?;
+    for (number, begun) in taken.iter().zip(&begun) {
+        let (file, group) = (begun.file.clone(), begun.group.clone());
+        found[*number] = Some(StepResults { file, group });
+    }
+    let mut numbers = [ready, along].concat();
+    numbers.sort_unstable();
+    let mut asked = steps.asked(&numbers, request, &found)?;
+    for (number, asked) in numbers.iter().zip(&mut asked) {
+        // Not yet another new one, where that is asked for.
+        if let Some(at) = taken.iter().position(|of| of == number)
+            && request.override_existing
+        {
+            asked.request.override_existing = false;
+            asked.request.resume = Some(begun[at].group.clone());
+        }
+        let after = steps.all[*number].after.iter();
+        let after = after.filter_map(|of| begun.get(taken.iter().position(|other| other == of)?));
+        let unfinished = after.filter(|begun| begun.outcome == Outcome::Stopped);
+        asked.after = unfinished.cloned().collect();
+    }
+    Ok((numbers, asked))
+}
+
 /// What came of a step, if it was begun.
 fn ended<'s>(
     (step, computed): (&'s Step<'s>, &'s Option<Computed>),
@@ -86,7 +128,7 @@ pub(crate) fn rehearse(
     typed: &RunArguments,
     display: &Display,
 ) -> Result<Answer> {
-    let steps = Steps::of(registry, typed)?;
+    let mut steps = Steps::of(registry, typed)?;
     let request = request(&steps.file, typed);
     steps.check(&request)?;
     let mut found: Vec<Option<StepResults>> = steps.all.iter().map(|_| None).collect();

@@ -15,8 +15,9 @@
 //! parameters = { shape = "ring", radius = 40, shifts = "@com/Shifts" }
 //! ```
 //!
-//! What can be computed together is, in one pass over the data; a step that takes results of
-//! another waits for these.
+//! What can be computed together is, in one pass over the data: a step that takes what each
+//! position has in the results of another goes along with that one. What takes other results waits
+//! for these.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -26,7 +27,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::RunArguments;
 use super::given;
-use crate::engine::{self, Along, Asked, Request};
+use crate::engine::{self, Along, Asked, Request, ResultsDataset};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::parameters::nearest;
 use pixelmill_core::registry::{self, Runner};
@@ -48,6 +49,8 @@ pub(crate) struct Step<'r> {
     said: Planned,
     /// The steps whose results it takes.
     pub after: Vec<usize>,
+    /// Whether it can take these while they are computed, position by position.
+    goes_along: bool,
 }
 
 /// Results that a step has.
@@ -130,33 +133,44 @@ impl<'r> Steps<'r> {
         left.iter().filter(is_ready).copied().collect()
     }
 
+    /// Which of those that are `left` can be computed together with some that are `ready`, since
+    /// what they take of these is there position by position.
+    pub fn along(
+        &self,
+        (ready, left): (&[usize], &[usize]),
+        found: &[Option<StepResults>],
+    ) -> Vec<usize> {
+        let is_there = |number: &usize| {
+            ready.contains(number) || found.get(*number).is_some_and(Option::is_some)
+        };
+        let goes_along = |number: &&usize| {
+            let step = &self.all[**number];
+            step.goes_along && step.after.iter().all(is_there)
+        };
+        left.iter().filter(goes_along).copied().collect()
+    }
+
     /// Checks what can be checked of all steps before any is computed: that they are what they may
     /// be, and that what they take of others will be there.
     ///
     /// # Errors
     /// If a step can't be as it is asked for, or there is no such dataset.
-    pub fn check(&self, request: &Request) -> Result<()> {
+    pub fn check(&mut self, request: &Request) -> Result<()> {
         let all: Vec<usize> = (0..self.all.len()).collect();
-        self.asked(&all, request, &[])?;
-        for step in &self.all {
-            for ((name, dataset), of) in step.references().zip(&step.after) {
-                let asked = self.asked(&[*of], request, &[])?;
+        let asked = self.asked(&all, request, &[])?;
+        let are_all = |number: usize| asked[number].request.positions.is_none();
+        for number in all {
+            let mut goes_along = true;
+            let step = &self.all[number];
+            for (reference, of) in step.references().zip(&step.after) {
                 // What waits for others itself can't be opened yet.
-                if !self.all[*of].after.is_empty() {
-                    continue;
-                }
-                let known = engine::results_datasets(&asked[0])?;
-                if !known.iter().any(|known| known == dataset) {
-                    let near = nearest(dataset, known.iter().map(String::as_str));
-                    let hint = near.map(|near| format!("; did you mean `@{name}/{near}`?"));
-                    let reason = format!(
-                        "`{name}` has no results dataset `{dataset}`, but {}{}",
-                        known.join(", "),
-                        hint.unwrap_or_default()
-                    );
-                    return Err(refused(format!("step {}", step.name), reason));
+                let is_open = self.all[*of].after.is_empty();
+                goes_along &= is_open && are_all(*of) && are_all(number);
+                if is_open {
+                    goes_along &= step.dataset(reference, &asked[*of])?.goes_along;
                 }
             }
+            self.all[number].goes_along = goes_along;
         }
         Ok(())
     }
@@ -194,7 +208,7 @@ impl<'r> Steps<'r> {
         let asked = numbers.iter().map(|number| {
             let step = &self.all[*number];
             let kernel = step.runner.kernel(&self.resolved(step, request, found))?;
-            Ok(Asked { kernel, request: step.request(request)? })
+            Ok(Asked::new(kernel, step.request(request)?))
         });
         asked.collect()
     }
@@ -225,7 +239,25 @@ impl<'r> Steps<'r> {
 
 impl<'r> Step<'r> {
     fn of(runner: &'r dyn Runner) -> Self {
-        Self { name: runner.command_name(), runner, said: Planned::default(), after: Vec::new() }
+        let (said, after) = (Planned::default(), Vec::new());
+        Self { name: runner.command_name(), runner, said, after, goes_along: false }
+    }
+
+    /// The results dataset that one of its parameters names, of the step that has it.
+    fn dataset(&self, (name, dataset): (&str, &str), of: &Asked) -> Result<ResultsDataset> {
+        let known = engine::results_datasets(of)?;
+        if let Some(found) = known.iter().find(|known| known.name == dataset) {
+            return Ok(found.clone());
+        }
+        let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+        let near = nearest(dataset, names.iter().copied());
+        let hint = near.map(|near| format!("; did you mean `@{name}/{near}`?"));
+        let reason = format!(
+            "`{name}` has no results dataset `{dataset}`, but {}{}",
+            names.join(", "),
+            hint.unwrap_or_default()
+        );
+        Err(refused(format!("step {}", self.name), reason))
     }
 
     /// The steps and the datasets that its parameters name.

@@ -1,6 +1,5 @@
 //! A computation on its way: planned, then with its results group, then computed.
 
-use super::Request;
 use super::crew::Led;
 use super::fold::{Folding, Resumed};
 use super::job::Job;
@@ -10,6 +9,7 @@ use super::prepare::Taken;
 use super::selection::Selected;
 use super::target::{RunLock, Target};
 use super::team::{Task, Team};
+use super::{Computed, FailedPositions, Outcome, Request};
 use crate::storage::in_place::InPlace;
 use crate::storage::marks::Marks;
 use pixelmill_core::error::Result;
@@ -49,6 +49,28 @@ impl Written {
 }
 
 impl Begun<'_> {
+    /// It as results of which some may be there.
+    ///
+    /// # Errors
+    /// If the status can't be read.
+    pub fn computed(&self) -> Result<Computed> {
+        let status = Marks::within(self.lock.handle(), self.group.places.status)?;
+        Ok(Computed {
+            process: self.of.job.kernel.name().to_owned(),
+            file: self.lock.path().to_owned(),
+            group: self.group.path.clone(),
+            parameter_hash: self.of.job.identity.hash(),
+            outcome: Outcome::Stopped,
+            completed: status.summary()?.count,
+            positions: status.count(),
+            failed: FailedPositions::default(),
+            report: None,
+            compressed: None,
+            selection: None,
+            inputs: Vec::new(),
+        })
+    }
+
     /// What it has to do, by what is marked.
     pub fn pending<'p>(&'p self, status: &'p Marks) -> Pending<'p> {
         Pending::new(status, self.of.selected.as_ref(), &self.of.job.source.grid)

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::Computed;
 use crate::source::{fingerprint, layout};
+use crate::storage::file_state::FileId;
 use crate::storage::rows::Rows;
 use pixelmill_core::error::Result;
 
@@ -12,6 +14,8 @@ use pixelmill_core::error::Result;
 pub(crate) struct Data {
     /// Whether somebody else looks after that.
     is_unseen: bool,
+    /// Results groups that are computed at the same time: each its file and its path.
+    unfinished: Vec<(FileId, String)>,
     known: Mutex<Vec<(Place, String)>>,
 }
 
@@ -27,6 +31,17 @@ impl Data {
     /// Data that somebody else looks after.
     pub fn unseen() -> Self {
         Self { is_unseen: true, ..Self::default() }
+    }
+
+    /// The same beside some results that are computed while others take of them.
+    pub fn beside<'c>(self, unfinished: impl Iterator<Item = &'c Computed>) -> Self {
+        let place = |of: &Computed| Some((FileId::at(&of.file).ok()?, of.group.clone()));
+        Self { unfinished: unfinished.filter_map(place).collect(), ..self }
+    }
+
+    /// Whether the results in a group are computed at the same time.
+    pub fn is_unfinished(&self, file: FileId, group: &str) -> bool {
+        self.unfinished.iter().any(|(other, path)| *other == file && path == group)
     }
 
     /// Whether somebody else looks after them.
@@ -53,6 +68,19 @@ impl Data {
         Ok(found)
     }
 }
+
+/// What stands for the fingerprint of results that aren't all there yet: what they are recognised
+/// by. Whoever takes them is known by it until all are there.
+pub(crate) fn promised(hash: &str) -> String {
+    format!("{PROMISED}{hash}")
+}
+
+/// Whether a fingerprint is one of results that weren't all there.
+pub(crate) fn is_promised(fingerprint: &str) -> bool {
+    fingerprint.starts_with(PROMISED)
+}
+
+const PROMISED: &str = "results of ";
 
 impl Place {
     /// Where rows lie now; `None` if only the library knows, or a file's state proves nothing.

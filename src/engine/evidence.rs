@@ -19,7 +19,7 @@ use std::path::Path;
 use log::{Level, debug};
 use twox_hash::XxHash3_128;
 
-use super::data::Data;
+use super::data::{Data, is_promised};
 use super::inputs::ConstantReader;
 use super::job::Job;
 use super::ledger::Record;
@@ -126,7 +126,9 @@ pub(crate) fn check(job: &Job, request: &Request, computed: &Computed<'_>) -> Re
     for (rows, dataset, expected) in job.inputs() {
         let changed =
             || Error::SourceChanged { file: rows.path().to_owned(), dataset: dataset.to_owned() };
-        match computed.data.fingerprint(rows) {
+        // What is computed at the same time is looked at when all of it is there.
+        let fingerprint = || computed.data.fingerprint(rows);
+        match if is_promised(expected) { Ok(expected.to_owned()) } else { fingerprint() } {
             Ok(now) if now == expected => debug!("the fingerprint of `{dataset}` is what it was"),
             Ok(_) | Err(Error::Truncated { .. }) => return Err(changed()),
             Err(error) => return Err(error),

@@ -115,9 +115,10 @@ impl Opened<'_> {
 fn open<'a>(asked: &'a [Asked], team: Team<'_>) -> Result<Opened<'a>> {
     let path = &asked[0].request.file;
     let source = open_read(path)?;
-    let data = &if team.looks_for_node() { Data::default() } else { Data::unseen() };
+    let data = if team.looks_for_node() { Data::default() } else { Data::unseen() };
+    let data = &data.beside(asked.iter().flat_map(|asked| &asked.after));
     let (mut jobs, mut selected, mut sights) = (Vec::new(), Vec::new(), Vec::new());
-    for Asked { kernel, request } in asked {
+    for Asked { kernel, request, .. } in asked {
         let job = Job::open(kernel, &source, request, data)?;
         let can_write = can_write(&Target::of(request, &job)?);
         sights.push(Sight::of(&job, data, &can_write, team, request));

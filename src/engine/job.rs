@@ -8,7 +8,7 @@ use super::around::neighbourhood;
 use super::compared::Compared;
 use super::correction_paths::CorrectionPaths;
 use super::corrections;
-use super::data::Data;
+use super::data::{Data, is_promised, promised};
 use super::fold::geometry::Geometry;
 use super::inexact::{OF_NEIGHBOUR, inexact};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_around};
@@ -105,8 +105,8 @@ impl Job {
         let rounding = Rounding::of(&**kernel, &source, request.allow_rounding)?;
         let results = results_file(request, &source, kernel.name());
         let asked = (&**kernel, request);
-        let mut inputs = InputOpener::new(file, &results, asked, &source);
-        let auxiliary_inputs = inputs.auxiliary(&**kernel, &mut source, data)?;
+        let mut inputs = InputOpener::new(file, &results, asked, &source, data);
+        let auxiliary_inputs = inputs.auxiliary(&**kernel, &mut source)?;
         let (process, dataset) = (kernel.name().to_owned(), source.info.path.clone());
         let unsuitable = |reason| Error::Unsuitable {
             process: process.clone(),
@@ -194,6 +194,25 @@ impl Job {
             let count = (run.end - run.start).min(source.info.positions - ahead);
             source.rows.announce(ahead, count);
         }
+    }
+
+    /// Whether it takes results that are computed at the same time, before it.
+    pub fn takes_unfinished(&self) -> bool {
+        let mut inputs = self.identity.auxiliary_inputs.iter();
+        inputs.any(|input| is_promised(&input.fingerprint))
+    }
+
+    /// Whether the other is one of those whose results it takes while they are computed.
+    pub fn takes(&self, other: &Self) -> bool {
+        let theirs = promised(&other.identity.hash());
+        self.identity.auxiliary_inputs.iter().any(|input| input.fingerprint == theirs)
+    }
+
+    /// What its own results are recognised by until all of those are there that it takes, if it
+    /// takes any that have a hash.
+    pub fn promised_hash(&self) -> Option<String> {
+        let promised = &self.inputs.promised;
+        promised.iter().any(Option::is_some).then(|| self.identity.with_promised(promised).hash())
     }
 
     /// Bytes of the auxiliary inputs of a position, as they are handed on.

@@ -44,12 +44,20 @@ pub(crate) fn lead(
     stop: &Stop,
     team: Team<'_>,
 ) -> Result<Vec<Computed>> {
-    let computed = Lead { asked, request: &asked[0].request, observer, stop, team }.compute();
-    team.order(|| {
-        let conclusion = computed.as_ref().cloned().map_err(RankError::of);
-        Orders::End(Box::new(conclusion), stop.signal())
-    })?;
-    computed
+    Lead { asked, request: &asked[0].request, observer, stop, team }.lead(Lead::compute_planned)
+}
+
+/// Leads all ranks where the results groups of some computations are to be ready, and no more.
+///
+/// # Errors
+/// As [`lead`].
+pub(crate) fn begin(
+    asked: &[Asked],
+    observer: &dyn Observer,
+    stop: &Stop,
+    team: Team<'_>,
+) -> Result<Vec<Computed>> {
+    Lead { asked, request: &asked[0].request, observer, stop, team }.lead(Lead::begin_planned)
 }
 
 struct Lead<'a> {
@@ -68,8 +76,30 @@ struct Shares {
     nodes: usize,
 }
 
+/// Does something for the computations that haven't ended before.
+trait Do<L>:
+    FnOnce(&L, &[Planned<'_>], &ReadFile, &Shares, &mut [Option<Computed>]) -> Result<()>
+{
+}
+
+impl<L, F> Do<L> for F where
+    F: FnOnce(&L, &[Planned<'_>], &ReadFile, &Shares, &mut [Option<Computed>]) -> Result<()>
+{
+}
+
 impl Lead<'_> {
-    fn compute(&self) -> Result<Vec<Computed>> {
+    /// Does what there is to do for the computations whose results aren't all there, and tells all
+    /// ranks how that ended.
+    fn lead(&self, what: impl Do<Self>) -> Result<Vec<Computed>> {
+        let computed = self.all(what);
+        self.team.order(|| {
+            let conclusion = computed.as_ref().cloned().map_err(RankError::of);
+            Orders::End(Box::new(conclusion), self.stop.signal())
+        })?;
+        computed
+    }
+
+    fn all(&self, what: impl Do<Self>) -> Result<Vec<Computed>> {
         let asked = self.asked;
         // First as a reader: results that are complete are returned even if somebody has the file
         // open, or it can't be written to; and what can't be run leaves no trace.
@@ -94,7 +124,10 @@ impl Lead<'_> {
         }
         if ended.iter().any(Option::is_none) {
             check_all_can_write(sights)?;
-            self.compute_planned(&planned, &source, &shares, &mut ended)?;
+            what(self, &planned, &source, &shares, &mut ended)?;
+        }
+        for of in &planned {
+            self.identify(of, &source, &mut ended)?;
         }
         // Every one has been found complete, or was computed.
         Ok(ended.into_iter().flatten().collect())
@@ -102,8 +135,9 @@ impl Lead<'_> {
 
     fn open(&self) -> Result<(ReadFile, Vec<Job>, Vec<Sight>)> {
         let source = open_read(&self.request.file)?;
-        let (mut jobs, mut sights, data) = (Vec::new(), Vec::new(), &Data::default());
-        for Asked { kernel, request } in self.asked {
+        let data = &Data::default().beside(self.asked.iter().flat_map(|asked| &asked.after));
+        let (mut jobs, mut sights) = (Vec::new(), Vec::new());
+        for Asked { kernel, request, .. } in self.asked {
             let job = Job::open(kernel, &source, request, data)?;
             sights.push(Sight::of(&job, data, &Ok(()), self.team, request));
             jobs.push(job);
@@ -160,13 +194,10 @@ impl Lead<'_> {
         let mut begun: Vec<Option<Begun<'_>>> = planned.iter().map(|_| None).collect();
         let mut trouble = None;
         for of in left() {
-            let lock = locks
-                .iter()
-                .find(|lock| lock.path() == of.target.file)
-                .expect("every file that is written to is locked");
-            match self.begin(of, source, lock)? {
+            match self.begin(of, source, lock_of(&locks, of))? {
                 Ready::Complete(computed) => {
-                    let computed = self.step(of, source).finish(Some(lock), *computed)?;
+                    let lock = Some(lock_of(&locks, of));
+                    let computed = self.step(of, source).finish(lock, *computed)?;
                     ended[of.number] = Some(computed);
                 }
                 Ready::Begun(of_this) => begun[of.number] = Some(*of_this),
@@ -203,6 +234,64 @@ impl Lead<'_> {
             }
         }
         trouble.map_or(Ok(()), Err)
+    }
+
+    /// Makes the results groups of what isn't there.
+    fn begin_planned(
+        &self,
+        planned: &[Planned<'_>],
+        source: &ReadFile,
+        _: &Shares,
+        ended: &mut [Option<Computed>],
+    ) -> Result<()> {
+        let left: Vec<&Planned<'_>> =
+            planned.iter().filter(|of| ended[of.number].is_none()).collect();
+        let locks = self.claim(left.iter().copied(), source)?;
+        for of in left {
+            ended[of.number] = Some(match self.begin(of, source, lock_of(&locks, of))? {
+                Ready::Complete(computed) => *computed,
+                Ready::Begun(begun) => begun.computed()?,
+            });
+        }
+        Ok(())
+    }
+
+    /// Says in results what they are recognised by now, if they took some of others that weren't
+    /// all there, and these are now. If somebody has the file open, the next who asks for them
+    /// does.
+    fn identify(
+        &self,
+        of: &Planned<'_>,
+        source: &ReadFile,
+        ended: &mut [Option<Computed>],
+    ) -> Result<()> {
+        let is_there = |group: &Computed| {
+            let mut others = ended.iter().flatten().filter(|of| of.outcome != Outcome::Stopped);
+            others.any(|of| (&of.file, &of.group) == (&group.file, &group.group))
+        };
+        let all_are_there = self.asked[of.number].after.iter().all(is_there);
+        let Some(computed) = &mut ended[of.number] else { return Ok(()) };
+        let is_known = computed.parameter_hash.is_empty()
+            || !of.job.takes_unfinished() && computed.parameter_hash == of.job.identity.hash();
+        if is_known || computed.outcome == Outcome::Stopped {
+            return Ok(());
+        }
+        if !all_are_there {
+            computed.outcome = Outcome::Stopped;
+            return Ok(());
+        }
+        let view = source.again()?;
+        let job = Job::open(&of.job.kernel, &view, of.request, &Data::default())?;
+        drop(view);
+        let group = &computed.group;
+        let identified = RunLock::claim(&of.target, source, &Quiet).and_then(|lock| {
+            lock.alone(source, || prepare::identify(&job, &of.target, &lock, group))
+        });
+        match identified {
+            Ok(()) => computed.parameter_hash = job.identity.hash(),
+            Err(error) => debug!("{group} isn't recognised by all that it took: {error}"),
+        }
+        Ok(())
     }
 
     /// Which of the computations that haven't `ended` go over the data together.
@@ -540,6 +629,12 @@ impl Shares {
         let workers = self.workers.iter().map(|workers| (*workers).min(most)).sum();
         (workers, self.workers.len(), self.nodes)
     }
+}
+
+/// The lock of the file that the results of a computation go to.
+fn lock_of<'l>(locks: &'l [RunLock], of: &Planned<'_>) -> &'l RunLock {
+    let lock = locks.iter().find(|lock| lock.path() == of.target.file);
+    lock.expect("every file that is written to is locked")
 }
 
 /// What of a computation is there before it is computed.

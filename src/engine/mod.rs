@@ -76,7 +76,9 @@ pub use failures::FailedPositions;
 pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, test};
-pub use rehearsal::{Beginning, Rehearsal, rehearse, rehearse_all, results_datasets};
+pub use rehearsal::{
+    Beginning, Rehearsal, ResultsDataset, rehearse, rehearse_all, results_datasets,
+};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Snapshot, Tally};
 pub use request::{Cache, Durability, Request};
 pub use sample::{Sample, sample};
@@ -150,7 +152,7 @@ pub fn compute(
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Computed> {
-    let asked = Asked { kernel: Arc::clone(kernel), request: request.clone() };
+    let asked = Asked::new(Arc::clone(kernel), request.clone());
     let mut computed = compute_all(vec![asked], observer, stop)?;
     Ok(computed.remove(0))
 }
@@ -162,6 +164,16 @@ pub struct Asked {
     pub kernel: Arc<dyn Kernel>,
     /// On what, and how.
     pub request: Request,
+    /// Those that are asked for before it and of whose results it takes some, as [`begin_all`]
+    /// tells of them; none if all are there that it takes.
+    pub after: Vec<Computed>,
+}
+
+impl Asked {
+    /// A kernel, what it is to compute on, and how. What it takes is there.
+    pub fn new(kernel: Arc<dyn Kernel>, request: Request) -> Self {
+        Self { kernel, request, after: Vec::new() }
+    }
 }
 
 /// Computes several things of the same file, in one pass over the data as far as that can be: what
@@ -180,7 +192,32 @@ pub fn compute_all(
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Vec<Computed>> {
-    let Some(Asked { request, .. }) = asked.first().cloned() else { return Ok(Vec::new()) };
+    let Some(first) = asked.first() else { return Ok(Vec::new()) };
+    let cache = first.request.cache;
+    let computed = led(asked, lead::lead, observer, stop);
+    if let (Ok(computed), Cache::Drop) = (&computed, cache) {
+        computed.iter().for_each(|computed| cache::forget(&computed.file));
+    }
+    computed
+}
+
+/// Makes the results groups of some computations ready, and computes nothing: so that others can
+/// be asked for together with them which take of their results, position by position.
+///
+/// # Errors
+/// As [`compute_all`].
+pub fn begin_all(asked: Vec<Asked>, observer: &dyn Observer, stop: &Stop) -> Result<Vec<Computed>> {
+    if asked.is_empty() { Ok(Vec::new()) } else { led(asked, lead::begin, observer, stop) }
+}
+
+/// Has something done by all ranks, of which the first leads.
+fn led(
+    asked: Vec<Asked>,
+    lead: impl FnOnce(&[Asked], &dyn Observer, &Stop, Team<'_>) -> Result<Vec<Computed>>,
+    observer: &dyn Observer,
+    stop: &Stop,
+) -> Result<Vec<Computed>> {
+    let request = asked[0].request.clone();
     let team = Team::new(&request);
     debug!(
         "pixelmill {}, process {} on {}",
@@ -190,20 +227,16 @@ pub fn compute_all(
     );
     // What is available now may not be in a moment: one budget for the whole run.
     let memory = Some(team.memory_budget(&request));
-    let with_recorded = |Asked { kernel, request }: Asked| {
+    let with_recorded = |Asked { kernel, request, after }: Asked| {
         let request = recorded::with_recorded(&request, kernel.name());
-        Asked { kernel, request: Request { memory, ..request } }
+        Asked { kernel, request: Request { memory, ..request }, after }
     };
     let asked: Vec<Asked> = asked.into_iter().map(with_recorded).collect();
-    let computed = if team.rank() == 0 {
-        lead::lead(&asked, observer, stop, team)
+    if team.rank() == 0 {
+        lead(&asked, observer, stop, team)
     } else {
         follow::follow(&asked, stop, team)
-    };
-    if let (Ok(computed), Cache::Drop) = (&computed, request.cache) {
-        computed.iter().for_each(|computed| cache::forget(&computed.file));
     }
-    computed
 }
 
 /// Seconds since `begun`.

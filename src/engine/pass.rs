@@ -233,7 +233,11 @@ pub(crate) fn shared(
         let planned = alone.plan(memory, workers, None)?;
         let mut apart = (!passes.is_empty()).then_some(Apart::Otherwise);
         let mut has_joined = false;
-        for (pass, shared) in passes.iter_mut().filter(|(pass, _)| pass.reads_for(job)) {
+        // Not before the one in which what it takes is computed.
+        let takes = |(pass, _): &(Pass<'_>, Shared)| pass.members.iter().any(|of| job.takes(of.0));
+        let first = passes.iter().rposition(takes).unwrap_or(0);
+        let later = passes.iter_mut().skip(first);
+        for (pass, shared) in later.filter(|(pass, _)| pass.reads_for(job)) {
             let more = pass.with(job, selected).among(all);
             let fewest = planned.workers.min(pass.plan(memory, workers, None)?.workers);
             match more.plan(memory, workers, None) {

@@ -193,6 +193,19 @@ fn adopt(job: &Job, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
     transaction.commit()
 }
 
+/// Says of results that are there already what they are recognised by.
+///
+/// # Errors
+/// If the file can't be written to.
+pub(crate) fn identify(job: &Job, target: &Target, lock: &RunLock, path: &str) -> Result<()> {
+    let transaction = lock.begin()?;
+    let group = transaction.file().group(path);
+    group
+        .and_then(|group| provenance(job, target).replace(&group))
+        .map_err(|error| transaction.error("write to", &error))?;
+    transaction.commit()
+}
+
 /// Takes a group that has all it needs, and notes in it who computes, unless that is `noted`.
 ///
 /// # Errors

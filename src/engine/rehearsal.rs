@@ -20,7 +20,7 @@ use crate::plan::{Plan, Reads};
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::rows::Reading;
 use pixelmill_core::error::Result;
-use pixelmill_core::kernel::Kernel;
+use pixelmill_core::kernel::{Kernel, Role};
 
 /// What a run would do.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub fn rehearse(
     request: &Request,
     observer: &dyn Observer,
 ) -> Result<Rehearsal> {
-    let asked = Asked { kernel: Arc::clone(kernel), request: request.clone() };
+    let asked = Asked::new(Arc::clone(kernel), request.clone());
     let mut rehearsed = rehearse_all(&[asked], observer)?;
     Ok(rehearsed.remove(0))
 }
@@ -123,16 +123,35 @@ pub fn rehearse_all(asked: &[Asked], observer: &dyn Observer) -> Result<Vec<Rehe
     Ok(rehearsed)
 }
 
-/// The names of the results datasets that a computation will have.
+/// A results dataset that a computation will have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultsDataset {
+    /// Its name.
+    pub name: String,
+    /// Whether what a position has in it is there as soon as that is computed: others may take it
+    /// while more is computed.
+    pub goes_along: bool,
+}
+
+/// The results datasets that a computation will have.
 ///
 /// # Errors
 /// If the source can't be opened for it.
-pub fn results_datasets(Asked { kernel, request }: &Asked) -> Result<Vec<String>> {
+pub fn results_datasets(Asked { kernel, request, .. }: &Asked) -> Result<Vec<ResultsDataset>> {
     let request = &with_recorded(request, kernel.name());
     let job = Job::open(kernel, &open_read(&request.file)?, request, &Data::unseen())?;
-    let columns = job.prepared.columns().iter().map(|column| column.name.clone());
+    let buffers = job.prepared.fold().map_or(&[][..], |fold| fold.buffers());
+    let at_end = |name: &str| {
+        buffers.iter().any(|buffer| buffer.column.name == name && buffer.role == Role::AtEnd)
+    };
+    let columns = job.prepared.columns().iter().map(|column| ResultsDataset {
+        name: column.name.clone(),
+        goes_along: !at_end(&column.name),
+    });
     let folded = job.folded().map_or_else(Vec::new, |folded| folded.columns);
-    let folded = folded.iter().map(|column| column.layout.name.clone());
+    let folded = folded
+        .iter()
+        .map(|column| ResultsDataset { name: column.layout.name.clone(), goes_along: false });
     Ok(columns.chain(folded).collect())
 }
 

@@ -230,7 +230,13 @@ impl Candidate {
 
     /// Whether the data are still those that it was computed from.
     fn has_its_data(&self, job: &Job, request: &Request) -> Result<bool> {
-        let nobody_knows = || Ok(!self.is_gone || all_is_hashed(job));
+        // Its hash says nothing of what it takes of results that weren't all there.
+        let is_promised =
+            job.takes_unfinished() || !self.hash.is_empty() && self.hash != job.identity.hash();
+        let nobody_knows = || match is_promised {
+            true => Ok(self.summary()?.count == 0),
+            false => Ok(!self.is_gone || all_is_hashed(job)),
+        };
         if self.digest_lines.iter().all(String::is_empty) {
             return nobody_knows();
         }
@@ -238,10 +244,10 @@ impl Candidate {
         let Some(record) = Record::among(&self.digest_lines, covered) else {
             return nobody_knows();
         };
-        let group = (self.path.as_str(), !self.hash.is_empty());
+        let group = (self.path.as_str(), !self.hash.is_empty() && !is_promised);
         let marked = Pending::done(&self.status, &job.source.grid);
-        let request =
-            &Request { check_data: request.check_data || self.is_gone, ..request.clone() };
+        let check_data = request.check_data || self.is_gone || is_promised;
+        let request = &Request { check_data, ..request.clone() };
         let same = is_unchanged(job, request, group, &record, &marked)?;
         if !same && request.resume.is_some() {
             let reason = "the data have changed since it was computed".into();
@@ -383,7 +389,10 @@ fn candidate(
     if whereabouts == Whereabouts::Other {
         return Err(format!("it was computed from another dataset, {}", found.source()).into());
     }
-    if !is_same(found, &job.identity, location) {
+    // Where others of which it takes something weren't all there.
+    let is_promised =
+        || found.parameter_hash.is_some() && found.parameter_hash == job.promised_hash();
+    if !is_same(found, &job.identity, location) && !is_promised() {
         return Err(told_difference(found, &job.identity).into());
     }
     let group = file.group(&found.path).map_err(|error| error.to_string())?;

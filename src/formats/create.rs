@@ -63,6 +63,15 @@ impl Identification {
         attributes::remove(group, "process_version")?;
         attributes::write_integer(group, "process_version", self.process_version.into())
     }
+
+    /// Writes it into a group, in place of everything that says otherwise.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn replace(&self, group: &Group) -> Result<(), Refused> {
+        attributes::remove(group, "parameter_hash")?;
+        self.renew(group)
+    }
 }
 
 /// How results are laid out and described.

@@ -267,6 +267,17 @@ impl Identity {
         outline
     }
 
+    /// The same with what stands for the fingerprints of auxiliary inputs, where something does.
+    pub fn with_promised(&self, promised: &[Option<String>]) -> Self {
+        let mut identity = self.clone();
+        for (input, promised) in identity.auxiliary_inputs.iter_mut().zip(promised) {
+            if let Some(promised) = promised {
+                input.fingerprint.clone_from(promised);
+            }
+        }
+        identity
+    }
+
     /// What of it a group can't record that has no hash, in words: it knows the process, the
     /// parameters and the dataset, with its first axis as the positions. Taken apart field by
     /// field, so that a new one is either known to be a fact of these or told here.

@@ -333,6 +333,12 @@ def frames(path, count):
         data[:] = random.poisson(random.uniform(1, 9, (40, 40)), (int(count), 40, 40))
 
 
+def change_result(path, dataset):
+    """Another first value."""
+    with h5py.File(path, "r+") as file:
+        file[dataset][0] += 1
+
+
 def cancelling(path):
     """Units of 1024 spectra, of which the first three add up to what rounding leaves."""
     random = np.random.default_rng(1)

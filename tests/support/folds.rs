@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::random::Random;
@@ -59,27 +59,38 @@ impl Scan {
         (positions, seconds): (u64, f64),
         random: &mut Random,
     ) -> (usize, usize) {
-        let (mut killed, mut in_middle) = (0, 0);
-        for _ in 0..4 {
-            let cores = if random.next() < 0.5 { "1" } else { "2" };
-            let more = ["--checkpoint", "0.01", "--cores", cores];
-            let running = Running::start(self.arguments(fold, output, &[options, &more].concat()));
-            thread::sleep(Duration::from_secs_f64(seconds * random.next()));
-            if running.kill().success() {
-                break;
-            }
-            killed += 1;
-            let has_group = std::fs::metadata(output).is_ok_and(|file| file.len() > 0);
-            let marked = if has_group { marked(output) } else { 0 };
-            in_middle += usize::from(marked > 0 && marked < positions);
-        }
-        (killed, in_middle)
+        let start = |more: &[&str]| self.arguments(fold, output, &[options, more].concat());
+        kill_a_few(start, output, (positions, seconds), random)
     }
 
     /// That, which has to succeed.
     pub fn run(&self, fold: &str, output: &str, more: &[&str]) -> Value {
         succeed(self.arguments(fold, output, more))
     }
+}
+
+/// Kills a few runs that go into the same file, each within so many seconds; gives how many were
+/// killed, and how many of these while some of all `positions` were done.
+pub fn kill_a_few(
+    start: impl Fn(&[&str]) -> Vec<OsString>,
+    output: &str,
+    (positions, seconds): (u64, f64),
+    random: &mut Random,
+) -> (usize, usize) {
+    let (mut killed, mut in_middle) = (0, 0);
+    for _ in 0..4 {
+        let cores = if random.next() < 0.5 { "1" } else { "2" };
+        let running = Running::start(start(&["--checkpoint", "0.01", "--cores", cores]));
+        thread::sleep(Duration::from_secs_f64(seconds * random.next()));
+        if running.kill().success() {
+            break;
+        }
+        killed += 1;
+        let has_group = std::fs::metadata(output).is_ok_and(|file| file.len() > 0);
+        let marked = if has_group { marked(output) } else { 0 };
+        in_middle += usize::from(marked > 0 && marked < positions);
+    }
+    (killed, in_middle)
 }
 
 /// Calls a function of that program.
@@ -92,4 +103,26 @@ pub fn marked(output: &str) -> u64 {
     let status = pixelmill(["status", output]);
     let first = &status.json["groups"][0];
     first["completed"].as_u64().unwrap_or(0)
+}
+
+/// Whether two files have the same results, and are alike in all that is said of these.
+pub fn assert_same(one: &str, other: &str, about: &str) {
+    assert_same_but(&[], one, other, about);
+}
+
+/// The same of results that were interrupted, or that several ranks made: how often the digest of
+/// the data was written differs.
+pub fn assert_same_results(one: &str, other: &str, about: &str) {
+    assert_same_but(&["data_digest"], one, other, about);
+}
+
+fn assert_same_but(left_out: &[&str], one: &str, other: &str, about: &str) {
+    let found = python("same", &[&[one, other], left_out].concat());
+    assert_eq!(found["differing"], json!([]), "{about}");
+    assert!(found["same"].as_u64().unwrap() > 0);
+}
+
+/// What came of each computation of a pass or a plan.
+pub fn computations(answer: &Value) -> &[Value] {
+    answer["computations"].as_array().unwrap()
 }

@@ -39,6 +39,8 @@ pub(crate) struct Together<'f> {
 /// A computation on one thread.
 struct OnThread<'f> {
     member: &'f Member<'f>,
+    /// Whether it takes what others of the pass make of a unit.
+    waits: bool,
     how: How<'f>,
 }
 
@@ -100,55 +102,82 @@ impl<'f> Together<'f> {
     /// If the source can't be read, or results can't be written.
     pub fn work(&mut self, unit: u64) -> Result<(Vec<Computed>, Times)> {
         let begun = Instant::now();
-        let groups = wanted(&self.geometry.groups(unit), &self.pending)?;
-        let runs = self.geometry.runs(unit);
-        for member in &mut self.members {
-            member.begin(&runs)?;
-        }
-        for group in &groups {
-            self.group(group)?;
-        }
-        let (mut all, mut times) = (Vec::new(), Times::default());
-        for member in &mut self.members {
-            all.push(member.end(&mut self.buffer, &mut times)?);
+        let mut all: Vec<Computed> = self.members.iter().map(|_| Computed::default()).collect();
+        let mut times = Times::default();
+        for waits in [false, true] {
+            if self.members.iter().any(|member| member.waits == waits) {
+                self.work_on(unit, waits, (&mut all, &mut times))?;
+            }
         }
         times.read = begun.elapsed().saturating_sub(times.compute + times.write);
         Ok((all, times))
     }
 
-    fn group(&mut self, wanted: &WantedGroup) -> Result<()> {
-        let Self { members, first, geometry, buffer, .. } = self;
-        let job = first.job;
-        job.announce(runs::of_positions(&wanted.positions));
-        for member in &mut *members {
-            member.begin_group(wanted)?;
+    /// The same for those that wait for others, or for those that don't.
+    fn work_on(
+        &mut self,
+        unit: u64,
+        waits: bool,
+        (all, times): (&mut [Computed], &mut Times),
+    ) -> Result<()> {
+        let Self { members, pending, geometry, buffer, first } = self;
+        let are_wanted = members.iter().map(|member| member.waits == waits);
+        let pending = pending.iter().zip(are_wanted).filter(|(_, is_wanted)| *is_wanted);
+        let pending: Vec<&Pending<'_>> = pending.map(|(pending, _)| *pending).collect();
+        let groups = wanted(&geometry.groups(unit), &pending)?;
+        let runs = geometry.runs(unit);
+        let mut own: Vec<(usize, &mut OnThread<'f>)> = members.iter_mut().enumerate().collect();
+        own.retain(|(_, member)| member.waits == waits);
+        for (_, member) in &mut own {
+            member.begin(&runs)?;
         }
-        let is_mixed = members.iter().any(|member| !member.is_alike());
-        if let Some(cell) = wanted.group.cell.as_ref().filter(|_| is_mixed)
-            && let Some(block) = job.source.rows.block(cell.clone())
-        {
-            let mut take = |member: &mut OnThread<'f>| member.take_block(wanted, &block, buffer);
-            return members.iter_mut().try_for_each(&mut take);
+        let (numbers, mut own): (Vec<usize>, Vec<&mut OnThread<'f>>) = own.into_iter().unzip();
+        for group in &groups {
+            read_group((first.job, geometry), group, &mut own, buffer)?;
         }
-        for member in &mut *members {
-            member.open_group(wanted)?;
+        for (number, member) in numbers.into_iter().zip(own) {
+            all[number] = member.end(buffer, times)?;
         }
-        for part in parts(job, geometry, &wanted.group) {
-            let taken = read_part(job, wanted, &part, buffer, |read| {
-                members.iter_mut().try_for_each(|member| member.take(&part, read))
-            });
-            match taken {
-                Err(Error::Damaged { reason, .. }) => {
-                    let mut lose = |member: &mut OnThread<'_>| member.lose(wanted, &reason, buffer);
-                    members.iter_mut().try_for_each(&mut lose)?;
-                    break;
-                }
-                other => other??,
-            }
-        }
-        members.iter_mut().for_each(OnThread::end_group);
         Ok(())
     }
+}
+
+/// Reads a group for some computations.
+fn read_group<'f>(
+    (job, geometry): (&Job, &Geometry),
+    wanted: &WantedGroup,
+    members: &mut [&mut OnThread<'f>],
+    buffer: &mut AlignedBytes,
+) -> Result<()> {
+    job.announce(runs::of_positions(&wanted.positions));
+    for member in &mut *members {
+        member.begin_group(wanted)?;
+    }
+    let is_mixed = members.iter().any(|member| !member.is_alike());
+    if let Some(cell) = wanted.group.cell.as_ref().filter(|_| is_mixed)
+        && let Some(block) = job.source.rows.block(cell.clone())
+    {
+        let mut all = members.iter_mut();
+        return all.try_for_each(|member| member.take_block(wanted, &block, buffer));
+    }
+    for member in &mut *members {
+        member.open_group(wanted)?;
+    }
+    for part in parts(job, geometry, &wanted.group) {
+        let taken = read_part(job, wanted, &part, buffer, |read| {
+            members.iter_mut().try_for_each(|member| member.take(&part, read))
+        });
+        match taken {
+            Err(Error::Damaged { reason, .. }) => {
+                let mut all = members.iter_mut();
+                all.try_for_each(|member| member.lose(wanted, &reason, buffer))?;
+                break;
+            }
+            other => other??,
+        }
+    }
+    members.iter_mut().for_each(|member| member.end_group());
+    Ok(())
 }
 
 impl<'f> OnThread<'f> {
@@ -170,7 +199,7 @@ impl<'f> OnThread<'f> {
                 times: Times::default(),
             }),
         };
-        Self { member, how }
+        Self { member, waits: member.job.takes_unfinished(), how }
     }
 
     /// Begins a unit, of which these are the positions.

@@ -11,9 +11,11 @@ use log::info;
 
 use super::place::{InputPlace, LiesIn, Refusal};
 use crate::engine::Request;
+use crate::engine::data::{Data, promised};
 use crate::engine::inspect::{parameters_of, positions, positions_axes};
 use crate::identity::{OtherFile, SourceLocation, Whereabouts, relative, whereabouts_of};
 use crate::source::{Source, normalised};
+use crate::storage::attributes;
 use crate::storage::container::Dataset;
 use crate::storage::file::{ReadFile, is_absent, open_read};
 use crate::storage::file_state::FileId;
@@ -37,7 +39,23 @@ pub(super) enum Array<'f> {
     Npy(NpyArray),
 }
 
+/// Results that something is a part of.
+pub(super) struct OfResults {
+    pub file: FileId,
+    pub group: String,
+    /// What stands for its fingerprint while they are computed.
+    pub promised: String,
+}
+
 impl Found<'_> {
+    /// The results that it is a part of, if they have a hash.
+    pub fn results(&self) -> Option<OfResults> {
+        let Array::Dataset(file, _) = &self.array else { return None };
+        let (path, _) = self.place.dataset.rsplit_once('/')?;
+        let hash = attributes::string(&file.group(path).ok()?, "parameter_hash")?;
+        Some(OfResults { file: file.id(), group: path.to_owned(), promised: promised(&hash) })
+    }
+
     /// What it is called where it lies.
     pub fn path(&self) -> String {
         match &self.array {
@@ -52,6 +70,7 @@ impl Found<'_> {
 
 /// Looks for inputs, and has the files open that they are in.
 pub(super) struct Finder<'a> {
+    data: &'a Data,
     source: &'a ReadFile,
     results_path: &'a Path,
     kernel: &'a dyn Kernel,
@@ -82,8 +101,10 @@ impl<'a> Finder<'a> {
         results_path: &'a Path,
         (kernel, request): (&'a dyn Kernel, &'a Request),
         source: &Source,
+        data: &'a Data,
     ) -> Self {
         Self {
+            data,
             source: file,
             results_path,
             kernel,
@@ -364,7 +385,10 @@ impl<'a> Finder<'a> {
                 return Err(refused(&shown(&named, &path), reason));
             }
         };
-        if let Some(lack) = lack_around(file, &path)? {
+        let is_computed_now = path
+            .rsplit_once('/')
+            .is_some_and(|(group, _)| self.data.is_unfinished(file.id(), group));
+        if !is_computed_now && let Some(lack) = lack_around(file, &path)? {
             return Err(refused(&shown(&named, &path), lack));
         }
         let lies_in = match which {

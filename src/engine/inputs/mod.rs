@@ -38,6 +38,9 @@ pub(crate) struct Inputs {
     pub constants: Vec<ConstantReader>,
     /// Where each of them lies, in the order in which they were declared.
     pub places: Vec<InputPlace>,
+    /// What stands for the fingerprint of an auxiliary input while it is computed, if it is of
+    /// results that have a hash.
+    pub promised: Vec<Option<String>>,
     /// Files of their own, held for their readers' locks.
     _files: Vec<ReadFile>,
 }
@@ -46,6 +49,7 @@ pub(crate) struct Inputs {
 pub(crate) struct InputOpener<'a> {
     finder: Finder<'a>,
     inputs: Inputs,
+    data: &'a Data,
 }
 
 impl<'a> InputOpener<'a> {
@@ -56,9 +60,10 @@ impl<'a> InputOpener<'a> {
         results: &'a Path,
         (kernel, request): (&'a dyn Kernel, &'a Request),
         source: &Source,
+        data: &'a Data,
     ) -> Self {
-        let finder = Finder::new(file, results, (kernel, request), source);
-        Self { finder, inputs: Inputs::default() }
+        let finder = Finder::new(file, results, (kernel, request), source, data);
+        Self { finder, inputs: Inputs::default(), data }
     }
 
     /// Opens what has values for each position, and notes in the source's description what it is.
@@ -69,8 +74,8 @@ impl<'a> InputOpener<'a> {
         &mut self,
         kernel: &dyn Kernel,
         source: &mut Source,
-        data: &Data,
     ) -> Result<Vec<AuxiliaryIdentity>> {
+        let data = self.data;
         let mut identities = Vec::new();
         for input in kernel.auxiliary_inputs() {
             let refused = |dataset: &str, reason: String| Error::Auxiliary {
@@ -79,8 +84,13 @@ impl<'a> InputOpener<'a> {
             };
             let found = self.finder.find(input.path(), input.results_dataset(), &refused)?;
             self.inputs.places.push(found.place.clone());
+            let results = found.results();
             let (reader, info) = AuxiliaryReader::open(&input, found, source, &refused)?;
-            let fingerprint = data.fingerprint(reader.rows())?;
+            let fingerprint = match &results {
+                Some(of) if data.is_unfinished(of.file, &of.group) => of.promised.clone(),
+                _ => data.fingerprint(reader.rows())?,
+            };
+            self.inputs.promised.push(results.map(|of| of.promised));
             identities.push(reader.identity(&info, fingerprint));
             self.inputs.auxiliary.push(reader);
             source.info.auxiliary.push(info);
