@@ -204,6 +204,7 @@ fn unit_is_computed(bencher: Bencher<'_, '_>) {
         spectroscopic_dimensions: Vec::new(),
         auxiliary: Vec::new(),
         constants: Vec::new(),
+        selected: None,
     };
     let kernel = kernel_of::<Sum>(&Default::default()).expect("the default parameters are right");
     let prepared = kernel.prepare(&info).expect("it sums whatever there is");

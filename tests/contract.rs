@@ -30,7 +30,13 @@ fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
 
 fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec![command.into(), runner.command_name().into(), file.into()];
-    all.extend(choices(runner).iter().chain(more).map(OsString::from));
+    // One that is tested is named beside these.
+    let positions: &[&str] = match runner.name() {
+        "Pick" if command == "run" => &["--positions", ":"],
+        _ => &[],
+    };
+    let given = choices(runner).iter().chain(positions).chain(more);
+    all.extend(given.map(OsString::from));
     all
 }
 

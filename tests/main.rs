@@ -45,6 +45,7 @@ mod nodes;
 mod parallel;
 mod parts;
 mod passes;
+mod pick;
 mod places;
 mod plans;
 mod plot;

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Advice {
     /// Compute on fewer cores.
     UseFewerCores,
+    /// Name positions.
+    NamePositions,
     /// Let more memory be used.
     AllowMoreMemory,
     /// Let values be rounded.

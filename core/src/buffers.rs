@@ -157,7 +157,12 @@ impl Declaration<'_> {
             Kind::Single => (axes, 1),
             Kind::PerPosition => (axes, 0),
         };
-        let column = ColumnLayout::new(name, quantity, units, axes).with::<T>(None);
+        let mut column = ColumnLayout::new(name, quantity, units, Vec::new()).with::<T>(None);
+        column.dimensions = axes;
+        // What is folded is never missing as a whole, and may be large.
+        if kind == Kind::PerPosition || role == Role::AtEnd {
+            column.missing = column.missing.repeat(column.values_per_spectrum());
+        }
         let each = values * size_of::<T>();
         let index = buffers.layouts.len();
         buffers.layouts.push(BufferLayout { kind, role, column, each, count });

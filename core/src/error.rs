@@ -198,6 +198,9 @@ pub enum Error {
     /// The positions that were asked for aren't there.
     #[error("these positions can't be selected: {reason}")]
     Selection { reason: String },
+    /// A computation of some positions, and nobody named these.
+    #[error("{process} is of some positions of a scan, and none are named")]
+    NoSelection { process: String },
     /// The position that was asked for isn't there.
     #[error(
         "there is no such position: the scan has the positions 0:{positions}, on the axes {axes}"
@@ -373,6 +376,7 @@ impl Error {
             Self::OtherFile { .. } => Advice::ShareFile,
             Self::Worker { .. } => Advice::UseFewerCores,
             Self::TooLittleMemory { .. } => Advice::AllowMoreMemory,
+            Self::NoSelection { .. } => Advice::NamePositions,
             Self::Truncated { .. } => Advice::CopyAgain,
             Self::JustChanged { .. } | Self::ReplacedWhileOpened { .. } => Advice::RunAgain,
             Self::SourceNotFound { .. } => Advice::TellSource,
@@ -395,6 +399,7 @@ impl Error {
             | Self::UnknownParameter { .. }
             | Self::Parameter { .. }
             | Self::Selection { .. }
+            | Self::NoSelection { .. }
             | Self::Axes { .. }
             | Self::NoSuchPosition { .. }
             | Self::NoSuchDataset { .. }

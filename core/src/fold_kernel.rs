@@ -28,6 +28,7 @@ use crate::source_info::SourceInfo;
 /// # Errors
 /// If a parameter is out of its range, not finite, or refused by the reduction.
 pub fn fold_kernel_of<R: Reduction>(parameters: &R::Parameters) -> Result<Arc<dyn Kernel>> {
+    const { assert!(!(R::SELECTION && R::PER_POSITION), "nothing is folded of a selection") };
     let (parameters, values) = settle(R::NAME, parameters)?;
     Ok(Arc::new(FoldKernel::<R> { parameters, values }))
 }
@@ -66,6 +67,10 @@ impl<R: Reduction> Kernel for FoldKernel<R> {
 
     fn wants_coordinates(&self) -> bool {
         R::COORDINATES
+    }
+
+    fn wants_selection(&self) -> bool {
+        R::SELECTION
     }
 
     fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
@@ -131,6 +136,10 @@ impl<R: Reduction> Fold for PreparedFold<R> {
 
     fn whole(&self) -> Whole {
         R::WHOLE
+    }
+
+    fn takes_stored(&self) -> bool {
+        R::STORED
     }
 
     fn extra_memory(&self, _positions: u64) -> u64 {

@@ -51,6 +51,11 @@ pub trait Kernel: Send + Sync {
     fn wants_coordinates(&self) -> bool {
         false
     }
+    /// Whether it is of some positions of a scan: then these have to be named, and
+    /// [`Self::prepare`] finds them in [`SourceInfo::selected`].
+    fn wants_selection(&self) -> bool {
+        false
+    }
     /// Which neighbours of each position a worker gets beside it. Results that have the same
     /// parameters are computed with the same ones.
     ///
@@ -251,6 +256,11 @@ pub trait Fold: Send + Sync {
     /// Whether a [`Worker`] can compute positions as well: then it does where a position has
     /// several spectra.
     fn is_map(&self) -> bool {
+        false
+    }
+    /// Whether it takes values as they are stored, if they aren't corrected, so that none of them
+    /// has to be one of its numbers.
+    fn takes_stored(&self) -> bool {
         false
     }
     /// Bytes that a worker takes besides its tiles and buffers, for units of so many positions at

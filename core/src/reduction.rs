@@ -92,6 +92,12 @@ pub trait Reduction: Sized + 'static {
     const NARROWING: bool = false;
     /// Whether it computes with where a spectrum was measured.
     const COORDINATES: bool = false;
+    /// Whether it is of some positions of a scan: the user has to name them, and
+    /// [`SourceInfo::selected`] tells which they are.
+    const SELECTION: bool = false;
+    /// Whether it takes values [as they are stored](Tile::stored_as) wherever they are given so.
+    /// Otherwise a position fails that has an integer which `Input` doesn't hold.
+    const STORED: bool = false;
     /// Whether all of its buffers are per position: each position has results of its own then, and
     /// nothing is folded. Override with `true` if so.
     const PER_POSITION: bool = false;
@@ -304,6 +310,12 @@ impl<'a, T: Element> Tile<'a, T> {
             self.raw.points,
             bytemuck::cast_slice(self.copied),
         ))
+    }
+
+    /// The values in other numbers than those it computes with, into `buffer` row by row: converted
+    /// from the file's and corrected in these.
+    pub fn convert_to<S: Element>(&self, buffer: &mut Vec<S>) {
+        self.raw.convert(buffer);
     }
 
     /// The values of the auxiliary inputs at the position of spectrum number `index`.

@@ -5,6 +5,7 @@ use crate::dimension::Dimension;
 use crate::element::ElementType;
 use crate::failure::Failure;
 use crate::inputs::ConstantArray;
+use crate::positions::Positions;
 
 /// What a process is told about the main dataset.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct SourceInfo {
     /// What [`Process::constant_inputs`](crate::Process::constant_inputs) asked for, in that
     /// order.
     pub constants: Vec<ConstantArray>,
+    /// The positions that are folded, for whoever [wants to know](crate::Reduction::SELECTION).
+    pub selected: Option<Positions>,
 }
 
 /// What a process is told about an auxiliary input.
@@ -175,6 +178,7 @@ mod tests {
             spectroscopic_dimensions: lengths.iter().map(axis).collect(),
             auxiliary: Vec::new(),
             constants: Vec::new(),
+            selected: None,
         }
     }
 

@@ -17,6 +17,7 @@ pub mod local_correlation;
 pub mod log_sum;
 pub mod masks;
 pub mod peak_finding;
+pub mod pick;
 pub mod radial_profile;
 pub mod rebin;
 pub mod sho_fit;
@@ -35,6 +36,7 @@ pub use local_correlation::LocalCorrelation;
 pub use log_sum::LogSum;
 pub use masks::Masks;
 pub use peak_finding::PeakFinding;
+pub use pick::Pick;
 pub use radial_profile::RadialProfile;
 pub use rebin::Rebin;
 pub use sho_fit::ShoFit;
@@ -53,7 +55,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 15] = [
+pub static PROCESSES: [&dyn Runner; 16] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -69,4 +71,5 @@ pub static PROCESSES: [&dyn Runner; 15] = [
     reducer::<SpectrumStatistics>(),
     reducer::<Histogram>(),
     reducer::<LogSum>(),
+    reducer::<Pick>(),
 ];

@@ -393,6 +393,7 @@ mod tests {
             spectroscopic_dimensions: axes.to_vec(),
             auxiliary: Vec::new(),
             constants: Vec::new(),
+            selected: None,
         }
     }
 

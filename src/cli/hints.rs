@@ -99,6 +99,7 @@ fn tail(advice: Advice) -> Cow<'static, str> {
         Advice::Unbind => "; `--bind-to none` (Slurm: more --cpus-per-task) lets them use all",
         Advice::UseFewerCores => "; try `--cores 1`",
         Advice::AllowMoreMemory => "; raise --memory",
+        Advice::NamePositions => "; name them with --positions",
         Advice::AllowRounding => {
             "; --allow-rounding lets each value become the nearest one that there is"
         }

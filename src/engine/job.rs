@@ -37,7 +37,7 @@ use pixelmill_core::inputs::ConstantArray;
 use pixelmill_core::kernel::{
     AuxiliaryRows, Fold, Kernel, Means, PositionAxes, Prepared, RawUnit, SeenSpectrum, Worker,
 };
-use pixelmill_core::positions::runs;
+use pixelmill_core::positions::{Positions, runs};
 
 /// Source bytes between what is read and what the system is told to read meanwhile.
 const READ_AHEAD: u64 = 32 << 20;
@@ -144,7 +144,7 @@ impl Job {
         let of_fold = (&source, corrections.as_ref(), request.positions.as_ref());
         let folded = fold.map(|fold| geometry(fold, of_fold, file)).transpose()?;
         let (geometry, selection) = folded.unzip();
-        identity.selection = selection.flatten();
+        identity.selection = selection.flatten().or(identity.selection);
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
         let job = Self {
@@ -430,7 +430,9 @@ impl Job {
         let (stored, input) = (self.source.stored, self.kernel.wants().input);
         let may_exceed = stored.element.may_exceed(input.element(), input.is_narrowing());
         let is_dead = |at| self.corrections.as_ref().is_some_and(|of| of.is_dead(at));
-        (self.is_exact && may_exceed).then_some(move |at| !is_dead(at))
+        let is_converted =
+            self.corrections.is_some() || !self.prepared.fold().is_some_and(Fold::takes_stored);
+        (self.is_exact && may_exceed && is_converted).then_some(move |at| !is_dead(at))
     }
 
     /// Where the positions lie, if the kernel wants to know.
@@ -601,6 +603,20 @@ fn fold_of(prepared: &dyn Prepared, spectra: usize) -> Result<Option<&dyn Fold>,
     }
 }
 
+/// The positions that a kernel is of, if it is of some.
+fn selected(
+    (kernel, request): (&dyn Kernel, &Request),
+    source: &Source,
+    file: &ReadFile,
+) -> Result<Option<Positions>> {
+    if !kernel.wants_selection() {
+        return Ok(None);
+    }
+    let none = || Error::NoSelection { process: kernel.name().to_owned() };
+    let asked = request.positions.as_ref().ok_or_else(none)?;
+    asked.selected(&source.grid, file)?.positions(&source.grid).map(Some)
+}
+
 /// How a source is cut for a fold of the positions that are asked for, and what these are, if they
 /// aren't all.
 fn geometry(
@@ -634,6 +650,7 @@ fn open_source(kernel: &dyn Kernel, file: &ReadFile, request: &Request) -> Resul
     if kernel.wants_coordinates() {
         source.read_own_values(file)?;
     }
+    source.info.selected = selected((kernel, request), &source, file)?;
     Ok(source)
 }
 

@@ -8,7 +8,7 @@ use super::data::Data;
 use super::fold::{Again, again, check_merge};
 use super::job::Job;
 use super::pending::Pending;
-use super::selection::Selected;
+use super::selection::{OpenRange, Selected, Selection};
 use crate::region;
 use crate::storage::file::open_read;
 use crate::storage::marks::Marks;
@@ -80,12 +80,27 @@ pub enum Pixel {
     Steps(Vec<u32>),
 }
 
+impl Pixel {
+    /// It alone.
+    fn selection(&self) -> Selection {
+        match self {
+            Self::Number(position) => Selection::Several(vec![OpenRange::single(*position)]),
+            Self::Steps(steps) => {
+                let steps = steps.iter().map(|step| OpenRange::single(u64::from(*step)));
+                Selection::Steps(steps.collect())
+            }
+        }
+    }
+}
+
 /// Computes one position and writes nothing.
 ///
 /// # Errors
 /// If there is no such position, or the source doesn't fit the process.
 pub fn test(kernel: &Arc<dyn Kernel>, request: &Request, pixel: &Pixel) -> Result<Probe> {
     let file = open_read(&request.file)?;
+    let own = kernel.wants_selection().then(|| pixel.selection());
+    let request = &Request { positions: own.or(request.positions.clone()), ..request.clone() };
     let job = Job::open(kernel, &file, request, &Data::default())?;
     let grid = &job.source.grid;
     let position = match pixel {

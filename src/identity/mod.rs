@@ -15,6 +15,8 @@ pub(crate) mod difference;
 mod same;
 mod whereabouts;
 
+use std::convert::Infallible;
+
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -29,12 +31,14 @@ pub(crate) use whereabouts::{
 use crate::hex::hex;
 use crate::source::{ExcerptIdentity, Seen, Source};
 use crate::storage::decoding::Decoding;
+use crate::storage::marks::windows;
 use crate::storage::rows::Rows;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::{ElementType, StoredType};
 use pixelmill_core::failure::Failure;
 use pixelmill_core::inputs::ConstantArray;
 use pixelmill_core::kernel::{Edges, Halo, Kernel, Prepared};
+use pixelmill_core::positions::Positions;
 use pixelmill_core::source_info::{AuxiliaryInfo, SourceInfo};
 
 /// Everything that a result depends on. The order is that in which differences are told.
@@ -165,6 +169,37 @@ pub(crate) struct SelectionIdentity {
     pub sha256: String,
 }
 
+impl SelectionIdentity {
+    /// Of the selected ones of so many positions: `narrow` takes those out of marks, of which the
+    /// first is that of a position, that aren't selected.
+    ///
+    /// # Errors
+    /// Those of `narrow`.
+    pub fn of<E>(
+        positions: u64,
+        mut narrow: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let (mut count, mut hash) = (0, Sha256::new());
+        for window in windows(positions) {
+            let mut marks = vec![1; (window.end - window.start) as usize];
+            narrow(window.start, &mut marks)?;
+            count += marks.iter().map(|mark| u64::from(*mark)).sum::<u64>();
+            hash.update(&marks);
+        }
+        Ok(Self { positions: count, sha256: hex(&hash.finalize()) })
+    }
+
+    /// Of those of so many positions that a kernel is told.
+    pub fn told(positions: u64, selected: &Positions) -> Self {
+        let Ok(told) = Self::of::<Infallible>(positions, |first, marks| {
+            marks.fill(0);
+            selected.mark(first, marks, 1);
+            Ok(())
+        });
+        told
+    }
+}
+
 /// The numbers that a kernel has chosen to compute with.
 #[derive(Clone, Debug, Serialize)]
 struct InputIdentity {
@@ -236,7 +271,10 @@ impl<'a> Hashed<'a> {
             constant_inputs: source.info.constants.iter().map(ConstantIdentity::of).collect(),
             neighbours: None,
             corrections: None,
-            selection: None,
+            selection: spectrum
+                .selected
+                .as_ref()
+                .map(|selected| SelectionIdentity::told(spectrum.positions, selected)),
             source_fingerprint: String::new(),
         };
         (Self { kernel, info: spectrum }, identity)
@@ -380,10 +418,11 @@ impl SourceIdentity {
             units,
             position_dimensions,
             spectroscopic_dimensions,
-            // Told by the identities of the inputs and of the corrections.
+            // Told by the identities of the inputs, of the corrections and of the selection.
             auxiliary: _,
             constants: _,
             is_corrected: _,
+            selected: _,
         } = info;
         debug_assert_eq!(*element, stored.element, "it is told once");
         let axes = |axes: &[Dimension]| axes.iter().map(AxisIdentity::of).collect();

@@ -256,6 +256,7 @@ fn describe_as_told(
         spectroscopic_dimensions: named(&view.spectrum),
         auxiliary: Vec::new(),
         constants: Vec::new(),
+        selected: None,
     };
     Ok(Description {
         format,

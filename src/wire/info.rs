@@ -319,6 +319,7 @@ mod tests {
             spectroscopic_dimensions: Vec::new(),
             auxiliary: Vec::new(),
             constants: Vec::new(),
+            selected: None,
         };
         let chunking = Chunking {
             shape: vec![1, 10],

@@ -23,6 +23,8 @@ def data(kind, seed=1):
         values[random.random(SHAPE) < 1e-4] = np.nan
         values[:, :, 3, 4] = np.nan
         values = np.clip(values, -60000, 60000) if kind == "f2" else values
+    if np.dtype(kind).kind == "c":
+        values = values * np.exp(1j * random.normal(0, 1, SHAPE))
     return values.astype(kind)
 
 
@@ -160,6 +162,38 @@ def rebinned(path, group, kind, options):
         ends = [found.dims[axis][0][-1] for axis in (2, 3)]
         middles = [(shape - 0.5) * by - 0.5 for shape, by in zip(expected.shape[2:], options["by"])]
         return wrong + ([float(apart)] if not apart <= most else []) + ([ends] if ends != middles else [])
+
+
+def picked(path, group, kind, options):
+    """In what picked spectra aren't those of NumPy."""
+    options = json.loads(options)
+    values = data(kind).reshape(-1, *SHAPE[2:])
+    if kind == "f2":
+        values = values.astype("f4")
+    if options.get("dark"):
+        dark = np.arange(SHAPE[2] * SHAPE[3]).reshape(SHAPE[2:])
+        values = values.astype("c16" if values.dtype.kind == "c" else "f8") - dark
+    chosen = np.array(options["positions"])
+    expected, steps = values[chosen], np.stack(np.divmod(chosen, SHAPE[1]), axis=1).astype("f8")
+    for lost in options.get("lost", []):
+        expected[chosen == lost] = np.nan if expected.dtype.kind in "fc" else 0
+        steps[chosen == lost] = np.nan
+    with h5py.File(path) as file:
+        found = file[group]
+        seen = {"Spectra": expected, "Positions": chosen.astype("u8"), "Coordinates": steps}
+        wrong = [name for name, of in seen.items() if found[name].dtype != of.dtype or not np.array_equal(found[name][()], of, equal_nan=of.dtype.kind in "fc")]
+        axis = found["Spectra"].dims[0][0]
+        return wrong + ([] if np.array_equal(axis[()], chosen) else ["axis"])
+
+
+def longest_integers(path):
+    with h5py.File(path, "w") as file:
+        file["data"] = np.arange(2**63 - 60, 2**63, dtype="i8").reshape(6, 10)
+
+
+def longest_are_picked(path, group):
+    with h5py.File(path) as file:
+        return bool(np.array_equal(file[group]["Spectra"][()], np.arange(2**63 - 60, 2**63, dtype="i8").reshape(6, 10)[[1, 4]]))
 
 
 def damage(path):

@@ -10,10 +10,7 @@ mod written;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use sha2::{Digest, Sha256};
-
 use self::union::Union;
-use crate::hex::hex;
 use crate::identity::SelectionIdentity;
 use crate::position_grid::PositionGrid;
 use crate::region::{self, Region};
@@ -21,7 +18,7 @@ use crate::storage::file::ReadFile;
 use crate::storage::marks::{Marks, windows};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::inputs::InputPath;
-use pixelmill_core::positions::Positions;
+use pixelmill_core::positions::{Positions, runs};
 
 /// A part of the positions, as it is written on a command line.
 ///
@@ -215,14 +212,21 @@ impl Selected {
     /// # Errors
     /// As for [`Self::narrow`].
     pub fn identity(&self, grid: &PositionGrid) -> Result<SelectionIdentity> {
-        let (mut positions, mut hash) = (0, Sha256::new());
+        SelectionIdentity::of(grid.rows() as u64, |first, marks| self.narrow(grid, first, marks))
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// As for [`Self::narrow`].
+    pub fn positions(&self, grid: &PositionGrid) -> Result<Positions> {
+        let mut positions = Positions::default();
         for window in windows(grid.rows() as u64) {
             let mut marks = vec![1; (window.end - window.start) as usize];
             self.narrow(grid, window.start, &mut marks)?;
-            positions += marks.iter().map(|mark| u64::from(*mark)).sum::<u64>();
-            hash.update(&marks);
+            runs::of_marks(window.start, &marks).for_each(|run| positions.insert(run));
         }
-        Ok(SelectionIdentity { positions, sha256: hex(&hash.finalize()) })
+        Ok(positions)
     }
 
     /// How many there are.
@@ -393,5 +397,27 @@ mod tests {
         let mut pending = [1, 1, 0, 1, 1];
         Selected::Range(11..13).narrow(&grid, 10, &mut pending).unwrap();
         assert_eq!(pending, [0, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn positions_that_a_kernel_is_told_are_hashed_as_those_that_are_folded() {
+        let axis = |length| Dimension::new("", "", AxisValues::counted(length));
+        let grid = PositionGrid::full([300, 500].map(axis).into());
+        let region: Region = [0..300, 2..9].into_iter().collect();
+        let mut hashes = Vec::new();
+        for selected in [
+            Selected::Range(3..4),
+            Selected::Range(3..149_999),
+            Selected::Every(3..149_999, 2),
+            Selected::Steps(Lattice { region, strides: vec![7, 1] }),
+            by_chance(1000, 0, &grid).unwrap(),
+        ] {
+            let told = SelectionIdentity::told(150_000, &selected.positions(&grid).unwrap());
+            let folded = selected.identity(&grid).unwrap();
+            assert_eq!((told.positions, &told.sha256), (folded.positions, &folded.sha256));
+            assert_eq!(told.positions, selected.count(&grid).unwrap());
+            assert!(!hashes.contains(&folded.sha256));
+            hashes.push(folded.sha256);
+        }
     }
 }

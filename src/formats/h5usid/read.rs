@@ -85,6 +85,7 @@ pub(super) fn read(file: &Path, path: &str, dataset: &Dataset) -> Result<Tabled>
         spectroscopic_dimensions,
         auxiliary: Vec::new(),
         constants: Vec::new(),
+        selected: None,
     };
     let tables = PositionTables { indices: rows.name(), values: row_values.name() };
     Ok(Tabled { info, grid, tables, own_values, notes })
