@@ -51,6 +51,7 @@ mod plans;
 mod plot;
 mod provenance;
 mod pyusid;
+mod quantiles;
 #[cfg(feature = "mpi")]
 mod ranks;
 mod readme;

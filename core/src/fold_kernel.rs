@@ -86,7 +86,8 @@ impl<R: Reduction> Kernel for FoldKernel<R> {
         let shown = layouts.iter().filter(|layout| layout.is_column());
         let columns = shown.map(|layout| layout.column.clone()).collect();
         let extra = R::extra_memory(&self.parameters, source) as u64;
-        Ok(Box::new(PreparedFold::<R> { task, layouts, columns, extra }))
+        let whole = R::whole(&self.parameters);
+        Ok(Box::new(PreparedFold::<R> { task, layouts, columns, whole, extra }))
     }
 }
 
@@ -95,6 +96,7 @@ struct PreparedFold<R: Reduction> {
     layouts: Vec<BufferLayout>,
     /// The results per position.
     columns: Vec<ColumnLayout>,
+    whole: Whole,
     extra: u64,
 }
 
@@ -135,7 +137,7 @@ impl<R: Reduction> Fold for PreparedFold<R> {
     }
 
     fn whole(&self) -> Whole {
-        R::WHOLE
+        self.whole
     }
 
     fn takes_stored(&self) -> bool {
@@ -194,7 +196,7 @@ impl<R: Reduction> FoldWorker for TileWorker<'_, R> {
         let PreparedFold { task, layouts, .. } = prepared;
         let mut of_tile = Vec::new();
         let mut tile = Tile::new(raw, converted, copied, &mut of_tile);
-        let folded = match R::WHOLE {
+        let folded = match prepared.whole {
             Whole::Tile => R::process_tile(task, &mut tile, parts, scratch),
             Whole::Partition => R::process_partition(task, &mut tile, parts, scratch),
             Whole::Spectrum => {

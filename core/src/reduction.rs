@@ -133,6 +133,12 @@ pub trait Reduction: Sized + 'static {
         Vec::new()
     }
 
+    /// How much of a spectrum it needs at a time with these parameters. Override if that depends on
+    /// them.
+    fn whole(_parameters: &Self::Parameters) -> Whole {
+        Self::WHOLE
+    }
+
     /// Bytes that a worker needs besides its tiles and buffers. Override when `Scratch` is large.
     fn extra_memory(_parameters: &Self::Parameters, _source: &SourceInfo) -> usize {
         0
@@ -164,7 +170,7 @@ pub trait Reduction: Sized + 'static {
         Err(Failure::new("the reduction has no `process_tile`"))
     }
 
-    /// Folds one spectrum; called instead of `process_tile` where [`Self::WHOLE`] is
+    /// Folds one spectrum; called instead of `process_tile` where [`Self::whole`] is
     /// [`Whole::Spectrum`].
     ///
     /// # Errors
@@ -180,7 +186,7 @@ pub trait Reduction: Sized + 'static {
     }
 
     /// Folds a whole unit, which is one tile then; called instead of `process_tile` where
-    /// [`Self::WHOLE`] is [`Whole::Partition`].
+    /// [`Self::whole`] is [`Whole::Partition`].
     ///
     /// # Errors
     /// As [`Self::process_tile`].

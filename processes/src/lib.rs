@@ -18,6 +18,7 @@ pub mod log_sum;
 pub mod masks;
 pub mod peak_finding;
 pub mod pick;
+pub mod quantiles;
 pub mod radial_profile;
 pub mod rebin;
 pub mod sho_fit;
@@ -37,6 +38,7 @@ pub use log_sum::LogSum;
 pub use masks::Masks;
 pub use peak_finding::PeakFinding;
 pub use pick::Pick;
+pub use quantiles::Quantiles;
 pub use radial_profile::RadialProfile;
 pub use rebin::Rebin;
 pub use sho_fit::ShoFit;
@@ -55,7 +57,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 16] = [
+pub static PROCESSES: [&dyn Runner; 17] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -70,6 +72,7 @@ pub static PROCESSES: [&dyn Runner; 16] = [
     reducer::<RadialProfile>(),
     reducer::<SpectrumStatistics>(),
     reducer::<Histogram>(),
+    reducer::<Quantiles>(),
     reducer::<LogSum>(),
     reducer::<Pick>(),
 ];

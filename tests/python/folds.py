@@ -353,6 +353,47 @@ def histogram_is_right(path, group, kind, of, bins, low, high):
         return bool((found == expected).all() and (file[group]["Outside"][()] == outside).all())
 
 
+def quantiles_are_right(path, group, kind, of, asked, exact):
+    """Whether quantiles are NumPy's, or lie between values that are within the error of those that NumPy's lie between."""
+    asked, values = json.loads(asked), data(kind).reshape(-1, SHAPE[2] * SHAPE[3])
+    together = {"scan": values.reshape(1, -1), "point": values.T, "position": values}[of].astype("f8")
+    with h5py.File(path) as file:
+        found = file[group]
+        quantiles = found["Quantiles"][()].reshape(-1, len(asked))
+        error = float(found["Relative_Error"][0])
+        counts = found["Count"][()].ravel()
+        if not (found["Left_Out"][0] == np.isnan(values.astype("f8")).sum() and np.array_equal(found["Quantiles"].dims[-1 + found["Quantiles"].ndim][0][()], asked)):
+            return "Left_Out"
+    if (error == 0) != (exact == "true"):
+        return f"error {error}"
+    for row, quantile, count in zip(together, quantiles, counts, strict=True):
+        row = row[~np.isnan(row)]
+        if count != len(row):
+            return "Count"
+        if len(row) == 0:
+            if not np.isnan(quantile).all():
+                return "of none"
+        elif error == 0:
+            if not np.array_equal(quantile, np.quantile(row, asked)):
+                return "other than NumPy's"
+        else:
+            low, high = (np.quantile(row, asked, method=method) for method in ("lower", "higher"))
+            part = error * (1 + 1e-12)
+            if not ((quantile >= low - part * abs(low)) & (quantile <= high + part * abs(high))).all():
+                return "too far off"
+            shares = part * np.maximum(abs(low), abs(high))
+            if not (abs(quantile - np.quantile(row, asked)) <= shares).all():
+                return "too far off between"
+            if not (quantile[0] == row.min() and quantile[-1] == row.max()):
+                return "not between the smallest and the largest"
+    return True
+
+
+def missing(path, group, name):
+    with h5py.File(path) as file:
+        return np.isnan(file[group][name][()]).ravel().tolist()
+
+
 def log_sums(path, group, kind):
     frames = data(kind).reshape(-1, *SHAPE[2:]).astype(float)
     expected = np.log(frames - frames.min(axis=(1, 2), keepdims=True) + 1).sum(axis=0)
