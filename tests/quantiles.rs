@@ -42,6 +42,21 @@ fn quantiles_are_those_of_numpy_where_values_are_at_hand_or_small() {
 }
 
 #[test]
+fn what_many_units_have_counted_is_added() {
+    for kind in ["u1", "i1", "u2", "i2"] {
+        let scan = Scan::made(|file| python("many_integers", &[file, kind]));
+        let all = if kind == "i1" { &["scan", "point"][..] } else { &["scan"] };
+        for of in all {
+            let output = scan.beside(&format!("{of}.h5"));
+            let ran = scan.run("quantiles-many", &output, &["-p", &format!("of={of}")]);
+            let file = scan.file.to_str().unwrap();
+            let told = [file, &output, ran["group"].as_str().unwrap()];
+            assert_eq!(python("quantiles_of_many", &told), true, "{kind} {of}");
+        }
+    }
+}
+
+#[test]
 fn quantiles_of_other_numbers_are_within_the_error() {
     for (kind, layout) in
         [("i4", "frames"), ("u8", "contiguous"), ("f2", "contiguous"), ("f4", "ragged")]

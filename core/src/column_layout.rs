@@ -16,8 +16,8 @@ pub struct ColumnLayout {
     pub dimensions: Vec<Dimension>,
     /// One unnamed field for plain numbers, several named ones for compound records.
     pub fields: Vec<Field>,
-    /// What the values of one spectrum are while there is no result; of what all spectra are folded
-    /// into what one value is.
+    /// What the values of one spectrum are while there is no result; of what all spectra are
+    /// folded into what one value is.
     pub missing: Vec<u8>,
 }
 

@@ -4,7 +4,7 @@
 //! `Counts` of bin k of `bins` is the number of values v with e_k ≤ v < e_(k+1), of the last bin
 //! also of those that are its end, where e are `bins` + 1 edges at the same distance from
 //! `range_min` to `range_max`: NumPy's `histogram`. `Outside` are the numbers of values below,
-//! above, and that are no numbers (NaN).
+//! above, and that are no numbers (NaN). What range most values are in is told by `quantiles`.
 
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::element::ElementType;

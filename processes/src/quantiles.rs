@@ -13,14 +13,15 @@
 //! themselves: DDSketch (C. Masson, J. E. Rim and H. K. Lee, PVLDB 12 (2019) 2195), whose counts
 //! are added, so that they are the same bits whatever the order. x_k and x_(k+1) may then be off by
 //! `Relative_Error` of themselves, which is 1/(2M + 1) with so many bins from a power of two to the
-//! next, M = 2, 4, 8 …, that it is no more than `error`; the smallest and the largest value are
-//! exact. Where a bin holds but one integer, that is exact as well. Numbers smaller than `smallest`,
-//! or than 2⁻¹⁰²², count as 0; a quantile among those that are larger than `largest` is none.
+//! next, M = 1, 2, 4 …, that it is no more than `error`; the smallest and the largest value are
+//! exact. Where a bin holds but one integer, that is exact as well. Numbers smaller than
+//! `smallest`, or than 2⁻¹⁰²², count as 0; a quantile among those that are larger than `largest` is
+//! none.
 //!
 //! Memory is what the bins take, of each point or once: 8 or 4 bytes for 64 bins, where a hundredth
-//! is asked for, in each of 277 powers of two of numbers of 32 bits, and in 2046 of 64 bits, of both
-//! signs. So for each point of long spectra `smallest` and `largest` have to be told, or a larger
-//! `error`.
+//! is asked for, in each of 277 powers of two of numbers of 32 bits, and in 2046 of 64 bits, of
+//! both signs. So for each point of long spectra `smallest` and `largest` have to be told, or a
+//! larger `error`.
 
 mod bins;
 mod order;

@@ -389,6 +389,21 @@ def quantiles_are_right(path, group, kind, of, asked, exact):
     return True
 
 
+def many_integers(path, kind):
+    random = np.random.default_rng(5)
+    with h5py.File(path, "w") as file:
+        file["data"] = np.clip(random.normal(0, 60, (5000, 700)), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+
+
+def quantiles_of_many(path, results, group):
+    """Whether they are NumPy's, over the scan or over the positions."""
+    with h5py.File(path) as file, h5py.File(results) as other:
+        found = other[group]["Quantiles"]
+        values = file["data"][()].astype("f8")
+        asked = found.dims[found.ndim - 1][0][()]
+        return bool(np.array_equal(found[()], np.quantile(values, asked, axis=0 if found.ndim == 2 else None).T))
+
+
 def missing(path, group, name):
     with h5py.File(path) as file:
         return np.isnan(file[group][name][()]).ravel().tolist()

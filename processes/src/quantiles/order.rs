@@ -16,8 +16,8 @@ fn place(quantile: f64, count: u64) -> (u64, u64, f64) {
 }
 
 impl Order {
-    /// Puts quantiles of `count` values into `out`: none of none. `value_at` is asked for the values
-    /// of some ranks, ascending ones.
+    /// Puts quantiles of `count` values into `out`: none of none. `value_at` is asked for the
+    /// values of some ranks, ascending ones.
     pub fn quantiles(
         &mut self,
         count: u64,
