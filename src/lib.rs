@@ -113,6 +113,7 @@
 //! array becomes positions × spectrum, pure arithmetic; reading by chunks is described in
 //! `src/storage/tiles/README.md`.
 
+mod bins;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod engine;

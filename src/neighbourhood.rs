@@ -3,10 +3,16 @@
 //!
 //! Pure arithmetic on a full grid, whose positions are numbered with the fastest axis fastest.
 //! Reading them is `engine::job`'s; which blocks they lie in is asked by `storage::tiles::shelf`.
+//!
+//! Where bins of positions are computed as one, what is asked for are numbers of bins, and what is
+//! found are rows of the source: a bin begins at its first row, and has all of its rows as
+//! neighbours.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use crate::bins::Bins;
 use crate::region;
 use pixelmill_core::neighbours::{ABSENT, Halo};
 use pixelmill_core::positions::runs;
@@ -15,8 +21,10 @@ use pixelmill_core::positions::runs;
 #[derive(Clone, Debug)]
 pub(crate) struct Neighbourhood {
     halo: Halo,
-    /// Length of each axis of the scan, slowest first.
+    /// Length of each axis of the scan as the source has it, slowest first.
     shape: Vec<u64>,
+    /// The bins that are computed as one position each, if they are.
+    bins: Option<Bins>,
     /// Steps to the furthest neighbour on each of them.
     reach: Vec<u64>,
     /// Lines along the fastest axis that hold the neighbours of a position, its own among them.
@@ -74,7 +82,7 @@ impl Neighbourhood {
     /// A halo on a scan of this shape.
     ///
     /// # Errors
-    /// If the offsets have another number of axes, or there are none.
+    /// If the offsets have another number of axes, or there are none, or no bin fits in.
     pub fn new(halo: Halo, shape: Vec<u64>) -> Result<Self, String> {
         let offsets = halo.offsets();
         if offsets.is_empty() {
@@ -91,7 +99,21 @@ impl Neighbourhood {
         lines.insert(vec![0; shape.len().saturating_sub(1)]);
         let all = shape.iter().rev().skip(1).product::<u64>().max(1);
         let lines = all.min(lines.len() as u64);
-        Ok(Self { halo, shape, reach, lines })
+        let bins = halo.steps_of_bins().map(|steps| Bins::new(steps, &shape)).transpose()?;
+        Ok(Self { halo, shape, bins, reach, lines })
+    }
+
+    /// The bins that are computed as one position each, if they are.
+    pub fn bins(&self) -> Option<&Bins> {
+        self.bins.as_ref()
+    }
+
+    /// The rows that some positions begin at, which are their own where these aren't bins.
+    fn first_rows<'p>(&self, positions: &'p [u64]) -> Cow<'p, [u64]> {
+        match &self.bins {
+            None => Cow::Borrowed(positions),
+            Some(bins) => positions.iter().map(|bin| bins.first_row(*bin)).collect(),
+        }
     }
 
     /// What is asked for.
@@ -102,6 +124,9 @@ impl Neighbourhood {
     /// The most rows that positions in a run need: one of each line and what lies beside them, or
     /// all that there are.
     pub fn most_rows(&self) -> MostRows {
+        if let Some(bins) = &self.bins {
+            return MostRows { each: bins.rows_of_each(), beside: 0 };
+        }
         let (Some(reach), Some(length)) = (self.reach.last(), self.shape.last()) else {
             return MostRows { each: 1, beside: 0 };
         };
@@ -114,6 +139,9 @@ impl Neighbourhood {
     /// Positions of a unit that are worth reading what lies around them, where a row takes so many
     /// bytes: some lines need hardly more rows than one.
     pub fn worthwhile(&self, row_bytes: u64) -> u64 {
+        if self.bins.is_some() {
+            return 1;
+        }
         let most = self.most_rows();
         let on_a_line = 4 * most.beside / most.each.max(1);
         let length = self.shape.last().copied().unwrap_or(1);
@@ -138,9 +166,22 @@ impl Neighbourhood {
         vec![all.sum()]
     }
 
+    /// Steps on each of these axes behind which no bin is cut, if bins are computed.
+    pub fn whole_bins_on(&self, axes: usize) -> Option<Vec<u64>> {
+        let steps = self.bins.as_ref()?.steps();
+        if axes == self.shape.len() {
+            return Some(steps.to_vec());
+        }
+        let apart = region::strides(&self.shape, 1);
+        // Those of the slowest axis, with all that is faster.
+        let whole = steps.first().zip(apart.first()).map(|(steps, apart)| steps * *apart as u64);
+        Some(vec![whole.unwrap_or(1)])
+    }
+
     /// Finds the neighbours of some positions.
     pub fn around(&self, positions: &[u64], around: &mut Around) {
         let Around { positions: all, own, places, wanted } = around;
+        let positions = &*self.first_rows(positions);
         self.find(positions, wanted);
         all.clear();
         all.reserve_exact(positions.len() + wanted.len());
@@ -215,19 +256,17 @@ impl Neighbourhood {
     }
 
     /// All positions within reach of some runs, whatever stands for those beyond the edges: what
-    /// does lies within reach as well.
+    /// does lies within reach as well. Where bins are computed, the rows at which those begin that
+    /// have any of these rows.
     pub fn within_reach(&self, positions: &[Range<u64>]) -> Vec<Range<u64>> {
-        let length = self.shape.last().copied().unwrap_or(1).max(1);
-        let mut found = Vec::new();
-        for run in positions {
-            let mut start = run.start;
-            while start < run.end {
-                let end = run.end.min((start / length + 1) * length);
-                found.extend(self.box_around(start, end - start).runs(&self.shape));
-                start = end;
-            }
-        }
-        found.sort_by_key(|run: &Range<u64>| run.start);
+        let lines = positions.iter().flat_map(|run| region::lines(run.clone(), &self.shape));
+        let mut found: Vec<Range<u64>> = lines
+            .flat_map(|line| match &self.bins {
+                Some(bins) => bins.begins(line),
+                None => self.box_around(line.start, line.end - line.start).runs(&self.shape),
+            })
+            .collect();
+        found.sort_by_key(|run| run.start);
         let mut joined: Vec<Range<u64>> = Vec::new();
         for run in found {
             match joined.last_mut() {

@@ -97,6 +97,9 @@ pub(crate) struct TileNeeds {
     pub scan: Vec<u64>,
     /// Steps to the furthest neighbour on each of them, if positions are computed with any.
     pub reach: Option<Vec<u64>>,
+    /// Steps on each of them behind which no bin is cut, if bins of positions are computed: what
+    /// reaches beyond a block reaches forward alone, and nothing beyond one of whole bins.
+    pub bins: Option<Vec<u64>>,
 }
 
 impl TileNeeds {
@@ -128,16 +131,25 @@ impl TileNeeds {
     /// begun before and isn't done may be far behind, and needs those around it as well.
     fn kept(&self, segments: &[u64], open: u64) -> u64 {
         let Some(reach) = &self.reach else { return open };
+        let sides = if self.bins.is_some() { 1 } else { 2 };
         let (mut furthest, mut around, mut all) = (0u64, 1u64, 1u64);
-        let axes = self.scan.iter().zip(reach).zip(segments).rev();
-        for ((length, reach), segment) in axes {
+        let axes = self.scan.iter().zip(reach).zip(segments).enumerate().rev();
+        for (axis, ((length, reach), segment)) in axes {
             let count = length.div_ceil((*segment).max(1)).max(1);
+            let reach = if self.has_whole_bins(axis, *segment) { 0 } else { *reach };
             let steps = reach.div_ceil((*segment).max(1)).min(count - 1);
             furthest += steps * all;
-            around = around.saturating_mul((2 * steps + 1).min(count));
+            around = around.saturating_mul((sides * steps + 1).min(count));
             all = all.saturating_mul(count);
         }
-        (2 * furthest + 1).saturating_add((open.max(1) - 1).saturating_mul(around)).min(all)
+        (sides * furthest + 1).saturating_add((open.max(1) - 1).saturating_mul(around)).min(all)
+    }
+
+    /// Whether no bin is cut along an axis between blocks of this length.
+    fn has_whole_bins(&self, axis: usize, segment: u64) -> bool {
+        self.bins.as_ref().is_some_and(|bins| {
+            segment.is_multiple_of(bins[axis]) && self.cell[axis].is_multiple_of(bins[axis])
+        })
     }
 
     /// Blocks that so many workers may still be reading from when they aren't kept any more.
@@ -416,6 +428,7 @@ mod tests {
             agreed: None,
             scan: vec![256, 128],
             reach: None,
+            bins: None,
         };
         Needs {
             row_bytes: frame,
@@ -474,6 +487,7 @@ mod tests {
             agreed: None,
             scan: vec![256, 1024],
             reach: None,
+            bins: None,
         };
         let blocks = plan(&Needs { tiles: Some(tiles.clone()), ..needs() }).unwrap();
         let blocks = blocks.blocks.unwrap();
@@ -565,7 +579,7 @@ mod tests {
             let reach = reach.map(|reach| vec![reach; cell.len()]);
             let has_halo = reach.is_some();
             let tiles =
-                TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell, agreed: None, scan: scan.clone(), reach };
+                TileNeeds { cell: cell.clone(), row_bytes, worker_bytes, tiles_per_cell, agreed: None, scan: scan.clone(), reach, bins: None };
             let needs = Needs { tiles: Some(tiles), row_bytes, fixed_bytes, workers, memory, ..needs() };
             let Ok(plan) = plan(&needs) else {
                 let one = needs.per_position() + worker_bytes + row_bytes;

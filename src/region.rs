@@ -135,6 +135,17 @@ pub(crate) fn steps(shape: &[u64], number: u64) -> Vec<u64> {
     steps
 }
 
+/// A run of elements of an array, cut by the lines along its last axis.
+pub(crate) fn lines(run: Range<u64>, shape: &[u64]) -> impl Iterator<Item = Range<u64>> {
+    let length = shape.last().copied().unwrap_or(1).max(1);
+    let mut start = run.start;
+    std::iter::from_fn(move || {
+        let line = start..run.end.min((start / length + 1) * length);
+        start = line.end;
+        (line.start < line.end).then_some(line)
+    })
+}
+
 /// The number of the element at the given steps of an array.
 pub(crate) fn number(shape: &[u64], steps: &[u64]) -> u64 {
     steps.iter().zip(shape).fold(0, |number, (step, length)| number * length + step)

@@ -89,6 +89,23 @@ impl AxisValues {
         }
     }
 
+    /// The means of each `count` that follow each other, without those behind the last whole
+    /// `count`. Those of evenly spaced ones are evenly spaced.
+    #[must_use]
+    pub fn means(&self, count: usize) -> Self {
+        let (count, length) = (count.max(1), self.len() / count.max(1));
+        let of = count as f64;
+        match &self.0 {
+            Kept::Listed(values) => {
+                let whole = values.chunks_exact(count);
+                whole.map(|values| values.iter().sum::<f64>() / of).collect()
+            }
+            Kept::Even { first, step, .. } => {
+                Self::even(first + step * (of - 1.0) / 2.0, step * of, length)
+            }
+        }
+    }
+
     /// All of them, one after the other.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator + Clone + '_ {
         (0..self.len()).map(|index| self.get(index).expect("the index is below the length"))
@@ -238,6 +255,16 @@ mod tests {
         assert_ne!(even, AxisValues::even(0.1, 0.300_000_000_1, 1000));
         assert_eq!((even.bytes(), listed.bytes()), (0, 8000));
         assert_eq!(serde_json::to_string(&AxisValues::counted(3)).unwrap(), "[0.0,1.0,2.0]");
+    }
+
+    #[test]
+    fn means_of_even_values_are_even() {
+        let listed: AxisValues = vec![1.0, 2.0, 4.0, 8.0, 9.0].into();
+        assert_eq!(listed.means(2), [1.5, 6.0]);
+        let even = AxisValues::even(1.0, 0.5, 7);
+        assert_eq!(even.means(3).as_even(), Some((1.5, 1.5)));
+        assert_eq!(even.means(3), AxisValues::from(even.to_vec()).means(3));
+        assert_eq!((even.means(1), even.means(8).len()), (even.clone(), 0));
     }
 
     #[test]

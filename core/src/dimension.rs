@@ -31,6 +31,13 @@ impl Dimension {
         self.values.len()
     }
 
+    /// The axis of bins of so many steps, each at the mean of its steps; those behind the last whole
+    /// bin are in none.
+    #[must_use]
+    pub fn in_bins(&self, steps: usize) -> Self {
+        Self { values: self.values.means(steps), ..self.clone() }
+    }
+
     /// Whether it has no steps.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

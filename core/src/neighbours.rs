@@ -61,18 +61,29 @@ impl Edges {
     }
 }
 
-/// Which neighbours of each position a computation wants.
+/// Which neighbours of each position a computation wants, or which positions are one to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Halo {
     offsets: Vec<Vec<i64>>,
     edges: Edges,
+    bins: Option<Vec<u64>>,
 }
 
 impl Halo {
     /// Those at these offsets, each a step for every axis of the scan, slowest first. A
     /// computation gets them in this order.
     pub fn new(offsets: Vec<Vec<i64>>, edges: Edges) -> Self {
-        Self { offsets, edges }
+        Self { offsets, edges, bins: None }
+    }
+
+    /// Bins of so many steps along every axis of the scan, slowest first, that are one position:
+    /// results are of a smaller scan, whose axes have at each bin the mean of its steps. Bin k of
+    /// an axis with b has the steps b·k … b·k + b − 1; steps behind the last whole bin are in none.
+    /// A computation gets all positions of a bin as its neighbours, the fastest axis fastest, and
+    /// the first of them as the position itself.
+    pub fn bins(steps: &[u64]) -> Self {
+        let ranges: Vec<_> = steps.iter().map(|steps| 0..=*steps as i64 - 1).collect();
+        Self { bins: Some(steps.to_vec()), ..Self::window(&ranges, Edges::Missing) }
     }
 
     /// All in a box, the position itself among them: a range of offsets for every axis of the scan,
@@ -85,7 +96,7 @@ impl Halo {
             };
             offsets = offsets.iter().flat_map(longer).collect();
         }
-        Self { offsets, edges }
+        Self { offsets, edges, bins: None }
     }
 
     /// The same without the position itself.
@@ -103,6 +114,11 @@ impl Halo {
     /// What stands for neighbours beyond the edges.
     pub fn edges(&self) -> Edges {
         self.edges
+    }
+
+    /// Steps of a bin along every axis of the scan, if it is one of [bins](Self::bins).
+    pub fn steps_of_bins(&self) -> Option<&[u64]> {
+        self.bins.as_deref()
     }
 }
 
@@ -271,6 +287,14 @@ mod tests {
         let expected = [[-1, -1], [-1, 0], [-1, 1], [0, -1], [0, 0], [0, 1]];
         assert_eq!(window.offsets(), expected);
         assert_eq!(window.without_itself().offsets().len(), 5);
+    }
+
+    #[test]
+    fn a_bin_is_a_box_of_positions_from_its_first_on() {
+        let bins = Halo::bins(&[2, 3]);
+        assert_eq!(bins.offsets(), [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]);
+        assert_eq!(bins.steps_of_bins(), Some([2, 3].as_slice()));
+        assert_eq!(Halo::window(&[0..=1], Edges::Missing).steps_of_bins(), None);
     }
 
     #[test]

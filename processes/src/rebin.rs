@@ -1,10 +1,12 @@
-//! Spectra with fewer, wider points: bins of so many neighbouring ones along each axis, summed or
-//! averaged, as HyperSpy's `rebin` by whole numbers.
+//! Spectra with fewer, wider points, and scans with fewer, larger positions: bins of so many
+//! neighbouring ones along each axis, summed or averaged, as HyperSpy's `rebin` by whole numbers.
 //!
 //! Bin k of an axis with `by` = b holds the points b·k … b·k + b − 1; points behind the last whole
-//! bin are left out. `Rebinned` is the sum over the bin of all axes, or with `mean` that divided by
-//! the number of its points, in the units of the source; the value of an axis at a bin is the mean
-//! of those of its points. Sums are in double precision, point after point in their order. `dtype`
+//! bin are left out. With `positions` the same is done along the axes of the scan, and results are
+//! of the smaller scan that the bins make. `Rebinned` is the sum over the bin of all axes, or with
+//! `mean` that divided by the number of its points, in the units of the source; the value of an
+//! axis at a bin is the mean of those of its points. Sums are in double precision, position after
+//! position and point after point in their order. `dtype`
 //! says what is written: `float64`, `float32` (rounded), `keep` the source's type, or `grow` the
 //! shortest integer type of its kind that holds every possible sum; floating-point sources then
 //! stay what they are. An integer that its type doesn't hold, or one beyond 2⁵³, fails its
@@ -14,7 +16,8 @@
 use std::borrow::Cow;
 
 use pixelmill_core::process::{
-    Declaration, Dimension, Failure, Model, Parameters as Checked, Process, SourceInfo, Spectrum,
+    Declaration, Dimension, Failure, Halo, Model, Parameters as Checked, Process, SourceInfo,
+    Spectrum,
 };
 use pixelmill_core::{ElementType, Results};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::as_source;
 use crate::choices::one_of;
+use crate::window;
 
 /// The bins, and what is made of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +34,12 @@ pub struct Parameters {
     /// Points of a bin: one number for all axes of a spectrum, or one for each, slowest first.
     #[schemars(extend("unit" = "points"))]
     pub by: By,
+    /// Steps of a bin of positions: one number for all axes of the scan, or one for each, slowest
+    /// first; by default positions stay as they are.
+    // Left out where it isn't asked for: results are known by what is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("unit" = "steps"))]
+    pub positions: Option<By>,
     /// Whether bins have the mean of their points, not the sum.
     pub mean: bool,
     /// What is written: double or single precision, the source's type, or one in which no sum
@@ -68,8 +78,16 @@ impl JsonSchema for By {
 }
 
 impl By {
-    /// That of each of these axes.
-    fn on(&self, axes: &[Dimension]) -> Result<Vec<usize>, Failure> {
+    /// What is given.
+    fn given(&self) -> &[usize] {
+        match self {
+            Self::All(one) => std::slice::from_ref(one),
+            Self::Each(each) => each,
+        }
+    }
+
+    /// That of each of these axes, which are those of what the parameter `name` is for.
+    fn on(&self, axes: &[Dimension], (name, of): (&str, &str)) -> Result<Vec<usize>, Failure> {
         let each = match self {
             Self::All(one) => vec![*one; axes.len()],
             Self::Each(each) if each.len() == axes.len() => each.clone(),
@@ -77,7 +95,7 @@ impl By {
                 let names: Vec<String> =
                     axes.iter().map(|axis| format!("`{}`", axis.name)).collect();
                 return Err(Failure::new(format!(
-                    "`by` has {} numbers for the axes of a spectrum, {}: give one for each, or \
+                    "`{name}` has {} numbers for the axes of a {of}, {}: give one for each, or \
                      one for all",
                     each.len(),
                     names.join(", ")
@@ -92,6 +110,25 @@ impl By {
             ))),
             None => Ok(each),
         }
+    }
+}
+
+impl Parameters {
+    /// Points of a bin along each axis of a spectrum.
+    fn of_spectrum(&self, axes: &[Dimension]) -> Result<Vec<usize>, Failure> {
+        self.by.on(axes, ("by", "spectrum"))
+    }
+
+    /// Steps of a bin along each axis of the scan, if there are bins of positions.
+    fn of_scan(&self, source: &SourceInfo) -> Result<Option<Vec<usize>>, Failure> {
+        let axes = &source.position_dimensions;
+        self.positions.as_ref().map(|by| by.on(axes, ("positions", "scan"))).transpose()
+    }
+
+    /// How many points are in a bin with so many along each axis of a spectrum.
+    fn points(&self, by: &[usize], source: &SourceInfo) -> Result<usize, Failure> {
+        let positions = self.of_scan(source)?.unwrap_or_default();
+        Ok(by.iter().chain(&positions).product())
     }
 }
 
@@ -114,12 +151,12 @@ one_of!(Dtype: "float64", "float32", "keep", "grow");
 
 impl Checked for Parameters {
     fn check(&self) -> Result<(), Failure> {
-        let each = match &self.by {
-            By::All(one) => std::slice::from_ref(one),
-            By::Each(each) => each,
-        };
-        if each.is_empty() || each.contains(&0) {
-            return Err(Failure::new("`by` has to be whole numbers of points, from 1 on"));
+        let given = [("by", "points", Some(&self.by)), ("positions", "steps", self.positions.as_ref())];
+        for (name, what, by) in given {
+            if by.is_some_and(|by| by.given().is_empty() || by.given().contains(&0)) {
+                let told = format!("`{name}` has to be whole numbers of {what}, from 1 on");
+                return Err(Failure::new(told));
+            }
         }
         if self.mean && matches!(self.dtype, Dtype::Keep | Dtype::Grow) {
             let told = "means are no integers: `mean` goes with the dtype float64 or float32";
@@ -255,14 +292,6 @@ fn written(dtype: Dtype, source: ElementType, points: usize) -> ElementType {
     }
 }
 
-/// An axis of bins, each at the mean of its points.
-fn binned(axis: &Dimension, by: usize) -> Dimension {
-    let values: Vec<f64> = axis.values.iter().collect();
-    let (bins, _) = values.split_at(values.len() / by * by);
-    let means: Vec<f64> = bins.chunks(by).map(|bin| bin.iter().sum::<f64>() / by as f64).collect();
-    Dimension { values: means.into(), ..axis.clone() }
-}
-
 impl Process for Rebin {
     const NAME: &'static str = "Rebin";
     const VERSION: u32 = 1;
@@ -276,9 +305,9 @@ impl Process for Rebin {
 
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
         let axes = as_source::axes(source);
-        let by = parameters.by.on(&axes)?;
+        let by = parameters.of_spectrum(&axes)?;
         let lengths: Vec<usize> = axes.iter().map(Dimension::len).collect();
-        let points: usize = by.iter().product();
+        let points = parameters.points(&by, source)?;
         Ok(Task {
             bins: lengths.iter().zip(&by).map(|(length, by)| length / by).product(),
             points: if parameters.mean { points as f64 } else { 1.0 },
@@ -295,9 +324,10 @@ impl Process for Rebin {
     ) {
         let axes = as_source::axes(source);
         // What doesn't fit is refused in `prepare`.
-        let by = parameters.by.on(&axes).unwrap_or_else(|_| vec![1; axes.len()]);
-        let element = written(parameters.dtype, source.element, by.iter().product());
-        let axes = axes.iter().zip(by).map(|(axis, by)| binned(axis, by)).collect();
+        let by = parameters.of_spectrum(&axes).unwrap_or_else(|_| vec![1; axes.len()]);
+        let points = parameters.points(&by, source).unwrap_or(1);
+        let element = written(parameters.dtype, source.element, points);
+        let axes = axes.iter().zip(by).map(|(axis, by)| axis.in_bins(by)).collect();
         Output::declare(element, results.main("Rebinned", &source.quantity, &source.units), axes);
     }
 
@@ -311,35 +341,50 @@ impl Process for Rebin {
     }
 
     fn model(task: &Task, spectrum: Spectrum<'_, f64>, _: &Output) -> Model {
-        // Over the data, at the height of these: the mean of each point's bin; what lies in none is
-        // what it was.
+        // Over the data, those of the first position of a bin, at the height of these: the mean of
+        // each point's bin; what lies in none is what it was.
         let mut sums = Vec::new();
         task.add(&spectrum, &mut sums);
-        let points = task.by.iter().product::<usize>() as f64 / task.points;
+        let of_each = spectrum.neighbours.len().max(1) * task.by.iter().product::<usize>();
+        let points = of_each as f64 / task.points;
         let at =
             |point: usize| task.bin_of(point).map_or(spectrum[point], |bin| sums[bin] / points);
         Model::new().curve("bins", (0..spectrum.len()).map(at).collect::<Vec<f64>>())
+    }
+
+    fn halo(parameters: &Parameters, source: &SourceInfo) -> Result<Option<Halo>, Failure> {
+        let steps = parameters.of_scan(source)?;
+        steps.map(|steps| window::bins(&steps)).transpose()
     }
 }
 
 impl Task {
     /// Fills `sums` with those of the bins, or their means.
-    fn add(&self, spectrum: &[f64], sums: &mut Vec<f64>) {
+    fn add(&self, spectrum: &Spectrum<'_, f64>, sums: &mut Vec<f64>) {
         sums.clear();
         sums.resize(self.bins, 0.0);
-        let (Some(length), Some(by)) = (self.lengths.last(), self.by.last()) else {
-            sums.iter_mut().zip(spectrum).for_each(|(sum, value)| *sum = *value);
-            return;
-        };
-        let used = length / by * by;
-        for (line, values) in spectrum.chunks(*length).enumerate() {
-            let Some(first) = self.bin_of(line * length) else { continue };
-            for (bin, points) in sums[first..].iter_mut().zip(values[..used].chunks(*by)) {
-                points.iter().for_each(|value| *bin += value);
-            }
+        if spectrum.neighbours.is_empty() {
+            self.add_position(spectrum, sums);
         }
+        spectrum.neighbours.iter().flatten().for_each(|values| self.add_position(values, sums));
         if self.points > 1.0 {
             sums.iter_mut().for_each(|sum| *sum /= self.points);
+        }
+    }
+
+    /// Adds the values of a position to the sums of their bins.
+    fn add_position(&self, values: &[f64], sums: &mut [f64]) {
+        // A single value is on no axis.
+        let (length, by) = match (self.lengths.last(), self.by.last()) {
+            (Some(length), Some(by)) => (*length, *by),
+            _ => (1, 1),
+        };
+        let used = length / by * by;
+        for (line, values) in values.chunks(length).enumerate() {
+            let Some(first) = self.bin_of(line * length) else { continue };
+            for (bin, points) in sums[first..].iter_mut().zip(values[..used].chunks(by)) {
+                points.iter().for_each(|value| *bin += value);
+            }
         }
     }
 
@@ -372,13 +417,16 @@ mod tests {
     fn bins_are_summed_along_each_axis() {
         let mut sums = Vec::new();
         let values: Vec<f64> = (0..24).map(f64::from).collect();
-        task(&[24], &[5], ElementType::Float64).add(&values, &mut sums);
+        let add = |task: Task, sums: &mut Vec<f64>| {
+            task.add(&Spectrum::new(&values, &task.lengths), sums);
+        };
+        add(task(&[24], &[5], ElementType::Float64), &mut sums);
         assert_eq!(sums, [10.0, 35.0, 60.0, 85.0]);
-        task(&[4, 6], &[2, 4], ElementType::Float64).add(&values, &mut sums);
+        add(task(&[4, 6], &[2, 4], ElementType::Float64), &mut sums);
         assert_eq!(sums, [36.0, 132.0]);
-        task(&[2, 3, 4], &[1, 2, 2], ElementType::Float64).add(&values, &mut sums);
+        add(task(&[2, 3, 4], &[1, 2, 2], ElementType::Float64), &mut sums);
         assert_eq!(sums, [10.0, 18.0, 58.0, 66.0]);
-        task(&[2, 3, 4], &[1, 1, 1], ElementType::Float64).add(&values, &mut sums);
+        add(task(&[2, 3, 4], &[1, 1, 1], ElementType::Float64), &mut sums);
         assert_eq!(sums, values);
     }
 

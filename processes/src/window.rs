@@ -19,6 +19,17 @@ pub(crate) fn window(ranges: &[RangeInclusive<i64>], edges: Edges) -> Result<Hal
     Ok(Halo::window(ranges, edges))
 }
 
+/// Bins of so many steps on each axis of the scan, slowest first.
+///
+/// # Errors
+/// If one has too many positions.
+pub(crate) fn bins(steps: &[usize]) -> Result<Halo, Failure> {
+    if steps.iter().map(|steps| *steps as f64).product::<f64>() > MOST {
+        return Err(Failure::new(format!("a bin of more than {MOST} positions is too large")));
+    }
+    Ok(Halo::bins(&steps.iter().map(|steps| *steps as u64).collect::<Vec<_>>()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,9 +70,23 @@ pub(crate) fn neighbourhood(
     let Some(halo) = kernel.halo(spectrum).map_err(|failure| failure.to_string())? else {
         return Ok(None);
     };
+    let are_bins = halo.steps_of_bins().is_some();
     if !source.grid.is_full() {
-        let reason = "it computes with neighbours, and these positions are no full grid: whose \
-                      neighbour is whose can't be told";
+        let reason = match are_bins {
+            true => {
+                "it makes bins of positions, and these are no full grid: which of them lie side by \
+                 side can't be told"
+            }
+            false => {
+                "it computes with neighbours, and these positions are no full grid: whose \
+                 neighbour is whose can't be told"
+            }
+        };
+        return Err(reason.to_owned());
+    }
+    if are_bins && (kernel.wants_coordinates() || !source.info.auxiliary.is_empty()) {
+        let reason = "it makes bins of positions, which have no coordinates or values of their own \
+                      that it could be given";
         return Err(reason.to_owned());
     }
     Neighbourhood::new(halo, region::lengths(&source.grid.shape())).map(Some)

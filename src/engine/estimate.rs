@@ -106,7 +106,7 @@ pub(super) fn before_run(
         return None;
     }
     // A tile is read for a single position, and neighbours may lie in the next ones.
-    let cell = job.source.rows.tiles().map_or(1, |tiles| tiles.cell().iter().product::<u64>());
+    let cell = job.positions_of_tile();
     let each = if job.neighbourhood.is_some() { 4 * cell } else { cell };
     let each = each.max(together(job, plan)).max(1);
     let most = (count / each / workers.max(1) as u64 / OF_A_RUN).min(TRIED);
@@ -157,7 +157,7 @@ pub(super) fn estimated(
         (Some((_, stored)), _) if chunks > 0.0 => {
             chunks * job.source.info.positions as f64 / (stored as f64 * times).max(1.0)
         }
-        (None, Some(tiles)) => tiles.cell().iter().product::<u64>() as f64 / times,
+        (None, Some(_)) => job.positions_of_tile() as f64 / times,
         _ => 1.0,
     };
     let read = mean(|took| took.read.as_secs_f64()) / together.max(1.0);

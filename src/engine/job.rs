@@ -18,6 +18,7 @@ use super::selection::Selection;
 use super::target::results_file;
 use super::workers::Workers;
 use super::{Cache, Request};
+use crate::bins::Bins;
 use crate::identity::{HaloIdentity, Hashed, Identity, Rounding, SelectionIdentity};
 use crate::neighbourhood::{Around, Neighbourhood};
 use crate::plan::{Plan, Reads};
@@ -146,6 +147,9 @@ impl Job {
         let (geometry, selection) = folded.unzip();
         identity.selection = selection.flatten().or(identity.selection);
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
+        if let Some(bins) = neighbourhood.as_ref().and_then(Neighbourhood::bins) {
+            source.bin_positions(bins.steps());
+        }
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
         let job = Self {
             kernel,
@@ -188,12 +192,26 @@ impl Job {
     pub fn announce(&self, mut runs: impl Iterator<Item = Range<u64>>) {
         // Between runs lies what nobody may want.
         let (Some(run), None) = (runs.next(), runs.next()) else { return };
-        let source = &self.source;
-        let ahead = run.start + (READ_AHEAD / source.row_bytes() as u64).max(1);
-        if ahead < source.info.positions {
-            let count = (run.end - run.start).min(source.info.positions - ahead);
-            source.rows.announce(ahead, count);
+        let (source, bins) = (&self.source, self.bins());
+        let each = bins.map_or(1, Bins::rows_of_each) * source.row_bytes() as u64;
+        let ahead = run.start + (READ_AHEAD / each).max(1);
+        if ahead >= source.info.positions {
+            return;
         }
+        let ahead = ahead..source.info.positions.min(ahead + run.end - run.start);
+        let rows = bins.map_or_else(|| vec![ahead.clone()], |bins| bins.rows(ahead.clone()));
+        rows.into_iter().for_each(|rows| source.rows.announce(rows.start, rows.end - rows.start));
+    }
+
+    /// The bins of positions that are computed as one each, if they are.
+    fn bins(&self) -> Option<&Bins> {
+        self.neighbourhood.as_ref()?.bins()
+    }
+
+    /// How many positions share a tile of the source, more or less; 1 where there are none.
+    pub fn positions_of_tile(&self) -> u64 {
+        let rows = self.source.rows.tiles().map_or(1, |tiles| tiles.cell().iter().product::<u64>());
+        rows.div_ceil(self.bins().map_or(1, Bins::rows_of_each))
     }
 
     /// Whether it takes results that are computed at the same time, before it.

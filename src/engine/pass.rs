@@ -163,6 +163,7 @@ impl<'a> Pass<'a> {
                 tiles_per_cell: tiles.per_cell(),
                 agreed: agreed.map(<[u64]>::to_vec),
                 reach: around.map(|around| around.reach_on(scan.len())),
+                bins: around.and_then(|around| around.whole_bins_on(scan.len())),
                 scan: scan.clone(),
             }),
             workers: workers as u64,

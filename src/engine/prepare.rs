@@ -11,7 +11,7 @@ use super::search::Found;
 use super::selection::Selection;
 use super::target::{RunLock, Target};
 use super::{Job, RunInfo};
-use crate::formats::{self, Blueprint, Form, Identification};
+use crate::formats::{self, Blueprint, Form, Identification, UsidPositions};
 use crate::identity::relative;
 use crate::plan::Plan;
 use crate::ranks::host;
@@ -116,7 +116,13 @@ fn create(
         parameters: &parameters,
         source: refers.then_some(info.path.as_str()),
         form: match &job.source.tables {
-            Some(tables) => Form::Usid { tables, copied_from: elsewhere.as_ref() },
+            Some(_) if job.source.is_binned => {
+                Form::Usid(UsidPositions::Own(&info.position_dimensions))
+            }
+            Some(tables) => Form::Usid(match &elsewhere {
+                Some(source) => UsidPositions::CopiedFrom(source),
+                None => UsidPositions::Shared(tables),
+            }),
             None => Form::Axes { positions: &info.position_dimensions, format: job.source.format },
         },
     };

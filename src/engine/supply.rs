@@ -16,7 +16,9 @@ use twox_hash::xxhash3_128::Hasher;
 use super::job::Job;
 use super::pending::Pending;
 use super::scheduler::{Portion, Supply};
+use crate::bins::Bins;
 use crate::hand_out::Guide;
+use crate::neighbourhood::Neighbourhood;
 use crate::plan::Plan;
 use crate::ranks::Communicator;
 use crate::storage::marks::windows;
@@ -35,6 +37,9 @@ const ITEMS: u64 = 1 << 18;
 pub(crate) struct Stock {
     /// How the positions are cut into blocks, if the source is read so.
     blocks: Option<Blocks>,
+    /// The bins that are computed as one position each, if they are: a block has those that begin
+    /// in it.
+    bins: Option<Bins>,
     /// How many grains the scan has, which are positions or blocks, and how many of them are an
     /// item.
     grains: u64,
@@ -52,7 +57,8 @@ impl Stock {
         let blocks = rows.tiles().zip(plan.blocks.as_ref()).map(|(tiles, plan)| {
             Blocks::new(&rows.view().position_shape(), &tiles.cell(), &plan.segments)
         });
-        Self::of_scan(blocks, job.source.info.positions)
+        let bins = job.neighbourhood.as_ref().and_then(Neighbourhood::bins).cloned();
+        Self { bins, ..Self::of_scan(blocks, job.source.info.positions) }
     }
 
     /// So many units of a fold.
@@ -72,7 +78,7 @@ impl Stock {
 
     fn of_scan(blocks: Option<Blocks>, positions: u64) -> Self {
         let grains = blocks.as_ref().map_or(positions, Blocks::count);
-        Self { blocks, grains, each: 1, numbers: None, are_units: false }
+        Self { blocks, bins: None, grains, each: 1, numbers: None, are_units: false }
     }
 
     fn narrowed(mut self, pending: &[&Pending<'_>]) -> Result<Self> {
@@ -85,9 +91,12 @@ impl Stock {
             for run in Pending::of_any(pending, &[window])? {
                 seen = seen.max(run.start);
                 while seen < run.end {
-                    let (grain, end) = match &self.blocks {
-                        Some(blocks) => blocks.holding_until(seen),
-                        None => (seen, (seen / each + 1) * each),
+                    let (grain, end) = match (&self.blocks, &self.bins) {
+                        (Some(blocks), Some(bins)) => {
+                            (blocks.holding(bins.first_row(seen)), seen + 1)
+                        }
+                        (Some(blocks), None) => blocks.holding_until(seen),
+                        (None, _) => (seen, (seen / each + 1) * each),
                     };
                     has_work[(grain / each) as usize] = true;
                     seen = end;
@@ -178,7 +187,11 @@ pub(crate) fn supply<'a>(
     let portions = parts(stock, ranks, 1).map(move |block| {
         let number = block?.start;
         let region = blocks.region(number);
-        let wanted = region.runs(&scan);
+        let rows = region.runs(&scan);
+        let wanted = match &stock.bins {
+            Some(bins) => rows.into_iter().flat_map(|rows| bins.beginning_in(rows)).collect(),
+            None => rows,
+        };
         let runs: VecDeque<_> = Pending::of_any(&pending, &wanted)?.into();
         let block = if runs.is_empty() { None } else { reader(number, region) };
         Ok(Portion { runs, block, is_exclusive: wanted.len() == 1 })

@@ -76,11 +76,20 @@ impl Identification {
 
 /// How results are laid out and described.
 pub(crate) enum Form<'a> {
-    /// Main datasets of h5USID. The tables of the positions are referred to, or copied from those
-    /// of a source in another file.
-    Usid { tables: &'a PositionTables, copied_from: Option<&'a Dataset> },
+    /// Main datasets of h5USID.
+    Usid(UsidPositions<'a>),
     /// Arrays with the axes of the scan and dimension scales.
     Axes { positions: &'a [Dimension], format: Format },
+}
+
+/// Which tables of the positions main datasets of h5USID refer to.
+pub(crate) enum UsidPositions<'a> {
+    /// Those of the source.
+    Shared(&'a PositionTables),
+    /// Copies of those of a source in another file.
+    CopiedFrom(&'a Dataset),
+    /// Their own, of the full grid of these axes, slowest first.
+    Own(&'a [Dimension]),
 }
 
 /// Creates a results group, all its datasets with their bytes in place; returns its path.
@@ -93,8 +102,8 @@ pub(crate) fn create(file: &Group, blueprint: &Blueprint<'_>) -> Result<String, 
     let group = parent.create_group(&name)?;
     write_provenance(&group, blueprint)?;
     match &blueprint.form {
-        Form::Usid { tables, copied_from } => {
-            h5usid::create_columns(&group, &blueprint.columns, tables, *copied_from)?;
+        Form::Usid(positions) => {
+            h5usid::create_columns(&group, &blueprint.columns, positions)?;
         }
         Form::Axes { positions, format } => {
             arrays::create_columns(file, &group, &blueprint.columns, positions, *format)?;
@@ -106,7 +115,7 @@ pub(crate) fn create(file: &Group, blueprint: &Blueprint<'_>) -> Result<String, 
     create_markers(&group, blueprint.positions)?;
     if let Some(folded) = &blueprint.folded {
         let format = match &blueprint.form {
-            Form::Usid { .. } => PLAIN,
+            Form::Usid(_) => PLAIN,
             Form::Axes { format, .. } => *format,
         };
         arrays::create_folded(file, &group, &folded.columns, format)?;

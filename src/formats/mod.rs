@@ -19,7 +19,7 @@ mod plain;
 
 use std::path::Path;
 
-pub(crate) use create::{Blueprint, Form, Identification, create};
+pub(crate) use create::{Blueprint, Form, Identification, UsidPositions, create};
 #[cfg(test)]
 pub(crate) use described::samples;
 pub(crate) use described::{Axis, Described, Role};

@@ -150,6 +150,9 @@ pub(crate) struct HaloIdentity {
     count: usize,
     /// Of all offsets, in their order.
     sha256: String,
+    /// Steps of a bin along each axis of the scan, if the positions of a bin are computed as one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bins: Option<Vec<u64>>,
 }
 
 impl HaloIdentity {
@@ -157,7 +160,8 @@ impl HaloIdentity {
         let steps = halo.offsets().iter().flatten();
         let bytes: Vec<u8> = steps.flat_map(|step| step.to_le_bytes()).collect();
         let (edges, count) = (halo.edges(), halo.offsets().len());
-        Self { edges, count, sha256: hex(&Sha256::digest(bytes)) }
+        let bins = halo.steps_of_bins().map(<[u64]>::to_vec);
+        Self { edges, count, sha256: hex(&Sha256::digest(bytes)), bins }
     }
 }
 
@@ -401,6 +405,8 @@ impl SourceIdentity {
             tables: _,
             is_linked: _,
             notes: _,
+            // Its positions are those of the file until this is told; `neighbours` tells of bins.
+            is_binned: _,
             // Told beside it.
             field: _,
             info,

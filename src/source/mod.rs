@@ -59,11 +59,25 @@ pub(crate) struct Source {
     pub is_linked: bool,
     /// Where the tables of the positions are, in the format that has them.
     pub tables: Option<PositionTables>,
+    /// Whether its positions are bins of those that the file has.
+    pub is_binned: bool,
     /// What isn't taken as the file has it, in words for people.
     pub notes: Vec<String>,
 }
 
 impl Source {
+    /// Takes bins of so many steps of each axis of the scan for its positions from now on. Rows
+    /// stay those of the positions that the file has, which have to be a full grid.
+    pub fn bin_positions(&mut self, steps: &[u64]) {
+        let axes = self.grid.dimensions.iter().zip(steps);
+        let axes: Vec<Dimension> =
+            axes.map(|(axis, steps)| axis.in_bins(*steps as usize)).collect();
+        self.grid = PositionGrid::full(axes.clone());
+        self.info.positions = self.grid.rows() as u64;
+        self.info.position_dimensions = axes;
+        self.is_binned = true;
+    }
+
     /// Checks that the dataset is still where it was when this source was opened, in a new view of
     /// the same file.
     ///
@@ -154,7 +168,21 @@ pub(crate) fn open(
     let rows = Rows::of_field(file.handle(), &dataset, field, view)?;
     let is_linked = !rows.are_in(&file.raw);
     let (file, field) = (file.path.clone(), field.map(str::to_owned));
-    Ok(Source { file, format, info, grid, field, stored, rows, seen, is_linked, tables, notes })
+    let is_binned = false;
+    Ok(Source {
+        file,
+        format,
+        info,
+        grid,
+        field,
+        stored,
+        rows,
+        seen,
+        is_linked,
+        tables,
+        is_binned,
+        notes,
+    })
 }
 
 fn no_such_dataset(file: &ReadFile, path: &str) -> Error {

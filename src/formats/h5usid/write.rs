@@ -2,11 +2,12 @@
 
 use bytemuck::cast_slice;
 
+use super::super::create::UsidPositions;
 use crate::region;
 use crate::storage::attributes;
 use crate::storage::container::{Class, Dataset, Elements, Group, Storing};
 use crate::storage::refused::Refused;
-use crate::storage::results_group::{Column, PositionTables, create_column};
+use crate::storage::results_group::{Column, create_column};
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::ElementType;
 
@@ -14,12 +15,12 @@ use pixelmill_core::element::ElementType;
 pub(in crate::formats) fn create_columns(
     group: &Group,
     columns: &[Column<'_>],
-    tables: &PositionTables,
-    copied_from: Option<&Dataset>,
+    positions: &UsidPositions<'_>,
 ) -> Result<(), Refused> {
-    let positions = match copied_from {
-        None => [tables.indices.clone(), tables.values.clone()],
-        Some(source) => copied_tables(source, group)?,
+    let positions = match positions {
+        UsidPositions::Shared(tables) => [tables.indices.clone(), tables.values.clone()],
+        UsidPositions::CopiedFrom(source) => copied_tables(source, group)?,
+        UsidPositions::Own(axes) => position_datasets(group, axes)?,
     };
     let mut known: Vec<(Vec<Dimension>, [String; 2])> = Vec::new();
     for column in columns {
@@ -105,6 +106,42 @@ fn table(
     shape: &[usize],
 ) -> Result<Dataset, Refused> {
     group.create_dataset(name, &Elements::Number(element), shape, Storing::Late)
+}
+
+/// Rows of a table that are written at a time.
+const ROWS_AT_A_TIME: usize = 1 << 16;
+
+/// Writes the two tables of the full grid of some axes of positions, slowest first; returns their
+/// paths.
+fn position_datasets(group: &Group, axes: &[Dimension]) -> Result<[String; 2], Refused> {
+    let lengths: Vec<u64> = axes.iter().map(|axis| axis.len() as u64).collect();
+    let rows = lengths.iter().product::<u64>() as usize;
+    let (strides, shape) = (region::strides(&lengths, 1), [rows, axes.len()]);
+    let names: Vec<_> = axes.iter().map(|axis| axis.name.as_str()).collect();
+    let units: Vec<_> = axes.iter().map(|axis| axis.units.as_str()).collect();
+    let described = |kind: &str, element: ElementType| -> Result<Dataset, Refused> {
+        let created = table(group, &format!("Position_{kind}"), element, &shape)?;
+        attributes::write_strings(&created, "labels", &names)?;
+        attributes::write_strings(&created, "units", &units)?;
+        Ok(created)
+    };
+    let index_table = described("Indices", ElementType::UInt32)?;
+    let value_table = described("Values", ElementType::Float32)?;
+    for first in (0..rows).step_by(ROWS_AT_A_TIME) {
+        let some = first..rows.min(first + ROWS_AT_A_TIME);
+        let each = || {
+            let axes = || axes.iter().zip(&strides);
+            some.clone().flat_map(move |row| {
+                axes().map(move |(axis, stride)| (axis, row / stride % axis.len()))
+            })
+        };
+        let indices: Vec<u32> = each().map(|(_, step)| step as u32).collect();
+        let value = |(axis, step): (&Dimension, usize)| axis.values.get(step).unwrap_or(f64::NAN);
+        let values: Vec<f32> = each().map(|place| value(place) as f32).collect();
+        index_table.write_rows(first as u64, cast_slice(&indices))?;
+        value_table.write_rows(first as u64, cast_slice(&values))?;
+    }
+    Ok([index_table.name(), value_table.name()])
 }
 
 /// Writes the two tables of the spectroscopic axes, slowest first; returns their paths.
