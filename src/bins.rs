@@ -107,3 +107,61 @@ impl Bins {
         std::iter::once(start..start + last / by * by - first / by * by + 1).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_bin_has_its_rows_and_begins_at_the_first() {
+        let bins = Bins::new(&[2, 3], &[5, 7]).unwrap();
+        assert_eq!(bins.rows_of_each(), 6);
+        assert_eq!((bins.first_row(1), bins.first_row(2)), (3, 14));
+        assert_eq!(bins.rows(1..3), [3..6, 10..13, 14..17, 21..24]);
+        assert_eq!(bins.rows(0..2), [0..6, 7..13]);
+        assert_eq!(bins.beginning_in(0..35), [0..2, 2..4]);
+        assert_eq!(bins.beginning_in(1..15), [1..2, 2..3]);
+        assert!(bins.beginning_in(28..35).is_empty(), "no whole bin is left");
+    }
+
+    #[test]
+    fn bins_have_to_fit_in() {
+        let told = |steps: &[u64]| Bins::new(steps, &[5, 7]).unwrap_err();
+        assert_eq!(told(&[2, 8]), "an axis of 7 positions has no bins of 8");
+        assert!(told(&[0, 1]).contains("no bins of 0"));
+    }
+
+    proptest! {
+        #[test]
+        fn each_bin_begins_once_and_has_rows_of_its_own(
+            axes in prop::collection::vec((1u64..9, 1u64..4), 1..4), seed in any::<u64>(),
+        ) {
+            let axes: Vec<(u64, u64)> = axes.into_iter().map(|(length, by)| (length.max(by), by)).collect();
+            let (lengths, steps): (Vec<u64>, Vec<u64>) = axes.into_iter().unzip();
+            let bins = Bins::new(&steps, &lengths).unwrap();
+            let (rows, count) = (lengths.iter().product::<u64>(), bins.bins.iter().product::<u64>());
+            let of = |bin: u64| -> BTreeSet<u64> { bins.rows(bin..bin + 1).into_iter().flatten().collect() };
+            let mut seen = BTreeSet::new();
+            for bin in 0..count {
+                let own = of(bin);
+                prop_assert_eq!((own.first().copied(), own.len() as u64), (Some(bins.first_row(bin)), bins.rows_of_each()));
+                prop_assert!(own.into_iter().all(|row| row < rows && seen.insert(row)));
+            }
+            // A run of rows, wherever it begins and ends.
+            let run = seed % rows..rows.min(seed % rows + seed / rows % rows + 1);
+            let beginning: Vec<u64> = bins.beginning_in(run.clone()).into_iter().flatten().collect();
+            let expected: Vec<u64> = (0..count).filter(|bin| run.contains(&bins.first_row(*bin))).collect();
+            prop_assert_eq!(beginning, expected);
+            let together: BTreeSet<u64> = bins.rows(0..count).into_iter().flatten().collect();
+            prop_assert_eq!(together, seen);
+            // Whoever has a row of a line begins among those that are told for it.
+            for line in region::lines(run, &lengths) {
+                let told: BTreeSet<u64> = bins.begins(line.clone()).into_iter().flatten().collect();
+                let needed = (0..count).filter(|bin| of(*bin).iter().any(|row| line.contains(row)));
+                prop_assert!(needed.map(|bin| bins.first_row(bin)).all(|row| told.contains(&row)));
+            }
+        }
+    }
+}

@@ -533,6 +533,12 @@ mod tests {
         let long = on([50, 50], [1, 1]);
         assert_eq!(long.kept(&[1, 1], 1), 103);
         assert_eq!(long.kept(&[1, 1], 3), 121, "two may lie far behind");
+        let bins = TileNeeds { bins: Some(vec![4, 4]), ..on([256, 128], [3, 3]) };
+        assert_eq!(bins.kept(&[32, 32], 3), 3, "no bin is cut");
+        assert_eq!(bins.kept(&[16, 64], 3), 3);
+        assert_eq!(bins.kept(&[11, 32], 1), 5, "some are, between two lines of four blocks");
+        let odd = TileNeeds { bins: Some(vec![5, 4]), ..on([256, 128], [4, 3]) };
+        assert_eq!(odd.kept(&[32, 32], 3), 5 + 2 * 2);
     }
 
     #[test]

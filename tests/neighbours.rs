@@ -6,49 +6,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::support::neighbours::{Datasets, text};
 #[cfg(feature = "mpi")]
 use crate::support::ranks::succeed_on;
-use crate::support::usid::{Scan, ask_python};
+use crate::support::usid::Scan;
 use crate::support::watch::{Opener, Snapshot, assert_kills_are_survived};
 use crate::support::{pixelmill, refuse, run, succeed};
-
-/// The datasets, each with the axes that are its positions.
-struct Datasets {
-    scan: Scan,
-    axes: Value,
-}
-
-impl Datasets {
-    fn new() -> Self {
-        let scan = Scan::nothing();
-        let axes = ask_python(&["neighbours.py", "write", &scan.file]);
-        Self { scan, axes }
-    }
-
-    /// Those that are there for no single test.
-    fn names(&self) -> Vec<&str> {
-        let names = self.axes.as_object().unwrap().keys().map(String::as_str);
-        names.filter(|name| !["many", "long"].contains(name)).collect()
-    }
-
-    /// The arguments after those of the command.
-    fn of<'a>(&'a self, name: &'a str, options: &[&'a str]) -> Vec<&'a str> {
-        let axes = self.axes[name].as_str().unwrap();
-        [&["--dataset", name, "--positions-axes", axes], options].concat()
-    }
-
-    fn run(&self, process: &str, name: &str, options: &[&str]) -> Value {
-        self.scan.run(process, &self.of(name, options))
-    }
-
-    fn ask(&self, function: &str, name: &str, more: &[&str]) -> Value {
-        ask_python(&[&["neighbours.py", function, &self.scan.file, name], more].concat())
-    }
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap()
-}
 
 /// How far the results of a run of `denoise` are off SciPy's.
 fn off(data: &Datasets, name: &str, ran: &Value, how: [&str; 3]) -> f64 {

@@ -31,8 +31,8 @@ impl Dimension {
         self.values.len()
     }
 
-    /// The axis of bins of so many steps, each at the mean of its steps; those behind the last whole
-    /// bin are in none.
+    /// The axis of bins of so many steps, each at the mean of its steps; those behind the last
+    /// whole bin are in none.
     #[must_use]
     pub fn in_bins(&self, steps: usize) -> Self {
         Self { values: self.values.means(steps), ..self.clone() }

@@ -151,7 +151,8 @@ one_of!(Dtype: "float64", "float32", "keep", "grow");
 
 impl Checked for Parameters {
     fn check(&self) -> Result<(), Failure> {
-        let given = [("by", "points", Some(&self.by)), ("positions", "steps", self.positions.as_ref())];
+        let given =
+            [("by", "points", Some(&self.by)), ("positions", "steps", self.positions.as_ref())];
         for (name, what, by) in given {
             if by.is_some_and(|by| by.given().is_empty() || by.given().contains(&0)) {
                 let told = format!("`{name}` has to be whole numbers of {what}, from 1 on");

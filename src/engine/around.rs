@@ -85,8 +85,8 @@ pub(crate) fn neighbourhood(
         return Err(reason.to_owned());
     }
     if are_bins && (kernel.wants_coordinates() || !source.info.auxiliary.is_empty()) {
-        let reason = "it makes bins of positions, which have no coordinates or values of their own \
-                      that it could be given";
+        let reason = "it makes bins of positions, which have no coordinates or values of their \
+                      own that it could be given";
         return Err(reason.to_owned());
     }
     Neighbourhood::new(halo, region::lengths(&source.grid.shape())).map(Some)

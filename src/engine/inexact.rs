@@ -18,6 +18,9 @@ pub(crate) const OF_AUXILIARY: &str = " of an auxiliary input";
 /// Where such an integer is, if it isn't of the position that fails.
 pub(crate) const OF_NEIGHBOUR: &str = " of a neighbour";
 
+/// The same of one of the positions of the bin that fails.
+pub(crate) const OF_BIN: &str = " of a position in the bin";
+
 /// Why some values of a row can't be converted, if one is an integer that double precision hasn't,
 /// at a place that counts; `point` is where a value is in the row.
 pub(crate) fn inexact(

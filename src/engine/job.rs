@@ -10,7 +10,7 @@ use super::correction_paths::CorrectionPaths;
 use super::corrections;
 use super::data::{Data, is_promised, promised};
 use super::fold::geometry::Geometry;
-use super::inexact::{OF_NEIGHBOUR, inexact};
+use super::inexact::{OF_BIN, OF_NEIGHBOUR, inexact};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_around};
 use super::narration;
 use super::pending::Pending;
@@ -402,7 +402,8 @@ impl Job {
         let of_all = (read.as_slice(), around.positions.as_slice());
         let rows = self.read_rows(source, of_all, std::mem::take(rows), &mut lost)?;
         *digest = around.digest(positions, &rows, &lost);
-        self.check_exact((&rows, OF_NEIGHBOUR), &mut lost);
+        let whose = if of.bins().is_some() { OF_BIN } else { OF_NEIGHBOUR };
+        self.check_exact((&rows, whose), &mut lost);
         for (index, place, reason) in around.damaged(&lost) {
             let reason = reason.to_string();
             // Of its own row there is nothing to say.

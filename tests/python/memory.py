@@ -34,6 +34,21 @@ def sums(path):
         ]
 
 
+def wide(path):
+    """A scan of ones in chunks, of odd numbers of positions."""
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("data", (1024, 2048, 64), "u1", chunks=(15, 33, 64), compression="lzf")
+        for first in range(0, 1024, 15):
+            data[first : first + 15] = 1
+
+
+def bins(path):
+    """The shape of its bins, the least of them and the largest."""
+    with h5py.File(path) as file:
+        found = file["data-Rebin_000/Rebinned"]
+        return [list(found.shape), int(found[()].min()), int(found[()].max())]
+
+
 def add_offset(path):
     """An auxiliary input that is one chunk."""
     with h5py.File(path, "r+") as file:

@@ -2,6 +2,7 @@
 
 pub mod folds;
 pub mod holder;
+pub mod neighbours;
 pub mod random;
 #[cfg(feature = "mpi")]
 pub mod ranks;
