@@ -195,15 +195,21 @@ fn neighbours_are_seen_as_positions_are() {
         ("blocks", &["--dark", &dark, "--dead-pixels", &dead, "--along", "1"]),
     ];
     for (name, options) in ways {
-        for process in ["surrounded", "denoise", "local-correlation"] {
+        for (process, bins) in [
+            ("surrounded", &[][..]),
+            ("denoise", &[]),
+            ("local-correlation", &[]),
+            ("rebin", &["-p", "positions=2"]),
+        ] {
             let how = options.join(" ");
             let seen = data.ask("seen", name, &[&how, &dark, &gain, &dead]);
-            let ran = data.run(process, name, options);
+            let ran = data.run(process, name, &[options, bins].concat());
             let (axes, along) = (text(&seen, "axes"), text(&seen, "along"));
             let mut arguments = vec!["run", process, text(&seen, "file"), "--positions-axes", axes];
             if !along.is_empty() {
                 arguments.extend(["--along", along]);
             }
+            arguments.extend(bins);
             let expected = succeed(arguments);
             let compared = data.ask(
                 "same",

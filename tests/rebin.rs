@@ -114,7 +114,7 @@ fn bins_of_positions_are_those_of_hyperspy() {
 fn hyperspy_loads_bins_as_it_makes_them() {
     let scan = usid::Scan::nothing();
     let mut calls = Vec::new();
-    for (kind, by) in [("hspy", "[3]"), ("hspy-4d", "[2,2]")] {
+    for (kind, by) in [("hspy", "[3]"), ("hspy-4d", "[2,2]"), ("hspy-large", "[7]")] {
         let [source, results] =
             ["scan", "bins"].map(|of| scan.beside(&format!("{kind}_{of}.hspy")));
         filters_program("formats.py", ["write", kind, source.as_str()]);

@@ -236,7 +236,8 @@ pub trait Process: Sized + 'static {
     /// [`Spectrum::neighbours`]. Override for what is computed over a window of the scan. The scan
     /// has to be a full grid. A position with a neighbour whose data are damaged fails. What the
     /// user may choose of it, the edges included, is a parameter. Auxiliary inputs are those of the
-    /// position alone.
+    /// position alone. With [`Halo::bins`] it is bins of positions that are computed, and that
+    /// results are of; they have no auxiliary inputs and no coordinates.
     ///
     /// # Errors
     /// If `source` can't be computed with these parameters; say why with [`Failure`].
@@ -295,17 +296,7 @@ pub trait Process: Sized + 'static {
         scratch: &mut Self::Scratch,
         outputs: &mut Outputs<'_, Self::Output>,
     ) -> Result<(), Failure> {
-        for index in 0..unit.len() {
-            let spectrum = unit.spectrum(index);
-            // A panic is this spectrum's failure; what it left in the scratch is thrown away.
-            let result = guarded(|| Self::map_function(task, spectrum, scratch)).unwrap_or_else(
-                |panicked| {
-                    *scratch = Self::Scratch::default();
-                    Err(panicked)
-                },
-            );
-            outputs.set(index, result);
-        }
+        spectrum_by_spectrum::<Self>(task, unit, scratch, outputs);
         Ok(())
     }
 
@@ -321,6 +312,26 @@ pub trait Process: Sized + 'static {
         rows: &[u8],
     ) -> Result<()> {
         results.write(dataset, first, rows)
+    }
+}
+
+/// Computes a unit as [`Process::unit_computation`] does where nobody overrides it: what goes
+/// another way for some parameters takes this one for all others.
+pub fn spectrum_by_spectrum<P: Process + ?Sized>(
+    task: &P::Task,
+    unit: &mut Unit<'_, P::Input>,
+    scratch: &mut P::Scratch,
+    outputs: &mut Outputs<'_, P::Output>,
+) {
+    for index in 0..unit.len() {
+        let spectrum = unit.spectrum(index);
+        // A panic is this spectrum's failure; what it left in the scratch is thrown away.
+        let result =
+            guarded(|| P::map_function(task, spectrum, scratch)).unwrap_or_else(|panicked| {
+                *scratch = P::Scratch::default();
+                Err(panicked)
+            });
+        outputs.set(index, result);
     }
 }
 

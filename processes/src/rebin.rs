@@ -5,8 +5,8 @@
 //! bin are left out. With `positions` the same is done along the axes of the scan, and results are
 //! of the smaller scan that the bins make. `Rebinned` is the sum over the bin of all axes, or with
 //! `mean` that divided by the number of its points, in the units of the source; the value of an
-//! axis at a bin is the mean of those of its points. Sums are in double precision, position after
-//! position and point after point in their order. `dtype`
+//! axis at a bin is the mean of those of its points. Sums are in double precision, point after
+//! point in their order, of bins of positions some lines of each position at a time. `dtype`
 //! says what is written: `float64`, `float32` (rounded), `keep` the source's type, or `grow` the
 //! shortest integer type of its kind that holds every possible sum; floating-point sources then
 //! stay what they are. An integer that its type doesn't hold, or one beyond 2⁵³, fails its
@@ -14,10 +14,11 @@
 //! (…, ⌊n/b⌋, …).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use pixelmill_core::process::{
-    Declaration, Dimension, Failure, Halo, Model, Parameters as Checked, Process, SourceInfo,
-    Spectrum,
+    Declaration, Dimension, Failure, Halo, Model, Neighbours, Outputs, Parameters as Checked,
+    Process, SourceInfo, Spectrum, Unit, spectrum_by_spectrum,
 };
 use pixelmill_core::{ElementType, Results};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -178,7 +179,12 @@ pub struct Task {
     /// What sums are divided by.
     points: f64,
     element: ElementType,
+    /// Whether there are bins of positions.
+    of_positions: bool,
 }
+
+/// Points of all positions of a bin that are converted at a time, more or less.
+const POINTS: usize = 4096;
 
 macro_rules! types {
     ($($name:ident $type:ty),+) => {
@@ -315,6 +321,7 @@ impl Process for Rebin {
             element: written(parameters.dtype, source.element, points),
             lengths,
             by,
+            of_positions: parameters.positions.is_some(),
         })
     }
 
@@ -357,6 +364,47 @@ impl Process for Rebin {
         let steps = parameters.of_scan(source)?;
         steps.map(|steps| window::bins(&steps)).transpose()
     }
+
+    fn memory_per_neighbour(parameters: &Parameters, source: &SourceInfo) -> usize {
+        let longest = |task: Task| task.parts().map(|part| part.len()).max().unwrap_or(0);
+        let points = Self::prepare(parameters, source).map_or(source.spectral_points, longest);
+        points * size_of::<f64>()
+    }
+
+    fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
+        match Self::prepare(parameters, source) {
+            Ok(task) if task.of_positions => task.bins * size_of::<f64>(),
+            _ => 0,
+        }
+    }
+
+    /// Bins of positions part by part: what is converted is added to all of its bins while it is in
+    /// the processor's cache.
+    fn unit_computation(
+        task: &Task,
+        unit: &mut Unit<'_, f64>,
+        sums: &mut Vec<f64>,
+        outputs: &mut Outputs<'_, Output>,
+    ) -> Result<(), Failure> {
+        if !task.of_positions {
+            spectrum_by_spectrum::<Self>(task, unit, sums, outputs);
+            return Ok(());
+        }
+        let count = unit.len();
+        sums.clear();
+        sums.resize(count * task.bins, 0.0);
+        for part in task.parts() {
+            let positions = unit.channels(part.clone());
+            for (index, sums) in sums.chunks_exact_mut(task.bins).enumerate() {
+                task.add_part(part.start, positions.neighbours(index), sums);
+            }
+        }
+        for (index, sums) in sums.chunks_exact_mut(task.bins).enumerate() {
+            task.divide(sums);
+            outputs.set(index, Output::of(task.element, sums));
+        }
+        Ok(())
+    }
 }
 
 impl Task {
@@ -364,28 +412,61 @@ impl Task {
     fn add(&self, spectrum: &Spectrum<'_, f64>, sums: &mut Vec<f64>) {
         sums.clear();
         sums.resize(self.bins, 0.0);
-        if spectrum.neighbours.is_empty() {
-            self.add_position(spectrum, sums);
+        if self.of_positions {
+            for part in self.parts() {
+                let positions = spectrum.neighbours.channels(part.clone());
+                self.add_part(part.start, positions, sums);
+            }
+        } else {
+            self.add_lines(0, spectrum, sums);
         }
-        spectrum.neighbours.iter().flatten().for_each(|values| self.add_position(values, sums));
-        if self.points > 1.0 {
-            sums.iter_mut().for_each(|sum| *sum /= self.points);
+        self.divide(sums);
+    }
+
+    /// Length of the lines along the fastest axis, and points of a bin on them; a single value is
+    /// on no axis.
+    fn line(&self) -> (usize, usize) {
+        self.lengths.last().copied().zip(self.by.last().copied()).unwrap_or((1, 1))
+    }
+
+    /// The parts of a spectrum that are added at a time: whole lines, or of long ones whole bins.
+    fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (length, by) = self.line();
+        let all = self.lengths.iter().product::<usize>();
+        let (stretch, step) = if length <= POINTS {
+            (all, POINTS / length * length)
+        } else {
+            (length, (POINTS / by).max(1) * by)
+        };
+        (0..all).step_by(stretch).flat_map(move |begin| {
+            let end = begin + stretch;
+            (begin..end).step_by(step).map(move |first| first..end.min(first + step))
+        })
+    }
+
+    /// Adds the same part of all positions of a bin.
+    fn add_part(&self, first: usize, positions: Neighbours<'_, f64>, sums: &mut [f64]) {
+        positions.iter().flatten().for_each(|values| self.add_lines(first, values, sums));
+    }
+
+    /// Adds the values of some lines, or of a stretch of one, from this point on to their bins.
+    fn add_lines(&self, first: usize, values: &[f64], sums: &mut [f64]) {
+        let (length, by) = self.line();
+        let used = length / by * by;
+        for (line, values) in values.chunks(length).enumerate() {
+            let point = first + line * length;
+            let Some(bin) = self.bin_of(point) else { continue };
+            let used = values.len().min(used - point % length);
+            for (bin, points) in sums[bin..].iter_mut().zip(values[..used].chunks(by)) {
+                points.iter().for_each(|value| *bin += value);
+            }
         }
     }
 
-    /// Adds the values of a position to the sums of their bins.
-    fn add_position(&self, values: &[f64], sums: &mut [f64]) {
-        // A single value is on no axis.
-        let (length, by) = match (self.lengths.last(), self.by.last()) {
-            (Some(length), Some(by)) => (*length, *by),
-            _ => (1, 1),
-        };
-        let used = length / by * by;
-        for (line, values) in values.chunks(length).enumerate() {
-            let Some(first) = self.bin_of(line * length) else { continue };
-            for (bin, points) in sums[first..].iter_mut().zip(values[..used].chunks(by)) {
-                points.iter().for_each(|value| *bin += value);
-            }
+    /// Makes means of sums, if that is asked for.
+    fn divide(&self, sums: &mut [f64]) {
+        if self.points > 1.0 {
+            sums.iter_mut().for_each(|sum| *sum /= self.points);
         }
     }
 
@@ -411,7 +492,14 @@ mod tests {
 
     fn task(lengths: &[usize], by: &[usize], element: ElementType) -> Task {
         let bins = lengths.iter().zip(by).map(|(length, by)| length / by).product();
-        Task { lengths: lengths.to_vec(), by: by.to_vec(), bins, points: 1.0, element }
+        Task {
+            lengths: lengths.to_vec(),
+            by: by.to_vec(),
+            bins,
+            points: 1.0,
+            element,
+            of_positions: false,
+        }
     }
 
     #[test]
@@ -429,6 +517,29 @@ mod tests {
         assert_eq!(sums, [10.0, 18.0, 58.0, 66.0]);
         add(task(&[2, 3, 4], &[1, 1, 1], ElementType::Float64), &mut sums);
         assert_eq!(sums, values);
+    }
+
+    #[test]
+    fn parts_cut_no_bin_of_a_line() {
+        for (lengths, by, longest) in [
+            (vec![5], vec![2], 5),
+            (vec![100, 300], vec![3, 7], 13 * 300),
+            (vec![3, 10_000], vec![2, 7], 4095),
+            (vec![9_999], vec![5000], 5000),
+            (Vec::new(), Vec::new(), 1),
+        ] {
+            let task = task(&lengths, &by, ElementType::Float64);
+            let parts: Vec<_> = task.parts().collect();
+            let points = parts.iter().cloned().flatten();
+            assert!(points.eq(0..lengths.iter().product()), "{lengths:?} {by:?}");
+            assert_eq!(parts.iter().map(Range::len).max(), Some(longest), "{lengths:?} {by:?}");
+            let values: Vec<f64> = (0..parts.last().unwrap().end).map(|at| at as f64).collect();
+            let (mut whole, mut by_parts) = (vec![0.0; task.bins], vec![0.0; task.bins]);
+            task.add_lines(0, &values, &mut whole);
+            let each = parts.into_iter().map(|part| (part.start, &values[part]));
+            each.for_each(|(first, values)| task.add_lines(first, values, &mut by_parts));
+            assert_eq!(whole, by_parts, "{lengths:?} {by:?}");
+        }
     }
 
     #[test]

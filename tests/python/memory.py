@@ -37,8 +37,8 @@ def sums(path):
 def wide(path):
     """A scan of ones in chunks, of odd numbers of positions."""
     with h5py.File(path, "w") as file:
-        data = file.create_dataset("data", (1024, 2048, 64), "u1", chunks=(15, 33, 64), compression="lzf")
-        for first in range(0, 1024, 15):
+        data = file.create_dataset("data", (512, 1024, 64), "u1", chunks=(15, 33, 64), compression="lzf")
+        for first in range(0, 512, 15):
             data[first : first + 15] = 1
 
 

@@ -172,7 +172,7 @@ def seen(path, name, options, dark, gain, dead):
 def same(path, name, one, group, other, other_group):
     """The datasets of two results groups that aren't the same."""
     with h5py.File(one) as first, h5py.File(other) as second:
-        results = {"Surrounded", "Denoised", "Local_Correlation", "Neighbours"} & set(first[group])
+        results = {"Surrounded", "Denoised", "Local_Correlation", "Neighbours", "Rebinned"} & set(first[group])
         pairs = {name: (first[group][name][()], second[other_group][name][()]) for name in results}
         differ = [name for name, (a, b) in pairs.items() if not np.array_equal(a, b.astype(a.dtype), equal_nan=True)]
         return differ if pairs else ["no results"]
