@@ -317,7 +317,7 @@ pub trait Process: Sized + 'static {
 
 /// Computes a unit as [`Process::unit_computation`] does where nobody overrides it: what goes
 /// another way for some parameters takes this one for all others.
-pub fn spectrum_by_spectrum<P: Process + ?Sized>(
+pub fn spectrum_by_spectrum<P: Process>(
     task: &P::Task,
     unit: &mut Unit<'_, P::Input>,
     scratch: &mut P::Scratch,

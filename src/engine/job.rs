@@ -147,11 +147,8 @@ impl Job {
         let (geometry, selection) = folded.unzip();
         identity.selection = selection.flatten().or(identity.selection);
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
-        if let Some(bins) = neighbourhood.as_ref().and_then(Neighbourhood::bins) {
-            source.bin_positions(bins.steps());
-        }
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
-        let job = Self {
+        let mut job = Self {
             kernel,
             prepared,
             spectra,
@@ -174,8 +171,12 @@ impl Job {
         Ok(job)
     }
 
-    /// Says how everything is read, and forgets what is known of it if that is asked for.
-    fn begin(&self, request: &Request) {
+    /// Takes bins for the positions from now on, if it makes any; says how everything is read, and
+    /// forgets what is known of it if that is asked for.
+    fn begin(&mut self, request: &Request) {
+        if let Some(bins) = self.neighbourhood.as_ref().and_then(Neighbourhood::bins) {
+            self.source.bin_positions(bins.steps());
+        }
         self.inputs().for_each(|(rows, dataset, _)| narration::reading(dataset, rows));
         if request.cache == Cache::Drop {
             self.inputs().for_each(|(rows, ..)| rows.forget());
