@@ -4,7 +4,7 @@
 //! much it takes. `Guide` decides: none takes longer than a moment, and towards the end they become
 //! smaller. Nothing here knows MPI, files or clocks; `engine::supply` asks, and the model in
 //! `tests/hand_out` runs the same code for more ranks than any test can start. The constants are
-//! those with which it came out best (`docs/scaling.md`).
+//! those with which it came out best (`docs/scaling.md`). Of folds `Homes` says who merges what.
 
 use std::ops::Range;
 
@@ -31,6 +31,12 @@ const SMALLEST: (f64, f64) = (1.0 / 100.0, 1.0 / 16.0);
 const MANY: f64 = 10_000.0;
 /// How many times longer a piece may be than the last.
 const GROWTH: u64 = 8;
+/// The same for units of a fold: what a piece is folded into has to be sent and merged. That is to
+/// be a small part of what folding it takes, at so many bytes per second.
+const UNITS_SECONDS: f64 = 0.2;
+const SENT_PER_SECOND: f64 = 20e6;
+/// So many levels of the tree are merged by one rank.
+const LEVELS: u32 = 4;
 
 /// Decides how much one rank takes first, and how much it takes next.
 #[derive(Clone, Debug)]
@@ -38,14 +44,18 @@ pub(crate) struct Guide {
     rank: u64,
     ranks: u64,
     total: u64,
-    /// What each rank takes first.
+    /// What each rank takes first, and how much that is of all.
     first: u64,
+    ahead: u64,
+    /// Whether pieces are powers of two.
+    in_twos: bool,
     /// The last piece.
     last: u64,
     /// All pieces before it, and how long they took.
     items: u64,
     elapsed: f64,
-    /// Seconds that a piece should take.
+    /// Seconds that a piece should take, at least and by now.
+    least: f64,
     seconds: f64,
 }
 
@@ -54,19 +64,46 @@ impl Guide {
     pub fn new(rank: usize, ranks: usize, total: u64) -> Self {
         let (rank, ranks) = (rank as u64, ranks as u64);
         let first = if ranks == 1 { total } else { (total / ranks / FIRST).max(1) };
-        let seconds = PIECE_SECONDS;
-        Self { rank, ranks, total, first, last: first, items: 0, elapsed: 0.0, seconds }
+        Self {
+            rank,
+            ranks,
+            total,
+            first,
+            ahead: (ranks * first).min(total),
+            in_twos: false,
+            last: first,
+            items: 0,
+            elapsed: 0.0,
+            least: PIECE_SECONDS,
+            seconds: PIECE_SECONDS,
+        }
+    }
+
+    /// The same for units of folds that have so many bytes to merge of each: longer pieces, which
+    /// are whole nodes of the tree in which units are merged.
+    pub fn of_units(rank: usize, ranks: usize, total: u64, bytes: u64) -> Self {
+        let all = Self::new(rank, ranks, total);
+        if ranks == 1 {
+            return all;
+        }
+        let first = power_of_two(all.first);
+        let largest = power_of_two(total / (PIECES * all.ranks));
+        let ahead = (all.ranks * first).next_multiple_of(largest.max(first)).min(total);
+        let seconds = UNITS_SECONDS.max(bytes as f64 / SENT_PER_SECOND);
+        Self { first, last: first, ahead, in_twos: true, least: seconds, seconds, ..all }
     }
 
     /// What this rank begins with: everything if it is the only one.
     pub fn first(&self) -> Range<u64> {
         let start = self.rank * self.first;
-        start.min(self.total)..(start + self.first).min(self.total)
+        let is_last = self.rank + 1 == self.ranks;
+        let end = if is_last { self.ahead } else { start + self.first };
+        start.min(self.total)..end.min(self.total)
     }
 
     /// How many items all ranks begin with. The counter counts those after them.
     pub fn ahead(&self) -> u64 {
-        (self.ranks * self.first).min(self.total)
+        self.ahead
     }
 
     /// How many items to take, when `taken` of all are known to be taken by anybody, the own last
@@ -75,7 +112,7 @@ impl Guide {
     pub fn next(&mut self, taken: u64, elapsed: f64, waited: f64) -> u64 {
         self.items += self.last;
         self.elapsed += elapsed;
-        self.seconds = PIECE_SECONDS.max(self.seconds * (1.0 - WAITING) + waited);
+        self.seconds = self.least.max(self.seconds * (1.0 - WAITING) + waited);
         let pace = elapsed.max(1e-9) / self.last as f64;
         // Where items are cheap, dear ones may come next.
         let expected = (self.elapsed / self.items as f64).clamp(pace, pace * CAUTION);
@@ -86,8 +123,53 @@ impl Guide {
             .min(share(self.total, PIECES))
             .max(self.seconds * part / pace)
             .min(self.last.saturating_mul(GROWTH) as f64);
-        self.last = (piece.round() as u64).max(1);
+        let piece = (piece.round() as u64).max(1);
+        self.last = if self.in_twos { power_of_two(piece) } else { piece };
         self.last
+    }
+}
+
+/// The largest power of two that isn't larger; 1 of nothing.
+fn power_of_two(number: u64) -> u64 {
+    1 << number.max(1).ilog2()
+}
+
+/// Where the nodes of a fold's tree are merged that ranks have folded: some levels of a part of the
+/// scan at one rank, whoever has folded them, which passes on what comes out to where the next
+/// levels are merged; the last of them at rank 0. So neither has a rank more to merge than there
+/// is of a part, nor does it hold more. The parts that are in hand at a time are scattered over all
+/// ranks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Homes {
+    ranks: u64,
+    units: u64,
+}
+
+impl Homes {
+    /// For so many ranks that share a fold of so many units.
+    pub fn new(ranks: usize, units: u64) -> Self {
+        Self { ranks: ranks as u64, units }
+    }
+
+    /// The rank that merges the node of this level and with this first unit.
+    pub fn of(&self, level: u32, first: u64) -> usize {
+        let above = (level / LEVELS + 1) * LEVELS;
+        if self.ranks == 1 || self.units.checked_shr(above).unwrap_or(0) == 0 {
+            return 0;
+        }
+        // Neighbours far apart; rank 0 has enough to do.
+        let part = (first >> above).wrapping_add(u64::from(above) << 48);
+        let scattered = part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        1 + (scattered % (self.ranks - 1)) as usize
+    }
+
+    /// The other ranks that may hold a node with this first unit: those where its lowest levels are
+    /// merged come first.
+    pub fn holding(&self, first: u64) -> Vec<usize> {
+        let stages = (0..u64::BITS).step_by(LEVELS as usize).map(|level| self.of(level, first));
+        let mut ranks: Vec<usize> = stages.take_while(|rank| *rank != 0).collect();
+        ranks.dedup();
+        ranks
     }
 }
 
@@ -214,6 +296,57 @@ mod tests {
         assert_eq!(pieces[..3], [4882, 10_000, 10_000]);
         assert!(pieces[1..].windows(2).all(|pair| pair[1] <= pair[0]), "{pieces:?}");
         assert_eq!(pieces[pieces.len() - 1], 100, "a hundredth of a moment");
+    }
+
+    #[test]
+    fn units_are_handed_out_as_nodes_of_their_tree() {
+        for (ranks, total, seconds) in [(3usize, 10_000u64, 0.01), (10_000, 7_812_500, 0.04)] {
+            let guides = (0..ranks).map(|rank| Guide::of_units(rank, ranks, total, 512 << 10));
+            let mut guides: Vec<Guide> = guides.collect();
+            let firsts: Vec<_> = guides.iter().map(Guide::first).collect();
+            assert!(firsts.windows(2).all(|pair| pair[0].end == pair[1].start));
+            let mut taken = guides[0].ahead();
+            assert_eq!(firsts[ranks - 1].end, taken);
+            let mut pieces = Vec::new();
+            while taken < total {
+                let number = pieces.len() % ranks;
+                let guide = &mut guides[number];
+                let piece = guide.next(taken, guide.last as f64 * seconds, 0.0);
+                pieces.push(taken..taken + piece);
+                taken += piece;
+            }
+            let is_node = |piece: &&Range<u64>| piece.start % (piece.end - piece.start) == 0;
+            let nodes = pieces.iter().filter(is_node).count();
+            assert!(nodes * 10 > pieces.len() * 9, "{nodes} of {}", pieces.len());
+            let least = total / pieces.len() as u64;
+            assert!(least > 1, "{} pieces of {total} units", pieces.len());
+        }
+        let large = Guide::of_units(0, 2, 1 << 20, 128 << 20);
+        assert!(large.seconds > 6.0, "what is large takes longer to send");
+    }
+
+    #[test]
+    fn what_is_merged_has_one_home_at_each_level() {
+        for (ranks, units) in [(2, 1000u64), (7, 5000), (1000, 1 << 20)] {
+            let homes = Homes::new(ranks, units);
+            for unit in (0..units).step_by(37) {
+                for level in 0..units.ilog2() {
+                    let first = unit >> level << level;
+                    let other = first ^ (1 << level);
+                    assert_eq!(homes.of(level, first), homes.of(level, other), "halves meet");
+                }
+                let holding = homes.holding(unit);
+                assert!(holding.iter().all(|rank| (1..ranks).contains(rank)));
+                assert!(holding.contains(&homes.of(0, unit)));
+            }
+            assert_eq!(homes.of(units.ilog2(), 0), 0, "all comes to rank 0");
+            let mut parts = vec![0u64; ranks];
+            (0..units / 16).for_each(|part| parts[homes.of(0, part * 16)] += 1);
+            let most = parts.iter().max().unwrap();
+            assert!(*most <= 2 * (units / 16 / (ranks as u64 - 1) + 2), "{most} of {ranks}");
+        }
+        assert_eq!(Homes::new(5, 15).of(0, 3), 0, "few units are merged by rank 0");
+        assert_eq!(Homes::new(1, 1 << 40).of(0, 3), 0);
     }
 
     #[test]

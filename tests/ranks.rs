@@ -7,6 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::folds::{Scan, marked, python};
 use crate::support::random::Random;
 use crate::support::ranks::{
     assert_all_refused, mpirun, on_ranks, parent, processes, start_on, succeed_on,
@@ -465,4 +466,140 @@ fn each_line_of_the_log_has_its_rank() {
     // What all decide alike is told once.
     let decided = on_three(&["-v", "--override", "--cores", "1"]);
     assert!(decided.contains("[rank 0] ") && !decided.contains("[rank 1] "), "{decided}");
+}
+
+/// A scan of so many units of folds, of 128 positions each.
+fn units(count: u64) -> Scan {
+    Scan::made(|file| python_function("ranks.py", "units", [file, &count.to_string()]))
+}
+
+fn hash(file: &str) -> serde_json::Value {
+    python("results", &[file])["hash"].clone()
+}
+
+/// How many nodes have come to rank 0, as it tells.
+fn nodes_come(log: &str) -> u64 {
+    let told = log.lines().find(|line| line.contains(" nodes with ")).expect("it is told");
+    let before = told.split(" nodes with ").next().and_then(|text| text.rsplit(' ').next());
+    before.and_then(|number| number.parse().ok()).expect("a number")
+}
+
+#[test]
+fn folds_have_the_same_bits_on_any_number_of_ranks_and_little_comes_to_the_first() {
+    let scan = units(100);
+    let options = ["--cores", "1", "--checkpoint", "100", "-vv"];
+    let alone = scan.beside("alone.h5");
+    scan.run("gathered-many", &alone, &options[..4]);
+    for ranks in [2, 3, 4, 8] {
+        let output = scan.beside(&format!("{ranks}.h5"));
+        let mut command = on_ranks(ranks, scan.arguments("gathered-many", &output, &options));
+        let ran = Running::watch(start_piped(command.env_remove("RUST_LOG"))).finish();
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(hash(&output), hash(&alone), "{ranks} ranks");
+        assert_eq!(python("results", &[&output])["has_checkpoint"], false);
+        // Of 16 units one node comes, and a few of those that rank 0 has some units of itself.
+        let come = nodes_come(&ran.stderr);
+        assert!((1..40).contains(&come), "{come} nodes came from {ranks} ranks");
+    }
+}
+
+#[test]
+fn a_signal_stops_a_fold_of_several_ranks_and_what_has_no_gap_is_kept() {
+    let scan = units(64);
+    let whole = scan.beside("whole.h5");
+    let more = ["-p", "rounds=10", "--cores", "1", "--checkpoint", "0.05"];
+    scan.run("gathered-many", &whole, &more);
+    for (rank, name) in [(0, "TERM"), (2, "INT")] {
+        let output = scan.beside(&format!("{rank}.h5"));
+        let mut running = start_on(3, scan.arguments("gathered-many", &output, &more));
+        wait_until("something is marked", || {
+            running.has_ended() || std::fs::metadata(&output).is_ok() && marked(&output) > 0
+        });
+        assert!(signal(processes(&scan.file)[&rank], name));
+        let stopped = running.finish();
+        assert!(matches!(stopped.code, Some(130 | 143)), "{}", stopped.stderr);
+        let before = stopped.json["completed"].as_u64().unwrap();
+        assert!(before > 0 && before < 64 * 128, "{before}");
+        let json = succeed_on(2, scan.arguments("gathered-many", &output, &more));
+        assert_eq!(json["report"]["positions"].as_u64().unwrap(), 64 * 128 - before);
+        assert_eq!(hash(&output), hash(&whole), "{name} at rank {rank}");
+    }
+}
+
+#[test]
+fn killed_folds_of_several_ranks_have_the_same_bits_once_they_are_resumed() {
+    let scan = units(64);
+    let more = ["-p", "rounds=5", "--cores", "1", "--checkpoint", "0.02"];
+    let whole = scan.beside("whole.h5");
+    let begun = Instant::now();
+    succeed_on(2, scan.arguments("gathered-many", &whole, &more));
+    let duration = begun.elapsed().as_secs_f64();
+    let mut random = Random(11);
+    let (mut killed, mut with_marks) = (0, 0);
+    for round in 0..40 {
+        let output = scan.beside(&format!("{round}.h5"));
+        for ranks in [3, 2, 4] {
+            let running = start_on(ranks, scan.arguments("gathered-many", &output, &more));
+            if !kill_a_rank(running, &scan.file, duration * random.next(), random.next()) {
+                break;
+            }
+            killed += 1;
+            let has_group = std::fs::metadata(&output).is_ok_and(|file| file.len() > 0);
+            let marked = if has_group { marked(&output) } else { 0 };
+            with_marks += usize::from(marked > 0 && marked < 64 * 128);
+        }
+        succeed_on(2, scan.arguments("gathered-many", &output, &more));
+        assert_eq!(hash(&output), hash(&whole), "other bits after kills");
+        if killed >= 12 && with_marks >= 3 {
+            return;
+        }
+    }
+    panic!("only {with_marks} of {killed} kills came in mid-run");
+}
+
+#[test]
+fn what_another_rank_cannot_merge_is_told_as_if_it_were_the_first() {
+    let scan = units(64);
+    let told = "it can't merge what was folded: as was asked for";
+    let output = scan.beside("alone.h5");
+    let fails = ["-p", "merge_fails_on=1", "--cores", "1"];
+    let arguments = scan.arguments("gathered-many", &output, &fails);
+    assert_all_refused(&start_on(3, arguments).finish(), 1, &[told]);
+    let output = scan.beside("several.h5");
+    let fails = ["-p", "gathered.merge_fails_on=1", "--cores", "1", "--checkpoint", "0.01"];
+    let arguments = scan.arguments("statistics,gathered,sum-many", &output, &fails);
+    let ran = start_on(3, arguments).finish();
+    assert_eq!((ran.code, &ran.json["outcome"]), (Some(1), &"error".into()), "{}", ran.stderr);
+    let own = ran.stderr.lines().filter(|line| line.starts_with("pixelmill: ")).count();
+    assert!(own == 1 && ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("rank 1 on"), "{}", ran.stderr);
+    let status = pixelmill(["status", &output]);
+    let groups = status.json["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 3);
+    for group in groups {
+        let is_done = group["completed"] == 64 * 128;
+        assert_eq!(is_done, group["process"] != "Gathered", "{group}");
+    }
+}
+
+#[test]
+fn an_error_at_one_rank_ends_a_fold_of_all() {
+    let scan = units(64);
+    let file = scan.file.to_str().unwrap();
+    // Results lie behind all the data, where the second rank may not write.
+    let script = r#"
+if [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ]; then ulimit -f 32768; fi
+exec "$@"
+"#;
+    let more = ["--positions-axes", "0", "--cores", "1"];
+    let arguments = run("gathered", &scan.file, &more);
+    let mut command = mpirun();
+    command.args(["-n", "3", "bash", "-c", script, "bash"]).arg(program());
+    command.args(&arguments).arg("--json");
+    let ran = Running::watch(start_piped(&mut command)).finish();
+    assert_all_refused(&ran, 1, &["rank 1 on", "cannot write", "file would become larger"]);
+    succeed_on(3, &arguments);
+    let whole = scan.beside("whole.h5");
+    scan.run("gathered-many", &whole, &[]);
+    assert_eq!(hash(file), hash(&whole));
 }

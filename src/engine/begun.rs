@@ -76,15 +76,19 @@ impl Begun<'_> {
         Pending::new(status, self.of.selected.as_ref(), &self.of.job.source.grid)
     }
 
-    /// What its spectra are folded into, if it folds them, with what it is `resumed` from.
+    /// What its spectra are folded into on some workers and on other ranks, if it folds them, with
+    /// what it is `resumed` from.
     pub fn folding<'p>(
         &'p self,
         pending: &'p Pending<'p>,
         resumed: Option<&mut Resumed>,
+        (workers, team): (usize, Team<'_>),
     ) -> Option<Folding<'p>> {
         let job = self.of.job;
-        let geometry = job.geometry.as_ref().zip(resumed);
-        geometry.map(|(of, resumed)| Folding::resumed(job, of, pending, resumed))
+        let (of, resumed) = job.geometry.as_ref().zip(resumed)?;
+        let folding = Folding::resumed(job, of, pending, resumed);
+        // What is written here comes to the disk when it is marked.
+        Some(folding.shared_by((team.rank(), team.others() + 1), workers, None))
     }
 
     /// It as workers see it.

@@ -91,7 +91,7 @@ pub(crate) struct Work<'a> {
     pub geometry: Option<(&'a Geometry, u64)>,
     /// What the ranks share of it.
     pub stock: &'a Stock,
-    /// Other ranks whose batches are marked here.
+    /// Others that may send batches to be marked here.
     pub others: usize,
 }
 
@@ -356,19 +356,23 @@ impl<'a> ComputeLoop<'a> {
         all.reduce(|sum, own| Some((sum?.0 + own?.0, sum?.1))).flatten()
     }
 
+    /// Whether all workers have ended.
+    pub fn has_worked(&self) -> bool {
+        self.working.load(Ordering::Acquire) == 0
+    }
+
     /// What this rank has done by now.
     pub fn tally(&self) -> Tally {
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let time = |counter: &AtomicU64| Duration::from_nanos(number(counter));
         let positions = number(&self.counters.done);
-        let has_ended = self.working.load(Ordering::Acquire) == 0;
         Tally {
             host: self.host.clone(),
             positions,
             failed: number(&self.counters.failed),
             bytes: positions * self.job.source.row_bytes() as u64,
             workers: self.workers,
-            elapsed: if has_ended { time(&self.worked) } else { self.begun.elapsed() },
+            elapsed: if self.has_worked() { time(&self.worked) } else { self.begun.elapsed() },
             read: time(&self.counters.read),
             compute: time(&self.counters.compute),
             write: time(&self.counters.write),

@@ -1,13 +1,19 @@
 //! The computing phase as rank 0 sees it: it computes as well, marks what any rank has computed,
-//! tells the observer how far all are, and passes on that somebody asks to stop or has failed.
+//! tells the observer how far all are, and passes on that somebody asks to stop or has failed. What
+//! ranks fold together it gathers.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+use log::debug;
+
+use super::carrier::Carrier;
 use super::compute_loop::{ComputeLoop, Work};
 use super::data::Data;
 use super::evidence;
+use super::fold::Folding;
 use super::fold::geometry::Geometry;
+use super::gathering::Gathering;
 use super::job::Job;
 use super::marker::{Marker, mark_all};
 use super::member::Member;
@@ -16,7 +22,7 @@ use super::prepare::Taken;
 use super::scheduler::Scheduler;
 use super::supply::Stock;
 use super::target::RunLock;
-use super::team::{Call, News, Team};
+use super::team::{Call, News, RankError, Team};
 use super::workers::Workers;
 use super::{Computed, FailedPositions, Observer, Outcome, Progress, Report, Request, Stop, Tally};
 use crate::plan::Plan;
@@ -70,18 +76,20 @@ impl Phase<'_> {
         let (observer, team, members) = (self.observer, self.team, self.members);
         let others = team.others();
         let (plan, workers, stock, geometry) = (self.plan, self.workers, self.stock, self.geometry);
+        let mut crew = Crew::new((team, members), self.request, self.stop, observer);
+        // What was folded comes last.
+        let others = others + usize::from(crew.shares_folds());
         let work = Work { team, workers, plan, members, geometry, stock, others };
         let compute_loop = ComputeLoop::new(&work, self.request, self.stop);
         let scheduler = &compute_loop.scheduler;
         let begun = Instant::now();
-        let mut crew = Crew::new((team, members), self.stop, observer);
         let mut told: Option<Instant> = None;
         let marking = &mut markers;
         let ran = compute_loop.run(
             || mark_all(marking, scheduler, observer),
             if others == 0 { TICK } else { PAUSE },
             || {
-                let heard = crew.hear(scheduler);
+                let heard = crew.go_on(scheduler, compute_loop.has_worked());
                 if told.is_none_or(|last| last.elapsed() >= TICK) || crew.has_ended() {
                     told = Some(Instant::now());
                     observer.progress(&self.progress(begun, &crew, &compute_loop.tally()));
@@ -185,22 +193,36 @@ struct Crew<'a> {
     observer: &'a dyn Observer,
     /// What each of them has done, as far as it has told.
     tallies: Vec<Tally>,
-    /// How many have not ended yet.
+    /// How many have not ended yet, and how many still compute.
     left: usize,
+    working: usize,
+    /// What ranks have folded together: what is on its way from here, and what is asked for.
+    carrier: Carrier<'a>,
+    gatherings: Vec<Gathering<'a>>,
+    checkpoint: Duration,
+    /// Whether all others have been told that nothing more is wanted.
+    has_halted: bool,
+    /// Nodes that have come, and their bytes.
+    arrived: (u64, u64),
+    /// Of which computations the others know that they can't be folded.
+    known_lost: Vec<bool>,
     has_called_stop: bool,
     /// When all were called to end because one has failed.
     called_off: Option<Instant>,
-    /// What the first of them that failed has met.
+    /// What the first of them that failed has met, and whether this rank has met an error.
     error: Option<Error>,
+    has_met_own: bool,
 }
 
 impl<'a> Crew<'a> {
     fn new(
         (team, members): (Team<'a>, &'a [Member<'a>]),
+        request: &Request,
         stop: &'a Stop,
         observer: &'a dyn Observer,
     ) -> Self {
         let left = team.others();
+        let carrier = Carrier::new((team, members), request.checkpoint);
         Self {
             team,
             members,
@@ -208,9 +230,17 @@ impl<'a> Crew<'a> {
             observer,
             tallies: vec![Tally::default(); left],
             left,
+            working: left,
+            gatherings: carrier.foldings().map(Gathering::new).collect(),
+            carrier,
+            checkpoint: request.checkpoint,
+            has_halted: false,
+            arrived: (0, 0),
+            known_lost: vec![false; members.len()],
             has_called_stop: false,
             called_off: None,
             error: None,
+            has_met_own: false,
         }
     }
 
@@ -218,42 +248,156 @@ impl<'a> Crew<'a> {
         self.left == 0
     }
 
-    /// Hears all news there are, and passes on that somebody asks to stop or has failed.
+    /// Whether anything is folded by several ranks.
+    fn shares_folds(&self) -> bool {
+        self.carrier.is_needed()
+    }
+
+    /// Hears all news there are, and passes on that somebody asks to stop or has failed, and what
+    /// is folded; `has_worked` if nothing more is here.
+    fn go_on(&mut self, scheduler: &Scheduler<'_>, has_worked: bool) -> Result<()> {
+        let heard = self.hear(scheduler).and_then(|()| self.tell_lost());
+        if let Some(signal) = self.stop.signal()
+            && !std::mem::replace(&mut self.has_called_stop, true)
+        {
+            self.team.call(&Call::Stop(signal))?;
+        }
+        if heard.is_err() || self.error.is_some() || scheduler.has_failed() {
+            self.call_off(scheduler)?;
+        }
+        let gathered = self.gather(scheduler, has_worked);
+        if gathered.is_err() {
+            // Nobody may wait for something that will never be sent.
+            self.carrier.close();
+        }
+        heard.and(gathered)
+    }
+
     fn hear(&mut self, scheduler: &Scheduler<'_>) -> Result<()> {
         while let Some((rank, news)) = self.team.news()? {
             match news {
                 News::Batch(batch) => scheduler.arrived(batch),
-                News::Folded(number, folded) => {
+                News::Rows(number, rows) => {
                     if let Some(folding) = self.members[number].folding {
-                        let arrived = folding.arrived(folded);
-                        if self.members.len() == 1 { arrived } else { folding.lose(arrived) }?;
+                        folding.rows_arrived(rows);
+                    }
+                    scheduler.arrived(Vec::new());
+                }
+                News::Folded(number, folded) => {
+                    self.arrived.0 += 1;
+                    self.arrived.1 += folded.bytes.len() as u64;
+                    if let Some(folding) = self.members[number].folding {
+                        self.lose(folding, folding.arrived(folded), scheduler)?;
                     }
                     // It knows by itself what is to be marked.
                     scheduler.arrived(Vec::new());
                 }
-                News::Tally(tally) => self.tallies[rank - 1] = tally,
-                News::Stop(signal) => self.stop.request_by(signal),
-                News::Ended(ended) => {
-                    self.left -= 1;
-                    scheduler.other_has_ended();
-                    match ended {
-                        Ok(tally) => self.tallies[rank - 1] = tally,
-                        Err(trouble) => {
-                            self.error.get_or_insert(trouble.at(rank));
-                        }
+                News::Answered { number, is_busy } => {
+                    let mut asking = self.gatherings.iter_mut();
+                    if let Some(asking) = asking.find(|asking| asking.number() == number) {
+                        asking.answered(is_busy);
                     }
                 }
+                News::Lost(number, reason) => {
+                    if let Some(folding) = self.members[number].folding {
+                        let lost = Err(folding.lost_elsewhere(reason));
+                        self.lose(folding, lost, scheduler)?;
+                    }
+                }
+                News::Tally(tally) => self.tallies[rank - 1] = tally,
+                News::Stop(signal) => self.stop.request_by(signal),
+                News::Worked(trouble) => {
+                    self.working -= 1;
+                    scheduler.other_has_ended();
+                    if let Some(trouble) = trouble {
+                        self.error.get_or_insert(trouble.at(rank));
+                    }
+                }
+                News::Ended(ended) => self.other_has_ended(rank, ended, scheduler)?,
             }
         }
-        if let Some(signal) = self.stop.signal()
-            && !std::mem::replace(&mut self.has_called_stop, true)
-        {
-            self.team.call(Call::Stop(signal))?;
+        Ok(())
+    }
+
+    fn other_has_ended(
+        &mut self,
+        rank: usize,
+        ended: Result<Tally, RankError>,
+        scheduler: &Scheduler<'_>,
+    ) -> Result<()> {
+        self.left -= 1;
+        match ended {
+            Ok(tally) => self.tallies[rank - 1] = tally,
+            Err(trouble) => {
+                self.error.get_or_insert(trouble.at(rank));
+            }
         }
-        if self.error.is_some() || scheduler.has_failed() {
-            self.call_off(scheduler)?;
+        if !self.shares_folds() {
+            self.working -= 1;
+            scheduler.other_has_ended();
+        } else if self.has_ended() {
+            self.team.call(&Call::Release)?;
         }
         Ok(())
+    }
+
+    /// What came of folding something in one of the computations: what can't be folded ends only
+    /// that, if there are others.
+    fn lose(
+        &self,
+        folding: &Folding<'_>,
+        folded: Result<()>,
+        scheduler: &Scheduler<'_>,
+    ) -> Result<()> {
+        if self.members.len() > 1 {
+            return folding.lose(folded);
+        }
+        if let Err(error) = folded {
+            scheduler.fail(error);
+        }
+        Ok(())
+    }
+
+    /// Tells all what can't be folded.
+    fn tell_lost(&mut self) -> Result<()> {
+        for (number, folding) in self.carrier.foldings() {
+            if let Some(reason) = folding.why_lost()
+                && !std::mem::replace(&mut self.known_lost[number], true)
+            {
+                self.team.call(&Call::Lost(number, reason))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on what is folded here, and asks for what others have: once in a checkpoint interval
+    /// for what can be written down, and for all when nobody computes any more.
+    fn gather(&mut self, scheduler: &Scheduler<'_>, has_worked: bool) -> Result<()> {
+        if self.has_halted || !self.shares_folds() {
+            return Ok(());
+        }
+        let has_failed = self.has_failed(scheduler);
+        self.carrier.carry(has_worked && !has_failed)?;
+        let all_have_worked = has_worked && self.working == 0;
+        let is_last = all_have_worked && self.carrier.is_idle();
+        for gathering in &mut self.gatherings {
+            gathering.begin(self.checkpoint, is_last);
+            gathering.ask(self.team)?;
+        }
+        let is_done = self.gatherings.iter().all(Gathering::is_done);
+        if all_have_worked && (has_failed || is_done) {
+            self.has_halted = true;
+            debug!("{} nodes with {} bytes have come to be merged", self.arrived.0, self.arrived.1);
+            self.carrier.close();
+            scheduler.other_has_ended();
+            self.team.call(&Call::Halt)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this rank has met an error, so that nothing more will be written down.
+    fn has_failed(&self, scheduler: &Scheduler<'_>) -> bool {
+        scheduler.has_failed() || self.has_met_own
     }
 
     /// Lets all end what they have in hand; whoever takes too long for that is ended by force.
@@ -262,9 +406,9 @@ impl<'a> Crew<'a> {
             None => {
                 self.called_off = Some(Instant::now());
                 scheduler.wind_up();
-                self.team.call(Call::WindUp)
+                self.team.call(&Call::WindUp)
             }
-            Some(since) if self.left > 0 && since.elapsed() > PATIENCE => {
+            Some(since) if self.working > 0 && since.elapsed() > PATIENCE => {
                 let error = scheduler.take_error().or(self.error.take());
                 self.abandon(error)
             }
@@ -279,9 +423,10 @@ impl<'a> Crew<'a> {
     fn dismiss(&mut self, own: Option<Error>, scheduler: &Scheduler<'_>) -> Result<()> {
         if let Some(error) = own {
             self.error = Some(error);
+            self.has_met_own = true;
         }
         while !self.has_ended() {
-            if let Err(error) = self.hear(scheduler) {
+            if let Err(error) = self.go_on(scheduler, true) {
                 let error = self.error.take().unwrap_or(error);
                 self.abandon(Some(error));
             }

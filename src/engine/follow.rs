@@ -1,13 +1,16 @@
 //! What every rank but the first does: it tells what it sees, gets ready for what rank 0 has
 //! prepared, computes what it takes from the common counter, and tells when results are where they
-//! have to be. Rank 0 marks them.
+//! have to be. Rank 0 marks them. What is folded it sends to the ranks that merge it, and is one of
+//! these itself, until rank 0 has all of it.
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{debug, trace};
 
 use super::batch::Batch;
+use super::carrier::Carrier;
 use super::compute_loop::{ComputeLoop, Work};
 use super::data::Data;
 use super::fold::Folding;
@@ -36,6 +39,8 @@ use pixelmill_core::error::{Error, Result};
 
 /// How often a rank looks for calls.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The same where ranks send each other what they fold.
+const SHORT_PAUSE: Duration = Duration::from_millis(1);
 
 /// Follows rank 0 through some computations.
 ///
@@ -60,10 +65,13 @@ pub(crate) fn follow(asked: &[Asked], stop: &Stop, team: Team<'_>) -> Result<Vec
             other => return conclude(other, stop),
         }
         let ready = ready?;
-        let ended = ready.work(&parts, &assignment.tasks, stop, team);
+        let (ended, shares_folds) = ready.work(&parts, &assignment.tasks, stop, team);
         // With the file's lock: rank 0 may need it alone.
         drop(ready);
         team.send(&News::Ended(ended.map_err(|error| RankError::of(&error))))?;
+        if shares_folds {
+            wait_for_release(team)?;
+        }
         orders = team.orders()?;
         // What was called after this rank had ended is still to be taken from the line.
         while team.called()?.is_some() {}
@@ -203,21 +211,28 @@ impl<'a> Ready<'a> {
         Ok(Self { pass, files, workers, plan, states, stock, folded })
     }
 
-    /// Computes until nothing is left, or somebody asks to stop.
+    /// Computes until nothing is left, or somebody asks to stop; says whether ranks folded
+    /// together.
     fn work(
         &self,
         parts: &[Followed<'a>],
         tasks: &[Task],
         stop: &Stop,
         team: Team<'_>,
-    ) -> Result<Tally> {
+    ) -> (Result<Tally>, bool) {
         let Self { workers, plan, stock, .. } = self;
+        let request = parts[0].request;
         let pending = pending(parts, &self.states);
+        let is_kept = request.durability == Durability::Node;
+        let (rank, ranks) = (team.rank(), team.others() + 1);
         let foldings: Vec<Option<Folding<'_>>> = parts
             .iter()
             .zip(&pending)
-            .map(|(Followed { job, .. }, pending)| {
-                job.geometry.as_ref().map(|geometry| Folding::new(job, geometry, pending))
+            .zip(&self.files)
+            .map(|((Followed { job, .. }, pending), file)| {
+                let file = is_kept.then_some(&*file.in_place);
+                let folding = Folding::new(job, job.geometry.as_ref()?, pending);
+                Some(folding.shared_by((rank, ranks), plan.workers, file))
             })
             .collect();
         let places = tasks.iter().zip(&self.files);
@@ -233,25 +248,28 @@ impl<'a> Ready<'a> {
         let members = members.as_slice();
         let geometry = self.pass.geometry_from(&self.folded);
         let work = Work { team, workers, plan, members, geometry, stock, others: 0 };
-        let request = parts[0].request;
         let compute_loop = ComputeLoop::new(&work, request, stop);
         let scheduler = &compute_loop.scheduler;
         let mut beat = Beat::new(team);
-        compute_loop.run(
+        let mut follower = Follower::new((team, members), request, (scheduler, stop));
+        let ran = compute_loop.run(
             || self.pass_on(members, scheduler, request, team),
-            PAUSE,
+            follower.pause(),
             || {
-                listen(scheduler, stop, team)?;
+                follower.go_on(false)?;
                 beat.strike(stop, || compute_loop.tally())
             },
-        )?;
+        );
+        let ended = ran.and_then(|()| follower.hand_over());
         let tally = compute_loop.tally();
         narration::tally(&tally);
-        Ok(tally)
+        let shares_folds = follower.carrier.is_needed();
+        let ended = if shares_folds { follower.merge_for_others(ended) } else { ended };
+        (ended.map(|()| tally), shares_folds)
     }
 
-    /// Passes on what is computed, once it is where it has to survive: what was folded once in a
-    /// checkpoint interval, and at the end.
+    /// Passes on what is computed position by position, once it is where it has to survive: what
+    /// only reads like a fold once in a checkpoint interval, and at the end.
     fn pass_on(
         &self,
         members: &[Member<'_>],
@@ -276,15 +294,15 @@ impl<'a> Ready<'a> {
                 team.send(&News::Batch(batches))?;
             }
             if sent.elapsed() >= request.checkpoint {
-                self.pass_on_folded(members, request, team)?;
+                self.pass_on_rows(members, request, team)?;
                 sent = Instant::now();
             }
             scheduler.marked();
         }
-        if scheduler.has_failed() { Ok(()) } else { self.pass_on_folded(members, request, team) }
+        if scheduler.has_failed() { Ok(()) } else { self.pass_on_rows(members, request, team) }
     }
 
-    fn pass_on_folded(
+    fn pass_on_rows(
         &self,
         members: &[Member<'_>],
         request: &Request,
@@ -292,9 +310,9 @@ impl<'a> Ready<'a> {
     ) -> Result<()> {
         for (number, member) in members.iter().enumerate() {
             // First: workers go on, and what they write meanwhile needn't be on the disk.
-            if let Some(folded) = member.folding.and_then(Folding::take) {
+            if let Some(rows) = member.folding.and_then(Folding::take_rows) {
                 self.sync(number, request)?;
-                team.send(&News::Folded(number, folded))?;
+                team.send(&News::Rows(number, rows))?;
             }
         }
         Ok(())
@@ -316,14 +334,117 @@ fn pending<'p>(parts: &[Followed<'p>], states: &'p [Marks]) -> Vec<Pending<'p>> 
     parts.iter().zip(states).map(of).collect()
 }
 
-/// Hears what rank 0 calls.
-fn listen(scheduler: &Scheduler<'_>, stop: &Stop, team: Team<'_>) -> Result<()> {
-    while let Some(call) = team.called()? {
-        debug!("rank 0 calls: {call:?}");
-        match call {
-            Call::Stop(signal) => stop.request_by(signal),
-            Call::WindUp => scheduler.wind_up(),
+/// What a rank hears and passes on, beside what it computes.
+struct Follower<'f, 'a> {
+    team: Team<'a>,
+    members: &'a [Member<'a>],
+    scheduler: &'f Scheduler<'a>,
+    stop: &'a Stop,
+    carrier: Carrier<'a>,
+    /// Of which computations rank 0 knows that they can't be folded.
+    known_lost: Vec<bool>,
+    is_halted: bool,
+}
+
+impl<'f, 'a> Follower<'f, 'a> {
+    fn new(
+        (team, members): (Team<'a>, &'a [Member<'a>]),
+        request: &Request,
+        (scheduler, stop): (&'f Scheduler<'a>, &'a Stop),
+    ) -> Self {
+        let carrier = Carrier::new((team, members), request.checkpoint);
+        let known_lost = vec![false; members.len()];
+        Self { team, members, scheduler, stop, carrier, known_lost, is_halted: false }
+    }
+
+    /// How often it looks.
+    fn pause(&self) -> Duration {
+        if self.carrier.is_needed() { SHORT_PAUSE } else { PAUSE }
+    }
+
+    /// Hears what there is to hear, and sends what there is to send; `all` if nothing more will be
+    /// folded here.
+    fn go_on(&mut self, all: bool) -> Result<()> {
+        let gone_on = self.listen().and_then(|()| self.carrier.carry(all));
+        if gone_on.is_err() {
+            // Nobody may wait for something that will never be sent.
+            self.carrier.close();
         }
+        gone_on
+    }
+
+    fn listen(&mut self) -> Result<()> {
+        while let Some(call) = self.team.called()? {
+            match call {
+                Call::Stop(signal) => {
+                    debug!("rank 0 calls to stop");
+                    self.stop.request_by(signal);
+                }
+                Call::WindUp => {
+                    debug!("rank 0 calls to end");
+                    self.scheduler.wind_up();
+                }
+                Call::Folded(number, folded) => {
+                    if let Some(folding) = self.members[number].folding {
+                        folding.lose(folding.arrived(folded))?;
+                    }
+                }
+                Call::Wanted(number, first) => {
+                    if let Some(folding) = self.members[number].folding {
+                        folding.answer(first, self.carrier.is_sending());
+                    }
+                }
+                Call::Lost(number, reason) => {
+                    self.known_lost[number] = true;
+                    if let Some(folding) = self.members[number].folding {
+                        folding.lose(Err(folding.lost_elsewhere(reason)))?;
+                    }
+                }
+                Call::Halt => {
+                    self.is_halted = true;
+                    self.carrier.close();
+                }
+                Call::Release => unreachable!("nobody is released before it has ended"),
+            }
+        }
+        for (number, folding) in self.carrier.foldings() {
+            if let Some(reason) = folding.why_lost()
+                && !std::mem::replace(&mut self.known_lost[number], true)
+            {
+                self.team.send(&News::Lost(number, reason))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everything go that is merged elsewhere.
+    fn hand_over(&mut self) -> Result<()> {
+        self.go_on(true)?;
+        while !self.carrier.is_idle() {
+            thread::sleep(SHORT_PAUSE);
+            self.go_on(false)?;
+        }
+        Ok(())
+    }
+
+    /// Tells how it ended, and merges what others send until rank 0 has all it wants.
+    fn merge_for_others(&mut self, ended: Result<()>) -> Result<()> {
+        if ended.is_err() {
+            self.carrier.close();
+        }
+        self.team.send(&News::Worked(ended.as_ref().err().map(RankError::of)))?;
+        while !self.is_halted || !self.carrier.is_idle() {
+            self.go_on(false)?;
+            thread::sleep(SHORT_PAUSE);
+        }
+        ended
+    }
+}
+
+/// Takes what others had on its way to this rank when nobody wanted it any more.
+fn wait_for_release(team: Team<'_>) -> Result<()> {
+    while !matches!(team.called()?, Some(Call::Release)) {
+        thread::sleep(SHORT_PAUSE);
     }
     Ok(())
 }

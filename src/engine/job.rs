@@ -73,6 +73,8 @@ pub(crate) struct Job {
     pub compared: Compared,
     /// The threads that this process computes with where no other rank does.
     pub workers: Workers,
+    /// How many ranks compute it together.
+    pub ranks: usize,
 }
 
 /// What a worker keeps from one unit to the next.
@@ -165,6 +167,7 @@ impl Job {
             tried: OnceLock::new(),
             compared,
             workers: Workers::wanted(request.cores),
+            ranks: request.ranks.count(),
             source,
         };
         job.begin(request);

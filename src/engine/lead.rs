@@ -537,7 +537,9 @@ impl Lead<'_> {
             .iter()
             .zip(&pending)
             .zip(&mut resumed)
-            .map(|((begun, pending), resumed)| begun.folding(pending, resumed.as_mut()))
+            .map(|((begun, pending), resumed)| {
+                begun.folding(pending, resumed.as_mut(), (plan.workers, team))
+            })
             .collect();
         let of_folds = begun.iter().zip(&foldings).zip(resumed);
         let markers = markers.into_iter().zip(of_folds).map(|(marker, ((begun, of), resumed))| {

@@ -14,6 +14,7 @@
 mod around;
 pub(crate) mod batch;
 mod begun;
+mod carrier;
 mod compared;
 mod compress;
 mod compute_loop;
@@ -27,6 +28,7 @@ pub(crate) mod failure_lines;
 pub(crate) mod failures;
 mod fold;
 mod follow;
+mod gathering;
 mod inexact;
 mod inputs;
 pub mod inspect;

@@ -28,6 +28,10 @@ pub(crate) struct Pass<'a> {
     beside: u64,
 }
 
+/// Units that are left are handed out from a multiple of this on, so that pieces are whole nodes of
+/// the tree in which they are merged.
+const ALIGNED: u64 = 64;
+
 /// A map that takes longer for a unit of folds has a pass of its own.
 const LONGEST_UNIT: Duration = Duration::from_millis(250);
 
@@ -88,11 +92,12 @@ impl<'a> Pass<'a> {
             && one.stored == other.stored
     }
 
-    /// How the scan is cut, if any of them folds it, with the first unit that is left of those of
-    /// which so many are folded already.
+    /// How the scan is cut, if any of them folds it, with a unit before which nothing is left if so
+    /// many are folded already.
     pub fn geometry_from(&self, folded: &[u64]) -> Option<(&Geometry, u64)> {
         let first = if let [folded] = folded { *folded } else { 0 };
-        self.geometry.as_ref().map(|geometry| (geometry, first))
+        let aligned = first / ALIGNED * ALIGNED;
+        self.geometry.as_ref().map(|geometry| (geometry, aligned))
     }
 
     /// What ranks share of what is `pending` in the computations.
@@ -107,7 +112,10 @@ impl<'a> Pass<'a> {
         team: Team<'_>,
     ) -> Result<Stock> {
         match geometry {
-            Some((geometry, first)) => Ok(Stock::of_units(geometry.count() - first)),
+            Some((geometry, first)) => {
+                let merged = self.members.iter().map(|(job, _)| fold::merged_bytes(job)).sum();
+                Ok(Stock::of_units(geometry.count() - first, merged))
+            }
             None => Stock::new(self.first(), pending, plan, team.others() + 1),
         }
     }

@@ -46,8 +46,8 @@ pub(crate) struct Stock {
     each: u64,
     /// The items in which something is pending; all if nothing is said.
     numbers: Option<Vec<u32>>,
-    /// Whether the grains are units of a fold.
-    are_units: bool,
+    /// Bytes that are merged of each grain, if these are units of folds.
+    merged: Option<u64>,
 }
 
 impl Stock {
@@ -61,9 +61,9 @@ impl Stock {
         Self { bins, ..Self::of_scan(blocks, job.source.info.positions) }
     }
 
-    /// So many units of a fold.
-    pub fn of_units(units: u64) -> Self {
-        Self { are_units: true, ..Self::of_scan(None, units) }
+    /// So many units of folds, of each of which so many bytes are merged.
+    pub fn of_units(units: u64, bytes: u64) -> Self {
+        Self { merged: Some(bytes), ..Self::of_scan(None, units) }
     }
 
     /// What is `pending` in any computation of a pass, for so many ranks. All of them must see the
@@ -78,7 +78,7 @@ impl Stock {
 
     fn of_scan(blocks: Option<Blocks>, positions: u64) -> Self {
         let grains = blocks.as_ref().map_or(positions, Blocks::count);
-        Self { blocks, bins: None, grains, each: 1, numbers: None, are_units: false }
+        Self { blocks, bins: None, grains, each: 1, numbers: None, merged: None }
     }
 
     fn narrowed(mut self, pending: &[&Pending<'_>]) -> Result<Self> {
@@ -119,11 +119,11 @@ impl Stock {
     pub fn told(&self, ranks: &dyn Communicator) -> String {
         let grain = match &self.blocks {
             Some(_) => "blocks",
-            None if self.are_units => "units",
+            None if self.merged.is_some() => "units",
             None => "positions",
         };
         match ranks.size() {
-            1 if self.are_units => format!("that are {} {grain}", self.grains),
+            1 if self.merged.is_some() => format!("that are {} {grain}", self.grains),
             1 => format!("the scan has {} {grain}", self.grains),
             _ => format!(
                 "the ranks share {} items of {} {grain} each, handed out by {}",
@@ -209,7 +209,7 @@ pub(crate) fn parts<'a>(
     ranks: &'a dyn Communicator,
     most: u64,
 ) -> impl Iterator<Item = Result<Range<u64>>> + 'a {
-    Pieces::new(ranks, stock.count()).flat_map(move |piece| {
+    Pieces::new(ranks, stock).flat_map(move |piece| {
         let (grains, error) = match piece {
             Ok(piece) => (stock.grains(&piece), None),
             Err(error) => (0..0, Some(Err(error))),
@@ -238,8 +238,12 @@ struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    fn new(ranks: &'a dyn Communicator, total: u64) -> Self {
-        let guide = Guide::new(ranks.rank(), ranks.size(), total);
+    fn new(ranks: &'a dyn Communicator, stock: &Stock) -> Self {
+        let total = stock.count();
+        let guide = match stock.merged {
+            Some(bytes) => Guide::of_units(ranks.rank(), ranks.size(), total, bytes),
+            None => Guide::new(ranks.rank(), ranks.size(), total),
+        };
         let (first, taken) = (Some(guide.first()), guide.ahead());
         Self { ranks, guide, total, first, taken, waited: 0.0, begun: Instant::now() }
     }
@@ -341,8 +345,9 @@ mod tests {
     #[test]
     fn one_rank_takes_everything_at_once() {
         let ranks = Ranks::solo();
-        let pieces: Vec<_> =
-            Pieces::new(ranks.communicator(), 1000).map(|piece| piece.unwrap()).collect();
+        let pieces: Vec<_> = Pieces::new(ranks.communicator(), &Stock::of_scan(None, 1000))
+            .map(|piece| piece.unwrap())
+            .collect();
         assert_eq!(pieces, std::iter::once(0..1000).collect::<Vec<_>>());
     }
 }

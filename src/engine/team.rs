@@ -2,8 +2,9 @@
 //!
 //! Before anything is changed each rank tells what it sees of the source. Then rank 0 prepares the
 //! file and gives orders; the others tell whether they are ready. While they compute, they send
-//! batches and tallies, and rank 0 may tell them to stop. At the end all learn how it ended. One
-//! rank alone is a team as well: what is told then comes straight back.
+//! batches and tallies, and rank 0 may tell them to stop. What they fold they send each other as
+//! well. At the end all learn how it ended. One rank alone is a team as well: what is told then
+//! comes straight back.
 
 use std::path::PathBuf;
 
@@ -11,10 +12,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
-use super::fold::FoldedUnits;
+use super::fold::{FoldedNode, Outgoing};
 use super::{Computed, Request, Tally, machine};
 use crate::hand_out::Berth;
-use crate::ranks::{Communicator, host};
+use crate::ranks::{Communicator, Sending, host};
 use crate::storage::in_place::Extent;
 use crate::storage::results_group::Place;
 use pixelmill_core::advice::Advice;
@@ -83,23 +84,42 @@ pub(crate) struct Task {
 pub(crate) enum News {
     /// Results that are written and, if they have to be, on the disk, of each computation.
     Batch(Vec<Batch>),
+    /// The same of one of them that folds, where nothing is to be merged.
+    Rows(usize, Batch),
     /// What was folded in one of them; results of single positions are where they have to be.
-    Folded(usize, FoldedUnits),
+    Folded(usize, FoldedNode),
+    /// Nothing more follows what was wanted of one of them; whether something was on its way then.
+    Answered { number: usize, is_busy: bool },
+    /// Why nothing more of one of them can be folded.
+    Lost(usize, String),
     /// How far it is.
     Tally(Tally),
     /// It was asked to stop by a signal.
     Stop(i32),
+    /// It computes nothing more, and all that it has folded is where it is merged; or what it has
+    /// met. It still merges what others fold.
+    Worked(Option<RankError>),
     /// It has nothing more to do.
     Ended(Result<Tally, RankError>),
 }
 
-/// What rank 0 tells a rank while it computes.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// What a rank is told while it computes: by rank 0, but for what was folded.
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Call {
     /// A signal has asked some rank to stop.
     Stop(i32),
     /// Another rank has met an error.
     WindUp,
+    /// What was folded in one of the computations, to be merged here.
+    Folded(usize, FoldedNode),
+    /// Rank 0 wants what was folded in one of them from this unit on.
+    Wanted(usize, u64),
+    /// Why nothing more of one of them can be folded.
+    Lost(usize, String),
+    /// Whatever is still folded isn't wanted.
+    Halt,
+    /// Nobody has anything on its way to this rank.
+    Release,
 }
 
 impl RankError {
@@ -200,13 +220,30 @@ impl<'a> Team<'a> {
     /// # Errors
     /// If it can't be reached.
     pub fn send(self, news: &News) -> Result<()> {
-        let mut message = encoded(news)?;
-        if let News::Folded(_, folded) = news {
-            // As bytes: many more than the rest. No byte of JSON is 0.
-            message.push(0);
-            message.extend_from_slice(&folded.bytes);
-        }
-        self.ranks.send(0, &message)
+        self.ranks.send(0, &encoded(news)?)
+    }
+
+    /// Begins to send something of one of the computations that fold.
+    ///
+    /// # Errors
+    /// If the rank can't be reached.
+    pub fn hand_over(self, number: usize, outgoing: Outgoing) -> Result<Box<dyn Sending>> {
+        let (to, mut node) = match outgoing {
+            Outgoing::Node(to, node) => (to, node),
+            Outgoing::Answer { is_busy } => {
+                let answer = encoded(&News::Answered { number, is_busy })?;
+                return self.ranks.begin_send(0, answer);
+            }
+        };
+        let bytes = std::mem::take(&mut node.bytes);
+        let mut message = match to {
+            0 => encoded(&News::Folded(number, node))?,
+            _ => encoded(&Call::Folded(number, node))?,
+        };
+        // As bytes: many more than the rest. No byte of JSON is 0.
+        message.push(0);
+        message.extend_from_slice(&bytes);
+        self.ranks.begin_send(to, message)
     }
 
     /// What some rank has sent.
@@ -214,10 +251,8 @@ impl<'a> Team<'a> {
     /// # Errors
     /// If the ranks can't be reached.
     pub fn news(self) -> Result<Option<(usize, News)>> {
-        let Some((rank, mut message)) = self.ranks.receive()? else { return Ok(None) };
-        let end = message.iter().position(|byte| *byte == 0);
-        let bytes = end.map_or_else(Vec::new, |end| message.split_off(end + 1));
-        let mut news = decoded(&message[..end.unwrap_or(message.len())])?;
+        let Some((rank, message)) = self.ranks.receive()? else { return Ok(None) };
+        let (mut news, bytes) = taken_apart(message)?;
         if let News::Folded(_, folded) = &mut news {
             folded.bytes = bytes;
         }
@@ -228,18 +263,30 @@ impl<'a> Team<'a> {
     ///
     /// # Errors
     /// If one can't be reached.
-    pub fn call(self, call: Call) -> Result<()> {
-        let message = encoded(&call)?;
+    pub fn call(self, call: &Call) -> Result<()> {
+        let message = encoded(call)?;
         (1..self.ranks.size()).try_for_each(|rank| self.ranks.send(rank, &message))
     }
 
-    /// What rank 0 has called.
+    /// Calls to one of the others.
     ///
     /// # Errors
     /// If it can't be reached.
+    pub fn call_to(self, rank: usize, call: &Call) -> Result<()> {
+        self.ranks.send(rank, &encoded(call)?)
+    }
+
+    /// What this rank is told.
+    ///
+    /// # Errors
+    /// If the ranks can't be reached.
     pub fn called(self) -> Result<Option<Call>> {
-        let received = self.ranks.receive()?;
-        received.map(|(_, message)| decoded(&message)).transpose()
+        let Some((_, message)) = self.ranks.receive()? else { return Ok(None) };
+        let (mut call, bytes) = taken_apart(message)?;
+        if let Call::Folded(_, folded) = &mut call {
+            folded.bytes = bytes;
+        }
+        Ok(Some(call))
     }
 
     /// Begins to count shared work from 0; rank 0 does so before the others can take any.
@@ -289,6 +336,13 @@ fn encoded<T: Serialize>(message: &T) -> Result<Vec<u8>> {
 
 fn decoded<T: DeserializeOwned>(message: &[u8]) -> Result<T> {
     serde_json::from_slice(message).map_err(|error| unreadable(&error))
+}
+
+/// A message, and the bytes that follow it.
+fn taken_apart<T: DeserializeOwned>(mut message: Vec<u8>) -> Result<(T, Vec<u8>)> {
+    let end = message.iter().position(|byte| *byte == 0);
+    let bytes = end.map_or_else(Vec::new, |end| message.split_off(end + 1));
+    Ok((decoded(&message[..end.unwrap_or(message.len())])?, bytes))
 }
 
 fn unreadable(error: &serde_json::Error) -> Error {

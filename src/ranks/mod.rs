@@ -1,8 +1,8 @@
 //! The processes that compute one job together, each of them a rank: one communicator trait, with a
 //! solo and an MPI behind it.
 //!
-//! Nothing else knows MPI. A rank talks to rank 0 and to nobody else, but for a counter that all
-//! add to. What is said is the engine's business (`engine::team`); `launcher` tells how this
+//! Nothing else knows MPI. A rank talks to rank 0 and, while it folds, to those that merge what it
+//! has folded; besides there is a counter that all add to. What is said is the engine's business (`engine::team`); `launcher` tells how this
 //! process was started.
 
 mod launcher;
@@ -49,7 +49,12 @@ pub(crate) trait Communicator: Send + Sync {
     /// # Errors
     /// If the rank can't be reached.
     fn send(&self, to: usize, message: &[u8]) -> Result<()>;
-    /// The next message that has arrived by [`Self::send`], and who sent it; doesn't wait.
+    /// Begins to send a message, and doesn't wait.
+    ///
+    /// # Errors
+    /// If the rank can't be reached.
+    fn begin_send(&self, to: usize, message: Vec<u8>) -> Result<Box<dyn Sending>>;
+    /// The next message that has arrived by these two, and who sent it; doesn't wait.
     ///
     /// # Errors
     /// If the communicator has failed.
@@ -61,6 +66,16 @@ pub(crate) trait Communicator: Send + Sync {
     fn open(&self, file: OpenFile<'_>) -> Result<Box<dyn InPlace>>;
     /// Ends all ranks at once, whatever they are doing.
     fn abort(&self, code: i32) -> !;
+}
+
+/// A message on its way.
+pub(crate) trait Sending {
+    /// Whether its receiver has begun to receive it; doesn't wait. Whatever is sent to that rank
+    /// afterwards, by anybody who has learnt of it, it receives later.
+    ///
+    /// # Errors
+    /// If the rank can't be reached.
+    fn has_arrived(&mut self) -> Result<bool>;
 }
 
 /// The ranks of this job. A process that wasn't started by an MPI launcher is the only one.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Communicator;
+use super::{Communicator, Sending};
 use crate::storage::in_place::{Direct, InPlace};
 use crate::storage::open_file::OpenFile;
 use pixelmill_core::error::Result;
@@ -43,6 +43,10 @@ impl Communicator for Solo {
     }
 
     fn send(&self, to: usize, _message: &[u8]) -> Result<()> {
+        unreachable!("rank {to} of one rank")
+    }
+
+    fn begin_send(&self, to: usize, _message: Vec<u8>) -> Result<Box<dyn Sending>> {
         unreachable!("rank {to} of one rank")
     }
 

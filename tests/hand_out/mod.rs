@@ -1,17 +1,23 @@
 //! The hand-out of work on more ranks than any test can start: a discrete-event model that asks the
 //! same `Guide` as the engine. `docs/scaling.md` has what it shows.
 //!
-//! `costs` is what positions take, `model` the ranks and their counter, `tables` the cases. The
+//! `costs` is what positions take, `model` the ranks and their counter, `folds` what comes on top
+//! where they fold, `tables` the cases. The
 //! environment variable below writes the tables into the docs; without it they are compared.
 
 mod costs;
+mod folds;
 #[path = "../../src/hand_out.rs"]
 mod guide;
 mod model;
 mod tables;
+#[path = "../../src/engine/fold/tree.rs"]
+#[expect(dead_code, reason = "what is resumed and marked isn't modelled")]
+mod tree;
 
 use std::path::Path;
 
+use folds::{Way, planned};
 use tables::{Row, rows};
 
 /// Set to write the tables into the docs.
@@ -76,6 +82,19 @@ fn small_scans_are_shared_as_well() {
         assert!(lost(row) <= 0.01, "{row:?}");
         assert!(row.outcome.imbalance <= 0.01 + row.dearest_item, "{row:?}");
     }
+}
+
+#[test]
+fn what_ten_thousand_ranks_fold_comes_together_in_time() {
+    let (straight, through_homes): (Vec<_>, Vec<_>) =
+        rows().folds.iter().partition(|row| row.way == Way::Straight);
+    for row in through_homes {
+        assert!(row.folded.efficiency >= 0.9, "{row:?}");
+        assert!(row.folded.most_first.max(row.folded.most_other) <= planned(), "{row:?}");
+        assert!(row.folded.come * 50 < row.folded.sent, "{row:?}");
+    }
+    let worst = straight.iter().map(|row| row.folded.efficiency).fold(1.0, f64::min);
+    assert!(worst < 0.1, "rank 0 alone can't merge it: {worst}");
 }
 
 #[test]

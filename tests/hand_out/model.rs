@@ -191,7 +191,7 @@ impl Rank {
     }
 }
 
-struct Server {
+pub struct Server {
     counter: Counter,
     value: u64,
     /// When it has answered everything that has arrived.
@@ -201,12 +201,12 @@ struct Server {
 }
 
 impl Server {
-    fn new(counter: Counter) -> Self {
+    pub fn new(counter: Counter) -> Self {
         Self { counter, value: 0, free: 0, arrived: Vec::new() }
     }
 
     /// The value before, and when the answer arrives. To be called in the order of time.
-    fn fetch_and_add(&mut self, amount: u64, now: u64) -> (u64, u64) {
+    pub fn fetch_and_add(&mut self, amount: u64, now: u64) -> (u64, u64) {
         let Counter { latency, look, service } = self.counter;
         let arrived = now + latency / 2;
         let seen = if look == 0 { arrived } else { arrived.next_multiple_of(look) };
@@ -259,6 +259,6 @@ impl Outcome {
     }
 }
 
-fn seconds(time: u64) -> f64 {
+pub fn seconds(time: u64) -> f64 {
     time as f64 / SECOND as f64
 }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::thread;
 
 use super::costs::{Costs, POSITIONS, Spread};
+use super::folds::{Fold, Folded, Way};
 use super::model::{CARD, Counter, Job, LOOKED_AT, Outcome, SECOND};
 
 /// What is computed, and by whom.
@@ -37,6 +38,16 @@ pub struct Rows {
     pub blocks: Vec<Row>,
     /// Scans of few positions.
     pub small: Vec<Row>,
+    pub folds: Vec<FoldRow>,
+}
+
+/// A fold and what came of it.
+#[derive(Debug)]
+pub struct FoldRow {
+    pub work: &'static str,
+    pub ranks: usize,
+    pub way: Way,
+    pub folded: Folded,
 }
 
 /// Positions of a small scan: 64 × 64.
@@ -63,10 +74,12 @@ pub fn rows() -> &'static Rows {
             };
             WORKS.map(begin).map(|thread| thread.join().expect("the model doesn't panic"))
         });
+        let folds = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.folds)).collect();
         let mut join = |of: fn(&mut Rows) -> &mut Vec<Row>| {
             parts.iter_mut().flat_map(|part| std::mem::take(of(part))).collect()
         };
         Rows {
+            folds,
             card: join(|rows| &mut rows.card),
             looked_at: join(|rows| &mut rows.looked_at),
             blocks: join(|rows| &mut rows.blocks),
@@ -90,12 +103,30 @@ fn of_work(work: &'static str, costs: &Costs) -> Rows {
         let (items, ideal) = (SMALL as f64 / ranks as f64, 5 * SECOND);
         row(Case { work, ranks, workers: 1, counter: CARD, items, ideal }, costs)
     });
+    let folds: &[(usize, Way)] = match work {
+        "each by itself" => &[
+            (100, Way::Straight),
+            (1000, Way::Straight),
+            (10_000, Way::Straight),
+            (10, Way::Homes),
+            (100, Way::Homes),
+            (1000, Way::Homes),
+            (10_000, Way::Homes),
+        ],
+        _ => &[(10_000, Way::Homes)],
+    };
     Rows {
         card: card.map(|size| positions(CARD, 30 * SECOND, size)).into(),
         looked_at: looked_at.map(|size| positions(LOOKED_AT, 3600 * SECOND, size)).into(),
         blocks: blocks.into(),
         small: small.into(),
+        folds: folds.iter().map(|(ranks, way)| fold(work, costs, *ranks, *way)).collect(),
     }
+}
+
+fn fold(work: &'static str, costs: &Costs, ranks: usize, way: Way) -> FoldRow {
+    let folded = Fold { costs, ranks, way }.run();
+    FoldRow { work, ranks, way, folded }
 }
 
 fn row(case: Case, costs: &Costs) -> Row {
@@ -110,13 +141,48 @@ fn row(case: Case, costs: &Costs) -> Row {
 
 impl Rows {
     /// The tables by their names, in Markdown.
-    pub fn tables(&self) -> [(&'static str, String); 4] {
+    pub fn tables(&self) -> [(&'static str, String); 5] {
         [
             ("card", of_positions(&self.card)),
             ("looked-at", of_positions(&self.looked_at)),
             ("blocks", self.of_blocks()),
             ("small", of_positions(&self.small)),
+            ("folds", self.of_folds()),
         ]
+    }
+
+    fn of_folds(&self) -> String {
+        let head = [
+            "costs",
+            "ranks",
+            "nodes go",
+            "efficiency",
+            "gathering at the end",
+            "nodes sent",
+            "nodes come to rank 0",
+            "most at rank 0",
+            "most at another",
+            "merging at most",
+            "behind",
+        ];
+        table(
+            &head,
+            self.folds.iter().map(|FoldRow { work, ranks, way, folded }| {
+                vec![
+                    (*work).to_owned(),
+                    thousands(*ranks as f64),
+                    if *way == Way::Homes { "home" } else { "to rank 0" }.to_owned(),
+                    percent(folded.efficiency),
+                    percent(folded.gathering),
+                    thousands(rounded(folded.sent as f64)),
+                    thousands(rounded(folded.come as f64)),
+                    thousands(rounded(folded.most_first as f64)),
+                    thousands(rounded(folded.most_other as f64)),
+                    percent(folded.merging),
+                    format!("{:.1} s", folded.behind),
+                ]
+            }),
+        )
     }
 
     fn of_blocks(&self) -> String {

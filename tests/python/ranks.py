@@ -27,6 +27,15 @@ def pad(path):
         file["padding"] = np.zeros(40 << 20, dtype="u1")
 
 
+def units(path, count):
+    """Writes so many units of folds: a mebibyte each."""
+    random = np.random.default_rng(3)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("data", (128 * int(count), 1024), "f8")
+        for unit in range(int(count)):
+            data[128 * unit : 128 * (unit + 1)] = random.normal(0, 1, (128, 1024)).round(1)
+
+
 def main():
     answer(globals())
 

@@ -46,16 +46,18 @@ pub(crate) fn again<'j>(
     let read = |dataset: usize, rows: &mut [u8]| {
         columns[dataset].read_into(std::slice::from_ref(&all), rows)
     };
+    let nodes = || state.tree.nodes().map(|node| &node.all);
     let finished = match (folding.ends_per_position(), columns) {
         (true, []) => None,
-        (true, _) => folding.finished(state.tree.nodes(), Some(&read))?,
-        (false, _) => folding.finished(state.tree.nodes(), None)?,
+        (true, _) => folding.finished(nodes(), Some(&read))?,
+        (false, _) => folding.finished(nodes(), None)?,
     };
     let made = finished.iter().flat_map(|all| ends(folded_by(job).buffers(), all));
     let made = made.map(|(dataset, _, rows)| (dataset, rows.to_vec())).collect();
     let bytes = finished.iter().flat_map(Accumulator::bytes);
     let results = shown(folded_by(job).buffers().iter().zip(bytes));
-    let failures = state.folded.values().flat_map(|batch| batch.failures.iter());
+    let batches = state.tree.nodes().map(|node| &node.batch).chain([&state.rows]);
+    let failures = batches.flat_map(|batch| batch.failures.iter());
     Ok(Again {
         results: results.map(|(layout, bytes)| (&layout.column, bytes.to_vec())).collect(),
         ends: made,

@@ -6,7 +6,7 @@ use log::debug;
 
 use super::checkpoint::Checkpoint;
 use super::tree::Tree;
-use super::{Folding, ReadColumn, Resumed, ends, shown};
+use super::{Folding, Node, ReadColumn, Resumed, ends, shown};
 use crate::engine::batch::Batch;
 use crate::engine::sink::Sink;
 use crate::engine::{Observer, Snapshot};
@@ -74,7 +74,8 @@ impl<'a> Committer<'a> {
         if is_all {
             self.seen = self.write_results(file, &state.tree)?;
         } else {
-            self.checkpoint.write(file, units, state.tree.prefix().1)?;
+            let nodes = state.tree.prefix().1.map(|(level, node)| (level, &node.all));
+            self.checkpoint.write(file, units, nodes)?;
             if seen && !self.folding.ends_per_position() {
                 self.seen = match self.write_results(file, &state.tree) {
                     Err(error @ Error::Unsuitable { .. }) => {
@@ -124,12 +125,8 @@ impl<'a> Committer<'a> {
         self.folding.idle().push(all);
     }
 
-    fn write_results(
-        &self,
-        file: &dyn InPlace,
-        tree: &Tree<Accumulator>,
-    ) -> Result<Option<Accumulator>> {
-        let first: Vec<_> = tree.prefix().1.map(|(_, node)| node).collect();
+    fn write_results(&self, file: &dyn InPlace, tree: &Tree<Node>) -> Result<Option<Accumulator>> {
+        let first: Vec<_> = tree.prefix().1.map(|(_, node)| &node.all).collect();
         let sink = Sink::new(file, self.folding.job.placed_columns(self.columns));
         let read = |dataset: usize, rows: &mut [u8]| sink.read(dataset, 0, rows);
         let read: Option<ReadColumn<'_>> =

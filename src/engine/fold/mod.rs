@@ -3,8 +3,8 @@
 //!
 //! `cut` says how the scan is cut into units, by the data alone; `geometry` numbers those in which
 //! something is to be folded; `read` reads parts of one, `unit` folds it, tile by tile, and
-//! `together` does so for all computations of a pass; `tree` says which units are merged;
-//! `checkpoint` is what a run is resumed from, `resumed` how, and `committer` what writes it, for
+//! `together` does so for all computations of a pass; `tree` says which units are merged, and
+//! `travel` how they come together if several ranks fold; `checkpoint` is what a run is resumed from, `resumed` how, and `committer` what writes it, for
 //! the marker. [`Folding`] is what all threads of a run share: workers put what they have folded
 //! into the tree, and whenever a batch is to be marked the marker takes the units that are in
 //! without a gap, from the first on.
@@ -24,15 +24,16 @@ mod plan;
 mod read;
 mod resumed;
 mod together;
+mod travel;
 mod tree;
 mod unit;
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use log::debug;
-use serde::{Deserialize, Serialize};
 
 use super::Request;
 use super::batch::Batch;
@@ -52,10 +53,12 @@ use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
 use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Role};
-pub(crate) use plan::{held_bytes, plan};
+pub(crate) use plan::{held_bytes, merged_bytes, plan};
 use read::WantedGroup;
 pub(crate) use resumed::Resumed;
 pub(crate) use together::Together;
+pub(crate) use travel::{FoldedNode, MOST_SENDING, Outgoing};
+use travel::{Travel, Waiting};
 use tree::{Step, Tree};
 use unit::UnitWorker;
 
@@ -67,7 +70,13 @@ pub(crate) struct Folding<'a> {
     pending: &'a Pending<'a>,
     /// What becomes of the results; nothing is folded if nobody wants any.
     wants: Wants<'a>,
+    /// How it comes together if several ranks compute it.
+    travel: Option<Travel<'a>>,
     state: Mutex<State>,
+    /// Notified when something was sent.
+    sent: Condvar,
+    /// Whether workers have written anything that may not be on the disk.
+    is_unsynced: AtomicBool,
     /// Accumulators that nobody uses.
     idle: Mutex<Vec<Accumulator>>,
     /// Why nothing more can be folded, if that is so.
@@ -87,23 +96,23 @@ enum Wants<'a> {
 /// Compares the results of some positions with what there is.
 pub(crate) type Compare<'a> = dyn Fn(&[Range<u64>], &UnitResults) -> Result<()> + Sync + 'a;
 
-/// What a rank has folded, for rank 0.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct FoldedUnits {
-    /// The level and the first unit of each node.
-    nodes: Vec<(u32, u64)>,
-    /// What is to be marked of each unit.
-    units: BTreeMap<u64, Batch>,
-    /// What the nodes hold, one behind the other; in messages it follows the rest.
-    #[serde(skip)]
-    pub bytes: Vec<u8>,
-}
-
 #[derive(Default)]
 struct State {
-    tree: Tree<Accumulator>,
-    /// What is to be marked of the units that are folded and not committed.
-    folded: BTreeMap<u64, Batch>,
+    tree: Tree<Node>,
+    /// What is to be marked, where nothing is folded.
+    rows: Batch,
+    /// What waits to be sent to other ranks.
+    waiting: VecDeque<Waiting>,
+    /// Units that rank 0 has had without a gap.
+    kept: u64,
+    /// Whether nothing more is taken or sent.
+    is_closed: bool,
+}
+
+/// What some units are folded into, and what is to be marked of them.
+struct Node {
+    all: Accumulator,
+    batch: Batch,
 }
 
 /// The results per position that are made at the end: the numbers of their datasets, and all rows.
@@ -198,8 +207,19 @@ impl<'a> Folding<'a> {
     /// A fold of the units in which something is `pending`.
     pub fn new(job: &'a Job, geometry: &'a Geometry, pending: &'a Pending<'a>) -> Self {
         let (fold, wants) = (folded_by(job), Wants::Results);
-        let (state, idle, lost) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { job, fold, geometry, pending, wants, state, idle, lost }
+        Self {
+            job,
+            fold,
+            geometry,
+            pending,
+            wants,
+            travel: None,
+            state: Mutex::default(),
+            sent: Condvar::new(),
+            is_unsynced: AtomicBool::new(false),
+            idle: Mutex::default(),
+            lost: Mutex::default(),
+        }
     }
 
     /// The same of all units behind those of a checkpoint, with what is folded of these.
@@ -210,7 +230,9 @@ impl<'a> Folding<'a> {
         resumed: &mut Resumed,
     ) -> Self {
         let folding = Self::new(job, geometry, pending);
-        folding.lock().tree.resume(std::mem::take(&mut resumed.nodes));
+        let nodes = std::mem::take(&mut resumed.nodes).into_iter();
+        let unmarked = |(level, all)| (level, Node { all, batch: Batch::default() });
+        folding.lock().tree.resume(nodes.map(unmarked));
         folding
     }
 
@@ -282,65 +304,31 @@ impl<'a> Folding<'a> {
     ///
     /// # Errors
     /// If two can't be merged.
-    fn put(&self, number: u64, accumulator: Accumulator, batch: Batch) -> Result<()> {
-        self.lock().folded.insert(number, batch);
+    fn put(&self, number: u64, all: Accumulator, batch: Batch) -> Result<()> {
+        self.is_unsynced.store(true, Ordering::Release);
         if self.fold.is_per_position() {
-            self.idle().push(accumulator);
+            self.lock().rows.append(batch);
+            self.idle().push(all);
             return Ok(());
         }
-        self.put_node((0, number), accumulator)
+        self.put_node((0, number), Node { all, batch })?;
+        self.make_room();
+        Ok(())
     }
 
-    /// The same of a node of this level and with this first unit.
-    fn put_node(&self, (mut level, mut first): (u32, u64), mut node: Accumulator) -> Result<()> {
+    /// The same of a node of this level and with this first unit; returns those of what it has
+    /// become a part of.
+    fn put_node(&self, (mut level, mut first): (u32, u64), mut node: Node) -> Result<(u32, u64)> {
         loop {
             let step = self.lock().tree.put(level, first, node);
             let Step::Merge { level: above, first: at, mut left, mut right } = step else {
-                return Ok(());
+                return Ok((level, first));
             };
-            self.merge(&mut left, &mut right)?;
-            self.idle().push(right);
+            self.merge(&mut left.all, &mut right.all)?;
+            left.batch.append(right.batch);
+            self.idle().push(right.all);
             (level, first, node) = (above, at, left);
         }
-    }
-
-    /// Takes everything out that is folded, to be passed on to rank 0; nothing if there is nothing.
-    pub fn take(&self) -> Option<FoldedUnits> {
-        let state = std::mem::take(&mut *self.lock());
-        if state.is_empty() {
-            return None;
-        }
-        let (mut nodes, mut bytes) = (Vec::new(), Vec::new());
-        for (first, level, node) in state.tree.into_nodes() {
-            nodes.push((level, first));
-            node.bytes().for_each(|buffer| bytes.extend_from_slice(buffer));
-            self.idle().push(node);
-        }
-        Some(FoldedUnits { nodes, units: state.folded, bytes })
-    }
-
-    /// Takes what another rank has folded.
-    ///
-    /// # Errors
-    /// If it isn't what it says, or can't be merged.
-    pub fn arrived(&self, folded: FoldedUnits) -> Result<()> {
-        let FoldedUnits { nodes, units, bytes } = folded;
-        self.lock().folded.extend(units);
-        let mut left = bytes.as_slice();
-        for place in nodes {
-            let mut node = self.idle().pop().unwrap_or_default();
-            node.clear(self.fold.buffers());
-            for buffer in node.bytes_mut() {
-                let found = left.split_at_checked(buffer.len()).ok_or_else(|| Error::Mpi {
-                    action: "pass on what was folded",
-                    reason: "some of it is missing".to_owned(),
-                })?;
-                buffer.copy_from_slice(found.0);
-                left = found.1;
-            }
-            self.put_node(place, node)?;
-        }
-        Ok(())
     }
 
     /// Whether something per position is made at the end.
@@ -395,35 +383,12 @@ impl<'a> Folding<'a> {
 }
 
 impl State {
-    /// Whether nothing is folded. Of a node that a worker was merging when all was taken the units
-    /// are taken already.
-    fn is_empty(&self) -> bool {
-        self.folded.is_empty() && self.tree.is_empty()
-    }
-
     /// What is to be marked of the first units.
     fn take_before(&mut self, units: u64) -> Batch {
-        let left = self.folded.split_off(&units);
-        let mut all = Batch::default();
-        for (_, batch) in std::mem::replace(&mut self.folded, left) {
-            all.append(batch);
+        let mut all = std::mem::take(&mut self.rows);
+        for node in self.tree.before_mut(units) {
+            all.append(std::mem::take(&mut node.batch));
         }
         all
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_whose_units_were_taken_before_is_something() {
-        let mut state = State::default();
-        assert!(state.is_empty());
-        state.folded.insert(3, Batch::default());
-        assert!(!state.is_empty());
-        state.take_before(4);
-        state.tree.put(0, 3, Accumulator::default());
-        assert!(!state.is_empty());
     }
 }

@@ -5,6 +5,7 @@ use super::cut::{Cut, Needs, TILE_VALUES};
 use super::folded_by;
 use super::geometry::Geometry;
 use super::together::at_a_time;
+use super::travel::most_travelling;
 use super::tree::most_nodes;
 use crate::engine::job::Job;
 use crate::plan::Plan;
@@ -55,6 +56,11 @@ pub(crate) fn held_bytes(job: &Job) -> u64 {
     fold.shared_memory() + most_nodes(geometry.count()) * node_bytes(fold.buffers())
 }
 
+/// Bytes of what is merged of a unit.
+pub(crate) fn merged_bytes(job: &Job) -> u64 {
+    if job.geometry.is_none() { 0 } else { node_bytes(folded_by(job).buffers()) }
+}
+
 /// Bytes that a worker reads into.
 fn read_bytes(job: &Job, geometry: &Geometry) -> u64 {
     let rows = &job.source.rows;
@@ -88,9 +94,13 @@ fn fold_bytes(job: &Job, (geometry, of_pass): (&Geometry, &Geometry), workers: u
     // others still have in hand.
     let nodes = most_nodes(geometry.count()) + 2;
     let between = (workers - 1) * 2 * most_nodes(geometry.count());
+    let travelling = match job.ranks {
+        1 => 0,
+        _ => most_travelling(workers, geometry.count()),
+    };
     of_positions
         + fold.shared_memory()
-        + (nodes + between) * node
+        + (nodes + between + travelling) * node
         + workers * (node + worker_bytes(job, geometry, of_pass))
 }
 

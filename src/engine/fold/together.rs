@@ -53,7 +53,8 @@ enum How<'f> {
 struct Folds<'f> {
     folding: &'f Folding<'f>,
     worker: Box<UnitWorker<'f>>,
-    /// Whether there is no other, and whether it alone would read the scan in the same way.
+    /// Whether what it can't do ends the run: there is no other, and no other rank to be told. And
+    /// whether it alone would read the scan in the same way.
     is_alone: bool,
     is_alike: bool,
     /// Its unit, if anything of it is pending.
@@ -186,7 +187,7 @@ impl<'f> OnThread<'f> {
             Some(folding) => How::Fold(Folds {
                 folding,
                 worker: Box::new(folding.worker()),
-                is_alone,
+                is_alone: is_alone && folding.is_led_here(),
                 is_alike: folding.geometry.reads_as(geometry),
                 unit: None,
                 next: 0,

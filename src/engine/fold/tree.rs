@@ -51,14 +51,34 @@ impl<N> Tree<N> {
         Step::Merge { level: level + 1, first: first.min(other), left, right }
     }
 
-    /// Whether nothing is in.
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+    /// The first leaf of each node, and its level.
+    pub fn places(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.nodes.iter().map(|(first, (level, _))| (*first, *level))
     }
 
-    /// All nodes: their first leaf, their level and what they hold.
-    pub fn into_nodes(self) -> impl Iterator<Item = (u64, u32, N)> {
-        self.nodes.into_iter().map(|(first, (level, node))| (first, level, node))
+    /// The level of the node with this first leaf, if there is one.
+    pub fn level(&self, first: u64) -> Option<u32> {
+        self.nodes.get(&first).map(|(level, _)| *level)
+    }
+
+    /// Takes that node out.
+    pub fn remove(&mut self, first: u64) -> Option<(u32, N)> {
+        self.nodes.remove(&first)
+    }
+
+    /// The first leaves of the nodes that follow each other from this leaf on.
+    pub fn following(&self, mut end: u64) -> Vec<u64> {
+        let mut firsts = Vec::new();
+        while let Some(level) = self.level(end) {
+            firsts.push(end);
+            end += 1 << level;
+        }
+        firsts
+    }
+
+    /// What the nodes with a first leaf before this one hold.
+    pub fn before_mut(&mut self, leaf: u64) -> impl Iterator<Item = &mut N> {
+        self.nodes.range_mut(..leaf).map(|(_, (_, node))| node)
     }
 
     /// What all nodes hold, in the order of their leaves.
@@ -130,6 +150,17 @@ mod tests {
         let told: Vec<_> = nodes(&tree).1.into_iter().map(|(_, node)| node).collect();
         assert_eq!(told, ["((0 1) (2 3))", "(4 5)", "6"]);
         assert_eq!([1, 2, 3, 7, 8].map(most_nodes), [1, 2, 2, 3, 4]);
+    }
+
+    #[test]
+    fn nodes_are_taken_out_from_a_leaf_on() {
+        let mut tree = Tree::default();
+        put_all(&mut tree, &[2, 3, 4, 6, 8]);
+        assert_eq!((tree.following(2), tree.following(3)), (vec![2, 4], vec![]));
+        assert_eq!(tree.places().collect::<Vec<_>>(), [(2, 1), (4, 0), (6, 0), (8, 0)]);
+        assert_eq!(tree.before_mut(5).map(|node| node.clone()).collect::<Vec<_>>(), ["(2 3)", "4"]);
+        assert_eq!(tree.remove(2), Some((1, "(2 3)".to_owned())));
+        assert_eq!((tree.level(2), tree.level(4)), (None, Some(0)));
     }
 
     proptest! {

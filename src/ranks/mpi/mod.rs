@@ -8,6 +8,7 @@
 mod call;
 mod counter;
 mod file;
+mod sending;
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,13 +17,14 @@ use mpi::environment::Universe;
 use mpi::ffi;
 use mpi::traits::{AsRaw, Communicator as _};
 
-use super::Communicator;
+use super::{Communicator, Sending};
 use crate::storage::in_place::InPlace;
 use crate::storage::open_file::OpenFile;
 use call::{FIRST_SLEEP, check, int, sleep, wait};
 use counter::Counter;
 use file::Shared;
 use pixelmill_core::error::{Error, Result};
+use sending::Begun;
 
 /// Most bytes of one call: MPI counts in `int`.
 const MOST_AT_ONCE: usize = 1 << 30;
@@ -252,6 +254,10 @@ impl Communicator for World {
 
     fn send(&self, to: usize, message: &[u8]) -> Result<()> {
         self.send_with(SENT, to, message)
+    }
+
+    fn begin_send(&self, to: usize, message: Vec<u8>) -> Result<Box<dyn Sending>> {
+        Ok(Box::new(Begun::new(self.raw, to, message)?))
     }
 
     fn receive(&self) -> Result<Option<(usize, Vec<u8>)>> {

@@ -18,6 +18,8 @@ pub struct GatheredParameters {
     rounds: u64,
     /// Whether nothing can be merged.
     merge_fails: bool,
+    /// The only rank on which that is so.
+    merge_fails_on: Option<u64>,
     /// Whether it makes a difference which are merged first.
     merge_halves: bool,
     /// Whether there are no results at the end.
@@ -33,6 +35,7 @@ impl Default for GatheredParameters {
             panic_at: None,
             rounds: 1,
             merge_fails: false,
+            merge_fails_on: None,
             merge_halves: false,
             finish_fails: false,
             shows_order: true,
@@ -61,6 +64,12 @@ pub struct GatheredTask {
 fn mixed(value: u64) -> u64 {
     let mixed = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
+}
+
+/// The number of this rank, if there are several.
+fn rank() -> Option<u64> {
+    let variables = ["OMPI_COMM_WORLD_RANK", "PMI_RANK"];
+    variables.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
 }
 
 fn of(value: Complex64) -> u64 {
@@ -190,7 +199,8 @@ impl<const WAY: u8> Reduction for Gathered<WAY> {
         into: &mut Parts<'_>,
         from: &mut Parts<'_>,
     ) -> Result<(), Failure> {
-        if task.given.merge_fails {
+        if task.given.merge_fails || task.given.merge_fails_on.is_some_and(|on| Some(on) == rank())
+        {
             return Err(Failure::new("as was asked for"));
         }
         let pairs = into.get(task.sums).iter_mut().zip(from.get(task.sums));
