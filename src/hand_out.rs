@@ -315,7 +315,7 @@ mod tests {
                 pieces.push(taken..taken + piece);
                 taken += piece;
             }
-            let is_node = |piece: &&Range<u64>| piece.start % (piece.end - piece.start) == 0;
+            let is_node = |piece: &&Range<u64>| piece.start.is_multiple_of(piece.end - piece.start);
             let nodes = pieces.iter().filter(is_node).count();
             assert!(nodes * 10 > pieces.len() * 9, "{nodes} of {}", pieces.len());
             let least = total / pieces.len() as u64;

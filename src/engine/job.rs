@@ -122,8 +122,7 @@ impl Job {
             let points = spectrum.spectral_points;
             return Err(unsuitable(format!("a row of {points} values can't hold {own} spectra")));
         }
-        let spectra = others * own;
-        let spectrum_shape = spectrum.spectrum_shape(own);
+        let (spectra, spectrum_shape) = (others * own, spectrum.spectrum_shape(own));
         let (shape, is_alone) = (spectrum_shape.as_slice(), spectra == 1);
         let layout = SpectrumLayout { source: &source, shape, is_alone };
         source.info.constants = constants(&mut inputs, asked, &layout)?;

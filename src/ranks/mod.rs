@@ -2,8 +2,8 @@
 //! solo and an MPI behind it.
 //!
 //! Nothing else knows MPI. A rank talks to rank 0 and, while it folds, to those that merge what it
-//! has folded; besides there is a counter that all add to. What is said is the engine's business (`engine::team`); `launcher` tells how this
-//! process was started.
+//! has folded; besides there is a counter that all add to. What is said is the engine's business
+//! (`engine::team`); `launcher` tells how this process was started.
 
 mod launcher;
 #[cfg(feature = "mpi")]

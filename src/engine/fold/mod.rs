@@ -4,10 +4,10 @@
 //! `cut` says how the scan is cut into units, by the data alone; `geometry` numbers those in which
 //! something is to be folded; `read` reads parts of one, `unit` folds it, tile by tile, and
 //! `together` does so for all computations of a pass; `tree` says which units are merged, and
-//! `travel` how they come together if several ranks fold; `checkpoint` is what a run is resumed from, `resumed` how, and `committer` what writes it, for
-//! the marker. [`Folding`] is what all threads of a run share: workers put what they have folded
-//! into the tree, and whenever a batch is to be marked the marker takes the units that are in
-//! without a gap, from the first on.
+//! `travel` how they come together if several ranks fold; `checkpoint` is what a run is resumed
+//! from, `resumed` how, and `committer` what writes it, for the marker. [`Folding`] is what all
+//! threads of a run share: workers put what they have folded into the tree, and whenever a batch is
+//! to be marked the marker takes the units that are in without a gap, from the first on.
 //!
 //! The order in which a fold becomes durable: the nodes of those units into the slot that isn't
 //! kept, what the disk has to be told, the digest of their data, their marks. So what is marked is

@@ -19,6 +19,7 @@ use crate::engine::batch::Batch;
 use crate::hand_out::Homes;
 use crate::storage::in_place::InPlace;
 use pixelmill_core::error::{Error, Result};
+use pixelmill_core::kernel::BufferLayout;
 
 /// Nodes that a rank has folded and keeps to merge them with others of its own, beside two for each
 /// worker, and as many that wait to be sent.
@@ -86,7 +87,7 @@ impl<'a> Folding<'a> {
             return self;
         }
         let homes = Homes::new(ranks, self.geometry.count());
-        let file = file.filter(|_| self.fold.buffers().iter().any(|layout| layout.is_column()));
+        let file = file.filter(|_| self.fold.buffers().iter().any(BufferLayout::is_column));
         let travel = Travel { homes, rank, most: MOST_OWN + 2 * workers, file };
         Self { travel: Some(travel), ..self }
     }

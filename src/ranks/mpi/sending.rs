@@ -63,7 +63,7 @@ impl Drop for Begun {
     /// What MPI may still read is never given back: that is so only where a run has failed.
     fn drop(&mut self) {
         if !self.test().unwrap_or(false) {
-            std::mem::forget(std::mem::take(&mut self.message));
+            std::mem::take(&mut self.message).leak();
         }
     }
 }
