@@ -90,12 +90,12 @@ fn bins_of_positions_may_be_more_than_the_memory() {
     let file = folder.path().join("wide.h5");
     // 32 MiB of chunks that no bins divide; all sums at once would be 64 MiB.
     python_function("memory.py", "wide", [&file]);
-    let bins = ["--positions-axes", "0,1", "--memory", "6M", "-p", "positions=2"];
+    let bins = ["--positions-axes", "0,1", "--memory", "2M", "-p", "positions=2"];
     let given = [&bins[..], &["-p", "by=1", "-p", "dtype=keep", "--cores", "2"]].concat();
     let (ran, peak) = measured(run("rebin", &file, &given));
     assert_eq!(ran["outcome"], "finished");
     assert_eq!(ran["report"]["chunks_decoded"], ran["report"]["chunks"]);
-    assert!(peak < (6 << 20) + BESIDES, "{} MiB", peak >> 20);
+    assert!(peak < (2 << 20) + BESIDES, "{} MiB", peak >> 20);
     let found = python_function("memory.py", "bins", [&file]);
     assert_eq!(found, serde_json::json!([[256, 512, 64], 4, 4]));
 }
