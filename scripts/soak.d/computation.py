@@ -1,15 +1,20 @@
 """What results have to be, computed from the same numbers by NumPy, or for the fits by a run over a plain copy.
 
-`expected` gives all columns of a process, a row per position, and the text of each position that has to fail.
+`expected` gives all columns of a process, a row per position, and the text of each position that has to fail. What is
+folded tile by tile has the bits that a run over a fresh copy gives, which NumPy has looked at.
 """
 
+import copy
 import hashlib
 import json
+import shutil
 import subprocess
 
 import h5py
 import numpy as np
+import reductions
 from layouts import WRITERS, Axis, Scan
+from program import Wrong
 
 PANIC = "the computation panicked: panic on purpose"
 OTHER_FAILURES = "another failure (there are more kinds of failures than lines to list them)"
@@ -30,6 +35,7 @@ PROCESSES = {
     "peak-finding": ("Peak_Finding", {}),
     "curve-fit": ("Curve_Fit", {}),
     "signal-filter": ("FFT_Filtering", {}),
+    **{process: (tool, defaults) for process, (tool, defaults, _) in reductions.TOOLS.items()},
 }
 # Computed by the program itself, over a plain copy of the spectra.
 COPIED = ("peak-finding", "curve-fit", "signal-filter")
@@ -47,16 +53,25 @@ COLUMNS = {
         "Gaussian", "Gaussian_Standard_Errors", "Offset", "Offset_Standard_Errors", "Chi_Square", "Converged",
     ),
     "FFT_Filtering": ("Filtered_Data",),
+    **{tool: results for tool, _, results in reductions.TOOLS.values()},
 }
-TAKES_COMPLEX = ("slow", "uneven", "trouble", "digest", "peak-finding")
+TAKES_COMPLEX = ("slow", "uneven", "trouble", "digest", "peak-finding", *reductions.GATHERED)
+# What is done soon with many positions, too.
+TAKES_LARGE = ("sum", "batched", "weighted", "digest", *reductions.TOOLS)
 # Whose results depend on the values of the spectrum's axis.
 USES_AXIS = ("peak-finding", "curve-fit")
 
 
 class Expected:
-    def __init__(self, columns, failing=None):
+    def __init__(self, columns, failing=None, folded=None, same=None):
         self.columns = columns
         self.failing = failing or {}
+        self.same = same or equal  # which elements are the right ones
+        self.folded = folded  # of a fold the positions that are in it: its columns are right once all of them are
+
+    def is_whole(self, status):
+        """Whether by these marks all is there that a fold needs."""
+        return bool((status[self.folded] == 1).all())
 
     def missing(self, name):
         dtype = self.columns[name].dtype
@@ -66,6 +81,23 @@ class Expected:
                 blank[field] = MISSING.get(dtype[field].kind, 0)
             return blank
         return np.array(MISSING.get(dtype.kind, 0), dtype)
+
+
+def equal(found, right):
+    """Elements that are the same, NaN for NaN."""
+    if found.dtype.names:
+        return np.logical_and.reduce([equal(found[name], right[name]) for name in found.dtype.names])
+    same = found == right
+    return same | np.isnan(found) & np.isnan(right) if found.dtype.kind in "fc" else same
+
+
+def octets(values):
+    values = np.ascontiguousarray(values)
+    return values.view(np.uint8).reshape(*values.shape, values.dtype.itemsize)
+
+
+def same_bytes(found, right):
+    return (octets(found) == octets(right)).all(axis=-1)
 
 
 def expected(process, parameters, scan, rows, offset=None):
@@ -162,3 +194,56 @@ class Copies:
             group = file[told["group"]]
             columns = {name: group[name][()].reshape(len(rows), -1) for name in COLUMNS[PROCESSES[process][0]]}
         return Expected(columns, {entry["position"]: entry["message"] for entry in told["failed"]})
+
+    def fresh(self, computation):
+        """A run over a fresh copy of the scan, in a layout that is cut alike."""
+        key = computation.told()
+        if key not in self.known:
+            self.known[key] = self.run_fresh(computation)
+        return self.known[key]
+
+    def run_fresh(self, computation):
+        process, scan, seen = computation.process, computation.scan, computation.seen
+        folder = self.folder / "fresh"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        fresh = copy.copy(scan)
+        fresh.parts = []
+        with h5py.File(folder / scan.file, "w") as file:
+            WRITERS[scan.kind](file, fresh, folder)
+        given = dict(computation.given)
+        if computation.fed_by is not None:
+            given["shifts"] = folder / "shifts.npy"
+            np.save(given["shifts"], self.fresh(computation.fed_by).columns["Shifts"])
+        command = [self.program, "run", process, folder / scan.file, "--json", *fresh.options(False), *seen.options()]
+        command += ["--output", folder / "results.h5", "--cores", "3", "--memory", "1G"]
+        for name, value in given.items():
+            command += ["-p", f"{name}={value}"]
+        if computation.selected is not None:
+            np.save(folder / "selected.npy", computation.selected)
+            command += ["--positions", folder / "selected.npy"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode not in (0, 3):
+            raise AssertionError(f"{command} ended with {done.returncode}: {done.stderr}")
+        told = json.loads(done.stdout)
+        with h5py.File(told["file"]) as file:
+            group = file[told["group"]]
+            columns = {name: group[name][()] for name in COLUMNS[computation.tool] if name in group}
+        failing = {entry["position"]: entry["message"] for entry in told["failed"]}
+        folded = computation.selected if computation.selected is not None else np.ones(scan.count, bool)
+        if process in reductions.NUMPY and computation.fed_by is None:
+            self.check_by_numpy(computation, folded, columns, failing)
+        if computation.is_fold:
+            return Expected(columns, failing, folded, same_bytes)
+        rows = {name: values.reshape(scan.count, -1) for name, values in columns.items()}
+        return Expected(rows, failing, same=same_bytes)
+
+    def check_by_numpy(self, computation, folded, columns, failing):
+        rows = computation.seen.rows(computation.scan)
+        rows = rows.astype("c16" if computation.scan.is_complex else "f8")
+        spectra = rows.reshape(len(rows), *computation.seen.shape(computation.scan))
+        folded = folded.copy()
+        folded[list(failing)] = False
+        wrong = reductions.check(computation.process, computation.settled, spectra, folded, columns)
+        if wrong:
+            raise Wrong(f"{computation.process} with {computation.given} over a fresh copy: {wrong}")

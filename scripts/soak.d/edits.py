@@ -10,7 +10,7 @@ import subprocess
 import h5py
 import numpy as np
 from layouts import numbers
-from world import FAILED, MESSAGES, STATUS
+from world import CHECKPOINT, FAILED, MESSAGES, STATUS
 
 
 def some(rng, things):
@@ -125,6 +125,7 @@ def unmark(rng, world):
         return None
     name, path = chosen
     with world.open(name, "r+") as file:
+        world.groups[chosen].stopped = None
         status = file[path][STATUS][()]
         status[rng.random(len(status)) < rng.random()] = 0
         file[path][STATUS][()] = status
@@ -290,10 +291,27 @@ def damage_markers(rng, world):
     return f"gave {name}:{path}/{which} another type or length"
 
 
+def spoil_checkpoint(rng, world):
+    """What a fold would be resumed from, one of two or both, is another one's, or half written."""
+    for name, path in sorted(world.groups):
+        with world.open(name, "r+") as file:
+            if CHECKPOINT not in file[path]:
+                continue
+            octets = file[path][CHECKPOINT][()]
+            half = len(octets) // 2
+            for start in some(rng, [(0,), (half,), (0, half)]):
+                first, last = np.sort(rng.integers(0, half + 1, 2)) + start
+                octets[first:last] ^= np.uint8(rng.integers(1, 256))
+            file[path][CHECKPOINT][()] = octets
+        world.groups[name, path].stopped = None
+        return f"spoilt what {name}:{path} is resumed from"
+    return None
+
+
 EDITS = {
     change_data: 5, change_all_data: 1, change_input: 2, change_axis: 3, change_units: 1, retype_attributes: 3, unmark: 4,
     scramble_last_pixel: 3, append_dataset: 3, delete_group: 2, rename_group: 1, repack: 1, copy_back: 2,
-    move_folder: 2, delete_column: 1, damage_markers: 1,
+    move_folder: 2, delete_column: 1, damage_markers: 1, spoil_checkpoint: 3,
 }
 
 

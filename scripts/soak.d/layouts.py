@@ -1,7 +1,7 @@
 """Scans of random formats, element types and layouts, and how each is written by h5py alone.
 
-A `Scan` is what the soak knows of a main dataset: its numbers, axes and place. All numbers are small multiples of
-a quarter, so that sums are exact and the order of adding doesn't matter.
+A `Scan` is what the soak knows of a main dataset: its numbers, axes and place. Numbers are small multiples of a
+quarter, so that sums are exact and the order of adding doesn't matter; those of large scans are any, if they can be.
 """
 
 import itertools
@@ -41,6 +41,8 @@ class Scan:
         self.table = table  # of h5USID: steps of each position on each axis of the scan
         self.quantity, self.units = "Current", "nA"
         self.storage = {}
+        self.is_exact = True  # whether sums are, in any order
+        self.is_large = False  # whether it is cut into several units, where it is folded
         self.parts = []  # where a virtual or linked dataset's numbers are: (file, path, first, last)
 
     @property
@@ -104,18 +106,34 @@ def numbers(rng, shape, dtype):
 
 def random_scan(rng, kind, file, number, dtype=None):
     dtype = dtype or (rng.choice(COMPLEX) if rng.random() < 0.1 else rng.choice(REAL))
-    scan = (usid_scan if kind == "usid" else array_scan)(rng, kind, file, number, dtype)
+    is_large = rng.random() < 0.25
+    scan = (usid_scan if kind == "usid" else array_scan)(rng, kind, file, number, dtype, is_large)
+    scan.is_large = is_large
+    if is_large and scan.data.dtype.kind == "f" and scan.data.dtype.itemsize >= 4:
+        scan.data = rng.normal(200, 60, scan.data.shape).astype(scan.data.dtype)
+        scan.is_exact = False
     scan.storage = storage(rng, scan)
     return scan
 
 
-def usid_scan(rng, kind, file, number, dtype):
+def large_lengths(rng, dtype, positions, spectral):
+    """Lengths of so many axes, with which there are some megabytes of the type."""
+    frame = [int(rng.integers(11, 24)) for _ in range(spectral)] if spectral > 1 else [int(rng.integers(100, 1000))]
+    count = int(rng.integers(2 << 20, 6 << 20)) // (math.prod(frame) * np.dtype(dtype).itemsize)
+    fastest = int(rng.integers(5, max(6, math.isqrt(count))))
+    return ([count] if positions == 1 else [count // fastest, fastest]) + frame
+
+
+def usid_scan(rng, kind, file, number, dtype, is_large):
     lengths = [int(rng.integers(1, 24)) for _ in range(rng.integers(1, 3))]
+    channels = rng.integers(2, 40)
+    if is_large:
+        *lengths, channels = large_lengths(rng, dtype, len(lengths), 1)
     table = np.array(list(itertools.product(*(range(length) for length in lengths))))
     if len(table) > 8 and rng.random() < 0.3:
         table = table[np.sort(rng.choice(len(table), int(rng.integers(len(table) // 2, len(table))), replace=False))]
-    spectral = [Axis("Frequency", "Hz", 1000.0 + 8.0 * np.arange(rng.integers(2, 40)))]
-    if rng.random() < 0.3:
+    spectral = [Axis("Frequency", "Hz", 1000.0 + 8.0 * np.arange(channels))]
+    if rng.random() < 0.3 and not is_large:
         spectral.insert(0, Axis("Bias", "V", 0.5 * np.arange(rng.integers(2, 5))))
     axes = [Axis(name, "um", 0.25 * np.arange(length)) for name, length in zip("YX"[-len(lengths):], lengths)]
     data = numbers(rng, (len(table), math.prod(len(axis.values) for axis in spectral)), dtype)
@@ -123,12 +141,14 @@ def usid_scan(rng, kind, file, number, dtype):
     return Scan(kind, file, path, data, (axes, spectral), [0], table)
 
 
-def array_scan(rng, kind, file, number, dtype):
+def array_scan(rng, kind, file, number, dtype, is_large):
     positions = int(rng.integers(1, 3))
     spectral = int(rng.integers(1, 3)) if kind != "hspy" or rng.random() < 0.3 else 1
     most = {1: 300, 2: 20}[positions]
     lengths = [int(rng.integers(2, most)) for _ in range(positions)]
     lengths += [int(rng.integers(2, {1: 40, 2: 7}[spectral])) for _ in range(spectral)]
+    if is_large:
+        lengths = large_lengths(rng, dtype, positions, spectral)
     if kind in ("plain", "virtual", "linked"):
         # Nothing tells the values of their axes.
         first, step, units = 0.0, 1.0, ("", "")

@@ -4,9 +4,10 @@ import hashlib
 import math
 
 import numpy as np
+import reductions
 
-# Whose results NumPy gives for any row of numbers.
-PROCESSES = ("sum", "slow", "digest", "uneven", "trouble", "batched", "weighted")
+# Whose results NumPy gives for any row of numbers, or that are compared with a run that sees the same.
+PROCESSES = ("sum", "slow", "digest", "uneven", "trouble", "batched", "weighted", *reductions.TOOLS)
 
 
 class Seen:
@@ -29,10 +30,18 @@ class Seen:
             spectra = spectra[(slice(None), *self.crop)]
         return np.ascontiguousarray(spectra.reshape(len(rows), -1))
 
+    def shape(self, scan):
+        """Lengths of a spectrum's axes."""
+        whole = lengths(scan)
+        return whole if self.crop is None else [len(range(length)[part]) for part, length in zip(self.crop, whole)]
+
+    def crop_text(self):
+        return ",".join(f"{part.start}:{part.stop}:{part.step}" for part in self.crop)
+
     def options(self):
         told = []
         if self.crop is not None:
-            told += ["--crop", ",".join(f"{part.start}:{part.stop}:{part.step}" for part in self.crop)]
+            told += ["--crop", self.crop_text()]
         if self.dark is not None:
             told += ["--dark", str(self.dark[0])]
         return told
@@ -52,7 +61,7 @@ def random_seen(rng, scan, process, base):
     seen, shape = Seen(), lengths(scan)
     if process not in PROCESSES or scan.points < 2 or math.prod(shape) != scan.points:
         return seen
-    if rng.random() < 0.25:
+    if rng.random() < 0.25 and process not in reductions.FRAMES:
         parts = []
         for length in shape:
             first = int(rng.integers(length))

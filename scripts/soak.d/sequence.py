@@ -7,30 +7,24 @@ import signal
 import time
 
 import numpy as np
-from commands import Commands
+import reductions
+from commands import Commands, Pass, Plan
 from edits import edit, some
 from files import Files
 from program import Wrong
 from settling import STOPPED, Settling
-from world import World, equal
+from world import World
 
 STEPS = {
-    "run": 5, "kill_at_calls": 6, "kill_at_instants": 2, "full_disk": 1, "stop": 2, "two": 1, "reader": 0.05,
-    "watch": 0.5, "change": 0.7, "adopt": 0.7, "unheard": 0.4, "refused": 0.3, "edit": 7, "look": 3,
+    "run": 5, "kill_at_calls": 6, "kill_at_instants": 2, "kill_once": 2, "full_disk": 1, "stop": 2, "two": 1,
+    "reader": 0.05, "watch": 0.5, "change": 0.7, "adopt": 0.7, "unheard": 0.4, "refused": 0.3, "edit": 7, "look": 3,
 }
 
 
-class Counts:
-    """What was done; `finished` are commits that a kill had cut short, `refused` those that h5py couldn't open."""
-
-    NAMES = ("sequences", "commands", "kills", "stops", "edits", "finished", "refused")
-
-    def __init__(self):
-        self.__dict__.update(dict.fromkeys(self.NAMES, 0))
-
-    def add(self, other):
-        for name in self.NAMES:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+# What is counted; `finished` are commits that a kill had cut short, `refused` those that h5py couldn't open.
+COUNTED = (
+    "sequences", "commands", "folds", "passes", "plans", "kills", "stops", "edits", "finished", "refused",
+)
 
 
 class Sequence(Settling):
@@ -58,10 +52,18 @@ class Sequence(Settling):
             getattr(self, f"do_{name}")(rng)
         self.counts.sequences += 1
 
+    def command(self, rng, compress=True):
+        """One computation or several."""
+        command = self.commands.any(rng, compress)
+        self.counts.folds += any(member.computation.is_fold for member in command.members)
+        self.counts.passes += isinstance(command, Pass)
+        self.counts.plans += isinstance(command, Plan)
+        return command
+
     # Steps
 
     def do_run(self, rng):
-        command = self.commands.command(rng)
+        command = self.command(rng)
         self.mend(rng, command)
         before = self.look_at_all()
         ended = self.program.run(command.arguments(self.world), **self.delay(rng))
@@ -70,7 +72,7 @@ class Sequence(Settling):
 
     def do_kill_at_calls(self, rng):
         """The same command is killed at one call after the other, until it is done."""
-        command = self.commands.command(rng)
+        command = self.command(rng)
         self.mend(rng, command)
         delay = self.delay(rng)
 
@@ -82,7 +84,7 @@ class Sequence(Settling):
         self.kill_until_done(rng, command, delay, kill)
 
     def do_kill_at_instants(self, rng):
-        command = self.commands.command(rng)
+        command = self.command(rng)
         self.mend(rng, command)
         delay = self.delay(rng)
 
@@ -91,6 +93,17 @@ class Sequence(Settling):
             return self.program.signal_after(command.arguments(self.world), seconds, signal.SIGKILL, **delay)
 
         self.kill_until_done(rng, command, delay, kill)
+
+    def do_kill_once(self, rng):
+        """Whatever comes next finds what that left."""
+        command = self.command(rng)
+        self.mend(rng, command)
+        before = self.look_at_all()
+        number, how = 1 + int(rng.integers(150)), some(rng, ["before", "torn", "after"])
+        ended = self.program.kill_at_call(command.arguments(self.world), number, how, **self.delay(rng))
+        self.counts.commands += 1
+        self.counts.kills += ended.was_killed
+        self.settle(before, [(command, ended)])
 
     def kill_until_done(self, rng, command, delay, kill):
         """After all kills there is what an undisturbed run leaves, which comes first, in the same place."""
@@ -101,13 +114,14 @@ class Sequence(Settling):
         before = self.look_at_all()
         undisturbed = self.program.run_counted(command.arguments(world), **delay)
         self.counts.commands += 1
-        path = self.settle(before, [(command, undisturbed)])
-        name = world.target(command.computation)
-        wanted = world.snapshots(name)[path].content() if path else None
+        told = self.settle(before, [(command, undisturbed)])
+        # Anew in any case is a group more for each kill that comes late enough.
+        kept = [] if command.override else told
+        wanted = {(name, path): world.snapshots(name)[path].content() for name, path in kept}
         shutil.rmtree(world.folder)
         backup.rename(world.folder)
         world.groups = kept_groups
-        if undisturbed.code == 2:
+        if undisturbed.code not in (0, 3):
             return
         for _ in range(int(rng.integers(1, 9))):
             before = self.look_at_all()
@@ -122,15 +136,14 @@ class Sequence(Settling):
             ended = self.program.run(command.arguments(world), **delay)
             self.counts.commands += 1
             self.settle(before, [(command, ended)])
-        # Anew in any case is a group more for each kill that came late enough.
-        if wanted and not command.override:
+        for (name, path), content in wanted.items():
             found = world.snapshots(name).get(path)
-            if found is None or found.content() != wanted:
-                parts = [part for part, value in wanted.items() if not found or found.content().get(part) != value]
+            if found is None or found.content() != content:
+                parts = [part for part, value in content.items() if not found or found.content().get(part) != value]
                 raise Wrong(f"{name}:{path}: after the kills {parts} are not what an undisturbed run leaves")
 
     def do_stop(self, rng):
-        command = self.commands.command(rng)
+        command = self.command(rng)
         self.mend(rng, command)
         before = self.look_at_all()
         arguments, delay = command.arguments(self.world), self.delay(rng)
@@ -145,7 +158,7 @@ class Sequence(Settling):
 
     def do_two(self, rng):
         """Two commands at once, often on the same file."""
-        commands = [self.commands.command(rng) for _ in range(2)]
+        commands = [self.command(rng) for _ in range(2)]
         if rng.random() < 0.3:
             commands[1] = commands[0]
         before = self.look_at_all()
@@ -168,7 +181,7 @@ class Sequence(Settling):
 
     def do_full_disk(self, rng):
         """From some call on nothing can be written any more; the next run goes on."""
-        command = self.commands.command(rng, compress=False)
+        command = self.command(rng, compress=False)
         before = self.look_at_all()
         arguments = command.arguments(self.world)
         ended = self.program.run(arguments, full_at=1 + int(rng.integers(60)))
@@ -206,8 +219,11 @@ class Sequence(Settling):
                 values = snapshot.columns.get(column)
                 if values is None or snapshot.status is None:
                     continue
-                marked = snapshot.status == 1
-                if not equal(values.reshape(right.shape)[marked], right[marked]).all():
+                # Of a fold all is right at once, or nothing is yet.
+                marked = snapshot.status == 1 if wanted.folded is None else slice(None)
+                if wanted.folded is not None and not wanted.is_whole(snapshot.status):
+                    continue
+                if not wanted.same(values.reshape(right.shape)[marked], right[marked]).all():
                     raise Wrong(f"{name}:{path}/{column} had wrong values at marked positions while it was computed")
 
     def do_change(self, rng):
@@ -242,8 +258,8 @@ class Sequence(Settling):
             and world.target(group.computation) == group.computation.scan.file and group.computation.scan.kind == "usid"
             # What another program says of its own results is left as it is.
             and not group.scrambled
-            # The model of a fit is no parameter that other programs could have written.
-            and group.computation.process != "curve-fit"
+            # The model of a fit is no parameter that other programs could have written, and no other folds.
+            and group.computation.process != "curve-fit" and not group.computation.is_reduction
         ]
         chosen = some(rng, sorted(usable))
         if chosen is None:
@@ -269,7 +285,7 @@ class Sequence(Settling):
 
     def do_unheard(self, rng):
         """Nobody can read what is said: that ends no run, but an answer that can't be given is an error."""
-        command = self.commands.command(rng)
+        command = self.command(rng)
         before = self.look_at_all()
         arguments = command.arguments(self.world)
         with open("/dev/full", "wb") as full:
@@ -365,6 +381,8 @@ class Sequence(Settling):
         if ended.code == 0 and not same and not group.vague:
             raise Wrong(f"{ended.command} found nothing wrong with results of other data: {ended.err}")
         sure = group.is_surely_of(world.identity(group.computation)) and not group.mended and (snapshot.status == 1).any()
+        # Of a fold there is nothing to compare before it is done.
+        sure &= group.wanted.folded is None or group.wanted.is_whole(snapshot.status)
         if sure and (ended.code != 0 or ended.json()["different"]):
             raise Wrong(f"{ended.command} ended with {ended.code}, but the results are right: {ended.out} {ended.err}")
 
@@ -379,17 +397,19 @@ class Sequence(Settling):
         # What the command was given has been written meanwhile.
         files = self.bytes()
         ended = self.program.run(arguments)
-        fails = position in self.world.wanted(computation).failing
+        # Where it shows in what order it was merged, that makes a difference.
+        fails = position in self.world.wanted(computation).failing or computation.process in reductions.GATHERED
         if ended.code != 0 and not fails:
             raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
         return files
 
     def mend(self, rng, command):
         """What made positions fail is mended, now and then, or broken again."""
-        path = command.computation.given.get("mended_by")
-        if path and rng.random() < 0.3:
-            with open(path, "w"):
-                pass
+        for member in command.members:
+            path = member.computation.given.get("mended_by")
+            if path and rng.random() < 0.3:
+                with open(path, "w"):
+                    pass
 
     def delay(self, rng):
         return {"delay": int(some(rng, [20, 100, 300]))} if rng.random() < 0.3 else {}

@@ -7,7 +7,7 @@ from program import Wrong
 from world import Group
 
 BUSY = re.compile(r"is being computed on|is open|was changed by another program just before")
-TOO_LITTLE = "of memory are too little"
+TOO_LITTLE = re.compile(r"of memory are too little|of memory, for all constants")
 STOPPED = (130, 143)
 
 
@@ -26,8 +26,9 @@ class Settling:
         return found
 
     def settle(self, before, runs, may_be_busy=False, may_fail=None):
-        """Checks everything after commands, and learns of the groups that they made; returns the one of the first."""
+        """Checks everything after commands, and learns of the groups that they made; returns those that were told."""
         world = self.world
+        runs = [part for command, ended in runs for part in command.parts(ended)]
         was_killed = any(ended.code < 0 for _, ended in runs)
         reusable = [self.reusable(before, command) for command, _ in runs]
         self.finish_commits()
@@ -40,12 +41,14 @@ class Settling:
         if lost:
             raise Wrong(f"{sorted(lost)} are gone")
         made = self.learn(before, now, runs)
+        identities = [identity for identity, _, _ in reusable]
         for key, snapshot in now.items():
-            self.check_one(before, key, snapshot, runs)
-        told = None
+            self.check_one(before, key, snapshot, list(zip(runs, identities)))
+        told = []
         for (command, ended), usable in zip(runs, reusable):
             path = self.check_answer(now, command, ended, usable, made, may_be_busy, may_fail)
-            told = told or path
+            if path:
+                told.append((world.target(command.computation), path))
         if not was_killed:
             world.check_litter()
         return told
@@ -98,6 +101,8 @@ class Settling:
             computation = (told or [computation for computation, _ in fitting])[0]
             group = Group(computation, world.identity(computation), world.wanted(computation))
             group.mended = self.is_mended(computation)
+            if computation.fed_by is not None:
+                group.vague = "what it was made from may lie in another group by now"
             world.groups[key] = group
             made.append(key)
         if len(made) > len(runs):
@@ -109,8 +114,8 @@ class Settling:
         name, _ = key
         owners = [
             (command, ended)
-            for command, ended in runs
-            if world.target(command.computation) == name and group.is_of(world.identity(command.computation))
+            for (command, ended), identity in runs
+            if world.target(command.computation) == name and group.is_of(identity)
         ]
         earlier = before.get(key)
         if not owners:
@@ -126,6 +131,9 @@ class Settling:
         world.check_group(name, snapshot, group)
         if earlier is not None and earlier.status is not None and snapshot.status is not None and not group.vague:
             kept = earlier.status == 1
+            if group.wanted.folded is not None and not group.wanted.is_whole(earlier.status):
+                # What isn't in a fold's checkpoint yet is folded again.
+                kept &= False if group.stopped is None else group.stopped
             if any(command.retry for command, _ in owners) and earlier.failed is not None:
                 kept &= earlier.failed == 0
             if not (snapshot.status[kept] == 1).all():
@@ -140,12 +148,13 @@ class Settling:
             return None
         if ended.code == 1 and may_be_busy and BUSY.search(ended.err):
             return None
-        if ended.code == 2 and TOO_LITTLE in ended.err:
+        if ended.code in (1, 2) and TOO_LITTLE.search(ended.err):
             return None
         if ended.code in STOPPED:
             told = ended.json() if ended.out.strip() else {}
             if "group" in told:
-                self.check_state(now, command, told, identity)
+                key = self.check_state(now, command, told, identity)
+                world.groups[key].stopped = now[key].status == 1
             return None
         if ended.code not in (0, 3):
             raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
@@ -156,6 +165,8 @@ class Settling:
             return told["group"]
         if not (snapshot.status[command.mask] == 1).all():
             raise Wrong(f"{ended.command} ended with {ended.code}, but not all positions are computed")
+        if snapshot.has_checkpoint and not may_be_busy and group.wanted.is_whole(snapshot.status):
+            raise Wrong(f"{ended.command} left what a fold is resumed from in {key}")
         failures = {entry["position"]: entry["message"] for entry in told["failed"]}
         stale = may_be_busy and set(failures) < set(snapshot.failures())
         if not stale and failures != snapshot.failures() or (ended.code == 3) != bool(failures):
@@ -213,7 +224,10 @@ class Settling:
             elif not (known.is_of(old) or known.is_of(new)):
                 continue
             earlier = before.get(key)
-            if ended.code == 1 and (snapshot.status != (0 if earlier is None else earlier.status)).any():
+            is_taken_back = (snapshot.status == (0 if earlier is None else earlier.status)).all()
+            # Nothing is left of a fold then.
+            is_taken_back |= computation.is_fold and not snapshot.status.any()
+            if ended.code == 1 and not is_taken_back:
                 if not known.vague and not command.retry:
                     raise Wrong(f"{ended.command} saw its data change, but its marks in {key} are there")
             if ended.code == 1:
@@ -221,7 +235,7 @@ class Settling:
                 known.mixed = True
             elif not known.damaged:
                 world.check_group(name, snapshot, known)
-        if ended.code not in (0, 1, 3) and not (ended.code == 2 and TOO_LITTLE in ended.err):
+        if ended.code not in (0, 1, 3) and not (ended.code == 2 and TOO_LITTLE.search(ended.err)):
             raise Wrong(f"{ended.command} ended with {ended.code}: {ended.err}")
         world.check_user()
 

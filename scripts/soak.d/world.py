@@ -9,10 +9,13 @@ import re
 
 import h5py
 import numpy as np
-from computation import COLUMNS, COPIED, OTHER_FAILURES, USES_AXIS, expected
+import reductions
+from computation import COLUMNS, COPIED, OTHER_FAILURES, USES_AXIS, equal, expected, octets, same_bytes
 from program import Wrong
 
 STATUS, FAILED, MESSAGES = "completed_positions", "failed_positions", "failure_messages"
+# Of a fold that isn't done.
+CHECKPOINT = "fold_checkpoint"
 # Of more kinds of failures some have no line of their own.
 MOST_REASONS = 126
 JOURNAL = b"pixelmill jrnl 1"
@@ -30,6 +33,7 @@ class Snapshot:
         self.source = group.file[attributes["source_000"]].name if path is None else text(path)
         self.last_pixel = attributes.get("last_pixel")
         there = set(group)
+        self.has_checkpoint = CHECKPOINT in there
         read = {name: group[name][()] for name in (STATUS, FAILED, MESSAGES) if name in there}
         self.status, self.failed, self.messages = (read.get(name) for name in (STATUS, FAILED, MESSAGES))
         self.columns = {name: group[name][()] for name in COLUMNS[self.tool] if name in there}
@@ -54,6 +58,7 @@ class Snapshot:
         parts = {name: values.tobytes() for name, values in self.columns.items()}
         for name, values in ((STATUS, self.status), (FAILED, self.failed), (MESSAGES, self.messages)):
             parts[name] = None if values is None else values.tobytes()
+        parts[CHECKPOINT] = self.has_checkpoint
         parts["last_pixel"] = None if self.last_pixel is None else int(np.ravel(self.last_pixel)[0])
         return parts
 
@@ -69,6 +74,7 @@ class Group:
         self.mixed = False  # whether unmarked positions may hold results of other data
         self.mended = False  # whether what failed may have been computed since
         self.scrambled = False  # whether somebody wrote a wrong last_pixel
+        self.stopped = None  # of a fold the marks when it was last stopped in order, which no kill takes back
 
     def is_of(self, identity):
         """Whether it may be of this."""
@@ -90,17 +96,43 @@ class Computation:
     def __init__(self, process, tool, given, settled, scan, auxiliary, seen):
         self.process, self.tool, self.given, self.settled = process, tool, given, settled
         self.scan, self.auxiliary, self.seen = scan, auxiliary, seen
+        self.selected, self.selection = None, None  # positions of a fold that aren't all, and how they are typed
+        self.fed_by = None  # the computation whose results it takes
+
+    def select(self, selected, selection):
+        self.selected, self.selection = selected, selection
+
+    @property
+    def is_reduction(self):
+        return self.process in reductions.TOOLS
+
+    @property
+    def is_fold(self):
+        return self.process in reductions.FOLDS
+
+    def told(self):
+        """What has to be the same for results to be the same."""
+        scan = self.scan
+        told = hashlib.sha256()
+        told.update(repr((self.tool, sorted(self.settled.items()), self.process)).encode())
+        told.update(repr((scan.file, scan.path, scan.data.shape, scan.positions, scan.data.dtype.str)).encode())
+        told.update(repr((scan.quantity, scan.units)).encode())
+        told.update(self.seen.told().encode())
+        told.update(np.ascontiguousarray(scan.data).tobytes())
+        if self.process in USES_AXIS:
+            told.update(repr([axis.told() for axis in scan.spectrum_axes()]).encode())
+        if self.selected is not None:
+            told.update(self.selected.tobytes())
+        if self.fed_by is not None:
+            told.update(self.fed_by.told().encode())
+        return told.hexdigest()
 
 
 def torn(found, right, missing):
     """Which values have some of the right bytes and else those of a missing value."""
-
-    def octets(values):
-        values = np.ascontiguousarray(np.broadcast_to(values, right.shape).astype(right.dtype))
-        return values.view(np.uint8).reshape(*right.shape, right.dtype.itemsize)
-
-    seen = octets(found)
-    return ((seen == octets(right)) | (seen == octets(missing))).all(axis=-1)
+    blank = np.broadcast_to(missing, right.shape).astype(right.dtype)
+    seen = octets(found.astype(right.dtype))
+    return ((seen == octets(right)) | (seen == octets(blank))).all(axis=-1)
 
 
 class World:
@@ -115,6 +147,8 @@ class World:
     # What is computed
 
     def wanted(self, computation):
+        if computation.is_reduction or not computation.scan.is_exact:
+            return self.copies.fresh(computation)
         rows = computation.seen.rows(computation.scan)
         if computation.process in COPIED:
             return self.copies.expected(computation.process, computation.given, computation.scan, rows)
@@ -122,19 +156,9 @@ class World:
         return expected(computation.process, computation.settled, computation.scan, rows, offset)
 
     def identity(self, computation):
-        """What has to be the same for results to be the same."""
-        scan = computation.scan
-        told = hashlib.sha256()
-        told.update(repr((computation.tool, sorted(computation.settled.items()), computation.process)).encode())
-        told.update(repr((scan.file, scan.path, scan.data.shape, scan.positions, scan.data.dtype.str)).encode())
-        told.update(repr((scan.quantity, scan.units)).encode())
-        told.update(computation.seen.told().encode())
-        told.update(np.ascontiguousarray(scan.data).tobytes())
-        if computation.process in USES_AXIS:
-            told.update(repr([axis.told() for axis in scan.spectrum_axes()]).encode())
-        if computation.auxiliary:
-            told.update(self.inputs[computation.auxiliary].tobytes())
-        return told.hexdigest()
+        """What has to be the same for results to be the same, inputs as they are now too."""
+        offset = self.inputs[computation.auxiliary].tobytes() if computation.auxiliary else b""
+        return computation.told() + hashlib.sha256(offset).hexdigest()
 
     def target(self, computation):
         """The name of the file that results go to."""
@@ -213,7 +237,7 @@ class World:
         if group.damaged:
             return
         wanted = group.wanted
-        count = len(next(iter(wanted.columns.values())))
+        count = group.computation.scan.count
         if snapshot.status is None:
             if group.vague:
                 return
@@ -223,15 +247,40 @@ class World:
         marked = snapshot.status == 1
         failed = np.zeros(count, bool) if snapshot.failed is None else snapshot.failed != 0
         self.check_failures(where, snapshot, group, marked, failed)
+        foreign = set(snapshot.columns) - set(wanted.columns)
+        if foreign:
+            raise Wrong(f"{where} has datasets {sorted(foreign)}")
+        lacking = set(wanted.columns) - set(snapshot.columns)
+        if lacking and not group.vague:
+            raise Wrong(f"{where} has no datasets {sorted(lacking)}")
+        if wanted.folded is None:
+            self.check_rows(where, snapshot, group, marked, failed)
+        else:
+            self.check_fold(where, snapshot, wanted)
+        if not group.scrambled:
+            self.check_last_pixel(where, snapshot)
+
+    def check_fold(self, where, snapshot, wanted):
+        """An answer of all positions is right once they are all in; before that nothing is promised of it."""
+        if (snapshot.status[~wanted.folded] == 1).any():
+            raise Wrong(f"{where}: positions are marked that were not asked for")
+        for column, found in snapshot.columns.items():
+            right = wanted.columns[column]
+            if (found.dtype, found.size) != (right.dtype, right.size):
+                raise Wrong(f"{where}/{column} is {found.dtype} {found.shape}, not {right.dtype} {right.shape}")
+            if wanted.is_whole(snapshot.status) and found.tobytes() != right.tobytes():
+                at = np.flatnonzero(~same_bytes(found.ravel(), right.ravel()))[:4]
+                raise Wrong(f"{where}/{column}: {found.ravel()[at]} for {right.ravel()[at]} at {at}")
+
+    def check_rows(self, where, snapshot, group, marked, failed):
+        count, wanted = len(marked), group.wanted
         for column, right in wanted.columns.items():
             if column not in snapshot.columns:
-                if group.vague:
-                    continue
-                raise Wrong(f"{where} has no dataset {column}")
+                continue
             found = snapshot.columns[column].reshape(count, -1)
             if found.shape != right.shape or found.dtype != right.dtype:
                 raise Wrong(f"{where}/{column} is {found.dtype} {found.shape}, not {right.dtype} {right.shape}")
-            good = equal(found, right)
+            good = wanted.same(found, right)
             blank = equal(found, np.broadcast_to(wanted.missing(column), right.shape))
             # A kill may leave a part of a row that isn't marked, cut at the end of a page, in the midst of a record.
             part = (good | blank | torn(found, right, wanted.missing(column)) | group.mixed).all(axis=1)
@@ -242,8 +291,6 @@ class World:
                     f"{where}/{column}: {(~fine).sum()} of {count} positions are wrong; the first is {at}, "
                     f"marked {snapshot.status[at]}, failed {int(failed[at])}: {found[at][:4]} for {right[at][:4]}"
                 )
-        if not group.scrambled:
-            self.check_last_pixel(where, snapshot)
 
     def check_failures(self, where, snapshot, group, marked, failed):
         told = snapshot.reasons()
@@ -281,14 +328,6 @@ def fingerprint(item):
         value = item.attrs[name]
         told.update(repr((name, value if np.ndim(value) == 0 else np.asarray(value).tolist())).encode())
     return told.hexdigest()
-
-
-def equal(found, right):
-    """Elements that are the same, NaN for NaN."""
-    if found.dtype.names:
-        return np.logical_and.reduce([equal(found[name], right[name]) for name in found.dtype.names])
-    same = found == right
-    return same | np.isnan(found) & np.isnan(right) if found.dtype.kind in "fc" else same
 
 
 def text(value):
