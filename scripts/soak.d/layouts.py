@@ -106,7 +106,7 @@ def numbers(rng, shape, dtype):
 
 def random_scan(rng, kind, file, number, dtype=None):
     dtype = dtype or (rng.choice(COMPLEX) if rng.random() < 0.1 else rng.choice(REAL))
-    is_large = rng.random() < 0.25
+    is_large = rng.random() < 0.15
     scan = (usid_scan if kind == "usid" else array_scan)(rng, kind, file, number, dtype, is_large)
     scan.is_large = is_large
     if is_large and scan.data.dtype.kind == "f" and scan.data.dtype.itemsize >= 4:
