@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::support::folds::{Scan, assert_same, assert_same_results, computations, marked, python};
+use crate::support::folds::{Scan, assert_same_results, computations, marked, python};
 use crate::support::random::Random;
 use crate::support::watch::{Running, wait_until};
 use crate::support::{Sample, pixelmill, refuse, run, usid};
@@ -37,7 +37,7 @@ fn what_shares_a_pass_has_the_values_of_each_alone() {
                 let ran = scan.run(names, &together, &["--cores", cores]);
                 let about = format!("{names} of {kind} {layout} on {cores}");
                 assert_eq!(computations(&ran).len(), names.split(',').count(), "{about}");
-                assert_same(&together, &single, &about);
+                assert_same_results(&together, &single, &about);
                 // Of all computations together.
                 for computed in computations(&ran) {
                     let report = &computed["report"];
@@ -89,7 +89,7 @@ fn what_fails_in_one_is_there_in_the_others() {
     scan.run("sum", &single, &[]);
     let units = ["-p", "panic_at=432"];
     assert_eq!(pixelmill(scan.arguments("gathered-units", &single, &units)).code, Some(3));
-    assert_same(&output, &single, names);
+    assert_same_results(&output, &single, names);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_damaged_chunk_costs_each_what_it_would_have_cost_it_alone() {
             let ran = pixelmill(scan.arguments(names, &output, &[]));
             assert_eq!(ran.code, Some(3), "{}", ran.stderr);
             alone(&scan, names, &single, &[]);
-            assert_same(&output, &single, &format!("{names} of {layout}"));
+            assert_same_results(&output, &single, &format!("{names} of {layout}"));
         }
     }
 }
@@ -119,7 +119,7 @@ fn what_cannot_share_a_pass_has_one_of_its_own() {
     let report = |number: usize| &computations(&ran.json)[number]["report"];
     assert!(report(0) == report(2) && report(0) != report(1));
     alone(&scan, names, &single, &[]);
-    assert_same(&output, &single, names);
+    assert_same_results(&output, &single, names);
     // Not enough for both, but for each of them.
     let (output, names) = (scan.beside("little.h5"), "gathered-units,gathered-spectra,sum");
     let least = (1..64).find_map(|size| {
@@ -130,7 +130,7 @@ fn what_cannot_share_a_pass_has_one_of_its_own() {
     let (memory, ran) = least.unwrap();
     assert!(ran.stderr.contains("note: memory is too small to compute"), "{memory} {}", ran.stderr);
     alone(&scan, names, &single, &[]);
-    assert_same(&output, &single, &memory);
+    assert_same_results(&output, &single, &memory);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn what_takes_long_is_stopped_and_marked_by_itself() {
     assert!(report(0) != report(1));
     scan.run("gathered", &single, &[]);
     scan.run("slow", &single, &["-p", "pause=2000"]);
-    assert_same(&output, &single, "slow");
+    assert_same_results(&output, &single, "slow");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn parameters_are_those_of_the_process_that_they_name() {
     scan.run("center-of-mass", &single, &["-p", "radius=4"]);
     let histogram = ["-p", "bins=7", "-p", "range_min=0", "-p", "range_max=4000"];
     scan.run("histogram", &single, &histogram);
-    assert_same(&output, &single, names);
+    assert_same_results(&output, &single, names);
     for (options, texts) in [
         (["-p", "radius=5"], ["clear whose", "masks.radius or center-of-mass.radius"]),
         (["-p", "radios=5"], ["none of masks, center-of-mass, histogram", "`radios`"]),
