@@ -7,7 +7,7 @@ from program import Wrong
 from world import Group
 
 BUSY = re.compile(r"is being computed on|is open|was changed by another program just before")
-TOO_LITTLE = re.compile(r"of memory are too little|of memory, for all constants")
+TOO_LITTLE = re.compile(r"of memory are too little")
 STOPPED = (130, 143)
 
 
@@ -148,7 +148,7 @@ class Settling:
             return None
         if ended.code == 1 and may_be_busy and BUSY.search(ended.err):
             return None
-        if ended.code in (1, 2) and TOO_LITTLE.search(ended.err):
+        if ended.code == 2 and TOO_LITTLE.search(ended.err):
             return None
         if ended.code in STOPPED:
             told = ended.json() if ended.out.strip() else {}

@@ -12,7 +12,7 @@ use crate::storage::rows::Rows;
 use crate::storage::tiles::copy::{Axis, copy, row_of};
 use crate::view::View;
 use pixelmill_core::element::{StoredType, first_beyond};
-use pixelmill_core::error::{Error, Result, bytes};
+use pixelmill_core::error::{Error, Result};
 use pixelmill_core::inputs::{ConstantArray, ConstantAxes, ConstantInput};
 
 /// An array for the whole run, once it was read.
@@ -98,10 +98,8 @@ impl ConstantReader {
         let size = shape.iter().map(|length| *length as u64).product::<u64>();
         let taken = size.saturating_mul(element.size().max(stored.element.size()) as u64);
         if taken > left {
-            let (taken, memory) = (bytes(taken), bytes(memory));
-            return Err(refuse(format!(
-                "it takes {taken}, but the run has {memory} of memory, for all constants"
-            )));
+            let needed = (memory - left).saturating_add(taken);
+            return Err(Error::TooLittleMemory { memory, needed });
         }
         let rows = match &found.array {
             Array::Dataset(file, dataset) => {
