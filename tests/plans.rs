@@ -210,6 +210,61 @@ fn what_was_taken_is_compared_before_a_plan_goes_on() {
 }
 
 #[test]
+fn what_was_handed_on_and_then_computed_otherwise_is_taken_again() {
+    let scan = Scan::many("3000", "50");
+    let (output, single) = (scan.beside("out.h5"), scan.beside("single.h5"));
+    let mended = scan.beside("mended");
+    let given = format!("panic_every = 0, mended_by = \"{mended}\"");
+    let text = pair("trouble", &given, "First").replace("pause = 0", "pause = 500");
+    let slowly = ["--cores", "1", "--checkpoint", "0.05"];
+    let running = Running::start(along_one(&scan, &text, &output, &slowly));
+    wait_until("something is marked", || {
+        std::fs::metadata(&output).is_ok_and(|file| file.len() > 0) && marked(&output) > 0
+    });
+    running.kill();
+    std::fs::write(&mended, "").unwrap();
+    let ran = succeed(along_one(&scan, &text, &output, &["--retry-failed"]));
+    let by = format!("mended_by={mended}");
+    let first = scan.run("trouble-many", &single, &["-p", "panic_every=0", "-p", &by]);
+    let offset = format!("offset={}/First", first["group"].as_str().unwrap());
+    let again = scan.run("slow-many", &single, &["-p", "pause=500", "-p", &offset]);
+    let [_, second] = computations(&ran) else { panic!("there are two steps") };
+    assert_eq!(second["parameter_hash"], again["parameter_hash"]);
+    let input =
+        |file: &str, ran: &Value| format!("{file}:{}/Slow_Sum", ran["group"].as_str().unwrap());
+    let same = python("same_values", &[&input(&output, second), &input(&single, &again)]);
+    assert_eq!(same, json!(true));
+}
+
+#[test]
+fn what_is_handed_on_is_compressed_when_nobody_reads_it_any_more() {
+    let scan = Scan::new("u2", "blocks");
+    let (output, plain) = (scan.beside("out.h5"), scan.beside("plain.h5"));
+    let file = scan.file.to_str().unwrap();
+    // In the same pass, and, with a crop, in one behind it.
+    let text = CHAIN
+        .replace("shifts = \"@com/Shifts\" }", "shifts = \"@com/Shifts\" }\ncrop = \"0:18,:\"");
+    let ran = |output: &str, more: &[&str]| {
+        let arguments = [&[file, "--output", output], more].concat();
+        succeed(planned(&scan, "jobs.toml", &text, &arguments))
+    };
+    let (zipped, not) = (ran(&output, &["--compress", "gzip"]), ran(&plain, &[]));
+    let all = computations(&zipped).iter().zip(computations(&not)).zip([
+        "Shifts",
+        "Intensity",
+        "Profile",
+    ]);
+    for ((one, other), dataset) in all {
+        let path =
+            |file: &str, of: &Value| format!("{file}:{}/{dataset}", of["group"].as_str().unwrap());
+        let same = python("same_values", &[&path(&output, one), &path(&plain, other)]);
+        assert_eq!(same, json!(true), "{dataset}");
+    }
+    let again = ran(&output, &[]);
+    assert!(computations(&again).iter().all(|computed| computed["outcome"] == "existing"));
+}
+
+#[test]
 fn who_reads_the_file_at_the_end_keeps_nothing_from_being_recognised_later() {
     let scan = Scan::many("6000", "100");
     let (output, single) = (scan.beside("out.h5"), scan.beside("single.h5"));

@@ -179,6 +179,9 @@ pub struct Task {
     /// What sums are divided by.
     points: f64,
     element: ElementType,
+    /// Whether a sum on its way may be an integer that double precision doesn't have. It fails
+    /// then, whatever is added later.
+    may_be_inexact: bool,
     /// Whether there are bins of positions.
     of_positions: bool,
 }
@@ -301,7 +304,7 @@ fn written(dtype: Dtype, source: ElementType, points: usize) -> ElementType {
 
 impl Process for Rebin {
     const NAME: &'static str = "Rebin";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "each real spectrum in bins of several points";
 
     type Parameters = Parameters;
@@ -315,10 +318,13 @@ impl Process for Rebin {
         let by = parameters.of_spectrum(&axes)?;
         let lengths: Vec<usize> = axes.iter().map(Dimension::len).collect();
         let points = parameters.points(&by, source)?;
+        let element = written(parameters.dtype, source.element, points);
+        let is_integer = element.is_integer();
         Ok(Task {
             bins: lengths.iter().zip(&by).map(|(length, by)| length / by).product(),
             points: if parameters.mean { points as f64 } else { 1.0 },
-            element: written(parameters.dtype, source.element, points),
+            may_be_inexact: source.element.is_integer() && source.element.size() > 4 && is_integer,
+            element,
             lengths,
             by,
             of_positions: parameters.positions.is_some(),
@@ -458,7 +464,12 @@ impl Task {
             let Some(bin) = self.bin_of(point) else { continue };
             let used = values.len().min(used - point % length);
             for (bin, points) in sums[bin..].iter_mut().zip(values[..used].chunks(by)) {
-                points.iter().for_each(|value| *bin += value);
+                if self.may_be_inexact {
+                    let exact = |sum: f64| if sum.abs() < EXACT { sum } else { f64::NAN };
+                    points.iter().for_each(|value| *bin = exact(*bin + value));
+                } else {
+                    points.iter().for_each(|value| *bin += value);
+                }
             }
         }
     }
@@ -498,6 +509,7 @@ mod tests {
             bins,
             points: 1.0,
             element,
+            may_be_inexact: false,
             of_positions: false,
         }
     }
@@ -540,6 +552,19 @@ mod tests {
             each.for_each(|(first, values)| task.add_lines(first, values, &mut by_parts));
             assert_eq!(whole, by_parts, "{lengths:?} {by:?}");
         }
+    }
+
+    #[test]
+    fn sums_that_are_inexact_on_their_way_fail() {
+        let large = (1u64 << 53) as f64;
+        let values = [large - 1.0, large - 2.0, 5.0, 1.0 - large, -100.0];
+        let task = Task { may_be_inexact: true, ..task(&[5], &[5], ElementType::Int64) };
+        let mut sums = Vec::new();
+        task.add(&Spectrum::new(&values, &[5]), &mut sums);
+        assert!(Output::of(ElementType::Int64, &sums).is_err());
+        let small = values.map(|value| value / 4.0);
+        task.add(&Spectrum::new(&small, &[5]), &mut sums);
+        assert_eq!(sums, [small.iter().sum::<f64>()]);
     }
 
     #[test]

@@ -41,7 +41,17 @@ pub(crate) fn run(
         }
         let (numbers, asked) = together(&steps, (ready, &left), found, (&request, &stop))?;
         left.retain(|number| !numbers.contains(number));
-        for (number, of) in numbers.into_iter().zip(engine::compute_all(asked, display, &stop)?) {
+        let went_along: Vec<bool> = asked.iter().map(|asked| !asked.after.is_empty()).collect();
+        let of_pass = engine::compute_all(asked, display, &stop)?;
+        for ((number, went_along), of) in numbers.into_iter().zip(went_along).zip(of_pass) {
+            let are_there = steps.all[number]
+                .after
+                .iter()
+                .all(|of| computed[*of].as_ref().is_some_and(|of| of.outcome != Outcome::Stopped));
+            if went_along && are_there && of.outcome == Outcome::Stopped {
+                // It took something else than what there is now, or somebody asked to stop.
+                left.push(number);
+            }
             computed[number] = Some(of);
         }
     }

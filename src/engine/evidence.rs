@@ -22,12 +22,14 @@ use twox_hash::XxHash3_128;
 use super::data::{Data, is_promised};
 use super::inputs::ConstantReader;
 use super::job::Job;
-use super::ledger::Record;
+use super::ledger::{Covered, Record};
 use super::pending::Pending;
 use super::{Note, Request, reread};
 use crate::source::{RowsDigest, is_whole};
-use crate::storage::file::open_read;
+use crate::storage::file::{ReadFile, open_read};
 use crate::storage::file_state::{FileId, FileState};
+use crate::storage::refused::Refused;
+use crate::storage::results_group;
 use crate::storage::rows::Rows;
 use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Result, bytes};
@@ -80,6 +82,31 @@ pub(crate) fn is_unchanged(
     );
     job.compared.note(group, record, same, Some(note.into()).filter(|_| !same));
     Ok(same)
+}
+
+/// Whether what the results in a group of this file were computed from, of other inputs than the
+/// source, is what these are now; `job` is the computation with them.
+///
+/// # Errors
+/// If any of it can't be read.
+pub(crate) fn took_what_is_there(
+    job: &Job,
+    request: &Request,
+    (file, path): (&ReadFile, &str),
+) -> Result<bool> {
+    let unread = |refused: Refused| refused.on_object("read", &file.path, path);
+    let group = file.group(path).map_err(unread)?;
+    let positions = job.source.info.positions;
+    let status = results_group::status(file.handle(), &group, positions)
+        .map_err(|reason| Error::CannotResume { group: path.to_owned(), reason })?;
+    let covered = Covered::of_marks(status.summary()?);
+    let Some(record) = Record::among(&results_group::digest_lines(&group), covered) else {
+        return Ok(false);
+    };
+    let marked = Pending::done(&status, &job.source.grid);
+    // Of positions whose own data are damaged it may not have been told apart.
+    Ok(record.digest.has_taken(&reread::taken(job, &marked)?)
+        || reread::digest(job, request, &marked)? == record.digest)
 }
 
 /// Whether the hash is one of all bytes.

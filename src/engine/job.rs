@@ -229,11 +229,21 @@ impl Job {
         self.identity.auxiliary_inputs.iter().any(|input| input.fingerprint == theirs)
     }
 
-    /// What its own results are recognised by until all of those are there that it takes, if it
-    /// takes any that have a hash.
-    pub fn promised_hash(&self) -> Option<String> {
+    /// Whether its own results may have been recognised by this hash while some of those that it
+    /// takes weren't all there.
+    pub fn was_promised(&self, hash: &str) -> bool {
         let promised = &self.inputs.promised;
-        promised.iter().any(Option::is_some).then(|| self.identity.with_promised(promised).hash())
+        let known: Vec<usize> = (0..promised.len()).filter(|at| promised[*at].is_some()).collect();
+        // Any of them, but at most this many, which nobody has.
+        let subsets = 1..1u32 << known.len().min(6);
+        subsets.into_iter().any(|subset| {
+            let is_in = |at: usize| {
+                known.iter().position(|of| *of == at).is_some_and(|bit| subset >> bit & 1 == 1)
+            };
+            let each = promised.iter().enumerate();
+            let some: Vec<_> = each.map(|(at, text)| text.clone().filter(|_| is_in(at))).collect();
+            self.identity.with_promised(&some).hash() == hash
+        })
     }
 
     /// Bytes of the auxiliary inputs of a position, as they are handed on.

@@ -9,6 +9,7 @@ use super::compute_loop::BATCHES_PER_CHECKPOINT;
 use super::crew::{Led, Phase};
 use super::data::Data;
 use super::estimate::before_run;
+use super::evidence;
 use super::fold::{self, Committer, Folding, Resumed};
 use super::job::Job;
 use super::ledger::{Covered, Ledger, Record};
@@ -28,6 +29,7 @@ use super::workers::Workers;
 use super::{Asked, Computed, Note, Observer, Outcome, Quiet, Request, Stop, reread};
 use crate::hand_out;
 use crate::plan::{Cores, Plan};
+use crate::storage::attributes;
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::in_place::Direct;
 use crate::storage::marks::Marks;
@@ -192,7 +194,7 @@ impl Lead<'_> {
             || planned.iter().filter(|of| passes.iter().flatten().any(|at| *at == of.number));
         let locks = self.claim(left(), source)?;
         let mut begun: Vec<Option<Begun<'_>>> = planned.iter().map(|_| None).collect();
-        let mut trouble = None;
+        let (mut trouble, mut done) = (None, Vec::new());
         for of in left() {
             match self.begin(of, source, lock_of(&locks, of))? {
                 Ready::Complete(computed) => {
@@ -223,14 +225,18 @@ impl Lead<'_> {
                 if has_checkpoint && computed.outcome == Outcome::Finished {
                     fold::tidy_up(lock, source, &computed.group);
                 }
-                match self.step(of, source).finish(Some(lock), computed) {
-                    Ok(computed) => ended[of.number] = Some(computed),
-                    // All of it is there; what is still to be computed doesn't depend on that.
-                    Err(error @ Error::NotCompressed { .. }) => {
-                        trouble.get_or_insert(error);
-                    }
-                    Err(error) => return Err(error),
+                done.push((of, lock, computed));
+            }
+        }
+        // When nobody reads any of it any more: what is compressed lies elsewhere.
+        for (of, lock, computed) in done {
+            match self.step(of, source).finish(Some(lock), computed) {
+                Ok(computed) => ended[of.number] = Some(computed),
+                // All of it is there; the others don't depend on that.
+                Err(error @ Error::NotCompressed { .. }) => {
+                    trouble.get_or_insert(error);
                 }
+                Err(error) => return Err(error),
             }
         }
         trouble.map_or(Ok(()), Err)
@@ -256,9 +262,10 @@ impl Lead<'_> {
         Ok(())
     }
 
-    /// Says in results what they are recognised by now, if they took some of others that weren't
-    /// all there, and these are now. If somebody has the file open, the next who asks for them
-    /// does.
+    /// Looks whether results that took some of others, which weren't all there, took what is there
+    /// now, and says in them what they are recognised by then. If somebody has the file open, the
+    /// next who asks for them does. What took anything else isn't done: to compute it again is to
+    /// begin anew.
     fn identify(
         &self,
         of: &Planned<'_>,
@@ -271,8 +278,12 @@ impl Lead<'_> {
         };
         let all_are_there = self.asked[of.number].after.iter().all(is_there);
         let Some(computed) = &mut ended[of.number] else { return Ok(()) };
-        let is_known = computed.parameter_hash.is_empty()
-            || !of.job.takes_unfinished() && computed.parameter_hash == of.job.identity.hash();
+        let results =
+            if of.target.is_separate() { open_read(&of.target.file)? } else { source.again()? };
+        let said = results.group(&computed.group).ok();
+        let said = said.and_then(|group| attributes::string(&group, "parameter_hash"));
+        let is_known =
+            said.is_none_or(|hash| !of.job.takes_unfinished() && hash == of.job.identity.hash());
         if is_known || computed.outcome == Outcome::Stopped {
             return Ok(());
         }
@@ -284,6 +295,13 @@ impl Lead<'_> {
         let job = Job::open(&of.job.kernel, &view, of.request, &Data::default())?;
         drop(view);
         let group = &computed.group;
+        if !evidence::took_what_is_there(&job, of.request, (&results, group))? {
+            let text = format!("what {group} took of other results isn't what they are now");
+            self.observer.note(&text.into());
+            computed.outcome = Outcome::Stopped;
+            return Ok(());
+        }
+        drop(results);
         let identified = RunLock::claim(&of.target, source, &Quiet).and_then(|lock| {
             lock.alone(source, || prepare::identify(&job, &of.target, &lock, group))
         });

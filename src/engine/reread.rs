@@ -5,20 +5,26 @@
 //! what is read is read in the same way. Rank 0 does it alone: the others are told afterwards what
 //! to compute.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use log::debug;
 
 use super::compute_loop::{ComputeLoop, Work};
 use super::fold::Folding;
+use super::inputs::AuxiliaryReader;
 use super::job::Job;
 use super::member::Member;
 use super::pass::Pass;
 use super::pending::Pending;
 use super::{Ranks, Request, Stop, Team};
 use crate::source::RowsDigest;
+use crate::storage::marks::windows;
 use pixelmill_core::error::Result;
+use pixelmill_core::positions::runs;
 
+/// Positions whose inputs are read at a time.
+const PORTION: u64 = 1 << 14;
 /// How often somebody looks whether it is done.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -33,6 +39,29 @@ pub(crate) fn digest(job: &Job, request: &Request, positions: &Pending<'_>) -> R
     debug!("reads what was computed from `{}` before, to compare it", job.source.info.path);
     let folding = job.geometry.as_ref().map(|of| Folding::new(job, of, positions).reading());
     run(job, request, positions, folding.as_ref())
+}
+
+/// The digest of what some positions have of other inputs than the source, of which it is no more
+/// than the part that is [taken](RowsDigest::has_taken).
+///
+/// # Errors
+/// If it can't be read.
+pub(crate) fn taken(job: &Job, positions: &Pending<'_>) -> Result<RowsDigest> {
+    let mut sum = RowsDigest::default();
+    let mut rooms: Vec<_> = job.inputs.auxiliary.iter().map(AuxiliaryReader::room).collect();
+    for window in windows(positions.positions()) {
+        let mut left: VecDeque<_> = positions.runs(&window)?.into();
+        while !left.is_empty() {
+            let some = runs::take(&mut left, PORTION);
+            let numbers: Vec<u64> = some.iter().cloned().flatten().collect();
+            for (number, (input, room)) in job.inputs.auxiliary.iter().zip(&mut rooms).enumerate() {
+                let bytes = input.read(&some, room, &mut Vec::new())?;
+                let each = bytes.chunks_exact(input.rows().row_bytes());
+                sum.add_rows(number + 1, numbers.iter().copied(), each);
+            }
+        }
+    }
+    Ok(sum)
 }
 
 /// Goes through some positions without a file that anything is written to, and folds them if that

@@ -390,8 +390,7 @@ fn candidate(
         return Err(format!("it was computed from another dataset, {}", found.source()).into());
     }
     // Where others of which it takes something weren't all there.
-    let is_promised =
-        || found.parameter_hash.is_some() && found.parameter_hash == job.promised_hash();
+    let is_promised = || found.parameter_hash.as_ref().is_some_and(|hash| job.was_promised(hash));
     if !is_same(found, &job.identity, location) && !is_promised() {
         return Err(told_difference(found, &job.identity).into());
     }

@@ -20,11 +20,33 @@ const DAMAGED: &[u8] = b"damaged";
 const POSITION_BITS: u32 = 48;
 
 /// The digest of the rows of some positions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(crate) struct RowsDigest(u128);
+pub(crate) struct RowsDigest {
+    all: u128,
+    /// Those of other inputs than the source alone.
+    taken: u128,
+}
+
+/// What is taken beside the source is a part of all, and wasn't always written down by itself.
+impl PartialEq for RowsDigest {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
+
+impl Eq for RowsDigest {}
 
 impl RowsDigest {
+    /// Whether the rows of other inputs than the source are the same.
+    pub fn has_taken(&self, other: &Self) -> bool {
+        self.taken == other.taken
+    }
+
+    fn of_source(all: u128) -> Self {
+        Self { all, taken: 0 }
+    }
+
     /// Adds rows of input number `input` (0 is the source), one for each of `positions`.
     pub fn add_rows<'a>(
         &mut self,
@@ -48,7 +70,8 @@ impl RowsDigest {
         // So far apart that no part of a position looks like one of another.
         let seed = part.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for (position, row) in positions.into_iter().zip(rows) {
-            *self += Self(XxHash3_128::oneshot_with_seed(position.wrapping_add(seed), row));
+            let hash = XxHash3_128::oneshot_with_seed(position.wrapping_add(seed), row);
+            *self += Self::of_source(hash);
         }
     }
 
@@ -71,7 +94,8 @@ impl RowsDigest {
 
     fn of(input: usize, position: u64, row: &[u8]) -> Self {
         let seed = position ^ (input as u64) << POSITION_BITS;
-        Self(XxHash3_128::oneshot_with_seed(seed, row))
+        let all = XxHash3_128::oneshot_with_seed(seed, row);
+        Self { all, taken: if input == 0 { 0 } else { all } }
     }
 }
 
@@ -90,19 +114,22 @@ impl RowHash {
 
 impl AddAssign for RowsDigest {
     fn add_assign(&mut self, other: Self) {
-        self.0 = self.0.wrapping_add(other.0);
+        self.all = self.all.wrapping_add(other.all);
+        self.taken = self.taken.wrapping_add(other.taken);
     }
 }
 
 impl SubAssign for RowsDigest {
     fn sub_assign(&mut self, other: Self) {
-        self.0 = self.0.wrapping_sub(other.0);
+        self.all = self.all.wrapping_sub(other.all);
+        self.taken = self.taken.wrapping_sub(other.taken);
     }
 }
 
 impl fmt::Display for RowsDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:032x}", self.0)
+        write!(formatter, "{:032x}", self.all)?;
+        if self.taken == 0 { Ok(()) } else { write!(formatter, "+{:032x}", self.taken) }
     }
 }
 
@@ -110,7 +137,9 @@ impl FromStr for RowsDigest {
     type Err = std::num::ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(text, 16).map(Self)
+        let (all, taken) = text.split_once('+').unwrap_or((text, "0"));
+        let number = |text| u128::from_str_radix(text, 16);
+        Ok(Self { all: number(all)?, taken: number(taken)? })
     }
 }
 
@@ -200,5 +229,21 @@ mod tests {
         assert_eq!(text.len(), 34);
         assert_eq!(serde_json::from_str::<RowsDigest>(&text).unwrap(), digest);
         assert!(serde_json::from_str::<RowsDigest>("\"none\"").is_err());
+    }
+
+    #[test]
+    fn what_is_taken_beside_the_source_is_told_apart() {
+        let source = digest(0, &[(3, &[1, 2]), (4, &[5])]);
+        let mut both = digest(1, &[(3, &[7]), (4, &[8])]);
+        let taken = both;
+        both += source;
+        assert!(both.has_taken(&taken) && !both.has_taken(&source) && both != taken);
+        let read: RowsDigest = both.to_string().parse().unwrap();
+        assert!(read == both && read.has_taken(&taken));
+        // As it was written before.
+        let old: RowsDigest = both.to_string()[..32].parse().unwrap();
+        assert!(old == both && !old.has_taken(&taken));
+        both -= taken;
+        assert!(both == source && both.has_taken(&source));
     }
 }

@@ -432,6 +432,15 @@ def frames(path, count):
         data[:] = random.poisson(random.uniform(1, 9, (40, 40)), (int(count), 40, 40))
 
 
+def same_values(one, other):
+    """Whether two datasets, each behind its file, have the same bits."""
+    found = []
+    for file, dataset in (place.split(":", 1) for place in (one, other)):
+        with h5py.File(file) as opened:
+            found.append(opened[dataset][()].tobytes())
+    return found[0] == found[1]
+
+
 def change_result(path, dataset):
     """Another first value."""
     with h5py.File(path, "r+") as file:

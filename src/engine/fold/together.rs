@@ -127,8 +127,12 @@ impl<'f> Together<'f> {
         let pending: Vec<&Pending<'_>> = pending.map(|(pending, _)| *pending).collect();
         let groups = wanted(&geometry.groups(unit), &pending)?;
         let runs = geometry.runs(unit);
+        let lost: Vec<&Job> = members.iter().filter_map(OnThread::lost).collect();
         let mut own: Vec<(usize, &mut OnThread<'f>)> = members.iter_mut().enumerate().collect();
-        own.retain(|(_, member)| member.waits == waits);
+        own.retain(|(_, member)| {
+            // What can't be folded any more has nothing that others could take.
+            member.waits == waits && !lost.iter().any(|other| member.member.job.takes(other))
+        });
         for (_, member) in &mut own {
             member.begin(&runs)?;
         }
@@ -201,6 +205,14 @@ impl<'f> OnThread<'f> {
             }),
         };
         Self { member, waits: member.job.takes_unfinished(), how }
+    }
+
+    /// What it computes, if that can't be folded any more.
+    fn lost(&self) -> Option<&'f Job> {
+        match &self.how {
+            How::Fold(folds) if folds.folding.lost().is_some() => Some(self.member.job),
+            _ => None,
+        }
     }
 
     /// Begins a unit, of which these are the positions.
