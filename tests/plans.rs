@@ -265,6 +265,34 @@ fn what_is_handed_on_is_compressed_when_nobody_reads_it_any_more() {
 }
 
 #[test]
+fn what_is_taken_is_what_the_step_has_made_whatever_else_is_called_so() {
+    let scan = Scan::new("u2", "contiguous");
+    let (output, single) = (scan.beside("out.h5"), scan.beside("single.h5"));
+    let file = scan.file.to_str().unwrap();
+    // In the file of the data, at the path that results get in theirs.
+    let other =
+        succeed(["run", "center-of-mass", file, "--positions-axes", "0,1", "-p", "radius=2"]);
+    let both = ["--dataset", "/data", "--output"];
+    let ran = |to: &str| {
+        let arguments = planned(&scan, "jobs.toml", CHAIN, &[&[file], &both[..], &[to]].concat());
+        computations(&succeed(arguments)).to_vec()
+    };
+    let first = ran(&output);
+    assert_eq!(first[0]["group"], other["group"]);
+    let lies_in = &first[1]["inputs"][0]["file"];
+    assert!(lies_in.as_str().unwrap().ends_with("out.h5"), "{lies_in}");
+    let shifts = first[0]["group"].as_str().unwrap();
+    let shifts = format!("shifts={output}:{shifts}/Shifts");
+    let ring = ["-p", "shape=ring", "-p", "radius=7", "-p", "radius_inner=2", "-p", &shifts];
+    let alone = scan.run("masks", &single, &[&["--dataset", "/data"], &ring[..]].concat());
+    let path =
+        |file: &str, of: &Value| format!("{file}:{}/Intensity", of["group"].as_str().unwrap());
+    let same = python("same_values", &[&path(&output, &first[1]), &path(&single, &alone)]);
+    assert_eq!(same, json!(true));
+    assert!(ran(&output).iter().all(|computed| computed["outcome"] == "existing"));
+}
+
+#[test]
 fn who_reads_the_file_at_the_end_keeps_nothing_from_being_recognised_later() {
     let scan = Scan::many("6000", "100");
     let (output, single) = (scan.beside("out.h5"), scan.beside("single.h5"));
@@ -289,7 +317,7 @@ fn who_reads_the_file_at_the_end_keeps_nothing_from_being_recognised_later() {
 #[cfg(feature = "mpi")]
 #[test]
 fn ranks_take_results_of_each_other() {
-    for (kind, layout) in [("f4", "contiguous"), ("u2", "blocks")] {
+    for (kind, layout) in [("u2", "contiguous"), ("u2", "blocks")] {
         let scan = Scan::new(kind, layout);
         let single = scan.beside("single.h5");
         let file = scan.file.to_str().unwrap();

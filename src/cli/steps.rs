@@ -19,6 +19,7 @@
 //! position has in the results of another goes along with that one. What takes other results waits
 //! for these.
 
+use std::fs::canonicalize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -27,7 +28,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::RunArguments;
 use super::given;
-use crate::engine::{self, Along, Asked, Request, ResultsDataset};
+use crate::engine::{self, Along, Asked, InputPlace, LiesIn, Request, ResultsDataset};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::parameters::nearest;
 use pixelmill_core::registry::{self, Runner};
@@ -207,33 +208,46 @@ impl<'r> Steps<'r> {
     ) -> Result<Vec<Asked>> {
         let asked = numbers.iter().map(|number| {
             let step = &self.all[*number];
-            let kernel = step.runner.kernel(&self.resolved(step, request, found))?;
-            Ok(Asked::new(kernel, step.request(request)?))
+            let (parameters, inputs) = self.resolved(step, request, found);
+            let kernel = step.runner.kernel(&parameters)?;
+            Ok(Asked::new(kernel, Request { inputs, ..step.request(request)? }))
         });
         asked.collect()
     }
 
-    /// The parameters of a step, with where the results lie that it takes of others.
+    /// The parameters of a step, with what the results are called that it takes of others, and
+    /// where these lie: what is called so may be in the file of the data as well, and results
+    /// that have files of their own are called the same from wherever they are named.
     fn resolved(
         &self,
         step: &Step<'_>,
         request: &Request,
         found: &[Option<StepResults>],
-    ) -> Map<String, Value> {
-        let mut parameters = step.said.parameters.clone();
+    ) -> (Map<String, Value>, Vec<InputPlace>) {
+        let (mut parameters, mut places) = (step.said.parameters.clone(), Vec::new());
         for (_, value) in &mut parameters {
             let Some((name, dataset)) = referred(value) else { continue };
             let number = self.all.iter().position(|other| other.name == name);
             let results = number.and_then(|number| found.get(number)?.as_ref());
             if let Some(StepResults { file, group }) = results {
-                let path = format!("{group}/{dataset}");
-                // In the file of the data and in that of all results it is found by its path.
-                let is_there = *file == request.file || request.output.as_ref() == Some(file);
-                let path = if is_there { path } else { format!("{}:{path}", file.display()) };
-                *value = Value::from(path);
+                let dataset = format!("{group}/{dataset}");
+                let (named, lies_in) = if request.output.as_ref() == Some(file) {
+                    (dataset.clone(), LiesIn::Results)
+                } else if *file == request.file {
+                    (dataset.clone(), LiesIn::Source)
+                } else {
+                    // Beside those that are computed from them, as all that are beside the data.
+                    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    let whole = canonicalize(file).unwrap_or_else(|_| file.clone());
+                    let path = whole.to_string_lossy().into_owned();
+                    let named = format!("{name}:{dataset}");
+                    (named, LiesIn::File { path, relative: name })
+                };
+                *value = Value::from(named.as_str());
+                places.push(InputPlace { named, lies_in, dataset });
             }
         }
-        parameters
+        (parameters, places)
     }
 }
 

@@ -38,6 +38,12 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    /// Whether anything of it may be computed already.
+    fn is_begun(&self) -> bool {
+        let is_known = self.digest_lines.iter().any(|line| !line.is_empty());
+        is_known || self.last_pixel.is_some_and(|done| done > 0)
+    }
+
     /// What observers are told of the `pending` positions. `crew` are the workers, the ranks that
     /// they are on, and the nodes of these.
     pub fn info(
@@ -54,7 +60,8 @@ impl Taken {
             dataset: info.path.clone(),
             file: target.file.clone(),
             group: self.path.clone(),
-            resumed: self.resumed,
+            // A group that was made just now has nothing to go on with.
+            resumed: self.resumed && self.is_begun(),
             positions: info.positions,
             pending,
             spectrum: (info.spectral_points / job.spectra, job.spectra),
