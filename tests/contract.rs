@@ -30,9 +30,9 @@ fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
 
 fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec![command.into(), runner.command_name().into(), file.into()];
-    // One that is tested is named beside these.
+    // One that is tested is named beside these. A colon alone is a word of mpirun's.
     let positions: &[&str] = match runner.name() {
-        "Pick" if command == "run" => &["--positions", ":"],
+        "Pick" if command == "run" => &["--positions", "0:"],
         _ => &[],
     };
     let given = choices(runner).iter().chain(positions).chain(more);

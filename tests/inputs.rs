@@ -342,7 +342,7 @@ fn inputs_that_do_not_fit_are_refused_with_both_shapes() {
         assert_refused(&ran, 1, texts);
     }
     let few = scan.try_run("given", &["-p", "masks=/masks", "--memory", "1000"]);
-    assert_refused(&few, 1, &["/masks", "it takes 1.4 KiB", "1000 bytes of memory"]);
+    assert_refused(&few, 2, &["1000 bytes of memory are too little: it takes 1.4 KiB"]);
     assert!(before == scan.bytes(), "nothing was written");
 }
 

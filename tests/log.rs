@@ -121,7 +121,7 @@ fn vv_tells_how_it_is_done() {
     let file = sample.folder.path().join("ways.h5");
     python_function("log.py", "ways", [&file]);
     let way = |dataset: &str| {
-        told(&run("sum", &file, &["-vv", "--positions-axes", "0", "--dataset", dataset]))
+        told(&run("uneven", &file, &["-vv", "--positions-axes", "0", "--dataset", dataset]))
     };
     let chunked = way("/chunked");
     for text in [

@@ -108,7 +108,7 @@ fn corrections_take_what_they_are_planned_with() {
     for (memory, what) in [
         (50, &["--dead-pixels", "0,0"][..]),
         (110, &["--dark", "/dark"]),
-        (130, &["--dark", "/dark", "--dead-pixels", "/mask"]),
+        (135, &["--dark", "/dark", "--dead-pixels", "/mask"]),
     ] {
         let budget = format!("{memory}M");
         let all = [&AXES[..], &["--memory", &budget, "--cores", "1"], what].concat();

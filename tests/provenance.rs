@@ -298,7 +298,7 @@ fn a_group_of_pyusid_that_we_go_on_with_is_known_by_its_hash_from_then_on() {
     assert!(ran.stderr.contains("another program"), "{}", ran.stderr);
     let found = identification(&scan, &path);
     assert_eq!((&found["same"], &found["fingerprint"]), (&json!(true), &json!(true)));
-    assert_eq!((&found["hash"], &found["version"]), (&ran.json["parameter_hash"], &json!(1)));
+    assert_eq!((&found["hash"], &found["version"]), (&ran.json["parameter_hash"], &json!(2)));
     // pyUSID still takes it for its own and goes on with it.
     let resumed = scan.usid("run", &["Sum", "--batch", "4"]);
     assert_eq!((&resumed["group"], &resumed["computed"]), (&json!(path), &json!(5)));
@@ -329,7 +329,7 @@ fn a_group_with_remains_of_another_hash_gets_ours_when_we_go_on_with_it() {
     assert_eq!((&ran["group"], &ran["report"]["positions"]), (&json!(path), &json!(10)));
     let found = identification(&scan, &path);
     assert_eq!((&found["same"], &found["fingerprint"]), (&json!(true), &json!(true)));
-    assert_eq!((&found["hash"], &found["version"]), (&ran["parameter_hash"], &json!(1)));
+    assert_eq!((&found["hash"], &found["version"]), (&ran["parameter_hash"], &json!(2)));
 }
 
 #[test]

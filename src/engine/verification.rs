@@ -12,7 +12,7 @@ use super::inputs::recorded;
 use super::job::Job;
 use super::ledger::{Covered, Record};
 use super::pending::Pending;
-use super::selection::Selection;
+use super::selection::{Selected, Selection};
 use super::{Note, Request, reread};
 use crate::identity::first_difference;
 use crate::region;
@@ -26,7 +26,7 @@ use crate::view::View;
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::inputs::InputPath;
-use pixelmill_core::kernel::Kernel;
+use pixelmill_core::kernel::{Fold, Kernel};
 use pixelmill_core::positions::runs;
 
 /// A dataset, and whose results in it are others; no position's if all are folded into it.
@@ -120,14 +120,7 @@ pub fn verify(
         Some(record) => Some(reread::digest(&job, request, &marked)? == record.digest),
         None => None,
     };
-    let (checked, different) = if job.geometry.is_some() {
-        checker.fold_again(request, &marked)?
-    } else {
-        let chosen = choose(&status, completed, sample)?;
-        let different = job.workers.install(|| checker.differences(&chosen))?;
-        let different = different.into_iter().map(|(position, name)| (Some(position), name));
-        (chosen.len() as u64, different.collect())
-    };
+    let (checked, different) = checker.compare(request, (&status, &marked), (completed, sample))?;
     Ok(Verification {
         group: group.to_owned(),
         changed,
@@ -175,6 +168,30 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
+    /// Computes some of the positions that are marked again, or all if they are folded into one
+    /// answer: how many these are, and what the file has otherwise.
+    fn compare(
+        &self,
+        request: &Request,
+        (status, marked): (&Marks, &Pending<'_>),
+        (completed, sample): (u64, u64),
+    ) -> Result<(u64, Vec<Different>)> {
+        let job = self.job;
+        if job.geometry.is_some() && !job.prepared.fold().is_none_or(Fold::is_per_position) {
+            return self.fold_again(request, marked);
+        }
+        let chosen = choose(status, completed, sample)?;
+        if job.geometry.is_some() {
+            let (nothing, count) = (Marks::prefix(0, status.count()), chosen.len() as u64);
+            let chosen = Selected::Set(runs::of_positions(&chosen).collect());
+            let some = Pending::new(&nothing, Some(&chosen), &job.source.grid);
+            return if count == 0 { Ok((0, Vec::new())) } else { self.fold_again(request, &some) };
+        }
+        let different = job.workers.install(|| self.differences(&chosen))?;
+        let different = different.into_iter().map(|(position, name)| (Some(position), name));
+        Ok((chosen.len() as u64, different.collect()))
+    }
+
     /// The positions that have something else in the file than is computed now, with the first such
     /// dataset.
     fn differences(&self, positions: &[u64]) -> Result<Vec<(u64, String)>> {
