@@ -484,8 +484,12 @@ fn a_kill_at_any_instant_leaves_complete_results() {
     assert_eq!(trial.compress("gzip").code, Some(0));
     let duration = begun.elapsed().as_secs_f64();
     let mut random = Random(7);
-    let (mut killed, mut states) = (0, [0; 4]);
-    for round in 0..ROUNDS {
+    let (mut killed, mut states, mut round) = (0, [0; 4], 0);
+    // The one that was timed may have been slower than these: until enough were killed on the way.
+    while round < ROUNDS
+        || round < 3 * ROUNDS && (killed * 2 <= ROUNDS || states[1] + states[2] == 0)
+    {
+        round += 1;
         fs::write(&trial.results, &plain).unwrap();
         let running = Running::start(trial.with(&["--compress", "gzip"]));
         thread::sleep(Duration::from_secs_f64(duration * random.next()));
@@ -503,7 +507,7 @@ fn a_kill_at_any_instant_leaves_complete_results() {
         assert!(is_done == (compressed == 3) || (is_done && compressed == 2), "{compressed} of 3");
         trial.check(&GZIP);
     }
-    eprintln!("{killed} of {ROUNDS} killed, datasets compressed by then: {states:?}");
+    eprintln!("{killed} of {round} killed, datasets compressed by then: {states:?}");
     assert!(killed * 2 > ROUNDS && states[1] + states[2] > 0, "{killed} killed, {states:?}");
 }
 
