@@ -153,6 +153,7 @@ class Commands:
 
     def __init__(self, world, files, base):
         self.world, self.files, self.base = world, files, base
+        self.plans = 0
 
     def any(self, rng, compress=True):
         """One computation, several in a pass, or a plan."""
@@ -295,7 +296,9 @@ class Commands:
         members = [
             self.member(computation, self.selection(rng, computation.scan), *how) for computation in computations
         ]
-        path = self.base / some(rng, ["plan.toml", "plan.json"])
+        # Two of them may run at the same time.
+        self.plans += 1
+        path = self.base / f"plan{self.plans}.{some(rng, ['toml', 'json'])}"
         return self.by_other_name(rng, Plan(members, more, path, bool(rng.random() < 0.5)))
 
     def member(self, computation, selected, override, retry):
