@@ -8,6 +8,8 @@ from world import Group
 
 BUSY = re.compile(r"is being computed on|is open|was changed by another program just before")
 TOO_LITTLE = re.compile(r"of memory are too little")
+# Rings drawn by chance on a frame that has no room for them.
+UNFIT = re.compile(r"detector number \d+ of \d+ has no point of the spectrum in it")
 STOPPED = (130, 143)
 
 
@@ -148,7 +150,7 @@ class Settling:
             return None
         if ended.code == 1 and may_be_busy and BUSY.search(ended.err):
             return None
-        if ended.code == 2 and TOO_LITTLE.search(ended.err):
+        if ended.code == 2 and TOO_LITTLE.search(ended.err) or ended.code == 1 and UNFIT.search(ended.err):
             return None
         if ended.code in STOPPED:
             told = ended.json() if ended.out.strip() else {}
