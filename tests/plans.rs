@@ -1,5 +1,6 @@
 //! Plans: steps of which some take results of others, together with these where that can be.
 
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use crate::support::folds::{Scan, assert_same_results, computations, kill_a_few,
 use crate::support::holder::Holder;
 use crate::support::random::Random;
 use crate::support::watch::{Running, wait_until};
-use crate::support::{pixelmill, refuse, succeed};
+use crate::support::{pixelmill, program, refuse, succeed};
 
 const CHAIN: &str = r#"
 [[step]]
@@ -234,6 +235,83 @@ fn what_was_handed_on_and_then_computed_otherwise_is_taken_again() {
         |file: &str, ran: &Value| format!("{file}:{}/Slow_Sum", ran["group"].as_str().unwrap());
     let same = python("same_values", &[&input(&output, second), &input(&single, &again)]);
     assert_eq!(same, json!(true));
+}
+
+/// Whether the second step of a plan has what it has by itself, from what the first has, and is
+/// known again as that.
+fn assert_took_what_is_there(
+    scan: &Scan,
+    output: &str,
+    ran: &Value,
+    (dataset, pause): (&str, &str),
+) {
+    let [first, second] = computations(ran) else { panic!("there are two steps") };
+    let path = |of: &Value, dataset: &str| format!("{}/{dataset}", of["group"].as_str().unwrap());
+    let offset = format!("offset={}", path(first, dataset));
+    let more = ["-p", pause, "-p", &offset];
+    let again = scan.run("slow-many", output, &more);
+    assert_eq!((&again["outcome"], &again["group"]), (&json!("existing"), &second["group"]));
+    let anew = scan.run("slow-many", output, &[&more[..], &["--override"]].concat());
+    let values = |of: &Value| format!("{output}:{}", path(of, "Slow_Sum"));
+    assert_eq!(python("same_values", &[&values(second), &values(&anew)]), json!(true));
+    let verified = pixelmill(["verify", output, second["group"].as_str().unwrap()]);
+    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+}
+
+#[test]
+fn what_was_taken_of_a_fold_that_was_lost_does_not_count() {
+    let scan = Scan::many("20000", "100");
+    let output = scan.beside("out.h5");
+    let text = pair("gathered", "merge_fails_on = 0", "Rows");
+    let failed = Command::new(program())
+        .args(along_one(&scan, &text, &output, &["--json"]))
+        .env("PMI_RANK", "0")
+        .output()
+        .unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{}", String::from_utf8_lossy(&failed.stderr));
+    // Nobody else may take what it has by now.
+    let groups = pixelmill(["status", &output]).json["groups"].as_array().unwrap().clone();
+    let slow = groups.iter().find(|group| group["process"] == "Slow").unwrap();
+    assert_eq!(slow["is_provisional"], true);
+    let offset = format!("offset={}/Slow_Sum", slow["group"].as_str().unwrap());
+    let taken = scan.arguments("slow-many", &output, &["-p", "pause=1", "-p", &offset]);
+    refuse(taken, 1, &["took results of others that weren't all there"]);
+    let ran = succeed(along_one(&scan, &text, &output, &[]));
+    assert_took_what_is_there(&scan, &output, &ran, ("Rows", "pause=0"));
+}
+
+#[test]
+fn what_was_edited_after_it_was_taken_is_taken_again() {
+    let scan = Scan::many("3000", "50");
+    let output = scan.beside("out.h5");
+    let text = pair("uneven", "rounds = 10", "Uneven").replace("pause = 0", "pause = 500");
+    let slowly = ["--cores", "1", "--checkpoint", "0.05"];
+    let running = Running::start(along_one(&scan, &text, &output, &slowly));
+    wait_until("something is marked", || {
+        std::fs::metadata(&output).is_ok_and(|file| file.len() > 0) && marked(&output) > 0
+    });
+    python("change_bytes", &[&output, "/data-Uneven_000/Uneven"]);
+    let ran = running.finish();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_took_what_is_there(&scan, &output, &ran.json, ("Uneven", "pause=500"));
+}
+
+#[test]
+fn a_step_may_be_completed_by_itself_in_between() {
+    let scan = Scan::many("3000", "50");
+    let output = scan.beside("out.h5");
+    let text = pair("uneven", "rounds = 10", "Uneven").replace("pause = 0", "pause = 500");
+    let slowly = ["--cores", "1", "--checkpoint", "0.05"];
+    let running = Running::start(along_one(&scan, &text, &output, &slowly));
+    wait_until("something is marked", || {
+        std::fs::metadata(&output).is_ok_and(|file| file.len() > 0) && marked(&output) > 0
+    });
+    running.kill();
+    scan.run("uneven-many", &output, &["-p", "rounds=10"]);
+    let ran = succeed(along_one(&scan, &text, &output, &[]));
+    // It went on with what it had.
+    assert_eq!(computations(&ran)[1]["group"], "/data-Slow_000");
+    assert_took_what_is_there(&scan, &output, &ran, ("Uneven", "pause=500"));
 }
 
 #[test]

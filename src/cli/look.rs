@@ -242,6 +242,10 @@ fn group_details(group: &GroupOverview) -> String {
             let _ = writeln!(text, "    {name:<12} {value}");
         }
     };
+    if group.is_provisional {
+        let told = "it took results that weren't all there; the same command looks if they changed";
+        line("provisional", told);
+    }
     line("source", &group.source);
     line("now at", &moved_to(group));
     line("field", group.field.as_deref().unwrap_or_default());

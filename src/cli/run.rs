@@ -23,10 +23,9 @@ pub(crate) fn run(
     ranks: &Ranks,
     display: &Display,
 ) -> Result<Answer> {
-    let mut steps = Steps::of(registry, typed)?;
+    let steps = Steps::of(registry, typed)?;
     let request = Request { ranks: ranks.clone(), ..request(&steps.file, typed) };
-    steps.check(&request)?;
-    let steps = steps;
+    let steps = steps.checked(&request)?;
     let stop = typed.stop_after.map_or_else(Stop::new, |time| Stop::new().after(time));
     signals::listen(&stop, ranks);
     let mut computed: Vec<Option<Computed>> = steps.all.iter().map(|_| None).collect();
@@ -138,9 +137,9 @@ pub(crate) fn rehearse(
     typed: &RunArguments,
     display: &Display,
 ) -> Result<Answer> {
-    let mut steps = Steps::of(registry, typed)?;
+    let steps = Steps::of(registry, typed)?;
     let request = request(&steps.file, typed);
-    steps.check(&request)?;
+    let steps = steps.checked(&request)?;
     let mut found: Vec<Option<StepResults>> = steps.all.iter().map(|_| None).collect();
     let (mut left, mut rehearsals) = ((0..steps.all.len()).collect::<Vec<_>>(), Vec::new());
     loop {

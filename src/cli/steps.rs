@@ -151,12 +151,12 @@ impl<'r> Steps<'r> {
         left.iter().filter(goes_along).copied().collect()
     }
 
-    /// Checks what can be checked of all steps before any is computed: that they are what they may
-    /// be, and that what they take of others will be there.
+    /// The same, once all is checked that can be before any is computed: that they are what they
+    /// may be, and that what they take of others will be there.
     ///
     /// # Errors
     /// If a step can't be as it is asked for, or there is no such dataset.
-    pub fn check(&mut self, request: &Request) -> Result<()> {
+    pub fn checked(mut self, request: &Request) -> Result<Self> {
         let all: Vec<usize> = (0..self.all.len()).collect();
         let asked = self.asked(&all, request, &[])?;
         let are_all = |number: usize| asked[number].request.positions.is_none();
@@ -173,7 +173,7 @@ impl<'r> Steps<'r> {
             }
             self.all[number].goes_along = goes_along;
         }
-        Ok(())
+        Ok(self)
     }
 
     /// Finds out which steps wait for which.

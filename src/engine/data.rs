@@ -69,19 +69,6 @@ impl Data {
     }
 }
 
-/// What stands for the fingerprint of results that aren't all there yet: what they are recognised
-/// by. Whoever takes them is known by it until all are there.
-pub(crate) fn promised(hash: &str) -> String {
-    format!("{PROMISED}{hash}")
-}
-
-/// Whether a fingerprint is one of results that weren't all there.
-pub(crate) fn is_promised(fingerprint: &str) -> bool {
-    fingerprint.starts_with(PROMISED)
-}
-
-const PROMISED: &str = "results of ";
-
 impl Place {
     /// Where rows lie now; `None` if only the library knows, or a file's state proves nothing.
     fn of(rows: &Rows) -> Option<Self> {

@@ -19,12 +19,13 @@ use std::path::Path;
 use log::{Level, debug};
 use twox_hash::XxHash3_128;
 
-use super::data::{Data, is_promised};
+use super::data::Data;
 use super::inputs::ConstantReader;
 use super::job::Job;
 use super::ledger::{Covered, Record};
 use super::pending::Pending;
 use super::{Note, Request, reread};
+use crate::identity::is_promised;
 use crate::source::{RowsDigest, is_whole};
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::file_state::{FileId, FileState};
@@ -153,9 +154,11 @@ pub(crate) fn check(job: &Job, request: &Request, computed: &Computed<'_>) -> Re
     for (rows, dataset, expected) in job.inputs() {
         let changed =
             || Error::SourceChanged { file: rows.path().to_owned(), dataset: dataset.to_owned() };
-        // What is computed at the same time is looked at when all of it is there.
-        let fingerprint = || computed.data.fingerprint(rows);
-        match if is_promised(expected) { Ok(expected.to_owned()) } else { fingerprint() } {
+        // What is computed at the same time is compared when all of it is there.
+        if is_promised(expected) {
+            continue;
+        }
+        match computed.data.fingerprint(rows) {
             Ok(now) if now == expected => debug!("the fingerprint of `{dataset}` is what it was"),
             Ok(_) | Err(Error::Truncated { .. }) => return Err(changed()),
             Err(error) => return Err(error),

@@ -9,7 +9,7 @@ use super::failures::FailedPositions;
 use super::named::{named, the_one};
 pub use crate::formats::Format;
 use crate::formats::PLAIN;
-use crate::identity::recorded_files;
+use crate::identity::{is_provisional, recorded_files};
 use crate::region;
 pub use crate::source::FieldOverview;
 use crate::source::{self, Along, Crop, ExcerptIdentity};
@@ -112,6 +112,9 @@ pub struct GroupOverview {
     pub completed: Option<u64>,
     /// What is missing of its results, if anything is.
     pub missing: Option<String>,
+    /// Whether it took results of others that weren't all there, and nobody has compared yet
+    /// whether what it took is what is there now.
+    pub is_provisional: bool,
     /// Failed positions with their reasons.
     pub failed: FailedPositions,
     /// Length of the contiguous completed prefix, as last written.
@@ -233,6 +236,7 @@ fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
         positions,
         completed: summary.map(|summary| summary.count),
         missing: group.as_ref().and_then(results_group::missing),
+        is_provisional: provenance.identity.as_deref().is_some_and(is_provisional),
         failed,
         last_pixel: provenance.last_pixel,
         prefix: summary.map(|summary| summary.prefix),

@@ -8,7 +8,7 @@ use super::around::neighbourhood;
 use super::compared::Compared;
 use super::correction_paths::CorrectionPaths;
 use super::corrections;
-use super::data::{Data, is_promised, promised};
+use super::data::Data;
 use super::fold::geometry::Geometry;
 use super::inexact::{OF_BIN, OF_NEIGHBOUR, inexact};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_around};
@@ -19,7 +19,9 @@ use super::target::results_file;
 use super::workers::Workers;
 use super::{Cache, Request};
 use crate::bins::Bins;
-use crate::identity::{HaloIdentity, Hashed, Identity, Rounding, SelectionIdentity};
+use crate::identity::{
+    HaloIdentity, Hashed, Identity, Rounding, SelectionIdentity, is_promised, promised,
+};
 use crate::neighbourhood::{Around, Neighbourhood};
 use crate::plan::{Plan, Reads};
 use crate::source::{self, AskedAxes, RowsDigest, Source};

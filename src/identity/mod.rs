@@ -12,6 +12,7 @@
 
 mod axis_values;
 pub(crate) mod difference;
+mod promised;
 mod same;
 mod whereabouts;
 
@@ -23,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use difference::{Difference, first_difference};
 use pixelmill_core::canonical::canonical;
+pub(crate) use promised::{is_promised, is_provisional, promised};
 pub(crate) use same::{is_same, unlike, whereabouts_of};
 pub(crate) use whereabouts::{
     OtherFile, SourceLocation, Whereabouts, recorded_files, recorded_ways, relative,

@@ -62,6 +62,10 @@ pub struct Group {
     pub completed: Option<u64>,
     /// What is missing of its results; null if nothing is.
     pub missing: Option<String>,
+    /// Whether it took results of others that weren't all there, and nobody has compared yet
+    /// whether what it took is what is there now; left out if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_provisional: bool,
     /// The first failed positions, up to 10,000.
     pub failed: Vec<FailedPosition>,
     /// How many positions have failed, and why.
@@ -128,6 +132,7 @@ impl From<&GroupOverview> for Group {
             positions: group.positions,
             completed: group.completed,
             missing: group.missing.clone(),
+            is_provisional: group.is_provisional,
             failed: listed(&group.failed),
             failures: (&group.failed).into(),
             last_pixel: group.last_pixel,
@@ -164,6 +169,7 @@ mod tests {
             positions: 0,
             completed: None,
             missing: Some("First".to_owned()),
+            is_provisional: false,
             failed: FailedPositions::default(),
             last_pixel: Some(-1),
             prefix: None,

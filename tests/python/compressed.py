@@ -86,6 +86,16 @@ def source(path, group):
         return file[file[group].attrs["source_000"]].name
 
 
+def reads(path):
+    """Whether all datasets of a file can be read."""
+    with h5py.File(path) as file:
+        datasets = []
+        file.visititems(lambda _, item: datasets.append(item) if isinstance(item, h5py.Dataset) else None)
+        for dataset in datasets:
+            dataset[()]
+    return True
+
+
 def main():
     answer(globals())
 

@@ -441,6 +441,15 @@ def same_values(one, other):
     return found[0] == found[1]
 
 
+def change_bytes(path, dataset):
+    """Another first value, whoever has the file."""
+    with h5py.File(path, locking=False) as file:
+        offset = file[dataset].id.get_offset()
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(np.float64(12345).tobytes())
+
+
 def change_result(path, dataset):
     """Another first value."""
     with h5py.File(path, "r+") as file:

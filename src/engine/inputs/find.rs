@@ -11,9 +11,11 @@ use log::info;
 
 use super::place::{InputPlace, LiesIn, Refusal};
 use crate::engine::Request;
-use crate::engine::data::{Data, promised};
+use crate::engine::data::Data;
 use crate::engine::inspect::{parameters_of, positions, positions_axes};
-use crate::identity::{OtherFile, SourceLocation, Whereabouts, relative, whereabouts_of};
+use crate::identity::{
+    OtherFile, SourceLocation, Whereabouts, is_provisional, promised, relative, whereabouts_of,
+};
 use crate::source::{Source, normalised};
 use crate::storage::attributes;
 use crate::storage::container::Dataset;
@@ -434,6 +436,10 @@ pub(crate) fn lack_around(file: &ReadFile, path: &str) -> Result<Option<String>>
         return Ok(None);
     }
     let provenance = results_group::provenance(&group, parent);
+    if provenance.identity.as_deref().is_some_and(is_provisional) {
+        let told = "took results of others that weren't all there; ask for it again";
+        return Ok(Some(format!("{parent} {told}")));
+    }
     let all = positions(&group, &provenance);
     // What some positions were to be folded into is whole once they are.
     let selected = provenance.identity.as_deref().and_then(results_group::selected_positions);
