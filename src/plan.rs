@@ -2,6 +2,8 @@
 //!
 //! Nothing here reads the machine or the file: `engine::machine` asks, this decides.
 
+use std::str::FromStr;
+
 use crate::view::fewest_parts;
 
 /// Batches that are open, or computed but not marked yet, at the same time.
@@ -48,6 +50,20 @@ pub enum Cores {
     All,
     /// This many, whatever the machine has.
     Exactly(usize),
+}
+
+impl FromStr for Cores {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            number => match number.parse() {
+                Ok(0) | Err(_) => Err("it has to be a number from 1 on, or `all`".to_owned()),
+                Ok(cores) => Ok(Self::Exactly(cores)),
+            },
+        }
+    }
 }
 
 /// What one position takes, and what there is.
@@ -399,6 +415,13 @@ mod tests {
         assert_eq!(cores(8, Cores::All), 8);
         assert_eq!(cores(2, Cores::Exactly(5)), 5);
         assert_eq!(cores(2, Cores::Exactly(0)), 1);
+    }
+
+    #[test]
+    fn cores_are_a_number_or_all() {
+        assert_eq!("all".parse(), Ok(Cores::All));
+        assert_eq!("3".parse(), Ok(Cores::Exactly(3)));
+        assert!("0".parse::<Cores>().is_err() && "many".parse::<Cores>().is_err());
     }
 
     fn needs() -> Needs {

@@ -98,7 +98,7 @@ impl fmt::Display for Several {
 }
 
 /// What a user should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// What was found.
     pub text: String,

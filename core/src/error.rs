@@ -5,20 +5,31 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Serialize, Serializer};
+
 use crate::advice::{Advice, Note, Several};
 use crate::element::ElementType;
 
-/// What went wrong. Each message names the object and what was found.
-#[derive(Debug, thiserror::Error)]
+/// What went wrong. Each message names the object and what was found. As data it is the name of the
+/// variant with its facts, each by its name.
+#[derive(Debug, Serialize, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are what the messages say they are")]
 pub enum Error {
     /// The operating system refused something.
     #[error("cannot {action} {}: {}", path.display(), plainly(action, source))]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[serde(serialize_with = "as_text")]
+        source: io::Error,
+    },
     /// A worker thread can't be started.
     #[error("cannot start as many threads as planned: {source}")]
-    Worker { source: io::Error },
+    Worker {
+        #[serde(serialize_with = "as_text")]
+        source: io::Error,
+    },
     /// The HDF5 library refused something.
     #[error("HDF5 cannot {action} {}: {reason}", path.display())]
     Hdf5 { action: &'static str, path: PathBuf, reason: String, advice: Option<Advice> },
@@ -309,7 +320,7 @@ impl From<Error> for Note {
 }
 
 /// How somebody has a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Held {
     /// A run computes on it.
     ByRun,
@@ -509,6 +520,14 @@ fn either(names: &[&str]) -> String {
         [some @ .., last] if !some.is_empty() => format!("{} or {last}", some.join(", ")),
         _ => names.concat(),
     }
+}
+
+/// What the system says, as data.
+fn as_text<S: Serializer>(
+    failure: &io::Error,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(failure)
 }
 
 /// `1.5 GiB`.

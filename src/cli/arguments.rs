@@ -1,11 +1,14 @@
 //! What was typed. What it means is worked out by the commands.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::{Along, Cache, Compression, CorrectionPaths, Crop, Durability, Selection};
+use crate::engine::{
+    Along, Cache, Compression, CorrectionPaths, Crop, Durability, Selection, memory_size,
+};
 use crate::plan::Cores;
 
 /// Run a computation over every position of a scan stored in HDF5.
@@ -89,10 +92,10 @@ pub(crate) struct TestArguments {
     )]
     pub positions: Option<Selection>,
     /// Cores that the estimate is for, as for `run`
-    #[arg(long, value_name = "N|all", value_parser = cores, requires = "positions")]
+    #[arg(long, value_name = "N|all", value_parser = Cores::from_str, requires = "positions")]
     pub cores: Option<Cores>,
     /// Memory budget that the estimate is for, as for `run`
-    #[arg(long, value_name = "SIZE", value_parser = size, requires = "positions")]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size, requires = "positions")]
     pub memory: Option<u64>,
     /// Draw the data and what the result says of them: in the terminal, as is done there anyway,
     /// or into a PNG file
@@ -186,11 +189,11 @@ pub(crate) struct RunArguments {
     pub output: Option<PathBuf>,
     /// Number of cores to use, or `all` [default: all but two; all but one of four or fewer; under
     /// MPI, for each rank: those of its node divided by the ranks there]
-    #[arg(long, value_name = "N|all", value_parser = cores)]
+    #[arg(long, value_name = "N|all", value_parser = Cores::from_str)]
     pub cores: Option<Cores>,
     /// Memory budget, such as 500M or 4G, for each rank [default: a quarter of what is available,
     /// divided by the ranks on the node]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory: Option<u64>,
     /// Only tell what would be done: what is reused and why not, how the work is divided, what the
     /// results take and how long it would take
@@ -302,16 +305,6 @@ fn axes(text: &str) -> Result<Axes, String> {
     numbers.map(Axes).map_err(|_| "they have to be numbers from 0 on, or `none`".to_owned())
 }
 
-fn cores(text: &str) -> Result<Cores, String> {
-    match text {
-        "all" => Ok(Cores::All),
-        number => match number.parse() {
-            Ok(0) | Err(_) => Err("it has to be a number from 1 on, or `all`".to_owned()),
-            Ok(cores) => Ok(Cores::Exactly(cores)),
-        },
-    }
-}
-
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "it has to be a number".to_owned())?;
     if (0.001..=1e6).contains(&seconds) {
@@ -328,24 +321,6 @@ fn time(text: &str) -> Result<Duration, String> {
     Duration::try_from(time).map_err(|_| "it has to be a time from now on".to_owned())
 }
 
-/// `500M`, `1.5GiB`, `4096`; the letters mean powers of 1024.
-fn size(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let shift = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b')
-    {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return Err("it has to be a number with an optional K, M, G or T".to_owned()),
-    };
-    let number: f64 = number.parse().map_err(|_| "it has to begin with a number".to_owned())?;
-    let bytes = number * (1u64 << shift) as f64;
-    if bytes >= 1.0 { Ok(bytes as u64) } else { Err("it has to be more than nothing".to_owned()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,18 +329,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_are_powers_of_1024() {
-        for (text, bytes) in
-            [("4096", 4096), ("500M", 500 << 20), ("1.5GiB", 3 << 29), ("2kb", 2048)]
-        {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "G", "1X", "-1", "0"] {
-            assert!(size(text).is_err(), "{text}");
-        }
     }
 
     #[test]
@@ -383,12 +346,5 @@ mod tests {
         assert_eq!(axes("2, 0"), Ok(Axes(vec![2, 0])));
         assert_eq!(axes("none"), Ok(Axes(Vec::new())));
         assert!(axes("x").is_err() && axes("").is_err());
-    }
-
-    #[test]
-    fn cores_are_a_number_or_all() {
-        assert_eq!(cores("all"), Ok(Cores::All));
-        assert_eq!(cores("3"), Ok(Cores::Exactly(3)));
-        assert!(cores("0").is_err() && cores("many").is_err());
     }
 }

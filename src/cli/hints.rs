@@ -9,7 +9,7 @@ use pixelmill_core::advice::{Advice, Several};
 use pixelmill_core::error::{Error, bytes};
 
 /// An error in one line.
-pub(crate) fn said(error: &Error) -> String {
+pub fn said(error: &Error) -> String {
     match error {
         Error::NoPositionsAxes { dataset, axes } => format!(
             "the file doesn't say which axes of `{dataset}` are positions; name them, slowest \
@@ -63,7 +63,7 @@ pub(crate) fn said(error: &Error) -> String {
 }
 
 /// Why a dataset can't be computed on, in one line.
-pub(crate) fn of_problem(problem: &Problem) -> String {
+pub fn of_problem(problem: &Problem) -> String {
     match problem {
         Problem::Error(error) => said(error),
         Problem::Text(text) => text.clone(),
@@ -81,7 +81,7 @@ pub(crate) fn of_failures(failed: &FailedPositions) -> &'static str {
 }
 
 /// A note in one line.
-pub(crate) fn of_note(note: &Note) -> String {
+pub fn of_note(note: &Note) -> String {
     with_advice(&note.text, note.advice)
 }
 

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::error::ErrorKind;
+pub use hints::{of_note, of_problem, said};
 use progress::Display;
 
 use crate::engine::{Ranks, WORKER_NAME};
@@ -191,7 +192,7 @@ fn say(text: &str) {
 }
 
 /// A panicking map function is a failed position with its message; nothing is printed for each.
-fn keep_map_functions_quiet() {
+pub fn keep_map_functions_quiet() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();

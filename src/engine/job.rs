@@ -668,7 +668,14 @@ fn geometry(
 }
 
 /// The source, as a kernel and a request want it.
-fn open_source(kernel: &dyn Kernel, file: &ReadFile, request: &Request) -> Result<Source> {
+///
+/// # Errors
+/// If there is none that can be computed on as it is asked for.
+pub(super) fn open_source(
+    kernel: &dyn Kernel,
+    file: &ReadFile,
+    request: &Request,
+) -> Result<Source> {
     let asked = AskedAxes {
         crop: request.crop.as_ref(),
         along: request.along.as_ref(),

@@ -58,6 +58,7 @@ mod search;
 pub(crate) mod selection;
 mod sight;
 mod sink;
+mod spectra;
 mod stop;
 mod supply;
 mod target;
@@ -82,9 +83,11 @@ pub use rehearsal::{
     Beginning, Rehearsal, ResultsDataset, rehearse, rehearse_all, results_datasets,
 };
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Snapshot, Tally};
-pub use request::{Cache, Durability, Request};
+pub use request::{Cache, Durability, Request, memory_size};
+pub use results::ResultsInfo;
 pub use sample::{Sample, sample};
 pub use selection::{OpenRange, Selection};
+pub use spectra::Spectra;
 pub use stop::Stop;
 pub use verification::{Different, Verification, verify};
 pub use workers::WORKER_NAME;

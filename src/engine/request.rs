@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use log::info;
+use serde::Deserialize;
 
 use super::correction_paths::CorrectionPaths;
 use super::machine::least_memory;
@@ -71,7 +72,8 @@ pub struct Request {
 }
 
 /// What positions that are marked as completed survive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// A power cut: results are on the disk before they are marked.
     #[default]
@@ -81,7 +83,8 @@ pub enum Durability {
 }
 
 /// What the system's cache of files keeps of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Cache {
     /// What the system thinks fit.
     #[default]
@@ -138,6 +141,45 @@ impl Request {
             compress: Compression::None,
             cache: Cache::default(),
             inputs: Vec::new(),
+        }
+    }
+}
+
+/// The bytes of a memory budget as people write it: `500M`, `1.5GiB`, `4096`; the letters mean
+/// powers of 1024.
+///
+/// # Errors
+/// What can't be understood of it.
+pub fn memory_size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b')
+    {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err("it has to be a number with an optional K, M, G or T".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| "it has to begin with a number".to_owned())?;
+    let bytes = number * (1u64 << shift) as f64;
+    if bytes >= 1.0 { Ok(bytes as u64) } else { Err("it has to be more than nothing".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        for (text, bytes) in
+            [("4096", 4096), ("500M", 500 << 20), ("1.5GiB", 3 << 29), ("2kb", 2048)]
+        {
+            assert_eq!(memory_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "G", "1X", "-1", "0"] {
+            assert!(memory_size(text).is_err(), "{text}");
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use serde::Deserialize;
+
 use super::super::container::{Dataset, Group};
 use super::super::filters::{Pipeline, Scratch};
 use super::super::open_file::OpenFile;
@@ -24,7 +26,8 @@ const GZIP: (i32, &[u32]) = (1, &[4]);
 const ZSTD: (i32, &[u32]) = (32015, &[3]);
 
 /// How finished results are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// They stay as they are.
     #[default]

@@ -1,0 +1,48 @@
+"""Computations over every position of a scan in HDF5.
+
+They are parallel, keep to a memory budget, survive being killed, are resumed, and are never done twice::
+
+    import pixelmill as pm
+
+    scan = pm.open("scan.h5")
+    peaks = scan.run("peak-finding", width_max=50)
+    peaks["Peak_Response"][0:10]
+"""
+
+from ._errors import (
+    BusyError,
+    DatasetError,
+    Error,
+    FileError,
+    MissingResultsError,
+    PositionError,
+    ResultsError,
+    UnsuitableError,
+    UsageError,
+)
+from ._pixelmill import __version__
+from ._processes import Parameter, Process, list_processes
+from ._results import Results, ResultsArray
+from ._scan import Axis, Scan, Trial, open
+
+__all__ = [
+    "Axis",
+    "BusyError",
+    "DatasetError",
+    "Error",
+    "FileError",
+    "MissingResultsError",
+    "Parameter",
+    "PositionError",
+    "Process",
+    "Results",
+    "ResultsArray",
+    "ResultsError",
+    "Scan",
+    "Trial",
+    "UnsuitableError",
+    "UsageError",
+    "__version__",
+    "list_processes",
+    "open",
+]

@@ -1,0 +1,96 @@
+"""What can go wrong, as exceptions."""
+
+import json
+from typing import Any
+
+
+class Error(Exception):
+    """What went wrong, in the words of the command line.
+
+    ``kind`` names it, and each fact of the message is an attribute: of an unknown parameter, say, ``process``,
+    ``name``, ``nearest`` and ``known``.
+    """
+
+    def __init__(self, message: str, kind: str = "", facts: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.facts = dict(facts or {})
+
+    def __getattr__(self, name: str) -> Any:
+        facts = self.__dict__.get("facts", {})
+        if name in facts:
+            return facts[name]
+        raise AttributeError(f"{type(self).__name__} {self.__dict__.get('kind', '')} has no `{name}`")
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.kind, self.facts)
+
+
+class UsageError(Error, ValueError):
+    """Something was asked for that can't be had, whatever the file: another call would mend it."""
+
+
+class PositionError(UsageError, IndexError):
+    """The scan has no such position."""
+
+
+class DatasetError(Error):
+    """The file has no dataset that could be computed on as it was asked for."""
+
+
+class UnsuitableError(Error):
+    """The computation can't work on this dataset, or not with these inputs."""
+
+
+class ResultsError(Error):
+    """Results can't be had, resumed or read."""
+
+
+class MissingResultsError(ResultsError, KeyError):
+    """There are no results of that name."""
+
+
+class BusyError(Error):
+    """Somebody else has the file."""
+
+
+class FileError(Error):
+    """A file can't be read, or not be written."""
+
+
+_KINDS: dict[type[Error], str] = {
+    Error: "Panicked OutOfPlace Worker Mpi Rank",
+    UsageError: """
+        UnknownProcess UnknownParameter Parameter Argument Selection NoSelection Axes TooLittleMemory AskedTwice
+        OutputIsSource OutputNamesSource WithoutMpi UnlikeRanks TooManyRanks
+    """,
+    PositionError: "NoSuchPosition",
+    DatasetError: """
+        NoMainDataset NoPositionsAxes PositionsAxes SeveralMainDatasets NoSuchDataset BrokenLink NotMain Records
+        NoFieldOfRecords NoRecords
+    """,
+    UnsuitableError: "Conversion Rounded Frames Unsuitable Auxiliary Constant",
+    ResultsError: """
+        NotCompressed NoSuchGroup SeveralGroups CannotResume CannotVerify SourceNotFound NoSuchField ResultsRecords
+        ResultsElement Results
+    """,
+    MissingResultsError: "NoSuchResults",
+    BusyError: "Busy",
+    FileError: """
+        Io Hdf5 Hdf5Object NotHdf5 Npy PartOfHdf5 Hdf4 Truncated JustChanged FreeSpace Replaced ReplacedWhileOpened
+        SourceReplaced SourceMoved SourceChanged Filter MissingSource UnreadableSource Damaged OtherFile
+    """,
+}
+
+_CLASS_OF = {kind: of for of, kinds in _KINDS.items() for kind in kinds.split()}
+
+
+def error(message: str, facts: str) -> Error:
+    """The exception for an error of the engine, whose kind and facts are told as JSON."""
+    told: dict[str, dict[str, Any]] = json.loads(facts)
+    kind, own = next(iter(told.items()), ("", {}))
+    return _CLASS_OF.get(kind, Error)(message, kind, own)

@@ -1,0 +1,195 @@
+"""Results, read from the file where they are."""
+
+import json
+import operator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from . import _pixelmill
+from ._errors import MissingResultsError
+
+if TYPE_CHECKING:
+    import h5py
+
+_READ_AS = {"float16": "float32", "bfloat16": "float32"}
+
+
+class Results(Mapping[str, "ResultsArray"]):
+    """The results of a computation: a mapping from the names of its datasets to arrays.
+
+    Nothing is read before an array is asked for values, and the file is open only while it is read.
+    """
+
+    def __init__(self, computed: _pixelmill.Computed) -> None:
+        self._computed = computed
+        self._run: dict[str, Any] = json.loads(computed.summary())
+        self._arrays = {told["name"]: ResultsArray(computed, told) for told in json.loads(computed.datasets())}
+
+    @property
+    def process(self) -> str:
+        """The name of the process."""
+        return str(self._run["process"])
+
+    @property
+    def file(self) -> str:
+        """The file that the results are in."""
+        return str(self._run["file"])
+
+    @property
+    def group(self) -> str:
+        """Path of the results group in the file."""
+        return str(self._run["group"])
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything that the results depend on; empty for those of another program."""
+        return str(self._run["parameter_hash"])
+
+    @property
+    def outcome(self) -> str:
+        """`"finished"`, or `"existing"` if the same had been computed before."""
+        return str(self._run["outcome"])
+
+    @property
+    def completed(self) -> int:
+        """Positions whose results are on disk, failed ones among them."""
+        return int(self._run["completed"])
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """Positions that failed, by their numbers, with their reasons: the first 10,000."""
+        return {one["position"]: one["message"] for one in self._run["failed"]}
+
+    @property
+    def failed_count(self) -> int:
+        """How many positions failed."""
+        return int(self._run["failures"]["positions"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All parameters as they were used, defaults included."""
+        groups = json.loads(_pixelmill.status(self.file, self.group))["groups"]
+        return dict(groups[0]["parameters"])
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """Where the time went, if something was computed."""
+        report: dict[str, Any] | None = self._run["report"]
+        return report
+
+    def h5py(self) -> "h5py.Group":
+        """The results group, opened by h5py for reading. Close its `file` before you compute into it again."""
+        import h5py
+
+        return h5py.File(self.file, "r")[self.group]
+
+    def __getitem__(self, name: str) -> "ResultsArray":
+        try:
+            return self._arrays[name]
+        except KeyError:
+            known = list(self._arrays)
+            message = f"`{self.group}` has no results `{name}`; its results: {', '.join(known)}"
+            facts = {"group": self.group, "dataset": name, "known": known}
+            raise MissingResultsError(message, "NoSuchResults", facts) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __repr__(self) -> str:
+        failed = f", {self.failed_count:,} failed" if self.failed_count else ""
+        lines = [
+            f"<{self.process}: {self.completed:,} of {self._run['positions']:,} positions{failed}>",
+            f"  {self.file}:{self.group}",
+            *(f"  {array._told()}" for array in self.values()),
+        ]
+        return "\n".join(lines)
+
+
+class ResultsArray:
+    """A results dataset, in the shape of the scan: its axes, slowest first, then the dataset's own.
+
+    It is indexed as NumPy's arrays are, and what is asked for is read then. Positions that aren't computed, or
+    failed, are NaN, or 0 for integers. Of records, `array["field"]` is the array of one field.
+    """
+
+    def __init__(self, computed: _pixelmill.Computed, told: dict[str, Any], field: str | None = None) -> None:
+        self._computed = computed
+        self._dataset = told
+        self._field = field
+        fields = [(name, np.dtype(_READ_AS.get(element, element))) for name, element in told["fields"] if field in (None, name)]
+        self._is_plain = field is not None or fields[0][0] is None
+        self.name: str = told["name"]
+        """Its name."""
+        self.quantity: str = told["quantity"]
+        """What it holds."""
+        self.units: str = told["units"]
+        """Units of its values."""
+        self.shape: tuple[int, ...] = tuple(told["shape"])
+        """Lengths of its axes."""
+        self.dtype: np.dtype[Any] = fields[0][1] if self._is_plain else np.dtype(fields)
+        """Type of its values."""
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many values it has."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            return self._of_field(key)
+        first, *rest = key if isinstance(key, tuple) and key else (key,)
+        length = self.shape[0] if self.shape else 1
+        if isinstance(first, slice) and self.shape:
+            steps = range(*first.indices(length))
+            low, high = (min(steps[0], steps[-1]), max(steps[0], steps[-1]) + 1) if steps else (0, 0)
+            within = slice(steps[0] - low, None, steps.step) if steps else slice(None)
+            return np.array(self._read(low, high)[(within, *rest)])
+        if isinstance(first, int | np.integer) and not isinstance(first, bool) and self.shape:
+            step = operator.index(first)
+            if not -length <= step < length:
+                raise IndexError(f"index {step} is out of bounds for axis 0 with size {length}")
+            return self._read(step % length, step % length + 1)[(0, *rest)]
+        return self._read(0, length)[key]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("the values are in a file, so that an array of them is always a copy")
+        return np.array(self[...] if not self.shape else self[:], dtype=dtype)
+
+    def _of_field(self, name: str) -> "ResultsArray":
+        if all(name != known for known, _ in self._dataset["fields"]):
+            raise KeyError(name)
+        return ResultsArray(self._computed, self._dataset, name)
+
+    def _read(self, start: int, end: int) -> NDArray[Any]:
+        shape = (end - start, *self.shape[1:]) if self.shape else ()
+        if self._is_plain:
+            values = self._computed.part(self.name, self._field, start, end)
+            return np.frombuffer(values, self.dtype).reshape(shape)
+        records = np.empty(shape, self.dtype)
+        for field in self.dtype.names or ():
+            values = self._computed.part(self.name, field, start, end)
+            records[field] = np.frombuffer(values, self.dtype[field]).reshape(shape)
+        return records
+
+    def _told(self) -> str:
+        units = f" [{self.units}]" if self.units else ""
+        shape = " × ".join(map(str, self.shape))
+        return f"{self.name}: {self.quantity}{units}, {shape}, {self.dtype}"
+
+    def __repr__(self) -> str:
+        return f"<{self._told()}>"

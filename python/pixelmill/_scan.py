@@ -1,0 +1,411 @@
+"""A scan in a file."""
+
+import json
+import math
+import operator
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _encode, _pixelmill
+from ._errors import PositionError, UsageError
+from ._progress import Progress
+from ._results import Results
+
+_Path = str | os.PathLike[str]
+_Step = int | slice
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of a scan, or of what was measured at each of its positions."""
+
+    name: str
+    """Its label."""
+    units: str
+    """Units of its values."""
+    values: NDArray[np.float64] = field(repr=False)
+    """A value for each of its steps."""
+    binned: bool = False
+    """Whether what was measured is summed over the width of a step."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __str__(self) -> str:
+        ends = [f"{value:g}" for value in (self.values[0], self.values[-1])] if len(self) else []
+        units = f" {self.units}" if self.units else ""
+        return f"{self.name or '(no name)'}: {len(self):,} steps, {' … '.join(ends[: len(self)])}{units}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a process makes of one position."""
+
+    position: int
+    """Its number."""
+    at: tuple[int, ...]
+    """Its steps on the axes of the scan."""
+    failure: str | None
+    """Why it has no result, if it has none."""
+    values: dict[str, NDArray[Any]] = field(repr=False)
+    """The values of each results dataset, or of each field of its records."""
+    axis: Axis | None
+    """The axis of the spectrum."""
+    data: NDArray[Any] | None = field(repr=False)
+    """The spectrum that was computed with."""
+    model: dict[str, NDArray[Any]] = field(repr=False)
+    """The curves that the result says the spectrum is, by their names."""
+
+
+def open(
+    path: _Path,
+    dataset: str | None = None,
+    positions_axes: Sequence[int] | None = None,
+    crop: str | Sequence[_Step] | None = None,
+    along: str | Sequence[str] | None = None,
+    field: str | None = None,
+    dark: _Path | None = None,
+    gain: _Path | None = None,
+    dead_pixels: str | None = None,
+    allow_rounding: bool = False,
+    output: _Path | None = None,
+) -> "Scan":
+    """Opens a scan in an HDF5 file.
+
+    The arguments are the options of the command line:
+
+    dataset: path of the main dataset; may be left out if the file has only one.
+    positions_axes: which axes of the dataset are positions, slowest first; `()` for a single measurement.
+    crop: only a part of each position's values: steps, or text such as `"6.2keV:6.9keV"`.
+    along: the axes that a spectrum runs along; the others number the spectra of a position.
+    field: the field to compute on, of a dataset of records.
+    dark, gain: a spectrum to take off every spectrum, and one to multiply it with after that.
+    dead_pixels: values to replace by those beside them: the path of a mask, or steps as in `"3,5;12,40"`.
+    allow_rounding: let values become the nearest ones of the numbers that a process computes with.
+    output: another file for the results.
+    """
+    given = {
+        "file": os.path.abspath(path),
+        "dataset": dataset,
+        "positions_axes": None if positions_axes is None else list(positions_axes),
+        "crop": _written(crop),
+        "along": [along] if isinstance(along, str) else along and list(along),
+        "field": field,
+        "dark": dark,
+        "gain": gain,
+        "dead_pixels": dead_pixels,
+        "allow_rounding": allow_rounding or None,
+        "output": output,
+    }
+    return Scan({name: value for name, value in given.items() if value is not None})
+
+
+class Scan:
+    """A scan: positions, with a spectrum (or an image, a curve …) at each. `pixelmill.open` opens one.
+
+    The file is open only while something is read or computed.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._source = _pixelmill.Source(_encode.dumps(options))
+        told = json.loads(self._source.description())
+        self.file: str = options["file"]
+        """The file that it is in."""
+        self.dataset: str = told["dataset"]
+        """Path of its dataset there."""
+        self.quantity: str = told["quantity"]
+        """What was measured; empty if the file doesn't tell."""
+        self.units: str = told["units"]
+        """Units of that."""
+        self.dtype: np.dtype[Any] = np.dtype(told["element_type"])
+        """Type of the values that are read."""
+        self.position_axes: tuple[Axis, ...] = _axes(told["position_axes"])
+        """The axes of the scan, slowest first."""
+        self.spectral_axes: tuple[Axis, ...] = _axes(told["spectral_axes"])
+        """The axes of what was measured at each position, slowest first."""
+        self._scan_shape = tuple(told["scan_shape"])
+        self._spectrum_shape = tuple(told["spectrum_shape"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of all axes: those of the scan, then those of a position's values.
+
+        A scan that is no full grid is one axis of positions.
+        """
+        return self._scan_shape + self._spectrum_shape
+
+    def __len__(self) -> int:
+        return int(self._scan_shape[0])
+
+    def __getitem__(self, steps: int | tuple[int, ...]) -> NDArray[Any]:
+        """The values of one position, read-only; slices are for `region`."""
+        given = steps if isinstance(steps, tuple) else (steps,)
+        if any(isinstance(step, slice) for step in given):
+            raise TypeError("`scan[…]` is one position; several are `scan.region(…)`")
+        return self.region(*self._steps(given))
+
+    def region(self, *steps: _Step) -> NDArray[Any]:
+        """The values of some positions, read-only, by a step or a slice of each axis of the scan.
+
+        Axes that aren't given are taken as a whole.
+        """
+        if len(steps) > len(self._scan_shape):
+            raise self._no_such(steps)
+        kept: list[int] = []
+        ranges: list[range] = []
+        for length, step in zip(self._scan_shape, [*steps, *[slice(None)] * (len(self._scan_shape) - len(steps))]):
+            if isinstance(step, slice):
+                ranges.append(range(*step.indices(length)))
+                kept.append(len(ranges[-1]))
+                continue
+            at = operator.index(step)
+            if not -length <= at < length:
+                raise self._no_such(steps)
+            ranges.append(range(at % length, at % length + 1))
+        forwards = [taken if taken.step > 0 else taken[::-1] for taken in ranges]
+        values = self._read(forwards)
+        turned = tuple(slice(None, None, 1 if taken.step > 0 else -1) for taken in ranges)
+        return values[turned].reshape(*kept, *self._spectrum_shape)
+
+    def iter_blocks(self, memory: int | str | None = None) -> Iterator[tuple[tuple[slice, ...], NDArray[Any]]]:
+        """All positions, block by block: the slices of the scan's axes that a block is of, and its values, read-only.
+
+        No block takes more than half of `memory`, such as `"500M"`, by default a quarter of what is available. Blocks
+        follow the chunks of the file where memory is enough for these.
+        """
+        budget = _pixelmill.Source.memory(None if memory is None else str(memory)) // 2
+        lengths = self._block_lengths(budget)
+        starts = (range(0, all_, own) for all_, own in zip(self._scan_shape, lengths))
+        for first in product(*starts):
+            ends = (min(at + own, all_) for at, own, all_ in zip(first, lengths, self._scan_shape))
+            slices = tuple(slice(at, end) for at, end in zip(first, ends))
+            yield slices, self.region(*slices)
+
+    def run(
+        self,
+        process: str,
+        *,
+        cores: int | str | None = None,
+        memory: int | str | None = None,
+        positions: Any = None,
+        override: bool = False,
+        resume: str | None = None,
+        retry_failed: bool = False,
+        checkpoint: float | None = None,
+        durability: str | None = None,
+        cache: str | None = None,
+        check_data: bool = False,
+        compress: str | None = None,
+        progress: bool = True,
+        **parameters: Any,
+    ) -> Results:
+        """Computes every position with a process and gives the results.
+
+        What was computed before with the same parameters on the same data is given at once; a run that was stopped or
+        killed is resumed. Ctrl-C stops it in order, and the same call goes on.
+
+        process: its name; `pixelmill.list_processes()` tells them, and their parameters, which are keyword arguments.
+        cores: how many to use, or `"all"`; by default all but two, all but one of four or fewer.
+        memory: the budget, such as `"4G"`; by default a quarter of what is available.
+        positions: only some, the others stay pending: a mask or numbers, slices of the scan's axes, or text as on the
+            command line, such as `"random:100"`.
+        override: compute anew, whatever results there are.
+        resume: the results group to go on with, instead of the newest partial one.
+        retry_failed: compute positions again that failed in earlier runs.
+        checkpoint: seconds between two updates of `last_pixel`.
+        durability: what marked positions survive: a power cut (`"node"`) or only the end of the process (`"process"`).
+        cache: what the system's cache of files keeps: `"keep"` what it thinks fit, `"drop"` nothing.
+        check_data: compare all data before results are reused or resumed.
+        compress: `"gzip"` or `"zstd"` compresses the results once all are there.
+        progress: show how far it is, on standard error or in the notebook.
+        """
+        options = self._with(
+            cores=cores,
+            memory=memory,
+            positions=self._selected(positions),
+            override=override,
+            resume=resume,
+            retry_failed=retry_failed,
+            checkpoint=checkpoint,
+            durability=durability,
+            cache=cache,
+            check_data=check_data,
+            compress=compress,
+        )
+        watch = Progress() if progress else None
+        return Results(_pixelmill.run(options, process, _encode.dumps(parameters), watch))
+
+    def test(self, process: str, at: int | Sequence[int], spectrum: int = 0, **parameters: Any) -> Trial:
+        """Computes one position with a process and writes nothing.
+
+        process, parameters: as for `run`.
+        at: steps on the axes of the scan, slowest first.
+        spectrum: which one is told of, if there are several at a position.
+        """
+        steps = [operator.index(step) for step in (at if isinstance(at, Sequence) else [at])]
+        if any(step < 0 for step in steps):
+            raise self._no_such(steps)
+        given = _encode.dumps(parameters)
+        told = json.loads(_pixelmill.test(self._with(), process, given, steps, spectrum))
+        seen = told["spectrum"]
+        model = seen and seen["model"]
+        return Trial(
+            position=told["position"],
+            at=tuple(told["at"]),
+            failure=told["failure"],
+            values={one["name"]: _numbers(one["values"], one["element_type"]) for one in told["results"]},
+            axis=seen and Axis(seen["axis"]["name"], seen["axis"]["units"], _numbers(seen["axis"]["values"])),
+            data=seen and _values(seen["data"]),
+            model={curve["name"]: _values(curve["values"]) for curve in model["curves"]} if model else {},
+        )
+
+    def __repr__(self) -> str:
+        told = json.loads(_pixelmill.info(self.file))
+        of = next((one for one in told["datasets"] if one["path"] == self.dataset), None)
+        units = f" [{self.units}]" if self.units else ""
+        shape = " × ".join(map(str, self.shape))
+        lines = [f"<Scan {self.file}:{self.dataset}>", f"  {self.quantity or 'values'}{units}, {self.dtype}, {shape}"]
+        lines += ["  positions", *(f"    {axis}" for axis in self.position_axes)]
+        lines += ["  at each", *(f"    {axis}" for axis in self.spectral_axes)]
+        if of is not None:
+            lines += _storage(of)
+        lines += [line for group in told["groups"] for line in _state(group)]
+        return "\n".join(lines)
+
+    def _with(self, **options: Any) -> str:
+        given = {name: value for name, value in options.items() if value is not None}
+        given |= {name: str(given[name]) for name in ("cores", "memory") if name in given}
+        return _encode.dumps(self._options | given)
+
+    def _steps(self, steps: tuple[int, ...]) -> tuple[int, ...]:
+        if len(steps) != len(self._scan_shape):
+            raise self._no_such(steps)
+        return steps
+
+    def _no_such(self, steps: Sequence[Any]) -> PositionError:
+        axes = ", ".join(f"{axis.name} 0:{len(axis)}" for axis in self.position_axes)
+        positions = math.prod(self._scan_shape)
+        asked = ", ".join(map(str, steps))
+        message = f"there is no such position: {asked}; the scan has the positions 0:{positions}, on the axes {axes}"
+        return PositionError(message, "NoSuchPosition", {"positions": positions, "axes": axes})
+
+    def _read(self, ranges: list[range]) -> NDArray[Any]:
+        numbers = np.zeros(1, np.int64)
+        for taken, length in zip(ranges, self._scan_shape):
+            numbers = (numbers[:, None] * length + np.arange(taken.start, taken.stop, taken.step)).ravel()
+        ends = np.flatnonzero(np.diff(numbers) != 1) + 1
+        runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(numbers, ends) if len(run)]
+        shape = (*map(len, ranges), *self._spectrum_shape)
+        return np.frombuffer(self._source.read(runs), self.dtype).reshape(shape)
+
+    def _block_lengths(self, budget: int) -> list[int]:
+        position = math.prod(self._spectrum_shape) * self.dtype.itemsize
+        chunks = self._chunk_lengths()
+        lengths = chunks if math.prod(chunks) * position <= budget else [1] * len(chunks)
+        for axis in reversed(range(len(lengths))):
+            others = math.prod(lengths[:axis] + lengths[axis + 1 :]) * position
+            room = max(budget // max(others, 1), 1)
+            if room >= self._scan_shape[axis]:
+                lengths[axis] = self._scan_shape[axis]
+                continue
+            lengths[axis] = max(room // lengths[axis] * lengths[axis], 1)
+            break
+        return lengths
+
+    def _chunk_lengths(self) -> list[int]:
+        datasets = json.loads(_pixelmill.info(self.file))["datasets"]
+        of: dict[str, Any] = next((one for one in datasets if one["path"] == self.dataset), {})
+        axes = self._options.get("positions_axes", of.get("position_axes") or [])
+        if not of.get("chunks") or len(axes) != len(self._scan_shape):
+            return [1] * len(self._scan_shape)
+        shape = of["chunks"]["shape"]
+        return [min(shape[axis], length) for axis, length in zip(axes, self._scan_shape)]
+
+    def _selected(self, positions: Any) -> str | None:
+        if positions is None or isinstance(positions, str):
+            return positions
+        if isinstance(positions, slice):
+            return _written_step(positions)
+        if isinstance(positions, tuple) and any(isinstance(step, slice) for step in positions):
+            return ",".join(_written_step(step) for step in positions)
+        numbers = np.asarray(positions)
+        if numbers.dtype == bool:
+            if numbers.shape != self._scan_shape:
+                raise UsageError(
+                    f"positions: a mask has to have the shape of the scan, {self._scan_shape}, not {numbers.shape}",
+                    "Selection",
+                    {"reason": "a mask of another shape"},
+                )
+            numbers = np.flatnonzero(numbers)
+        if numbers.dtype.kind not in "iu":
+            raise UsageError(f"positions: numbers, a mask or slices are needed, not {numbers.dtype}", "Selection")
+        return "[" + ",".join(map(str, numbers.ravel().tolist())) + "]"
+
+
+def _axes(told: list[dict[str, Any]]) -> tuple[Axis, ...]:
+    return tuple(Axis(one["name"], one["units"], _numbers(one["values"]), one["binned"]) for one in told)
+
+
+def _written(crop: str | Sequence[_Step] | None) -> str | None:
+    if crop is None or isinstance(crop, str):
+        return crop
+    return ",".join(_written_step(step) for step in crop)
+
+
+def _written_step(step: _Step) -> str:
+    if not isinstance(step, slice):
+        return str(operator.index(step))
+    ends = ":".join("" if end is None else str(operator.index(end)) for end in (step.start, step.stop))
+    return ends if step.step is None else f"{ends}:{operator.index(step.step)}"
+
+
+def _numbers(values: list[float | None], element: str = "float64") -> NDArray[Any]:
+    numbers = np.array([math.nan if value is None else value for value in values])
+    if element.startswith("complex"):
+        return numbers.view(np.complex128).astype(element)
+    if element.startswith("float"):
+        return numbers.astype("float32" if "16" in element else element)
+    return numbers.astype(element)
+
+
+def _values(told: list[float | None] | dict[str, list[float | None]]) -> NDArray[Any]:
+    if isinstance(told, dict):
+        return np.asarray(_numbers(told["real"]) + 1j * _numbers(told["imaginary"]))
+    return _numbers(told)
+
+
+def _storage(of: dict[str, Any]) -> list[str]:
+    ways = {
+        "raw": "directly",
+        "transposed": "directly, and turned round",
+        "chunks": "directly, chunk by chunk on all workers",
+        "parts": "directly, from the parts that it is put together from",
+        "library": f"through the HDF5 library ({of['read_because']})",
+        "not at all": f"not at all: {of['read_because']}",
+    }
+    lines = []
+    if of["chunks"]:
+        shape = " × ".join(map(str, of["chunks"]["shape"]))
+        filters = ", ".join(of["chunks"]["filters"]) or "no filters"
+        lines.append(f"  {of['chunks']['count']:,} chunks of {shape}, {filters}")
+    return [*lines, f"  is read {ways[of['read']]}"]
+
+
+def _state(group: dict[str, Any]) -> list[str]:
+    completed, positions = group["completed"], group["positions"]
+    if completed is None or not positions:
+        state = "nothing tells how much of it is computed"
+    else:
+        word = "complete" if completed == positions else "partial"
+        if group["missing"]:
+            word = f"broken ({group['missing']})"
+        state = f"{word}, {completed:,} of {positions:,} positions"
+    failed = group["failures"]["positions"]
+    return [f"  results {group['group']}", f"    {group['process']}: {state}" + (f", {failed:,} failed" if failed else "")]

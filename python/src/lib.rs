@@ -1,0 +1,103 @@
+//! The engine for Python: what the package `pixelmill` in this folder calls.
+//!
+//! Structured arguments and answers go over the border as JSON, in the model of
+//! [`pixelmill::wire`] where there is one, arrays as bytes. While the engine works, Python's lock
+//! is free. Every error becomes an exception of the package's own, and so does a panic.
+
+mod elements;
+mod errors;
+mod options;
+mod results;
+mod running;
+mod source;
+
+use pyo3::prelude::*;
+
+/// The engine.
+#[pymodule]
+mod _pixelmill {
+    use std::path::PathBuf;
+
+    use pixelmill::cli;
+    use pixelmill::engine::{self, Pixel, inspect};
+    use pixelmill::registry;
+    use pixelmill::wire;
+    use pixelmill_processes::PROCESSES;
+    use pyo3::prelude::*;
+
+    use super::errors::{as_json, guarded};
+    use super::options::{parameters, request};
+    #[pymodule_export]
+    use super::results::Computed;
+    use super::running;
+    #[pymodule_export]
+    use super::source::Source;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        cli::keep_map_functions_quiet();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The processes that there are, as JSON.
+    #[pyfunction]
+    fn list_processes(py: Python<'_>) -> PyResult<String> {
+        guarded(py, || as_json(&wire::List::of(&PROCESSES)))
+    }
+
+    /// What is in a file, as JSON.
+    #[pyfunction]
+    fn info(py: Python<'_>, file: PathBuf) -> PyResult<String> {
+        guarded(py, || {
+            let datasets = inspect::datasets(&file)?;
+            let groups = inspect::groups(&file, None)?;
+            let found = (datasets.as_slice(), [].as_slice());
+            as_json(&wire::Info::of(&file, found, &groups, cli::of_problem))
+        })
+    }
+
+    /// The results groups of a file that are called so, as JSON.
+    #[pyfunction]
+    fn status(py: Python<'_>, file: PathBuf, group: Option<String>) -> PyResult<String> {
+        guarded(py, || {
+            let groups = inspect::groups(&file, group.as_deref())?;
+            as_json(&wire::Status::of(&file, &groups))
+        })
+    }
+
+    /// Computes one position with a process and writes nothing; tells of it as JSON, with the
+    /// spectrum of that number.
+    #[pyfunction]
+    fn test(
+        py: Python<'_>,
+        options: &str,
+        process: &str,
+        given: &str,
+        at: Vec<u32>,
+        spectrum: usize,
+    ) -> PyResult<String> {
+        guarded(py, || {
+            let runner = registry::find(&PROCESSES, process)?;
+            let kernel = runner.kernel(&parameters(given)?)?;
+            let probe = engine::test(&kernel, &request(options)?, &Pixel::Steps(at))?;
+            as_json(&wire::Test::of(&probe, spectrum))
+        })
+    }
+
+    /// Computes every position that is asked for with a process. `watch` is told, as JSON, how far
+    /// it is.
+    #[pyfunction]
+    fn run(
+        py: Python<'_>,
+        options: &str,
+        process: &str,
+        given: &str,
+        watch: Option<Py<PyAny>>,
+    ) -> PyResult<Computed> {
+        let (kernel, request) = guarded(py, || {
+            let runner = registry::find(&PROCESSES, process)?;
+            Ok((runner.kernel(&parameters(given)?)?, request(options)?))
+        })?;
+        running::compute(py, &kernel, &request, watch.as_ref())
+    }
+}

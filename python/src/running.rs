@@ -1,0 +1,153 @@
+//! A run on a thread of its own, while the thread that asked for it listens to Python.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use pixelmill::cli;
+use pixelmill::engine::{self, Note, Observer, Outcome, Progress, Request, RunInfo, Stop};
+use pixelmill::kernel::Kernel;
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::prelude::*;
+use serde::Serialize;
+
+use crate::errors::{exception, unpanicked};
+use crate::results::Computed;
+
+/// How often Python is asked whether somebody has pressed Ctrl-C.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The signal of Ctrl-C.
+const SIGINT: i32 = 2;
+
+/// What happens in a run.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase", tag = "event")]
+enum News {
+    Begin { process: String, group: String, resumed: bool, pending: u64, workers: usize },
+    Progress { done: u64, total: u64, bytes: u64, failed: u64, seconds: f64 },
+    Note { text: String },
+    End,
+}
+
+/// What has happened in a run and isn't told yet.
+#[derive(Default)]
+struct Ticker {
+    news: Mutex<Vec<News>>,
+    over: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Ticker {
+    fn tell(&self, news: News) {
+        let mut all = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only the last of several counts.
+        if matches!((&news, all.last()), (News::Progress { .. }, Some(News::Progress { .. }))) {
+            all.pop();
+        }
+        all.push(news);
+    }
+
+    fn take(&self) -> Vec<News> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says that there will be nothing more.
+    fn end(&self) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the end, but not long; says whether it has come.
+    fn wait(&self) -> bool {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(over, LOOK, |over| !*over);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Observer for Ticker {
+    fn begin(&self, info: &RunInfo) {
+        let (process, group) = (info.process.clone(), info.group.clone());
+        let (resumed, pending, workers) = (info.resumed, info.pending, info.workers);
+        self.tell(News::Begin { process, group, resumed, pending, workers });
+    }
+
+    fn progress(&self, progress: &Progress) {
+        let Progress { done, total, bytes, failed, elapsed, .. } = *progress;
+        self.tell(News::Progress { done, total, bytes, failed, seconds: elapsed.as_secs_f64() });
+    }
+
+    fn note(&self, note: &Note) {
+        self.tell(News::Note { text: cli::of_note(note) });
+    }
+
+    fn end(&self) {
+        self.tell(News::End);
+    }
+}
+
+/// Computes what a kernel computes. `watch` is told what happens; what it raises, and what a
+/// signal's handler raises, stops the run in order, and is raised once that has ended.
+///
+/// # Errors
+/// Those of the engine; after Ctrl-C `KeyboardInterrupt`.
+pub(crate) fn compute(
+    py: Python<'_>,
+    kernel: &Arc<dyn Kernel>,
+    request: &Request,
+    watch: Option<&Py<PyAny>>,
+) -> PyResult<Computed> {
+    let (ticker, stop) = (Ticker::default(), Stop::new());
+    let mut raised = None;
+    let computed = thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let computed = unpanicked(|| engine::compute(kernel, request, &ticker, &stop));
+            ticker.end();
+            computed
+        });
+        loop {
+            let is_over = py.detach(|| ticker.wait());
+            if let Err(error) = py.check_signals().and_then(|()| told(py, &ticker, watch)) {
+                stop.request_by(SIGINT);
+                raised.get_or_insert(error);
+            }
+            if is_over {
+                break;
+            }
+        }
+        py.detach(|| run.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    let computed = computed.map_err(|error| exception(py, &error))?;
+    match raised {
+        Some(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => {
+            Err(PyKeyboardInterrupt::new_err(interrupted(&computed)))
+        }
+        Some(error) => Err(error),
+        None => Ok(Computed(computed)),
+    }
+}
+
+/// Tells what has happened.
+fn told(py: Python<'_>, ticker: &Ticker, watch: Option<&Py<PyAny>>) -> PyResult<()> {
+    let news = ticker.take();
+    let Some(watch) = watch else { return Ok(()) };
+    for news in news {
+        let json = serde_json::to_string(&news).unwrap_or_default();
+        watch.call1(py, (json,))?;
+    }
+    Ok(())
+}
+
+/// What is said after Ctrl-C.
+fn interrupted(computed: &engine::Computed) -> String {
+    let (process, file, group) = (&computed.process, computed.file.display(), &computed.group);
+    match computed.outcome {
+        Outcome::Stopped => format!(
+            "{process} was stopped after {} of {} positions; the same call goes on with it, in \
+             {file}:{group}",
+            computed.completed, computed.positions
+        ),
+        _ => format!("{process} was done by then; its results are in {file}:{group}"),
+    }
+}

@@ -1,0 +1,33 @@
+"""Files that tests compute on."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def line_scan(tmp_path: Path) -> Path:
+    """Complex spectra in an h5USID file, 64 × 64 positions with 119 points."""
+    return Path(shutil.copy(ROOT / "data/be_line_scan_64x64.h5", tmp_path / "scan.h5"))
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Frames in a plain file, chunked and compressed: 6 × 8 positions with 10 × 12 points."""
+    path = tmp_path / "frames.h5"
+    values = np.random.default_rng(1).integers(0, 1000, (6, 8, 10, 12), np.uint16)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("frames", data=values, chunks=(2, 3, 10, 12), compression="gzip")
+        file["dark"] = np.linspace(0, 1, 120, dtype=np.float32).reshape(10, 12)
+    return path
+
+
+def values_of(path: Path, dataset: str) -> np.ndarray:
+    """What h5py reads."""
+    with h5py.File(path) as file:
+        return file[dataset][()]
