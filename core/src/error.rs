@@ -543,3 +543,30 @@ pub fn bytes(count: u64) -> String {
     }
     if unit == "bytes" { format!("{count} bytes") } else { format!("{value:.1} {unit}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{json, to_value};
+
+    #[test]
+    fn an_error_is_data_with_its_facts() {
+        let busy = Error::Busy { path: "a.h5".into(), held: Held::ByRun, holders: Vec::new() };
+        assert_eq!(
+            to_value(&busy).unwrap(),
+            json!({"Busy": {"path": "a.h5", "held": "ByRun", "holders": []}})
+        );
+        let found = Error::Conversion {
+            process: "Sum".to_owned(),
+            dataset: "/d".to_owned(),
+            found: ElementType::Complex64,
+            wanted: ElementType::Float64,
+        };
+        assert_eq!(to_value(&found).unwrap()["Conversion"]["found"], "complex64");
+        let inner = Error::io("read", Path::new("a.h5"), io::Error::from_raw_os_error(28));
+        let (file, group) = ("a.h5".into(), "/g".to_owned());
+        let outer = Error::NotCompressed { file, group, source: Box::new(inner) };
+        let told = to_value(&outer).unwrap()["NotCompressed"]["source"]["Io"]["source"].clone();
+        assert_eq!(told, "No space left on device (os error 28)");
+    }
+}

@@ -54,6 +54,10 @@ class MissingResultsError(ResultsError, KeyError):
     """There are no results of that name."""
 
 
+class FunctionError(Error):
+    """A function can't be mapped: its results couldn't be recognised, have no shape, or it can't be called."""
+
+
 class BusyError(Error):
     """Somebody else has the file."""
 

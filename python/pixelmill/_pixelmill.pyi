@@ -2,7 +2,7 @@ from collections.abc import Callable
 from os import PathLike
 from typing import final
 
-__all__ = ["Computed", "Source", "__version__", "info", "list_processes", "run", "status", "test"]
+__all__ = ["Computed", "Source", "__version__", "info", "list_processes", "map", "run", "status", "test"]
 
 __version__: str
 
@@ -22,6 +22,12 @@ class Source:
 
 def info(file: str | PathLike[str]) -> str: ...
 def list_processes() -> str: ...
+def map(
+    options: str,
+    declared: str,
+    compute: Callable[[list[int], bytes, list[bytes]], tuple[list[bytes], list[tuple[int, str]]]],
+    watch: Callable[[str], object] | None,
+) -> Computed: ...
 def run(options: str, process: str, given: str, watch: Callable[[str], object] | None) -> Computed: ...
 def status(file: str | PathLike[str], group: str | None) -> str: ...
 def test(options: str, process: str, given: str, at: list[int], spectrum: int) -> str: ...

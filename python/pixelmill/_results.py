@@ -26,7 +26,8 @@ class Results(Mapping[str, "ResultsArray"]):
     def __init__(self, computed: _pixelmill.Computed) -> None:
         self._computed = computed
         self._run: dict[str, Any] = json.loads(computed.summary())
-        self._arrays = {told["name"]: ResultsArray(computed, told) for told in json.loads(computed.datasets())}
+        place = f"{self._run['file']}:{self._run['group']}"
+        self._arrays = {told["name"]: ResultsArray(computed, place, told) for told in json.loads(computed.datasets())}
 
     @property
     def process(self) -> str:
@@ -118,12 +119,20 @@ class ResultsArray:
     failed, are NaN, or 0 for integers. Of records, `array["field"]` is the array of one field.
     """
 
-    def __init__(self, computed: _pixelmill.Computed, told: dict[str, Any], field: str | None = None) -> None:
+    def __init__(
+        self, computed: _pixelmill.Computed, place: str, told: dict[str, Any], field: str | None = None
+    ) -> None:
         self._computed = computed
+        self._place = place
         self._dataset = told
         self._field = field
-        fields = [(name, np.dtype(_READ_AS.get(element, element))) for name, element in told["fields"] if field in (None, name)]
-        self._is_plain = field is not None or fields[0][0] is None
+        fields = [
+            (name, np.dtype(_READ_AS.get(element, element)))
+            for name, element in told["fields"]
+            if field in (None, name)
+        ]
+        self._of_records = told["fields"][0][0] is not None
+        self._is_plain = field is not None or not self._of_records
         self.name: str = told["name"]
         """Its name."""
         self.quantity: str = told["quantity"]
@@ -173,7 +182,7 @@ class ResultsArray:
     def _of_field(self, name: str) -> "ResultsArray":
         if all(name != known for known, _ in self._dataset["fields"]):
             raise KeyError(name)
-        return ResultsArray(self._computed, self._dataset, name)
+        return ResultsArray(self._computed, self._place, self._dataset, name)
 
     def _read(self, start: int, end: int) -> NDArray[Any]:
         shape = (end - start, *self.shape[1:]) if self.shape else ()

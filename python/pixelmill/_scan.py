@@ -4,7 +4,7 @@ import json
 import math
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -132,6 +132,8 @@ class Scan:
         """The axes of what was measured at each position, slowest first."""
         self._scan_shape = tuple(told["scan_shape"])
         self._spectrum_shape = tuple(told["spectrum_shape"])
+        # The axes that a spectrum runs along are the last ones.
+        self._each_shape = self._spectrum_shape[-len(options.get("along") or self._spectrum_shape) :]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -242,6 +244,71 @@ class Scan:
         watch = Progress() if progress else None
         return Results(_pixelmill.run(options, process, _encode.dumps(parameters), watch))
 
+    def map(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        version: int | str | None = None,
+        output_dtype: Any = None,
+        output_shape: Any = None,
+        workers: str = "processes",
+        cores: int | str | None = None,
+        memory: int | str | None = None,
+        positions: Any = None,
+        override: bool = False,
+        resume: str | None = None,
+        retry_failed: bool = False,
+        checkpoint: float | None = None,
+        durability: str | None = None,
+        cache: str | None = None,
+        check_data: bool = False,
+        compress: str | None = None,
+        progress: bool = True,
+        **arguments: Any,
+    ) -> Results:
+        """Computes every position with a function of one spectrum and gives the results.
+
+        The function gets the values of a position as a read-only array, and the other keyword arguments: those with the
+        shape of the scan (an array, results, another scan) by position, all others as they are. It returns a number, an
+        array, or several of them as a tuple, a dictionary or a dataclass; of the same shape everywhere. Where it raises
+        an exception, the position fails with the last line of the traceback, and the others are computed.
+
+        Results are given at once that were computed before by the same function with the same arguments from the same
+        data. The function is recognised by its text (comments and blank lines don't count), by the text and the values
+        of what it uses outside of itself, and by the versions of the packages that it calls.
+
+        name: what the results are called; by default as the function.
+        version: says which function it is, in place of its text.
+        output_dtype, output_shape: types and shapes of the results, with tuples' in a list and dictionaries' in one; by
+            default some positions tell that are tried.
+        workers: `"processes"` calls the function in processes of their own, one for each core, which may die of a
+            position; `"threads"` in this one, which is good for functions that release Python's lock.
+
+        All others are as for `run`.
+        """
+        own = locals()
+        # Python's modules for the text of functions take their time, and not everybody needs them.
+        from . import _map
+
+        given = {option: own[option] is not default for option, default in MAP_OPTIONS.items()}
+        mapping = _map.Mapping(self, function, name, version, arguments, given)
+        options = self._with(
+            cores=cores,
+            memory=memory,
+            positions=self._selected(positions),
+            override=override,
+            resume=resume,
+            retry_failed=retry_failed,
+            checkpoint=checkpoint,
+            durability=durability,
+            cache=cache,
+            check_data=check_data,
+            compress=compress,
+        )
+        watch = Progress() if progress else None
+        return _map.run(self, mapping, workers, output_dtype, output_shape, options, watch)
+
     def test(self, process: str, at: int | Sequence[int], spectrum: int = 0, **parameters: Any) -> Trial:
         """Computes one position with a process and writes nothing.
 
@@ -349,6 +416,10 @@ class Scan:
         return "[" + ",".join(map(str, numbers.ravel().tolist())) + "]"
 
 
+MAP_OPTIONS: dict[str, Any] = Scan.map.__kwdefaults__ or {}
+"""The options of `Scan.map` with their defaults."""
+
+
 def _axes(told: list[dict[str, Any]]) -> tuple[Axis, ...]:
     return tuple(Axis(one["name"], one["units"], _numbers(one["values"]), one["binned"]) for one in told)
 
@@ -408,4 +479,7 @@ def _state(group: dict[str, Any]) -> list[str]:
             word = f"broken ({group['missing']})"
         state = f"{word}, {completed:,} of {positions:,} positions"
     failed = group["failures"]["positions"]
-    return [f"  results {group['group']}", f"    {group['process']}: {state}" + (f", {failed:,} failed" if failed else "")]
+    return [
+        f"  results {group['group']}",
+        f"    {group['process']}: {state}" + (f", {failed:,} failed" if failed else ""),
+    ]

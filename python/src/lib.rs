@@ -6,6 +6,7 @@
 
 mod elements;
 mod errors;
+mod function;
 mod options;
 mod results;
 mod running;
@@ -17,16 +18,19 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _pixelmill {
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use pixelmill::cli;
     use pixelmill::engine::{self, Pixel, inspect};
+    use pixelmill::kernel::Kernel;
     use pixelmill::registry;
     use pixelmill::wire;
     use pixelmill_processes::PROCESSES;
     use pyo3::prelude::*;
 
     use super::errors::{as_json, guarded};
-    use super::options::{parameters, request};
+    use super::function::{Function, Raised};
+    use super::options::{declaration, parameters, request};
     #[pymodule_export]
     use super::results::Computed;
     use super::running;
@@ -98,6 +102,22 @@ mod _pixelmill {
             let runner = registry::find(&PROCESSES, process)?;
             Ok((runner.kernel(&parameters(given)?)?, request(options)?))
         })?;
-        running::compute(py, &kernel, &request, watch.as_ref())
+        running::compute(py, &kernel, &request, (watch.as_ref(), &Raised::default()))
+    }
+
+    /// Computes every position that is asked for with a function that is declared, as JSON, and
+    /// called through `compute`; `watch` as above.
+    #[pyfunction]
+    fn map(
+        py: Python<'_>,
+        options: &str,
+        declared: &str,
+        compute: Py<PyAny>,
+        watch: Option<Py<PyAny>>,
+    ) -> PyResult<Computed> {
+        let (declared, request) = guarded(py, || Ok((declaration(declared)?, request(options)?)))?;
+        let raised = Raised::default();
+        let kernel: Arc<dyn Kernel> = Arc::new(Function::new(declared, compute, raised.clone()));
+        running::compute(py, &kernel, &request, (watch.as_ref(), &raised))
     }
 }

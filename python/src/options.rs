@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::function::Declared;
+
 /// The options, called as on the command line; what is left out has its default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -80,6 +82,14 @@ pub(crate) fn request(options: &str) -> Result<Request> {
 /// If they aren't told as JSON can tell them.
 pub(crate) fn parameters(given: &str) -> Result<Map<String, Value>> {
     from_json("the parameters", given)
+}
+
+/// What is said of a function.
+///
+/// # Errors
+/// What can't be understood.
+pub(crate) fn declaration(declared: &str) -> Result<Declared> {
+    from_json("the function", declared)
 }
 
 fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {

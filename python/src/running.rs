@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use serde::Serialize;
 
 use crate::errors::{exception, unpanicked};
+use crate::function::Raised;
 use crate::results::Computed;
 
 /// How often Python is asked whether somebody has pressed Ctrl-C.
@@ -91,12 +92,13 @@ impl Observer for Ticker {
 /// signal's handler raises, stops the run in order, and is raised once that has ended.
 ///
 /// # Errors
-/// Those of the engine; after Ctrl-C `KeyboardInterrupt`.
+/// Those of the engine, and what was raised where Python computes; after Ctrl-C
+/// `KeyboardInterrupt`.
 pub(crate) fn compute(
     py: Python<'_>,
     kernel: &Arc<dyn Kernel>,
     request: &Request,
-    watch: Option<&Py<PyAny>>,
+    (watch, in_python): (Option<&Py<PyAny>>, &Raised),
 ) -> PyResult<Computed> {
     let (ticker, stop) = (Ticker::default(), Stop::new());
     let mut raised = None;
@@ -118,7 +120,8 @@ pub(crate) fn compute(
         }
         py.detach(|| run.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    let computed = computed.map_err(|error| exception(py, &error))?;
+    let computed =
+        computed.map_err(|error| in_python.take().unwrap_or_else(|| exception(py, &error)))?;
     match raised {
         Some(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => {
             Err(PyKeyboardInterrupt::new_err(interrupted(&computed)))

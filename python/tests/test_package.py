@@ -27,8 +27,10 @@ def test_types_and_stubs_are_right() -> None:
     folder = Path(pm.__file__).parent
     assert (folder / "py.typed").is_file()
     config = str(ROOT / "python/pyproject.toml")
-    for command in (["mypy", "--config-file", config, "-p", "pixelmill"],
-                    ["mypy.stubtest", "--mypy-config-file", config, "pixelmill._pixelmill"]):
+    for command in (
+        ["mypy", "--config-file", config, "-p", "pixelmill"],
+        ["mypy.stubtest", "--mypy-config-file", config, "pixelmill._pixelmill"],
+    ):
         ran = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, cwd="/")
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
@@ -53,7 +55,7 @@ def test_every_error_of_the_engine_has_a_class() -> None:
 
 
 def test_it_is_imported_quickly() -> None:
-    script = "import numpy, time; t = time.perf_counter(); import pixelmill; print(time.perf_counter() - t)"
+    script = "import numpy, time; t = time.process_time(); import pixelmill; print(time.process_time() - t)"
 
     def seconds() -> float:
         return float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout)
@@ -61,7 +63,7 @@ def test_it_is_imported_quickly() -> None:
     assert min(seconds() for _ in range(5)) < 0.15
 
 
-@pytest.mark.parametrize("module", ["h5py", "IPython"])
+@pytest.mark.parametrize("module", ["h5py", "IPython", "cloudpickle"])
 def test_what_is_optional_is_imported_when_it_is_needed(module: str) -> None:
     script = f"import sys, pixelmill; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -31,8 +31,17 @@ def test_results_are_those_in_the_file_and_are_reused(line_scan: Path) -> None:
     group.file.close()
     response = results["Peak_Response"]
     assert (response.shape, response.dtype, response.units) == ((64, 64), np.float32, "V")
-    for key in [np.s_[:], np.s_[3], np.s_[-1, 5], np.s_[10:20, ::7], np.s_[20:10:-3], np.s_[..., 2], np.s_[5:5],
-                np.s_[expected > 0.0015], np.s_[[1, 5], [2, 3]]]:
+    for key in [
+        np.s_[:],
+        np.s_[3],
+        np.s_[-1, 5],
+        np.s_[10:20, ::7],
+        np.s_[20:10:-3],
+        np.s_[..., 2],
+        np.s_[5:5],
+        np.s_[expected > 0.0015],
+        np.s_[[1, 5], [2, 3]],
+    ]:
         assert np.array_equal(response[key], expected[key]), key
     assert np.array_equal(np.asarray(response), expected)
     assert np.array_equal(np.sqrt(response), np.sqrt(expected))
@@ -99,9 +108,7 @@ def test_positions_are_chosen_in_the_words_of_numpy(line_scan: Path) -> None:
     assert scan.run("peak-finding", positions="random:10:1", progress=False).completed > 18
 
 
-def test_h5py_reads_the_file_before_during_and_after(
-    line_scan: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_h5py_reads_the_file_before_during_and_after(line_scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = pm.open(line_scan).dataset
 
     def read() -> Any:

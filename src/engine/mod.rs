@@ -6,7 +6,8 @@
 //! computations together that go over the same data, `workers` are the threads, `compute_loop` runs
 //! them over what `supply` and `scheduler` hand out, `sink` stores what they make of it, `marker`
 //! marks what is on disk, `compress` compresses what is complete.
-//! `fold` is what is other where all spectra are folded into one answer.
+//! `fold` is what is other where all spectra are folded into one answer; `spectra` is a source that
+//! is only looked at, `results` what there is of results.
 //! `lead` is their order on the first rank, with `crew` for the time in which all compute; `follow`
 //! is what the other ranks do, and `team` what they tell each other. What a kill at each point
 //! leaves is in this folder's README.

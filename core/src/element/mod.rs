@@ -10,14 +10,14 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use bytemuck::Pod;
 use num_complex::{Complex32, Complex64};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use convert::convert;
 pub(crate) use convert::{BLOCK, correct};
 pub use convert::{first_beyond, first_beyond_of, first_lost};
 
 /// The type of one number, named as NumPy names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "their names say all")]
 pub enum ElementType {

@@ -1,0 +1,286 @@
+"""Processes that call functions, started when they are needed and kept for the next call of the same function."""
+
+import atexit
+import mmap
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._errors import FunctionError
+from ._worker import Column
+
+_LENGTH = struct.Struct("<Q")
+_ALIGNED = 64
+_STARTS = 3
+_PROGRAM = str(Path(__file__).with_name("_worker.py"))
+# Whatever computes in parallel by itself would share the cores with all other workers.
+_ALONE = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+)
+
+
+def _aligned(length: int) -> int:
+    return -(-length // _ALIGNED) * _ALIGNED
+
+
+class Died(Exception):
+    """A worker process has ended while it computed; the text says how."""
+
+
+class Task:
+    """A function as worker processes get it."""
+
+    def __init__(self, function: bytes, constants: bytes, code: str | None, version: str) -> None:
+        self.function = (list(sys.path), os.getcwd(), function, code)
+        """What is loaded."""
+        self.key = (self.function, version)
+        """Processes that have loaded something else aren't used: they may have older modules."""
+        self.constants = constants
+
+
+class Worker:
+    """A worker process."""
+
+    def __init__(self, task: Task) -> None:
+        if not sys.executable:
+            raise FunctionError("this Python doesn't know its own program, so that no worker process can be started")
+        requests, self._requests = os.pipe()
+        self._answers, answers = os.pipe()
+        life, self._life = os.pipe()
+        self._memory_file = os.memfd_create("pixelmill")
+        self._memory: mmap.mmap | None = None
+        theirs = (requests, answers, life)
+        # A program that is named would have its folder among those that modules are looked for in.
+        start = (
+            f"import sys; sys.path[:] = {sys.path!r}; import runpy; runpy.run_path({_PROGRAM!r}, run_name='__main__')"
+        )
+        command = [sys.executable, "-c", start, *map(str, (*theirs, self._memory_file))]
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=(*theirs, self._memory_file), env=os.environ | _ALONE
+            )
+        except OSError as error:
+            self._close()
+            raise FunctionError(f"a worker process can't be started: {error}") from None
+        finally:
+            for file in theirs:
+                os.close(file)
+        self.key = task.key
+        self.constants = b""
+        self._is_loaded = False
+
+    def prepare(self, task: Task) -> None:
+        """Has the function loaded, and hands over the constants that it is called with."""
+        if not self._is_loaded:
+            self.ask("load", *task.function)
+            self._is_loaded = True
+        if self.constants != task.constants:
+            self.ask("give", task.constants)
+            self.constants = task.constants
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """What the worker answers."""
+        request = pickle.dumps((name, arguments))
+        try:
+            self._write(_LENGTH.pack(len(request)) + request)
+        except BrokenPipeError:
+            raise Died(self._how_it_ended()) from None
+        (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
+        succeeded, answer = pickle.loads(self._read(length))
+        if not succeeded:
+            raise RuntimeError(answer)
+        return answer
+
+    def hand_over(
+        self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]], lengths: list[int]
+    ) -> tuple[Any, list[int]]:
+        """Puts arrays into the shared memory; tells where they are, and where there is room for so many bytes each."""
+        arrays = {"": np.ascontiguousarray(spectra)}
+        arrays |= {name: np.ascontiguousarray(values) for name, values in varying.items()}
+        *starts, size = accumulate(map(_aligned, [*(array.nbytes for array in arrays.values()), *lengths]), initial=0)
+        size = max(size, 1)
+        if self._memory is None or len(self._memory) < size:
+            os.ftruncate(self._memory_file, size)
+            self._memory = mmap.mmap(self._memory_file, size)
+        places = {}
+        for (name, array), start in zip(arrays.items(), starts):
+            places[name] = (start, array.dtype.str, array.shape)
+            if array.nbytes:
+                self._memory[start : start + array.nbytes] = array.data.cast("B")
+        return (len(self._memory), places.pop(""), places), starts[len(arrays) :]
+
+    def taken(self, start: int, length: int) -> bytes:
+        """Bytes of the shared memory."""
+        return b"" if self._memory is None else self._memory[start : start + length]
+
+    def is_alive(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """Ends the process, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        for file in (self._requests, self._answers, self._life, self._memory_file):
+            os.close(file)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._requests, view) :]
+
+    def _read(self, length: int) -> bytes:
+        parts = []
+        while length > 0:
+            part = os.read(self._answers, length)
+            if not part:
+                raise Died(self._how_it_ended())
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def _how_it_ended(self) -> str:
+        status = self._process.wait()
+        if status >= 0:
+            return f"the worker process ended itself with status {status}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        told = {"SIGSEGV": " (a fault in compiled code)", "SIGKILL": " (out of memory, or by somebody)"}
+        return f"the worker process was ended by {name}{told.get(name, '')}"
+
+
+class Pool:
+    """The worker processes of this session."""
+
+    def __init__(self) -> None:
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+
+    def take(self, task: Task) -> Worker:
+        """A process that has loaded the function."""
+        for _ in range(_STARTS):
+            worker = self._idle_one(task) or Worker(task)
+            try:
+                worker.prepare(task)
+            except RuntimeError as error:
+                worker.end()
+                raise FunctionError(f"a worker process can't load the function: {error}") from None
+            except Died as died:
+                # Somebody, or the system where memory is short, may end a process that isn't to blame.
+                worker.end()
+                how = str(died)
+            else:
+                return worker
+        raise FunctionError(f"a worker process can't load the function: {how}")
+
+    def _idle_one(self, task: Task) -> Worker | None:
+        """One that has nothing to do and is alive; those that have loaded something else are ended."""
+        with self._lock:
+            if self._owner != os.getpid():
+                # Those of the process that this one was forked from aren't its own.
+                self._idle, self._owner = [], os.getpid()
+            idle, self._idle = self._idle, []
+            usable = [worker for worker in idle if worker.key == task.key and worker.is_alive()]
+            found = usable.pop() if usable else None
+            self._idle = usable
+        for worker in idle:
+            if worker is not found and worker not in usable:
+                worker.end()
+        return found
+
+    def give_back(self, worker: Worker) -> None:
+        """Keeps a process for whoever takes it next."""
+        with self._lock:
+            self._idle.append(worker)
+
+    def end(self) -> None:
+        """Ends all that have nothing to do."""
+        with self._lock:
+            ended, self._idle = self._idle, []
+        if self._owner == os.getpid():
+            for worker in ended:
+                worker.end()
+
+
+POOL = Pool()
+atexit.register(POOL.end)
+
+
+class InProcesses:
+    """Computes in worker processes."""
+
+    def __init__(self, task: Task, columns: list[Column]) -> None:
+        self._task = task
+        self._columns = columns
+        self._bytes = [int(np.prod(shape)) * np.dtype(element).itemsize for _, shape, element, _ in columns]
+
+    def attempt(self, spectrum: NDArray[Any], varying: dict[str, NDArray[Any]]) -> Any:
+        """What the function returns for a spectrum; the values that vary are those of one."""
+        worker = POOL.take(self._task)
+        try:
+            one = {name: value[None] for name, value in varying.items()}
+            layout, _ = worker.hand_over(spectrum[None], one, [])
+            answer = worker.ask("attempt", layout)
+        except Died as died:
+            worker.end()
+            raise RuntimeError(str(died)) from None
+        except RuntimeError:
+            POOL.give_back(worker)
+            raise
+        POOL.give_back(worker)
+        return answer
+
+    def compute(
+        self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]
+    ) -> tuple[list[bytes], list[tuple[int, str]]]:
+        """The results of some spectra, and why those that failed did.
+
+        Where a process dies, each spectrum is tried once more by itself, so that only those fail which it dies of.
+        """
+        try:
+            return self._once(spectra, varying)
+        except Died:
+            pass
+        results: list[list[bytes]] = [[] for _ in self._columns]
+        failed = []
+        for index in range(len(spectra)):
+            own = slice(index, index + 1)
+            try:
+                one, reasons = self._once(spectra[own], {name: values[own] for name, values in varying.items()})
+            except Died as died:
+                one, reasons = [bytes(length) for length in self._bytes], [(0, str(died))]
+            for column, part in zip(results, one):
+                column.append(part)
+            failed += [(index, reason) for _, reason in reasons]
+        return [b"".join(column) for column in results], failed
+
+    def _once(
+        self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]
+    ) -> tuple[list[bytes], list[tuple[int, str]]]:
+        lengths = [len(spectra) * length for length in self._bytes]
+        worker = POOL.take(self._task)
+        try:
+            layout, starts = worker.hand_over(spectra, varying, lengths)
+            failed = worker.ask("compute", layout, self._columns, starts)
+            results = [worker.taken(start, length) for start, length in zip(starts, lengths)]
+        except BaseException:
+            worker.end()
+            raise
+        POOL.give_back(worker)
+        return results, failed

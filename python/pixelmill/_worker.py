@@ -1,0 +1,191 @@
+"""A function over spectra: called here, or as the program of a worker process, for which this file stands by itself."""
+
+import dataclasses
+import fcntl
+import importlib.util
+import mmap
+import os
+import pickle
+import select
+import signal
+import struct
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column = tuple[str, tuple[int, ...], str, str]
+"""The key of an output, its shape, its element type, and how values may become that."""
+
+_LENGTH = struct.Struct("<Q")
+_SHORT = {"bool": "uint8", "float16": "float32"}
+
+
+def described(output: Any) -> list[tuple[str, tuple[int, ...], str]]:
+    """The outputs in what a function returned: key, shape and element type of each."""
+    columns = []
+    for key, value in _parts(output).items():
+        array = np.asarray(value)
+        element = _SHORT.get(array.dtype.name, array.dtype.name)
+        if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
+            named = f" as `{key}`" if key else ""
+            found = f"{type(value).__name__}{named}"
+            raise TypeError(f"it returned {found}, which is neither a number nor an array of numbers")
+        columns.append((key, array.shape, element))
+    return columns
+
+
+def compute(
+    call: Callable[..., Any],
+    columns: list[Column],
+    spectra: NDArray[Any],
+    varying: dict[str, NDArray[Any]],
+    results: list[NDArray[Any]],
+) -> list[tuple[int, str]]:
+    """Puts the results of a function for some spectra into arrays, one for each output; tells why some have none."""
+    failed = []
+    for index, spectrum in enumerate(spectra):
+        try:
+            output = _parts(call(spectrum, **{name: values[index] for name, values in varying.items()}))
+            if len(output) != len(columns):
+                raise ValueError(f"it returned {len(output)} outputs, and {len(columns)} before")
+            for (key, shape, element, casting), into in zip(columns, results):
+                into[index] = _fitting(output, key, shape, element, casting)
+        except (Exception, SystemExit) as error:
+            failed.append((index, last_line(error)))
+    return failed
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of a traceback."""
+    lines = traceback.format_exception_only(type(error), error)
+    return " ".join(lines[-1].split()) or type(error).__name__
+
+
+def _parts(output: Any) -> dict[str, Any]:
+    """Outputs by their keys; that of a single one is empty."""
+    if isinstance(output, dict):
+        return {str(key): value for key, value in output.items()}
+    if isinstance(output, tuple):
+        return dict(zip(getattr(output, "_fields", None) or map(str, range(len(output))), output))
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        return {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
+    return {"": output}
+
+
+def _fitting(output: dict[str, Any], key: str, shape: tuple[int, ...], element: str, casting: str) -> NDArray[Any]:
+    if key not in output:
+        raise ValueError(f"it returned no `{key}`, as before")
+    value = np.asarray(output[key])
+    if value.shape != shape:
+        raise ValueError(f"it returned the shape {value.shape}, and {shape} was expected")
+    if not np.can_cast(value.dtype, element, casting):  # type: ignore[arg-type]
+        raise TypeError(f"it returned {value.dtype}, which can't become {element}; tell by output_dtype what is meant")
+    return value
+
+
+class _Worker:
+    """What a worker process has."""
+
+    def __init__(self, memory: int) -> None:
+        self._memory_file = memory
+        self._memory: mmap.mmap | None = None
+        self._function: Callable[..., Any] = print
+        self._constants: dict[str, Any] = {}
+
+    def load(self, path: list[str], folder: str, payload: bytes, code: str | None) -> None:
+        """Takes the function, and looks whether it is the one that was meant."""
+        sys.path[:] = path
+        os.chdir(folder)
+        self._function = pickle.loads(payload)
+        if code is not None and _identity().of_code(self._function) != code:
+            raise RuntimeError("what it imports is other code here than in your session; load its modules again")
+
+    def give(self, payload: bytes) -> None:
+        """Takes the constants that the function is called with."""
+        self._constants = pickle.loads(payload)
+
+    def call(self, *arguments: Any, **varying: Any) -> Any:
+        return self._function(*arguments, **self._constants, **varying)
+
+    def attempt(self, layout: Any) -> list[Any]:
+        """What the function returns for the first spectrum."""
+        spectra, varying = self._given(layout)
+        return described(self.call(spectra[0], **{name: values[0] for name, values in varying.items()}))
+
+    def compute(self, layout: Any, columns: list[Column], starts: list[int]) -> list[tuple[int, str]]:
+        """Computes the spectra that are in the shared memory, and puts the results there."""
+        spectra, varying = self._given(layout)
+        shapes = [(element, (len(spectra), *shape)) for _, shape, element, _ in columns]
+        results = [self._array((start, *own)) for start, own in zip(starts, shapes)]
+        return compute(self.call, columns, spectra, varying, results)
+
+    def _given(self, layout: Any) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+        size, spectra, varying = layout
+        if self._memory is None or len(self._memory) < size:
+            self._memory = mmap.mmap(self._memory_file, size)
+        given = {name: self._array(of) for name, of in {"": spectra, **varying}.items()}
+        for array in given.values():
+            array.flags.writeable = False
+        return given.pop(""), given
+
+    def _array(self, place: tuple[int, str, tuple[int, ...]]) -> NDArray[Any]:
+        offset, element, shape = place
+        count = int(np.prod(shape))
+        return np.frombuffer(self._memory or b"", element, count, offset).reshape(shape)
+
+
+def _identity() -> Any:
+    spec = importlib.util.spec_from_file_location(
+        "_pixelmill_identity", os.path.join(os.path.dirname(__file__), "_identity.py")
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _die_with(life: int) -> None:
+    """Has the system end this process when the other end of a pipe is closed, whatever it is doing then."""
+    fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([life], [], [], 0)[0]:
+        os._exit(1)
+
+
+def _read(file: int, length: int) -> bytes:
+    parts = []
+    while length > 0:
+        part = os.read(file, length)
+        if not part:
+            os._exit(0)
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def main(requests: int, answers: int, life: int, memory: int) -> None:
+    """Serves until the other end is closed."""
+    # Ctrl-C is for who waits for the results.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(life)
+    worker = _Worker(memory)
+    while True:
+        (length,) = _LENGTH.unpack(_read(requests, _LENGTH.size))
+        name, arguments = pickle.loads(_read(requests, length))
+        try:
+            answer = (True, getattr(worker, name)(*arguments))
+        except (Exception, SystemExit) as error:
+            answer = (False, last_line(error))
+        told = pickle.dumps(answer)
+        told = _LENGTH.pack(len(told)) + told
+        while told:
+            told = told[os.write(answers, told) :]
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,244 @@
+//! A function of Python's as a kernel: the engine hands units of spectra to whoever calls it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pixelmill::kernel::{
+    AuxiliaryInput, ColumnLayout, Contribution, Input, Kernel, Prepared, RawUnit, SpectrumAxes,
+    Wants, Worker,
+};
+use pixelmill::process::{
+    AxisValues, Dimension, Failure, ReadChunk, ReadRows, SourceInfo, WriteChunk,
+};
+use pixelmill::{ElementType, Error, Result};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::elements::each_element;
+
+/// What Python says of a function.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Declared {
+    name: String,
+    /// Everything that its results depend on, the source aside.
+    parameters: Map<String, Value>,
+    /// The type of the values that it gets.
+    element: ElementType,
+    columns: Vec<DeclaredColumn>,
+    /// Paths of datasets whose values at a position it gets beside the spectrum.
+    inputs: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeclaredColumn {
+    name: String,
+    shape: Vec<usize>,
+    element: ElementType,
+}
+
+/// What was raised where Python computes, and isn't the fault of a position: it ends the run, in
+/// which no unit is marked any more.
+#[derive(Clone, Default)]
+pub(crate) struct Raised(Arc<Mutex<Option<PyErr>>>);
+
+impl Raised {
+    fn set(&self, error: PyErr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// What it is.
+    pub fn take(&self) -> Option<PyErr> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn check(&self) -> Result<()> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(Error::Panicked { message: error.to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The kernel of a function.
+pub(crate) struct Function {
+    declared: Declared,
+    compute: Arc<Py<PyAny>>,
+    raised: Raised,
+}
+
+impl Function {
+    /// A function as it is declared. `compute` is called with the numbers of the positions of some
+    /// spectra, all of these in one `bytes`, and the inputs alike; it gives the results of all,
+    /// dataset by dataset, and the reasons of those that failed.
+    pub fn new(declared: Declared, compute: Py<PyAny>, raised: Raised) -> Self {
+        Self { declared, compute: Arc::new(compute), raised }
+    }
+}
+
+impl Kernel for Function {
+    fn name(&self) -> &str {
+        &self.declared.name
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn parameters(&self) -> &Map<String, Value> {
+        &self.declared.parameters
+    }
+
+    fn wants(&self) -> Wants {
+        let input = Input::new(self.declared.element);
+        Wants { input, axes: SpectrumAxes::Any, most_per_unit: None }
+    }
+
+    fn auxiliary_inputs(&self) -> Vec<AuxiliaryInput> {
+        self.declared.inputs.iter().map(AuxiliaryInput::as_stored).collect()
+    }
+
+    fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
+        let element = self.declared.element;
+        let columns: Vec<ColumnLayout> =
+            self.declared.columns.iter().map(|column| layout(column, source)).collect();
+        let inputs: Vec<ElementType> = source.auxiliary.iter().map(|info| info.element).collect();
+        let of_inputs = source.auxiliary.iter().map(|info| info.columns * info.element.size());
+        let given = source.spectral_points * element.size() + of_inputs.sum::<usize>();
+        let results: usize = columns.iter().map(ColumnLayout::spectrum_bytes).sum();
+        // Each is here, in Python's hands, and in the memory that is shared with a process.
+        let memory_per_position = 3 * (given + results) as u64;
+        let (compute, raised) = (Arc::clone(&self.compute), self.raised.clone());
+        Ok(Box::new(Ready { columns, element, inputs, memory_per_position, compute, raised }))
+    }
+}
+
+/// The dataset of a column. What has the shape of a spectrum has its axes.
+fn layout(column: &DeclaredColumn, source: &SourceInfo) -> ColumnLayout {
+    let axes = &source.spectroscopic_dimensions;
+    let dimensions = if column.shape.iter().copied().eq(axes.iter().map(Dimension::len)) {
+        axes.clone()
+    } else {
+        let axis = |(number, length): (usize, &usize)| {
+            let name = format!("{} axis {number}", column.name);
+            Dimension::new(name, "", AxisValues::counted(*length))
+        };
+        column.shape.iter().enumerate().map(axis).collect()
+    };
+    let layout = ColumnLayout::new(column.name.as_str(), column.name.as_str(), "", dimensions);
+    each_element!(column.element, layout.with::<T>(None))
+}
+
+/// A function that knows its source.
+struct Ready {
+    columns: Vec<ColumnLayout>,
+    element: ElementType,
+    /// The types of the inputs.
+    inputs: Vec<ElementType>,
+    memory_per_position: u64,
+    compute: Arc<Py<PyAny>>,
+    raised: Raised,
+}
+
+impl Prepared for Ready {
+    fn columns(&self) -> &[ColumnLayout] {
+        &self.columns
+    }
+
+    fn memory_per_position(&self) -> u64 {
+        self.memory_per_position
+    }
+
+    fn worker(&self) -> Box<dyn Worker + '_> {
+        Box::new(Caller(self))
+    }
+
+    fn read<'a>(
+        &self,
+        source: &'a dyn ReadChunk,
+        positions: &[std::ops::Range<u64>],
+        rows: &mut ReadRows<'a>,
+    ) -> Result<()> {
+        self.raised.check()?;
+        source.read(positions, rows)
+    }
+
+    fn write(
+        &self,
+        results: &dyn WriteChunk,
+        dataset: usize,
+        first: u64,
+        rows: &[u8],
+    ) -> Result<()> {
+        self.raised.check()?;
+        results.write(dataset, first, rows)
+    }
+}
+
+/// Results of some spectra, dataset by dataset, and which have failed.
+type Answer = (Vec<PyBackedBytes>, Vec<(usize, String)>);
+
+struct Caller<'p>(&'p Ready);
+
+impl Worker for Caller<'_> {
+    fn compute(
+        &mut self,
+        unit: &RawUnit<'_>,
+        contribution: &mut Contribution<'_>,
+    ) -> Result<(), Failure> {
+        let (results, failed) = each_element!(self.0.element, {
+            let mut converted: Vec<T> = Vec::new();
+            let spectra = unit.spectra(&mut converted);
+            self.call(unit, bytemuck::cast_slice(spectra))?
+        });
+        for index in 0..unit.len() {
+            contribution.set(index, |dataset, bytes| {
+                let own = results.get(dataset).and_then(|all| all.chunks(bytes.len()).nth(index));
+                let own = own.filter(|own| own.len() == bytes.len());
+                bytes.copy_from_slice(own.ok_or_else(|| Failure::new("there is no result"))?);
+                Ok(())
+            });
+        }
+        for (index, reason) in failed {
+            contribution.fail(index, Failure::new(reason));
+        }
+        Ok(())
+    }
+}
+
+impl Caller<'_> {
+    fn call(&self, unit: &RawUnit<'_>, spectra: &[u8]) -> Result<Answer, Failure> {
+        let inputs = self.0.inputs.iter().enumerate();
+        let inputs = inputs.map(|(number, element)| gathered(unit, number, *element));
+        let inputs = inputs.collect::<Result<Vec<Vec<u8>>, Failure>>()?;
+        let positions: Vec<u64> =
+            (0..unit.len()).map(|index| unit.positions[unit.place(index).0]).collect();
+        let called = Python::try_attach(|py| -> PyResult<Answer> {
+            let inputs: Vec<_> = inputs.iter().map(|values| PyBytes::new(py, values)).collect();
+            let spectra = PyBytes::new(py, spectra);
+            self.0.compute.call1(py, (positions, spectra, inputs))?.extract(py)
+        });
+        let called = called.ok_or_else(|| Failure::new("Python has ended"))?;
+        called.map_err(|error| {
+            let reason = Failure::new(error.to_string());
+            self.0.raised.set(error);
+            reason
+        })
+    }
+}
+
+/// The values of an input for all spectra of a unit.
+fn gathered(unit: &RawUnit<'_>, number: usize, element: ElementType) -> Result<Vec<u8>, Failure> {
+    let mut all = Vec::new();
+    for index in 0..unit.len() {
+        let of = unit.auxiliary(index);
+        each_element!(
+            element,
+            all.extend_from_slice(bytemuck::cast_slice(of.values::<T>(number)?))
+        );
+    }
+    Ok(all)
+}
