@@ -81,7 +81,8 @@ class _Walk:
             return ["of", *place]
         if isinstance(getattr(value, "py_func", None), types.FunctionType):
             self._package(type(value).__module__, what)
-            return ["compiled", self._function(value.py_func, what)]
+            options = self.value(dict(getattr(value, "targetoptions", {})), what)
+            return ["compiled", options, self._function(value.py_func, what)]
         if isinstance(value, type):
             return self._class(value, what)
         if isinstance(value, types.FunctionType):
@@ -206,17 +207,22 @@ def _is_usual(name: str, value: Any) -> bool:
 
 def _place(value: Any) -> tuple[str, str] | None:
     """The module and the name by which a value is found there."""
+    name = str(getattr(value, "__qualname__", None) or getattr(value, "__name__", None))
+    for module in _modules_of(value):
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is value:
+            return module, name
+    return None
+
+
+def _modules_of(value: Any) -> tuple[str, ...]:
+    if isinstance(value, np.ufunc):
+        return ("numpy", "scipy.special")
     # What a decorator says of a function's module needn't be so.
-    module = value.__globals__.get("__name__") if isinstance(value, types.FunctionType) else _module_of(value)
-    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    found: Any = sys.modules.get(str(module))
-    for part in str(name).split("."):
-        found = getattr(found, part, None)
-    return (str(module), str(name)) if found is value else None
-
-
-def _module_of(value: Any) -> Any:
-    return "numpy" if isinstance(value, np.ufunc) else getattr(value, "__module__", None)
+    is_function = isinstance(value, types.FunctionType)
+    return (str(value.__globals__.get("__name__") if is_function else getattr(value, "__module__", None)),)
 
 
 def _a(name: str) -> str:

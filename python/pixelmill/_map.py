@@ -99,7 +99,8 @@ class Mapping:
         except _identity.Unhashable as unhashable:
             message = f"results of `{self.name}` couldn't be recognised later: {unhashable}"
             raise FunctionError(message, "Unhashable", {"function": self.name, "reason": str(unhashable)}) from None
-        exact |= {name: ["input"] for name in self._inputs}
+        # The engine knows them by their order.
+        exact |= {name: ["input", number] for number, name in enumerate(self._inputs)}
         told["python_arguments"] = json.dumps(exact, sort_keys=True)
         return told | {name: value for name, value in self.constants.items() if _is_shown(value)}, code
 

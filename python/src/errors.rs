@@ -1,5 +1,6 @@
 //! The engine's errors as exceptions of the package's own.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pixelmill::{Error, Result, cli};
@@ -23,9 +24,12 @@ pub(crate) fn guarded<T: Send>(
 /// # Errors
 /// What it says, or that it has panicked.
 pub(crate) fn unpanicked<T>(action: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|panic| {
-        Err(Error::Panicked { message: panic_message(panic.as_ref()).to_owned() })
-    })
+    catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
+/// A panic as an error.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
+    Error::Panicked { message: panic_message(panic).to_owned() }
 }
 
 /// An answer as JSON.

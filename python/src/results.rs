@@ -7,7 +7,7 @@ use pyo3::types::PyBytes;
 use serde::Serialize;
 
 use crate::elements::each_element;
-use crate::errors::{as_json, exception, guarded, unpanicked};
+use crate::errors::{as_json, guarded};
 
 /// What came of a computation.
 #[pyclass(frozen, module = "pixelmill._pixelmill")]
@@ -57,16 +57,7 @@ impl Computed {
         let steps = start..end;
         each_element!(element, {
             let values: Vec<T> = guarded(py, || self.0.part(dataset, field, &steps))?;
-            let bytes: &[u8] = bytemuck::cast_slice(&values);
-            PyBytes::new_with(py, bytes.len(), |copy| {
-                let copied = py.detach(|| {
-                    unpanicked(|| {
-                        copy.copy_from_slice(bytes);
-                        Ok(())
-                    })
-                });
-                copied.map_err(|error| exception(py, &error))
-            })
+            Ok(PyBytes::new(py, bytemuck::cast_slice(&values)))
         })
     }
 }

@@ -4,14 +4,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use pixelmill::cli;
 use pixelmill::engine::{self, Note, Observer, Outcome, Progress, Request, RunInfo, Stop};
 use pixelmill::kernel::Kernel;
+use pixelmill::{Error, cli};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use serde::Serialize;
 
-use crate::errors::{exception, unpanicked};
+use crate::errors::{exception, panicked, unpanicked};
 use crate::function::Raised;
 use crate::results::Computed;
 
@@ -103,11 +103,13 @@ pub(crate) fn compute(
     let (ticker, stop) = (Ticker::default(), Stop::new());
     let mut raised = None;
     let computed = thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            let computed = unpanicked(|| engine::compute(kernel, request, &ticker, &stop));
-            ticker.end();
-            computed
-        });
+        let run =
+            thread::Builder::new().name("pixelmill-run".to_owned()).spawn_scoped(scope, || {
+                let computed = unpanicked(|| engine::compute(kernel, request, &ticker, &stop));
+                ticker.end();
+                computed
+            });
+        let run = run.map_err(|source| Error::Worker { source })?;
         loop {
             let is_over = py.detach(|| ticker.wait());
             if let Err(error) = py.check_signals().and_then(|()| told(py, &ticker, watch)) {
@@ -118,7 +120,7 @@ pub(crate) fn compute(
                 break;
             }
         }
-        py.detach(|| run.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        py.detach(|| run.join()).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
     });
     let computed =
         computed.map_err(|error| in_python.take().unwrap_or_else(|| exception(py, &error)))?;

@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use pixelmill::Result;
 use pixelmill::engine::{Request, Spectra};
 use pixelmill::process::Dimension;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Serialize;
 
-use crate::errors::{as_json, exception, guarded, unpanicked};
+use crate::errors::{as_json, guarded};
 use crate::options::{request, size};
 
 /// A source as some options have it. Its file is opened for each look.
@@ -17,7 +16,6 @@ use crate::options::{request, size};
 pub(crate) struct Source {
     request: Request,
     description: String,
-    position_bytes: usize,
 }
 
 /// What Python is told of a source.
@@ -76,7 +74,7 @@ impl Source {
             let request = request(options)?;
             let spectra = Spectra::open(&request)?;
             let description = as_json(&Description::of(&spectra))?;
-            Ok(Self { description, position_bytes: spectra.position_bytes(), request })
+            Ok(Self { request, description })
         })
     }
 
@@ -88,12 +86,9 @@ impl Source {
     /// The values of some positions, runs of consecutive ones, one behind the other.
     fn read<'py>(&self, py: Python<'py>, runs: Vec<(u64, u64)>) -> PyResult<Bound<'py, PyBytes>> {
         let runs: Vec<Range<u64>> = runs.into_iter().map(|(start, end)| start..end).collect();
-        let count: u64 = runs.iter().map(|run| run.end.saturating_sub(run.start)).sum();
-        let bytes = (count as usize).saturating_mul(self.position_bytes);
-        PyBytes::new_with(py, bytes, |values| {
-            let read = py.detach(|| unpanicked(|| self.read_into(&runs, values)));
-            read.map_err(|error| exception(py, &error))
-        })
+        let spectra = guarded(py, || Spectra::open(&self.request))?;
+        let bytes = guarded(py, || spectra.bytes(&runs))?;
+        PyBytes::new_with(py, bytes, |values| guarded(py, || spectra.read(&runs, values)))
     }
 
     /// The bytes that a memory budget means, as people write it; that of the engine if there is
@@ -104,11 +99,5 @@ impl Source {
             Some(text) => size("memory", &text),
             None => Ok(pixelmill::engine::available_memory() / 4),
         })
-    }
-}
-
-impl Source {
-    fn read_into(&self, runs: &[Range<u64>], values: &mut [u8]) -> Result<()> {
-        Spectra::open(&self.request)?.read(runs, values)
     }
 }

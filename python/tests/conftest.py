@@ -1,6 +1,7 @@
 """Files that tests compute on."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import h5py
@@ -8,6 +9,12 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def hears_ctrl_c() -> None:
+    """Whoever runs the tests in the background doesn't let them hear it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

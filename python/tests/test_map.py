@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import importlib
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -98,6 +100,13 @@ def test_arrays_results_and_scans_vary_with_the_position(scan: pm.Scan) -> None:
         assert np.array_equal(shares["share"][:], values[..., 0, 0] / sums["total"][:], equal_nan=True)
     twice = scan.map(lambda frame, other: (frame + other).sum(), name="twice", other=scan, progress=False)["twice"]
     assert np.array_equal(twice[:], 2 * values.sum((2, 3)))
+
+    def ordered(frame, one, other):
+        return one - other
+
+    difference = scan.map(ordered, one=sums["total"], other=shares["share"], progress=False)["ordered"]
+    exchanged = scan.map(ordered, other=sums["total"], one=shares["share"], progress=False)["ordered"]
+    assert np.array_equal(difference[:], -exchanged[:], equal_nan=True)
     constant = scan.map(lambda frame, row: frame @ row, name="product", row=np.arange(12.0), progress=False)
     assert np.array_equal(constant["product"][:], values @ np.arange(12.0))
 
@@ -286,9 +295,6 @@ def test_a_package_is_recognised_by_its_version(scan: pm.Scan, monkeypatch: Any)
 
 
 def test_a_killed_map_is_resumed_with_the_same_bytes_and_leaves_nothing(scan: pm.Scan, tmp_path: Path) -> None:
-    import shutil
-    import subprocess
-
     job = tmp_path / "job.py"
     job.write_text(
         """
@@ -345,8 +351,6 @@ def is_alive(process: int) -> bool:
 
 
 def test_workers_that_never_let_go_die_with_their_parent(frames: Path, tmp_path: Path) -> None:
-    import subprocess
-
     job = tmp_path / "job.py"
     job.write_text(
         """
@@ -374,22 +378,42 @@ if __name__ == "__main__":
     assert set(os.listdir("/dev/shm")) <= shared
 
 
-def test_ctrl_c_leaves_workers_alone_and_the_map_resumable(scan: pm.Scan, monkeypatch: Any) -> None:
-    from pixelmill import _scan
+def test_ctrl_c_at_a_terminal_stops_a_map_in_order(scan: pm.Scan, tmp_path: Path) -> None:
+    text = """
+import signal, sys, time
+import pixelmill as pm
+from pixelmill import _scan
 
-    def slow(frame):
-        time.sleep(0.02)
-        return frame.sum()
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    class Presses(_scan.Progress):
-        def __call__(self, news: str) -> None:
-            if '"progress"' in news and '"done":0,' not in news:
-                signal.raise_signal(signal.SIGINT)
+def slow(frame):
+    time.sleep(0.02)
+    return frame.sum()
 
-    with monkeypatch.context() as patched:
-        patched.setattr(_scan, "Progress", Presses)
-        with pytest.raises(KeyboardInterrupt, match="slow was stopped after .* the same call goes on with it"):
-            scan.map(slow, cores=1)
-    results = scan.map(slow, progress=False)
-    assert results.report is not None and 0 < results.report["positions"] < 48
-    assert np.array_equal(results["slow"][:], frames_of(scan).sum((2, 3)))
+class Tells(_scan.Progress):
+    def __call__(self, news):
+        print(news, flush=True)
+
+_scan.Progress = Tells
+results = pm.open(sys.argv[1], "frames", (0, 1)).map(slow, cores=1)
+print(results.report["positions"], results.failed)
+"""
+    job = tmp_path / "job.py"
+    job.write_text(text)
+    run = functools.partial(subprocess.Popen, [sys.executable, job, scan.file], stdout=subprocess.PIPE, text=True)
+    # The terminal sends its signal to all processes of the session, workers among them.
+    with run(stderr=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        next(line for line in process.stdout if '"progress"' in line and '"done":0,' not in line)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+    assert "KeyboardInterrupt: slow was stopped after " in said and "the same call goes on with it" in said, said
+    assert said.count("Traceback") == 1, said
+    with run() as process:
+        assert process.stdout is not None
+        *_, last = process.stdout
+    positions, failed = last.split(maxsplit=1)
+    assert 0 < int(positions) < 48 and failed == "{}\n", last
+    found = pm.open(scan.file, "frames", (0, 1))
+    group = next(line for line in repr(found).splitlines() if "slow" in line and "results" in line).split()[-1]
+    assert np.array_equal(values_of(Path(scan.file), f"{group}/slow"), frames_of(scan).sum((2, 3)))

@@ -17,6 +17,14 @@ import pytest
 from pixelmill import _scan
 
 
+def lasting(scan: Path) -> int:
+    """A number of widths with which a peak search takes some seconds on this machine."""
+    tried = Path(shutil.copy(scan, scan.with_name("tried.h5")))
+    report = pm.open(tried).run("peak-finding", positions="0:256", cores=1, progress=False).report
+    assert report is not None
+    return max(30, int(30 * 3 / (report["compute_seconds"] * 4096 / 256)))
+
+
 def test_results_are_those_in_the_file_and_are_reused(line_scan: Path) -> None:
     scan = pm.open(line_scan)
     results = scan.run("peak-finding", width_max=50, cores=2, memory="200M", progress=False)
@@ -123,7 +131,7 @@ def test_h5py_reads_the_file_before_during_and_after(line_scan: Path, monkeypatc
                 during.append(read())
 
     monkeypatch.setattr(_scan, "Progress", Reads)
-    results = pm.open(line_scan).run("peak-finding", cores=1)
+    results = pm.open(line_scan).run("peak-finding", num_steps=lasting(line_scan), cores=1)
     assert during and all(np.array_equal(before, values) for values in [*during, read()])
     with h5py.File(line_scan) as file, pytest.raises(pm.BusyError, match="close it there") as met:
         assert np.isfinite(file[results.group]["Peak_Response"][()]).all()
@@ -141,7 +149,9 @@ def test_other_threads_go_on_meanwhile(line_scan: Path) -> None:
 
     counting = threading.Thread(target=count)
     counting.start()
-    results = pm.open(line_scan).run("peak-finding", cores=1, positions=slice(0, 1000), progress=False)
+    widths = lasting(line_scan)
+    rounds = 0
+    results = pm.open(line_scan).run("peak-finding", num_steps=widths, cores=1, positions="0:1000", progress=False)
     over.set()
     counting.join()
     assert results.report is not None and rounds > 100 * results.report["seconds"], rounds
@@ -151,7 +161,8 @@ def test_ctrl_c_stops_a_run_in_order_and_the_same_call_goes_on(
     line_scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = Path(shutil.copy(line_scan, line_scan.with_name("undisturbed.h5")))
-    expected = pm.open(undisturbed).run("peak-finding", progress=False)
+    widths = lasting(line_scan)
+    expected = pm.open(undisturbed).run("peak-finding", num_steps=widths, progress=False)
 
     class Presses(_scan.Progress):
         def __call__(self, news: str) -> None:
@@ -160,10 +171,10 @@ def test_ctrl_c_stops_a_run_in_order_and_the_same_call_goes_on(
 
     monkeypatch.setattr(_scan, "Progress", Presses)
     with pytest.raises(KeyboardInterrupt, match=r"stopped after \d+ of 4096 positions; the same call goes on") as met:
-        pm.open(line_scan).run("peak-finding", cores=1)
+        pm.open(line_scan).run("peak-finding", num_steps=widths, cores=1)
     done = int(re.findall(r"after (\d+)", str(met.value))[0])
     assert 0 < done < 4096
-    results = pm.open(line_scan).run("peak-finding", progress=False)
+    results = pm.open(line_scan).run("peak-finding", num_steps=widths, progress=False)
     assert results.report is not None and results.report["positions"] == 4096 - done
     assert results["Peak_Response"][:].tobytes() == expected["Peak_Response"][:].tobytes()
 
@@ -176,13 +187,15 @@ class Tells(_scan.Progress):
     def __call__(self, news):
         print(news, flush=True)
 _scan.Progress = Tells
-pm.open(sys.argv[1]).run("peak-finding", cores=1, checkpoint=0.1)
+pm.open(sys.argv[1]).run("peak-finding", num_steps=int(sys.argv[2]), cores=1, checkpoint=0.1)
 """
-    with subprocess.Popen([sys.executable, "-c", script, line_scan], stdout=subprocess.PIPE, text=True) as run:
+    command = [sys.executable, "-c", script, str(line_scan), str(lasting(line_scan))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         next(line for line in run.stdout if '"progress"' in line and '"done":0,' not in line)
         run.kill()
-    results = pm.open(line_scan).run("peak-finding", progress=False)
+    results = pm.open(line_scan).run("peak-finding", num_steps=int(command[-1]), progress=False)
+    assert results.report is not None and results.report["positions"] < 4096
     assert results.completed == 4096 and np.isfinite(results["Peak_Response"][:]).all()
 
 

@@ -19,6 +19,9 @@ def test_a_position_is_a_read_only_array_of_the_values_there(frames: Path) -> No
         scan[6, 0]
     with pytest.raises(pm.PositionError):
         scan[3]
+    for run in [(47, 49), (5, 3), (0, 2**63)]:
+        with pytest.raises(pm.PositionError):
+            scan._source.read([run])
     with pytest.raises(TypeError, match="region"):
         scan[0:2, 0]  # type: ignore[index]
 

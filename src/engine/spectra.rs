@@ -81,8 +81,21 @@ impl Spectra {
         self.element
     }
 
-    /// Bytes of the values of a position.
-    pub fn position_bytes(&self) -> usize {
+    /// Bytes of the values of some positions.
+    ///
+    /// # Errors
+    /// If there are no such positions.
+    pub fn bytes(&self, positions: &[Range<u64>]) -> Result<usize> {
+        let all = self.source.info.positions;
+        if positions.iter().any(|run| run.start > run.end || run.end > all) {
+            let axes = self.source.grid.described();
+            return Err(Error::NoSuchPosition { positions: all, axes });
+        }
+        let count: u64 = positions.iter().map(|run| run.end - run.start).sum();
+        Ok(count as usize * self.position_bytes())
+    }
+
+    fn position_bytes(&self) -> usize {
         self.source.info.spectral_points * self.element.size()
     }
 
@@ -91,11 +104,7 @@ impl Spectra {
     /// # Errors
     /// If there are no such positions, or they can't be read.
     pub fn read(&self, positions: &[Range<u64>], values: &mut [u8]) -> Result<()> {
-        let all = self.source.info.positions;
-        if positions.iter().any(|run| run.end > all) {
-            let axes = self.source.grid.described();
-            return Err(Error::NoSuchPosition { positions: all, axes });
-        }
+        self.bytes(positions)?;
         let stored = self.source.stored;
         if self.corrections.is_none() && stored.element == self.element && !stored.swapped {
             return self.source.rows.read_into(positions, values);
