@@ -243,13 +243,15 @@ def run(
     if workers == "processes":
         task = mapping.task()
         columns = mapping.columns(output_dtype, output_shape, _pool.InProcesses(task, []).attempt)
-        compute = _pool.InProcesses(task, columns).compute
+        processes = _pool.InProcesses(task, columns)
+        compute, abandon = processes.compute, processes.abandon
     elif workers == "threads":
         columns = mapping.columns(output_dtype, output_shape, mapping.attempt_here)
-        compute = mapping.in_threads(columns)
+        compute, abandon = mapping.in_threads(columns), None
     else:
         raise UsageError(f'workers={workers!r}: it has to be "processes" or "threads"', "Argument")
-    return Results(_pixelmill.map(options, mapping.declared(columns, declares), mapping.handed(compute), watch))
+    declared = mapping.declared(columns, declares)
+    return Results(_pixelmill.map(options, declared, mapping.handed(compute), abandon, watch))
 
 
 def _call(function: Callable[..., Any], constants: dict[str, Any], spectrum: NDArray[Any], **varying: Any) -> Any:

@@ -26,6 +26,7 @@ def map(
     options: str,
     declared: str,
     compute: Callable[[list[int], bytes, list[bytes]], tuple[list[bytes], list[tuple[int, str]]]],
+    abandon: Callable[[], object] | None,
     watch: Callable[[str], object] | None,
 ) -> Computed: ...
 def run(options: str, process: str, given: str, watch: Callable[[str], object] | None) -> Computed: ...

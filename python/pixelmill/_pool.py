@@ -127,9 +127,13 @@ class Worker:
         """Whether the process is still there."""
         return self._process.poll() is None
 
-    def end(self) -> None:
-        """Ends the process, whatever it is doing."""
+    def kill(self) -> None:
+        """Ends the process, whatever it is doing; who waits for its answer notices."""
         self._process.kill()
+
+    def end(self) -> None:
+        """Ends the process, and gives back what it took."""
+        self.kill()
         self._process.wait()
         self._close()
 
@@ -230,6 +234,15 @@ class InProcesses:
         self._columns = columns
         self._bytes = [int(np.prod(shape)) * np.dtype(element).itemsize for _, shape, element, _ in columns]
 
+        self._busy: set[Worker] = set()
+        self._is_abandoned = False
+
+    def abandon(self) -> None:
+        """Ends all processes that compute, and what they compute."""
+        self._is_abandoned = True
+        for worker in list(self._busy):
+            worker.kill()
+
     def attempt(self, spectrum: NDArray[Any], varying: dict[str, NDArray[Any]]) -> Any:
         """What the function returns for a spectrum; the values that vary are those of one."""
         worker = POOL.take(self._task)
@@ -256,7 +269,8 @@ class InProcesses:
         try:
             return self._once(spectra, varying)
         except Died:
-            pass
+            if self._is_abandoned:
+                raise KeyboardInterrupt("it was ended at once; the same call goes on with it") from None
         results: list[list[bytes]] = [[] for _ in self._columns]
         failed = []
         for index in range(len(spectra)):
@@ -264,6 +278,8 @@ class InProcesses:
             try:
                 one, reasons = self._once(spectra[own], {name: values[own] for name, values in varying.items()})
             except Died as died:
+                if self._is_abandoned:
+                    raise KeyboardInterrupt("it was ended at once; the same call goes on with it") from None
                 one, reasons = [bytes(length) for length in self._bytes], [(0, str(died))]
             for column, part in zip(results, one):
                 column.append(part)
@@ -275,6 +291,7 @@ class InProcesses:
     ) -> tuple[list[bytes], list[tuple[int, str]]]:
         lengths = [len(spectra) * length for length in self._bytes]
         worker = POOL.take(self._task)
+        self._busy.add(worker)
         try:
             layout, starts = worker.hand_over(spectra, varying, lengths)
             failed = worker.ask("compute", layout, self._columns, starts)
@@ -282,5 +299,7 @@ class InProcesses:
         except BaseException:
             worker.end()
             raise
+        finally:
+            self._busy.discard(worker)
         POOL.give_back(worker)
         return results, failed

@@ -102,22 +102,23 @@ mod _pixelmill {
             let runner = registry::find(&PROCESSES, process)?;
             Ok((runner.kernel(&parameters(given)?)?, request(options)?))
         })?;
-        running::compute(py, &kernel, &request, (watch.as_ref(), &Raised::default()))
+        running::compute(py, &kernel, &request, (watch.as_ref(), None, &Raised::default()))
     }
 
     /// Computes every position that is asked for with a function that is declared, as JSON, and
-    /// called through `compute`; `watch` as above.
+    /// called through `compute`, which `abandon` ends at once if it can be; `watch` as above.
     #[pyfunction]
     fn map(
         py: Python<'_>,
         options: &str,
         declared: &str,
         compute: Py<PyAny>,
+        abandon: Option<Py<PyAny>>,
         watch: Option<Py<PyAny>>,
     ) -> PyResult<Computed> {
         let (declared, request) = guarded(py, || Ok((declaration(declared)?, request(options)?)))?;
         let raised = Raised::default();
         let kernel: Arc<dyn Kernel> = Arc::new(Function::new(declared, compute, raised.clone()));
-        running::compute(py, &kernel, &request, (watch.as_ref(), &raised))
+        running::compute(py, &kernel, &request, (watch.as_ref(), abandon.as_ref(), &raised))
     }
 }

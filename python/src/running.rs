@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The signal of Ctrl-C.
 const SIGINT: i32 = 2;
 
+/// What is said after the first Ctrl-C where a second one has an effect.
+const ONCE_MORE: &str = "finishing what is in hand; Ctrl-C once more ends it at once";
+
 /// What happens in a run.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase", tag = "event")]
@@ -89,7 +92,8 @@ impl Observer for Ticker {
 }
 
 /// Computes what a kernel computes. `watch` is told what happens; what it raises, and what a
-/// signal's handler raises, stops the run in order, and is raised once that has ended.
+/// signal's handler raises, stops the run in order, and is raised once that has ended. If it
+/// happens once more, `abandon` is called, which may end what Python computes.
 ///
 /// # Errors
 /// Those of the engine, and what was raised where Python computes; after Ctrl-C
@@ -98,7 +102,7 @@ pub(crate) fn compute(
     py: Python<'_>,
     kernel: &Arc<dyn Kernel>,
     request: &Request,
-    (watch, in_python): (Option<&Py<PyAny>>, &Raised),
+    (watch, abandon, in_python): (Option<&Py<PyAny>>, Option<&Py<PyAny>>, &Raised),
 ) -> PyResult<Computed> {
     let (ticker, stop) = (Ticker::default(), Stop::new());
     let mut raised = None;
@@ -114,6 +118,12 @@ pub(crate) fn compute(
             let is_over = py.detach(|| ticker.wait());
             if let Err(error) = py.check_signals().and_then(|()| told(py, &ticker, watch)) {
                 stop.request_by(SIGINT);
+                match (&raised, abandon) {
+                    (None, Some(_)) => ticker.tell(News::Note { text: ONCE_MORE.to_owned() }),
+                    // What it raises would be about what has ended anyway.
+                    (Some(_), Some(abandon)) => drop(abandon.call0(py)),
+                    (_, None) => {}
+                }
                 raised.get_or_insert(error);
             }
             if is_over {

@@ -16,6 +16,7 @@ import numpy as np
 import pixelmill as pm
 import pytest
 from conftest import values_of
+from pixelmill import _scan
 
 SCALE = 3
 
@@ -417,3 +418,35 @@ print(results.report["positions"], results.failed)
     found = pm.open(scan.file, "frames", (0, 1))
     group = next(line for line in repr(found).splitlines() if "slow" in line and "results" in line).split()[-1]
     assert np.array_equal(values_of(Path(scan.file), f"{group}/slow"), frames_of(scan).sum((2, 3)))
+
+
+def test_a_second_ctrl_c_ends_what_hangs_and_the_map_is_resumable(
+    scan: pm.Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs_while = tmp_path / "hangs"
+    hangs_while.touch()
+    path = str(hangs_while)
+
+    def hanging(frame, number):
+        while number > 20 and os.path.exists(path):
+            time.sleep(0.01)
+        return number
+
+    told = []
+
+    class Presses(_scan.Progress):
+        def __call__(self, news: str) -> None:
+            told.append(news)
+            if '"progress"' in news and '"done":0,' not in news:
+                signal.raise_signal(signal.SIGINT)
+
+    numbers = np.arange(48).reshape(6, 8)
+    with monkeypatch.context() as patched:
+        patched.setattr(_scan, "Progress", Presses)
+        with pytest.raises(KeyboardInterrupt, match="ended at once; the same call goes on"):
+            scan.map(hanging, number=numbers, cores=1, output_dtype="i8", output_shape=())
+    assert sum("Ctrl-C once more ends it at once" in news for news in told) == 1
+    hangs_while.unlink()
+    results = scan.map(hanging, number=numbers, output_dtype="i8", output_shape=(), progress=False)
+    assert results.report is not None and results.report["positions"] >= 27
+    assert np.array_equal(results["hanging"][:], numbers) and not results.failed
