@@ -4,7 +4,7 @@ import json
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -206,7 +206,8 @@ class Scan:
         check_data: bool = False,
         compress: str | None = None,
         progress: bool = True,
-        **parameters: Any,
+        parameters: Mapping[str, Any] | None = None,
+        **named: Any,
     ) -> Results:
         """Computes every position with a process and gives the results.
 
@@ -214,6 +215,7 @@ class Scan:
         killed is resumed. Ctrl-C stops it in order, and the same call goes on.
 
         process: its name; `pixelmill.list_processes()` tells them, and their parameters, which are keyword arguments.
+        parameters: those that are called as an option is, such as `positions` of `rebin`; any other may be there too.
         cores: how many to use, or `"all"`; by default all but two, all but one of four or fewer.
         memory: the budget, such as `"4G"`; by default a quarter of what is available.
         positions: only some, the others stay pending: a mask or numbers, slices of the scan's axes, or text as on the
@@ -242,7 +244,7 @@ class Scan:
             compress=compress,
         )
         watch = Progress() if progress else None
-        return Results(_pixelmill.run(options, process, _encode.dumps(parameters), watch))
+        return Results(_pixelmill.run(options, process, _parameters(parameters, named), watch))
 
     def map(
         self,
@@ -309,7 +311,14 @@ class Scan:
         watch = Progress() if progress else None
         return _map.run(self, mapping, workers, output_dtype, output_shape, options, watch)
 
-    def test(self, process: str, at: int | Sequence[int], spectrum: int = 0, **parameters: Any) -> Trial:
+    def test(
+        self,
+        process: str,
+        at: int | Sequence[int],
+        spectrum: int = 0,
+        parameters: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> Trial:
         """Computes one position with a process and writes nothing.
 
         process, parameters: as for `run`.
@@ -319,7 +328,7 @@ class Scan:
         steps = [operator.index(step) for step in (at if isinstance(at, Sequence) else [at])]
         if any(step < 0 for step in steps):
             raise self._no_such(steps)
-        given = _encode.dumps(parameters)
+        given = _parameters(parameters, named)
         told = json.loads(_pixelmill.test(self._with(), process, given, steps, spectrum))
         seen = told["spectrum"]
         model = seen and seen["model"]
@@ -422,6 +431,14 @@ MAP_OPTIONS: dict[str, Any] = Scan.map.__kwdefaults__ or {}
 
 def _axes(told: list[dict[str, Any]]) -> tuple[Axis, ...]:
     return tuple(Axis(one["name"], one["units"], _numbers(one["values"]), one["binned"]) for one in told)
+
+
+def _parameters(parameters: Mapping[str, Any] | None, named: dict[str, Any]) -> str:
+    """All parameters of a process, for the engine."""
+    given = dict(parameters or {})
+    for name in given.keys() & named.keys():
+        raise UsageError(f"the parameter `{name}` is given twice", "Parameter")
+    return _encode.dumps(given | named)
 
 
 def _written(crop: str | Sequence[_Step] | None) -> str | None:

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pixelmill as pm
 import pytest
+from conftest import values_of
 from pixelmill import _scan
 
 
@@ -96,11 +97,20 @@ def test_a_wrong_name_is_answered_with_the_nearest(line_scan: Path) -> None:
         scan.run("sum")
 
 
-def test_no_parameter_of_a_process_has_the_name_of_an_option() -> None:
+def test_parameters_may_be_called_as_options_are(frames: Path) -> None:
     options = set(_scan.Scan.run.__kwdefaults__)
-    for process in pm.list_processes():
-        assert not options & {parameter.name for parameter in process.parameters}, process.name
+    both = {(one.name, of.name) for one in pm.list_processes() for of in one.parameters if of.name in options}
+    assert both == {("rebin", "positions")}
     assert "peak-finding" in repr(pm.list_processes())
+
+    scan = pm.open(frames, dataset="frames", positions_axes=(0, 1))
+    binned = scan.run("rebin", parameters={"positions": [2, 4]}, by=[5, 3])
+    of = values_of(frames, "frames").reshape(3, 2, 2, 4, 2, 5, 4, 3)
+    assert np.array_equal(binned["Rebinned"], of.sum((1, 3, 5, 7)))
+    trial = scan.test("rebin", at=(2, 1), parameters={"positions": [2, 4], "by": [5, 3]})
+    assert np.array_equal(trial.values["Rebinned"], np.array(binned["Rebinned"])[2, 1].ravel())
+    with pytest.raises(pm.UsageError, match="`by` is given twice"):
+        scan.run("rebin", parameters={"by": 3}, by=3)
 
 
 def test_positions_are_chosen_in_the_words_of_numpy(line_scan: Path) -> None:
@@ -183,6 +193,7 @@ def test_a_killed_run_is_resumed(line_scan: Path) -> None:
     script = """
 import sys, pixelmill as pm
 from pixelmill import _scan
+
 class Tells(_scan.Progress):
     def __call__(self, news):
         print(news, flush=True)
