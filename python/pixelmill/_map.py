@@ -66,7 +66,7 @@ class Mapping:
         elif isinstance(value, ResultsArray) and value.shape[: len(scan_shape)] == scan_shape and not value._of_records:
             path = f"{value._place}/{value.name}"
             self._inputs[argument] = (path, value.shape[len(scan_shape) :], value)
-        elif isinstance(value, ResultsArray | np.ndarray):
+        elif isinstance(value, ResultsArray) or type(value) in (np.ndarray, np.memmap):
             array = np.asarray(value)
             if array.shape[: len(scan_shape)] != scan_shape:
                 self.constants[argument] = array
@@ -102,7 +102,7 @@ class Mapping:
         # The engine knows them by their order.
         exact |= {name: ["input", number] for number, name in enumerate(self._inputs)}
         told["python_arguments"] = json.dumps(exact, sort_keys=True)
-        return told | {name: value for name, value in self.constants.items() if _is_shown(value)}, code
+        return {name: value for name, value in self.constants.items() if _is_shown(value)} | told, code
 
     def task(self) -> _pool.Task:
         """The function as worker processes get it."""
