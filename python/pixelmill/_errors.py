@@ -58,6 +58,10 @@ class FunctionError(Error):
     """A function can't be mapped: its results couldn't be recognised, have no shape, or it can't be called."""
 
 
+class MissingPackageError(Error, ImportError):
+    """What was asked for takes another package, which isn't installed, or can't be imported."""
+
+
 class BusyError(Error):
     """Somebody else has the file."""
 

@@ -1,5 +1,6 @@
 """Results, read from the file where they are."""
 
+import functools
 import json
 import operator
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,8 @@ from ._errors import MissingResultsError
 
 if TYPE_CHECKING:
     import h5py
+
+    from ._scan import Axis
 
 _READ_AS = {"float16": "float32", "bfloat16": "float32"}
 
@@ -103,13 +106,18 @@ class Results(Mapping[str, "ResultsArray"]):
         return len(self._arrays)
 
     def __repr__(self) -> str:
+        headline, *others = self._lines()
+        return "\n".join([f"<{headline}>", *(f"  {line}" for line in others)])
+
+    def _repr_html_(self) -> str:
+        from . import _html
+
+        return _html.of_results(self)
+
+    def _lines(self) -> list[str]:
         failed = f", {self.failed_count:,} failed" if self.failed_count else ""
-        lines = [
-            f"<{self.process}: {self.completed:,} of {self._run['positions']:,} positions{failed}>",
-            f"  {self.file}:{self.group}",
-            *(f"  {array._told()}" for array in self.values()),
-        ]
-        return "\n".join(lines)
+        headline = f"{self.process}: {self.completed:,} of {self._run['positions']:,} positions{failed}"
+        return [headline, f"{self.file}:{self.group}", *(array._told() for array in self.values())]
 
 
 class ResultsArray:
@@ -153,6 +161,55 @@ class ResultsArray:
     def size(self) -> int:
         """How many values it has."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @functools.cached_property
+    def axes(self) -> "tuple[Axis, ...]":
+        """Its axes: those of the scan, then its own."""
+        from . import _scan
+
+        return _scan._axes(json.loads(self._computed.axes(self.name)))
+
+    def image(self, *steps: int) -> NDArray[Any]:
+        """The values as an image, as `imshow` takes it: an array of rows and columns; of complex numbers the magnitude.
+
+        Axes with one step count for nothing. If more than two others are left, the steps choose from the last axes:
+        `image(3, 4)` of 64 × 64 × 10 × 12 values is 64 × 64. Values along one axis are an image of one row.
+        """
+        from . import _plots
+
+        return _plots.image(self, steps)
+
+    def plot(self, *steps: int, ax: Any = None, percentiles: tuple[float, float] | None = (2, 98)) -> Any:
+        """Draws the values by Matplotlib, along their axes: a map, or a curve if there is only one axis.
+
+        steps: chosen from the last axes, as for `image`.
+        ax: what to draw into, by default a new figure.
+        percentiles: those of the values at which the colours of a map end; with None they have room for all.
+
+        Gives what it has drawn into.
+        """
+        from . import _plots
+
+        return _plots.plot(self, steps, ax, percentiles)
+
+    def to_xarray(self) -> Any:
+        """The values as a `DataArray` of xarray, with coordinates; records as a `Dataset`."""
+        from . import _neighbours
+
+        return _neighbours.results_to_xarray(self)
+
+    def to_sidpy(self) -> Any:
+        """The values as a `Dataset` of sidpy, with dimensions; of records choose a field."""
+        from . import _neighbours
+
+        return _neighbours.results_to_sidpy(self)
+
+    def h5py(self) -> "h5py.Dataset":
+        """The results dataset, opened by h5py for reading. Close its `file` before you compute into it again."""
+        import h5py
+
+        told = json.loads(self._computed.summary())
+        return h5py.File(told["file"], "r")[f"{told['group']}/{self.name}"]
 
     def __len__(self) -> int:
         return self.shape[0]

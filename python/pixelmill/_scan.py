@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _encode, _pixelmill
-from ._errors import PositionError, UsageError
+from ._errors import FileError, PositionError, UsageError
 from ._progress import Progress
 from ._results import Results
 
@@ -38,9 +38,11 @@ class Axis:
         return len(self.values)
 
     def __str__(self) -> str:
+        return f"{self.name or '(no name)'}: {len(self):,} steps, {self._range()}"
+
+    def _range(self) -> str:
         ends = [f"{value:g}" for value in (self.values[0], self.values[-1])] if len(self) else []
-        units = f" {self.units}" if self.units else ""
-        return f"{self.name or '(no name)'}: {len(self):,} steps, {' … '.join(ends[: len(self)])}{units}"
+        return " … ".join(ends[: len(self)]) + (f" {self.units}" if self.units else "")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,15 @@ class Trial:
     """The spectrum that was computed with."""
     model: dict[str, NDArray[Any]] = field(repr=False)
     """The curves that the result says the spectrum is, by their names."""
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draws the spectrum with the model, by Matplotlib, into `ax` or a new figure; gives what it has drawn into.
+
+        Of complex numbers the amplitude is drawn, in a new figure the phase too.
+        """
+        from . import _plots
+
+        return _plots.plot_trial(self, ax)
 
 
 def open(
@@ -158,6 +169,11 @@ class Scan:
 
         Axes that aren't given are taken as a whole.
         """
+        values = self._region(steps)
+        values.flags.writeable = False
+        return values
+
+    def _region(self, steps: Sequence[_Step]) -> NDArray[Any]:
         if len(steps) > len(self._scan_shape):
             raise self._no_such(steps)
         kept: list[int] = []
@@ -342,18 +358,77 @@ class Scan:
             model={curve["name"]: _values(curve["values"]) for curve in model["curves"]} if model else {},
         )
 
+    def to_dask(self, block: int | str | None = None) -> Any:
+        """A dask array of all values, whose blocks are read when they are computed, in parallel.
+
+        Its axes are those of `shape`. A block has all values of its positions, so many that it takes about `block`,
+        such as `"64M"` (by default 32 MiB), and ends where chunks of the file end, so that no chunk is decoded for
+        several blocks; a chunk that takes more than 512 MiB is. A slice reads only the positions that it takes. The
+        array is handed to other processes by the names of file and dataset. Its name stays the same as long as the
+        file does.
+        """
+        from . import _neighbours
+
+        return _neighbours.to_dask(self, block)
+
+    def to_hyperspy(self, block: int | str | None = None) -> Any:
+        """A lazy signal of HyperSpy on `to_dask(block)`, with axes, quantity, and the title and type of HyperSpy's files.
+
+        An axis with even steps has scale and offset, one with others its values. Steps are counted on an axis whose
+        values go to and fro, which HyperSpy can't have.
+        """
+        from . import _neighbours
+
+        return _neighbours.to_hyperspy(self, block)
+
+    def to_xarray(self, block: int | str | None = None) -> Any:
+        """A `DataArray` of xarray on `to_dask(block)`, with coordinates, units and quantity."""
+        from . import _neighbours
+
+        return _neighbours.to_xarray(self, block)
+
+    def to_sidpy(self, block: int | str | None = None) -> Any:
+        """A `Dataset` of sidpy on `to_dask(block)`, with dimensions, units, quantity, and the type of data."""
+        from . import _neighbours
+
+        return _neighbours.to_sidpy(self, block)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from . import _neighbours
+
+        return _neighbours.opened, (_neighbours.told(self),)
+
+    def __dask_tokenize__(self) -> Any:
+        from . import _neighbours
+
+        return _neighbours.token(self) or object()
+
     def __repr__(self) -> str:
-        told = json.loads(_pixelmill.info(self.file))
-        of = next((one for one in told["datasets"] if one["path"] == self.dataset), None)
-        units = f" [{self.units}]" if self.units else ""
-        shape = " × ".join(map(str, self.shape))
-        lines = [f"<Scan {self.file}:{self.dataset}>", f"  {self.quantity or 'values'}{units}, {self.dtype}, {shape}"]
+        headline, values, storage, results = self._told()
+        lines = [f"<{headline}>", values]
         lines += ["  positions", *(f"    {axis}" for axis in self.position_axes)]
         lines += ["  at each", *(f"    {axis}" for axis in self.spectral_axes)]
-        if of is not None:
-            lines += _storage(of)
-        lines += [line for group in told["groups"] for line in _state(group)]
-        return "\n".join(lines)
+        return "\n".join([*lines, *storage, *results])
+
+    def _repr_html_(self) -> str:
+        from . import _html
+
+        return _html.of_scan(self)
+
+    def _told(self) -> tuple[str, str, list[str], list[str]]:
+        """What it is, what its values are, how they are stored, and the results that there are."""
+        told = json.loads(_pixelmill.info(self.file))
+        of = self._stored(told)
+        units = f" [{self.units}]" if self.units else ""
+        shape = " × ".join(map(str, self.shape))
+        results = [line for group in told["groups"] for line in _state(group)]
+        values = f"  {self.quantity or 'values'}{units}, {self.dtype}, {shape}"
+        return f"Scan {self.file}:{self.dataset}", values, _storage(of) if of else [], results
+
+    def _stored(self, told: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the file says of the dataset; nothing if it isn't among those that it tells of."""
+        datasets = (told or json.loads(_pixelmill.info(self.file)))["datasets"]
+        return next((one for one in datasets if one["path"] == self.dataset), {})
 
     def _with(self, **options: Any) -> str:
         given = {name: value for name, value in options.items() if value is not None}
@@ -379,25 +454,33 @@ class Scan:
         ends = np.flatnonzero(np.diff(numbers) != 1) + 1
         runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(numbers, ends) if len(run)]
         shape = (*map(len, ranges), *self._spectrum_shape)
-        return np.frombuffer(self._source.read(runs), self.dtype).reshape(shape)
+        return self._read_runs(runs).reshape(shape)
 
-    def _block_lengths(self, budget: int) -> list[int]:
+    def _read_runs(self, runs: list[tuple[int, int]]) -> NDArray[Any]:
+        """The values of runs of consecutive positions, one behind the other."""
+        values = self._source.read(runs)
+        if values is None:
+            message = f"`{self.dataset}` of {self.file} has another shape or type than when it was opened; open it anew"
+            raise FileError(message, "JustChanged", {"path": self.file})
+        return np.frombuffer(values, self.dtype)
+
+    def _block_lengths(self, budget: int, most: int = 0) -> list[int]:
+        """Lengths of blocks of so many bytes, which follow the chunks where these take no more, or not more than most."""
         position = math.prod(self._spectrum_shape) * self.dtype.itemsize
         chunks = self._chunk_lengths()
-        lengths = chunks if math.prod(chunks) * position <= budget else [1] * len(chunks)
+        lengths = chunks if math.prod(chunks) * position <= max(budget, most) else [1] * len(chunks)
         for axis in reversed(range(len(lengths))):
             others = math.prod(lengths[:axis] + lengths[axis + 1 :]) * position
             room = max(budget // max(others, 1), 1)
             if room >= self._scan_shape[axis]:
                 lengths[axis] = self._scan_shape[axis]
                 continue
-            lengths[axis] = max(room // lengths[axis] * lengths[axis], 1)
+            lengths[axis] = max(room // lengths[axis], 1) * lengths[axis]
             break
         return lengths
 
     def _chunk_lengths(self) -> list[int]:
-        datasets = json.loads(_pixelmill.info(self.file))["datasets"]
-        of: dict[str, Any] = next((one for one in datasets if one["path"] == self.dataset), {})
+        of = self._stored()
         axes = self._options.get("positions_axes", of.get("position_axes") or [])
         if not of.get("chunks") or len(axes) != len(self._scan_shape):
             return [1] * len(self._scan_shape)

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::elements::each_element;
 use crate::errors::{as_json, guarded};
+use crate::source::Axis;
 
 /// What came of a computation.
 #[pyclass(frozen, module = "pixelmill._pixelmill")]
@@ -42,6 +43,11 @@ impl Computed {
             };
             as_json(&self.0.datasets()?.into_iter().map(told).collect::<Vec<_>>())
         })
+    }
+
+    /// The axes of a results dataset, as JSON.
+    fn axes(&self, py: Python<'_>, dataset: &str) -> PyResult<String> {
+        guarded(py, || as_json(&self.0.axes(dataset)?.iter().map(Axis::from).collect::<Vec<_>>()))
     }
 
     /// Some steps of the first axis of a results dataset, or of a field of its records.

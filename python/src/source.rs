@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use pixelmill::ElementType;
 use pixelmill::engine::{Request, Spectra};
 use pixelmill::process::Dimension;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::PyByteArray;
 use serde::Serialize;
 
 use crate::errors::{as_json, guarded};
@@ -16,6 +17,15 @@ use crate::options::{request, size};
 pub(crate) struct Source {
     request: Request,
     description: String,
+    form: Form,
+}
+
+/// What the values of a source are like: their type, and the lengths of the axes of the scan and of
+/// those of a position.
+type Form = (ElementType, Vec<usize>, Vec<usize>);
+
+fn form(spectra: &Spectra) -> Form {
+    (spectra.element(), spectra.scan_shape(), spectra.shape())
 }
 
 /// What Python is told of a source.
@@ -33,8 +43,9 @@ struct Description {
     spectral_axes: Vec<Axis>,
 }
 
+/// What Python is told of an axis.
 #[derive(Serialize)]
-struct Axis {
+pub(crate) struct Axis {
     name: String,
     units: String,
     values: Vec<f64>,
@@ -74,7 +85,8 @@ impl Source {
             let request = request(options)?;
             let spectra = Spectra::open(&request)?;
             let description = as_json(&Description::of(&spectra))?;
-            Ok(Self { request, description })
+            let form = form(&spectra);
+            Ok(Self { request, description, form })
         })
     }
 
@@ -83,12 +95,21 @@ impl Source {
         &self.description
     }
 
-    /// The values of some positions, runs of consecutive ones, one behind the other.
-    fn read<'py>(&self, py: Python<'py>, runs: Vec<(u64, u64)>) -> PyResult<Bound<'py, PyBytes>> {
+    /// The values of some positions, runs of consecutive ones, one behind the other; none if the
+    /// dataset has another shape or type by now.
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        runs: Vec<(u64, u64)>,
+    ) -> PyResult<Option<Bound<'py, PyByteArray>>> {
         let runs: Vec<Range<u64>> = runs.into_iter().map(|(start, end)| start..end).collect();
         let spectra = guarded(py, || Spectra::open(&self.request))?;
+        if form(&spectra) != self.form {
+            return Ok(None);
+        }
         let bytes = guarded(py, || spectra.bytes(&runs))?;
-        PyBytes::new_with(py, bytes, |values| guarded(py, || spectra.read(&runs, values)))
+        let read = |values: &mut [u8]| guarded(py, || spectra.read(&runs, values));
+        PyByteArray::new_with(py, bytes, read).map(Some)
     }
 
     /// The bytes that a memory budget means, as people write it; that of the engine if there is

@@ -15,6 +15,7 @@ use crate::storage::file::{ReadFile, open_read};
 use crate::storage::results_group;
 use crate::storage::rows::Rows;
 use crate::view::View;
+use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::{Element, ElementType, StoredType, elements, first_beyond};
 use pixelmill_core::error::{Error, Result};
 
@@ -72,6 +73,18 @@ impl Computed {
             fields,
             name,
         })
+    }
+
+    /// The axes of a results dataset, one for each length of the shape that [`Self::array`] gives
+    /// it.
+    ///
+    /// # Errors
+    /// If there is no such dataset, or its tables are broken.
+    pub fn axes(&self, dataset: &str) -> Result<Vec<Dimension>> {
+        let file = open_read(&self.file)?;
+        let path = format!("{}/{dataset}", self.group);
+        let found = file.dataset(&path).map_err(|_| self.no_such_results(&file, dataset))?;
+        formats::results_axes(&file, &path, &found)
     }
 
     /// A part of one of the results datasets, or of a field of its records: some steps of the first

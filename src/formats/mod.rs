@@ -29,6 +29,7 @@ pub(crate) use plain::PLAIN;
 
 use crate::storage::container::{Class, Dataset, Group};
 use crate::storage::file::ReadFile;
+use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::Result;
 
 /// All formats, in the order in which a dataset is tried for them. What no other knows is plain.
@@ -137,6 +138,37 @@ pub(crate) fn results_shape(file: &ReadFile, path: &str, dataset: &Dataset) -> R
     let scan = if grid.is_full() { grid.shape() } else { vec![grid.rows()] };
     let own = info.spectrum_shape(1);
     Ok(if own == [1] { scan } else { [scan, own].concat() })
+}
+
+/// The axes of a results dataset, as many and as long as [`results_shape`] tells. Steps are counted
+/// where the file has no values for them.
+///
+/// # Errors
+/// If its tables are broken.
+pub(crate) fn results_axes(
+    file: &ReadFile,
+    path: &str,
+    dataset: &Dataset,
+) -> Result<Vec<Dimension>> {
+    let format = recognise(file, path, dataset);
+    let Some(tabled) = tabled(format, &file.path, (path, dataset), false) else {
+        let told = described(format, file, path, dataset).map(|described| described.axes);
+        let unnamed = |(number, length): (usize, &usize)| {
+            Axis::new(number, "", "", described::counted(*length), Role::Unknown)
+        };
+        let axes =
+            told.unwrap_or_else(|_| dataset.shape().iter().enumerate().map(unnamed).collect());
+        return Ok(axes.into_iter().map(|axis| axis.dimension).collect());
+    };
+    let Tabled { info, grid, .. } = tabled?;
+    let scan = if grid.is_full() {
+        info.position_dimensions
+    } else {
+        vec![Dimension::new("position", "", described::counted(grid.rows()))]
+    };
+    let own = info.spectroscopic_dimensions;
+    let is_single = own.iter().map(Dimension::len).eq([1]);
+    Ok(if is_single { scan } else { [scan, own].concat() })
 }
 
 /// What an array that no format knows may be.
