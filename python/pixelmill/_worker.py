@@ -123,6 +123,22 @@ class _Worker:
         results = [self._array((start, *own)) for start, own in zip(starts, shapes)]
         return compute(self.call, columns, spectra, varying, results)
 
+    def map(self, layout: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> list[tuple[bool, Any]]:
+        """What the function returns for each row, whatever that is, or why it returns nothing, and the exception."""
+        rows, _ = self._given(layout)
+        return [self._returned(row.copy().view(dtype).reshape(shape)) for row in rows]
+
+    def _returned(self, row: NDArray[Any]) -> tuple[bool, Any]:
+        try:
+            output = self._function(row, *self._constants["args"], **self._constants["kwargs"])
+            return True, pickle.dumps(output)
+        except (Exception, SystemExit) as error:
+            try:
+                told = pickle.dumps(error)
+            except Exception:
+                told = None
+            return False, (last_line(error), told)
+
     def _given(self, layout: Any) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
         size, spectra, varying = layout
         if self._memory is None or len(self._memory) < size:
