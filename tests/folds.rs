@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pixelmill::engine::{self, Observer, Snapshot};
 use pixelmill::{Request, Stop, fold_kernel_of};
-use pixelmill_processes::Statistics;
+use pixelmill_processes::{CenterOfMass, Statistics};
 use serde_json::{Value, json};
 
 use crate::support::folds::{Scan, marked, python};
@@ -558,6 +558,94 @@ fn a_fold_without_accumulators_is_resumed_as_well() {
     let ran = scan.run("center-of-mass-many", &output, &[]);
     assert_eq!(ran["report"]["positions"].as_u64().unwrap(), 8000 - before);
     assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
+}
+
+#[test]
+fn what_is_made_of_neighbours_is_valid_only_where_all_of_them_are_in() {
+    let scan = Scan::new("u2", "blocks");
+    let output = scan.beside("whole.h5");
+    scan.run("center-of-mass", &output, &[]);
+    assert_eq!(python("derived", &[&output]), json!({ "wrong": [], "valid": 851, "in": 851 }));
+    // In the middle of the scan 5 rows of 6 positions fail: neither they nor those beside them.
+    python("damage", &[scan.file.to_str().unwrap()]);
+    let output = scan.beside("damaged.h5");
+    let ran = pixelmill(scan.arguments("center-of-mass", &output, &[]));
+    assert_eq!((ran.code, failed(&ran).len()), (Some(3), 30), "{}", ran.stderr);
+    let valid = 851 - 30 - 2 * (5 + 6);
+    assert_eq!(python("derived", &[&output]), json!({ "wrong": [], "valid": valid, "in": 821 }));
+    let verified = succeed(["verify", &output, ran.json["group"].as_str().unwrap()]);
+    assert_eq!((&verified["checked"], &verified["different"]), (&json!(851), &json!([])));
+}
+
+#[test]
+fn results_of_a_part_tell_for_which_positions_they_are_valid() {
+    let scan = Scan::made(|file| python("scan_of_frames", &[file, "60", "90"]));
+    let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
+    let slow = ["--cores", "1", "--checkpoint", "0.001"];
+    let mut running = Running::start(scan.arguments("center-of-mass", &output, &slow));
+    crate::support::watch::wait_until("something is marked", || {
+        running.has_ended() || std::fs::metadata(&output).is_ok() && marked(&output) > 1000
+    });
+    running.signal("INT");
+    let stopped = running.finish();
+    assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
+    let done = stopped.json["completed"].as_u64().unwrap();
+    let found = python("derived", &[&output]);
+    assert_eq!((&found["wrong"], &found["in"]), (&json!([]), &json!(done)));
+    let valid = found["valid"].as_u64().unwrap();
+    assert!(done < 5400 && valid > 0 && valid < done, "{found}");
+    scan.run("center-of-mass", &output, &[]);
+    scan.run("center-of-mass", &whole, &[]);
+    assert_eq!(python("derived", &[&output]), json!({ "wrong": [], "valid": 5400, "in": 5400 }));
+    assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
+}
+
+/// Looks whether what is made of neighbours is there for just those that are in with theirs.
+#[derive(Default)]
+struct MaskWatcher {
+    seen: std::sync::Mutex<Vec<usize>>,
+}
+
+impl Observer for MaskWatcher {
+    fn snapshot(&self, snapshot: &Snapshot<'_>) {
+        const COLUMNS: usize = 90;
+        let mut is_in = vec![0; 60 * COLUMNS];
+        snapshot.read_mask(0, &mut is_in).unwrap();
+        let of = |name: &str| {
+            let mut all = snapshot.per_position.iter();
+            all.find(|(layout, _)| layout.name == name).unwrap().1
+        };
+        let is_valid = |at: usize| {
+            let (row, column) = (at / COLUMNS, at % COLUMNS);
+            let mut needed = vec![at];
+            needed.extend((row > 0).then(|| at - COLUMNS));
+            needed.extend((row < 59).then(|| at + COLUMNS));
+            needed.extend((column > 0).then(|| at - 1));
+            needed.extend((column < COLUMNS - 1).then(|| at + 1));
+            needed.into_iter().all(|other| is_in[other] == 1)
+        };
+        let expected: Vec<u8> = (0..is_in.len()).map(|at| u8::from(is_valid(at))).collect();
+        assert!(of("Valid") == expected);
+        let curls = of("Curl").as_chunks().0.iter().map(|bytes| f64::from_ne_bytes(*bytes));
+        assert!(curls.zip(&expected).all(|(curl, valid)| curl.is_nan() == (*valid == 0)));
+        self.seen.lock().unwrap().push(expected.iter().filter(|valid| **valid == 1).count());
+    }
+}
+
+#[test]
+fn whoever_watches_sees_what_is_valid_of_the_positions_that_are_in() {
+    let scan = Scan::made(|file| python("scan_of_frames", &[file, "60", "90"]));
+    let kernel = fold_kernel_of::<CenterOfMass>(&serde_json::from_value(json!({})).unwrap());
+    let request = Request {
+        positions_axes: Some(vec![0, 1]),
+        output: Some(scan.beside("out.h5").into()),
+        checkpoint: Duration::from_micros(1),
+        ..Request::new(&scan.file)
+    };
+    let watcher = MaskWatcher::default();
+    engine::compute(&kernel.unwrap(), &request, &watcher, &Stop::new()).unwrap();
+    let seen = watcher.seen.into_inner().unwrap();
+    assert!(seen.len() > 1 && seen.is_sorted() && seen.last() == Some(&5400), "{seen:?}");
 }
 
 #[test]

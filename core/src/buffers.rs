@@ -29,8 +29,10 @@ pub enum Role {
     Private,
     /// It becomes a results dataset.
     Published,
-    /// It is made when everything is in, and becomes a results dataset; there is none before.
+    /// It is made of what is in, and becomes a results dataset; no unit has it.
     AtEnd,
+    /// The same, which says for which positions others that are made at the end are valid.
+    Mask,
 }
 
 /// What a buffer is.
@@ -47,12 +49,19 @@ pub struct BufferLayout {
     pub each: usize,
     /// How many of these an accumulator holds: none if it is per position.
     pub count: usize,
+    /// The number of the mask that says for which positions it is valid, if it has one.
+    pub mask: Option<usize>,
 }
 
 impl BufferLayout {
     /// Whether units have it in their accumulators.
     pub fn is_folded(&self) -> bool {
-        self.kind != Kind::PerPosition && self.role != Role::AtEnd
+        self.kind != Kind::PerPosition && !self.is_at_end()
+    }
+
+    /// Whether it is made of what is folded, so that no unit has it.
+    pub fn is_at_end(&self) -> bool {
+        matches!(self.role, Role::AtEnd | Role::Mask)
     }
 
     /// Whether it is a results dataset with something for each position.
@@ -114,8 +123,16 @@ impl Buffers {
         self.declare(Kind::Single, name.into())
     }
 
+    /// A mask of the positions for which results are valid that are made at the end, which becomes
+    /// a results dataset. When [`finish`](crate::Reduction::finish) gets it, it has 1 for each
+    /// position that is in, folded without failing, and 0 for all others. `finish` may put 0 where
+    /// there is no valid result; where there was 0 it stays.
+    pub fn mask(&mut self, name: impl Into<String>) -> Buffer<u8> {
+        self.declare(Kind::PerPosition, name.into()).finish(Role::Mask, "Valid", "")
+    }
+
     fn declare(&mut self, kind: Kind, name: String) -> Declaration<'_> {
-        Declaration { buffers: self, kind, name, axes: Vec::new() }
+        Declaration { buffers: self, kind, name, axes: Vec::new(), mask: None }
     }
 }
 
@@ -126,12 +143,20 @@ pub struct Declaration<'b> {
     kind: Kind,
     name: String,
     axes: Vec<Dimension>,
+    mask: Option<usize>,
 }
 
 impl Declaration<'_> {
     /// Axes of its own, slowest first, behind those of a spectrum if it has a value for each point.
     pub fn along(self, axes: Vec<Dimension>) -> Self {
         Self { axes, ..self }
+    }
+
+    /// It has results only where a [mask](Buffers::mask) has 1 once `finish` is through with both:
+    /// elsewhere it becomes NaN, or 0 if it holds integers. Without one, it has them for all
+    /// positions that are in. For what is made at the end for each position.
+    pub fn valid_in(self, mask: Buffer<u8>) -> Self {
+        Self { mask: Some(mask.index), ..self }
     }
 
     /// It is seen by nobody.
@@ -144,13 +169,13 @@ impl Declaration<'_> {
         self.finish(Role::Published, quantity, units)
     }
 
-    /// It becomes a results dataset, and is made by `finish`: before it there is none.
+    /// It becomes a results dataset, and is made by `finish` alone.
     pub fn at_end<T: Element>(self, quantity: &str, units: &str) -> Buffer<T> {
         self.finish(Role::AtEnd, quantity, units)
     }
 
     fn finish<T: Element>(self, role: Role, quantity: &str, units: &str) -> Buffer<T> {
-        let Self { buffers, kind, name, axes } = self;
+        let Self { buffers, kind, name, axes, mask } = self;
         let values: usize = axes.iter().map(Dimension::len).product();
         let (axes, count) = match kind {
             Kind::PerPoint => ([buffers.axes.as_slice(), &axes].concat(), buffers.points),
@@ -165,7 +190,7 @@ impl Declaration<'_> {
         }
         let each = values * size_of::<T>();
         let index = buffers.layouts.len();
-        buffers.layouts.push(BufferLayout { kind, role, column, each, count });
+        buffers.layouts.push(BufferLayout { kind, role, column, each, count, mask });
         Buffer { index, element: PhantomData }
     }
 }
@@ -201,7 +226,7 @@ impl Accumulator {
     pub fn with_ends(&mut self, layouts: &[BufferLayout], positions: usize) {
         for (bytes, layout) in self.buffers.iter_mut().zip(layouts) {
             let count = match (layout.kind, layout.role) {
-                (Kind::PerPosition, Role::Published | Role::AtEnd) => positions,
+                (Kind::PerPosition, Role::Published | Role::AtEnd | Role::Mask) => positions,
                 (Kind::PerPoint | Kind::Single, Role::AtEnd) => 1,
                 _ => continue,
             };

@@ -78,9 +78,18 @@ impl<R: Reduction> Kernel for FoldKernel<R> {
         let task = R::prepare(&self.parameters, source, &mut buffers)?;
         let layouts = buffers.layouts;
         let is_mapped =
-            |layout: &BufferLayout| layout.kind == Kind::PerPosition && layout.role != Role::AtEnd;
+            |layout: &BufferLayout| layout.kind == Kind::PerPosition && !layout.is_at_end();
         if R::PER_POSITION != layouts.iter().all(is_mapped) {
             let told = "whether all of its buffers are per position isn't what its type says";
+            return Err(Failure::new(told));
+        }
+        let may_have_mask =
+            |layout: &BufferLayout| layout.kind == Kind::PerPosition && layout.role == Role::AtEnd;
+        if let Some(other) =
+            layouts.iter().find(|layout| layout.mask.is_some() && !may_have_mask(layout))
+        {
+            let name = &other.column.name;
+            let told = format!("`{name}` has a mask, but isn't made at the end for each position");
             return Err(Failure::new(told));
         }
         let shown = layouts.iter().filter(|layout| layout.is_column());

@@ -219,10 +219,14 @@ pub trait Reduction: Sized + 'static {
     /// If there is no sum of the two, as where integers overflow; the run ends.
     fn merge(task: &Self::Task, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure>;
 
-    /// Makes the results of what is folded of the whole scan, or of a part of it while somebody
-    /// watches: the buffers that are [made at the end](crate::buffers::Declaration::at_end) are
-    /// there now. If one of these is per position, so are all published ones that are, with what
-    /// every position of the scan has, and nobody watches.
+    /// Makes the results of what is folded of the whole scan, or, at each checkpoint, of the part
+    /// of it that is in: the buffers that are [made at the
+    /// end](crate::buffers::Declaration::at_end) are there now. If one of these is per
+    /// position, so are all published ones that are, with what every position of the scan has:
+    /// those that aren't in, since they have failed or aren't folded yet, have NaN, or 0 in
+    /// integers, and so has what is made for them. A [mask](Buffers::mask) tells which are in,
+    /// and is narrowed where there is no valid result for another reason, such as a neighbour
+    /// that isn't in.
     ///
     /// # Errors
     /// If there is no result.

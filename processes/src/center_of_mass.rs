@@ -13,11 +13,14 @@
 //!   their mean, or a plane (the least squares' a + b·row + c·column, of each in a column of
 //!   `Regression`).
 //! - `Magnitude` √(F_y² + F_x²), `Divergence` ∂F_y/∂y + ∂F_x/∂x, `Curl` ∂F_y/∂x − ∂F_x/∂y, by
-//!   central differences of neighbouring positions, one-sided at the edges, per position.
+//!   central differences of neighbouring positions, one-sided at the edges, per position. `Valid`
+//!   has 1 where both are made of shifts that are there, of the position and of these neighbours:
+//!   elsewhere, as beside a position that has failed, they are NaN.
 //! - `Guess`: the rotation in degrees, and 1 if y has to be turned round, for which the curl is
-//!   least over all whole degrees, as it is of a field that comes of charges; of the two rotations
-//!   that are half a turn apart the one whose divergence has more of the lowest fifth of its range
-//!   than of the highest, as it is at atoms that attract electrons.
+//!   least over all whole degrees, as it is of a field that comes of charges, where divergence and
+//!   curl are valid; of the two rotations that are half a turn apart the one whose divergence has
+//!   more of the lowest fifth of its range than of the highest, as it is at atoms that attract
+//!   electrons.
 //!
 //! All as LiberTEM's `CoMUDF` and `guess_corrections` (Clausen et al., J. Open Source Softw. 5
 //! (2020) 2006), in double precision; the method is that of Müller et al., Nat. Commun. 5 (2014)
@@ -108,8 +111,8 @@ pub struct Task {
     centers: Buffer<f64>,
     field: (Buffer<f64>, Buffer<f64>),
     magnitude: Buffer<f64>,
-    /// Divergence and curl, of a scan with rows and columns.
-    derived: Option<(Buffer<f64>, Buffer<f64>)>,
+    /// Divergence and curl, of a scan with rows and columns, and where both are valid.
+    derived: Option<(Buffer<f64>, Buffer<f64>, Buffer<u8>)>,
     plane: Buffer<f64>,
     guess: Option<Buffer<f64>>,
 }
@@ -136,7 +139,7 @@ impl Turn {
 
 impl Reduction for CenterOfMass {
     const NAME: &'static str = "Center_of_Mass";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "how far each frame is deflected, and the field that deflects it";
 
     type Parameters = Parameters;
@@ -185,7 +188,12 @@ impl Reduction for CenterOfMass {
         let mut own = |name: &str, units: &str| buffers.per_position(name).at_end(name, units);
         let field = (own("Field_Y", points), own("Field_X", points));
         let magnitude = own("Magnitude", points);
-        let derived = scan.map(|_| (own("Divergence", points), own("Curl", points)));
+        let derived = scan.map(|_| {
+            let valid = buffers.mask("Valid");
+            let mut own =
+                |name: &str| buffers.per_position(name).valid_in(valid).at_end(name, points);
+            (own("Divergence"), own("Curl"), valid)
+        });
         let counted = |name: &str, count| Dimension::new(name, "", AxisValues::counted(count));
         let plane = vec![counted("Term", 3), counted("Component", 2)];
         let shown =
@@ -288,11 +296,14 @@ impl Reduction for CenterOfMass {
         for ((field, magnitude), (y, x)) in field.iter().zip(magnitude).zip(y.iter_mut().zip(x)) {
             (*y, *x, *magnitude) = (field.0, field.1, field.0.hypot(field.1));
         }
-        let Some((scan, (divergence, curl))) = task.scan.zip(task.derived) else { return Ok(()) };
-        let (divergence, curl) = all.of((divergence, curl));
-        for (at, (divergence, curl)) in divergence.iter_mut().zip(curl).enumerate() {
-            let slope = Slope::at(at, &field, scan);
-            (*divergence, *curl) = (slope.divergence(), slope.curl());
+        let Some((scan, derived)) = task.scan.zip(task.derived) else { return Ok(()) };
+        let (divergence, curl, valid) = all.of(derived);
+        let results = divergence.iter_mut().zip(curl).zip(valid).enumerate();
+        for (at, ((divergence, curl), valid)) in results {
+            match Slope::at(at, &field, scan) {
+                Some(slope) => (*divergence, *curl) = (slope.divergence(), slope.curl()),
+                None => *valid = 0,
+            }
         }
         if let Some(guess) = task.guess {
             let (rotation, flip_y) = guessed(&shifts, scan);
@@ -384,8 +395,9 @@ struct Slope {
 }
 
 impl Slope {
-    /// At a position, by central differences, one-sided at the edges.
-    fn at(at: usize, field: &[(f64, f64)], (rows, columns): (usize, usize)) -> Self {
+    /// At a position, by central differences, one-sided at the edges; `None` where there is no
+    /// field, or none beside it.
+    fn at(at: usize, field: &[(f64, f64)], (rows, columns): (usize, usize)) -> Option<Self> {
         let along = |step: usize, index: usize, length: usize| {
             let (before, behind) = (index.min(1), (length - 1 - index).min(1));
             let ((y0, x0), (y1, x1)) = (field[at - before * step], field[at + behind * step]);
@@ -394,7 +406,10 @@ impl Slope {
         };
         let (y_down, x_down) = along(columns, at / columns, rows);
         let (y_right, x_right) = along(1, at % columns, columns);
-        Self { y_down, y_right, x_down, x_right }
+        let (y, x) = field[at];
+        let all = [y, x, y_down, y_right, x_down, x_right];
+        let is_there = all.into_iter().all(f64::is_finite);
+        is_there.then_some(Self { y_down, y_right, x_down, x_right })
     }
 
     fn divergence(self) -> f64 {
@@ -417,7 +432,7 @@ impl Slope {
 fn guessed(shifts: &[(f64, f64)], scan: (usize, usize)) -> (f64, bool) {
     // The last row and column have artefacts.
     let inside = |at: &usize| at / scan.1 + 1 < scan.0 && at % scan.1 + 1 < scan.1;
-    let slopes = || (0..shifts.len()).filter(inside).map(|at| Slope::at(at, shifts, scan));
+    let slopes = || (0..shifts.len()).filter(inside).filter_map(|at| Slope::at(at, shifts, scan));
     // The curl after a turn by φ is (±y_right − x_down) cos φ + (x_right ± y_down) sin φ.
     let least = |flip_y: bool| {
         let sign = if flip_y { -1.0 } else { 1.0 };
@@ -425,10 +440,7 @@ fn guessed(shifts: &[(f64, f64)], scan: (usize, usize)) -> (f64, bool) {
         for slope in slopes() {
             let cos = sign * slope.y_right - slope.x_down;
             let sin = slope.x_right + sign * slope.y_down;
-            if cos.is_finite() && sin.is_finite() {
-                (cos_cos, sin_sin, both) =
-                    (cos_cos + cos * cos, sin_sin + sin * sin, both + cos * sin);
-            }
+            (cos_cos, sin_sin, both) = (cos_cos + cos * cos, sin_sin + sin * sin, both + cos * sin);
         }
         let curl = |degrees: u32| {
             let Turn { cos, sin, .. } = Turn::of(f64::from(degrees), flip_y);
@@ -441,10 +453,7 @@ fn guessed(shifts: &[(f64, f64)], scan: (usize, usize)) -> (f64, bool) {
     let flip_y = flipped.0 < straight.0;
     let degrees = if flip_y { flipped.1 } else { straight.1 };
     let turn = Turn::of(f64::from(degrees), flip_y);
-    let divergences = || {
-        let all = slopes().map(|slope| slope.turned(turn).divergence());
-        all.filter(|divergence| divergence.is_finite())
-    };
+    let divergences = || slopes().map(|slope| slope.turned(turn).divergence());
     let most = divergences().fold(0.0f64, |most, divergence| most.max(divergence.abs()));
     // The outer fifths of −most … most.
     let low = divergences().filter(|divergence| *divergence < -0.6 * most).count();

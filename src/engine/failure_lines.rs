@@ -162,6 +162,11 @@ impl<'a> FailureLines<'a> {
         self.failed.set(positions, line)
     }
 
+    /// The number of the line of each position, 0 of those that haven't failed.
+    pub fn marks(&self) -> &Marks {
+        &self.failed
+    }
+
     /// The failed positions of all that are done by `status`.
     ///
     /// # Errors

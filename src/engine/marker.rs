@@ -11,7 +11,7 @@ use log::{debug, info, trace};
 use super::batch::Batch;
 use super::failure_lines::FailureLines;
 use super::failures::FailedPositions;
-use super::fold::Committer;
+use super::fold::{Committer, Marked};
 use super::ledger::{Covered, Ledger};
 use super::pending::Pending;
 use super::prepare::Taken;
@@ -167,7 +167,8 @@ impl<'a> Marker<'a> {
         let Some(committer) = self.committer.as_mut().filter(|_| self.lost.is_none()) else {
             return Ok(());
         };
-        let batch = match committer.commit(self.file, how) {
+        let marked = Marked { status: &self.status, failed: self.lines.marks() };
+        let batch = match committer.commit(self.file, how, marked) {
             Err(error @ Error::Unsuitable { .. }) => {
                 self.lost = Some(error);
                 return Ok(());

@@ -20,7 +20,7 @@ use crate::plan::{Plan, Reads};
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::rows::Reading;
 use pixelmill_core::error::Result;
-use pixelmill_core::kernel::{Kernel, Role};
+use pixelmill_core::kernel::Kernel;
 
 /// What a run would do.
 #[derive(Clone, Debug)]
@@ -141,9 +141,8 @@ pub fn results_datasets(Asked { kernel, request, .. }: &Asked) -> Result<Vec<Res
     let request = &with_recorded(request, kernel.name());
     let job = Job::open(kernel, &open_read(&request.file)?, request, &Data::unseen())?;
     let buffers = job.prepared.fold().map_or(&[][..], |fold| fold.buffers());
-    let at_end = |name: &str| {
-        buffers.iter().any(|buffer| buffer.column.name == name && buffer.role == Role::AtEnd)
-    };
+    let at_end =
+        |name: &str| buffers.iter().any(|buffer| buffer.column.name == name && buffer.is_at_end());
     let columns = job.prepared.columns().iter().map(|column| ResultsDataset {
         name: column.name.clone(),
         goes_along: !at_end(&column.name),

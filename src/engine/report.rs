@@ -31,22 +31,28 @@ pub trait Observer: Sync {
     fn abandoned(&self, _error: &Error) {}
 }
 
+/// Results datasets with their bytes.
+type Datasets<'a> = Vec<(&'a ColumnLayout, &'a [u8])>;
+
 /// What is folded by now, and of which positions.
 pub struct Snapshot<'a> {
     /// The process that folds.
     pub process: &'a str,
     /// The results datasets that all positions are folded into, with their bytes.
     pub results: Vec<(&'a ColumnLayout, &'a [u8])>,
+    /// Those that are made of what is folded for each position of the scan, with the rows of all:
+    /// missing where they aren't valid yet.
+    pub per_position: Vec<(&'a ColumnLayout, &'a [u8])>,
     status: &'a Marks,
 }
 
 impl<'a> Snapshot<'a> {
     pub(crate) fn new(
         process: &'a str,
-        results: Vec<(&'a ColumnLayout, &'a [u8])>,
+        (results, per_position): (Datasets<'a>, Datasets<'a>),
         status: &'a Marks,
     ) -> Self {
-        Self { process, results, status }
+        Self { process, results, per_position, status }
     }
 
     /// Fills `is_in` with 1 for each position from `first` on that is in, and 0 for the others.

@@ -432,6 +432,31 @@ def frames(path, count):
         data[:] = random.poisson(random.uniform(1, 9, (40, 40)), (int(count), 40, 40))
 
 
+def scan_of_frames(path, rows, columns):
+    random = np.random.default_rng(12)
+    with h5py.File(path, "w") as file:
+        shape = (int(rows), int(columns), 40, 40)
+        data = file.create_dataset("data", shape, "u2", chunks=(2, 10, 40, 40), compression="gzip")
+        data[:] = random.poisson(random.uniform(1, 9, (40, 40)), shape)
+
+
+def derived(path):
+    """In what divergence and curl, and where they are valid, aren't those of the positions that are in, and of how many they are valid."""
+    with h5py.File(path) as file:
+        group = next(group for group in file.values() if isinstance(group, h5py.Group))
+        read = lambda name: group[name][()]
+        is_in = (read("completed_positions") != 0) & (read("failed_positions") == 0)
+        is_in = is_in.reshape(read("Shift_Y").shape)
+        y, x = (np.where(is_in, read(name), np.nan) for name in ("Shift_Y", "Shift_X"))
+        (y_down, y_right), (x_down, x_right) = np.gradient(y), np.gradient(x)
+        expected = {"Divergence": y_down + x_right, "Curl": y_right - x_down}
+        valid = np.isfinite([y, x, *expected.values()]).all(0)
+        expected = {name: np.where(valid, values, np.nan) for name, values in expected.items()}
+        expected |= {"Valid": valid.astype("u1"), "Field_Y": y, "Field_X": x}
+        wrong = [name for name, there in expected.items() if not np.allclose(read(name), there, rtol=1e-12, atol=1e-12, equal_nan=True)]
+        return {"wrong": wrong, "valid": int(valid.sum()), "in": int(is_in.sum())}
+
+
 def same_values(one, other):
     """Whether two datasets, each behind its file, have the same bits."""
     found = []

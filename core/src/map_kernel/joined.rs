@@ -20,6 +20,7 @@ pub(super) fn buffers(columns: &[ColumnLayout]) -> Vec<BufferLayout> {
     let of_column = |column: &ColumnLayout| BufferLayout {
         kind: Kind::PerPosition,
         role: Role::Published,
+        mask: None,
         column: column.clone(),
         each: column.spectrum_bytes(),
         count: 0,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Compare, Folding, Wants, ends, folded_by, shown};
+use super::{Compare, Folding, MadeOf, Wants, ends, folded_by, mark_folded, shown};
 use crate::engine::job::Job;
 use crate::engine::pending::Pending;
 use crate::engine::selection::Selected;
@@ -46,18 +46,22 @@ pub(crate) fn again<'j>(
     let read = |dataset: usize, rows: &mut [u8]| {
         columns[dataset].read_into(std::slice::from_ref(&all), rows)
     };
+    let batches = || state.tree.nodes().map(|node| &node.batch).chain([&state.rows]);
+    let mark = |is_in: &mut [u8]| {
+        mark_folded(batches(), is_in);
+        Ok(())
+    };
     let nodes = || state.tree.nodes().map(|node| &node.all);
     let finished = match (folding.ends_per_position(), columns) {
         (true, []) => None,
-        (true, _) => folding.finished(nodes(), Some(&read))?,
+        (true, _) => folding.finished(nodes(), Some(MadeOf { read: &read, mark: &mark }))?,
         (false, _) => folding.finished(nodes(), None)?,
     };
     let made = finished.iter().flat_map(|all| ends(folded_by(job).buffers(), all));
     let made = made.map(|(dataset, _, rows)| (dataset, rows.to_vec())).collect();
     let bytes = finished.iter().flat_map(Accumulator::bytes);
     let results = shown(folded_by(job).buffers().iter().zip(bytes));
-    let batches = state.tree.nodes().map(|node| &node.batch).chain([&state.rows]);
-    let failures = batches.flat_map(|batch| batch.failures.iter());
+    let failures = batches().flat_map(|batch| batch.failures.iter());
     Ok(Again {
         results: results.map(|(layout, bytes)| (&layout.column, bytes.to_vec())).collect(),
         ends: made,

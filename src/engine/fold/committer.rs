@@ -6,7 +6,7 @@ use log::debug;
 
 use super::checkpoint::Checkpoint;
 use super::tree::Tree;
-use super::{Folding, Node, ReadColumn, Resumed, ends, shown};
+use super::{Folding, MadeOf, Marked, Node, Resumed, ends, shown};
 use crate::engine::batch::Batch;
 use crate::engine::sink::Sink;
 use crate::engine::{Observer, Snapshot};
@@ -46,8 +46,9 @@ impl<'a> Committer<'a> {
     }
 
     /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
-    /// results; if it is to be `seen`, as both. What it returns may be marked once that is durable;
-    /// nothing if there is nothing new, or, unless it `must` be, if that was done only just now.
+    /// results; if it is to be `seen`, as both. `marked` is what was before. What it returns may be
+    /// marked once that is durable; nothing if there is nothing new, or, unless it `must` be, if
+    /// that was done only just now.
     ///
     /// # Errors
     /// If the file can't be written, or what is folded can't be finished.
@@ -55,6 +56,7 @@ impl<'a> Committer<'a> {
         &mut self,
         file: &dyn InPlace,
         (must, seen): (bool, bool),
+        marked: Marked<'_>,
     ) -> Result<Option<Batch>> {
         if self.folding.fold.is_per_position() {
             return Ok(Some(self.folding.lock().take_before(u64::MAX)));
@@ -66,18 +68,20 @@ impl<'a> Committer<'a> {
         let units = state.tree.prefix().0;
         let is_all = units == self.folding.geometry.count();
         let is_soon = begun - self.written < self.took * WRITING;
+        // What is made of the results of all positions takes longer the more there are.
+        let seen = seen && (must || !is_soon || !self.folding.ends_per_position());
         let must = must || seen || is_all;
         // Fewer while some of them are merged, and if they can't be.
         if units <= self.committed || !must && is_soon {
             return Ok(None);
         }
         if is_all {
-            self.seen = self.write_results(file, &state.tree)?;
+            self.seen = self.write_results(file, &state.tree, marked)?;
         } else {
             let nodes = state.tree.prefix().1.map(|(level, node)| (level, &node.all));
             self.checkpoint.write(file, units, nodes)?;
-            if seen && !self.folding.ends_per_position() {
-                self.seen = match self.write_results(file, &state.tree) {
+            if seen {
+                self.seen = match self.write_results(file, &state.tree, marked) {
                     Err(error @ Error::Unsuitable { .. }) => {
                         debug!("of a part there is no result yet: {error}");
                         None
@@ -121,17 +125,31 @@ impl<'a> Committer<'a> {
         let Some(all) = self.seen.take() else { return };
         let shown = shown(self.folding.fold.buffers().iter().zip(all.bytes()));
         let results = shown.map(|(layout, bytes)| (&layout.column, bytes)).collect();
-        observer.snapshot(&Snapshot::new(self.folding.job.kernel.name(), results, status));
-        self.folding.idle().push(all);
+        let ends = ends(self.folding.fold.buffers(), &all);
+        let per_position = ends.map(|(_, layout, rows)| (&layout.column, rows)).collect();
+        let process = self.folding.job.kernel.name();
+        observer.snapshot(&Snapshot::new(process, (results, per_position), status));
+        // What has room for all positions is too large to be kept.
+        if !self.folding.ends_per_position() {
+            self.folding.idle().push(all);
+        }
     }
 
-    fn write_results(&self, file: &dyn InPlace, tree: &Tree<Node>) -> Result<Option<Accumulator>> {
-        let first: Vec<_> = tree.prefix().1.map(|(_, node)| &node.all).collect();
+    fn write_results(
+        &self,
+        file: &dyn InPlace,
+        tree: &Tree<Node>,
+        marked: Marked<'_>,
+    ) -> Result<Option<Accumulator>> {
+        let nodes = || tree.prefix().1.map(|(_, node)| node);
+        let first: Vec<_> = nodes().map(|node| &node.all).collect();
         let sink = Sink::new(file, self.folding.job.placed_columns(self.columns));
         let read = |dataset: usize, rows: &mut [u8]| sink.read(dataset, 0, rows);
-        let read: Option<ReadColumn<'_>> =
-            if self.folding.ends_per_position() { Some(&read) } else { None };
-        let Some(all) = self.folding.finished(first.into_iter(), read)? else { return Ok(None) };
+        let mark = |is_in: &mut [u8]| marked.mark(nodes().map(|node| &node.batch), is_in);
+        let made_of = MadeOf { read: &read, mark: &mark };
+        let made_of = Some(made_of).filter(|_| self.folding.ends_per_position());
+        let finished = self.folding.finished(first.into_iter(), made_of)?;
+        let Some(all) = finished else { return Ok(None) };
         for (dataset, _, rows) in ends(self.folding.fold.buffers(), &all) {
             sink.write(dataset, 0, rows)?;
         }

@@ -149,7 +149,7 @@ impl Geometry {
             hash.write(&number.to_le_bytes());
         }
         for layout in layouts {
-            let BufferLayout { kind, role, column, each, count } = layout;
+            let BufferLayout { kind, role, column, each, count, mask: _ } = layout;
             let name = &column.name;
             let fields = &column.fields;
             hash.write(format!("{name} {kind:?} {role:?} {fields:?} {each} {count};").as_bytes());

@@ -5,7 +5,8 @@
 //! something is to be folded; `read` reads parts of one, `unit` folds it, tile by tile, and
 //! `together` does so for all computations of a pass; `tree` says which units are merged, and
 //! `travel` how they come together if several ranks fold; `checkpoint` is what a run is resumed
-//! from, `resumed` how, and `committer` what writes it, for the marker. [`Folding`] is what all
+//! from, `resumed` how, and `committer` what writes it, for the marker; `ends` are results per
+//! position that are made at the end. [`Folding`] is what all
 //! threads of a run share: workers put what they have folded into the tree, and whenever a batch is
 //! to be marked the marker takes the units that are in without a gap, from the first on.
 //!
@@ -19,6 +20,7 @@ mod again;
 mod checkpoint;
 mod committer;
 mod cut;
+mod ends;
 pub(super) mod geometry;
 mod plan;
 mod read;
@@ -48,11 +50,13 @@ use crate::storage::results_group::CHECKPOINT;
 pub(crate) use again::{Again, again, check_merge, estimate};
 pub(crate) use committer::Committer;
 use cut::Group;
+pub(crate) use ends::Marked;
+use ends::{MadeOf, ends, mark_folded};
 use geometry::{Geometry, shown};
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
-use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Role};
+use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold};
 pub(crate) use plan::{held_bytes, merged_bytes, plan};
 use read::WantedGroup;
 pub(crate) use resumed::Resumed;
@@ -114,19 +118,6 @@ struct Node {
     all: Accumulator,
     batch: Batch,
 }
-
-/// The results per position that are made at the end: the numbers of their datasets, and all rows.
-fn ends<'l>(
-    layouts: &'l [BufferLayout],
-    all: &'l Accumulator,
-) -> impl Iterator<Item = (usize, &'l BufferLayout, &'l [u8])> {
-    let columns = layouts.iter().zip(all.bytes()).filter(|(layout, _)| layout.is_column());
-    let made = |(_, (layout, _)): &(usize, (&BufferLayout, &[u8]))| layout.role == Role::AtEnd;
-    columns.enumerate().filter(made).map(|(dataset, (layout, rows))| (dataset, layout, rows))
-}
-
-/// Reads what all positions have in a results dataset.
-type ReadColumn<'r> = &'r dyn Fn(usize, &mut [u8]) -> Result<()>;
 
 /// How the job's kernel folds.
 fn folded_by(job: &Job) -> &dyn Fold {
@@ -334,7 +325,7 @@ impl<'a> Folding<'a> {
     /// Whether something per position is made at the end.
     fn ends_per_position(&self) -> bool {
         let mut columns = self.fold.buffers().iter().filter(|layout| layout.is_column());
-        columns.any(|layout| layout.role == Role::AtEnd)
+        columns.any(BufferLayout::is_at_end)
     }
 
     fn copy(&self, node: &Accumulator) -> Accumulator {
@@ -349,11 +340,12 @@ impl<'a> Folding<'a> {
         merged.unwrap_or_else(Err).map_err(why)
     }
 
-    /// The results of what some nodes hold, which follow each other; `None` of none.
+    /// The results of what some nodes hold, which follow each other; `None` of none. Those per
+    /// position are made if it is said of what.
     fn finished<'n>(
         &self,
         nodes: impl DoubleEndedIterator<Item = &'n Accumulator>,
-        columns: Option<ReadColumn<'_>>,
+        made_of: Option<MadeOf<'_>>,
     ) -> Result<Option<Accumulator>> {
         // As in the tree: the last are the smallest, and merged first.
         let mut nodes = nodes.rev();
@@ -365,19 +357,16 @@ impl<'a> Folding<'a> {
             self.idle().push(std::mem::replace(&mut all, earlier));
         }
         let layouts = self.fold.buffers();
-        let positions = columns.map_or(0, |_| self.job.source.info.positions as usize);
+        let positions = made_of.as_ref().map_or(0, |_| self.job.source.info.positions as usize);
         all.with_ends(layouts, positions);
-        if let Some(read) = columns {
-            let rows = layouts.iter().zip(all.bytes_mut());
-            for (dataset, (layout, rows)) in rows.filter(|(of, _)| of.is_column()).enumerate() {
-                if layout.role == Role::Published {
-                    read(dataset, rows)?;
-                }
-            }
-        }
+        let is_in = match made_of {
+            Some(made_of) => ends::gather(layouts, (&mut all, positions), &made_of)?,
+            None => Vec::new(),
+        };
         let finished = guarded(|| self.fold.finish(&mut all.parts()));
         let why = |failure| unsuitable(self.job, "finish what was folded", &failure);
         finished.unwrap_or_else(Err).map_err(why)?;
+        ends::narrow(layouts, &mut all, &is_in);
         Ok(Some(all))
     }
 }

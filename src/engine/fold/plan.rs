@@ -9,7 +9,7 @@ use super::travel::most_travelling;
 use super::tree::most_nodes;
 use crate::engine::job::Job;
 use crate::plan::Plan;
-use pixelmill_core::kernel::{Kind, Role};
+use pixelmill_core::kernel::{BufferLayout, Kind};
 
 /// Plans a pass of computations, at least one of which folds, for at most so many workers, beside
 /// `fixed` bytes that are taken anyway; the error is how many bytes of memory it takes at least.
@@ -86,10 +86,10 @@ fn fold_bytes(job: &Job, (geometry, of_pass): (&Geometry, &Geometry), workers: u
     let node = node_bytes(fold.buffers());
     // What is made at the end of the results of all positions.
     let columns = || fold.buffers().iter().filter(|layout| layout.is_column());
-    let ends = columns().any(|layout| layout.role == Role::AtEnd);
+    let ends = columns().any(BufferLayout::is_at_end);
     let of_position: usize = if ends { columns().map(|layout| layout.each).sum() } else { 0 };
-    // As much again for whoever makes it.
-    let of_positions = 2 * of_position as u64 * job.source.info.positions;
+    // As much again for whoever makes it, and which of them are in.
+    let of_positions = (2 * of_position as u64 + u64::from(ends)) * job.source.info.positions;
     // The nodes of the first units, what they are finished in, and those between units that
     // others still have in hand.
     let nodes = most_nodes(geometry.count()) + 2;

@@ -24,7 +24,6 @@ use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
 use pixelmill_core::kernel::{
     Accumulator, AuxiliaryRows, BufferLayout, Fold, FoldWorker, Kind, Parts, PointRun, RawTile,
-    Role,
 };
 use pixelmill_core::positions::runs;
 
@@ -210,7 +209,7 @@ impl<'f> UnitWorker<'f> {
         let layouts = self.fold.buffers();
         self.per_position.resize_with(layouts.len(), AlignedBytes::default);
         for (bytes, layout) in self.per_position.iter_mut().zip(layouts) {
-            let is_per_position = layout.kind == Kind::PerPosition && layout.role != Role::AtEnd;
+            let is_per_position = layout.kind == Kind::PerPosition && !layout.is_at_end();
             bytes.resize(if is_per_position { count * layout.each } else { 0 });
             bytes.fill(0);
         }
@@ -402,7 +401,7 @@ impl<'f> UnitWorker<'f> {
         let rows = &mut self.results.rows;
         rows.resize_with(self.job.prepared.columns().len(), AlignedBytes::default);
         for (rows, (layout, found)) in rows.iter_mut().zip(columns) {
-            if layout.role == Role::AtEnd {
+            if layout.is_at_end() {
                 continue;
             }
             rows.resize(positions.len() * layout.each);
@@ -438,7 +437,7 @@ fn parts_of_tile<'p>(
         let gathered = gathered.as_mut().and_then(Iterator::next);
         let part = |range: &Range<usize>| range.start * layout.each..range.end * layout.each;
         match layout.kind {
-            Kind::PerPosition if layout.role == Role::AtEnd => folded,
+            Kind::PerPosition if layout.is_at_end() => folded,
             Kind::PerPosition => &mut own[part(positions)],
             Kind::PerPoint if layout.is_folded() => match gathered {
                 Some(gathered) => &mut gathered[part(points)],
