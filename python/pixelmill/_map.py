@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 
 _TRIALS = 16
 _ENOUGH = 3
+# What a results group has of its own: attributes, and datasets.
+_ATTRIBUTES = frozenset(
+    """
+    tool timestamp platform machine_id pixelmill_version process_version parameter_hash parameters source_000
+    source_fingerprint num_source_dsets results_datasets folded_datasets last_pixel last_run input_places corrections
+    """.split()
+)
+_DATASETS = frozenset(
+    """
+    completed_positions failed_positions failure_messages data_digest fold_checkpoint Position_Indices Position_Values
+    Spectroscopic_Indices Spectroscopic_Values
+    """.split()
+)
 
 
 class Mapping:
@@ -39,6 +52,7 @@ class Mapping:
         self._scan = scan
         self._function = function
         self.name = name or _name_of(function)
+        _check_name(self.name, "name")
         self.constants: dict[str, Any] = {}
         self._arrays: dict[str, NDArray[Any]] = {}
         self._inputs: dict[str, tuple[str, tuple[int, ...], Any]] = {}
@@ -60,6 +74,13 @@ class Mapping:
             if set(value._options) - {"file", "dataset", "positions_axes", "output"}:
                 raise UsageError(
                     f"{argument}: a scan that varies with the position is taken as it is stored", "Argument"
+                )
+            axes = value._stored_position_axes()
+            if axes != list(range(len(axes))):
+                raise UsageError(
+                    f"{argument}: a scan that varies with the position has to have its positions on the first axes of "
+                    f"its dataset, slowest first, not on {axes}",
+                    "Argument",
                 )
             path = f"{value.file}:{value.dataset}"
             self._inputs[argument] = (path, value._spectrum_shape, value)
@@ -102,7 +123,7 @@ class Mapping:
         # The engine knows them by their order.
         exact |= {name: ["input", number] for number, name in enumerate(self._inputs)}
         told["python_arguments"] = json.dumps(exact, sort_keys=True)
-        return {name: value for name, value in self.constants.items() if _is_shown(value)} | told, code
+        return {name: value for name, value in self.constants.items() if _is_shown(name, value)} | told, code
 
     def task(self) -> _pool.Task:
         """The function as worker processes get it."""
@@ -175,6 +196,8 @@ class Mapping:
     def declared(self, columns: list[_worker.Column], declares: dict[str, Any]) -> str:
         """All of it, for the engine."""
         names = {key: self._column_name(key, columns) for key, *_ in columns}
+        for name in names.values():
+            _check_name(name, "output")
         return _encode.dumps(
             {
                 "name": self.name,
@@ -297,8 +320,18 @@ def _check_arguments(
         raise UsageError(f"`{name}` can't be called so: {error}", "Argument", {"known": known}) from None
 
 
-def _is_shown(value: Any) -> bool:
+def _check_name(name: str, what: str) -> None:
+    """Looks whether results can be called so."""
+    if name in _DATASETS:
+        raise UsageError(f"{what}={name!r}: results have something else of that name", "Argument", {"name": name})
+    if name in (".", "..") or not name.isprintable() or "/" in name:
+        raise UsageError(f"{what}={name!r}: no results can be called so in a file", "Argument", {"name": name})
+
+
+def _is_shown(name: str, value: Any) -> bool:
     """Whether a constant is told as a parameter of its own, for people; its exact value is told anyway."""
+    if name in _ATTRIBUTES:
+        return False
     if isinstance(value, float | np.floating):
         return math.isfinite(value)
     return isinstance(value, bool | int | str | np.integer | np.bool_)

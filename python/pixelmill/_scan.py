@@ -479,9 +479,12 @@ class Scan:
             break
         return lengths
 
+    def _stored_position_axes(self) -> list[int]:
+        """Which axes of its dataset are positions."""
+        return list(self._options.get("positions_axes", self._stored().get("position_axes") or []))
+
     def _chunk_lengths(self) -> list[int]:
-        of = self._stored()
-        axes = self._options.get("positions_axes", of.get("position_axes") or [])
+        of, axes = self._stored(), self._stored_position_axes()
         if not of.get("chunks") or len(axes) != len(self._scan_shape):
             return [1] * len(self._scan_shape)
         shape = of["chunks"]["shape"]

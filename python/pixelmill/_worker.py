@@ -67,8 +67,13 @@ def last_line(error: BaseException) -> str:
 
 def _parts(output: Any) -> dict[str, Any]:
     """Outputs by their keys; that of a single one is empty."""
+    if isinstance(output, dict | tuple) and not output:
+        raise TypeError("it returned nothing")
     if isinstance(output, dict):
-        return {str(key): value for key, value in output.items()}
+        parts = {str(key): value for key, value in output.items()}
+        if len(parts) < len(output):
+            raise ValueError(f"it returned several outputs of one name: {', '.join(map(str, output))}")
+        return parts
     if isinstance(output, tuple):
         return dict(zip(getattr(output, "_fields", None) or map(str, range(len(output))), output))
     if dataclasses.is_dataclass(output) and not isinstance(output, type):

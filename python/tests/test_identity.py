@@ -1,6 +1,5 @@
 """What makes a function another one, and what can't be told of one."""
 
-import functools
 import importlib
 import itertools
 import json
@@ -150,22 +149,3 @@ def test_classes_are_the_same_in_worker_processes(frames: Path) -> None:
     exec(compile(text, "<typed>", "exec"), scope)
     results = pm.open(frames, "frames", (0, 1)).map(scope["f"], name="of_classes", progress=False)
     assert np.all(results["of_classes"][:] == 10)
-
-
-def test_arguments_of_other_kinds_are_refused_and_none_stands_for_the_function(frames: Path) -> None:
-    scan = pm.open(frames, "frames", (0, 1))
-    for wrong in [np.ma.masked_equal(np.arange(12), 3), np.ma.masked_equal(np.arange(48).reshape(6, 8), 3)]:
-        with pytest.raises(pm.FunctionError, match="`by` is a MaskedArray"):
-            scan.map(lambda frame, by: frame.sum() * by.sum(), name="by", by=wrong, progress=False)
-
-    def total(frame, python_function):
-        return frame.sum()
-
-    def most(frame, python_function):
-        return frame.max()
-
-    first = scan.map(total, name="called", python_function="same", workers="threads", progress=False)
-    second = scan.map(most, name="called", python_function="same", workers="threads", progress=False)
-    assert second.group != first.group
-    partly = functools.partial(total, python_function=2)
-    assert scan.map(partly, workers="threads", progress=False).group not in (first.group, second.group)
