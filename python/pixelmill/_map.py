@@ -230,24 +230,17 @@ class Mapping:
 
         return call
 
-    def in_threads(self, columns: list[_worker.Column]) -> Callable[..., tuple[list[bytes], list[tuple[int, str]]]]:
-        """Computes on the engine's threads."""
-        call = functools.partial(_call, self._function, self.constants)
-
-        def compute(
-            spectra: NDArray[Any], varying: dict[str, NDArray[Any]]
-        ) -> tuple[list[bytes], list[tuple[int, str]]]:
-            results = [np.zeros((len(spectra), *shape), element) for _, shape, element, _ in columns]
-            failed = _worker.compute(call, columns, spectra, varying, results)
-            return [values.tobytes() for values in results], failed
-
-        return compute
+    def in_threads(self, columns: list[_worker.Column]) -> _pool.InThreads:
+        """The function on the engine's threads."""
+        return _pool.InThreads(functools.partial(_call, self._function, self.constants), columns)
 
     def attempt_here(self, spectrum: NDArray[Any], varying: dict[str, NDArray[Any]]) -> Any:
         """What the function returns for a spectrum, in this process."""
         try:
             return _worker.described(_call(self._function, self.constants, spectrum, **varying))
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise RuntimeError(_worker.last_line(error)) from None
 
 
@@ -266,15 +259,14 @@ def run(
     if workers == "processes":
         task = mapping.task()
         columns = mapping.columns(output_dtype, output_shape, _pool.InProcesses(task, []).attempt)
-        processes = _pool.InProcesses(task, columns)
-        compute, abandon = processes.compute, processes.abandon
+        computing: _pool.InProcesses | _pool.InThreads = _pool.InProcesses(task, columns)
     elif workers == "threads":
         columns = mapping.columns(output_dtype, output_shape, mapping.attempt_here)
-        compute, abandon = mapping.in_threads(columns), None
+        computing = mapping.in_threads(columns)
     else:
         raise UsageError(f'workers={workers!r}: it has to be "processes" or "threads"', "Argument")
     declared = mapping.declared(columns, declares)
-    return Results(_pixelmill.map(options, declared, mapping.handed(compute), abandon, watch))
+    return Results(_pixelmill.map(options, declared, mapping.handed(computing.compute), computing.abandon, watch))
 
 
 def _call(function: Callable[..., Any], constants: dict[str, Any], spectrum: NDArray[Any], **varying: Any) -> Any:

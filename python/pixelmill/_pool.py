@@ -1,6 +1,8 @@
-"""Processes that call functions, started when they are needed and kept for the next call of the same function."""
+"""Who calls functions: processes, started when they are needed and kept for the next call of the same function, or
+threads."""
 
 import atexit
+import ctypes
 import mmap
 import os
 import pickle
@@ -9,6 +11,8 @@ import struct
 import subprocess
 import sys
 import threading
+import weakref
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import FunctionError
-from ._worker import Column
+from ._worker import Column, compute
 
 _LENGTH = struct.Struct("<Q")
 _ALIGNED = 64
@@ -27,6 +31,9 @@ _PROGRAM = str(Path(__file__).with_name("_worker.py"))
 _ALONE = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
+
+
+_ENDED = "it was ended at once; the same call goes on with it"
 
 
 def _aligned(length: int) -> int:
@@ -64,10 +71,18 @@ class Worker:
         start = (
             f"import sys; sys.path[:] = {sys.path!r}; import runpy; runpy.run_path({_PROGRAM!r}, run_name='__main__')"
         )
-        command = [sys.executable, "-c", start, *map(str, (*theirs, self._memory_file))]
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        command = [sys.executable, *flags, "-c", start, *map(str, (*theirs, self._memory_file))]
+        # Sets of texts have the same order in all of them.
+        environment = {"PYTHONHASHSEED": "0", **os.environ, **_ALONE}
         try:
+            # Ctrl-C at a terminal is for who waits for the results, from the first moment on.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, pass_fds=(*theirs, self._memory_file), env=os.environ | _ALONE
+                command,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(*theirs, self._memory_file),
+                env=environment,
+                start_new_session=True,
             )
         except OSError as error:
             self._close()
@@ -78,6 +93,7 @@ class Worker:
         self.key = task.key
         self.constants = b""
         self._is_loaded = False
+        _OPEN.add(self)
 
     def prepare(self, task: Task) -> None:
         """Has the function loaded, and hands over the constants that it is called with."""
@@ -135,6 +151,7 @@ class Worker:
         """Ends the process, and gives back what it took."""
         self.kill()
         self._process.wait()
+        _OPEN.discard(self)
         self._close()
 
     def _close(self) -> None:
@@ -174,7 +191,6 @@ class Pool:
     def __init__(self) -> None:
         self._idle: list[Worker] = []
         self._lock = threading.Lock()
-        self._owner = os.getpid()
 
     def take(self, task: Task) -> Worker:
         """A process that has loaded the function."""
@@ -189,6 +205,9 @@ class Pool:
                 # Somebody, or the system where memory is short, may end a process that isn't to blame.
                 worker.end()
                 how = str(died)
+            except BaseException:
+                worker.end()
+                raise
             else:
                 return worker
         raise FunctionError(f"a worker process can't load the function: {how}")
@@ -196,9 +215,6 @@ class Pool:
     def _idle_one(self, task: Task) -> Worker | None:
         """One that has nothing to do and is alive; those that have loaded something else are ended."""
         with self._lock:
-            if self._owner != os.getpid():
-                # Those of the process that this one was forked from aren't its own.
-                self._idle, self._owner = [], os.getpid()
             idle, self._idle = self._idle, []
             usable = [worker for worker in idle if worker.key == task.key and worker.is_alive()]
             found = usable.pop() if usable else None
@@ -217,13 +233,62 @@ class Pool:
         """Ends all that have nothing to do."""
         with self._lock:
             ended, self._idle = self._idle, []
-        if self._owner == os.getpid():
-            for worker in ended:
-                worker.end()
+        for worker in ended:
+            worker.end()
+
+    def forget(self) -> None:
+        """Has none; those of the process that this one was forked from aren't its own."""
+        # Another thread may have held the lock.
+        self._idle, self._lock = [], threading.Lock()
 
 
 POOL = Pool()
 atexit.register(POOL.end)
+
+_OPEN: "weakref.WeakSet[Worker]" = weakref.WeakSet()
+"""All worker processes."""
+
+
+def _leave_to_parent() -> None:
+    """Lets a process that was forked have nothing open by which workers see that their parent has ended."""
+    POOL.forget()
+    for worker in list(_OPEN):
+        worker._close()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+class InThreads:
+    """Computes on the engine's threads."""
+
+    def __init__(self, call: Callable[..., Any], columns: list[Column]) -> None:
+        self._call = call
+        self._columns = columns
+        self._busy: set[int] = set()
+        self._is_abandoned = False
+
+    def abandon(self) -> None:
+        """Has all threads that are in Python leave it."""
+        self._is_abandoned = True
+        for thread in list(self._busy):
+            leave = ctypes.pythonapi.PyThreadState_SetAsyncExc
+            leave(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+
+    def compute(
+        self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]
+    ) -> tuple[list[bytes], list[tuple[int, str]]]:
+        """The results of some spectra, and why those that failed did."""
+        results = [np.zeros((len(spectra), *shape), element) for _, shape, element, _ in self._columns]
+        self._busy.add(threading.get_ident())
+        try:
+            failed = compute(self._call, self._columns, spectra, varying, results)
+        except KeyboardInterrupt:
+            raise (KeyboardInterrupt(_ENDED) if self._is_abandoned else KeyboardInterrupt) from None
+        finally:
+            self._busy.discard(threading.get_ident())
+        return [values.tobytes() for values in results], failed
 
 
 class InProcesses:
@@ -256,6 +321,10 @@ class InProcesses:
         except RuntimeError:
             POOL.give_back(worker)
             raise
+        except BaseException:
+            # Nobody hears its answer any more.
+            worker.end()
+            raise
         POOL.give_back(worker)
         return answer
 
@@ -270,7 +339,7 @@ class InProcesses:
             return self._once(spectra, varying)
         except Died:
             if self._is_abandoned:
-                raise KeyboardInterrupt("it was ended at once; the same call goes on with it") from None
+                raise KeyboardInterrupt(_ENDED) from None
         results: list[list[bytes]] = [[] for _ in self._columns]
         failed = []
         for index in range(len(spectra)):
@@ -279,7 +348,7 @@ class InProcesses:
                 one, reasons = self._once(spectra[own], {name: values[own] for name, values in varying.items()})
             except Died as died:
                 if self._is_abandoned:
-                    raise KeyboardInterrupt("it was ended at once; the same call goes on with it") from None
+                    raise KeyboardInterrupt(_ENDED) from None
                 one, reasons = [bytes(length) for length in self._bytes], [(0, str(died))]
             for column, part in zip(results, one):
                 column.append(part)
@@ -293,9 +362,14 @@ class InProcesses:
         worker = POOL.take(self._task)
         self._busy.add(worker)
         try:
+            if self._is_abandoned:
+                raise KeyboardInterrupt(_ENDED)
             layout, starts = worker.hand_over(spectra, varying, lengths)
             failed = worker.ask("compute", layout, self._columns, starts)
             results = [worker.taken(start, length) for start, length in zip(starts, lengths)]
+        except RuntimeError as error:
+            worker.end()
+            raise FunctionError(f"a worker process can't compute: {error}") from None
         except BaseException:
             worker.end()
             raise

@@ -21,6 +21,7 @@ Column = tuple[str, tuple[int, ...], str, str]
 """The key of an output, its shape, its element type, and how values may become that."""
 
 _LENGTH = struct.Struct("<Q")
+_LONGEST = 1000
 _SHORT = {"bool": "uint8", "float16": "float32"}
 
 
@@ -28,7 +29,7 @@ def described(output: Any) -> list[tuple[str, tuple[int, ...], str]]:
     """The outputs in what a function returned: key, shape and element type of each."""
     columns = []
     for key, value in _parts(output).items():
-        array = np.asarray(value)
+        array = _array(value)
         element = _SHORT.get(array.dtype.name, array.dtype.name)
         if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
             named = f" as `{key}`" if key else ""
@@ -54,7 +55,9 @@ def compute(
                 raise ValueError(f"it returned {len(output)} outputs, and {len(columns)} before")
             for (key, shape, element, casting), into in zip(columns, results):
                 into[index] = _fitting(output, key, shape, element, casting)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             failed.append((index, last_line(error)))
     return failed
 
@@ -62,7 +65,14 @@ def compute(
 def last_line(error: BaseException) -> str:
     """The last line of a traceback."""
     lines = traceback.format_exception_only(type(error), error)
-    return " ".join(lines[-1].split()) or type(error).__name__
+    told = " ".join(lines[-1].split()) or type(error).__name__
+    return told[:_LONGEST].encode(errors="backslashreplace").decode()
+
+
+def _array(value: Any) -> NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError("it returned masked values; fill them with what they shall be")
+    return np.asarray(value)
 
 
 def _parts(output: Any) -> dict[str, Any]:
@@ -84,7 +94,7 @@ def _parts(output: Any) -> dict[str, Any]:
 def _fitting(output: dict[str, Any], key: str, shape: tuple[int, ...], element: str, casting: str) -> NDArray[Any]:
     if key not in output:
         raise ValueError(f"it returned no `{key}`, as before")
-    value = np.asarray(output[key])
+    value = _array(output[key])
     if value.shape != shape:
         raise ValueError(f"it returned the shape {value.shape}, and {shape} was expected")
     if not np.can_cast(value.dtype, element, casting):  # type: ignore[arg-type]
@@ -98,6 +108,7 @@ class _Worker:
     def __init__(self, memory: int) -> None:
         self._memory_file = memory
         self._memory: mmap.mmap | None = None
+        self._to_read: mmap.mmap | None = None
         self._function: Callable[..., Any] = print
         self._constants: dict[str, Any] = {}
 
@@ -114,7 +125,11 @@ class _Worker:
         self._constants = pickle.loads(payload)
 
     def call(self, *arguments: Any, **varying: Any) -> Any:
-        return self._function(*arguments, **self._constants, **varying)
+        try:
+            return self._function(*arguments, **self._constants, **varying)
+        except KeyboardInterrupt:
+            # Its own, since nobody's Ctrl-C is heard here.
+            raise RuntimeError("it raised KeyboardInterrupt") from None
 
     def attempt(self, layout: Any) -> list[Any]:
         """What the function returns for the first spectrum."""
@@ -125,7 +140,7 @@ class _Worker:
         """Computes the spectra that are in the shared memory, and puts the results there."""
         spectra, varying = self._given(layout)
         shapes = [(element, (len(spectra), *shape)) for _, shape, element, _ in columns]
-        results = [self._array((start, *own)) for start, own in zip(starts, shapes)]
+        results = [_placed(self._memory, (start, *own)) for start, own in zip(starts, shapes)]
         return compute(self.call, columns, spectra, varying, results)
 
     def map(self, layout: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> list[tuple[bool, Any]]:
@@ -148,15 +163,15 @@ class _Worker:
         size, spectra, varying = layout
         if self._memory is None or len(self._memory) < size:
             self._memory = mmap.mmap(self._memory_file, size)
-        given = {name: self._array(of) for name, of in {"": spectra, **varying}.items()}
-        for array in given.values():
-            array.flags.writeable = False
+            self._to_read = mmap.mmap(self._memory_file, size, access=mmap.ACCESS_READ)
+        given = {name: _placed(self._to_read, of) for name, of in {"": spectra, **varying}.items()}
         return given.pop(""), given
 
-    def _array(self, place: tuple[int, str, tuple[int, ...]]) -> NDArray[Any]:
-        offset, element, shape = place
-        count = int(np.prod(shape))
-        return np.frombuffer(self._memory or b"", element, count, offset).reshape(shape)
+
+def _placed(memory: mmap.mmap | None, place: tuple[int, str, tuple[int, ...]]) -> NDArray[Any]:
+    offset, element, shape = place
+    count = int(np.prod(shape))
+    return np.frombuffer(memory or b"", element, count, offset).reshape(shape)
 
 
 def _identity() -> Any:
@@ -178,6 +193,18 @@ def _die_with(life: int) -> None:
         os._exit(1)
 
 
+def _keep_to_itself(files: tuple[int, ...]) -> None:
+    """Has processes that the function starts not have files open by which others see that this one has ended."""
+
+    def close() -> None:
+        for file in files:
+            os.close(file)
+
+    for file in files:
+        os.set_inheritable(file, False)
+    os.register_at_fork(after_in_child=close)
+
+
 def _read(file: int, length: int) -> bytes:
     parts = []
     while length > 0:
@@ -194,13 +221,14 @@ def main(requests: int, answers: int, life: int, memory: int) -> None:
     # Ctrl-C is for who waits for the results.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(life)
+    _keep_to_itself((requests, answers, life))
     worker = _Worker(memory)
     while True:
         (length,) = _LENGTH.unpack(_read(requests, _LENGTH.size))
         name, arguments = pickle.loads(_read(requests, length))
         try:
             answer = (True, getattr(worker, name)(*arguments))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             answer = (False, last_line(error))
         told = pickle.dumps(answer)
         told = _LENGTH.pack(len(told)) + told

@@ -421,8 +421,9 @@ print(results.report["positions"], results.failed)
     assert np.array_equal(values_of(Path(scan.file), f"{group}/slow"), frames_of(scan).sum((2, 3)))
 
 
+@pytest.mark.parametrize("workers", ["processes", "threads"])
 def test_a_second_ctrl_c_ends_what_hangs_and_the_map_is_resumable(
-    scan: pm.Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scan: pm.Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     hangs_while = tmp_path / "hangs"
     hangs_while.touch()
@@ -445,7 +446,7 @@ def test_a_second_ctrl_c_ends_what_hangs_and_the_map_is_resumable(
     with monkeypatch.context() as patched:
         patched.setattr(_scan, "Progress", Presses)
         with pytest.raises(KeyboardInterrupt, match="ended at once; the same call goes on"):
-            scan.map(hanging, number=numbers, cores=1, output_dtype="i8", output_shape=())
+            scan.map(hanging, number=numbers, workers=workers, cores=1, output_dtype="i8", output_shape=())
     assert sum("Ctrl-C once more ends it at once" in news for news in told) == 1
     hangs_while.unlink()
     results = scan.map(hanging, number=numbers, output_dtype="i8", output_shape=(), progress=False)
