@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from ._results import ResultsArray
     from ._scan import Axis, Scan
 
-_BLOCK = "32M"
+# Bytes of a block: so few that a core's caches help, and so many that a large scan hasn't too many blocks.
+_LEAST, _MOST, _BLOCKS = 16 << 20, 128 << 20, 1024
 # Of chunks that are larger than a block, each would be decoded for several blocks.
 _MOST_OF_A_CHUNK = 512 << 20
 _INPUTS = ("file", "dark", "gain", "dead_pixels")
@@ -69,9 +71,19 @@ def token(scan: "Scan") -> tuple[Any, ...] | None:
     return ("pixelmill.Scan", _pixelmill.__version__, scan.dataset, _encode.dumps(options), identity)
 
 
+def records(results: "ResultsArray") -> UsageError:
+    """What is said of records where numbers are needed."""
+    fields = ", ".join(results.dtype.names or ())
+    message = f"`{results.name}` holds records; choose a field, as in results[name][field]: {fields}"
+    return UsageError(message, "Argument")
+
+
 def to_dask(scan: "Scan", block: int | str | None) -> Any:
     array = needed("dask.array", "to_dask")
-    size = _pixelmill.Source.memory(str(_BLOCK if block is None else block))
+    if block is None:
+        size = min(max(math.prod(scan.shape) * scan.dtype.itemsize // _BLOCKS, _LEAST), _MOST)
+    else:
+        size = _pixelmill.Source.memory(str(block))
     lengths = scan._block_lengths(size, _MOST_OF_A_CHUNK)
     own = token(scan)
     name = None if own is None else f"pixelmill-{needed('dask.base', 'to_dask').tokenize(own, lengths)}"
@@ -112,17 +124,20 @@ def to_hyperspy(scan: "Scan", block: int | str | None) -> Any:
         for number, (axis, length) in enumerate(zip(all_axes(scan), scan.shape))
     ]
     signal = signals.BaseSignal(to_dask(scan, block), axes=axes).as_lazy()
-    general = signal.metadata
-    general.General.title = scan.dataset.rsplit("/", 1)[-1]
-    units = f" ({scan.units})" if scan.units else ""
-    if scan.quantity or units:
-        general.Signal.quantity = f"{scan.quantity}{units}".strip()
+    metadata = signal.metadata
+    title, quantity, units = _meaning(scan)
+    if quantity or units:
+        metadata.Signal.quantity = f"{quantity} ({units})".removesuffix(" ()").strip()
     own = _metadata(scan)
-    if own.get("title"):
-        general.General.title = own["title"]
+    metadata.General.title = own.get("title") or title
     # This makes it the class for its numbers and the number of its axes.
     signal.set_signal_type(own.get("signal_type", ""))
     return signal
+
+
+def _meaning(scan: "Scan") -> tuple[str, str, str]:
+    """What a scan is called, what it holds, and in which units."""
+    return scan.dataset.rsplit("/", 1)[-1], scan.quantity, scan.units
 
 
 def _metadata(scan: "Scan") -> dict[str, str]:
@@ -139,38 +154,37 @@ def _metadata(scan: "Scan") -> dict[str, str]:
 
 
 def to_xarray(scan: "Scan", block: int | str | None) -> Any:
-    return _data_array(to_dask(scan, block), all_axes(scan), (scan.dataset, scan.quantity, scan.units))
+    return _data_array(to_dask(scan, block), all_axes(scan), _meaning(scan))
 
 
 def results_to_xarray(results: "ResultsArray") -> Any:
     if not results._is_plain:
         of = {name: results_to_xarray(results[name]) for name in results.dtype.names or ()}
         return needed("xarray", "to_xarray").Dataset(of)
-    return _data_array(np.asarray(results), results.axes, (results.name, results.quantity, results.units))
+    return _data_array(np.asarray(results), results.axes, results._meaning())
 
 
 def _data_array(values: Any, axes: Sequence["Axis"], told: tuple[str, str, str]) -> Any:
     xarray = needed("xarray", "to_xarray")
-    path, quantity, units = told
+    title, quantity, units = told
     names = distinct(axis.name for axis in axes)
     coordinates = {
         name: (name, axis.values, {"units": axis.units} if axis.units else {}) for name, axis in zip(names, axes)
     }
     attributes = {key: value for key, value in (("long_name", quantity), ("units", units)) if value}
-    return xarray.DataArray(values, coordinates, names, path.rsplit("/", 1)[-1], attributes)
+    return xarray.DataArray(values, coordinates, names, title, attributes)
 
 
 def to_sidpy(scan: "Scan", block: int | str | None) -> Any:
     count = len(scan._scan_shape)
-    return _dataset(to_dask(scan, block), all_axes(scan), (scan.dataset, scan.quantity, scan.units), count)
+    return _dataset(to_dask(scan, block), all_axes(scan), _meaning(scan), count)
 
 
 def results_to_sidpy(results: "ResultsArray") -> Any:
     if not results._is_plain:
-        fields = ", ".join(results.dtype.names or ())
-        raise UsageError(f"`{results.name}` holds records; choose a field, as in results[…][field]: {fields}", "Argument")
+        raise records(results)
     array = needed("dask.array", "to_sidpy").from_array(np.asarray(results))
-    return _dataset(array, results.axes, (results.name, results.quantity, results.units), len(results.axes))
+    return _dataset(array, results.axes, results._meaning(), len(results.axes))
 
 
 # By the numbers of axes of the scan that have more than one step, and of a position's own.
@@ -188,8 +202,8 @@ _DATA_TYPES = {
 
 def _dataset(values: Any, axes: Sequence["Axis"], told: tuple[str, str, str], count: int) -> Any:
     sidpy = needed("sidpy", "to_sidpy")
-    path, quantity, units = told
-    dataset = sidpy.Dataset.from_array(values, title=path.rsplit("/", 1)[-1])
+    title, quantity, units = told
+    dataset = sidpy.Dataset.from_array(values, title=title)
     dataset.quantity, dataset.units = quantity or "generic", units or "generic"
     lengths = [len(axis) for axis in axes]
     kind = (sum(length > 1 for length in lengths[:count]), len(axes) - count)

@@ -12,5 +12,7 @@ def needed(module: str, what: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        message = f"{what} needs the package `{package}`, which can't be imported here: {error}; `pip install {package}`"
+        message = (
+            f"{what} needs the package `{package}`, which can't be imported here: {error}; `pip install {package}`"
+        )
         raise MissingPackageError(message, "MissingPackage", {"package": package, "reason": str(error)}) from None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import UsageError
+from ._neighbours import records
 from ._optional import needed
 
 if TYPE_CHECKING:
@@ -19,18 +20,18 @@ _ROBUST = (2.0, 98.0)
 def chosen(array: "ResultsArray", steps: Sequence[int]) -> tuple[NDArray[Any], list["Axis"], str]:
     """Values at some steps of the last axes, without axes of one step, the axes that are left, and what they are."""
     if not array._is_plain:
-        fields = ", ".join(array.dtype.names or ())
-        raise UsageError(f"`{array.name}` holds records; choose a field, as in results[…][field]: {fields}", "Argument")
+        raise records(array)
     if len(steps) > array.ndim:
         raise UsageError(f"`{array.name}` has {array.ndim} axes, which are fewer than the steps {steps}", "Argument")
     left = array.ndim - len(steps)
     axes, lengths = array.axes[:left], array.shape[:left]
-    values = np.asarray(array)[(..., *steps)]
-    what = array.quantity or array.name
+    key: tuple[Any, ...] = (..., *steps)
+    values: NDArray[Any] = np.asarray(array)[key]
+    _, what, units = array._meaning()
     if values.dtype.kind == "c":
         values, what = np.abs(values), f"|{what}|"
     kept = [axis for axis, length in zip(axes, lengths) if length != 1]
-    return values.reshape([len(axis) for axis in kept]), kept, what + (f" [{array.units}]" if array.units else "")
+    return values.reshape([len(axis) for axis in kept]), kept, what + (f" [{units}]" if units else "")
 
 
 def image(array: "ResultsArray", steps: Sequence[int]) -> NDArray[Any]:
@@ -58,7 +59,7 @@ def plot(array: "ResultsArray", steps: Sequence[int], ax: Any, percentiles: tupl
         ax.plot(axes[0].values if axes else [0], values.reshape(-1), "." if not axes else "-")
         ax.set_xlabel(_label(axes[0]) if axes else "")
         ax.set_ylabel(what)
-    ax.set_title(array.name)
+    ax.set_title(array.name if array._field is None else f"{array.name}: {array._meaning()[0]}")
     return ax
 
 

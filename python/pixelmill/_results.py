@@ -252,6 +252,13 @@ class ResultsArray:
             records[field] = np.frombuffer(values, self.dtype[field]).reshape(shape)
         return records
 
+    def _meaning(self) -> tuple[str, str, str]:
+        """What it is called, what it holds, and the units of that; fields of records say so in their names."""
+        if self._field is None:
+            return self.name, self.quantity or self.name, self.units
+        quantity, _, units = self._field.partition(" [")
+        return quantity, quantity, units.removesuffix("]")
+
     def _told(self) -> str:
         units = f" [{self.units}]" if self.units else ""
         shape = " × ".join(map(str, self.shape))

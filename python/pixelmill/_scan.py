@@ -362,17 +362,17 @@ class Scan:
         """A dask array of all values, whose blocks are read when they are computed, in parallel.
 
         Its axes are those of `shape`. A block has all values of its positions, so many that it takes about `block`,
-        such as `"64M"` (by default 32 MiB), and ends where chunks of the file end, so that no chunk is decoded for
-        several blocks; a chunk that takes more than 512 MiB is. A slice reads only the positions that it takes. The
-        array is handed to other processes by the names of file and dataset. Its name stays the same as long as the
-        file does.
+        such as `"64M"` (by default 16 MiB, and up to 128 MiB for a scan of more than 16 GiB). It ends where chunks of
+        the file end, so that none is decoded for several blocks, unless the values of its positions take more than
+        512 MiB. A slice reads only the positions that it takes. To other processes the array is handed by the names of
+        file and dataset, and its name stays the same as long as the file does.
         """
         from . import _neighbours
 
         return _neighbours.to_dask(self, block)
 
     def to_hyperspy(self, block: int | str | None = None) -> Any:
-        """A lazy signal of HyperSpy on `to_dask(block)`, with axes, quantity, and the title and type of HyperSpy's files.
+        """A lazy signal of HyperSpy on `to_dask(block)`, with axes and quantity; with the title and type of its files.
 
         An axis with even steps has scale and offset, one with others its values. Steps are counted on an axis whose
         values go to and fro, which HyperSpy can't have.
@@ -465,7 +465,7 @@ class Scan:
         return np.frombuffer(values, self.dtype)
 
     def _block_lengths(self, budget: int, most: int = 0) -> list[int]:
-        """Lengths of blocks of so many bytes, which follow the chunks where these take no more, or not more than most."""
+        """Lengths of blocks of so many bytes, along the chunks where these take no more, or no more than `most`."""
         position = math.prod(self._spectrum_shape) * self.dtype.itemsize
         chunks = self._chunk_lengths()
         lengths = chunks if math.prod(chunks) * position <= max(budget, most) else [1] * len(chunks)

@@ -28,10 +28,10 @@ from libertem.io.corrections import CorrectionSet  # noqa: E402
 from libertem.io.dataset.base import DataSet, DataSetException, DataSetMeta, DataTile, Partition  # noqa: E402
 from sparseconverter import NUMPY, for_backend  # noqa: E402
 
-# What is read at once, and what of it is handed on at once: so much as stays in a core's cache.
-_READ = 32 << 20
+# Bytes that are read at once, and that are handed on at once: so many as stay in a core's caches.
+_READ = 16 << 20
 _MOST_OF_A_CHUNK = 512 << 20
-_TILE = 1 << 20
+_TILE = 2 << 20
 _PARTITION = 256 << 20
 
 
@@ -45,7 +45,7 @@ def load(path: str | os.PathLike[str], dataset: str | None = None, **options: An
 
 
 class ScanDataSet(DataSet):
-    """A scan for LiberTEM. Its frames (or spectra) are the values of a position, cropped and corrected if it says so."""
+    """A scan for LiberTEM. Its frames (or spectra) are the values of a position, cropped and corrected as asked."""
 
     def __init__(
         self,
@@ -57,7 +57,8 @@ class ScanDataSet(DataSet):
     ) -> None:
         if io_backend is not None:
             raise UsageError("a scan is read by pixelmill, whatever I/O backends LiberTEM has", "Argument")
-        super().__init__(num_partitions=num_partitions)
+        super().__init__()
+        self._partitions = num_partitions
         self._cores = len(os.sched_getaffinity(0))
         self._arguments = (os.fspath(path), dataset, options)
         self._scan: _scan.Scan | None = None
@@ -142,10 +143,10 @@ class ScanDataSet(DataSet):
 
     def get_num_partitions(self) -> int:
         """Into how many parts it is shared out."""
-        if self._user_num_partitions is not None:
-            return max(1, int(self._user_num_partitions))
-        size = int(self.shape.size) * np.dtype(self.dtype).itemsize
-        cores = max(1, self._cores)
+        if self._partitions is not None:
+            return max(1, self._partitions)
+        size: int = int(self.shape.size) * np.dtype(self.dtype).itemsize
+        cores = max(1, int(self._cores))
         return -(-max(1, size // _PARTITION) // cores) * cores
 
     def get_partitions(self) -> Iterator["ScanPartition"]:
@@ -153,7 +154,7 @@ class ScanDataSet(DataSet):
         scan = self._there()
         cuts = _cuts(scan._scan_shape, self._chunks)
         wanted = np.linspace(0, cuts[-1], self.get_num_partitions() + 1)
-        ends = np.unique(cuts[np.abs(cuts[:, None] - wanted).argmin(axis=0)])
+        ends = np.unique(cuts[np.searchsorted(cuts, np.floor(wanted))])
         for start, end in zip(ends[:-1].tolist(), ends[1:].tolist()):
             sig = self.shape.sig
             slice_ = Slice(origin=(start, *[0] * sig.dims), shape=Shape((end - start, *sig), sig_dims=sig.dims))
@@ -199,6 +200,8 @@ class ScanPartition(Partition):
         before = first if roi is None else int(np.count_nonzero(np.asarray(roi).reshape(-1)[:first]))
         places = before + np.cumsum(kept) - 1
         whole = scheme.depth >= count
+        # The same memory for all tiles stays in the cache.
+        buffer = np.empty((min(scheme.depth, count), *self.meta.shape.sig), dest_dtype)
         for numbers in [np.arange(first, first + count)] if whole else self._blocks():
             numbers = numbers[kept[numbers - first]]
             if not len(numbers):
@@ -206,17 +209,17 @@ class ScanPartition(Partition):
             frames = self._frames(numbers)
             for start, end in _runs(places[numbers - first], max(scheme.depth, 1)):
                 place = int(places[numbers[start] - first])
-                yield from self._tiles(scheme, frames[start:end], place, np.dtype(dest_dtype), array_backend)
+                yield from self._tiles(scheme, frames[start:end], place, buffer, array_backend)
 
     def _tiles(
-        self, scheme: Any, frames: NDArray[Any], place: int, dtype: "np.dtype[Any]", array_backend: Any
+        self, scheme: Any, frames: NDArray[Any], place: int, buffer: NDArray[Any], array_backend: Any
     ) -> Iterator[Any]:
         sig = self.meta.shape.sig.dims
         for index, part in scheme.slices:
-            slice_ = Slice(
-                origin=(place, *part.origin), shape=Shape((len(frames), *part.shape), sig_dims=sig)
-            )
-            values = np.array(frames[(slice(None), *part.get(sig_only=True))], dtype, order="C")
+            shape = Shape((len(frames), *part.shape), sig_dims=sig)
+            slice_ = Slice(origin=(place, *part.origin), shape=shape)
+            values = buffer.reshape(-1)[: shape.size].reshape(tuple(shape))
+            values[...] = frames[(slice(None), *part.get(sig_only=True))]
             if self._corrections is not None and self._corrections.have_corrections():
                 self._corrections.apply(values, slice_)
             yield DataTile(for_backend(values, array_backend or NUMPY), tile_slice=slice_, scheme_idx=index)

@@ -1,5 +1,6 @@
 """Files that tests compute on."""
 
+import importlib.util
 import shutil
 import signal
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# Those tests are for a Python that has the packages which are used beside this one.
+collect_ignore = [] if importlib.util.find_spec("libertem") else ["peers"]
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,7 @@ from filter import Filter
 from folds import Folds
 from frames import Frames
 from many import Many
+from python import Python
 from ranks import Ranks
 from sho import Sho
 
@@ -40,6 +41,7 @@ class Bench:
         self.folder = folder
         self.repeat = options.repeat
         self.program = options.programs.resolve() / "pixelmill"
+        self.package = options.programs.resolve() / "python"  # what `import pixelmill` finds
         self.bare_sum = options.programs.resolve() / "examples" / "bare_sum"
         self.bare_frames = options.programs.resolve() / "examples" / "bare_frames"
         self.bare_filter = options.programs.resolve() / "examples" / "bare_filter"
@@ -79,7 +81,8 @@ class Bench:
     def peer(self, venv, *arguments):
         python = ROOT / ".venv" / venv / "bin" / "python"
         command = [python, ROOT / "scripts" / "bench.d" / "peers.py", *arguments]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        environment = os.environ | {"PYTHONPATH": str(self.package)}
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         if done.returncode != 0:
             sys.exit(f"bench: {command} failed:\n{done.stderr}")
         return json.loads(done.stdout)
@@ -200,6 +203,9 @@ class Bench:
     def ranks(self):
         Ranks(self).measure()
 
+    def python(self):
+        Python(self).measure()
+
     def sho(self):
         Sho(self).measure()
 
@@ -286,7 +292,7 @@ def table(lines):
 
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
-    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds"]
+    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

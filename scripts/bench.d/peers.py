@@ -16,6 +16,10 @@
     peers.py libertem-frames FILE DATASET CORES EXECUTOR    the sum of each frame, the second run
                                     of two; executors: threads, dask, pipelined, inline (venv peers)
     peers.py hyperspy-frames FILE CORES    the same, lazily; a file of its own, or a dataset `data` (venv peers)
+    peers.py pixelmill-dask FILE CORES    the sum of each frame by scan.to_dask(), the second run of two (venv peers)
+    peers.py dask-sum FILE CORES DATASET CHUNKS    the same over h5py, by chunks as `2,64,256,256` or `auto` (venv peers)
+    peers.py pixelmill-libertem FILE CORES EXECUTOR    SumUDF through pixelmill's data set, the second run (venv peers)
+    peers.py libertem-sum FILE CORES DATASET EXECUTOR    the same through LiberTEM's own (venv peers)
     peers.py dask-denoise FILE DATASET CORES METHOD VALUE RESULTS GROUP    medians or Gaussian means over the positions
                                     around each, compared with results (venv peers)
 """
@@ -370,6 +374,46 @@ def h5py_sum(file, start, end):
         return {"seconds": time.perf_counter() - begun}
 
 
+def second_run(run):
+    """The seconds of the second of two runs: the first one loads what is needed."""
+    run()
+    begun = time.perf_counter()
+    run()
+    return {"seconds": time.perf_counter() - begun}
+
+
+def pixelmill_dask(file, cores):
+    import dask
+    import pixelmill
+
+    with dask.config.set(scheduler="threads", num_workers=int(cores)):
+        return second_run(lambda: pixelmill.open(file).to_dask().sum((2, 3)).compute())
+
+
+def dask_sum(file, cores, dataset, chunks):
+    import dask
+    import dask.array
+    import h5py
+
+    chunks = chunks if chunks == "auto" else tuple(map(int, chunks.split(",")))
+    with h5py.File(file) as opened, dask.config.set(scheduler="threads", num_workers=int(cores)):
+        return second_run(lambda: dask.array.from_array(opened[dataset], chunks=chunks).sum((2, 3)).compute())
+
+
+def pixelmill_libertem(file, cores, executor):
+    import libertem.api
+    import pixelmill.libertem
+    from libertem.udf.sum import SumUDF
+
+    workers = {} if executor == "inline" else {"cpus": int(cores)}
+    with libertem.api.Context.make_with(executor, **workers) as context:
+        return second_run(lambda: context.run_udf(dataset=pixelmill.libertem.load(file), udf=SumUDF()))
+
+
+def libertem_sum(file, cores, dataset, executor):
+    return libertem_fold(file, dataset, cores, executor, "sum")
+
+
 def dask_denoise(file, dataset, cores, method, value, results, group):
     """Medians or Gaussian means over neighbouring positions, block by block with an overlap; how far results are off."""
     import dask
@@ -434,6 +478,10 @@ COMMANDS = {
     "hyperspy-fold": hyperspy_fold,
     "h5py-sum": h5py_sum,
     "hyperspy-frames": hyperspy_frames,
+    "pixelmill-dask": pixelmill_dask,
+    "dask-sum": dask_sum,
+    "pixelmill-libertem": pixelmill_libertem,
+    "libertem-sum": libertem_sum,
     "dask-denoise": dask_denoise,
 }
 
