@@ -173,17 +173,6 @@ impl Reduction for CenterOfMass {
             })
         })?;
         let scan = scan(source);
-        let lengths: Vec<usize> = source.position_dimensions.iter().map(Dimension::len).collect();
-        let is_grid = lengths.iter().product::<usize>() as u64 == source.positions;
-        let columns = match lengths.as_slice() {
-            [_, columns] if is_grid => *columns,
-            [_] | [] if is_grid => source.positions as usize,
-            _ if parameters.regression == Regression::Linear => {
-                let told = "a plane takes a scan with rows and columns, or a line";
-                return Err(Failure::new(told));
-            }
-            _ => source.positions as usize,
-        };
         let points = "points";
         let mut own = |name: &str, units: &str| buffers.per_position(name).at_end(name, units);
         let field = (own("Field_Y", points), own("Field_X", points));
@@ -209,7 +198,7 @@ impl Reduction for CenterOfMass {
             turn: Turn::of(parameters.scan_rotation, parameters.flip_y),
             regression: parameters.regression,
             scan,
-            columns: columns.max(1),
+            columns: columns(source, parameters.regression)?.max(1),
             intensity: buffers.per_position("Intensity").published(&source.quantity, &source.units),
             shift: (shown(buffers, "Shift_Y"), shown(buffers, "Shift_X")),
             centre: detector.centre,
@@ -310,6 +299,20 @@ impl Reduction for CenterOfMass {
             all.get(guess).copy_from_slice(&[rotation, f64::from(u8::from(flip_y))]);
         }
         Ok(())
+    }
+}
+
+/// How many positions follow each other along the scan's fastest axis.
+fn columns(source: &SourceInfo, regression: Regression) -> Result<usize, Failure> {
+    let lengths: Vec<usize> = source.position_dimensions.iter().map(Dimension::len).collect();
+    let is_grid = lengths.iter().product::<usize>() as u64 == source.positions;
+    match lengths.as_slice() {
+        [_, columns] if is_grid => Ok(*columns),
+        [_] | [] if is_grid => Ok(source.positions as usize),
+        _ if regression == Regression::Linear => {
+            Err(Failure::new("a plane takes a scan with rows and columns, or a line"))
+        }
+        _ => Ok(source.positions as usize),
     }
 }
 

@@ -235,19 +235,19 @@ mod tests {
     fn what_has_failed_is_not_in_whether_it_is_marked_or_not() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("failed");
-        std::fs::write(&path, [0, 3, 0, 0, 0, 0, 0, 0]).unwrap();
+        std::fs::write(&path, [0, 3, 0, 0, 0, 0, 0, 0, 0]).unwrap();
         let file = std::fs::File::open(&path).unwrap();
         let opened = OpenFile { path: &path, file: &file };
-        let failed = Marks::within(opened, Extent::new(0, 8).unwrap()).unwrap();
-        let marked = Marked { status: &Marks::prefix(3, 8), failed: &failed };
+        let failed = Marks::within(opened, Extent::new(0, 9).unwrap()).unwrap();
+        let marked = Marked { status: &Marks::prefix(3, 9), failed: &failed };
         let why = Failure::new("no spectrum");
         let batches = [
-            Batch::of(&[3..5], &[(1, why.clone())], RowsDigest::default()),
-            Batch::of(&[6..7], &[], RowsDigest::default()),
+            Batch::of(&[3..4, 4..5], &[(1, why)], RowsDigest::default()),
+            Batch::of(&[6..7, 8..9], &[], RowsDigest::default()),
         ];
-        let mut is_in = [0; 8];
+        let mut is_in = [0; 9];
         marked.mark(batches.iter(), &mut is_in).unwrap();
-        assert_eq!(is_in, [1, 0, 1, 1, 0, 0, 1, 0]);
+        assert_eq!(is_in, [1, 0, 1, 1, 0, 0, 1, 0, 1]);
     }
 
     #[test]
