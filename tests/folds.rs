@@ -148,6 +148,11 @@ fn killed_folds_in_a_fixed_order_have_the_same_bits() {
 }
 
 #[test]
+fn killed_histograms_between_quantiles_have_the_same_bits() {
+    kill_at_random_instants("histogram", &["-p", "range_quantiles=[0.1,0.9]"], 6);
+}
+
+#[test]
 fn a_stopped_fold_goes_on_where_it_was() {
     let scan = Scan::many("20000", "100");
     let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));

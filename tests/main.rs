@@ -27,6 +27,7 @@ mod formats;
 mod golden;
 mod groups;
 mod hand_out;
+mod histogram;
 mod identity;
 mod inputs;
 #[cfg(feature = "mpi")]

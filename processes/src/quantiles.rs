@@ -23,19 +23,18 @@
 //! both signs. So for each point of long spectra `smallest` and `largest` have to be told, or a
 //! larger `error`.
 
-mod bins;
-mod order;
+pub(crate) mod bins;
+pub(crate) mod counted;
+pub(crate) mod order;
 
-use pixelmill_core::axis_values::AxisValues;
-use pixelmill_core::ndarray::ArrayView2;
 use pixelmill_core::process::{Dimension, Failure, Parameters as Checked, SourceInfo, Spectrum};
 use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile, Whole};
-use pixelmill_core::{Element, ElementType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Of;
-use bins::{Bins, Sizes};
+use bins::Bins;
+use counted::{Counted, OfPlace};
 use order::Order;
 
 /// Which quantiles, and how they are found.
@@ -105,190 +104,6 @@ pub struct Task {
     taken_together: usize,
 }
 
-/// Values counted in bins.
-struct Counted {
-    bins: Bins,
-    counts: Counts,
-    /// The smallest and the largest value, which bins don't tell unless each has but one.
-    extremes: Option<(Buffer<f64>, Buffer<f64>)>,
-    /// The type of the values in the file.
-    stored: ElementType,
-}
-
-/// How many values are in each bin.
-#[derive(Clone, Copy)]
-enum Counts {
-    OfScan(Buffer<u64>),
-    /// No point has more values than there are positions.
-    OfPoints(Buffer<u32>),
-}
-
-impl Counted {
-    fn new(
-        parameters: &Parameters,
-        source: &SourceInfo,
-        buffers: &mut Buffers,
-    ) -> Result<Self, Failure> {
-        let Parameters { of, error, smallest, largest, .. } = parameters;
-        let bins = Bins::new(source.given(), *error, (*smallest, *largest))?;
-        let axis = vec![Dimension::new("Bin", "", AxisValues::counted(bins.len()))];
-        let counts = match of {
-            Of::Scan => Counts::OfScan(buffers.single("Counts").along(axis).private()),
-            _ if u32::try_from(source.positions).is_err() => {
-                let told = "it can't count more than 2^32 positions for each point";
-                return Err(Failure::new(told));
-            }
-            _ => Counts::OfPoints(buffers.per_point("Counts").along(axis).private()),
-        };
-        let mut extreme = |name: &str| match of {
-            Of::Scan => buffers.single(name).private(),
-            _ => buffers.per_point(name).private(),
-        };
-        let extremes = match bins {
-            Bins::Integers { .. } => None,
-            Bins::Sizes(_) => Some((extreme("Least"), extreme("Most"))),
-        };
-        Ok(Self { bins, counts, extremes, stored: source.element })
-    }
-
-    /// How far it is from the bins of a point to those of the next: nowhere if all are counted
-    /// together.
-    fn step(&self) -> usize {
-        match self.counts {
-            Counts::OfScan(_) => 0,
-            Counts::OfPoints(_) => 1,
-        }
-    }
-
-    /// Counts the values of a tile, and returns how many aren't numbers.
-    fn add<C: Element>(
-        &self,
-        counts: Buffer<C>,
-        tile: &mut Tile<'_, f64>,
-        parts: &mut Parts<'_>,
-    ) -> u64 {
-        macro_rules! integers {
-            ($least:expr; $($name:ident $type:ty),+) => {
-                match self.stored {
-                    $(ElementType::$name => if let Some(values) = tile.stored_as::<$type>() {
-                        self.add_integers($least, parts.get(counts), values);
-                    },)+
-                    _ => unreachable!("only integers of up to 16 bits have a bin each"),
-                }
-            };
-        }
-        match &self.bins {
-            Bins::Integers { least, .. } => {
-                integers!(*least; UInt8 u8, Int8 i8, UInt16 u16, Int16 i16);
-                0
-            }
-            Bins::Sizes(sizes) => self.add_numbers(sizes, counts, tile.values(), parts),
-        }
-    }
-
-    fn add_integers<C: Element, S: Copy + Into<i32>>(
-        &self,
-        least: i32,
-        counts: &mut [C],
-        values: ArrayView2<'_, S>,
-    ) {
-        let (one, step) = (C::from_unsigned(1), self.step() * self.bins.len());
-        for row in values.rows() {
-            for (point, value) in row.iter().enumerate() {
-                let bin = ((*value).into() - least) as usize;
-                let count = &mut counts[point * step + bin];
-                *count = *count + one;
-            }
-        }
-    }
-
-    fn add_numbers<C: Element>(
-        &self,
-        sizes: &Sizes,
-        counts: Buffer<C>,
-        values: ArrayView2<'_, f64>,
-        parts: &mut Parts<'_>,
-    ) -> u64 {
-        let Some((least, most)) = self.extremes else { return 0 };
-        let (counts, least, most) = parts.of((counts, least, most));
-        let (one, bins, step) = (C::from_unsigned(1), self.bins.len(), self.step());
-        let mut left_out = 0;
-        for row in values.rows() {
-            for (point, value) in row.iter().enumerate() {
-                if value.is_nan() {
-                    left_out += 1;
-                    continue;
-                }
-                // Zeros are the same whatever their sign.
-                let value = value + 0.0;
-                let place = point * step;
-                let count = &mut counts[place * bins + sizes.of(value)];
-                *count = *count + one;
-                least[place] = least[place].min(value);
-                most[place] = most[place].max(value);
-            }
-        }
-        left_out
-    }
-
-    fn merge<C: Element>(&self, counts: Buffer<C>, into: &mut Parts<'_>, from: &mut Parts<'_>) {
-        let pairs = into.get(counts).iter_mut().zip(from.get(counts));
-        pairs.for_each(|(count, other)| *count = *count + *other);
-        if let Some((least, most)) = self.extremes {
-            let pairs = into.get(least).iter_mut().zip(from.get(least));
-            pairs.for_each(|(least, other)| *least = least.min(*other));
-            let pairs = into.get(most).iter_mut().zip(from.get(most));
-            pairs.for_each(|(most, other)| *most = most.max(*other));
-        }
-    }
-
-    /// The quantiles of what is counted together, one after the other.
-    fn finish<C: Element + Into<u64>>(&self, task: &Task, counts: Buffer<C>, all: &mut Parts<'_>) {
-        let extremes: Vec<(f64, f64)> = match self.extremes {
-            Some((least, most)) => {
-                let (least, most) = all.of((least, most));
-                least.iter().copied().zip(most.iter().copied()).collect()
-            }
-            None => Vec::new(),
-        };
-        let (counts, numbers, quantiles) = all.of((counts, task.count, task.quantiles));
-        let each = quantiles.chunks_exact_mut(task.asked.len()).zip(numbers);
-        let counted = counts.chunks_exact(self.bins.len()).enumerate();
-        let mut order = Order::default();
-        for ((quantiles, number), (place, counts)) in each.zip(counted) {
-            *number = counts.iter().map(|count| (*count).into()).sum();
-            order.quantiles(*number, &task.asked, quantiles, |ranks, found| {
-                self.find((counts, *number), extremes.get(place), (ranks, found));
-            });
-        }
-    }
-
-    /// Finds the values of some ranks among so many that are counted.
-    fn find<C: Element + Into<u64>>(
-        &self,
-        (counts, number): (&[C], u64),
-        extremes: Option<&(f64, f64)>,
-        (ranks, found): (&[u64], &mut Vec<f64>),
-    ) {
-        let mut bins = counts.iter().map(|count| (*count).into()).enumerate();
-        let (mut bin, mut before) = (0, 0);
-        for rank in ranks {
-            while before <= *rank
-                && let Some((next, count)) = bins.next()
-            {
-                (bin, before) = (next, before + count);
-            }
-            let value = self.bins.number(bin);
-            found.push(match extremes {
-                None => value,
-                Some((least, _)) if *rank == 0 => *least,
-                Some((_, most)) if rank + 1 == number => *most,
-                Some((least, most)) => value.clamp(*least, *most),
-            });
-        }
-    }
-}
-
 impl Reduction for Quantiles {
     const NAME: &'static str = "Quantiles";
     const VERSION: u32 = 1;
@@ -323,10 +138,15 @@ impl Reduction for Quantiles {
         };
         let left_out = buffers.single("Left_Out").published("Count", "");
         let error = buffers.single("Relative_Error").at_end("Relative Error", "");
+        let mut counted = || {
+            let sizes = (parameters.smallest, parameters.largest);
+            let bins = Bins::new(source.given(), parameters.error, sizes)?;
+            Counted::new(parameters.of, (bins, true), source, buffers)
+        };
         let (counted, taken_together) = match parameters.of {
             Of::Position => (None, 0),
-            Of::Scan => (Some(Counted::new(parameters, source, buffers)?), 1),
-            Of::Point => (Some(Counted::new(parameters, source, buffers)?), source.spectral_points),
+            Of::Scan => (Some(counted()?), 1),
+            Of::Point => (Some(counted()?), source.spectral_points),
         };
         Ok(Task { asked, quantiles, count, left_out, error, counted, taken_together })
     }
@@ -341,13 +161,13 @@ impl Reduction for Quantiles {
 
     fn shared_memory(task: &Task) -> usize {
         // The results, and what they are while there are none.
-        2 * 8 * task.taken_together * (task.asked.len() + 1)
+        let results = 2 * 8 * task.taken_together * (task.asked.len() + 1);
+        results + task.counted.as_ref().map_or(0, Counted::memory_of_place)
     }
 
     fn preprocess(task: &Task, all: &mut Parts<'_>) {
-        if let Some((least, most)) = task.counted.as_ref().and_then(|counted| counted.extremes) {
-            all.get(least).fill(f64::INFINITY);
-            all.get(most).fill(f64::NEG_INFINITY);
+        if let Some(counted) = &task.counted {
+            counted.preprocess(all);
         }
     }
 
@@ -358,10 +178,7 @@ impl Reduction for Quantiles {
         _: &mut (Vec<f64>, Order),
     ) -> Result<(), Failure> {
         let Some(counted) = &task.counted else { return Ok(()) };
-        let left_out = match counted.counts {
-            Counts::OfScan(counts) => counted.add(counts, tile, parts),
-            Counts::OfPoints(counts) => counted.add(counts, tile, parts),
-        };
+        let [_, _, left_out] = counted.add(tile, parts);
         parts.get(task.left_out)[0] += left_out;
         Ok(())
     }
@@ -377,37 +194,30 @@ impl Reduction for Quantiles {
         let (quantiles, count, left_out) = parts.of((task.quantiles, task.count, task.left_out));
         count[0] = values.len() as u64;
         left_out[0] += (spectrum.len() - values.len()) as u64;
-        order.quantiles(count[0], &task.asked, quantiles, |ranks, found| {
-            let mut begin = 0;
-            for rank in ranks {
-                let behind = &mut values[begin..];
-                let (_, value, _) =
-                    behind.select_nth_unstable_by(*rank as usize - begin, f64::total_cmp);
-                found.push(*value + 0.0);
-                begin = *rank as usize + 1;
-            }
-        });
+        order.quantiles_of(values, &task.asked, quantiles);
         Ok(())
     }
 
     fn merge(task: &Task, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure> {
         into.get(task.left_out)[0] += from.get(task.left_out)[0];
         if let Some(counted) = &task.counted {
-            match counted.counts {
-                Counts::OfScan(counts) => counted.merge(counts, into, from),
-                Counts::OfPoints(counts) => counted.merge(counts, into, from),
-            }
+            counted.merge(into, from);
         }
         Ok(())
     }
 
     fn finish(task: &Task, all: &mut Parts<'_>) -> Result<(), Failure> {
         all.get(task.error)[0] = task.counted.as_ref().map_or(0.0, |counted| counted.bins.error());
-        if let Some(counted) = &task.counted {
-            match counted.counts {
-                Counts::OfScan(counts) => counted.finish(task, counts, all),
-                Counts::OfPoints(counts) => counted.finish(task, counts, all),
-            }
+        let Some(counted) = &task.counted else { return Ok(()) };
+        let (mut of_place, mut order) = (OfPlace::default(), Order::default());
+        for place in 0..task.taken_together {
+            counted.read(place, all, &mut of_place);
+            all.get(task.count)[place] = of_place.number;
+            let asked = task.asked.len();
+            let quantiles = &mut all.get(task.quantiles)[place * asked..][..asked];
+            order.quantiles(of_place.number, &task.asked, quantiles, |ranks, found| {
+                of_place.find(&counted.bins, ranks, found);
+            });
         }
         Ok(())
     }

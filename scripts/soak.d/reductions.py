@@ -20,13 +20,13 @@ TOOLS = {
     "spectrum-statistics": (
         "Spectrum_Statistics", {"compute": "sum,mean,std,min,max"}, tuple(STATISTICS.values()),
     ),
-    "histogram": ("Histogram", {"bins": 100, "of": "scan"}, ("Counts", "Outside")),
+    "histogram": ("Histogram", {"bins": 100, "of": "scan"}, ("Counts", "Outside", "Edges", "Relative_Error")),
     "log-sum": ("Log_Sum", {}, ("Log_Sum",)),
     "center-of-mass": (
         "Center_of_Mass",
         {"radius": None, "regression": "none"},
         ("Intensity", "Shift_Y", "Shift_X", "Shifts", "Centers", "Field_Y", "Field_X", "Magnitude", "Divergence",
-         "Curl", "Regression", "Guess"),
+         "Curl", "Valid", "Regression", "Guess"),
     ),
     "masks": ("Masks", {"shape": "disk", "radius_inner": 0.0}, ("Intensity",)),
     "radial-profile": ("Radial_Profile", {"radius": None}, ("Profile",)),

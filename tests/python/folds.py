@@ -362,6 +362,74 @@ def histogram_is_right(path, group, kind, of, bins, low, high):
         return bool((found == expected).all() and (file[group]["Outside"][()] == outside).all())
 
 
+def histogram_between_quantiles(path, group, kind, of, asked, most):
+    """Whether counts are NumPy's between the edges that are told, and these are where they may be."""
+    asked, most = json.loads(asked), float(most)
+    values = data(kind).reshape(-1, SHAPE[2] * SHAPE[3]).astype("f8")
+    together = {"scan": values.reshape(1, -1), "point": values.T, "position": values}[of]
+    with h5py.File(path) as file:
+        found = {name: file[group][name][()] for name in ("Counts", "Edges", "Outside", "Relative_Error")}
+    if found["Relative_Error"][0] != most:
+        return f"error {found['Relative_Error']}"
+    all_counts, all_edges = found["Counts"].reshape(len(together), -1), found["Edges"].reshape(len(together), -1)
+    bins, outside = all_counts.shape[1], np.zeros(3, int)
+    for row, counts, edges in zip(together, all_counts, all_edges, strict=True):
+        outside[2] += np.isnan(row).sum()
+        row = row[~np.isnan(row)]
+        if len(row) == 0:
+            if counts.any() or not np.isnan(edges).all():
+                return "of none"
+            continue
+        outside += [(row < edges[0]).sum(), (row > edges[-1]).sum(), 0]
+        if most == 0:
+            expected = np.histogram(row, bins, np.quantile(row, asked))
+            if not np.array_equal(edges, expected[1]):
+                return "edges"
+        else:
+            expected = np.histogram(row, edges)
+            low, high = np.quantile(row, asked[0], method="lower"), np.quantile(row, asked[1], method="higher")
+            ideal = np.linspace(edges[0], edges[-1], len(edges))
+            near = [(low - edges[0]) / (abs(low) or 1), (edges[-1] - high) / (abs(high) or 1)]
+            off = abs(edges - ideal) / np.where(ideal == 0, 1, abs(ideal))
+            if not (0 <= min(near) and max(near) <= most and off.max() <= most * (1 + 1e-9)):
+                return f"{near} {off.max()}"
+            if asked == [0, 1] and not (edges[0] == row.min() and edges[-1] == row.max()):
+                return "extremes"
+        if not np.array_equal(counts, expected[0]):
+            return "counts"
+    return True if np.array_equal(outside, found["Outside"]) else f"outside {outside} {found['Outside']}"
+
+
+def strange_numbers(path):
+    """Rows and columns: of one value, of none, with infinite ones, and of which only one is finite."""
+    rows = np.full((6, 6), 7.25)
+    rows[1] = np.nan
+    rows[2, ::2] = [np.inf, -np.inf, np.inf]
+    rows[3, 1:] = np.inf
+    rows[4] = -1e9
+    rows[5] = [-0.0, 0.0, 1e300, -1e300, 1e-300, 3]
+    with h5py.File(path, "w") as file:
+        file["data"] = rows
+
+
+def strange_histograms(path, results, group, of):
+    """Rows or columns whose histograms aren't NumPy's between the edges that are told, or whose edges don't have all finite values."""
+    with h5py.File(path) as file, h5py.File(results) as other:
+        values = file["data"][()] if of == "position" else file["data"][()].T
+        all_counts, all_edges, outside = (other[group][name][()] for name in ("Counts", "Edges", "Outside"))
+        wrong = [] if outside.tolist() == [(values == -np.inf).sum(), (values == np.inf).sum(), np.isnan(values).sum()] else ["Outside"]
+    for number, (row, counts, edges) in enumerate(zip(values, all_counts.reshape(6, -1), all_edges.reshape(6, -1), strict=True)):
+        row = row[np.isfinite(row)]
+        if len(row) == 0:
+            if counts.any() or not np.isnan(edges).all():
+                wrong.append(number)
+        elif not (np.array_equal(counts, np.histogram(row, edges)[0]) and edges[0] <= row.min() and edges[-1] >= row.max()):
+            wrong.append(number)
+        elif row.min() == row.max() and edges[[0, -1]].tolist() != [row[0] - max(0.5, 1e-9 * abs(row[0])), row[0] + max(0.5, 1e-9 * abs(row[0]))]:
+            wrong.append(number)
+    return wrong
+
+
 def quantiles_are_right(path, group, kind, of, asked, exact):
     """Whether quantiles are NumPy's, or lie between values that are within the error of those that NumPy's lie between."""
     asked, values = json.loads(asked), data(kind).reshape(-1, SHAPE[2] * SHAPE[3])

@@ -17,7 +17,7 @@ const BIAS: i32 = 1023;
 
 /// Bins, numbered from the smallest numbers on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Bins {
+pub(crate) enum Bins {
     /// One for each integer from `least` on.
     Integers { least: i32, count: usize },
     /// Several from each power of two to the next.
@@ -27,7 +27,7 @@ pub(super) enum Bins {
 /// Bins by the sizes of numbers: one for 0 and what is smaller than all others, and on each side of
 /// it, or on one, some for the sizes from a power of two up to another, and one for what is larger.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     /// Bits behind the leading one that tell bins apart.
     bits: u32,
     /// The leading bits of the smallest number that isn't in the bin of 0.
@@ -156,6 +156,35 @@ impl Sizes {
         if number < 0.0 { self.zero() - away } else { self.zero() + away }
     }
 
+    /// The smallest number of a bin and the largest, of those that aren't infinite.
+    pub fn ends(&self, bin: usize) -> (f64, f64) {
+        let zero = self.zero();
+        match bin.cmp(&zero) {
+            std::cmp::Ordering::Less => {
+                let size = zero - bin - 1;
+                ((-self.begin(size + 1)).next_up(), -self.begin(size))
+            }
+            std::cmp::Ordering::Equal => ((-self.begin(0)).next_up(), self.begin(0).next_down()),
+            std::cmp::Ordering::Greater => {
+                let size = bin - zero - 1;
+                (self.begin(size), self.begin(size + 1).next_down())
+            }
+        }
+    }
+
+    /// Where the numbers of a size begin; those that are larger than all end at infinity.
+    fn begin(&self, size: usize) -> f64 {
+        if size > self.count {
+            return f64::INFINITY;
+        }
+        f64::from_bits((self.first + size as u64) << (FRACTION - self.bits))
+    }
+
+    /// How much wider a bin may be than nothing, relative to the numbers in it.
+    pub fn width(&self) -> f64 {
+        1.0 / (1u64 << self.bits) as f64
+    }
+
     fn number(&self, bin: usize) -> f64 {
         let zero = self.zero();
         match bin.cmp(&zero) {
@@ -170,8 +199,7 @@ impl Sizes {
         if size == self.count {
             return self.beyond;
         }
-        let leading = self.first + size as u64;
-        let begin = f64::from_bits(leading << (FRACTION - self.bits));
+        let (leading, begin) = (self.first + size as u64, self.begin(size));
         if self.is_integer && exponent(begin) <= self.bits as i32 {
             // It is the only integer in its bin.
             return begin;
@@ -220,6 +248,17 @@ mod tests {
             prop_assert_eq!(bin <= of(&bins, other), number <= other || bin == of(&bins, other));
             let found = bins.number(bin);
             prop_assert_eq!(of(&bins, found), bin);
+            let Bins::Sizes(sizes) = &bins else { unreachable!() };
+            if number.is_finite() {
+                let (least, most) = sizes.ends(bin);
+                prop_assert!(least <= number && number <= most);
+                prop_assert_eq!(sizes.of(least), bin);
+                prop_assert_eq!(sizes.of(most), bin);
+                prop_assert!(most == f64::MAX || sizes.of(most.next_up()) != bin);
+                prop_assert!(least == f64::MIN || sizes.of(least.next_down()) != bin);
+                let is_small = number.abs() < f64::MIN_POSITIVE;
+                prop_assert!(is_small || most - least <= sizes.width() * number.abs());
+            }
             let within = bins.error() * number.abs() * (1.0 + 1e-12) + f64::MIN_POSITIVE;
             prop_assert!(found == number || (found - number).abs() <= within, "{number} {found}");
         }

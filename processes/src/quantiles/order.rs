@@ -9,7 +9,7 @@ pub struct Order {
 
 /// Between which values, counted from 0, the smallest, a quantile of so many lies, and how far from
 /// the first.
-fn place(quantile: f64, count: u64) -> (u64, u64, f64) {
+pub(crate) fn place(quantile: f64, count: u64) -> (u64, u64, f64) {
     let place = quantile * (count - 1) as f64;
     let before = (place as u64).min(count - 1);
     (before, (before + 1).min(count - 1), place - before as f64)
@@ -43,6 +43,20 @@ impl Order {
             let (before, behind, apart) = place(*quantile, count);
             *out = between(value(before), value(behind), apart);
         }
+    }
+
+    /// The same of some values, none of which is NaN, and whose order changes.
+    pub fn quantiles_of(&mut self, values: &mut [f64], asked: &[f64], out: &mut [f64]) {
+        self.quantiles(values.len() as u64, asked, out, |ranks, found| {
+            let mut begin = 0;
+            for rank in ranks {
+                let behind = &mut values[begin..];
+                let (_, value, _) =
+                    behind.select_nth_unstable_by(*rank as usize - begin, f64::total_cmp);
+                found.push(*value + 0.0);
+                begin = *rank as usize + 1;
+            }
+        });
     }
 }
 
