@@ -5,6 +5,7 @@ import functools
 import inspect
 import json
 import math
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _TRIALS = 16
 _ENOUGH = 3
+_ELEMENTS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_ELEMENTS += ["float32", "float64", "complex64", "complex128"]
 # What a results group has of its own: attributes, and datasets.
 _ATTRIBUTES = frozenset(
     """
@@ -51,7 +54,7 @@ class Mapping:
             raise UsageError(f"a function is needed, not {type(function).__name__}", "Argument")
         self._scan = scan
         self._function = function
-        self.name = name or _name_of(function)
+        self.name = str(name or _name_of(function))
         _check_name(self.name, "name")
         self.constants: dict[str, Any] = {}
         self._arrays: dict[str, NDArray[Any]] = {}
@@ -146,14 +149,18 @@ class Mapping:
             found = self._tried(attempt)
         for key, declared in (shapes or {}).items():
             if key not in found:
-                raise FunctionError(f"`{self.name}` has no output `{key}`; its outputs: {', '.join(found)}")
+                raise self._no_output(key, found)
             found[key] = (declared, found[key][1])
         casting = "safe" if dtypes is None else "same_kind"
         for key, of in (dtypes or {}).items():
             if key not in found:
-                raise FunctionError(f"`{self.name}` has no output `{key}`; its outputs: {', '.join(found)}")
+                raise self._no_output(key, found)
             found[key] = (found[key][0], _element(of))
         return [(key, own_shape, element, casting) for key, (own_shape, element) in found.items()]
+
+    def _no_output(self, key: str, found: Iterable[str]) -> FunctionError:
+        has = ", ".join(found) or "one, which has no name"
+        return FunctionError(f"`{self.name}` has no output `{key or 'without a name'}`; its outputs: {has}")
 
     def _tried(
         self, attempt: Callable[[NDArray[Any], dict[str, NDArray[Any]]], Any]
@@ -265,8 +272,21 @@ def run(
         computing = mapping.in_threads(columns)
     else:
         raise UsageError(f'workers={workers!r}: it has to be "processes" or "threads"', "Argument")
+    _check_size(mapping.name, columns, json.loads(options).get("memory"))
     declared = mapping.declared(columns, declares)
     return Results(_pixelmill.map(options, declared, mapping.handed(computing.compute), computing.abandon, watch))
+
+
+def _check_size(name: str, columns: list[_worker.Column], memory: str | None) -> None:
+    """Looks whether the results of a position can be held at all."""
+    size = sum(math.prod(shape) * np.dtype(element).itemsize for _, shape, element, _ in columns)
+    budget = _pixelmill.Source.memory(memory)
+    if size > budget:
+        raise UsageError(
+            f"the results of `{name}` for one position are {size:,} bytes, and the memory budget is {budget:,}",
+            "TooLittleMemory",
+            {"needed": size, "memory": budget},
+        )
 
 
 def _call(function: Callable[..., Any], constants: dict[str, Any], spectrum: NDArray[Any], **varying: Any) -> Any:
@@ -337,8 +357,12 @@ def _spread(positions: int) -> Iterable[int]:
 
 
 def _element(dtype: Any) -> str:
-    element: str = _worker._SHORT.get(np.dtype(dtype).name, np.dtype(dtype).name)
-    if np.dtype(element).kind not in "iufc" or np.dtype(element).itemsize > 16:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError as error:
+        raise UsageError(f"output_dtype={dtype!r}: {error}", "Argument") from None
+    element: str = _worker._SHORT.get(name, name)
+    if element not in _ELEMENTS:
         raise UsageError(f"output_dtype={dtype!r}: results are integers, floating-point or complex numbers", "Argument")
     return element
 
@@ -358,4 +382,10 @@ def _by_key(declared: Any, is_shape: bool = False) -> dict[str, Any] | None:
 
 
 def _lengths(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (int(shape),) if isinstance(shape, int | np.integer) else tuple(map(int, shape))
+    try:
+        lengths = [operator.index(length) for length in ([shape] if isinstance(shape, int | np.integer) else shape)]
+    except TypeError:
+        lengths = [-1]
+    if min(lengths, default=0) < 0:
+        raise UsageError(f"output_shape={shape!r}: it has to be a length, or several", "Argument")
+    return tuple(lengths)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import _pixelmill
-from ._errors import MissingResultsError
+from ._errors import MissingResultsError, ResultsError
 
 if TYPE_CHECKING:
     import h5py
@@ -244,12 +244,10 @@ class ResultsArray:
     def _read(self, start: int, end: int) -> NDArray[Any]:
         shape = (end - start, *self.shape[1:]) if self.shape else ()
         if self._is_plain:
-            values = self._computed.part(self.name, self._field, start, end)
-            return np.frombuffer(values, self.dtype).reshape(shape)
+            return self._part(self._field, self.dtype, start, shape)
         records = np.empty(shape, self.dtype)
         for field in self.dtype.names or ():
-            values = self._computed.part(self.name, field, start, end)
-            records[field] = np.frombuffer(values, self.dtype[field]).reshape(shape)
+            records[field] = self._part(field, self.dtype[field], start, shape)
         return records
 
     def _meaning(self) -> tuple[str, str, str]:
@@ -258,6 +256,16 @@ class ResultsArray:
             return self.name, self.quantity or self.name, self.units
         quantity, _, units = self._field.partition(" [")
         return quantity, quantity, units.removesuffix("]")
+
+    def _part(self, field: str | None, dtype: np.dtype[Any], start: int, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Some steps of the first axis."""
+        end = start + (shape[0] if shape else 1)
+        try:
+            values = self._computed.part(self.name, field, start, end)
+            return np.frombuffer(values, dtype).reshape(shape)
+        except (MissingResultsError, ValueError):
+            message = f"{self._place}/{self.name} isn't there any more, or was changed by another program"
+            raise ResultsError(message, "Results") from None
 
     def _told(self) -> str:
         units = f" [{self.units}]" if self.units else ""

@@ -310,6 +310,8 @@ class Scan:
         from . import _map
 
         given = {option: own[option] is not default for option, default in MAP_OPTIONS.items()}
+        # Whether it is the dataset that was opened.
+        self._read_runs([])
         mapping = _map.Mapping(self, function, name, version, arguments, given)
         options = self._with(
             cores=cores,
@@ -498,6 +500,8 @@ class Scan:
         if isinstance(positions, tuple) and any(isinstance(step, slice) for step in positions):
             return ",".join(_written_step(step) for step in positions)
         numbers = np.asarray(positions)
+        if not numbers.size:
+            raise UsageError("positions: none are chosen", "Selection", {"reason": "none are chosen"})
         if numbers.dtype == bool:
             if numbers.shape != self._scan_shape:
                 raise UsageError(
@@ -505,7 +509,7 @@ class Scan:
                     "Selection",
                     {"reason": "a mask of another shape"},
                 )
-            numbers = np.flatnonzero(numbers)
+            return self._selected(np.flatnonzero(numbers))
         if numbers.dtype.kind not in "iu":
             raise UsageError(f"positions: numbers, a mask or slices are needed, not {numbers.dtype}", "Selection")
         return "[" + ",".join(map(str, numbers.ravel().tolist())) + "]"
