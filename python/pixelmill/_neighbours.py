@@ -129,7 +129,7 @@ def to_hyperspy(scan: "Scan", block: int | str | None) -> Any:
     if quantity or units:
         metadata.Signal.quantity = f"{quantity} ({units})".removesuffix(" ()").strip()
     own = _metadata(scan)
-    metadata.General.title = own.get("title") or title
+    metadata.General.title = own.get("title", title)
     # This makes it the class for its numbers and the number of its axes.
     signal.set_signal_type(own.get("signal_type", ""))
     return signal
