@@ -23,7 +23,8 @@ _LEAST, _MOST, _BLOCKS = 16 << 20, 128 << 20, 1024
 # Of chunks that are larger than a block, each would be decoded for several blocks.
 _MOST_OF_A_CHUNK = 512 << 20
 _INPUTS = ("file", "dark", "gain", "dead_pixels")
-# Steps of an axis are even if they are so but for the rounding of float32, which is what h5USID has.
+# Steps of an axis are even if they are so but for the rounding of float32, which h5USID has, and for a hundredth.
+_OF_A_STEP = 0.01
 _EVEN = 4 * float(np.finfo(np.float32).eps)
 
 
@@ -46,16 +47,14 @@ class Blocks:
 
 
 @functools.lru_cache(maxsize=64)
-def opened(options: str) -> "Scan":
+def opened(options: str, shape: tuple[int, ...], dtype: str) -> "Scan":
     """The scan that a pickled one is; a process that gets many parts of it opens it once."""
     from ._scan import Scan
 
-    return Scan(json.loads(options))
-
-
-def told(scan: "Scan") -> str:
-    """A scan as text."""
-    return _encode.dumps(scan._options)
+    scan = Scan(json.loads(options))
+    if (scan.shape, scan.dtype.str) != (shape, dtype):
+        raise scan._changed()
+    return scan
 
 
 def token(scan: "Scan") -> tuple[Any, ...] | None:
@@ -114,7 +113,8 @@ def _axis_of_hyperspy(axis: "Axis", length: int, is_position: bool) -> dict[str,
 
 def _is_even(values: NDArray[np.float64]) -> bool:
     even = np.linspace(values[0], values[-1], len(values))
-    return values[0] != values[-1] and bool((np.abs(values - even) <= _EVEN * np.abs(values).max()).all())
+    step = abs(values[-1] - values[0]) / (len(values) - 1)
+    return bool((np.abs(values - even) <= min(_EVEN * np.abs(values).max(), _OF_A_STEP * step)).all()) and step > 0
 
 
 def to_hyperspy(scan: "Scan", block: int | str | None) -> Any:

@@ -4,6 +4,7 @@ import json
 import math
 import operator
 import os
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -365,9 +366,9 @@ class Scan:
 
         Its axes are those of `shape`. A block has all values of its positions, so many that it takes about `block`,
         such as `"64M"` (by default 16 MiB, and up to 128 MiB for a scan of more than 16 GiB). It ends where chunks of
-        the file end, so that none is decoded for several blocks, unless the values of its positions take more than
-        512 MiB. A slice reads only the positions that it takes. To other processes the array is handed by the names of
-        file and dataset, and its name stays the same as long as the file does.
+        the file end, so that none is decoded for several blocks, unless its positions are no part of the grid or their
+        values take more than 512 MiB. A slice reads only the positions that it takes. To other processes the array is
+        handed by the names of file and dataset, and its name stays the same as long as the file does.
         """
         from . import _neighbours
 
@@ -398,12 +399,16 @@ class Scan:
     def __reduce__(self) -> tuple[Any, ...]:
         from . import _neighbours
 
-        return _neighbours.opened, (_neighbours.told(self),)
+        return _neighbours.opened, (_encode.dumps(self._options), self.shape, self.dtype.str)
 
     def __dask_tokenize__(self) -> Any:
         from . import _neighbours
 
-        return _neighbours.token(self) or object()
+        return _neighbours.token(self) or uuid.uuid4().hex
+
+    def _changed(self) -> FileError:
+        message = f"`{self.dataset}` of {self.file} has another shape or type than when it was opened; open it anew"
+        return FileError(message, "JustChanged", {"path": self.file})
 
     def __repr__(self) -> str:
         headline, values, storage, results = self._told()
@@ -462,8 +467,7 @@ class Scan:
         """The values of runs of consecutive positions, one behind the other."""
         values = self._source.read(runs)
         if values is None:
-            message = f"`{self.dataset}` of {self.file} has another shape or type than when it was opened; open it anew"
-            raise FileError(message, "JustChanged", {"path": self.file})
+            raise self._changed()
         return np.frombuffer(values, self.dtype)
 
     def _block_lengths(self, budget: int, most: int = 0) -> list[int]:
@@ -487,9 +491,11 @@ class Scan:
 
     def _chunk_lengths(self) -> list[int]:
         of, axes = self._stored(), self._stored_position_axes()
-        if not of.get("chunks") or len(axes) != len(self._scan_shape):
+        shape = of["chunks"]["shape"] if of.get("chunks") else [1] * len(axes)
+        if len(axes) == 1 < len(self._scan_shape):
+            return _of_rows(shape[axes[0]], self._scan_shape)
+        if len(axes) != len(self._scan_shape):
             return [1] * len(self._scan_shape)
-        shape = of["chunks"]["shape"]
         return [min(shape[axis], length) for axis, length in zip(axes, self._scan_shape)]
 
     def _selected(self, positions: Any) -> str | None:
@@ -517,6 +523,18 @@ class Scan:
 
 MAP_OPTIONS: dict[str, Any] = Scan.map.__kwdefaults__ or {}
 """The options of `Scan.map` with their defaults."""
+
+
+def _of_rows(count: int, shape: Sequence[int]) -> list[int]:
+    """The part of a grid that so many rows of a table of its positions are; single positions if they are no such part."""
+    lengths: list[int] = []
+    for length in reversed(shape):
+        own = min(count, length)
+        if count % own or length % own:
+            return [1] * len(shape)
+        lengths.insert(0, own)
+        count //= own
+    return lengths
 
 
 def _axes(told: list[dict[str, Any]]) -> tuple[Axis, ...]:

@@ -37,6 +37,20 @@ def frames(tmp_path: Path) -> Path:
     return path
 
 
+def rewritten(path: Path, positions: int, chunks: tuple[int, int] | None = None) -> None:
+    """Makes the line scan one that ends before its grid is full, or is chunked."""
+    with h5py.File(path, "r+") as file:
+        group = file["Measurement_000/Channel_000"]
+        raw, tables = group["Raw_Data"], ("Position_Indices", "Position_Values")
+        kept = {name: (group[name][:positions], dict(group[name].attrs)) for name in ("Raw_Data", *tables)}
+        for name, (values, attributes) in kept.items():
+            del group[name]
+            group.create_dataset(name, data=values, chunks=chunks if name == "Raw_Data" else None)
+            group[name].attrs.update(attributes)
+        for name in tables:
+            group["Raw_Data"].attrs[name] = group[name].ref
+
+
 def values_of(path: Path, dataset: str) -> np.ndarray:
     """What h5py reads."""
     with h5py.File(path) as file:

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pixelmill as pm
 import pytest
-from conftest import values_of
+from conftest import rewritten, values_of
 
 
 def test_scans_and_results_are_tables_in_a_notebook(line_scan: Path) -> None:
@@ -34,6 +34,9 @@ def test_axes_of_results_are_those_in_the_file(line_scan: Path, frames: Path) ->
     response = pm.open(line_scan).run("peak-finding", positions="0:64", progress=False)["Peak_Response"]
     assert [(axis.name, axis.units, len(axis)) for axis in response.axes] == [("Y", "um", 64), ("X", "um", 64)]
     assert response.axes[1].values[-1] == 10
+    rewritten(line_scan, 4000)
+    response = pm.open(line_scan).run("peak-finding", positions="0:64", progress=False)["Peak_Response"]
+    assert [(axis.name, len(axis)) for axis in response.axes] == [("position", 4000)]
     scan = pm.open(frames, "frames", (0, 1))
     assert [axis.name for axis in scan.run("statistics", progress=False)["Mean"].axes] == ["axis 2", "axis 3"]
     smaller = scan.run("rebin", parameters={"positions": 2}, progress=False)["Rebinned"]

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pixelmill as pm
 import pytest
-from conftest import values_of
+from conftest import rewritten, values_of
 from dask.base import tokenize
 
 SHAPE = (6, 8, 10, 12)
@@ -95,7 +95,7 @@ def test_names_tell_files_and_what_is_taken_of_them(frames: Path) -> None:
         file.create_virtual_dataset("frames", layout)
     # Of what lies in other files nobody knows whether it has changed.
     virtual = pm.open(frames.with_name("virtual.h5"), "frames", (0, 1))
-    assert virtual.to_dask().name != virtual.to_dask().name
+    assert virtual.to_dask().name != virtual.to_dask().name and tokenize(virtual) != tokenize(virtual)
     assert np.array_equal(virtual.to_dask(1).compute(), values_of(frames, "frames"))
 
 
@@ -111,6 +111,16 @@ def test_another_dataset_in_its_place_is_an_error(frames: Path) -> None:
         array.compute()
     with pytest.raises(pm.FileError):
         scan[0, 0]
+    with pytest.raises(pm.FileError):
+        pickle.loads(pickle.dumps(scan))
+
+
+def test_rows_of_tables_are_parts_of_the_grid(line_scan: Path) -> None:
+    for rows, lengths in [(128, (2, 64)), (16, (1, 16)), (100, (1, 1))]:
+        rewritten(line_scan, 4096, (rows, 50))
+        scan = pm.open(line_scan)
+        assert tuple(scan.to_dask(1).chunksize[:2]) == lengths
+        assert np.array_equal(scan.to_dask("100K").compute(), values_of(line_scan, scan.dataset).reshape(64, 64, 119))
 
 
 def test_single_spectra_and_scans_that_are_no_grid(tmp_path: Path, line_scan: Path) -> None:
@@ -118,6 +128,10 @@ def test_single_spectra_and_scans_that_are_no_grid(tmp_path: Path, line_scan: Pa
     expected = values_of(line_scan, complex_scan.dataset).reshape(64, 64, 119)
     array = complex_scan.to_dask("100K")
     assert array.numblocks[0] > 10 and np.array_equal(da.absolute(array).max().compute(), np.abs(expected).max())
+    rewritten(line_scan, 4000)
+    partial = pm.open(line_scan)
+    assert np.array_equal(partial.to_dask("10K").compute(), expected.reshape(-1, 119)[:4000])
+    assert partial.to_xarray().dims == ("position", "Frequency")
     with h5py.File(tmp_path / "one.h5", "w") as file:
         file["spectrum"] = np.arange(7.0)
     alone = pm.open(tmp_path / "one.h5", "spectrum", ())

@@ -10,7 +10,7 @@ import numpy as np
 import pixelmill as pm
 import pixelmill.libertem
 import pytest
-from conftest import values_of
+from conftest import rewritten, values_of
 from libertem.io.corrections import CorrectionSet
 from libertem.udf import UDF
 from libertem.udf.raw import PickUDF
@@ -26,7 +26,7 @@ class Whole(UDF):
         return {"largest": self.buffer(kind="nav", dtype=np.float64)}
 
     def process_partition(self, partition: Any) -> None:
-        self.results.largest[:] = partition.reshape(len(partition), -1).max(axis=1)
+        self.results.largest[:] = np.abs(partition).reshape(len(partition), -1).max(axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,10 @@ def test_sums_picks_and_partitions_are_those_of_numpy(inline: Any, tmp_path: Pat
         total, sums, largest, picked = inline.run_udf(dataset=data, udf=[SumUDF(), SumSigUDF(), Whole(), PickUDF()])
         assert np.allclose(total["intensity"].data, expected.sum((0, 1)))
         assert np.allclose(sums["intensity"].data, expected.sum((2, 3)))
-        assert np.array_equal(largest["largest"].data, expected.max((2, 3)))
+        assert np.array_equal(largest["largest"].data, np.abs(expected).max((2, 3)))
         assert np.array_equal(picked["intensity"].raw_data, expected.reshape(-1, 10, 12))
+        largest = inline.run_udf(dataset=data, udf=Whole(), roi=roi)["largest"].raw_data
+        assert np.array_equal(largest, np.abs(expected).max((2, 3))[roi])
         total, sums, picked = inline.run_udf(dataset=data, udf=[SumUDF(), SumSigUDF(), PickUDF()], roi=roi)
         assert np.allclose(total["intensity"].data, expected[roi].sum(0))
         assert np.allclose(sums["intensity"].raw_data, expected.sum((2, 3))[roi])
@@ -104,6 +106,12 @@ def test_spectra_and_complex_numbers(inline: Any, line_scan: Path) -> None:
     sums = inline.run_udf(dataset=data, udf=SumSigUDF())["intensity"].data
     assert np.allclose(sums, expected.sum(2))
     assert {"name": "dtype", "value": "complex64"} in data.diagnostics
+    rewritten(line_scan, 4000)
+    partial = pixelmill.libertem.load(line_scan, num_partitions=7)
+    roi = np.zeros(4000, bool)
+    roi[3990:] = True
+    sums = inline.run_udf(dataset=partial, udf=[SumSigUDF(), Whole()], roi=roi)[0]["intensity"].raw_data
+    assert np.allclose(sums, expected.reshape(-1, 119)[3990:4000].sum(1))
 
 
 def test_what_is_wrong_is_said_in_words(frames: Path) -> None:

@@ -42,6 +42,9 @@ def test_hyperspy_has_axes_units_and_lazy_values(tmp_path: Path) -> None:
     assert np.array_equal(signal.inav[2, 1].data.compute(), expected[1, 2])
     smoothed = signal.map(lambda spectrum: spectrum.cumsum(), inplace=False, lazy_output=False)
     assert np.allclose(smoothed.data, expected.cumsum(2))
+    # Their steps are uneven, though by less than float32 has of so large numbers.
+    far = with_axes(tmp_path / "far.h5", 1e6 + np.array([0, 0.1, 0.4, 0.9, 1.6])).to_hyperspy()
+    assert not far.axes_manager.navigation_axes[0].is_uniform
     there_and_back = with_axes(tmp_path / "turned.h5", [0, 1, 2, 1, 0]).to_hyperspy()
     x = there_and_back.axes_manager.navigation_axes[0]
     assert (x.name, x.scale, x.offset, x.size) == ("X", 1.0, 0.0, 5)
