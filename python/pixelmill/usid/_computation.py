@@ -1,7 +1,7 @@
 """What a computation is given, told exactly, so that it is recognised when it was done before.
 
-It is told by a document, canonical JSON, that lies with the status dataset of each computation, for there may be several
-in a results group, as a guess and a fit are:
+It is told by a document, canonical JSON, that lies with the status dataset of each computation, for there may be
+several in a results group, as a guess and a fit are:
 
 ``parameters``
     The document: the process's name, its class (with the text of what isn't in an installed package, the versions of
@@ -48,7 +48,11 @@ def _of_value(name: str, value: Any, file: h5py.File) -> Any:
     if isinstance(value, h5py.Reference):
         return ["object", file[value].name if value else None]
     if isinstance(value, h5py.RegionReference):
-        return ["region", file[value].name if value else None, str(h5py.h5r.get_region(value, file.id).get_select_bounds())]
+        return [
+            "region",
+            file[value].name if value else None,
+            str(h5py.h5r.get_region(value, file.id).get_select_bounds()),
+        ]
     if isinstance(value, bytes | np.bytes_):
         value = value.decode(errors="surrogateescape")
     if isinstance(value, str):
@@ -67,7 +71,11 @@ def _of_value(name: str, value: Any, file: h5py.File) -> Any:
 def _of_array(array: np.ndarray[Any, Any]) -> Any:
     """What an attribute keeps of a number, a text or a list of these."""
     if array.dtype.kind in "US":
-        return ["texts", list(array.shape), np.char.decode(array).tolist() if array.dtype.kind == "S" else array.tolist()]
+        return [
+            "texts",
+            list(array.shape),
+            np.char.decode(array).tolist() if array.dtype.kind == "S" else array.tolist(),
+        ]
     if array.dtype.kind == "O":
         if all(isinstance(one, str | bytes) for one in array.flat):
             texts = [one.decode() if isinstance(one, bytes) else one for one in array.flat]

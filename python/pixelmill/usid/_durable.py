@@ -17,6 +17,7 @@ flush of metadata takes; and what a class writes by itself outside of `compute`.
 
 import contextlib
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,7 @@ import numpy as np
 from h5py._objects import phil
 
 _BLOCK_BYTES = 1 << 24
+_CHANGING = threading.RLock()
 
 
 def commit(file: h5py.File) -> None:
@@ -35,7 +37,7 @@ def commit(file: h5py.File) -> None:
         file.flush()
         return
     with phil:
-        _flush_elsewhere(file, number)
+        _flush_elsewhere(file)
         h5py.h5f.flush(file.id)
     os.fsync(number)
 
@@ -45,7 +47,7 @@ def _number(file: h5py.File) -> int | None:
     return file.id.get_vfd_handle() if file.driver == "sec2" else None
 
 
-def _flush_elsewhere(file: h5py.File, number: int) -> None:
+def _flush_elsewhere(file: h5py.File) -> None:
     """Flushes in a process of its own, and waits for it."""
     with warnings.catch_warnings():
         # What other threads hold doesn't matter: the new process only flushes, and h5py's lock is held here.
@@ -61,7 +63,6 @@ def _flush_elsewhere(file: h5py.File, number: int) -> None:
             # Whoever kills a group of processes doesn't mean this one.
             os.setsid()
             h5py.h5f.flush(file.id)
-            os.fsync(number)
             status = 0
         finally:
             os._exit(status)
@@ -72,10 +73,12 @@ def _flush_elsewhere(file: h5py.File, number: int) -> None:
 @contextlib.contextmanager
 def changing(file: h5py.File) -> Iterator[None]:
     """Within it metadata may be changed: it is all in the file, or nothing of it is."""
-    commit(file)
-    with _kept_in_memory(file), _unflushed(file), _placed(file):
-        yield
-    commit(file)
+    # What h5py calls is exchanged meanwhile, by one thread at a time.
+    with _CHANGING:
+        commit(file)
+        with _kept_in_memory(file), _unflushed(file), _placed(file):
+            yield
+        commit(file)
 
 
 @contextlib.contextmanager
@@ -114,7 +117,7 @@ def _placed(file: h5py.File) -> Iterator[None]:
     create, name = h5py.h5d.create, file.filename
 
     def placed(loc: Any, path: Any, tid: Any, space: Any, dcpl: Any = None, *others: Any, **named: Any) -> Any:
-        if h5py.h5i.get_name(loc) is not None and h5py.h5f.get_name(loc) == os.fsencode(name) and _is_fixed(tid, space):
+        if h5py.h5f.get_name(loc) == os.fsencode(name) and _is_fixed(tid, space):
             dcpl = dcpl.copy() if dcpl is not None else h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             if dcpl.get_nfilters():
                 dcpl.remove_filter(h5py.h5z.FILTER_ALL)

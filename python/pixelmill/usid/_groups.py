@@ -39,13 +39,13 @@ def _is_of(group: h5py.Group, tool: str) -> bool:
 
 
 def _is_from(group: h5py.Group, source: h5py.Dataset) -> bool:
-    """Whether a group says that it has results of this dataset, or, in the same folder of the same file, nothing else."""
+    """Whether a group says that it has results of this dataset, or lies beside it and says nothing else."""
     if group.file != source.file:
         told = [group.attrs.get(name) for name in ("source_file_path", "source_dataset_path")]
         if any(one is None for one in told):
             return False
         path, name = (one.decode() if isinstance(one, bytes) else str(one) for one in told)
-        return os.path.realpath(path) == os.path.realpath(source.file.filename) and name == source.name
+        return bool(os.path.realpath(path) == os.path.realpath(source.file.filename) and name == source.name)
     reference = group.attrs.get("source_000")
     if isinstance(reference, h5py.Reference) and reference:
         return bool(group.file[reference] == source)
@@ -83,7 +83,9 @@ def differs(group: h5py.Group, status_name: str, wanted: str, any_parameters: bo
         if found == wanted:
             return None
         told = json.loads(found)
-        first = next((name for name in ("process", "parameters", "source", "class") if told.get(name) != parts[name]), "")
+        first = next(
+            (name for name in ("process", "parameters", "source", "class") if told.get(name) != parts[name]), ""
+        )
         return f"another {first or 'computation'}"
     return _foreign_differs(group, parts["parameters"])
 

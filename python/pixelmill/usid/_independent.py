@@ -4,7 +4,6 @@ from typing import Any
 
 # Computations of whole batches that treat each row by itself, by where they are defined.
 _KNOWN = {
-    "BGlib.be.analysis.be_loop_fitter.BELoopFitter._unit_compute_fit",
     "BGlib.be.analysis.be_sho_fitter.BESHOfitter._unit_compute_fit",
     "BGlib.gmode.analysis.giv_bayesian.GIVBayesian._unit_computation",
     "BGlib.gmode.proc.signal_filter.SignalFilter._unit_computation",
@@ -18,4 +17,4 @@ def is_independent(process: Any) -> bool:
     if process.positions_are_independent is not None:
         return bool(process.positions_are_independent)
     function = getattr(process._unit_computation, "__func__", process._unit_computation)
-    return f"{function.__module__}.{function.__qualname__}" in _KNOWN
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}" in _KNOWN

@@ -10,7 +10,7 @@ from ._process import Process
 
 
 def install() -> None:
-    """Has all classes on pyUSID's ``Process`` run on :class:`Process`, those that are imported already and those to come.
+    """Has all classes on pyUSID's ``Process`` run on :class:`Process`, imported already or not.
 
     ``parallel_compute`` of pyUSID and sidpy is replaced with it. It holds for this Python process.
     """
@@ -25,9 +25,9 @@ def install() -> None:
             if id(value) in replaced and not str(getattr(module, "__name__", "")).startswith("pixelmill"):
                 setattr(module, name, replaced[id(value)])
     for old in _REPLACED:
-        if isinstance(old, type):
-            for child in old.__subclasses__():
-                child.__bases__ = tuple(Process if base is old else base for base in child.__bases__)
+        children: list[Any] = old.__subclasses__() if isinstance(old, type) else []
+        for child in children:
+            child.__bases__ = tuple(Process if base is old else base for base in child.__bases__)
 
 
 # What was replaced, kept so that no other object gets its identity.
@@ -41,5 +41,3 @@ def _of_sidpy() -> list[tuple[Any, Any]]:
     except ImportError:
         return []
     return [(of_sidpy.parallel_compute, parallel_compute)]
-
-

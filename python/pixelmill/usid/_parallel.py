@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _pool
+from .. import _pool, _worker
 from .._errors import FunctionError
 from ._errors import WrongType
 from ._machine import usable_cores
@@ -82,7 +83,8 @@ def parallel_compute(
     here. The rows are computed in processes that are kept for the next call, as many as are worth starting. One that
     dies costs only the row that it dies of, after one more try of that row alone. A row that fails raises its
     exception, or, while a :class:`Process` computes, is told to it: the others go on, and its place in the list has
-    what looks like another row's result, filled with NaN.
+    what looks like another row's result, filled with NaN. What a function draws at random depends on its row's
+    values only, so that results are the same however rows are shared out.
     """
     if not callable(func):
         raise WrongType("Function argument is not callable")
@@ -96,10 +98,10 @@ def parallel_compute(
         raise WrongType("cores should be an integer")
     constants = {"args": tuple(func_args or ()), "kwargs": dict(func_kwargs or {})}
     count = max(1, min(abs(cores or usable_cores()), usable_cores(), len(data)))
-    task = _task(func, constants)
-    if task is None:
-        if verbose:
-            print(f"{func} can't be handed to other processes, and is computed in this one")
+    try:
+        task = _task(func, constants)
+    except FunctionError as error:
+        print(f"{error}; it is computed in this process, on one core")
         results, failed = _here(data, func, constants)
     else:
         results, failed = _Mapping(data, task, count).run()
@@ -145,13 +147,16 @@ def _told(results: list[Any], failed: dict[int, Failure]) -> list[Any]:
     return [nothing_like(template) if row in failed else result for row, result in enumerate(results)]
 
 
-def _task(func: Callable[..., Any], constants: dict[str, Any]) -> _pool.Task | None:
+def _task(func: Callable[..., Any], constants: dict[str, Any]) -> _pool.Task:
+    """A function as processes get it, which one has loaded."""
     import cloudpickle
 
     try:
-        return _pool.Task(cloudpickle.dumps(func), cloudpickle.dumps(constants), None, "pixelmill.usid")
-    except Exception:
-        return None
+        task = _pool.Task(cloudpickle.dumps(func), cloudpickle.dumps(constants), None, "pixelmill.usid")
+    except Exception as error:
+        raise FunctionError(f"{func} can't be handed to worker processes: {error}") from None
+    _pool.POOL.give_back(_pool.POOL.take(task))
+    return task
 
 
 def _here(
@@ -161,15 +166,24 @@ def _here(
     failed: dict[int, Failure] = {}
     for row, values in enumerate(data):
         try:
-            results.append(func(values.copy(), *constants["args"], **constants["kwargs"]))
+            with seeded(values):
+                results.append(func(values.copy(), *constants["args"], **constants["kwargs"]))
         except Exception as error:
             results.append(None)
-            failed[row] = (_line(error), error)
+            failed[row] = (_worker.last_line(error), error)
     return results, failed
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+@contextmanager
+def seeded(values: NDArray[Any]) -> Iterator[None]:
+    """Within it, what is drawn at random depends on some values only."""
+    states = random.getstate(), np.random.get_state()
+    _worker.seed(values)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 class _Mapping:

@@ -10,9 +10,10 @@ from pyUSID.io.hdf_utils import check_if_main
 from pyUSID.io.usi_data import USIDataset
 
 from .._errors import Error, ResultsError, UnsuitableError, UsageError
+from .._worker import last_line
 from . import _computation, _durable, _groups, _independent, _machine
 from ._errors import ReadOnly, WrongType
-from ._parallel import Failure, NothingComputed, noting_failures, parallel_compute
+from ._parallel import Failure, NothingComputed, noting_failures, parallel_compute, seeded
 from ._record import Record, rows_of
 
 _BATCH_SECONDS = 2.0
@@ -25,15 +26,16 @@ _NOT_OF_A_POSITION = (NotImplementedError, MemoryError, OSError, Error)
 class Process:
     """A computation over all positions of a main dataset, as classes on pyUSID's ``Process`` describe one.
 
-    It is what pyUSID 0.0.12 has under this name, with its constructor, attributes and hooks, so that such classes run as
-    they are. What differs is what it promises:
+    It is what pyUSID 0.0.12 has under this name, with its constructor, attributes and hooks, so that such classes run
+    as they are. What differs is what it promises:
 
     - A position is marked as done when its results are on the disk, and not before. Batches take some seconds at most,
       whatever there is of memory, so that little is lost on a kill; see :attr:`positions_are_independent`.
     - Results are reused or resumed if they are of this very computation: its class, all parameters, exactly, and data
       with the same bytes. Of results that pyUSID wrote, the parameters have to be all there are in the group.
     - A position whose computation raises an exception, or ends its process, has NaN as its results (0 where they are
-      integers). ``failed_positions`` and ``failure_messages`` in the results group tell which and why.
+      integers), and the others are computed. ``failed_positions`` and ``failure_messages`` in the results group tell
+      which and why. Where positions depend on each other, an exception ends the run.
     - Results and status are created with their full size, uncompressed, and only written to in place afterwards.
 
     Ranks of MPI aren't shared among: under ``mpirun`` with several, it is refused.
@@ -201,8 +203,10 @@ class Process:
         """Sets how many cores compute, and how many positions are read at a time at most."""
         if cores is not None and not isinstance(cores, int | np.integer):
             raise WrongType(f"cores should be an integer but got: {cores}")
-        self._cores = min(_machine.usable_cores(), max(1, abs(int(cores)))) if cores is not None else (
-            _machine.recommended_cores()
+        self._cores = (
+            min(_machine.usable_cores(), max(1, abs(int(cores))))
+            if cores is not None
+            else (_machine.recommended_cores())
         )
         if not isinstance(mem_multiplier, float):
             raise WrongType("mem_multiplier must be a floating point number")
@@ -245,12 +249,17 @@ class Process:
                 duplicates.append(group)
             else:
                 partials.append(group)
-        self.__checked = document
-        if duplicates:
-            print(f"{self.process_name}: complete results are in {duplicates[-1].name}; compute() returns them")
-        elif partials:
-            print(f"{self.process_name}: partial results are in {partials[-1].name}; compute() goes on with them")
+        self.__tell(duplicates, "complete", "returns them")
+        if not duplicates:
+            self.__tell(partials, "partial", "goes on with them")
         return duplicates, partials
+
+    def __tell(self, groups: list[h5py.Group], state: str, what: str) -> None:
+        """Tells of results that were found."""
+        if groups:
+            is_ours = _groups.document_in(groups[-1], self._status_dset_name) is not None
+            unknown = "" if is_ours else "; nobody knows whether the data are the same since"
+            print(f"{self.process_name}: {state} results are in {groups[-1].name}; compute() {what}{unknown}")
 
     def use_partial_computation(self, h5_partial_group: h5py.Group | None = None) -> None:
         """Chooses a partial group to go on with, the newest if none is given."""
@@ -268,8 +277,10 @@ class Process:
         Results that are there are returned, partial ones are gone on with; ``override=True`` begins anew. Other
         arguments go to the unit computation, which hands them to the map function.
         """
-        found = self.__start_anew() if override else self.__find()
-        if found is not None:
+        if override and self._status_dset_name == _groups.DEFAULT_STATUS:
+            # Others go on with the group that what they are based on is in.
+            self.h5_results_grp = None
+        elif not override and (found := self.__find()) is not None:
             return found
         self.__prepare()
         assert self.__record is not None and self.h5_results_grp is not None
@@ -322,11 +333,6 @@ class Process:
         if changed is not None:
             return f"the data have changed since, of position {changed} and perhaps others", False
         return None, bool(status.all())
-
-    def __start_anew(self) -> None:
-        """Has a new group made, unless the one that is chosen is for several computations."""
-        if self._status_dset_name == _groups.DEFAULT_STATUS:
-            self.h5_results_grp = None
 
     def __find(self) -> h5py.Group | None:
         """Complete results; those that can be resumed become `self.h5_results_grp`."""
@@ -420,7 +426,8 @@ class Process:
         digests, self.__digests = self.__digests, None
         if digests is None:
             digests = _computation.digests(rows_of(self.__source, positions))
-        failed = self.__computed(positions, args, kwargs)
+        with seeded(digests):
+            failed = self.__computed(positions, args, kwargs)
         self.__only, self.__pixels_in_batch = None, positions
         self.__record.note(positions, digests, {position: line for position, (line, _) in failed.items()})
         _durable.commit(self.__record.group.file)
@@ -472,7 +479,7 @@ class Process:
     ) -> dict[int, Failure]:
         """Computes the halves of positions of which some fail, and theirs, down to those."""
         if len(positions) == 1:
-            return {int(positions[0]): (" ".join(f"{type(error).__name__}: {error}".split()), error)}
+            return {int(positions[0]): (last_line(error), error)}
         failed: dict[int, Failure] = {}
         for half in np.array_split(positions, 2):
             failed |= self.__again(half, args, kwargs)
@@ -496,7 +503,7 @@ def _check_alone() -> None:
     ranks = MPI.COMM_WORLD.Get_size()
     if ranks > 1:
         raise UnsuitableError(
-            f"pixelmill.usid computes in one process with several workers, and here are {ranks} ranks of MPI, which would "
-            "write to the same file: start it without mpirun; or give the function to Scan.map, which shares ranks",
+            f"pixelmill.usid computes in one process with several workers, and here are {ranks} ranks of MPI, which "
+            "would write to the same file: start it without mpirun; or give the function to Scan.map, which shares ranks",
             "Unsuitable",
         )

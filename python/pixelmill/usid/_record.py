@@ -59,12 +59,16 @@ class Record:
             group.attrs["last_pixel"] = np.int64(0)
 
     def _status(self, positions: int, has_others: bool) -> h5py.Dataset:
-        found = None if has_others and self._names[0] not in self.group else _groups.status_of(
-            self.group, self._names[0], positions
+        found = (
+            None
+            if has_others and self._names[0] not in self.group
+            else _groups.status_of(self.group, self._names[0], positions)
         )
         if self._names[0] in self.group:
             if found is None:
-                raise ValueError(f"Status dataset: {self.group[self._names[0]]} was not of the expected shape or datatype")
+                raise ValueError(
+                    f"Status dataset: {self.group[self._names[0]]} was not of the expected shape or datatype"
+                )
             return self.group[self._names[0]]
         status = self._create(self._names[0], (positions,), np.uint8)
         if found is not None:
@@ -81,7 +85,11 @@ class Record:
         self._create(self._messages, (MESSAGE_LINES,), f"S{MESSAGE_BYTES}")
 
     def _describe(self, document: str, results: list[str]) -> None:
-        told = {DOCUMENT: document, HASH: _computation.hash_of(document) if document else "", _groups.RESULTS: json.dumps(results)}
+        told = {
+            DOCUMENT: document,
+            HASH: _computation.hash_of(document) if document else "",
+            _groups.RESULTS: json.dumps(results),
+        }
         for name, text in told.items():
             if name not in self.status.attrs:
                 self.status.attrs[name] = text

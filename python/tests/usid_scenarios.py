@@ -1,0 +1,361 @@
+"""What `pixelmill.usid` promises, beside pyUSID: `usid_scenarios.py NAME`, in the Python that has pyUSID, in a folder."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import h5py
+import numpy as np
+import pixelmill as pm
+import pyUSID
+from pixelmill import usid
+from pixelmill.usid import _durable, _record
+from pyUSID.processing.comp_utils import parallel_compute
+
+POSITIONS = 60
+Theirs = pyUSID.Process
+
+
+def made(path: str, **options: object) -> str:
+    """A file with a main dataset of 6 × 10 positions."""
+    values = np.random.default_rng(1).normal(size=(POSITIONS, 24)).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        axes = [pyUSID.Dimension("Y", "um", np.arange(6)), pyUSID.Dimension("X", "um", np.arange(10))]
+        spectral = pyUSID.Dimension("Bias", "V", np.linspace(-1, 1, 24))
+        pyUSID.hdf_utils.write_main_dataset(file, values, "Raw", "Current", "nA", axes, spectral, **options)
+    return path
+
+
+def class_on(base: type, map_function=None, **members: object) -> type:
+    """A class as pyUSID's users write it."""
+
+    class Moments(base):
+        def __init__(self, h5_main, scale=2.0, name="Moments", more=None, **options):
+            parameters = {"scale": scale, "orders": [1, 2, 3], "title": "a text"} | (more or {})
+            super().__init__(h5_main, name, parms_dict=parameters, **options)
+
+        def _create_results_datasets(self):
+            self.h5_results_grp = pyUSID.hdf_utils.create_results_group(
+                self.h5_main, self.process_name, h5_parent_group=self._h5_target_group
+            )
+            pyUSID.hdf_utils.write_simple_attrs(self.h5_results_grp, self.parms_dict | {"last_pixel": 0})
+            self.h5_curve = pyUSID.hdf_utils.create_empty_dataset(
+                self.h5_main, np.float64, "Curve", h5_group=self.h5_results_grp
+            )
+            self.h5_number = pyUSID.hdf_utils.write_main_dataset(
+                self.h5_results_grp, (len(self.h5_main), 2), "Number", "a", "b", None,
+                pyUSID.Dimension("n", "", 2), dtype=np.int32, aux_spec_prefix="Number_",
+                h5_pos_inds=self.h5_main.h5_pos_inds, h5_pos_vals=self.h5_main.h5_pos_vals,
+            )  # fmt: skip
+
+        def _get_existing_datasets(self):
+            self.h5_curve, self.h5_number = self.h5_results_grp["Curve"], self.h5_results_grp["Number"]
+
+        def _write_results_chunk(self):
+            positions = self._get_pixels_in_current_batch()
+            self.h5_curve[positions, :] = np.array([one[0] for one in self._results])
+            self.h5_number[positions, :] = np.array([one[1] for one in self._results])
+
+        def _unit_computation(self, *args, **kwargs):
+            return super()._unit_computation(*args, scale=self.parms_dict["scale"], **kwargs)
+
+    def mapped(values, scale):
+        values *= scale
+        return np.sort(values) + np.random.rand() * 0, [values.argmax(), values.argmin()]
+
+    Moments._map_function = staticmethod(map_function or mapped)
+    Moments.positions_are_independent = True
+    for name, value in members.items():
+        setattr(Moments, name, value)
+    return Moments
+
+
+def results(group: h5py.Group) -> dict[str, bytes]:
+    return {name: group[name][()].tobytes() for name in ("Curve", "Number", "completed_positions")}
+
+
+def of(path: str, mode: str = "r+") -> h5py.Dataset:
+    return h5py.File(path, mode)["Raw"]
+
+
+def numbers_are_those_of_pyusid() -> None:
+    expected = results(class_on(Theirs)(of(made("theirs.h5"))).compute())
+    source = of(made("ours.h5", compression="gzip"))
+    process = class_on(usid.Process)(source)
+    process._max_pos_per_read = 7
+    group = process.compute()
+    assert results(group) == expected
+    assert source.compression == "gzip" and group["Curve"].compression is None
+    assert group.attrs["last_pixel"] == POSITIONS and group["Number"].attrs["quantity"] == "a"
+    assert process.compute() == group and class_on(usid.Process)(source).compute() == group
+    assert process.compute(override=True).name == "/Raw-Moments_001"
+
+
+def duplicates_are_exact() -> None:
+    source = of(made("a.h5"))
+    ours = class_on(usid.Process)
+
+    def number(*given, **named) -> str:
+        return ours(*given, **named).compute().name[-3:]
+
+    assert number(source) == number(source) == "000"
+    assert number(source, scale=np.nextafter(2.0, 3)) == number(source, scale=np.nextafter(2.0, 3)) == "001"
+    assert number(source, more={"small": [1e-9]}) == "002" and number(source, more={"small": [2e-9]}) == "003"
+    assert number(source) == "000", "one with more parameters isn't it"
+    assert number(source, more={"big": np.arange(9)}) == number(source, more={"big": list(range(9))}) == "004"
+    assert ours(source, name="Moment").compute().name == "/Raw-Moment_000", "the name is a part of the other's"
+    edited = class_on(usid.Process, lambda values, scale: (values, [1, 2]))
+    assert edited(source).compute().name[-3:] == "005"
+    source[17, 3] += 1
+    assert number(source) == number(source) == "006", "the data have changed"
+    axis = source.file[source.attrs["Spectroscopic_Values"]]
+    axis[0, 5] = 7
+    assert number(source) == "007", "so has an axis"
+    with h5py.File("results.h5", "w") as target:
+        found = [number(of(made(path)), h5_target_group=target) for path in ("b.h5", "c.h5")]
+        assert found == ["000", "001"] and number(of("b.h5"), h5_target_group=target) == "000"
+
+
+def pyusid_and_we_go_on_with_each_other() -> None:
+    theirs, ours = class_on(Theirs), class_on(usid.Process)
+    expected = results(theirs(of(made("whole.h5"))).compute())
+
+    class Enough(Exception):
+        pass
+
+    def stopping(base: type) -> type:
+        write = base._write_results_chunk
+
+        def stop(self):
+            if len(done) == 2:
+                raise Enough
+            done.append(write(self))
+
+        return class_on(usid.Process if base is ours else Theirs, _write_results_chunk=stop)
+
+    for first, then in ((theirs, ours), (ours, theirs)):
+        done: list[None] = []
+        source = of(made("half.h5"))
+        process = stopping(first)(source)
+        process._max_pos_per_read = 13
+        try:
+            process.compute()
+        except Enough:
+            pass
+        status = source.file["Raw-Moments_000/completed_positions"][()]
+        assert 0 < status.sum() < POSITIONS
+        second = then(source)
+        assert [group.name for group in second.partial_h5_groups] == ["/Raw-Moments_000"]
+        assert results(second.compute()) == expected
+        source.file.close()
+
+
+def some_fail(values: np.ndarray, scale: float) -> tuple[np.ndarray, list[int]]:
+    if values[0] == some_fail.raising:
+        raise ValueError("no peak here")
+    if values[0] == some_fail.dying:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return values * scale, [3, 4]
+
+
+def a_bad_position_fails_alone() -> None:
+    source = of(made("bad.h5"))
+    some_fail.raising, some_fail.dying = source[7, 0], source[11, 0]
+    process = class_on(usid.Process, some_fail)(source, cores=2)
+    group = process.compute()
+    bad = np.isin(np.arange(POSITIONS), [7, 11])
+    assert np.array_equal(group["Curve"][()][~bad], source[()][~bad] * 2.0) and np.isnan(group["Curve"][()][bad]).all()
+    assert (group["Number"][()] == np.where(bad[:, None], 0, [3, 4])).all()
+    lines, texts = group["failed_positions"][()], group["failure_messages"][()]
+    assert np.array_equal(np.flatnonzero(lines), [7, 11]) and group["completed_positions"][()].all()
+    assert texts[lines[7]] == b"ValueError: no peak here" and b"SIGSEGV" in texts[lines[11]]
+
+
+def what_fails_in_a_whole_batch_is_found() -> None:
+    source = of(made("batch.h5"))
+
+    def unit(self, *args, **kwargs):
+        if any((row == source[23]).all() for row in self.data):
+            raise ZeroDivisionError("a bad row")
+        self._results = [(row * 2.0, [1, 2]) for row in self.data]
+
+    group = class_on(usid.Process, _unit_computation=unit)(source).compute()
+    assert np.flatnonzero(np.isnan(group["Curve"][:, 0])).tolist() == [23]
+    assert group["failure_messages"][group["failed_positions"][23]] == b"ZeroDivisionError: a bad row"
+    dependent = class_on(usid.Process, _unit_computation=unit, positions_are_independent=None)
+    for broken in (dependent, class_on(usid.Process, lambda *given, **named: 1 / 0)):
+        try:
+            broken(source, name="Other").compute()
+        except ZeroDivisionError:
+            continue
+        raise AssertionError("it went on")
+
+
+def batches_of_dependent_positions_are_always_the_same() -> None:
+    seen: list[list[int]] = []
+
+    def unit(self, *args, **kwargs):
+        if len(seen) == stop:
+            raise InterruptedError
+        seen.append(self._get_pixels_in_current_batch().tolist())
+        drawn = np.random.rand()
+        self._results = [(row - self.data.mean() + drawn, [1, 2]) for row in self.data]
+
+    found = []
+    for stop in (None, 3 + 2):
+        process = class_on(usid.Process, _unit_computation=unit, positions_are_independent=None)(of(made("d.h5")))
+        process._max_pos_per_read = 25
+        try:
+            process.compute()
+        except InterruptedError:
+            process.h5_main.file["Raw-Moments_000/completed_positions"][30:40] = 0
+            stop = None
+            process._max_pos_per_read = 11
+            process.compute()
+        found.append(results(process.h5_main.file["Raw-Moments_000"]))
+        process.h5_main.file.close()
+    whole = [list(range(0, 25)), list(range(25, 50)), list(range(50, 60))]
+    assert seen == [*whole, *whole[:2], *whole[1:]] and found[0] == found[1]
+
+
+def marks_come_after_results() -> None:
+    source = of(made("order.h5"))
+    mark, marked = _record.Record.mark, []
+
+    def looked_at(self, positions):
+        shutil.copy("order.h5", "copy.h5")
+        with h5py.File("copy.h5") as copy:
+            group = copy[self.group.name]
+            assert np.array_equal(group["Curve"][positions, 0], np.sort(source[positions] * 2.0)[:, 0])
+            assert not group["completed_positions"][positions].any()
+        marked.extend(positions)
+        mark(self, positions)
+
+    _record.Record.mark = looked_at
+    process = class_on(usid.Process)(source)
+    process._max_pos_per_read = 20
+    process.compute()
+    assert marked == list(range(POSITIONS))
+
+
+def metadata_changes_at_once_or_not_at_all() -> None:
+    before = Path(made("whole.h5")).read_bytes()
+    with h5py.File("whole.h5", "r+") as file:
+        _durable.commit(file)
+        before = Path("whole.h5").read_bytes()
+        with _durable.changing(file):
+            for number in range(100):
+                file.create_dataset(f"group_{number}/new", (100, 100), np.float32, compression="gzip").attrs["a"] = 1
+                file.flush()
+            assert Path("whole.h5").read_bytes()[: len(before)] == before
+        after = Path("whole.h5").read_bytes()
+        file["group_7/new"][()] = 1
+        file["group_7/new"].attrs.modify("a", 2)
+        _durable.commit(file)
+        written = Path("whole.h5").read_bytes()
+        assert len(written) == len(after), "it grew"
+    with h5py.File("whole.h5") as file:
+        assert len(file) == 105 and file["group_7/new"][5, 5] == 1
+    # The flush is another process's: one that kills this one at once finds it done.
+    script = (
+        "import h5py, os; from pixelmill.usid import _durable; file = h5py.File('whole.h5', 'r+')\n"
+        "for number in range(300): file.create_dataset(f'late_{number}/x', data=[number])\n"
+        "here, flush = os.getpid(), h5py.h5f.flush\n"
+        "h5py.h5f.flush = lambda *given: (os.getpid() == here and os.kill(here, 9), flush(*given))\n"
+        "_durable.commit(file)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
+    with h5py.File("whole.h5") as file:
+        assert [file[f"late_{number}/x"][0] for number in range(300)] == list(range(300))
+
+
+def slow(values: np.ndarray, scale: float) -> tuple[np.ndarray, list[int]]:
+    threading.Event().wait(0.02)
+    return np.sort(values * scale), [values.argmax(), values.argmin()]
+
+
+def compute_slowly() -> None:
+    with h5py.File(sys.argv[2], "r+") as file:
+        process = class_on(usid.Process, slow)(file["Raw"], cores=1)
+        process._max_pos_per_read = 2
+        print("begins", flush=True)
+        process.compute()
+
+
+def a_killed_run_is_resumed() -> None:
+    made("killed.h5")
+    shutil.copy("killed.h5", "calm.h5")
+    whole = results(class_on(usid.Process, slow)(of("calm.h5")).compute())
+    random, kills, partial = np.random.default_rng(), 0, 0
+    while True:
+        command = [sys.executable, __file__, "compute_slowly", "killed.h5"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        assert process.stdout is not None and process.stdout.readline()
+        try:
+            process.wait(random.uniform(0, 1.5) if kills < 5 else None)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            with open("killed.h5") as file:
+                # What was being flushed still is; then the lock is gone.
+                fcntl.flock(file, fcntl.LOCK_SH)
+            with h5py.File("killed.h5") as file:
+                group = file.get("Raw-Moments_000")
+                done = group["completed_positions"][()] != 0 if group is not None else np.zeros(POSITIONS, bool)
+                partial += 0 < done.sum() < POSITIONS
+                expected = np.frombuffer(whole["Curve"]).reshape(POSITIONS, -1)
+                assert not done.any() or np.array_equal(group["Curve"][()][done], expected[done])
+        else:
+            break
+    assert process.returncode == 0 and kills == 5
+    with h5py.File("killed.h5") as file:
+        assert results(file["Raw-Moments_000"]) == whole and "Raw-Moments_001" not in file
+    print(f"{kills} kills, {partial} of them with some positions done")
+
+
+def it_takes_pyusids_place() -> None:
+    earlier = class_on(Theirs)
+    here = sys.modules[__name__]
+    usid.install()
+    assert pyUSID.Process is usid.Process is pyUSID.processing.process.Process is here.Theirs
+    assert here.parallel_compute is usid.parallel_compute is pyUSID.comp_utils.parallel_compute
+    assert usid.Process in earlier.__mro__ and not any(base.__module__.startswith("pyUSID") for base in earlier.__mro__)
+    process = earlier(of(made("place.h5")))
+    assert "parameter_hash" in process.compute().attrs
+    usid.install()
+    assert class_on(pyUSID.Process)(of("place.h5")).compute().name == "/Raw-Moments_000"
+
+
+def what_is_wrong_is_said() -> None:
+    source = of(made("wrong.h5"))
+    ours = class_on(usid.Process)
+
+    def says(kind: type, text: str, *given, **named) -> None:
+        try:
+            ours(*given, **named)
+        except kind as error:
+            assert isinstance(error, pm.Error) and text in str(error), error
+        else:
+            raise AssertionError(text)
+
+    says(TypeError, "cores should be an integer", source, cores=1.5)
+    says(ValueError, "give more memory", source, max_mem_mb=0)
+    says(ValueError, "Main", source.file["Position_Indices"])
+    says(TypeError, "process_name", source, name={})
+    source.file.close()
+    says(OSError, "mode='r+'", of("wrong.h5", "r"))
+    world = SimpleNamespace(Get_size=lambda: 4)
+    sys.modules["mpi4py"] = ModuleType("mpi4py")
+    sys.modules["mpi4py"].MPI = SimpleNamespace(COMM_WORLD=world)
+    says(pm.UnsuitableError, "4 ranks", source)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
