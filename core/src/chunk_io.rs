@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
+use std::sync::Arc;
 
 use crate::error::Result;
 
@@ -67,7 +68,7 @@ impl fmt::Debug for AlignedBytes {
 pub struct ReadRows<'a> {
     count: usize,
     row_bytes: usize,
-    buffer: AlignedBytes,
+    buffer: Arc<AlignedBytes>,
     /// Where the rows are, unless they are in the buffer.
     left: Vec<&'a [u8]>,
 }
@@ -76,28 +77,23 @@ impl<'a> ReadRows<'a> {
     /// Room for `count` rows.
     pub fn new(mut buffer: AlignedBytes, count: usize, row_bytes: usize) -> Self {
         buffer.resize(count * row_bytes);
-        Self { count, row_bytes, buffer, left: Vec::new() }
+        Self { count, row_bytes, buffer: Arc::new(buffer), left: Vec::new() }
     }
 
     /// Some of these rows, in another order; they stay where they are.
     pub fn pick(&self, indices: &[u32]) -> ReadRows<'_> {
         let left = indices.iter().map(|index| self.row(*index as usize)).collect();
-        ReadRows {
-            count: indices.len(),
-            row_bytes: self.row_bytes,
-            buffer: AlignedBytes::default(),
-            left,
-        }
+        ReadRows { count: indices.len(), row_bytes: self.row_bytes, buffer: Arc::default(), left }
     }
 
     /// All rows, one behind the other, to be read into or to be changed.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.buffer.resize(self.count * self.row_bytes);
-        let bytes = &mut *self.buffer;
+        let bytes = Arc::make_mut(&mut self.buffer);
+        bytes.resize(self.count * self.row_bytes);
         for (row, left) in bytes.chunks_exact_mut(self.row_bytes.max(1)).zip(self.left.drain(..)) {
             row.copy_from_slice(left);
         }
-        bytes
+        &mut *bytes
     }
 
     /// Leaves the rows where they are.
@@ -126,12 +122,17 @@ impl<'a> ReadRows<'a> {
 
     /// All rows, one behind the other; `None` if they are left where they are.
     pub fn whole(&self) -> Option<&[u8]> {
-        self.left.is_empty().then_some(&*self.buffer)
+        self.left.is_empty().then_some(&**self.buffer)
     }
 
-    /// The memory, for the next rows.
+    /// The same, for whoever may need them longer than the rows are there.
+    pub fn shared(&self) -> Option<Arc<AlignedBytes>> {
+        self.left.is_empty().then(|| Arc::clone(&self.buffer))
+    }
+
+    /// The memory, for the next rows; none if somebody still shares it.
     pub fn into_buffer(self) -> AlignedBytes {
-        self.buffer
+        Arc::try_unwrap(self.buffer).unwrap_or_default()
     }
 }
 
@@ -151,5 +152,22 @@ mod tests {
         assert_eq!((picked.row(2), picked.whole()), ([9, 4].as_slice(), None));
         assert_eq!(picked.bytes_mut(), [1, 2, 1, 2, 9, 4]);
         assert_eq!((rows.row(0), there[1]), ([9, 4].as_slice(), [3, 4]));
+    }
+
+    #[test]
+    fn rows_that_somebody_shares_stay_as_they_are() {
+        let mut rows = ReadRows::new(AlignedBytes::default(), 1, 2);
+        rows.bytes_mut().copy_from_slice(&[1, 2]);
+        let shared = rows.shared().unwrap();
+        rows.bytes_mut()[0] = 9;
+        assert_eq!((&**shared, rows.row(0)), ([1, 2].as_slice(), [9, 2].as_slice()));
+        let kept = rows.shared();
+        assert!(rows.into_buffer().is_empty());
+        drop(kept);
+        let rows = ReadRows::new(AlignedBytes::default(), 1, 2);
+        assert_eq!(rows.into_buffer().len(), 2);
+        let mut left = ReadRows::new(AlignedBytes::default(), 1, 2);
+        left.leave(vec![&[5, 6]]);
+        assert!(left.shared().is_none());
     }
 }

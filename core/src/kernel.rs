@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::failure::Failure;
 pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput, InputPath};
 use crate::model::{Model, Values};
-pub use crate::neighbours::{Channels, Edges, Halo, Neighbours, RawNeighbours};
+pub use crate::neighbours::{ABSENT, Channels, Edges, Halo, Neighbours, RawNeighbours};
 use crate::source_info::SourceInfo;
 
 /// A computation that is done at every position of a scan.

@@ -9,6 +9,7 @@ They are parallel, keep to a memory budget, survive being killed, are resumed, a
     peaks["Peak_Response"][0:10]
 """
 
+from ._axis import Axis
 from ._errors import (
     BusyError,
     DatasetError,
@@ -23,9 +24,10 @@ from ._errors import (
     UsageError,
 )
 from ._pixelmill import __version__
-from ._processes import Parameter, Process, list_processes
+from ._process import Process, ResultsDatasets, SourceInfo, process
+from ._processes import Parameter, ProcessInfo, list_processes
 from ._results import Results, ResultsArray
-from ._scan import Axis, Scan, Trial, open
+from ._scan import Scan, Trial, open
 
 __all__ = [
     "Axis",
@@ -39,14 +41,18 @@ __all__ = [
     "Parameter",
     "PositionError",
     "Process",
+    "ProcessInfo",
     "Results",
     "ResultsArray",
+    "ResultsDatasets",
     "ResultsError",
     "Scan",
+    "SourceInfo",
     "Trial",
     "UnsuitableError",
     "UsageError",
     "__version__",
     "list_processes",
     "open",
+    "process",
 ]

@@ -39,6 +39,7 @@ _PACKAGE_FOLDERS = tuple(
     {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), site.getusersitepackages(), *site.getsitepackages()}
 )
 _PYTHONS_FOLDERS = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__)})
+_OWN_FOLDER = os.path.join(os.path.dirname(__file__), "")
 _FUTURES = functools.reduce(
     int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
@@ -78,9 +79,16 @@ def of_text(function: Callable[..., Any]) -> tuple[Any, dict[str, str]]:
     walk = _Walk(_text)
     told = walk.whole(function, _THE_FUNCTION)
     for what in walk.seen_more:
-        # In the line of who maps the function.
-        warnings.warn(f"{what} may be another thing at each call, and results are reused all the same", stacklevel=5)
+        warn(f"{what} may be another thing at each call, and results are reused all the same")
     return told, walk.packages
+
+
+def warn(told: str) -> None:
+    """Warns, in the line of who calls the package."""
+    depth, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN_FOLDER):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(told, stacklevel=depth)
 
 
 def of_code(function: Callable[..., Any]) -> str:
@@ -165,7 +173,11 @@ class _Walk:
             "keyword_defaults": self.value(function.__kwdefaults__, f"a default of `{name}`"),
             "closure": {cell: self._cell(content, f"`{cell}`, which `{name}` uses,") for cell, content in cells},
             "uses": self._uses(code, function.__globals__, name),
-            "attributes": self.value(vars(function), f"an attribute of `{name}`"),
+            # How it is computed is no part of what it computes; the options that are have been told.
+            "attributes": self.value(
+                {key: one for key, one in vars(function).items() if key != "__pixelmill__"},
+                f"an attribute of `{name}`",
+            ),
         }
 
     def _see(self, value: Any) -> None:
@@ -215,6 +227,9 @@ class _Walk:
         of_fields = {field.name for field in fields}
         made = {name for name, one in vars(of).items() if name in of_fields or self._is_made(of, name, one)}
         own = {name: one for name, one in vars(of).items() if name not in made and name not in _USUAL}
+        if any(base.__module__.partition(".")[0] == "pixelmill" for base in of.__mro__):
+            # Where it is computed is no part of what it computes.
+            own.pop("workers", None)
         return [
             "class",
             of.__name__,
@@ -438,7 +453,16 @@ def _text(function: types.FunctionType) -> _Leaf:
         raise Unhashable(told)
     if not any(_is_same(code, other) for other in _all_code(compiled)):
         raise Unhashable(f"`{name}` isn't what its file has by now; load it again")
-    return ast.unparse(nodes[0]), list(_taken_of_imports(nodes[0]))
+    (node,) = nodes
+    if hasattr(function, "__pixelmill__") and not isinstance(node, ast.Lambda):
+        node.decorator_list = [one for one in node.decorator_list if not _is_ours(one)]
+    return ast.unparse(node), list(_taken_of_imports(node))
+
+
+def _is_ours(decorator: ast.expr) -> bool:
+    """Whether a decorator gives a function options."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return getattr(called, "attr", getattr(called, "id", None)) == "process"
 
 
 def _taken_of_imports(node: ast.AST) -> Iterator[tuple[str, ...]]:

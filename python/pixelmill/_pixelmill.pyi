@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from os import PathLike
-from typing import final
+from typing import Any, final
 
-__all__ = ["Computed", "Source", "__version__", "info", "list_processes", "map", "run", "status", "test"]
+__all__ = ["Computed", "Source", "__version__", "info", "list_processes", "map", "run", "status", "test", "test_map"]
 
 __version__: str
 
@@ -26,10 +26,18 @@ def list_processes() -> str: ...
 def map(
     options: str,
     declared: str,
-    compute: Callable[[list[int], bytes, list[bytes]], tuple[list[bytes], list[tuple[int, str]]]],
+    compute: Callable[[list[int], Any, list[bytes], bytes | None], tuple[list[bytes], list[tuple[int, str]]]],
     abandon: Callable[[], object] | None,
     watch: Callable[[str], object] | None,
 ) -> Computed: ...
 def run(options: str, process: str, given: str, watch: Callable[[str], object] | None) -> Computed: ...
 def status(file: str | PathLike[str], group: str | None) -> str: ...
 def test(options: str, process: str, given: str, at: list[int], spectrum: int) -> str: ...
+def test_map(
+    options: str,
+    declared: str,
+    compute: Callable[[list[int], Any, list[bytes], bytes | None], tuple[list[bytes], list[tuple[int, str]]]],
+    number: int | None,
+    at: list[int],
+    spectrum: int,
+) -> str: ...

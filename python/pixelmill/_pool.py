@@ -2,17 +2,19 @@
 threads."""
 
 import atexit
+import contextlib
 import ctypes
 import mmap
 import os
 import pickle
+import queue
 import signal
 import struct
 import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _worker
 from ._errors import FunctionError
-from ._worker import Column, compute
+from ._worker import Attempt, Column
 
 _LENGTH = struct.Struct("<Q")
 _ALIGNED = 64
@@ -47,10 +50,12 @@ class Died(Exception):
 class Task:
     """A function as worker processes get it."""
 
-    def __init__(self, function: bytes, constants: bytes, code: str | None, version: str) -> None:
+    def __init__(
+        self, function: bytes, constants: bytes, code: str | None, version: str, device: int | None = None
+    ) -> None:
         self.function = (list(sys.path), os.getcwd(), function, code)
         """What is loaded."""
-        self.key = (self.function, version)
+        self.key = (self.function, version, device)
         """Processes that have loaded something else aren't used: they may have older modules."""
         self.constants = constants
 
@@ -216,11 +221,11 @@ class Pool:
         """One that has nothing to do and is alive; those that have loaded something else are ended."""
         with self._lock:
             idle, self._idle = self._idle, []
-            usable = [worker for worker in idle if worker.key == task.key and worker.is_alive()]
-            found = usable.pop() if usable else None
-            self._idle = usable
+            alike = [worker for worker in idle if worker.key[:2] == task.key[:2] and worker.is_alive()]
+            found = next((worker for worker in reversed(alike) if worker.key == task.key), None)
+            self._idle = [worker for worker in alike if worker is not found]
         for worker in idle:
-            if worker is not found and worker not in usable:
+            if worker not in alike:
                 worker.end()
         return found
 
@@ -263,8 +268,8 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 class InThreads:
     """Computes on the engine's threads."""
 
-    def __init__(self, call: Callable[..., Any], columns: list[Column]) -> None:
-        self._call = call
+    def __init__(self, called: _worker.Called, columns: list[Column]) -> None:
+        self._called = called
         self._columns = columns
         self._busy: set[int] = set()
         self._is_abandoned = False
@@ -280,10 +285,11 @@ class InThreads:
         self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]
     ) -> tuple[list[bytes], list[tuple[int, str]]]:
         """The results of some spectra, and why those that failed did."""
-        results = [np.zeros((len(spectra), *shape), element) for _, shape, element, _ in self._columns]
+        length = _worker.count(spectra, varying)
+        results = [np.zeros((length, *shape), element) for _, shape, element, _ in self._columns]
         self._busy.add(threading.get_ident())
         try:
-            failed = compute(self._call, self._columns, spectra, varying, results)
+            failed = self._called.compute(self._columns, spectra, varying, results)
         except KeyboardInterrupt:
             raise (KeyboardInterrupt(_ENDED) if self._is_abandoned else KeyboardInterrupt) from None
         finally:
@@ -292,10 +298,14 @@ class InThreads:
 
 
 class InProcesses:
-    """Computes in worker processes."""
+    """Computes in worker processes: as many as ask for one, or one for each device."""
 
-    def __init__(self, task: Task, columns: list[Column]) -> None:
-        self._task = task
+    def __init__(self, tasks: list[Task], columns: list[Column], on_devices: bool = False) -> None:
+        self._task = tasks[0]
+        self._devices: queue.SimpleQueue[Task] | None = queue.SimpleQueue() if on_devices else None
+        if self._devices is not None:
+            for task in tasks:
+                self._devices.put(task)
         self._columns = columns
         self._bytes = [int(np.prod(shape)) * np.dtype(element).itemsize for _, shape, element, _ in columns]
 
@@ -308,24 +318,23 @@ class InProcesses:
         for worker in list(self._busy):
             worker.kill()
 
-    def attempt(self, spectrum: NDArray[Any], varying: dict[str, NDArray[Any]]) -> Any:
-        """What the function returns for a spectrum; the values that vary are those of one."""
-        worker = POOL.take(self._task)
-        try:
-            one = {name: value[None] for name, value in varying.items()}
-            layout, _ = worker.hand_over(spectrum[None], one, [])
-            answer = worker.ask("attempt", layout)
-        except Died as died:
-            worker.end()
-            raise RuntimeError(str(died)) from None
-        except RuntimeError:
+    def attempt(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]], with_model: bool) -> Attempt:
+        """What the function returns for the first of some spectra."""
+        with self._taken() as worker:
+            try:
+                layout, _ = worker.hand_over(spectra, varying, [])
+                answer: Attempt = worker.ask("attempt", layout, with_model)
+            except Died as died:
+                worker.end()
+                raise RuntimeError(str(died)) from None
+            except RuntimeError:
+                POOL.give_back(worker)
+                raise
+            except BaseException:
+                # Nobody hears its answer any more.
+                worker.end()
+                raise
             POOL.give_back(worker)
-            raise
-        except BaseException:
-            # Nobody hears its answer any more.
-            worker.end()
-            raise
-        POOL.give_back(worker)
         return answer
 
     def compute(
@@ -338,42 +347,56 @@ class InProcesses:
         try:
             return self._once(spectra, varying)
         except Died:
-            if self._is_abandoned:
-                raise KeyboardInterrupt(_ENDED) from None
+            self._go_on()
         results: list[list[bytes]] = [[] for _ in self._columns]
         failed = []
-        for index in range(len(spectra)):
-            own = slice(index, index + 1)
+        for index in range(_worker.count(spectra, varying)):
             try:
-                one, reasons = self._once(spectra[own], {name: values[own] for name, values in varying.items()})
+                one, reasons = self._once(*_worker.part(spectra, varying, slice(index, index + 1)))
             except Died as died:
-                if self._is_abandoned:
-                    raise KeyboardInterrupt(_ENDED) from None
+                self._go_on()
                 one, reasons = [bytes(length) for length in self._bytes], [(0, str(died))]
             for column, part in zip(results, one):
                 column.append(part)
             failed += [(index, reason) for _, reason in reasons]
         return [b"".join(column) for column in results], failed
 
+    def _go_on(self) -> None:
+        if self._is_abandoned:
+            raise KeyboardInterrupt(_ENDED)
+
     def _once(
         self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]
     ) -> tuple[list[bytes], list[tuple[int, str]]]:
-        lengths = [len(spectra) * length for length in self._bytes]
-        worker = POOL.take(self._task)
-        self._busy.add(worker)
-        try:
-            if self._is_abandoned:
-                raise KeyboardInterrupt(_ENDED)
-            layout, starts = worker.hand_over(spectra, varying, lengths)
-            failed = worker.ask("compute", layout, self._columns, starts)
-            results = [worker.taken(start, length) for start, length in zip(starts, lengths)]
-        except RuntimeError as error:
-            worker.end()
-            raise FunctionError(f"a worker process can't compute: {error}") from None
-        except BaseException:
-            worker.end()
-            raise
-        finally:
-            self._busy.discard(worker)
-        POOL.give_back(worker)
+        lengths = [_worker.count(spectra, varying) * length for length in self._bytes]
+        with self._taken() as worker:
+            self._busy.add(worker)
+            try:
+                self._go_on()
+                layout, starts = worker.hand_over(spectra, varying, lengths)
+                failed = worker.ask("compute", layout, self._columns, starts)
+                results = [worker.taken(start, length) for start, length in zip(starts, lengths)]
+            except RuntimeError as error:
+                worker.end()
+                raise FunctionError(f"a worker process can't compute: {error}") from None
+            except BaseException:
+                worker.end()
+                raise
+            finally:
+                self._busy.discard(worker)
+            POOL.give_back(worker)
         return results, failed
+
+    @contextlib.contextmanager
+    def _taken(self) -> Iterator[Worker]:
+        """A worker, that of a device once it is free if there are some."""
+        if self._devices is None:
+            yield POOL.take(self._task)
+            return
+        task = self._devices.get()
+        try:
+            # What waited here may have been given up meanwhile.
+            self._go_on()
+            yield POOL.take(task)
+        finally:
+            self._devices.put(task)

@@ -32,7 +32,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Process:
+class ProcessInfo:
     """A process that `Scan.run` runs."""
 
     name: str
@@ -49,7 +49,7 @@ class Process:
         return "\n".join(lines)
 
 
-class Processes(tuple[Process, ...]):
+class Processes(tuple[ProcessInfo, ...]):
     """Processes, which show themselves one below the other."""
 
     def __repr__(self) -> str:
@@ -60,7 +60,7 @@ def list_processes() -> Processes:
     """The processes that `Scan.run` runs, with their parameters."""
     listed = json.loads(_pixelmill.list_processes())["processes"]
     return Processes(
-        Process(
+        ProcessInfo(
             name=process["command"],
             summary=process["summary"],
             version=process["version"],

@@ -8,42 +8,23 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _encode, _pixelmill
+from ._axis import Axis
 from ._errors import FileError, PositionError, UsageError
+from ._process import Process
 from ._progress import Progress
 from ._results import Results
 
+if TYPE_CHECKING:
+    from . import _map
+
 _Path = str | os.PathLike[str]
 _Step = int | slice
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis of a scan, or of what was measured at each of its positions."""
-
-    name: str
-    """Its label."""
-    units: str
-    """Units of its values."""
-    values: NDArray[np.float64] = field(repr=False)
-    """A value for each of its steps."""
-    binned: bool = False
-    """Whether what was measured is summed over the width of a step."""
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __str__(self) -> str:
-        return f"{self.name or '(no name)'}: {len(self):,} steps, {self._range()}"
-
-    def _range(self) -> str:
-        ends = [f"{value:g}" for value in (self.values[0], self.values[-1])] if len(self) else []
-        return " … ".join(ends[: len(self)]) + (f" {self.units}" if self.units else "")
 
 
 @dataclass(frozen=True)
@@ -209,7 +190,7 @@ class Scan:
 
     def run(
         self,
-        process: str,
+        process: str | Process,
         *,
         cores: int | str | None = None,
         memory: int | str | None = None,
@@ -232,6 +213,7 @@ class Scan:
         killed is resumed. Ctrl-C stops it in order, and the same call goes on.
 
         process: its name; `pixelmill.list_processes()` tells them, and their parameters, which are keyword arguments.
+            Or one of one's own, a `pixelmill.Process`; keyword arguments then are those of its methods.
         parameters: those that are called as an option is, such as `positions` of `rebin`; any other may be there too.
         cores: how many to use, or `"all"`; by default all but two, all but one of four or fewer.
         memory: the budget, such as `"4G"`; by default a quarter of what is available.
@@ -247,6 +229,7 @@ class Scan:
         compress: `"gzip"` or `"zstd"` compresses the results once all are there.
         progress: show how far it is, on standard error or in the notebook.
         """
+        own = locals()
         options = self._with(
             cores=cores,
             memory=memory,
@@ -261,6 +244,10 @@ class Scan:
             compress=compress,
         )
         watch = Progress() if progress else None
+        if isinstance(process, Process):
+            from . import _map
+
+            return _map.run(self, self._mapped(process, parameters, named, own), options, watch)
         return Results(_pixelmill.run(options, process, _parameters(parameters, named), watch))
 
     def map(
@@ -271,7 +258,13 @@ class Scan:
         version: int | str | None = None,
         output_dtype: Any = None,
         output_shape: Any = None,
-        workers: str = "processes",
+        names: Any = None,
+        units: Any = None,
+        batch: bool | None = None,
+        neighbours: int | Sequence[int] | None = None,
+        edges: str | None = None,
+        workers: str | None = None,
+        backend: str | None = None,
         cores: int | str | None = None,
         memory: int | str | None = None,
         positions: Any = None,
@@ -301,19 +294,26 @@ class Scan:
         version: says which function it is, in place of its text.
         output_dtype, output_shape: types and shapes of the results, with tuples' in a list and dictionaries' in one; by
             default some positions tell that are tried.
+        names, units: of the results, in the order of the outputs or by their keys.
+        batch: the function gets many spectra at once, as an array whose first axis tells them apart, and so have its
+            results. How many varies: a result must not depend on the others. Where it raises an exception, they are
+            tried in ever smaller batches, so that only those fail which it fails with alone.
+        neighbours: how many steps to both sides on each axis of the scan the function gets as `neighbours`, an array
+            with these axes, the position itself in the middle, then those of a spectrum.
+        edges: what stands for neighbours beyond the edges: `"reflect"`, `"nearest"` or `"missing"`, which is NaN.
         workers: `"processes"` calls the function in processes of their own, one for each core, which may die of a
-            position; `"threads"` in this one, which is good for functions that release Python's lock.
+            position; `"threads"` in this one, which is good for functions that release Python's lock. By default
+            `"auto"`: threads for what is known to release it, Numba's `nogil` and NumPy's ufuncs.
+        backend: `"cupy"` hands CuPy's arrays over, in one process for each GPU; a function that has an argument `xp`
+            gets the module of the arrays there, which by default is NumPy.
 
-        All others are as for `run`.
+        All others are as for `run`. `pixelmill.process` gives a function other defaults for those up to here.
         """
         own = locals()
         # Python's modules for the text of functions take their time, and not everybody needs them.
         from . import _map
 
-        given = {option: own[option] is not default for option, default in MAP_OPTIONS.items()}
-        # Whether it is the dataset that was opened.
-        self._read_runs([])
-        mapping = _map.Mapping(self, function, name, version, arguments, given)
+        mapping = _map.of_function(self, function, own, arguments, MAP_OPTIONS)
         options = self._with(
             cores=cores,
             memory=memory,
@@ -328,11 +328,11 @@ class Scan:
             compress=compress,
         )
         watch = Progress() if progress else None
-        return _map.run(self, mapping, workers, output_dtype, output_shape, options, watch)
+        return _map.run(self, mapping, options, watch)
 
     def test(
         self,
-        process: str,
+        process: str | Process | Callable[..., Any],
         at: int | Sequence[int],
         spectrum: int = 0,
         parameters: Mapping[str, Any] | None = None,
@@ -340,26 +340,40 @@ class Scan:
     ) -> Trial:
         """Computes one position with a process and writes nothing.
 
-        process, parameters: as for `run`.
+        process, parameters: as for `run`; also a function, as for `map`, with its arguments.
         at: steps on the axes of the scan, slowest first.
         spectrum: which one is told of, if there are several at a position.
         """
         steps = [operator.index(step) for step in (at if isinstance(at, Sequence) else [at])]
         if any(step < 0 for step in steps):
             raise self._no_such(steps)
+        if not isinstance(process, str):
+            return self._tried(self._mapped(process, parameters, named, {}), steps, spectrum)
         given = _parameters(parameters, named)
         told = json.loads(_pixelmill.test(self._with(), process, given, steps, spectrum))
-        seen = told["spectrum"]
-        model = seen and seen["model"]
-        return Trial(
-            position=told["position"],
-            at=tuple(told["at"]),
-            failure=told["failure"],
-            values={one["name"]: _numbers(one["values"], one["element_type"]) for one in told["results"]},
-            axis=seen and Axis(seen["axis"]["name"], seen["axis"]["units"], _numbers(seen["axis"]["values"])),
-            data=seen and _values(seen["data"]),
-            model={curve["name"]: _values(curve["values"]) for curve in model["curves"]} if model else {},
-        )
+        values = {one["name"]: _numbers(one["values"], one["element_type"]) for one in told["results"]}
+        model = told["spectrum"] and told["spectrum"]["model"]
+        curves = {curve["name"]: _values(curve["values"]) for curve in model["curves"]} if model else {}
+        return _trial(told, told["failure"], values, curves)
+
+    def _mapped(
+        self, process: Any, parameters: Mapping[str, Any] | None, named: dict[str, Any], own: dict[str, Any]
+    ) -> "_map.Mapping":
+        """A function or a process of one's own, with its arguments."""
+        from . import _map
+
+        if not isinstance(process, Process):
+            return _map.of_function(self, process, own, {**(parameters or {}), **named}, {})
+        if parameters:
+            raise UsageError(
+                f"parameters of `{type(process).__name__}` are given to itself, as in {type(process).__name__}(…)",
+                "Parameter",
+            )
+        return _map.of_process(self, process, named, own, RUN_OPTIONS if own else {})
+
+    def _tried(self, mapping: "_map.Mapping", steps: list[int], spectrum: int) -> Trial:
+        looked, values = mapping.look(steps, spectrum)
+        return _trial(looked.told, looked.failure, values, looked.model)
 
     def to_dask(self, block: int | str | None = None) -> Any:
         """A dask array of all values, whose blocks are read when they are computed, in parallel.
@@ -523,6 +537,23 @@ class Scan:
 
 MAP_OPTIONS: dict[str, Any] = Scan.map.__kwdefaults__ or {}
 """The options of `Scan.map` with their defaults."""
+RUN_OPTIONS: dict[str, Any] = Scan.run.__kwdefaults__ or {}
+"""Those of `Scan.run`."""
+
+
+def _trial(
+    told: dict[str, Any], failure: str | None, values: dict[str, NDArray[Any]], model: dict[str, NDArray[Any]]
+) -> Trial:
+    seen = told["spectrum"]
+    return Trial(
+        position=told["position"],
+        at=tuple(told["at"]),
+        failure=failure,
+        values=values,
+        axis=seen and Axis(seen["axis"]["name"], seen["axis"]["units"], _numbers(seen["axis"]["values"])),
+        data=seen and _values(seen["data"]),
+        model=model,
+    )
 
 
 def _of_rows(count: int, shape: Sequence[int]) -> list[int]:

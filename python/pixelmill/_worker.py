@@ -2,6 +2,8 @@
 
 import dataclasses
 import fcntl
+import functools
+import importlib
 import importlib.util
 import mmap
 import os
@@ -13,7 +15,7 @@ import struct
 import sys
 import traceback
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,46 +24,196 @@ from numpy.typing import NDArray
 Column = tuple[str, tuple[int, ...], str, str]
 """The key of an output, its shape, its element type, and how values may become that."""
 
+AROUND = " around"
+"""Where, among what varies with the position, stands which spectra are whose: its own, and those around it."""
+
 _LENGTH = struct.Struct("<Q")
 _LONGEST = 1000
 _SHORT = {"bool": "uint8", "float16": "float32"}
 
 
-def described(output: Any) -> list[tuple[str, tuple[int, ...], str]]:
-    """The outputs in what a function returned: key, shape and element type of each."""
-    columns = []
-    for key, value in _parts(output).items():
-        array = _array(value)
-        element = _SHORT.get(array.dtype.name, array.dtype.name)
-        if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
-            named = f" as `{key}`" if key else ""
-            found = f"{type(value).__name__}{named}"
-            raise TypeError(f"it returned {found}, which is neither a number nor an array of numbers")
-        columns.append((key, array.shape, element))
-    return columns
+class Called:
+    """What is called for spectra: a function, or what a process has for that.
 
+    `way` tells how: `batch` for many spectra at once, `backend` the module of the arrays, `xp` whether the function
+    asks for that, `window` the lengths of what lies around a position, `device` which GPU, and of a process its
+    `state` and its `source`.
+    """
 
-def compute(
-    call: Callable[..., Any],
-    columns: list[Column],
-    spectra: NDArray[Any],
-    varying: dict[str, NDArray[Any]],
-    results: list[NDArray[Any]],
-) -> list[tuple[int, str]]:
-    """Puts the results of a function for some spectra into arrays, one for each output; tells why some have none."""
-    failed = []
-    for index, spectrum in enumerate(spectra):
+    def __init__(self, subject: Any, constants: dict[str, Any], way: dict[str, Any]) -> None:
+        self._is_batch: bool = way["batch"]
+        self._window: tuple[int, ...] = way["window"]
+        self._xp = importlib.import_module(way["backend"])
+        self._is_here = way["backend"] == "numpy"
+        if "device" in way:
+            self._xp.cuda.Device(way["device"]).use()
+        self._process: Any = None
+        if "state" in way:
+            self._process = subject._ready(way["state"], way["source"], self._xp)
+        call = subject if self._process is None else self._process._call()
+        given = {name: self._there(value) for name, value in constants.items()}
+        self._call = functools.partial(call, **given, **({"xp": self._xp} if way["xp"] else {}))
+        self.hears_ctrl_c = True
+
+    def compute(
+        self,
+        columns: list[Column],
+        spectra: NDArray[Any],
+        varying: dict[str, NDArray[Any]],
+        results: list[NDArray[Any]],
+    ) -> list[tuple[int, str]]:
+        """Puts the results for some spectra into arrays, one for each output; tells why some have none."""
+        if self._is_batch:
+            return self._whole(columns, spectra, varying, results, 0)
+        failed = []
+        for index, arguments in enumerate(self._each(spectra, varying)):
+            try:
+                output = _ordered(self._output(arguments), columns)
+                for value, (_, shape, element, casting), into in zip(output, columns, results):
+                    into[index] = _fitting(self._back(value), shape, element, casting)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                failed.append((index, last_line(error)))
+        return failed
+
+    def outputs(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """What is returned for the first spectrum, by the keys of the outputs."""
+        keys, values = _parts(self._first(spectra, varying))
+        outputs = dict(zip(keys, map(self._back, values)))
+        if self._is_batch:
+            for key, value in outputs.items():
+                if value.shape[:1] != (2,):
+                    raise ValueError(f"it returned {_shaped(value, key)} for 2 spectra; {_FIRST}")
+                outputs[key] = value[0]
+        for key, value in outputs.items():
+            _check_type(value, key)
+        return outputs
+
+    def model(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The curves that a process has for what it returns for the first spectrum."""
+        if self._process is None:
+            return {}
+        outputs = self.outputs(spectra, varying)
+        output: Any = outputs[""] if "" in outputs else outputs
+        if all(key.isdigit() for key in outputs):
+            output = tuple(outputs.values())
+        own = next(self._each(spectra, varying))[0]
+        curves = self._process.model(own, output)
+        return {str(name): self._back(values) for name, values in curves.items()}
+
+    def _first(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]) -> Any:
+        if not self._is_batch:
+            return self._output(next(self._each(spectra, varying)))
+        # Twice, so that a missing first axis is noticed.
+        spectra, varying = part(spectra, varying, slice(0, 1))
+        varying = {name: np.repeat(values, 2, axis=0) for name, values in varying.items()}
+        return self._output(self._many(spectra if AROUND in varying else np.repeat(spectra, 2, axis=0), varying))
+
+    def _output(self, arguments: tuple[Any, dict[str, Any]]) -> Any:
         try:
-            output = _parts(call(spectrum, **{name: values[index] for name, values in varying.items()}))
-            if len(output) != len(columns):
-                raise ValueError(f"it returned {len(output)} outputs, and {len(columns)} before")
-            for (key, shape, element, casting), into in zip(columns, results):
-                into[index] = _fitting(output, key, shape, element, casting)
+            return self._call(arguments[0], **arguments[1])
+        except KeyboardInterrupt:
+            if self.hears_ctrl_c:
+                raise
+            raise RuntimeError("it raised KeyboardInterrupt") from None
+
+    def _each(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """What it is called with for each spectrum."""
+        own = {name: self._there(values) for name, values in varying.items() if name != AROUND}
+        spectra, around = self._there(spectra), varying.get(AROUND)
+        for index in range(count(spectra, varying)):
+            given = {name: values[index] for name, values in own.items()}
+            if around is None:
+                yield spectra[index], given
+                continue
+            given["neighbours"] = self._around(spectra, around[index, 1:])
+            yield spectra[around[index, 0]], given
+
+    def _many(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]) -> tuple[Any, dict[str, Any]]:
+        """What it is called with for all of them."""
+        given = {name: self._there(values) for name, values in varying.items() if name != AROUND}
+        around = varying.get(AROUND)
+        if around is None:
+            return self._there(spectra), given
+        spectra = self._there(spectra)
+        given["neighbours"] = self._around(spectra, around[:, 1:])
+        return spectra[around[:, 0]], given
+
+    def _around(self, spectra: Any, places: NDArray[Any]) -> Any:
+        found = spectra[places]
+        if (places < 0).any():
+            found[self._there(places < 0)] = np.nan
+        return found.reshape(*places.shape[:-1], *self._window, *spectra.shape[1:])
+
+    def _whole(
+        self,
+        columns: list[Column],
+        spectra: NDArray[Any],
+        varying: dict[str, NDArray[Any]],
+        results: list[NDArray[Any]],
+        first: int,
+    ) -> list[tuple[int, str]]:
+        """All at once; in halves where that fails, so that only those have no result which it fails with alone."""
+        length = count(spectra, varying)
+        try:
+            output = _ordered(self._output(self._many(spectra, varying)), columns)
+            for value, (_, shape, element, casting), into in zip(output, columns, results):
+                into[first : first + length] = _fitting(self._back(value), (length, *shape), element, casting)
+            return []
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            failed.append((index, last_line(error)))
-    return failed
+            if length == 1:
+                return [(first, last_line(error))]
+        # What is left of the exception holds memory no more.
+        middle = length // 2
+        failed = []
+        for own in (slice(0, middle), slice(middle, length)):
+            failed += self._whole(columns, *part(spectra, varying, own), results, first + own.start)
+        return failed
+
+    def _there(self, value: Any) -> Any:
+        """An array where the computation wants it."""
+        return value if self._is_here or not isinstance(value, np.ndarray) else self._xp.asarray(value)
+
+    def _back(self, value: Any) -> NDArray[Any]:
+        """An array as NumPy has it."""
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise TypeError("it returned masked values; fill them with what they shall be")
+        found: NDArray[Any] = np.asarray(value if self._is_here else self._xp.asnumpy(value))
+        return found
+
+
+_FIRST = "the first axis has to be that of the spectra"
+
+
+def count(spectra: NDArray[Any], varying: dict[str, NDArray[Any]]) -> int:
+    """How many spectra are to be computed."""
+    return len(varying.get(AROUND, spectra))
+
+
+def part(
+    spectra: NDArray[Any], varying: dict[str, NDArray[Any]], own: slice
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """Some of them."""
+    own_spectra = spectra if AROUND in varying else spectra[own]
+    return own_spectra, {name: values[own] for name, values in varying.items()}
+
+
+def element_of(array: NDArray[Any]) -> str:
+    """The element type that values are stored as."""
+    return _SHORT.get(array.dtype.name, array.dtype.name)
+
+
+def _check_type(array: NDArray[Any], key: str) -> None:
+    if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
+        named = f" as `{key}`" if key else ""
+        raise TypeError(f"it returned {array.dtype}{named}, which is neither a number nor an array of numbers")
+
+
+def _shaped(array: NDArray[Any], key: str) -> str:
+    return f"the shape {array.shape}" + (f" as `{key}`" if key else "")
 
 
 def seed(values: NDArray[Any]) -> None:
@@ -78,37 +230,64 @@ def last_line(error: BaseException) -> str:
     return told[:_LONGEST].encode(errors="backslashreplace").decode()
 
 
-def _array(value: Any) -> NDArray[Any]:
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError("it returned masked values; fill them with what they shall be")
-    return np.asarray(value)
-
-
-def _parts(output: Any) -> dict[str, Any]:
-    """Outputs by their keys; that of a single one is empty."""
+def _parts(output: Any) -> tuple[list[str], list[Any]]:
+    """Outputs and their keys; that of a single one is empty."""
     if isinstance(output, dict | tuple) and not output:
         raise TypeError("it returned nothing")
     if isinstance(output, dict):
-        parts = {str(key): value for key, value in output.items()}
-        if len(parts) < len(output):
-            raise ValueError(f"it returned several outputs of one name: {', '.join(map(str, output))}")
-        return parts
+        keys = [str(key) for key in output]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"it returned several outputs of one name: {', '.join(keys)}")
+        return keys, list(output.values())
     if isinstance(output, tuple):
-        return dict(zip(getattr(output, "_fields", None) or map(str, range(len(output))), output))
+        return list(getattr(output, "_fields", None) or map(str, range(len(output)))), list(output)
     if dataclasses.is_dataclass(output) and not isinstance(output, type):
-        return {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
-    return {"": output}
+        fields = [field.name for field in dataclasses.fields(output)]
+        return fields, [getattr(output, name) for name in fields]
+    return [""], [output]
 
 
-def _fitting(output: dict[str, Any], key: str, shape: tuple[int, ...], element: str, casting: str) -> NDArray[Any]:
-    if key not in output:
-        raise ValueError(f"it returned no `{key}`, as before")
-    value = _array(output[key])
+def _ordered(output: Any, columns: list[Column]) -> list[Any]:
+    """Outputs in the order of the columns: by their keys, or where they have none as they follow each other."""
+    keys, values = _parts(output)
+    if len(keys) != len(columns):
+        raise ValueError(f"it returned {len(keys)} outputs, and {len(columns)} were expected")
+    if isinstance(output, tuple) and not hasattr(output, "_fields") or keys == [""]:
+        return values
+    by_key = dict(zip(keys, values))
+    for key, *_ in columns:
+        if key not in by_key:
+            raise ValueError(f"it returned no `{key}`, which was expected, but {', '.join(by_key)}")
+    return [by_key[key] for key, *_ in columns]
+
+
+def _fitting(value: NDArray[Any], shape: tuple[int, ...], element: str, casting: str) -> NDArray[Any]:
     if value.shape != shape:
         raise ValueError(f"it returned the shape {value.shape}, and {shape} was expected")
     if not np.can_cast(value.dtype, element, casting):  # type: ignore[arg-type]
+        if casting == "same_kind" and value.dtype.kind in "iu" and element.strip("0123456789") in ("int", "uint"):
+            # Python's own integers have a sign.
+            became = value.astype(element)
+            if ((became.astype(value.dtype) == value) & ((became < 0) == (value < 0))).all():
+                return became
         raise TypeError(f"it returned {value.dtype}, which can't become {element}; tell by output_dtype what is meant")
     return value
+
+
+Attempt = tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]], bool]
+"""The outputs for a spectrum, the curves of a model, and whether something that is used was changed meanwhile."""
+
+
+def attempt(
+    called: Called,
+    spectra: NDArray[Any],
+    varying: dict[str, NDArray[Any]],
+    with_model: bool,
+    is_changed: Callable[[], bool],
+) -> Attempt:
+    """Tries the first of some spectra."""
+    outputs = called.outputs(spectra, varying)
+    return outputs, called.model(spectra, varying) if with_model else {}, is_changed()
 
 
 class _Worker:
@@ -118,39 +297,55 @@ class _Worker:
         self._memory_file = memory
         self._memory: mmap.mmap | None = None
         self._to_read: mmap.mmap | None = None
-        self._function: Callable[..., Any] = print
-        self._constants: dict[str, Any] = {}
+        self._subject: Any = None
+        self._code: str | None = None
+        self._constants: Any = None
+        self._called: Called | None = None
 
     def load(self, path: list[str], folder: str, payload: bytes, code: str | None) -> None:
         """Takes the function, and looks whether it is the one that was meant."""
         sys.path[:] = path
         os.chdir(folder)
-        self._function = pickle.loads(payload)
-        if code is not None and _identity().of_code(self._function) != code:
+        self._subject, self._code = pickle.loads(payload), code
+        if self._is_changed():
             raise RuntimeError("what it imports is other code here than in your session; load its modules again")
 
     def give(self, payload: bytes) -> None:
-        """Takes the constants that the function is called with."""
-        self._constants = pickle.loads(payload)
+        """Takes the constants that the function is called with, and how it is called for spectra, if it is."""
+        self._constants, way = pickle.loads(payload)
+        if way is not None:
+            self._called = Called(self._subject, self._constants, way)
+            self._called.hears_ctrl_c = False
 
-    def call(self, *arguments: Any, **varying: Any) -> Any:
+    def devices(self, backend: str) -> tuple[str, list[int]]:
+        """The version of a module for GPUs, and the free memory of each."""
         try:
-            return self._function(*arguments, **self._constants, **varying)
-        except KeyboardInterrupt:
-            # Its own, since nobody's Ctrl-C is heard here.
-            raise RuntimeError("it raised KeyboardInterrupt") from None
+            xp = importlib.import_module(backend)
+        except ImportError as error:
+            raise RuntimeError(f"it can't be imported ({error})") from None
+        free = []
+        for number in range(xp.cuda.runtime.getDeviceCount()):
+            with xp.cuda.Device(number):
+                free.append(int(xp.cuda.runtime.memGetInfo()[0]))
+        return str(xp.__version__), free
 
-    def attempt(self, layout: Any) -> list[Any]:
+    def attempt(self, layout: Any, with_model: bool) -> Attempt:
         """What the function returns for the first spectrum."""
-        spectra, varying = self._given(layout)
-        return described(self.call(spectra[0], **{name: values[0] for name, values in varying.items()}))
+        assert self._called is not None
+        return attempt(self._called, *self._given(layout), with_model, self._is_changed)
+
+    def _is_changed(self) -> bool:
+        """Whether the function, or something that it uses, isn't what was meant."""
+        return self._code is not None and _identity().of_code(self._subject) != self._code
 
     def compute(self, layout: Any, columns: list[Column], starts: list[int]) -> list[tuple[int, str]]:
         """Computes the spectra that are in the shared memory, and puts the results there."""
         spectra, varying = self._given(layout)
-        shapes = [(element, (len(spectra), *shape)) for _, shape, element, _ in columns]
+        length = count(spectra, varying)
+        shapes = [(element, (length, *shape)) for _, shape, element, _ in columns]
         results = [_placed(self._memory, (start, *own)) for start, own in zip(starts, shapes)]
-        return compute(self.call, columns, spectra, varying, results)
+        assert self._called is not None
+        return self._called.compute(columns, spectra, varying, results)
 
     def map(self, layout: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> list[tuple[bool, Any]]:
         """What the function returns for each row, whatever that is, or why it returns nothing, and the exception."""
@@ -161,7 +356,7 @@ class _Worker:
         # Results are the same whichever process computes a row, after whichever other.
         seed(row)
         try:
-            output = self._function(row, *self._constants["args"], **self._constants["kwargs"])
+            output = self._subject(row, *self._constants["args"], **self._constants["kwargs"])
             return True, pickle.dumps(output)
         except (Exception, SystemExit) as error:
             try:
@@ -185,6 +380,7 @@ def _placed(memory: mmap.mmap | None, place: tuple[int, str, tuple[int, ...]]) -
     return np.frombuffer(memory or b"", element, count, offset).reshape(shape)
 
 
+@functools.cache
 def _identity() -> Any:
     spec = importlib.util.spec_from_file_location(
         "_pixelmill_identity", os.path.join(os.path.dirname(__file__), "_identity.py")

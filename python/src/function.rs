@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pixelmill::kernel::{
-    AuxiliaryInput, ColumnLayout, Contribution, Input, Kernel, Prepared, RawUnit, SpectrumAxes,
-    Wants, Worker,
+    ABSENT, AuxiliaryInput, ColumnLayout, Contribution, Edges, Halo, Input, Kernel, Prepared,
+    RawNeighbours, RawUnit, SpectrumAxes, Wants, Worker,
 };
 use pixelmill::process::{
     AxisValues, Dimension, Failure, ReadChunk, ReadRows, SourceInfo, WriteChunk,
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::elements::each_element;
+use crate::lent::Lent;
 
 /// What Python says of a function.
 #[derive(Debug, Deserialize)]
@@ -30,14 +31,40 @@ pub(crate) struct Declared {
     columns: Vec<DeclaredColumn>,
     /// Paths of datasets whose values at a position it gets beside the spectrum.
     inputs: Vec<String>,
+    /// What it gets of what lies around a position.
+    neighbours: Option<DeclaredNeighbours>,
+    /// Bytes that it takes for a position besides.
+    memory_per_position: u64,
+    /// Most positions that it takes at a time.
+    most_per_unit: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeclaredColumn {
     name: String,
+    quantity: String,
+    units: String,
     shape: Vec<usize>,
     element: ElementType,
+    /// Its own axes; those that its shape tells if there are none.
+    axes: Option<Vec<DeclaredAxis>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeclaredAxis {
+    name: String,
+    units: String,
+    values: Vec<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeclaredNeighbours {
+    /// How many steps to both sides on every axis of the scan, slowest first.
+    reach: Vec<u32>,
+    edges: Edges,
 }
 
 /// What was raised where Python computes, and isn't the fault of a position: it ends the run, in
@@ -72,8 +99,10 @@ pub(crate) struct Function {
 
 impl Function {
     /// A function as it is declared. `compute` is called with the numbers of the positions of some
-    /// spectra, all of these in one `bytes`, and the inputs alike; it gives the results of all,
-    /// dataset by dataset, and the reasons of those that failed.
+    /// spectra, all of these in one array of bytes, the inputs as `bytes` alike, and, if it has
+    /// neighbours, with which of the spectra are each position's: its own, and those around it,
+    /// −1 where there is none. It gives the results of all, dataset by dataset, and the reasons of
+    /// those that failed.
     pub fn new(declared: Declared, compute: Py<PyAny>, raised: Raised) -> Self {
         Self { declared, compute: Arc::new(compute), raised }
     }
@@ -94,7 +123,17 @@ impl Kernel for Function {
 
     fn wants(&self) -> Wants {
         let input = Input::new(self.declared.element);
-        Wants { input, axes: SpectrumAxes::Any, most_per_unit: None }
+        let most_per_unit = self.declared.most_per_unit;
+        Wants { input, axes: SpectrumAxes::Any, most_per_unit }
+    }
+
+    fn halo(&self, _source: &SourceInfo) -> Result<Option<Halo>, Failure> {
+        let window = |DeclaredNeighbours { reach, edges }: &DeclaredNeighbours| {
+            let ranges: Vec<_> =
+                reach.iter().map(|steps| -i64::from(*steps)..=i64::from(*steps)).collect();
+            Halo::window(&ranges, *edges)
+        };
+        Ok(self.declared.neighbours.as_ref().map(window))
     }
 
     fn auxiliary_inputs(&self) -> Vec<AuxiliaryInput> {
@@ -109,17 +148,35 @@ impl Kernel for Function {
         let of_inputs = source.auxiliary.iter().map(|info| info.columns * info.element.size());
         let given = source.spectral_points * element.size() + of_inputs.sum::<usize>();
         let results: usize = columns.iter().map(ColumnLayout::spectrum_bytes).sum();
-        // Each is here, in Python's hands, and in the memory that is shared with a process.
-        let memory_per_position = 3 * (given + results) as u64;
+        let around = self.declared.neighbours.as_ref().map_or(0, DeclaredNeighbours::count);
+        let memory = Memory {
+            // Each is here, in Python's hands, and in the memory that is shared with a process.
+            per_position: 3 * (given + results) as u64
+                + around.saturating_mul(source.spectral_points as u64 * element.size() as u64)
+                + self.declared.memory_per_position,
+            per_neighbour: if around > 0 { 3 * given as u64 } else { 0 },
+        };
         let (compute, raised) = (Arc::clone(&self.compute), self.raised.clone());
-        Ok(Box::new(Ready { columns, element, inputs, memory_per_position, compute, raised }))
+        Ok(Box::new(Ready { columns, element, inputs, memory, compute, raised }))
+    }
+}
+
+impl DeclaredNeighbours {
+    /// How many spectra it is, the position's own among them.
+    fn count(&self) -> u64 {
+        self.reach.iter().map(|steps| 2 * u64::from(*steps) + 1).product()
     }
 }
 
 /// The dataset of a column. What has the shape of a spectrum has its axes.
 fn layout(column: &DeclaredColumn, source: &SourceInfo) -> ColumnLayout {
     let axes = &source.spectroscopic_dimensions;
-    let dimensions = if column.shape.iter().copied().eq(axes.iter().map(Dimension::len)) {
+    let dimensions = if let Some(own) = &column.axes {
+        let axis = |axis: &DeclaredAxis| {
+            Dimension::new(axis.name.as_str(), axis.units.as_str(), axis.values.clone())
+        };
+        own.iter().map(axis).collect()
+    } else if column.shape.iter().copied().eq(axes.iter().map(Dimension::len)) {
         axes.clone()
     } else {
         let axis = |(number, length): (usize, &usize)| {
@@ -128,8 +185,15 @@ fn layout(column: &DeclaredColumn, source: &SourceInfo) -> ColumnLayout {
         };
         column.shape.iter().enumerate().map(axis).collect()
     };
-    let layout = ColumnLayout::new(column.name.as_str(), column.name.as_str(), "", dimensions);
+    let DeclaredColumn { name, quantity, units, .. } = column;
+    let layout = ColumnLayout::new(name.as_str(), quantity.as_str(), units.as_str(), dimensions);
     each_element!(column.element, layout.with::<T>(None))
+}
+
+/// Bytes that it takes, for a position and for a spectrum that is a neighbour.
+struct Memory {
+    per_position: u64,
+    per_neighbour: u64,
 }
 
 /// A function that knows its source.
@@ -138,7 +202,7 @@ struct Ready {
     element: ElementType,
     /// The types of the inputs.
     inputs: Vec<ElementType>,
-    memory_per_position: u64,
+    memory: Memory,
     compute: Arc<Py<PyAny>>,
     raised: Raised,
 }
@@ -149,7 +213,11 @@ impl Prepared for Ready {
     }
 
     fn memory_per_position(&self) -> u64 {
-        self.memory_per_position
+        self.memory.per_position
+    }
+
+    fn memory_per_neighbour(&self, _is_whole: bool) -> u64 {
+        self.memory.per_neighbour
     }
 
     fn worker(&self) -> Box<dyn Worker + '_> {
@@ -189,11 +257,11 @@ impl Worker for Caller<'_> {
         unit: &RawUnit<'_>,
         contribution: &mut Contribution<'_>,
     ) -> Result<(), Failure> {
-        let (results, failed) = each_element!(self.0.element, {
-            let mut converted: Vec<T> = Vec::new();
-            let spectra = unit.spectra(&mut converted);
-            self.call(unit, bytemuck::cast_slice(spectra))?
-        });
+        // Its neighbours are computed with where they lie, the position itself among them.
+        let all = unit.neighbours.map(|of| RawUnit { rows: of.rows, neighbours: None, ..*unit });
+        let spectra =
+            each_element!(self.0.element, Lent::spectra::<T>(all.as_ref().unwrap_or(unit)));
+        let (results, failed) = self.call(unit, spectra)?;
         for index in 0..unit.len() {
             contribution.set(index, |dataset, bytes| {
                 let own = results.get(dataset).and_then(|all| all.chunks(bytes.len()).nth(index));
@@ -210,16 +278,17 @@ impl Worker for Caller<'_> {
 }
 
 impl Caller<'_> {
-    fn call(&self, unit: &RawUnit<'_>, spectra: &[u8]) -> Result<Answer, Failure> {
+    fn call(&self, unit: &RawUnit<'_>, spectra: Lent) -> Result<Answer, Failure> {
         let inputs = self.0.inputs.iter().enumerate();
         let inputs = inputs.map(|(number, element)| gathered(unit, number, *element));
         let inputs = inputs.collect::<Result<Vec<Vec<u8>>, Failure>>()?;
         let positions: Vec<u64> =
             (0..unit.len()).map(|index| unit.positions[unit.place(index).0]).collect();
+        let around = around(unit);
         let called = Python::try_attach(|py| -> PyResult<Answer> {
             let inputs: Vec<_> = inputs.iter().map(|values| PyBytes::new(py, values)).collect();
-            let spectra = PyBytes::new(py, spectra);
-            self.0.compute.call1(py, (positions, spectra, inputs))?.extract(py)
+            let around = around.map(|places| PyBytes::new(py, bytemuck::cast_slice(&places)));
+            self.0.compute.call1(py, (positions, spectra, inputs, around))?.extract(py)
         });
         let called = called.ok_or_else(|| Failure::new("Python has ended"))?;
         called.map_err(|error| {
@@ -228,6 +297,22 @@ impl Caller<'_> {
             reason
         })
     }
+}
+
+/// Which of all spectra that were read each one of a unit is, and which lie around it.
+fn around(unit: &RawUnit<'_>) -> Option<Vec<i32>> {
+    let RawNeighbours { own, places, .. } = unit.neighbours?;
+    let (each, several) = (places.len() / own.len().max(1), unit.spectra_per_position);
+    let number = |place: &u32, repeat: usize| match *place {
+        ABSENT => -1,
+        place => (place as usize * several + repeat) as i32,
+    };
+    let of = |index: usize| {
+        let (within, repeat) = unit.place(index);
+        let places = &places[within * each..(within + 1) * each];
+        own[within..=within].iter().chain(places).map(move |place| number(place, repeat))
+    };
+    Some((0..unit.len()).flat_map(of).collect())
 }
 
 /// The values of an input for all spectra of a unit.

@@ -7,6 +7,7 @@
 mod elements;
 mod errors;
 mod function;
+mod lent;
 mod options;
 mod results;
 mod running;
@@ -103,6 +104,29 @@ mod _pixelmill {
             Ok((runner.kernel(&parameters(given)?)?, request(options)?))
         })?;
         running::compute(py, &kernel, &request, (watch.as_ref(), None, &Raised::default()))
+    }
+
+    /// Computes one position, by its number or its steps, with a function that is declared, as
+    /// JSON, and called through `compute`, and writes nothing; tells of it as above.
+    #[pyfunction]
+    fn test_map(
+        py: Python<'_>,
+        options: &str,
+        declared: &str,
+        compute: Py<PyAny>,
+        number: Option<u64>,
+        at: Vec<u32>,
+        spectrum: usize,
+    ) -> PyResult<String> {
+        let pixel = number.map_or(Pixel::Steps(at), Pixel::Number);
+        let raised = Raised::default();
+        let told = guarded(py, || {
+            let (declared, request) = (declaration(declared)?, request(options)?);
+            let kernel: Arc<dyn Kernel> =
+                Arc::new(Function::new(declared, compute, raised.clone()));
+            as_json(&wire::Test::of(&engine::test(&kernel, &request, &pixel)?, spectrum))
+        });
+        raised.take().map_or(told, Err)
     }
 
     /// Computes every position that is asked for with a function that is declared, as JSON, and

@@ -152,7 +152,7 @@ def _task(func: Callable[..., Any], constants: dict[str, Any]) -> _pool.Task:
     import cloudpickle
 
     try:
-        task = _pool.Task(cloudpickle.dumps(func), cloudpickle.dumps(constants), None, "pixelmill.usid")
+        task = _pool.Task(cloudpickle.dumps(func), cloudpickle.dumps((constants, None)), None, "pixelmill.usid")
     except Exception as error:
         raise FunctionError(f"{func} can't be handed to worker processes: {error}") from None
     _pool.POOL.give_back(_pool.POOL.take(task))
