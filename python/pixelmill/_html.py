@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._results import Results
-    from ._scan import Axis, Scan
+    from ._axis import Axis
+from ._scan import Scan
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

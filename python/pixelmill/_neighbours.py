@@ -16,7 +16,8 @@ from ._optional import needed
 
 if TYPE_CHECKING:
     from ._results import ResultsArray
-    from ._scan import Axis, Scan
+    from ._axis import Axis
+from ._scan import Scan
 
 # Bytes of a block: so few that a core's caches help, and so many that a large scan hasn't too many blocks.
 _LEAST, _MOST, _BLOCKS = 16 << 20, 128 << 20, 1024
@@ -223,7 +224,7 @@ def _dataset(values: Any, axes: Sequence["Axis"], told: tuple[str, str, str], co
 
 def all_axes(scan: "Scan") -> list["Axis"]:
     """The axes of a scan, then those of its positions; positions that are no full grid are numbered."""
-    from ._scan import Axis
+    from ._axis import Axis
 
     positions = list(scan.position_axes)
     if tuple(map(len, positions)) != scan._scan_shape:

@@ -12,7 +12,8 @@ from ._optional import needed
 
 if TYPE_CHECKING:
     from ._results import ResultsArray
-    from ._scan import Axis, Trial
+    from ._axis import Axis
+from ._scan import Trial
 
 _ROBUST = (2.0, 98.0)
 

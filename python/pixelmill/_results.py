@@ -15,7 +15,7 @@ from ._errors import MissingResultsError, ResultsError
 if TYPE_CHECKING:
     import h5py
 
-    from ._scan import Axis
+    from ._axis import Axis
 
 _READ_AS = {"float16": "float32", "bfloat16": "float32"}
 

@@ -128,7 +128,7 @@ class Called:
                 yield spectra[index], given
                 continue
             given["neighbours"] = self._around(spectra, around[index, 1:])
-            yield spectra[around[index, 0]], given
+            yield spectra[int(around[index, 0])], given
 
     def _many(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]) -> tuple[Any, dict[str, Any]]:
         """What it is called with for all of them."""
@@ -138,10 +138,10 @@ class Called:
             return self._there(spectra), given
         spectra = self._there(spectra)
         given["neighbours"] = self._around(spectra, around[:, 1:])
-        return spectra[around[:, 0]], given
+        return spectra[self._there(around[:, 0])], given
 
     def _around(self, spectra: Any, places: NDArray[Any]) -> Any:
-        found = spectra[places]
+        found = spectra[self._there(places)]
         if (places < 0).any():
             found[self._there(places < 0)] = np.nan
         return found.reshape(*places.shape[:-1], *self._window, *spectra.shape[1:])

@@ -405,7 +405,7 @@ def test_what_it_changes_outside_of_itself_is_warned_of(scan: pm.Scan) -> None:
             return reads(spectrum)
 
     for call in (functools.partial(scan.map, reads), functools.partial(scan.run, Reads())):
-        with pytest.warns(UserWarning, match="`os.environ`, which `reads` uses, may be another thing") as met:
+        with pytest.warns(UserWarning, match="`os.environ.get`, which `reads` uses, may be another thing") as met:
             call(progress=False)
         assert met[0].filename == __file__
 
