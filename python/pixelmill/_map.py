@@ -252,9 +252,7 @@ class Mapping:
             given = [cloudpickle.dumps((self.constants, way)) for way in ways]
         except Exception as error:
             raise FunctionError(f"`{self.name}` can't be handed to worker processes: {error}") from None
-        return [
-            _pool.Task(subject, one, self._code, version, way.get("device")) for one, way in zip(given, ways)
-        ]
+        return [_pool.Task(subject, one, self._code, version, way.get("device")) for one, way in zip(given, ways)]
 
     @property
     def in_threads(self) -> bool:
@@ -388,7 +386,9 @@ class Mapping:
             )
         return found
 
-    def _looked(self, attempt: Try, position: tuple[int | None, list[int]], spectrum: int, model: bool = False) -> "Looked":
+    def _looked(
+        self, attempt: Try, position: tuple[int | None, list[int]], spectrum: int, model: bool = False
+    ) -> "Looked":
         """What becomes of a position, by its number or its steps, that the engine reads."""
         looked = Looked()
         given: list[tuple[NDArray[Any], dict[str, NDArray[Any]]]] = []
@@ -528,7 +528,9 @@ class Looked:
         self.failure: str | None = None
 
 
-def of_function(scan: "Scan", function: Any, own: dict[str, Any], arguments: dict[str, Any], defaults: dict[str, Any]) -> Mapping:
+def of_function(
+    scan: "Scan", function: Any, own: dict[str, Any], arguments: dict[str, Any], defaults: dict[str, Any]
+) -> Mapping:
     """A function over a scan, with the options of `Scan.map`, and those that it has itself."""
     inner = function
     while isinstance(inner, functools.partial):
@@ -540,7 +542,9 @@ def of_function(scan: "Scan", function: Any, own: dict[str, Any], arguments: dic
     return Mapping(scan, function, options, arguments, given)
 
 
-def of_process(scan: "Scan", process: Process, arguments: dict[str, Any], own: dict[str, Any], defaults: dict[str, Any]) -> Mapping:
+def of_process(
+    scan: "Scan", process: Process, arguments: dict[str, Any], own: dict[str, Any], defaults: dict[str, Any]
+) -> Mapping:
     """A process of one's own over a scan."""
     of_class = {name: getattr(process, name) for name in ("version", "neighbours", "edges", "workers", "backend")}
     options = Options(name=process.name or type(process).__name__, **of_class)

@@ -6,7 +6,7 @@ Worker processes use it, so it knows neither files nor the engine.
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -163,11 +163,12 @@ class Process:
         """What `map_function` gets in place of a spectrum, or `unit_computation` of many."""
         return spectrum
 
-    def map_function(self, spectrum: Any, **inputs: Any) -> Any:
+    # The inputs are arguments with names of their own, so that any others are right for type checkers.
+    def map_function(self, *spectrum: Any, **inputs: Any) -> Any:
         """Computes one spectrum; the result may depend on nothing but the arguments and the parameters."""
         raise NotImplementedError
 
-    def unit_computation(self, spectra: Any, **inputs: Any) -> Any:
+    def unit_computation(self, *spectra: Any, **inputs: Any) -> Any:
         """Computes many spectra at once, first axis; so have all outputs to have it.
 
         How many there are varies: a result must not depend on the others.
@@ -211,6 +212,23 @@ class Process:
         return lambda spectra, **inputs: self.postprocess(compute(self.preprocess(spectra), **inputs))
 
 
+@overload
+def process(function: _Function) -> _Function: ...
+@overload
+def process(
+    *,
+    name: str | None = None,
+    version: int | str | None = None,
+    batch: bool | None = None,
+    output_dtype: Any = None,
+    output_shape: Any = None,
+    names: Any = None,
+    units: Any = None,
+    neighbours: int | Sequence[int] | None = None,
+    edges: str | None = None,
+    workers: str | None = None,
+    backend: str | None = None,
+) -> Callable[[_Function], _Function]: ...
 def process(
     function: Callable[..., Any] | None = None,
     *,
