@@ -64,8 +64,10 @@ def test_both_columns_print_the_same(files: Path, tmp_path: Path, section: str) 
 
 
 def test_what_else_the_page_says(files: Path, tmp_path: Path) -> None:
-    _, ours = columns("pyUSID")
-    printed(ours, sys.executable, files, tmp_path / "ours")
+    theirs, ours = columns("pyUSID")
+    our_lines = printed(ours, sys.executable, files, tmp_path / "ours")
+    on_ours = "from pixelmill.usid import Process\n" + theirs.replace("usid.Process", "Process")
+    assert printed(on_ours, ROOT / ".venv/tests/bin/python", files, tmp_path / "theirs")[-1] == our_lines[-1]
     opens = "import h5py, pyUSID\nprint(pyUSID.USIDataset(h5py.File('scan.h5')[{!r}]).get_n_dim_form().shape)"
     scan = pm.open(tmp_path / "ours/scan.h5")
     (group,) = [group["group"] for group in json.loads(pm._pixelmill.info(scan.file))["groups"]]
