@@ -1,6 +1,8 @@
-"""What `pixelmill.usid` promises, beside pyUSID: `usid_scenarios.py NAME`, in the Python that has pyUSID, in a folder."""
+"""What `pixelmill.usid` promises, beside pyUSID: `usid_scenarios.py NAME`, in the Python that has pyUSID."""
 
 import fcntl
+import importlib
+import linecache
 import os
 import shutil
 import signal
@@ -16,16 +18,17 @@ import pixelmill as pm
 import pyUSID
 from pixelmill import usid
 from pixelmill.usid import _durable, _record
-from pyUSID.processing.comp_utils import parallel_compute
+from pyUSID.processing.comp_utils import parallel_compute  # noqa: F401 - it is replaced here
 
 POSITIONS = 60
 Theirs = pyUSID.Process
 
 
-def made(path: str, **options: object) -> str:
+def made(path: str, group: str = "/", **options: object) -> str:
     """A file with a main dataset of 6 × 10 positions."""
     values = np.random.default_rng(1).normal(size=(POSITIONS, 24)).astype(np.float32)
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "a" if group != "/" else "w") as whole:
+        file = whole.require_group(group)
         axes = [pyUSID.Dimension("Y", "um", np.arange(6)), pyUSID.Dimension("X", "um", np.arange(10))]
         spectral = pyUSID.Dimension("Bias", "V", np.linspace(-1, 1, 24))
         pyUSID.hdf_utils.write_main_dataset(file, values, "Raw", "Current", "nA", axes, spectral, **options)
@@ -120,6 +123,35 @@ def duplicates_are_exact() -> None:
     with h5py.File("results.h5", "w") as target:
         found = [number(of(made(path)), h5_target_group=target) for path in ("b.h5", "c.h5")]
         assert found == ["000", "001"] and number(of("b.h5"), h5_target_group=target) == "000"
+        other = h5py.File(made("b.h5", "elsewhere"), "r+")["elsewhere/Raw"]
+        assert number(other, h5_target_group=target) == number(other, h5_target_group=target) == "002"
+
+
+def an_edited_class_is_another() -> None:
+    source = of(made("edited.h5"))
+    sys.path.insert(0, os.getcwd())
+    text = (
+        "import numpy as np\n"
+        "def on(base):\n"
+        "    class Kind(base):\n"
+        "        def _write_results_chunk(self):\n"
+        "            positions = self._get_pixels_in_current_batch()\n"
+        "            self.h5_curve[positions, :] = np.array([one[0] for one in self._results])\n"
+        "    return Kind\n"
+    )
+    numbers = []
+    for edited in (
+        text,
+        text.replace("    return", "    # A comment.\n\n    return"),
+        text.replace("results])", "results]) + 1"),
+    ):
+        Path("edited_kind.py").write_text(edited)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        sys.modules.pop("edited_kind", None)
+        kind = importlib.import_module("edited_kind").on(class_on(usid.Process))
+        numbers.append(kind(source).compute().name[-3:])
+    assert numbers == ["000", "000", "001"]
 
 
 def pyusid_and_we_go_on_with_each_other() -> None:
@@ -273,6 +305,33 @@ def metadata_changes_at_once_or_not_at_all() -> None:
     assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
     with h5py.File("whole.h5") as file:
         assert [file[f"late_{number}/x"][0] for number in range(300)] == list(range(300))
+
+
+def newer_files_open_after_a_kill() -> None:
+    for version, userblock in (("v110", 0), ("latest", 1024)):
+        name = f"{version}.h5"
+        with (
+            h5py.File(made("plain.h5")) as plain,
+            h5py.File(name, "w", libver=version, userblock_size=userblock) as file,
+        ):
+            for own in plain:
+                plain.copy(own, file)
+            for own in ("Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"):
+                file["Raw"].attrs[own] = file[own].ref
+        script = (
+            "import os, h5py, usid_scenarios; from pixelmill import usid\n"
+            f"process = usid_scenarios.class_on(usid.Process)(h5py.File('{name}', 'r+')['Raw'])\n"
+            "process._write_results_chunk = lambda: os.kill(os.getpid(), 9)\n"
+            "process.compute()"
+        )
+        environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parent}:{os.environ['PYTHONPATH']}"}
+        ran = subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environment)
+        assert ran.returncode == -signal.SIGKILL
+        with h5py.File(name, "r+") as file:
+            assert not file["Raw-Moments_000/completed_positions"][()].any()
+            group = class_on(usid.Process)(file["Raw"]).compute().name
+        with h5py.File(name) as file:
+            assert file[group]["completed_positions"][()].all()
 
 
 def slow(values: np.ndarray, scale: float) -> tuple[np.ndarray, list[int]]:

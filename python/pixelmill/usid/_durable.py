@@ -11,8 +11,9 @@ opens. Here
 - datasets are created with their full size, every byte with its place, and without compression, which would move
   chunks. Writing results changes no metadata then.
 
-What is left: a machine that loses power, or somebody who kills both processes, in the fraction of a millisecond that a
-flush of metadata takes; and what a class writes by itself outside of `compute`.
+What is left: somebody who kills both processes, or a machine that loses power, in the fraction of a millisecond that a
+flush of metadata takes; what a class writes by itself outside of `compute`; and, of files of HDF5's newer formats, a
+kill between the second flush and the next line, after which `h5clear -s` has the file open again.
 """
 
 import contextlib
@@ -26,6 +27,8 @@ import h5py
 import numpy as np
 from h5py._objects import phil
 
+from ._superblock import clear_flag
+
 _BLOCK_BYTES = 1 << 24
 _CHANGING = threading.RLock()
 
@@ -36,10 +39,18 @@ def commit(file: h5py.File) -> None:
     if number is None:
         file.flush()
         return
+    start = file.userblock_size
     with phil:
-        _flush_elsewhere(file)
+        _flush_elsewhere(file, number, start)
         h5py.h5f.flush(file.id)
+        clear_flag(number, start)
     os.fsync(number)
+
+
+def opened(file: h5py.File) -> None:
+    """Has a file that was opened for writing be one that opens again after a kill."""
+    if (number := _number(file)) is not None:
+        clear_flag(number, file.userblock_size)
 
 
 def _number(file: h5py.File) -> int | None:
@@ -47,7 +58,7 @@ def _number(file: h5py.File) -> int | None:
     return file.id.get_vfd_handle() if file.driver == "sec2" else None
 
 
-def _flush_elsewhere(file: h5py.File) -> None:
+def _flush_elsewhere(file: h5py.File, number: int, start: int) -> None:
     """Flushes in a process of its own, and waits for it."""
     with warnings.catch_warnings():
         # What other threads hold doesn't matter: the new process only flushes, and h5py's lock is held here.
@@ -63,6 +74,7 @@ def _flush_elsewhere(file: h5py.File) -> None:
             # Whoever kills a group of processes doesn't mean this one.
             os.setsid()
             h5py.h5f.flush(file.id)
+            clear_flag(number, start)
             status = 0
         finally:
             os._exit(status)

@@ -75,6 +75,7 @@ class Process:
         self._h5_target_group = h5_main.parent if h5_target_group is None else h5_target_group
         if self._h5_target_group.file.mode == "r":
             raise ReadOnly("the file that results go to is open for reading only; open it with mode='r+'")
+        _durable.opened(self._h5_target_group.file)
         if not isinstance(process_name, str):
             raise WrongType("process_name should be a text")
         if parms_dict is not None and not isinstance(parms_dict, dict):
@@ -504,6 +505,6 @@ def _check_alone() -> None:
     if ranks > 1:
         raise UnsuitableError(
             f"pixelmill.usid computes in one process with several workers, and here are {ranks} ranks of MPI, which "
-            "would write to the same file: start it without mpirun; or give the function to Scan.map, which shares ranks",
+            "would write to the same file; start it without mpirun",
             "Unsuitable",
         )
