@@ -18,7 +18,8 @@ def found(backend: str) -> tuple[str, list[int]]:
     try:
         version, free = worker.ask("devices", backend)
     except (RuntimeError, _pool.Died) as error:
-        message = f'backend="cupy": {error}; it computes on NVIDIA\'s GPUs, with the package `cupy` of their CUDA version'
+        needs = "it computes on NVIDIA's GPUs, with the package `cupy` of their CUDA version"
+        message = f'backend="cupy": {error}; {needs}'
         raise UsageError(message, "Argument", {"argument": "backend", "reason": str(error)}) from None
     finally:
         worker.end()

@@ -382,7 +382,8 @@ class Mapping:
             )
         if is_changed:
             _identity.warn(
-                f"`{self.name}` changes what it uses outside of itself, so that results may depend on the order of calls"
+                f"`{self.name}` changes what it uses outside of itself, so that results may depend on the order of its "
+                "calls"
             )
         return found
 

@@ -77,7 +77,12 @@ def test_names_and_units_are_those_that_are_given(scan: pm.Scan) -> None:
     assert single["Mean of all"].units == "e"
     by_key = scan.map(totals, batch=True, names={"rows": "Rows"}, progress=False)
     assert set(by_key) == {"Rows", "sum"}
-    for wrong, told in [(["Least"], "has 2 outputs"), (["a", "a"], "called alike"), (["a", "b/c"], "can be called so in a file"), (["a", 3], "can't be one")]:
+    for wrong, told in [
+        (["Least"], "has 2 outputs"),
+        (["a", "a"], "called alike"),
+        (["a", "b/c"], "can be called so in a file"),
+        (["a", 3], "can't be one"),
+    ]:
         with pytest.raises(pm.UsageError, match=told):
             scan.map(ends, names=wrong, progress=False)
     with pytest.raises(pm.FunctionError, match="no output `both`; its outputs: 0, 1"):
