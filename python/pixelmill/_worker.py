@@ -175,7 +175,22 @@ class Called:
 
     def _there(self, value: Any) -> Any:
         """An array where the computation wants it."""
-        return value if self._is_here or not isinstance(value, np.ndarray) else self._xp.asarray(value)
+        if not isinstance(value, np.ndarray):
+            return value
+        if not self._is_here:
+            return self._xp.asarray(value)
+        # Others have the same array.
+        seen = value.view()
+        seen.flags.writeable = False
+        return seen
+
+    def contents(self) -> bytes:
+        """What is in the constants that could be changed, as far as that can be told."""
+        constants = self._call.keywords.values()
+        try:
+            return pickle.dumps([one for one in constants if isinstance(one, list | dict | set | bytearray)])
+        except Exception:
+            return b""
 
     def _back(self, value: Any) -> NDArray[Any]:
         """An array as NumPy has it."""
@@ -286,7 +301,10 @@ def attempt(
     is_changed: Callable[[], bool],
 ) -> Attempt:
     """Tries the first of some spectra."""
+    before = called.contents()
     outputs = called.outputs(spectra, varying)
+    if called.contents() != before:
+        raise TypeError("it changed an argument that all positions share; let it work on a copy")
     return outputs, called.model(spectra, varying) if with_model else {}, is_changed()
 
 

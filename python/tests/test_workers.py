@@ -77,6 +77,35 @@ def test_what_a_function_gets_can_by_no_means_be_changed(scan: pm.Scan) -> None:
         assert not scan.map(changing, workers=workers, override=True, progress=False)["changing"][:].any()
 
 
+@pytest.mark.parametrize("workers", ["processes", "threads"])
+def test_no_argument_is_changed_by_a_function(scan: pm.Scan, workers: str) -> None:
+    def changing(frame, by):
+        by[...] = 9
+        return by.sum()
+
+    for by in (np.ones((6, 8, 2)), np.arange(3.0)):
+        before = by.copy()
+        with pytest.raises(pm.FunctionError, match="assignment destination is read-only"):
+            scan.map(changing, by=by, workers=workers, progress=False)
+        results = scan.map(
+            changing, by=by, workers=workers, output_dtype="f8", output_shape=(), override=True, progress=False
+        )
+        assert results.failed_count == 48 and np.array_equal(by, before)
+
+    def is_number(frame, by):
+        return isinstance(by, np.integer)
+
+    kinds = scan.map(is_number, by=NUMBERS, workers=workers, output_shape=(), progress=False)
+    assert kinds["is_number"][:].all() and not kinds.failed
+
+    def counting(frame, by):
+        by.append(frame)
+        return len(by)
+
+    with pytest.raises(pm.FunctionError, match="it changed an argument that all positions share"):
+        scan.map(counting, by=[1], workers=workers, progress=False)
+
+
 def test_sets_have_one_order_in_all_workers(scan: pm.Scan) -> None:
     def order(frame):
         return [ord(letter) for letter in set("abcdefghijkl")]
