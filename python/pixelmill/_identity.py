@@ -24,6 +24,7 @@ import sysconfig
 import time
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Any
@@ -78,6 +79,9 @@ def of_text(function: Callable[..., Any]) -> tuple[Any, dict[str, str]]:
     """What a function is by the texts of all functions that it is made of, and the packages that it calls."""
     walk = _Walk(_text)
     told = walk.whole(function, _THE_FUNCTION)
+    # Those that are called by others before these.
+    for compiled, own in walk.compiled:
+        _compile_anew(compiled, json.dumps(own, sort_keys=True))
     for what in walk.seen_more:
         warn(f"{what} may be another thing at each call, and results are reused all the same")
     return told, walk.packages
@@ -110,6 +114,7 @@ class _Walk:
         self._seen: dict[int, tuple[int, Any]] = {}
         self.packages: dict[str, str] = {"numpy": np.__version__}
         self.seen_more: dict[str, None] = {}
+        self.compiled: list[tuple[Any, Any]] = []
 
     def whole(self, value: Any, what: str) -> Any:
         """A value that the walk begins with."""
@@ -147,7 +152,9 @@ class _Walk:
             return ["module", value.__name__]
         if _is_compiled(value):
             self._package("numba", what)
-            return ["compiled", self.value(_compiler_options(value), what), self._function(value.py_func, what)]
+            told = ["compiled", self.value(_compiler_options(value), what), self._function(value.py_func, what)]
+            self.compiled.append((value, told))
+            return told
         if isinstance(value, type):
             return self._class(value, what)
         if isinstance(value, types.FunctionType):
@@ -335,6 +342,16 @@ def _is_compiled(value: Any) -> bool:
     )
 
 
+_COMPILED_AS: "weakref.WeakKeyDictionary[Any, str]" = weakref.WeakKeyDictionary()
+
+
+def _compile_anew(compiled: Any, told: str) -> None:
+    """Has numba compile a function again that may have been compiled when what it uses had other values."""
+    if _COMPILED_AS.get(compiled) != told and compiled.signatures:
+        compiled.recompile()
+    _COMPILED_AS[compiled] = told
+
+
 def _compiler_options(compiled: Any) -> dict[str, Any]:
     # Those signatures that it wasn't called with so far but declared to have.
     declared = [] if getattr(compiled, "_can_compile", True) else sorted(map(str, compiled.signatures))
@@ -444,14 +461,14 @@ def _text(function: types.FunctionType) -> _Leaf:
     try:
         lines, _ = inspect.findsource(code)
         tree = ast.parse("".join(lines))
-        compiled = compile(tree, code.co_filename, "exec", flags=code.co_flags & _FUTURES, dont_inherit=True)
+        compiled = _compiled(tree, code)
     except (OSError, SyntaxError, TypeError):
         raise Unhashable(f"the text of `{name}` can't be found") from None
     nodes = [node for node in ast.walk(tree) if isinstance(node, _FUNCTION_NODES) and _is_at(node, code)]
     if len(nodes) != 1:
         told = f"several functions are defined in the line of `{name}`" if nodes else f"the text of `{name}` is gone"
         raise Unhashable(told)
-    if not any(_is_same(code, other) for other in _all_code(compiled)):
+    if not any(_is_same(code, other) for whole in compiled for other in _all_code(whole)):
         raise Unhashable(f"`{name}` isn't what its file has by now; load it again")
     (node,) = nodes
     if hasattr(function, "__pixelmill__") and not isinstance(node, ast.Lambda):
@@ -463,6 +480,18 @@ def _is_ours(decorator: ast.expr) -> bool:
     """Whether a decorator gives a function options."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     return getattr(called, "attr", getattr(called, "id", None)) == "process"
+
+
+def _compiled(tree: ast.Module, code: types.CodeType) -> list[types.CodeType]:
+    """The code of a file or cell, and of the statement with the function: notebooks compile each by itself.
+
+    Python makes other code of an attribute if it sees that its module is imported.
+    """
+    line = code.co_firstlineno
+    own = [one for one in tree.body if one.lineno <= line <= (one.end_lineno or line) or _first_line(one) == line]
+    flags = code.co_flags & _FUTURES
+    parts = [tree, *(ast.Module([one], []) for one in own)]
+    return [compile(part, code.co_filename, "exec", flags=flags, dont_inherit=True) for part in parts]
 
 
 def _taken_of_imports(node: ast.AST) -> Iterator[tuple[str, ...]]:
@@ -486,9 +515,12 @@ def _taken_of_imports(node: ast.AST) -> Iterator[tuple[str, ...]]:
 
 
 def _is_at(node: ast.AST, code: types.CodeType) -> bool:
+    return _first_line(node) == code.co_firstlineno and getattr(node, "name", "<lambda>") == code.co_name
+
+
+def _first_line(node: ast.AST) -> int:
     decorators = getattr(node, "decorator_list", [])
-    first = min([getattr(node, "lineno", 0), *(one.lineno for one in decorators)])
-    return first == code.co_firstlineno and getattr(node, "name", "<lambda>") == code.co_name
+    return min([getattr(node, "lineno", 0), *(one.lineno for one in decorators)])
 
 
 def _all_code(code: types.CodeType) -> Iterator[types.CodeType]:

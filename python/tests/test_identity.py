@@ -1,5 +1,6 @@
 """What makes a function another one, and what can't be told of one."""
 
+import ast
 import importlib
 import itertools
 import json
@@ -125,6 +126,18 @@ def test_what_is_told_to_all_cells_is_told_to_the_text_too() -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile("from __future__ import annotations\n" + text, "<other cell>", "exec"), names)
     exec(compile(text, "<cell>", "exec", flags=names["f"].__code__.co_flags & 0x1000000), names)
+    assert "def f" in told(names["f"])
+
+
+def test_statements_of_a_cell_are_compiled_one_by_one() -> None:
+    """As notebooks do it; Python makes other code of an attribute if it sees that its module is imported."""
+    text = "import numpy.linalg as la\ndef f(x): return la.norm(x)\n"
+    linecache.cache["<cell>"] = (len(text), None, text.splitlines(keepends=True), "<cell>")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for statement in ast.parse(text).body:
+        exec(compile(ast.Module([statement], []), "<cell>", "exec"), names)
+    assert "def f" in told(names["f"])
+    exec(compile(text, "<cell>", "exec"), names)
     assert "def f" in told(names["f"])
 
 
