@@ -519,8 +519,8 @@ def _is_at(node: ast.AST, code: types.CodeType) -> bool:
 
 
 def _first_line(node: ast.AST) -> int:
-    decorators = getattr(node, "decorator_list", [])
-    return min([getattr(node, "lineno", 0), *(one.lineno for one in decorators)])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([int(getattr(node, "lineno", 0)), *(one.lineno for one in decorators)])
 
 
 def _all_code(code: types.CodeType) -> Iterator[types.CodeType]:

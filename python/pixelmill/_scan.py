@@ -288,7 +288,12 @@ class Scan:
 
         Results are given at once that were computed before by the same function with the same arguments from the same
         data. The function is recognised by its text (comments and blank lines don't count), by the text and the values
-        of what it uses outside of itself, and by the versions of the packages that it calls.
+        of what it uses outside of itself, and by the versions of the packages that it calls. What can't be told so is an
+        error. Of a file, the environment or the clock there is a warning: what is in there isn't looked at.
+
+        Ctrl-C waits for the spectra in hand, and once more ends them, except in compiled code on threads. The budget
+        counts what is handed over; what an idle interpreter takes, some 40 MB for each worker process, and what the
+        function itself takes come on top. Worker processes are kept for the next call of the same function.
 
         name: what the results are called; by default as the function.
         version: says which function it is, in place of its text.
