@@ -20,7 +20,10 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_usid(name: str, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(Path(pm.__file__).parents[1])}
+    # The package alone: what lies beside it may be of another Python.
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/pixelmill").symlink_to(Path(pm.__file__).parent)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "package")}
     command = [ROOT / ".venv/tests/bin/python", "-B", "-W", "ignore", SCENARIOS, name]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -5,7 +5,8 @@ several in a results group, as a guess and a fit are:
 
 ``parameters``
     The document: the process's name, its class (with the text of what isn't in an installed package, the versions of
-    packages, and what its map function is), all parameters, and of the source its path, shape, type, quantity and axes.
+    packages, and what its map function is), all parameters, what `compute` was called with, and of the source its path,
+    shape, type, quantity and axes. Its values are told apart by a digest of each row, in a dataset of their own.
 ``parameter_hash``
     The document's SHA-256. The results group has that of its first computation under the same name. The engine of
     pixelmill looks there for the hash of what it was given, which is another document with other members (this one
@@ -17,7 +18,6 @@ import ast
 import hashlib
 import inspect
 import json
-import sys
 import textwrap
 from typing import Any
 
@@ -142,17 +142,9 @@ def _attribute(of: h5py.Dataset, name: str) -> Any:
     return None if value is None else _of_value(name, value, of.file)
 
 
-def document(process: str, of: type, map_function: Any, parameters: dict[str, Any], source: dict[str, Any]) -> str:
-    """All that a computation is given."""
-    told = {
-        "engine": "pixelmill.usid 1",
-        "process": process,
-        "class": of_class(of, map_function),
-        "parameters": parameters,
-        "source": source,
-        "python": f"{sys.version_info.major}",
-    }
-    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+def document(given: dict[str, Any]) -> str:
+    """All that a computation is given, as one text."""
+    return json.dumps({"engine": "pixelmill.usid 1"} | given, sort_keys=True, separators=(",", ":"))
 
 
 def hash_of(document: str) -> str:

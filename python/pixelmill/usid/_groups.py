@@ -74,20 +74,19 @@ def document_in(group: h5py.Group, status_name: str) -> str | None:
 
 def differs(group: h5py.Group, status_name: str, wanted: str, any_parameters: bool) -> str | None:
     """Why a group isn't of the wanted computation, in words."""
-    found = document_in(group, status_name)
-    parts = json.loads(wanted)
-    if any_parameters:
-        told = json.loads(found) if found else {}
-        return None if not found or told["source"] == parts["source"] else "it was computed from other data"
-    if found is not None:
-        if found == wanted:
+    found, parts = document_in(group, status_name), json.loads(wanted)
+    if found is None:
+        if any_parameters:
             return None
-        told = json.loads(found)
-        first = next(
-            (name for name in ("process", "parameters", "source", "class") if told.get(name) != parts[name]), ""
-        )
-        return f"another {first or 'computation'}"
-    return _foreign_differs(group, parts["parameters"])
+        return "nobody knows its arguments" if parts["arguments"] else _foreign_differs(group, parts["parameters"])
+    if not found:
+        return "its parameters couldn't be told exactly"
+    told = json.loads(found)
+    compared = ("source",) if any_parameters else ("process", "parameters", "arguments", "source", "class")
+    other = next((name for name in compared if told.get(name) != parts[name]), None)
+    if other is None and not any_parameters and found != wanted:
+        other = "computation"
+    return None if other is None else f"another {other}"
 
 
 def _foreign_differs(group: h5py.Group, wanted: dict[str, Any]) -> str | None:

@@ -79,12 +79,12 @@ def parallel_compute(
 ) -> list[Any]:
     """What a function returns for each row of an array, in the rows' order.
 
-    It is called like pyUSID's ``parallel_compute``; ``lengthy_computation`` and ``joblib_backend`` change nothing
-    here. The rows are computed in processes that are kept for the next call, as many as are worth starting. One that
-    dies costs only the row that it dies of, after one more try of that row alone. A row that fails raises its
+    It is called like pyUSID's ``parallel_compute``; ``lengthy_computation``, ``verbose`` and ``joblib_backend`` change
+    nothing here. The rows are computed in processes that are kept for the next call, as many as are worth starting. One
+    that dies costs only the row that it dies of, after one more try of that row alone. A row that fails raises its
     exception, or, while a :class:`Process` computes, is told to it: the others go on, and its place in the list has
-    what looks like another row's result, filled with NaN. What a function draws at random depends on its row's
-    values only, so that results are the same however rows are shared out.
+    what looks like another row's result, filled with NaN. What a function draws at random depends on its row's values
+    only, so that results are the same however rows are shared out.
     """
     if not callable(func):
         raise WrongType("Function argument is not callable")

@@ -116,6 +116,7 @@ class Process:
         self.__has_succeeded = False
         self.__record: Record | None = None
         self.__bytes_per_pos = 0.0
+        self.__arguments: dict[Any, Any] = {}
         self.__changed: tuple[dict[str, Any], dict[str, Any]] | None = None
 
     def __can_resume(self) -> bool:
@@ -204,11 +205,8 @@ class Process:
         """Sets how many cores compute, and how many positions are read at a time at most."""
         if cores is not None and not isinstance(cores, int | np.integer):
             raise WrongType(f"cores should be an integer but got: {cores}")
-        self._cores = (
-            min(_machine.usable_cores(), max(1, abs(int(cores))))
-            if cores is not None
-            else (_machine.recommended_cores())
-        )
+        wanted = _machine.recommended_cores() if cores is None else max(1, abs(int(cores)))
+        self._cores = min(_machine.usable_cores(), wanted)
         if not isinstance(mem_multiplier, float):
             raise WrongType("mem_multiplier must be a floating point number")
         if abs(mem_multiplier) < 1:
@@ -278,6 +276,7 @@ class Process:
         Results that are there are returned, partial ones are gone on with; ``override=True`` begins anew. Other
         arguments go to the unit computation, which hands them to the map function.
         """
+        self.__arguments = dict(enumerate(args)) | kwargs
         if override and self._status_dset_name == _groups.DEFAULT_STATUS:
             # Others go on with the group that what they are based on is in.
             self.h5_results_grp = None
@@ -311,8 +310,14 @@ class Process:
             if self.__changed is not None and parameters == self.__changed[1]:
                 # The class itself added to them when it created its results.
                 parameters = self.__changed[0]
-            source = _computation.of_source(self.__source)
-            return _computation.document(self.process_name, type(self), self._map_function, parameters, source)
+            given = {
+                "process": self.process_name,
+                "class": _computation.of_class(type(self), self._map_function),
+                "parameters": parameters,
+                "arguments": _computation.of_parameters(self.__arguments, self.__source.file),
+                "source": _computation.of_source(self.__source),
+            }
+            return _computation.document(given)
         except _computation.Unknown as unknown:
             print(f"{self.process_name}: its results can't be recognised later: {unknown}")
             return ""
@@ -450,8 +455,7 @@ class Process:
                 self._unit_computation(*args, **kwargs)
             failed = {int(positions[at]): why for at, why in failures.positions(len(positions)).items()}
         except NothingComputed as nothing:
-            if not self.__has_succeeded:
-                raise nothing.failed[0][1] from None
+            self.__stop_if_all_fail(positions, nothing.failed[0][1])
             return dict.fromkeys(positions.tolist(), nothing.failed[0])
         except _NOT_OF_A_POSITION:
             raise
@@ -484,9 +488,15 @@ class Process:
         failed: dict[int, Failure] = {}
         for half in np.array_split(positions, 2):
             failed |= self.__again(half, args, kwargs)
-        if len(failed) == len(positions) and not self.__has_succeeded:
-            raise error
+        if len(failed) == len(positions):
+            self.__stop_if_all_fail(positions, error)
         return failed
+
+    def __stop_if_all_fail(self, positions: np.ndarray[Any, Any], error: Exception) -> None:
+        """Raises what some positions raise, if all have so far, and they are enough to say that others will too."""
+        enough = self.__start_pos + len(positions) >= min(_FIRST_POSITIONS, self.__rank_end_pos)
+        if not self.__has_succeeded and (enough or isinstance(error, NotImplementedError)):
+            raise error
 
     def __show(self, seconds: float) -> None:
         """Tells how far it is."""
