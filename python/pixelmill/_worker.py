@@ -376,7 +376,7 @@ class _Worker:
         try:
             output = self._subject(row, *self._constants["args"], **self._constants["kwargs"])
             return True, pickle.dumps(output)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             try:
                 told = pickle.dumps(error)
             except Exception:
