@@ -95,7 +95,7 @@ pub struct Buffers {
     /// The axes of a spectrum.
     axes: Vec<Dimension>,
     points: usize,
-    pub(crate) layouts: Vec<BufferLayout>,
+    layouts: Vec<BufferLayout>,
 }
 
 impl Buffers {
@@ -129,6 +129,11 @@ impl Buffers {
     /// there is no valid result; where there was 0 it stays.
     pub fn mask(&mut self, name: impl Into<String>) -> Buffer<u8> {
         self.declare(Kind::PerPosition, name.into()).finish(Role::Mask, "Valid", "")
+    }
+
+    /// What was declared, in that order.
+    pub fn into_layouts(self) -> Vec<BufferLayout> {
+        self.layouts
     }
 
     fn declare(&mut self, kind: Kind, name: String) -> Declaration<'_> {
@@ -281,7 +286,10 @@ impl<'a> Parts<'a> {
     }
 
     /// The bytes of buffer number `index`, in the order of their declaration.
-    pub(crate) fn bytes(&mut self, index: usize) -> &mut [u8] {
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn bytes(&mut self, index: usize) -> &mut [u8] {
         self.slices[index]
     }
 

@@ -76,7 +76,7 @@ impl<R: Reduction> Kernel for FoldKernel<R> {
     fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
         let mut buffers = Buffers::new(source);
         let task = R::prepare(&self.parameters, source, &mut buffers)?;
-        let layouts = buffers.layouts;
+        let layouts = buffers.into_layouts();
         let is_mapped =
             |layout: &BufferLayout| layout.kind == Kind::PerPosition && !layout.is_at_end();
         if R::PER_POSITION != layouts.iter().all(is_mapped) {

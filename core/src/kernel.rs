@@ -270,6 +270,13 @@ pub trait Fold: Send + Sync {
     fn shared_memory(&self) -> u64;
     /// Bytes of a value after conversion.
     fn value_bytes(&self) -> usize;
+    /// Whether what is folded counts; it is asked of each unit before that is merged and marked.
+    ///
+    /// # Errors
+    /// What ends the run, as something that isn't the fault of any position.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
     /// A worker for one thread.
     fn worker(&self) -> Box<dyn FoldWorker + '_>;
     /// Adds what was folded of later units, `from`, to what was of earlier ones.

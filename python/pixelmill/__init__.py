@@ -26,11 +26,13 @@ from ._errors import (
 from ._pixelmill import __version__
 from ._process import Process, ResultsDatasets, SourceInfo, process
 from ._processes import Parameter, ProcessInfo, list_processes
+from ._reduction import Buffers, Parts, Reduction
 from ._results import Results, ResultsArray
 from ._scan import Scan, Trial, open
 
 __all__ = [
     "Axis",
+    "Buffers",
     "BusyError",
     "DatasetError",
     "Error",
@@ -39,9 +41,11 @@ __all__ = [
     "MissingPackageError",
     "MissingResultsError",
     "Parameter",
+    "Parts",
     "PositionError",
     "Process",
     "ProcessInfo",
+    "Reduction",
     "Results",
     "ResultsArray",
     "ResultsDatasets",

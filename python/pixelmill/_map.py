@@ -47,6 +47,9 @@ Compute = Callable[[NDArray[Any], dict[str, NDArray[Any]]], Answer]
 Try = Callable[[NDArray[Any], dict[str, NDArray[Any]], bool], _worker.Attempt]
 
 
+WAY_OUT = "; with version=… you say yourself when it is another function"
+
+
 @dataclass(frozen=True)
 class Options:
     """How something is called, and what is said of its results."""
@@ -95,7 +98,7 @@ class Mapping:
         self._subject = subject if self._process is None else type(subject)
         self.options = options
         self.name = str(options.name or _name_of(subject))
-        _check_name(self.name, "name")
+        check_name(self.name, "name")
         self.constants: dict[str, Any] = {}
         self._arrays: dict[str, NDArray[Any]] = {}
         self._inputs: dict[str, tuple[str, tuple[int, ...], Any]] = {}
@@ -195,12 +198,9 @@ class Mapping:
                 code = _identity.of_code(self._subject)
             except _identity.Unhashable as unhashable:
                 if version is None:
-                    raise self._unhashable(
-                        f"{unhashable}; with version=… you say yourself when it is another function", unhashable
-                    ) from None
+                    raise unrecognised(self.name, unhashable, WAY_OUT) from None
             else:
-                told["python_function"] = json.dumps(text, sort_keys=True)
-                told["python_packages"] = ", ".join(f"{name} {packages[name]}" for name in sorted(packages))
+                told |= by_text(text, packages)
         if version is not None:
             told["python_version"] = f"{type(version).__name__} {version}"
         parameters = self._state(hashed=True)
@@ -209,7 +209,7 @@ class Mapping:
             exact |= {name: ["varies", *_identity.of_value(value, name)] for name, value in self._arrays.items()}
             state = {name: _identity.of_value(value, f"`{name}`") for name, value in parameters.items()}
         except _identity.Unhashable as unhashable:
-            raise self._unhashable(str(unhashable), unhashable) from None
+            raise unrecognised(self.name, unhashable) from None
         # The engine knows them by their order.
         exact |= {name: ["input", number] for number, name in enumerate(self._inputs)}
         told["python_arguments"] = json.dumps(exact, sort_keys=True)
@@ -218,11 +218,7 @@ class Mapping:
         how = {"batch": self._is_batch or None, "backend": on or None, "window": self._window}
         told |= {f"python_{name}": str(value) for name, value in how.items() if value is not None}
         shown = parameters | self.constants
-        return {name: value for name, value in shown.items() if _is_shown(name, value)} | told, code
-
-    def _unhashable(self, told: str, reason: Exception) -> FunctionError:
-        message = f"results of `{self.name}` couldn't be recognised later: {told}"
-        return FunctionError(message, "Unhashable", {"function": self.name, "reason": str(reason)})
+        return {name: value for name, value in shown.items() if is_shown(name, value)} | told, code
 
     def _state(self, hashed: bool = False) -> dict[str, Any]:
         """The parameters of a process."""
@@ -291,7 +287,7 @@ class Mapping:
         if len({dataset.name for dataset in datasets}) < len(datasets):
             raise UsageError(f"names={options.names!r}: two results would be called alike", "Argument")
         for dataset in datasets:
-            _check_name(dataset.name, "names" if dataset.column[0] in names else "output")
+            check_name(dataset.name, "names" if dataset.column[0] in names else "output")
         return datasets
 
     def _no_output(self, key: str, found: Iterable[str]) -> FunctionError:
@@ -311,7 +307,7 @@ class Mapping:
                 {"process": self._subject.__name__},
             )
         for one in results._declared:
-            _check_name(one.name, "name")
+            check_name(one.name, "name")
         return [
             Dataset(
                 (one.name, tuple(map(len, one.axes)), _element(one.dtype), "same_kind"),
@@ -647,7 +643,19 @@ def _check_arguments(
     return takes_xp
 
 
-def _check_name(name: str, what: str) -> None:
+def by_text(text: Any, packages: dict[str, str]) -> dict[str, str]:
+    """What a function is by its text, for whoever looks for its results."""
+    told = ", ".join(f"{name} {packages[name]}" for name in sorted(packages))
+    return {"python_function": json.dumps(text, sort_keys=True), "python_packages": told}
+
+
+def unrecognised(name: str, reason: Exception, way_out: str = "") -> FunctionError:
+    """That nobody could tell later whether results are those of this function."""
+    message = f"results of `{name}` couldn't be recognised later: {reason}{way_out}"
+    return FunctionError(message, "Unhashable", {"function": name, "reason": str(reason)})
+
+
+def check_name(name: str, what: str) -> None:
     """Looks whether results can be called so."""
     if name in _DATASETS:
         raise UsageError(f"{what}={name!r}: results have something else of that name", "Argument", {"name": name})
@@ -655,7 +663,7 @@ def _check_name(name: str, what: str) -> None:
         raise UsageError(f"{what}={name!r}: no results can be called so in a file", "Argument", {"name": name})
 
 
-def _is_shown(name: str, value: Any) -> bool:
+def is_shown(name: str, value: Any) -> bool:
     """Whether a constant is told as a parameter of its own, for people; its exact value is told anyway."""
     if name in _ATTRIBUTES:
         return False

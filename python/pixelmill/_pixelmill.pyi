@@ -2,7 +2,19 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any, final
 
-__all__ = ["Computed", "Source", "__version__", "info", "list_processes", "map", "run", "status", "test", "test_map"]
+__all__ = [
+    "Computed",
+    "Source",
+    "__version__",
+    "fold",
+    "info",
+    "list_processes",
+    "map",
+    "run",
+    "status",
+    "test",
+    "test_map",
+]
 
 __version__: str
 
@@ -21,6 +33,16 @@ class Source:
     @staticmethod
     def memory(text: str | None) -> int: ...
 
+def fold(
+    options: str,
+    declared: str,
+    compute: Callable[
+        [str, list[int], bytes, list[tuple[int, int]], list[bytes], list[bytes] | None],
+        tuple[list[bytes], list[tuple[int, str]], str | None],
+    ],
+    abandon: Callable[[], object] | None,
+    watch: Callable[[str], object] | None,
+) -> Computed: ...
 def info(file: str | PathLike[str]) -> str: ...
 def list_processes() -> str: ...
 def map(

@@ -14,10 +14,10 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from ._errors import FunctionError
 from ._worker import Attempt, Column
 
 _LENGTH = struct.Struct("<Q")
+_T = TypeVar("_T")
 _ALIGNED = 64
 _STARTS = 3
 _PROGRAM = str(Path(__file__).with_name("_worker.py"))
@@ -265,12 +266,10 @@ def _leave_to_parent() -> None:
 os.register_at_fork(after_in_child=_leave_to_parent)
 
 
-class InThreads:
-    """Computes on the engine's threads."""
+class Threads:
+    """Computes something on the engine's threads."""
 
-    def __init__(self, called: _worker.Called, columns: list[Column]) -> None:
-        self._called = called
-        self._columns = columns
+    def __init__(self) -> None:
         self._busy: set[int] = set()
         self._is_abandoned = False
 
@@ -281,19 +280,32 @@ class InThreads:
             leave = ctypes.pythonapi.PyThreadState_SetAsyncExc
             leave(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
 
+    def leaving(self, use: Callable[[], _T]) -> _T:
+        """What somebody computes, unless all have to leave."""
+        self._busy.add(threading.get_ident())
+        try:
+            return use()
+        except KeyboardInterrupt:
+            raise (KeyboardInterrupt(_ENDED) if self._is_abandoned else KeyboardInterrupt) from None
+        finally:
+            self._busy.discard(threading.get_ident())
+
+
+class InThreads(Threads):
+    """Computes a function on the engine's threads."""
+
+    def __init__(self, called: _worker.Called, columns: list[Column]) -> None:
+        super().__init__()
+        self._called = called
+        self._columns = columns
+
     def compute(
         self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]
     ) -> tuple[list[bytes], list[tuple[int, str]]]:
         """The results of some spectra, and why those that failed did."""
         length = _worker.count(spectra, varying)
         results = [np.zeros((length, *shape), element) for _, shape, element, _ in self._columns]
-        self._busy.add(threading.get_ident())
-        try:
-            failed = self._called.compute(self._columns, spectra, varying, results)
-        except KeyboardInterrupt:
-            raise (KeyboardInterrupt(_ENDED) if self._is_abandoned else KeyboardInterrupt) from None
-        finally:
-            self._busy.discard(threading.get_ident())
+        failed = self.leaving(lambda: self._called.compute(self._columns, spectra, varying, results))
         return [values.tobytes() for values in results], failed
 
 
@@ -347,21 +359,22 @@ class InProcesses:
         try:
             return self._once(spectra, varying)
         except Died:
-            self._go_on()
+            self.go_on()
         results: list[list[bytes]] = [[] for _ in self._columns]
         failed = []
         for index in range(_worker.count(spectra, varying)):
             try:
                 one, reasons = self._once(*_worker.part(spectra, varying, slice(index, index + 1)))
             except Died as died:
-                self._go_on()
+                self.go_on()
                 one, reasons = [bytes(length) for length in self._bytes], [(0, str(died))]
             for column, part in zip(results, one):
                 column.append(part)
             failed += [(index, reason) for _, reason in reasons]
         return [b"".join(column) for column in results], failed
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Goes on, unless somebody has given all up."""
         if self._is_abandoned:
             raise KeyboardInterrupt(_ENDED)
 
@@ -369,13 +382,21 @@ class InProcesses:
         self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]
     ) -> tuple[list[bytes], list[tuple[int, str]]]:
         lengths = [_worker.count(spectra, varying) * length for length in self._bytes]
+
+        def once(worker: Worker) -> tuple[list[bytes], list[tuple[int, str]]]:
+            layout, starts = worker.hand_over(spectra, varying, lengths)
+            failed = worker.ask("compute", layout, self._columns, starts)
+            return [worker.taken(start, length) for start, length in zip(starts, lengths)], failed
+
+        return self.using(once)
+
+    def using(self, use: Callable[[Worker], _T]) -> _T:
+        """What somebody has a process do, which is kept unless that goes wrong."""
         with self._taken() as worker:
             self._busy.add(worker)
             try:
-                self._go_on()
-                layout, starts = worker.hand_over(spectra, varying, lengths)
-                failed = worker.ask("compute", layout, self._columns, starts)
-                results = [worker.taken(start, length) for start, length in zip(starts, lengths)]
+                self.go_on()
+                answer = use(worker)
             except RuntimeError as error:
                 worker.end()
                 raise FunctionError(f"a worker process can't compute: {error}") from None
@@ -385,7 +406,7 @@ class InProcesses:
             finally:
                 self._busy.discard(worker)
             POOL.give_back(worker)
-        return results, failed
+        return answer
 
     @contextlib.contextmanager
     def _taken(self) -> Iterator[Worker]:
@@ -396,7 +417,7 @@ class InProcesses:
         task = self._devices.get()
         try:
             # What waited here may have been given up meanwhile.
-            self._go_on()
+            self.go_on()
             yield POOL.take(task)
         finally:
             self._devices.put(task)

@@ -18,6 +18,7 @@ from ._axis import Axis
 from ._errors import FileError, PositionError, UsageError
 from ._process import Process
 from ._progress import Progress
+from ._reduction import Reduction
 from ._results import Results
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Scan:
 
     def run(
         self,
-        process: str | Process,
+        process: str | Process | Reduction,
         *,
         cores: int | str | None = None,
         memory: int | str | None = None,
@@ -213,7 +214,8 @@ class Scan:
         killed is resumed. Ctrl-C stops it in order, and the same call goes on.
 
         process: its name; `pixelmill.list_processes()` tells them, and their parameters, which are keyword arguments.
-            Or one of one's own, a `pixelmill.Process`; keyword arguments then are those of its methods.
+            Or one of one's own, a `pixelmill.Process`; keyword arguments then are those of its methods. Or a reduction,
+            as for `reduce`, which has its parameters itself.
         parameters: those that are called as an option is, such as `positions` of `rebin`; any other may be there too.
         cores: how many to use, or `"all"`; by default all but two, all but one of four or fewer.
         memory: the budget, such as `"4G"`; by default a quarter of what is available.
@@ -248,6 +250,12 @@ class Scan:
             from . import _map
 
             return _map.run(self, self._mapped(process, parameters, named, own), options, watch)
+        if isinstance(process, Reduction):
+            from . import _fold
+
+            if parameters or named:
+                raise UsageError("a reduction has its parameters itself, as attributes", "Argument")
+            return _fold.run(self, process, "processes", options, watch)
         return Results(_pixelmill.run(options, process, _parameters(parameters, named), watch))
 
     def map(
@@ -334,6 +342,52 @@ class Scan:
         )
         watch = Progress() if progress else None
         return _map.run(self, mapping, options, watch)
+
+    def reduce(
+        self,
+        reduction: Reduction,
+        *,
+        workers: str = "processes",
+        cores: int | str | None = None,
+        memory: int | str | None = None,
+        positions: Any = None,
+        override: bool = False,
+        resume: str | None = None,
+        retry_failed: bool = False,
+        checkpoint: float | None = None,
+        durability: str | None = None,
+        cache: str | None = None,
+        check_data: bool = False,
+        compress: str | None = None,
+        progress: bool = True,
+    ) -> Results:
+        """Folds all spectra with a reduction, an object of a class below `pixelmill.Reduction`, and gives the results.
+
+        They have the same bits whatever the number of workers, and however often the computation was interrupted. They
+        are given at once if the same was computed before: the class is recognised as the function of `map` is, and its
+        attributes are its arguments.
+
+        workers: `"processes"` folds in processes of their own, one for each core; `"threads"` in this one, which is
+            good for what releases Python's lock.
+
+        All others are as for `run`; `positions` folds only some.
+        """
+        from . import _fold
+
+        options = self._with(
+            cores=cores,
+            memory=memory,
+            positions=self._selected(positions),
+            override=override,
+            resume=resume,
+            retry_failed=retry_failed,
+            checkpoint=checkpoint,
+            durability=durability,
+            cache=cache,
+            check_data=check_data,
+            compress=compress,
+        )
+        return _fold.run(self, reduction, workers, options, Progress() if progress else None)
 
     def test(
         self,

@@ -383,6 +383,16 @@ class _Worker:
                 told = None
             return False, (last_line(error), told)
 
+    def fold(self, layout: Any, starts: list[int], buffers: Any, what: Any) -> Any:
+        """Does a step of a reduction, whose buffers are in the shared memory."""
+        values, given = self._given(layout)
+        own = [given[f"own {at}"] for at in range(len(buffers))]
+        others = [given[f"other {at}"] for at in range(len(given) - len(own))]
+        arrays = [_placed(self._memory, (start, array.dtype.str, array.shape)) for start, array in zip(starts, own)]
+        for array, before in zip(arrays, own):
+            array[...] = before
+        return self._subject._step(self._constants, values, buffers, arrays, others, what)
+
     def _given(self, layout: Any) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
         size, spectra, varying = layout
         if self._memory is None or len(self._memory) < size:

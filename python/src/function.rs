@@ -73,7 +73,8 @@ struct DeclaredNeighbours {
 pub(crate) struct Raised(Arc<Mutex<Option<PyErr>>>);
 
 impl Raised {
-    fn set(&self, error: PyErr) {
+    /// Says so.
+    pub fn set(&self, error: PyErr) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
@@ -82,7 +83,11 @@ impl Raised {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn check(&self) -> Result<()> {
+    /// What ends the run, if there is anything.
+    ///
+    /// # Errors
+    /// That.
+    pub fn check(&self) -> Result<()> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(Error::Panicked { message: error.to_string() }),
             None => Ok(()),

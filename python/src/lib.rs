@@ -9,6 +9,7 @@ mod errors;
 mod function;
 mod lent;
 mod options;
+mod reduction;
 mod results;
 mod running;
 mod source;
@@ -31,7 +32,8 @@ mod _pixelmill {
 
     use super::errors::{as_json, guarded};
     use super::function::{Function, Raised};
-    use super::options::{declaration, parameters, request};
+    use super::options::{declaration, parameters, reduction_declaration, request};
+    use super::reduction::PythonReduction;
     #[pymodule_export]
     use super::results::Computed;
     use super::running;
@@ -143,6 +145,24 @@ mod _pixelmill {
         let (declared, request) = guarded(py, || Ok((declaration(declared)?, request(options)?)))?;
         let raised = Raised::default();
         let kernel: Arc<dyn Kernel> = Arc::new(Function::new(declared, compute, raised.clone()));
+        running::compute(py, &kernel, &request, (watch.as_ref(), abandon.as_ref(), &raised))
+    }
+
+    /// Folds every position that is asked for by a reduction that is declared; the rest as above.
+    #[pyfunction]
+    fn fold(
+        py: Python<'_>,
+        options: &str,
+        declared: &str,
+        compute: Py<PyAny>,
+        abandon: Option<Py<PyAny>>,
+        watch: Option<Py<PyAny>>,
+    ) -> PyResult<Computed> {
+        let (declared, request) =
+            guarded(py, || Ok((reduction_declaration(declared)?, request(options)?)))?;
+        let raised = Raised::default();
+        let kernel: Arc<dyn Kernel> =
+            Arc::new(PythonReduction::new(declared, compute, raised.clone()));
         running::compute(py, &kernel, &request, (watch.as_ref(), abandon.as_ref(), &raised))
     }
 }

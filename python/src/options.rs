@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::function::Declared;
+use crate::reduction::DeclaredReduction;
 
 /// The options, called as on the command line; what is left out has its default.
 #[derive(Debug, Default, Deserialize)]
@@ -90,6 +91,14 @@ pub(crate) fn parameters(given: &str) -> Result<Map<String, Value>> {
 /// What can't be understood.
 pub(crate) fn declaration(declared: &str) -> Result<Declared> {
     from_json("the function", declared)
+}
+
+/// What is said of a reduction.
+///
+/// # Errors
+/// What can't be understood.
+pub(crate) fn reduction_declaration(declared: &str) -> Result<DeclaredReduction> {
+    from_json("the reduction", declared)
 }
 
 fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {

@@ -294,8 +294,9 @@ impl<'a> Folding<'a> {
     /// is what is to be marked of it.
     ///
     /// # Errors
-    /// If two can't be merged.
+    /// If it doesn't count, or two can't be merged.
     fn put(&self, number: u64, all: Accumulator, batch: Batch) -> Result<()> {
+        self.fold.check()?;
         self.is_unsynced.store(true, Ordering::Release);
         if self.fold.is_per_position() {
             self.lock().rows.append(batch);

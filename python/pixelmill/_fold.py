@@ -1,0 +1,259 @@
+"""A reduction over all positions."""
+
+import copy
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _encode, _identity, _map, _pixelmill, _pool
+from ._errors import FunctionError, UsageError
+from ._pool import Died, Worker
+from ._process import source_info
+from ._reduction import Buffer, Buffers, Reduction
+from ._results import Results
+from ._worker import last_line
+
+if TYPE_CHECKING:
+    from ._scan import Scan
+
+_Failed = list[tuple[int, str]]
+_Answer = tuple[list[bytes], _Failed, str | None]
+_Arrays = list[NDArray[Any]]
+_What = tuple[str, list[int], list[tuple[int, int]], tuple[int, ...]]
+"""What is to be done, the positions in hand, the stretches of points, and the lengths of a spectrum's axes."""
+_Does = Callable[[NDArray[Any], _Arrays, _Arrays, _What], tuple[_Arrays, _Failed, str | None]]
+
+_WAYS = {
+    "partition": Reduction.process_partition,
+    "spectrum": Reduction.process_spectrum,
+    "tile": Reduction.process_tile,
+}
+
+
+class Folding:
+    """A reduction, over a scan."""
+
+    def __init__(self, scan: "Scan", reduction: Reduction) -> None:
+        self._scan = scan
+        self._of = type(reduction)
+        self.name = reduction.name or self._of.__name__
+        _map.check_name(self.name, "name")
+        own = [way for way, default in _WAYS.items() if getattr(self._of, f"process_{way}") is not default]
+        if len(own) != 1:
+            found = " and ".join(f"`process_{way}`" for way in own) or "none"
+            raise self._wrong(f"it needs one of `process_partition`, `process_spectrum` and `process_tile`, and has {found}")
+        self.whole = own[0]
+        parameters = dict(vars(reduction))
+        told, self._code = self._identified(reduction.version)
+        try:
+            exact = {name: _identity.of_value(value, f"`{name}`") for name, value in parameters.items()}
+        except _identity.Unhashable as unhashable:
+            raise _map.unrecognised(self.name, unhashable) from None
+        shown = {name: value for name, value in parameters.items() if _map.is_shown(name, value)}
+        self._identity = shown | told | {"python_parameters": json.dumps(exact, sort_keys=True)}
+        prepared = copy.copy(reduction)
+        declared = Buffers()
+        try:
+            prepared.prepare(source_info(scan, scan._each_shape), declared)
+        except UsageError:
+            raise
+        except Exception as error:
+            raise self._wrong(f"its `prepare` failed: {last_line(error)}") from error
+        self.buffers = list(declared.values())
+        self._check_buffers()
+        self._state = dict(vars(prepared))
+
+    def _identified(self, version: Any) -> tuple[dict[str, str], str | None]:
+        """What the class is for whoever looks for its results, and how a worker process knows it."""
+        if version is not None:
+            return {"python_version": f"{type(version).__name__} {version}"}, None
+        try:
+            return _map.by_text(*_identity.of_text(self._of)), _identity.of_code(self._of)
+        except _identity.Unhashable as unhashable:
+            raise _map.unrecognised(self.name, unhashable, _map.WAY_OUT) from None
+
+    def _wrong(self, reason: str) -> FunctionError:
+        return FunctionError(f"`{self.name}` can't fold: {reason}", "Reduction", {"function": self.name})
+
+    def _check_buffers(self) -> None:
+        if not self.buffers:
+            raise self._wrong("its `prepare` declares no buffer")
+        for buffer in self.buffers:
+            _map.check_name(buffer.name, "buffer")
+        if all(buffer.role == "private" for buffer in self.buffers):
+            raise self._wrong("all its buffers are private, so that there would be no results")
+        if self._overrides("merge"):
+            return
+        for buffer in self.buffers:
+            if buffer.is_folded and buffer.neutral != 0:
+                raise self._wrong(
+                    f"`{buffer.name}` begins with {buffer.neutral}, and what is folded is summed unless it has a `merge`"
+                )
+
+    def _overrides(self, method: str) -> bool:
+        return getattr(self._of, method) is not getattr(Reduction, method)
+
+    def declared(self) -> str:
+        """All of it, for the engine."""
+        begins = self._overrides("preprocess") or any(buffer.neutral != 0 for buffer in self.buffers)
+        return _encode.dumps(
+            {
+                "name": self.name,
+                "parameters": self._identity,
+                "element": self._scan.dtype.name,
+                "whole": self.whole,
+                "buffers": [
+                    {
+                        "name": buffer.name,
+                        "kind": buffer.kind,
+                        "role": buffer.role.replace(" ", "_"),
+                        "element": buffer.dtype.name,
+                        "shape": buffer.shape,
+                        "quantity": buffer.quantity,
+                        "units": buffer.units,
+                        "valid_in": buffer.valid_in,
+                    }
+                    for buffer in self.buffers
+                ],
+                "begins": begins,
+                "ends": self._overrides("postprocess"),
+                "finishes": self._overrides("finish"),
+            }
+        )
+
+    def task(self) -> _pool.Task:
+        """The class as worker processes get it, with the attributes."""
+        import cloudpickle
+
+        try:
+            payload, given = cloudpickle.dumps(self._of), cloudpickle.dumps((self._state, None))
+        except Exception as error:
+            raise FunctionError(f"`{self.name}` can't be handed to worker processes: {error}") from None
+        return _pool.Task(payload, given, self._code, self._identity.get("python_version", ""))
+
+    def step(self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What) -> tuple[_Arrays, _Failed, str | None]:
+        """Does a step in this process."""
+        arrays = [array.copy() for array in own]
+        failed, lost = self._of._step(self._state, values, self.buffers, arrays, others, what)
+        return arrays, failed, lost
+
+    def handed(self, does: _Does) -> Callable[..., _Answer]:
+        """What the engine calls for a step."""
+
+        def call(
+            step: str,
+            positions: list[int],
+            values: bytes,
+            runs: list[tuple[int, int]],
+            own: list[bytes],
+            others: list[bytes] | None,
+        ) -> _Answer:
+            what = (step, positions, runs, self._scan._each_shape)
+            arrays, merged = self._arrays(own), self._arrays(others or [])
+            if step == "preprocess":
+                arrays = [np.full_like(array, buffer.neutral) for array, buffer in zip(arrays, self.buffers)]
+                if not self._overrides("preprocess"):
+                    return [array.tobytes() for array in arrays], [], None
+            if step == "merge" and not self._overrides("merge"):
+                arrays = [array.copy() for array in arrays]
+                failed, lost = Reduction._step({}, np.empty(0), self.buffers, arrays, merged, what)
+            else:
+                arrays, failed, lost = does(np.frombuffer(values, self._scan.dtype), arrays, merged, what)
+            if step == "preprocess" and lost is not None:
+                raise self._wrong(f"its `preprocess` failed: {lost}")
+            return [array.tobytes() for array in arrays], failed, lost
+
+        return call
+
+    def _arrays(self, parts: list[bytes]) -> _Arrays:
+        return [np.frombuffer(part, buffer.dtype) for part, buffer in zip(parts, self.buffers)]
+
+    def of_one(self, own: _Arrays, index: int, positions: int) -> _Arrays:
+        """What the buffers have of one of the positions in hand, and all else that they have."""
+        return [
+            array.reshape(positions, -1)[index] if buffer.kind == "position" and array.size else array
+            for array, buffer in zip(own, self.buffers)
+        ]
+
+    def died(self, step: str, died: Died) -> FunctionError:
+        """That a process died of a step that isn't about any position."""
+        return self._wrong(f"in `{step}`, {died}")
+
+
+class InThreads(_pool.Threads):
+    """Folds on the engine's threads."""
+
+    def __init__(self, folding: Folding) -> None:
+        super().__init__()
+        self._folding = folding
+
+    def fold(self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What) -> tuple[_Arrays, _Failed, str | None]:
+        """Does a step."""
+        return self.leaving(lambda: self._folding.step(values, own, others, what))
+
+
+class InProcesses(_pool.InProcesses):
+    """Folds in worker processes."""
+
+    def __init__(self, folding: Folding) -> None:
+        super().__init__([folding.task()], [])
+        self._folding = folding
+
+    def fold(self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What) -> tuple[_Arrays, _Failed, str | None]:
+        """Does a step; where a process dies of it, each spectrum is tried alone to find those that it dies of."""
+        try:
+            return self._step(values, own, others, what)
+        except Died:
+            self.go_on()
+        step, positions, runs, spectrum_shape = what
+        failed: _Failed = []
+        if step in _WAYS:
+            each = values.reshape(len(positions), -1)
+            for index, position in enumerate(positions):
+                try:
+                    of_one = self._folding.of_one(own, index, len(positions))
+                    self._step(each[index], of_one, [], (step, [position], runs, spectrum_shape))
+                except Died as died:
+                    self.go_on()
+                    failed.append((index, str(died)))
+        if failed:
+            return own, failed, None
+        # Whoever ended the process may not do so again.
+        try:
+            return self._step(values, own, others, what)
+        except Died as died:
+            self.go_on()
+            if step in _WAYS:
+                return own, [], str(died)
+            raise self._folding.died(step, died) from None
+
+    def _step(
+        self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What
+    ) -> tuple[_Arrays, _Failed, str | None]:
+        buffers: list[Buffer] = self._folding.buffers
+        given = {f"own {at}": array for at, array in enumerate(own)}
+        given |= {f"other {at}": array for at, array in enumerate(others)}
+
+        def once(worker: Worker) -> tuple[_Arrays, _Failed, str | None]:
+            layout, starts = worker.hand_over(values, given, [array.nbytes for array in own])
+            failed, lost = worker.ask("fold", layout, starts, buffers, what)
+            taken = [worker.taken(start, array.nbytes) for start, array in zip(starts, own)]
+            return [np.frombuffer(part, array.dtype) for part, array in zip(taken, own)], failed, lost
+
+        return self.using(once)
+
+
+def run(scan: "Scan", reduction: Reduction, workers: str, options: str, watch: Callable[[str], object] | None) -> Results:
+    """Folds a scan."""
+    if not isinstance(reduction, Reduction):
+        raise UsageError(f"a reduction is needed, not {type(reduction).__name__}", "Argument")
+    folding = Folding(scan, reduction)
+    ways: dict[str, type[InProcesses] | type[InThreads]] = {"processes": InProcesses, "threads": InThreads}
+    if workers not in ways:
+        raise UsageError(f'workers={workers!r}: it has to be "processes" or "threads"', "Argument")
+    computing = ways[workers](folding)
+    handed = folding.handed(computing.fold)
+    return Results(_pixelmill.fold(options, folding.declared(), handed, computing.abandon, watch))
