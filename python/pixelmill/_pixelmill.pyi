@@ -3,11 +3,14 @@ from os import PathLike
 from typing import Any, final
 
 __all__ = [
+    "HAS_MPI",
     "Computed",
     "Source",
     "__version__",
+    "abort",
     "fold",
     "info",
+    "leave",
     "list_processes",
     "map",
     "run",
@@ -16,6 +19,7 @@ __all__ = [
     "test_map",
 ]
 
+HAS_MPI: bool
 __version__: str
 
 @final
@@ -33,6 +37,7 @@ class Source:
     @staticmethod
     def memory(text: str | None) -> int: ...
 
+def abort(status: int) -> None: ...
 def fold(
     options: str,
     declared: str,
@@ -44,6 +49,7 @@ def fold(
     watch: Callable[[str], object] | None,
 ) -> Computed: ...
 def info(file: str | PathLike[str]) -> str: ...
+def leave() -> None: ...
 def list_processes() -> str: ...
 def map(
     options: str,

@@ -9,6 +9,7 @@ mod errors;
 mod function;
 mod lent;
 mod options;
+mod ranks;
 mod reduction;
 mod results;
 mod running;
@@ -23,7 +24,7 @@ mod _pixelmill {
     use std::sync::Arc;
 
     use pixelmill::cli;
-    use pixelmill::engine::{self, Pixel, inspect};
+    use pixelmill::engine::{self, Pixel, Request, inspect};
     use pixelmill::kernel::Kernel;
     use pixelmill::registry;
     use pixelmill::wire;
@@ -33,6 +34,9 @@ mod _pixelmill {
     use super::errors::{as_json, guarded};
     use super::function::{Function, Raised};
     use super::options::{declaration, parameters, reduction_declaration, request};
+    use super::ranks::joined;
+    #[pymodule_export]
+    use super::ranks::{abort, leave};
     use super::reduction::PythonReduction;
     #[pymodule_export]
     use super::results::Computed;
@@ -43,6 +47,7 @@ mod _pixelmill {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         cli::keep_map_functions_quiet();
+        module.add("HAS_MPI", cfg!(feature = "mpi"))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 
@@ -105,6 +110,7 @@ mod _pixelmill {
             let runner = registry::find(&PROCESSES, process)?;
             Ok((runner.kernel(&parameters(given)?)?, request(options)?))
         })?;
+        let request = Request { ranks: joined(py)?, ..request };
         running::compute(py, &kernel, &request, (watch.as_ref(), None, &Raised::default()))
     }
 
@@ -143,6 +149,7 @@ mod _pixelmill {
         watch: Option<Py<PyAny>>,
     ) -> PyResult<Computed> {
         let (declared, request) = guarded(py, || Ok((declaration(declared)?, request(options)?)))?;
+        let request = Request { ranks: joined(py)?, ..request };
         let raised = Raised::default();
         let kernel: Arc<dyn Kernel> = Arc::new(Function::new(declared, compute, raised.clone()));
         running::compute(py, &kernel, &request, (watch.as_ref(), abandon.as_ref(), &raised))
@@ -160,6 +167,7 @@ mod _pixelmill {
     ) -> PyResult<Computed> {
         let (declared, request) =
             guarded(py, || Ok((reduction_declaration(declared)?, request(options)?)))?;
+        let request = Request { ranks: joined(py)?, ..request };
         let raised = Raised::default();
         let kernel: Arc<dyn Kernel> =
             Arc::new(PythonReduction::new(declared, compute, raised.clone()));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use pixelmill::engine::{
-    Along, Cache, Compression, CorrectionPaths, Durability, Ranks, Request, memory_size,
+    Along, Cache, Compression, CorrectionPaths, Durability, Request, memory_size,
 };
 use pixelmill::{Error, Result};
 use serde::Deserialize;
@@ -61,7 +61,6 @@ pub(crate) fn request(options: &str) -> Result<Request> {
         corrections: CorrectionPaths { dark, gain, dead_pixels },
         allow_rounding: options.allow_rounding,
         output: options.output,
-        ranks: Ranks::join()?,
         cores: parsed("cores", options.cores)?.unwrap_or_default(),
         memory: options.memory.map(|text| size("memory", &text)).transpose()?,
         override_existing: options.override_existing,

@@ -104,6 +104,8 @@ pub(crate) fn compute(
     request: &Request,
     (watch, abandon, in_python): (Option<&Py<PyAny>>, Option<&Py<PyAny>>, &Raised),
 ) -> PyResult<Computed> {
+    // Only the first rank speaks.
+    let watch = watch.filter(|_| request.ranks.is_first());
     let (ticker, stop) = (Ticker::default(), Stop::new());
     let mut raised = None;
     let computed = thread::scope(|scope| {
@@ -133,14 +135,24 @@ pub(crate) fn compute(
         py.detach(|| run.join()).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
     });
     let computed =
-        computed.map_err(|error| in_python.take().unwrap_or_else(|| exception(py, &error)))?;
-    match raised {
-        Some(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => {
+        computed.map_err(|error| in_python.take().unwrap_or_else(|| exception(py, &error)));
+    let ended = match (computed, raised) {
+        (Err(error), _) => Err(error),
+        (Ok(computed), Some(error)) if error.is_instance_of::<PyKeyboardInterrupt>(py) => {
             Err(PyKeyboardInterrupt::new_err(interrupted(&computed)))
         }
-        Some(error) => Err(error),
-        None => Ok(Computed(computed)),
-    }
+        (Ok(_), Some(error)) => Err(error),
+        // Another rank was asked to stop.
+        (Ok(computed), None) if computed.outcome == Outcome::Stopped => {
+            Err(PyKeyboardInterrupt::new_err(interrupted(&computed)))
+        }
+        (Ok(computed), None) => Ok(Computed(computed)),
+    };
+    ended.inspect_err(|error| {
+        // Other ranks have ended with it, or with something that tells of it. What takes no
+        // attribute is shown by each.
+        drop(error.value(py).setattr("_ended_all_ranks", true));
+    })
 }
 
 /// Tells what has happened.

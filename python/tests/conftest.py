@@ -51,6 +51,16 @@ def rewritten(path: Path, positions: int, chunks: tuple[int, int] | None = None)
             group["Raw_Data"].attrs[name] = group[name].ref
 
 
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames of floats in chunks, so many that there are six units: 24 × 32 positions with 16 × 128 points."""
+    path = tmp_path_factory.mktemp("many") / "many.h5"
+    values = np.random.default_rng(3).normal(size=(24, 32, 16, 128)).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("frames", data=values, chunks=(4, 4, 8, 64), compression="lzf")
+    return path
+
+
 def values_of(path: Path, dataset: str) -> np.ndarray:
     """What h5py reads."""
     with h5py.File(path) as file:

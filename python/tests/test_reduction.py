@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pixelmill as pm
 import pytest
@@ -17,16 +16,6 @@ from conftest import values_of
 from pixelmill import _scan
 
 POSITIONS = 24 * 32
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Frames of floats in chunks, so many that there are six units: 24 × 32 positions with 16 × 128 points."""
-    path = tmp_path_factory.mktemp("many") / "many.h5"
-    values = np.random.default_rng(3).normal(size=(24, 32, 16, 128)).astype(np.float32)
-    with h5py.File(path, "w") as file:
-        file.create_dataset("frames", data=values, chunks=(4, 4, 8, 64), compression="lzf")
-    return path
 
 
 @pytest.fixture

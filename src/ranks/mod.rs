@@ -122,6 +122,11 @@ impl Ranks {
         self.0.size()
     }
 
+    /// Ends all of them at once, whatever they are doing, with this status.
+    pub fn abort(&self, status: i32) -> ! {
+        self.0.abort(status)
+    }
+
     pub(crate) fn communicator(&self) -> &dyn Communicator {
         &*self.0
     }

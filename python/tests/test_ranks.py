@@ -1,0 +1,142 @@
+"""A script that an MPI launcher starts several times: its ranks share the work, and end together."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from pixelmill import _pixelmill
+
+WITH_MPI = pytest.mark.skipif(not _pixelmill.HAS_MPI, reason="this build is without MPI")
+# Open MPI refuses root otherwise.
+ENVIRONMENT = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+LAUNCHER = ["mpirun", "--oversubscribe", "--bind-to", "none"]
+JOB = """
+import hashlib, os, sys, time
+import numpy as np
+import pixelmill as pm
+from pixelmill import _scan
+
+def both(frame, factor):
+    return {"sum": frame.sum() * factor, "most": frame.max(axis=0)}
+
+class Total(pm.Reduction):
+    def prepare(self, source, buffers):
+        buffers.per_point("Total", "f4")
+        buffers.per_position("Own", "f4")
+
+    def process_partition(self, spectra, parts):
+        parts["Total"] += spectra.sum(axis=0)
+        parts["Own"] = spectra.max((1, 2))
+
+def slow(frame):
+    time.sleep(0.01)
+    return frame.sum()
+
+what, rank = sys.argv[2], int(os.environ.get("OMPI_COMM_WORLD_RANK", 0))
+scan = pm.open(sys.argv[1], "frames", (0, 1))
+
+# The launcher mixes what ranks print.
+def tell(text):
+    with open(f"{sys.argv[1]}.{rank}", "a") as file:
+        print(text, file=file)
+
+class Tells(_scan.Progress):
+    def __call__(self, news):
+        tell(news)
+
+if what == "all":
+    found = scan.run("statistics", cores=1)
+    mapped = scan.map(both, factor=np.arange(768.0).reshape(24, 32), cores=1)
+    folded = scan.reduce(Total(), cores=1)
+    told = b"".join(of[name][:].tobytes() for of in (found, mapped, folded) for name in of)
+    tell(f"{len(told)} {hashlib.sha256(told).hexdigest()}")
+    assert scan.map(both, factor=np.arange(768.0).reshape(24, 32)).outcome == "existing"
+    if rank == 0:
+        ranks = [len([one for one in of.report["ranks"] if one["positions"]]) for of in (mapped, folded)]
+        tell(min(ranks))
+if what == "alone" and rank == 1:
+    raise ValueError("only here")
+if what in ("alone", "slow"):
+    tell(os.getpid())
+    _scan.Progress = Tells
+    scan.map(slow, cores=1, checkpoint=0.1, output_dtype="f8", output_shape=())
+    tell("went on")
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path, many: Path) -> Sequence[str]:
+    """A script, and a file of its own."""
+    script = tmp_path / "job.py"
+    script.write_text(JOB)
+    return [sys.executable, str(script), str(shutil.copy(many, tmp_path / "many.h5"))]
+
+
+def start(command: Sequence[str]) -> "subprocess.Popen[str]":
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True)
+
+
+def told(job: Sequence[str], rank: int) -> list[str]:
+    """What a rank has told, line by line."""
+    file = Path(f"{job[2]}.{rank}")
+    return file.read_text().splitlines() if file.exists() else []
+
+
+@WITH_MPI
+def test_ranks_share_the_work_and_all_have_the_results(job: Sequence[str], many: Path) -> None:
+    alone = [*job[:2], str(shutil.copy(many, job[2] + ".alone.h5"))]
+    with start([*alone, "all"]) as run:
+        _, errors = run.communicate()
+    assert run.returncode == 0, errors
+    with start([*LAUNCHER, "-n", "3", *job, "all"]) as run:
+        _, errors = run.communicate()
+    assert run.returncode == 0, errors
+    assert {told(job, rank)[0] for rank in range(3)} == {told(alone, 0)[0]}
+    assert int(told(job, 0)[1]) > 1, "one rank computed all"
+
+
+@WITH_MPI
+def test_a_signal_to_one_rank_stops_all_in_order_and_the_same_call_goes_on(job: Sequence[str]) -> None:
+    with start([*LAUNCHER, "-n", "3", *job, "slow"]) as run:
+        wait_for_positions(job)
+        os.kill(int(told(job, 1)[0]), signal.SIGTERM)
+        _, errors = run.communicate()
+    assert run.returncode != 0 and "went on" not in told(job, 0)
+    assert errors.count("KeyboardInterrupt: slow was stopped after ") == 1, errors
+    with start([*LAUNCHER, "-n", "2", *job, "slow"]) as run:
+        _, errors = run.communicate()
+    assert run.returncode == 0 and told(job, 0)[-1] == told(job, 1)[-1] == "went on", errors
+    assert not any("event" in line for line in told(job, 1)), "another rank than the first speaks"
+
+
+def wait_for_positions(job: Sequence[str]) -> None:
+    """Waits until the first rank has told that some positions are computed."""
+    for _ in range(1000):
+        if any('"progress"' in line and '"done":0,' not in line for line in told(job, 0)):
+            return
+        time.sleep(0.02)
+    raise TimeoutError(job)
+
+
+@WITH_MPI
+def test_what_happens_to_one_rank_alone_ends_all(job: Sequence[str]) -> None:
+    with start([*LAUNCHER, "-n", "2", *job, "alone"]) as run:
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode != 0 and "went on" not in told(job, 0)
+    assert errors.count("ValueError: only here") == 1, errors
+
+
+@pytest.mark.skipif(_pixelmill.HAS_MPI, reason="this build has MPI")
+def test_several_ranks_without_mpi_are_refused(job: Sequence[str]) -> None:
+    environment = os.environ | {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}
+    ran = subprocess.run([*job, "slow"], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 1 and len(told(job, 0)) == 1
+    told_of = "but built without MPI, so each would compute everything; build the package with: MATURIN_PEP517_ARGS"
+    assert "pixelmill._errors.UsageError: " in ran.stderr and told_of in ran.stderr, ran.stderr
