@@ -25,6 +25,7 @@ from filter import Filter
 from folds import Folds
 from frames import Frames
 from many import Many
+from maps import Maps
 from python import Python
 from ranks import Ranks
 from sho import Sho
@@ -206,6 +207,9 @@ class Bench:
     def python(self):
         Python(self).measure()
 
+    def maps(self):
+        Maps(self).measure()
+
     def sho(self):
         Sho(self).measure()
 
@@ -292,7 +296,7 @@ def table(lines):
 
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
-    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python"]
+    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

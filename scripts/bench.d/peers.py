@@ -20,6 +20,13 @@
     peers.py dask-sum FILE CORES DATASET CHUNKS    the same over h5py, by chunks as `2,64,256,256` or `auto` (venv peers)
     peers.py pixelmill-libertem FILE CORES EXECUTOR    SumUDF through pixelmill's data set, the second run (venv peers)
     peers.py libertem-sum FILE CORES DATASET EXECUTOR    the same through LiberTEM's own (venv peers)
+    peers.py pixelmill-nothing FILE CORES WAY    a function that does nothing, one by one in `processes` or on `threads`,
+                                    or of many in `batches`, or a `fold` (venv peers)
+    peers.py pixelmill-busy FILE CORES    a function that computes for a millisecond (venv peers)
+    peers.py pixelmill-centres FILE CORES WAY [MEMORY]    the centre of mass of each frame, by SciPy in `processes` or by
+                                    `numba` on threads, the second run (venv peers)
+    peers.py hyperspy-centres FILE CORES    the same by SciPy and HyperSpy's lazy map (venv peers)
+    peers.py pyusid-centres FILE CORES DATASET    the same by SciPy and what pyUSID's Process has (venv tests)
     peers.py dask-denoise FILE DATASET CORES METHOD VALUE RESULTS GROUP    medians or Gaussian means over the positions
                                     around each, compared with results (venv peers)
 """
@@ -414,6 +421,122 @@ def libertem_sum(file, cores, dataset, executor):
     return libertem_fold(file, dataset, cores, executor, "sum")
 
 
+def mapped(file, cores, *functions, memory=None, **options):
+    """The seconds of the last one of some maps, or folds, into a file of its own."""
+    import tempfile
+
+    import pixelmill
+
+    axes = {"positions_axes": (0,)} if file.endswith(".h5") else {}
+    with tempfile.TemporaryDirectory(dir=Path(file).parent) as folder:
+        scan = pixelmill.open(file, output=Path(folder) / "results.h5", **axes)
+        for function in functions:
+            fold = isinstance(function, pixelmill.Reduction)
+            begun = time.perf_counter()
+            (scan.reduce if fold else scan.map)(
+                function, cores=cores, memory=memory, progress=False, override=True, **options
+            )
+    return {"seconds": time.perf_counter() - begun}
+
+
+def nothing(spectrum):
+    return 0.0
+
+
+def nothing_of_many(spectra):
+    return spectra[:, 0]
+
+
+def pixelmill_nothing(file, cores, way):
+    import pixelmill
+
+    class Nothing(pixelmill.Reduction):
+        def prepare(self, source, buffers):
+            buffers.per_position("Nothing", "f4")
+
+        def process_partition(self, spectra, parts):
+            pass
+
+    if way == "fold":
+        return mapped(file, cores, Nothing(), Nothing())
+    declared = {"output_dtype": "f4", "output_shape": ()}
+    if way == "batches":
+        return mapped(file, cores, nothing_of_many, nothing_of_many, batch=True, workers="processes", **declared)
+    return mapped(file, cores, nothing, nothing, workers=way, **declared)
+
+
+def busy(spectrum):
+    end = time.thread_time() + 1e-3
+    while time.thread_time() < end:
+        pass
+    return 0.0
+
+
+def pixelmill_busy(file, cores):
+    return mapped(file, cores, busy, busy, output_dtype="f8", output_shape=(), workers="processes")
+
+
+def pixelmill_centres(file, cores, way, memory=None):
+    if way == "processes":
+        from scipy.ndimage import center_of_mass
+
+        return mapped(file, cores, center_of_mass, center_of_mass, memory=memory, workers="processes")
+    import numba
+
+    @numba.njit(nogil=True)
+    def centre(frame):
+        whole, rows, columns = 0.0, 0.0, 0.0
+        for row in range(frame.shape[0]):
+            of_row = 0.0
+            for column in range(frame.shape[1]):
+                of_row += frame[row, column]
+                columns += frame[row, column] * column
+            whole += of_row
+            rows += of_row * row
+        return rows / whole, columns / whole
+
+    return mapped(file, cores, centre, centre, memory=memory, workers="threads")
+
+
+def hyperspy_centres(file, cores):
+    import dask
+    import hyperspy.api
+    import numpy
+    from scipy.ndimage import center_of_mass
+
+    def centre(frame):
+        return numpy.array(center_of_mass(frame))
+
+    with dask.config.set(scheduler="threads", num_workers=int(cores)):
+        signal = hyperspy.api.load(file, lazy=True)
+        told = {"inplace": False, "lazy_output": True, "output_signal_size": (2,), "output_dtype": float}
+        return second_run(lambda: signal.map(centre, **told).data.compute())
+
+
+def pyusid_centres(file, cores, dataset):
+    """As Process does: some positions are read by h5py, and its function for it has joblib compute them."""
+    import functools
+
+    import h5py
+    import numpy
+    from pyUSID.processing.comp_utils import parallel_compute
+
+    with h5py.File(file) as opened:
+        data = opened[dataset]
+        begun = time.perf_counter()
+        for row in range(0, data.shape[0], 4):
+            some = data[row : row + 4].reshape(-1, numpy.prod(data.shape[2:]))
+            function = functools.partial(centre_of_row, shape=data.shape[2:])
+            parallel_compute(some, function, cores=int(cores), lengthy_computation=False)
+        return {"seconds": time.perf_counter() - begun}
+
+
+def centre_of_row(row, shape):
+    from scipy.ndimage import center_of_mass
+
+    return center_of_mass(row.reshape(shape))
+
+
 def dask_denoise(file, dataset, cores, method, value, results, group):
     """Medians or Gaussian means over neighbouring positions, block by block with an overlap; how far results are off."""
     import dask
@@ -482,6 +605,11 @@ COMMANDS = {
     "dask-sum": dask_sum,
     "pixelmill-libertem": pixelmill_libertem,
     "libertem-sum": libertem_sum,
+    "pixelmill-nothing": pixelmill_nothing,
+    "pixelmill-busy": pixelmill_busy,
+    "pixelmill-centres": pixelmill_centres,
+    "hyperspy-centres": hyperspy_centres,
+    "pyusid-centres": pyusid_centres,
     "dask-denoise": dask_denoise,
 }
 
