@@ -44,7 +44,9 @@ class Folding:
         own = [way for way, default in _WAYS.items() if getattr(self._of, f"process_{way}") is not default]
         if len(own) != 1:
             found = " and ".join(f"`process_{way}`" for way in own) or "none"
-            raise self._wrong(f"it needs one of `process_partition`, `process_spectrum` and `process_tile`, and has {found}")
+            raise self._wrong(
+                f"it needs one of `process_partition`, `process_spectrum` and `process_tile`, and has {found}"
+            )
         self.whole = own[0]
         parameters = dict(vars(reduction))
         told, self._code = self._identified(reduction.version)
@@ -90,7 +92,8 @@ class Folding:
         for buffer in self.buffers:
             if buffer.is_folded and buffer.neutral != 0:
                 raise self._wrong(
-                    f"`{buffer.name}` begins with {buffer.neutral}, and what is folded is summed unless it has a `merge`"
+                    f"`{buffer.name}` begins with {buffer.neutral}, and what is folded is summed unless it has a "
+                    "`merge`"
                 )
 
     def _overrides(self, method: str) -> bool:
@@ -134,7 +137,9 @@ class Folding:
             raise FunctionError(f"`{self.name}` can't be handed to worker processes: {error}") from None
         return _pool.Task(payload, given, self._code, self._identity.get("python_version", ""))
 
-    def step(self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What) -> tuple[_Arrays, _Failed, str | None]:
+    def step(
+        self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What
+    ) -> tuple[_Arrays, _Failed, str | None]:
         """Does a step in this process."""
         arrays = [array.copy() for array in own]
         failed, lost = self._of._step(self._state, values, self.buffers, arrays, others, what)
@@ -190,7 +195,9 @@ class InThreads(_pool.Threads):
         super().__init__()
         self._folding = folding
 
-    def fold(self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What) -> tuple[_Arrays, _Failed, str | None]:
+    def fold(
+        self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What
+    ) -> tuple[_Arrays, _Failed, str | None]:
         """Does a step."""
         return self.leaving(lambda: self._folding.step(values, own, others, what))
 
@@ -202,7 +209,9 @@ class InProcesses(_pool.InProcesses):
         super().__init__([folding.task()], [])
         self._folding = folding
 
-    def fold(self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What) -> tuple[_Arrays, _Failed, str | None]:
+    def fold(
+        self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What
+    ) -> tuple[_Arrays, _Failed, str | None]:
         """Does a step; where a process dies of it, each spectrum is tried alone to find those that it dies of."""
         try:
             return self._step(values, own, others, what)
@@ -246,7 +255,9 @@ class InProcesses(_pool.InProcesses):
         return self.using(once)
 
 
-def run(scan: "Scan", reduction: Reduction, workers: str, options: str, watch: Callable[[str], object] | None) -> Results:
+def run(
+    scan: "Scan", reduction: Reduction, workers: str, options: str, watch: Callable[[str], object] | None
+) -> Results:
     """Folds a scan."""
     if not isinstance(reduction, Reduction):
         raise UsageError(f"a reduction is needed, not {type(reduction).__name__}", "Argument")

@@ -51,8 +51,8 @@ class Buffers(Mapping[str, Buffer]):
 
     dtype, shape: the type of its values, and the lengths of the axes of each if that is an array.
     quantity, units: what it holds.
-    role: `"published"` makes a results dataset of it, `"private"` doesn't; what is `"at end"` is there for `finish` only,
-        which makes it, and becomes a results dataset.
+    role: `"published"` makes a results dataset of it, `"private"` doesn't; what is `"at end"` is there for `finish`
+        only, which makes it, and becomes a results dataset.
     neutral: what is in it where nothing is folded.
     """
 
@@ -71,7 +71,7 @@ class Buffers(Mapping[str, Buffer]):
         neutral: Any = 0,
         valid_in: str | None = None,
     ) -> None:
-        """Declares a buffer with a value for each position; `valid_in` is for what is made at the end, and names a mask."""
+        """Declares a buffer with a value for each position; `valid_in` is the mask of one that is made at the end."""
         if valid_in is not None and role != "at end":
             raise _wrong(f"`{name}` has a mask, but isn't made at the end")
         if valid_in is not None and (valid_in not in self or self[valid_in].role != "mask"):
@@ -110,8 +110,8 @@ class Buffers(Mapping[str, Buffer]):
     def mask(self, name: str) -> None:
         """Declares a mask of the positions for which results are valid that are made at the end.
 
-        `finish` gets it with 1 for each position that is in, and 0 for those that failed or aren't there yet. It may put
-        0 where there is no valid result for another reason.
+        `finish` gets it with 1 for each position that is in, and 0 for those that failed or aren't there yet. It may
+        put 0 where there is no valid result for another reason.
         """
         self._declare("position", name, "uint8", (), "Valid", "", "published", 0)
         self._buffers[name] = replace(self._buffers[name], role="mask")
@@ -130,7 +130,9 @@ class Buffers(Mapping[str, Buffer]):
         of = np.dtype(dtype)
         of = np.dtype(_SHORT.get(of.name, of.name)) if of.kind in "biufc" else of
         if of.kind not in "iufc" or of.itemsize > (16 if of.kind == "c" else 8):
-            raise _wrong(f"`{name}` can't be of the type {of}: buffers hold integers, floating-point or complex numbers")
+            raise _wrong(
+                f"`{name}` can't be of the type {of}: buffers hold integers, floating-point or complex numbers"
+            )
         lengths = tuple(map(int, shape)) if isinstance(shape, Iterable) else (int(shape),)
         if any(length < 1 for length in lengths):
             raise _wrong(f"`{name}` can't have the shape {lengths}: each axis has at least one step")
@@ -196,8 +198,8 @@ class Parts(Mapping[str, "NDArray[Any]"]):
 class Reduction:
     """A computation that folds all spectra of a scan into one answer, for `Scan.reduce`.
 
-    A class of one's own has `prepare`, one of `process_partition`, `process_spectrum` and `process_tile`, and `merge` if
-    sums aren't what makes one answer of two::
+    A class of one's own has `prepare`, one of `process_partition`, `process_spectrum` and `process_tile`, and `merge`
+    if sums aren't what makes one answer of two::
 
         class Largest(pm.Reduction):
             def prepare(self, source, buffers):
@@ -289,7 +291,9 @@ class Reduction:
         step, positions, runs, spectrum_shape = what
         made = cls._with(state)
         numbers = np.array(positions, np.uint64)
-        points = np.concatenate([np.arange(first, first + length) for first, length in runs]) if step == "tile" else None
+        points = (
+            np.concatenate([np.arange(first, first + length) for first, length in runs]) if step == "tile" else None
+        )
         of_points = spectrum_shape if points is None else (len(points),)
         parts = Parts(_shaped(buffers, arrays, of_points), numbers, points)
         values = values.reshape(len(positions), *of_points) if len(positions) and values.size else values
@@ -318,9 +322,7 @@ class Reduction:
         return failed
 
 
-def _shaped(
-    buffers: list[Buffer], arrays: list[NDArray[Any]], of_points: tuple[int, ...]
-) -> dict[str, NDArray[Any]]:
+def _shaped(buffers: list[Buffer], arrays: list[NDArray[Any]], of_points: tuple[int, ...]) -> dict[str, NDArray[Any]]:
     """The arrays of those buffers that are there."""
     leading: dict[str, tuple[int, ...]] = {"position": (-1,), "point": of_points, "single": ()}
     shapes = [(*leading[buffer.kind], *buffer.shape) for buffer in buffers]

@@ -27,6 +27,10 @@ use crate::function::Raised;
 /// longer ones by themselves, so that a worker needs no memory for many.
 const SHORT: usize = 1 << 15;
 
+/// How often a buffer is there while Python has it: there, twice in the memory that is shared with
+/// a process, and as it comes back.
+const COPIES: u64 = 4;
+
 /// Values of a tile at most.
 const TILE_VALUES: u64 = 128 << 10;
 
@@ -186,6 +190,7 @@ impl Kernel for PythonReduction {
             columns: shown.map(|layout| layout.column.clone()).collect(),
             layouts,
             points: source.spectral_points,
+            positions: source.positions,
             declared: Arc::clone(&self.declared),
             compute: Arc::clone(&self.compute),
             raised: self.raised.clone(),
@@ -198,6 +203,7 @@ struct Ready {
     layouts: Vec<BufferLayout>,
     columns: Vec<ColumnLayout>,
     points: usize,
+    positions: u64,
     declared: Arc<DeclaredReduction>,
     compute: Arc<Py<PyAny>>,
     raised: Raised,
@@ -266,12 +272,17 @@ impl Fold for Ready {
             Kind::PerPoint | Kind::Single => layout.bytes() as u64,
         };
         let buffers: u64 = self.layouts.iter().map(bytes).sum();
-        // In Python's hands, and in the memory that is shared with a process; buffers come back.
-        2 * values * size + 4 * buffers
+        // Values are in Python's hands, and in the memory that is shared with a process.
+        2 * values * size + COPIES * buffers
     }
 
     fn shared_memory(&self) -> u64 {
-        0
+        let columns = || self.layouts.iter().filter(|layout| layout.is_column());
+        if !columns().any(BufferLayout::is_at_end) {
+            return 0;
+        }
+        // Results of all positions go to Python and back once, when what is folded is finished.
+        COPIES * self.positions * columns().map(|layout| layout.each as u64).sum::<u64>()
     }
 
     fn value_bytes(&self) -> usize {
