@@ -268,6 +268,28 @@ def what_cannot_be_told_is_computed_anew() -> None:
     assert class_on(usid.Process)(source).compute().name == "/Raw-Moments_002"
 
 
+def what_a_class_makes_of_incomplete_results_is_made_again() -> None:
+    class Derived(class_on(usid.Process)):
+        def _get_existing_datasets(self):
+            super()._get_existing_datasets()
+            if "Mean" not in self.h5_results_grp:
+                self.h5_results_grp["Mean"] = self.h5_curve[()].mean(axis=1)
+            if "Kept" not in self.h5_results_grp:
+                self.h5_kept = self.h5_results_grp.create_dataset("Kept", (POSITIONS, 2))
+
+    source = of(made("derived.h5"))
+    process = Derived(source)
+    write, process._write_results_chunk = process._write_results_chunk, lambda: 1 / 0
+    try:
+        process.compute()
+    except ZeroDivisionError:
+        process._write_results_chunk = write
+    group = process.compute()
+    assert group.name == "/Raw-Moments_000" and process.h5_kept == group["Kept"] and "Mean" not in group
+    process._get_existing_datasets()
+    assert np.array_equal(group["Mean"], group["Curve"][()].mean(axis=1))
+
+
 def batches_of_dependent_positions_are_always_the_same() -> None:
     seen: list[list[int]] = []
 

@@ -379,7 +379,9 @@ class Process:
                 self._create_results_datasets()
                 self._write_source_dset_provenance()
             else:
+                there = set(chosen)
                 self._get_existing_datasets()
+                self.__drop_derived(chosen, there)
             group = self.h5_results_grp
             if not isinstance(group, h5py.Group) or (chosen is not None and group != chosen):
                 raise ResultsError(f"this class doesn't go on with {chosen}, but with {group}; use override=True")
@@ -391,6 +393,17 @@ class Process:
         after = self.__told_parameters()
         if before is not None and after is not None and before != after:
             self.__changed = before, after
+
+    def __drop_derived(self, group: h5py.Group, there: set[str]) -> None:
+        """Takes away what the class has just made of results that aren't complete, and doesn't write to.
+
+        It makes it anew when it looks for it again, and would take what is there for that of the complete ones.
+        """
+        held = [value for value in vars(self).values() if isinstance(value, h5py.Dataset)]
+        for name in set(group) - there:
+            is_axis = name.endswith(("Indices", "Values"))
+            if not is_axis and isinstance(group[name], h5py.Dataset) and group[name] not in held:
+                del group[name]
 
     def __told_parameters(self) -> dict[str, Any] | None:
         try:
