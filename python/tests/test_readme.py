@@ -1,4 +1,4 @@
-"""The README's examples, run as they stand there."""
+"""The examples of the README and of the page about the package, run as they stand there."""
 
 import subprocess
 import sys
@@ -8,9 +8,10 @@ from conftest import ROOT
 
 
 def blocks() -> list[str]:
-    """The Python of the README's section for it."""
+    """The Python of the README's section for it, and that of the page, which goes on from there."""
     section = (ROOT / "README.md").read_text().split("\n## From Python\n")[1].split("\n## ")[0]
-    return [block.split("```")[0] for block in section.split("```python\n")[1:]]
+    text = section + (ROOT / "docs/python.md").read_text()
+    return [block.split("```")[0] for block in text.split("```python\n")[1:]]
 
 
 def test_the_examples_run(line_scan: Path) -> None:
