@@ -34,7 +34,7 @@ use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile, Whole};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::choices::one_of;
+use crate::quantiles::Of;
 use crate::quantiles::bins::Bins;
 use crate::quantiles::counted::{Counted, OfPlace, which};
 use crate::quantiles::order::Order;
@@ -76,20 +76,6 @@ impl Default for Parameters {
         }
     }
 }
-
-/// What is counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Of {
-    /// All values.
-    Scan,
-    /// Those of each point of a spectrum.
-    Point,
-    /// Those of each position.
-    Position,
-}
-
-one_of!(Of: "scan", "point", "position");
 
 impl Checked for Parameters {
     fn check(&self) -> Result<(), Failure> {

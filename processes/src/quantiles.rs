@@ -32,8 +32,8 @@ use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile, Whole};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::histogram::Of;
 use bins::Bins;
+pub use counted::Of;
 use counted::{Counted, OfPlace};
 use order::Order;
 

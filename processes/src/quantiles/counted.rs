@@ -5,9 +5,25 @@ use pixelmill_core::ndarray::ArrayView2;
 use pixelmill_core::process::{Dimension, Failure, SourceInfo};
 use pixelmill_core::reduction::{Buffer, Buffers, Parts, Tile};
 use pixelmill_core::{Element, ElementType};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::bins::{Bins, Sizes};
-use crate::histogram::Of;
+use crate::choices::one_of;
+
+/// What is counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Of {
+    /// All values.
+    Scan,
+    /// Those of each point of a spectrum.
+    Point,
+    /// Those of each position.
+    Position,
+}
+
+one_of!(Of: "scan", "point", "position");
 
 /// Values counted in bins.
 pub(crate) struct Counted {
@@ -29,7 +45,7 @@ enum Counts {
     OfPoints(Buffer<u32>),
 }
 
-/// What is counted together.
+/// What is counted of them.
 #[derive(Default)]
 pub(crate) struct OfPlace {
     /// How many values are in each bin, and in all.
