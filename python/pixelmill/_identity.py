@@ -234,6 +234,10 @@ class _Walk:
         of_fields = {field.name for field in fields}
         made = {name for name, one in vars(of).items() if name in of_fields or self._is_made(of, name, one)}
         own = {name: one for name, one in vars(of).items() if name not in made and name not in _USUAL}
+        if self._leaf is _code_digest:
+            # A process that was handed a class hasn't got what is the very same in one that it is based on.
+            based_on = {name: one for base in reversed(of.__bases__) for name, one in vars(base).items()}
+            own = {name: one for name, one in own.items() if name not in based_on or based_on[name] is not one}
         if any(base.__module__.partition(".")[0] == "pixelmill" for base in of.__mro__):
             # Where it is computed is no part of what it computes.
             own.pop("workers", None)
@@ -244,7 +248,7 @@ class _Walk:
             [self.value(base, what) for base in of.__bases__ if base is not object],
             {name: self._member(one, f"`{of.__name__}.{name}`") for name, one in sorted(own.items())},
             str(vars(of).get("__dataclass_params__")),
-            [self._field(field, what) for field in fields],
+            [self._field(field, f"`{of.__name__}`") for field in fields],
         ]
 
     def _is_made(self, of: type, name: str, value: Any) -> bool:
@@ -274,7 +278,8 @@ class _Walk:
         # A process that was handed a class has another one of what stands for nothing.
         given = {name: one for name, one in given.items() if not isinstance(one, type(dataclasses.MISSING))}
         flags = (field.init, field.repr, field.hash, field.compare, field.kw_only)
-        return [field.name, str(flags), {name: self.value(one, what) for name, one in given.items()}]
+        of = f"`{field.name}` of {what}"
+        return [field.name, str(flags), {name: self.value(one, of) for name, one in given.items()}]
 
     def _look_at(self, value: Any, what: str) -> None:
         """Refuses what makes results depend on more than can be seen here, and notes what may do so."""

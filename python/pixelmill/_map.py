@@ -1,5 +1,6 @@
 """A function or a process of one's own over all positions."""
 
+import copy
 import difflib
 import functools
 import inspect
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _TRIALS = 16
 _ENOUGH = 3
+_PLACE = 64
+"""Bytes that it takes to know where a neighbour is."""
 _ELEMENTS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _ELEMENTS += ["float32", "float64", "complex64", "complex128"]
 _EDGES = ("reflect", "nearest", "missing")
@@ -97,6 +100,8 @@ class Mapping:
         self._process = subject if isinstance(subject, Process) else None
         self._subject = subject if self._process is None else type(subject)
         self.options = options
+        if not isinstance(options.version, int | str | None):
+            raise UsageError(f"version={options.version!r}: it has to be a number or a text", "Argument")
         self.name = str(options.name or _name_of(subject))
         check_name(self.name, "name")
         self.constants: dict[str, Any] = {}
@@ -138,7 +143,8 @@ class Mapping:
             raise UsageError(f"edges={self.options.edges!r}: it has to be one of {', '.join(_EDGES)}", "Argument")
         if given is None:
             return None
-        reach = (given,) * axes if isinstance(given, int) else tuple(given)
+        several = isinstance(given, Sequence | np.ndarray)
+        reach: tuple[Any, ...] = tuple(given) if several else (given,) * axes  # type: ignore[arg-type]
         if len(reach) != axes or not all(isinstance(one, int | np.integer) and one >= 0 for one in reach):
             raise UsageError(
                 f"neighbours={given!r}: it has to be a number of steps for each of the {axes} axes of the scan",
@@ -150,7 +156,17 @@ class Mapping:
                 '"nearest" have others stand for them',
                 "Argument",
             )
-        return tuple(map(int, reach))
+        steps = tuple(map(int, reach))
+        spectrum = math.prod(self._scan._each_shape) * self._scan.dtype.itemsize
+        needed = math.prod(2 * one + 1 for one in steps) * max(spectrum, _PLACE)
+        if needed > (budget := _pixelmill.Source.memory(None)):
+            raise UsageError(
+                f"neighbours={given!r}: those of one position take {needed:,} bytes, and the memory budget is "
+                f"{budget:,}",
+                "TooLittleMemory",
+                {"needed": needed, "memory": budget},
+            )
+        return steps
 
     def _sort(self, argument: str, value: Any) -> None:
         """A constant, or what varies: arrays by position, and datasets that are read beside the scan."""
@@ -183,7 +199,12 @@ class Mapping:
             if array.shape[: len(scan_shape)] != scan_shape:
                 self.constants[argument] = array
                 return
-            self._arrays[argument] = array.reshape(-1, *array.shape[len(scan_shape) :])
+            if array.dtype.kind not in "biufcSUO":
+                raise UsageError(
+                    f"{argument}: an array that varies with the position holds numbers or texts, not {array.dtype}",
+                    "Argument",
+                )
+            self._arrays[argument] = array.reshape(math.prod(scan_shape), *array.shape[len(scan_shape) :])
         else:
             self.constants[argument] = value
 
@@ -450,7 +471,10 @@ class Mapping:
     def _memory(self) -> int:
         if self._process is None:
             return 0
-        return int(self._process.memory_per_position(source_info(self._scan, self._scan._each_shape)))
+        given: Any = self._process.memory_per_position(source_info(self._scan, self._scan._each_shape))
+        if not isinstance(given, int | float | np.integer | np.floating) or not 0 <= given < 1 << 63:
+            raise FunctionError(f"`memory_per_position` of `{self._subject.__name__}` gives {given!r}, no number of bytes")
+        return int(given)
 
     def most_per_unit(self, datasets: list[Dataset]) -> int | None:
         """Most positions of a batch, where a GPU has to hold them."""
@@ -493,8 +517,11 @@ class Mapping:
 
     @functools.cached_property
     def _here(self) -> _worker.Called:
+        way = self._way()
+        if "state" in way:
+            way["state"] = {name: _apart(value) for name, value in way["state"].items()}
         try:
-            return _worker.Called(self._subject, self.constants, self._way())
+            return _worker.Called(self._subject, self.constants, way)
         except RuntimeError as error:
             raise FunctionError(f"`{self.name}`: {error}") from None
 
@@ -543,6 +570,7 @@ def of_process(
     scan: "Scan", process: Process, arguments: dict[str, Any], own: dict[str, Any], defaults: dict[str, Any]
 ) -> Mapping:
     """A process of one's own over a scan."""
+    process._check_names()
     of_class = {name: getattr(process, name) for name in ("version", "neighbours", "edges", "workers", "backend")}
     options = Options(name=process.name or type(process).__name__, **of_class)
     given = {option: own[option] is not default for option, default in defaults.items()}
@@ -556,6 +584,19 @@ def run(scan: "Scan", mapping: Mapping, options: str, watch: Callable[[str], obj
     computing = mapping.computing(datasets)
     declared = mapping.declared(datasets, mapping.most_per_unit(datasets))
     return Results(_pixelmill.map(options, declared, mapping.handed(computing.compute), computing.abandon, watch))
+
+
+def _apart(value: Any) -> Any:
+    """A parameter as threads have it, so that nobody else's is changed there, nor one that another thread uses."""
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.flags.writeable = False
+    elif isinstance(value, list | dict | set | bytearray):
+        try:
+            return copy.deepcopy(value)
+        except Exception:
+            return value
+    return value
 
 
 def _check_size(name: str, datasets: list[Dataset], memory: str | None) -> None:

@@ -27,6 +27,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 MARK = "__pixelmill__"
 """Where a function has its defaults."""
+_GIVEN = ("source", "task", "xp")
+"""What a process that computes is given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +87,10 @@ class ResultsDatasets:
         """
         if not isinstance(name, str) or not name:
             raise FunctionError(f"a results dataset can't be called {name!r}", "Results", {"name": str(name)})
+        if not isinstance(quantity, str) or not isinstance(units, str):
+            raise FunctionError(
+                f"`{name}`: quantity and units are texts, not {quantity!r} and {units!r}", "Results", {"name": name}
+            )
         if any(name == other.name for other in self._declared):
             raise FunctionError(f"two results datasets are called `{name}`", "Results", {"name": name})
         given = axes if isinstance(axes, Sequence) else [axes]
@@ -94,7 +100,12 @@ class ResultsDatasets:
 
 def _axis(axis: Any, name: str, number: int) -> Axis:
     if isinstance(axis, Axis):
-        return axis
+        values = np.asarray(axis.values)
+        if values.ndim == 1 and values.dtype.kind in "biuf" and np.isfinite(values).all():
+            return axis
+        raise FunctionError(
+            f"`{name}`: the values of its axis `{axis.name}` have to be finite numbers in a row", "Results", {"name": name}
+        )
     if isinstance(axis, int | np.integer) and axis > 0:
         return Axis(f"{name} axis {number}", "", np.arange(axis, dtype=float))
     raise FunctionError(f"`{name}`: {axis!r} is neither an axis nor a length", "Results", {"name": name})
@@ -186,6 +197,24 @@ class Process:
     def memory_per_position(self, source: SourceInfo) -> int:
         """Bytes that a position takes besides its spectrum and its results."""
         return 0
+
+    def _check_names(self) -> None:
+        """Looks whether nothing of its own is called as what a process has."""
+        cls = type(self)
+        own = cls.__mro__[: cls.__mro__.index(Process)]
+        if any(vars(base).get("__slots__") for base in own):
+            raise FunctionError(
+                f"`{cls.__name__}` has `__slots__`, in which parameters aren't looked for", "Parameter", {"name": ""}
+            )
+        for name in {*vars(self), *(name for base in own for name in vars(base))}:
+            is_hook = not name.startswith("__") and callable(getattr(Process, name, None))
+            if name in _GIVEN or is_hook and (name in vars(self) or not callable(getattr(cls, name))):
+                raise FunctionError(
+                    f"`{cls.__name__}` has something of its own called `{name}`, which in each process is something "
+                    "else; call it otherwise",
+                    "Parameter",
+                    {"name": name},
+                )
 
     @classmethod
     def _has(cls, method: str) -> bool:

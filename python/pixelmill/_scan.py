@@ -256,6 +256,8 @@ class Scan:
             if parameters or named:
                 raise UsageError("a reduction has its parameters itself, as attributes", "Argument")
             return _fold.run(self, process, "processes", options, watch)
+        if not isinstance(process, str):
+            raise _no_process(process)
         return Results(_pixelmill.run(options, process, _parameters(parameters, named), watch))
 
     def map(
@@ -421,6 +423,8 @@ class Scan:
         """A function or a process of one's own, with its arguments."""
         from . import _map
 
+        if isinstance(process, type):
+            raise _no_process(process)
         if not isinstance(process, Process):
             return _map.of_function(self, process, own, {**(parameters or {}), **named}, {})
         if parameters:
@@ -613,6 +617,15 @@ def _trial(
         data=seen and _values(seen["data"]),
         model=model,
     )
+
+
+def _no_process(given: Any) -> UsageError:
+    name = getattr(given, "__name__", type(given).__name__)
+    if isinstance(given, type) and issubclass(given, Process | Reduction):
+        way = f"give one of this class, {name}(…)"
+    else:
+        way = "give its name, or a process of your own; functions are for `map`"
+    return UsageError(f"`{name}` is no process: {way}", "Argument")
 
 
 def _of_rows(count: int, shape: Sequence[int]) -> list[int]:

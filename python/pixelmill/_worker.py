@@ -1,5 +1,6 @@
 """A function over spectra: called here, or as the program of a worker process, for which this file stands by itself."""
 
+import copy
 import dataclasses
 import fcntl
 import functools
@@ -82,10 +83,11 @@ class Called:
         keys, values = _parts(self._first(spectra, varying))
         outputs = dict(zip(keys, map(self._back, values)))
         if self._is_batch:
-            for key, value in outputs.items():
-                if value.shape[:1] != (2,):
-                    raise ValueError(f"it returned {_shaped(value, key)} for 2 spectra; {_FIRST}")
-                outputs[key] = value[0]
+            # With one number of spectra another axis might have that length by chance.
+            self._check_first_axis(outputs, 2)
+            keys, values = _parts(self._first(spectra, varying, 3))
+            self._check_first_axis(dict(zip(keys, map(self._back, values))), 3)
+            outputs = {key: value[0] for key, value in outputs.items()}
         for key, value in outputs.items():
             _check_type(value, key)
         return outputs
@@ -94,21 +96,25 @@ class Called:
         """The curves that a process has for what it returns for the first spectrum."""
         if self._process is None:
             return {}
-        outputs = self.outputs(spectra, varying)
-        output: Any = outputs[""] if "" in outputs else outputs
-        if all(key.isdigit() for key in outputs):
-            output = tuple(outputs.values())
+        output = self._first(spectra, varying)
+        if self._is_batch:
+            output = _first_of(output)
         own = next(self._each(spectra, varying))[0]
         curves = self._process.model(own, output)
         return {str(name): self._back(values) for name, values in curves.items()}
 
-    def _first(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]]) -> Any:
+    def _check_first_axis(self, outputs: dict[str, NDArray[Any]], length: int) -> None:
+        for key, value in outputs.items():
+            if value.shape[:1] != (length,):
+                raise ValueError(f"it returned {_shaped(value, key)} for {length} spectra; {_FIRST}")
+
+    def _first(self, spectra: NDArray[Any], varying: dict[str, NDArray[Any]], times: int = 2) -> Any:
+        """What is returned for the first spectrum, of which a batch is made."""
         if not self._is_batch:
             return self._output(next(self._each(spectra, varying)))
-        # Twice, so that a missing first axis is noticed.
         spectra, varying = part(spectra, varying, slice(0, 1))
-        varying = {name: np.repeat(values, 2, axis=0) for name, values in varying.items()}
-        return self._output(self._many(spectra if AROUND in varying else np.repeat(spectra, 2, axis=0), varying))
+        varying = {name: np.repeat(values, times, axis=0) for name, values in varying.items()}
+        return self._output(self._many(spectra if AROUND in varying else np.repeat(spectra, times, axis=0), varying))
 
     def _output(self, arguments: tuple[Any, dict[str, Any]]) -> Any:
         try:
@@ -187,10 +193,12 @@ class Called:
     def contents(self) -> bytes:
         """What is in the constants that could be changed, as far as that can be told."""
         constants = self._call.keywords.values()
-        try:
-            return pickle.dumps([one for one in constants if isinstance(one, list | dict | set | bytearray)])
-        except Exception:
-            return b""
+        return _pickled([one for one in constants if isinstance(one, list | dict | set | bytearray)])
+
+    def kept(self) -> dict[str, bytes]:
+        """What a process has itself, as far as that can be told."""
+        own = {} if self._process is None else vars(self._process)
+        return {name: _pickled(value) for name, value in own.items() if name not in ("source", "xp")}
 
     def _back(self, value: Any) -> NDArray[Any]:
         """An array as NumPy has it."""
@@ -198,6 +206,13 @@ class Called:
             raise TypeError("it returned masked values; fill them with what they shall be")
         found: NDArray[Any] = np.asarray(value if self._is_here else self._xp.asnumpy(value))
         return found
+
+
+def _pickled(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value)
+    except Exception:
+        return b""
 
 
 _FIRST = "the first axis has to be that of the spectra"
@@ -262,6 +277,21 @@ def _parts(output: Any) -> tuple[list[str], list[Any]]:
     return [""], [output]
 
 
+def _first_of(output: Any) -> Any:
+    """What was returned for the first of many spectra, as what it is."""
+    if isinstance(output, dict):
+        return {key: values[0] for key, values in output.items()}
+    if isinstance(output, tuple):
+        firsts = [values[0] for values in output]
+        return type(output)(*firsts) if hasattr(output, "_fields") else tuple(firsts)
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        first = copy.copy(output)
+        for field in dataclasses.fields(output):
+            object.__setattr__(first, field.name, getattr(output, field.name)[0])
+        return first
+    return output[0]
+
+
 def _ordered(output: Any, columns: list[Column]) -> list[Any]:
     """Outputs in the order of the columns: by their keys, or where they have none as they follow each other."""
     keys, values = _parts(output)
@@ -301,11 +331,11 @@ def attempt(
     is_changed: Callable[[], bool],
 ) -> Attempt:
     """Tries the first of some spectra."""
-    before = called.contents()
+    before, kept = called.contents(), called.kept()
     outputs = called.outputs(spectra, varying)
     if called.contents() != before:
         raise TypeError("it changed an argument that all positions share; let it work on a copy")
-    return outputs, called.model(spectra, varying) if with_model else {}, is_changed()
+    return outputs, called.model(spectra, varying) if with_model else {}, is_changed() or called.kept() != kept
 
 
 class _Worker:

@@ -1,5 +1,6 @@
 """Processes of one's own: functions of many spectra, classes, neighbours, and where they are computed."""
 
+import dataclasses
 import functools
 import os
 import random
@@ -501,6 +502,12 @@ class Fields(pm.Process):
     def map_function(self, spectrum):
         return spectrum.sum() * self.by
 
+class MoreFields(Fields):
+    name = ""
+    plus: int = 1
+    def map_function(self, spectrum):
+        return super().map_function(spectrum) + self.plus
+
 class Made(pm.Process):
     def __init__(self, by):
         super().__init__()
@@ -517,9 +524,153 @@ if __name__ == "__main__":
     total = scan[0, 0].sum()
     assert scan.map(pair, progress=False)["high"][0, 0] == scan[0, 0].max()
     assert scan.run(Fields(), progress=False)["Fields"][0, 0] == total * 2
+    assert scan.run(MoreFields(by=3), progress=False)["MoreFields"][0, 0] == total * 3 + 1
     assert scan.run(Made(3), progress=False)["Made"][0, 0] == total * 1.5
     assert scan.run(Below(by=3), progress=False)["Below"][0, 0] == total * -1.5
 """
     )
     ran = subprocess.run([sys.executable, script, scan.file], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_what_a_process_has_is_called_otherwise_than_what_each_has(scan: pm.Scan) -> None:
+    class Hook(Spread):
+        model: str = "lorentzian"  # type: ignore[assignment]
+
+    class Given(Spread):
+        source = 3.0  # type: ignore[assignment]
+
+    class Made(Spread):
+        def __init__(self) -> None:
+            self.task = 3.0
+
+    class Slots(Spread):
+        __slots__ = ("level",)
+
+    for process, told in [
+        (Hook(), "something of its own called `model`"),
+        (Given(), "something of its own called `source`"),
+        (Made(), "something of its own called `task`"),
+        (Slots(), "`Slots` has `__slots__`"),
+    ]:
+        for call in (scan.run, functools.partial(scan.test, at=(0, 0))):
+            with pytest.raises(pm.FunctionError, match=told):
+                call(process)
+
+
+class Counting(pm.Process):
+    def __init__(self, workers: str) -> None:
+        self.counts = [0]
+        self.total = np.zeros(1)
+        self.workers = workers
+
+    def map_function(self, spectrum: Any) -> Any:
+        self.counts[0] += 1
+        return self.counts[0]
+
+
+class Adding(Counting):
+    def map_function(self, spectrum: Any) -> Any:
+        self.total += 1
+        return self.total
+
+
+@pytest.mark.parametrize("workers", ["processes", "threads"])
+def test_what_a_process_changes_of_itself_is_warned_of_and_stays_with_it(scan: pm.Scan, workers: str) -> None:
+    counting = Counting(workers)
+    with pytest.warns(UserWarning, match="`Counting` changes what it uses"):
+        scan.run(counting, progress=False)
+    assert counting.counts == [0]
+    adding = Adding(workers)
+    if workers == "processes":
+        with pytest.warns(UserWarning, match="`Adding` changes what it uses"):
+            scan.run(adding, progress=False)
+    else:
+        # Threads would add to one array at the same time.
+        with pytest.raises(pm.FunctionError, match="read-only"):
+            scan.run(adding, progress=False)
+    assert adding.total == 0
+
+
+def test_an_axis_as_long_as_a_trial_is_no_axis_of_the_spectra(frames: Path) -> None:
+    scan = pm.open(frames, "frames", (0, 1), crop=(slice(0, 2), slice(0, 3)))
+
+    def both(spectra):
+        return [spectra.sum((1, 2)), spectra.max((1, 2))]
+
+    def across(spectra):
+        return spectra.sum((0, 2))
+
+    for function in (both, across):
+        with pytest.raises(pm.FunctionError, match="for 3 spectra; the first axis has to be that of the spectra"):
+            scan.map(function, batch=True, progress=False)
+
+
+@dataclasses.dataclass
+class Peak:
+    low: Any
+    high: Any
+
+
+class Peaks(pm.Process):
+    def map_function(self, spectrum: Any) -> Any:
+        return Peak(spectrum.min(), spectrum.max())
+
+    def model(self, spectrum: Any, output: Any) -> Any:
+        return {"low": spectrum * 0.0 + output.low}
+
+
+class ManyPeaks(Peaks):
+    def unit_computation(self, spectra: Any) -> Any:
+        return Peak(spectra.min((1, 2)), spectra.max((1, 2)))
+
+
+def test_a_model_gets_what_was_returned(scan: pm.Scan) -> None:
+    for process in (Peaks(), ManyPeaks()):
+        trial = scan.test(process, at=(1, 2))
+        assert (trial.model["low"] == frames_of(scan)[1, 2].min()).all() and trial.model["low"].shape == (10, 12)
+
+
+def test_what_is_declared_wrongly_is_said(scan: pm.Scan) -> None:
+    def around(frame, neighbours):
+        return neighbours.sum()
+
+    by_number = scan.map(around, neighbours=np.int64(1), progress=False)
+    assert scan.map(around, neighbours=1, progress=False).group == by_number.group
+    for neighbours in (1.5, "a", 10**6):
+        with pytest.raises(pm.UsageError, match="a number of steps|the memory budget is"):
+            scan.map(around, neighbours=neighbours, progress=False)
+
+    def with_what(frame, by):
+        return by.size
+
+    empty = scan.map(with_what, by=np.zeros((6, 8, 0)), progress=False)
+    assert not empty.failed and not empty["with_what"][:].any()
+    for by in (np.zeros((6, 8), [("a", "i4")]), np.zeros((6, 8), "M8[s]")):
+        with pytest.raises(pm.UsageError, match="holds numbers or texts"):
+            scan.map(with_what, by=by, progress=False)
+    with pytest.raises(pm.UsageError, match="a number or a text"):
+        scan.map(with_what, by=1, version=[1], progress=False)
+    for subject, told in [(Spread, r"give one of this class, Spread\(…\)"), (around, "functions are for `map`")]:
+        with pytest.raises(pm.UsageError, match=told):
+            scan.run(subject, progress=False)
+
+    class Negative(Spread):
+        def memory_per_position(self, source: pm.SourceInfo) -> int:
+            return -1
+
+    class Endless(Spread):
+        def create_results_datasets(self, source: pm.SourceInfo, results: pm.ResultsDatasets) -> None:
+            results.main("low", axes=pm.Axis("Level", "nm", np.array([0, np.nan])))
+
+    class Unnamed(Spread):
+        def create_results_datasets(self, source: pm.SourceInfo, results: pm.ResultsDatasets) -> None:
+            results.main("low", 3)  # type: ignore[arg-type]
+
+    for process, told in [
+        (Negative(), "no number of bytes"),
+        (Endless(), "finite numbers in a row"),
+        (Unnamed(), "are texts, not 3"),
+    ]:
+        with pytest.raises(pm.FunctionError, match=told):
+            scan.run(process, progress=False)
