@@ -102,6 +102,8 @@ class Mapping:
         self.options = options
         if not isinstance(options.version, int | str | None):
             raise UsageError(f"version={options.version!r}: it has to be a number or a text", "Argument")
+        if not isinstance(options.batch, bool):
+            raise UsageError(f"batch={options.batch!r}: it has to be True or False", "Argument")
         self.name = str(options.name or _name_of(subject))
         check_name(self.name, "name")
         self.constants: dict[str, Any] = {}
@@ -473,7 +475,8 @@ class Mapping:
             return 0
         given: Any = self._process.memory_per_position(source_info(self._scan, self._scan._each_shape))
         if not isinstance(given, int | float | np.integer | np.floating) or not 0 <= given < 1 << 63:
-            raise FunctionError(f"`memory_per_position` of `{self._subject.__name__}` gives {given!r}, no number of bytes")
+            name = self._subject.__name__
+            raise FunctionError(f"`memory_per_position` of `{name}` gives {given!r}, no number of bytes")
         return int(given)
 
     def most_per_unit(self, datasets: list[Dataset]) -> int | None:

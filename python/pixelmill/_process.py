@@ -104,7 +104,9 @@ def _axis(axis: Any, name: str, number: int) -> Axis:
         if values.ndim == 1 and values.dtype.kind in "biuf" and np.isfinite(values).all():
             return axis
         raise FunctionError(
-            f"`{name}`: the values of its axis `{axis.name}` have to be finite numbers in a row", "Results", {"name": name}
+            f"`{name}`: the values of its axis `{axis.name}` have to be finite numbers in a row",
+            "Results",
+            {"name": name},
         )
     if isinstance(axis, int | np.integer) and axis > 0:
         return Axis(f"{name} axis {number}", "", np.arange(axis, dtype=float))
@@ -158,7 +160,18 @@ class Process:
         super().__init_subclass__(**options)
         own = cls.__mro__[: cls.__mro__.index(Process)]
         is_written = any("__init__" in vars(base) and "__dataclass_fields__" not in vars(base) for base in own)
-        if inspect.get_annotations(cls) and not is_written:
+        annotated = inspect.get_annotations(cls)
+        if is_written:
+            return
+        for name in vars(cls).keys() & getattr(cls, "__dataclass_fields__", {}).keys() - annotated.keys():
+            if not hasattr(vars(cls)[name], "__get__"):
+                raise FunctionError(
+                    f"`{cls.__name__}.{name}` is a parameter of the class that it is based on, and gets another default "
+                    f"if it is annotated here too, as in `{name}: {type(vars(cls)[name]).__name__} = …`",
+                    "Parameter",
+                    {"name": name},
+                )
+        if annotated:
             dataclasses.dataclass(kw_only=True, eq=False)(cls)
 
     def create_results_datasets(self, source: SourceInfo, results: ResultsDatasets) -> None:

@@ -405,9 +405,14 @@ class Scan:
         at: steps on the axes of the scan, slowest first.
         spectrum: which one is told of, if there are several at a position.
         """
-        steps = [operator.index(step) for step in (at if isinstance(at, Sequence) else [at])]
+        several: list[Any] = list(at) if isinstance(at, Sequence | np.ndarray) else [at]
+        if not all(isinstance(step, int | np.integer) for step in several):
+            raise UsageError(f"at={at!r}: it has to be a step on each axis of the scan", "Argument")
+        steps = list(map(int, several))
         if any(step < 0 for step in steps):
             raise self._no_such(steps)
+        if not isinstance(spectrum, int | np.integer) or spectrum < 0:
+            raise UsageError(f"spectrum={spectrum!r}: it has to be a number from 0 on", "Argument")
         if not isinstance(process, str):
             return self._tried(self._mapped(process, parameters, named, {}), steps, spectrum)
         given = _parameters(parameters, named)
@@ -415,6 +420,7 @@ class Scan:
         values = {one["name"]: _numbers(one["values"], one["element_type"]) for one in told["results"]}
         model = told["spectrum"] and told["spectrum"]["model"]
         curves = {curve["name"]: _values(curve["values"]) for curve in model["curves"]} if model else {}
+        _check_spectrum(spectrum, told)
         return _trial(told, told["failure"], values, curves)
 
     def _mapped(
@@ -436,6 +442,7 @@ class Scan:
 
     def _tried(self, mapping: "_map.Mapping", steps: list[int], spectrum: int) -> Trial:
         looked, values = mapping.look(steps, spectrum)
+        _check_spectrum(spectrum, looked.told)
         return _trial(looked.told, looked.failure, values, looked.model)
 
     def to_dask(self, block: int | str | None = None) -> Any:
@@ -617,6 +624,11 @@ def _trial(
         data=seen and _values(seen["data"]),
         model=model,
     )
+
+
+def _check_spectrum(number: int, told: dict[str, Any]) -> None:
+    if number and not told["spectrum"] and not told["failure"]:
+        raise UsageError(f"spectrum={number}: the position hasn't got so many", "Argument")
 
 
 def _no_process(given: Any) -> UsageError:

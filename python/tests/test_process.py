@@ -183,6 +183,15 @@ def test_a_function_is_tried_at_one_position(scan: pm.Scan) -> None:
     assert third.values["product_0"] == row.max() * 9 and third.data is not None and (third.data == row).all()
     with pytest.raises(pm.PositionError):
         scan.test(product, at=(6, 0), by=by)
+    assert (scan.test(np.max, at=np.array([1, 2])).values["max"] == frames_of(scan)[1, 2].max()).all()
+    for wrong, told in [
+        ({"at": (0.0, 1)}, "a step on each axis"),
+        ({"at": (0, 1), "spectrum": 1000}, "hasn't got so many"),
+        ({"at": (0, 1), "spectrum": -1}, "a number from 0 on"),
+    ]:
+        for process in ("sum", np.max):
+            with pytest.raises(pm.UsageError, match=told):
+                scan.test(process, **wrong)
     with pytest.raises(pm.UsageError, match="has no argument `pover`"):
         scan.test(product, at=(0, 0), by=by, pover=2)
 
@@ -556,6 +565,13 @@ def test_what_a_process_has_is_called_otherwise_than_what_each_has(scan: pm.Scan
         for call in (scan.run, functools.partial(scan.test, at=(0, 0))):
             with pytest.raises(pm.FunctionError, match=told):
                 call(process)
+
+
+def test_another_default_of_a_parameter_is_annotated() -> None:
+    with pytest.raises(pm.FunctionError, match=r"as in `above: float = …`"):
+        type("Higher", (Window,), {"above": 2.0})
+    higher = type("Higher", (Window,), {"above": 2.0, "__annotations__": {"above": float}})
+    assert (higher().above, higher(above=3).above) == (2, 3)  # type: ignore[attr-defined, call-arg]
 
 
 class Counting(pm.Process):
