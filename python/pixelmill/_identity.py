@@ -77,13 +77,21 @@ _Leaf = tuple[str, list[tuple[str, ...]]]
 
 def of_text(function: Callable[..., Any]) -> tuple[Any, dict[str, str]]:
     """What a function is by the texts of all functions that it is made of, and the packages that it calls."""
-    walk = _Walk(_text)
-    told = walk.whole(function, _THE_FUNCTION)
+    return _of(_Walk(_text), function, _THE_FUNCTION)
+
+
+def of_class(of: type, functions: dict[str, Callable[..., Any]]) -> tuple[Any, dict[str, str]]:
+    """The same of a class with functions of its own for some, whose draws at random depend on their data only."""
+    return _of(_Walk(_text, is_seeded=True), [of, functions], "the class")
+
+
+def _of(walk: "_Walk", value: Any, what: str) -> tuple[Any, dict[str, str]]:
+    told = walk.whole(value, what)
     # Those that are called by others before these.
     for compiled, own in walk.compiled:
         _compile_anew(compiled, json.dumps(own, sort_keys=True))
-    for what in walk.seen_more:
-        warn(f"{what} may be another thing at each call, and results are reused all the same")
+    for more in walk.seen_more:
+        warn(f"{more} may be another thing at each call, and results are reused all the same")
     return told, walk.packages
 
 
@@ -109,8 +117,9 @@ def of_value(value: Any, what: str) -> Any:
 class _Walk:
     """A walk through all that a function uses."""
 
-    def __init__(self, leaf: Callable[[types.FunctionType], _Leaf]) -> None:
+    def __init__(self, leaf: Callable[[types.FunctionType], _Leaf], is_seeded: bool = False) -> None:
         self._leaf = leaf
+        self._is_seeded = is_seeded
         self._seen: dict[int, tuple[int, Any]] = {}
         self.packages: dict[str, str] = {"numpy": np.__version__}
         self.seen_more: dict[str, None] = {}
@@ -285,7 +294,7 @@ class _Walk:
         """Refuses what makes results depend on more than can be seen here, and notes what may do so."""
         if any(value is one for one in _REACHES_ALL):
             raise Unhashable(f"{what} reaches what only its call tells")
-        if isinstance(getattr(value, "__self__", None), _SHARED_GENERATORS):
+        if isinstance(getattr(value, "__self__", None), _SHARED_GENERATORS) and not self._is_seeded:
             raise Unhashable(
                 f"{what} draws from a generator that all calls share, so that results are others each time; make one "
                 "in the function, as by numpy.random.default_rng(seed)"

@@ -575,7 +575,9 @@ class Scan:
 
     def _chunk_lengths(self) -> list[int]:
         of, axes = self._stored(), self._stored_position_axes()
-        shape = of["chunks"]["shape"] if of.get("chunks") else [1] * len(axes)
+        if not of.get("chunks"):
+            return [1] * len(self._scan_shape)
+        shape = of["chunks"]["shape"]
         if len(axes) == 1 < len(self._scan_shape):
             return _of_rows(shape[axes[0]], self._scan_shape)
         if len(axes) != len(self._scan_shape):

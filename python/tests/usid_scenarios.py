@@ -113,6 +113,8 @@ def duplicates_are_exact() -> None:
     assert number(source) == "000", "one with more parameters isn't it"
     assert number(source, more={"big": np.arange(9)}) == number(source, more={"big": list(range(9))}) == "004"
     assert ours(source, name="Moment").compute().name == "/Raw-Moment_000", "the name is a part of the other's"
+    for one, other in (([1, "a"], ["1", "a"]), ([2**53 + 1, 0.5], [2**53, 0.5]), (["a\0"], ["a"])):
+        assert number(source, name="Lists", more={"x": one}) != number(source, name="Lists", more={"x": other})
     edited = class_on(usid.Process, lambda values, scale: (values, [1, 2]))
     assert edited(source).compute().name[-3:] == "005"
     with_argument = class_on(usid.Process, lambda values, add=0, scale=1: (values + add, [1, 2]))
@@ -129,9 +131,21 @@ def duplicates_are_exact() -> None:
         assert number(other, h5_target_group=target) == number(other, h5_target_group=target) == "002"
 
 
+def imported(name: str) -> ModuleType:
+    """A module of the working directory, as it is now."""
+    importlib.invalidate_caches()
+    linecache.clearcache()
+    shutil.rmtree("__pycache__", ignore_errors=True)
+    sys.modules.pop(name, None)
+    sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(os.getcwd())
+
+
 def an_edited_class_is_another() -> None:
     source = of(made("edited.h5"))
-    sys.path.insert(0, os.getcwd())
     text = (
         "import numpy as np\n"
         "def on(base):\n"
@@ -148,12 +162,81 @@ def an_edited_class_is_another() -> None:
         text.replace("results])", "results]) + 1"),
     ):
         Path("edited_kind.py").write_text(edited)
-        importlib.invalidate_caches()
-        linecache.clearcache()
-        sys.modules.pop("edited_kind", None)
-        kind = importlib.import_module("edited_kind").on(class_on(usid.Process))
+        kind = imported("edited_kind").on(class_on(usid.Process))
         numbers.append(kind(source).compute().name[-3:])
     assert numbers == ["000", "000", "001"]
+
+
+def what_a_parameter_refers_to_is_looked_at() -> None:
+    source = of(made("refers.h5"))
+    guess = source.file.create_dataset("guess", data=np.arange(5.0))
+    some = np.array([True, True, False, True, True])
+
+    def number(value: object) -> str:
+        return class_on(usid.Process)(source, more={"guess": value}).compute().name[-3:]
+
+    assert [number(guess.ref), number(guess.regionref[some]), number(guess.regionref[:])] == ["000", "001", "002"]
+    assert [number(guess.ref), number(guess.regionref[some]), number(guess.regionref[:])] == ["000", "001", "002"]
+    guess[2] = 77
+    assert number(guess.ref) == "003" and number(guess.regionref[some]) == "004"
+    assert number(source.file.ref) != number(source.file.ref), "nobody knows what is used of a group"
+
+
+def offset(values):
+    return values + OFFSET
+
+
+OFFSET = 1.0
+
+
+def what_a_class_uses_is_a_part_of_it() -> None:
+    global OFFSET
+    source = of(made("uses.h5"))
+
+    def unit(self, *args, **kwargs):
+        self._results = [(offset(row), [1, 2]) for row in self.data]
+
+    def number(map_function=None, **members) -> str:
+        return class_on(usid.Process, map_function, **members)(source).compute().name[-3:]
+
+    assert [number(_unit_computation=unit) for _ in range(2)] == ["000", "000"]
+    OFFSET = 2.0
+    assert number(_unit_computation=unit) == "001"
+    numbers = []
+    for text in ("values + np.random.rand()", "values - np.random.rand()", "values - np.random.rand()"):
+        Path("drawing.py").write_text(f"import numpy as np\ndef drawn(values, scale):\n    return {text}, [1, 2]\n")
+        numbers.append(number(imported("drawing").drawn))
+    assert numbers == ["002", "003", "003"]
+    for text in ("values", "values + 1"):
+        names: dict[str, object] = {}
+        exec(f"def without_text(values, scale):\n    return {text}, [1, 2]", names)
+        numbers.append(number(names["without_text"]))
+    assert numbers[-2:] == ["004", "005"]
+    assert [number(factor=factor) for factor in (1, 2)] == ["006", "007"]
+
+
+def a_later_computation_without_parameters_is_recognised_by_its_class() -> None:
+    source = of(made("later.h5"))
+
+    def fit(by: float) -> type:
+        def create(self):
+            self.parms_dict = {"scale": 2.0}
+            usid_create(self)
+            self.parms_dict = {}
+
+        usid_create = class_on(usid.Process)._create_results_datasets
+
+        def unit(self, *args, **kwargs):
+            self._results = [(row * by, [1, 2]) for row in self.data]
+
+        return class_on(usid.Process, _create_results_datasets=create, _unit_computation=unit)
+
+    found = []
+    for by in (1.0, 2.0, 2.0):
+        process = fit(by)(source)
+        process._status_dset_name, process.parms_dict = "completed_fit_positions", {}
+        found.append(process.compute().name[-3:])
+    assert found == ["000", "001", "001"]
 
 
 def pyusid_and_we_go_on_with_each_other() -> None:
@@ -294,22 +377,22 @@ def batches_of_dependent_positions_are_always_the_same() -> None:
     seen: list[list[int]] = []
 
     def unit(self, *args, **kwargs):
-        if len(seen) == stop:
+        # What the function uses by itself would make it another.
+        if len(self.seen) == self.stop:
             raise InterruptedError
-        seen.append(self._get_pixels_in_current_batch().tolist())
+        self.seen.append(self._get_pixels_in_current_batch().tolist())
         drawn = np.random.rand()
         self._results = [(row - self.data.mean() + drawn, [1, 2]) for row in self.data]
 
     found = []
     for stop in (None, 3 + 2):
         process = class_on(usid.Process, _unit_computation=unit, positions_are_independent=None)(of(made("d.h5")))
-        process._max_pos_per_read = 25
+        process.seen, process.stop, process._max_pos_per_read = seen, stop, 25
         try:
             process.compute()
         except InterruptedError:
             process.h5_main.file["Raw-Moments_000/completed_positions"][30:40] = 0
-            stop = None
-            process._max_pos_per_read = 11
+            process.stop, process._max_pos_per_read = None, 11
             process.compute()
         found.append(results(process.h5_main.file["Raw-Moments_000"]))
         process.h5_main.file.close()
@@ -388,6 +471,26 @@ def a_newer_file_opens_after_a_kill() -> None:
         group = class_on(usid.Process)(file["Raw"]).compute().name
     with h5py.File("new.h5") as file:
         assert file[group]["completed_positions"][()].all()
+
+
+def a_newer_source_opens_after_a_kill() -> None:
+    with h5py.File(made("plain.h5")) as plain, h5py.File("new.h5", "w", libver="latest") as file:
+        for own in plain:
+            plain.copy(own, file)
+        for own in ("Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"):
+            file["Raw"].attrs[own] = file[own].ref
+    script = (
+        "import os, h5py, usid_scenarios; from pixelmill import usid\n"
+        "source, target = h5py.File('new.h5', 'r+')['Raw'], h5py.File('target.h5', 'w')\n"
+        "process = usid_scenarios.class_on(usid.Process)(source, h5_target_group=target)\n"
+        "process._write_results_chunk = lambda: os.kill(os.getpid(), 9)\n"
+        "process.compute()"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parent}:{os.environ['PYTHONPATH']}"}
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environment)
+    assert ran.returncode == -signal.SIGKILL
+    with h5py.File("new.h5") as file:
+        assert file["Raw"].shape == (POSITIONS, 24)
 
 
 def slow(values: np.ndarray, scale: float) -> tuple[np.ndarray, list[int]]:

@@ -4,9 +4,9 @@ It is told by a document, canonical JSON, that lies with the status dataset of e
 several in a results group, as a guess and a fit are:
 
 ``parameters``
-    The document: the process's name, its class (with the text of what isn't in an installed package, the versions of
-    packages, and what its map function is), all parameters, what `compute` was called with, and of the source its path,
-    shape, type, quantity and axes. Its values are told apart by a digest of each row, in a dataset of their own.
+    The document: the process's name, its class (with the text of all it uses that isn't in an installed package, and the
+    versions of packages), all parameters (with the values of datasets that are referred to), what `compute` was called
+    with, and of the source its path, shape, type, quantity and axes. Its values are told apart by a digest of each row, in a dataset of their own.
 ``parameter_hash``
     The document's SHA-256. The results group has that of its first computation under the same name. The engine of
     pixelmill looks there for the hash of what it was given, which is another document with other members (this one
@@ -14,11 +14,9 @@ several in a results group, as a guess and a fit are:
     same; and this package takes no group whose status dataset has no document of its own but for what pyUSID wrote.
 """
 
-import ast
 import hashlib
-import inspect
 import json
-import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -30,6 +28,7 @@ DOCUMENT = "parameters"
 HASH = "parameter_hash"
 
 _ANCILLARY = ("Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values")
+_BLOCK_BYTES = 1 << 24
 # What classes keep among their parameters, and isn't one.
 _NO_PARAMETERS = ("last_pixel",)
 
@@ -45,27 +44,72 @@ def of_parameters(parameters: dict[str, Any] | None, file: h5py.File) -> dict[st
 
 
 def _of_value(name: str, value: Any, file: h5py.File) -> Any:
-    if isinstance(value, h5py.Reference):
-        return ["object", file[value].name if value else None]
     if isinstance(value, h5py.RegionReference):
-        return [
-            "region",
-            file[value].name if value else None,
-            str(h5py.h5r.get_region(value, file.id).get_select_bounds()),
-        ]
+        return ["region", *_of_object(name, value, file), *(_of_region(value, file) if value else [])]
+    if isinstance(value, h5py.Reference):
+        return ["object", *_of_object(name, value, file)]
     if isinstance(value, bytes | np.bytes_):
         value = value.decode(errors="surrogateescape")
     if isinstance(value, str):
         return ["text", str(value)]
-    if isinstance(value, bool | int | float | complex | list | tuple | np.ndarray | np.generic):
+    is_plain = type(value) in (np.ndarray, np.memmap)
+    if is_plain or isinstance(value, bool | int | float | complex | list | tuple | np.generic):
         try:
-            return _of_array(np.asarray(value))
+            array = np.asarray(value)
+            if not isinstance(value, list | tuple) or _is_kept(value, array.tolist()):
+                return _of_array(array)
         except ValueError:
             pass
     try:
         return _identity.of_value(value, f"`{name}`")
     except _identity.Unhashable as unhashable:
         raise Unknown(str(unhashable)) from None
+
+
+def _is_kept(given: Any, kept: Any) -> bool:
+    """Whether an array has the very values of a list, and hasn't made others of them to have one type."""
+    if isinstance(kept, list):
+        is_several = isinstance(given, list | tuple) or type(given) is np.ndarray
+        return is_several and len(given) == len(kept) and all(map(_is_kept, given, kept))
+    return bool(given == kept or (given != given and kept != kept))
+
+
+def _of_object(name: str, value: Any, file: h5py.File) -> list[Any]:
+    """What a reference refers to, with its values, which may change later."""
+    if not value:
+        return [None]
+    found = file[value]
+    if not isinstance(found, h5py.Dataset):
+        raise Unknown(f"`{name}` refers to {found.name}, which is no dataset, so that nobody knows what is used of it")
+    if found.dtype.hasobject:
+        return [found.name, _of_value(name, found[()], file)]
+    digest = hashlib.sha256()
+    for rows in blocks(found):
+        digest.update(np.ascontiguousarray(rows).tobytes())
+    return [found.name, _element(found.dtype), list(found.shape or ()), digest.hexdigest()]
+
+
+def _of_region(value: Any, file: h5py.File) -> list[Any]:
+    region = h5py.h5r.get_region(value, file.id)
+    if region.get_select_type() == h5py.h5s.SEL_HYPERSLABS:
+        return ["blocks", region.get_select_hyper_blocklist().tolist()]
+    if region.get_select_type() == h5py.h5s.SEL_POINTS:
+        return ["points", region.get_select_elem_pointlist().tolist()]
+    return [int(region.get_select_type())]
+
+
+def blocks(dataset: h5py.Dataset) -> Iterator[Any]:
+    """The values of a dataset, some rows at a time."""
+    if not dataset.shape:
+        yield np.asarray([] if dataset.shape is None else dataset[()])
+        return
+    length = max(1, _BLOCK_BYTES // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
+    for start in range(0, dataset.shape[0], length):
+        yield dataset[start : start + length]
+
+
+def _element(dtype: np.dtype[Any]) -> str:
+    return repr(dtype) if dtype.names else dtype.str
 
 
 def _of_array(array: np.ndarray[Any, Any]) -> Any:
@@ -79,43 +123,32 @@ def _of_array(array: np.ndarray[Any, Any]) -> Any:
     if array.dtype.kind == "O":
         if all(isinstance(one, str | bytes) for one in array.flat):
             texts = [one.decode() if isinstance(one, bytes) else one for one in array.flat]
-            return ["texts", list(array.shape), np.reshape(texts, array.shape).tolist()]
+            return ["texts", list(array.shape), np.reshape(np.array(texts, object), array.shape).tolist()]
+        raise ValueError
+    if array.dtype.hasobject:
         raise ValueError
     if array.ndim == 0:
         value = array.item()
         exact = value.hex() if isinstance(value, float) else str(value)
-        return [array.dtype.str, exact]
-    return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()]
+        return [_element(array.dtype), exact]
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return [_element(array.dtype), list(array.shape), digest]
 
 
-def of_class(of: type, map_function: Any) -> dict[str, Any]:
-    """What a class is: its name, the texts of its parts that are no package's, versions, and its map function."""
-    walk: dict[str, Any] = {"name": f"{of.__module__}.{of.__qualname__}"}
-    texts, packages = {}, {}
-    for base in of.__mro__[:-1]:
-        top = base.__module__.split(".")[0]
-        if top in ("pixelmill", "pyUSID"):
-            break
-        if top != "__main__" and _identity._is_installed(top):
-            packages[top] = _identity._version(top, f"`{top}`")
-        else:
-            texts[base.__qualname__] = _text_of(base)
+def of_class(process: Any) -> dict[str, Any]:
+    """What a class is: its name, and its text with that of all that it uses, but for packages, with their versions.
+
+    Functions that an object has in place of its class's are a part of it.
+    """
+    of = type(process)
+    functions = {name: getattr(process, name) for name in ("_map_function", "_unit_computation")}
+    functions = {name: getattr(function, "__func__", function) for name, function in functions.items()}
     try:
-        text, of_map = _identity.of_text(map_function)
-        walk["map"] = hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()
-        packages |= of_map
-    except (_identity.Unhashable, AttributeError, TypeError):
-        walk["map"] = None
-    return walk | {"texts": texts, "packages": packages}
-
-
-def _text_of(of: type) -> str | None:
-    """The digest of a class's text without comments; `None` where it has none."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(of)))
-    except (OSError, TypeError, SyntaxError):
-        return None
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+        told, packages = _identity.of_class(of, functions)
+    except _identity.Unhashable as unhashable:
+        raise Unknown(str(unhashable)) from None
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return {"name": f"{of.__module__}.{of.__qualname__}", "text": digest, "packages": packages}
 
 
 def of_source(dataset: h5py.Dataset) -> dict[str, Any]:

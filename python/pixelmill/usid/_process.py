@@ -75,7 +75,9 @@ class Process:
         self._h5_target_group = h5_main.parent if h5_target_group is None else h5_target_group
         if self._h5_target_group.file.mode == "r":
             raise ReadOnly("the file that results go to is open for reading only; open it with mode='r+'")
-        _durable.opened(self._h5_target_group.file)
+        for file in (self._h5_target_group.file, h5_main.file):
+            if file.mode != "r":
+                _durable.opened(file)
         if not isinstance(process_name, str):
             raise WrongType("process_name should be a text")
         if parms_dict is not None and not isinstance(parms_dict, dict):
@@ -114,6 +116,7 @@ class Process:
         self.__digests: np.ndarray[Any, Any] | None = None
         self.__is_independent = True
         self.__has_succeeded = False
+        self.__is_computing = False
         self.__record: Record | None = None
         self.__bytes_per_pos = 0.0
         self.__arguments: dict[Any, Any] = {}
@@ -312,7 +315,7 @@ class Process:
                 parameters = self.__changed[0]
             given = {
                 "process": self.process_name,
-                "class": _computation.of_class(type(self), self._map_function),
+                "class": _computation.of_class(self),
                 "parameters": parameters,
                 "arguments": _computation.of_parameters(self.__arguments, self.__source.file),
                 "source": _computation.of_source(self.__source),
@@ -331,7 +334,8 @@ class Process:
         if not document:
             return "the parameters of what is asked for can't be compared", False
         # Classes with several computations in a group look so for any of an earlier one.
-        any_parameters = not self.parms_dict and self._status_dset_name != _groups.DEFAULT_STATUS
+        is_later = self._status_dset_name != _groups.DEFAULT_STATUS
+        any_parameters = not self.parms_dict and is_later and not self.__is_computing
         why = _groups.differs(group, self._status_dset_name, document, any_parameters)
         if why is not None:
             return why, False
@@ -343,7 +347,11 @@ class Process:
     def __find(self) -> h5py.Group | None:
         """Complete results; those that can be resumed become `self.h5_results_grp`."""
         chosen = self.h5_results_grp
-        self.duplicate_h5_groups, self.partial_h5_groups = self._check_for_duplicates()
+        self.__is_computing = True
+        try:
+            self.duplicate_h5_groups, self.partial_h5_groups = self._check_for_duplicates()
+        finally:
+            self.__is_computing = False
         if chosen is not None and chosen in self.partial_h5_groups:
             return None
         if self.duplicate_h5_groups:

@@ -68,6 +68,15 @@ def test_crops_corrections_and_other_orders_are_in_the_blocks(frames: Path) -> N
     assert np.array_equal(turned, expected.transpose(1, 0, 2, 3))
 
 
+def test_positions_may_be_any_axes_of_a_contiguous_dataset(tmp_path: Path) -> None:
+    written(tmp_path / "scan.h5", "float32")
+    expected = values_of(tmp_path / "scan.h5", "frames")
+    for axes in [(3,), (2, 0), (1, 3, 2)]:
+        rest = [axis for axis in range(4) if axis not in axes]
+        scan = pm.open(tmp_path / "scan.h5", "frames", axes)
+        assert np.array_equal(scan.to_dask(200).compute(), expected.transpose(*axes, *rest), equal_nan=True)
+
+
 def test_processes_and_pickles_read_the_same(frames: Path) -> None:
     scan = pm.open(frames, "frames", (0, 1), crop="2:8,::2")
     expected = values_of(frames, "frames")[:, :, 2:8, ::2]
