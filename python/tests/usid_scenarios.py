@@ -314,6 +314,55 @@ def what_fails_in_a_whole_batch_is_found() -> None:
         raise AssertionError("it went on")
 
 
+def a_result_that_cannot_be_written_fails_alone() -> None:
+    source = of(made("shape.h5"))
+    bad = source[41, 0]
+
+    def mapped(values, scale):
+        return None if values[0] == bad else (values * scale, [1, 2])
+
+    group = class_on(usid.Process, mapped)(source).compute()
+    assert np.flatnonzero(np.isnan(group["Curve"][:, 0])).tolist() == np.flatnonzero(group["failed_positions"]).tolist()
+    assert np.flatnonzero(group["failed_positions"]).tolist() == [41] and group["completed_positions"][()].all()
+    try:
+        class_on(usid.Process, lambda values, scale: None)(source, name="None").compute()
+    except TypeError:
+        return
+    raise AssertionError("nothing can be written")
+
+
+def results_that_are_gone_are_computed_anew() -> None:
+    source = of(made("gone.h5"))
+    del class_on(usid.Process)(source).compute()["Number"]
+    group = class_on(usid.Process)(source).compute()
+    assert group.name == "/Raw-Moments_001" and len(group["Number"]) == POSITIONS
+
+
+def a_fit_whose_guess_was_changed_is_another() -> None:
+    def on(self):
+        self.h5_curve, self.h5_number = (
+            self.h5_results_grp.require_dataset(name, (POSITIONS, columns), kind)
+            for name, columns, kind in (("Fit", 24, np.float64), ("Fit_Number", 2, np.int32))
+        )
+
+    fit = class_on(usid.Process, _create_results_datasets=on, _get_existing_datasets=on)
+    group = class_on(usid.Process)(of(made("fit.h5"))).compute()
+
+    def computed() -> h5py.Group:
+        process = fit(group.file["Raw"])
+        process._status_dset_name, process.h5_results_grp = "completed_fit_positions", group
+        return process.compute()
+
+    assert computed() == computed() == group
+    group["Curve"][7, 0] += 1
+    try:
+        computed()
+    except pm.ResultsError as error:
+        assert "compute what they are based on anew" in str(error)
+    else:
+        raise AssertionError("the guess has changed")
+
+
 def a_bad_first_position_is_no_reason_to_stop() -> None:
     source = of(made("first.h5"))
     some_fail.raising, some_fail.dying = source[0, 0], None
@@ -567,7 +616,15 @@ def what_is_wrong_is_said() -> None:
     says(ValueError, "give more memory", source, max_mem_mb=0)
     says(ValueError, "Main", source.file["Position_Indices"])
     says(TypeError, "process_name", source, name={})
+    process = ours(source)
     source.file.close()
+    for call in (process.compute, lambda: ours(source)):
+        try:
+            call()
+        except pm.UsageError as error:
+            assert "is closed" in str(error)
+        else:
+            raise AssertionError("it is closed")
     says(OSError, "mode='r+'", of("wrong.h5", "r"))
     world = SimpleNamespace(Get_size=lambda: 4)
     sys.modules["mpi4py"] = ModuleType("mpi4py")

@@ -83,10 +83,7 @@ def _of_object(name: str, value: Any, file: h5py.File) -> list[Any]:
         raise Unknown(f"`{name}` refers to {found.name}, which is no dataset, so that nobody knows what is used of it")
     if found.dtype.hasobject:
         return [found.name, _of_value(name, found[()], file)]
-    digest = hashlib.sha256()
-    for rows in blocks(found):
-        digest.update(np.ascontiguousarray(rows).tobytes())
-    return [found.name, _element(found.dtype), list(found.shape or ()), digest.hexdigest()]
+    return [found.name, _element(found.dtype), list(found.shape or ()), digest_of(found)]
 
 
 def _of_region(value: Any, file: h5py.File) -> list[Any]:
@@ -98,7 +95,15 @@ def _of_region(value: Any, file: h5py.File) -> list[Any]:
     return [int(region.get_select_type())]
 
 
-def blocks(dataset: h5py.Dataset) -> Iterator[Any]:
+def digest_of(dataset: h5py.Dataset) -> str:
+    """The digest of a dataset's values, none of which lies elsewhere in the file."""
+    digest = hashlib.sha256()
+    for rows in _blocks(dataset):
+        digest.update(np.ascontiguousarray(rows).tobytes())
+    return digest.hexdigest()
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
     """The values of a dataset, some rows at a time."""
     if not dataset.shape:
         yield np.asarray([] if dataset.shape is None else dataset[()])

@@ -13,6 +13,7 @@ from ._computation import DOCUMENT
 
 DEFAULT_STATUS = "completed_positions"
 RESULTS = "results"
+BASED_ON = "based_on"
 
 # What pyUSID writes of a results group besides its parameters, and what is kept of progress.
 _BOOKKEEPING = {
@@ -103,6 +104,33 @@ def _foreign_differs(group: h5py.Group, wanted: dict[str, Any]) -> str | None:
     return next((f"another `{name}`" for name in sorted(names) if found[name] != wanted[name]), None)
 
 
+def is_incomplete(group: h5py.Group, status_name: str) -> str | None:
+    """Why results can't be used, in words: they are gone, or those of an earlier computation here have changed."""
+    if document_in(group, status_name) is None:
+        return None
+    told = group[status_name].attrs
+    gone = next((name for name in json.loads(told.get(RESULTS, "[]")) if name not in group), None)
+    if gone is not None:
+        return f"its results `{gone}` aren't there any more"
+    earlier = json.loads(told.get(BASED_ON, "{}"))
+    found = based_on(group, status_name)
+    changed = next((name for name in earlier if found.get(name) != earlier[name]), None)
+    return None if changed is None else f"`{changed}`, which it may be based on, has changed since"
+
+
+def based_on(group: h5py.Group, status_name: str) -> dict[str, str]:
+    """The digests of the results of other computations in a group, as a fit is based on a guess."""
+    return {name: _computation.digest_of(group[name]) for name in sorted(_results_of_others(group, status_name))}
+
+
+def _results_of_others(group: h5py.Group, status_name: str) -> set[str]:
+    others: set[str] = set()
+    for name in group:
+        if name != status_name and isinstance(group[name], h5py.Dataset) and RESULTS in group[name].attrs:
+            others |= {other for other in json.loads(group[name].attrs[RESULTS]) if other in group}
+    return others
+
+
 def changed_rows(group: h5py.Group, status_name: str, source: h5py.Dataset, status: np.ndarray[Any, Any]) -> int | None:
     """The first done position whose data aren't those that it was computed from; `None` if there is none."""
     recorded = group.get(digests_name(status_name))
@@ -133,10 +161,7 @@ def failed_name(status_name: str) -> str:
 
 def results_in(group: h5py.Group, status_name: str, positions: int) -> list[str]:
     """The datasets with a row of results for each position, but for those of another computation in the same group."""
-    others: set[str] = set()
-    for name in group:
-        if name != status_name and isinstance(group[name], h5py.Dataset) and RESULTS in group[name].attrs:
-            others |= set(json.loads(group[name].attrs[RESULTS]))
+    others = _results_of_others(group, status_name)
     names = []
     for name in group:
         dataset = group[name]

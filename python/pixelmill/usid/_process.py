@@ -68,6 +68,7 @@ class Process:
         """
         _check_alone()
         self.mpi_comm, self.mpi_size, self.mpi_rank = None, 1, 0
+        _check_open(h5_main)
         if not check_if_main(h5_main, verbose=verbose):
             raise UsageError('Provided dataset is not a "Main" dataset with necessary ancillary datasets', "Argument")
         if h5_target_group is not None and not isinstance(h5_target_group, h5py.Group):
@@ -279,6 +280,7 @@ class Process:
         Results that are there are returned, partial ones are gone on with; ``override=True`` begins anew. Other
         arguments go to the unit computation, which hands them to the map function.
         """
+        _check_open(self.__source)
         self.__arguments = dict(enumerate(args)) | kwargs
         if override and self._status_dset_name == _groups.DEFAULT_STATUS:
             # Others go on with the group that what they are based on is in.
@@ -337,6 +339,9 @@ class Process:
         is_later = self._status_dset_name != _groups.DEFAULT_STATUS
         any_parameters = not self.parms_dict and is_later and not self.__is_computing
         why = _groups.differs(group, self._status_dset_name, document, any_parameters)
+        if why is not None:
+            return why, False
+        why = _groups.is_incomplete(group, self._status_dset_name)
         if why is not None:
             return why, False
         changed = _groups.changed_rows(group, self._status_dset_name, self.__source, status)
@@ -484,9 +489,11 @@ class Process:
             return self.__apart(positions, error, args, kwargs)
         try:
             self._write_results_chunk()
-        except Exception:
+        except _NOT_OF_A_POSITION:
+            raise
+        except Exception as error:
             if not failed:
-                raise
+                return self.__apart(positions, error, args, kwargs)
             # What stands for the missing results may be more than the class can write.
             good = positions[~np.isin(positions, list(failed))]
             return failed | (self.__again(good, args, kwargs) if len(good) else {})
@@ -524,6 +531,12 @@ class Process:
         done, total = self.__start_pos, self.__rank_end_pos
         left = seconds * (total - done) / done
         print(f"{self.process_name}: {100 * done // total} %, {done / seconds:,.1f} positions/s, {left:,.0f} s left")
+
+
+def _check_open(h5_main: Any) -> None:
+    """Refuses a dataset of a file that was closed."""
+    if isinstance(h5_main, h5py.Dataset) and not h5_main:
+        raise UsageError("the file of the main dataset is closed; open it and give the dataset of the open file", "Argument")
 
 
 def _check_alone() -> None:

@@ -90,6 +90,8 @@ class Record:
             HASH: _computation.hash_of(document) if document else "",
             _groups.RESULTS: json.dumps(results),
         }
+        if others := DOCUMENT not in self.status.attrs and _groups.based_on(self.group, self._names[0]):
+            told[_groups.BASED_ON] = json.dumps(others)
         for name, text in told.items():
             if name not in self.status.attrs:
                 self.status.attrs[name] = text
