@@ -4,7 +4,9 @@ import functools
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from ._scan import Scan
 _LEAST, _MOST, _BLOCKS = 16 << 20, 128 << 20, 1024
 # Of chunks that are larger than a block, each would be decoded for several blocks.
 _MOST_OF_A_CHUNK = 512 << 20
-_INPUTS = ("file", "dark", "gain", "dead_pixels")
+_INPUTS = ("dark", "gain", "dead_pixels")
 # Steps of an axis are even if they are so but for the rounding of float32, which h5USID has, and for a hundredth.
 _OF_A_STEP = 0.01
 _EVEN = 4 * float(np.finfo(np.float32).eps)
@@ -65,7 +67,11 @@ def token(scan: "Scan") -> tuple[Any, ...] | None:
         # The values may be in files of which nothing is known here.
         return None
     options = {name: value for name, value in scan._options.items() if name != "output"}
-    files = [str(options[name]).partition(":")[0] for name in _INPUTS if name in options]
+    inputs = [str(options[name]) for name in _INPUTS if name in options]
+    # Where the name of a file ends only the file tells; what isn't in the scan's may be in that of the results.
+    files = [part for text in inputs for part in accumulate(re.split("(?=:)", text))]
+    if inputs and "output" in scan._options:
+        files.append(str(scan._options["output"]))
     found = [os.stat(file) for file in dict.fromkeys([scan.file, *files]) if os.path.exists(file)]
     identity = [(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns) for file in found]
     return ("pixelmill.Scan", _pixelmill.__version__, scan.dataset, _encode.dumps(options), identity)

@@ -4,9 +4,10 @@ It is told by a document, canonical JSON, that lies with the status dataset of e
 several in a results group, as a guess and a fit are:
 
 ``parameters``
-    The document: the process's name, its class (with the text of all it uses that isn't in an installed package, and the
-    versions of packages), all parameters (with the values of datasets that are referred to), what `compute` was called
-    with, and of the source its path, shape, type, quantity and axes. Its values are told apart by a digest of each row, in a dataset of their own.
+    The document: the process's name, its class (with the text of all that it uses and isn't in an installed package,
+    and the versions of packages), all parameters (with the values of datasets that they refer to), what `compute` was
+    called with, and of the source its path, shape, type, quantity and axes. Its values are told apart by a digest of
+    each row, in a dataset of their own.
 ``parameter_hash``
     The document's SHA-256. The results group has that of its first computation under the same name. The engine of
     pixelmill looks there for the hash of what it was given, which is another document with other members (this one

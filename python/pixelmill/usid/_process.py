@@ -31,10 +31,12 @@ class Process:
 
     - A position is marked as done when its results are on the disk, and not before. Batches take some seconds at most,
       whatever there is of memory, so that little is lost on a kill; see :attr:`positions_are_independent`.
-    - Results are reused or resumed if they are of this very computation: its class, all parameters, exactly, and data
-      with the same bytes. Of results that pyUSID wrote, the parameters have to be all there are in the group.
-    - A position whose computation raises an exception, or ends its process, has NaN as its results (0 where they are
-      integers), and the others are computed. ``failed_positions`` and ``failure_messages`` in the results group tell
+    - Results are reused or resumed if they are of this very computation: its class with all it uses, all parameters,
+      exactly, with the values of datasets that they refer to, and data with the same bytes. A class of which that can't
+      be told, as with a global that is neither a value nor a function, is computed anew each time. Of results that
+      pyUSID wrote, the parameters have to be all there are in the group.
+    - A position whose computation raises an exception or ends its process, or whose result can't be written, has NaN
+      as its results (0 where they are integers), and the others are computed. ``failed_positions`` and ``failure_messages`` in the results group tell
       which and why. Where positions depend on each other, an exception ends the run.
     - Results and status are created with their full size, uncompressed, and only written to in place afterwards.
 
@@ -536,7 +538,7 @@ class Process:
 def _check_open(h5_main: Any) -> None:
     """Refuses a dataset of a file that was closed."""
     if isinstance(h5_main, h5py.Dataset) and not h5_main:
-        raise UsageError("the file of the main dataset is closed; open it and give the dataset of the open file", "Argument")
+        raise UsageError("the main dataset's file is closed; open it, and give the dataset of the open file", "Argument")
 
 
 def _check_alone() -> None:

@@ -96,6 +96,16 @@ def test_names_tell_files_and_what_is_taken_of_them(frames: Path) -> None:
     assert len(others) == 4
     scan = pm.open(frames, "frames", (0, 1))
     assert tokenize(scan) == tokenize(pm.open(frames, "frames", (0, 1))) and scan.to_dask(1).name != same
+    (frames.parent / "at 10:30").mkdir()
+    for place, options in [("at 10:30/dark.h5", {}), ("output.h5", {"output": frames.with_name("output.h5")})]:
+        dark = frames.parent / place
+        with h5py.File(dark, "w") as file:
+            file["other"] = values_of(frames, "dark")
+        asked = {"dark": "/other" if options else f"{dark}:/other", **options}
+        before = name(**asked)
+        assert before == name(**asked)
+        os.utime(dark, (1, 1))
+        assert before != name(**asked)
     os.utime(frames, (1, 1))
     assert name() != same
     with h5py.File(frames.with_name("virtual.h5"), "w") as file:
