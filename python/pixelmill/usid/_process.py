@@ -495,7 +495,12 @@ class Process:
             raise
         except Exception as error:
             if not failed:
-                return self.__apart(positions, error, args, kwargs)
+                is_whole = self.__only is None
+                failed = self.__apart(positions, error, args, kwargs)
+                if is_whole and len(failed) == len(positions):
+                    # It isn't for one result that it can't be written.
+                    raise error
+                return failed
             # What stands for the missing results may be more than the class can write.
             good = positions[~np.isin(positions, list(failed))]
             return failed | (self.__again(good, args, kwargs) if len(good) else {})
