@@ -587,13 +587,19 @@ fn results_of_a_part_tell_for_which_positions_they_are_valid() {
     let scan = Scan::made(|file| python("scan_of_frames", &[file, "60", "90"]));
     let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
     let slow = ["--cores", "1", "--checkpoint", "0.001"];
-    let mut running = Running::start(scan.arguments("center-of-mass", &output, &slow));
-    crate::support::watch::wait_until("something is marked", || {
-        running.has_ended() || std::fs::metadata(&output).is_ok() && marked(&output) > 1000
+    // On some machines it is over before it hears the signal.
+    let mut tried = (0..50).map(|_| {
+        let _ = std::fs::remove_file(&output);
+        let mut running = Running::start(scan.arguments("center-of-mass", &output, &slow));
+        crate::support::watch::wait_until("something is marked", || {
+            running.has_ended() || std::fs::metadata(&output).is_ok() && marked(&output) > 1000
+        });
+        if !running.has_ended() {
+            running.signal("INT");
+        }
+        running.finish()
     });
-    running.signal("INT");
-    let stopped = running.finish();
-    assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
+    let stopped = tried.find(|stopped| stopped.code == Some(130)).unwrap();
     let done = stopped.json["completed"].as_u64().unwrap();
     let found = python("derived", &[&output]);
     assert_eq!((&found["wrong"], &found["in"]), (&json!([]), &json!(done)));

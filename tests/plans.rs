@@ -173,7 +173,9 @@ fn killed_plans_go_on_with_all_of_their_steps() {
             let few = kill_a_few(start, &output, (20_000, seconds), &mut random);
             (killed, in_middle) = (killed + few.0, in_middle + few.1);
             let ran = succeed(start(&[]));
-            assert_eq!(computations(&ran)[0]["report"], computations(&ran)[1]["report"]);
+            // The last kill may have come when all of the first was there.
+            let [first, then] = computations(&ran) else { panic!("{ran}") };
+            assert!(first["report"] == then["report"] || first["outcome"] == "existing", "{ran}");
             assert!(computations(&ran).iter().all(|computed| computed["completed"] == 20_000));
             assert_same_results(&output, &single, &format!("{process} after kills"));
             std::fs::remove_file(&output).unwrap();
