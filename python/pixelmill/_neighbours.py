@@ -17,9 +17,9 @@ from ._errors import UsageError
 from ._optional import needed
 
 if TYPE_CHECKING:
-    from ._results import ResultsArray
     from ._axis import Axis
-from ._scan import Scan
+    from ._results import ResultsArray
+    from ._scan import Scan
 
 # Bytes of a block: so few that a core's caches help, and so many that a large scan hasn't too many blocks.
 _LEAST, _MOST, _BLOCKS = 16 << 20, 128 << 20, 1024

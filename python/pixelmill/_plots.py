@@ -11,9 +11,9 @@ from ._neighbours import records
 from ._optional import needed
 
 if TYPE_CHECKING:
-    from ._results import ResultsArray
     from ._axis import Axis
-from ._scan import Trial
+    from ._results import ResultsArray
+    from ._scan import Trial
 
 _ROBUST = (2.0, 98.0)
 

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 _Path = str | os.PathLike[str]
 _Step = int | slice
+# What may be asked of any run; which positions it is of is told in other words.
+_ASKED = (
+    *("cores", "memory", "override", "resume", "retry_failed", "checkpoint", "durability", "cache", "check_data"),
+    "compress",
+)
 
 
 @dataclass(frozen=True)
@@ -232,19 +237,7 @@ class Scan:
         progress: show how far it is, on standard error or in the notebook.
         """
         own = locals()
-        options = self._with(
-            cores=cores,
-            memory=memory,
-            positions=self._selected(positions),
-            override=override,
-            resume=resume,
-            retry_failed=retry_failed,
-            checkpoint=checkpoint,
-            durability=durability,
-            cache=cache,
-            check_data=check_data,
-            compress=compress,
-        )
+        options = self._asked(own)
         watch = Progress() if progress else None
         if isinstance(process, Process):
             from . import _map
@@ -329,19 +322,7 @@ class Scan:
         from . import _map
 
         mapping = _map.of_function(self, function, own, arguments, MAP_OPTIONS)
-        options = self._with(
-            cores=cores,
-            memory=memory,
-            positions=self._selected(positions),
-            override=override,
-            resume=resume,
-            retry_failed=retry_failed,
-            checkpoint=checkpoint,
-            durability=durability,
-            cache=cache,
-            check_data=check_data,
-            compress=compress,
-        )
+        options = self._asked(own)
         watch = Progress() if progress else None
         return _map.run(self, mapping, options, watch)
 
@@ -374,21 +355,10 @@ class Scan:
 
         All others are as for `run`; `positions` folds only some.
         """
+        own = locals()
         from . import _fold
 
-        options = self._with(
-            cores=cores,
-            memory=memory,
-            positions=self._selected(positions),
-            override=override,
-            resume=resume,
-            retry_failed=retry_failed,
-            checkpoint=checkpoint,
-            durability=durability,
-            cache=cache,
-            check_data=check_data,
-            compress=compress,
-        )
+        options = self._asked(own)
         return _fold.run(self, reduction, workers, options, Progress() if progress else None)
 
     def test(
@@ -520,6 +490,11 @@ class Scan:
         """What the file says of the dataset; nothing if it isn't among those that it tells of."""
         datasets = (told or json.loads(_pixelmill.info(self.file)))["datasets"]
         return next((one for one in datasets if one["path"] == self.dataset), {})
+
+    def _asked(self, own: dict[str, Any]) -> str:
+        """What the arguments of a method ask of a run."""
+        options = {name: own[name] for name in _ASKED}
+        return self._with(positions=self._selected(own["positions"]), **options)
 
     def _with(self, **options: Any) -> str:
         given = {name: value for name, value in options.items() if value is not None}
