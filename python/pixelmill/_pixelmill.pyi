@@ -12,6 +12,7 @@ __all__ = [
     "info",
     "leave",
     "list_processes",
+    "machine",
     "map",
     "run",
     "status",
@@ -51,6 +52,7 @@ def fold(
 def info(file: str | PathLike[str]) -> str: ...
 def leave() -> None: ...
 def list_processes() -> str: ...
+def machine() -> tuple[int, int, int]: ...
 def map(
     options: str,
     declared: str,

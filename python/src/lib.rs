@@ -23,6 +23,7 @@ mod _pixelmill {
     use std::path::PathBuf;
     use std::sync::Arc;
 
+    use pixelmill::Cores;
     use pixelmill::cli;
     use pixelmill::engine::{self, Pixel, Request, inspect};
     use pixelmill::kernel::Kernel;
@@ -49,6 +50,14 @@ mod _pixelmill {
         cli::keep_map_functions_quiet();
         module.add("HAS_MPI", cfg!(feature = "mpi"))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The cores that there are for this process, those that are computed on unless others are
+    /// asked for, and the bytes of memory that are available.
+    #[pyfunction]
+    fn machine() -> (usize, usize, u64) {
+        let cores = [Cores::All, Cores::Polite].map(engine::cores);
+        (cores[0], cores[1], engine::available_memory())
     }
 
     /// The processes that there are, as JSON.

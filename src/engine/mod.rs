@@ -91,7 +91,7 @@ pub use selection::{OpenRange, Selection};
 pub use spectra::Spectra;
 pub use stop::Stop;
 pub use verification::{Different, Verification, verify};
-pub use workers::WORKER_NAME;
+pub use workers::{WORKER_NAME, cores};
 
 pub use crate::ranks::Ranks;
 pub use crate::source::{Along, Crop};

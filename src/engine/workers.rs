@@ -18,6 +18,11 @@ use pixelmill_core::error::{Error, Result};
 /// from others.
 pub const WORKER_NAME: &str = "pixelmill-worker-";
 
+/// How many cores are computed on where this many are wanted, of those that this process has.
+pub fn cores(wanted: Cores) -> usize {
+    plan::cores(machine::available_cores(), wanted)
+}
+
 /// A pool that is made when it is needed first: results that are there already need none.
 pub(crate) struct Workers {
     wanted: Cores,

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _pool, _worker
+from .. import _pixelmill, _pool, _worker
 from .._errors import FunctionError
 from ._errors import WrongType
-from ._machine import usable_cores
 from ._record import fill_with_nan
 
 _PIECE_SECONDS = 0.05
@@ -97,7 +96,8 @@ def parallel_compute(
     if cores is not None and not isinstance(cores, int | np.integer):
         raise WrongType("cores should be an integer")
     constants = {"args": tuple(func_args or ()), "kwargs": dict(func_kwargs or {})}
-    count = max(1, min(abs(cores or usable_cores()), usable_cores(), len(data)))
+    usable, _, _ = _pixelmill.machine()
+    count = max(1, min(abs(cores or usable), usable, len(data)))
     try:
         task = _task(func, constants)
     except FunctionError as error:

@@ -9,9 +9,10 @@ import numpy as np
 from pyUSID.io.hdf_utils import check_if_main
 from pyUSID.io.usi_data import USIDataset
 
+from .. import _pixelmill
 from .._errors import Error, ResultsError, UnsuitableError, UsageError
 from .._worker import last_line
-from . import _computation, _durable, _groups, _independent, _machine
+from . import _computation, _durable, _groups, _independent
 from ._errors import ReadOnly, WrongType
 from ._parallel import Failure, NothingComputed, noting_failures, parallel_compute, seeded
 from ._record import Record, rows_of
@@ -211,15 +212,14 @@ class Process:
         """Sets how many cores compute, and how many positions are read at a time at most."""
         if cores is not None and not isinstance(cores, int | np.integer):
             raise WrongType(f"cores should be an integer but got: {cores}")
-        wanted = _machine.recommended_cores() if cores is None else max(1, abs(int(cores)))
-        self._cores = min(_machine.usable_cores(), wanted)
+        usable, polite, memory = _pixelmill.machine()
+        self._cores = polite if cores is None else min(usable, max(1, abs(int(cores))))
         if not isinstance(mem_multiplier, float):
             raise WrongType("mem_multiplier must be a floating point number")
         if abs(mem_multiplier) < 1:
             raise UsageError("mem_multiplier must be at least 1", "Argument")
         if man_mem_limit is not None and not isinstance(man_mem_limit, int | np.integer):
             raise WrongType("man_mem_limit must be a whole number")
-        memory = _machine.available_memory()
         if man_mem_limit is not None:
             memory = min(memory, abs(int(man_mem_limit)) << 20)
         self.__bytes_per_pos = self.h5_main.dtype.itemsize * self.h5_main.shape[1] * abs(mem_multiplier)
