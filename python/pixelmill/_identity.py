@@ -314,7 +314,10 @@ class _Walk:
     def _package(self, module: str, what: str) -> bool:
         """Whether a module is of Python itself or of a package, whose version is noted then."""
         top = module.split(".")[0]
-        if top in ("builtins", "pixelmill") or top in self.packages or _is_pythons(top):
+        if top in ("builtins", "pixelmill") or top in self.packages:
+            return True
+        if _is_pythons(top):
+            self.packages["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
             return True
         if top == "__main__" or not _is_installed(top):
             return False

@@ -162,3 +162,18 @@ def test_classes_are_the_same_in_worker_processes(frames: Path) -> None:
     exec(compile(text, "<typed>", "exec"), scope)
     results = pm.open(frames, "frames", (0, 1)).map(scope["f"], name="of_classes", progress=False)
     assert np.all(results["of_classes"][:] == 10)
+
+
+def test_what_comes_with_python_has_its_version(load: Load) -> None:
+    plain = load("def f(x): return x * 2").f
+    others = [
+        load(text).f
+        for text in (
+            "import statistics\ndef f(x): return statistics.mean(x)",
+            "from math import fsum\ndef f(x): return fsum(x)",
+            "def f(x):\n    import math\n    return math.fsum(x)",
+        )
+    ]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert "python" not in _identity.of_text(plain)[1]
+    assert [_identity.of_text(one)[1]["python"] for one in others] == [version] * 3
