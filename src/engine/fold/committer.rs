@@ -15,7 +15,7 @@ use crate::storage::marks::Marks;
 use crate::storage::results_group::{Place, Places};
 use pixelmill_core::chunk_io::WriteChunk;
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::kernel::Accumulator;
+use pixelmill_core::kernel::{Accumulator, Role};
 
 /// Of the time that passes the part that writing checkpoints may take: one in so many.
 const WRITING: u32 = 10;
@@ -150,7 +150,11 @@ impl<'a> Committer<'a> {
         let made_of = Some(made_of).filter(|_| self.folding.ends_per_position());
         let finished = self.folding.finished(first.into_iter(), made_of)?;
         let Some(all) = finished else { return Ok(None) };
-        for (dataset, _, rows) in ends(self.folding.fold.buffers(), &all) {
+        // Masks are last: what is said to be valid is there, whoever looks meanwhile or after a
+        // kill.
+        let (masks, results): (Vec<_>, Vec<_>) = ends(self.folding.fold.buffers(), &all)
+            .partition(|(_, layout, _)| layout.role == Role::Mask);
+        for (dataset, _, rows) in results.into_iter().chain(masks) {
             sink.write(dataset, 0, rows)?;
         }
         let shown = shown(self.folding.fold.buffers().iter().zip(all.bytes()));
