@@ -247,7 +247,7 @@ class _Walk:
             # A process that was handed a class hasn't got what is the very same in one that it is based on.
             based_on = {name: one for base in reversed(of.__bases__) for name, one in vars(base).items()}
             own = {name: one for name, one in own.items() if name not in based_on or based_on[name] is not one}
-        if any(base.__module__.partition(".")[0] == "pixelmill" for base in of.__mro__):
+        if any(base.__module__.partition(".")[0] == "pixelmill" and "workers" in vars(base) for base in of.__mro__):
             # Where it is computed is no part of what it computes.
             own.pop("workers", None)
         return [

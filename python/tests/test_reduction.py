@@ -302,6 +302,22 @@ def test_what_is_wrong_is_said(scan: pm.Scan) -> None:
         scan.run(with_(), power=3)
 
 
+def test_an_attribute_of_a_class_is_part_of_it_whatever_its_name(scan: pm.Scan) -> None:
+    class Steps(pm.Reduction):
+        workers = 2
+
+        def prepare(self, source, buffers):
+            buffers.single("x", "i8")
+
+        def process_partition(self, spectra, parts):
+            parts["x"] += self.workers * len(spectra)
+
+    found = []
+    for Steps.workers in (2, 3):
+        found.append(scan.reduce(Steps(), workers="threads", progress=False)["x"][0])
+    assert found == [2 * POSITIONS, 3 * POSITIONS]
+
+
 def test_what_dies_while_it_merges_ends_the_run_and_nothing_of_it_counts(scan: pm.Scan, tmp_path: Path) -> None:
     dies_while = tmp_path / "dies"
     dies_while.touch()
