@@ -1,6 +1,8 @@
 """A reduction over all positions."""
 
+import contextlib
 import copy
+import hashlib
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,9 +14,9 @@ from . import _encode, _identity, _map, _pixelmill, _pool
 from ._errors import FunctionError, UsageError
 from ._pool import Died, Worker
 from ._process import source_info
-from ._reduction import Buffer, Buffers, Reduction
+from ._reduction import Buffer, Buffers, Changed, Reduction
 from ._results import Results
-from ._worker import last_line
+from ._worker import CHANGES, last_line
 
 if TYPE_CHECKING:
     from ._scan import Scan
@@ -50,10 +52,7 @@ class Folding:
         self.whole = own[0]
         parameters = dict(vars(reduction))
         told, self._code = self._identified(reduction.version)
-        try:
-            exact = {name: _identity.of_value(value, f"`{name}`") for name, value in parameters.items()}
-        except _identity.Unhashable as unhashable:
-            raise _map.unrecognised(self.name, unhashable) from None
+        exact = self._exact(parameters)
         shown = {name: value for name, value in parameters.items() if _map.is_shown(name, value)}
         self._identity = shown | told | {"python_parameters": json.dumps(exact, sort_keys=True)}
         prepared = copy.copy(reduction)
@@ -66,7 +65,11 @@ class Folding:
             raise self._wrong(f"its `prepare` failed: {last_line(error)}") from error
         self.buffers = list(declared.values())
         self._check_buffers()
+        if self._exact(parameters) != exact:
+            raise self._wrong("its `prepare` changes what is in an attribute; let it set that to something new")
         self._state = dict(vars(prepared))
+        self._identity["python_prepared"] = self._prepared(parameters)
+        self._tried: set[str] = set()
 
     def _identified(self, version: Any) -> tuple[dict[str, str], str | None]:
         """What the class is for whoever looks for its results, and how a worker process knows it."""
@@ -76,6 +79,26 @@ class Folding:
             return _map.by_text(*_identity.of_text(self._of)), _identity.of_code(self._of)
         except _identity.Unhashable as unhashable:
             raise _map.unrecognised(self.name, unhashable, _map.WAY_OUT) from None
+
+    def _exact(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Attributes as JSON in which different values are different."""
+        try:
+            return {name: _identity.of_value(value, f"`{name}`") for name, value in parameters.items()}
+        except _identity.Unhashable as unhashable:
+            raise _map.unrecognised(self.name, unhashable) from None
+
+    def _prepared(self, parameters: dict[str, Any]) -> str:
+        """What `prepare` has made: buffers, and attributes as far as their values can be told.
+
+        It is no other thing each time unless it depends on what isn't seen, such as a file or the clock.
+        """
+        made: dict[str, Any] = {}
+        for name, value in self._state.items():
+            if name not in parameters or value is not parameters[name]:
+                with contextlib.suppress(_identity.Unhashable):
+                    made[name] = _identity.of_value(value, f"`{name}`")
+        told = [list(map(str, self.buffers)), made]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def _wrong(self, reason: str) -> FunctionError:
         return FunctionError(f"`{self.name}` can't fold: {reason}", "Reduction", {"function": self.name})
@@ -142,7 +165,15 @@ class Folding:
     ) -> tuple[_Arrays, _Failed, str | None]:
         """Does a step in this process."""
         arrays = [array.copy() for array in own]
-        failed, lost = self._of._step(self._state, values, self.buffers, arrays, others, what)
+        # Other threads have the same attributes.
+        state = {name: _map.apart(value) for name, value in self._state.items()}
+        try:
+            failed, lost = self._of._step(state, values, self.buffers, arrays, others, what)
+        except Changed as changed:
+            raise self._wrong(str(changed)) from None
+        if what[0] not in self._tried and self._code is not None and _identity.of_code(self._of) != self._code:
+            raise self._wrong(CHANGES)
+        self._tried.add(what[0])
         return arrays, failed, lost
 
     def handed(self, does: _Does) -> Callable[..., _Answer]:

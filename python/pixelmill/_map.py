@@ -522,7 +522,7 @@ class Mapping:
     def _here(self) -> _worker.Called:
         way = self._way()
         if "state" in way:
-            way["state"] = {name: _apart(value) for name, value in way["state"].items()}
+            way["state"] = {name: apart(value) for name, value in way["state"].items()}
         try:
             return _worker.Called(self._subject, self.constants, way)
         except RuntimeError as error:
@@ -589,7 +589,7 @@ def run(scan: "Scan", mapping: Mapping, options: str, watch: Callable[[str], obj
     return Results(_pixelmill.map(options, declared, mapping.handed(computing.compute), computing.abandon, watch))
 
 
-def _apart(value: Any) -> Any:
+def apart(value: Any) -> Any:
     """A parameter as threads have it, so that nobody else's is changed there, nor one that another thread uses."""
     if isinstance(value, np.ndarray):
         value = value.view()

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ._errors import UsageError
 from ._process import SourceInfo
-from ._worker import _SHORT, last_line
+from ._worker import _SHORT, _pickled, last_line
 
 _FROZEN = "_is_computing"
 _ROLES = ("published", "private", "at end")
@@ -195,6 +195,10 @@ class Parts(Mapping[str, "NDArray[Any]"]):
         return len(self._arrays)
 
 
+class Changed(Exception):
+    """A reduction has changed what other steps of it see as well."""
+
+
 class Reduction:
     """A computation that folds all spectra of a scan into one answer, for `Scan.reduce`.
 
@@ -214,7 +218,7 @@ class Reduction:
     The scan is cut into units of some positions by its shape and chunks alone. Each is folded by itself, and neighbours
     are merged in a fixed order, so that results have the same bits whatever the number of workers, and however often
     the computation was interrupted. So what is done may depend on nothing but the arguments, and on the attributes that
-    it had before: they are its parameters, and can't be set while it computes.
+    it had before: they are its parameters, and neither they nor what is in them can be changed while it computes.
     """
 
     name: str | None = None
@@ -288,8 +292,25 @@ class Reduction:
         what: tuple[str, list[int], list[tuple[int, int]], tuple[int, ...]],
     ) -> tuple[list[tuple[int, str]], str | None]:
         """Does one step with flat arrays; tells which spectra failed, and why all of them did."""
+        before = _contents(state)
+        told = cls._with(state)._done(values, buffers, arrays, others, what)
+        for name, contents in _contents(state).items():
+            if contents != before[name]:
+                raise Changed(
+                    f"it changes what is in `self.{name}` while it computes: results may depend on nothing that was "
+                    "computed before"
+                )
+        return told
+
+    def _done(
+        self,
+        values: NDArray[Any],
+        buffers: list[Buffer],
+        arrays: list[NDArray[Any]],
+        others: list[NDArray[Any]],
+        what: tuple[str, list[int], list[tuple[int, int]], tuple[int, ...]],
+    ) -> tuple[list[tuple[int, str]], str | None]:
         step, positions, runs, spectrum_shape = what
-        made = cls._with(state)
         numbers = np.array(positions, np.uint64)
         points = (
             np.concatenate([np.arange(first, first + length) for first, length in runs]) if step == "tile" else None
@@ -299,13 +320,13 @@ class Reduction:
         values = values.reshape(len(positions), *of_points) if len(positions) and values.size else values
         try:
             if step == "spectrum":
-                return made._each(values, parts, buffers), None
+                return self._each(values, parts, buffers), None
             if step == "merge":
-                made.merge(parts, Parts(_shaped(buffers, others, of_points), numbers))
+                self.merge(parts, Parts(_shaped(buffers, others, of_points), numbers))
             elif step in ("partition", "tile"):
-                getattr(made, f"process_{step}")(values, parts)
+                getattr(self, f"process_{step}")(values, parts)
             else:
-                getattr(made, step)(parts)
+                getattr(self, step)(parts)
         except (Exception, SystemExit) as error:
             return [], last_line(error)
         return [], None
@@ -343,8 +364,13 @@ def _add(name: str, into: NDArray[Any], other: NDArray[Any]) -> None:
     into[...] = summed
 
 
+def _contents(state: dict[str, Any]) -> dict[str, bytes]:
+    """What is in those attributes that could be changed, as far as that can be told."""
+    return {name: _pickled(value) for name, value in state.items() if not isinstance(value, np.ndarray)}
+
+
 def _read_only(value: Any) -> Any:
-    if type(value) is not np.ndarray:
+    if not isinstance(value, np.ndarray):
         return value
     view = value.view()
     view.flags.writeable = False

@@ -349,6 +349,7 @@ class _Worker:
         self._code: str | None = None
         self._constants: Any = None
         self._called: Called | None = None
+        self._tried: set[str] = set()
 
     def load(self, path: list[str], folder: str, payload: bytes, code: str | None) -> None:
         """Takes the function, and looks whether it is the one that was meant."""
@@ -361,6 +362,7 @@ class _Worker:
     def give(self, payload: bytes) -> None:
         """Takes the constants that the function is called with, and how it is called for spectra, if it is."""
         self._constants, way = pickle.loads(payload)
+        self._tried.clear()
         if way is not None:
             self._called = Called(self._subject, self._constants, way)
             self._called.hears_ctrl_c = False
@@ -421,7 +423,11 @@ class _Worker:
         arrays = [_placed(self._memory, (start, array.dtype.str, array.shape)) for start, array in zip(starts, own)]
         for array, before in zip(arrays, own):
             array[...] = before
-        return self._subject._step(self._constants, values, buffers, arrays, others, what)
+        told = self._subject._step(self._constants, values, buffers, arrays, others, what)
+        if what[0] not in self._tried and self._is_changed():
+            raise RuntimeError(CHANGES)
+        self._tried.add(what[0])
+        return told
 
     def _given(self, layout: Any) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
         size, spectra, varying = layout
@@ -430,6 +436,12 @@ class _Worker:
             self._to_read = mmap.mmap(self._memory_file, size, access=mmap.ACCESS_READ)
         given = {name: _placed(self._to_read, of) for name, of in {"": spectra, **varying}.items()}
         return given.pop(""), given
+
+
+CHANGES = (
+    "it changes what it uses outside of itself, so that results depend on the order of its calls; with a `version` you "
+    "say yourself that they don't"
+)
 
 
 def _placed(memory: mmap.mmap | None, place: tuple[int, str, tuple[int, ...]]) -> NDArray[Any]:

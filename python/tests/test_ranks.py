@@ -34,6 +34,11 @@ class Total(pm.Reduction):
         parts["Total"] += spectra.sum(axis=0)
         parts["Own"] = spectra.max((1, 2))
 
+class Unlike(Total):
+    def prepare(self, source, buffers):
+        super().prepare(source, buffers)
+        self.offset = int(os.environ["OMPI_COMM_WORLD_RANK"])
+
 def slow(frame):
     time.sleep(0.01)
     return frame.sum()
@@ -60,6 +65,9 @@ if what == "all":
     if rank == 0:
         ranks = [len([one for one in of.report["ranks"] if one["positions"]]) for of in (mapped, folded)]
         tell(min(ranks))
+if what == "unlike":
+    scan.reduce(Unlike(), cores=1)
+    tell("went on")
 if what == "alone" and rank == 1:
     raise ValueError("only here")
 if what in ("alone", "slow"):
@@ -131,6 +139,13 @@ def test_what_happens_to_one_rank_alone_ends_all(job: Sequence[str]) -> None:
         _, errors = run.communicate(timeout=60)
     assert run.returncode != 0 and "went on" not in told(job, 0)
     assert errors.count("ValueError: only here") == 1, errors
+
+
+@WITH_MPI
+def test_ranks_that_have_prepared_other_things_dont_compute_together(job: Sequence[str]) -> None:
+    with start([*LAUNCHER, "-n", "2", *job, "unlike"]) as run:
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode != 0 and not told(job, 0) + told(job, 1), errors
 
 
 @pytest.mark.skipif(_pixelmill.HAS_MPI, reason="this build has MPI")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pixelmill as pm
 import pytest
@@ -300,6 +301,96 @@ def test_what_is_wrong_is_said(scan: pm.Scan) -> None:
             scan_with(reduction)
     with pytest.raises(pm.UsageError, match="has its parameters itself"):
         scan.run(with_(), power=3)
+
+
+CACHE: list[int] = []
+
+
+class Counts(pm.Reduction):
+    """How many units were folded before, which nobody may know."""
+
+    def __init__(self):
+        self.seen = []
+
+    def prepare(self, source, buffers):
+        self.drawn = np.random.default_rng(1)
+        buffers.single("Count", "i8")
+
+    def process_partition(self, spectra, parts):
+        self.seen.append(1)
+        parts["Count"] += len(self.seen)
+
+
+class CountsInClass(Counts):
+    seen: list[int] = []
+
+    def __init__(self):
+        pass
+
+
+class CountsOutside(CountsInClass):
+    def process_partition(self, spectra, parts):
+        CACHE.append(1)
+        parts["Count"] += len(CACHE)
+
+
+class Draws(CountsInClass):
+    def process_partition(self, spectra, parts):
+        parts["Count"] += self.drawn.integers(1000)
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        (Counts, "it changes what is in `self.seen` while it computes"),
+        (Draws, "it changes what is in `self.drawn` while it computes"),
+        (CountsInClass, "it changes what it uses outside of itself"),
+        (CountsOutside, "it changes what it uses outside of itself"),
+    ],
+)
+@pytest.mark.parametrize("workers", ["processes", "threads"])
+def test_what_is_kept_from_one_unit_to_the_next_ends_the_run(scan: pm.Scan, of: Any, told: str, workers: str) -> None:
+    with pytest.raises(pm.FunctionError, match=told):
+        scan.reduce(of(), workers=workers, cores=2, progress=False)
+    with h5py.File(scan.file) as file:
+        marked = [group["completed_positions"][:].any() for name, group in file.items() if name != "frames"]
+    assert marked == [False]
+
+
+class Prepares(pm.Reduction):
+    version = 1
+
+    def __init__(self, prepared):
+        self.list = [1]
+        Prepares.how = staticmethod(prepared)
+
+    def prepare(self, source, buffers):
+        Prepares.how(self, buffers)
+
+    def process_partition(self, spectra, parts):
+        parts["x"] += len(spectra)
+
+    def merge(self, into, other):
+        into["x"] += other["x"]
+
+
+def test_what_is_prepared_is_part_of_what_is_computed(scan: pm.Scan) -> None:
+    groups = set()
+    for neutral, weight in [(0, 1.0), (1, 1.0), (0, 2.0), (0, 1.0)]:
+
+        def prepared(reduction: Any, buffers: pm.Buffers, neutral: int = neutral, weight: float = weight) -> None:
+            reduction.weights = np.full(3, weight)
+            buffers.single("x", "i8", neutral=neutral)
+
+        groups.add(scan.reduce(Prepares(prepared), workers="threads", progress=False).group)
+    assert len(groups) == 3
+
+    def changes(reduction: Any, buffers: pm.Buffers) -> None:
+        reduction.list.append(1)
+        buffers.single("x", "i8")
+
+    with pytest.raises(pm.FunctionError, match="`prepare` changes what is in an attribute"):
+        scan.reduce(Prepares(changes), progress=False)
 
 
 def test_an_attribute_of_a_class_is_part_of_it_whatever_its_name(scan: pm.Scan) -> None:
