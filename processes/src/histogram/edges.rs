@@ -98,14 +98,19 @@ impl<'s> Snapped<'s> {
         Self { sizes, of_place, least, most }
     }
 
-    /// Where the narrow bin of a number begins, or the number if nothing is below it.
+    /// Where the narrow bin of a number begins, or the number if nothing is below it there.
     fn down(&self, number: f64) -> f64 {
-        if number <= self.least { number } else { self.sizes.ends(self.sizes.of(number)).0 }
+        if number <= self.least { number } else { self.ends(number).0.min(number) }
     }
 
-    /// The largest number in the same narrow bin, or the number if nothing is above it.
+    /// The largest number in the same narrow bin, or the number if nothing is above it there.
     fn up(&self, number: f64) -> f64 {
-        if number >= self.most { number } else { self.sizes.ends(self.sizes.of(number)).1 }
+        if number >= self.most { number } else { self.ends(number).1.max(number) }
+    }
+
+    /// The ends of the narrow bin of a number, which may lie beside it if it can't be a value.
+    fn ends(&self, number: f64) -> (f64, f64) {
+        self.sizes.ends(self.sizes.of(number))
     }
 
     /// Puts edges between two quantiles.
@@ -128,9 +133,13 @@ impl<'s> Snapped<'s> {
         }
     }
 
-    /// Where the nearest narrow bin begins that doesn't begin behind `last`.
+    /// Where the nearest narrow bin begins that doesn't begin behind `last`, or the edge if it lies
+    /// between what can be values.
     fn nearest(&self, edge: f64, last: f64) -> f64 {
-        let (begin, end) = self.sizes.ends(self.sizes.of(edge));
+        let (begin, end) = self.ends(edge);
+        if edge < begin || edge > end {
+            return edge;
+        }
         let next = end.next_up();
         if next <= last && next - edge < edge - begin { next } else { begin }
     }
@@ -246,6 +255,31 @@ mod tests {
         let (mut edges, mut counts, mut outside) = ([0.0; 2], [0], [0; 3]);
         finely_counted((&narrow, &of_place), &[0.0, 0.4], (&mut edges, &mut counts), &mut outside);
         assert_eq!((edges[1], counts, outside), (12f64.next_down(), [5], [0, 1, 0]));
+    }
+
+    #[test]
+    fn edges_are_no_further_off_where_nothing_but_zero_is_small() {
+        use pixelmill_core::ElementType::{BFloat16, Float16, Float32, Int32, UInt64};
+        let histogram = |given, values: &[f64], asked: [f64; 2]| {
+            let narrow = Bins::new(Some(given), Some(0.01), (Some(2f64.powi(-149)), None)).unwrap();
+            let (mut edges, mut counts, mut outside) = ([0.0; 5], [0; 4], [0; 3]);
+            let into = (&mut edges[..], &mut counts[..]);
+            finely_counted((&narrow, &counted(&narrow, values)), &asked, into, &mut outside);
+            (edges, counts, outside)
+        };
+        for given in [Float16, BFloat16, Float32, Int32] {
+            let (edges, counts, outside) = histogram(given, &[-1.0, 0.0, 1.0, 2.0], [0.0, 0.3]);
+            assert_eq!((edges[0], edges[4]), (-1.0, 0.0), "{given:?}");
+            assert_eq!((counts, outside), ([1, 0, 0, 1], [0, 2, 0]));
+        }
+        // No integer lies between two others.
+        let values = [0.0, 0.0, 1.0, 2.0];
+        for given in [Int32, UInt64] {
+            let whole = histogram(given, &values, [0.0, 1.0]);
+            assert_eq!(whole, ([0.0, 0.5, 1.0, 1.5, 2.0], [2, 0, 1, 1], [0; 3]));
+            let zeros = histogram(given, &values, [0.0, 0.3]);
+            assert_eq!(zeros, ([-0.5, -0.25, 0.0, 0.25, 0.5], [0, 0, 2, 0], [0, 2, 0]));
+        }
     }
 
     #[test]

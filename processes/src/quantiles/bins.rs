@@ -36,6 +36,8 @@ pub(crate) struct Sizes {
     count: usize,
     is_signed: bool,
     is_integer: bool,
+    /// Whether no number but 0 is in the bin of 0.
+    has_but_zero: bool,
     /// What is larger than all of them: infinity, or no number that is known.
     beyond: f64,
 }
@@ -91,7 +93,7 @@ impl Bins {
         (smallest, largest): (Option<f64>, Option<f64>),
     ) -> Result<Self, Failure> {
         let Range { least, most, is_signed, is_integer } = Range::of(given);
-        let natural = most;
+        let natural = (least, most);
         let least = smallest.map_or(least, |smallest| least.max(exponent(smallest)));
         let most = largest.map_or(most, |largest| most.min(exponent(largest)));
         if least > most {
@@ -101,9 +103,12 @@ impl Bins {
         let wanted = error.unwrap_or(0.01);
         let bits = (0..FRACTION).find(|bits| off_by(*bits) <= wanted).unwrap_or(FRACTION);
         let count = ((most - least + 1) as usize) << bits;
-        let beyond = if most < natural { f64::NAN } else { f64::INFINITY };
+        let beyond = if most < natural.1 { f64::NAN } else { f64::INFINITY };
         let first = ((least + BIAS) as u64) << bits;
-        let sizes = Self::Sizes(Sizes { bits, first, count, is_signed, is_integer, beyond });
+        // Only numbers in double precision can be smaller.
+        let has_but_zero = least == natural.0 && least > 1 - BIAS;
+        let sizes = Sizes { bits, first, count, is_signed, is_integer, has_but_zero, beyond };
+        let sizes = Self::Sizes(sizes);
         Ok(match given.filter(|element| element.is_integer() && element.size() <= 2) {
             Some(element) => {
                 let count = 1 << (8 * element.size());
@@ -156,7 +161,8 @@ impl Sizes {
         if number < 0.0 { self.zero() - away } else { self.zero() + away }
     }
 
-    /// The smallest number of a bin and the largest, of those that aren't infinite.
+    /// The smallest number of a bin and the largest, of those that aren't infinite and that can be
+    /// in it.
     pub fn ends(&self, bin: usize) -> (f64, f64) {
         let zero = self.zero();
         match bin.cmp(&zero) {
@@ -164,6 +170,7 @@ impl Sizes {
                 let size = zero - bin - 1;
                 ((-self.begin(size + 1)).next_up(), -self.begin(size))
             }
+            std::cmp::Ordering::Equal if self.has_but_zero => (0.0, 0.0),
             std::cmp::Ordering::Equal => ((-self.begin(0)).next_up(), self.begin(0).next_down()),
             std::cmp::Ordering::Greater => {
                 let size = bin - zero - 1;

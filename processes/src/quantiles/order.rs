@@ -60,12 +60,16 @@ impl Order {
     }
 }
 
-/// What lies between two values, as NumPy computes it.
+/// What lies between two values, as NumPy computes it unless there is no number for how far they
+/// are apart.
 fn between(before: f64, behind: f64, apart: f64) -> f64 {
     let distance = behind - before;
     match apart {
         // Also if one of them is infinite.
         _ if before == behind || apart == 0.0 => before,
+        _ if distance.is_infinite() && before.is_finite() && behind.is_finite() => {
+            before * (1.0 - apart) + behind * apart
+        }
         near if near < 0.5 => before + distance * near,
         far => behind - distance * (1.0 - far),
     }
@@ -92,6 +96,9 @@ mod tests {
         );
         assert_eq!(of(&[5.0], &[0.0, 0.3, 1.0]), [5.0; 3]);
         assert!(of(&[], &[0.3])[0].is_nan());
+        // There is no number for how far these are apart.
+        let (far, half) = (2f64.powi(1023), 2f64.powi(1022));
+        assert_eq!(of(&[-far, far], &[0.0, 0.25, 0.5, 0.75]), [-far, -half, 0.0, half]);
         let infinite = [f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0, f64::INFINITY];
         assert_eq!(of(&infinite, &[0.1, 2.0 / 3.0, 1.0]), [f64::NEG_INFINITY, 1.0, f64::INFINITY]);
     }
