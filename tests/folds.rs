@@ -611,6 +611,24 @@ fn results_of_a_part_tell_for_which_positions_they_are_valid() {
     assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
 }
 
+#[test]
+fn what_is_in_when_a_run_is_stopped_is_in_its_results_though_none_were_due() {
+    let scan = Scan::made(|file| python("scan_of_frames", &[file, "120", "180"]));
+    let output = scan.beside("out.h5");
+    // How far it gets until then is up to the machine.
+    let mut tried = (1..60).map(|part| {
+        let _ = std::fs::remove_file(&output);
+        let time = format!("{}s", f64::from(part) / 60.0);
+        let rare = ["--cores", "1", "--checkpoint", "3600", "--stop-after", &time];
+        let ran = pixelmill(scan.arguments("center-of-mass", &output, &rare));
+        ran.json["completed"].as_u64().unwrap_or(0)
+    });
+    let done = tried.find(|done| *done > 540).unwrap();
+    let found = python("derived", &[&output]);
+    assert_eq!((&found["wrong"], &found["in"]), (&json!([]), &json!(done)));
+    assert!(done < 21_600 && found["valid"].as_u64().unwrap() > 0, "{found}");
+}
+
 /// Looks whether what is made of neighbours is there for just those that are in with theirs.
 #[derive(Default)]
 struct MaskWatcher {

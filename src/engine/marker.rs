@@ -175,8 +175,9 @@ impl<'a> Marker<'a> {
             }
             other => other?,
         };
-        let Some(batch) = batch else { return Ok(()) };
-        self.mark(&batch)?;
+        if let Some(batch) = batch {
+            self.mark(&batch)?;
+        }
         if let Some(committer) = &mut self.committer {
             committer.tell(observer, &self.status);
         }

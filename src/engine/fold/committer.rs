@@ -30,6 +30,8 @@ pub(crate) struct Committer<'a> {
     columns: &'a [Place],
     /// How many units are committed.
     committed: u64,
+    /// How many of them this run has made results of.
+    shown: u64,
     written: Instant,
     took: Duration,
     /// The results that were written last, for those who watch.
@@ -42,13 +44,14 @@ impl<'a> Committer<'a> {
         let Resumed { checkpoint, units, .. } = resumed;
         let (committed, written, took) = (units, Instant::now(), Duration::ZERO);
         let (results, columns) = (places.folded.as_slice(), places.columns.as_slice());
-        Self { folding, checkpoint, results, columns, committed, written, took, seen: None }
+        let (seen, shown) = (None, 0);
+        Self { folding, checkpoint, results, columns, committed, shown, written, took, seen }
     }
 
     /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
     /// results; if it is to be `seen`, as both. `marked` is what was before. What it returns may be
     /// marked once that is durable; nothing if there is nothing new, or, unless it `must` be, if
-    /// that was done only just now.
+    /// that was done only just now. What must be seen becomes results even if nothing is new.
     ///
     /// # Errors
     /// If the file can't be written, or what is folded can't be finished.
@@ -70,16 +73,20 @@ impl<'a> Committer<'a> {
         let is_soon = begun - self.written < self.took * WRITING;
         // What is made of the results of all positions takes longer the more there are.
         let seen = seen && (must || !is_soon || !self.folding.ends_per_position());
+        let is_unseen = must && seen && units > self.shown;
         let must = must || seen || is_all;
         // Fewer while some of them are merged, and if they can't be.
-        if units <= self.committed || !must && is_soon {
+        let is_new = units > self.committed;
+        if units < self.committed || !is_new && !is_unseen || !must && is_soon {
             return Ok(None);
         }
         if is_all {
             self.seen = self.write_results(file, &state.tree, marked)?;
         } else {
-            let nodes = state.tree.prefix().1.map(|(level, node)| (level, &node.all));
-            self.checkpoint.write(file, units, nodes)?;
+            if is_new {
+                let nodes = state.tree.prefix().1.map(|(level, node)| (level, &node.all));
+                self.checkpoint.write(file, units, nodes)?;
+            }
             if seen {
                 self.seen = match self.write_results(file, &state.tree, marked) {
                     Err(error @ Error::Unsuitable { .. }) => {
@@ -90,13 +97,16 @@ impl<'a> Committer<'a> {
                 };
             }
         }
-        let batch = state.take_before(units);
+        if seen || is_all {
+            self.shown = units;
+        }
+        let batch = is_new.then(|| state.take_before(units));
         drop(state);
         self.committed = units;
         self.written = Instant::now();
         self.took = self.written - begun;
         debug!("{units} units are written down in {:.3} s", self.took.as_secs_f64());
-        Ok(Some(batch))
+        Ok(batch)
     }
 
     /// Whether everything could be folded.
