@@ -18,11 +18,11 @@
 //! less than 1/`error`, for sizes from 2⁻¹⁴⁹ to 2¹²⁸; smaller and larger ones have a bin each.
 //! Edges are put where narrow bins begin: the first where that of x_⌊p(n − 1)⌋ does, the last where
 //! that of x_⌈q(n − 1)⌉ ends, but not beyond the smallest and the largest value; those between
-//! where it is nearest to the same distance. So the first and the last are no further off from these
-//! values, and the others from the same distance between the two, than `Relative_Error` of
-//! themselves, which is 1/M, and what `Counts` says of the bins between `Edges` is exact, as NumPy's
-//! `histogram` counts with these edges. Bins that would be narrower than the narrow ones are empty,
-//! of no width.
+//! where it is nearest to the same distance. So the first and the last are no further off from
+//! these values, and the others from the same distance between the two, than `Relative_Error` of
+//! themselves, which is 1/M, and what `Counts` says of the bins between `Edges` is exact, as
+//! NumPy's `histogram` counts with these edges. Bins that would be narrower than the narrow ones
+//! are empty, of no width.
 //!
 //! Memory for these is 8 bytes for each of 277 M narrow bins of either sign, or 4 for each point.
 

@@ -106,7 +106,7 @@ pub struct Task {
 
 impl Reduction for Quantiles {
     const NAME: &'static str = "Quantiles";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "median and other quantiles, of the scan, each point or position";
 
     type Parameters = Parameters;
