@@ -142,6 +142,12 @@ fn the_systems_cache_keeps_nothing_of_a_run_if_that_is_asked_for() {
         succeed(of("sum", "drop"));
         assert_eq!((pages(&file).0, pages(written).0), (0, 0), "{dataset}");
     }
+    // What is read past the cache is what is there.
+    let asked = ["--dataset", "/rows", "--positions-axes", "0", "--cache", "drop", "--override"];
+    let again = succeed(run("digest", &file, &[&asked[..], &to_out].concat()));
+    let group = again["group"].as_str().unwrap();
+    let verified = succeed(["verify".as_ref(), out.as_os_str(), group.as_ref()]);
+    assert_eq!(verified["different"], serde_json::json!([]));
 }
 
 #[test]

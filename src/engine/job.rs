@@ -12,6 +12,7 @@ use super::data::Data;
 use super::fold::geometry::Geometry;
 use super::inexact::{OF_BIN, OF_NEIGHBOUR, inexact};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_around};
+use super::machine::available_memory;
 use super::narration;
 use super::pending::Pending;
 use super::selection::Selection;
@@ -28,7 +29,7 @@ use crate::source::{self, AskedAxes, RowsDigest, Source};
 use crate::storage::file::ReadFile;
 use crate::storage::marks::Marks;
 use crate::storage::results_group::{Column, Folded, Place};
-use crate::storage::rows::Rows;
+use crate::storage::rows::{Rows, Stored};
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::chunk_io::{AlignedBytes, ReadChunk, ReadRows};
 use pixelmill_core::contribution::{Contribution, UnitResults};
@@ -176,7 +177,7 @@ impl Job {
     }
 
     /// Takes bins for the positions from now on, if it makes any; says how everything is read, and
-    /// forgets what is known of it if that is asked for.
+    /// has the system's cache left alone if that is asked for, or by what it couldn't keep.
     fn begin(&mut self, request: &Request) {
         if let Some(bins) = self.neighbourhood.as_ref().and_then(Neighbourhood::bins) {
             self.source.bin_positions(bins.steps());
@@ -185,6 +186,11 @@ impl Job {
         if request.cache == Cache::Drop {
             self.inputs().for_each(|(rows, ..)| rows.forget());
         }
+        let memory = available_memory();
+        let is_too_large =
+            |rows: &Rows| matches!(rows.stored(), Stored::Extent(_)) && rows.bytes() > memory;
+        let too_large = self.inputs().map(|(rows, ..)| rows).filter(|rows| is_too_large(rows));
+        too_large.for_each(Rows::pass_by_cache);
     }
 
     /// Bytes that a worker takes for each position besides its rows and results.

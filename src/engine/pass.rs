@@ -162,7 +162,9 @@ impl<'a> Pass<'a> {
             fixed_bytes: self.beside
                 + sum(fixed_bytes)
                 + selected.map(Selected::memory).sum::<u64>(),
-            worker_bytes: sum(Job::auxiliary_tile_bytes) + most.beside * (row + neighbour),
+            worker_bytes: sum(Job::auxiliary_tile_bytes)
+                + source.rows.reader_bytes()
+                + most.beside * (row + neighbour),
             worthwhile: around.map_or(1, |around| around.worthwhile(row + neighbour)),
             tiles: source.rows.tiles().map(|tiles| TileNeeds {
                 cell: tiles.cell(),

@@ -122,11 +122,11 @@ fn sample(blocks: u64, total: u64) -> impl Iterator<Item = u64> {
 
 /// The sum of the samples' hashes.
 fn hash_samples(rows: &Rows, samples: Vec<Sample>) -> Result<RowsDigest> {
-    let next = AtomicUsize::new(0);
+    let (next, is_sample) = (AtomicUsize::new(0), !is_whole(rows));
     let read = || -> Result<RowsDigest> {
         let (mut digest, mut bytes) = (RowsDigest::default(), Vec::new());
         while let Some(sample) = samples.get(next.fetch_add(1, Ordering::Relaxed)) {
-            rows.read_stored(sample.offset, &mut bytes, sample.length)?;
+            rows.read_stored(sample.offset, &mut bytes, (sample.length, is_sample))?;
             digest.add_rows(0, [sample.number], [bytes.as_slice()]);
         }
         Ok(digest)

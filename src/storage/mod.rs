@@ -25,6 +25,7 @@ pub(crate) mod npy;
 mod object_id;
 pub(crate) use object_id::ObjectId;
 pub(crate) mod open_file;
+pub(crate) mod past_cache;
 mod place;
 pub(crate) mod raw_file;
 pub(crate) mod refused;

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cache::{self, Advice, advise};
 use super::file_state::FileState;
 use super::open_file::open_regular;
+use super::past_cache::PastCache;
 use pixelmill_core::error::{Error, Result};
 
 /// A file that is read past its container.
@@ -21,10 +23,16 @@ pub(crate) struct RawFile {
     file: Option<File>,
     /// Whether the system's cache is to keep nothing of it.
     is_forgotten: AtomicBool,
+    /// Whether it is read past that cache.
+    is_passed: AtomicBool,
+    past: PastCache,
+    /// Whether the system by itself reads far ahead in it, once it was asked.
+    is_read_ahead: OnceLock<bool>,
 }
 
-/// Bytes that are worth telling the system that nobody needs them any more.
-const WORTH_FORGETTING: usize = 64 << 10;
+/// Bytes that are worth being read past the system's cache, or telling it that nobody needs them
+/// any more.
+const WORTH_PASSING: u64 = 64 << 10;
 
 impl RawFile {
     /// The file that is open as `file`.
@@ -33,7 +41,15 @@ impl RawFile {
     /// Those of the system.
     pub fn new(path: PathBuf, file: File) -> Result<Self> {
         let opened = FileState::of(&file).map_err(|error| Error::io("read", &path, error))?;
-        Ok(Self { path, opened, file: Some(file), is_forgotten: AtomicBool::new(false) })
+        Ok(Self {
+            path,
+            opened,
+            file: Some(file),
+            is_forgotten: AtomicBool::new(false),
+            is_passed: AtomicBool::new(false),
+            past: PastCache::default(),
+            is_read_ahead: OnceLock::new(),
+        })
     }
 
     /// Gives the file back to the system until it is read.
@@ -59,6 +75,32 @@ impl RawFile {
     /// Lets the system's cache forget what is read from now on, and all of it in the end.
     pub fn forget(&self) {
         self.is_forgotten.store(true, Ordering::Relaxed);
+        self.pass_by();
+    }
+
+    /// Reads past the system's cache from now on, unless that has most of the file already.
+    pub fn pass_by(&self) {
+        // A second descriptor of each file would be one too many where not even one is kept.
+        let is_passed = self.file.as_ref().is_some_and(|file| !cache::holds_most(file));
+        self.is_passed.store(is_passed, Ordering::Relaxed);
+    }
+
+    /// Whether so many bytes are read past the system's cache.
+    pub fn passes_by(&self, length: u64) -> bool {
+        length >= WORTH_PASSING && self.is_passed.load(Ordering::Relaxed)
+    }
+
+    /// Reads all of `bytes` from `offset` on, and leaves them in the system's cache only if they
+    /// were there: single pages of a file keep the system from reading it ahead in large ones.
+    ///
+    /// # Errors
+    /// As [`RawFile::read_exact_at`].
+    pub fn read_apart(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let is_there = |file: &File| cache::holds(file, offset, bytes.len() as u64);
+        match self.file.as_ref().filter(|file| !is_there(file)) {
+            Some(file) if self.past.read(file, bytes, offset) => Ok(()),
+            _ => self.read_exact_at(bytes, offset),
+        }
     }
 
     /// Reads all of `bytes` from `offset` on.
@@ -67,9 +109,13 @@ impl RawFile {
     /// If the file is too short, and those of the system.
     pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.with(|file| {
+            let length = bytes.len() as u64;
+            if self.passes_by(length) && self.past.read(file, bytes, offset) {
+                return Ok(());
+            }
             file.read_exact_at(bytes, offset)?;
-            if bytes.len() >= WORTH_FORGETTING && self.is_forgotten.load(Ordering::Relaxed) {
-                advise(file, (offset, bytes.len() as u64), Advice::Forget);
+            if length >= WORTH_PASSING && self.is_forgotten.load(Ordering::Relaxed) {
+                advise(file, (offset, length), Advice::Forget);
             }
             Ok(())
         })
@@ -77,7 +123,15 @@ impl RawFile {
 
     /// Tells the system that these bytes will be read soon.
     pub fn announce(&self, start: u64, length: u64) {
-        if let Some(file) = &self.file {
+        let Some(file) = self.file.as_ref().filter(|_| !self.passes_by(length)) else { return };
+        let is_read_ahead = self.is_read_ahead.get_or_init(|| {
+            let is_far = cache::reads_far_ahead(file);
+            if is_far {
+                advise(file, (0, 0), Advice::InOrder);
+            }
+            is_far
+        });
+        if !is_read_ahead {
             cache::fetch(file, start, length);
         }
     }

@@ -12,6 +12,7 @@ use super::container::{Dataset, Opening, ValuesNow};
 use super::decoding::Decoding;
 use super::file_state::FileId;
 use super::open_file::OpenFile;
+use super::past_cache::READER_BYTES;
 use super::raw_file::RawFile;
 pub use super::tiles::Reading;
 pub(crate) use super::tiles::Stored;
@@ -122,6 +123,16 @@ impl Rows {
     /// Lets the system's cache forget what is read of them.
     pub fn forget(&self) {
         self.files.iter().for_each(|file| file.forget());
+    }
+
+    /// Reads them past the system's cache, unless that has most of them: it couldn't keep them all.
+    pub fn pass_by_cache(&self) {
+        self.files.iter().for_each(|file| file.pass_by());
+    }
+
+    /// Bytes of memory that each thread takes that reads them, besides what it reads into.
+    pub fn reader_bytes(&self) -> u64 {
+        if self.files.iter().any(|file| file.passes_by(u64::MAX)) { READER_BYTES } else { 0 }
     }
 
     /// Whether this file is among them.
@@ -255,13 +266,23 @@ impl Rows {
         }
     }
 
-    /// Reads stored bytes; what lies past the end of the file is left out.
+    /// Reads stored bytes; what lies past the end of the file is left out. A sample of them isn't
+    /// to be in the system's cache afterwards.
     ///
     /// # Errors
     /// If they can't be read.
-    pub fn read_stored(&self, offset: u64, bytes: &mut Vec<u8>, length: u64) -> Result<()> {
-        let there = self.own().length()?;
-        bytes.resize(there.saturating_sub(offset).min(length) as usize, 0);
+    pub fn read_stored(
+        &self,
+        offset: u64,
+        bytes: &mut Vec<u8>,
+        (length, is_sample): (u64, bool),
+    ) -> Result<()> {
+        let raw = self.own();
+        bytes.resize(raw.length()?.saturating_sub(offset).min(length) as usize, 0);
+        if is_sample {
+            let read = raw.read_apart(bytes, offset);
+            return read.map_err(|error| raw.failed(offset + bytes.len() as u64, error));
+        }
         self.read_at(offset, bytes)
     }
 

@@ -65,19 +65,20 @@ pub(crate) fn merged_bytes(job: &Job) -> u64 {
 fn read_bytes(job: &Job, geometry: &Geometry) -> u64 {
     let rows = &job.source.rows;
     let most = geometry.cut.most().1;
-    match (&geometry.cut, rows.tiles()) {
-        (Cut::Rows { part, .. }, _) if geometry.needs == Needs::Parts => {
-            most * (part + rows.aside_bytes())
+    rows.reader_bytes()
+        + match (&geometry.cut, rows.tiles()) {
+            (Cut::Rows { part, .. }, _) if geometry.needs == Needs::Parts => {
+                most * (part + rows.aside_bytes())
+            }
+            (Cut::Cells { .. }, Some(tiles)) if geometry.needs == Needs::Parts => {
+                tiles.worker_bytes() + 2 * tiles.tile_bytes()
+            }
+            (Cut::Cells { .. }, Some(tiles)) => {
+                let row = rows.row_bytes() as u64;
+                tiles.worker_bytes() + most * (tiles.block_row_bytes() + row + rows.aside_bytes())
+            }
+            _ => most * (rows.row_bytes() as u64 + rows.aside_bytes()),
         }
-        (Cut::Cells { .. }, Some(tiles)) if geometry.needs == Needs::Parts => {
-            tiles.worker_bytes() + 2 * tiles.tile_bytes()
-        }
-        (Cut::Cells { .. }, Some(tiles)) => {
-            let row = rows.row_bytes() as u64;
-            tiles.worker_bytes() + most * (tiles.block_row_bytes() + row + rows.aside_bytes())
-        }
-        _ => most * (rows.row_bytes() as u64 + rows.aside_bytes()),
-    }
 }
 
 /// Bytes that a fold takes with so many workers, in a pass that is read as `of_pass`.
