@@ -46,6 +46,8 @@ pub enum Advice {
     Report,
     /// Delete what refers to the results, or compute them anew.
     DeleteReferrerOrComputeAnew,
+    /// Fold all positions anew.
+    FoldAnew,
     /// Compute again what was computed in vain.
     ComputeAgain,
     /// Compute it again once the data don't change any more.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::advice::{Advice, Note, Several};
 use crate::element::ElementType;
@@ -84,6 +84,9 @@ pub enum Error {
          is right"
     )]
     Panicked { message: String },
+    /// What somebody else's function says of why it can't go on.
+    #[error("{message}")]
+    Function { message: String },
     /// The file that results went to isn't at its path any more.
     #[error(
         "{} was moved, deleted or replaced while it was computed on; the results are in the file that \
@@ -185,6 +188,12 @@ pub enum Error {
     /// The process can't work on this dataset.
     #[error("{process} can't be run on `{dataset}`: {reason}")]
     Unsuitable { process: String, dataset: String, reason: String },
+    /// Positions are asked for by themselves that are folded together with all others.
+    #[error(
+        "{process} can't be run on `{dataset}`: all positions are folded into one answer, so that \
+         none is computed again by itself"
+    )]
+    FoldedTogether { process: String, dataset: String },
     /// An auxiliary input can't be used.
     #[error("the auxiliary input `{dataset}` can't be used: {reason}")]
     Auxiliary { dataset: String, reason: String },
@@ -310,13 +319,24 @@ pub enum Error {
     OtherFile { path: PathBuf },
     /// Something that another rank met.
     #[error("rank {rank} on {host}: {message}")]
-    Rank { rank: usize, host: String, message: String, is_usage: bool, advice: Option<Advice> },
+    Rank { rank: usize, host: String, message: String, fault: Fault, advice: Option<Advice> },
 }
 
 impl From<Error> for Note {
     fn from(error: Error) -> Self {
         Self { text: error.to_string(), advice: error.advice() }
     }
+}
+
+/// Whose an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// What was asked for can't be had, whatever the file.
+    Usage,
+    /// A function that somebody has written.
+    Function,
+    /// The file, the system or pixelmill itself.
+    Other,
 }
 
 /// How somebody has a file.
@@ -387,6 +407,7 @@ impl Error {
             Self::OtherFile { .. } => Advice::ShareFile,
             Self::Worker { .. } => Advice::UseFewerCores,
             Self::TooLittleMemory { .. } => Advice::AllowMoreMemory,
+            Self::FoldedTogether { .. } => Advice::FoldAnew,
             Self::NoSelection { .. } => Advice::NamePositions,
             Self::Truncated { .. } => Advice::CopyAgain,
             Self::JustChanged { .. } | Self::ReplacedWhileOpened { .. } => Advice::RunAgain,
@@ -405,7 +426,7 @@ impl Error {
     /// Whether another command line would mend it, whatever the file.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Rank { is_usage, .. } => *is_usage,
+            Self::Rank { fault, .. } => *fault == Fault::Usage,
             Self::UnknownProcess { .. }
             | Self::UnknownParameter { .. }
             | Self::Parameter { .. }
@@ -431,6 +452,16 @@ impl Error {
             | Self::UnlikeRanks { .. }
             | Self::TooManyRanks { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whose it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Rank { fault, .. } => *fault,
+            Self::Function { .. } => Fault::Function,
+            _ if self.is_usage() => Fault::Usage,
+            _ => Fault::Other,
         }
     }
 

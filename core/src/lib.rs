@@ -37,7 +37,7 @@ pub mod source_info;
 
 pub use advice::{Advice, Note, Several};
 pub use element::{Element, ElementType};
-pub use error::{Error, Held, Result};
+pub use error::{Error, Fault, Held, Result};
 pub use fold_kernel::fold_kernel_of;
 pub use map_kernel::kernel_of;
 /// The arrays that spectra, units and results are seen as.

@@ -1,11 +1,13 @@
 """What can go wrong, as exceptions."""
 
+import difflib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 
 class Error(Exception):
-    """What went wrong, in the words of the command line.
+    """What went wrong.
 
     ``kind`` names it, and each fact of the message is an attribute: of an unknown parameter, say, ``process``,
     ``name``, ``nearest`` and ``known``.
@@ -81,12 +83,13 @@ _KINDS: dict[type[Error], str] = {
         NoMainDataset NoPositionsAxes PositionsAxes SeveralMainDatasets NoSuchDataset BrokenLink NotMain Records
         NoFieldOfRecords NoRecords
     """,
-    UnsuitableError: "Conversion Rounded Frames Unsuitable Auxiliary Constant",
+    UnsuitableError: "Conversion Rounded Frames Unsuitable FoldedTogether Auxiliary Constant",
     ResultsError: """
         NotCompressed NoSuchGroup SeveralGroups CannotResume CannotVerify SourceNotFound NoSuchField ResultsRecords
         ResultsElement Results
     """,
     MissingResultsError: "NoSuchResults",
+    FunctionError: "Function",
     BusyError: "Busy",
     FileError: """
         Io Hdf5 Hdf5Object NotHdf5 Npy PartOfHdf5 Hdf4 Truncated JustChanged FreeSpace Replaced ReplacedWhileOpened
@@ -95,10 +98,23 @@ _KINDS: dict[type[Error], str] = {
 }
 
 _CLASS_OF = {kind: of for of, kinds in _KINDS.items() for kind in kinds.split()}
+_OF_RANK: dict[str, type[Error]] = {"Usage": UsageError, "Function": FunctionError}
 
 
 def error(message: str, facts: str) -> Error:
     """The exception for an error of the engine, whose kind and facts are told as JSON."""
     told: dict[str, dict[str, Any]] = json.loads(facts)
     kind, own = next(iter(told.items()), ("", {}))
-    return _CLASS_OF.get(kind, Error)(message, kind, own)
+    of = _OF_RANK.get(own["fault"], Error) if kind == "Rank" else _CLASS_OF.get(kind, Error)
+    return of(message, kind, own)
+
+
+def check_choice(option: str, given: Any, known: Sequence[str]) -> None:
+    """Looks whether an option is one of some words."""
+    if isinstance(given, str) and given in known:
+        return
+    *others, last = (f'"{word}"' for word in known)
+    near = difflib.get_close_matches(given.lower(), known, 1) if isinstance(given, str) else []
+    meant = f' (did you mean "{near[0]}"?)' if near else ""
+    facts = {"argument": option, "nearest": near[0] if near else None, "known": list(known)}
+    raise UsageError(f"{option}={given!r}: it has to be {', '.join(others)} or {last}{meant}", "Argument", facts)

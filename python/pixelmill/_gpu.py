@@ -1,7 +1,7 @@
 """GPUs: which there are, and how much of a scan one takes at a time."""
 
 from . import _pool
-from ._errors import UsageError
+from ._errors import UsageError, check_choice
 
 _SHARE = 0.5
 """What of a device's free memory a batch may take; the rest is for what a function makes of it."""
@@ -11,8 +11,7 @@ _COPIES = 3
 
 def found(backend: str) -> tuple[str, list[int]]:
     """The version of a module for GPUs, and the free memory of each."""
-    if backend != "cupy":
-        raise UsageError(f'backend={backend!r}: it has to be "numpy" or "cupy"', "Argument")
+    check_choice("backend", backend, ("numpy", "cupy"))
     # In a process of its own: what a device has for a process that looks at it is given back when that ends.
     worker = _pool.Worker(_pool.Task(b"", b"", None, ""))
     try:

@@ -3,14 +3,11 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pixelmill::{Error, Result, cli};
+use pixelmill::cli::{self, Face};
+use pixelmill::{Error, Result};
 use pixelmill_core::failure::panic_message;
 use pyo3::prelude::*;
 use serde::Serialize;
-
-/// What is done about a package without MPI.
-const BUILD_WITH_MPI: &str =
-    "build the package with: MATURIN_PEP517_ARGS=\"--features mpi\" pip install ./python";
 
 /// Does something of the engine's without Python's lock.
 ///
@@ -44,13 +41,9 @@ pub(crate) fn as_json(answer: &impl Serialize) -> Result<String> {
     serde_json::to_string(answer).map_err(|error| Error::Panicked { message: error.to_string() })
 }
 
-/// An error as the exception that stands for it, in the words of the command line
-/// where these aren't about itself.
+/// An error as the exception that stands for it.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
-    let said = match error {
-        Error::WithoutMpi { .. } => format!("{error}; {BUILD_WITH_MPI}"),
-        _ => cli::said(error),
-    };
+    let said = cli::said(error, Face::Python);
     // A path that isn't UTF-8 can't be a fact in JSON; it is in the message.
     let facts = serde_json::to_string(error).unwrap_or_else(|_| "{}".to_owned());
     let made = py

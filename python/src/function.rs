@@ -70,17 +70,25 @@ struct DeclaredNeighbours {
 /// What was raised where Python computes, and isn't the fault of a position: it ends the run, in
 /// which no unit is marked any more.
 #[derive(Clone, Default)]
-pub(crate) struct Raised(Arc<Mutex<Option<PyErr>>>);
+pub(crate) struct Raised(Arc<Mutex<Option<(PyErr, String)>>>);
 
 impl Raised {
     /// Says so.
     pub fn set(&self, error: PyErr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        // Other ranks are told this alone, with the words of the package's own errors as they are.
+        let told = Python::try_attach(|py| -> PyResult<String> {
+            let own = py.import("pixelmill._errors")?.getattr("Error")?;
+            let value = error.value(py);
+            let is_own = value.is_instance(&own)?;
+            Ok(if is_own { value.str()?.to_string() } else { error.to_string() })
+        });
+        let told = told.and_then(PyResult::ok).unwrap_or_else(|| error.to_string());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((error, told));
     }
 
     /// What it is.
     pub fn take(&self) -> Option<PyErr> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(error, _)| error)
     }
 
     /// What ends the run, if there is anything.
@@ -89,7 +97,7 @@ impl Raised {
     /// That.
     pub fn check(&self) -> Result<()> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(Error::Panicked { message: error.to_string() }),
+            Some((_, told)) => Err(Error::Function { message: told.clone() }),
             None => Ok(()),
         }
     }

@@ -24,7 +24,7 @@ mod _pixelmill {
     use std::sync::Arc;
 
     use pixelmill::Cores;
-    use pixelmill::cli;
+    use pixelmill::cli::{self, Face};
     use pixelmill::engine::{self, Pixel, Request, inspect};
     use pixelmill::kernel::Kernel;
     use pixelmill::registry;
@@ -73,7 +73,9 @@ mod _pixelmill {
             let datasets = inspect::datasets(&file)?;
             let groups = inspect::groups(&file, None)?;
             let found = (datasets.as_slice(), [].as_slice());
-            as_json(&wire::Info::of(&file, found, &groups, cli::of_problem))
+            as_json(&wire::Info::of(&file, found, &groups, |problem| {
+                cli::of_problem(problem, Face::Python)
+            }))
         })
     }
 

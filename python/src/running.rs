@@ -4,9 +4,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use pixelmill::cli::{self, Face};
 use pixelmill::engine::{self, Note, Observer, Outcome, Progress, Request, RunInfo, Stop};
 use pixelmill::kernel::Kernel;
-use pixelmill::{Error, cli};
+use pixelmill::{Error, Result};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -83,7 +84,7 @@ impl Observer for Ticker {
     }
 
     fn note(&self, note: &Note) {
-        self.tell(News::Note { text: cli::of_note(note) });
+        self.tell(News::Note { text: cli::of_note(note, Face::Python) });
     }
 
     fn end(&self) {

@@ -39,6 +39,15 @@ class Unlike(Total):
         super().prepare(source, buffers)
         self.offset = int(os.environ["OMPI_COMM_WORLD_RANK"])
 
+class Begins(Total):
+    def preprocess(self, parts):
+        failed = os.environ["FAILED"]
+        if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
+            open(failed, "w").close()
+            raise ValueError("not on this rank")
+        while not os.path.exists(failed):
+            time.sleep(0.01)
+
 def slow(frame):
     time.sleep(0.01)
     return frame.sum()
@@ -67,6 +76,10 @@ if what == "all":
         tell(min(ranks))
 if what == "unlike":
     scan.reduce(Unlike(), cores=1)
+    tell("went on")
+if what == "begins":
+    os.environ["FAILED"] = sys.argv[1] + ".failed"
+    scan.reduce(Begins(), cores=1)
     tell("went on")
 if what == "alone" and rank == 1:
     raise ValueError("only here")
@@ -146,6 +159,17 @@ def test_ranks_that_have_prepared_other_things_dont_compute_together(job: Sequen
     with start([*LAUNCHER, "-n", "2", *job, "unlike"]) as run:
         _, errors = run.communicate(timeout=60)
     assert run.returncode != 0 and not told(job, 0) + told(job, 1), errors
+
+
+@WITH_MPI
+def test_what_a_function_raises_on_another_rank_is_its_error(job: Sequence[str]) -> None:
+    with start([*LAUNCHER, "-n", "2", *job, "begins"]) as run:
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode != 0 and not told(job, 0) + told(job, 1), errors
+    last = [line for line in errors.splitlines() if "Error: rank 1 on " in line]
+    assert len(last) == 1 and last[0].startswith("pixelmill._errors.FunctionError: rank 1 on "), errors
+    assert last[0].endswith(": `Begins` can't fold: its `preprocess` failed: ValueError: not on this rank"), errors
+    assert "pixelmill itself has failed" not in errors
 
 
 @pytest.mark.skipif(_pixelmill.HAS_MPI, reason="this build has MPI")

@@ -79,7 +79,7 @@ def test_it_tells_what_it_is(line_scan: Path, frames: Path) -> None:
 def test_what_is_wrong_is_said_as_on_the_command_line(frames: Path, tmp_path: Path) -> None:
     with pytest.raises(pm.DatasetError) as met:
         pm.open(frames, "frames")
-    assert "name them, slowest first, as in --positions-axes 0,1" in str(met.value)
+    assert "name them, slowest first, as in positions_axes=(0, 1);" in str(met.value)
     assert met.value.kind == "NoPositionsAxes" and met.value.dataset == "/frames"
     with pytest.raises(pm.FileError, match="there is no such file") as missing:
         pm.open(tmp_path / "no.h5")

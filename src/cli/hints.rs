@@ -1,46 +1,117 @@
-//! What the command line says of errors: what was found, and what to type or to do about it. The
-//! only place that tells people of options because of an error.
-
-use std::borrow::Cow;
+//! What people are told of errors: what was found, and what to type or to do about it. The only
+//! place that tells them of options because of an error, in the spelling of the face that speaks.
 
 use crate::engine::inspect::Problem;
 use crate::engine::{FailedPositions, Note, is_inexact};
 use pixelmill_core::advice::{Advice, Several};
 use pixelmill_core::error::{Error, bytes};
 
+/// Who speaks to people, which tells how options are spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// The command line: `--memory`.
+    CommandLine,
+    /// Python, where options are keyword arguments: `memory=…`.
+    Python,
+}
+
+impl Face {
+    /// An option by its name, to which something else is given than was.
+    fn option(self, name: &str) -> String {
+        match self {
+            Self::CommandLine => format!("--{}", name.replace('_', "-")),
+            Self::Python => format!("{name}=…"),
+        }
+    }
+
+    /// An option with what is given to it.
+    fn given(self, name: &str, value: &str) -> String {
+        match self {
+            Self::CommandLine => format!("{} {value}", self.option(name)),
+            Self::Python => format!("{name}={value}"),
+        }
+    }
+
+    /// An option to which nothing is given but that it is wanted.
+    fn wanted(self, name: &str) -> String {
+        match self {
+            Self::CommandLine => self.option(name),
+            Self::Python => self.given(name, "True"),
+        }
+    }
+
+    /// Numbers of axes as they are given.
+    fn axes(self, numbers: &[&str]) -> String {
+        match (self, numbers) {
+            (Self::CommandLine, []) => "none".to_owned(),
+            (Self::CommandLine, numbers) => numbers.join(","),
+            (Self::Python, [one]) => format!("({one},)"),
+            (Self::Python, numbers) => format!("({})", numbers.join(", ")),
+        }
+    }
+
+    /// What is done once more.
+    fn same(self) -> &'static str {
+        match self {
+            Self::CommandLine => "the same command",
+            Self::Python => "the same call",
+        }
+    }
+
+    /// What one does with that.
+    fn again(self) -> String {
+        let run = if self == Self::CommandLine { "run" } else { "make" };
+        format!("{run} {} again", self.same())
+    }
+
+    /// How it is built for MPI.
+    fn build_with_mpi(self) -> &'static str {
+        match self {
+            Self::CommandLine => "build it with: cargo build --release --workspace --features mpi",
+            Self::Python => {
+                "build the package with: MATURIN_PEP517_ARGS=\"--features mpi\" pip install \
+                 ./python"
+            }
+        }
+    }
+}
+
 /// An error in one line.
-pub fn said(error: &Error) -> String {
+pub fn said(error: &Error, face: Face) -> String {
     match error {
         Error::NoPositionsAxes { dataset, axes } => format!(
             "the file doesn't say which axes of `{dataset}` are positions; name them, slowest \
              first, as in {}; its axes: {}",
-            example(axes.len()),
+            example(axes.len(), face),
             axes.join(", ")
         ),
         Error::PositionsAxes { dataset, given, axes } => format!(
-            "--positions-axes {given}: `{dataset}` has the axes {axes}; name some of them once, \
-             slowest first"
+            "{}: `{dataset}` has the axes {axes}; name some of them once, slowest first",
+            face.given("positions_axes", &face.axes(&given.split(',').collect::<Vec<_>>()))
         ),
         Error::Records { file, dataset, fields } => format!(
-            "`{dataset}` of {} holds records, of which one field is computed on; name it with \
-             --field: {}",
+            "`{dataset}` of {} holds records, of which one field is computed on; name it with {}: \
+             {}",
             file.display(),
+            face.option("field"),
             fields.join(", ")
         ),
         Error::NoFieldOfRecords { field, .. } | Error::NoRecords { field, .. } => {
-            format!("--field {field}: {error}")
+            format!("{}: {error}", face.given("field", field))
         }
         Error::SeveralMainDatasets { file, candidates } => format!(
-            "{} has {} main datasets; name one with --dataset: {}",
+            "{} has {} main datasets; name one with {}: {}",
             file.display(),
             candidates.len(),
+            face.option("dataset"),
             candidates.join(", ")
         ),
         Error::OutputNamesSource { output, source_file } => format!(
-            "--output: {} is another name of {}; leave --output out to write the results into \
+            "{option}: {} is another name of {}; leave {option} out to write the results into \
              that file, or name another one",
             output.display(),
-            source_file.display()
+            source_file.display(),
+            option = face.option("output")
         ),
         Error::SeveralGroups { file, group, candidates } => format!(
             "{} has {} results groups `{group}`; give the whole path of one: {}",
@@ -49,23 +120,25 @@ pub fn said(error: &Error) -> String {
             candidates.join(", ")
         ),
         Error::NotCompressed { file, group, source } => format!(
-            "the results in {}:{group} are complete, but not compressed yet; the same command \
-             does that later: {}",
+            "the results in {}:{group} are complete, but not compressed yet; {} does that later: \
+             {}",
             file.display(),
-            said(source)
+            face.same(),
+            said(source, face)
         ),
         Error::Panicked { message } => format!(
             "pixelmill itself has failed, which is a fault of it, so please report it: {message}; \
-             what is marked as done is right, and the same command goes on"
+             what is marked as done is right, and {} goes on",
+            face.same()
         ),
-        _ => with_advice(&error.to_string(), error.advice()),
+        _ => with_advice(&error.to_string(), error.advice(), face),
     }
 }
 
 /// Why a dataset can't be computed on, in one line.
-pub fn of_problem(problem: &Problem) -> String {
+pub fn of_problem(problem: &Problem, face: Face) -> String {
     match problem {
-        Problem::Error(error) => said(error),
+        Problem::Error(error) => said(error, face),
         Problem::Text(text) => text.clone(),
     }
 }
@@ -81,30 +154,19 @@ pub(crate) fn of_failures(failed: &FailedPositions) -> &'static str {
 }
 
 /// A note in one line.
-pub fn of_note(note: &Note) -> String {
-    with_advice(&note.text, note.advice)
+pub fn of_note(note: &Note, face: Face) -> String {
+    with_advice(&note.text, note.advice, face)
 }
 
-fn with_advice(found: &str, advice: Option<Advice>) -> String {
-    format!("{found}{}", advice.map(tail).unwrap_or_default())
+fn with_advice(found: &str, advice: Option<Advice>, face: Face) -> String {
+    format!("{found}{}", advice.map(|advice| tail(advice, face)).unwrap_or_default())
 }
 
 /// What is said behind what was found.
-fn tail(advice: Advice) -> Cow<'static, str> {
-    Cow::Borrowed(match advice {
-        Advice::CompareAllData(size) => {
-            return format!("; --check-data compares all {}", bytes(size)).into();
-        }
-        Advice::StartAtMost(ranks) => return format!("; start {ranks} at most").into(),
+fn tail(advice: Advice, face: Face) -> String {
+    let tail = match advice {
+        Advice::StartAtMost(ranks) => return format!("; start {ranks} at most"),
         Advice::Unbind => "; `--bind-to none` (Slurm: more --cpus-per-task) lets them use all",
-        Advice::UseFewerCores => "; try `--cores 1`",
-        Advice::AllowMoreMemory => "; raise --memory",
-        Advice::NamePositions => "; name them with --positions",
-        Advice::AllowRounding => {
-            "; --allow-rounding lets each value become the nearest one that there is"
-        }
-        Advice::RunAgain => "; run the same command again",
-        Advice::MakeRoom => "; make room and run the same command again",
         Advice::MakeFolder => "; make it first",
         Advice::CopyAgain => "; copy it again from where it was measured",
         Advice::WaitForRun => "; wait until that run has ended, or stop it",
@@ -112,14 +174,8 @@ fn tail(advice: Advice) -> Cow<'static, str> {
             "; wait until that run has ended, or close it there (a notebook's file too)"
         }
         Advice::CloseFirst => "; close it there first (a notebook's file too)",
-        Advice::CloseOrWriteElsewhere => {
-            "; close it there (a notebook's file too) or write the results elsewhere with --output"
-        }
-        Advice::WriteElsewhere => "; results can go to another file with --output",
-        Advice::TellSource => "; tell with --source FILE where it is",
         Advice::KeepOthersOut => ": make sure that nobody else writes to it",
         Advice::Report => ", so please report it",
-        Advice::DeleteReferrerOrComputeAnew => "; delete that, or compute anew with --override",
         Advice::ComputeAgain => ", so run it again",
         Advice::ComputeFinalData => ", so run it again when the data are final",
         Advice::WriteElsewhereOrComputeThere => {
@@ -134,7 +190,6 @@ fn tail(advice: Advice) -> Cow<'static, str> {
             "; make it one first, as h5py's split driver and h5repack do"
         }
         Advice::ConvertHdf4 => "; convert it first, as h4toh5 does",
-        Advice::BuildWithMpi => "; build it with: cargo build --release --workspace --features mpi",
         Advice::StartAlike => "; start the same command on all ranks",
         Advice::ShareFile => "; put it on a file system that all nodes share",
         Advice::AllowMoreFiles => " (see `ulimit -n`)",
@@ -142,27 +197,82 @@ fn tail(advice: Advice) -> Cow<'static, str> {
         Advice::EndSwmrWriter => {
             "; end its writer, or clear the mark of a killed one with h5clear -s"
         }
-        Advice::NameAxis => {
-            "; name the axis with --along, or, if one of them is an axis of positions, all of \
-             these with --positions-axes"
-        }
         Advice::RemoveFreeSpace => "; remove that space with h5repack",
-    })
+        Advice::CompareAllData(_)
+        | Advice::UseFewerCores
+        | Advice::AllowMoreMemory
+        | Advice::NamePositions
+        | Advice::AllowRounding
+        | Advice::RunAgain
+        | Advice::MakeRoom
+        | Advice::CloseOrWriteElsewhere
+        | Advice::WriteElsewhere
+        | Advice::TellSource
+        | Advice::DeleteReferrerOrComputeAnew
+        | Advice::FoldAnew
+        | Advice::BuildWithMpi
+        | Advice::NameAxis => return with_options(advice, face),
+    };
+    tail.to_owned()
 }
 
-/// What one would type for an array with so many axes.
-fn example(axes: usize) -> &'static str {
+/// The same of what names an option, or what is done again.
+fn with_options(advice: Advice, face: Face) -> String {
+    let (option, wanted) = (|name| face.option(name), |name| face.wanted(name));
+    match advice {
+        Advice::CompareAllData(size) => {
+            format!("; {} compares all {}", wanted("check_data"), bytes(size))
+        }
+        Advice::UseFewerCores => match face {
+            Face::CommandLine => "; try `--cores 1`".to_owned(),
+            Face::Python => "; try cores=1".to_owned(),
+        },
+        Advice::AllowMoreMemory => format!("; raise {}", option("memory")),
+        Advice::NamePositions => format!("; name them with {}", option("positions")),
+        Advice::AllowRounding => format!(
+            "; {} lets each value become the nearest one that there is",
+            wanted("allow_rounding")
+        ),
+        Advice::RunAgain => format!("; {}", face.again()),
+        Advice::MakeRoom => format!("; make room and {}", face.again()),
+        Advice::CloseOrWriteElsewhere => format!(
+            "; close it there (a notebook's file too) or write the results elsewhere with {}",
+            option("output")
+        ),
+        Advice::WriteElsewhere => {
+            format!("; results can go to another file with {}", option("output"))
+        }
+        Advice::TellSource => format!("; tell with {} where it is", face.given("source", "FILE")),
+        Advice::DeleteReferrerOrComputeAnew => {
+            format!("; delete that, or compute anew with {}", wanted("override"))
+        }
+        Advice::FoldAnew => format!("; {} folds all of them again", wanted("override")),
+        Advice::BuildWithMpi => format!("; {}", face.build_with_mpi()),
+        Advice::NameAxis => format!(
+            "; name the axis with {}, or, if one of them is an axis of positions, all of these \
+             with {}",
+            option("along"),
+            option("positions_axes")
+        ),
+        _ => String::new(),
+    }
+}
+
+/// What one would give for an array with so many axes.
+fn example(axes: usize, face: Face) -> String {
+    let given = |numbers: &[&str]| face.given("positions_axes", &face.axes(numbers));
     match axes {
         // Of a single spectrum each channel would be a position.
-        1 => "--positions-axes none if it is one measurement, or --positions-axes 0",
-        2 => "--positions-axes 0",
-        _ => "--positions-axes 0,1",
+        1 => format!("{} if it is one measurement, or {}", given(&[]), given(&["0"])),
+        2 => given(&["0"]),
+        _ => given(&["0", "1"]),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pixelmill_core::error::Fault;
     use std::io;
 
     fn group() -> String {
@@ -174,15 +284,15 @@ mod tests {
     #[track_caller]
     fn is_said(error: &Error, fact: &str, advice: &str) {
         assert_eq!(error.to_string(), fact);
-        assert_eq!(said(error), format!("{fact}{advice}"));
+        assert_eq!(said(error, Face::CommandLine), format!("{fact}{advice}"));
         let met = Error::Rank {
             rank: 1,
             host: "node".to_owned(),
             message: error.to_string(),
-            is_usage: error.is_usage(),
+            fault: error.fault(),
             advice: error.advice(),
         };
-        assert_eq!(said(&met), format!("rank 1 on node: {fact}{advice}"));
+        assert_eq!(said(&met, Face::CommandLine), format!("rank 1 on node: {fact}{advice}"));
     }
 
     #[test]
@@ -299,7 +409,7 @@ mod tests {
             candidates: vec!["/a/d-Sum_000".to_owned(), "/b/d-Sum_000".to_owned()],
         };
         assert_eq!(
-            said(&several),
+            said(&several, Face::CommandLine),
             "a.h5 has 2 results groups `d-Sum_000`; give the whole path of one: /a/d-Sum_000, \
              /b/d-Sum_000"
         );
@@ -307,7 +417,7 @@ mod tests {
         let uncompressed =
             Error::NotCompressed { file: "a.h5".into(), group: group(), source: Box::new(source) };
         assert_eq!(
-            said(&uncompressed),
+            said(&uncompressed, Face::CommandLine),
             "the results in a.h5:/d-Sum_000 are complete, but not compressed yet; the same \
              command does that later: a.h5 is truncated: it has 1 bytes where its data take 2; \
              copy it again from where it was measured"
@@ -320,17 +430,149 @@ mod tests {
         let text = format!("{} is left alone: {cited}", group());
         let note = Note { text, advice: cited.advice };
         assert_eq!(
-            of_note(&note),
+            of_note(&note, Face::CommandLine),
             "/d-Sum_000 is left alone: a.h5 is truncated: it has 1 bytes where its data take 2; \
              copy it again from where it was measured"
         );
         let lockless =
             Note { text: "a.h5 has no locks".to_owned(), advice: Some(Advice::KeepOthersOut) };
         assert_eq!(
-            of_note(&lockless),
+            of_note(&lockless, Face::CommandLine),
             "a.h5 has no locks: make sure that nobody else writes to it"
         );
         let resumed = Error::CannotResume { group: group(), reason: note };
-        assert!(said(&resumed).ends_with("; copy it again from where it was measured"));
+        assert!(
+            said(&resumed, Face::CommandLine)
+                .ends_with("; copy it again from where it was measured")
+        );
+    }
+
+    /// All that can be advised, each with the one after it.
+    fn after(advice: Advice) -> Option<Advice> {
+        use Advice::*;
+        Some(match advice {
+            UseFewerCores => NamePositions,
+            NamePositions => AllowMoreMemory,
+            AllowMoreMemory => AllowRounding,
+            AllowRounding => RunAgain,
+            RunAgain => MakeRoom,
+            MakeRoom => MakeFolder,
+            MakeFolder => CopyAgain,
+            CopyAgain => WaitForRun,
+            WaitForRun => WaitOrClose,
+            WaitOrClose => CloseFirst,
+            CloseFirst => CloseOrWriteElsewhere,
+            CloseOrWriteElsewhere => WriteElsewhere,
+            WriteElsewhere => TellSource,
+            TellSource => CompareAllData(5 << 30),
+            CompareAllData(_) => Unbind,
+            Unbind => KeepOthersOut,
+            KeepOthersOut => Report,
+            Report => DeleteReferrerOrComputeAnew,
+            DeleteReferrerOrComputeAnew => FoldAnew,
+            FoldAnew => ComputeAgain,
+            ComputeAgain => ComputeFinalData,
+            ComputeFinalData => WriteElsewhereOrComputeThere,
+            WriteElsewhereOrComputeThere => ProvideFilter,
+            ProvideFilter => MakeOneFile(Several::Family),
+            MakeOneFile(Several::Family) => MakeOneFile(Several::Split),
+            MakeOneFile(Several::Split) => ConvertHdf4,
+            ConvertHdf4 => BuildWithMpi,
+            BuildWithMpi => StartAlike,
+            StartAlike => StartAtMost(4),
+            StartAtMost(_) => ShareFile,
+            ShareFile => AllowMoreFiles,
+            AllowMoreFiles => AllowLargerFiles,
+            AllowLargerFiles => EndSwmrWriter,
+            EndSwmrWriter => NameAxis,
+            NameAxis => RemoveFreeSpace,
+            RemoveFreeSpace => return None,
+        })
+    }
+
+    /// Errors of which more is said than what was found.
+    fn errors() -> Vec<Error> {
+        let (file, dataset) = (|| "a.h5".into(), || "/d".to_owned());
+        let axes = |count: usize| Error::NoPositionsAxes {
+            dataset: dataset(),
+            axes: vec!["y (4)".to_owned(); count],
+        };
+        let candidates = || vec!["/a".to_owned(), "/b".to_owned()];
+        vec![
+            axes(1),
+            axes(2),
+            axes(3),
+            Error::PositionsAxes { dataset: dataset(), given: "7".into(), axes: "0 and 1".into() },
+            Error::PositionsAxes { dataset: dataset(), given: "0,0".into(), axes: "0".into() },
+            Error::Records { file: file(), dataset: dataset(), fields: candidates() },
+            Error::NoRecords { dataset: dataset(), field: "x".into(), found: "uint8".into() },
+            Error::SeveralMainDatasets { file: file(), candidates: candidates() },
+            Error::OutputNamesSource { output: file(), source_file: "b.h5".into() },
+            Error::NotCompressed {
+                file: file(),
+                group: group(),
+                source: Box::new(Error::JustChanged { path: file() }),
+            },
+            Error::Panicked { message: "oh".to_owned() },
+        ]
+    }
+
+    #[test]
+    fn each_face_spells_options_as_they_are_given_to_it() {
+        let mut advised = vec![Advice::UseFewerCores];
+        while let Some(next) = advised.last().and_then(|advice| after(*advice)) {
+            advised.push(next);
+        }
+        let each = |face| -> Vec<String> {
+            let notes = advised.iter().map(|advice| {
+                let note = Note { text: String::new(), advice: Some(*advice) };
+                of_note(&note, face)
+            });
+            notes.chain(errors().iter().map(|error| said(error, face))).collect()
+        };
+        // Those of launchers and of other programs are theirs.
+        let foreign = ["--bind-to", "--cpus-per-task", "--release", "--features"];
+        let mut spelled = 0;
+        for (typed, called) in each(Face::CommandLine).iter().zip(each(Face::Python)) {
+            assert!(typed.len() > 2 && called.len() > 2, "{typed}{called}");
+            assert!(!typed.contains('…') && !typed.contains("call"), "{typed}");
+            let own =
+                |word: &&str| word.contains("--") && !foreign.iter().any(|of| word.contains(of));
+            assert_eq!(called.split(' ').find(own), None, "{called}");
+            assert!(!called.contains("the same command") || !typed.contains("run"), "{called}");
+            let options = typed.split(' ').filter(own).count();
+            assert!(called.matches('=').count() >= options, "{typed}: {called}");
+            spelled += options;
+        }
+        assert!(spelled > 15, "{spelled}");
+    }
+
+    #[test]
+    fn what_is_given_in_python_could_be_typed_so() {
+        let told: Vec<String> = errors().iter().map(|error| said(error, Face::Python)).collect();
+        for (error, expected) in told.iter().zip([
+            "as in positions_axes=() if it is one measurement, or positions_axes=(0,); its axes: y",
+            "as in positions_axes=(0,); its axes: y",
+            "as in positions_axes=(0, 1); its axes: y",
+            "positions_axes=(7,): `/d` has the axes",
+            "positions_axes=(0, 0): `/d` has the axes",
+            "name it with field=…: /a, /b",
+            "field=x: `/d` has no fields",
+            "name one with dataset=…: /a, /b",
+            "output=…: a.h5 is another name of b.h5; leave output=… out to write",
+            "the same call does that later: a.h5 was changed by another program just before it \
+             was to be computed on; make the same call again",
+            "and the same call goes on",
+        ]) {
+            assert!(error.contains(expected), "{error}");
+        }
+        let rank = Error::Rank {
+            rank: 1,
+            host: "b".to_owned(),
+            message: "no".to_owned(),
+            fault: Fault::Usage,
+            advice: Some(Advice::AllowMoreMemory),
+        };
+        assert!(rank.is_usage() && said(&rank, Face::Python).ends_with("no; raise memory=…"));
     }
 }

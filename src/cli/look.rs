@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Answer, Ending, hints, show};
+use super::{Answer, Ending, Face, hints, show};
 use crate::engine::inspect::{
     self, Chunking, DatasetOverview, FieldOverview, GroupOverview, Reading,
 };
@@ -76,7 +76,9 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
         text.push_str(&other_file(group));
     }
     let found = (datasets.as_slice(), others.as_slice());
-    let json = wire::Info::of(file, found, &groups, hints::of_problem);
+    let json = wire::Info::of(file, found, &groups, |problem| {
+        hints::of_problem(problem, Face::CommandLine)
+    });
     Ok(done(text, wire::Answer::Info(json)))
 }
 
@@ -88,7 +90,7 @@ fn dataset_text(dataset: &DatasetOverview) -> String {
     match &dataset.content {
         Ok(info) => text.push_str(&content_text(dataset, info)),
         Err(problem) => {
-            let _ = writeln!(text, "    {}", hints::of_problem(problem));
+            let _ = writeln!(text, "    {}", hints::of_problem(problem, Face::CommandLine));
         }
     }
     if !dataset.fields.is_empty() {
@@ -102,7 +104,9 @@ fn dataset_text(dataset: &DatasetOverview) -> String {
     }
     let _ = match (&dataset.reading, &dataset.content) {
         (Ok(reading), _) => writeln!(text, "    is read {}", how(reading)),
-        (Err(problem), Ok(_)) => writeln!(text, "    {}", hints::of_problem(problem)),
+        (Err(problem), Ok(_)) => {
+            writeln!(text, "    {}", hints::of_problem(problem, Face::CommandLine))
+        }
         (Err(_), Err(_)) => Ok(()),
     };
     text

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::error::ErrorKind;
-pub use hints::{of_note, of_problem, said};
+pub use hints::{Face, of_note, of_problem, said};
 use progress::Display;
 
 use crate::engine::{Ranks, WORKER_NAME};
@@ -131,7 +131,7 @@ fn silent(ending: Ending) -> Answer {
 
 fn refusal(error: &Error) -> Answer {
     let ending = if error.is_usage() { Ending::Usage } else { Ending::Failed };
-    failed(ending, &hints::said(error))
+    failed(ending, &hints::said(error, Face::CommandLine))
 }
 
 fn failed(ending: Ending, message: &str) -> Answer {

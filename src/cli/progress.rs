@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{hints, say, show};
+use super::{Face, hints, say, show};
 use crate::engine::{Note, Observer, Progress, RunInfo};
 use crate::plan::Reads;
 use pixelmill_core::error::Error;
@@ -122,7 +122,7 @@ impl Observer for Display {
 
     fn note(&self, note: &Note) {
         // What a user should know is said to one who wants to see nothing, too.
-        self.bar.suspend(|| say(&format!("note: {}", hints::of_note(note))));
+        self.bar.suspend(|| say(&format!("note: {}", hints::of_note(note, Face::CommandLine))));
     }
 
     fn end(&self) {
@@ -134,7 +134,7 @@ impl Observer for Display {
     }
 
     fn abandoned(&self, error: &Error) {
-        say(&format!("pixelmill: {}", hints::said(error)));
+        say(&format!("pixelmill: {}", hints::said(error, Face::CommandLine)));
     }
 }
 

@@ -19,7 +19,7 @@ use crate::ranks::{Communicator, Sending, host};
 use crate::storage::in_place::Extent;
 use crate::storage::results_group::Place;
 use pixelmill_core::advice::Advice;
-use pixelmill_core::error::{Error, Result};
+use pixelmill_core::error::{Error, Fault, Result};
 
 /// The ranks of a job, with what they say to each other.
 #[derive(Clone, Copy)]
@@ -32,7 +32,7 @@ pub(crate) struct Team<'a> {
 pub(crate) struct RankError {
     host: String,
     message: String,
-    is_usage: bool,
+    fault: Fault,
     advice: Option<Advice>,
 }
 
@@ -131,14 +131,14 @@ impl RankError {
         Self {
             host: host.to_owned(),
             message: error.to_string(),
-            is_usage: error.is_usage(),
+            fault: error.fault(),
             advice: error.advice(),
         }
     }
 
     pub fn at(self, rank: usize) -> Error {
-        let Self { host, message, is_usage, advice } = self;
-        Error::Rank { rank, host, message, is_usage, advice }
+        let Self { host, message, fault, advice } = self;
+        Error::Rank { rank, host, message, fault, advice }
     }
 }
 

@@ -132,12 +132,9 @@ pub(crate) fn check(job: &Job, request: &Request) -> Result<()> {
     if job.geometry.is_none() || !request.retry_failed || folded_by(job).is_per_position() {
         return Ok(());
     }
-    let reason = "all positions are folded into one answer, so that none is computed again by \
-                  itself; --override folds all of them again";
-    Err(Error::Unsuitable {
+    Err(Error::FoldedTogether {
         process: job.kernel.name().to_owned(),
         dataset: job.source.info.path.clone(),
-        reason: reason.to_owned(),
     })
 }
 
