@@ -230,14 +230,15 @@ impl Accumulator {
     /// position, and the results per position that they are made from, if there are so many.
     pub fn with_ends(&mut self, layouts: &[BufferLayout], positions: usize) {
         for (bytes, layout) in self.buffers.iter_mut().zip(layouts) {
-            let count = match (layout.kind, layout.role) {
-                (Kind::PerPosition, Role::Published | Role::AtEnd | Role::Mask) => positions,
-                (Kind::PerPoint | Kind::Single, Role::AtEnd) => 1,
+            let length = match (layout.kind, layout.role) {
+                (Kind::PerPosition, Role::Published | Role::AtEnd | Role::Mask) => {
+                    positions * layout.each
+                }
+                (Kind::PerPoint | Kind::Single, Role::AtEnd) => layout.column.missing.len(),
                 _ => continue,
             };
-            let missing = &layout.column.missing;
-            bytes.resize(count * missing.len());
-            bytes.chunks_exact_mut(missing.len()).for_each(|one| one.copy_from_slice(missing));
+            bytes.resize(length);
+            layout.column.fill_missing(bytes);
         }
     }
 

@@ -88,6 +88,12 @@ impl ColumnLayout {
         }
     }
 
+    /// Puts what there is while there is no result in place of the values of some spectra.
+    pub fn fill_missing(&self, values: &mut [u8]) {
+        let each = values.chunks_exact_mut(self.missing.len().max(1));
+        each.for_each(|one| one.copy_from_slice(&self.missing));
+    }
+
     /// Bytes of one value.
     pub fn value_bytes(&self) -> usize {
         self.fields.iter().map(|field| field.element.size()).sum()

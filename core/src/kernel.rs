@@ -258,6 +258,11 @@ pub trait Fold: Send + Sync {
     fn is_map(&self) -> bool {
         false
     }
+    /// Whether it folds each spectrum of a position that has several. It then needs whole spectra,
+    /// and its buffers per position have a value for each of them.
+    fn takes_several(&self) -> bool {
+        false
+    }
     /// Whether it takes values as they are stored, if they aren't corrected, so that none of them
     /// has to be one of its numbers.
     fn takes_stored(&self) -> bool {
@@ -389,7 +394,11 @@ impl<'a> RawTile<'a> {
                 continue;
             };
             if !corrections.are_by_value() {
-                corrections.append((row, self.stored), 0, buffer);
+                let length: usize = self.spectrum_shape.iter().product();
+                let spectra = row.chunks_exact(length * self.stored.element.size()).enumerate();
+                spectra.for_each(|(number, spectrum)| {
+                    corrections.append((spectrum, self.stored), number, buffer);
+                });
                 continue;
             }
             let mut left = row;

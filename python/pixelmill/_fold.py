@@ -4,13 +4,14 @@ import contextlib
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _encode, _identity, _map, _pixelmill, _pool
+from . import _arguments, _encode, _identity, _map, _pixelmill, _pool
 from ._errors import FunctionError, UsageError
 from ._pool import Died, Worker
 from ._process import source_info
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 _Failed = list[tuple[int, str]]
 _Answer = tuple[list[bytes], _Failed, str | None]
 _Arrays = list[NDArray[Any]]
+_Varying = dict[str, NDArray[Any]]
 _What = tuple[str, list[int], list[tuple[int, int]], tuple[int, ...]]
 """What is to be done, the positions in hand, the stretches of points, and the lengths of a spectrum's axes."""
-_Does = Callable[[NDArray[Any], _Arrays, _Arrays, _What], tuple[_Arrays, _Failed, str | None]]
+_Done = tuple[_Arrays, _Failed, str | None]
+_Does = Callable[[NDArray[Any], _Arrays, _Arrays, _Varying, _What], _Done]
 
 _WAYS = {
     "partition": Reduction.process_partition,
@@ -36,10 +39,14 @@ _WAYS = {
 
 
 class Folding:
-    """A reduction, over a scan."""
+    """A reduction with its arguments, over a scan."""
 
-    def __init__(self, scan: "Scan", reduction: Reduction) -> None:
-        self._scan = scan
+    def __init__(
+        self, scan: "Scan", reduction: Reduction, arguments: dict[str, Any], given: dict[str, bool]
+    ) -> None:
+        if not isinstance(reduction, Reduction):
+            raise UsageError(f"a reduction is needed, not {type(reduction).__name__}", "Argument")
+        self.scan = scan
         self._of = type(reduction)
         self.name = reduction.name or self._of.__name__
         _map.check_name(self.name, "name")
@@ -50,11 +57,18 @@ class Folding:
                 f"it needs one of `process_partition`, `process_spectrum` and `process_tile`, and has {found}"
             )
         self.whole = own[0]
+        _arguments.check(getattr(reduction, f"process_{self.whole}"), self.name, arguments, given, leading=2)
+        self._arguments = _arguments.Arguments(scan, arguments)
+        self._spectra = math.prod(scan._spectrum_shape) // max(math.prod(scan._each_shape), 1)
         parameters = dict(vars(reduction))
         told, self._code = self._identified(reduction.version)
         exact = self._exact(parameters)
-        shown = {name: value for name, value in parameters.items() if _map.is_shown(name, value)}
-        self._identity = shown | told | {"python_parameters": json.dumps(exact, sort_keys=True)}
+        told["python_parameters"] = json.dumps(exact, sort_keys=True)
+        if arguments:
+            told["python_arguments"] = json.dumps(self._exact_arguments(), sort_keys=True)
+        constants = parameters | self._arguments.constants
+        shown = {name: value for name, value in constants.items() if _map.is_shown(name, value)}
+        self._identity = shown | told
         prepared = copy.copy(reduction)
         declared = Buffers()
         try:
@@ -84,6 +98,12 @@ class Folding:
         """Attributes as JSON in which different values are different."""
         try:
             return {name: _identity.of_value(value, f"`{name}`") for name, value in parameters.items()}
+        except _identity.Unhashable as unhashable:
+            raise _map.unrecognised(self.name, unhashable) from None
+
+    def _exact_arguments(self) -> dict[str, Any]:
+        try:
+            return self._arguments.exact()
         except _identity.Unhashable as unhashable:
             raise _map.unrecognised(self.name, unhashable) from None
 
@@ -129,8 +149,10 @@ class Folding:
             {
                 "name": self.name,
                 "parameters": self._identity,
-                "element": self._scan.dtype.name,
+                "element": self.scan.dtype.name,
                 "whole": self.whole,
+                "spectra": self._spectra,
+                "inputs": self._arguments.paths,
                 "buffers": [
                     {
                         "name": buffer.name,
@@ -151,24 +173,24 @@ class Folding:
         )
 
     def task(self) -> _pool.Task:
-        """The class as worker processes get it, with the attributes."""
+        """The class as worker processes get it, with the attributes and the constants."""
         import cloudpickle
 
         try:
-            payload, given = cloudpickle.dumps(self._of), cloudpickle.dumps((self._state, None))
+            payload = cloudpickle.dumps(self._of)
+            given = cloudpickle.dumps(((self._state, self._arguments.constants), None))
         except Exception as error:
             raise FunctionError(f"`{self.name}` can't be handed to worker processes: {error}") from None
         return _pool.Task(payload, given, self._code, self._identity.get("python_version", ""))
 
-    def step(
-        self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What
-    ) -> tuple[_Arrays, _Failed, str | None]:
+    def step(self, values: NDArray[Any], own: _Arrays, others: _Arrays, varying: _Varying, what: _What) -> _Done:
         """Does a step in this process."""
         arrays = [array.copy() for array in own]
-        # Other threads have the same attributes.
+        # Other threads have the same attributes and constants.
         state = {name: _map.apart(value) for name, value in self._state.items()}
+        constants = {name: _map.apart(value) for name, value in self._arguments.constants.items()}
         try:
-            failed, lost = self._of._step(state, values, self.buffers, arrays, others, what)
+            failed, lost = self._of._step((state, constants), values, self.buffers, arrays, others, varying, what)
         except Changed as changed:
             raise self._wrong(str(changed)) from None
         if what[0] not in self._tried and self._code is not None and _identity.of_code(self._of) != self._code:
@@ -186,8 +208,9 @@ class Folding:
             runs: list[tuple[int, int]],
             own: list[bytes],
             others: list[bytes] | None,
+            inputs: list[bytes],
         ) -> _Answer:
-            what = (step, positions, runs, self._scan._each_shape)
+            what = (step, positions, runs, self.scan._each_shape)
             arrays, merged = self._arrays(own), self._arrays(others or [])
             if step == "preprocess":
                 arrays = [np.full_like(array, buffer.neutral) for array, buffer in zip(arrays, self.buffers)]
@@ -195,9 +218,10 @@ class Folding:
                     return [array.tobytes() for array in arrays], [], None
             if step == "merge" and not self._overrides("merge"):
                 arrays = [array.copy() for array in arrays]
-                failed, lost = Reduction._step({}, np.empty(0), self.buffers, arrays, merged, what)
+                failed, lost = Reduction._step(({}, {}), np.empty(0), self.buffers, arrays, merged, {}, what)
             else:
-                arrays, failed, lost = does(np.frombuffer(values, self._scan.dtype), arrays, merged, what)
+                varying = self._arguments.varying(positions, inputs) if step in _WAYS else {}
+                arrays, failed, lost = does(np.frombuffer(values, self.scan.dtype), arrays, merged, varying, what)
             if step == "preprocess" and lost is not None:
                 raise self._wrong(f"its `preprocess` failed: {lost}")
             return [array.tobytes() for array in arrays], failed, lost
@@ -207,12 +231,27 @@ class Folding:
     def _arrays(self, parts: list[bytes]) -> _Arrays:
         return [np.frombuffer(part, buffer.dtype) for part, buffer in zip(parts, self.buffers)]
 
+    def results_of_one(self, told: dict[str, Any], spectrum: int) -> dict[str, NDArray[Any]]:
+        """What the engine says that one position is folded into, with what is there of a spectrum of it."""
+        leading = {"position": (self._spectra,), "point": self.scan._each_shape, "single": ()}
+        buffers = {buffer.name: buffer for buffer in self.buffers}
+        found = {}
+        for name, array in told.items():
+            buffer = buffers[name]
+            array = array.reshape(*leading[buffer.kind], *buffer.shape)
+            found[name] = array[min(spectrum, self._spectra - 1)] if buffer.kind == "position" else array
+        return found
+
     def of_one(self, own: _Arrays, index: int, positions: int) -> _Arrays:
         """What the buffers have of one of the positions in hand, and all else that they have."""
         return [
             array.reshape(positions, -1)[index] if buffer.kind == "position" and array.size else array
             for array, buffer in zip(own, self.buffers)
         ]
+
+    def computing(self, workers: str) -> "InProcesses | InThreads":
+        """What folds."""
+        return InThreads(self) if _map.in_threads(workers, self._of) else InProcesses(self)
 
     def died(self, step: str, died: Died) -> FunctionError:
         """That a process died of a step that isn't about any position."""
@@ -226,11 +265,9 @@ class InThreads(_pool.Threads):
         super().__init__()
         self._folding = folding
 
-    def fold(
-        self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What
-    ) -> tuple[_Arrays, _Failed, str | None]:
+    def fold(self, values: NDArray[Any], own: _Arrays, others: _Arrays, varying: _Varying, what: _What) -> _Done:
         """Does a step."""
-        return self.leaving(lambda: self._folding.step(values, own, others, what))
+        return self.leaving(lambda: self._folding.step(values, own, others, varying, what))
 
 
 class InProcesses(_pool.InProcesses):
@@ -240,12 +277,10 @@ class InProcesses(_pool.InProcesses):
         super().__init__([folding.task()], [])
         self._folding = folding
 
-    def fold(
-        self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What
-    ) -> tuple[_Arrays, _Failed, str | None]:
+    def fold(self, values: NDArray[Any], own: _Arrays, others: _Arrays, varying: _Varying, what: _What) -> _Done:
         """Does a step; where a process dies of it, each spectrum is tried alone to find those that it dies of."""
         try:
-            return self._step(values, own, others, what)
+            return self._step(values, own, others, varying, what)
         except Died:
             self.go_on()
         step, positions, runs, spectrum_shape = what
@@ -255,7 +290,8 @@ class InProcesses(_pool.InProcesses):
             for index, position in enumerate(positions):
                 try:
                     of_one = self._folding.of_one(own, index, len(positions))
-                    self._step(each[index], of_one, [], (step, [position], runs, spectrum_shape))
+                    inputs = {name: array[index : index + 1] for name, array in varying.items()}
+                    self._step(each[index], of_one, [], inputs, (step, [position], runs, spectrum_shape))
                 except Died as died:
                     self.go_on()
                     failed.append((index, str(died)))
@@ -263,21 +299,20 @@ class InProcesses(_pool.InProcesses):
             return own, failed, None
         # Whoever ended the process may not do so again.
         try:
-            return self._step(values, own, others, what)
+            return self._step(values, own, others, varying, what)
         except Died as died:
             self.go_on()
             if step in _WAYS:
                 return own, [], str(died)
             raise self._folding.died(step, died) from None
 
-    def _step(
-        self, values: NDArray[Any], own: _Arrays, others: _Arrays, what: _What
-    ) -> tuple[_Arrays, _Failed, str | None]:
+    def _step(self, values: NDArray[Any], own: _Arrays, others: _Arrays, varying: _Varying, what: _What) -> _Done:
         buffers: list[Buffer] = self._folding.buffers
-        given = {f"own {at}": array for at, array in enumerate(own)}
-        given |= {f"other {at}": array for at, array in enumerate(others)}
+        # No argument begins with a blank.
+        given = varying | {f" own {at}": array for at, array in enumerate(own)}
+        given |= {f" other {at}": array for at, array in enumerate(others)}
 
-        def once(worker: Worker) -> tuple[_Arrays, _Failed, str | None]:
+        def once(worker: Worker) -> _Done:
             layout, starts = worker.hand_over(values, given, [array.nbytes for array in own])
             failed, lost = worker.ask("fold", layout, starts, buffers, what)
             taken = [worker.taken(start, array.nbytes) for start, array in zip(starts, own)]
@@ -286,16 +321,24 @@ class InProcesses(_pool.InProcesses):
         return self.using(once)
 
 
-def run(
-    scan: "Scan", reduction: Reduction, workers: str, options: str, watch: Callable[[str], object] | None
-) -> Results:
+def run(folding: Folding, workers: str, options: str, watch: Callable[[str], object] | None) -> Results:
     """Folds a scan."""
-    if not isinstance(reduction, Reduction):
-        raise UsageError(f"a reduction is needed, not {type(reduction).__name__}", "Argument")
-    folding = Folding(scan, reduction)
-    ways: dict[str, type[InProcesses] | type[InThreads]] = {"processes": InProcesses, "threads": InThreads}
-    if workers not in ways:
-        raise UsageError(f'workers={workers!r}: it has to be "processes" or "threads"', "Argument")
-    computing = ways[workers](folding)
+    computing = folding.computing(workers)
     handed = folding.handed(computing.fold)
     return Results(_pixelmill.fold(options, folding.declared(), handed, computing.abandon, watch))
+
+
+def look(folding: Folding, steps: list[int], spectrum: int) -> dict[str, Any]:
+    """What the engine says of one position, which is folded by itself."""
+    computing = folding.computing("auto")
+    told: dict[str, Any] = json.loads(
+        _pixelmill.test_fold(
+            folding.scan._with(cores=1),
+            folding.declared(),
+            folding.handed(computing.fold),
+            computing.abandon,
+            steps,
+            spectrum,
+        )
+    )
+    return told

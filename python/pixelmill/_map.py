@@ -1,7 +1,6 @@
 """A function or a process of one's own over all positions."""
 
 import copy
-import difflib
 import functools
 import inspect
 import json
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _encode, _gpu, _identity, _pixelmill, _pool, _worker
+from . import _arguments, _encode, _gpu, _identity, _pixelmill, _pool, _worker
 from ._axis import Axis
-from ._errors import FunctionError, UsageError
+from ._errors import FunctionError, UsageError, check_choice
 from ._process import MARK, Process, ResultsDatasets, source_info
-from ._results import Results, ResultsArray
+from ._results import Results
 
 if TYPE_CHECKING:
     from ._scan import Scan
@@ -30,6 +29,7 @@ _PLACE = 64
 _ELEMENTS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _ELEMENTS += ["float32", "float64", "complex64", "complex128"]
 _EDGES = ("reflect", "nearest", "missing")
+_WORKERS = ("auto", "processes", "threads")
 # What a results group has of its own: attributes, and datasets.
 _ATTRIBUTES = frozenset(
     """
@@ -106,14 +106,11 @@ class Mapping:
             raise UsageError(f"batch={options.batch!r}: it has to be True or False", "Argument")
         self.name = str(options.name or _name_of(subject))
         check_name(self.name, "name")
-        self.constants: dict[str, Any] = {}
-        self._arrays: dict[str, NDArray[Any]] = {}
-        self._inputs: dict[str, tuple[str, tuple[int, ...], Any]] = {}
         self._is_batch = options.batch if self._process is None else self._process._has("unit_computation")
         self._window = self._reach()
-        self._takes_xp = _check_arguments(self._called(), self.name, arguments, given, self._window is not None)
-        for argument, value in arguments.items():
-            self._sort(argument, value)
+        has_neighbours = self._window is not None
+        self._takes_xp = _arguments.check(self._called(), self.name, arguments, given, has_neighbours=has_neighbours)
+        self._arguments = _arguments.Arguments(scan, arguments)
         self._gpus: list[int] = []
         on = ""
         if options.backend != "numpy":
@@ -141,8 +138,7 @@ class Mapping:
     def _reach(self) -> tuple[int, ...] | None:
         """How far neighbours reach on each axis of the scan."""
         given, axes = self.options.neighbours, len(self._scan._scan_shape)
-        if self.options.edges not in _EDGES:
-            raise UsageError(f"edges={self.options.edges!r}: it has to be one of {', '.join(_EDGES)}", "Argument")
+        check_choice("edges", self.options.edges, _EDGES)
         if given is None:
             return None
         several = isinstance(given, Sequence | np.ndarray)
@@ -170,46 +166,6 @@ class Mapping:
             )
         return steps
 
-    def _sort(self, argument: str, value: Any) -> None:
-        """A constant, or what varies: arrays by position, and datasets that are read beside the scan."""
-        from ._scan import Scan
-
-        scan_shape = self._scan._scan_shape
-        if isinstance(value, Scan):
-            if value._scan_shape != scan_shape:
-                raise UsageError(
-                    f"{argument}: it has the positions {value._scan_shape}, and this scan has {scan_shape}", "Argument"
-                )
-            if set(value._options) - {"file", "dataset", "positions_axes", "output"}:
-                raise UsageError(
-                    f"{argument}: a scan that varies with the position is taken as it is stored", "Argument"
-                )
-            axes = value._stored_position_axes()
-            if axes != list(range(len(axes))):
-                raise UsageError(
-                    f"{argument}: a scan that varies with the position has to have its positions on the first axes of "
-                    f"its dataset, slowest first, not on {axes}",
-                    "Argument",
-                )
-            path = f"{value.file}:{value.dataset}"
-            self._inputs[argument] = (path, value._spectrum_shape, value)
-        elif isinstance(value, ResultsArray) and value.shape[: len(scan_shape)] == scan_shape and not value._of_records:
-            path = f"{value._place}/{value.name}"
-            self._inputs[argument] = (path, value.shape[len(scan_shape) :], value)
-        elif isinstance(value, ResultsArray) or type(value) in (np.ndarray, np.memmap):
-            array = np.asarray(value)
-            if array.shape[: len(scan_shape)] != scan_shape:
-                self.constants[argument] = array
-                return
-            if array.dtype.kind not in "biufcSUO":
-                raise UsageError(
-                    f"{argument}: an array that varies with the position holds numbers or texts, not {array.dtype}",
-                    "Argument",
-                )
-            self._arrays[argument] = array.reshape(math.prod(scan_shape), *array.shape[len(scan_shape) :])
-        else:
-            self.constants[argument] = value
-
     def _identified(self, version: Any, on: str) -> tuple[dict[str, Any], str | None]:
         """All that the results depend on, the source and the inputs aside, and how a worker knows the function."""
         told: dict[str, Any] = {}
@@ -228,19 +184,16 @@ class Mapping:
             told["python_version"] = f"{type(version).__name__} {version}"
         parameters = self._state(hashed=True)
         try:
-            exact = {name: _identity.of_value(value, f"`{name}`") for name, value in self.constants.items()}
-            exact |= {name: ["varies", *_identity.of_value(value, name)] for name, value in self._arrays.items()}
+            exact = self._arguments.exact()
             state = {name: _identity.of_value(value, f"`{name}`") for name, value in parameters.items()}
         except _identity.Unhashable as unhashable:
             raise unrecognised(self.name, unhashable) from None
-        # The engine knows them by their order.
-        exact |= {name: ["input", number] for number, name in enumerate(self._inputs)}
         told["python_arguments"] = json.dumps(exact, sort_keys=True)
         if self._process is not None:
             told["python_parameters"] = json.dumps(state, sort_keys=True)
         how = {"batch": self._is_batch or None, "backend": on or None, "window": self._window}
         told |= {f"python_{name}": str(value) for name, value in how.items() if value is not None}
-        shown = parameters | self.constants
+        shown = parameters | self._arguments.constants
         return {name: value for name, value in shown.items() if is_shown(name, value)} | told, code
 
     def _state(self, hashed: bool = False) -> dict[str, Any]:
@@ -268,7 +221,7 @@ class Mapping:
         version = self._identity.get("python_version", "")
         try:
             subject = cloudpickle.dumps(self._subject)
-            given = [cloudpickle.dumps((self.constants, way)) for way in ways]
+            given = [cloudpickle.dumps((self._arguments.constants, way)) for way in ways]
         except Exception as error:
             raise FunctionError(f"`{self.name}` can't be handed to worker processes: {error}") from None
         return [_pool.Task(subject, one, self._code, version, way.get("device")) for one, way in zip(given, ways)]
@@ -276,13 +229,7 @@ class Mapping:
     @property
     def in_threads(self) -> bool:
         """Whether it is computed on the engine's threads."""
-        if self.options.workers not in ("auto", "processes", "threads"):
-            raise UsageError(
-                f'workers={self.options.workers!r}: it has to be "auto", "processes" or "threads"', "Argument"
-            )
-        if self.options.workers != "auto":
-            return self.options.workers == "threads"
-        return not self._gpus and _frees_the_lock(self._subject)
+        return in_threads(self.options.workers, self._subject) and not self._gpus
 
     def datasets(self, attempt: Try) -> list[Dataset]:
         """What the results are: as they are declared, or as some positions that are tried give them."""
@@ -463,7 +410,7 @@ class Mapping:
                 "parameters": self._identity | says,
                 "element": self._scan.dtype.name,
                 "columns": [_column(dataset) for dataset in datasets],
-                "inputs": [path for path, _, _ in self._inputs.values()],
+                "inputs": self._arguments.paths,
                 "neighbours": around,
                 "memory_per_position": self._memory(),
                 "most_per_unit": most_per_unit,
@@ -494,9 +441,7 @@ class Mapping:
         shape, dtype = self._scan._each_shape, self._scan.dtype
 
         def call(positions: list[int], spectra: Any, inputs: list[bytes], around: bytes | None) -> Answer:
-            varying = {name: array[positions] for name, array in self._arrays.items()}
-            for (name, (_, own, value)), given in zip(self._inputs.items(), inputs):
-                varying[name] = np.frombuffer(given, value.dtype).reshape(len(positions), *own)
+            varying = self._arguments.varying(positions, inputs)
             if around is not None:
                 varying[_worker.AROUND] = np.frombuffer(around, np.int32).reshape(len(positions), -1)
             values = np.asarray(spectra).view(dtype)
@@ -524,7 +469,7 @@ class Mapping:
         if "state" in way:
             way["state"] = {name: apart(value) for name, value in way["state"].items()}
         try:
-            return _worker.Called(self._subject, self.constants, way)
+            return _worker.Called(self._subject, self._arguments.constants, way)
         except RuntimeError as error:
             raise FunctionError(f"`{self.name}`: {error}") from None
 
@@ -624,6 +569,12 @@ def _column(dataset: Dataset) -> dict[str, Any]:
     return own | {"shape": shape, "element": element, "axes": axes or None}
 
 
+def in_threads(workers: Any, subject: Any) -> bool:
+    """Whether something is computed on the engine's threads."""
+    check_choice("workers", workers, _WORKERS)
+    return bool(workers == "threads" or workers == "auto" and _frees_the_lock(subject))
+
+
 def _frees_the_lock(subject: Any) -> bool:
     """Whether a function is known to let Python's lock go while it computes."""
     while isinstance(subject, functools.partial):
@@ -640,51 +591,6 @@ def _name_of(function: Any) -> str:
     if not name or name == "<lambda>":
         raise UsageError("a function without a name needs one: name=…", "Argument")
     return str(name)
-
-
-def _check_arguments(
-    function: Callable[..., Any], name: str, arguments: dict[str, Any], options: dict[str, bool], has_neighbours: bool
-) -> bool:
-    """Looks whether the function can be called so, and no option that is given may be meant for it.
-
-    Says whether it asks for the module of arrays, as `xp`.
-    """
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return False
-    known = list(signature.parameters)[1:]
-    takes_xp = "xp" in known
-    ours = {"xp": None} if takes_xp else {}
-    if has_neighbours:
-        ours["neighbours"] = None
-    if "neighbours" in set(known) - set(ours) and "neighbours" not in arguments:
-        raise UsageError(
-            f"`{name}` has an argument `neighbours`, and nothing says how far these reach, as neighbours=1 does",
-            "Argument",
-            {"argument": "neighbours"},
-        )
-    for option in set(known) & set(options) - set(ours):
-        if options[option] or signature.parameters[option].default is inspect.Parameter.empty:
-            raise UsageError(
-                f"`{name}` has an argument `{option}`, which is an option here; wrap it in a function that calls it "
-                "otherwise",
-                "Argument",
-                {"argument": option},
-            )
-    takes_all = any(one.kind is one.VAR_KEYWORD for one in signature.parameters.values())
-    known = [one for one in known if one not in ours]
-    for wrong in [one for one in arguments if one in ours or one not in known and not takes_all]:
-        near = difflib.get_close_matches(wrong, known, 1)
-        meant = f" (did you mean `{near[0]}`?)" if near else ""
-        has = f"it has: {', '.join(known)}" if known else "it has none but the spectrum"
-        facts = {"name": wrong, "nearest": near[0] if near else None, "known": known}
-        raise UsageError(f"`{name}` has no argument `{wrong}`{meant}; {has}", "Argument", facts)
-    try:
-        signature.bind(None, **ours, **arguments)
-    except TypeError as error:
-        raise UsageError(f"`{name}` can't be called so: {error}", "Argument", {"known": known}) from None
-    return takes_xp
 
 
 def by_text(text: Any, packages: dict[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ __all__ = [
     "run",
     "status",
     "test",
+    "test_fold",
     "test_map",
 ]
 
@@ -43,7 +44,7 @@ def fold(
     options: str,
     declared: str,
     compute: Callable[
-        [str, list[int], bytes, list[tuple[int, int]], list[bytes], list[bytes] | None],
+        [str, list[int], bytes, list[tuple[int, int]], list[bytes], list[bytes] | None, list[bytes]],
         tuple[list[bytes], list[tuple[int, str]], str | None],
     ],
     abandon: Callable[[], object] | None,
@@ -63,6 +64,17 @@ def map(
 def run(options: str, process: str, given: str, watch: Callable[[str], object] | None) -> Computed: ...
 def status(file: str | PathLike[str], group: str | None) -> str: ...
 def test(options: str, process: str, given: str, at: list[int], spectrum: int) -> str: ...
+def test_fold(
+    options: str,
+    declared: str,
+    compute: Callable[
+        [str, list[int], bytes, list[tuple[int, int]], list[bytes], list[bytes] | None, list[bytes]],
+        tuple[list[bytes], list[tuple[int, str]], str | None],
+    ],
+    abandon: Callable[[], object],
+    at: list[int],
+    spectrum: int,
+) -> str: ...
 def test_map(
     options: str,
     declared: str,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._errors import UsageError
+from ._errors import UsageError, check_choice
 from ._process import SourceInfo
 from ._worker import _SHORT, _pickled, last_line
 
@@ -136,12 +136,12 @@ class Buffers(Mapping[str, Buffer]):
         lengths = tuple(map(int, shape)) if isinstance(shape, Iterable) else (int(shape),)
         if any(length < 1 for length in lengths):
             raise _wrong(f"`{name}` can't have the shape {lengths}: each axis has at least one step")
-        if role not in _ROLES:
-            raise _wrong(f'`{name}` has the role {role!r}; there are "published", "private" and "at end"')
+        check_choice(f"`{name}`: role", role, _ROLES)
         if name in self._buffers:
             raise _wrong(f"`{name}` is declared twice")
         try:
-            first = np.asarray(neutral).astype(of, casting="same_kind" if np.ndim(neutral) else "unsafe")
+            with np.errstate(invalid="ignore"):
+                first = np.asarray(neutral).astype(of, casting="same_kind" if np.ndim(neutral) else "unsafe")
             is_held = np.ndim(neutral) == 0 and (first == neutral or neutral != neutral and of.kind in "fc")
         except (TypeError, ValueError, OverflowError):
             is_held = False
@@ -173,7 +173,7 @@ class Parts(Mapping[str, "NDArray[Any]"]):
     ) -> None:
         self._arrays = arrays
         self.positions = positions
-        """Numbers of the positions that are in hand."""
+        """Numbers of the positions that are in hand, for each spectrum of them."""
         self.points = points
         """Numbers of the points that a tile is of; `None` where spectra are whole."""
 
@@ -219,6 +219,11 @@ class Reduction:
     are merged in a fixed order, so that results have the same bits whatever the number of workers, and however often
     the computation was interrupted. So what is done may depend on nothing but the arguments, and on the attributes that
     it had before: they are its parameters, and neither they nor what is in them can be changed while it computes.
+
+    Keyword arguments of `scan.reduce` beside the options go to the method that folds, by position if they have the
+    shape of the scan (an array, results, another scan), with one more axis in front for the spectra as all else there,
+    else as they are. Where spectra run `along` some of their axes, each of a position is folded by itself, and results
+    per position are so many.
     """
 
     name: str | None = None
@@ -233,19 +238,20 @@ class Reduction:
     def preprocess(self, parts: Parts) -> None:
         """Begins a unit; buffers hold their neutral values before."""
 
-    def process_partition(self, spectra: NDArray[Any], parts: Parts) -> None:
+    # The inputs are arguments with names of their own, so that any others are right for type checkers.
+    def process_partition(self, *spectra_and_parts: Any, **inputs: Any) -> None:
         """Folds all spectra of a unit. Buffers per position have one more axis in front, as `spectra` has.
 
         If it raises, all positions of the unit fail.
         """
 
-    def process_spectrum(self, spectrum: NDArray[Any], parts: Parts) -> None:
+    def process_spectrum(self, *spectrum_and_parts: Any, **inputs: Any) -> None:
         """Folds one spectrum; buffers per position have just its own value.
 
         If it raises, its position fails, and the unit is folded without it.
         """
 
-    def process_tile(self, tile: NDArray[Any], parts: Parts) -> None:
+    def process_tile(self, *tile_and_parts: Any, **inputs: Any) -> None:
         """Folds some points of some spectra: one row for each spectrum, one column for each point.
 
         Buffers per position have one more axis in front for the rows, those per point for the columns. If it raises,
@@ -284,20 +290,27 @@ class Reduction:
     @classmethod
     def _step(
         cls,
-        state: dict[str, Any],
+        kept: tuple[dict[str, Any], dict[str, Any]],
         values: NDArray[Any],
         buffers: list[Buffer],
         arrays: list[NDArray[Any]],
         others: list[NDArray[Any]],
+        varying: dict[str, NDArray[Any]],
         what: tuple[str, list[int], list[tuple[int, int]], tuple[int, ...]],
     ) -> tuple[list[tuple[int, str]], str | None]:
-        """Does one step with flat arrays; tells which spectra failed, and why all of them did."""
-        before = _contents(state)
-        told = cls._with(state)._done(values, buffers, arrays, others, what)
-        for name, contents in _contents(state).items():
+        """Does one step with flat arrays; tells which spectra failed, and why all of them did.
+
+        What is kept are the attributes, and the arguments that are the same for all positions.
+        """
+        state, constants = kept
+        before = _contents(state, constants)
+        given = {name: _read_only(value) for name, value in constants.items()}
+        inputs = given, {name: _read_only(value) for name, value in varying.items()}
+        told = cls._with(state)._done(values, buffers, arrays, others, inputs, what)
+        for name, contents in _contents(state, constants).items():
             if contents != before[name]:
                 raise Changed(
-                    f"it changes what is in `self.{name}` while it computes: results may depend on nothing that was "
+                    f"it changes what is in `{name}` while it computes: results may depend on nothing that was "
                     "computed before"
                 )
         return told
@@ -308,9 +321,11 @@ class Reduction:
         buffers: list[Buffer],
         arrays: list[NDArray[Any]],
         others: list[NDArray[Any]],
+        inputs: tuple[dict[str, Any], dict[str, NDArray[Any]]],
         what: tuple[str, list[int], list[tuple[int, int]], tuple[int, ...]],
     ) -> tuple[list[tuple[int, str]], str | None]:
         step, positions, runs, spectrum_shape = what
+        constants, varying = inputs
         numbers = np.array(positions, np.uint64)
         points = (
             np.concatenate([np.arange(first, first + length) for first, length in runs]) if step == "tile" else None
@@ -320,24 +335,33 @@ class Reduction:
         values = values.reshape(len(positions), *of_points) if len(positions) and values.size else values
         try:
             if step == "spectrum":
-                return self._each(values, parts, buffers), None
+                return self._each(values, parts, buffers, inputs), None
             if step == "merge":
                 self.merge(parts, Parts(_shaped(buffers, others, of_points), numbers))
             elif step in ("partition", "tile"):
-                getattr(self, f"process_{step}")(values, parts)
+                getattr(self, f"process_{step}")(values, parts, **constants, **varying)
             else:
                 getattr(self, step)(parts)
         except (Exception, SystemExit) as error:
             return [], last_line(error)
         return [], None
 
-    def _each(self, spectra: NDArray[Any], parts: Parts, buffers: list[Buffer]) -> list[tuple[int, str]]:
+    def _each(
+        self,
+        spectra: NDArray[Any],
+        parts: Parts,
+        buffers: list[Buffer],
+        inputs: tuple[dict[str, Any], dict[str, NDArray[Any]]],
+    ) -> list[tuple[int, str]]:
         failed = []
-        own = {buffer.name for buffer in buffers if buffer.kind == "position"}
+        constants, varying = inputs
+        of_position = {buffer.name for buffer in buffers if buffer.kind == "position"}
         for index, spectrum in enumerate(spectra):
-            arrays = {name: array[index, ...] if name in own else array for name, array in parts.items()}
+            arrays = {name: array[index, ...] if name in of_position else array for name, array in parts.items()}
+            own_inputs = {name: value[index] for name, value in varying.items()}
+            own_parts = Parts(arrays, parts.positions[index : index + 1])
             try:
-                self.process_spectrum(spectrum, Parts(arrays, parts.positions[index : index + 1]))
+                self.process_spectrum(spectrum, own_parts, **constants, **own_inputs)
             except (Exception, SystemExit) as error:
                 failed.append((index, last_line(error)))
         return failed
@@ -364,9 +388,10 @@ def _add(name: str, into: NDArray[Any], other: NDArray[Any]) -> None:
     into[...] = summed
 
 
-def _contents(state: dict[str, Any]) -> dict[str, bytes]:
-    """What is in those attributes that could be changed, as far as that can be told."""
-    return {name: _pickled(value) for name, value in state.items() if not isinstance(value, np.ndarray)}
+def _contents(state: dict[str, Any], constants: dict[str, Any]) -> dict[str, bytes]:
+    """What is in those attributes and arguments that could be changed, as far as that can be told."""
+    named = {f"self.{name}": value for name, value in state.items()} | constants
+    return {name: _pickled(value) for name, value in named.items() if not isinstance(value, np.ndarray)}
 
 
 def _read_only(value: Any) -> Any:

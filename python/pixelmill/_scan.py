@@ -5,7 +5,7 @@ import math
 import operator
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from ._reduction import Reduction
 from ._results import Results
 
 if TYPE_CHECKING:
-    from . import _map
+    from . import _fold, _map
 
 _Path = str | os.PathLike[str]
 _Step = int | slice
@@ -77,7 +77,7 @@ def open(
 ) -> "Scan":
     """Opens a scan in an HDF5 file.
 
-    The arguments are the options of the command line:
+    Options are called as on the command line:
 
     dataset: path of the main dataset; may be left out if the file has only one.
     positions_axes: which axes of the dataset are positions, slowest first; `()` for a single measurement.
@@ -92,9 +92,9 @@ def open(
     given = {
         "file": os.path.abspath(path),
         "dataset": dataset,
-        "positions_axes": None if positions_axes is None else list(positions_axes),
+        "positions_axes": _listed(positions_axes),
         "crop": _written(crop),
-        "along": [along] if isinstance(along, str) else along and list(along),
+        "along": [along] if isinstance(along, str) else _listed(along) or None,
         "field": field,
         "dark": dark,
         "gain": gain,
@@ -219,8 +219,8 @@ class Scan:
         killed is resumed. Ctrl-C stops it in order, and the same call goes on.
 
         process: its name; `pixelmill.list_processes()` tells them, and their parameters, which are keyword arguments.
-            Or one of one's own, a `pixelmill.Process`; keyword arguments then are those of its methods. Or a reduction,
-            as for `reduce`, which has its parameters itself.
+            Or one of one's own, a `pixelmill.Process`, or a reduction, as for `reduce`; keyword arguments then are
+            those of its methods.
         parameters: those that are called as an option is, such as `positions` of `rebin`; any other may be there too.
         cores: how many to use, or `"all"`; by default all but two, all but one of four or fewer.
         memory: the budget, such as `"4G"`; by default a quarter of what is available.
@@ -246,9 +246,7 @@ class Scan:
         if isinstance(process, Reduction):
             from . import _fold
 
-            if parameters or named:
-                raise UsageError("a reduction has its parameters itself, as attributes", "Argument")
-            return _fold.run(self, process, "processes", options, watch)
+            return _fold.run(self._folded(process, parameters, named, own), "auto", options, watch)
         if not isinstance(process, str):
             raise _no_process(process)
         return Results(_pixelmill.run(options, process, _parameters(parameters, named), watch))
@@ -330,7 +328,7 @@ class Scan:
         self,
         reduction: Reduction,
         *,
-        workers: str = "processes",
+        workers: str = "auto",
         cores: int | str | None = None,
         memory: int | str | None = None,
         positions: Any = None,
@@ -343,27 +341,32 @@ class Scan:
         check_data: bool = False,
         compress: str | None = None,
         progress: bool = True,
+        **arguments: Any,
     ) -> Results:
         """Folds all spectra with a reduction, an object of a class below `pixelmill.Reduction`, and gives the results.
 
+        The other keyword arguments go to the method that folds: those with the shape of the scan (an array, results,
+        another scan) by position, all others as they are.
+
         They have the same bits whatever the number of workers, and however often the computation was interrupted. They
-        are given at once if the same was computed before: the class is recognised as the function of `map` is, and its
-        attributes are its arguments.
+        are given at once if the same was computed before: the class is recognised as the function of `map` is, with its
+        attributes and arguments.
 
         workers: `"processes"` folds in processes of their own, one for each core; `"threads"` in this one, which is
-            good for what releases Python's lock.
+            good for what releases Python's lock. By default `"auto"`: nothing is known to release it here, so processes.
 
         All others are as for `run`; `positions` folds only some.
         """
         own = locals()
         from . import _fold
 
+        folding = self._folded(reduction, None, arguments, own)
         options = self._asked(own)
-        return _fold.run(self, reduction, workers, options, Progress() if progress else None)
+        return _fold.run(folding, workers, options, Progress() if progress else None)
 
     def test(
         self,
-        process: str | Process | Callable[..., Any],
+        process: str | Process | Reduction | Callable[..., Any],
         at: int | Sequence[int],
         spectrum: int = 0,
         parameters: Mapping[str, Any] | None = None,
@@ -371,7 +374,9 @@ class Scan:
     ) -> Trial:
         """Computes one position with a process and writes nothing.
 
-        process, parameters: as for `run`; also a function, as for `map`, with its arguments.
+        process, parameters: as for `run`; also a function, as for `map`, with its arguments. A reduction folds the
+            position by itself, and what is made at the end of results per position isn't there; whether it makes a
+            difference in which order units are merged is looked at too.
         at: steps on the axes of the scan, slowest first.
         spectrum: which one is told of, if there are several at a position.
         """
@@ -383,15 +388,21 @@ class Scan:
             raise self._no_such(steps)
         if not isinstance(spectrum, int | np.integer) or spectrum < 0:
             raise UsageError(f"spectrum={spectrum!r}: it has to be a number from 0 on", "Argument")
+        if isinstance(process, Reduction):
+            from . import _fold
+
+            folding = self._folded(process, parameters, named, {})
+            told = _fold.look(folding, steps, spectrum)
+            _check_spectrum(spectrum, told)
+            return _trial(told, told["failure"], folding.results_of_one(_results_of(told), spectrum), {})
         if not isinstance(process, str):
             return self._tried(self._mapped(process, parameters, named, {}), steps, spectrum)
         given = _parameters(parameters, named)
         told = json.loads(_pixelmill.test(self._with(), process, given, steps, spectrum))
-        values = {one["name"]: _numbers(one["values"], one["element_type"]) for one in told["results"]}
         model = told["spectrum"] and told["spectrum"]["model"]
         curves = {curve["name"]: _values(curve["values"]) for curve in model["curves"]} if model else {}
         _check_spectrum(spectrum, told)
-        return _trial(told, told["failure"], values, curves)
+        return _trial(told, told["failure"], _results_of(told), curves)
 
     def _mapped(
         self, process: Any, parameters: Mapping[str, Any] | None, named: dict[str, Any], own: dict[str, Any]
@@ -403,12 +414,20 @@ class Scan:
             raise _no_process(process)
         if not isinstance(process, Process):
             return _map.of_function(self, process, own, {**(parameters or {}), **named}, {})
-        if parameters:
-            raise UsageError(
-                f"parameters of `{type(process).__name__}` are given to itself, as in {type(process).__name__}(…)",
-                "Parameter",
-            )
+        _check_own_parameters(process, parameters)
         return _map.of_process(self, process, named, own, RUN_OPTIONS if own else {})
+
+    def _folded(
+        self, reduction: Any, parameters: Mapping[str, Any] | None, named: dict[str, Any], own: dict[str, Any]
+    ) -> "_fold.Folding":
+        """A reduction of one's own, with its arguments."""
+        from . import _fold
+
+        if isinstance(reduction, Reduction):
+            _check_own_parameters(reduction, parameters)
+        defaults = REDUCE_OPTIONS if own else {}
+        given = {option: own.get(option, default) is not default for option, default in defaults.items()}
+        return _fold.Folding(self, reduction, named, given)
 
     def _tried(self, mapping: "_map.Mapping", steps: list[int], spectrum: int) -> Trial:
         looked, values = mapping.look(steps, spectrum)
@@ -586,6 +605,8 @@ MAP_OPTIONS: dict[str, Any] = Scan.map.__kwdefaults__ or {}
 """The options of `Scan.map` with their defaults."""
 RUN_OPTIONS: dict[str, Any] = Scan.run.__kwdefaults__ or {}
 """Those of `Scan.run`."""
+REDUCE_OPTIONS: dict[str, Any] = Scan.reduce.__kwdefaults__ or {}
+"""Those of `Scan.reduce`."""
 
 
 def _trial(
@@ -601,6 +622,17 @@ def _trial(
         data=seen and _values(seen["data"]),
         model=model,
     )
+
+
+def _results_of(told: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    return {one["name"]: _numbers(one["values"], one["element_type"]) for one in told["results"]}
+
+
+def _check_own_parameters(process: Process | Reduction, parameters: Mapping[str, Any] | None) -> None:
+    """Looks whether parameters are meant for a process or a reduction of one's own, which has them itself."""
+    if parameters:
+        name = type(process).__name__
+        raise UsageError(f"parameters of `{name}` are given to itself, as in {name}(…)", "Parameter")
 
 
 def _check_spectrum(number: int, told: dict[str, Any]) -> None:
@@ -641,10 +673,18 @@ def _parameters(parameters: Mapping[str, Any] | None, named: dict[str, Any]) -> 
     return _encode.dumps(given | named)
 
 
+def _listed(values: Any) -> Any:
+    """A sequence as a list; whatever else is given the engine refuses in words."""
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str) else values
+
+
 def _written(crop: str | Sequence[_Step] | None) -> str | None:
     if crop is None or isinstance(crop, str):
         return crop
-    return ",".join(_written_step(step) for step in crop)
+    try:
+        return ",".join(_written_step(step) for step in crop)
+    except TypeError:
+        raise UsageError(f"crop={crop!r}: it has to be a text, or steps and slices in a list", "Argument") from None
 
 
 def _written_step(step: _Step) -> str:

@@ -418,12 +418,12 @@ class _Worker:
     def fold(self, layout: Any, starts: list[int], buffers: Any, what: Any) -> Any:
         """Does a step of a reduction, whose buffers are in the shared memory."""
         values, given = self._given(layout)
-        own = [given[f"own {at}"] for at in range(len(buffers))]
-        others = [given[f"other {at}"] for at in range(len(given) - len(own))]
+        own = [given.pop(f" own {at}") for at in range(len(buffers))]
+        others = [given.pop(f" other {at}") for at in range(len(buffers)) if f" other {at}" in given]
         arrays = [_placed(self._memory, (start, array.dtype.str, array.shape)) for start, array in zip(starts, own)]
         for array, before in zip(arrays, own):
             array[...] = before
-        told = self._subject._step(self._constants, values, buffers, arrays, others, what)
+        told = self._subject._step(self._constants, values, buffers, arrays, others, given, what)
         if what[0] not in self._tried and self._is_changed():
             raise RuntimeError(CHANGES)
         self._tried.add(what[0])

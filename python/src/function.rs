@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pixelmill::kernel::{
-    ABSENT, AuxiliaryInput, ColumnLayout, Contribution, Edges, Halo, Input, Kernel, Prepared,
-    RawNeighbours, RawUnit, SpectrumAxes, Wants, Worker,
+    ABSENT, Auxiliary, AuxiliaryInput, ColumnLayout, Contribution, Edges, Halo, Input, Kernel,
+    Prepared, RawNeighbours, RawUnit, SpectrumAxes, Wants, Worker,
 };
 use pixelmill::process::{
     AxisValues, Dimension, Failure, ReadChunk, ReadRows, SourceInfo, WriteChunk,
@@ -292,9 +292,7 @@ impl Worker for Caller<'_> {
 
 impl Caller<'_> {
     fn call(&self, unit: &RawUnit<'_>, spectra: Lent) -> Result<Answer, Failure> {
-        let inputs = self.0.inputs.iter().enumerate();
-        let inputs = inputs.map(|(number, element)| gathered(unit, number, *element));
-        let inputs = inputs.collect::<Result<Vec<Vec<u8>>, Failure>>()?;
+        let inputs = gathered(&self.0.inputs, || (0..unit.len()).map(|at| unit.auxiliary(at)))?;
         let positions: Vec<u64> =
             (0..unit.len()).map(|index| unit.positions[unit.place(index).0]).collect();
         let around = around(unit);
@@ -328,15 +326,20 @@ fn around(unit: &RawUnit<'_>) -> Option<Vec<i32>> {
     Some((0..unit.len()).flat_map(of).collect())
 }
 
-/// The values of an input for all spectra of a unit.
-fn gathered(unit: &RawUnit<'_>, number: usize, element: ElementType) -> Result<Vec<u8>, Failure> {
-    let mut all = Vec::new();
-    for index in 0..unit.len() {
-        let of = unit.auxiliary(index);
-        each_element!(
-            element,
-            all.extend_from_slice(bytemuck::cast_slice(of.values::<T>(number)?))
-        );
-    }
-    Ok(all)
+/// The values of each input, of these types, for some spectra.
+pub(crate) fn gathered<'a, I: Iterator<Item = Auxiliary<'a>>>(
+    inputs: &[ElementType],
+    spectra: impl Fn() -> I,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let each = |(number, element): (usize, &ElementType)| {
+        let mut all = Vec::new();
+        for of in spectra() {
+            each_element!(
+                *element,
+                all.extend_from_slice(bytemuck::cast_slice(of.values::<T>(number)?))
+            );
+        }
+        Ok(all)
+    };
+    inputs.iter().enumerate().map(each).collect()
 }

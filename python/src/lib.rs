@@ -166,6 +166,28 @@ mod _pixelmill {
         running::compute(py, &kernel, &request, (watch.as_ref(), abandon.as_ref(), &raised))
     }
 
+    /// Folds one position with a reduction that is declared and writes nothing; the rest as above.
+    #[pyfunction]
+    fn test_fold(
+        py: Python<'_>,
+        options: &str,
+        declared: &str,
+        compute: Py<PyAny>,
+        abandon: Py<PyAny>,
+        at: Vec<u32>,
+        spectrum: usize,
+    ) -> PyResult<String> {
+        let (declared, request) =
+            guarded(py, || Ok((reduction_declaration(declared)?, request(options)?)))?;
+        let raised = Raised::default();
+        let kernel: Arc<dyn Kernel> =
+            Arc::new(PythonReduction::new(declared, compute, raised.clone()));
+        running::listening(py, (&abandon, &raised), || {
+            let probe = engine::test(&kernel, &request, &Pixel::Steps(at))?;
+            as_json(&wire::Test::of(&probe, spectrum))
+        })
+    }
+
     /// Folds every position that is asked for by a reduction that is declared; the rest as above.
     #[pyfunction]
     fn fold(

@@ -2,6 +2,7 @@
 //! it is folded into, to whoever calls it.
 
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 
 use pixelmill::ndarray::ArrayView2;
@@ -11,8 +12,8 @@ use pixelmill::{ElementType, Result};
 use pixelmill_core::buffers::Declaration;
 use pixelmill_core::chunk_io::AlignedBytes;
 use pixelmill_core::kernel::{
-    BufferLayout, ColumnLayout, Contribution, Fold, FoldWorker, Input, Kernel, Kind, Parts,
-    Prepared, RawTile, RawUnit, SpectrumAxes, Wants, Whole, Worker,
+    AuxiliaryInput, BufferLayout, ColumnLayout, Contribution, Fold, FoldWorker, Input, Kernel,
+    Kind, Parts, Prepared, RawTile, RawUnit, SpectrumAxes, Wants, Whole, Worker,
 };
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -21,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::elements::each_element;
-use crate::function::Raised;
+use crate::function::{Raised, gathered};
 
 /// Spectra of so many points at most are handed over by the unit, so that there are few calls;
 /// longer ones by themselves, so that a worker needs no memory for many.
@@ -45,6 +46,10 @@ pub(crate) struct DeclaredReduction {
     element: ElementType,
     /// What it folds at a time.
     whole: At,
+    /// How many spectra each position has.
+    spectra: usize,
+    /// Paths of datasets whose values at a position it gets beside the spectrum.
+    inputs: Vec<String>,
     buffers: Vec<DeclaredBuffer>,
     /// Whether a unit begins with anything but zeros.
     begins: bool,
@@ -71,10 +76,13 @@ impl At {
         }
     }
 
-    fn whole(self, points: usize) -> Whole {
+    /// How much it wants of a position that has so many spectra of so many points.
+    fn whole(self, spectra: usize, points: usize) -> Whole {
         match self {
-            Self::Tile => Whole::Tile,
-            Self::Spectrum if points > SHORT => Whole::Spectrum,
+            Self::Tile if spectra == 1 => Whole::Tile,
+            // Where the file cuts rows into parts, these may be parts of several spectra.
+            Self::Tile => Whole::Spectrum,
+            Self::Spectrum if spectra * points > SHORT => Whole::Spectrum,
             Self::Spectrum | Self::Partition => Whole::Partition,
         }
     }
@@ -154,9 +162,10 @@ pub(crate) struct PythonReduction {
 
 impl PythonReduction {
     /// A reduction as it is declared. `compute` is called with what is to be done, the numbers of
-    /// some positions, their values in one `bytes`, which points these are of, and the bytes of
-    /// all buffers, and those of others where two are merged; it gives the bytes of the buffers
-    /// as they are then, why some spectra failed, and why all of them did.
+    /// the positions of some spectra, their values in one `bytes`, which points these are of, the
+    /// bytes of all buffers, and those of others where two are merged, and those of the inputs; it
+    /// gives the bytes of the buffers as they are then, why some spectra failed, and why all of
+    /// them did.
     pub fn new(declared: DeclaredReduction, compute: Py<PyAny>, raised: Raised) -> Self {
         Self { declared: Arc::new(declared), compute: Arc::new(compute), raised }
     }
@@ -180,15 +189,24 @@ impl Kernel for PythonReduction {
         Wants { input, axes: SpectrumAxes::Any, most_per_unit: None }
     }
 
+    fn auxiliary_inputs(&self) -> Vec<AuxiliaryInput> {
+        self.declared.inputs.iter().map(AuxiliaryInput::as_stored).collect()
+    }
+
     fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
         let mut buffers = Buffers::new(source);
         let mut masks = HashMap::new();
         self.declared.buffers.iter().for_each(|buffer| buffer.declare(&mut buffers, &mut masks));
-        let layouts = buffers.into_layouts();
+        let mut layouts = buffers.into_layouts();
+        let per_position = layouts.iter_mut().filter(|layout| layout.kind == Kind::PerPosition);
+        per_position.for_each(|layout| layout.each *= self.declared.spectra);
+        let of_inputs = source.auxiliary.iter().map(|info| info.columns * info.element.size());
         let shown = layouts.iter().filter(|layout| layout.is_column());
         Ok(Box::new(Ready {
             columns: shown.map(|layout| layout.column.clone()).collect(),
             layouts,
+            inputs: source.auxiliary.iter().map(|info| info.element).collect(),
+            input_bytes: of_inputs.sum(),
             points: source.spectral_points,
             positions: source.positions,
             declared: Arc::clone(&self.declared),
@@ -202,6 +220,10 @@ impl Kernel for PythonReduction {
 struct Ready {
     layouts: Vec<BufferLayout>,
     columns: Vec<ColumnLayout>,
+    /// The types of the inputs, and how many bytes all of them have for a position.
+    inputs: Vec<ElementType>,
+    input_bytes: usize,
+    /// Points of a spectrum.
     points: usize,
     positions: u64,
     declared: Arc<DeclaredReduction>,
@@ -258,22 +280,28 @@ impl Fold for Ready {
     }
 
     fn whole(&self) -> Whole {
-        self.declared.whole.whole(self.points)
+        self.declared.whole.whole(self.declared.spectra, self.points)
+    }
+
+    fn takes_several(&self) -> bool {
+        true
     }
 
     fn extra_memory(&self, positions: u64) -> u64 {
-        let (points, size) = (self.points as u64, self.value_bytes() as u64);
+        let row = (self.declared.spectra * self.points) as u64;
         let values = match self.whole() {
-            Whole::Partition => positions * points,
-            Whole::Tile | Whole::Spectrum => TILE_VALUES.max(points),
+            Whole::Partition => positions * row,
+            Whole::Tile | Whole::Spectrum => TILE_VALUES.max(row),
         };
+        let inputs = positions * (self.declared.spectra * self.input_bytes) as u64;
         let bytes = |layout: &BufferLayout| match layout.kind {
             Kind::PerPosition => positions * layout.each as u64,
             Kind::PerPoint | Kind::Single => layout.bytes() as u64,
         };
         let buffers: u64 = self.layouts.iter().map(bytes).sum();
-        // Values are in Python's hands, and in the memory that is shared with a process.
-        2 * values * size + COPIES * buffers
+        // Each value is in Python's hands, and in the memory that is shared with a process; those
+        // of inputs are put together first.
+        2 * values * self.value_bytes() as u64 + 3 * inputs + COPIES * buffers
     }
 
     fn shared_memory(&self) -> u64 {
@@ -309,8 +337,9 @@ impl Fold for Ready {
 /// What the buffers hold now, which spectra have failed, and why all of them have.
 type Answer = (Vec<PyBackedBytes>, Vec<(usize, String)>, Option<String>);
 
-/// What is folded: the values of some spectra, and stretches of points, by their first and length.
-type Values<'v> = (&'v dyn Fn(&mut [u8]), usize, &'v [(usize, usize)]);
+/// What is folded: the values of some spectra, stretches of points, by their first and length, and
+/// the values of inputs.
+type Values<'v> = (&'v dyn Fn(&mut [u8]), usize, &'v [(usize, usize)], &'v [Vec<u8>]);
 
 impl Ready {
     fn whole_call(
@@ -320,8 +349,14 @@ impl Ready {
         parts: &mut Parts<'_>,
         others: Option<&mut Parts<'_>>,
     ) -> Result<(), Failure> {
-        let nothing: Values<'_> = (&|_| {}, 0, &[]);
+        let nothing: Values<'_> = (&|_| {}, 0, &[], &[]);
         self.call(step, positions, nothing, (parts, others)).map(drop)
+    }
+
+    /// The positions of the spectra that some positions have.
+    fn of_spectra(&self, positions: &[u64]) -> Vec<u64> {
+        let each = positions.iter().flat_map(|at| iter::repeat_n(*at, self.declared.spectra));
+        each.collect()
     }
 
     /// Has something done in Python; returns which spectra failed.
@@ -329,7 +364,7 @@ impl Ready {
         &self,
         step: &str,
         positions: &[u64],
-        (fill, length, runs): Values<'_>,
+        (fill, length, runs, inputs): Values<'_>,
         (parts, others): (&mut Parts<'_>, Option<&mut Parts<'_>>),
     ) -> Result<Vec<(usize, String)>, Failure> {
         let called = Python::try_attach(|py| -> PyResult<Answer> {
@@ -340,7 +375,8 @@ impl Ready {
                 fill(bytes);
                 Ok(())
             })?;
-            let given = (step, positions, values, runs, bytes(parts), others.map(bytes));
+            let inputs: Vec<_> = inputs.iter().map(|values| PyBytes::new(py, values)).collect();
+            let given = (step, positions, values, runs, bytes(parts), others.map(bytes), inputs);
             self.compute.call1(py, given)?.extract(py)
         });
         let called = called.ok_or_else(|| Failure::new("Python has ended"))?;
@@ -383,10 +419,18 @@ impl FoldWorker for Caller<'_> {
         failed: &mut Vec<(usize, Failure)>,
     ) -> Result<(), Failure> {
         self.ready.raised.check().map_err(|error| Failure::new(error.to_string()))?;
-        let runs: Vec<(usize, usize)> = raw.runs.iter().map(|run| (run.first, run.len)).collect();
+        let DeclaredReduction { spectra, whole, .. } = *self.ready.declared;
+        let positions = self.ready.of_spectra(raw.positions);
+        let runs: Vec<(usize, usize)> = match spectra {
+            1 => raw.runs.iter().map(|run| (run.first, run.len)).collect(),
+            _ => vec![(0, self.ready.points)],
+        };
         let found = each_element!(self.ready.declared.element, {
             let (mut converted, mut of_tile) = (Vec::<T>::new(), Vec::new());
             let mut tile = Tile::new(raw, &mut converted, &mut self.copied, &mut of_tile);
+            let inputs = gathered(&self.ready.inputs, || {
+                (0..positions.len()).map(|index| tile.auxiliary(index / spectra))
+            })?;
             let values: ArrayView2<'_, T> = tile.values();
             let fill = |bytes: &mut [u8]| {
                 let rows = bytes.chunks_exact_mut((values.ncols() * size_of::<T>()).max(1));
@@ -395,11 +439,12 @@ impl FoldWorker for Caller<'_> {
                     into.copy_from_slice(bytemuck::cast_slice(row));
                 }
             };
-            let given = (&fill as &dyn Fn(&mut [u8]), values.len() * size_of::<T>(), &runs[..]);
-            let step = self.ready.declared.whole.step();
-            self.ready.call(step, raw.positions, given, (parts, None))?
+            let length = values.len() * size_of::<T>();
+            let given = (&fill as &dyn Fn(&mut [u8]), length, &runs[..], &inputs[..]);
+            self.ready.call(whole.step(), &positions, given, (parts, None))?
         });
-        failed.extend(found.into_iter().map(|(index, reason)| (index, Failure::new(reason))));
+        let of_position = |(index, reason)| (index / spectra, Failure::new(reason));
+        failed.extend(found.into_iter().map(of_position));
         Ok(())
     }
 
@@ -407,6 +452,7 @@ impl FoldWorker for Caller<'_> {
         if !self.ready.declared.ends {
             return Ok(());
         }
-        self.ready.whole_call("postprocess", positions, all, None)
+        let positions = self.ready.of_spectra(positions);
+        self.ready.whole_call("postprocess", &positions, all, None)
     }
 }

@@ -156,6 +156,38 @@ pub(crate) fn compute(
     })
 }
 
+/// Does something of the engine's on a thread of its own, while this one listens to Python. What a
+/// signal's handler raises calls `abandon`, which has it end, and is raised then.
+///
+/// # Errors
+/// That, what was raised where Python computes, or those of the engine.
+pub(crate) fn listening<T: Send>(
+    py: Python<'_>,
+    (abandon, in_python): (&Py<PyAny>, &Raised),
+    action: impl FnOnce() -> Result<T> + Send,
+) -> PyResult<T> {
+    let ticker = Ticker::default();
+    let mut raised = None;
+    let done = thread::scope(|scope| {
+        let doing = thread::Builder::new().spawn_scoped(scope, || {
+            let done = unpanicked(action);
+            ticker.end();
+            done
+        });
+        let doing = doing.map_err(|source| Error::Worker { source })?;
+        while !py.detach(|| ticker.wait()) {
+            if let Err(error) = py.check_signals() {
+                raised.get_or_insert(error);
+                // What it raises would be about what has ended anyway.
+                drop(abandon.call0(py));
+            }
+        }
+        py.detach(|| doing.join()).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+    });
+    let in_python = raised.or_else(|| in_python.take());
+    in_python.map_or(done.map_err(|error| exception(py, &error)), Err)
+}
+
 /// Tells what has happened.
 fn told(py: Python<'_>, ticker: &Ticker, watch: Option<&Py<PyAny>>) -> PyResult<()> {
     let news = ticker.take();

@@ -242,7 +242,7 @@ def test_a_class_has_neighbours_too_and_what_is_wrong_about_them_is_said(scan: p
     assert np.array_equal(results["Median"][:], by_function["median"][:])
     for wrong, told in [
         ({"neighbours": (1,)}, "a number of steps for each of the 2 axes"),
-        ({"neighbours": 1, "edges": "wrap"}, "one of reflect, nearest, missing"),
+        ({"neighbours": 1, "edges": "wrap"}, 'it has to be "reflect", "nearest" or "missing"'),
         ({"neighbours": 1, "edges": "missing"}, "NaN, which uint16 hasn't"),
         ({}, "nothing says how far these reach, as neighbours=1 does"),
     ]:

@@ -20,4 +20,4 @@ def test_the_examples_run(line_scan: Path) -> None:
     ran = subprocess.run([sys.executable, script], cwd=line_scan.parent, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "Deflection [V]" in ran.stdout and "V 0.00" in ran.stdout and "Raw_Data-Peak_Finding_000 {}" in ran.stdout
-    assert " existing\n" in ran.stdout and ran.stdout.endswith("V True ['without']\n") and len(blocks()) == 4
+    assert " existing\n" in ran.stdout and ran.stdout.endswith("V True ['without']\n") and len(blocks()) == 5

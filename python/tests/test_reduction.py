@@ -290,7 +290,7 @@ def test_what_is_wrong_is_said(scan: pm.Scan) -> None:
         (with_(neutral="a"), pm.UsageError, "`x` can't begin with 'a'"),
         (with_(dtype="i2", neutral=1 << 20), pm.UsageError, "`x` can't begin with 1048576, which is no int16"),
         (with_(dtype="U5"), pm.UsageError, "buffers hold integers"),
-        (with_(role="public"), pm.UsageError, "has the role 'public'; there are"),
+        (with_(role="public"), pm.UsageError, """role='public': it has to be .* or "at end" .did you mean "published".?"""),
         (with_(role="private"), pm.FunctionError, "all its buffers are private"),
         (with_(dtype="u1"), pm.UnsuitableError, "merge what was folded: OverflowError: the sum in `x` is too large"),
         (with_(dtype="i1", neutral=0, unhashable=object()), pm.FunctionError, "couldn't be recognised later"),
@@ -299,7 +299,9 @@ def test_what_is_wrong_is_said(scan: pm.Scan) -> None:
     ]:
         with pytest.raises(error, match=told):
             scan_with(reduction)
-    with pytest.raises(pm.UsageError, match="has its parameters itself"):
+    with pytest.raises(pm.UsageError, match="parameters of `Sums` are given to itself"):
+        scan.run(with_(), parameters={"power": 3})
+    with pytest.raises(pm.UsageError, match="`Sums` has no argument `power`; it has none but the spectrum"):
         scan.run(with_(), power=3)
 
 

@@ -636,7 +636,7 @@ fn constants(
 fn fold_of(prepared: &dyn Prepared, spectra: usize) -> Result<Option<&dyn Fold>, String> {
     match prepared.fold() {
         Some(fold) if spectra > 1 && fold.is_map() => Ok(None),
-        Some(_) if spectra > 1 => {
+        Some(fold) if spectra > 1 && !fold.takes_several() => {
             Err("it folds whole spectra, and can't go along some of their axes".to_owned())
         }
         fold => Ok(fold),

@@ -78,7 +78,10 @@ pub(super) fn gather(
                 (made_of.read)(dataset, rows)?;
                 leave_out(layout, rows, &is_in);
             }
-            Role::Mask => rows.copy_from_slice(&is_in),
+            Role::Mask => {
+                let each = rows.chunks_exact_mut(layout.each).zip(&is_in);
+                each.for_each(|(valid, is_in)| valid.fill(*is_in));
+            }
             Role::Private | Role::AtEnd => {}
         }
     }
@@ -89,9 +92,10 @@ pub(super) fn gather(
 pub(super) fn narrow(layouts: &[BufferLayout], all: &mut Accumulator, is_in: &[u8]) {
     let mut buffers: Vec<&mut [u8]> = all.bytes_mut().collect();
     let is_mask = |(layout, _): &(&BufferLayout, _)| layout.role == Role::Mask;
-    for (_, mask) in layouts.iter().zip(&mut buffers).filter(is_mask) {
-        let both = mask.iter_mut().zip(is_in);
-        both.for_each(|(valid, is_in)| *valid = u8::from(*valid != 0 && *is_in != 0));
+    for (layout, mask) in layouts.iter().zip(&mut buffers).filter(is_mask) {
+        for (valid, is_in) in mask.chunks_exact_mut(layout.each).zip(is_in) {
+            valid.iter_mut().for_each(|valid| *valid = u8::from(*valid != 0 && *is_in != 0));
+        }
     }
     for (number, layout) in layouts.iter().enumerate() {
         if !layout.is_column() || layout.role != Role::AtEnd {
@@ -107,11 +111,11 @@ pub(super) fn narrow(layouts: &[BufferLayout], all: &mut Accumulator, is_in: &[u
     }
 }
 
-/// Makes the rows missing where a mask has 0.
+/// Makes the rows missing where a mask has 0: one for each of them.
 fn leave_out(layout: &BufferLayout, rows: &mut [u8], mask: &[u8]) {
-    let missing = &layout.column.missing;
-    let rows = rows.chunks_exact_mut(missing.len()).zip(mask);
-    rows.filter(|(_, valid)| **valid == 0).for_each(|(row, _)| row.copy_from_slice(missing));
+    let each = rows.len() / mask.len().max(1);
+    let rows = rows.chunks_exact_mut(each.max(1)).zip(mask);
+    rows.filter(|(_, valid)| **valid == 0).for_each(|(row, _)| layout.column.fill_missing(row));
 }
 
 #[cfg(test)]

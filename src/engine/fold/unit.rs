@@ -368,7 +368,9 @@ impl<'f> UnitWorker<'f> {
                     corrections: self.job.corrections.as_ref(),
                     axes: self.job.wanted_axes(),
                 };
-                let places = (point..point + points, first + begin..first + end);
+                let is_whole = points == self.job.source.info.spectral_points;
+                let points = if is_whole { None } else { Some(point..point + points) };
+                let places = (points, first + begin..first + end);
                 let Self { gathered, per_position, worker, .. } = self;
                 let from = if is_gathered { Some(gathered) } else { None };
                 let mut parts = parts_of_tile((layouts, all), from, per_position, &places);
@@ -409,7 +411,10 @@ impl<'f> UnitWorker<'f> {
             for (position, row) in positions.iter().zip(rows.chunks_exact_mut(layout.each)) {
                 let failed = failures.contains_key(position);
                 let own = if failed { None } else { found.next() };
-                row.copy_from_slice(own.unwrap_or(&layout.column.missing));
+                match own {
+                    Some(own) => row.copy_from_slice(own),
+                    None => layout.column.fill_missing(row),
+                }
             }
         }
         runs::of_positions(&positions).collect()
@@ -423,13 +428,13 @@ fn parts_of<'p>(all: &'p mut Accumulator, per_position: &'p mut [AlignedBytes]) 
     Parts::new(slices.collect())
 }
 
-/// What a tile has of each buffer, which has some points, of which a unit has no others if they are
-/// `gathered`, and some positions of it.
+/// What a tile has of each buffer, which has some points, unless it has all, of which a unit has no
+/// others if they are `gathered`, and some positions of it.
 fn parts_of_tile<'p>(
     (layouts, all): (&[BufferLayout], &'p mut Accumulator),
     gathered: Option<&'p mut Vec<AlignedBytes>>,
     per_position: &'p mut [AlignedBytes],
-    (points, positions): &(Range<usize>, Range<usize>),
+    (points, positions): &(Option<Range<usize>>, Range<usize>),
 ) -> Parts<'p> {
     let mut gathered = gathered.map(|gathered| gathered.iter_mut());
     let buffers = layouts.iter().zip(all.bytes_mut()).zip(per_position);
@@ -439,9 +444,10 @@ fn parts_of_tile<'p>(
         match layout.kind {
             Kind::PerPosition if layout.is_at_end() => folded,
             Kind::PerPosition => &mut own[part(positions)],
-            Kind::PerPoint if layout.is_folded() => match gathered {
-                Some(gathered) => &mut gathered[part(points)],
-                None => &mut folded[part(points)],
+            Kind::PerPoint if layout.is_folded() => match (points, gathered) {
+                (Some(points), Some(gathered)) => &mut gathered[part(points)],
+                (Some(points), None) => &mut folded[part(points)],
+                (None, gathered) => gathered.map_or(folded, |all| &mut **all),
             },
             Kind::PerPoint | Kind::Single => folded,
         }
