@@ -334,8 +334,12 @@ impl<'a> Folding<'a> {
 
     fn merge(&self, into: &mut Accumulator, from: &mut Accumulator) -> Result<()> {
         let merged = guarded(|| self.fold.merge(&mut into.parts(), &mut from.parts()));
-        let why = |failure| unsuitable(self.job, "merge what was folded", &failure);
-        merged.unwrap_or_else(Err).map_err(why)
+        merged.unwrap_or_else(Err).map_err(|why| self.refused("merge what was folded", &why))
+    }
+
+    /// That it can't do something, and why, unless that ends the run anyway.
+    fn refused(&self, doing: &str, failure: &Failure) -> Error {
+        self.fold.check().err().unwrap_or_else(|| unsuitable(self.job, doing, failure))
     }
 
     /// The results of what some nodes hold, which follow each other; `None` of none. Those per
@@ -362,8 +366,8 @@ impl<'a> Folding<'a> {
             None => Vec::new(),
         };
         let finished = guarded(|| self.fold.finish(&mut all.parts()));
-        let why = |failure| unsuitable(self.job, "finish what was folded", &failure);
-        finished.unwrap_or_else(Err).map_err(why)?;
+        let finished = finished.unwrap_or_else(Err);
+        finished.map_err(|why| self.refused("finish what was folded", &why))?;
         ends::narrow(layouts, &mut all, &is_in);
         Ok(Some(all))
     }
