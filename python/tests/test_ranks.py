@@ -39,14 +39,34 @@ class Unlike(Total):
         super().prepare(source, buffers)
         self.offset = int(os.environ["OMPI_COMM_WORLD_RANK"])
 
+def fails(how):
+    open(os.environ["FAILED"], "w").close()
+    how()
+
+def raises():
+    raise ValueError("not on this rank")
+
+def is_second():
+    return os.environ["OMPI_COMM_WORLD_RANK"] == "1"
+
 class Begins(Total):
+    version = 1
+
     def preprocess(self, parts):
-        failed = os.environ["FAILED"]
-        if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
-            open(failed, "w").close()
-            raise ValueError("not on this rank")
-        while not os.path.exists(failed):
+        if is_second():
+            fails(raises)
+        while not os.path.exists(os.environ["FAILED"]):
             time.sleep(0.01)
+
+class Merges(Begins):
+    def preprocess(self, parts):
+        if not is_second():
+            super().preprocess(parts)
+
+    def merge(self, into, other):
+        if is_second():
+            fails(lambda: os._exit(3))
+        super().merge(into, other)
 
 def slow(frame):
     time.sleep(0.01)
@@ -77,9 +97,9 @@ if what == "all":
 if what == "unlike":
     scan.reduce(Unlike(), cores=1)
     tell("went on")
-if what == "begins":
+if what in ("Begins", "Merges"):
     os.environ["FAILED"] = sys.argv[1] + ".failed"
-    scan.reduce(Begins(), cores=1)
+    scan.reduce(globals()[what](), cores=1)
     tell("went on")
 if what == "alone" and rank == 1:
     raise ValueError("only here")
@@ -162,13 +182,20 @@ def test_ranks_that_have_prepared_other_things_dont_compute_together(job: Sequen
 
 
 @WITH_MPI
-def test_what_a_function_raises_on_another_rank_is_its_error(job: Sequence[str]) -> None:
-    with start([*LAUNCHER, "-n", "2", *job, "begins"]) as run:
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("Begins", "its `preprocess` failed: ValueError: not on this rank"),
+        ("Merges", "in `merge`, the worker process ended itself with status 3"),
+    ],
+)
+def test_what_a_function_meets_on_another_rank_is_its_error(job: Sequence[str], what: str, reason: str) -> None:
+    with start([*LAUNCHER, "-n", "2", *job, what]) as run:
         _, errors = run.communicate(timeout=60)
     assert run.returncode != 0 and not told(job, 0) + told(job, 1), errors
     last = [line for line in errors.splitlines() if "Error: rank 1 on " in line]
     assert len(last) == 1 and last[0].startswith("pixelmill._errors.FunctionError: rank 1 on "), errors
-    assert last[0].endswith(": `Begins` can't fold: its `preprocess` failed: ValueError: not on this rank"), errors
+    assert last[0].endswith(f": `{what}` can't fold: {reason}"), errors
     assert "pixelmill itself has failed" not in errors
 
 
