@@ -611,22 +611,42 @@ fn results_of_a_part_tell_for_which_positions_they_are_valid() {
     assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
 }
 
+/// Stops a run midway that has made no results by then; tells how many positions are done.
+fn stopped_midway(scan: &Scan, output: &str) -> u64 {
+    // How far it gets until then is up to the machine.
+    let mut tried = (1..60).map(|part| {
+        let _ = std::fs::remove_file(output);
+        let time = format!("{}s", f64::from(part) / 60.0);
+        let rare = ["--cores", "1", "--checkpoint", "3600", "--stop-after", &time];
+        let ran = pixelmill(scan.arguments("center-of-mass", output, &rare));
+        ran.json["completed"].as_u64().unwrap_or(0)
+    });
+    tried.find(|done| *done > 540).unwrap()
+}
+
 #[test]
 fn what_is_in_when_a_run_is_stopped_is_in_its_results_though_none_were_due() {
     let scan = Scan::made(|file| python("scan_of_frames", &[file, "120", "180"]));
     let output = scan.beside("out.h5");
-    // How far it gets until then is up to the machine.
-    let mut tried = (1..60).map(|part| {
-        let _ = std::fs::remove_file(&output);
-        let time = format!("{}s", f64::from(part) / 60.0);
-        let rare = ["--cores", "1", "--checkpoint", "3600", "--stop-after", &time];
-        let ran = pixelmill(scan.arguments("center-of-mass", &output, &rare));
-        ran.json["completed"].as_u64().unwrap_or(0)
-    });
-    let done = tried.find(|done| *done > 540).unwrap();
+    let done = stopped_midway(&scan, &output);
     let found = python("derived", &[&output]);
     assert_eq!((&found["wrong"], &found["in"]), (&json!([]), &json!(done)));
     assert!(done < 21_600 && found["valid"].as_u64().unwrap() > 0, "{found}");
+}
+
+#[test]
+fn results_that_are_written_though_nothing_is_to_be_marked_are_on_the_disk() {
+    let scan = Scan::made(|file| python("scan_of_frames", &[file, "120", "180"]));
+    let output = scan.beside("out.h5");
+    let done = stopped_midway(&scan, &output);
+    for (durability, syncs) in [("node", 1), ("process", 0)] {
+        let at_once = ["--cores", "1", "--stop-after", "0s", "-vv", "--durability", durability];
+        let ran = pixelmill(scan.arguments("center-of-mass", &output, &at_once));
+        assert_eq!(ran.json["completed"], done);
+        let told = format!("0 positions marked in 0 batches with {syncs} syncs");
+        assert!(ran.stderr.contains("units are written down in"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+    }
 }
 
 /// Looks whether what is made of neighbours is there for just those that are in with theirs.

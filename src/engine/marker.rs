@@ -175,9 +175,8 @@ impl<'a> Marker<'a> {
             }
             other => other?,
         };
-        if let Some(batch) = batch {
-            self.mark(&batch)?;
-        }
+        let Some(batch) = batch else { return Ok(()) };
+        self.mark(&batch)?;
         if let Some(committer) = &mut self.committer {
             committer.tell(observer, &self.status);
         }

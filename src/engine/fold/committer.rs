@@ -49,9 +49,10 @@ impl<'a> Committer<'a> {
     }
 
     /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
-    /// results; if it is to be `seen`, as both. `marked` is what was before. What it returns may be
-    /// marked once that is durable; nothing if there is nothing new, or, unless it `must` be, if
-    /// that was done only just now. What must be seen becomes results even if nothing is new.
+    /// results; if it is to be `seen`, as both. `marked` is what was before. What it returns is to
+    /// be marked once that is durable, with nothing in it if only results were written; nothing if
+    /// there is nothing to write, or, unless it `must` be, if that was done only just now. What
+    /// must be seen becomes results even if nothing is new.
     ///
     /// # Errors
     /// If the file can't be written, or what is folded can't be finished.
@@ -100,13 +101,13 @@ impl<'a> Committer<'a> {
         if seen || is_all {
             self.shown = units;
         }
-        let batch = is_new.then(|| state.take_before(units));
+        let batch = state.take_before(units);
         drop(state);
         self.committed = units;
         self.written = Instant::now();
         self.took = self.written - begun;
         debug!("{units} units are written down in {:.3} s", self.took.as_secs_f64());
-        Ok(batch)
+        Ok(Some(batch))
     }
 
     /// Whether everything could be folded.
