@@ -317,6 +317,53 @@ fn a_file_that_only_some_ranks_see_is_refused() {
 }
 
 #[test]
+fn a_file_of_other_data_is_refused_also_where_results_go_to_one_file() {
+    let [here, elsewhere] = [Sample::new(), Sample::new()];
+    python_function("ranks.py", "change_a_value", [&elsewhere.file]);
+    let (program, output) = (program(), here.folder.path().join("results.h5"));
+    let in_folder = |sample: &Sample| {
+        let (folder, program) = (sample.folder.path(), program.as_path());
+        let arguments = ["run", "slow", "scan.h5", "--json", "--output"].map(Path::new);
+        let all = [&[Path::new("-wdir"), folder, program], &arguments[..], &[&output]].concat();
+        all.into_iter().map(|text| text.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (first, second) = (in_folder(&here), in_folder(&elsewhere));
+    let [first, second] =
+        [&first, &second].map(|all| all.iter().map(String::as_str).collect::<Vec<_>>());
+    let ran = mixed(&first, &second);
+    assert_all_refused(&ran, 1, &["rank 1 on", "another file here than on rank 0"]);
+    assert!(!output.exists());
+}
+
+#[test]
+fn a_rank_that_ends_before_the_others_ends_them_and_says_why() {
+    let sample = Sample::new();
+    let before = sample.bytes();
+    std::fs::write(sample.folder.path().join("slow.toml"), "pause = 1\n").unwrap();
+    let (program, nowhere) = (program(), tempfile::tempdir().unwrap());
+    let file = sample.file.to_str().unwrap();
+    let ask = |first: &Path, second: &Path| {
+        let [first, second] = [first, second].map(|folder| {
+            let folder = folder.to_str().unwrap();
+            let run = [program.to_str().unwrap(), "run", "slow", file];
+            [&["-wdir", folder], &run[..], &["--params", "slow.toml", "--json"]].concat()
+        });
+        mixed(&first, &second)
+    };
+    for (first, second, rank) in [(&sample.folder, &nowhere, 1), (&nowhere, &sample.folder, 0)] {
+        let ran = ask(first.path(), second.path());
+        let who = format!("rank {rank} on");
+        let texts = ["while the others were in Slow: cannot read slow.toml", "no such file"];
+        match rank {
+            1 => assert_all_refused(&ran, 1, &[&who, texts[0], texts[1]]),
+            // It speaks itself.
+            _ => assert_all_refused(&ran, 1, &["cannot read slow.toml", texts[1]]),
+        }
+    }
+    assert!(before == sample.bytes());
+}
+
+#[test]
 fn what_no_rank_can_do_is_said_once() {
     let sample = Sample::new();
     let file = sample.file.to_str().unwrap();

@@ -64,6 +64,8 @@ pub enum Advice {
     BuildWithMpi,
     /// Start the same on all ranks.
     StartAlike,
+    /// Ask for the same on all ranks, in the same order.
+    CallAlike,
     /// Start so many ranks at most.
     StartAtMost(u64),
     /// Put the file where all nodes see it.

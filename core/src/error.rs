@@ -314,12 +314,34 @@ pub enum Error {
     /// There is less to do than there are ranks.
     #[error("{ranks} ranks are too many for {positions} positions")]
     TooManyRanks { ranks: usize, positions: u64 },
+    /// Ranks that were asked for different computations.
+    #[error("it was asked for another computation than rank 0; {difference}")]
+    OtherComputation { difference: String },
+    /// A rank that has ended while others waited for it, in the midst of a computation if that has
+    /// a name.
+    #[error("rank {rank} on {host} has ended{}{}", while_in(during), because(why.as_deref()))]
+    RankLeft { rank: usize, host: String, during: String, why: Option<String> },
     /// Ranks that see different files under the same name.
-    #[error("{} is another file here than on rank 0, or an older state of it", path.display())]
-    OtherFile { path: PathBuf },
+    #[error(
+        "{} is another file here than on rank 0, or an older state of it{}",
+        path.display(),
+        because(difference.as_deref())
+    )]
+    OtherFile { path: PathBuf, difference: Option<String> },
     /// Something that another rank met.
     #[error("rank {rank} on {host}: {message}")]
     Rank { rank: usize, host: String, message: String, fault: Fault, advice: Option<Advice> },
+}
+
+fn while_in(computation: &str) -> String {
+    match computation {
+        "" => " before the others".to_owned(),
+        name => format!(" while the others were in {name}"),
+    }
+}
+
+fn because(why: Option<&str>) -> String {
+    why.map_or_else(String::new, |why| format!(": {why}"))
 }
 
 impl From<Error> for Note {
@@ -403,6 +425,7 @@ impl Error {
             Self::Filter { .. } => Advice::ProvideFilter,
             Self::WithoutMpi { .. } => Advice::BuildWithMpi,
             Self::UnlikeRanks { .. } => Advice::StartAlike,
+            Self::OtherComputation { .. } | Self::RankLeft { why: None, .. } => Advice::CallAlike,
             Self::TooManyRanks { positions, .. } => Advice::StartAtMost(*positions),
             Self::OtherFile { .. } => Advice::ShareFile,
             Self::Worker { .. } => Advice::UseFewerCores,
@@ -450,6 +473,7 @@ impl Error {
             | Self::OutputNamesSource { .. }
             | Self::WithoutMpi { .. }
             | Self::UnlikeRanks { .. }
+            | Self::OtherComputation { .. }
             | Self::TooManyRanks { .. } => true,
             _ => false,
         }

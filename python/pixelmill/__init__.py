@@ -9,6 +9,7 @@ They are parallel, keep to a memory budget, survive being killed, are resumed, a
     peaks["Peak_Response"][0:10]
 """
 
+from . import _ranks
 from ._axis import Axis
 from ._errors import (
     BusyError,
@@ -60,3 +61,5 @@ __all__ = [
     "open",
     "process",
 ]
+
+_ranks.watch()

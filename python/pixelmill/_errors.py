@@ -73,10 +73,10 @@ class FileError(Error):
 
 
 _KINDS: dict[type[Error], str] = {
-    Error: "Panicked OutOfPlace Worker Mpi Rank",
+    Error: "Panicked OutOfPlace Worker Mpi Rank RankLeft",
     UsageError: """
         UnknownProcess UnknownParameter Parameter Argument Selection NoSelection Axes TooLittleMemory AskedTwice
-        OutputIsSource OutputNamesSource WithoutMpi UnlikeRanks TooManyRanks
+        OutputIsSource OutputNamesSource WithoutMpi UnlikeRanks TooManyRanks OtherComputation
     """,
     PositionError: "NoSuchPosition",
     DatasetError: """

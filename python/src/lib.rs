@@ -37,7 +37,7 @@ mod _pixelmill {
     use super::options::{declaration, parameters, reduction_declaration, request};
     use super::ranks::joined;
     #[pymodule_export]
-    use super::ranks::{abort, leave};
+    use super::ranks::{abort, are_several, join, leave};
     use super::reduction::PythonReduction;
     #[pymodule_export]
     use super::results::Computed;

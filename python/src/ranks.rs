@@ -27,7 +27,23 @@ pub(crate) fn joined(py: Python<'_>) -> PyResult<Ranks> {
     Ok(ranks)
 }
 
-/// Leaves the other ranks, in order: MPI ends here once it ends everywhere.
+/// Joins the other ranks, if this process hasn't.
+///
+/// # Errors
+/// As [`joined`].
+#[pyfunction]
+pub(crate) fn join(py: Python<'_>) -> PyResult<()> {
+    joined(py).map(drop)
+}
+
+/// Whether an MPI launcher has started this process together with others.
+#[pyfunction]
+pub(crate) fn are_several() -> bool {
+    Ranks::are_several_by_environment()
+}
+
+/// Leaves the other ranks: MPI ends here once it ends everywhere, and whoever misses this one ends
+/// all.
 #[pyfunction]
 pub(crate) fn leave(py: Python<'_>) {
     let joined = JOINED.lock().unwrap_or_else(PoisonError::into_inner).take();

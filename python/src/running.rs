@@ -135,6 +135,7 @@ pub(crate) fn compute(
         }
         py.detach(|| run.join()).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
     });
+    let ended_all = !matches!(computed, Err(Error::RankLeft { .. }));
     let computed =
         computed.map_err(|error| in_python.take().unwrap_or_else(|| exception(py, &error)));
     let ended = match (computed, raised) {
@@ -152,7 +153,7 @@ pub(crate) fn compute(
     ended.inspect_err(|error| {
         // Other ranks have ended with it, or with something that tells of it. What takes no
         // attribute is shown by each.
-        drop(error.value(py).setattr("_ended_all_ranks", true));
+        drop(error.value(py).setattr("_ended_all_ranks", ended_all));
     })
 }
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import pytest
 from pixelmill import _pixelmill
 
@@ -73,6 +74,8 @@ def slow(frame):
     return frame.sum()
 
 what, rank = sys.argv[2], int(os.environ.get("OMPI_COMM_WORLD_RANK", 0))
+if what == f"never {rank}":
+    sys.exit()
 scan = pm.open(sys.argv[1], "frames", (0, 1))
 
 # The launcher mixes what ranks print.
@@ -101,9 +104,40 @@ if what in ("Begins", "Merges"):
     os.environ["FAILED"] = sys.argv[1] + ".failed"
     scan.reduce(globals()[what](), cores=1)
     tell("went on")
-if what == "alone" and rank == 1:
+
+def of_rank(first, other):
+    return other if rank == 1 else first
+
+if what == "others":
+    calls = (
+        lambda: of_rank(scan.map, scan.reduce)(of_rank(slow, Total()), cores=1),
+        lambda: scan.map(both, factor=of_rank(2, 3), cores=1),
+        lambda: scan.map(both, factor=np.full((24, 32), of_rank(2, 3)), cores=1),
+        lambda: scan.run(of_rank("statistics", "spectrum-statistics"), cores=1),
+        lambda: scan.map(slow, positions=of_rank("0:9", "0:8"), cores=1),
+        lambda: pm.open(f"{sys.argv[1]}.of{of_rank(0, 1)}", "frames", (0, 1)).map(slow, cores=1),
+    )
+    for call in calls:
+        try:
+            call()
+        except pm.Error as error:
+            tell(error)
+if what.startswith(("alone", "ends")):
+    scan.run("statistics", cores=1)
+if what == f"alone {rank}":
     raise ValueError("only here")
-if what in ("alone", "slow"):
+if what == f"ends {rank}":
+    print("said before it ends")
+    sys.exit()
+if what.startswith("ends") and "0" not in what:
+    # Who hears of it may go on, but not together.
+    for _ in range(2):
+        try:
+            scan.map(slow, cores=1)
+        except pm.Error as error:
+            tell(f"{error.kind} of rank {error.rank} in {error.during}")
+    sys.exit()
+if what.startswith(("alone", "ends", "never", "slow")):
     tell(os.getpid())
     _scan.Progress = Tells
     scan.map(slow, cores=1, checkpoint=0.1, output_dtype="f8", output_shape=())
@@ -167,11 +201,58 @@ def wait_for_positions(job: Sequence[str]) -> None:
 
 
 @WITH_MPI
-def test_what_happens_to_one_rank_alone_ends_all(job: Sequence[str]) -> None:
-    with start([*LAUNCHER, "-n", "2", *job, "alone"]) as run:
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_happens_to_one_rank_alone_ends_all(job: Sequence[str], rank: int) -> None:
+    with start([*LAUNCHER, "-n", "2", *job, f"alone {rank}"]) as run:
         _, errors = run.communicate(timeout=60)
-    assert run.returncode != 0 and "went on" not in told(job, 0)
+    assert run.returncode != 0 and "went on" not in told(job, 1 - rank)
     assert errors.count("ValueError: only here") == 1, errors
+
+
+@WITH_MPI
+@pytest.mark.parametrize("way", ["ends 0", "never 0", "never 1"])
+def test_a_rank_whose_script_ends_before_the_others_ends_all(job: Sequence[str], way: str) -> None:
+    with start([*LAUNCHER, "-n", "2", *job, way]) as run:
+        printed, errors = run.communicate(timeout=60)
+    assert run.returncode != 0 and "went on" not in told(job, 0) + told(job, 1)
+    said = [line for line in errors.splitlines() if f"Error: rank {way[-1]} on " in line]
+    assert len(said) == 1 and "has ended while the others were in slow; all ranks have to" in said[0], errors
+    assert ("said before it ends" in printed) == way.startswith("ends")
+    if way.startswith("ends"):
+        with start([*LAUNCHER, "-n", "2", *job, "alone"]) as run:
+            _, errors = run.communicate(timeout=60)
+        assert run.returncode == 0, errors
+
+
+@WITH_MPI
+def test_all_that_wait_for_a_rank_are_told_that_it_has_ended(job: Sequence[str]) -> None:
+    with start([*LAUNCHER, "-n", "4", *job, "ends 2"]) as run:
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode != 0, errors
+    expected = "RankLeft of rank 2 in slow"
+    # Once its own script ends, it ends the others.
+    assert told(job, 0) == [expected] * 2 and {*told(job, 1), *told(job, 3)} <= {expected}, errors
+
+
+@WITH_MPI
+def test_ranks_that_are_asked_for_other_things_are_told_for_what(job: Sequence[str]) -> None:
+    files = [str(shutil.copy(job[2], f"{job[2]}.of{number}")) for number in range(2)]
+    with h5py.File(files[1], "r+") as file:
+        file["frames"][:] = -file["frames"][:]
+    with start([*LAUNCHER, "-n", "3", *job, "others"]) as run:
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 0, errors
+    begin = "it was asked for another computation than rank 0; "
+    end = "; all ranks have to ask for the same, in the same order"
+    for rank in range(3):
+        assert [line.partition(begin)[2].removesuffix(end) for line in told(job, rank)] == [
+            'the process: "slow" there, "Total" here',
+            "the parameter `factor`: 2 there, 3 here",
+            "the Python arguments: not the same",
+            'the process: "Statistics" there, "Spectrum_Statistics" here',
+            "the positions: 0:9 there, 0:8 here",
+            f"the file: {files[0]} there, {files[1]} here",
+        ]
 
 
 @WITH_MPI
@@ -179,6 +260,7 @@ def test_ranks_that_have_prepared_other_things_dont_compute_together(job: Sequen
     with start([*LAUNCHER, "-n", "2", *job, "unlike"]) as run:
         _, errors = run.communicate(timeout=60)
     assert run.returncode != 0 and not told(job, 0) + told(job, 1), errors
+    assert "asked for another computation than rank 0" in errors, errors
 
 
 @WITH_MPI

@@ -191,6 +191,7 @@ fn tail(advice: Advice, face: Face) -> String {
         }
         Advice::ConvertHdf4 => "; convert it first, as h4toh5 does",
         Advice::StartAlike => "; start the same command on all ranks",
+        Advice::CallAlike => "; all ranks have to ask for the same, in the same order",
         Advice::ShareFile => "; put it on a file system that all nodes share",
         Advice::AllowMoreFiles => " (see `ulimit -n`)",
         Advice::AllowLargerFiles => " (see `ulimit -f`)",
@@ -370,9 +371,31 @@ mod tests {
             "; start 4 at most",
         );
         is_said(
-            &Error::OtherFile { path: "a.h5".into() },
+            &Error::OtherFile { path: "a.h5".into(), difference: None },
             "a.h5 is another file here than on rank 0, or an older state of it",
             "; put it on a file system that all nodes share",
+        );
+        is_said(
+            &Error::OtherComputation { difference: "the process: \"A\" there, \"B\" here".into() },
+            "it was asked for another computation than rank 0; the process: \"A\" there, \"B\" \
+             here",
+            "; all ranks have to ask for the same, in the same order",
+        );
+        let left = |during: &str, why| Error::RankLeft {
+            rank: 3,
+            host: host(),
+            during: during.to_owned(),
+            why,
+        };
+        is_said(
+            &left("Sum", None),
+            "rank 3 on b has ended while the others were in Sum",
+            "; all ranks have to ask for the same, in the same order",
+        );
+        is_said(
+            &left("", Some("cannot open a.h5".to_owned())),
+            "rank 3 on b has ended before the others: cannot open a.h5",
+            "",
         );
     }
 
@@ -479,7 +502,8 @@ mod tests {
             MakeOneFile(Several::Split) => ConvertHdf4,
             ConvertHdf4 => BuildWithMpi,
             BuildWithMpi => StartAlike,
-            StartAlike => StartAtMost(4),
+            StartAlike => CallAlike,
+            CallAlike => StartAtMost(4),
             StartAtMost(_) => ShareFile,
             ShareFile => AllowMoreFiles,
             AllowMoreFiles => AllowLargerFiles,

@@ -100,7 +100,10 @@ fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Ans
             look::verify(registry, (file, group), source.as_deref(), *sample)
         }
     };
-    result.unwrap_or_else(|error| refusal(&error))
+    result.unwrap_or_else(|error| {
+        ranks.say_why(&hints::said(&error, Face::CommandLine));
+        refusal(&error)
+    })
 }
 
 /// Help and version as clap prints them; what it can't understand in one line, as all errors.

@@ -22,7 +22,7 @@ use super::pending::Pending;
 use super::scheduler::Scheduler;
 use super::search;
 use super::selection::Selected;
-use super::sight::Sight;
+use super::sight::{self, Sight, Wanted};
 use super::supply::Stock;
 use super::target::Target;
 use super::team::{Assignment, Call, News, Orders, RankError, Task, Team};
@@ -50,6 +50,11 @@ pub(crate) fn follow(asked: &[Asked], stop: &Stop, team: Team<'_>) -> Result<Vec
     let opened = open(asked, team);
     team.tell(opened.as_ref().map(|opened| &opened.sights))?;
     let mut orders = team.orders()?;
+    if let Orders::Compare(first) = orders {
+        let told = opened.as_ref().map(|opened| opened.unlike(&first));
+        team.tell(told.as_ref().map_err(|error| *error))?;
+        orders = team.orders()?;
+    }
     let opened = match orders {
         Orders::Prepare(_) => opened?,
         // Whoever couldn't open it is ordered to end.
@@ -110,6 +115,11 @@ impl Opened<'_> {
         self.jobs.iter().zip(self.selected.iter().map(Option::as_ref)).collect()
     }
 
+    /// In what it was asked for something else than rank 0.
+    fn unlike(&self, first: &[Wanted]) -> Option<RankError> {
+        sight::unlike(first, &self.jobs, self.asked).as_ref().map(RankError::of)
+    }
+
     fn of_pass(&self, tasks: &[Task]) -> Vec<Followed<'_>> {
         let of = |Task { number, .. }: &Task| Followed {
             job: &self.jobs[*number],
@@ -162,7 +172,7 @@ fn results_file(task: &Task, team: Team<'_>) -> Result<ResultsFile> {
     let last_run =
         seen.group(&task.group).ok().and_then(|group| attributes::string(&group, LAST_RUN));
     if last_run.as_ref() != Some(&task.last_run) {
-        return Err(Error::OtherFile { path: path.clone() });
+        return Err(Error::OtherFile { path: path.clone(), difference: None });
     }
     // If rank 0 is lost, its locks are. Whoever changes the file's metadata must not do so before
     // this rank has written its last.

@@ -21,7 +21,7 @@ use super::pending::Pending;
 use super::prepare;
 use super::search::{self, Found};
 use super::selection::Selected;
-use super::sight::{Sight, say_shares};
+use super::sight::{Sight, Wanted, say_shares};
 use super::supply::Stock;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, RankError, Team};
@@ -393,14 +393,8 @@ impl Lead<'_> {
         if ranks as u64 > positions {
             return Err(Error::TooManyRanks { ranks, positions });
         }
-        for (rank, sights) in all.iter().enumerate() {
-            for (sight, own) in sights.iter().zip(&all[0]) {
-                let has_other_data = sight.identity.is_some() && sight.identity != own.identity;
-                if sight.outline != own.outline || has_other_data {
-                    let error = Error::OtherFile { path: self.request.file.clone() };
-                    return Err(RankError::met_on(&sight.host, &error).at(rank));
-                }
-            }
+        if let Some(rank) = all.iter().position(|sights| !are_alike(sights, all)) {
+            return Err(self.unlike(jobs, (rank, &all[rank]))?);
         }
         // Where a rank is doesn't depend on what it computes.
         let sights: Vec<&Sight> = all.iter().filter_map(|sights| sights.first()).collect();
@@ -421,6 +415,20 @@ impl Lead<'_> {
         let memory = sights.iter().map(|sight| sight.memory).min().unwrap_or(0);
         say_shares(self.request.cores, &sights, &workers);
         Ok(Shares { workers, memory, nodes: nodes.len() })
+    }
+
+    /// In what a rank was asked for something else than this one, or sees another file.
+    fn unlike(&self, jobs: &[Job], (rank, sights): (usize, &[Sight])) -> Result<Error> {
+        let own = jobs.iter().zip(self.asked);
+        let own: Vec<Wanted> = own.map(|(job, of)| Wanted::of(job, &of.request)).collect();
+        self.team.order(|| Orders::Compare(own))?;
+        let mut told = self.team.tell::<Option<RankError>>(Ok(&None))?;
+        let error = told[rank].take().unwrap_or_else(|| {
+            let path = self.request.file.clone();
+            let error = Error::OtherFile { path, difference: None };
+            RankError::met_on(sights.first().map_or("", |sight| &sight.host), &error)
+        });
+        Ok(error.at(rank))
     }
 
     /// Launchers bind ranks to single cores unless they are told not to, which users may not know.
@@ -523,7 +531,7 @@ impl Lead<'_> {
         let outline = stock.as_ref().map(Stock::outline);
         let outlines = team.tell(outline.as_ref().map_err(|error| *error))?;
         if outlines.iter().any(|outline| *outline != outlines[0]) {
-            return Err(Error::OtherFile { path: file });
+            return Err(Error::OtherFile { path: file, difference: None });
         }
         stock
     }
@@ -649,6 +657,14 @@ impl Shares {
         let workers = self.workers.iter().map(|workers| (*workers).min(most)).sum();
         (workers, self.workers.len(), self.nodes)
     }
+}
+
+/// Whether a rank was asked for the same as the first, and sees the same.
+fn are_alike(sights: &[Sight], all: &[Vec<Sight>]) -> bool {
+    let near = sights.first().and_then(|sight| all.get(sight.berth.node));
+    let near = near.filter(|near| near.len() == sights.len()).unwrap_or(&all[0]);
+    let mut like = sights.iter().zip(&all[0]).zip(near);
+    sights.len() == all[0].len() && like.all(|((sight, first), near)| sight.is_like(first, near))
 }
 
 /// The lock of the file that the results of a computation go to.

@@ -102,7 +102,7 @@ use job::Job;
 use team::Team;
 
 use crate::storage::cache;
-use pixelmill_core::error::Result;
+use pixelmill_core::error::{Error, Result};
 use pixelmill_core::kernel::Kernel;
 
 /// A handle to the results of a computation, which [`Self::array`] reads.
@@ -238,11 +238,18 @@ fn led(
         Asked { kernel, request: Request { memory, ..request }, after }
     };
     let asked: Vec<Asked> = asked.into_iter().map(with_recorded).collect();
-    if team.rank() == 0 {
+    let computed = if team.rank() == 0 {
         lead(&asked, observer, stop, team)
     } else {
         follow::follow(&asked, stop, team)
-    }
+    };
+    computed.map_err(|error| match error {
+        Error::RankLeft { rank, host, why, .. } => {
+            let during = asked.iter().map(|asked| asked.kernel.name()).collect::<Vec<_>>();
+            Error::RankLeft { rank, host, during: during.join(", "), why }
+        }
+        other => other,
+    })
 }
 
 /// Seconds since `begun`.

@@ -1,6 +1,7 @@
 //! What the ranks of a job tell each other: rank 0 leads, the others follow.
 //!
-//! Before anything is changed each rank tells what it sees of the source. Then rank 0 prepares the
+//! Before anything is changed each rank tells what it sees of the source, and if that isn't the
+//! same, in what it differs. Then rank 0 prepares the
 //! file and gives orders; the others tell whether they are ready. While they compute, they send
 //! batches and tallies, and rank 0 may tell them to stop. What they fold they send each other as
 //! well. At the end all learn how it ended. One rank alone is a team as well: what is told then
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
 use super::fold::{FoldedNode, Outgoing};
+use super::sight::Wanted;
 use super::{Computed, Request, Tally, machine};
 use crate::hand_out::Berth;
 use crate::ranks::{Communicator, Sending, host};
@@ -39,6 +41,8 @@ pub(crate) struct RankError {
 /// What rank 0 has decided.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Orders {
+    /// Say in what you were asked for something else than this.
+    Compare(Vec<Wanted>),
     /// Get ready for this.
     Prepare(Box<Assignment>),
     /// Everybody is ready.

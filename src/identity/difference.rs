@@ -165,7 +165,10 @@ fn subject(steps: &[String], ours: &Value) -> String {
     };
     let spoken = |name: &str| name.replace('_', " ");
     match steps.as_slice() {
-        ["parameters", name, ..] => format!("the parameter `{name}`"),
+        ["parameters", name, ..] => match name.strip_prefix("python_") {
+            Some(what) => format!("the Python {}", spoken(what)),
+            None => format!("the parameter `{name}`"),
+        },
         ["process_version"] => "the version of the process".to_owned(),
         ["allow_rounding"] => "whether values may be rounded".to_owned(),
         ["position_values"] => "the values of the positions".to_owned(),
@@ -213,7 +216,9 @@ pub(super) fn told(subject: &str, was: &Value, is: &Value) -> String {
     let readable = |value: &Value| match value {
         Value::String(text) if is_digest(text) => None,
         Value::Null => Some("none".to_owned()),
-        Value::Array(_) | Value::Object(_) if value.to_string().len() > 60 => None,
+        Value::Array(_) | Value::Object(_) | Value::String(_) if value.to_string().len() > 60 => {
+            None
+        }
         value => Some(value.to_string()),
     };
     match (readable(was), readable(is)) {

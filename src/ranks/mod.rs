@@ -37,12 +37,12 @@ pub(crate) trait Communicator: Send + Sync {
     /// Brings what every rank has to rank 0, in the order of the ranks; others get nothing.
     ///
     /// # Errors
-    /// If a rank can't be reached.
+    /// If a rank can't be reached, or has left.
     fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>>;
     /// Brings what rank 0 has to every rank.
     ///
     /// # Errors
-    /// If a rank can't be reached.
+    /// If a rank can't be reached, or has left.
     fn broadcast(&self, own: Vec<u8>) -> Result<Vec<u8>>;
     /// Sends a message; it has arrived, or is about to, when this returns.
     ///
@@ -64,6 +64,8 @@ pub(crate) trait Communicator: Send + Sync {
     /// # Errors
     /// If it can't be opened for writing.
     fn open(&self, file: OpenFile<'_>) -> Result<Box<dyn InPlace>>;
+    /// Says why this rank leaves, for those who miss it.
+    fn say_why(&self, why: &str);
     /// Ends all ranks at once, whatever they are doing.
     fn abort(&self, code: i32) -> !;
 }
@@ -101,6 +103,12 @@ impl Ranks {
         }
     }
 
+    /// Whether this process was started together with others, as far as its environment tells.
+    pub fn are_several_by_environment() -> bool {
+        let launch = launcher::detect(|name| std::env::var(name).ok());
+        matches!(launch, Launch::Together { .. })
+    }
+
     /// Whether this process is the one that speaks to people, as far as its environment tells.
     pub fn is_first_by_environment() -> bool {
         let launch = launcher::detect(|name| std::env::var(name).ok());
@@ -120,6 +128,11 @@ impl Ranks {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.size()
+    }
+
+    /// Says why this one leaves, for those who wait for it, if any do. They end with an error.
+    pub fn say_why(&self, why: &str) {
+        self.0.say_why(why);
     }
 
     /// Ends all of them at once, whatever they are doing, with this status.

@@ -58,6 +58,9 @@ impl Communicator for Solo {
         Ok(Box::new(Direct::new(file)?))
     }
 
+    /// Nobody waits for it.
+    fn say_why(&self, _why: &str) {}
+
     fn abort(&self, code: i32) -> ! {
         std::process::exit(code)
     }

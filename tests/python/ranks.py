@@ -27,6 +27,12 @@ def pad(path):
         file["padding"] = np.zeros(40 << 20, dtype="u1")
 
 
+def change_a_value(path):
+    """Measures something else at one point."""
+    with h5py.File(path, "r+") as file:
+        file["Measurement_000/Channel_000/Raw_Data"][7, 3] += 1
+
+
 def units(path, count):
     """Writes so many units of folds: a mebibyte each."""
     random = np.random.default_rng(3)

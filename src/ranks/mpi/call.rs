@@ -19,6 +19,16 @@ pub(super) fn wait(
     action: &'static str,
     begin: impl FnOnce(&mut ffi::MPI_Request) -> c_int,
 ) -> Result<()> {
+    wait_while(action, begin, || Ok(()))
+}
+
+/// The same as long as there is sense in it. If `makes_sense` says that there isn't, what was begun
+/// goes on: MPI may read and write then what it was given until this process ends.
+pub(super) fn wait_while(
+    action: &'static str,
+    begin: impl FnOnce(&mut ffi::MPI_Request) -> c_int,
+    makes_sense: impl Fn() -> Result<()>,
+) -> Result<()> {
     // SAFETY: the null request is a constant of the library.
     let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
     check(action, begin(&mut request))?;
@@ -32,6 +42,7 @@ pub(super) fn wait(
         if done != 0 {
             return Ok(());
         }
+        makes_sense()?;
         pause = sleep(pause);
     }
 }
