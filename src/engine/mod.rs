@@ -151,7 +151,7 @@ pub enum Outcome {
 /// same arguments; the observer of rank 0 is told of all.
 ///
 /// # Errors
-/// Everything that [`Error`](crate::Error) lists. A file that was being computed stays resumable.
+/// Everything that [`Error`] lists. A file that was being computed stays resumable.
 pub fn compute(
     kernel: &Arc<dyn Kernel>,
     request: &Request,
