@@ -108,7 +108,7 @@ mod tests {
         let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
         let path = folder.path().join("data");
         let bytes: Vec<u8> =
-            (0..3 * PIECE + 77).map(|at| (at * 2_654_435_761 >> 13) as u8).collect();
+            (0..3 * PIECE + 77).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect();
         std::fs::write(&path, &bytes).unwrap();
         let file = File::open(&path).unwrap();
         let past = PastCache::default();
