@@ -43,6 +43,8 @@ pub(crate) enum Command {
     },
     /// Compute one position, write nothing, and print the result
     Test(Box<TestArguments>),
+    /// Draw a dataset, or all results of a group, as what they are: maps, spectra, frames
+    Show(Box<ShowArguments>),
     /// Compute every position and write the results; resumes and reuses earlier results
     Run(Box<RunArguments>),
     /// Show each results group: process, parameters, hash, how much is done, failed positions
@@ -107,6 +109,31 @@ pub(crate) struct TestArguments {
     /// Which spectrum is drawn, from 0, if there are several at a position
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub spectrum: usize,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArguments {
+    /// The HDF5 file
+    pub file: PathBuf,
+    /// A dataset or a results group in it, or the end of its path; may be left out if the file has
+    /// only one main dataset
+    pub path: Option<String>,
+    /// All that was measured at this position, by its number
+    #[arg(long, value_name = "N", conflicts_with = "at")]
+    pub pixel: Option<u64>,
+    /// The same by its steps on the axes of the scan, the slowest first
+    #[arg(long, value_name = "ROW,COL", value_delimiter = ',')]
+    pub at: Option<Vec<u32>>,
+    /// Of records, only this field
+    #[arg(long, value_name = "NAME")]
+    pub field: Option<String>,
+    /// Which axes of the dataset are positions, counted from 0, slowest first, or `none` for a
+    /// single measurement; may be left out where the file tells
+    #[arg(long, value_name = "AXIS,…|none", value_parser = axes)]
+    pub positions_axes: Option<Axes>,
+    /// Draw into a PNG file instead of the terminal
+    #[arg(long, value_name = "FILE.png", num_args = 0..=1)]
+    pub plot: Option<Option<PathBuf>>,
 }
 
 /// What to compute.

@@ -13,6 +13,7 @@ mod plot;
 mod progress;
 mod run;
 mod show;
+mod shown;
 mod signals;
 pub(crate) mod spelled;
 mod steps;
@@ -95,6 +96,7 @@ fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Ans
         Command::List { process } => look::list(registry, process.as_deref()),
         Command::Info { file } => look::info(file),
         Command::Test(typed) => test::test(registry, typed),
+        Command::Show(typed) => shown::show(typed),
         Command::Status { file, group } => look::status(file, group.as_deref()),
         Command::Verify { file, group, sample, source } => {
             look::verify(registry, (file, group), source.as_deref(), *sample)

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::arguments::TestArguments;
-use super::plot::{Canvas, Figure};
+use super::plot::{Canvas, Chart, Figure};
 use super::{Answer, Ending, given, show};
 use crate::engine::{self, Pixel, Probe, ProbeSpectrum, ProbeValue, Request, Sample};
 use crate::wire;
@@ -177,8 +177,8 @@ fn drawing(
         return Ok("  nothing is drawn: the data can't be read\n".to_owned());
     };
     let place = [probe.place.as_slice(), &spectrum.place].concat();
-    let figure = Figure::new(probe, spectrum);
     let heading = [title(runner, probe), coordinates(&place)];
+    let figure = Figure::of_chart(heading, Chart::of_probe(probe, spectrum));
     let mut text = match &spectrum.model {
         Ok(model) if model.is_empty() => {
             format!("  {} draws nothing but the data\n", runner.name())
@@ -186,6 +186,6 @@ fn drawing(
         Ok(_) => String::new(),
         Err(reason) => format!("  only the data are drawn: {reason}\n"),
     };
-    text.push_str(&canvas.draw(&figure, heading.each_ref().map(String::as_str))?);
+    text.push_str(&canvas.draw(&figure)?);
     Ok(text)
 }

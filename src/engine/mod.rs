@@ -57,6 +57,7 @@ pub(crate) mod scheduler;
 pub(crate) mod sealed;
 mod search;
 pub(crate) mod selection;
+pub mod shown;
 mod sight;
 mod sink;
 mod spectra;

@@ -230,7 +230,7 @@ fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {
 }
 
 /// `Frequency [Hz]` as a name and its units: a record has no units as a whole.
-fn split_units(field: &str) -> (&str, &str) {
+pub(super) fn split_units(field: &str) -> (&str, &str) {
     let split = field.strip_suffix(']').and_then(|field| field.split_once(" ["));
     split.unwrap_or((field, ""))
 }

@@ -15,6 +15,7 @@ mod list;
 mod rehearsal;
 mod run;
 mod sample;
+mod show;
 mod status;
 mod test;
 mod verify;
@@ -25,6 +26,9 @@ pub use list::{List, Parameter, Process};
 pub use rehearsal::{Begins, Rehearsal, Rehearsals};
 pub use run::{Compressed, Outcome, Rank, Report, Run, Runs};
 pub use sample::{Sample, Sampled};
+pub use show::{
+    Image, Layout, LeftOut, Limits, Part, Picture, PictureAxis, PicturePlaces, Scatter, Show,
+};
 pub use status::{Corrections, Group, Status};
 pub use test::{Curve, Mark, Model, ResultValues, Spectrum, SpectrumAxis, Test, Values};
 pub use verify::{Difference, Verify};
@@ -51,6 +55,8 @@ pub enum Answer {
     Sample(Sample),
     /// Of `info`.
     Info(Info),
+    /// Of `show`.
+    Show(Show),
     /// Of `status`.
     Status(Status),
     /// Of `list`.

@@ -1,5 +1,7 @@
 //! Axes: which numbers they span, and how these are written.
 
+use super::tex::signs;
+
 /// Values beyond it, and those that aren't finite, have no place on an axis.
 const LARGEST: f64 = 1e300;
 /// What is nearer to 0 is 0: steps between smaller values would be none.
@@ -15,6 +17,8 @@ pub(crate) struct Axis {
     units: String,
     low: f64,
     high: f64,
+    /// Whether the highest number is at its beginning.
+    is_reversed: bool,
 }
 
 impl Axis {
@@ -38,13 +42,45 @@ impl Axis {
             // One value, as far as digits go.
             _ => (low - 0.1 * largest, high + 0.1 * largest),
         };
-        Self { name: name.into(), units: units.into(), low, high }
+        let (name, units) = (signs(&name.into()), signs(&units.into()));
+        Self { name, units, low, high, is_reversed: false }
+    }
+
+    /// The axis of something that ends where these numbers end, which go up or down.
+    pub fn between(
+        name: impl Into<String>,
+        units: impl Into<String>,
+        (first, last): (f64, f64),
+    ) -> Self {
+        let axis = Self::new(name, units, [first, last].into_iter(), 0.0);
+        Self { is_reversed: first > last, ..axis }
+    }
+
+    /// The same from its end to its beginning.
+    pub fn reversed(self) -> Self {
+        Self { is_reversed: !self.is_reversed, ..self }
+    }
+
+    /// Whether its numbers have units.
+    pub fn has_units(&self) -> bool {
+        !self.units.is_empty()
+    }
+
+    /// How far it goes.
+    pub fn span(&self) -> f64 {
+        self.high - self.low
     }
 
     /// Where a value is: 0 at the axis's beginning, 1 at its end; nowhere if that is outside.
     pub fn place(&self, value: f64) -> Option<f64> {
-        let place = (value - self.low) / (self.high - self.low);
+        let up = (value - self.low) / (self.high - self.low);
+        let place = if self.is_reversed { 1.0 - up } else { up };
         (0.0..=1.0).contains(&place).then_some(place)
+    }
+
+    /// The same, at the nearer end if it is outside.
+    pub fn place_within(&self, value: f64) -> f64 {
+        self.place(value.clamp(self.low, self.high)).unwrap_or(0.0)
     }
 
     /// Its name, with the units that the numbers beside it have.
@@ -72,6 +108,13 @@ impl Axis {
             .filter_map(|tick| Some((self.place(number(tick))?, number(tick) / ten(exponent))))
             .map(|(place, number)| (place, format!("{number:.decimals$}")))
             .collect()
+    }
+
+    /// The numbers at its lower and upper end, in the units of its label.
+    pub fn ends(&self) -> [String; 2] {
+        let exponent = self.exponent();
+        let decimals = (exponent + 2 - self.span().log10().floor() as i32).clamp(0, 12) as usize;
+        [self.low, self.high].map(|end| format!("{:.decimals$}", end / ten(exponent)))
     }
 
     /// The power of ten, by thousands, that is said once for all numbers.
@@ -133,6 +176,14 @@ mod tests {
             assert_eq!(axis.label(), label, "{values:?}");
             assert_eq!(ticks(&axis, 4), numbers, "{values:?}");
         }
+    }
+
+    #[test]
+    fn an_axis_may_go_down() {
+        let axis = Axis::between("y", "", (10.0, 20.0)).reversed();
+        assert_eq!([10.0, 15.0, 20.0].map(|value| axis.place(value)), [1.0, 0.5, 0.0].map(Some));
+        let falling = Axis::between("y", "", (20.0, 10.0));
+        assert_eq!([10.0, 20.0].map(|value| falling.place(value)), [1.0, 0.0].map(Some));
     }
 
     #[test]

@@ -1,18 +1,23 @@
-//! Data against model: `figure` says what is drawn, `terminal` and `picture` draw it.
+//! Drawings: `figure` says what is drawn, `chart` and `map` what there is of each kind, `terminal`
+//! and `picture` draw it.
 //!
 //! The engine gives the numbers and knows nothing of this.
 
 mod axis;
+mod chart;
+mod colours;
 mod figure;
+mod map;
 #[cfg(feature = "plot")]
 mod picture;
 mod terminal;
-#[cfg(feature = "plot")]
-mod text;
+mod tex;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+pub(crate) use chart::Chart;
+use colours::Palette;
 pub(crate) use figure::Figure;
 
 use crate::storage::open_file::other_than_file;
@@ -63,21 +68,20 @@ impl Canvas {
         }
     }
 
-    /// Draws; what there is to be told then is the drawing itself, or where it is. A picture has a
-    /// heading: the process with the position, and below it the coordinates of the position.
+    /// Draws; what there is to be told then is the drawing itself, or where it is.
     ///
     /// # Errors
     /// If the file can't be written.
-    pub fn draw(&self, figure: &Figure, heading: [&str; 2]) -> Result<String> {
+    pub fn draw(&self, figure: &Figure) -> Result<String> {
         match self {
             Self::Text => {
                 let (_, seen) = console::Term::stderr().size_checked().unzip();
                 let columns = seen
                     .map_or(COLUMNS, |seen| usize::from(seen).clamp(LEAST_COLUMNS, MOST_COLUMNS));
-                Ok(format!("\n{}", terminal::draw(figure, columns, has_colours())))
+                Ok(format!("\n{}", terminal::draw(figure, columns, palette())))
             }
             Self::Picture(file) => {
-                draw_picture(figure, heading, file)?;
+                draw_picture(figure, file)?;
                 Ok(format!("  drawn in {}\n", file.display()))
             }
         }
@@ -85,14 +89,14 @@ impl Canvas {
 }
 
 #[cfg(feature = "plot")]
-fn draw_picture(figure: &Figure, heading: [&str; 2], file: &Path) -> Result<()> {
-    picture::draw(figure, heading)
+fn draw_picture(figure: &Figure, file: &Path) -> Result<()> {
+    picture::draw(figure)
         .and_then(|picture| std::fs::write(file, picture))
         .map_err(|error| Error::io("draw", file, error))
 }
 
 #[cfg(not(feature = "plot"))]
-fn draw_picture(_figure: &Figure, _heading: [&str; 2], file: &Path) -> Result<()> {
+fn draw_picture(_figure: &Figure, file: &Path) -> Result<()> {
     Err(Error::Argument {
         argument: format!("--plot {}", file.display()),
         reason: "this program was built without pictures; without a name, the drawing is shown \
@@ -101,9 +105,14 @@ fn draw_picture(_figure: &Figure, _heading: [&str; 2], file: &Path) -> Result<()
     })
 }
 
-/// Whether standard error is a terminal that has colours, and nobody forbids them.
-fn has_colours() -> bool {
-    std::io::stderr().is_terminal() && console::colors_enabled_stderr()
+/// The colours that the terminal has, unless nobody looks at one or wants any (`NO_COLOR`), or
+/// somebody wants them wherever it goes (`CLICOLOR_FORCE`).
+fn palette() -> Palette {
+    if !console::colors_enabled_stderr() {
+        return Palette::None;
+    }
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    Palette::of(&variable("COLORTERM"), &variable("TERM"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
-//! Figures in characters: data as rings, lines in the eight dots of a braille character, both with
+//! Charts in characters: data as rings, lines in the eight dots of a braille character, both with
 //! one filled. It is legible without colours, which tell several lines apart.
 
-use super::figure::{Figure, Panel, Point};
+use super::super::chart::{Chart, Panel, Point};
+use super::super::colours::Palette;
+use super::{Framed, below, coloured, margin, shortened, ticks_below, wrapped};
+use crate::engine::shown::State;
 
 /// Rows of a panel that is alone, of the first and of the other ones.
 const ROWS: (usize, usize, usize) = (16, 12, 8);
@@ -13,34 +16,51 @@ const DOTS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x8
 /// Of lines, in turn, and of marks: codes of ANSI.
 const LINE_COLOURS: [&str; 4] = ["31", "36", "32", "34"];
 const MARK_COLOUR: &str = "35";
+/// What stands at the bottom where there is no value.
+pub(super) const PENDING: char = '·';
+pub(super) const FAILED: char = '×';
+pub(super) const FAILED_COLOUR: &str = "31";
 
-/// The figure in lines of at most so many columns.
-pub(crate) fn draw(figure: &Figure, columns: usize, colours: bool) -> String {
-    let rows = |index: usize| match (figure.panels.len(), index) {
+/// The chart in lines of at most so many columns.
+pub(super) fn draw(chart: &Chart, columns: usize, palette: Palette) -> Vec<String> {
+    let colours = palette.has_any();
+    let rows = |index: usize| match (chart.panels.len(), index) {
         (1, _) => ROWS.0,
         (_, 0) => ROWS.1,
         _ => ROWS.2,
     };
-    let ticks: Vec<_> = figure
+    let ticks: Vec<_> = chart
         .panels
         .iter()
         .enumerate()
         .map(|(index, panel)| panel.y.ticks(rows(index) / 2))
         .collect();
-    let widths = ticks.iter().flatten().map(|(_, text)| text.chars().count());
-    let margin = widths.max().unwrap_or(0) + 2;
+    let margin = margin(ticks.iter().flatten());
     let width = columns.saturating_sub(margin + 2).max(20);
-    let across = ticks_below(figure, width);
+    let across = ticks_below(&chart.x, width);
     let mut lines = Vec::new();
-    for (index, panel) in figure.panels.iter().enumerate() {
-        let mut cells = Cells::new(width, rows(index));
-        cells.draw(figure, panel);
-        lines.push(format!("{:margin$}{}", "", panel.y.label()));
-        lines.extend(framed(&cells, &ticks[index], &across, margin, colours));
+    if !chart.title.is_empty() {
+        lines.push(shortened(&format!("{:margin$}{}", "", chart.title), columns));
     }
-    lines.extend(below(figure, &across, margin, width));
-    lines.push(legend(figure, margin, colours));
-    lines.iter().map(|line| line.trim_end().to_owned() + "\n").collect()
+    for (index, panel) in chart.panels.iter().enumerate() {
+        let mut cells = Cells::new(width, rows(index));
+        cells.draw(chart, panel);
+        lines.push(shortened(&format!("{:margin$}{}", "", panel.y.label()), columns));
+        let row_of = |place: f64| cells.dot((0.0, place)).1 / 4;
+        let beside = ticks[index].iter().map(|(place, number)| (row_of(*place), number.clone()));
+        let framed = Framed {
+            rows: (0..cells.height).map(|row| cells.row(row, colours)).collect(),
+            beside: beside.collect(),
+            margin,
+            below: &across,
+            width,
+        };
+        lines.extend(framed.lines());
+    }
+    lines.extend(below(&chart.x, &across, margin, width));
+    lines.extend(wrapped(&legend(chart, colours), margin, columns));
+    lines.extend(chart.notes.iter().map(|note| shortened(&format!("{:margin$} {note}", ""), columns)));
+    lines
 }
 
 /// A cell has lines, points or marks in it.
@@ -50,6 +70,7 @@ struct Cell {
     colour: Option<&'static str>,
     has_data: bool,
     has_mark: bool,
+    gap: Option<State>,
 }
 
 struct Cells {
@@ -63,7 +84,7 @@ impl Cells {
         Self { width, height, cells: vec![Cell::default(); width * height] }
     }
 
-    fn draw(&mut self, figure: &Figure, panel: &Panel) {
+    fn draw(&mut self, chart: &Chart, panel: &Panel) {
         for (at, height) in panel.marks.iter().flatten() {
             self.dash((*at, 0.0), (*at, 1.0), MARK_COLOUR, 3);
             if let Some(height) = height {
@@ -71,7 +92,7 @@ impl Cells {
             }
         }
         // Parts would make it illegible.
-        let whole = figure.lines.iter().zip(&panel.lines).filter(|(line, _)| !line.is_part);
+        let whole = chart.lines.iter().zip(&panel.lines).filter(|(line, _)| !line.is_part);
         for ((_, pieces), colour) in whole.zip(LINE_COLOURS.iter().cycle()) {
             for piece in pieces {
                 piece.iter().take(1).for_each(|only| self.dash(*only, *only, colour, 1));
@@ -80,6 +101,10 @@ impl Cells {
         }
         for point in &panel.points {
             self.cell(self.dot(*point)).has_data = true;
+        }
+        for (at, state) in &panel.gaps {
+            let gap = &mut self.cell(self.dot((*at, 0.0))).gap;
+            *gap = gap.filter(|other| *other == State::Failed).or(Some(*state));
         }
     }
 
@@ -122,6 +147,8 @@ impl Cell {
         let on_line = self.dots != 0 && self.colour != Some(MARK_COLOUR);
         let (character, colour) = match self {
             Cell { has_mark: true, .. } => (MARK, Some(MARK_COLOUR)),
+            Cell { gap: Some(State::Failed), .. } => (FAILED, Some(FAILED_COLOUR)),
+            Cell { gap: Some(_), .. } => (PENDING, None),
             Cell { has_data: true, .. } if on_line => (DATA_ON_LINE, self.colour),
             Cell { has_data: true, .. } => (DATA, None),
             Cell { dots: 0, .. } => (' ', None),
@@ -131,96 +158,57 @@ impl Cell {
     }
 }
 
-fn coloured(text: impl std::fmt::Display, colour: Option<&str>) -> String {
-    match colour {
-        Some(colour) => format!("\x1b[{colour}m{text}\x1b[0m"),
-        None => text.to_string(),
-    }
-}
-
 fn braille(dots: u8) -> char {
     char::from_u32(0x2800 + u32::from(dots)).unwrap_or(' ')
 }
 
-/// The rows of a panel with the numbers of its axis, and the line below it.
-fn framed(
-    cells: &Cells,
-    ticks: &[(f64, String)],
-    below: &[(usize, String)],
-    margin: usize,
-    colours: bool,
-) -> Vec<String> {
-    let row_of = |place: f64| cells.dot((0.0, place)).1 / 4;
-    let mut lines: Vec<String> = (0..cells.height)
-        .map(|row| {
-            let tick = ticks.iter().find(|(place, _)| row_of(*place) == row);
-            let (number, edge) = tick.map_or(("", '│'), |(_, number)| (number, '┤'));
-            format!("{number:>width$} {edge}{}", cells.row(row, colours), width = margin - 1)
-        })
-        .collect();
-    let mut edge = vec!['─'; cells.width];
-    below.iter().for_each(|(column, _)| edge[*column] = '┬');
-    lines.push(format!("{:margin$}└{}", "", edge.iter().collect::<String>()));
-    lines
-}
-
-/// Numbers of the axis below, with the columns that they belong to.
-fn ticks_below(figure: &Figure, width: usize) -> Vec<(usize, String)> {
-    let column = |place: f64| (place * (width - 1) as f64).round() as usize;
-    let ticks = figure.x.ticks(width / 8).into_iter();
-    ticks.map(|(place, number)| (column(place), number)).collect()
-}
-
-/// The numbers of the axis below all panels, and what it is.
-fn below(figure: &Figure, ticks: &[(usize, String)], margin: usize, width: usize) -> [String; 2] {
-    let mut numbers = String::new();
-    let mut length = 0;
-    for (column, number) in ticks {
-        let digits = number.chars().count();
-        let begin = (margin + 1 + column).saturating_sub(digits / 2);
-        // Two numbers that touch would be a third one.
-        if begin > length {
-            numbers.push_str(&" ".repeat(begin - length));
-            numbers.push_str(number);
-            length = begin + digits;
-        }
-    }
-    let label = figure.x.label();
-    let before = (margin + 1 + width / 2).saturating_sub(label.chars().count() / 2);
-    [numbers, format!("{:before$}{label}", "")]
-}
-
-/// What the characters mean.
-fn legend(figure: &Figure, margin: usize, colours: bool) -> String {
+/// What the characters mean; nothing where there is only one line.
+fn legend(chart: &Chart, colours: bool) -> Vec<String> {
     let colour = |code: &'static str| Some(code).filter(|_| colours);
-    let mut entries = vec![format!("{DATA} data")];
-    let whole = || figure.lines.iter().filter(|line| !line.is_part);
-    if whole().next().is_some() {
+    let has_points = chart.has_points();
+    let mut entries = Vec::new();
+    if has_points {
+        entries.push(format!("{DATA} data"));
+    }
+    let whole = || chart.lines.iter().filter(|line| !line.is_part && !line.name.is_empty());
+    if has_points && whole().next().is_some() {
         entries.push(format!("{DATA_ON_LINE} data on the line"));
     }
     for (line, code) in whole().zip(LINE_COLOURS.iter().cycle()) {
         entries.push(format!("{} {}", coloured("⠤⠒", colour(code)), line.name));
     }
-    for name in &figure.marks {
+    for name in &chart.marks {
         entries.push(format!("{} {name}", coloured(MARK, colour(MARK_COLOUR))));
     }
-    format!("{:margin$} {}", "", entries.join("   "))
+    if chart.has(State::Failed) {
+        entries.push(format!("{} failed", coloured(FAILED, colour(FAILED_COLOUR))));
+    }
+    if chart.has(State::Pending) {
+        entries.push(format!("{PENDING} pending"));
+    }
+    entries
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::tests::figure;
+    use super::super::super::chart::tests::figure;
+    use super::super::super::figure::Figure;
     use super::*;
     use num_complex::Complex64;
     use pixelmill_core::process::Model;
 
-    fn fitted() -> Figure {
+    fn fitted() -> Chart {
         let data = [0.0, 1.0, 4.0, 9.0, 4.0, 1.0, -2.0];
         let model = Model::new()
             .curve("fit", [0.0, 1.0, 4.0, 7.0, 4.0, 1.0, 0.0])
             .part("offset", [0.0; 7])
             .mark("peak", 3e-3, 9.0);
         figure(data, model)
+    }
+
+    fn draw(chart: Chart, columns: usize, palette: Palette) -> String {
+        let figure = Figure::of_chart([String::new(), String::new()], chart);
+        super::super::draw(&figure, columns, palette)
     }
 
     /// Checked by eye against the numbers: all points are on the line but number 3, under the mark
@@ -251,13 +239,13 @@ mod tests {
 
     #[test]
     fn a_fit_is_drawn_as_its_numbers_are() {
-        let drawn = draw(&fitted(), 42, false);
+        let drawn = draw(fitted(), 42, Palette::None);
         assert_eq!(format!("\n{drawn}"), FITTED, "\n{drawn}");
     }
 
     #[test]
     fn colours_change_nothing_else() {
-        let (plain, coloured) = (draw(&fitted(), 72, false), draw(&fitted(), 72, true));
+        let (plain, coloured) = (draw(fitted(), 72, Palette::None), draw(fitted(), 72, Palette::Few));
         assert!(coloured.contains("\u{1b}[31m•") && coloured.contains("\u{1b}[35mX"));
         assert_eq!(console::strip_ansi_codes(&coloured), plain);
     }
@@ -267,7 +255,7 @@ mod tests {
         let spectrum: Vec<Complex64> =
             (0..999).map(|at| Complex64::from_polar(1e-7 * f64::from(at), 0.1)).collect();
         for (columns, longest) in [(72, 72), (40, 40), (5, 40)] {
-            let drawn = draw(&figure(spectrum.clone(), Model::new()), columns, false);
+            let drawn = draw(figure(spectrum.clone(), Model::new()), columns, Palette::None);
             let lengths = drawn.lines().map(|line| line.chars().count());
             assert!(lengths.max() <= Some(longest), "{columns}:\n{drawn}");
         }

@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn the_font_has_the_signs_of_science() {
         let font = Font::new();
-        for sign in "Azµ°ÅΩφω²⁻¹⁰|·–×".chars() {
+        for sign in "Azµ°ÅΩφω²⁻¹⁰|·–×√ℏ₀ₐₓ⟨≤".chars() {
             assert!(font.face.glyph_index(sign).is_some(), "{sign}");
         }
         let (path, width) = font.outlines("Frequency", 20.0);
