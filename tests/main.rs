@@ -60,6 +60,7 @@ mod rebin;
 mod rehearsal;
 mod selections;
 mod sho_fit;
+mod show;
 mod signal_filter;
 mod stop;
 mod support;

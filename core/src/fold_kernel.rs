@@ -15,8 +15,10 @@ use crate::error::Result;
 use crate::failure::{Failure, guarded};
 use crate::inputs::{AuxiliaryInput, ConstantInput};
 use crate::kernel::{
-    Fold, FoldWorker, Input, Kernel, Prepared, RawTile, RawUnit, SpectrumAxes, Wants, Whole, Worker,
+    Fold, FoldWorker, Input, Kernel, PointRun, Prepared, RawTile, RawUnit, SeenSpectrum,
+    SpectrumAxes, Wants, Whole, Worker,
 };
+use crate::model::Model;
 use crate::neighbours::Neighbours;
 use crate::parameters::settle;
 use crate::process::Spectrum;
@@ -123,16 +125,84 @@ impl<R: Reduction> Prepared for PreparedFold<R> {
     }
 
     fn worker(&self) -> Box<dyn Worker + '_> {
-        Box::new(NoWorker)
+        Box::new(Looker { prepared: self })
     }
 }
 
-/// Folds have no results of single positions that anybody could ask for.
-struct NoWorker;
+/// Folds have no results of single positions that anybody could ask for; what one is folded into by
+/// itself may say something of its spectrum.
+struct Looker<'p, R: Reduction> {
+    prepared: &'p PreparedFold<R>,
+}
 
-impl Worker for NoWorker {
+impl<R: Reduction> Worker for Looker<'_, R> {
     fn compute(&mut self, _: &RawUnit<'_>, _: &mut Contribution<'_>) -> Result<(), Failure> {
         Err(Failure::new("spectra are folded, and none has a result of its own"))
+    }
+
+    fn look(
+        &mut self,
+        unit: &RawUnit<'_>,
+        contribution: &mut Contribution<'_>,
+        seen: &mut Vec<SeenSpectrum>,
+    ) -> Result<(), Failure> {
+        for index in 0..unit.len() {
+            let SeenSpectrum { data, model } = unit.seen(index);
+            // A tile begins with a position's first spectrum.
+            let model = match unit.spectra_per_position {
+                1 => guarded(|| self.model(unit, index)).and_then(|model| model),
+                _ => model,
+            };
+            let model = model.and_then(|model| model.check(&data).map(|()| model));
+            seen.push(SeenSpectrum { data, model });
+        }
+        self.compute(unit, contribution)
+    }
+}
+
+impl<R: Reduction> Looker<'_, R> {
+    /// What a spectrum is folded into by itself says of it.
+    fn model(&self, unit: &RawUnit<'_>, index: usize) -> Result<Model, Failure> {
+        let PreparedFold { task, layouts, .. } = self.prepared;
+        let bytes = |layout: &BufferLayout| match layout.kind {
+            Kind::PerPosition => layout.each,
+            Kind::PerPoint | Kind::Single => layout.bytes(),
+        };
+        let mut buffers: Vec<AlignedBytes> = layouts.iter().map(|_| AlignedBytes::default()).collect();
+        buffers.iter_mut().zip(layouts).for_each(|(buffer, layout)| buffer.resize(bytes(layout)));
+        let mut parts = Parts::new(buffers.iter_mut().map(|buffer| &mut **buffer).collect());
+        let runs = [PointRun { first: 0, len: unit.spectrum_length }];
+        let raw = unit.tile(index, &runs);
+        let mut worker = self.prepared.worker_of_tiles();
+        worker.begin(&mut parts);
+        let mut failed = Vec::new();
+        worker.fold(raw, &mut parts, &mut failed)?;
+        if let Some((_, failure)) = failed.into_iter().next() {
+            return Err(failure);
+        }
+        worker.end(raw.positions, &mut parts)?;
+        let mut values = Vec::new();
+        let spectrum = Spectrum {
+            values: unit.spectrum(index, &mut values),
+            shape: unit.spectrum_shape,
+            position: raw.positions[0],
+            repeat: 0,
+            auxiliary: raw.auxiliary(0),
+            coordinates: Coordinates::new(raw.axes, raw.positions[0]),
+            neighbours: Neighbours::default(),
+        };
+        Ok(R::model(task, spectrum, &mut parts))
+    }
+}
+
+impl<R: Reduction> PreparedFold<R> {
+    fn worker_of_tiles(&self) -> TileWorker<'_, R> {
+        TileWorker {
+            prepared: self,
+            scratch: R::Scratch::default(),
+            converted: Vec::new(),
+            copied: AlignedBytes::default(),
+        }
     }
 }
 
@@ -166,12 +236,7 @@ impl<R: Reduction> Fold for PreparedFold<R> {
     }
 
     fn worker(&self) -> Box<dyn FoldWorker + '_> {
-        Box::new(TileWorker::<R> {
-            prepared: self,
-            scratch: R::Scratch::default(),
-            converted: Vec::new(),
-            copied: AlignedBytes::default(),
-        })
+        Box::new(self.worker_of_tiles())
     }
 
     fn merge(&self, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure> {

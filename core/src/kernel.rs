@@ -660,8 +660,25 @@ impl<'a> RawUnit<'a> {
         }
     }
 
+    /// Spectrum number `index` as a tile with all its points, where a position has only one.
+    pub(crate) fn tile(&self, index: usize, runs: &'a [PointRun]) -> RawTile<'a> {
+        RawTile {
+            positions: std::slice::from_ref(&self.positions[index]),
+            first: 0,
+            bytes: self.rows.row(index),
+            stride: self.spectrum_bytes(),
+            runs,
+            points: self.spectrum_length,
+            stored: self.stored,
+            spectrum_shape: self.spectrum_shape,
+            auxiliary: (self.auxiliary, index),
+            corrections: self.corrections,
+            axes: self.axes,
+        }
+    }
+
     /// Spectrum number `index` for people, of which no result says anything.
-    fn seen(&self, index: usize) -> SeenSpectrum {
+    pub(crate) fn seen(&self, index: usize) -> SeenSpectrum {
         let data = if self.stored.element.is_complex() {
             Values::of(self.spectrum::<Complex64>(index, &mut Vec::new()))
         } else {

@@ -1,4 +1,5 @@
-//! What a result says that its spectrum is: curves over the data, and marks on them.
+//! What a result says that its spectrum is: curves over the data, and marks on them; over a frame
+//! places and outlines.
 //!
 //! Authors make a [`Model`] in [`crate::Process::model`]; `test` draws it and prints it. Nothing
 //! here knows how that looks.
@@ -8,7 +9,7 @@ use num_complex::Complex64;
 use crate::element::Element;
 use crate::failure::Failure;
 
-/// Curves and marks to be drawn over one spectrum.
+/// Curves and marks to be drawn over one spectrum, or places and outlines over one frame.
 ///
 /// ```
 /// use pixelmill_core::process::Model;
@@ -24,9 +25,13 @@ pub struct Model {
     pub curves: Vec<Curve>,
     /// In the order in which they were added.
     pub marks: Vec<Mark>,
+    /// In the order in which they were added.
+    pub places: Vec<Place>,
+    /// In the order in which they were added.
+    pub outlines: Vec<Outline>,
 }
 
-/// A line over the data.
+/// A line over the data. Of a frame it is another frame, beside it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     /// What it is, for the legend.
@@ -46,6 +51,26 @@ pub struct Mark {
     pub at: f64,
     /// How high, in the units of the data; of complex data, that of the magnitude.
     pub height: f64,
+}
+
+/// A place in a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// What it is, for the legend.
+    pub name: String,
+    /// In points, counted from the middle of the first row.
+    pub row: f64,
+    /// In points, counted from the middle of the first column.
+    pub column: f64,
+}
+
+/// A part of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// What it is, for the legend.
+    pub name: String,
+    /// For each point of the frame, row by row, whether it is inside.
+    pub inside: Vec<bool>,
 }
 
 /// Real or complex numbers.
@@ -82,9 +107,25 @@ impl Model {
         self
     }
 
+    /// Marks a place in a frame, such as a centre: its row and its column in points.
+    #[must_use]
+    pub fn place(mut self, name: impl Into<String>, (row, column): (f64, f64)) -> Self {
+        self.places.push(Place { name: name.into(), row, column });
+        self
+    }
+
+    /// Adds the outline of a part of a frame, such as a detector: for each point, row by row,
+    /// whether it is inside.
+    #[must_use]
+    pub fn outline(mut self, name: impl Into<String>, inside: Vec<bool>) -> Self {
+        self.outlines.push(Outline { name: name.into(), inside });
+        self
+    }
+
     /// Whether there is nothing to draw.
     pub fn is_empty(&self) -> bool {
-        self.curves.is_empty() && self.marks.is_empty()
+        let Self { curves, marks, places, outlines } = self;
+        curves.is_empty() && marks.is_empty() && places.is_empty() && outlines.is_empty()
     }
 
     fn with(mut self, name: String, values: Values, is_part: bool) -> Self {
@@ -95,7 +136,7 @@ impl Model {
     /// Whether it can belong to `data`.
     ///
     /// # Errors
-    /// Which curve doesn't, and why.
+    /// Which curve or outline doesn't, and why.
     pub fn check(&self, data: &Values) -> Result<(), Failure> {
         for Curve { name, values, .. } in &self.curves {
             if values.len() != data.len() {
@@ -108,6 +149,15 @@ impl Model {
             if let (Values::Complex(_), Values::Real(_)) = (values, data) {
                 let reason = format!("the curve `{name}` is complex, but the spectrum is real");
                 return Err(Failure::new(reason));
+            }
+        }
+        for Outline { name, inside } in &self.outlines {
+            if inside.len() != data.len() {
+                return Err(Failure::new(format!(
+                    "the outline `{name}` has {} points, but the spectrum {}",
+                    inside.len(),
+                    data.len()
+                )));
             }
         }
         Ok(())
@@ -182,6 +232,12 @@ mod tests {
                 fit(&Values::Real(vec![1.0])),
                 &real,
                 Some("the curve `fit` has 1 values, but the spectrum 3"),
+            ),
+            (Model::new().outline("mask", vec![true; 3]), &real, None),
+            (
+                Model::new().outline("mask", vec![true; 2]),
+                &real,
+                Some("the outline `mask` has 2 points, but the spectrum 3"),
             ),
         ] {
             let refused = model.check(data).err().map(|failure| failure.to_string());

@@ -54,7 +54,7 @@ pub use crate::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInp
 pub use crate::kernel::Means;
 use crate::kernel::RawUnit;
 pub use crate::kernel::SpectrumAxes;
-pub use crate::model::{Curve, Mark, Model, Values};
+pub use crate::model::{Curve, Mark, Model, Outline, Place, Values};
 pub use crate::neighbours::{Channels, Edges, Halo, Neighbours};
 pub use crate::results::{Declaration, Outputs, Record, Results};
 pub use crate::source_info::{AuxiliaryInfo, SourceInfo};

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::inputs::{AuxiliaryInput, ConstantInput};
 pub use crate::kernel::Whole;
 use crate::kernel::{RawTile, view};
+use crate::model::Model;
 use crate::process::{Auxiliary, Coordinates, Parameters, Spectrum};
 use crate::source_info::SourceInfo;
 
@@ -209,6 +210,17 @@ pub trait Reduction: Sized + 'static {
         _parts: &mut Parts<'_>,
     ) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// What is known of one spectrum, for people who test one position: it is drawn over the data.
+    /// `own` has what it was folded into by itself, as a unit of its own that has ended. Override
+    /// wherever there is such a thing: a centre, a detector. Runs never call it.
+    fn model(
+        _task: &Self::Task,
+        _spectrum: Spectrum<'_, Self::Input>,
+        _own: &mut Parts<'_>,
+    ) -> Model {
+        Model::new()
     }
 
     /// Adds what was folded of later units, `from`, to what was of earlier ones, `into`. Units are

@@ -28,7 +28,9 @@
 
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::ndarray::ArrayView2;
-use pixelmill_core::process::{Dimension, Failure, Parameters as Checked, SourceInfo};
+use pixelmill_core::process::{
+    Dimension, Failure, Model, Parameters as Checked, SourceInfo, Spectrum,
+};
 use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -258,6 +260,13 @@ impl Reduction for CenterOfMass {
             center.copy_from_slice(&[task.centre.0 + *y, task.centre.1 + *x]);
         }
         Ok(())
+    }
+
+    fn model(task: &Task, _: Spectrum<'_, f64>, own: &mut Parts<'_>) -> Model {
+        let center = own.get(task.centers);
+        Model::new()
+            .place("centre of mass", (center[0], center[1]))
+            .place("centre of the detector", task.centre)
     }
 
     fn merge(_: &Task, _: &mut Parts<'_>, _: &mut Parts<'_>) -> Result<(), Failure> {

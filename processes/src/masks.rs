@@ -13,7 +13,9 @@
 use num_complex::Complex64;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput};
-use pixelmill_core::process::{Dimension, Failure, Parameters as Checked, SourceInfo};
+use pixelmill_core::process::{
+    Dimension, Failure, Model, Parameters as Checked, SourceInfo, Spectrum,
+};
 use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,9 @@ use serde::{Deserialize, Serialize};
 use crate::choices::one_of;
 use crate::detector::{Detector, is_between};
 use crate::weights::Weights;
+
+/// Detectors whose outlines are told at most.
+const MOST_OUTLINES: usize = 8;
 
 /// Which detectors.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -208,12 +213,42 @@ impl Reduction for Masks {
         Ok(())
     }
 
+    fn model(task: &Task, spectrum: Spectrum<'_, f64>, _: &mut Parts<'_>) -> Model {
+        let complex = matches!(task.intensity, Intensity::Complex { .. });
+        let each = if complex { 2 } else { 1 };
+        let count = task.weights.len() / each;
+        (0..count.min(MOST_OUTLINES)).fold(Model::new(), |model, number| {
+            let mut inside = task.weights.counting(number * each);
+            if complex {
+                let imaginary = task.weights.counting(number * each + 1);
+                inside.iter_mut().zip(imaginary).for_each(|(inside, other)| *inside |= other);
+            }
+            let name = if count == 1 { "detector".to_owned() } else { format!("detector {number}") };
+            model.outline(name, task.moved(inside, &spectrum))
+        })
+    }
+
     fn merge(_: &Task, _: &mut Parts<'_>, _: &mut Parts<'_>) -> Result<(), Failure> {
         Ok(())
     }
 }
 
 impl Task {
+    /// The points of a detector where they are in this frame.
+    fn moved(&self, inside: Vec<bool>, spectrum: &Spectrum<'_, f64>) -> Vec<bool> {
+        let shift = spectrum.auxiliary.first();
+        let Some(((rows, columns), [down, right])) = self.moving.zip(shift) else { return inside };
+        let (down, right) = (down.round() as i64, right.round() as i64);
+        let (rows, columns) = (rows as i64, columns as i64);
+        let places = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+        let is_in = |(row, column): (i64, i64)| {
+            let (row, column) = (row - down, column - right);
+            let lies = (0..rows).contains(&row) && (0..columns).contains(&column);
+            lies && inside[(row * columns + column) as usize]
+        };
+        places.map(is_in).collect()
+    }
+
     /// Adds each row with the detectors where it says that they are.
     fn add_moved(
         &self,

@@ -8,7 +8,9 @@
 //! places are in points of the detector; sums are in double precision.
 
 use pixelmill_core::inputs::AuxiliaryInput;
-use pixelmill_core::process::{Dimension, Failure, Parameters as Checked, SourceInfo};
+use pixelmill_core::process::{
+    Dimension, Failure, Model, Parameters as Checked, SourceInfo, Spectrum,
+};
 use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,6 +65,8 @@ pub struct RadialProfile;
 /// What is summed where.
 pub struct Task {
     columns: usize,
+    /// Unless each position has one of its own.
+    centre: (f64, f64),
     rings: Rings,
     /// The bin of each point, none beyond the last; unless each position has a centre of its own.
     fixed: Option<Vec<u32>>,
@@ -135,6 +139,7 @@ impl Reduction for RadialProfile {
         let profile = buffers.per_position("Profile").along(axis());
         Ok(Task {
             columns: detector.shape.1,
+            centre: detector.centre,
             rings,
             fixed: is_fixed.then(|| detector.places().map(|place| rings.bin(place)).collect()),
             profile: profile.published(&source.quantity, &source.units),
@@ -169,12 +174,8 @@ impl Reduction for RadialProfile {
         for (index, (row, (sums, counts))) in tile.values().rows().into_iter().zip(each).enumerate()
         {
             if task.fixed.is_none() {
-                let (y, x) = centres[index];
-                let place = |point: usize| {
-                    ((point / task.columns) as f64 - y, (point % task.columns) as f64 - x)
-                };
                 bins.clear();
-                bins.extend(points.iter().map(|point| task.rings.bin(place(*point))));
+                bins.extend(points.iter().map(|point| task.bin(*point, centres[index])));
             }
             for (value, bin) in row.iter().zip(&*bins) {
                 if let Some(sum) = sums.get_mut(*bin as usize) {
@@ -194,7 +195,25 @@ impl Reduction for RadialProfile {
         Ok(())
     }
 
+    fn model(task: &Task, spectrum: Spectrum<'_, f64>, _: &mut Parts<'_>) -> Model {
+        let centre = match spectrum.auxiliary.first() {
+            Some([y, x]) => (*y, *x),
+            _ => task.centre,
+        };
+        let counts = |point| (task.bin(point, centre) as usize) < task.rings.bins;
+        let inside = (0..spectrum.len()).map(counts).collect();
+        Model::new().place("centre", centre).outline("end of the profile", inside)
+    }
+
     fn merge(_: &Task, _: &mut Parts<'_>, _: &mut Parts<'_>) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+impl Task {
+    /// The bin of a point, counted from the first of a frame with this centre.
+    fn bin(&self, point: usize, (y, x): (f64, f64)) -> u32 {
+        let (row, column) = (point / self.columns, point % self.columns);
+        self.rings.bin((row as f64 - y, column as f64 - x))
     }
 }

@@ -98,6 +98,17 @@ impl Weights {
         self.sums
     }
 
+    /// For each point whether it has a weight for sum number `number`.
+    pub fn counting(&self, number: usize) -> Vec<bool> {
+        let holds = |group: &&Group| (group.first..group.first + group.lanes).contains(&number);
+        let group = self.groups.iter().find(holds);
+        let weights = |group: &Group| {
+            let own = group.values.iter().skip(number - group.first).step_by(group.lanes);
+            own.map(|weight| *weight != 0.0).collect()
+        };
+        group.map_or(Vec::new(), weights)
+    }
+
     /// Adds the values of some points to the sums of each row: `stretches` says which points the
     /// columns are.
     pub fn add(

@@ -44,10 +44,15 @@ fn besides(shown: &Shown) -> String {
     for (path, reason) in &shown.left_out {
         let _ = writeln!(text, "  {path} isn't drawn: {reason}");
     }
-    if !shown.others.is_empty() {
-        let named: Vec<&str> = shown.others.iter().map(String::as_str).take(MOST_NAMED).collect();
-        let more = if shown.others.len() > named.len() { " …" } else { "" };
-        let _ = writeln!(text, "  there is also {}{more}", named.join(", "));
+    if let Some(first) = shown.others.first() {
+        let _ = writeln!(text, "  there is also {first}");
+        let others = &shown.others[1..];
+        for other in others.iter().take(MOST_NAMED) {
+            let _ = writeln!(text, "                {other}");
+        }
+        if others.len() > MOST_NAMED {
+            let _ = writeln!(text, "                and {} more", others.len() - MOST_NAMED);
+        }
     }
     text
 }

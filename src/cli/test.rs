@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::arguments::TestArguments;
-use super::plot::{Canvas, Chart, Figure};
+use super::plot::{Canvas, Figure};
 use super::{Answer, Ending, given, show};
 use crate::engine::{self, Pixel, Probe, ProbeSpectrum, ProbeValue, Request, Sample};
 use crate::wire;
@@ -178,7 +178,7 @@ fn drawing(
     };
     let place = [probe.place.as_slice(), &spectrum.place].concat();
     let heading = [title(runner, probe), coordinates(&place)];
-    let figure = Figure::of_chart(heading, Chart::of_probe(probe, spectrum));
+    let figure = Figure::of_probe(heading, probe, spectrum);
     let mut text = match &spectrum.model {
         Ok(model) if model.is_empty() => {
             format!("  {} draws nothing but the data\n", runner.name())

@@ -37,6 +37,8 @@ pub struct Probe {
     /// The axis of a spectrum; it counts points where the fastest axis of a row has another
     /// length.
     pub axis: Dimension,
+    /// The axes of a spectrum that is a frame: that of its rows, and that of its columns.
+    pub frame: Option<(Dimension, Dimension)>,
     /// What was measured.
     pub quantity: String,
     /// Its units.
@@ -169,6 +171,7 @@ pub(super) fn probed(
         values: values.flat_map(|(column, row)| numbers(column.layout, row)).collect(),
         failure: results.failures.first().map(|(_, reason)| reason.to_string()),
         axis: spectrum_axis(info, info.spectral_points / job.spectra),
+        frame: frame(info, info.spectral_points / job.spectra),
         quantity: info.quantity.clone(),
         units: info.units.clone(),
         spectra,
@@ -198,6 +201,12 @@ fn spectrum_axis(info: &SourceInfo, length: usize) -> Dimension {
         return axis;
     }
     Dimension::new("Point", "", AxisValues::counted(length))
+}
+
+/// The axes of a spectrum of so many values that is a frame.
+fn frame(info: &SourceInfo, length: usize) -> Option<(Dimension, Dimension)> {
+    let (rows, columns) = info.frame()?;
+    (rows.len() * columns.len() == length).then(|| (rows.clone(), columns.clone()))
 }
 
 fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {

@@ -30,7 +30,9 @@ pub use show::{
     Image, Layout, LeftOut, Limits, Part, Picture, PictureAxis, PicturePlaces, Scatter, Show,
 };
 pub use status::{Corrections, Group, Status};
-pub use test::{Curve, Mark, Model, ResultValues, Spectrum, SpectrumAxis, Test, Values};
+pub use test::{
+    Curve, Mark, Model, Outline, Place, ResultValues, Spectrum, SpectrumAxis, Test, Values,
+};
 pub use verify::{Difference, Verify};
 
 use schemars::generate::SchemaSettings;

@@ -51,6 +51,10 @@ pub struct Spectrum {
     pub at: Vec<u32>,
     /// The axis along it.
     pub axis: SpectrumAxis,
+    /// The axes of one that is a frame, that of its rows and that of its columns; left out if it is
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<[SpectrumAxis; 2]>,
     /// What was measured.
     pub quantity: String,
     /// Units of the data.
@@ -98,6 +102,35 @@ pub struct Model {
     pub curves: Vec<Curve>,
     /// The marks.
     pub marks: Vec<Mark>,
+    /// Places in a frame; left out if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
+    /// Parts of a frame; left out if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlines: Vec<Outline>,
+}
+
+/// A place in a frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// What it is.
+    pub name: String,
+    /// In points, counted from the middle of the first row.
+    pub row: Option<f64>,
+    /// In points, counted from the middle of the first column.
+    pub column: Option<f64>,
+}
+
+/// A part of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outline {
+    /// What it is.
+    pub name: String,
+    /// Stretches of the frame's points, row by row, that are inside: the first of each, and the
+    /// first behind it.
+    pub inside: Vec<[usize; 2]>,
 }
 
 /// A line over the data.
@@ -160,6 +193,7 @@ impl Spectrum {
             number,
             at: steps(&spectrum.place),
             axis: (&probe.axis).into(),
+            frame: probe.frame.as_ref().map(|(rows, columns)| [rows.into(), columns.into()]),
             quantity: probe.quantity.clone(),
             units: probe.units.clone(),
             data: (&spectrum.data).into(),
@@ -206,7 +240,29 @@ impl From<&model::Model> for Model {
         Self {
             curves: model.curves.iter().map(curve).collect(),
             marks: model.marks.iter().map(mark).collect(),
+            places: model.places.iter().map(Place::from).collect(),
+            outlines: model.outlines.iter().map(Outline::from).collect(),
         }
+    }
+}
+
+impl From<&model::Place> for Place {
+    fn from(place: &model::Place) -> Self {
+        Self { name: place.name.clone(), row: finite(place.row), column: finite(place.column) }
+    }
+}
+
+impl From<&model::Outline> for Outline {
+    fn from(outline: &model::Outline) -> Self {
+        let mut inside: Vec<[usize; 2]> = Vec::new();
+        let points = outline.inside.iter().enumerate().filter(|(_, is_in)| **is_in);
+        for (point, _) in points {
+            match inside.last_mut() {
+                Some([_, end]) if *end == point => *end += 1,
+                _ => inside.push([point, point + 1]),
+            }
+        }
+        Self { name: outline.name.clone(), inside }
     }
 }
 
@@ -230,6 +286,7 @@ mod tests {
             }],
             failure: None,
             axis: Dimension::new("t", "s", vec![0.0, 0.1]),
+            frame: None,
             quantity: "I".to_owned(),
             units: "A".to_owned(),
             spectra: vec![ProbeSpectrum { place: Vec::new(), data, model }],
@@ -248,6 +305,20 @@ mod tests {
         let unread = Probe { spectra: Vec::new(), failure: Some("torn".to_owned()), ..probe };
         let line = printed(&Test::of(&unread, 0));
         assert!(line.contains(r#""failure":"torn""#) && line.ends_with(r#""spectrum":null}"#));
+    }
+
+    #[test]
+    fn a_frame_has_places_and_outlines() {
+        let model = model::Model::new()
+            .place("centre", (0.5, f64::NAN))
+            .outline("detector", vec![true, true, false, true]);
+        let data = model::Values::Real(vec![1.0; 4]);
+        let axis = |name: &str| Dimension::new(name, "", vec![0.0, 1.0]);
+        let probe = Probe { frame: Some((axis("Y"), axis("X"))), ..probe(data, Ok(model)) };
+        let line = printed(&Test::of(&probe, 0));
+        let frame = r#""frame":[{"name":"Y","units":"","values":[0.0,1.0]},{"name":"X","units":"","values":[0.0,1.0]}]"#;
+        let said = r#""places":[{"name":"centre","row":0.5,"column":null}],"outlines":[{"name":"detector","inside":[[0,2],[3,4]]}]"#;
+        assert!(line.contains(frame) && line.contains(said), "{line}");
     }
 
     #[test]

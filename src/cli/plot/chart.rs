@@ -311,6 +311,7 @@ pub(super) mod tests {
             values: Vec::new(),
             failure: None,
             axis: Dimension::new("Time", "s", times),
+            frame: None,
             quantity: "Current".to_owned(),
             units: "A".to_owned(),
             spectra: vec![ProbeSpectrum { place: Vec::new(), data, model }],

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn colours_are_those_that_people_know() {
         assert_eq!(Scale::Even.colour(0.0), [68, 1, 84]);
-        assert_eq!(Scale::Even.colour(1.0), [253, 231, 37]);
+        assert_eq!(Scale::Even.colour(1.0), [254, 232, 37]);
         assert_eq!(Scale::Turn.colour(0.0), Scale::Turn.colour(1.0));
         assert_eq!(Scale::Turn.colour(0.5), [0x2f, 0x14, 0x36]);
         let light: Vec<f64> =

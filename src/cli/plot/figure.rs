@@ -4,6 +4,7 @@ use super::chart::{Chart, notes_of, quantity_of};
 use super::map::Map;
 use super::tex::signs;
 use crate::cli::show::single;
+use crate::engine::{Probe, ProbeSpectrum};
 use crate::engine::shown::{self, Layout, Picture, State};
 
 /// Everything that is drawn together.
@@ -22,9 +23,13 @@ pub(crate) enum Part {
 }
 
 impl Figure {
-    /// The figure of one chart.
-    pub fn of_chart(heading: [String; 2], chart: Chart) -> Self {
-        Self { heading, parts: vec![Part::Chart(chart)] }
+    /// The figure of one spectrum of `probe`, or of a frame.
+    pub fn of_probe(heading: [String; 2], probe: &Probe, spectrum: &ProbeSpectrum) -> Self {
+        let parts = match &probe.frame {
+            Some(axes) => Map::of_frame(probe, spectrum, axes).into_iter().map(Part::Map).collect(),
+            None => vec![Part::Chart(Chart::of_probe(probe, spectrum))],
+        };
+        Self { heading, parts }
     }
 
     /// The figure of some pictures, single numbers behind the others.

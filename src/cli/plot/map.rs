@@ -5,6 +5,9 @@ use super::chart::{Point, notes_of, quantity_of};
 use super::colours::Scale;
 use super::tex::signs;
 use crate::engine::shown::{Layout, Limits, Picture, Places, Ruler, State, Values};
+use crate::engine::{Probe, ProbeSpectrum};
+use pixelmill_core::dimension::Dimension;
+use pixelmill_core::model::{self, Model};
 
 /// An image, or points, with the bar of their colours.
 pub(crate) struct Map {
@@ -55,11 +58,14 @@ pub(crate) struct Overlay {
 
 /// How it is drawn.
 pub(crate) enum Form {
-    Cross(Point),
+    /// The first of several, the second and so on: each looks other than the one before.
+    Cross(Point, usize),
     /// Lines from place to place.
     Lines(Vec<(Point, Point)>),
 }
 
+/// What is said of values that don't differ.
+const SAME: &str = "all values are the same";
 /// A map that is higher or wider than that isn't drawn to scale: it would be a line.
 const THINNEST: f64 = 12.0;
 /// The same without units: steps needn't be alike then.
@@ -109,15 +115,61 @@ impl Map {
         })
     }
 
-    /// Draws something over it, at places in the units of its axes: first across, then down.
-    pub fn cross(&mut self, name: &str, (across, down): (f64, f64)) {
-        if let Some(at) = self.x.place(across).zip(self.y.place(down)) {
-            self.overlays.push(Overlay { name: signs(name), form: Form::Cross(at) });
+    /// The maps of a frame that was computed with, and of others that its result says it is; over
+    /// the first is drawn what the result says of it.
+    pub fn of_frame(
+        probe: &Probe,
+        spectrum: &ProbeSpectrum,
+        axes: &(Dimension, Dimension),
+    ) -> Vec<Self> {
+        let nothing = Model::new();
+        let model = spectrum.model.as_ref().unwrap_or(&nothing);
+        let quantity = match probe.quantity.as_str() {
+            "" => "Value",
+            quantity => quantity,
+        };
+        let of = |title: &str, values: &model::Values| {
+            let pictures =
+                Picture::of_frame(title, (quantity, &probe.units), axes, values);
+            pictures.into_iter().filter_map(|picture| {
+                let map = Self::of_picture(&picture)?;
+                Some((map, picture))
+            })
+            .collect::<Vec<_>>()
+        };
+        let mut frames = of("data", &spectrum.data);
+        if let Some((map, Picture { layout: Layout::Image { rows, columns, .. }, .. })) =
+            frames.first_mut()
+        {
+            for outline in &model.outlines {
+                map.outline(&outline.name, &picked(&outline.inside, axes, (rows, columns)));
+            }
+            for place in &model.places {
+                let at = |axis: &Dimension, place: f64| value_at(axis, place);
+                let (across, down) = (at(&axes.1, place.column), at(&axes.0, place.row));
+                map.cross(&place.name, across.zip(down));
+            }
+        }
+        let others = model.curves.iter().flat_map(|curve| of(&curve.name, &curve.values));
+        frames.into_iter().chain(others).map(|(map, _)| map).collect()
+    }
+
+    /// Draws a cross over it, at a place in the units of its axes: across and down. What lies
+    /// outside is said.
+    pub(super) fn cross(&mut self, name: &str, place: Option<(f64, f64)>) {
+        let place = place.and_then(|(across, down)| self.x.place(across).zip(self.y.place(down)));
+        match place {
+            Some(at) => {
+                let is_cross = |overlay: &&Overlay| matches!(overlay.form, Form::Cross(..));
+                let number = self.overlays.iter().filter(is_cross).count();
+                self.overlays.push(Overlay { name: signs(name), form: Form::Cross(at, number) });
+            }
+            None => self.notes.push(format!("{} lies outside", signs(name))),
         }
     }
 
     /// Draws the outline of those pixels that are inside something.
-    pub fn outline(&mut self, name: &str, inside: &[bool]) {
+    fn outline(&mut self, name: &str, inside: &[bool]) {
         let Content::Cells { columns, rows, .. } = &self.content else { return };
         let (across, down) = (columns.len() - 1, rows.len() - 1);
         let is_in = |row: usize, column: usize| {
@@ -160,6 +212,7 @@ impl Bar {
         let ends = match (limits.are_turn, limits.are_percentiles) {
             (true, _) => "",
             (false, true) => "2nd to 98th percentile",
+            (false, false) if low == high => SAME,
             (false, false) => "all values",
         };
         Some(Self {
@@ -179,10 +232,37 @@ impl Bar {
         let [low, high] = self.axis.ends();
         match (self.ends, self.is_open) {
             ("", _) => None,
+            (SAME, _) => Some(SAME.to_owned()),
             (ends, (false, false)) => Some(format!("colours from {low} to {high}, {ends}")),
             (ends, _) => Some(format!("colours from {low} to {high}, {ends}; what is beyond has the last one")),
         }
     }
+}
+
+/// Of what is said of each point of a frame, what is true in the middle of each pixel.
+fn picked(
+    inside: &[bool],
+    (rows, columns): &(Dimension, Dimension),
+    (down, across): (&Ruler, &Ruler),
+) -> Vec<bool> {
+    let middle = |pixel: usize, ruler: &Ruler, axis: &Dimension| {
+        (pixel * ruler.steps + ruler.steps / 2).min(axis.len() - 1)
+    };
+    let places = (0..down.len()).flat_map(|row| (0..across.len()).map(move |column| (row, column)));
+    let is_in = |(row, column)| {
+        inside[middle(row, down, rows) * columns.len() + middle(column, across, columns)]
+    };
+    places.map(is_in).collect()
+}
+
+/// The value of an axis at a place that is counted in steps.
+fn value_at(axis: &Dimension, place: f64) -> Option<f64> {
+    let last = axis.len().checked_sub(1)?;
+    let ruler = Ruler::new(axis, 1);
+    let before = (place.floor().max(0.0) as usize).min(last.saturating_sub(1));
+    let value = ruler.values.get(before)?;
+    let step = ruler.values.get(before + 1).map_or(1.0, |next| next - value);
+    place.is_finite().then_some(value + (place - before as f64) * step)
 }
 
 fn cells(values: &Values, bar: Option<&Bar>) -> Vec<Cell> {
@@ -220,7 +300,6 @@ fn around(places: &Places) -> Axis {
 pub(super) mod tests {
     use super::*;
     use crate::engine::shown::Part;
-    use pixelmill_core::dimension::Dimension;
 
     pub(crate) fn ruler(name: &str, values: Vec<f64>) -> Ruler {
         Ruler::new(&Dimension::new(name, "um", values), 1)
@@ -264,7 +343,7 @@ pub(super) mod tests {
         let none = Map::of_picture(&image([f64::NAN; 6])).unwrap();
         assert!(none.bar.is_none() && none.notes == ["no values"]);
         let same = Map::of_picture(&image([7.0; 6])).unwrap().bar.unwrap();
-        assert_eq!((same.ends, same.is_open), ("all values", (false, false)));
+        assert_eq!((same.ends, same.is_open), (SAME, (false, false)));
     }
 
     #[test]
@@ -273,10 +352,18 @@ pub(super) mod tests {
         map.outline("mask", &[false, true, false, false, true, false]);
         let Form::Lines(lines) = &map.overlays[0].form else { panic!() };
         assert_eq!(lines.len(), 6);
-        map.cross("middle", (1.0, 0.5));
-        let Form::Cross((across, down)) = map.overlays[1].form else { panic!() };
+        map.cross("middle", Some((1.0, 0.5)));
+        let Form::Cross((across, down), 0) = map.overlays[1].form else { panic!() };
         assert!((across - 0.5).abs() < 1e-12 && (down - 0.5).abs() < 1e-12);
-        map.cross("outside", (9.0, 0.5));
-        assert_eq!(map.overlays.len(), 2);
+        map.cross("corner", Some((9.0, 0.5)));
+        assert_eq!((map.overlays.len(), map.notes), (2, vec!["corner lies outside".to_owned()]));
+    }
+
+    #[test]
+    fn places_of_a_frame_are_counted_from_its_first_point() {
+        let axis = Dimension::new("Q", "1/nm", vec![10.0, 12.0, 14.0]);
+        let at = |place: f64| value_at(&axis, place);
+        assert_eq!([0.0, 1.5, 2.0, 2.5].map(at), [10.0, 13.0, 14.0, 15.0].map(Some));
+        assert_eq!([at(-0.5), at(f64::NAN)], [Some(9.0), None]);
     }
 }

@@ -16,7 +16,6 @@ mod tex;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-pub(crate) use chart::Chart;
 use colours::Palette;
 pub(crate) use figure::Figure;
 

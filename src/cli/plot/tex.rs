@@ -86,9 +86,8 @@ pub(crate) fn signs(text: &str) -> String {
     if !is_tex {
         return text.to_owned();
     }
-    let plain: Vec<char> = text.chars().filter(|sign| *sign != '$').collect();
-    let mut reader = Reader { text: &plain, at: 0 };
-    reader.until(None)
+    let text: Vec<char> = text.chars().collect();
+    Reader { text: &text, at: 0 }.until(None)
 }
 
 /// `m^{2}`: nobody writes that without meaning it.
@@ -121,7 +120,7 @@ impl Reader<'_> {
     fn one(&mut self) -> String {
         match self.next() {
             Some('{') => self.until(Some('}')),
-            Some('}') | None => String::new(),
+            Some('}' | '$') | None => String::new(),
             Some('\\') => self.command(),
             Some('^') => script(&self.one(), RAISED, '^'),
             Some('_') => script(&self.one(), LOWERED, '_'),

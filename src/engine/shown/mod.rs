@@ -15,16 +15,20 @@ mod pages;
 mod states;
 mod values;
 
+use std::f64::consts::TAU;
 use std::path::PathBuf;
 
 use super::Pixel;
 pub use limits::{Limits, PERCENTILES};
+use overview::{Laid, laid};
 pub use pages::Ruler;
 pub use states::State;
 pub use values::Values;
 
 use crate::storage::file::open_read;
+use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::Result;
+use pixelmill_core::model;
 
 /// What to show.
 #[derive(Clone, Debug)]
@@ -123,6 +127,41 @@ pub struct Places {
     pub units: String,
     /// The place of each value.
     pub values: Vec<f64>,
+}
+
+impl Picture {
+    /// The picture of a frame, or of what a result says that it is; of complex values also that of
+    /// their phases.
+    pub(crate) fn of_frame(
+        title: &str,
+        (quantity, units): (&str, &str),
+        axes: &(Dimension, Dimension),
+        data: &model::Values,
+    ) -> Vec<Self> {
+        let axes = [axes.0.clone(), axes.1.clone()];
+        let picture = |part: Part, numbers: &[f64]| {
+            let Laid { layout, values, notes } = laid(&axes, numbers);
+            let values = if part == Part::Phase { values.as_phases(TAU) } else { values };
+            Self {
+                dataset: String::new(),
+                title: title.to_owned(),
+                quantity: quantity.to_owned(),
+                units: units.to_owned(),
+                part,
+                notes,
+                layout,
+                values,
+            }
+        };
+        match data {
+            model::Values::Real(values) => vec![picture(Part::Value, values)],
+            model::Values::Complex(values) => {
+                let amplitudes: Vec<f64> = values.iter().map(|value| value.norm()).collect();
+                let phases: Vec<f64> = values.iter().map(|value| value.arg()).collect();
+                vec![picture(Part::Amplitude, &amplitudes), picture(Part::Phase, &phases)]
+            }
+        }
+    }
 }
 
 /// What there is to see of what is wanted.

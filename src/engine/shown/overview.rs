@@ -367,14 +367,14 @@ impl Scatter {
 }
 
 /// Values in the layout that their axes give.
-struct Laid {
-    layout: Layout,
-    values: Values,
-    notes: Vec<String>,
+pub(super) struct Laid {
+    pub layout: Layout,
+    pub values: Values,
+    pub notes: Vec<String>,
 }
 
 /// The values along some axes, slowest first, as an image of the last two, a curve, or a number.
-fn laid(axes: &[Dimension], numbers: &[f64]) -> Laid {
+pub(super) fn laid(axes: &[Dimension], numbers: &[f64]) -> Laid {
     let long = long(axes);
     let (slow, own) = long.split_at(long.len().saturating_sub(2));
     let each: usize = own.iter().map(|axis| axis.len()).product();

@@ -217,7 +217,7 @@ fn style(is_part: bool) -> (f32, Option<[f32; 2]>) {
 #[cfg(test)]
 mod tests {
     use super::super::super::chart::tests::figure;
-    use super::super::super::figure::Figure;
+    use super::super::super::figure::{Figure, Part};
     use super::super::{ABOVE, draw, render};
     use super::*;
     use pixelmill_core::process::Model;
@@ -227,7 +227,10 @@ mod tests {
     const AREA: Area = Area { left: 0.0, top: ABOVE, width: WIDTH };
 
     fn whole(chart: Chart) -> Figure {
-        Figure::of_chart(["Fit at position 7".to_owned(), "X 7 (1 um)".to_owned()], chart)
+        Figure {
+            heading: ["Fit at position 7".to_owned(), "X 7 (1 um)".to_owned()],
+            parts: vec![Part::Chart(chart)],
+        }
     }
 
     fn colour(pixmap: &Pixmap, (x, y): (f32, f32)) -> [u8; 4] {

@@ -49,7 +49,7 @@ struct Entry<'m> {
 #[derive(Clone, Copy)]
 enum Sign {
     State(State),
-    Cross,
+    Cross(usize),
     Outline,
 }
 
@@ -63,7 +63,7 @@ fn legend<'m>(map: &'m Map, area: Area, font: &Font) -> Vec<Entry<'m>> {
         (Sign::State(state), name)
     });
     let overlays = map.overlays.iter().map(|overlay| match overlay.form {
-        Form::Cross(_) => (Sign::Cross, overlay.name.as_str()),
+        Form::Cross(_, number) => (Sign::Cross(number), overlay.name.as_str()),
         Form::Lines(_) => (Sign::Outline, overlay.name.as_str()),
     });
     let begin = area.left + LEFT;
@@ -177,11 +177,12 @@ impl Sheet {
     fn over(&mut self, form: &Form, frame: Frame) {
         for (colour, more) in [([255; 4], 2.5), (INK, 0.0)] {
             match form {
-                Form::Cross(at) => {
+                Form::Cross(at, number) if number % 2 == 0 => {
                     let (x, y) = frame.at(*at);
                     self.line(&[(x - 14.0, y), (x + 14.0, y)], colour, 2.5 + more, None);
                     self.line(&[(x, y - 14.0), (x, y + 14.0)], colour, 2.5 + more, None);
                 }
+                Form::Cross(at, _) => self.cross(frame.at(*at), 10.0, colour, 2.5 + more),
                 Form::Lines(lines) => {
                     for (from, to) in lines {
                         self.line(&[frame.at(*from), frame.at(*to)], colour, 2.0 + more, None);
@@ -226,7 +227,7 @@ impl Sheet {
                 }
                 self.edge(box_);
             }
-            Sign::Cross => self.over(&Form::Cross((0.5, 0.5)), box_),
+            Sign::Cross(number) => self.over(&Form::Cross((0.5, 0.5), number), box_),
             Sign::Outline => {
                 let lines = [((0.0, 0.0), (1.0, 0.0)), ((1.0, 0.0), (1.0, 1.0)),
                     ((1.0, 1.0), (0.0, 1.0)), ((0.0, 1.0), (0.0, 0.0))];
@@ -280,7 +281,7 @@ mod tests {
         let mut picture = image([0.0, 1.0, 2.0, 3.0, 4.0, f64::NAN]);
         picture.values.states[5] = State::Failed;
         let mut map = Map::of_picture(&picture).unwrap();
-        map.cross("centre", (1.0, 0.0));
+        map.cross("centre", Some((1.0, 0.0)));
         let place = frame(&map, Area { left: 0.0, top: ABOVE, width: 1200.0 });
         assert!((place.width / place.height - 1.5).abs() < 0.01, "{place:?}");
         let bar = map.bar.as_ref().unwrap();

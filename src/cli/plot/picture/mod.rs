@@ -95,7 +95,7 @@ fn render(figure: &Figure) -> Pixmap {
         .map(|row| row.iter().map(height).fold(0.0, f32::max))
         .collect();
     let all = ABOVE + rows.iter().sum::<f32>();
-    let size = ((beside as f32 * width) as u32, all.ceil() as u32);
+    let size = ((beside as f32 * width) as u32, all as u32);
     let pixmap = Pixmap::new(size.0, size.1).expect("the size isn't 0");
     let mut sheet = Sheet { pixmap, font };
     sheet.pixmap.fill(Color::WHITE);

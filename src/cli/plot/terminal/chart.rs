@@ -192,7 +192,7 @@ fn legend(chart: &Chart, colours: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::super::chart::tests::figure;
-    use super::super::super::figure::Figure;
+    use super::super::super::figure::{Figure, Part};
     use super::*;
     use num_complex::Complex64;
     use pixelmill_core::process::Model;
@@ -207,7 +207,7 @@ mod tests {
     }
 
     fn draw(chart: Chart, columns: usize, palette: Palette) -> String {
-        let figure = Figure::of_chart([String::new(), String::new()], chart);
+        let figure = Figure { heading: [String::new(), String::new()], parts: vec![Part::Chart(chart)] };
         super::super::draw(&figure, columns, palette)
     }
 
@@ -234,7 +234,8 @@ mod tests {
     └─┬──────────┬──────────┬──────────┬─
       0          2          4          6
                    Time (ms)
-     ∘ data   • data on the line   ⠤⠒ fit   X peak
+     ∘ data   • data on the line   ⠤⠒ fit
+     X peak
 ";
 
     #[test]

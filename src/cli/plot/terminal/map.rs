@@ -16,7 +16,8 @@ const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 /// Where the second of them begins.
 const LIGHTEST: f64 = 0.2;
 const MISSING: char = '?';
-const CROSS: char = '+';
+/// Of crosses, in turn.
+const CROSSES: [char; 3] = ['+', 'X', '*'];
 const OUTLINE: char = 'o';
 /// Columns of the bar.
 const BAR: usize = 16;
@@ -126,12 +127,12 @@ impl Raster {
     }
 
     fn draw_over(&mut self, form: &Form) {
-        let mut put = |(x, y): (f64, f64), sign: char| {
-            let (column, row) = self.pixel((x, y));
+        let mut put = |place: (f64, f64), sign: char| {
+            let (column, row) = self.pixel(place);
             self.signs[row / 2 * self.width + column] = Some(sign);
         };
         match form {
-            Form::Cross(at) => put(*at, CROSS),
+            Form::Cross(at, number) => put(*at, CROSSES[number % CROSSES.len()]),
             Form::Lines(lines) => {
                 for (from, to) in lines {
                     put((f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1)), OUTLINE);
@@ -322,7 +323,7 @@ fn legend(map: &Map, palette: Palette) -> Vec<String> {
     });
     let overlays = map.overlays.iter().map(|overlay| {
         let sign = match overlay.form {
-            Form::Cross(_) => CROSS,
+            Form::Cross(_, number) => CROSSES[number % CROSSES.len()],
             Form::Lines(_) => OUTLINE,
         };
         format!("{sign} {}", overlay.name)
@@ -339,7 +340,7 @@ mod tests {
         let mut picture = image([0.0, 1.0, 2.0, 3.0, 4.0, f64::NAN]);
         picture.values.states[5] = State::Failed;
         let mut map = Map::of_picture(&picture).unwrap();
-        map.cross("centre", (0.0, 1.0));
+        map.cross("centre", Some((0.0, 1.0)));
         super::draw(&map, 40, palette).join("\n")
     }
 
@@ -347,6 +348,25 @@ mod tests {
     fn a_map_is_drawn_in_shades_where_there_are_no_colours() {
         let plain = drawn(Palette::None);
         let expected = "
+      Height
+      Y (um)
+ -0.5 ┤          ░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒
+      │          ░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒
+  0.0 ┤          ░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒
+      │          ░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒
+      │          ░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒
+  0.5 ┤▓▓▓▓▓▓▓▓▓▓██████████××××××××××
+      │▓▓▓▓▓▓▓▓▓▓██████████××××××××××
+  1.0 ┤▓▓▓▓▓+▓▓▓▓██████████××××××××××
+      │▓▓▓▓▓▓▓▓▓▓██████████××××××××××
+  1.5 ┤▓▓▓▓▓▓▓▓▓▓██████████××××××××××
+      └─────┬─────────┬────────┬─────
+            0         1        2
+                   X (um)
+       ≤ 0.08 [   ░░░▒▒▒▒▓▓▓███] ≥ 3.92
+       Height (m)
+       2nd to 98th percentile
+       × failed   + centre
 ";
         assert_eq!(format!("\n{plain}\n"), expected, "\n{plain}");
     }
@@ -355,7 +375,7 @@ mod tests {
     fn colours_are_those_of_the_values() {
         let coloured = drawn(Palette::True);
         // The least and the largest value, and a failed one.
-        for part in ["\x1b[48;2;68;1;84m ", "\x1b[48;2;253;231;37m ", "\x1b[31m×"] {
+        for part in ["\x1b[48;2;68;1;84m ", "\x1b[48;2;254;232;37m ", "\x1b[31m×"] {
             assert!(coloured.contains(part), "{coloured}");
         }
         assert!(drawn(Palette::Fixed256).contains("\x1b[48;5;53m "));
