@@ -168,7 +168,8 @@ impl<R: Reduction> Looker<'_, R> {
             Kind::PerPosition => layout.each,
             Kind::PerPoint | Kind::Single => layout.bytes(),
         };
-        let mut buffers: Vec<AlignedBytes> = layouts.iter().map(|_| AlignedBytes::default()).collect();
+        let mut buffers: Vec<AlignedBytes> =
+            layouts.iter().map(|_| AlignedBytes::default()).collect();
         buffers.iter_mut().zip(layouts).for_each(|(buffer, layout)| buffer.resize(bytes(layout)));
         let mut parts = Parts::new(buffers.iter_mut().map(|buffer| &mut **buffer).collect());
         let runs = [PointRun { first: 0, len: unit.spectrum_length }];

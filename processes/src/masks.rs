@@ -223,7 +223,8 @@ impl Reduction for Masks {
                 let imaginary = task.weights.counting(number * each + 1);
                 inside.iter_mut().zip(imaginary).for_each(|(inside, other)| *inside |= other);
             }
-            let name = if count == 1 { "detector".to_owned() } else { format!("detector {number}") };
+            let name =
+                if count == 1 { "detector".to_owned() } else { format!("detector {number}") };
             model.outline(name, task.moved(inside, &spectrum))
         })
     }

@@ -51,8 +51,8 @@ pub struct Spectrum {
     pub at: Vec<u32>,
     /// The axis along it.
     pub axis: SpectrumAxis,
-    /// The axes of one that is a frame, that of its rows and that of its columns; left out if it is
-    /// none.
+    /// The axes of one that is a frame, that of its rows and that of its columns; left out if it
+    /// is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<[SpectrumAxis; 2]>,
     /// What was measured.

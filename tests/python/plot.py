@@ -36,7 +36,7 @@ def slow_axis(path, dataset):
 def map_of(path, dataset, completed):
     """The values of a map that are computed and finite, and NumPy's percentiles of them."""
     with h5py.File(path) as file:
-        values = file[dataset][:, 0][:completed].astype(float)
+        values = file[dataset][:, 0][: int(completed)].astype(float)
         finite = values[np.isfinite(values)]
         return [[None if np.isnan(value) else value for value in values], *np.percentile(finite, [2, 98])]
 

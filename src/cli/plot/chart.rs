@@ -103,8 +103,16 @@ impl Chart {
             y,
         };
         let name = signs(&picture.title);
-        let lines = if is_line { vec![Line { name: String::new(), is_part: false }] } else { Vec::new() };
-        Self { title: name, x, panels: vec![panel], lines, marks: Vec::new(), notes: notes_of(picture) }
+        let lines =
+            if is_line { vec![Line { name: String::new(), is_part: false }] } else { Vec::new() };
+        Self {
+            title: name,
+            x,
+            panels: vec![panel],
+            lines,
+            marks: Vec::new(),
+            notes: notes_of(picture),
+        }
     }
 
     /// Adds the phases of the same values as a panel below.

@@ -4,8 +4,8 @@ use super::chart::{Chart, notes_of, quantity_of};
 use super::map::Map;
 use super::tex::signs;
 use crate::cli::show::single;
-use crate::engine::{Probe, ProbeSpectrum};
 use crate::engine::shown::{self, Layout, Picture, State};
+use crate::engine::{Probe, ProbeSpectrum};
 
 /// Everything that is drawn together.
 pub(crate) struct Figure {

@@ -27,7 +27,11 @@ pub(crate) struct Map {
 /// What is drawn in colours. All places are from 0 to 1, from left to right and from bottom to top.
 pub(crate) enum Content {
     /// Row by row from the top, with the places at which columns and rows begin and end.
-    Cells { columns: Vec<f64>, rows: Vec<f64>, colours: Vec<Cell> },
+    Cells {
+        columns: Vec<f64>,
+        rows: Vec<f64>,
+        colours: Vec<Cell>,
+    },
     Points(Vec<(Point, Cell)>),
 }
 
@@ -89,7 +93,8 @@ impl Map {
             Layout::Points { rows, columns, to_scale } => {
                 let (x, y) = (around(columns), around(rows).reversed());
                 let places = columns.values.iter().zip(&rows.values);
-                let places = places.map(|(across, down)| Some((x.place(*across)?, y.place(*down)?)));
+                let places =
+                    places.map(|(across, down)| Some((x.place(*across)?, y.place(*down)?)));
                 let points = places.zip(cells()).filter_map(|(at, cell)| Some((at?, cell)));
                 let content = Content::Points(points.collect());
                 (x, y, *to_scale, content)
@@ -129,13 +134,14 @@ impl Map {
             quantity => quantity,
         };
         let of = |title: &str, values: &model::Values| {
-            let pictures =
-                Picture::of_frame(title, (quantity, &probe.units), axes, values);
-            pictures.into_iter().filter_map(|picture| {
-                let map = Self::of_picture(&picture)?;
-                Some((map, picture))
-            })
-            .collect::<Vec<_>>()
+            let pictures = Picture::of_frame(title, (quantity, &probe.units), axes, values);
+            pictures
+                .into_iter()
+                .filter_map(|picture| {
+                    let map = Self::of_picture(&picture)?;
+                    Some((map, picture))
+                })
+                .collect::<Vec<_>>()
         };
         let mut frames = of("data", &spectrum.data);
         if let Some((map, Picture { layout: Layout::Image { rows, columns, .. }, .. })) =
@@ -234,7 +240,9 @@ impl Bar {
             ("", _) => None,
             (SAME, _) => Some(SAME.to_owned()),
             (ends, (false, false)) => Some(format!("colours from {low} to {high}, {ends}")),
-            (ends, _) => Some(format!("colours from {low} to {high}, {ends}; what is beyond has the last one")),
+            (ends, _) => Some(format!(
+                "colours from {low} to {high}, {ends}; what is beyond has the last one"
+            )),
         }
     }
 }

@@ -77,7 +77,8 @@ const RAISED: (&str, &str) = (
     "0123456789+-=().in′*°aebcdfghjklmoprstuvwxyz",
     "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾·ⁱⁿ′*°ᵃᵉᵇᶜᵈᶠᵍʰʲᵏˡᵐᵒᵖʳˢᵗᵘᵛʷˣʸᶻ",
 );
-const LOWERED: (&str, &str) = ("0123456789+-=()aeoxhklmnpstijruv", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₕₖₗₘₙₚₛₜᵢⱼᵣᵤᵥ");
+const LOWERED: (&str, &str) =
+    ("0123456789+-=()aeoxhklmnpstijruv", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₕₖₗₘₙₚₛₜᵢⱼᵣᵤᵥ");
 
 /// A text with signs for the TeX in it, if there is any: what stands between dollars, and commands
 /// wherever they are. What has no sign is left as it is written, without its braces.

@@ -2,7 +2,7 @@
 
 use super::overview::Subject;
 use super::states::States;
-use super::{Pixel, Picture, Shown, Wanted};
+use super::{Picture, Pixel, Shown, Wanted};
 use crate::engine::inputs::lack_around;
 use crate::engine::inspect::positions_axes;
 use crate::engine::probe::split_units;
@@ -32,7 +32,9 @@ pub(super) fn shown(file: &ReadFile, wanted: &Wanted) -> Result<Shown> {
         Meant::Group(path) => of_group(file, path, wanted)?,
     };
     let paths = main_datasets(file).into_iter().chain(groups.into_iter().map(|group| group.path));
-    let others = paths.filter(|path| *path != shown.path).collect();
+    // A group is no other of what is in it.
+    let is_other = |path: &String| !format!("{}/", shown.path).starts_with(&format!("{path}/"));
+    let others = paths.filter(is_other).collect();
     Ok(Shown { others, ..shown })
 }
 
@@ -170,7 +172,8 @@ fn of_group(file: &ReadFile, path: String, wanted: &Wanted) -> Result<Shown> {
 /// Pictures of a dataset; of records, of each field.
 fn of_dataset(file: &ReadFile, path: &str, wanted: &Wanted) -> Result<Vec<Picture>> {
     let undrawable = |reason: String| Error::Argument { argument: path.to_owned(), reason };
-    let dataset = file.dataset(path).map_err(|refused| refused.on_object("open", &file.path, path))?;
+    let dataset =
+        file.dataset(path).map_err(|refused| refused.on_object("open", &file.path, path))?;
     let fields: Vec<Option<String>> = match (&wanted.field, source::fields(&dataset)) {
         (Some(field), _) => vec![Some(field.clone())],
         (None, fields) if fields.is_empty() => vec![None],
@@ -206,7 +209,8 @@ fn of_field(
     let folded = group.as_ref().is_some_and(|group| results_group::is_folded(group, name));
     let told = match (&wanted.positions_axes, &group) {
         (Some(axes), _) => Some(axes.clone()),
-        (None, Some(_)) if folded => Some(Vec::new()),
+        // As many values as there are are read piece by piece.
+        (None, Some(_)) if folded => Some((0..dataset.ndim()).collect()),
         (None, Some(group)) if dataset.ndim() > 0 => {
             let of = positions_axes(&results_group::provenance(group, parent));
             of.map(|axes| (0..axes.len().min(dataset.ndim())).collect())
@@ -217,9 +221,10 @@ fn of_field(
     let mut source = opened(file, (path, dataset), field, told.as_deref(), &mut notes)?;
     source.read_own_values(file)?;
     let count = source.info.positions;
-    let states = group.as_ref().filter(|_| !folded).map_or_else(States::default, |group| {
-        States::of(file, (parent, group), name, count)
-    });
+    let states = group
+        .as_ref()
+        .filter(|_| !folded)
+        .map_or_else(States::default, |group| States::of(file, (parent, group), name, count));
     if let Some(lack) = lack_around(file, path)?.filter(|_| folded) {
         notes.push(format!("not of all positions yet: {lack}"));
     }
@@ -266,7 +271,7 @@ fn place(source: &Source, pixel: &Pixel) -> Result<u64> {
 }
 
 /// The dataset as positions × spectrum. Where nobody says which axes are positions, an array of
-/// more than two axes has two of them first, and others are taken as one measurement.
+/// more than two axes has two of them first, and of others all are taken for that.
 fn opened(
     file: &ReadFile,
     (path, dataset): (&str, &Dataset),
@@ -279,12 +284,13 @@ fn opened(
     match open(axes) {
         Err(Error::NoPositionsAxes { .. }) if dataset.ndim() > 2 => {
             notes.push(
-                "the file doesn't say which axes are positions; the first two are taken"
-                    .to_owned(),
+                "the file doesn't say which axes are positions; the first two are taken".to_owned(),
             );
             open(Some(&[0, 1]))
         }
-        Err(Error::NoPositionsAxes { .. }) => open(Some(&[])),
+        Err(Error::NoPositionsAxes { .. }) => {
+            open(Some(&(0..dataset.ndim()).collect::<Vec<usize>>()))
+        }
         opened => opened,
     }
 }

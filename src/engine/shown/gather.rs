@@ -15,7 +15,7 @@ use pixelmill_core::error::{Error, Result};
 const PIECE: usize = 8 << 20;
 /// Bytes that may be read for one picture; of more, only some positions are looked at. That takes
 /// about half a second where they have to be decompressed.
-const MOST_BYTES: u64 = 256 << 20;
+pub(super) const MOST_BYTES: u64 = 256 << 20;
 /// So many pixels a picture should have even so, on each axis.
 const LEAST_PIXELS: u64 = 16;
 
@@ -54,7 +54,9 @@ pub(super) fn affordable(source: &Source, page: Page) -> Page {
 /// Bytes that are read and decoded for a page: of tiles that hold several positions the whole.
 fn bytes_read(source: &Source, page: &Page) -> u64 {
     let [rows, columns] = page.shape;
-    let read = |at: usize| if page.is_sampled { page.shape[at].div_ceil(page.steps[at]) } else { page.shape[at] };
+    let read = |at: usize| {
+        if page.is_sampled { page.shape[at].div_ceil(page.steps[at]) } else { page.shape[at] }
+    };
     let alone = read(0) * read(1) * source.row_bytes() as u64;
     let Some(tiles) = source.rows.tiles().filter(|tiles| tiles.are_indivisible()) else {
         return alone;
@@ -87,7 +89,8 @@ pub(super) fn gather(
     let row = source.row_bytes().max(source.info.spectral_points * size_of::<f64>());
     let at_once = (PIECE / row.max(1)).max(1) as u64;
     let mut piece: Vec<Range<u64>> = Vec::new();
-    let mut reader = Reader { source, states, bytes: AlignedBytes::default(), values: Parts::default() };
+    let mut reader =
+        Reader { source, states, bytes: AlignedBytes::default(), values: Parts::default() };
     let parts = runs.flat_map(|run| {
         let starts = (run.start..run.end).step_by(at_once as usize);
         starts.map(move |start| start..run.end.min(start + at_once))

@@ -3,9 +3,9 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-use super::gather::{Seen, affordable, gather};
+use super::gather::{MOST_BYTES, Seen, affordable, gather};
 use super::limits::Limits;
-use super::pages::{MOST_PIXELS, MOST_POINTS, Page, Ruler, are_to_scale, long, pages};
+use super::pages::{MOST_PIXELS, MOST_POINTS, Page, Ruler, are_to_scale, long, pages, said};
 use super::states::{State, States};
 use super::values::{Means, Values};
 use super::{Layout, Part, Picture, Places};
@@ -62,7 +62,12 @@ impl Subject<'_> {
             State::Known | State::Missing => Vec::new(),
         };
         let axes = self.own_axes();
-        let mut pictures = vec![self.picture(&self.title, Part::Value, notes.clone(), laid(&axes, &means.values()))];
+        let mut pictures = vec![self.picture(
+            &self.title,
+            Part::Value,
+            notes.clone(),
+            laid(&axes, &means.values()),
+        )];
         if let Some(phases) = means.phases() {
             pictures[0].part = Part::Amplitude;
             pictures.push(self.picture(&self.title, Part::Phase, notes, laid(&axes, &phases)));
@@ -174,7 +179,8 @@ impl Subject<'_> {
             pictures.push(picture);
         }
         let title = self.titled(&[&format!("mean of {looked_at} positions")]);
-        let mut mean = self.picture(&title, Part::Value, Vec::new(), laid(&self.own_axes(), &all.values()));
+        let mut mean =
+            self.picture(&title, Part::Value, Vec::new(), laid(&self.own_axes(), &all.values()));
         mean.part = pictures.first().map_or(Part::Value, |picture| picture.part);
         pictures.push(mean);
         Ok(pictures)
@@ -189,17 +195,16 @@ impl Subject<'_> {
 
     fn titled(&self, more: &[&str]) -> String {
         let more: Vec<&str> = more.iter().copied().filter(|text| !text.is_empty()).collect();
-        if more.is_empty() { self.title.clone() } else { format!("{}: {}", self.title, more.join(", ")) }
+        if more.is_empty() {
+            self.title.clone()
+        } else {
+            format!("{}: {}", self.title, more.join(", "))
+        }
     }
 
     /// Which of the values of a position it is; nothing if there is only one.
-    fn point(&self, mut point: usize) -> String {
-        let mut steps = Vec::new();
-        for axis in self.own_axes().iter().rev().filter(|axis| axis.len() > 1) {
-            steps.insert(0, format!("{} {}", axis.name, point % axis.len()));
-            point /= axis.len();
-        }
-        steps.join(", ")
+    fn point(&self, point: usize) -> String {
+        said(&long(&self.own_axes()), point)
     }
 
     /// How positions become pixels: of a full grid as maps, else each at its place.
@@ -332,7 +337,8 @@ struct Scatter {
 impl Scatter {
     fn of(source: &Source) -> Self {
         let count = source.info.positions;
-        let every = count.div_ceil(MOST_PLACES).max(1);
+        let most = MOST_BYTES / source.row_bytes().max(1) as u64;
+        let every = count.div_ceil(most.clamp(1, MOST_PLACES)).max(1);
         let positions: Vec<u64> = (0..count).step_by(every as usize).collect();
         let places = |number: usize| {
             let axis = &source.grid.dimensions[number];

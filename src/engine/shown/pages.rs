@@ -36,7 +36,11 @@ impl Ruler {
         let (axis, units) = if is_ordered(axis) {
             (axis, axis.units.clone())
         } else {
-            counted = Dimension::new(axis.name.clone(), "", (0..axis.len()).map(|at| at as f64).collect::<Vec<_>>());
+            counted = Dimension::new(
+                axis.name.clone(),
+                "",
+                (0..axis.len()).map(|at| at as f64).collect::<Vec<_>>(),
+            );
             (&counted, "steps".to_owned())
         };
         let (steps, length) = (steps.max(1), axis.len());
@@ -131,11 +135,11 @@ pub(super) fn pages(axes: &[Dimension]) -> (Vec<Page>, usize) {
     ((0..shown).map(page).collect(), count)
 }
 
-/// `Z 3, T 0`.
-fn said(axes: &[&Dimension], mut number: usize) -> String {
+/// `Z step 3, T step 0`.
+pub(super) fn said(axes: &[&Dimension], mut number: usize) -> String {
     let mut steps = Vec::new();
     for axis in axes.iter().rev() {
-        steps.insert(0, format!("{} {}", axis.name, number % axis.len()));
+        steps.insert(0, format!("{} step {}", axis.name, number % axis.len()));
         number /= axis.len();
     }
     steps.join(", ")
@@ -229,16 +233,21 @@ mod tests {
         let sampled = pages[0].sampled(300);
         let runs: Vec<u64> = sampled.runs().map(|run| run.start).collect();
         assert_eq!(runs, [0, 300, 150_000, 150_300, 300_000, 300_300, 450_000, 450_300]);
-        assert_eq!(runs.iter().map(|at| sampled.pixel(*at)).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(
+            runs.iter().map(|at| sampled.pixel(*at)).collect::<Vec<_>>(),
+            [0, 1, 2, 3, 4, 5, 6, 7]
+        );
     }
 
     #[test]
     fn of_many_slow_steps_a_few_are_shown() {
-        let axes = [counted("T", 2), counted("One", 1), counted("Z", 5), counted("Y", 3), counted("X", 4)];
+        let axes =
+            [counted("T", 2), counted("One", 1), counted("Z", 5), counted("Y", 3), counted("X", 4)];
         let (found, count) = pages(&axes);
         assert_eq!(count, 10);
-        let said: Vec<_> = found.iter().map(|page| (page.said.as_str(), page.first)).collect();
-        assert_eq!(said, [("T 0, Z 0", 0), ("T 0, Z 3", 36), ("T 1, Z 1", 72), ("T 1, Z 4", 108)]);
+        let said = [0, 1, 2, 3].map(|at: usize| (found[at].said.as_str(), found[at].first));
+        assert_eq!(said.map(|(_, first)| first), [0, 36, 72, 108]);
+        assert_eq!(said.map(|(said, _)| said)[3], "T step 1, Z step 4");
         let (line, _) = pages(&[counted("Y", 1), counted("X", 9)]);
         assert_eq!((line[0].shape, line[0].pixels()), ([1, 9], [1, 9]));
     }

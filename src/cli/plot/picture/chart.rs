@@ -5,7 +5,8 @@ use tiny_skia::{PathBuilder, Rect, Transform};
 use super::super::chart::{Chart, Panel};
 use super::text::Font;
 use super::{
-    Align, Area, FAILED, Frame, GAP, GRID, INK, LEFT, NOTE_ROW, RIGHT, ROW, SIGN, Sheet, TEXT, ticks,
+    Align, Area, FAILED, Frame, GAP, GRID, INK, LEFT, NOTE_ROW, RIGHT, ROW, SIGN, Sheet, TEXT,
+    ticks,
 };
 use crate::engine::shown::State;
 
@@ -84,7 +85,8 @@ enum Sign {
 
 /// As many entries in a row as there is room for. A line without a name is all there is.
 fn legend<'f>(chart: &'f Chart, area: Area, font: &Font) -> Vec<Entry<'f>> {
-    let points = chart.has_points() && !(chart.lines.is_empty() && chart.marks.is_empty() && !chart.title.is_empty());
+    let points = chart.has_points()
+        && !(chart.lines.is_empty() && chart.marks.is_empty() && !chart.title.is_empty());
     let points = points.then_some((Sign::Point, "data"));
     let lines = chart.lines.iter().enumerate().filter(|(_, line)| !line.name.is_empty());
     let lines = lines.map(|(index, line)| (Sign::Line(index), line.name.as_str()));

@@ -3,9 +3,7 @@
 use super::super::colours::Rgb;
 use super::super::map::{Bar, Cell, Content, Form, Map};
 use super::text::Font;
-use super::{
-    Align, Area, Frame, GAP, INK, LEFT, NOTE_ROW, ROW, SIGN, Sheet, TEXT, ticks,
-};
+use super::{Align, Area, Frame, GAP, INK, LEFT, NOTE_ROW, ROW, SIGN, Sheet, TEXT, ticks};
 use crate::engine::shown::State;
 
 /// On the right of a map: the bar with its numbers.
@@ -124,7 +122,12 @@ impl Sheet {
     }
 
     /// Each pixel of the frame in the colour of the cell that it lies in.
-    fn cells(&mut self, map: &Map, (columns, rows, colours): (&[f64], &[f64], &[Cell]), frame: Frame) {
+    fn cells(
+        &mut self,
+        map: &Map,
+        (columns, rows, colours): (&[f64], &[f64], &[Cell]),
+        frame: Frame,
+    ) {
         let turned: Vec<f64> = rows.iter().map(|edge| 1.0 - edge).collect();
         let (across, down) = (holding(columns, frame.width), holding(&turned, frame.height));
         let each = columns.len() - 1;
@@ -141,7 +144,9 @@ impl Sheet {
     fn set(&mut self, (x, y): (usize, usize), [red, green, blue]: Rgb) {
         let width = self.pixmap.width() as usize;
         let pixel = (y * width + x) * 4;
-        if x < width && let Some(place) = self.pixmap.data_mut().get_mut(pixel..pixel + 4) {
+        if x < width
+            && let Some(place) = self.pixmap.data_mut().get_mut(pixel..pixel + 4)
+        {
             place.copy_from_slice(&[red, green, blue, 255]);
         }
     }
@@ -229,8 +234,12 @@ impl Sheet {
             }
             Sign::Cross(number) => self.over(&Form::Cross((0.5, 0.5), number), box_),
             Sign::Outline => {
-                let lines = [((0.0, 0.0), (1.0, 0.0)), ((1.0, 0.0), (1.0, 1.0)),
-                    ((1.0, 1.0), (0.0, 1.0)), ((0.0, 1.0), (0.0, 0.0))];
+                let lines = [
+                    ((0.0, 0.0), (1.0, 0.0)),
+                    ((1.0, 0.0), (1.0, 1.0)),
+                    ((1.0, 1.0), (0.0, 1.0)),
+                    ((0.0, 1.0), (0.0, 0.0)),
+                ];
                 self.over(&Form::Lines(lines.to_vec()), box_);
             }
         }
@@ -271,8 +280,8 @@ fn pattern(state: State, (x, y): (usize, usize)) -> Rgb {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::map::tests::image;
     use super::super::super::figure::{Figure, Part};
+    use super::super::super::map::tests::image;
     use super::super::{ABOVE, render};
     use super::*;
 
@@ -285,7 +294,8 @@ mod tests {
         let place = frame(&map, Area { left: 0.0, top: ABOVE, width: 1200.0 });
         assert!((place.width / place.height - 1.5).abs() < 0.01, "{place:?}");
         let bar = map.bar.as_ref().unwrap();
-        let expected = [0.0, 2.0, 3.0, 4.0].map(|value| bar.scale.colour(bar.axis.place_within(value)));
+        let expected =
+            [0.0, 2.0, 3.0, 4.0].map(|value| bar.scale.colour(bar.axis.place_within(value)));
         let heading = [String::new(), String::new()];
         let picture = render(&Figure { heading, parts: vec![Part::Map(map)] });
         let seen = |column: f32, row: f32| {

@@ -7,7 +7,8 @@ mod text;
 use std::io;
 
 use tiny_skia::{
-    Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, StrokeDash, Transform,
+    Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, StrokeDash,
+    Transform,
 };
 
 use super::axis::Axis;
@@ -89,11 +90,8 @@ fn render(figure: &Figure) -> Pixmap {
         Part::Map(map) => map::height(map, width, &font),
         Part::Numbers(numbers) => ROW * (numbers.len() as f32 + 1.0),
     };
-    let rows: Vec<f32> = figure
-        .parts
-        .chunks(beside)
-        .map(|row| row.iter().map(height).fold(0.0, f32::max))
-        .collect();
+    let rows: Vec<f32> =
+        figure.parts.chunks(beside).map(|row| row.iter().map(height).fold(0.0, f32::max)).collect();
     let all = ABOVE + rows.iter().sum::<f32>();
     let size = ((beside as f32 * width) as u32, all as u32);
     let pixmap = Pixmap::new(size.0, size.1).expect("the size isn't 0");

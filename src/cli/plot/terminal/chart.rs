@@ -59,7 +59,9 @@ pub(super) fn draw(chart: &Chart, columns: usize, palette: Palette) -> Vec<Strin
     }
     lines.extend(below(&chart.x, &across, margin, width));
     lines.extend(wrapped(&legend(chart, colours), margin, columns));
-    lines.extend(chart.notes.iter().map(|note| shortened(&format!("{:margin$} {note}", ""), columns)));
+    lines.extend(
+        chart.notes.iter().map(|note| shortened(&format!("{:margin$} {note}", ""), columns)),
+    );
     lines
 }
 
@@ -207,7 +209,8 @@ mod tests {
     }
 
     fn draw(chart: Chart, columns: usize, palette: Palette) -> String {
-        let figure = Figure { heading: [String::new(), String::new()], parts: vec![Part::Chart(chart)] };
+        let figure =
+            Figure { heading: [String::new(), String::new()], parts: vec![Part::Chart(chart)] };
         super::super::draw(&figure, columns, palette)
     }
 
@@ -246,7 +249,8 @@ mod tests {
 
     #[test]
     fn colours_change_nothing_else() {
-        let (plain, coloured) = (draw(fitted(), 72, Palette::None), draw(fitted(), 72, Palette::Few));
+        let (plain, coloured) =
+            (draw(fitted(), 72, Palette::None), draw(fitted(), 72, Palette::Few));
         assert!(coloured.contains("\u{1b}[31m•") && coloured.contains("\u{1b}[35mX"));
         assert_eq!(console::strip_ansi_codes(&coloured), plain);
     }

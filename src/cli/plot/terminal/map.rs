@@ -48,7 +48,8 @@ pub(super) fn draw(map: &Map, columns: usize, palette: Palette) -> Vec<String> {
     lines.extend(below(&map.x, &across, margin, width));
     lines.extend(map.bar.iter().flat_map(|bar| bar_lines(bar, (margin, columns), palette)));
     lines.extend(wrapped(&legend(map, palette), margin, columns));
-    lines.extend(map.notes.iter().map(|note| shortened(&format!("{:margin$} {note}", ""), columns)));
+    lines
+        .extend(map.notes.iter().map(|note| shortened(&format!("{:margin$} {note}", ""), columns)));
     lines
 }
 
@@ -117,9 +118,9 @@ impl Raster {
         let each = columns.len() - 1;
         for (row, own_rows) in down.iter().enumerate() {
             for (column, own_columns) in across.iter().enumerate() {
-                let own = own_rows.clone().flat_map(|row| {
-                    own_columns.clone().map(move |column| row * each + column)
-                });
+                let own = own_rows
+                    .clone()
+                    .flat_map(|row| own_columns.clone().map(move |column| row * each + column));
                 let mean = mean(own.filter_map(|at| colours.get(at).copied()));
                 self.pixels[row * self.width + column] = mean;
             }
@@ -194,7 +195,8 @@ fn mean(cells: impl Iterator<Item = Cell>) -> Option<Cell> {
             }
         }
     }
-    let (state, most) = others.into_iter().reduce(|one, other| if other.1 > one.1 { other } else { one })?;
+    let (state, most) =
+        others.into_iter().reduce(|one, other| if other.1 > one.1 { other } else { one })?;
     match (count, most) {
         (0, 0) => None,
         (count, most) if count > most => Some(Cell::Value(sum / count as f64)),
@@ -208,7 +210,12 @@ fn in_colours(above: Option<Cell>, below: Option<Cell>, scale: Scale, palette: P
         _ => None,
     };
     if let Some(state) = state_of(above).or(state_of(below)) {
-        return signed(sign_of(state), above.filter(|_| state_of(above).is_none()).or(below), scale, palette);
+        return signed(
+            sign_of(state),
+            above.filter(|_| state_of(above).is_none()).or(below),
+            scale,
+            palette,
+        );
     }
     match (colour(above), colour(below)) {
         (Some(above), Some(below)) if above == below => {
@@ -224,19 +231,15 @@ fn in_colours(above: Option<Cell>, below: Option<Cell>, scale: Scale, palette: P
     }
 }
 
-fn in_shades(
-    above: Option<Cell>,
-    below: Option<Cell>,
-    is_point: bool,
-    palette: Palette,
-) -> String {
+fn in_shades(above: Option<Cell>, below: Option<Cell>, is_point: bool, palette: Palette) -> String {
     let mean = mean([above, below].into_iter().flatten());
     match mean {
         // The lightest shade is nothing.
         Some(Cell::Value(place)) if is_point => shade(place.max(LIGHTEST)).to_string(),
         Some(Cell::Value(place)) => shade(place).to_string(),
         Some(Cell::None(state)) => {
-            let colour = Some(FAILED_COLOUR).filter(|_| state == State::Failed && palette.has_any());
+            let colour =
+                Some(FAILED_COLOUR).filter(|_| state == State::Failed && palette.has_any());
             coloured(sign_of(state), colour)
         }
         None => " ".to_owned(),

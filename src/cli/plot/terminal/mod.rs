@@ -67,7 +67,12 @@ impl Framed<'_> {
         }
         let mut edge = vec!['─'; self.width];
         self.below.iter().for_each(|(column, _)| edge[*column] = '┬');
-        lines.push(format!("{:margin$}└{}", "", edge.iter().collect::<String>(), margin = self.margin));
+        lines.push(format!(
+            "{:margin$}└{}",
+            "",
+            edge.iter().collect::<String>(),
+            margin = self.margin
+        ));
         lines
     }
 }
