@@ -17,7 +17,7 @@ pub(crate) struct Figure {
 /// One of the things that a figure has.
 pub(crate) enum Part {
     Chart(Chart),
-    Map(Map),
+    Map(Box<Map>),
     /// Single numbers, a line for each.
     Numbers(Vec<String>),
 }
@@ -26,7 +26,7 @@ impl Figure {
     /// The figure of one spectrum of `probe`, or of a frame.
     pub fn of_probe(heading: [String; 2], probe: &Probe, spectrum: &ProbeSpectrum) -> Self {
         let parts = match &probe.frame {
-            Some(axes) => Map::of_frame(probe, spectrum, axes).into_iter().map(Part::Map).collect(),
+            Some(axes) => maps(Map::of_frame(probe, spectrum, axes)),
             None => vec![Part::Chart(Chart::of_probe(probe, spectrum))],
         };
         Self { heading, parts }
@@ -38,7 +38,7 @@ impl Figure {
         let mut numbers = Vec::new();
         for picture in pictures {
             match (&picture.layout, Map::of_picture(picture)) {
-                (_, Some(map)) => parts.push(Part::Map(map)),
+                (_, Some(map)) => parts.push(Part::Map(Box::new(map))),
                 (Layout::Curve(ruler), _) => match parts.last_mut() {
                     Some(Part::Chart(chart)) if picture.part == shown::Part::Phase => {
                         chart.add_below(picture, ruler);
@@ -53,6 +53,10 @@ impl Figure {
         }
         Self { heading, parts }
     }
+}
+
+fn maps(maps: Vec<Map>) -> Vec<Part> {
+    maps.into_iter().map(|map| Part::Map(Box::new(map))).collect()
 }
 
 /// `Mean: 3.25 nA`.

@@ -297,7 +297,7 @@ mod tests {
         let expected =
             [0.0, 2.0, 3.0, 4.0].map(|value| bar.scale.colour(bar.axis.place_within(value)));
         let heading = [String::new(), String::new()];
-        let picture = render(&Figure { heading, parts: vec![Part::Map(map)] });
+        let picture = render(&Figure { heading, parts: vec![Part::Map(Box::new(map))] });
         let seen = |column: f32, row: f32| {
             let x = place.left + place.width * (column + 0.3) / 3.0;
             let y = place.top + place.height * (row + 0.3) / 2.0;
