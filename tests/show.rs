@@ -328,7 +328,7 @@ fn a_large_scan_takes_little_memory() {
     let (_folder, file) = made("large");
     let show = |more: &str| {
         // Kibibytes of address space.
-        let line = format!("ulimit -v 400000; exec \"$0\" show \"$1\" {more} --json");
+        let line = format!("ulimit -v 300000; exec \"$0\" show \"$1\" {more} --json");
         let mut shell = Command::new("bash");
         shell.args(["-c", &line]).arg(program()).arg(&file);
         let shown = ran(shell.output().unwrap());
@@ -336,12 +336,12 @@ fn a_large_scan_takes_little_memory() {
         shown.json
     };
     let map = show("/map");
-    assert_eq!(map["pictures"][0]["notes"][0], "means of 11 × 11 positions");
+    assert_eq!(map["pictures"][0]["notes"][0], "means of 6 × 6 positions");
     let values = numbers(&map["pictures"][0]["values"]);
-    assert_eq!((values.len(), values[0], values.last()), (373 * 373, Some(1.0), Some(&Some(0.0))));
+    assert_eq!((values.len(), values[0], values.last()), (342 * 342, Some(1.0), Some(&Some(0.0))));
     let sum = show("/scan");
     let note = sum["pictures"][0]["notes"][0].as_str().unwrap();
-    assert!(note.starts_with("one of each 11 × 11 positions"), "{note}");
+    assert!(note.starts_with("one of each 6 × 6 positions"), "{note}");
 }
 
 #[test]

@@ -86,16 +86,16 @@ def scattered(path):
 
 
 def large(path):
-    """Writes a scan of 2 GiB, most of which is a hole in the file."""
+    """Writes a scan of half a GiB, most of which is a hole in the file."""
     with h5py.File(path, "w") as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        space = h5py.h5s.create_simple((4096, 4096, 32))
+        space = h5py.h5s.create_simple((2048, 2048, 32))
         h5py.h5d.create(file.id, b"scan", h5py.h5t.NATIVE_FLOAT, space, properties)
-        map_space = h5py.h5s.create_simple((4096, 4096))
+        map_space = h5py.h5s.create_simple((2048, 2048))
         h5py.h5d.create(file.id, b"map", h5py.h5t.NATIVE_FLOAT, map_space, properties)
-        file["map"][:1024] = 1.0
+        file["map"][:512] = 1.0
 
 
 def main():

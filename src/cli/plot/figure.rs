@@ -10,6 +10,7 @@ use crate::engine::{Probe, ProbeSpectrum};
 /// Everything that is drawn together.
 pub(crate) struct Figure {
     /// What it is of, and a line below that; a picture has them above everything.
+    #[cfg_attr(not(feature = "plot"), expect(dead_code, reason = "only pictures have a heading"))]
     pub heading: [String; 2],
     pub parts: Vec<Part>,
 }

@@ -69,7 +69,7 @@ pub(crate) enum Form {
 }
 
 /// What is said of values that don't differ.
-const SAME: &str = "all values are the same";
+pub(super) const SAME: &str = "all values are the same";
 /// A map that is higher or wider than that isn't drawn to scale: it would be a line.
 const THINNEST: f64 = 12.0;
 /// The same without units: steps needn't be alike then.
@@ -231,19 +231,6 @@ impl Bar {
 
     fn place(&self, value: f64) -> f64 {
         self.axis.place_within(value)
-    }
-
-    /// At which values its colours end, in words; nothing if these go all the way round.
-    pub fn told(&self) -> Option<String> {
-        let [low, high] = self.axis.ends();
-        match (self.ends, self.is_open) {
-            ("", _) => None,
-            (SAME, _) => Some(SAME.to_owned()),
-            (ends, (false, false)) => Some(format!("colours from {low} to {high}, {ends}")),
-            (ends, _) => Some(format!(
-                "colours from {low} to {high}, {ends}; what is beyond has the last one"
-            )),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Maps in pictures. Where there is no value there is a pattern, which tells without colours why.
 
 use super::super::colours::Rgb;
-use super::super::map::{Bar, Cell, Content, Form, Map};
+use super::super::map::{Bar, Cell, Content, Form, Map, SAME};
 use super::text::Font;
 use super::{Align, Area, Frame, GAP, INK, LEFT, NOTE_ROW, ROW, SIGN, Sheet, TEXT, ticks};
 use crate::engine::shown::State;
@@ -80,8 +80,21 @@ fn legend<'m>(map: &'m Map, area: Area, font: &Font) -> Vec<Entry<'m>> {
 
 /// What is said below: first which values the colours end at.
 fn notes(map: &Map) -> Vec<String> {
-    let ends = map.bar.as_ref().and_then(Bar::told);
+    let ends = map.bar.as_ref().and_then(ends);
     ends.into_iter().chain(map.notes.iter().cloned()).collect()
+}
+
+/// At which values colours end; nothing if they go all the way round.
+fn ends(bar: &Bar) -> Option<String> {
+    let [low, high] = bar.axis.ends();
+    match (bar.ends, bar.is_open) {
+        ("", _) => None,
+        (SAME, _) => Some(SAME.to_owned()),
+        (ends, (false, false)) => Some(format!("colours from {low} to {high}, {ends}")),
+        (ends, _) => {
+            Some(format!("colours from {low} to {high}, {ends}; what is beyond has the last one"))
+        }
+    }
 }
 
 impl Sheet {
