@@ -1,9 +1,5 @@
 //! Colour maps whose steps look even, and how many colours a terminal has.
 
-use std::sync::LazyLock;
-
-use colorgrad::{BlendMode, CatmullRomGradient, Gradient, GradientBuilder, preset};
-
 /// Red, green and blue.
 pub(crate) type Rgb = [u8; 3];
 
@@ -16,28 +12,66 @@ pub(crate) enum Scale {
     Turn,
 }
 
-/// Matplotlib's twilight at each 16th of a turn.
-const TWILIGHT: [&str; 17] = [
-    "#e2d9e2", "#c4ced4", "#95b5c7", "#7297c1", "#6276ba", "#5e51ad", "#592a8f", "#45135c",
-    "#2f1436", "#4a1342", "#741e4f", "#983550", "#b25652", "#c27c63", "#cca389", "#d8c7be",
-    "#e2d9e2",
+/// Matplotlib's twilight at each 32nd of a turn.
+const TWILIGHT: [Rgb; 32] = [
+    [226, 217, 226],
+    [215, 215, 221],
+    [196, 206, 212],
+    [172, 194, 204],
+    [149, 181, 199],
+    [129, 166, 195],
+    [114, 151, 193],
+    [104, 135, 190],
+    [98, 118, 186],
+    [95, 100, 181],
+    [94, 81, 173],
+    [93, 61, 161],
+    [89, 42, 143],
+    [81, 27, 119],
+    [69, 19, 92],
+    [56, 17, 69],
+    [47, 20, 54],
+    [58, 17, 58],
+    [74, 19, 66],
+    [95, 23, 74],
+    [116, 30, 79],
+    [135, 39, 80],
+    [152, 53, 80],
+    [166, 69, 80],
+    [178, 86, 82],
+    [187, 105, 88],
+    [194, 124, 99],
+    [200, 144, 115],
+    [204, 163, 137],
+    [209, 182, 163],
+    [216, 199, 190],
+    [223, 212, 214],
 ];
-
-static TURN: LazyLock<CatmullRomGradient> = LazyLock::new(|| {
-    let built = GradientBuilder::new().html_colors(&TWILIGHT).mode(BlendMode::Oklab).build();
-    built.expect("these are colours")
-});
 
 impl Scale {
     /// The colour of a place from 0 to 1.
     pub fn colour(self, place: f64) -> Rgb {
-        let place = place.clamp(0.0, 1.0) as f32;
-        let [red, green, blue, _] = match self {
-            Self::Even => preset::viridis().at(place).to_rgba8(),
-            Self::Turn => TURN.at(place).to_rgba8(),
-        };
-        [red, green, blue]
+        let place = place.clamp(0.0, 1.0);
+        match self {
+            Self::Even => {
+                let colorous::Color { r, g, b } = colorous::VIRIDIS.eval_continuous(place);
+                [r, g, b]
+            }
+            Self::Turn => turned(place),
+        }
     }
+}
+
+/// The colour of a part of a turn, between two of the table.
+fn turned(place: f64) -> Rgb {
+    let at = place * TWILIGHT.len() as f64;
+    let (before, share) = (at.floor() as usize % TWILIGHT.len(), at.fract());
+    let (one, other) = (TWILIGHT[before], TWILIGHT[(before + 1) % TWILIGHT.len()]);
+    let mean = |part: usize| {
+        let (one, other) = (f64::from(one[part]), f64::from(other[part]));
+        (one + (other - one) * share).round() as u8
+    };
+    [mean(0), mean(1), mean(2)]
 }
 
 /// What colours a terminal has.
@@ -109,7 +143,7 @@ mod tests {
     #[test]
     fn colours_are_those_that_people_know() {
         assert_eq!(Scale::Even.colour(0.0), [68, 1, 84]);
-        assert_eq!(Scale::Even.colour(1.0), [254, 232, 37]);
+        assert_eq!(Scale::Even.colour(1.0), [253, 231, 37]);
         assert_eq!(Scale::Turn.colour(0.0), Scale::Turn.colour(1.0));
         assert_eq!(Scale::Turn.colour(0.5), [0x2f, 0x14, 0x36]);
         let light: Vec<f64> =

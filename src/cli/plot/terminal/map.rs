@@ -378,7 +378,7 @@ mod tests {
     fn colours_are_those_of_the_values() {
         let coloured = drawn(Palette::True);
         // The least and the largest value, and a failed one.
-        for part in ["\x1b[48;2;68;1;84m ", "\x1b[48;2;254;232;37m ", "\x1b[31m×"] {
+        for part in ["\x1b[48;2;68;1;84m ", "\x1b[48;2;253;231;37m ", "\x1b[31m×"] {
             assert!(coloured.contains(part), "{coloured}");
         }
         assert!(drawn(Palette::Fixed256).contains("\x1b[48;5;53m "));
