@@ -21,7 +21,7 @@ class Arguments:
     """Constants, and what varies with the position: arrays here, and datasets that are read beside the scan."""
 
     def __init__(self, scan: "Scan", arguments: dict[str, Any]) -> None:
-        self._scan_shape = scan._scan_shape
+        self._scan = scan
         self.constants: dict[str, Any] = {}
         self._arrays: dict[str, NDArray[Any]] = {}
         self._inputs: dict[str, tuple[str, tuple[int, ...], Any]] = {}
@@ -32,7 +32,7 @@ class Arguments:
         """A constant, or what varies: arrays by position, and datasets that are read beside the scan."""
         from ._scan import Scan
 
-        scan_shape = self._scan_shape
+        scan_shape = self._scan._scan_shape
         if isinstance(value, Scan):
             if value._scan_shape != scan_shape:
                 raise UsageError(
@@ -57,7 +57,7 @@ class Arguments:
         elif isinstance(value, ResultsArray) or type(value) in (np.ndarray, np.memmap):
             array = np.asarray(value)
             if array.shape[: len(scan_shape)] != scan_shape:
-                self.constants[argument] = array
+                self.constants[argument] = as_handed_over(array)
                 return
             if array.dtype.kind not in "biufcSUO":
                 raise UsageError(
@@ -74,17 +74,32 @@ class Arguments:
         exact |= {name: ["varies", *_identity.of_value(value, name)] for name, value in self._arrays.items()}
         return exact | {name: ["input", number] for number, name in enumerate(self._inputs)}
 
-    @property
-    def paths(self) -> list[str]:
-        """Where the datasets are."""
-        return [path for path, _, _ in self._inputs.values()]
+    def opened(self) -> dict[str, Any]:
+        """What the datasets were like when they were opened, for the engine."""
+        scan = self._scan
+        return {
+            "positions": math.prod(scan._scan_shape),
+            "scan": [len(axis) for axis in scan.position_axes],
+            "spectrum": scan._each_shape,
+            "inputs": [
+                {"path": path, "element": value.dtype.name, "values": math.prod(own)}
+                for path, own, value in self._inputs.values()
+            ],
+        }
 
     def varying(self, positions: Sequence[int], inputs: Sequence[bytes]) -> dict[str, NDArray[Any]]:
         """What varies, at some positions, for which the engine has read the datasets."""
-        varying = {name: array[positions] for name, array in self._arrays.items()}
+        varying = {name: np.ascontiguousarray(array[positions]) for name, array in self._arrays.items()}
         for (name, (_, own, value)), given in zip(self._inputs.items(), inputs):
             varying[name] = np.frombuffer(given, value.dtype).reshape(len(positions), *own)
         return varying
+
+
+def as_handed_over(value: Any) -> Any:
+    """An array in the order in which other processes get it, since in another it is added up in another."""
+    if type(value) in (np.ndarray, np.memmap) and not value.flags.f_contiguous:
+        return np.ascontiguousarray(value)
+    return value
 
 
 def check(

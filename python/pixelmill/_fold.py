@@ -83,6 +83,7 @@ class Folding:
             raise self._wrong("its `prepare` changes what is in an attribute; let it set that to something new")
         self._state = dict(vars(prepared))
         self._identity["python_prepared"] = self._prepared(parameters)
+        self._state = {name: _arguments.as_handed_over(value) for name, value in self._state.items()}
         self._tried: set[str] = set()
 
     def _identified(self, version: Any) -> tuple[dict[str, str], str | None]:
@@ -152,7 +153,7 @@ class Folding:
                 "element": self.scan.dtype.name,
                 "whole": self.whole,
                 "spectra": self._spectra,
-                "inputs": self._arguments.paths,
+                "opened": self._arguments.opened(),
                 "buffers": [
                     {
                         "name": buffer.name,
@@ -238,7 +239,7 @@ class Folding:
         found = {}
         for name, array in told.items():
             buffer = buffers[name]
-            array = array.reshape(*leading[buffer.kind], *buffer.shape)
+            array = array.reshape((*leading[buffer.kind], *buffer.shape))
             found[name] = array[min(spectrum, self._spectra - 1)] if buffer.kind == "position" else array
         return found
 

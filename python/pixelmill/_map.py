@@ -410,7 +410,7 @@ class Mapping:
                 "parameters": self._identity | says,
                 "element": self._scan.dtype.name,
                 "columns": [_column(dataset) for dataset in datasets],
-                "inputs": self._arguments.paths,
+                "opened": self._arguments.opened(),
                 "neighbours": around,
                 "memory_per_position": self._memory(),
                 "most_per_unit": most_per_unit,
@@ -467,7 +467,7 @@ class Mapping:
     def _here(self) -> _worker.Called:
         way = self._way()
         if "state" in way:
-            way["state"] = {name: apart(value) for name, value in way["state"].items()}
+            way["state"] = {name: apart(_arguments.as_handed_over(value)) for name, value in way["state"].items()}
         try:
             return _worker.Called(self._subject, self._arguments.constants, way)
         except RuntimeError as error:

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::elements::each_element;
 use crate::lent::Lent;
+use crate::opened::Opened;
 
 /// What Python says of a function.
 #[derive(Debug, Deserialize)]
@@ -29,8 +30,8 @@ pub(crate) struct Declared {
     /// The type of the values that it gets.
     element: ElementType,
     columns: Vec<DeclaredColumn>,
-    /// Paths of datasets whose values at a position it gets beside the spectrum.
-    inputs: Vec<String>,
+    /// What its arrays were made for.
+    opened: Opened,
     /// What it gets of what lies around a position.
     neighbours: Option<DeclaredNeighbours>,
     /// Bytes that it takes for a position besides.
@@ -150,10 +151,11 @@ impl Kernel for Function {
     }
 
     fn auxiliary_inputs(&self) -> Vec<AuxiliaryInput> {
-        self.declared.inputs.iter().map(AuxiliaryInput::as_stored).collect()
+        self.declared.opened.inputs()
     }
 
     fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
+        self.declared.opened.check(source)?;
         let element = self.declared.element;
         let columns: Vec<ColumnLayout> =
             self.declared.columns.iter().map(|column| layout(column, source)).collect();

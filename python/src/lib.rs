@@ -8,6 +8,7 @@ mod elements;
 mod errors;
 mod function;
 mod lent;
+mod opened;
 mod options;
 mod ranks;
 mod reduction;

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::elements::each_element;
 use crate::function::{Raised, gathered};
+use crate::opened::Opened;
 
 /// Spectra of so many points at most are handed over by the unit, so that there are few calls;
 /// longer ones by themselves, so that a worker needs no memory for many.
@@ -48,8 +49,8 @@ pub(crate) struct DeclaredReduction {
     whole: At,
     /// How many spectra each position has.
     spectra: usize,
-    /// Paths of datasets whose values at a position it gets beside the spectrum.
-    inputs: Vec<String>,
+    /// What its arrays were made for.
+    opened: Opened,
     buffers: Vec<DeclaredBuffer>,
     /// Whether a unit begins with anything but zeros.
     begins: bool,
@@ -190,10 +191,11 @@ impl Kernel for PythonReduction {
     }
 
     fn auxiliary_inputs(&self) -> Vec<AuxiliaryInput> {
-        self.declared.inputs.iter().map(AuxiliaryInput::as_stored).collect()
+        self.declared.opened.inputs()
     }
 
     fn prepare(&self, source: &SourceInfo) -> Result<Box<dyn Prepared>, Failure> {
+        self.declared.opened.check(source)?;
         let mut buffers = Buffers::new(source);
         let mut masks = HashMap::new();
         self.declared.buffers.iter().for_each(|buffer| buffer.declare(&mut buffers, &mut masks));

@@ -404,3 +404,83 @@ def test_auto_is_what_it_is_for_maps(scan: pm.Scan) -> None:
     assert scan.reduce(Sums(), progress=False).group == auto.group
     with pytest.raises(pm.UsageError, match="""workers='thread': it has to be "auto", "processes" or "threads" """):
         scan.reduce(Sums(), workers="thread", progress=False)
+
+
+class Swapped(pm.Reduction):
+    """Sums that depend on the order in which they are summed."""
+
+    def __init__(self, own):
+        self.own = own
+
+    def prepare(self, source, buffers):
+        buffers.per_position("Each")
+        buffers.single("Constant")
+        buffers.single("Own")
+
+    def process_partition(self, spectra, parts, each, constant):
+        parts["Each"] = each.sum(axis=(1, 2))
+        parts["Constant"] += constant.sum()
+        parts["Own"] += self.own.sum()
+
+
+@pytest.mark.parametrize("way", ["transposed", "swapped", "backwards"])
+def test_arrays_in_any_order_are_summed_alike_by_threads_and_processes(tmp_path: Path, way: str) -> None:
+    path, generator = tmp_path / "line.h5", np.random.default_rng(1)
+    with h5py.File(path, "w") as file:
+        file["line"] = generator.normal(size=(150, 2))
+    values = generator.normal(size=(150, 31, 40)) * 10.0 ** generator.integers(-8, 8, (150, 31, 40))
+    if way == "transposed":
+        values = np.asfortranarray(values)
+    elif way == "swapped":
+        values = np.swapaxes(values, 1, 2).copy().swapaxes(1, 2)
+    else:
+        values = values[::-1, ::-1].copy()[::-1, ::-1]
+    line = pm.open(path, "line", (0,))
+
+    def found(workers: str) -> list[bytes]:
+        given = {"each": values, "constant": values[1:], "workers": workers, "override": True, "progress": False}
+        results = line.reduce(Swapped(values), cores=2, **given)
+        return [results[name][:].tobytes() for name in results]
+
+    assert found("threads") == found("processes")
+
+
+def test_what_has_another_form_than_when_it_was_opened_isnt_taken_for_it(path: Path) -> None:
+    scan, lines, weight = pm.open(path, "frames", (0, 1)), pm.open(path, "lines", (0, 1)), np.ones(SCAN)
+
+    def firsts(frame, line):
+        return frame[0, 0] + line[0]
+
+    def attempts(refusal: str) -> None:
+        with pytest.raises(pm.Error, match=f"`/{refusal}` has another shape or type than when it was opened"):
+            scan.reduce(ByPartition(), weight=weight, line=lines, workers="threads", progress=False)
+        with pytest.raises(pm.Error, match=f"`/{refusal}` has another shape or type than when it was opened"):
+            scan.map(firsts, line=lines, output_dtype="f4", output_shape=(), progress=False)
+
+    def replaced(name: str, values: np.ndarray) -> None:
+        with h5py.File(path, "r+") as file:
+            del file[name]
+            file[name] = values
+
+    before, frames = values_of(path, "lines"), values_of(path, "frames")
+    # As many bytes at each position.
+    for values in (before.astype(np.int64), np.repeat(before.astype(np.float32), 2, axis=2)):
+        replaced("lines", values)
+        attempts("lines")
+    replaced("lines", before)
+    # As many positions.
+    for values in (np.swapaxes(frames, 0, 1), np.swapaxes(frames, 2, 3)):
+        replaced("frames", values)
+        attempts("frames")
+
+
+def test_single_numbers_of_one_position_are_told(scan: pm.Scan) -> None:
+    class Counts(Sums):
+        def prepare(self, source, buffers):
+            buffers.single("Count", "i4")
+
+        def process_partition(self, spectra, parts):
+            parts["Count"] += 1
+
+    looked = scan.test(Counts(), at=(3, 4))
+    assert looked.values["Count"].shape == () and looked.values["Count"] == 1
