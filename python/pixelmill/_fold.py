@@ -212,6 +212,10 @@ class Folding:
             inputs: list[bytes],
         ) -> _Answer:
             what = (step, positions, runs, self.scan._each_shape)
+            points = sum(length for _, length in runs)
+            if len(values) != len(positions) * points * self.scan.dtype.itemsize:
+                # Each position has more spectra by now, or fewer.
+                raise self.scan._changed()
             arrays, merged = self._arrays(own), self._arrays(others or [])
             if step == "preprocess":
                 arrays = [np.full_like(array, buffer.neutral) for array, buffer in zip(arrays, self.buffers)]
@@ -232,7 +236,7 @@ class Folding:
     def _arrays(self, parts: list[bytes]) -> _Arrays:
         return [np.frombuffer(part, buffer.dtype) for part, buffer in zip(parts, self.buffers)]
 
-    def results_of_one(self, told: dict[str, Any], spectrum: int) -> dict[str, NDArray[Any]]:
+    def results_of_one(self, told: dict[str, NDArray[Any]], spectrum: int) -> dict[str, NDArray[Any]]:
         """What the engine says that one position is folded into, with what is there of a spectrum of it."""
         leading = {"position": (self._spectra,), "point": self.scan._each_shape, "single": ()}
         buffers = {buffer.name: buffer for buffer in self.buffers}
@@ -329,17 +333,14 @@ def run(folding: Folding, workers: str, options: str, watch: Callable[[str], obj
     return Results(_pixelmill.fold(options, folding.declared(), handed, computing.abandon, watch))
 
 
-def look(folding: Folding, steps: list[int], spectrum: int) -> dict[str, Any]:
+def look(folding: Folding, steps: list[int], spectrum: int) -> tuple[str, list[bytes]]:
     """What the engine says of one position, which is folded by itself."""
     computing = folding.computing("auto")
-    told: dict[str, Any] = json.loads(
-        _pixelmill.test_fold(
-            folding.scan._with(cores=1),
-            folding.declared(),
-            folding.handed(computing.fold),
-            computing.abandon,
-            steps,
-            spectrum,
-        )
+    return _pixelmill.test_fold(
+        folding.scan._with(cores=1),
+        folding.declared(),
+        folding.handed(computing.fold),
+        computing.abandon,
+        steps,
+        spectrum,
     )
-    return told

@@ -262,6 +262,8 @@ class ResultsArray:
         end = start + (shape[0] if shape else 1)
         try:
             values = self._computed.part(self.name, field, start, end)
+            if self._dataset not in json.loads(self._computed.datasets()):
+                raise ValueError
             return np.frombuffer(values, dtype).reshape(shape)
         except (MissingResultsError, ValueError):
             message = f"{self._place}/{self.name} isn't there any more, or was changed by another program"

@@ -392,17 +392,17 @@ class Scan:
             from . import _fold
 
             folding = self._folded(process, parameters, named, {})
-            told = _fold.look(folding, steps, spectrum)
+            told, results = _results_of(*_fold.look(folding, steps, spectrum))
             _check_spectrum(spectrum, told)
-            return _trial(told, told["failure"], folding.results_of_one(_results_of(told), spectrum), {})
+            return _trial(told, told["failure"], folding.results_of_one(results, spectrum), {})
         if not isinstance(process, str):
             return self._tried(self._mapped(process, parameters, named, {}), steps, spectrum)
         given = _parameters(parameters, named)
-        told = json.loads(_pixelmill.test(self._with(), process, given, steps, spectrum))
+        told, results = _results_of(*_pixelmill.test(self._with(), process, given, steps, spectrum))
         model = told["spectrum"] and told["spectrum"]["model"]
         curves = {curve["name"]: _values(curve["values"]) for curve in model["curves"]} if model else {}
         _check_spectrum(spectrum, told)
-        return _trial(told, told["failure"], _results_of(told), curves)
+        return _trial(told, told["failure"], results, curves)
 
     def _mapped(
         self, process: Any, parameters: Mapping[str, Any] | None, named: dict[str, Any], own: dict[str, Any]
@@ -624,8 +624,14 @@ def _trial(
     )
 
 
-def _results_of(told: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    return {one["name"]: _numbers(one["values"], one["element_type"]) for one in told["results"]}
+def _results_of(json_text: str, parts: list[bytes]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What is told of a position, with its results, whose numbers in there are rounded."""
+    told = json.loads(json_text)
+    results = {}
+    for one, part in zip(told["results"], parts):
+        values = np.frombuffer(part, one["element_type"])
+        results[one["name"]] = values.astype("float32" if values.dtype == "float16" else values.dtype)
+    return told, results
 
 
 def _check_own_parameters(process: Process | Reduction, parameters: Mapping[str, Any] | None) -> None:
@@ -694,13 +700,8 @@ def _written_step(step: _Step) -> str:
     return ends if step.step is None else f"{ends}:{operator.index(step.step)}"
 
 
-def _numbers(values: list[float | None], element: str = "float64") -> NDArray[Any]:
-    numbers = np.array([math.nan if value is None else value for value in values])
-    if element.startswith("complex"):
-        return numbers.view(np.complex128).astype(element)
-    if element.startswith("float"):
-        return numbers.astype("float32" if "16" in element else element)
-    return numbers.astype(element)
+def _numbers(values: list[float | None]) -> NDArray[Any]:
+    return np.array([math.nan if value is None else value for value in values], np.float64)
 
 
 def _values(told: list[float | None] | dict[str, list[float | None]]) -> NDArray[Any]:

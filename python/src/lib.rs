@@ -25,8 +25,9 @@ mod _pixelmill {
     use std::sync::Arc;
 
     use pixelmill::Cores;
+    use pixelmill::Result;
     use pixelmill::cli::{self, Face};
-    use pixelmill::engine::{self, Pixel, Request, inspect};
+    use pixelmill::engine::{self, Pixel, Probe, Request, inspect};
     use pixelmill::kernel::Kernel;
     use pixelmill::registry;
     use pixelmill::wire;
@@ -89,8 +90,16 @@ mod _pixelmill {
         })
     }
 
-    /// Computes one position with a process and writes nothing; tells of it as JSON, with the
-    /// spectrum of that number.
+    /// What is told of one position, as JSON, and the bytes of its values, results by results.
+    type Told = (String, Vec<Vec<u8>>);
+
+    fn told(probe: Probe, spectrum: usize) -> Result<Told> {
+        let json = as_json(&wire::Test::of(&probe, spectrum))?;
+        Ok((json, probe.values.into_iter().map(|value| value.bytes).collect()))
+    }
+
+    /// Computes one position with a process and writes nothing; tells of it, with the spectrum of
+    /// that number.
     #[pyfunction]
     fn test(
         py: Python<'_>,
@@ -99,12 +108,11 @@ mod _pixelmill {
         given: &str,
         at: Vec<u32>,
         spectrum: usize,
-    ) -> PyResult<String> {
+    ) -> PyResult<Told> {
         guarded(py, || {
             let runner = registry::find(&PROCESSES, process)?;
             let kernel = runner.kernel(&parameters(given)?)?;
-            let probe = engine::test(&kernel, &request(options)?, &Pixel::Steps(at))?;
-            as_json(&wire::Test::of(&probe, spectrum))
+            told(engine::test(&kernel, &request(options)?, &Pixel::Steps(at))?, spectrum)
         })
     }
 
@@ -127,7 +135,8 @@ mod _pixelmill {
     }
 
     /// Computes one position, by its number or its steps, with a function that is declared, as
-    /// JSON, and called through `compute`, and writes nothing; tells of it as above.
+    /// JSON, and called through `compute`, and writes nothing; tells of it as JSON, with the spectrum
+    /// of that number.
     #[pyfunction]
     fn test_map(
         py: Python<'_>,
@@ -177,15 +186,14 @@ mod _pixelmill {
         abandon: Py<PyAny>,
         at: Vec<u32>,
         spectrum: usize,
-    ) -> PyResult<String> {
+    ) -> PyResult<Told> {
         let (declared, request) =
             guarded(py, || Ok((reduction_declaration(declared)?, request(options)?)))?;
         let raised = Raised::default();
         let kernel: Arc<dyn Kernel> =
             Arc::new(PythonReduction::new(declared, compute, raised.clone()));
         running::listening(py, (&abandon, &raised), || {
-            let probe = engine::test(&kernel, &request, &Pixel::Steps(at))?;
-            as_json(&wire::Test::of(&probe, spectrum))
+            told(engine::test(&kernel, &request, &Pixel::Steps(at))?, spectrum)
         })
     }
 

@@ -451,11 +451,11 @@ def test_what_has_another_form_than_when_it_was_opened_isnt_taken_for_it(path: P
     def firsts(frame, line):
         return frame[0, 0] + line[0]
 
-    def attempts(refusal: str) -> None:
-        with pytest.raises(pm.Error, match=f"`/{refusal}` has another shape or type than when it was opened"):
-            scan.reduce(ByPartition(), weight=weight, line=lines, workers="threads", progress=False)
-        with pytest.raises(pm.Error, match=f"`/{refusal}` has another shape or type than when it was opened"):
-            scan.map(firsts, line=lines, output_dtype="f4", output_shape=(), progress=False)
+    def attempts(refused: str, line: Any) -> None:
+        with pytest.raises(pm.Error, match=f"`/{refused}`( of .*)? has another shape or type than when"):
+            scan.reduce(ByPartition(), weight=weight, line=line, workers="threads", progress=False)
+        with pytest.raises(pm.Error, match=f"`/{refused}`( of .*)? has another shape or type than when"):
+            scan.map(firsts, line=line, output_dtype="f4", output_shape=(), progress=False)
 
     def replaced(name: str, values: np.ndarray) -> None:
         with h5py.File(path, "r+") as file:
@@ -466,21 +466,51 @@ def test_what_has_another_form_than_when_it_was_opened_isnt_taken_for_it(path: P
     # As many bytes at each position.
     for values in (before.astype(np.int64), np.repeat(before.astype(np.float32), 2, axis=2)):
         replaced("lines", values)
-        attempts("lines")
+        attempts("lines", lines)
     replaced("lines", before)
     # As many positions.
     for values in (np.swapaxes(frames, 0, 1), np.swapaxes(frames, 2, 3)):
         replaced("frames", values)
-        attempts("frames")
+        attempts("frames", before)
+    replaced("frames", frames)
+    along = pm.open(path, "frames", (0, 1), along="axis 3")
+    replaced("frames", frames[:, :, :3])
+    for compute in (along.reduce, along.test):
+        options = {"at": (0, 0)} if compute == along.test else {"progress": False}
+        with pytest.raises(pm.FileError, match="has another shape or type than when it was opened"):
+            compute(AlongByPartition(), **options)
 
 
-def test_single_numbers_of_one_position_are_told(scan: pm.Scan) -> None:
-    class Counts(Sums):
+def test_numbers_of_one_position_are_what_they_are(scan: pm.Scan) -> None:
+    class Large(Sums):
         def prepare(self, source, buffers):
-            buffers.single("Count", "i4")
+            buffers.single("Single", "i8")
+            buffers.per_position("Pair", "u8", shape=2)
+            buffers.per_position("Infinite")
 
         def process_partition(self, spectra, parts):
-            parts["Count"] += 1
+            parts["Single"] += 2**60 + 1
+            parts["Pair"] = np.array([1, 2**64 - 1], "u8")
+            parts["Infinite"] = -np.inf
 
-    looked = scan.test(Counts(), at=(3, 4))
-    assert looked.values["Count"].shape == () and looked.values["Count"] == 1
+    values = scan.test(Large(), at=(3, 4)).values
+    assert values["Single"].shape == () and values["Single"] == 2**60 + 1
+    assert values["Pair"].tolist() == [1, 2**64 - 1] and values["Infinite"] == -np.inf
+
+
+def test_results_that_were_made_anew_with_another_type_arent_taken_for_those_before(scan: pm.Scan) -> None:
+    def made(frame):
+        return frame[0, 0]
+
+    def counted(frame):
+        return int(frame[0, 0] > 0)
+
+    before = scan.map(made, name="made", output_dtype="f8", workers="threads", progress=False)
+    with h5py.File(scan.file, "r+") as file:
+        del file[before.group]
+    results = scan.map(counted, name="made", output_dtype="i8", workers="threads", progress=False)
+    assert results.group == before.group and set(np.unique(results["made"][:])) == {0, 1}
+    with pytest.raises(pm.ResultsError, match="isn't there any more, or was changed"):
+        before["made"][:]
+    with pytest.raises(pm.Error, match="has another shape or type than when it was opened"):
+        scan.reduce(ByPartition(), weight=before["made"], line=1.0, workers="threads", progress=False)

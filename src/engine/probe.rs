@@ -69,6 +69,8 @@ pub struct ProbeValue {
     pub units: String,
     /// The numbers, real parts before imaginary ones.
     pub numbers: Vec<f64>,
+    /// The same as they are, since large integers are none of these numbers.
+    pub bytes: Vec<u8>,
     /// Their element type.
     pub element: ElementType,
 }
@@ -217,7 +219,7 @@ fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {
         .map(|field| {
             let (at, size) = (offset, field.element.size());
             offset += size;
-            let values = row.chunks_exact(layout.value_bytes());
+            let values = row.chunks_exact(layout.value_bytes()).map(|value| &value[at..at + size]);
             let (name, units) = match &field.name {
                 Some(field) => {
                     let (name, units) = split_units(field);
@@ -229,9 +231,8 @@ fn numbers(layout: &ColumnLayout, row: &[u8]) -> Vec<ProbeValue> {
                 name,
                 quantity: layout.quantity.clone(),
                 units,
-                numbers: values
-                    .flat_map(|value| field.element.to_numbers(&value[at..at + size]))
-                    .collect(),
+                numbers: values.clone().flat_map(|value| field.element.to_numbers(value)).collect(),
+                bytes: values.flatten().copied().collect(),
                 element: field.element,
             }
         })

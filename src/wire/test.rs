@@ -282,6 +282,7 @@ mod tests {
                 quantity: "Fit".to_owned(),
                 units: "V".to_owned(),
                 numbers: vec![1.0, f64::NAN],
+                bytes: Vec::new(),
                 element: ElementType::Float32,
             }],
             failure: None,
