@@ -85,6 +85,7 @@ class Arguments:
                 {"path": path, "element": value.dtype.name, "values": math.prod(own)}
                 for path, own, value in self._inputs.values()
             ],
+            "array_bytes": sum(array[:1].nbytes for array in self._arrays.values()),
         }
 
     def varying(self, positions: Sequence[int], inputs: Sequence[bytes]) -> dict[str, NDArray[Any]]:

@@ -160,8 +160,8 @@ impl Kernel for Function {
         let columns: Vec<ColumnLayout> =
             self.declared.columns.iter().map(|column| layout(column, source)).collect();
         let inputs: Vec<ElementType> = source.auxiliary.iter().map(|info| info.element).collect();
-        let of_inputs = source.auxiliary.iter().map(|info| info.columns * info.element.size());
-        let given = source.spectral_points * element.size() + of_inputs.sum::<usize>();
+        let beside = self.declared.opened.bytes_beside(source);
+        let given = source.spectral_points * element.size() + beside;
         let results: usize = columns.iter().map(ColumnLayout::spectrum_bytes).sum();
         let around = self.declared.neighbours.as_ref().map_or(0, DeclaredNeighbours::count);
         let memory = Memory {

@@ -17,6 +17,8 @@ pub(crate) struct Opened {
     spectrum: Vec<usize>,
     /// Datasets whose values at a position are given beside the spectrum.
     inputs: Vec<OpenedInput>,
+    /// Bytes of the arrays that are given beside it, of a position.
+    array_bytes: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,6 +34,12 @@ impl Opened {
     /// The inputs, for the engine.
     pub fn inputs(&self) -> Vec<AuxiliaryInput> {
         self.inputs.iter().map(|input| AuxiliaryInput::as_stored(&input.path)).collect()
+    }
+
+    /// Bytes of all that is given beside the spectrum of a position.
+    pub fn bytes_beside(&self, source: &SourceInfo) -> usize {
+        let of_inputs = source.auxiliary.iter().map(|info| info.columns * info.element.size());
+        self.array_bytes + of_inputs.sum::<usize>()
     }
 
     /// Looks whether all is as it was.

@@ -202,13 +202,12 @@ impl Kernel for PythonReduction {
         let mut layouts = buffers.into_layouts();
         let per_position = layouts.iter_mut().filter(|layout| layout.kind == Kind::PerPosition);
         per_position.for_each(|layout| layout.each *= self.declared.spectra);
-        let of_inputs = source.auxiliary.iter().map(|info| info.columns * info.element.size());
         let shown = layouts.iter().filter(|layout| layout.is_column());
         Ok(Box::new(Ready {
             columns: shown.map(|layout| layout.column.clone()).collect(),
             layouts,
             inputs: source.auxiliary.iter().map(|info| info.element).collect(),
-            input_bytes: of_inputs.sum(),
+            input_bytes: self.declared.opened.bytes_beside(source),
             points: source.spectral_points,
             positions: source.positions,
             declared: Arc::clone(&self.declared),
@@ -222,7 +221,7 @@ impl Kernel for PythonReduction {
 struct Ready {
     layouts: Vec<BufferLayout>,
     columns: Vec<ColumnLayout>,
-    /// The types of the inputs, and how many bytes all of them have for a position.
+    /// The types of the inputs, and how many bytes they and arrays have for a position.
     inputs: Vec<ElementType>,
     input_bytes: usize,
     /// Points of a spectrum.

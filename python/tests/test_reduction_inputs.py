@@ -514,3 +514,18 @@ def test_results_that_were_made_anew_with_another_type_arent_taken_for_those_bef
         before["made"][:]
     with pytest.raises(pm.Error, match="has another shape or type than when it was opened"):
         scan.reduce(ByPartition(), weight=before["made"], line=1.0, workers="threads", progress=False)
+
+
+def test_arrays_by_position_count_in_the_budget(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "small.h5", "w") as file:
+        file["data"] = np.ones((2, 3, 4))
+    small = pm.open(tmp_path / "small.h5", "data", (0, 1))
+    wide = np.zeros((2, 3, 1 << 20))
+    small.map(first_of, wide=wide[..., :9], output_dtype="f8", output_shape=(), memory="16M", progress=False)
+    with pytest.raises(pm.UsageError, match="raise memory=…") as refused:
+        small.map(first_of, wide=wide, output_dtype="f8", output_shape=(), memory="16M", progress=False)
+    assert refused.value.kind == "TooLittleMemory" and refused.value.needed > 3 * wide[0, 0].nbytes
+
+
+def first_of(spectrum: Any, wide: Any) -> Any:
+    return wide[0]
