@@ -58,6 +58,7 @@ mod ranks;
 mod readme;
 mod rebin;
 mod rehearsal;
+mod remove;
 mod selections;
 mod sho_fit;
 mod show;

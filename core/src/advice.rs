@@ -48,6 +48,10 @@ pub enum Advice {
     DeleteReferrerOrComputeAnew,
     /// Fold all positions anew.
     FoldAnew,
+    /// Delete what refers to the results.
+    DeleteReferrer,
+    /// Delete what depends on the results with them.
+    RemoveDependentsToo,
     /// Compute again what was computed in vain.
     ComputeAgain,
     /// Compute it again once the data don't change any more.

@@ -250,6 +250,9 @@ pub enum Error {
     /// A results group can't be verified.
     #[error("`{group}` can't be verified: {reason}")]
     CannotVerify { group: String, reason: Note },
+    /// A results group can't be removed.
+    #[error("`{group}` can't be removed: {reason}")]
+    CannotRemove { group: String, reason: Note },
     /// The source of a results group isn't where the group says.
     #[error("`{group}` can't be verified: its source isn't at {}", places.join(" nor at "))]
     SourceNotFound { group: String, places: Vec<String> },
@@ -407,7 +410,9 @@ impl Error {
             | Self::Hdf5Object { advice, .. } => return *advice,
             Self::NotCompressed { source, .. } => return source.advice(),
             Self::Io { action, source, .. } => return advice_on(action, source),
-            Self::CannotResume { reason, .. } | Self::CannotVerify { reason, .. } => {
+            Self::CannotResume { reason, .. }
+            | Self::CannotVerify { reason, .. }
+            | Self::CannotRemove { reason, .. } => {
                 return reason.advice;
             }
             Self::Conversion { found, wanted, .. } if found.converts_to(*wanted, true) => {

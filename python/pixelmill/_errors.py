@@ -85,8 +85,8 @@ _KINDS: dict[type[Error], str] = {
     """,
     UnsuitableError: "Conversion Rounded Frames Unsuitable FoldedTogether Auxiliary Constant",
     ResultsError: """
-        NotCompressed NoSuchGroup SeveralGroups CannotResume CannotVerify SourceNotFound NoSuchField ResultsRecords
-        ResultsElement Results
+        NotCompressed NoSuchGroup SeveralGroups CannotResume CannotVerify CannotRemove SourceNotFound
+        NoSuchField ResultsRecords ResultsElement Results
     """,
     MissingResultsError: "NoSuchResults",
     FunctionError: "Function",

@@ -67,6 +67,22 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         source: Option<PathBuf>,
     },
+    /// Delete a results group, after saying what it holds and what depends on it
+    Remove {
+        /// The HDF5 file with the results
+        file: PathBuf,
+        /// The results group
+        group: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+        /// Delete what was computed from it too, and what was computed from that
+        #[arg(long)]
+        with_dependents: bool,
+        /// Only tell what would be deleted
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -176,6 +176,7 @@ fn tail(advice: Advice, face: Face) -> String {
         Advice::CloseFirst => "; close it there first (a notebook's file too)",
         Advice::KeepOthersOut => ": make sure that nobody else writes to it",
         Advice::Report => ", so please report it",
+        Advice::DeleteReferrer => "; delete that first",
         Advice::ComputeAgain => ", so run it again",
         Advice::ComputeFinalData => ", so run it again when the data are final",
         Advice::WriteElsewhereOrComputeThere => {
@@ -211,6 +212,7 @@ fn tail(advice: Advice, face: Face) -> String {
         | Advice::TellSource
         | Advice::DeleteReferrerOrComputeAnew
         | Advice::FoldAnew
+        | Advice::RemoveDependentsToo
         | Advice::BuildWithMpi
         | Advice::NameAxis => return with_options(advice, face),
     };
@@ -248,6 +250,9 @@ fn with_options(advice: Advice, face: Face) -> String {
             format!("; delete that, or compute anew with {}", wanted("override"))
         }
         Advice::FoldAnew => format!("; {} folds all of them again", wanted("override")),
+        Advice::RemoveDependentsToo => {
+            format!("; {} removes all of these too", wanted("with_dependents"))
+        }
         Advice::BuildWithMpi => format!("; {}", face.build_with_mpi()),
         Advice::NameAxis => format!(
             "; name the axis with {}, or, if one of them is an axis of positions, all of these \
@@ -493,7 +498,9 @@ mod tests {
             KeepOthersOut => Report,
             Report => DeleteReferrerOrComputeAnew,
             DeleteReferrerOrComputeAnew => FoldAnew,
-            FoldAnew => ComputeAgain,
+            FoldAnew => DeleteReferrer,
+            DeleteReferrer => RemoveDependentsToo,
+            RemoveDependentsToo => ComputeAgain,
             ComputeAgain => ComputeFinalData,
             ComputeFinalData => WriteElsewhereOrComputeThere,
             WriteElsewhereOrComputeThere => ProvideFilter,

@@ -216,7 +216,7 @@ pub(crate) fn status(file: &Path, group: Option<&str>) -> Result<Answer> {
     Ok(done(text, wire::Answer::Status(wire::Status::of(file, &groups))))
 }
 
-fn group_line(group: &GroupOverview) -> String {
+pub(super) fn group_line(group: &GroupOverview) -> String {
     let state = match group.completed {
         Some(done) if group.positions > 0 => {
             let percent = 100.0 * done as f64 / group.positions as f64;
@@ -237,7 +237,7 @@ fn group_line(group: &GroupOverview) -> String {
     format!("\n  {}\n    {}: {state}{failed}\n", group.path, group.process)
 }
 
-fn group_details(group: &GroupOverview) -> String {
+pub(super) fn group_details(group: &GroupOverview) -> String {
     let mut text = String::new();
     let parameters: Vec<String> =
         group.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();

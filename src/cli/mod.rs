@@ -11,6 +11,7 @@ mod logger;
 mod look;
 mod plot;
 mod progress;
+mod remove;
 mod run;
 mod show;
 mod shown;
@@ -100,6 +101,10 @@ fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Ans
         Command::Status { file, group } => look::status(file, group.as_deref()),
         Command::Verify { file, group, sample, source } => {
             look::verify(registry, (file, group), source.as_deref(), *sample)
+        }
+        Command::Remove { file, group, yes, with_dependents, dry_run } => {
+            let (yes, with_dependents, dry_run) = (*yes, *with_dependents, *dry_run);
+            remove::remove(&remove::Asked { file, group, yes, with_dependents, dry_run }, &display)
         }
     };
     result.unwrap_or_else(|error| {

@@ -206,7 +206,7 @@ pub fn groups(path: &Path, wanted: Option<&str>) -> Result<Vec<GroupOverview>> {
     meant.into_iter().map(|group| overview(&file, group)).collect()
 }
 
-fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
+pub(super) fn overview(file: &ReadFile, provenance: &Provenance) -> Result<GroupOverview> {
     let group = file.group(&provenance.path).ok();
     let positions = group.as_ref().map_or(0, |group| positions(group, provenance));
     let (opened, own) = (file.handle(), group.as_ref());
@@ -257,7 +257,7 @@ pub(crate) fn positions(group: &Group, provenance: &Provenance) -> u64 {
 
 /// The files in which the source may be, of those that the group says and that are there; the
 /// likeliest first.
-fn source_files(group: &Provenance, file: &Path) -> Vec<PathBuf> {
+pub(super) fn source_files(group: &Provenance, file: &Path) -> Vec<PathBuf> {
     let file = group.linked_file.as_deref().unwrap_or(file);
     if group.source_dataset.is_some() && group.source_file_path.is_none() {
         return vec![file.to_owned()];
@@ -269,13 +269,13 @@ fn source_files(group: &Provenance, file: &Path) -> Vec<PathBuf> {
 }
 
 /// What is hashed of our groups, as it was recorded.
-fn recorded(group: &Provenance) -> Option<Value> {
+pub(super) fn identity_of(group: &Provenance) -> Option<Value> {
     serde_json::from_str(group.identity.as_ref()?).ok()
 }
 
 /// Ours are recorded whole, others' only as attributes.
 pub(crate) fn parameters_of(group: &Provenance) -> Map<String, Value> {
-    let own = recorded(group).and_then(|value| value.get("parameters")?.as_object().cloned());
+    let own = identity_of(group).and_then(|value| value.get("parameters")?.as_object().cloned());
     own.unwrap_or_else(|| group.parameters.clone())
 }
 
@@ -289,7 +289,7 @@ pub(crate) fn source_dataset(group: &Provenance) -> Option<String> {
 
 /// The axes of the source that were taken as positions.
 pub(crate) fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
-    let axes = recorded(group)?.get("source")?.get("position_axes")?.as_array()?.clone();
+    let axes = identity_of(group)?.get("source")?.get("position_axes")?.as_array()?.clone();
     axes.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect()
 }
 
@@ -297,7 +297,7 @@ pub(crate) fn positions_axes(group: &Provenance) -> Option<Vec<usize>> {
 /// where either was chosen.
 pub(crate) fn excerpt(group: &Provenance) -> (Option<Crop>, Option<Along>) {
     let told = || -> Option<ExcerptIdentity> {
-        serde_json::from_value(recorded(group)?.get("source")?.get("excerpt")?.clone()).ok()
+        serde_json::from_value(identity_of(group)?.get("source")?.get("excerpt")?.clone()).ok()
     };
     told().map_or((None, None), |excerpt| (excerpt.crop(), Some(excerpt.along())))
 }
@@ -305,7 +305,8 @@ pub(crate) fn excerpt(group: &Provenance) -> (Option<Crop>, Option<Along>) {
 /// The same for people: the axes by their names.
 fn part(group: &Provenance) -> Option<Part> {
     let (crop, along) = excerpt(group);
-    let axes = recorded(group)?.get("source")?.get("spectroscopic_dimensions")?.as_array()?.clone();
+    let axes =
+        identity_of(group)?.get("source")?.get("spectroscopic_dimensions")?.as_array()?.clone();
     // Those that spectra run along are the last.
     let others = axes.len().saturating_sub(along.as_ref()?.count());
     let name =
@@ -324,12 +325,12 @@ pub struct Part {
 
 /// The field of its source's records that was computed on.
 pub(crate) fn field(group: &Provenance) -> Option<String> {
-    recorded(group)?.get("field")?.as_str().map(str::to_owned)
+    identity_of(group)?.get("field")?.as_str().map(str::to_owned)
 }
 
 /// Whether the user let values be rounded, where that made a difference.
 pub(crate) fn allows_rounding(group: &Provenance) -> bool {
-    recorded(group).is_some_and(|value| value.get("allow_rounding") == Some(&Value::Bool(true)))
+    identity_of(group).is_some_and(|value| value.get("allow_rounding") == Some(&Value::Bool(true)))
 }
 
 /// A results group and where it was computed from, for computing it again.

@@ -47,6 +47,7 @@ mod prepare;
 mod probe;
 mod recorded;
 mod rehearsal;
+mod removal;
 mod report;
 mod request;
 mod reread;
@@ -84,6 +85,7 @@ pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, test};
 pub use rehearsal::{
     Beginning, Rehearsal, ResultsDataset, rehearse, rehearse_all, results_datasets,
 };
+pub use removal::{GoingGroup, Removal};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Snapshot, Tally};
 pub use request::{Cache, Durability, Request, memory_size};
 pub use results::ResultsInfo;

@@ -161,12 +161,28 @@ impl RunLock {
         // the lock.
         let lock = if lock.check_in_place().is_err() { Self::take(target, source)? } else { lock };
         lock.check_in_place()?;
-        if !lock.has_locks {
+        lock.say_if_lockless(observer);
+        Ok(lock)
+    }
+
+    fn say_if_lockless(&self, observer: &dyn Observer) {
+        if !self.has_locks {
             observer.note(&Note {
-                text: format!("{} is on a file system without locks", lock.path.display()),
+                text: format!("{} is on a file system without locks", self.path.display()),
                 advice: Some(Advice::KeepOthersOut),
             });
         }
+    }
+
+    /// Claims a file that is there, of which the caller holds no lock: to change it without
+    /// computing.
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub fn claim_file(path: &Path, observer: &dyn Observer) -> Result<Self> {
+        let lock = Self::locked(path, None)?;
+        lock.check_in_place()?;
+        lock.say_if_lockless(observer);
         Ok(lock)
     }
 
@@ -176,14 +192,20 @@ impl RunLock {
         if created {
             info!("{} is created for the results", path.display());
         }
+        let lock = Self::locked(path, (!separate).then_some(source))?;
+        Ok(Self { created, ..lock })
+    }
+
+    /// Locks a file that is there; the caller has it open as `source` if it is that.
+    fn locked(path: &Path, source: Option<&ReadFile>) -> Result<Self> {
         let file = file::open(path, true)?;
         let (run, shared) = if lock::readers_lock_bytes(&file, path) {
             debug!("{} is on a file system with one kind of lock, as NFS is", path.display());
-            if !separate {
+            if let Some(source) = source {
                 lock::release(&source.raw, path)?;
             }
             let whole = lock::claim_whole(&file, path)?;
-            if !separate {
+            if let Some(source) = source {
                 // It was nobody's for a moment.
                 source.check_unchanged(&source.opened)?;
             }
@@ -193,7 +215,8 @@ impl RunLock {
             (run, lock::share(&file, path)?)
         };
         let has_locks = ![run, shared].contains(&lock::Locking::Unsupported);
-        Ok(Self { file, path: path.clone(), separate, created, has_locks })
+        let (path, separate) = (path.to_owned(), source.is_none());
+        Ok(Self { file, path, separate, created: false, has_locks })
     }
 
     /// Checks that the file that is locked is the one that `source` was read from, if it should be,

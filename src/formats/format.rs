@@ -143,6 +143,11 @@ pub(crate) trait Rules: Sync {
         Ok(())
     }
 
+    /// Path of what was made of a results dataset elsewhere in its file, and is nothing without it.
+    fn belonging(&self, _file: &Group, _group: &Group, _dataset: &str) -> Option<String> {
+        None
+    }
+
     /// The groups of a file that have a results dataset by a second name, and that name.
     fn second_names(&self, _file: &Group, _dataset: &Dataset) -> Vec<(Group, String)> {
         Vec::new()

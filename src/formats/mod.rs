@@ -119,6 +119,12 @@ pub(crate) fn signals(group: &Group) -> Vec<(Format, String)> {
     FORMATS.into_iter().flat_map(of).collect()
 }
 
+/// Paths of what was made of a results dataset of a group elsewhere in its file, and is nothing
+/// without it.
+pub(crate) fn belongings(file: &Group, group: &Group, dataset: &str) -> Vec<String> {
+    FORMATS.iter().filter_map(|format| format.rules().belonging(file, group, dataset)).collect()
+}
+
 /// The groups of a file that have a results dataset by a second name, and that name.
 pub(crate) fn second_names(file: &Group, dataset: &Dataset) -> Vec<(Group, String)> {
     FORMATS.iter().flat_map(|format| format.rules().second_names(file, dataset)).collect()

@@ -219,6 +219,32 @@ pub(crate) enum Fixed<'a> {
     ShortText(&'a str),
 }
 
+/// Who refers to an object of the same file.
+pub(crate) struct Referrer<'a> {
+    /// What has the reference.
+    pub object: &'a dyn Object,
+    /// The attribute that it is in; none if it is among the values of a dataset.
+    pub attribute: Option<&'a str>,
+    /// The number of the object that it refers to.
+    pub to: usize,
+    /// Whether that could be read; if not, it may refer to anything.
+    pub is_read: bool,
+}
+
+impl Referrer<'_> {
+    /// In words; it was met at this path.
+    pub fn told(&self, path: &str) -> String {
+        let who = match self.attribute {
+            Some(name) => format!("the attribute `{name}` of `{path}`"),
+            None => format!("`{path}`"),
+        };
+        match self.is_read {
+            true => format!("{who} refers to it"),
+            false => format!("{who} has references that can't be read"),
+        }
+    }
+}
+
 /// A group of a container. Names may be paths, from here or from the root on.
 pub(crate) trait GroupObject: Object {
     /// The names of its members.
@@ -298,13 +324,12 @@ pub(crate) trait GroupObject: Object {
     /// # Errors
     /// If there is none, or it can't be written.
     fn link_hard(&self, target: &str, name: &str) -> Result<(), Refused>;
-    /// For each of some datasets of the file whose root this is, who refers to it, in words; but
-    /// for the attributes that `ours` knows by the object that they are of, their name and the
-    /// number of the dataset.
+    /// For each of some objects of the file whose root this is, who refers to it, in words; but for
+    /// the references that are `ours`.
     fn referrers(
         &self,
-        datasets: &[Dataset],
-        ours: &dyn Fn(&dyn Object, &str, usize) -> bool,
+        objects: &[&dyn Object],
+        ours: &dyn Fn(&Referrer<'_>) -> bool,
     ) -> Vec<Option<String>>;
     /// Whether bytes of the file before the container's own move where its chunks lie.
     fn has_user_block(&self) -> bool;
@@ -361,6 +386,8 @@ pub(crate) trait DatasetObject: Object {
     /// # Errors
     /// As [`Self::open_values`].
     fn values_now(&self, field: Option<&str>) -> Result<Option<ValuesNow>>;
+    /// Paths of the datasets of its own file that it is put together from, if it is virtual.
+    fn parts_here(&self) -> Vec<String>;
     /// Checks that everything can be had that it takes its data from, before its container reads
     /// it.
     ///

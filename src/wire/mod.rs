@@ -13,6 +13,7 @@ mod failed;
 mod info;
 mod list;
 mod rehearsal;
+mod remove;
 mod run;
 mod sample;
 mod show;
@@ -24,6 +25,7 @@ pub use failed::{FailedPosition, Failures, Reason};
 pub use info::{Axis, Chunks, Content, Dataset, Described, Info, OtherDataset, ReadBy};
 pub use list::{List, Parameter, Process};
 pub use rehearsal::{Begins, Rehearsal, Rehearsals};
+pub use remove::{Remove, Removed};
 pub use run::{Compressed, Outcome, Rank, Report, Run, Runs};
 pub use sample::{Sample, Sampled};
 pub use show::{
@@ -65,6 +67,8 @@ pub enum Answer {
     List(List),
     /// Of `verify`.
     Verify(Verify),
+    /// Of `remove`.
+    Remove(Remove),
     /// Of any command that can't do what it was asked to.
     Refusal(Refusal),
 }

@@ -142,17 +142,17 @@ impl From<&GroupOverview> for Group {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::super::tests::printed;
     use super::*;
     use crate::engine::FailedPositions;
 
-    #[test]
-    fn a_group_of_which_nothing_tells_is_null_there() {
+    /// A group that says little.
+    pub fn group() -> GroupOverview {
         let parameters = json!({"width_min": 20.0, "seed": 3, "filter": null});
-        let group = GroupOverview {
+        GroupOverview {
             path: "/d-Sum_000".to_owned(),
             process: "Sum".to_owned(),
             source: "/d".to_owned(),
@@ -173,9 +173,13 @@ mod tests {
             failed: FailedPositions::default(),
             last_pixel: Some(-1),
             prefix: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_group_of_which_nothing_tells_is_null_there() {
         assert_eq!(
-            printed(&Status::of(Path::new("a.h5"), &[group])),
+            printed(&Status::of(Path::new("a.h5"), &[group()])),
             r#"{"file":"a.h5","groups":[{"group":"/d-Sum_000","process":"Sum","source":"/d","source_file":null,"parameters":{"width_min":20.0,"seed":3,"filter":null},"parameter_hash":"5a","created":"2026_01_02-03_04_05","last_run":"","positions":0,"completed":null,"missing":"First","failed":[],"failures":{"positions":0,"reasons":[]},"last_pixel":-1,"prefix":null}]}"#
         );
     }

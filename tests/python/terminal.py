@@ -1,6 +1,8 @@
 """Runs a command whose standard error is a terminal, and prints what a person sees in the end.
 
-    terminal.py COMMAND...
+    terminal.py [answer=TEXT] COMMAND...
+
+Standard input is the terminal too if there is something to answer: one line.
 
 Prints {"code": exit code, "drawn": everything that was written, "screen": the lines that are left}, as JSON.
 """
@@ -18,12 +20,15 @@ import termios
 COLUMNS = 200
 
 
-def run(command):
+def run(command, answer=None):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     environment = {**os.environ, "TERM": "xterm"}
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave, env=environment)
+    stdin = subprocess.DEVNULL if answer is None else slave
+    child = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=slave, env=environment)
     os.close(slave)
+    if answer is not None:
+        os.write(master, answer.encode() + b"\n")
     written = b""
     while True:
         try:
@@ -61,5 +66,6 @@ def screen(text):
     return ["".join(line).rstrip() for line in lines]
 
 
-code, drawn = run(sys.argv[1:])
+answers = [typed.removeprefix("answer=") for typed in sys.argv[1:2] if typed.startswith("answer=")]
+code, drawn = run(sys.argv[1 + len(answers) :], *answers)
 print(json.dumps({"code": code, "drawn": drawn, "screen": screen(drawn)}))

@@ -53,7 +53,7 @@ impl InputPlace {
 
     /// The files in which it may lie if that is another one, the likeliest first; `results` is the
     /// file that the record is in.
-    pub(super) fn files(&self, results: &Path) -> Vec<PathBuf> {
+    pub(crate) fn files(&self, results: &Path) -> Vec<PathBuf> {
         match &self.lies_in {
             LiesIn::File { path, relative } => recorded_ways(Some(relative), Some(path), results),
             LiesIn::Source | LiesIn::Results => Vec::new(),

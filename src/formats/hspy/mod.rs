@@ -54,6 +54,10 @@ impl Rules for Hspy {
         write::create_experiment(results)
     }
 
+    fn belonging(&self, file: &Group, group: &Group, dataset: &str) -> Option<String> {
+        write::experiment(file, group, dataset)
+    }
+
     fn second_names(&self, file: &Group, dataset: &Dataset) -> Vec<(Group, String)> {
         write::second_names(file, dataset)
     }

@@ -21,7 +21,7 @@ pub(super) fn create_experiment(results: &NewResults<'_>) -> Result<(), Refused>
         Err(_) => file.create_group("Experiments")?,
     };
     let own = group.name();
-    let title = format!("{} {}", own.trim_start_matches('/').replace('/', "_"), column.layout.name);
+    let title = title(group, &column.layout.name);
     let experiment = experiments.create_group(&title)?;
     experiment.link_hard(&format!("{own}/{}", column.layout.name), "data")?;
     for (number, (axis, is_position)) in axes.iter().enumerate() {
@@ -38,6 +38,18 @@ pub(super) fn create_experiment(results: &NewResults<'_>) -> Result<(), Refused>
         units => format!("{} ({units})", column.layout.quantity),
     };
     attributes::write_string(&signal, "quantity", &quantity)
+}
+
+/// What the experiment of a results dataset is called.
+fn title(group: &Group, dataset: &str) -> String {
+    format!("{} {dataset}", group.name().trim_start_matches('/').replace('/', "_"))
+}
+
+/// Path of the experiment that was made of a results dataset, if it is there.
+pub(super) fn experiment(file: &Group, group: &Group, dataset: &str) -> Option<String> {
+    let path = format!("/Experiments/{}", title(group, dataset));
+    let data = file.dataset(&format!("{path}/data")).ok()?;
+    is_same(&data, &group.dataset(dataset).ok()?).then_some(path)
 }
 
 /// Whole steps of the first axis, so many that they make a chunk of a good size.

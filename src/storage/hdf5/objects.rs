@@ -11,14 +11,14 @@ use hdf5::{IndexType, IterationOrder, LinkType, Location, LocationInfo, Location
 use super::super::chunk_table::Chunking;
 use super::super::container::{
     Attribute, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group, GroupObject, Kind,
-    Link, Object, Opening, RecordField, Storing, ValuesNow,
+    Link, Object, Opening, RecordField, Referrer, Storing, ValuesNow,
 };
 use super::super::filters::FilterInfo;
 use super::super::object_id::{Home, ObjectId};
 use super::super::open_file::OpenFile;
 use super::super::place::Place;
 use super::super::refused::Refused;
-use super::handles::{OwnDataset, OwnGroup, OwnOther, own_dataset};
+use super::handles::{OwnDataset, OwnGroup, OwnOther, own_dataset, own_location};
 use super::{
     attributes, chunk_index, datatype, library, links, opening, place, references, scales,
     stored_way, text, transaction, virtual_dataset,
@@ -234,12 +234,12 @@ impl GroupObject for OwnGroup {
 
     fn referrers(
         &self,
-        datasets: &[Dataset],
-        ours: &dyn Fn(&dyn Object, &str, usize) -> bool,
+        objects: &[&dyn Object],
+        ours: &dyn Fn(&Referrer<'_>) -> bool,
     ) -> Vec<Option<String>> {
-        let own: Option<Vec<hdf5::Dataset>> =
-            datasets.iter().map(|dataset| own_dataset(dataset).ok().cloned()).collect();
-        let own = own.expect("datasets of a file are in containers of the file's kind");
+        let own: Option<Vec<Location>> =
+            objects.iter().map(|object| own_location(*object).cloned()).collect();
+        let own = own.expect("objects of a file are in containers of the file's kind");
         references::referrers(&group(&self.0), &own, ours)
     }
 
@@ -325,6 +325,10 @@ impl DatasetObject for OwnDataset {
 
     fn values_now(&self, field: Option<&str>) -> Result<Option<ValuesNow>> {
         opening::now(&self.0, field)
+    }
+
+    fn parts_here(&self) -> Vec<String> {
+        virtual_dataset::parts_here(&self.0)
     }
 
     fn check_sources(&self) -> Result<()> {

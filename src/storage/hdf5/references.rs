@@ -10,7 +10,7 @@ use hdf5::{Attribute, Dataset, Dataspace, Datatype, Location, ObjectReference1};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::{h5a, h5d, h5p, h5r, h5s, h5t};
 
-use super::super::container::{AsObject, Group, Object};
+use super::super::container::{AsObject, Group, Object, Referrer};
 use super::super::walk::{Visited, walk};
 use super::handles::{as_own_dataset, own_location};
 use super::library;
@@ -20,17 +20,16 @@ use crate::region;
 /// Bytes of a dataset of references that are read at a time.
 const STEP: usize = 1 << 20;
 
-/// For each of some datasets, who refers to it, in words; but for the attributes that `ours` knows
-/// by the object that they are of, their name and the number of the dataset.
+/// For each of some objects, who refers to it, in words; but for the references that are `ours`.
 pub(super) fn referrers(
     root: &Group,
-    datasets: &[Dataset],
-    ours: &dyn Fn(&dyn Object, &str, usize) -> bool,
+    objects: &[Location],
+    ours: &dyn Fn(&Referrer<'_>) -> bool,
 ) -> Vec<Option<String>> {
-    let own = datasets.iter().map(|dataset| dataset.reference::<ObjectReference1>(".").ok());
+    let own = objects.iter().map(|object| object.reference::<ObjectReference1>(".").ok());
     // A plain reference is the address of its object, so that most need not be followed.
     let own = own.map(|reference| reference.as_ref().map(address)).collect();
-    let mut search = Search { datasets, own, ours, found: vec![None; datasets.len()] };
+    let mut search = Search { objects, own, ours, found: vec![None; objects.len()] };
     let home = root.id();
     search.look_at("/", root.as_object());
     walk(root, &mut |path, visited| {
@@ -45,7 +44,7 @@ pub(super) fn referrers(
         }
         search.look_at(path, object);
         if let Some(dataset) = as_own_dataset(object) {
-            search.look_into(path, dataset);
+            search.look_into(path, object, dataset);
         }
     });
     search.found
@@ -57,9 +56,9 @@ fn address(reference: &ObjectReference1) -> [u8; 8] {
 }
 
 struct Search<'a> {
-    datasets: &'a [Dataset],
+    objects: &'a [Location],
     own: Vec<Option<[u8; 8]>>,
-    ours: &'a dyn Fn(&dyn Object, &str, usize) -> bool,
+    ours: &'a dyn Fn(&Referrer<'_>) -> bool,
     found: Vec<Option<String>>,
 }
 
@@ -69,43 +68,41 @@ impl Search<'_> {
         let Some(object) = own_location(whole) else { return };
         for name in object.attr_names().unwrap_or_default() {
             let Ok(attribute) = object.attr(&name) else { continue };
-            let what = || format!("the attribute `{name}` of `{path}`");
             let Some(datatype) = with_references(attribute.dtype()) else { continue };
-            let mut met = vec![false; self.datasets.len()];
+            let mut met = vec![false; self.objects.len()];
             let read = read_attribute(&attribute, &datatype, |bytes| {
                 self.meet(object, (&datatype, bytes), &mut met);
             });
-            for (number, met) in met.iter().enumerate() {
-                if (*met || read.is_err()) && !(self.ours)(whole, &name, number) {
-                    self.note(number, what(), read.is_ok());
-                }
-            }
+            self.note(path, (whole, Some(&name)), (&met, read.is_ok()));
         }
     }
 
     /// Looks at the values of a dataset.
-    fn look_into(&mut self, path: &str, dataset: &Dataset) {
+    fn look_into(&mut self, path: &str, whole: &dyn Object, dataset: &Dataset) {
         let Some(datatype) = with_references(dataset.dtype()) else { return };
-        let mut met = vec![false; self.datasets.len()];
+        let mut met = vec![false; self.objects.len()];
         let read = read_dataset(dataset, &datatype, |bytes| {
             self.meet(dataset, (&datatype, bytes), &mut met);
         });
-        for (number, met) in met.iter().enumerate() {
-            if *met || read.is_err() {
-                self.note(number, format!("`{path}`"), read.is_ok());
+        self.note(path, (whole, None), (&met, read.is_ok()));
+    }
+
+    /// Notes who refers to those objects that were met, or to any if that couldn't be read.
+    fn note(
+        &mut self,
+        path: &str,
+        (object, attribute): (&dyn Object, Option<&str>),
+        (met, is_read): (&[bool], bool),
+    ) {
+        for to in (0..met.len()).filter(|to| met[*to] || !is_read) {
+            let referrer = Referrer { object, attribute, to, is_read };
+            if !(self.ours)(&referrer) {
+                self.found[to].get_or_insert_with(|| referrer.told(path));
             }
         }
     }
 
-    fn note(&mut self, number: usize, who: String, is_read: bool) {
-        let reason = match is_read {
-            true => format!("{who} refers to it"),
-            false => format!("{who} has references that can't be read"),
-        };
-        self.found[number].get_or_insert(reason);
-    }
-
-    /// Notes which datasets are referred to by elements of a type that has references.
+    /// Notes which objects are referred to by elements of a type that has references.
     fn meet(&self, object: &Location, (datatype, bytes): (&Datatype, &[u8]), met: &mut [bool]) {
         let size = datatype.size().max(1);
         // SAFETY: the id is a live type's.
@@ -147,8 +144,8 @@ impl Search<'_> {
             return;
         }
         let Some(found) = follow(object, reference) else { return };
-        for (dataset, met) in self.datasets.iter().zip(met) {
-            *met |= library::is_same(&found, dataset);
+        for (object, met) in self.objects.iter().zip(met) {
+            *met |= library::is_same(&found, object);
         }
     }
 }

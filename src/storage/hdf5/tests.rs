@@ -74,7 +74,7 @@ fn references_of_the_new_kind_are_followed() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = File::create(folder.path().join("new.h5")).unwrap();
     let create = |name: &str| file.new_dataset::<f32>().shape([3]).create(name).unwrap();
-    let datasets = [create("a"), create("b"), create("c")];
+    let datasets = [create("a"), create("b"), create("c")].map(|dataset| (**dataset).clone());
     let notes = file.create_group("notes").unwrap();
     let to_b: ObjectReference2 = file.reference("b").unwrap();
     notes.new_attr::<ObjectReference2>().create("to").unwrap().write_scalar(&to_b).unwrap();
@@ -82,10 +82,11 @@ fn references_of_the_new_kind_are_followed() {
     let list = file.new_dataset::<ObjectReference2>().shape([2]).create("list").unwrap();
     list.write_raw(&listed).unwrap();
     let root = objects::group(&file);
-    let all = referrers(&root, &datasets, &|_, _, _| false);
+    let all = referrers(&root, &datasets, &|_| false);
     let who = ["the attribute `to` of `/notes` refers to it", "`/list` refers to it"];
     assert_eq!(all, [None, Some(who[0].to_owned()), Some(who[1].to_owned())]);
-    let others =
-        referrers(&root, &datasets, &|_, attribute, number| (attribute, number) == ("to", 1));
+    let others = referrers(&root, &datasets, &|referrer| {
+        (referrer.attribute, referrer.to) == (Some("to"), 1)
+    });
     assert_eq!(others, [None, None, Some(who[1].to_owned())]);
 }

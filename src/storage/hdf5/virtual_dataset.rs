@@ -82,6 +82,18 @@ pub(crate) fn check(dataset: &Dataset) -> Result<()> {
     compose(RawFile::new(path, file)?, access, dataset).map(|_| ())
 }
 
+/// Paths of the datasets of its own file that a dataset is put together from.
+pub(crate) fn parts_here(dataset: &Dataset) -> Vec<String> {
+    if dataset.layout() != Layout::Virtual {
+        return Vec::new();
+    }
+    let own = PathBuf::from(dataset.filename());
+    let is_own = |file: &OsStr| file == "." || Some(file) == own.file_name() || own == file;
+    let all = mappings(dataset).unwrap_or_default();
+    let named = all.iter().filter(|mapping| !mapping.is_numbered()).map(|mapping| mapping.names(0));
+    named.filter(|(file, _)| is_own(file)).map(|(_, path)| path).collect()
+}
+
 struct Search {
     files: Vec<RawFile>,
     may_grow: bool,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::super::chunk_table::Chunking;
 use super::super::container::{
     AsObject, Attribute, Class, Content, Dataset, DatasetObject, Elements, Fixed, Group,
-    GroupObject, Kind, Link, Object, Opening, RecordField, Storing, ValuesNow,
+    GroupObject, Kind, Link, Object, Opening, RecordField, Referrer, Storing, ValuesNow,
 };
 use super::super::decoding::Decoding;
 use super::super::filters::FilterInfo;
@@ -301,25 +301,27 @@ impl GroupObject for OwnGroup {
 
     fn referrers(
         &self,
-        datasets: &[Dataset],
-        ours: &dyn Fn(&dyn Object, &str, usize) -> bool,
+        objects: &[&dyn Object],
+        ours: &dyn Fn(&Referrer<'_>) -> bool,
     ) -> Vec<Option<String>> {
         let nodes = self.tree.lock().clone();
         let referrer = |number: usize| {
             nodes.iter().enumerate().find_map(|(node, found)| {
-                let object = self.group_at(node, String::new());
+                let path = self.tree.path_of(node);
+                let object = self.group_at(node, path.clone());
                 found.attributes.iter().find_map(|(name, value)| {
                     let Some(Content::Reference(to)) = value.as_ref().map(|value| &value.content)
                     else {
                         return None;
                     };
-                    let refers = to.id() == datasets[number].id();
-                    let is_ours = refers && ours(object.as_object(), name, number);
-                    (refers && !is_ours).then(|| format!("the attribute `{name}` refers to it"))
+                    let (object, attribute) = (object.as_object(), Some(name.as_str()));
+                    let referrer = Referrer { object, attribute, to: number, is_read: true };
+                    let refers = to.id() == objects[number].id() && !ours(&referrer);
+                    refers.then(|| referrer.told(&path))
                 })
             })
         };
-        (0..datasets.len()).map(referrer).collect()
+        (0..objects.len()).map(referrer).collect()
     }
 
     fn has_user_block(&self) -> bool {
@@ -463,6 +465,10 @@ impl DatasetObject for OwnDataset {
 
     fn values_now(&self, _field: Option<&str>) -> Result<Option<ValuesNow>> {
         self.opened().map(Some)
+    }
+
+    fn parts_here(&self) -> Vec<String> {
+        Vec::new()
     }
 
     fn check_sources(&self) -> Result<()> {

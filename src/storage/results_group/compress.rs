@@ -120,6 +120,19 @@ pub(crate) struct EncodedChunk {
     bytes: Vec<u8>,
 }
 
+/// Where the values of a dataset of a file lie; nothing if that isn't sure.
+pub(super) fn room(file: &Group, rows: &Rows) -> Vec<Range<u64>> {
+    match rows.stored() {
+        Stored::Extent(offset) => std::iter::once(offset..offset + rows.bytes()).collect(),
+        // Versions of HDF5 differ in whether chunks are counted from the end of a user block.
+        Stored::Chunks(_) if file.has_user_block() => Vec::new(),
+        Stored::Chunks(chunks) => {
+            chunks.iter().map(|chunk| chunk.address..chunk.address + chunk.size).collect()
+        }
+        Stored::Elsewhere => Vec::new(),
+    }
+}
+
 /// What took the place of what.
 pub(crate) struct Replaced {
     /// Where the old values lie, which nothing refers to any more after the commit.
@@ -241,15 +254,7 @@ impl<'a> Compressor<'a> {
     /// # Errors
     /// If it can't be written.
     pub fn finish(self) -> Result<Replaced, Refused> {
-        let old = match self.rows.stored() {
-            Stored::Extent(offset) => std::iter::once(offset..offset + self.rows.bytes()).collect(),
-            // Versions of HDF5 differ in whether chunks are counted from the end of a user block.
-            Stored::Chunks(_) if self.file.has_user_block() => Vec::new(),
-            Stored::Chunks(chunks) => {
-                chunks.iter().map(|chunk| chunk.address..chunk.address + chunk.size).collect()
-            }
-            Stored::Elsewhere => Vec::new(),
-        };
+        let old = room(self.file, &self.rows);
         let bytes = self.new.storage_size();
         replace((self.file, self.second_names), &self.group, self.name, &self.temporary)?;
         Ok(Replaced { old, bytes })

@@ -1,16 +1,17 @@
 //! Results groups: how they are recognised and what they say, as pyUSID writes them.
 //!
 //! `formats` makes them, each in its own form, and `adopt` makes those of other programs ready;
-//! `places` tells where their bytes lie; `compress` compresses them when they are complete, and
-//! `replace` puts one dataset in another's place. Who may be reused is `identity`'s business, what
-//! is computed the engine's. Everything here runs inside a transaction or on a file open for
-//! reading.
+//! `places` tells where their bytes lie; `compress` compresses them when they are complete,
+//! `replace` puts one dataset in another's place, and `removal` deletes whole groups. Who may be
+//! reused is `identity`'s business, what is computed the engine's. Everything here runs inside a
+//! transaction or on a file open for reading.
 
 mod adopt;
 mod column;
 mod compress;
 mod markers;
 mod places;
+mod removal;
 mod replace;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use compress::Compression;
 pub(crate) use compress::{CHUNK_BYTES, Compressor, EncodedChunk, EncodingBuffers, is_compressed};
 pub(crate) use markers::{create_checkpoint, create_markers};
 pub(crate) use places::{Places, own_dataset, places};
+pub(crate) use removal::{Going, own_paths};
 pub(crate) use replace::obstacles;
 
 use super::attributes;

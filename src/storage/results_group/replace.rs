@@ -2,7 +2,7 @@
 //! the other.
 
 use super::super::attributes::{referenced_dataset, write_reference};
-use super::super::container::{AsObject, Dataset, Group, is_same};
+use super::super::container::{AsObject, Dataset, Group, Object, Referrer, is_same};
 use super::super::refused::Refused;
 use super::super::scales;
 use super::results_groups;
@@ -78,9 +78,10 @@ pub(super) fn referrers(file: &Group, datasets: &[Dataset]) -> Vec<Option<String
         datasets.iter().map(|dataset| dataset.scales().into_iter().flatten().collect()).collect();
     let groups = results_groups(file).into_iter().filter_map(|found| file.group(&found.path).ok());
     let groups: Vec<Group> = groups.collect();
-    file.referrers(datasets, &|object, attribute, number| match attribute {
-        SOURCE => groups.iter().any(|group| is_same(group.as_object(), object)),
-        scales::BACK => scales[number].iter().any(|scale| is_same(scale.as_object(), object)),
+    let objects: Vec<&dyn Object> = datasets.iter().map(AsObject::as_object).collect();
+    file.referrers(&objects, &|Referrer { object, attribute, to, .. }| match *attribute {
+        Some(SOURCE) => groups.iter().any(|group| is_same(group.as_object(), *object)),
+        Some(scales::BACK) => scales[*to].iter().any(|scale| is_same(scale.as_object(), *object)),
         _ => false,
     })
 }
