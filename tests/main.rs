@@ -57,6 +57,7 @@ mod quantiles;
 mod ranks;
 mod readme;
 mod rebin;
+mod recipes;
 mod rehearsal;
 mod remove;
 mod selections;

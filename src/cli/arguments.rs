@@ -53,6 +53,10 @@ pub(crate) enum Command {
         file: PathBuf,
         /// Only this results group
         group: Option<String>,
+        /// Print the command lines that make the results again, those of what they were computed
+        /// from first
+        #[arg(long)]
+        command: bool,
     },
     /// Compute random completed positions again and compare them bit by bit
     Verify {

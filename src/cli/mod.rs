@@ -11,6 +11,7 @@ mod logger;
 mod look;
 mod plot;
 mod progress;
+mod recipe;
 mod remove;
 mod run;
 mod show;
@@ -98,7 +99,10 @@ fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Ans
         Command::Info { file } => look::info(file),
         Command::Test(typed) => test::test(registry, typed),
         Command::Show(typed) => shown::show(typed),
-        Command::Status { file, group } => look::status(file, group.as_deref()),
+        Command::Status { file, group, command } => match command {
+            true => recipe::commands(registry, file, group.as_deref()),
+            false => look::status(file, group.as_deref()),
+        },
         Command::Verify { file, group, sample, source } => {
             look::verify(registry, (file, group), source.as_deref(), *sample)
         }
@@ -157,10 +161,13 @@ fn failed(ending: Ending, message: &str) -> Answer {
 /// would have.
 fn tell(answer: &Answer, as_json: bool) -> Ending {
     say(answer.text.trim_end_matches('\n'));
-    let Some(json) = answer.json.as_ref().filter(|_| as_json) else {
-        return answer.ending;
+    let printed = match &answer.json {
+        Some(json) if as_json => print(json),
+        // What is to be typed is for programs too.
+        Some(wire::Answer::Commands(commands)) => put(&recipe::script(commands)),
+        _ => return answer.ending,
     };
-    match print(json) {
+    match printed {
         Ok(()) => answer.ending,
         Err(error) => {
             let lost = not_given(&error);
@@ -174,9 +181,12 @@ fn tell(answer: &Answer, as_json: bool) -> Ending {
 }
 
 fn print(json: &wire::Answer) -> std::io::Result<()> {
-    let line = serde_json::to_string(json)?;
+    put(&(serde_json::to_string(json)? + "\n"))
+}
+
+fn put(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{line}").and_then(|()| stdout.flush())
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }
 
 /// Prints help or the version. A reader that has seen enough is no error.

@@ -233,7 +233,7 @@ fn is_unproved(computed: &Computed) -> bool {
     computed.outcome == Outcome::Existing && computed.parameter_hash.is_empty()
 }
 
-fn request(file: &Path, typed: &RunArguments) -> Request {
+pub(super) fn request(file: &Path, typed: &RunArguments) -> Request {
     Request {
         dataset: typed.what.dataset.clone(),
         field: typed.what.field.clone(),

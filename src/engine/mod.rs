@@ -45,6 +45,7 @@ mod pass;
 mod pending;
 mod prepare;
 mod probe;
+mod recipe;
 mod recorded;
 mod rehearsal;
 mod removal;
@@ -64,6 +65,7 @@ mod sink;
 mod spectra;
 mod stop;
 mod supply;
+mod taken;
 mod target;
 mod team;
 mod verification;
@@ -82,6 +84,7 @@ pub use failures::FailedPositions;
 pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, test};
+pub use recipe::{Recipe, recipes, recorded_difference};
 pub use rehearsal::{
     Beginning, Rehearsal, ResultsDataset, rehearse, rehearse_all, results_datasets,
 };

@@ -9,22 +9,18 @@
 
 use std::path::{Path, PathBuf};
 
-use log::info;
-use serde_json::Value;
-
-use super::correction_paths::CorrectionPaths;
-use super::inputs::{InputPlace, LiesIn, recorded};
-use super::inspect::{GroupOverview, identity_of, overview, source_files};
+use super::inspect::{GroupOverview, overview};
 use super::named::the_one;
+use super::taken::{Taken, inputs, source};
 use super::target::RunLock;
 use super::{Note, Observer};
 use crate::formats;
 use crate::source::normalised;
 use crate::storage::container::Kind;
 use crate::storage::file::{ReadFile, open_read};
-use crate::storage::file_state::FileId;
 use crate::storage::refused::Refused;
 use crate::storage::results_group::{Going, Provenance, own_paths, results_groups};
+use log::info;
 use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Held, Result};
 
@@ -325,57 +321,11 @@ impl Search<'_> {
             let outer = group.path.rsplit_once('/').map_or("/", |(outer, _)| outer);
             return Some(format!("lies in {outer}"));
         }
-        let goes = |path: &String| going.has(self.file, &normalised(path));
-        let is_here = source_is_here(group, self.file);
-        let source = group.source_dataset.clone().or_else(|| group.source_dataset_path.clone());
-        if let Some(source) = source.filter(|source| is_here && goes(source)) {
-            return Some(format!("was computed from {source}"));
+        let goes = |taken: &Taken| taken.is_in(self.file) && going.has(self.file, &taken.path);
+        if let Some(Taken { path, .. }) = source(group, &self.file.path).filter(goes) {
+            return Some(format!("was computed from {path}"));
         }
-        let taken = inputs_here(group, self.file, is_here).into_iter().find(goes);
-        taken.map(|path| format!("was computed with {path}"))
+        let taken = inputs(group, self.file).into_iter().find(goes);
+        taken.map(|Taken { path, .. }| format!("was computed with {path}"))
     }
-}
-
-/// Whether the source of a group is in the group's own file.
-fn source_is_here(group: &Provenance, file: &ReadFile) -> bool {
-    let is_this = |path: &PathBuf| FileId::at(path).is_ok_and(|id| id == file.id());
-    group.source_file_path.is_none() || source_files(group, &file.path).iter().any(is_this)
-}
-
-/// Paths in the group's own file of what it was computed with besides its source.
-fn inputs_here(group: &Provenance, file: &ReadFile, source_is_here: bool) -> Vec<String> {
-    let Ok(opened) = file.group(&group.path) else { return Vec::new() };
-    let places = recorded(&opened);
-    let is_here = |place: &InputPlace| match &place.lies_in {
-        LiesIn::Source => source_is_here,
-        LiesIn::Results => true,
-        LiesIn::File { .. } => place
-            .files(&file.path)
-            .iter()
-            .any(|path| FileId::at(path).is_ok_and(|id| id == file.id())),
-    };
-    let mut paths: Vec<String> = Vec::new();
-    let known = places.iter().filter(|place| is_here(place));
-    paths.extend(known.map(|place| place.dataset.clone()));
-    if source_is_here {
-        // What simply is where it is called isn't recorded as a place.
-        let CorrectionPaths { dark, gain, dead_pixels } = CorrectionPaths::recorded(&opened);
-        let named = [dark, gain, dead_pixels].into_iter().flatten();
-        let hashed = identity_of(group).map(|identity| inputs_of(&identity)).unwrap_or_default();
-        let all = named.chain(hashed);
-        paths.extend(all.filter(|path| {
-            !places.iter().any(|place| [&place.named, &place.dataset].contains(&path))
-        }));
-    }
-    paths
-}
-
-/// What an identity says that a computation was given.
-fn inputs_of(identity: &Value) -> Vec<String> {
-    let listed = |key: &str| identity.get(key).and_then(Value::as_array).cloned();
-    let corrections = identity.get("corrections").and_then(Value::as_object);
-    let corrections = corrections.map(|of| of.values().cloned().collect::<Vec<_>>());
-    let all = [listed("auxiliary_inputs"), listed("constant_inputs"), corrections];
-    let dataset = |input: &Value| input.get("dataset")?.as_str().map(str::to_owned);
-    all.into_iter().flatten().flatten().filter_map(|input| dataset(&input)).collect()
 }

@@ -151,7 +151,7 @@ fn folded_positions(
 }
 
 /// What makes this another computation than the one that the group records, if anything does.
-fn changed(group: &Provenance, job: &Job) -> Option<String> {
+pub(super) fn changed(group: &Provenance, job: &Job) -> Option<String> {
     let hash = group.parameter_hash.as_ref()?;
     if *hash == job.identity.hash() {
         return None;

@@ -9,6 +9,7 @@
 //! Nothing here knows a face. Where words of one belong into an answer, as in [`Refusal`] or of a
 //! dataset that can't be used, the face hands them in.
 
+mod commands;
 mod failed;
 mod info;
 mod list;
@@ -21,6 +22,7 @@ mod status;
 mod test;
 mod verify;
 
+pub use commands::{Command, Commands};
 pub use failed::{FailedPosition, Failures, Reason};
 pub use info::{Axis, Chunks, Content, Dataset, Described, Info, OtherDataset, ReadBy};
 pub use list::{List, Parameter, Process};
@@ -63,6 +65,8 @@ pub enum Answer {
     Show(Show),
     /// Of `status`.
     Status(Status),
+    /// Of `status --command`.
+    Commands(Commands),
     /// Of `list`.
     List(List),
     /// Of `verify`.
