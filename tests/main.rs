@@ -20,6 +20,7 @@ mod curve_fit;
 mod damaged;
 mod data;
 mod elements;
+mod export;
 mod failures;
 mod faults;
 mod folds;

@@ -52,6 +52,12 @@ pub enum Advice {
     DeleteReferrer,
     /// Delete what depends on the results with them.
     RemoveDependentsToo,
+    /// Let a file be replaced.
+    ReplaceFile,
+    /// Say what is to be written where nothing is known.
+    SayWhatIsMissing,
+    /// Name a field of records.
+    NameField,
     /// Compute again what was computed in vain.
     ComputeAgain,
     /// Compute it again once the data don't change any more.

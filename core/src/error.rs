@@ -253,6 +253,12 @@ pub enum Error {
     /// A results group can't be removed.
     #[error("`{group}` can't be removed: {reason}")]
     CannotRemove { group: String, reason: Note },
+    /// A dataset can't be written to a file of another kind.
+    #[error("`{dataset}` can't be exported: {reason}")]
+    CannotExport { dataset: String, reason: Note },
+    /// A file that was to be written is there.
+    #[error("{} is there already", path.display())]
+    AlreadyThere { path: PathBuf },
     /// The source of a results group isn't where the group says.
     #[error("`{group}` can't be verified: its source isn't at {}", places.join(" nor at "))]
     SourceNotFound { group: String, places: Vec<String> },
@@ -412,13 +418,15 @@ impl Error {
             Self::Io { action, source, .. } => return advice_on(action, source),
             Self::CannotResume { reason, .. }
             | Self::CannotVerify { reason, .. }
-            | Self::CannotRemove { reason, .. } => {
+            | Self::CannotRemove { reason, .. }
+            | Self::CannotExport { reason, .. } => {
                 return reason.advice;
             }
             Self::Conversion { found, wanted, .. } if found.converts_to(*wanted, true) => {
                 Advice::AllowRounding
             }
             Self::Rounded { .. } => Advice::AllowRounding,
+            Self::AlreadyThere { .. } => Advice::ReplaceFile,
             Self::PartOfHdf5 { of, .. } => Advice::MakeOneFile(*of),
             Self::Hdf4 { .. } => Advice::ConvertHdf4,
             Self::OutOfPlace { .. } => Advice::Report,
@@ -474,6 +482,7 @@ impl Error {
             | Self::TooLittleMemory { .. }
             | Self::AskedTwice { .. }
             | Self::Argument { .. }
+            | Self::AlreadyThere { .. }
             | Self::OutputIsSource { .. }
             | Self::OutputNamesSource { .. }
             | Self::WithoutMpi { .. }

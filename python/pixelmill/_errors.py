@@ -76,7 +76,7 @@ _KINDS: dict[type[Error], str] = {
     Error: "Panicked OutOfPlace Worker Mpi Rank RankLeft",
     UsageError: """
         UnknownProcess UnknownParameter Parameter Argument Selection NoSelection Axes TooLittleMemory AskedTwice
-        OutputIsSource OutputNamesSource WithoutMpi UnlikeRanks TooManyRanks OtherComputation
+        AlreadyThere OutputIsSource OutputNamesSource WithoutMpi UnlikeRanks TooManyRanks OtherComputation
     """,
     PositionError: "NoSuchPosition",
     DatasetError: """
@@ -85,7 +85,7 @@ _KINDS: dict[type[Error], str] = {
     """,
     UnsuitableError: "Conversion Rounded Frames Unsuitable FoldedTogether Auxiliary Constant",
     ResultsError: """
-        NotCompressed NoSuchGroup SeveralGroups CannotResume CannotVerify CannotRemove SourceNotFound
+        NotCompressed NoSuchGroup SeveralGroups CannotResume CannotVerify CannotRemove CannotExport SourceNotFound
         NoSuchField ResultsRecords ResultsElement Results
     """,
     MissingResultsError: "NoSuchResults",

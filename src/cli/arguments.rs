@@ -71,6 +71,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         source: Option<PathBuf>,
     },
+    /// Write a dataset or a result to an array of NumPy's (.npy), a table (.csv) or images (.tif)
+    Export(ExportArguments),
     /// Delete a results group, after saying what it holds and what depends on it
     Remove {
         /// The HDF5 file with the results
@@ -154,6 +156,31 @@ pub(crate) struct ShowArguments {
     /// Draw into a PNG file instead of the terminal
     #[arg(long, value_name = "FILE.png", num_args = 0..=1)]
     pub plot: Option<Option<PathBuf>>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArguments {
+    /// The HDF5 file with the dataset
+    pub file: PathBuf,
+    /// Path of the dataset, GROUP/DATASET of a results group, or a GROUP that has only one
+    #[arg(value_name = "PATH")]
+    pub dataset: String,
+    /// The file to be written, whose name ends with .npy, .csv or .tif
+    #[arg(value_name = "OUT.npy|csv|tif")]
+    pub output: PathBuf,
+    /// Only this field of a dataset of records
+    #[arg(long, value_name = "NAME")]
+    pub field: Option<String>,
+    /// Which axes of the dataset are positions, counted from 0, slowest first, or `none`; may be
+    /// left out where the file tells
+    #[arg(long, value_name = "AXIS,…|none", value_parser = axes)]
+    pub positions_axes: Option<Axes>,
+    /// What to write for integers of positions that have no result; those of other types are NaN
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub missing: Option<i64>,
+    /// Replace the file if it is there
+    #[arg(long = "override")]
+    pub override_existing: bool,
 }
 
 /// What to compute.

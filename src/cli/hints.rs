@@ -213,6 +213,9 @@ fn tail(advice: Advice, face: Face) -> String {
         | Advice::DeleteReferrerOrComputeAnew
         | Advice::FoldAnew
         | Advice::RemoveDependentsToo
+        | Advice::ReplaceFile
+        | Advice::SayWhatIsMissing
+        | Advice::NameField
         | Advice::BuildWithMpi
         | Advice::NameAxis => return with_options(advice, face),
     };
@@ -253,6 +256,11 @@ fn with_options(advice: Advice, face: Face) -> String {
         Advice::RemoveDependentsToo => {
             format!("; {} removes all of these too", wanted("with_dependents"))
         }
+        Advice::ReplaceFile => format!("; {} replaces it", wanted("override")),
+        Advice::SayWhatIsMissing => {
+            format!("; {} says what to write there", face.given("missing", "VALUE"))
+        }
+        Advice::NameField => format!("; name one with {}", option("field")),
         Advice::BuildWithMpi => format!("; {}", face.build_with_mpi()),
         Advice::NameAxis => format!(
             "; name the axis with {}, or, if one of them is an axis of positions, all of these \
@@ -500,7 +508,10 @@ mod tests {
             DeleteReferrerOrComputeAnew => FoldAnew,
             FoldAnew => DeleteReferrer,
             DeleteReferrer => RemoveDependentsToo,
-            RemoveDependentsToo => ComputeAgain,
+            RemoveDependentsToo => ReplaceFile,
+            ReplaceFile => SayWhatIsMissing,
+            SayWhatIsMissing => NameField,
+            NameField => ComputeAgain,
             ComputeAgain => ComputeFinalData,
             ComputeFinalData => WriteElsewhereOrComputeThere,
             WriteElsewhereOrComputeThere => ProvideFilter,

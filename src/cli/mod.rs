@@ -5,6 +5,7 @@
 //! what came back: for people on standard error, as JSON on standard output.
 
 mod arguments;
+mod export;
 pub(crate) mod given;
 mod hints;
 mod logger;
@@ -106,6 +107,7 @@ fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Ans
         Command::Verify { file, group, sample, source } => {
             look::verify(registry, (file, group), source.as_deref(), *sample)
         }
+        Command::Export(typed) => export::export(typed, ranks, &display),
         Command::Remove { file, group, yes, with_dependents, dry_run } => {
             let (yes, with_dependents, dry_run) = (*yes, *with_dependents, *dry_run);
             remove::remove(&remove::Asked { file, group, yes, with_dependents, dry_run }, &display)

@@ -58,6 +58,27 @@ impl Display {
         self.quiet
     }
 
+    /// How much of a file is written.
+    pub fn written(&self, (done, total): (u64, u64), elapsed: Duration) {
+        let seconds = elapsed.as_secs();
+        let percent = done * 100 / total.max(1);
+        if self.terminal && !self.quiet && self.bar.is_hidden() && seconds > 0 {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        let last = self.last_line.load(Ordering::Relaxed);
+        if !self.terminal && seconds >= last + LINE_SECONDS {
+            self.last_line.store(seconds, Ordering::Relaxed);
+            self.say(&format!("written: {percent} %"));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     fn say(&self, text: &str) {
         if !self.quiet {
             self.bar.suspend(|| say(text));

@@ -25,6 +25,7 @@ mod crew;
 mod data;
 mod estimate;
 mod evidence;
+mod export;
 pub(crate) mod failure_lines;
 pub(crate) mod failures;
 mod fold;
@@ -80,6 +81,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compress::Compressed;
 pub use correction_paths::CorrectionPaths;
+pub use export::{ExportRequest, Exported, Progressed, export};
 pub use failures::FailedPositions;
 pub use inputs::{InputPlace, LiesIn};
 pub use machine::available_memory;

@@ -84,6 +84,35 @@ impl NpyArray {
     }
 }
 
+/// What such a file begins with: its type as NumPy writes that down, and the length of each axis;
+/// all values follow, the last axis fastest.
+pub(crate) fn header_of(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let lengths: Vec<String> = shape.iter().map(|length| format!("{length}, ")).collect();
+    let lengths = lengths.concat();
+    let lengths =
+        if shape.len() == 1 { lengths.trim_end() } else { lengths.trim_end_matches(", ") };
+    let mut text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': ({lengths}), }}");
+    // Texts that aren't ASCII need version 3, long ones version 2.
+    let version = match (text.is_ascii(), text.len() < 60_000) {
+        (false, _) => 3,
+        (true, true) => 1,
+        (true, false) => 2,
+    };
+    let begin = if version == 1 { 10 } else { 12 };
+    // The values begin at a multiple of 64.
+    let padding = (begin + text.len() + 1).next_multiple_of(64) - (begin + text.len() + 1);
+    text.push_str(&" ".repeat(padding));
+    text.push('\n');
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([version, 0]);
+    match version {
+        1 => bytes.extend((text.len() as u16).to_le_bytes()),
+        _ => bytes.extend((text.len() as u32).to_le_bytes()),
+    }
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
 /// The header's text, and where the values begin.
 fn header(file: &RawFile) -> Result<(String, u64), String> {
     let cut_off = |_| "it isn't an array of NumPy's, or is cut off".to_owned();
@@ -189,6 +218,22 @@ mod tests {
         {
             assert_eq!(header(broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn headers_are_written_as_they_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        for shape in [&[5][..], &[2, 3], &[1, 1, 1]] {
+            let mut bytes = header_of("'<f4'", shape);
+            assert_eq!(bytes.len() % 64, 0);
+            bytes.resize(bytes.len() + 4 * shape.iter().product::<usize>(), 0);
+            std::fs::write(&path, bytes).unwrap();
+            let read = NpyArray::open(&path).unwrap();
+            assert_eq!((read.shape.as_slice(), read.is_fortran), (shape, false));
+        }
+        assert_eq!(header_of("[('Δ', '<f4')]", &[2])[6], 3);
+        assert_eq!(header_of(&format!("'{}'", "x".repeat(70_000)), &[2])[6], 2);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! dataset that can't be used, the face hands them in.
 
 mod commands;
+mod export;
 mod failed;
 mod info;
 mod list;
@@ -23,6 +24,7 @@ mod test;
 mod verify;
 
 pub use commands::{Command, Commands};
+pub use export::{Export, ExportedField};
 pub use failed::{FailedPosition, Failures, Reason};
 pub use info::{Axis, Chunks, Content, Dataset, Described, Info, OtherDataset, ReadBy};
 pub use list::{List, Parameter, Process};
@@ -67,6 +69,8 @@ pub enum Answer {
     Status(Status),
     /// Of `status --command`.
     Commands(Commands),
+    /// Of `export`.
+    Export(Export),
     /// Of `list`.
     List(List),
     /// Of `verify`.

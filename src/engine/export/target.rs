@@ -1,0 +1,115 @@
+//! The file that is written, which has its name only once it is whole.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pixelmill_core::error::{Error, Result};
+
+/// A file beside the one that is to be; it goes if that doesn't come to be.
+pub(super) struct Unfinished {
+    file: File,
+    path: PathBuf,
+    output: PathBuf,
+    is_finished: bool,
+}
+
+impl Unfinished {
+    /// Creates it beside `output`, which may be there already only if it is to be replaced.
+    ///
+    /// # Errors
+    /// If it is, or nothing can be written there.
+    pub fn create(output: &Path, replace: bool) -> Result<Self> {
+        match fs::symlink_metadata(output) {
+            Ok(found) if found.is_dir() => {
+                return Err(Error::io("write", output, io::ErrorKind::IsADirectory.into()));
+            }
+            Ok(_) if !replace => return Err(there(output)),
+            _ => {}
+        }
+        let mut name = OsString::from(".");
+        name.push(output.file_name().unwrap_or_default());
+        name.push(format!(".{}.unfinished", std::process::id()));
+        let path = output.with_file_name(name);
+        // What has this name is what a killed process with our number has left.
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
+        let file = file.map_err(|error| Error::io("create", output, error))?;
+        Ok(Self { file, path, output: output.to_owned(), is_finished: false })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives it its name, once its bytes are on stable storage; how many they are.
+    ///
+    /// # Errors
+    /// If something has that name by now and isn't to be replaced, or the disk fails.
+    pub fn finish(mut self, replace: bool) -> Result<u64> {
+        let refused = |error| Error::io("write", &self.output, error);
+        self.file.sync_all().map_err(refused)?;
+        let bytes = self.file.metadata().map_err(refused)?.len();
+        if replace {
+            fs::rename(&self.path, &self.output).map_err(refused)?;
+            self.is_finished = true;
+            return Ok(bytes);
+        }
+        // Another name for it is refused where there is a file by now, which renaming isn't.
+        match fs::hard_link(&self.path, &self.output) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(there(&self.output));
+            }
+            Err(_) if !self.output.exists() => {
+                fs::rename(&self.path, &self.output).map_err(refused)?;
+                self.is_finished = true;
+            }
+            linked => linked.map_err(refused)?,
+        }
+        Ok(bytes)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // It stays then, under a name that nobody takes for the file.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn there(output: &Path) -> Error {
+    Error::AlreadyThere { path: output.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all_and_replaces_only_what_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.csv");
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        let begun = Unfinished::create(&output, false).unwrap();
+        begun.file().write_all(b"half").unwrap();
+        assert!(!output.exists());
+        drop(begun);
+        assert_eq!(names(), 0);
+        let begun = Unfinished::create(&output, false).unwrap();
+        let late = Unfinished::create(&output, false).unwrap();
+        begun.file().write_all(b"whole").unwrap();
+        assert_eq!(begun.finish(false).unwrap(), 5);
+        assert!(late.finish(false).is_err() && Unfinished::create(&output, false).is_err());
+        assert_eq!((fs::read(&output).unwrap(), names()), (b"whole".to_vec(), 1));
+        let other = Unfinished::create(&output, true).unwrap();
+        other.file().write_all(b"other").unwrap();
+        other.finish(true).unwrap();
+        assert_eq!((fs::read(&output).unwrap(), names()), (b"other".to_vec(), 1));
+    }
+}
