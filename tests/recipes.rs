@@ -22,13 +22,13 @@ impl Odd {
     fn new() -> Self {
         let sample = Sample::new();
         let statements = "for name in list(file): del file[name]\nrandom = \
-                          np.random.default_rng(3)\nfile['/a b/data'] = random.normal(size=(6, 5, 4, \
-                          24)).astype('f4') + 9\nfile['/dark'] = np.ones((4, 24), \
+                          np.random.default_rng(3)\nfile['/a b/data'] = random.normal(size=(6, 5, \
+                          4, 24)).astype('f4') + 9\nfile['/dark'] = np.ones((4, 24), \
                           'f4')\nfile['/mask'] = (np.arange(30).reshape(6, 5) % \
                           3).astype('u1')\nfile['/offset'] = np.arange(30.0).reshape(6, \
-                          5)\nfile['/rgb'] = np.zeros((6, 5, 24), [('r', 'i8'), ('g', 'f4')])\n\
-                          np.save(given[0] + '/gain.npy', np.full((4, 24), 2, 'f4'))\n\
-                          np.save(given[0] + '/dead.npy', np.eye(4, 24, dtype='u1'))";
+                          5)\nfile['/rgb'] = np.zeros((6, 5, 24), [('r', 'i8'), ('g', \
+                          'f4')])\nnp.save(given[0] + '/gain.npy', np.full((4, 24), 2, \
+                          'f4'))\nnp.save(given[0] + '/dead.npy', np.eye(4, 24, dtype='u1'))";
         let folder = sample.folder.path().join("it's $odd");
         std::fs::create_dir(&folder).unwrap();
         let arguments = [sample.file.as_os_str(), statements.as_ref(), folder.as_os_str()];

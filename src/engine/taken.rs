@@ -1,4 +1,5 @@
-//! What a results group was computed from and with, and where that is: as far as it has recorded it.
+//! What a results group was computed from and with, and where that is: as far as it has recorded
+//! it.
 
 use std::path::{Path, PathBuf};
 

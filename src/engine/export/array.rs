@@ -6,30 +6,24 @@ use std::ops::Range;
 use num_complex::{Complex32, Complex64};
 
 use super::ExportRequest;
+use super::find::{found, holder};
+use super::layout::Layout;
+use super::missing::Missing;
 use crate::engine::inputs::lack_around;
-use crate::engine::named::the_one;
-use crate::formats;
 use crate::position_grid::PositionGrid;
-use crate::region;
-use crate::source::{self, AskedAxes, Source, normalised};
+use crate::source;
 use crate::storage::attributes;
-use crate::storage::container::{Class, Dataset, Group, RecordField};
+use crate::storage::container::{Class, Dataset, RecordField};
 use crate::storage::file::{ReadFile, open_read};
-use crate::storage::marks::{Marks, windows};
-use crate::storage::results_group::{self, results_groups};
+use crate::storage::results_group;
 use crate::storage::rows::Rows;
-use crate::view::View;
 use pixelmill_core::advice::{Advice, Note};
-use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::element::{Element, ElementType, StoredType, elements};
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::kernel::SpectrumAxes;
 
 /// Bytes of all fields that are read at a time, unless a row has more.
 const PIECE: usize = 32 << 20;
-/// Bytes of a row at most, where it can be cut.
-const ROW: u64 = 1 << 20;
 
 /// A dataset, or a field of its records.
 pub(super) struct Array {
@@ -60,15 +54,6 @@ pub(super) struct Field {
     pub is_truth: bool,
     stored: StoredType,
     rows: Rows,
-}
-
-/// The positions that have no result.
-struct Missing {
-    status: Marks,
-    failed: Option<Marks>,
-    count: u64,
-    /// Values of one position.
-    values: u64,
 }
 
 /// Some values behind each other.
@@ -239,59 +224,6 @@ fn without_result(positions: u64) -> String {
     }
 }
 
-/// The path of the dataset that is meant: its own, or the only one of a results group.
-fn found(file: &ReadFile, wanted: &str) -> Result<String> {
-    let literal = normalised(wanted);
-    if file.dataset(&literal).is_ok() {
-        return Ok(literal);
-    }
-    let groups = results_groups(file);
-    let named = |wanted: &str| match the_one(&groups, wanted, &file.path) {
-        Ok(group) => Ok(Some((group.path.clone(), datasets(file, &group.path)))),
-        Err(error @ Error::SeveralGroups { .. }) => Err(error),
-        Err(_) => Ok(None),
-    };
-    if let Some((group, known)) = named(wanted)? {
-        return match known.as_slice() {
-            [only] => Ok(format!("{group}/{only}")),
-            _ => Err(Error::CannotExport {
-                reason: format!("it has several results, name one: {group}/{}", known.join(", "))
-                    .into(),
-                dataset: group,
-            }),
-        };
-    }
-    if let Some((group, dataset)) = wanted.trim_end_matches('/').rsplit_once('/')
-        && let Some((group, known)) = named(group)?
-    {
-        let path = format!("{group}/{dataset}");
-        if file.dataset(&path).is_ok() {
-            return Ok(path);
-        }
-        return Err(Error::NoSuchResults { group, dataset: dataset.to_owned(), known });
-    }
-    let mut candidates = source::shown_datasets(file);
-    for group in &groups {
-        let all = datasets(file, &group.path).into_iter();
-        candidates.extend(all.map(|name| format!("{}/{name}", group.path)));
-    }
-    match file.broken_link(&literal) {
-        Some(link) => Err(Error::BrokenLink { file: file.path.clone(), dataset: literal, link }),
-        None => Err(Error::NoSuchDataset { file: file.path.clone(), dataset: literal, candidates }),
-    }
-}
-
-fn datasets(file: &ReadFile, group: &str) -> Vec<String> {
-    file.group(group).map(|group| results_group::datasets(&group)).unwrap_or_default()
-}
-
-/// The results group that a dataset is in, and what it is called there.
-fn holder(file: &ReadFile, path: &str) -> Option<(Group, String)> {
-    let (group, name) = path.rsplit_once('/')?;
-    let group = file.group(group).ok().filter(results_group::is_results_group)?;
-    Some((group, name.to_owned()))
-}
-
 fn is_folded(file: &ReadFile, path: &str) -> bool {
     holder(file, path).is_some_and(|(group, name)| results_group::is_folded(&group, &name))
 }
@@ -325,156 +257,6 @@ fn names(dataset: &Dataset, request: &ExportRequest) -> Result<Vec<Option<String
         }
     };
     wanted.iter().map(name).collect()
-}
-
-/// How the values lie, and what their axes are.
-struct Layout {
-    view: View,
-    shape: Vec<usize>,
-    axes: Vec<Dimension>,
-    scan: usize,
-    grid: Option<PositionGrid>,
-}
-
-impl Layout {
-    fn of(
-        file: &ReadFile,
-        (path, dataset): (&str, &Dataset),
-        field: Option<&str>,
-        request: &ExportRequest,
-    ) -> Result<Self> {
-        let asked = AskedAxes { crop: None, along: None, usual: SpectrumAxes::Any };
-        let axes = request.positions_axes.as_deref();
-        match source::open(file, (Some(path), field), axes, ("export", &asked)) {
-            Ok(source) => Self::of_scan(file, source),
-            Err(error) if axes.is_some() => Err(error),
-            // Nobody says which axes are positions; of results the group knows how many there are.
-            Err(_) => {
-                let axes = formats::results_axes(file, path, dataset)?;
-                let shape = dataset.shape();
-                let scan = scan_axes(file, path, &shape);
-                Ok(Self { view: cut(&shape, dataset), shape, axes, scan, grid: None })
-            }
-        }
-    }
-
-    fn of_scan(file: &ReadFile, mut source: Source) -> Result<Self> {
-        source.read_own_values(file)?;
-        let view = source.rows.view().clone();
-        let (mut shape, mut axes) = if view.positions.is_empty() {
-            (Vec::new(), Vec::new())
-        } else if source.grid.is_full() {
-            (source.grid.shape(), source.info.position_dimensions.clone())
-        } else {
-            let rows = source.grid.rows();
-            let counted = AxisValues::counted(rows);
-            (vec![rows], vec![Dimension::new("position", "", counted)])
-        };
-        let scan = shape.len();
-        let own = source.info.spectrum_shape(1);
-        // A single value per position has its one step on no axis of its own.
-        let is_plain = source.tables.is_some() || source.info.spectroscopic_dimensions.is_empty();
-        if !(own == [1] && is_plain && scan > 0) {
-            let dimensions = &source.info.spectroscopic_dimensions;
-            let is_told = dimensions.iter().map(Dimension::len).eq(own.iter().copied());
-            let counted = |length: &usize| Dimension::new("", "", AxisValues::counted(*length));
-            axes.extend(if is_told {
-                dimensions.clone()
-            } else {
-                own.iter().map(counted).collect()
-            });
-            shape.extend(own);
-        }
-        let stored: Vec<usize> = view.shape.iter().map(|length| *length as usize).collect();
-        let view = if view.has_positions_first() {
-            cut_at(&stored, source.stored.element.size())
-        } else {
-            view
-        };
-        let grid = (scan > 0).then_some(source.grid);
-        Ok(Self { view, shape, axes, scan, grid })
-    }
-}
-
-fn cut(shape: &[usize], dataset: &Dataset) -> View {
-    cut_at(shape, dataset.element_bytes())
-}
-
-/// An array as rows that aren't too long.
-fn cut_at(shape: &[usize], element: usize) -> View {
-    let lengths = region::lengths(shape);
-    let is_short = |axes: &usize| lengths[*axes..].iter().product::<u64>() * element as u64 <= ROW;
-    let axes = (1..lengths.len()).find(is_short).unwrap_or(lengths.len());
-    View::new(lengths, (0..axes).collect())
-}
-
-/// How many axes of a results dataset, the first ones, are positions.
-fn scan_axes(file: &ReadFile, path: &str, shape: &[usize]) -> usize {
-    let positions = || {
-        let (group, name) = holder(file, path)?;
-        let status = group.dataset(results_group::STATUS).ok()?;
-        results_group::is_per_position(&group, &name).then_some(status.size())
-    };
-    let Some(positions) = positions() else { return 0 };
-    let product = |axes: &usize| shape[..*axes].iter().product::<usize>() == positions;
-    (1..=shape.len()).find(product).unwrap_or(0)
-}
-
-impl Missing {
-    /// Those of a results dataset, if there are any.
-    fn of(file: &ReadFile, path: &str, dataset: &Dataset) -> Result<Option<Self>, Note> {
-        let Some((group, name)) = holder(file, path) else { return Ok(None) };
-        if !results_group::may_be_per_position(&group, &name) {
-            return Ok(None);
-        }
-        let Ok(marks) = group.dataset(results_group::STATUS) else { return Ok(None) };
-        let positions = marks.size() as u64;
-        let status = results_group::status(file.handle(), &group, positions)?;
-        let failed = results_group::failed_lines(file.handle(), &group)?;
-        let values = dataset.size() as u64 / positions.max(1);
-        let mut missing = Self { status, failed, count: 0, values };
-        for window in windows(positions) {
-            let gaps = missing.gaps(window)?;
-            missing.count += gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>();
-        }
-        Ok((missing.count > 0).then_some(missing))
-    }
-
-    /// Which of some positions have no result.
-    fn gaps(&self, positions: Range<u64>) -> Result<Vec<Range<u64>>> {
-        let length = (positions.end - positions.start) as usize;
-        let (mut marks, mut failed) = (vec![0; length], vec![0; length]);
-        self.status.read(positions.start, &mut marks)?;
-        if let Some(lines) = &self.failed {
-            lines.read(positions.start, &mut failed)?;
-        }
-        let mut gaps: Vec<Range<u64>> = Vec::new();
-        for (position, (mark, failed)) in (positions.start..).zip(marks.iter().zip(&failed)) {
-            if *mark != 0 && *failed == 0 {
-                continue;
-            }
-            match gaps.last_mut() {
-                Some(last) if last.end == position => last.end += 1,
-                _ => gaps.push(position..position + 1),
-            }
-        }
-        Ok(gaps)
-    }
-
-    /// Which of some values belong to them, counted from the first of these.
-    fn among(&self, values: Range<u64>) -> Result<Vec<Range<usize>>> {
-        let positions = values.start / self.values..values.end.div_ceil(self.values);
-        let mut found = Vec::new();
-        for window in windows(positions.end - positions.start) {
-            let window = positions.start + window.start..positions.start + window.end;
-            for gap in self.gaps(window)? {
-                let start = (gap.start * self.values).max(values.start) - values.start;
-                let end = (gap.end * self.values).min(values.end) - values.start;
-                found.push(start as usize..end as usize);
-            }
-        }
-        Ok(found)
-    }
 }
 
 /// The type that values are written in: their own, but of those that are too short for most.

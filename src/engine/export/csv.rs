@@ -102,7 +102,7 @@ impl<'a> Table<'a> {
                 let label = if place.is_empty() { label } else { format!("{label} at {place}") };
                 match field.element.is_complex() {
                     true => {
-                        names.extend(["real", "imaginary"].map(|part| format!("{label}, {part}")))
+                        names.extend(["real", "imaginary"].map(|part| format!("{label}, {part}")));
                     }
                     false => names.push(label),
                 }

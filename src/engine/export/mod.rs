@@ -1,12 +1,16 @@
 //! Datasets written to files of other kinds: as NumPy's arrays, as tables, as images.
 //!
-//! `array` reads a dataset piece by piece, in the shape of the scan, and knows which positions have no
-//! result; `npy`, `csv` and `tif` write what it reads. Nothing is held but some pieces, so that a
-//! dataset may be larger than memory. The file that is written has a name of its own until it is
-//! whole: a kill leaves that, and never half of what was asked for.
+//! `find` knows which dataset is meant; `array` reads it piece by piece, in the shape of the scan
+//! (`layout`), and tells which positions have no result (`missing`); `npy`, `csv` and `tif` write
+//! what it reads. Nothing is held but some pieces, so that a dataset may be larger than memory. The
+//! file that is written has a name of its own until it is whole (`target`): a kill leaves that, and
+//! never half of what was asked for.
 
 mod array;
 mod csv;
+mod find;
+mod layout;
+mod missing;
 mod npy;
 mod target;
 mod tif;

@@ -2,8 +2,8 @@
 //! the scale and the units of the axes.
 //!
 //! What lies behind each other in the dataset is a page: a frame, or of spectra the map of each
-//! point, which is put together in as many readings of the data as memory asks for. A file larger than
-//! 4 GiB is a BigTIFF.
+//! point, which is put together in as many readings of the data as memory asks for. A file larger
+//! than 4 GiB is a BigTIFF.
 
 use std::borrow::Cow;
 use std::io::{Seek, Write};
