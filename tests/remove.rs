@@ -409,7 +409,7 @@ impl Killed {
 
 #[test]
 fn a_kill_at_any_instant_leaves_all_of_a_group_or_nothing() {
-    const KILLS: usize = 200;
+    const KILLS: usize = 40;
     let mut killed = Killed::new();
     let begun = Instant::now();
     succeed(killed.copy());
