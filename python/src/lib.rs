@@ -135,8 +135,8 @@ mod _pixelmill {
     }
 
     /// Computes one position, by its number or its steps, with a function that is declared, as
-    /// JSON, and called through `compute`, and writes nothing; tells of it as JSON, with the spectrum
-    /// of that number.
+    /// JSON, and called through `compute`, and writes nothing; tells of it as JSON, with the
+    /// spectrum of that number.
     #[pyfunction]
     fn test_map(
         py: Python<'_>,
