@@ -144,7 +144,12 @@ fn what_cannot_be_drawn_is_said() {
         arguments.push(&name);
         pixelmill(arguments)
     };
-    assert_refused(&drawn_to("scan.h5"), 2, &["--plot", "scan.h5", ".png"]);
+    assert_refused(&drawn_to("scan.h5"), 2, &["--plot", "scan.h5", "it is an HDF5 file"]);
+    std::os::unix::fs::symlink("scan.h5", sample.folder.path().join("soft.png")).unwrap();
+    std::fs::hard_link(&sample.file, sample.folder.path().join("hard.png")).unwrap();
+    for name in ["soft.png", "hard.png"] {
+        assert_refused(&drawn_to(name), 2, &["--plot", name, "it is an HDF5 file"]);
+    }
     assert_refused(
         &drawn_to("no/fit.png"),
         1,

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use colours::Palette;
 pub(crate) use figure::Figure;
 
+use crate::storage::file::open;
 use crate::storage::open_file::other_than_file;
 use pixelmill_core::error::{Error, Result};
 
@@ -52,6 +53,14 @@ impl Canvas {
                     return Err(Error::Argument {
                         argument,
                         reason: format!("{found}, not a file"),
+                    });
+                }
+                // By whatever name: a link to the data leads there.
+                if open(file, false).is_ok() {
+                    return Err(Error::Argument {
+                        argument: format!("--plot {}", file.display()),
+                        reason: "it is an HDF5 file, which a picture would take the place of"
+                            .to_owned(),
                     });
                 }
                 if extension.eq_ignore_ascii_case("png") {
