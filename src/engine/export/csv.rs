@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use num_complex::{Complex32, Complex64};
@@ -25,7 +25,7 @@ use pixelmill_core::error::{Error, Result};
 pub(super) fn write(steps: &Steps<'_>, writer: &mut impl Write, output: &Path) -> Result<bool> {
     let refused = |error| Error::io("write", output, error);
     let table = Table::of(steps.array);
-    writer.write_all(table.header().as_bytes()).map_err(refused)?;
+    table.header(writer).map_err(refused)?;
     let mut text = String::new();
     steps.each(|piece| {
         let size = steps.array.fields[0].element.size();
@@ -76,13 +76,17 @@ impl<'a> Table<'a> {
         self.array.grid.as_ref().map_or(&self.array.axes[..self.axes], |grid| &grid.dimensions)
     }
 
-    fn header(&self) -> String {
+    /// Writes the names of the columns; there may be as many as a frame has points.
+    fn header(&self, writer: &mut impl Write) -> io::Result<()> {
         let coordinates = self.coordinates().iter().enumerate().map(|(number, axis)| {
             let name =
                 if axis.name.is_empty() { format!("axis {number}") } else { axis.name.clone() };
             with_units(&name, &axis.units)
         });
-        let mut names: Vec<String> = coordinates.collect();
+        for (number, name) in coordinates.enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            write!(writer, "{comma}{}", quoted(&name))?;
+        }
         let lengths = region::lengths(&self.array.shape[self.axes..]);
         for point in 0..self.per_line {
             let steps = region::steps(&lengths, point);
@@ -102,14 +106,15 @@ impl<'a> Table<'a> {
                 let label = if place.is_empty() { label } else { format!("{label} at {place}") };
                 match field.element.is_complex() {
                     true => {
-                        names.extend(["real", "imaginary"].map(|part| format!("{label}, {part}")));
+                        for part in ["real", "imaginary"] {
+                            write!(writer, ",{}", quoted(&format!("{label}, {part}")))?;
+                        }
                     }
-                    false => names.push(label),
+                    false => write!(writer, ",{}", quoted(&label))?,
                 }
             }
         }
-        let cells: Vec<Cow<'_, str>> = names.iter().map(|name| quoted(name)).collect();
-        cells.join(",") + "\r\n"
+        writer.write_all(b"\r\n")
     }
 
     /// What a field is called: as it has units of its own, or as the dataset is.

@@ -23,8 +23,10 @@ use pixelmill_core::error::{Error, Result};
 
 /// Bytes of the pages that are put together in one reading.
 const AT_ONCE: u64 = 128 << 20;
-/// From so many bytes on a file is a BigTIFF; directories come on top.
+/// From so many bytes on a file is a BigTIFF.
 const BIG: u64 = 3 << 30;
+/// Bytes that say of a page what it is, at most.
+const DIRECTORY: u64 = 256;
 
 /// What is on which page.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,6 +124,11 @@ impl Plan {
         self.outer() * self.points * self.parts * self.frame() * element
     }
 
+    /// Whether places in the file may need more than 32 bits.
+    fn is_big(&self) -> bool {
+        self.bytes() + self.outer() * self.points * self.parts * DIRECTORY >= BIG
+    }
+
     /// What ImageJ reads of a file: how many images there are, and along which axes.
     fn description(&self, array: &Array) -> String {
         let mut stacked: Vec<u64> = self.pages.clone();
@@ -207,7 +214,7 @@ pub(super) fn write(
     output: &Path,
 ) -> Result<bool> {
     let refused = |error| refused(error, output);
-    if plan.bytes() >= BIG {
+    if plan.is_big() {
         written(TiffEncoder::new_big(writer).map_err(refused)?, (steps, plan), output)
     } else {
         written(TiffEncoder::new(writer).map_err(refused)?, (steps, plan), output)
@@ -460,6 +467,12 @@ mod tests {
         assert_eq!(plan(&[9, 7, 8], 1), Ok((vec![9], 7, 8, 1)));
         assert_eq!(plan(&[2, 7, 8], 0), Ok((vec![2], 7, 8, 1)));
         assert!(plan(&[7], 0).is_err());
+    }
+
+    #[test]
+    fn many_small_pages_make_a_large_file_too() {
+        let is_big = |pages| Plan::with(&[pages, 4, 4], 1, ElementType::UInt8).unwrap().is_big();
+        assert!(!is_big(1 << 20) && is_big(20 << 20));
     }
 
     #[test]
