@@ -28,14 +28,8 @@ impl Unfinished {
             Ok(_) if !replace => return Err(there(output)),
             _ => {}
         }
-        let mut name = OsString::from(".");
-        name.push(output.file_name().unwrap_or_default());
-        name.push(format!(".{}.unfinished", std::process::id()));
-        let path = output.with_file_name(name);
-        // What has this name is what a killed process with our number has left.
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
-        let file = file.map_err(|error| Error::io("create", output, error))?;
+        let (file, path) =
+            create_beside(output).map_err(|error| Error::io("create", output, error))?;
         Ok(Self { file, path, output: output.to_owned(), is_finished: false })
     }
 
@@ -81,6 +75,23 @@ impl Drop for Unfinished {
     }
 }
 
+/// A file that nobody else writes to. What has the name of our number is what a killed process has
+/// left, or of one that counts processes otherwise: on another machine, in a container.
+fn create_beside(output: &Path) -> io::Result<(File, PathBuf)> {
+    let mut number = 0u32;
+    loop {
+        let mut name = OsString::from(".");
+        name.push(output.file_name().unwrap_or_default());
+        let more = if number == 0 { String::new() } else { format!("-{number}") };
+        name.push(format!(".{}{more}.unfinished", std::process::id()));
+        let path = output.with_file_name(name);
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            created => return created.map(|file| (file, path)),
+        }
+    }
+}
+
 fn there(output: &Path) -> Error {
     Error::AlreadyThere { path: output.to_owned() }
 }
@@ -90,6 +101,22 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn what_others_write_or_have_left_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, other) = (folder.path().join("out.npy"), folder.path().join("data.h5"));
+        fs::write(&other, "mine").unwrap();
+        let left = format!(".out.npy.{}.unfinished", std::process::id());
+        std::os::unix::fs::symlink(&other, folder.path().join(left)).unwrap();
+        let [one, two] = [0, 1].map(|_| Unfinished::create(&output, true).unwrap());
+        one.file().write_all(b"one").unwrap();
+        two.file().write_all(b"another").unwrap();
+        assert_eq!((one.finish(true).unwrap(), fs::read(&output).unwrap()), (3, b"one".to_vec()));
+        assert_eq!(two.finish(true).unwrap(), 7);
+        assert_eq!(fs::read(&output).unwrap(), b"another");
+        assert_eq!(fs::read(&other).unwrap(), b"mine");
+    }
 
     #[test]
     fn a_file_is_there_whole_or_not_at_all_and_replaces_only_what_it_may() {
