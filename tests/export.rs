@@ -171,6 +171,91 @@ fn what_can_not_be_written_is_refused_in_words() {
 }
 
 #[test]
+fn what_holds_the_data_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    filters_program("export.py", ["parts".as_ref(), folder.path().as_os_str()]);
+    let kept = ["own.npy", "part.tif", "raw.csv", "master.h5"].map(|name| fs::read(at(name)));
+    for (file, path, output) in [
+        ("own.npy", "data", "own.npy"),
+        ("own.npy", "data", "soft.npy"),
+        ("own.npy", "data", "hard.npy"),
+        ("soft.npy", "data", "own.npy"),
+        ("master.h5", "virtual", "part.tif"),
+        ("master.h5", "link", "part.tif"),
+        ("master.h5", "raw", "raw.csv"),
+    ] {
+        let texts = [output, "it holds data of", "write to another file"];
+        refuse(export(&at(file), path, &at(output), &["--override"]), 2, &texts);
+    }
+    let now = ["own.npy", "part.tif", "raw.csv", "master.h5"].map(|name| fs::read(at(name)));
+    assert!(kept.iter().zip(&now).all(|(one, other)| one.as_ref().ok() == other.as_ref().ok()));
+    // What isn't read of a file may have its name.
+    succeed(export(&at("master.h5"), "plain", &at("soft.npy"), &["--override"]));
+    assert!(kept[0].as_ref().ok() == fs::read(at("own.npy")).as_ref().ok());
+}
+
+#[test]
+fn positions_that_others_have_not_computed_are_no_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, output) = (folder.path().join("foreign.h5"), folder.path().join("a.npy"));
+    let group = "Raw_Data-Other_000";
+    let [result, other] = ["Result", "Other"].map(|name| format!("{group}/{name}"));
+    let show = |path: &str| ["show".into(), file.clone().into_os_string(), path.into()];
+    let write = |last: &str| {
+        filters_program("export.py", ["foreign".as_ref(), file.as_os_str(), last.as_ref()]);
+    };
+    write("5");
+    let expected: Vec<Value> =
+        (0..12).map(|at| if at < 5 { json!(f64::from(at + 1)) } else { Value::Null }).collect();
+    let ran = succeed(export(&file, &result, &output, &["--override"]));
+    assert_eq!(ran["missing"], 7);
+    assert_eq!(arrays(&[&output]).remove(0)["values"], json!(expected));
+    let shown = succeed(show(&result));
+    assert_eq!(shown["pictures"][0]["values"], json!(expected));
+    assert_eq!(shown["pictures"][0]["pending"], json!((5..12).collect::<Vec<_>>()));
+    // Which of these values are of positions that are done nobody can tell.
+    let text = "its shape is [7], and its group tells of 12 positions";
+    refuse(export(&file, &other, &output, &["--override"]), 1, &[text]);
+    refuse(show(&other), 2, &[text]);
+    write("12");
+    for path in [&result, &other] {
+        assert_eq!(succeed(export(&file, path, &output, &["--override"]))["missing"], 0);
+        assert_eq!(succeed(show(path))["pictures"][0]["pending"], json!([]));
+    }
+}
+
+#[test]
+fn positions_without_a_result_are_not_looked_for_along_other_axes() {
+    let many = Many::new();
+    let output = many.at("a.npy");
+    let axes = ["--dataset", "/spectra", "--positions-axes", "0,1", "--output"];
+    let results = many.at("results.h5");
+    let more = [&axes[..], &[results.to_str().unwrap(), "--positions", "0:13"]].concat();
+    let ran = succeed(run("rebin", &many.file, &more));
+    let path = format!("{}/Rebinned", ran["group"].as_str().unwrap());
+    let show = |more: &[&str]| {
+        let first = ["show", results.to_str().unwrap(), &path];
+        [&first[..], more].concat().into_iter().map(OsString::from).collect::<Vec<_>>()
+    };
+    assert_eq!(succeed(export(&results, &path, &output, &[]))["missing"], 17);
+    for axes in ["1,0", "1", "2", "0,2", "2,0,1"] {
+        let told = ["--positions-axes", axes, "--override"];
+        refuse(
+            export(&results, &path, &output, &told),
+            1,
+            &["some of its positions have no result"],
+        );
+        refuse(show(&told[..2]), 2, &["some of its positions have no result"]);
+    }
+    succeed(run("rebin", &many.file, &more[..more.len() - 2]));
+    for axes in ["1,0", "2"] {
+        succeed(export(&results, &path, &output, &["--positions-axes", axes, "--override"]));
+        succeed(show(&["--positions-axes", axes]));
+    }
+}
+
+#[test]
 fn a_kill_leaves_no_half_of_a_file() {
     let sample = Sample::new();
     let output = |number: usize| sample.folder.path().join(format!("{number}.csv"));

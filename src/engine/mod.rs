@@ -19,6 +19,7 @@ mod carrier;
 mod compared;
 mod compress;
 mod compute_loop;
+mod computed;
 mod correction_paths;
 mod corrections;
 mod crew;

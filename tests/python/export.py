@@ -2,11 +2,14 @@
 
     export.py write FILE
     export.py check FILE FOLDER
+    export.py parts FOLDER
+    export.py foreign FILE LAST
 """
 
 import csv
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -148,9 +151,56 @@ def arrays(*paths):
     return [{"dtype": str(array.dtype), "shape": array.shape, "values": plain(array)} for array in map(np.load, paths)]
 
 
+def parts(folder):
+    """Writes files whose data lie in others that have names of what `export` writes."""
+    folder = Path(folder)
+    values = np.arange(12.0).reshape(3, 4)
+    for name in ("own.npy", "part.tif"):
+        with h5py.File(folder / name, "w") as file:
+            file["data"] = values
+    os.symlink("own.npy", folder / "soft.npy")
+    os.link(folder / "own.npy", folder / "hard.npy")
+    values.tofile(folder / "raw.csv")
+    with h5py.File(folder / "master.h5", "w") as file:
+        file["plain"] = values
+        file["link"] = h5py.ExternalLink("part.tif", "data")
+        file.create_dataset("raw", values.shape, "f8", external=[(str(folder / "raw.csv"), 0, values.nbytes)])
+        layout = h5py.VirtualLayout(values.shape, "f8")
+        layout[:] = h5py.VirtualSource("part.tif", "data", values.shape)
+        file.create_virtual_dataset("virtual", layout)
+
+
+def foreign(path, last):
+    """Writes the results of another program, which tells how many of the 12 positions are done."""
+    with h5py.File(path, "w") as file:
+        grid = np.array([[number % 4, number // 4] for number in range(12)])
+
+        def table(group, name, data, labels):
+            group[name] = data
+            group[name].attrs["labels"] = group[name].attrs["units"] = np.array(labels, "S")
+            return group[name]
+
+        def main(group, name, data, tables):
+            group[name] = data
+            group[name].attrs["quantity"], group[name].attrs["units"] = "Height", "V"
+            for table in tables:
+                group[name].attrs[table.name.rsplit("/")[-1]] = table.ref
+            return group[name]
+
+        positions = [table(file, f"Position_{name}", grid.astype(dtype), ["X", "Y"]) for name, dtype in (("Indices", "u4"), ("Values", "f4"))]
+        spectra = [table(file, f"Spectroscopic_{name}", np.arange(5, dtype=dtype)[None], ["V"]) for name, dtype in (("Indices", "u4"), ("Values", "f4"))]
+        source = main(file, "Raw_Data", np.ones((12, 5)), positions + spectra)
+        group = file.create_group("Raw_Data-Other_000")
+        group.attrs["tool"], group.attrs["source_000"], group.attrs["last_pixel"] = "Other", source.ref, int(last)
+        one = [table(group, f"Spectroscopic_{name}", np.zeros((1, 1), dtype), ["a"]) for name, dtype in (("Indices", "u4"), ("Values", "f4"))]
+        main(group, "Result", np.arange(1.0, 13)[:, None], positions + one)
+        main(group, "Other", np.arange(7.0), [])
+
+
 def main():
     function, *given = sys.argv[1:]
-    print(json.dumps({"write": write, "check": check, "arrays": arrays}[function](*given)))
+    functions = {"write": write, "check": check, "arrays": arrays, "parts": parts, "foreign": foreign}
+    print(json.dumps(functions[function](*given)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 //! positions that have no result.
 
 use std::ops::Range;
+use std::path::Path;
 
 use num_complex::{Complex32, Complex64};
 
@@ -15,6 +16,7 @@ use crate::source;
 use crate::storage::attributes;
 use crate::storage::container::{Class, Dataset, RecordField};
 use crate::storage::file::{ReadFile, open_read};
+use crate::storage::file_state::FileId;
 use crate::storage::results_group;
 use crate::storage::rows::Rows;
 use pixelmill_core::advice::{Advice, Note};
@@ -27,8 +29,8 @@ const PIECE: usize = 32 << 20;
 
 /// A dataset, or a field of its records.
 pub(super) struct Array {
-    /// Held for its reader's lock.
-    _file: ReadFile,
+    /// Also held for its reader's lock.
+    file: ReadFile,
     pub path: String,
     pub fields: Vec<Field>,
     /// Lengths of its axes, those of the scan first.
@@ -99,6 +101,11 @@ impl Array {
         });
         let fields = fields.collect::<Result<Vec<_>>>()?;
         let missing = Missing::of(&file, &path, &dataset).map_err(refused)?;
+        if missing.is_some() && !layout.view.has_positions_first() {
+            let text = "some of its positions have no result, and which these are is only known \
+                        with the axes as positions that are it without being told";
+            return Err(refused(Note::from(text)));
+        }
         let text = |name: &str| attributes::string(&dataset, name).unwrap_or_default();
         let chunk = dataset.chunk().and_then(|chunk| chunk.first().copied()).unwrap_or(1);
         Ok(Self {
@@ -113,8 +120,25 @@ impl Array {
             scan: layout.scan,
             grid: layout.grid,
             missing,
-            _file: file,
+            file,
         })
+    }
+
+    /// Checks that nothing is read of the file that is to be written, which would be lost.
+    ///
+    /// # Errors
+    /// If something is.
+    pub fn check_output(&self, output: &Path) -> Result<()> {
+        let Ok(there) = FileId::at(output) else { return Ok(()) };
+        let parts = self.fields.iter().flat_map(|field| field.rows.files());
+        let mut parts = parts.filter_map(|part| part.state().ok());
+        let is_source = FileId::at(&self.file.path).is_ok_and(|own| own == there)
+            || parts.any(|part| part.id == there);
+        if !is_source {
+            return Ok(());
+        }
+        let reason = format!("it holds data of `{}`; write to another file", self.path);
+        Err(Error::Argument { argument: output.display().to_string(), reason })
     }
 
     /// How many are read at a time: whole chunks, if these aren't too large.

@@ -3,17 +3,16 @@
 use std::ops::Range;
 
 use super::find::holder;
+use crate::engine::computed::{Computed, Fate};
 use crate::storage::container::Dataset;
 use crate::storage::file::ReadFile;
-use crate::storage::marks::{Marks, windows};
-use crate::storage::results_group;
+use crate::storage::marks::windows;
 use pixelmill_core::advice::Note;
 use pixelmill_core::error::Result;
 
 /// The positions that have no result.
 pub(super) struct Missing {
-    status: Marks,
-    failed: Option<Marks>,
+    computed: Computed,
     pub count: u64,
     /// Values of one position.
     values: u64,
@@ -23,33 +22,20 @@ impl Missing {
     /// Those of a results dataset, if there are any.
     pub fn of(file: &ReadFile, path: &str, dataset: &Dataset) -> Result<Option<Self>, Note> {
         let Some((group, name)) = holder(file, path) else { return Ok(None) };
-        if !results_group::may_be_per_position(&group, &name) {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let Some(computed) = Computed::of(file, (parent, &group), (&name, dataset))? else {
             return Ok(None);
-        }
-        let Ok(marks) = group.dataset(results_group::STATUS) else { return Ok(None) };
-        let positions = marks.size() as u64;
-        let status = results_group::status(file.handle(), &group, positions)?;
-        let failed = results_group::failed_lines(file.handle(), &group)?;
-        let values = dataset.size() as u64 / positions.max(1);
-        let mut missing = Self { status, failed, count: 0, values };
-        for window in windows(positions) {
-            let gaps = missing.gaps(window)?;
-            missing.count += gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>();
-        }
-        Ok((missing.count > 0).then_some(missing))
+        };
+        let count = computed.missing()?;
+        let values = dataset.size() as u64 / computed.positions.max(1);
+        Ok((count > 0).then_some(Self { computed, count, values }))
     }
 
     /// Which of some positions have no result.
     fn gaps(&self, positions: Range<u64>) -> Result<Vec<Range<u64>>> {
-        let length = (positions.end - positions.start) as usize;
-        let (mut marks, mut failed) = (vec![0; length], vec![0; length]);
-        self.status.read(positions.start, &mut marks)?;
-        if let Some(lines) = &self.failed {
-            lines.read(positions.start, &mut failed)?;
-        }
         let mut gaps: Vec<Range<u64>> = Vec::new();
-        for (position, (mark, failed)) in (positions.start..).zip(marks.iter().zip(&failed)) {
-            if *mark != 0 && *failed == 0 {
+        for (position, fate) in (positions.start..).zip(self.computed.read(&positions)?) {
+            if fate == Fate::Done {
                 continue;
             }
             match gaps.last_mut() {

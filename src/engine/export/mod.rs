@@ -101,6 +101,7 @@ pub fn export(
 ) -> Result<Option<Exported>> {
     let kind = Kind::of(&request.output)?;
     let array = Array::open(request)?;
+    array.check_output(&request.output)?;
     let plan = match kind {
         Kind::Tif => Some(tif::Plan::of(&array)?),
         Kind::Npy | Kind::Csv => None,

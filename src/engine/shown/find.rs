@@ -220,11 +220,14 @@ fn of_field(
     let mut notes = Vec::new();
     let mut source = opened(file, (path, dataset), field, told.as_deref(), &mut notes)?;
     source.read_own_values(file)?;
-    let count = source.info.positions;
-    let states = group
-        .as_ref()
-        .filter(|_| !folded)
-        .map_or_else(States::default, |group| States::of(file, (parent, group), name, count));
+    let states = match group.as_ref().filter(|_| !folded) {
+        Some(group) => States::of(file, (parent, group), (name, dataset), &source),
+        None => Ok(States::default()),
+    };
+    let states = states.map_err(|reason| Error::Argument {
+        argument: path.to_owned(),
+        reason: format!("it can't be told which of its values are results: {}", reason.text),
+    })?;
     if let Some(lack) = lack_around(file, path)?.filter(|_| folded) {
         notes.push(format!("not of all positions yet: {lack}"));
     }

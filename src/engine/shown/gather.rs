@@ -144,9 +144,17 @@ impl Parts {
 impl Reader<'_> {
     fn read(&mut self, piece: &[Range<u64>], see: &mut impl FnMut(Seen<'_>)) -> Result<()> {
         let count: u64 = piece.iter().map(|run| run.end - run.start).sum();
+        // Before the values, which a run may write in between.
+        let mut states = Vec::with_capacity(count as usize);
+        for run in piece {
+            states.extend(self.states.read(run)?);
+        }
         self.bytes.resize(count as usize * self.source.row_bytes());
         match self.source.rows.read_into(piece, &mut self.bytes) {
-            Ok(()) => self.hand_over(piece, see),
+            Ok(()) => {
+                self.hand_over(piece, &states, see);
+                Ok(())
+            }
             Err(Error::Damaged { .. }) if count > 1 => {
                 for position in piece.iter().cloned().flatten() {
                     self.read(std::slice::from_ref(&(position..position + 1)), see)?;
@@ -162,22 +170,22 @@ impl Reader<'_> {
         }
     }
 
-    fn hand_over(&mut self, piece: &[Range<u64>], see: &mut impl FnMut(Seen<'_>)) -> Result<()> {
-        let Self { source, states: known, bytes, values } = self;
+    fn hand_over(
+        &mut self,
+        piece: &[Range<u64>],
+        states: &[State],
+        see: &mut impl FnMut(Seen<'_>),
+    ) {
+        let Self { source, bytes, values, .. } = self;
         values.fill(bytes, source.stored);
         let points = source.info.spectral_points;
-        let mut states = Vec::new();
-        let mut at = 0;
-        for run in piece {
-            known.read(run, &mut states)?;
-            for (position, state) in run.clone().zip(&states) {
-                let own = if *state == State::Known { at..at + points } else { 0..0 };
-                let real = &values.real[own.clone()];
-                let imaginary = values.imaginary.get(own).unwrap_or_default();
-                see(Seen { position, state: *state, real, imaginary });
-                at += points;
-            }
+        let positions = piece.iter().cloned().flatten().zip(states);
+        for (number, (position, state)) in positions.enumerate() {
+            let at = number * points;
+            let own = if *state == State::Known { at..at + points } else { 0..0 };
+            let real = &values.real[own.clone()];
+            let imaginary = values.imaginary.get(own).unwrap_or_default();
+            see(Seen { position, state: *state, real, imaginary });
         }
-        Ok(())
     }
 }

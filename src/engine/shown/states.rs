@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::engine::inspect::positions;
-use crate::storage::container::Group;
+use crate::engine::computed::{Computed, Fate};
+use crate::source::Source;
+use crate::storage::container::{Dataset, Group};
 use crate::storage::file::ReadFile;
-use crate::storage::marks::Marks;
-use crate::storage::results_group;
+use pixelmill_core::advice::Note;
 use pixelmill_core::error::Result;
 
 /// What is known of a value.
@@ -24,45 +24,46 @@ pub enum State {
 
 /// What is known of the positions of a dataset.
 #[derive(Default)]
-pub(super) struct States {
-    status: Option<Marks>,
-    lines: Option<Marks>,
-}
+pub(super) struct States(Option<Computed>);
 
 impl States {
-    /// Those of the results dataset `name` of a group, which has so many positions.
-    pub fn of(file: &ReadFile, (path, group): (&str, &Group), name: &str, count: u64) -> Self {
-        if !results_group::may_be_per_position(group, name) {
-            return Self::default();
+    /// Those of the results dataset `name` of a group, as `source` has it.
+    ///
+    /// # Errors
+    /// If some may have no value, and it can't be told which.
+    pub fn of(
+        file: &ReadFile,
+        group: (&str, &Group),
+        dataset: (&str, &Dataset),
+        source: &Source,
+    ) -> Result<Self, Note> {
+        let Some(computed) = Computed::of(file, group, dataset)? else { return Ok(Self(None)) };
+        let are_rows =
+            source.info.positions == computed.positions && source.rows.view().has_positions_first();
+        if are_rows {
+            return Ok(Self(Some(computed)));
         }
-        let all = positions(group, &results_group::provenance(group, path));
-        let status = results_group::status(file.handle(), group, all).ok();
-        let lines = results_group::failed_lines(file.handle(), group).ok().flatten();
-        let of_these = |marks: &Marks| marks.count() == count;
-        Self { status: status.filter(of_these), lines: lines.filter(|_| all == count) }
+        match computed.missing()? {
+            0 => Ok(Self(None)),
+            _ => Err("some of its positions have no result, and which these are is only known \
+                      with the axes as positions that are it without being told"
+                .into()),
+        }
     }
 
-    /// Fills `states` with what is known of some positions.
+    /// What is known of some positions; to be asked before their values are read.
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn read(&self, run: &Range<u64>, states: &mut Vec<State>) -> Result<()> {
-        let length = (run.end - run.start) as usize;
-        states.clear();
-        states.resize(length, State::Known);
-        let mut marks = vec![0; length];
-        if let Some(status) = &self.status {
-            status.read(run.start, &mut marks)?;
-            let pending = states.iter_mut().zip(&marks).filter(|(_, mark)| **mark == 0);
-            pending.for_each(|(state, _)| *state = State::Pending);
-        }
-        if let Some(lines) = &self.lines {
-            lines.read(run.start, &mut marks)?;
-            let failed = states.iter_mut().zip(&marks);
-            failed
-                .filter(|(state, line)| **state == State::Known && **line != 0)
-                .for_each(|(state, _)| *state = State::Failed);
-        }
-        Ok(())
+    pub fn read(&self, run: &Range<u64>) -> Result<Vec<State>> {
+        let state = |fate| match fate {
+            Fate::Done => State::Known,
+            Fate::Pending => State::Pending,
+            Fate::Failed => State::Failed,
+        };
+        Ok(match &self.0 {
+            Some(computed) => computed.read(run)?.into_iter().map(state).collect(),
+            None => vec![State::Known; (run.end - run.start) as usize],
+        })
     }
 }
