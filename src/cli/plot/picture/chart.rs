@@ -5,8 +5,8 @@ use tiny_skia::{PathBuilder, Rect, Transform};
 use super::super::chart::{Chart, Panel};
 use super::text::Font;
 use super::{
-    Align, Area, FAILED, Frame, GAP, GRID, INK, LEFT, NOTE_ROW, RIGHT, ROW, SIGN, Sheet, TEXT,
-    ticks,
+    Align, Area, Entry, FAILED, Frame, GRID, INK, LEFT, NOTE_ROW, RIGHT, ROW, SIGN, Sheet, TEXT,
+    in_rows, rows_of, ticks,
 };
 use crate::engine::shown::State;
 
@@ -51,7 +51,7 @@ fn frames(chart: &Chart, area: Area, font: &Font) -> Vec<Frame> {
         (_, 0) => HEIGHTS.1 * share,
         _ => HEIGHTS.2 * share,
     };
-    let rows = legend(chart, area, font).last().map_or(0.0, |entry| entry.row + 1.0);
+    let rows = rows_of(&legend(chart, area, font));
     let mut top = area.top + title_height(chart) + rows * ROW + 0.3 * ROW;
     (0..panels)
         .map(|index| {
@@ -67,14 +67,6 @@ fn title_height(chart: &Chart) -> f32 {
     if chart.title.is_empty() { 0.0 } else { ROW }
 }
 
-/// An entry of the legend, in which row it is, and from where to where.
-struct Entry<'f> {
-    sign: Sign,
-    name: &'f str,
-    row: f32,
-    left: f32,
-}
-
 #[derive(Clone, Copy)]
 enum Sign {
     Point,
@@ -83,8 +75,8 @@ enum Sign {
     Gap(State),
 }
 
-/// As many entries in a row as there is room for. A line without a name is all there is.
-fn legend<'f>(chart: &'f Chart, area: Area, font: &Font) -> Vec<Entry<'f>> {
+/// A line without a name is all there is.
+fn legend<'f>(chart: &'f Chart, area: Area, font: &Font) -> Vec<Entry<'f, Sign>> {
     let points = chart.has_points()
         && !(chart.lines.is_empty() && chart.marks.is_empty() && !chart.title.is_empty());
     let points = points.then_some((Sign::Point, "data"));
@@ -94,23 +86,8 @@ fn legend<'f>(chart: &'f Chart, area: Area, font: &Font) -> Vec<Entry<'f>> {
     let gaps = [(State::Failed, "failed"), (State::Pending, "pending")];
     let gaps = gaps.into_iter().filter(|(state, _)| chart.has(*state));
     let gaps = gaps.map(|(state, name)| (Sign::Gap(state), name));
-    let begin = area.left + LEFT;
-    let (mut left, mut row) = (begin, 0.0);
-    points
-        .into_iter()
-        .chain(lines)
-        .chain(marks)
-        .chain(gaps)
-        .map(|(sign, name)| {
-            let width = SIGN + font.outlines(name, TEXT).1;
-            if left > begin && left + width > area.left + area.width - RIGHT {
-                (left, row) = (begin, row + 1.0);
-            }
-            let entry = Entry { sign, name, row, left };
-            left += width + GAP;
-            entry
-        })
-        .collect()
+    let room = (area.left + LEFT, area.left + area.width - RIGHT);
+    in_rows(points.into_iter().chain(lines).chain(marks).chain(gaps), room, font)
 }
 
 impl Sheet {
@@ -180,7 +157,7 @@ impl Sheet {
         }
     }
 
-    fn entry(&mut self, chart: &Chart, entry: &Entry<'_>, top: f32) {
+    fn entry(&mut self, chart: &Chart, entry: &Entry<'_, Sign>, top: f32) {
         let Entry { sign, name, row, left } = *entry;
         let base = top + (row + 0.75) * ROW;
         let middle = base - 0.36 * TEXT;
@@ -290,9 +267,10 @@ mod tests {
         });
         let figure = figure([0.0, 1.0], many);
         let entries = legend(&figure, AREA, &Font::new());
-        let end = |entry: &Entry<'_>| entry.left + SIGN + Font::new().outlines(entry.name, TEXT).1;
+        let end =
+            |entry: &Entry<'_, Sign>| entry.left + SIGN + Font::new().outlines(entry.name, TEXT).1;
         assert!(entries.iter().all(|entry| end(entry) <= WIDTH - RIGHT));
-        let rows = entries.last().unwrap().row + 1.0;
+        let rows = rows_of(&entries);
         assert!(rows > 5.0 && frames(&figure, AREA, &Font::new())[0].top >= ABOVE + rows * ROW);
     }
 }

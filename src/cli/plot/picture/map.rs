@@ -3,7 +3,10 @@
 use super::super::colours::Rgb;
 use super::super::map::{Bar, Cell, Content, Form, Map, SAME};
 use super::text::Font;
-use super::{Align, Area, Frame, GAP, INK, LEFT, NOTE_ROW, ROW, SIGN, Sheet, TEXT, ticks};
+use super::{
+    Align, Area, Entry, Frame, GAP, INK, LEFT, NOTE_ROW, ROW, SIGN, Sheet, TEXT, in_rows, rows_of,
+    ticks,
+};
 use crate::engine::shown::State;
 
 /// On the right of a map: the bar with its numbers.
@@ -24,7 +27,7 @@ const RADII: (f32, f32) = (3.0, 14.0);
 /// The height that a map takes.
 pub(super) fn height(map: &Map, width: f32, font: &Font) -> f32 {
     let area = Area { left: 0.0, top: 0.0, width };
-    let rows = legend(map, area, font).last().map_or(0.0, |entry| entry.row + 1.0);
+    let rows = rows_of(&legend(map, area, font));
     frame(map, area).bottom() + BELOW + rows * ROW + NOTE_ROW * notes(map).len() as f32 + 0.5 * ROW
 }
 
@@ -36,14 +39,6 @@ fn frame(map: &Map, area: Area) -> Frame {
     Frame { left: area.left + LEFT, top: area.top + 1.3 * ROW, width, height }
 }
 
-/// An entry of the legend.
-struct Entry<'m> {
-    sign: Sign,
-    name: &'m str,
-    row: f32,
-    left: f32,
-}
-
 #[derive(Clone, Copy)]
 enum Sign {
     State(State),
@@ -51,7 +46,7 @@ enum Sign {
     Outline,
 }
 
-fn legend<'m>(map: &'m Map, area: Area, font: &Font) -> Vec<Entry<'m>> {
+fn legend<'m>(map: &'m Map, area: Area, font: &Font) -> Vec<Entry<'m, Sign>> {
     let states = map.states().into_iter().map(|state| {
         let name = match state {
             State::Pending => "pending",
@@ -64,18 +59,7 @@ fn legend<'m>(map: &'m Map, area: Area, font: &Font) -> Vec<Entry<'m>> {
         Form::Cross(_, number) => (Sign::Cross(number), overlay.name.as_str()),
         Form::Lines(_) => (Sign::Outline, overlay.name.as_str()),
     });
-    let begin = area.left + LEFT;
-    let (mut left, mut row) = (begin, 0.0);
-    let entries = states.chain(overlays).map(|(sign, name)| {
-        let width = SIGN + font.outlines(name, TEXT).1;
-        if left > begin && left + width > area.left + area.width - GAP {
-            (left, row) = (begin, row + 1.0);
-        }
-        let entry = Entry { sign, name, row, left };
-        left += width + GAP;
-        entry
-    });
-    entries.collect()
+    in_rows(states.chain(overlays), (area.left + LEFT, area.left + area.width - GAP), font)
 }
 
 /// What is said below: first which values the colours end at.
@@ -129,7 +113,7 @@ impl Sheet {
         let entries = legend(map, area, &self.font);
         let top = frame.bottom() + BELOW;
         entries.iter().for_each(|entry| self.sign(entry, top));
-        let rows = entries.last().map_or(0.0, |entry| entry.row + 1.0);
+        let rows = rows_of(&entries);
         let room = area.width - LEFT - GAP;
         self.notes(&notes(map), frame.left, top + rows * ROW, room);
     }
@@ -231,7 +215,7 @@ impl Sheet {
         self.turned(&bar.axis.label(), (x, frame.at((0.0, 0.5)).1), height + 40.0);
     }
 
-    fn sign(&mut self, entry: &Entry<'_>, top: f32) {
+    fn sign(&mut self, entry: &Entry<'_, Sign>, top: f32) {
         let Entry { sign, name, row, left } = *entry;
         let base = top + (row + 0.75) * ROW;
         let box_ = Frame { left, top: base - 20.0, width: 24.0, height: 24.0 };

@@ -78,6 +78,39 @@ struct Area {
     width: f32,
 }
 
+/// An entry of a legend.
+#[derive(Clone, Copy)]
+struct Entry<'f, S> {
+    sign: S,
+    name: &'f str,
+    row: f32,
+    left: f32,
+}
+
+/// As many entries in a row as there is room for between two places.
+fn in_rows<'f, S>(
+    entries: impl Iterator<Item = (S, &'f str)>,
+    (begin, end): (f32, f32),
+    font: &Font,
+) -> Vec<Entry<'f, S>> {
+    let (mut left, mut row) = (begin, 0.0);
+    let entries = entries.map(|(sign, name)| {
+        let width = SIGN + font.outlines(name, TEXT).1;
+        if left > begin && left + width > end {
+            (left, row) = (begin, row + 1.0);
+        }
+        let entry = Entry { sign, name, row, left };
+        left += width + GAP;
+        entry
+    });
+    entries.collect()
+}
+
+/// How many rows the entries of a legend take.
+fn rows_of<S>(entries: &[Entry<'_, S>]) -> f32 {
+    entries.last().map_or(0.0, |entry| entry.row + 1.0)
+}
+
 fn render(figure: &Figure) -> Pixmap {
     let font = Font::new();
     let beside = match figure.parts.len() {
