@@ -66,7 +66,7 @@ class Arguments:
                 )
             self._arrays[argument] = array.reshape(math.prod(scan_shape), *array.shape[len(scan_shape) :])
         else:
-            self.constants[argument] = value
+            self.constants[argument] = as_handed_over(value)
 
     def exact(self) -> dict[str, Any]:
         """All of them as JSON in which different values are different; the engine knows datasets by their order."""
@@ -97,9 +97,13 @@ class Arguments:
 
 
 def as_handed_over(value: Any) -> Any:
-    """An array in the order in which other processes get it, since in another it is added up in another."""
-    if type(value) in (np.ndarray, np.memmap) and not value.flags.f_contiguous:
-        return np.ascontiguousarray(value)
+    """Arrays in the order in which other processes get them, since in another they are added up in another."""
+    if type(value) in (np.ndarray, np.memmap):
+        return value if value.flags.f_contiguous else np.ascontiguousarray(value)
+    if type(value) in (list, tuple):
+        return type(value)(as_handed_over(one) for one in value)
+    if type(value) is dict:
+        return {name: as_handed_over(one) for name, one in value.items()}
     return value
 
 

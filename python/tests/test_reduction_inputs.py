@@ -415,11 +415,13 @@ class Swapped(pm.Reduction):
     def prepare(self, source, buffers):
         buffers.per_position("Each")
         buffers.single("Constant")
+        buffers.single("Nested")
         buffers.single("Own")
 
-    def process_partition(self, spectra, parts, each, constant):
+    def process_partition(self, spectra, parts, each, constant, nested):
         parts["Each"] = each.sum(axis=(1, 2))
         parts["Constant"] += constant.sum()
+        parts["Nested"] += nested["of"][0].sum()
         parts["Own"] += self.own.sum()
 
 
@@ -438,8 +440,8 @@ def test_arrays_in_any_order_are_summed_alike_by_threads_and_processes(tmp_path:
     line = pm.open(path, "line", (0,))
 
     def found(workers: str) -> list[bytes]:
-        given = {"each": values, "constant": values[1:], "workers": workers, "override": True, "progress": False}
-        results = line.reduce(Swapped(values), cores=2, **given)
+        given = {"each": values, "constant": values[1:], "nested": {"of": (values[2:],)}}
+        results = line.reduce(Swapped(values), workers=workers, cores=2, override=True, progress=False, **given)
         return [results[name][:].tobytes() for name in results]
 
     assert found("threads") == found("processes")
