@@ -193,6 +193,11 @@ impl Job {
         too_large.for_each(Rows::pass_by_cache);
     }
 
+    /// Bytes that a worker takes that reads all of it, besides what it reads into.
+    pub fn reader_bytes(&self) -> u64 {
+        self.inputs().map(|(rows, ..)| rows.reader_bytes()).max().unwrap_or(0)
+    }
+
     /// Bytes that a worker takes for each position besides its rows and results.
     pub fn kernel_bytes(&self) -> u64 {
         self.prepared.memory_per_position().saturating_mul(self.others as u64)

@@ -163,7 +163,7 @@ impl<'a> Pass<'a> {
                 + sum(fixed_bytes)
                 + selected.map(Selected::memory).sum::<u64>(),
             worker_bytes: sum(Job::auxiliary_tile_bytes)
-                + source.rows.reader_bytes()
+                + self.members.iter().map(|(job, _)| job.reader_bytes()).max().unwrap_or(0)
                 + most.beside * (row + neighbour),
             worthwhile: around.map_or(1, |around| around.worthwhile(row + neighbour)),
             tiles: source.rows.tiles().map(|tiles| TileNeeds {

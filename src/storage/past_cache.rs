@@ -85,15 +85,22 @@ impl Landing {
         let whole = bytes.next_multiple_of(page);
         if self.memory.len() < whole + page {
             self.memory = vec![0; whole + page];
-            let aligned = self.memory.as_ptr().align_offset(page);
-            // SAFETY: advice on memory that is all ours; it changes nothing in it.
-            unsafe {
-                let begin = self.memory.as_mut_ptr().add(aligned);
-                libc::madvise(begin.cast(), whole, libc::MADV_HUGEPAGE);
+            if page == LARGE_PAGE {
+                advise_large(&mut self.memory);
             }
         }
         let aligned = self.memory.as_ptr().align_offset(page);
         &mut self.memory[aligned..][..bytes]
+    }
+}
+
+/// Asks for large pages in some memory.
+fn advise_large(memory: &mut [u8]) {
+    let aligned = memory.as_ptr().align_offset(LARGE_PAGE);
+    let whole = &mut memory[aligned..];
+    // SAFETY: advice on memory that is all ours; it changes nothing in it.
+    unsafe {
+        libc::madvise(whole.as_mut_ptr().cast(), whole.len(), libc::MADV_HUGEPAGE);
     }
 }
 

@@ -121,17 +121,21 @@ impl RawFile {
         })
     }
 
-    /// Tells the system that these bytes will be read soon.
+    /// Tells the system that these bytes will be read soon, and those behind them next.
     pub fn announce(&self, start: u64, length: u64) {
-        let Some(file) = self.file.as_ref().filter(|_| !self.passes_by(length)) else { return };
         let is_read_ahead = self.is_read_ahead.get_or_init(|| {
-            let is_far = cache::reads_far_ahead(file);
-            if is_far {
-                advise(file, (0, 0), Advice::InOrder);
-            }
-            is_far
+            let file = self.file.as_ref();
+            let far = file.filter(|file| cache::reads_far_ahead(file));
+            far.inspect(|file| advise(file, (0, 0), Advice::InOrder)).is_some()
         });
         if !is_read_ahead {
+            self.fetch(start, length);
+        }
+    }
+
+    /// Tells the system that these bytes will be read soon, wherever others lie.
+    pub fn fetch(&self, start: u64, length: u64) {
+        if let Some(file) = self.file.as_ref().filter(|_| !self.passes_by(length)) {
             cache::fetch(file, start, length);
         }
     }

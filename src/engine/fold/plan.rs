@@ -65,7 +65,7 @@ pub(crate) fn merged_bytes(job: &Job) -> u64 {
 fn read_bytes(job: &Job, geometry: &Geometry) -> u64 {
     let rows = &job.source.rows;
     let most = geometry.cut.most().1;
-    rows.reader_bytes()
+    job.reader_bytes()
         + match (&geometry.cut, rows.tiles()) {
             (Cut::Rows { part, .. }, _) if geometry.needs == Needs::Parts => {
                 most * (part + rows.aside_bytes())

@@ -71,7 +71,7 @@ impl Way for Chunked {
         for place in tiles.tiles_of(positions).places() {
             let number = region::number(&self.table.grid, &place);
             let Some(chunk) = self.table.find(number) else { continue };
-            tiles.files[0].announce(chunk.address, chunk.size);
+            tiles.files[0].fetch(chunk.address, chunk.size);
         }
     }
 
