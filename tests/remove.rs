@@ -176,6 +176,12 @@ fn whatever_else_refers_to_results_keeps_them_there() {
              file.create_virtual_dataset('together', layout)",
             "`/together` is put together from it",
         ),
+        (
+            "layout = h5py.VirtualLayout((4096,), 'f4'); layout[:] = \
+             h5py.VirtualSource('./copy.h5', GROUP + '/completed_positions', (4096,)); \
+             file.create_virtual_dataset('otherwise', layout)",
+            "`/otherwise` is put together from it",
+        ),
         ("file['again'] = file[GROUP]", "`/again` is another link to it"),
     ] {
         let copy = chain.file().with_file_name("copy.h5");

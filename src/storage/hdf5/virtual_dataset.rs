@@ -82,16 +82,31 @@ pub(crate) fn check(dataset: &Dataset) -> Result<()> {
     compose(RawFile::new(path, file)?, access, dataset).map(|_| ())
 }
 
-/// Paths of the datasets of its own file that a dataset is put together from.
+/// Paths of the datasets of its own file that a dataset is put together from, by whatever name the
+/// file is called there.
 pub(crate) fn parts_here(dataset: &Dataset) -> Vec<String> {
     if dataset.layout() != Layout::Virtual {
         return Vec::new();
     }
-    let own = PathBuf::from(dataset.filename());
-    let is_own = |file: &OsStr| file == "." || Some(file) == own.file_name() || own == file;
+    let (path, own) = (PathBuf::from(dataset.filename()), transaction::key(dataset));
+    let is_own = |file: &OsStr| {
+        let found = || FileId::of(&find_source(&path, file).ok()?.1).ok();
+        file == "." || own.is_some() && found() == own
+    };
+    // Parts of one file mostly follow each other.
+    let (mut parts, mut last) = (Vec::new(), (OsString::from("."), true));
     let all = mappings(dataset).unwrap_or_default();
-    let named = all.iter().filter(|mapping| !mapping.is_numbered()).map(|mapping| mapping.names(0));
-    named.filter(|(file, _)| is_own(file)).map(|(_, path)| path).collect()
+    for mapping in all.iter().filter(|mapping| !mapping.is_numbered()) {
+        let (file, part) = mapping.names(0);
+        if file != last.0 {
+            last.1 = is_own(&file);
+            last.0 = file;
+        }
+        if last.1 {
+            parts.push(part);
+        }
+    }
+    parts
 }
 
 struct Search {
