@@ -1,7 +1,8 @@
 //! `status --command`: what it prints makes the very same results again, pasted into a shell, or
 //! says in a comment why nothing does.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -134,6 +135,12 @@ fn defaults_and_what_the_file_tells_are_left_out() {
     let line = script.lines().last().unwrap();
     let (program, file) = (program(), sample.file.display());
     assert_eq!(line, format!("{} run digest {file} --dataset {RAW_DATA}", program.display()));
+    // A default of 0.0, which is recorded as 0.
+    let odd = Odd::new();
+    let axes = ["--dataset", "/a b/data", "--positions-axes", "0,1"];
+    let ran = succeed(run("masks", &odd.file, &axes));
+    let script = is_made_again(&odd.file, ran["group"].as_str().unwrap(), &odd.folder);
+    assert!(!script.contains(" -p "), "{script}");
 }
 
 #[test]
@@ -176,6 +183,14 @@ fn what_no_command_makes_again_says_so_in_a_comment() {
     let (code, script) = printed(&odd.file, "data-Sum_000");
     assert_eq!(code, Some(0));
     assert!(script.contains("# it makes other results now: "), "{script}");
+    // A name that isn't text would be printed as another.
+    let named = odd.folder.join(OsStr::from_bytes(b"r\xff.h5"));
+    let to = [run("sum", &odd.file, &made), vec!["--output".into(), named.clone().into()]].concat();
+    let ran = succeed(to);
+    let (code, script) = printed(&named, ran["group"].as_str().unwrap());
+    assert_eq!(code, Some(1));
+    assert!(script.lines().all(|line| line.starts_with("# ")), "{script}");
+    assert!(script.contains("isn't UTF-8"), "{script}");
     let unknown =
         ["status".as_ref(), odd.file.as_os_str(), "nothing".as_ref(), "--command".as_ref()];
     let ran = pixelmill(unknown);

@@ -119,7 +119,7 @@ fn runner<'r>(registry: &[&'r dyn Runner], recipe: &Recipe) -> Result<&'r dyn Ru
 /// What has to be typed, without the program's name.
 fn arguments(runner: &dyn Runner, recipe: &Recipe) -> Result<Vec<String>, String> {
     let missing = "its source isn't where it was; give the command for it once it is there again";
-    let file = recipe.source_file.as_ref().ok_or(missing)?.to_string_lossy().into_owned();
+    let file = typed_name(recipe.source_file.as_ref().ok_or(missing)?)?;
     let mut words = vec!["run".to_owned(), runner.command_name(), not_an_option(file)];
     let mut option = |name: &str, value: Option<String>| {
         let Some(value) = value else { return };
@@ -142,20 +142,25 @@ fn arguments(runner: &dyn Runner, recipe: &Recipe) -> Result<Vec<String>, String
     option("gain", recipe.corrections.gain.clone());
     option("dead-pixels", recipe.corrections.dead_pixels.clone());
     option("positions", recipe.positions.clone());
-    let output = recipe.file.to_string_lossy().into_owned();
-    option("output", recipe.is_apart.then_some(output));
+    option("output", recipe.is_apart.then(|| typed_name(&recipe.file)).transpose()?);
     if recipe.allow_rounding {
         words.push("--allow-rounding".to_owned());
     }
     for info in runner.parameters() {
         let recorded = recipe.overview.parameters.get(&info.name).unwrap_or(&info.default);
-        if *recorded != info.default {
+        if !is_same(recorded, &info.default) {
             let text = typed(recorded, &info)
                 .ok_or_else(|| format!("its parameter `{}` can't be typed", info.name))?;
             words.extend(["-p".to_owned(), format!("{}={text}", info.name)]);
         }
     }
     Ok(words)
+}
+
+/// Whether two values are the same, though one number may be written as 0 and the other as 0.0.
+fn is_same(recorded: &Value, default: &Value) -> bool {
+    let bits = |value: &Value| value.as_f64().map(f64::to_bits);
+    recorded == default || default.is_f64() && bits(recorded) == bits(default)
 }
 
 /// The text that is read as this value of a parameter.
@@ -189,6 +194,12 @@ fn other(registry: &[&dyn Runner], recipe: &Recipe, arguments: &[String]) -> Opt
             Some(format!("it can't be computed now: {}", said(&error, Face::CommandLine)))
         }
     }
+}
+
+/// A name of a file as text, which a command line is printed as.
+fn typed_name(file: &Path) -> Result<String, String> {
+    let name = file.to_str().map(str::to_owned);
+    name.ok_or_else(|| format!("the name of {} isn't UTF-8, and can't be printed", file.display()))
 }
 
 /// A name of a file that isn't taken for an option.
