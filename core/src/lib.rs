@@ -16,6 +16,7 @@ pub mod column_layout;
 pub mod contribution;
 pub mod coordinates;
 pub mod corrections;
+pub mod detector;
 pub mod dimension;
 pub mod element;
 pub mod error;

@@ -27,6 +27,7 @@
 //! 5653.
 
 use pixelmill_core::axis_values::AxisValues;
+use pixelmill_core::detector::{Detector, is_between};
 use pixelmill_core::ndarray::ArrayView2;
 use pixelmill_core::process::{
     Dimension, Failure, Model, Parameters as Checked, SourceInfo, Spectrum,
@@ -36,7 +37,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::choices::one_of;
-use crate::detector::{Detector, is_between};
 use crate::weights::Weights;
 
 /// What of the frames counts, and what is made of the shifts.

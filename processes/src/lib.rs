@@ -10,7 +10,6 @@ pub mod center_of_mass;
 mod choices;
 pub mod curve_fit;
 pub mod denoise;
-mod detector;
 pub mod histogram;
 pub mod least_squares;
 pub mod local_correlation;

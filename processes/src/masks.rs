@@ -12,6 +12,7 @@
 
 use num_complex::Complex64;
 use pixelmill_core::axis_values::AxisValues;
+use pixelmill_core::detector::{Detector, is_between, is_in_rectangle};
 use pixelmill_core::inputs::{AuxiliaryInput, ConstantArray, ConstantAxes, ConstantInput};
 use pixelmill_core::process::{
     Dimension, Failure, Model, Parameters as Checked, SourceInfo, Spectrum,
@@ -21,7 +22,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::choices::one_of;
-use crate::detector::{Detector, is_between};
 use crate::weights::Weights;
 
 /// Detectors whose outlines are told at most.
@@ -342,9 +342,9 @@ fn detectors<'s>(
         Shape::Ring => one(weights(&|at| is_between(radii[at], (inner, radius)))),
         Shape::Rectangle => {
             let places: Vec<(f64, f64)> = detector.places().collect();
-            let height = parameters.height.unwrap_or(2.0 * radius) / 2.0;
-            let width = parameters.width.unwrap_or(2.0 * radius) / 2.0;
-            one(weights(&|at| places[at].0.abs() <= height && places[at].1.abs() <= width))
+            let height = parameters.height.unwrap_or(2.0 * radius);
+            let width = parameters.width.unwrap_or(2.0 * radius);
+            one(weights(&|at| is_in_rectangle(places[at], (height, width))))
         }
         Shape::Rings => {
             let middles = (0..count).map(|ring| f64::midpoint(edge(ring), edge(ring + 1)));

@@ -7,6 +7,7 @@
 //! distance, and else that along the long axis. A bin without points has no number. Radii and
 //! places are in points of the detector; sums are in double precision.
 
+use pixelmill_core::detector::Detector;
 use pixelmill_core::inputs::AuxiliaryInput;
 use pixelmill_core::process::{
     Dimension, Failure, Model, Parameters as Checked, SourceInfo, Spectrum,
@@ -14,8 +15,6 @@ use pixelmill_core::process::{
 use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::detector::Detector;
 
 /// Where the centre is, and how far the profile goes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

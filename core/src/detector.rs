@@ -1,8 +1,10 @@
-//! A detector: where the points of a frame lie.
+//! A detector: where the points of a frame lie, and which of them are inside of something.
 
 use std::f64::consts::TAU;
 
-use pixelmill_core::process::{Dimension, Failure, SourceInfo};
+use crate::dimension::Dimension;
+use crate::failure::Failure;
+use crate::source_info::SourceInfo;
 
 /// The frame that a spectrum is, and its centre.
 #[derive(Clone, Copy, Debug)]
@@ -63,4 +65,10 @@ impl Detector {
 /// Whether a point lies between two radii: not on the inner one, unless that is 0.
 pub fn is_between(radius: f64, (inner, outer): (f64, f64)) -> bool {
     radius <= outer && (radius > inner || inner == 0.0)
+}
+
+/// Whether the place of a point, from the centre, lies in a rectangle around that: so high, and so
+/// wide, ends included.
+pub fn is_in_rectangle((down, right): (f64, f64), (height, width): (f64, f64)) -> bool {
+    down.abs() <= height / 2.0 && right.abs() <= width / 2.0
 }
