@@ -67,6 +67,7 @@ mod show;
 mod signal_filter;
 mod stop;
 mod support;
+mod survey;
 mod untidy;
 mod user_block;
 

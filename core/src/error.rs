@@ -66,6 +66,9 @@ pub enum Error {
         path.display()
     )]
     JustChanged { path: PathBuf },
+    /// What is read bit by bit isn't what it was at the beginning.
+    #[error("`{dataset}` of {} was changed while it was read", file.display())]
+    ChangedMeanwhile { file: PathBuf, dataset: String },
     /// Something would have been written where it doesn't belong.
     #[error(
         "{bytes} bytes for place {at} of a dataset of {length} bytes were not written: they would \

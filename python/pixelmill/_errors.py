@@ -93,7 +93,7 @@ _KINDS: dict[type[Error], str] = {
     BusyError: "Busy",
     FileError: """
         Io Hdf5 Hdf5Object NotHdf5 Npy PartOfHdf5 Hdf4 Truncated JustChanged FreeSpace Replaced ReplacedWhileOpened
-        SourceReplaced SourceMoved SourceChanged Filter MissingSource UnreadableSource Damaged OtherFile
+        SourceReplaced SourceMoved SourceChanged ChangedMeanwhile Filter MissingSource UnreadableSource Damaged OtherFile
     """,
 }
 

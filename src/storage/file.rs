@@ -86,6 +86,17 @@ pub(crate) fn open_read(path: &Path) -> Result<ReadFile> {
     Ok(ReadFile::new(path, h5::open_read(path)?))
 }
 
+/// Holds a file as readers do, without a look into its container; with its state.
+///
+/// # Errors
+/// If it isn't there, has no container, or is being written by somebody.
+pub(crate) fn hold(path: &Path) -> Result<(File, FileState)> {
+    let file = open(path, false)?;
+    lock::share(&file, path)?;
+    let state = state(&file, path)?;
+    Ok((file, state))
+}
+
 /// Opens a file for reading while the caller holds a lock on it, and on the files that it links to.
 ///
 /// # Errors

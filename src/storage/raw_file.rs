@@ -41,20 +41,29 @@ impl RawFile {
     /// Those of the system.
     pub fn new(path: PathBuf, file: File) -> Result<Self> {
         let opened = FileState::of(&file).map_err(|error| Error::io("read", &path, error))?;
-        Ok(Self {
-            path,
-            opened,
-            file: Some(file),
-            is_forgotten: AtomicBool::new(false),
-            is_passed: AtomicBool::new(false),
-            past: PastCache::default(),
-            is_read_ahead: OnceLock::new(),
-        })
+        Ok(Self::described(path, opened, Some(file)))
     }
 
     /// Gives the file back to the system until it is read.
     pub fn close(&mut self) {
         self.file = None;
+    }
+
+    /// The same file, read by way of another descriptor; without one, opened only when it is read.
+    pub fn by_way_of(&self, file: Option<File>) -> Self {
+        Self::described(self.path.clone(), self.opened, file)
+    }
+
+    fn described(path: PathBuf, opened: FileState, file: Option<File>) -> Self {
+        Self {
+            path,
+            opened,
+            file,
+            is_forgotten: AtomicBool::new(false),
+            is_passed: AtomicBool::new(false),
+            past: PastCache::default(),
+            is_read_ahead: OnceLock::new(),
+        }
     }
 
     /// Runs `action` on the open file.

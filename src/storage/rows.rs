@@ -120,6 +120,20 @@ impl Rows {
         &self.files
     }
 
+    /// Reads their only file by way of this descriptor from now on; without one, it is opened only
+    /// when it is read. `false` if that can't be, since the library reads it, or there are others.
+    pub fn hold(&mut self, file: Option<File>) -> bool {
+        let [own] = self.files.as_slice() else { return false };
+        let files = vec![Arc::new(own.by_way_of(file))];
+        if let How::Tiles(tiles) = &mut self.how {
+            let is_library = matches!(tiles.way.reading(), Reading::Library(_));
+            let Some(tiles) = Arc::get_mut(tiles).filter(|_| !is_library) else { return false };
+            tiles.files.clone_from(&files);
+        }
+        self.files = files;
+        true
+    }
+
     /// Lets the system's cache forget what is read of them.
     pub fn forget(&self) {
         self.files.iter().for_each(|file| file.forget());

@@ -1,5 +1,6 @@
 //! What is meant by a name: a dataset, a results group, or what the file is about.
 
+use super::heading::Heading;
 use super::overview::Subject;
 use super::states::States;
 use super::{Picture, Pixel, Shown, Wanted};
@@ -138,6 +139,23 @@ fn known(file: &ReadFile, groups: &[Provenance]) -> Vec<(String, bool)> {
     known
 }
 
+/// The path of the dataset that is meant.
+///
+/// # Errors
+/// If there is no such dataset, or a whole results group is meant.
+pub(super) fn dataset(file: &ReadFile, wanted: Option<&str>) -> Result<String> {
+    match meant(file, wanted, &results_groups(file))? {
+        Meant::Dataset(path) => Ok(path),
+        Meant::Group(path) => {
+            let group = file.group(&path).map(|group| results_group::datasets(&group));
+            let names = group.unwrap_or_default();
+            let names = listed(names.iter().map(String::as_str));
+            let reason = format!("say which of the datasets of this results group{names}");
+            Err(Error::Argument { argument: path, reason })
+        }
+    }
+}
+
 fn of_group(file: &ReadFile, path: String, wanted: &Wanted) -> Result<Shown> {
     let names = file.group(&path).map(|group| results_group::datasets(&group)).unwrap_or_default();
     let mut pictures: Vec<Picture> = Vec::new();
@@ -200,15 +218,40 @@ fn of_dataset(file: &ReadFile, path: &str, wanted: &Wanted) -> Result<Vec<Pictur
 
 fn of_field(
     file: &ReadFile,
-    (path, dataset): (&str, &Dataset),
+    dataset: (&str, &Dataset),
     field: Option<&str>,
     wanted: &Wanted,
 ) -> Result<Vec<Picture>> {
+    let mut subject = subject(file, dataset, field, wanted.positions_axes.as_deref())?;
+    let mut pictures = match &wanted.pixel {
+        Some(pixel) => {
+            let position = place(&subject.source, pixel)?;
+            subject.heading.title = titled(&subject, position);
+            subject.of_position(position)?
+        }
+        None => subject.pictures()?,
+    };
+    for picture in &mut pictures {
+        picture.notes.extend(subject.notes.iter().cloned());
+    }
+    Ok(pictures)
+}
+
+/// A dataset, or a field of its records, as it is shown.
+///
+/// # Errors
+/// If it can't be understood, or read.
+pub(super) fn subject(
+    file: &ReadFile,
+    (path, dataset): (&str, &Dataset),
+    field: Option<&str>,
+    axes: Option<&[usize]>,
+) -> Result<Subject> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     let group = file.group(parent).ok().filter(results_group::is_results_group);
     let folded = group.as_ref().is_some_and(|group| results_group::is_folded(group, name));
-    let told = match (&wanted.positions_axes, &group) {
-        (Some(axes), _) => Some(axes.clone()),
+    let told = match (axes, &group) {
+        (Some(axes), _) => Some(axes.to_vec()),
         // As many values as there are are read piece by piece.
         (None, Some(_)) if folded => Some((0..dataset.ndim()).collect()),
         (None, Some(group)) if dataset.ndim() > 0 => {
@@ -240,29 +283,23 @@ fn of_field(
         None => (own.clone(), source.info.quantity.clone(), source.info.units.clone()),
     };
     let quantity = if quantity.is_empty() { own } else { quantity };
-    let subject = Subject { source: &source, states: &states, title, quantity, units };
-    let mut pictures = match &wanted.pixel {
-        Some(pixel) => {
-            let position = place(&source, pixel)?;
-            let at = Subject { title: titled(&subject, &source, position), ..subject };
-            at.of_position(position)?
-        }
-        None => subject.pictures()?,
-    };
-    for picture in &mut pictures {
-        picture.notes.extend(notes.iter().cloned());
-    }
-    Ok(pictures)
+    let dataset = source.info.path.clone();
+    let heading = Heading { dataset, title, quantity, units };
+    Ok(Subject { source, states, heading, notes })
 }
 
 /// `Raw_Data: Y 3, X 4`.
-fn titled(subject: &Subject<'_>, source: &Source, position: u64) -> String {
+fn titled(Subject { source, heading, .. }: &Subject, position: u64) -> String {
     let axes = source.grid.dimensions.iter().zip(source.grid.steps_of(position));
     let steps: Vec<String> = axes.map(|(axis, step)| format!("{} {step}", axis.name)).collect();
-    format!("{}: {}", subject.title, steps.join(", "))
+    format!("{}: {}", heading.title, steps.join(", "))
 }
 
-fn place(source: &Source, pixel: &Pixel) -> Result<u64> {
+/// The position that is meant.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn place(source: &Source, pixel: &Pixel) -> Result<u64> {
     let found = match pixel {
         Pixel::Number(position) => Some(*position).filter(|at| *at < source.info.positions),
         Pixel::Steps(steps) => source.grid.row_at(steps),

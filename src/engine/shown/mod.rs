@@ -3,26 +3,38 @@
 //!
 //! `find` tells what is meant by a name, `pages` which positions become which pixel of a map,
 //! `gather` reads them, `states` tells which of them have no value and why, `limits` which values
-//! colours should tell apart. How that is drawn is the business of the faces: nothing here knows
+//! colours should tell apart. A `survey` is a picture that becomes finer while somebody looks: of
+//! what is inside of a `detector`, read by `cells` in an `order` of its own, of a file that is
+//! `kept` open only meanwhile. How that is drawn is the business of the faces: nothing here knows
 //! colours or lines. All of it takes little memory, whatever the size of the scan, and works on a
 //! file that a run is writing.
 
+mod cells;
+mod detector;
+mod field;
 mod find;
 mod gather;
+mod heading;
+mod kept;
+mod laid;
 mod limits;
+mod order;
 mod overview;
 mod pages;
 mod states;
+mod survey;
 mod values;
 
 use std::f64::consts::TAU;
 use std::path::PathBuf;
 
 use super::Pixel;
+pub use detector::Detector;
+use laid::{Laid, laid};
 pub use limits::{Limits, PERCENTILES};
-use overview::{Laid, laid};
 pub use pages::Ruler;
 pub use states::State;
+pub use survey::Survey;
 pub use values::Values;
 
 use crate::storage::file::open_read;
@@ -92,7 +104,7 @@ pub enum Part {
 }
 
 /// How the values of a picture lie.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Layout {
     /// Row by row, the first at the top.
     Image {

@@ -119,20 +119,36 @@ pub(super) fn long(axes: &[Dimension]) -> Vec<&Dimension> {
 
 /// The maps of a full grid, all of its last two axes, and how many there would be.
 pub(super) fn pages(axes: &[Dimension]) -> (Vec<Page>, usize) {
+    let count = count(axes);
+    let shown = count.min(MOST_PAGES);
+    let at = |number: usize| if shown < 2 { 0 } else { number * (count - 1) / (shown - 1) };
+    ((0..shown).map(|number| page(axes, at(number))).collect(), count)
+}
+
+/// The map of a full grid that a position lies on, its number, and how many there are.
+pub(super) fn page_with(axes: &[Dimension], position: u64) -> (Page, usize, usize) {
+    let [rows, columns] = page(axes, 0).shape;
+    let number = (position / (rows * columns).max(1)) as usize;
+    (page(axes, number), number, count(axes))
+}
+
+/// How many maps a full grid has.
+fn count(axes: &[Dimension]) -> usize {
+    let long = long(axes);
+    let (slow, _) = long.split_at(long.len().saturating_sub(2));
+    slow.iter().map(|axis| axis.len()).product()
+}
+
+/// One of the maps of a full grid.
+fn page(axes: &[Dimension], number: usize) -> Page {
     let long = long(axes);
     let (slow, own) = long.split_at(long.len().saturating_sub(2));
     let length = |at: usize| own.get(at).map_or(1, |axis| axis.len() as u64);
     let shape = if own.len() == 2 { [length(0), length(1)] } else { [1, length(0)] };
     let most = if own.len() == 2 { MOST_PIXELS } else { MOST_POINTS };
     let steps = shape.map(|length| length.div_ceil(most as u64).max(1));
-    let count: usize = slow.iter().map(|axis| axis.len()).product();
-    let shown = count.min(MOST_PAGES);
-    let page = |number: usize| {
-        let at = if shown < 2 { 0 } else { number * (count - 1) / (shown - 1) };
-        let first = at as u64 * shape[0] * shape[1];
-        Page { said: said(slow, at), first, shape, steps, is_sampled: false }
-    };
-    ((0..shown).map(page).collect(), count)
+    let first = number as u64 * shape[0] * shape[1];
+    Page { said: said(slow, number), first, shape, steps, is_sampled: false }
 }
 
 /// `Z step 3, T step 0`.
@@ -160,6 +176,21 @@ impl Page {
         [0, 1].map(|at| self.shape[at].div_ceil(self.steps[at]) as usize)
     }
 
+    /// All its positions.
+    pub fn positions(&self) -> Range<u64> {
+        self.first..self.first + self.shape[0] * self.shape[1]
+    }
+
+    /// Row and column of the position in the middle of a pixel.
+    pub fn middle(&self, pixel: usize) -> [u64; 2] {
+        let across = self.pixels()[1];
+        let places = [pixel / across, pixel % across];
+        [0, 1].map(|at| {
+            let begin = places[at] as u64 * self.steps[at];
+            begin.midpoint((begin + self.steps[at]).min(self.shape[at]) - 1)
+        })
+    }
+
     /// The pixel that a position falls into.
     pub fn pixel(&self, position: u64) -> usize {
         let own = position - self.first;
@@ -172,7 +203,7 @@ impl Page {
     pub fn runs(&self) -> Box<dyn Iterator<Item = Range<u64>> + '_> {
         let [rows, columns] = self.shape;
         if !self.is_sampled {
-            return Box::new(std::iter::once(self.first..self.first + rows * columns));
+            return Box::new(std::iter::once(self.positions()));
         }
         let rows = (0..rows).step_by(self.steps[0] as usize);
         Box::new(rows.flat_map(move |row| {
@@ -229,6 +260,7 @@ mod tests {
         assert_eq!((pages[0].steps, pages[0].pixels()), ([3, 2], [334, 250]));
         assert_eq!([0, 2, 500, 1500, 499_999].map(|at| pages[0].pixel(at)), [0, 1, 0, 250, 83_499]);
         assert!(pages[0].runs().eq(std::iter::once(0..500_000)));
+        assert_eq!([0, 251, 83_499].map(|at| pages[0].middle(at)), [[1, 0], [4, 2], [999, 498]]);
         assert_eq!(pages[0].told().as_deref(), Some("means of 3 × 2 positions"));
         let sampled = pages[0].sampled(300);
         let runs: Vec<u64> = sampled.runs().map(|run| run.start).collect();
@@ -248,6 +280,9 @@ mod tests {
         let said = [0, 1, 2, 3].map(|at: usize| (found[at].said.as_str(), found[at].first));
         assert_eq!(said.map(|(_, first)| first), [0, 36, 72, 108]);
         assert_eq!(said.map(|(said, _)| said)[3], "T step 1, Z step 4");
+        let (page, number, count) = page_with(&axes, 37);
+        assert_eq!((page, number, count), (found[1].clone(), 3, 10));
+        assert_eq!((page_with(&axes, 60).0.first, page_with(&axes, 0).0.first), (60, 0));
         let (line, _) = pages(&[counted("Y", 1), counted("X", 9)]);
         assert_eq!((line[0].shape, line[0].pixels()), ([1, 9], [1, 9]));
     }

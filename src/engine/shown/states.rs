@@ -51,6 +51,11 @@ impl States {
         }
     }
 
+    /// Whether they may be others later on, as those of results are.
+    pub fn may_change(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// What is known of some positions; to be asked before their values are read.
     ///
     /// # Errors
