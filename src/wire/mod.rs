@@ -20,6 +20,7 @@ mod run;
 mod sample;
 mod show;
 mod status;
+mod survey;
 mod test;
 mod verify;
 
@@ -36,6 +37,7 @@ pub use show::{
     Image, Layout, LeftOut, Limits, Part, Picture, PictureAxis, PicturePlaces, Scatter, Show,
 };
 pub use status::{Corrections, Group, Status};
+pub use survey::Survey;
 pub use test::{
     Curve, Mark, Model, Outline, Place, ResultValues, Spectrum, SpectrumAxis, Test, Values,
 };
