@@ -19,6 +19,12 @@ use pixelmill_core::positions::runs;
 
 /// Bytes of a cell where rows lie side by side: so many that a call of the system doesn't count.
 const CELL: usize = 64 << 10;
+/// Bytes of memory that all threads together take for what they read at once.
+const MEMORY: u64 = 32 << 20;
+/// Bytes that a thread reads or decodes in a millisecond or two, and cells that are so many at
+/// most.
+const MOMENT: u64 = 1 << 20;
+const MOST_OF_THREAD: u64 = 16;
 /// Values that are converted at a time.
 const PIECE: usize = 8 << 10;
 
@@ -35,16 +41,19 @@ pub(super) struct Cells {
     pub count: u64,
     /// Bytes that are read, or decoded, for one.
     pub bytes: u64,
+    /// Bytes of memory that takes.
+    memory: u64,
 }
 
 impl Cells {
     /// Those of consecutive positions, of which only what is `inside` is wanted.
     pub fn of(source: &Source, positions: &Range<u64>, inside: &Inside) -> Self {
-        let (shape, cell, bytes) = match source.rows.tiles() {
+        let (shape, cell, (bytes, memory)) = match source.rows.tiles() {
             None => {
                 let row = source.row_bytes().max(1);
                 let rows = (CELL / row).max(1) as u64;
-                (vec![source.info.positions], vec![rows], rows * row as u64)
+                let bytes = rows * row as u64;
+                (vec![source.info.positions], vec![rows], (bytes, bytes))
             }
             Some(tiles) => {
                 let one = tiles.view.position_shape().iter().map(|_| 0..1).collect();
@@ -54,7 +63,9 @@ impl Cells {
                     !inside.of(&points).is_empty()
                 };
                 let read = places.iter().filter(is_read).count() as u64;
-                (tiles.view.position_shape(), tiles.cell(), read * tiles.tile_bytes())
+                let memory = tiles.tile_bytes() + tiles.worker_bytes();
+                let bytes = (read * tiles.tile_bytes(), memory);
+                (tiles.view.position_shape(), tiles.cell(), bytes)
             }
         };
         let blocks = Blocks::new(&shape, &cell, &cell);
@@ -63,12 +74,22 @@ impl Cells {
         let map = ends.map(|(begin, last)| begin..last + 1).collect();
         let first = blocks.holding(begin);
         let count = blocks.holding(last) + 1 - first;
-        Self { blocks, shape, map, first, count, bytes }
+        Self { blocks, shape, map, first, count, bytes, memory }
     }
 
     /// The cell that holds a position of the map.
     pub fn holding(&self, position: u64) -> u64 {
         self.blocks.holding(position) - self.first
+    }
+
+    /// How many are read at once by so many threads: each some that take no time to speak of, but
+    /// no more threads than there is memory for.
+    pub fn at_once(&self, threads: usize) -> usize {
+        let most = (MEMORY / self.memory.max(1)).max(1) as usize;
+        if most < threads {
+            return most;
+        }
+        threads * (MOMENT / self.bytes.max(1)).clamp(1, MOST_OF_THREAD) as usize
     }
 
     /// The positions of the map that a cell holds: a box, and as runs.
@@ -117,8 +138,8 @@ impl Sum {
 }
 
 impl Sums {
-    /// Reads the positions of a cell, and lets `see` each with its sum; NaN if there is none. What
-    /// can't be read since it is damaged has failed.
+    /// Reads the positions of a cell: what is known of each, and its sum, NaN if there is none.
+    /// What can't be read since it is damaged has failed.
     ///
     /// # Errors
     /// If nothing can be read.
@@ -127,8 +148,7 @@ impl Sums {
         subject: &Subject,
         inside: &Inside,
         (cell, positions): (&Region, &[Range<u64>]),
-        see: &mut dyn FnMut(u64, State, f64),
-    ) -> Result<()> {
+    ) -> Result<Vec<(State, f64)>> {
         let Subject { source, states, .. } = subject;
         // Before the values, which a run may write in between.
         let mut known = Vec::new();
@@ -139,29 +159,23 @@ impl Sums {
         self.sums.resize(known.len(), Sum::NOTHING);
         match self.sum(source, inside, (cell, positions)) {
             Err(Error::Damaged { .. }) if known.len() > 1 && !is_whole(source) => {
-                // Who asks again after an error has seen none of them.
+                let shape = source.rows.view().position_shape();
                 let mut each = Vec::with_capacity(known.len());
                 for position in positions.iter().cloned().flatten() {
-                    let shape = source.rows.view().position_shape();
                     let one = steps(&shape, position).into_iter().map(|step| step..step + 1);
                     let run = position..position + 1;
                     let one = (&one.collect(), std::slice::from_ref(&run));
-                    self.read(subject, inside, one, &mut |at, state, sum| {
-                        each.push((at, state, sum));
-                    })?;
+                    each.extend(self.read(subject, inside, one)?);
                 }
-                each.into_iter().for_each(|(at, state, sum)| see(at, state, sum));
-                return Ok(());
+                return Ok(each);
             }
             Err(Error::Damaged { .. }) => known.fill(State::Failed),
             other => other?,
         }
-        let each = positions.iter().cloned().flatten();
-        for ((position, state), Sum { sum, is_known }) in each.zip(known).zip(&self.sums) {
-            let is_known = *is_known && state == State::Known;
-            see(position, state, if is_known { *sum } else { f64::NAN });
-        }
-        Ok(())
+        let sum = |(state, Sum { sum, is_known }): (State, &Sum)| {
+            (state, if *is_known && state == State::Known { *sum } else { f64::NAN })
+        };
+        Ok(known.into_iter().zip(&self.sums).map(sum).collect())
     }
 
     fn sum(

@@ -48,18 +48,37 @@ impl Order {
         Self { shape, first, steps, behind: 0, next: 0, rest: 0, cells, read }
     }
 
-    /// The cell that is to be read next; `None` if all are read. `holding` tells which one holds a
-    /// position.
-    pub fn next(&mut self, holding: impl Fn(u64) -> u64) -> Option<u64> {
+    /// The cells that are to be read next, so many at most; none if all are read. `holding` tells
+    /// which one holds a position.
+    pub fn take(&mut self, most: usize, holding: impl Fn(u64) -> u64) -> Vec<u64> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some(cell) = self.next(&holding)
+        {
+            self.read[(cell / 64) as usize] |= 1 << (cell % 64);
+            taken.push(cell);
+        }
+        taken
+    }
+
+    /// Takes cells back that couldn't be read.
+    pub fn give_back(&mut self, cells: &[u64]) {
+        for cell in cells {
+            self.read[(cell / 64) as usize] &= !(1 << (cell % 64));
+            self.rest = self.rest.min(*cell);
+        }
+    }
+
+    fn next(&mut self, holding: impl Fn(u64) -> u64) -> Option<u64> {
         while let Some(steps) = self.steps.get(self.behind) {
             let [rows, columns] = self.shape.map(|length| length.div_ceil(*steps));
             while self.next < rows * columns {
                 let (row, column) = (self.next / columns * steps, self.next % columns * steps);
+                self.next += 1;
                 let cell = holding(self.first + row * self.shape[1] + column);
                 if !self.is_read(cell) {
                     return Some(cell);
                 }
-                self.next += 1;
             }
             (self.behind, self.next) = (self.behind + 1, 0);
         }
@@ -67,11 +86,6 @@ impl Order {
             self.rest += 1;
         }
         Some(self.rest).filter(|cell| *cell < self.cells)
-    }
-
-    /// Takes note that a cell was read.
-    pub fn read(&mut self, cell: u64) {
-        self.read[(cell / 64) as usize] |= 1 << (cell % 64);
     }
 
     fn is_read(&self, cell: u64) -> bool {
@@ -103,10 +117,12 @@ mod tests {
         let mut order = Order::new((cells, bytes), 100, shape);
         let holding = |position: u64| (position - 100) / per_cell;
         let mut all = Vec::new();
-        while let Some(cell) = order.next(holding) {
-            assert_eq!(order.next(holding), Some(cell), "it isn't read yet");
-            order.read(cell);
-            all.push(cell);
+        while let [first, others @ ..] = order.take(3, holding).as_slice() {
+            all.push(*first);
+            order.give_back(others);
+            if all.len() % 2 == 0 {
+                all.extend(order.take(1, holding));
+            }
         }
         all
     }
@@ -127,10 +143,12 @@ mod tests {
             assert!(found.into_iter().eq(0..count), "{shape:?} {per_cell}");
             assert_eq!(count, (shape[0] * shape[1]).div_ceil(per_cell));
         }
+        let mut order = Order::new((1200, 4096), 100, [40, 30]);
         let first = [0, 8, 16, 24, 240, 248, 256, 264, 480, 488];
-        assert_eq!(all([40, 30], 1, 4096)[..10], first);
+        assert_eq!(order.take(10, |position| position - 100), first);
         // One cell is dear enough: then the others as they are stored.
-        assert_eq!(all([40, 30], 1, 1 << 30)[..4], [0, 1, 2, 3]);
+        let mut order = Order::new((1200, 1 << 30), 100, [40, 30]);
+        assert_eq!(order.take(4, |position| position - 100), [0, 1, 2, 3]);
     }
 
     #[test]
@@ -139,10 +157,7 @@ mod tests {
         let holding = |position| position - 100;
         let near = |order: &Order| order.near([21, 28]).collect::<Vec<_>>();
         assert_eq!(near(&order), [100 + 24 * 30 + 24]);
-        for _ in 0..30 {
-            let cell = order.next(holding).unwrap();
-            order.read(cell);
-        }
+        order.take(30, holding);
         assert_eq!(near(&order), [100 + 20 * 30 + 28, 100 + 24 * 30 + 24]);
     }
 }

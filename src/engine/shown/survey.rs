@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 use super::cells::{Cells, Sums};
 use super::detector::{Detector, Inside};
 use super::field::{Field, Found, Scatter};
@@ -32,6 +34,9 @@ const ROWS_FOR_PROOF: u64 = 256;
 /// mean of those that were read, with all of them the same but for rounding. Where none was read
 /// yet, the value of one near it stands in, as the notes say. Of a scan of more than two axes it is
 /// the map on which [`Wanted::pixel`] lies, or else the first.
+///
+/// What is read at once is read by all threads of the pool that [`Self::go_on`] is called in, of
+/// the global one if it is in none; no number depends on how many these are.
 ///
 /// The file is open and locked, as readers do it, only while [`Self::go_on`] is in it. Results that
 /// a run writes meanwhile stay what they were when they were read.
@@ -95,7 +100,6 @@ struct Reading {
     field: Field,
     cells: Cells,
     order: Order,
-    sums: Sums,
     means: Means,
     found: Found,
     seen: u64,
@@ -159,7 +163,6 @@ impl Reading {
             order: Order::new((cells.count, cells.bytes), positions.start, shape),
             means: Means::new(field.pixels(), false),
             found: Found::new(field.pixels()),
-            sums: Sums::default(),
             seen: 0,
             all: field.count(),
             is_complete: false,
@@ -175,12 +178,8 @@ impl Reading {
 
     fn go_on(&mut self, subject: &Subject, end: Instant) -> Result<()> {
         self.check(subject)?;
-        loop {
-            let Some(cell) = self.order.next(|position| self.cells.holding(position)) else {
-                self.is_complete = true;
-                break;
-            };
-            self.read(subject, cell)?;
+        while !self.is_complete {
+            self.read(subject)?;
             if Instant::now() >= end {
                 break;
             }
@@ -194,20 +193,31 @@ impl Reading {
         Ok(())
     }
 
-    fn read(&mut self, subject: &Subject, cell: u64) -> Result<()> {
-        let Self { inside, field, cells, order, sums, means, found, seen, .. } = self;
-        let (region, runs) = cells.positions(cell);
-        if runs.iter().any(|run| field.has_any(run)) {
-            sums.read(subject, inside, (&region, &runs), &mut |position, state, sum| {
+    /// Reads as many cells as threads take at once.
+    fn read(&mut self, subject: &Subject) -> Result<()> {
+        let Self { inside, field, cells, order, means, found, seen, .. } = self;
+        let most = cells.at_once(rayon::current_num_threads());
+        let taken = order.take(most, |position| cells.holding(position));
+        self.is_complete = taken.is_empty();
+        let read = taken.par_iter().map_init(Sums::default, |sums, cell| {
+            let (region, runs) = cells.positions(*cell);
+            let is_wanted = runs.iter().any(|run| field.has_any(run));
+            let read = is_wanted.then(|| sums.read(subject, inside, (&region, &runs)));
+            read.transpose().map(|read| (runs, read.unwrap_or_default()))
+        });
+        let read: Result<Vec<_>> = read.collect();
+        let read = read.inspect_err(|_| order.give_back(&taken))?;
+        for (runs, of_cell) in read {
+            for (position, (state, sum)) in runs.into_iter().flatten().zip(of_cell) {
                 if field.has_any(&(position..position + 1)) {
                     let pixel = field.pixel(position);
                     found.note(pixel, state);
                     means.add(pixel, (sum, 0.0));
                     *seen += 1;
                 }
-            })?;
+            }
         }
-        order.read(cell);
+        self.is_complete |= self.seen == self.all;
         Ok(())
     }
 
