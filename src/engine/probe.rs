@@ -76,7 +76,7 @@ pub struct ProbeValue {
 }
 
 /// Which position to look at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pixel {
     /// Its number.
     Number(u64),

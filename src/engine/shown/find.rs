@@ -19,24 +19,26 @@ use pixelmill_core::parameters::nearest;
 /// Pictures that are drawn at most.
 const MOST_PICTURES: usize = 24;
 
-/// What there is to see of what is wanted.
+/// What there is to see of what is wanted, and the datasets that it is taken from, or fields of
+/// them.
 ///
 /// # Errors
 /// If there is no such thing, or nothing to see of it.
-pub(super) fn shown(file: &ReadFile, wanted: &Wanted) -> Result<Shown> {
+pub(super) fn shown(file: &ReadFile, wanted: &Wanted) -> Result<(Shown, Vec<Subject>)> {
+    let mut subjects = Vec::new();
     let groups = results_groups(file);
     let shown = match meant(file, wanted.path.as_deref(), &groups)? {
         Meant::Dataset(path) => {
-            let pictures = of_dataset(file, &path, wanted)?;
+            let pictures = of_dataset(file, &path, wanted, &mut subjects)?;
             Shown { path, pictures, left_out: Vec::new(), others: Vec::new() }
         }
-        Meant::Group(path) => of_group(file, path, wanted)?,
+        Meant::Group(path) => of_group(file, path, wanted, &mut subjects)?,
     };
     let paths = main_datasets(file).into_iter().chain(groups.into_iter().map(|group| group.path));
     // A group is no other of what is in it.
     let is_other = |path: &String| !format!("{}/", shown.path).starts_with(&format!("{path}/"));
     let others = paths.filter(is_other).collect();
-    Ok(Shown { others, ..shown })
+    Ok((Shown { others, ..shown }, subjects))
 }
 
 enum Meant {
@@ -156,7 +158,12 @@ pub(super) fn dataset(file: &ReadFile, wanted: Option<&str>) -> Result<String> {
     }
 }
 
-fn of_group(file: &ReadFile, path: String, wanted: &Wanted) -> Result<Shown> {
+fn of_group(
+    file: &ReadFile,
+    path: String,
+    wanted: &Wanted,
+    subjects: &mut Vec<Subject>,
+) -> Result<Shown> {
     let names = file.group(&path).map(|group| results_group::datasets(&group)).unwrap_or_default();
     let mut pictures: Vec<Picture> = Vec::new();
     let mut left_out = Vec::new();
@@ -167,12 +174,16 @@ fn of_group(file: &ReadFile, path: String, wanted: &Wanted) -> Result<Shown> {
             left_out.push((dataset, reason));
             continue;
         }
-        match of_dataset(file, &dataset, wanted) {
+        let before = subjects.len();
+        match of_dataset(file, &dataset, wanted, subjects) {
             Ok(more) => pictures.extend(more),
             Err(error @ (Error::NoSuchPosition { .. } | Error::NoFieldOfRecords { .. })) => {
                 return Err(error);
             }
-            Err(error) => left_out.push((dataset, error.to_string())),
+            Err(error) => {
+                subjects.truncate(before);
+                left_out.push((dataset, error.to_string()));
+            }
         }
     }
     if pictures.is_empty() {
@@ -188,7 +199,12 @@ fn of_group(file: &ReadFile, path: String, wanted: &Wanted) -> Result<Shown> {
 }
 
 /// Pictures of a dataset; of records, of each field.
-fn of_dataset(file: &ReadFile, path: &str, wanted: &Wanted) -> Result<Vec<Picture>> {
+fn of_dataset(
+    file: &ReadFile,
+    path: &str,
+    wanted: &Wanted,
+    subjects: &mut Vec<Subject>,
+) -> Result<Vec<Picture>> {
     let undrawable = |reason: String| Error::Argument { argument: path.to_owned(), reason };
     let dataset =
         file.dataset(path).map_err(|refused| refused.on_object("open", &file.path, path))?;
@@ -205,29 +221,29 @@ fn of_dataset(file: &ReadFile, path: &str, wanted: &Wanted) -> Result<Vec<Pictur
     }
     let mut pictures = Vec::new();
     for field in fields {
-        let found = of_field(file, (path, &dataset), field.as_deref(), wanted);
-        pictures.extend(found.map_err(|error| match error {
+        let axes = wanted.positions_axes.as_deref();
+        let found = subject(file, (path, &dataset), field.as_deref(), axes);
+        let subject = found.map_err(|error| match error {
             Error::NotMain { reason, .. } => {
                 undrawable(format!("there is nothing to draw: {reason}"))
             }
             other => other,
-        })?);
+        })?;
+        pictures.extend(of_subject(&subject, wanted.pixel.as_ref())?);
+        subjects.push(subject);
     }
     Ok(pictures)
 }
 
-fn of_field(
-    file: &ReadFile,
-    dataset: (&str, &Dataset),
-    field: Option<&str>,
-    wanted: &Wanted,
-) -> Result<Vec<Picture>> {
-    let mut subject = subject(file, dataset, field, wanted.positions_axes.as_deref())?;
-    let mut pictures = match &wanted.pixel {
+/// Pictures of all of it, or of one position.
+///
+/// # Errors
+/// If there is no such position, or the values can't be read.
+pub(super) fn of_subject(subject: &Subject, pixel: Option<&Pixel>) -> Result<Vec<Picture>> {
+    let mut pictures = match pixel {
         Some(pixel) => {
             let position = place(&subject.source, pixel)?;
-            subject.heading.title = titled(&subject, position);
-            subject.of_position(position)?
+            subject.of_position(position, &titled(subject, position))?
         }
         None => subject.pictures()?,
     };

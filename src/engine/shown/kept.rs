@@ -1,14 +1,12 @@
-//! A dataset that is looked at again and again, while others may want its file for themselves.
-//!
-//! Between two looks the file is neither open nor locked. What opening it takes time for, above all
-//! the table of its chunks, is kept for as long as nobody has written to the file.
+//! A dataset that is looked at again and again, while others may want its file for themselves:
+//! between two looks it is neither open nor locked.
 
 use std::path::PathBuf;
 
-use super::Wanted;
-use super::find;
+use super::closed::Closed;
 use super::overview::Subject;
-use crate::storage::file::{ReadFile, hold, open_read};
+use super::{Wanted, find};
+use crate::storage::file::{ReadFile, open_read};
 use pixelmill_core::error::Result;
 
 /// A dataset, or a field of its records, and how it is opened.
@@ -17,8 +15,8 @@ pub(super) struct Kept {
     path: String,
     field: Option<String>,
     positions_axes: Option<Vec<usize>>,
-    /// As it was opened, and what proves that the file is what it was then.
-    opened: Option<(Subject, String)>,
+    /// As it was opened, if that can be kept.
+    closed: Option<Closed>,
 }
 
 impl Kept {
@@ -36,11 +34,9 @@ impl Kept {
             path: find::dataset(&file, wanted.path.as_deref())?,
             field: wanted.field.clone(),
             positions_axes: wanted.positions_axes.clone(),
-            opened: None,
+            closed: None,
         };
-        let subject = kept.subject(&file)?;
-        let done = action(&subject)?;
-        kept.keep(subject, file.opened.evidence());
+        let done = kept.look_anew(&file, action)?;
         Ok((kept, done))
     }
 
@@ -49,39 +45,29 @@ impl Kept {
     /// # Errors
     /// If somebody writes to it, or the dataset isn't there any more, and those of `action`.
     pub fn look<T>(&mut self, action: impl FnOnce(&Subject) -> Result<T>) -> Result<T> {
-        if let Some((mut subject, evidence)) = self.opened.take() {
-            let (handle, state) = hold(&self.file)?;
-            if state.evidence().is_some_and(|now| now == evidence) {
-                subject.source.rows.hold(Some(handle));
-                let done = action(&subject);
-                self.keep(subject, Some(evidence));
-                return done;
-            }
+        if let Some(closed) = &mut self.closed
+            && let Some(open) = closed.open()?
+            && let [subject] = open.subjects()
+        {
+            return action(subject);
         }
         let file = open_read(&self.file)?;
-        let subject = self.subject(&file)?;
-        let done = action(&subject);
-        self.keep(subject, file.opened.evidence());
-        done
+        self.look_anew(&file, action)
     }
 
-    fn subject(&self, file: &ReadFile) -> Result<Subject> {
+    fn look_anew<T>(
+        &mut self,
+        file: &ReadFile,
+        action: impl FnOnce(&Subject) -> Result<T>,
+    ) -> Result<T> {
         let opened = file.dataset(&self.path);
         let dataset =
             opened.map_err(|refused| refused.on_object("open", &file.path, &self.path))?;
         let axes = self.positions_axes.as_deref();
-        find::subject(file, (&self.path, &dataset), self.field.as_deref(), axes)
-    }
-
-    /// Keeps what was opened, if that needs no open file and nothing but one file has to be what
-    /// it was.
-    fn keep(&mut self, mut subject: Subject, evidence: Option<String>) {
-        let source = &mut subject.source;
-        let is_alone = !source.is_linked && source.rows.files().len() == 1;
-        let is_fixed = is_alone && !source.rows.may_grow() && !subject.states.may_change();
-        self.opened = evidence
-            .filter(|_| is_fixed && source.rows.hold(None))
-            .map(|evidence| (subject, evidence));
+        let subject = find::subject(file, (&self.path, &dataset), self.field.as_deref(), axes)?;
+        let done = action(&subject);
+        self.closed = Closed::of(file, vec![subject]);
+        done
     }
 }
 
@@ -101,11 +87,15 @@ mod tests {
             rows.read_into(std::slice::from_ref(&(77..78)), &mut bytes).map(|()| bytes)
         };
         let (mut kept, first) = Kept::open(&wanted, row).unwrap();
-        assert!(kept.opened.is_some(), "the file is older than some seconds");
+        let is_kept = |kept: &mut Kept| {
+            kept.closed.as_mut().is_some_and(|closed| closed.open().unwrap().is_some())
+        };
+        assert!(is_kept(&mut kept), "the file is older than some seconds");
         assert_eq!(kept.look(row).unwrap(), first);
         // One that was written to since, as far as anybody knows.
-        kept.opened = kept.opened.map(|(subject, _)| (subject, "other".to_owned()));
+        kept.closed = kept.closed.map(Closed::outdated);
+        assert!(!is_kept(&mut kept));
         assert_eq!(kept.look(row).unwrap(), first);
-        assert_ne!(kept.opened.unwrap().1, "other");
+        assert!(is_kept(&mut kept));
     }
 }

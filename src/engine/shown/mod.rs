@@ -5,11 +5,13 @@
 //! `gather` reads them, `states` tells which of them have no value and why, `limits` which values
 //! colours should tell apart. A `survey` is a picture that becomes finer while somebody looks: of
 //! what is inside of a `detector`, read by `cells` in an `order` of its own, of a file that is
-//! `kept` open only meanwhile. How that is drawn is the business of the faces: nothing here knows
+//! `kept` open only meanwhile. A `viewer` shows one position after the other, of what is `closed`
+//! in between. How that is drawn is the business of the faces: nothing here knows
 //! colours or lines. All of it takes little memory, whatever the size of the scan, and works on a
 //! file that a run is writing.
 
 mod cells;
+mod closed;
 mod detector;
 mod field;
 mod find;
@@ -24,6 +26,7 @@ mod pages;
 mod states;
 mod survey;
 mod values;
+mod viewer;
 
 use std::f64::consts::TAU;
 use std::path::PathBuf;
@@ -36,6 +39,7 @@ pub use pages::Ruler;
 pub use states::State;
 pub use survey::Survey;
 pub use values::Values;
+pub use viewer::Viewer;
 
 use crate::storage::file::open_read;
 use pixelmill_core::dimension::Dimension;
@@ -43,7 +47,7 @@ use pixelmill_core::error::Result;
 use pixelmill_core::model;
 
 /// What to show.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// The HDF5 file.
     pub file: PathBuf,
@@ -182,5 +186,5 @@ impl Picture {
 /// If there is no such thing, or nothing to see of it.
 pub fn show(wanted: &Wanted) -> Result<Shown> {
     let file = open_read(&wanted.file)?;
-    find::shown(&file, wanted)
+    find::shown(&file, wanted).map(|(shown, _)| shown)
 }

@@ -33,16 +33,16 @@ impl Subject {
     pub fn pictures(&self) -> Result<Vec<Picture>> {
         let points = self.source.info.spectral_points;
         if self.source.info.positions == 1 {
-            return self.of_position(0);
+            return self.of_position(0, &self.heading.title);
         }
         if points <= MOST_MAPS { self.maps() } else { self.overview() }
     }
 
-    /// Pictures of all that one position has.
+    /// Pictures of all that one position has, under a title.
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn of_position(&self, position: u64) -> Result<Vec<Picture>> {
+    pub fn of_position(&self, position: u64, title: &str) -> Result<Vec<Picture>> {
         let mut means = Means::new(self.source.info.spectral_points, self.is_complex());
         let mut state = State::Known;
         let one = std::iter::once(position..position + 1);
@@ -57,19 +57,14 @@ impl Subject {
         };
         let axes = self.own_axes();
         let mut pictures = vec![self.heading.picture(
-            &self.heading.title,
+            title,
             Part::Value,
             notes.clone(),
             laid(&axes, &means.values()),
         )];
         if let Some(phases) = means.phases() {
             pictures[0].part = Part::Amplitude;
-            pictures.push(self.heading.picture(
-                &self.heading.title,
-                Part::Phase,
-                notes,
-                laid(&axes, &phases),
-            ));
+            pictures.push(self.heading.picture(title, Part::Phase, notes, laid(&axes, &phases)));
         }
         Ok(pictures)
     }
