@@ -151,6 +151,26 @@ fn the_systems_cache_keeps_nothing_of_a_run_if_that_is_asked_for() {
 }
 
 #[test]
+fn what_is_read_ahead_past_the_cache_is_what_the_file_has() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let [file, out] = ["scan.h5", "out.h5"].map(|name| folder.path().join(name));
+    python_function("memory.py", "long", [&file]);
+    // With little memory nothing is read ahead.
+    for more in [&["--cores", "1"][..], &["--cores", "7"], &["--memory", "64M"]] {
+        for process in ["sum", "statistics"] {
+            let asked = ["--dataset", "/rows", "--positions-axes", "0", "--cache", "drop"];
+            let asked = [&asked[..], &["--output", out.to_str().unwrap(), "--override"], more];
+            let ran = succeed(run(process, &file, &asked.concat()));
+            assert_eq!(ran["outcome"], "finished");
+        }
+        let are_right = python_function("memory.py", "sums_are_right", [&file, &out]);
+        assert_eq!(are_right, true, "{more:?}");
+        std::fs::remove_file(&out).unwrap();
+        python_function("memory.py", "forget", [&file]);
+    }
+}
+
+#[test]
 fn what_is_read_is_forgotten_while_a_run_goes_on() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let [file, out] = ["scan.h5", "out.h5"].map(|name| folder.path().join(name));

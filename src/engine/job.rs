@@ -28,6 +28,7 @@ use crate::plan::{Plan, Reads};
 use crate::source::{self, AskedAxes, RowsDigest, Source};
 use crate::storage::file::ReadFile;
 use crate::storage::marks::Marks;
+use crate::storage::reading_ahead::AHEAD_BYTES;
 use crate::storage::results_group::{Column, Folded, Place};
 use crate::storage::rows::{Rows, Stored};
 use pixelmill_core::axis_values::AxisValues;
@@ -43,8 +44,8 @@ use pixelmill_core::kernel::{
 };
 use pixelmill_core::positions::{Positions, runs};
 
-/// Source bytes between what is read and what the system is told to read meanwhile.
-const READ_AHEAD: u64 = 32 << 20;
+/// The part of the memory budget that reading ahead past the system's cache may take.
+const AHEAD_PART: u64 = 8;
 
 /// A kernel and its source.
 pub(crate) struct Job {
@@ -191,6 +192,10 @@ impl Job {
             |rows: &Rows| matches!(rows.stored(), Stored::Extent(_)) && rows.bytes() > memory;
         let too_large = self.inputs().map(|(rows, ..)| rows).filter(|rows| is_too_large(rows));
         too_large.for_each(Rows::pass_by_cache);
+        let budget = request.memory.unwrap_or(memory / 4 / self.ranks.max(1) as u64);
+        if AHEAD_BYTES <= budget / AHEAD_PART {
+            self.source.rows.fetch_ahead();
+        }
     }
 
     /// Bytes that a worker takes that reads all of it, besides what it reads into.
@@ -203,14 +208,15 @@ impl Job {
         self.prepared.memory_per_position().saturating_mul(self.others as u64)
     }
 
-    /// Reading ahead is the system's work: for all that is read it is told what lies so far behind
-    /// it, so that the disk always has as much to do, whatever the number of workers.
+    /// Reading ahead is the system's work, or that of a few threads past its cache: for all that is
+    /// read they are told what lies so far behind it, so that the disk always has as much to do,
+    /// whatever the number of workers.
     pub fn announce(&self, mut runs: impl Iterator<Item = Range<u64>>) {
         // Between runs lies what nobody may want.
         let (Some(run), None) = (runs.next(), runs.next()) else { return };
         let (source, bins) = (&self.source, self.bins());
         let each = bins.map_or(1, Bins::rows_of_each) * source.row_bytes() as u64;
-        let ahead = run.start + (READ_AHEAD / each).max(1);
+        let ahead = run.start + (source.rows.distance() / each).max(1);
         if ahead >= source.info.positions {
             return;
         }

@@ -160,6 +160,7 @@ impl<'a> Pass<'a> {
             auxiliary_bytes: sum(Job::auxiliary_bytes),
             results_bytes: sum(Job::results_bytes),
             fixed_bytes: self.beside
+                + source.rows.ahead_bytes()
                 + sum(fixed_bytes)
                 + selected.map(Selected::memory).sum::<u64>(),
             worker_bytes: sum(Job::auxiliary_tile_bytes)

@@ -28,6 +28,7 @@ pub(crate) mod open_file;
 pub(crate) mod past_cache;
 mod place;
 pub(crate) mod raw_file;
+pub(crate) mod reading_ahead;
 pub(crate) mod refused;
 pub(crate) mod results_group;
 pub(crate) mod rows;

@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use super::reading_ahead::{ReadingAhead, pieces};
 
 /// What offsets, lengths and addresses of such reads are multiples of, whatever the disk.
 const SECTOR: usize = 4096;
@@ -15,7 +17,7 @@ const PIECE: usize = 1 << 20;
 
 /// A page of memory that a disk may write to at once: pages of 4 KiB have it write to hundreds of
 /// places, which took twice as long here.
-const LARGE_PAGE: usize = 2 << 20;
+pub(super) const LARGE_PAGE: usize = 2 << 20;
 
 /// Bytes of memory that each thread takes that reads so.
 pub(crate) const READER_BYTES: u64 = LARGE_PAGE as u64;
@@ -27,60 +29,90 @@ thread_local! {
 /// A file under a second descriptor, opened when it is first read.
 #[derive(Default)]
 pub(super) struct PastCache {
-    file: OnceLock<Option<File>>,
+    file: OnceLock<Option<Arc<File>>>,
+    ahead: OnceLock<Option<ReadingAhead>>,
 }
 
 impl PastCache {
     /// Reads all of `bytes` from `offset` of `file` on; `false` if that can't be: not all file
     /// systems let files be read so, and what is wrong with a file a usual read tells.
-    pub fn read(&self, file: &File, bytes: &mut [u8], mut offset: u64) -> bool {
-        let Some(direct) = self.file.get_or_init(|| open(file)) else { return false };
-        LANDING.with_borrow_mut(|landing| {
-            bytes.chunks_mut(PIECE).all(|piece| {
-                let before = offset as usize % SECTOR;
-                let room = landing.room((before + piece.len()).next_multiple_of(SECTOR));
-                let is_read = fill(direct, room, offset - before as u64, before + piece.len());
-                if is_read {
-                    piece.copy_from_slice(&room[before..][..piece.len()]);
-                }
-                offset += piece.len() as u64;
-                is_read
-            })
+    pub fn read(&self, file: &File, mut bytes: &mut [u8], offset: u64) -> bool {
+        let Some(direct) = self.direct(file) else { return false };
+        let Some(ahead) = self.ahead.get().and_then(Option::as_ref) else {
+            return read(direct, bytes, offset);
+        };
+        pieces(offset, bytes.len() as u64).all(|(piece, part)| {
+            let length = (part.end - part.start) as usize;
+            let (own, rest) = std::mem::take(&mut bytes).split_at_mut(length);
+            bytes = rest;
+            ahead.take(piece, part.start as usize, own)
+                || read(direct, own, piece * LARGE_PAGE as u64 + part.start)
         })
+    }
+
+    /// Has these bytes of `file` read ahead, if that can be.
+    pub fn announce(&self, file: &File, start: u64, length: u64) {
+        let Some(direct) = self.direct(file) else { return };
+        if let Some(ahead) = self.ahead.get_or_init(|| ReadingAhead::new(direct)) {
+            ahead.announce(start, length);
+        }
+    }
+
+    fn direct(&self, file: &File) -> Option<&Arc<File>> {
+        self.file.get_or_init(|| open(file).map(Arc::new)).as_ref()
     }
 }
 
 /// The same file, whatever lies at its path by now.
-fn open(file: &File) -> Option<File> {
+pub(super) fn open(file: &File) -> Option<File> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     OpenOptions::new().read(true).custom_flags(libc::O_DIRECT | libc::O_NONBLOCK).open(path).ok()
 }
 
-/// Reads whole sectors from `offset` on, of which `needed` bytes have to be there.
-fn fill(direct: &File, room: &mut [u8], offset: u64, needed: usize) -> bool {
+/// Reads all of `bytes` by way of memory that a disk may write to.
+fn read(direct: &File, bytes: &mut [u8], mut offset: u64) -> bool {
+    LANDING.with_borrow_mut(|landing| {
+        bytes.chunks_mut(PIECE).all(|piece| {
+            let before = offset as usize % SECTOR;
+            let needed = before + piece.len();
+            let room = landing.room(needed.next_multiple_of(SECTOR));
+            let is_read = fill(direct, room, offset - before as u64, needed) >= needed;
+            if is_read {
+                piece.copy_from_slice(&room[before..][..piece.len()]);
+            }
+            offset += piece.len() as u64;
+            is_read
+        })
+    })
+}
+
+/// Reads whole sectors from `offset` on, until `needed` bytes are there; says how many are.
+pub(super) fn fill(direct: &File, room: &mut [u8], offset: u64, needed: usize) -> usize {
     let mut filled = 0;
     while filled < needed {
         match direct.read_at(&mut room[filled..], offset + filled as u64) {
             // The end of the file, or of what can be read so.
-            Ok(0) => return false,
+            Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return false,
+            Err(_) => break,
         }
     }
-    true
+    filled
 }
 
 /// Memory that disks may write to.
 #[derive(Default)]
-struct Landing {
+pub(super) struct Landing {
     memory: Vec<u8>,
+    /// Where in it bytes were last read to.
+    begin: usize,
 }
 
 impl Landing {
     /// So many bytes, beginning with a sector, or with a large page if they take more than half of
     /// one.
-    fn room(&mut self, bytes: usize) -> &mut [u8] {
+    pub fn room(&mut self, bytes: usize) -> &mut [u8] {
         let page = if bytes > LARGE_PAGE / 2 { LARGE_PAGE } else { SECTOR };
         let whole = bytes.next_multiple_of(page);
         if self.memory.len() < whole + page {
@@ -89,8 +121,13 @@ impl Landing {
                 advise_large(&mut self.memory);
             }
         }
-        let aligned = self.memory.as_ptr().align_offset(page);
-        &mut self.memory[aligned..][..bytes]
+        self.begin = self.memory.as_ptr().align_offset(page);
+        &mut self.memory[self.begin..][..bytes]
+    }
+
+    /// What was last read.
+    pub fn landed(&self) -> &[u8] {
+        &self.memory[self.begin..]
     }
 }
 

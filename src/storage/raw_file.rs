@@ -11,6 +11,7 @@ use super::cache::{self, Advice, advise};
 use super::file_state::FileState;
 use super::open_file::open_regular;
 use super::past_cache::PastCache;
+use super::reading_ahead;
 use pixelmill_core::error::{Error, Result};
 
 /// A file that is read past its container.
@@ -25,10 +26,15 @@ pub(crate) struct RawFile {
     is_forgotten: AtomicBool,
     /// Whether it is read past that cache.
     is_passed: AtomicBool,
+    /// Whether what is read past it is read ahead.
+    is_fetched_ahead: AtomicBool,
     past: PastCache,
     /// Whether the system by itself reads far ahead in it, once it was asked.
     is_read_ahead: OnceLock<bool>,
 }
+
+/// Bytes between what is read and what the system is told to read meanwhile.
+const DISTANCE: u64 = 32 << 20;
 
 /// Bytes that are worth being read past the system's cache, or telling it that nobody needs them
 /// any more.
@@ -61,6 +67,7 @@ impl RawFile {
             file,
             is_forgotten: AtomicBool::new(false),
             is_passed: AtomicBool::new(false),
+            is_fetched_ahead: AtomicBool::new(false),
             past: PastCache::default(),
             is_read_ahead: OnceLock::new(),
         }
@@ -92,6 +99,21 @@ impl RawFile {
         // A second descriptor of each file would be one too many where not even one is kept.
         let is_passed = self.file.as_ref().is_some_and(|file| !cache::holds_most(file));
         self.is_passed.store(is_passed, Ordering::Relaxed);
+    }
+
+    /// Reads what is announced ahead from now on, where it is read past the system's cache.
+    pub fn fetch_ahead(&self) {
+        self.is_fetched_ahead.store(self.passes_by(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether what is read past the system's cache is read ahead.
+    pub fn is_fetched_ahead(&self) -> bool {
+        self.is_fetched_ahead.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes lie between what is read and what is to be announced meanwhile.
+    pub fn distance(&self) -> u64 {
+        if self.passes_by(u64::MAX) { reading_ahead::DISTANCE } else { DISTANCE }
     }
 
     /// Whether so many bytes are read past the system's cache.
@@ -130,8 +152,13 @@ impl RawFile {
         })
     }
 
-    /// Tells the system that these bytes will be read soon, and those behind them next.
+    /// Tells the system that these bytes will be read soon, and those behind them next; reads them
+    /// ahead where they are read past its cache.
     pub fn announce(&self, start: u64, length: u64) {
+        if self.passes_by(length) {
+            let file = self.file.as_ref().filter(|_| self.is_fetched_ahead());
+            return file.map_or((), |file| self.past.announce(file, start, length));
+        }
         let is_read_ahead = self.is_read_ahead.get_or_init(|| {
             let file = self.file.as_ref();
             let far = file.filter(|file| cache::reads_far_ahead(file));

@@ -14,6 +14,7 @@ use super::file_state::FileId;
 use super::open_file::OpenFile;
 use super::past_cache::READER_BYTES;
 use super::raw_file::RawFile;
+use super::reading_ahead::AHEAD_BYTES;
 pub use super::tiles::Reading;
 pub(crate) use super::tiles::Stored;
 use super::tiles::copy::arranged;
@@ -147,6 +148,23 @@ impl Rows {
     /// Bytes of memory that each thread takes that reads them, besides what it reads into.
     pub fn reader_bytes(&self) -> u64 {
         if self.files.iter().any(|file| file.passes_by(u64::MAX)) { READER_BYTES } else { 0 }
+    }
+
+    /// Reads what is announced ahead, where it is read past the system's cache.
+    pub fn fetch_ahead(&self) {
+        if matches!(self.how, How::Direct { .. }) {
+            self.own().fetch_ahead();
+        }
+    }
+
+    /// Bytes of memory that this takes.
+    pub fn ahead_bytes(&self) -> u64 {
+        if self.own().is_fetched_ahead() { AHEAD_BYTES } else { 0 }
+    }
+
+    /// How many bytes lie between what is read and what is to be announced meanwhile.
+    pub fn distance(&self) -> u64 {
+        self.own().distance()
     }
 
     /// Whether this file is among them.

@@ -88,6 +88,29 @@ def pages(path):
         return [sum(page & 1 for page in there), count]
 
 
+def long(path):
+    """Rows of more than a fingerprint reads all of, at an odd place of a file that the cache has nothing of."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["rows"] = np.random.default_rng(0).integers(0, 1 << 16, (17_000, 2047), "u2")
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    forget(path)
+
+
+def forget(path):
+    """Lets the system's cache forget a file."""
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def sums_are_right(path, out):
+    """Whether all results are the sums of the rows, and of each point."""
+    with h5py.File(path) as file, h5py.File(out) as results:
+        rows = file["rows"][()]
+        of_rows, of_points = results["rows-Sum_000/Sum"][()].ravel(), results["rows-Statistics_000/Sum"][()].ravel()
+        return bool((of_rows == rows.sum(1)).all() and (of_points == rows.sum(0)).all())
+
+
 def main():
     answer(globals())
 
