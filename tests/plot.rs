@@ -153,7 +153,7 @@ fn what_cannot_be_drawn_is_said() {
     assert_refused(
         &drawn_to("no/fit.png"),
         1,
-        &["cannot draw", "no/fit.png", "its folder doesn't exist"],
+        &["cannot create", "no/fit.png", "its folder doesn't exist"],
     );
     std::fs::create_dir(sample.folder.path().join("folder.png")).unwrap();
     assert_refused(&drawn_to("folder.png"), 2, &["folder.png", "it is a folder"]);

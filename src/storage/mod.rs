@@ -34,6 +34,7 @@ pub(crate) mod results_group;
 pub(crate) mod rows;
 pub(crate) mod scales;
 pub(crate) mod tiles;
+pub(crate) mod unfinished;
 pub(crate) mod walk;
 
 pub use chunk_table::Chunking;

@@ -14,6 +14,8 @@ mod terminal;
 mod tex;
 
 use std::io::IsTerminal;
+#[cfg(feature = "plot")]
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use colours::Palette;
@@ -21,6 +23,8 @@ pub(crate) use figure::Figure;
 
 use crate::storage::file::open;
 use crate::storage::open_file::other_than_file;
+#[cfg(feature = "plot")]
+use crate::storage::unfinished::Unfinished;
 use pixelmill_core::error::{Error, Result};
 
 /// Columns of a drawing where nobody says how many there are, and the fewest and most otherwise.
@@ -98,9 +102,13 @@ impl Canvas {
 
 #[cfg(feature = "plot")]
 fn draw_picture(figure: &Figure, file: &Path) -> Result<()> {
-    picture::draw(figure)
-        .and_then(|picture| std::fs::write(file, picture))
-        .map_err(|error| Error::io("draw", file, error))
+    let refused = |error| Error::io("draw", file, error);
+    let picture = picture::draw(figure).map_err(refused)?;
+    // A link that is there is written through.
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let unfinished = Unfinished::create(&file, true)?;
+    unfinished.file().write_all(&picture).map_err(refused)?;
+    unfinished.finish(true).map(drop)
 }
 
 #[cfg(not(feature = "plot"))]

@@ -12,7 +12,6 @@ mod find;
 mod layout;
 mod missing;
 mod npy;
-mod target;
 mod tif;
 
 use std::io::{BufWriter, Write};
@@ -20,9 +19,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Stop;
+use crate::storage::unfinished::Unfinished;
 use array::Array;
 use pixelmill_core::error::{Error, Result};
-use target::Unfinished;
 
 /// What is to be written, and where.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use pixelmill_core::error::{Error, Result};
 
 /// A file beside the one that is to be; it goes if that doesn't come to be.
-pub(super) struct Unfinished {
+pub(crate) struct Unfinished {
     file: File,
     path: PathBuf,
     output: PathBuf,
