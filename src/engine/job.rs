@@ -15,6 +15,7 @@ use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_a
 use super::machine::available_memory;
 use super::narration;
 use super::pending::Pending;
+use super::request::ELSEWHERE;
 use super::selection::Selection;
 use super::target::results_file;
 use super::workers::Workers;
@@ -693,6 +694,11 @@ pub(super) fn open_source(
     file: &ReadFile,
     request: &Request,
 ) -> Result<Source> {
+    if let Some(selection) = request.positions.as_ref().filter(|of| of.is_in_another_file())
+        && request.only_its_files
+    {
+        return Err(Error::selection(format!("`{selection}`: {ELSEWHERE}")));
+    }
     let asked = AskedAxes {
         crop: request.crop.as_ref(),
         along: request.along.as_ref(),

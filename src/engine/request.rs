@@ -13,6 +13,10 @@ use crate::plan::Cores;
 use crate::source::{Along, Crop};
 use pixelmill_core::error::bytes;
 
+/// Why something isn't read.
+pub(super) const ELSEWHERE: &str =
+    "it names another file; only what is in the file of the data can be named here";
+
 /// What to compute on and how.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -69,6 +73,9 @@ pub struct Request {
     /// Where inputs were found before, so that whoever computes the same again takes these; else
     /// they are looked for by what they are called.
     pub inputs: Vec<InputPlace>,
+    /// Whether inputs, corrections and selections may lie in no other files than those of the data
+    /// and of the results: for whoever asks from elsewhere.
+    pub only_its_files: bool,
 }
 
 /// What positions that are marked as completed survive.
@@ -141,6 +148,7 @@ impl Request {
             compress: Compression::None,
             cache: Cache::default(),
             inputs: Vec::new(),
+            only_its_files: false,
         }
     }
 }

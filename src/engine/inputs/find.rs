@@ -13,6 +13,7 @@ use super::place::{InputPlace, LiesIn, Refusal};
 use crate::engine::Request;
 use crate::engine::data::Data;
 use crate::engine::inspect::{parameters_of, positions, positions_axes};
+use crate::engine::request::ELSEWHERE;
 use crate::identity::{
     OtherFile, SourceLocation, Whereabouts, is_provisional, promised, relative, whereabouts_of,
 };
@@ -141,6 +142,9 @@ impl<'a> Finder<'a> {
             return self.at((Which::Results, literal), named, results, refused);
         }
         let found = match InputPath::from(named) {
+            InputPath::Npy(_) | InputPath::InFile { .. } if self.request.only_its_files => {
+                return Err(refused(named, ELSEWHERE.to_owned()));
+            }
             InputPath::Npy(file) => return self.npy(file, named, refused),
             InputPath::InFile { file, path } => {
                 let which = self.open(&file)?;

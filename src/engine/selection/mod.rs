@@ -88,6 +88,15 @@ impl OpenRange {
 }
 
 impl Selection {
+    /// Whether it names another file than the source's.
+    pub(crate) fn is_in_another_file(&self) -> bool {
+        match self {
+            Self::Mask(InputPath::Here(_)) => false,
+            Self::Mask(_) | Self::Listed(_) => true,
+            _ => false,
+        }
+    }
+
     /// Which positions of a scan are selected.
     ///
     /// # Errors
