@@ -21,14 +21,14 @@
 
 use std::fs::canonicalize;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::arguments::RunArguments;
 use super::given;
-use crate::engine::{self, Along, Asked, InputPlace, LiesIn, Request, ResultsDataset};
+use super::planned::Planned;
+use crate::engine::{self, Asked, InputPlace, LiesIn, Request, ResultsDataset};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::parameters::nearest;
 use pixelmill_core::registry::{self, Runner};
@@ -67,27 +67,6 @@ struct Plan {
     file: Option<PathBuf>,
     #[serde(rename = "step")]
     steps: Vec<Planned>,
-}
-
-/// A step as it is written: what it is, and what it says of itself that the command line says of
-/// all.
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Planned {
-    process: String,
-    name: Option<String>,
-    #[serde(default)]
-    parameters: Map<String, Value>,
-    dataset: Option<String>,
-    field: Option<String>,
-    positions_axes: Option<Vec<usize>>,
-    crop: Option<String>,
-    along: Option<Vec<String>>,
-    dark: Option<String>,
-    gain: Option<String>,
-    dead_pixels: Option<String>,
-    allow_rounding: Option<bool>,
-    positions: Option<String>,
 }
 
 impl<'r> Steps<'r> {
@@ -210,7 +189,8 @@ impl<'r> Steps<'r> {
             let step = &self.all[*number];
             let (parameters, inputs) = self.resolved(step, request, found);
             let kernel = step.runner.kernel(&parameters)?;
-            Ok(Asked::new(kernel, Request { inputs, ..step.request(request)? }))
+            let said = |option: &str| format!("step {}, {option}", step.name);
+            Ok(Asked::new(kernel, Request { inputs, ..step.said.request(request, said)? }))
         });
         asked.collect()
     }
@@ -278,38 +258,6 @@ impl<'r> Step<'r> {
     fn references(&self) -> impl Iterator<Item = (&str, &str)> {
         self.said.parameters.values().filter_map(referred)
     }
-
-    /// What all have in common, and what is said of this one.
-    fn request(&self, common: &Request) -> Result<Request> {
-        let own = self.said.clone();
-        let mut request = common.clone();
-        let said = |option: &'static str, error: &dyn std::fmt::Display| {
-            refused(format!("step {}, {option}", self.name), error.to_string())
-        };
-        set(&mut request.dataset, own.dataset);
-        set(&mut request.field, own.field);
-        set(&mut request.positions_axes, own.positions_axes);
-        set(&mut request.along, own.along.map(Along::Named));
-        set(&mut request.crop, parsed(own.crop).map_err(|error| said("crop", &error))?);
-        let positions = parsed(own.positions).map_err(|error| said("positions", &error))?;
-        set(&mut request.positions, positions);
-        set(&mut request.corrections.dark, own.dark);
-        set(&mut request.corrections.gain, own.gain);
-        set(&mut request.corrections.dead_pixels, own.dead_pixels);
-        request.allow_rounding = own.allow_rounding.unwrap_or(request.allow_rounding);
-        Ok(request)
-    }
-}
-
-/// What is said goes before what there is.
-fn set<T>(there: &mut Option<T>, said: Option<T>) {
-    if said.is_some() {
-        *there = said;
-    }
-}
-
-fn parsed<T: FromStr>(text: Option<String>) -> Result<Option<T>, T::Err> {
-    text.map(|text| text.parse()).transpose()
 }
 
 /// The step and the dataset that a parameter refers to.
