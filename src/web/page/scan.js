@@ -1,0 +1,114 @@
+// A dataset as a scan: which position is where.
+
+import { count, labelled, number, plain } from "./words.js";
+
+/** A dataset of which the file doesn't tell which axes are positions, with those that the user has named; null if it has no such. */
+export function withAxes(dataset, text) {
+  const numbers = text.split(",").map((part) => Number(part.trim() || "-"));
+  const isWrong = (axis, at) => !Number.isInteger(axis) || axis < 0 || axis >= dataset.shape.length || numbers.indexOf(axis) !== at;
+  if (!text || numbers.some(isWrong)) return null;
+  const axis = (number) => ({ name: `axis ${number}`, units: "", length: dataset.shape[number], first: 0, last: dataset.shape[number] - 1 });
+  const positions = numbers.reduce((all, number) => all * dataset.shape[number], 1);
+  const all = dataset.shape.reduce((product, length) => product * length, 1);
+  return { ...dataset, positions, spectral_points: all / positions, position_dimensions: numbers.map(axis), full_grid: true };
+}
+
+export class Scan {
+  /** Of a dataset as `info` has it. */
+  constructor(dataset) {
+    this.dataset = dataset;
+    this.axes = dataset.position_dimensions;
+    this.positions = dataset.positions;
+    this.isGrid = dataset.full_grid;
+  }
+
+  /** The steps of a position on each axis, the slowest first. */
+  stepsOf(position) {
+    if (!this.isGrid) return [position];
+    const steps = [];
+    for (const axis of [...this.axes].reverse()) {
+      steps.unshift(position % axis.length);
+      position = Math.floor(position / axis.length);
+    }
+    return steps;
+  }
+
+  positionAt(steps) {
+    if (!this.isGrid) return Math.min(this.positions - 1, Math.max(0, steps[0]));
+    return this.axes.reduce((position, axis, at) => position * axis.length + Math.min(axis.length - 1, Math.max(0, steps[at])), 0);
+  }
+
+  /** The numbers of the axes that are longer than a step. */
+  get long() {
+    return this.axes.map((_, at) => at).filter((at) => this.axes[at].length > 1);
+  }
+
+  /** The axes that an image of the scan has, rows first; one of a line. */
+  get shown() {
+    return this.long.slice(-2);
+  }
+
+  /** Moves by steps along an axis of the image: 0 is down, 1 to the right. */
+  moved(position, way, by) {
+    const steps = this.stepsOf(position);
+    if (!this.isGrid) return this.positionAt([steps[0] + by]);
+    const shown = this.shown;
+    const axis = shown.length === 2 ? shown[way] : shown[0];
+    if (axis === undefined) return position;
+    steps[axis] += by;
+    return this.positionAt(steps);
+  }
+
+  /** `position 660: Y 10 (1.587 um), X 20 (3.17 um)`. */
+  told(position) {
+    const head = `position ${count(position)}`;
+    if (!this.isGrid) return head;
+    const steps = this.stepsOf(position);
+    const of = (axis, at) => {
+      const { first, last, length } = axis;
+      if (first === null || last === null) return `${plain(axis.name)} ${steps[at]}`;
+      const value = length > 1 ? first + ((last - first) * steps[at]) / (length - 1) : first;
+      return `${plain(axis.name)} ${steps[at]} (${labelled(number(value, 6), "")} ${plain(axis.units)})`.replace(" )", ")");
+    };
+    return `${head}: ${this.axes.map(of).join(", ")}`;
+  }
+
+  /** The position that a pixel of a picture is of; null if the picture isn't one of the positions. */
+  ofPixel(drawn, row, column, current) {
+    const steps = this.stepsOf(current);
+    const shown = this.shown;
+    if (!this.isMap(drawn)) return null;
+    if (drawn.kind === "points") return Math.min(this.positions - 1, column * this.#every(drawn.places.length));
+    if (!this.isGrid) return Math.min(this.positions - 1, column * this.#every(drawn.axis.length));
+    if (drawn.kind === "curve") steps[shown[0]] = column * drawn.axis.steps;
+    else {
+      steps[shown[0]] = row * drawn.rows.steps;
+      steps[shown[1]] = column * drawn.columns.steps;
+    }
+    return this.positionAt(steps);
+  }
+
+  /** The pixel of a picture that a position lies in, as row and column. */
+  pixelOf(drawn, position) {
+    const steps = this.stepsOf(position);
+    const shown = this.shown;
+    if (drawn.kind === "points") return [0, Math.floor(position / this.#every(drawn.places.length))];
+    if (!this.isGrid) return [0, Math.floor(position / this.#every(drawn.axis.length))];
+    if (drawn.kind === "curve") return [0, Math.floor(steps[shown[0]] / drawn.axis.steps)];
+    return [Math.floor(steps[shown[0]] / drawn.rows.steps), Math.floor(steps[shown[1]] / drawn.columns.steps)];
+  }
+
+  /** Whether a picture has a pixel for each position, or for some beside each other. */
+  isMap(drawn) {
+    const shown = this.shown.map((at) => this.axes[at].length);
+    const fits = (axis, length) => axis.length === Math.ceil(length / axis.steps);
+    if (drawn.kind === "points") return !this.isGrid;
+    if (!this.isGrid) return drawn.kind === "curve";
+    if (drawn.kind === "curve") return shown.length === 1 && fits(drawn.axis, shown[0]);
+    return drawn.kind === "image" && shown.length === 2 && fits(drawn.rows, shown[0]) && fits(drawn.columns, shown[1]);
+  }
+
+  #every(places) {
+    return Math.ceil(this.positions / places);
+  }
+}
