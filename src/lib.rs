@@ -92,7 +92,7 @@
 //! # How it is built
 //!
 //! ```text
-//! cli → wire → engine → { plan, hand_out, identity, source, ranks } → formats → storage → view
+//! { web, cli } → wire → engine → { plan, hand_out, identity, source, ranks } → formats → storage → view
 //! ```
 //!
 //! An arrow runs only to the right, and all of them lead to `pixelmill-core`: what authors write
@@ -106,7 +106,9 @@
 //! transactions as traits. HDF5, in `storage/hdf5/`, is what is behind them, and the only place
 //! that calls it; a container in memory, with faults that are switched on by name, serves the unit
 //! tests of all above. `ranks` holds the only calls of MPI, and it and `storage` the only `unsafe`
-//! code. Errors say what was found; what to type about it is said in `cli/hints.rs` alone.
+//! code. Errors say what was found; what to type about it is said in `cli/hints.rs` alone. `web` is
+//! the page in the browser, which asks for what the command line does and answers as it does
+//! (`src/web/README.md`).
 //! Transactions, and what a kill at each step leaves, are described in
 //! `src/storage/hdf5/transaction/README.md`, the phases of a run and what ranks say to each other
 //! in `src/engine/README.md`, how work is divided among them in `docs/scaling.md`. `view` is how an
@@ -133,6 +135,8 @@ mod source;
 mod storage;
 mod typed;
 mod view;
+#[cfg(feature = "view")]
+mod web;
 pub mod wire;
 
 pub use engine::{Computed, Outcome, Pixel, Quiet, Request, Stop};

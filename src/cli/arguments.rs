@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Test(Box<TestArguments>),
     /// Draw a dataset, or all results of a group, as what they are: maps, spectra, frames
     Show(Box<ShowArguments>),
+    /// Look at a scan in the browser: its image, the spectrum under the cursor, a computation
+    /// tried there, begun and watched
+    #[cfg(feature = "view")]
+    View(ViewArguments),
     /// Compute every position and write the results; resumes and reuses earlier results
     Run(Box<RunArguments>),
     /// Show each results group: process, parameters, hash, how much is done, failed positions
@@ -156,6 +160,19 @@ pub(crate) struct ShowArguments {
     /// Draw into a PNG file instead of the terminal
     #[arg(long, value_name = "FILE.png", num_args = 0..=1)]
     pub plot: Option<Option<PathBuf>>,
+}
+
+#[cfg(feature = "view")]
+#[derive(Args, Debug)]
+pub(crate) struct ViewArguments {
+    /// The HDF5 file
+    pub file: PathBuf,
+    /// The port of 127.0.0.1 that the page is served at [default: any that is free]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+    /// Only print the address
+    #[arg(long)]
+    pub no_browser: bool,
 }
 
 #[derive(Args, Debug)]
@@ -311,6 +328,15 @@ pub(crate) struct RunArguments {
     /// took before becomes a hole: the disk has room again, but the file keeps its length
     #[arg(long, value_enum, default_value_t = Compress::None)]
     pub compress: Compress,
+    /// Serve a page that shows how far it is, at an address that is printed, as `view` does; under
+    /// MPI by rank 0
+    #[cfg(feature = "view")]
+    #[arg(long)]
+    pub view: bool,
+    /// The port of 127.0.0.1 that the page is served at [default: any that is free]
+    #[cfg(feature = "view")]
+    #[arg(long, value_name = "N", requires = "view")]
+    pub port: Option<u16>,
 }
 
 /// `--compress`.

@@ -13,6 +13,8 @@ pub enum Face {
     CommandLine,
     /// Python, where options are keyword arguments: `memory=…`.
     Python,
+    /// The page in the browser, where options are fields of a form: “memory”.
+    Page,
 }
 
 impl Face {
@@ -21,6 +23,11 @@ impl Face {
         match self {
             Self::CommandLine => format!("--{}", name.replace('_', "-")),
             Self::Python => format!("{name}=…"),
+            // What the page has no field for.
+            Self::Page if matches!(name, "output" | "source") => {
+                format!("{} on the command line", Self::CommandLine.option(name))
+            }
+            Self::Page => format!("“{}”", name.replace('_', " ")),
         }
     }
 
@@ -29,13 +36,14 @@ impl Face {
         match self {
             Self::CommandLine => format!("{} {value}", self.option(name)),
             Self::Python => format!("{name}={value}"),
+            Self::Page => format!("{} {value}", self.option(name)),
         }
     }
 
     /// An option to which nothing is given but that it is wanted.
     fn wanted(self, name: &str) -> String {
         match self {
-            Self::CommandLine => self.option(name),
+            Self::CommandLine | Self::Page => self.option(name),
             Self::Python => self.given(name, "True"),
         }
     }
@@ -43,8 +51,8 @@ impl Face {
     /// Numbers of axes as they are given.
     fn axes(self, numbers: &[&str]) -> String {
         match (self, numbers) {
-            (Self::CommandLine, []) => "none".to_owned(),
-            (Self::CommandLine, numbers) => numbers.join(","),
+            (Self::CommandLine | Self::Page, []) => "none".to_owned(),
+            (Self::CommandLine | Self::Page, numbers) => numbers.join(","),
             (Self::Python, [one]) => format!("({one},)"),
             (Self::Python, numbers) => format!("({})", numbers.join(", ")),
         }
@@ -55,19 +63,26 @@ impl Face {
         match self {
             Self::CommandLine => "the same command",
             Self::Python => "the same call",
+            Self::Page => "the same run",
         }
     }
 
     /// What one does with that.
     fn again(self) -> String {
-        let run = if self == Self::CommandLine { "run" } else { "make" };
+        let run = match self {
+            Self::CommandLine => "run",
+            Self::Python => "make",
+            Self::Page => "begin",
+        };
         format!("{run} {} again", self.same())
     }
 
     /// How it is built for MPI.
     fn build_with_mpi(self) -> &'static str {
         match self {
-            Self::CommandLine => "build it with: cargo build --release --workspace --features mpi",
+            Self::CommandLine | Self::Page => {
+                "build it with: cargo build --release --workspace --features mpi"
+            }
             Self::Python => {
                 "build the package with: MATURIN_PEP517_ARGS=\"--features mpi\" pip install \
                  ./python"
@@ -231,7 +246,7 @@ fn with_options(advice: Advice, face: Face) -> String {
         }
         Advice::UseFewerCores => match face {
             Face::CommandLine => "; try `--cores 1`".to_owned(),
-            Face::Python => "; try cores=1".to_owned(),
+            Face::Python | Face::Page => format!("; try {}", face.given("cores", "1")),
         },
         Advice::AllowMoreMemory => format!("; raise {}", option("memory")),
         Advice::NamePositions => format!("; name them with {}", option("positions")),

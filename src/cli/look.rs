@@ -57,7 +57,7 @@ fn parameter_line(info: &ParameterInfo) -> String {
 }
 
 /// The content of a file.
-pub(crate) fn info(file: &Path) -> Result<Answer> {
+pub(crate) fn info(file: &Path, face: Face) -> Result<Answer> {
     let datasets = inspect::datasets(file)?;
     let groups = inspect::groups(file, None)?;
     let mut text = format!("{}\n", file.display());
@@ -76,9 +76,7 @@ pub(crate) fn info(file: &Path) -> Result<Answer> {
         text.push_str(&other_file(group));
     }
     let found = (datasets.as_slice(), others.as_slice());
-    let json = wire::Info::of(file, found, &groups, |problem| {
-        hints::of_problem(problem, Face::CommandLine)
-    });
+    let json = wire::Info::of(file, found, &groups, |problem| hints::of_problem(problem, face));
     Ok(done(text, wire::Answer::Info(json)))
 }
 

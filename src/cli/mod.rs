@@ -9,18 +9,21 @@ mod export;
 pub(crate) mod given;
 mod hints;
 mod logger;
-mod look;
-mod plot;
+pub(crate) mod look;
+pub(crate) mod planned;
+pub(crate) mod plot;
 mod progress;
-mod recipe;
+pub(crate) mod recipe;
 mod remove;
 mod run;
 mod show;
 mod shown;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod spelled;
 mod steps;
 mod test;
+#[cfg(feature = "view")]
+mod view;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -67,9 +70,10 @@ pub(crate) struct Answer {
     pub json: Option<wire::Answer>,
 }
 
-/// Runs the command line of this process over `registry`. Under an MPI launcher all ranks call it
-/// alike, and rank 0 speaks for all.
-pub fn main(registry: &[&dyn Runner]) -> ExitCode {
+/// Runs the command line of this process over `registry`, whose processes live as long as the
+/// program, since a page is served beside all else. Under an MPI launcher all ranks call it alike,
+/// and rank 0 speaks for all.
+pub fn main(registry: &[&'static dyn Runner]) -> ExitCode {
     let as_json = std::env::args_os().any(|argument| argument == "--json");
     let ranks = match Ranks::join() {
         Ok(ranks) => ranks,
@@ -88,7 +92,7 @@ pub fn main(registry: &[&dyn Runner]) -> ExitCode {
     ending.into()
 }
 
-fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Answer {
+fn answer(registry: &[&'static dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Answer {
     let display = Display::new(arguments.quiet);
     logger::listen(arguments.verbose, ranks, display.bar());
     let result = match &arguments.command {
@@ -97,9 +101,11 @@ fn answer(registry: &[&dyn Runner], arguments: &Arguments, ranks: &Ranks) -> Ans
         _ if !ranks.is_first() => return silent(Ending::Done),
         Command::Run(typed) => run::rehearse(registry, typed, &display),
         Command::List { process } => look::list(registry, process.as_deref()),
-        Command::Info { file } => look::info(file),
+        Command::Info { file } => look::info(file, Face::CommandLine),
         Command::Test(typed) => test::test(registry, typed),
         Command::Show(typed) => shown::show(typed),
+        #[cfg(feature = "view")]
+        Command::View(typed) => view::view(registry, typed, ranks, arguments.json),
         Command::Status { file, group, command } => match command {
             true => recipe::commands(registry, file, group.as_deref()),
             false => look::status(file, group.as_deref()),

@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::arguments::RunArguments;
 use super::progress::Display;
 use super::steps::{Step, StepResults, Steps};
+#[cfg(feature = "view")]
+use super::view::{PageOfRun, Watchers};
 use super::{Answer, Ending, hints, show, signals};
 use crate::engine::{
-    self, Asked, Beginning, Compressed, Computed, Outcome, Quiet, Ranks, Rehearsal, Report,
-    Request, Stop,
+    self, Asked, Beginning, Compressed, Computed, Observer, Outcome, Quiet, Ranks, Rehearsal,
+    Report, Request, Stop,
 };
 use crate::plan::Reads;
 use crate::wire;
@@ -18,7 +20,7 @@ use pixelmill_core::registry::Runner;
 
 /// Computes every position that was asked for.
 pub(crate) fn run(
-    registry: &[&dyn Runner],
+    registry: &[&'static dyn Runner],
     typed: &RunArguments,
     ranks: &Ranks,
     display: &Display,
@@ -28,6 +30,27 @@ pub(crate) fn run(
     let steps = steps.checked(&request)?;
     let stop = typed.stop_after.map_or_else(Stop::new, |time| Stop::new().after(time));
     signals::listen(&stop, ranks);
+    #[cfg(not(feature = "view"))]
+    let computed = compute(&steps, (&request, &stop), display)?;
+    #[cfg(feature = "view")]
+    let computed = {
+        let page = PageOfRun::asked(registry, (&steps.file, typed), ranks, &stop)?;
+        let watchers = Watchers { display, page: page.as_ref() };
+        let computed = compute(&steps, (&request, &stop), &watchers);
+        if let Some(page) = page {
+            page.end(computed.as_ref().map(|computed| computed.iter().flatten()));
+        }
+        computed?
+    };
+    Ok(answer(&steps, &computed, &stop, display))
+}
+
+/// Computes the steps, as far as they get; none of one that wasn't begun.
+fn compute(
+    steps: &Steps<'_>,
+    (request, stop): (&Request, &Stop),
+    observer: &dyn Observer,
+) -> Result<Vec<Option<Computed>>> {
     let mut computed: Vec<Option<Computed>> = steps.all.iter().map(|_| None).collect();
     let mut left: Vec<usize> = (0..steps.all.len()).collect();
     loop {
@@ -38,10 +61,10 @@ pub(crate) fn run(
         if ready.is_empty() {
             break;
         }
-        let (numbers, asked) = together(&steps, (ready, &left), found, (&request, &stop))?;
+        let (numbers, asked) = together(steps, (ready, &left), found, (request, stop))?;
         left.retain(|number| !numbers.contains(number));
         let went_along: Vec<bool> = asked.iter().map(|asked| !asked.after.is_empty()).collect();
-        let of_pass = engine::compute_all(asked, display, &stop)?;
+        let of_pass = engine::compute_all(asked, observer, stop)?;
         for ((number, went_along), of) in numbers.into_iter().zip(went_along).zip(of_pass) {
             let are_there = steps.all[number]
                 .after
@@ -54,10 +77,20 @@ pub(crate) fn run(
             computed[number] = Some(of);
         }
     }
-    let ended: Vec<_> = steps.all.iter().zip(&computed).filter_map(ended).collect();
+    Ok(computed)
+}
+
+/// What came of the steps.
+fn answer(
+    steps: &Steps<'_>,
+    computed: &[Option<Computed>],
+    stop: &Stop,
+    display: &Display,
+) -> Answer {
+    let ended: Vec<_> = steps.all.iter().zip(computed).filter_map(ended).collect();
     let mut text = String::new();
     for (number, (step, of)) in ended.iter().enumerate() {
-        if !display.is_quiet() || ending(of, &stop) != Ending::Done || is_unproved(of) {
+        if !display.is_quiet() || ending(of, stop) != Ending::Done || is_unproved(of) {
             // Of a pass it is told once where the time went.
             let later = || ended[number + 1..].iter().map(|(_, later)| later.report.as_ref());
             let report =
@@ -65,17 +98,17 @@ pub(crate) fn run(
             text.push_str(&told(step.runner, of, report));
         }
     }
-    for number in left {
-        text.push_str(&format!("{} was not begun\n", steps.all[number].name));
+    for (step, _) in steps.all.iter().zip(computed).filter(|(_, of)| of.is_none()) {
+        text.push_str(&format!("{} was not begun\n", step.name));
     }
-    let endings = ended.iter().map(|(_, of)| ending(of, &stop));
+    let endings = ended.iter().map(|(_, of)| ending(of, stop));
     let ending = endings.max_by_key(|ending| weight(*ending)).unwrap_or(Ending::Done);
     let mut runs: Vec<wire::Run> = ended.iter().map(|(_, of)| wire::Run::from(*of)).collect();
     let json = match steps.all.len() {
         1 if runs.len() == 1 => wire::Answer::Run(Box::new(runs.remove(0))),
         _ => wire::Answer::Runs(wire::Runs { computations: runs }),
     };
-    Ok(Answer { ending, text, json: Some(json) })
+    Answer { ending, text, json: Some(json) }
 }
 
 /// What is computed together: the steps that are `ready`, and those that go along with them.

@@ -14,6 +14,7 @@ mod export;
 mod failed;
 mod info;
 mod list;
+mod page;
 mod rehearsal;
 mod remove;
 mod run;
@@ -29,6 +30,10 @@ pub use export::{Export, ExportedField};
 pub use failed::{FailedPosition, Failures, Reason};
 pub use info::{Axis, Chunks, Content, Dataset, Described, Info, OtherDataset, ReadBy};
 pub use list::{List, Parameter, Process};
+pub use page::{
+    Begun, Colours, FileState, Message, Nothing, Page, RunEnd, RunPhase, RunState, SurveyState,
+    View, page_schema,
+};
 pub use rehearsal::{Begins, Rehearsal, Rehearsals};
 pub use remove::{Remove, Removed};
 pub use run::{Compressed, Outcome, Rank, Report, Run, Runs};
@@ -67,6 +72,8 @@ pub enum Answer {
     Info(Info),
     /// Of `show`.
     Show(Show),
+    /// Of `view`, as soon as there is a page.
+    View(View),
     /// Of `status`.
     Status(Status),
     /// Of `status --command`.
@@ -110,7 +117,11 @@ impl Refusal {
 
 /// The schema of all answers, as they are printed.
 pub fn schema() -> Schema {
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Answer>()
+    schema_of::<Answer>()
+}
+
+fn schema_of<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
 }
 
 /// A number, unless it is missing or infinite.
@@ -158,16 +169,18 @@ mod tests {
         assert_eq!(line, "[0.1,-0.0,1e+300,null,null,null]");
     }
 
-    /// `PIXELMILL_UPDATE_GOLDEN=1` writes the file anew.
+    /// `PIXELMILL_UPDATE_GOLDEN=1` writes the files anew.
     #[test]
-    fn the_schema_is_in_the_docs() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/json.schema.json");
-        let schema = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
-        if std::env::var_os("PIXELMILL_UPDATE_GOLDEN").is_some() {
-            std::fs::write(file, &schema).unwrap();
+    fn the_schemas_are_in_the_docs() {
+        for (name, schema) in [("json", schema()), ("page", page_schema())] {
+            let file = format!("{}/docs/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+            let schema = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+            if std::env::var_os("PIXELMILL_UPDATE_GOLDEN").is_some() {
+                std::fs::write(&file, &schema).unwrap();
+            }
+            let written = std::fs::read_to_string(&file).unwrap_or_default();
+            let told = "is not the model's schema; PIXELMILL_UPDATE_GOLDEN=1 writes it anew";
+            assert!(written == schema, "{file} {told}");
         }
-        let written = std::fs::read_to_string(file).unwrap_or_default();
-        let told = "is not the model's schema; PIXELMILL_UPDATE_GOLDEN=1 writes it anew";
-        assert!(written == schema, "{file} {told}");
     }
 }

@@ -32,6 +32,17 @@ const COLUMNS: usize = 72;
 const LEAST_COLUMNS: usize = 40;
 const MOST_COLUMNS: usize = 120;
 
+/// So many colours of a map, from its first to its last.
+#[cfg(feature = "view")]
+const COLOURS: u16 = 256;
+
+/// The colours of numbers, or of directions.
+#[cfg(feature = "view")]
+pub(crate) fn colour_map(of_directions: bool) -> Vec<[u8; 3]> {
+    let scale = if of_directions { colours::Scale::Turn } else { colours::Scale::Even };
+    (0..COLOURS).map(|at| scale.colour(f64::from(at) / f64::from(COLOURS - 1))).collect()
+}
+
 /// Where a figure goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Canvas {

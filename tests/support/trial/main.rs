@@ -46,6 +46,6 @@ fn main() -> ExitCode {
     let named =
         arguments.into_iter().find(|argument| argument.starts_with("named-")).map(named::Named);
     let mut all = [PROCESSES.as_slice(), &TRIALS].concat();
-    all.extend(named.as_ref().map(|named| named as &dyn Runner));
+    all.extend(named.map(|named| &*Box::leak(Box::new(named)) as &dyn Runner));
     pixelmill::cli::main(&all)
 }

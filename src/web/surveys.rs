@@ -1,0 +1,176 @@
+//! Images of the scan that get finer while somebody looks, read on behind by one thread.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use super::news::News;
+use crate::engine::shown::{Detector, Survey, Wanted};
+use crate::wire;
+use pixelmill_core::error::Result;
+
+/// Images that are kept.
+const MOST: usize = 6;
+/// How long is read for the first answer, and then before there is another one.
+const FIRST: Duration = Duration::from_millis(300);
+const STEP: Duration = Duration::from_millis(250);
+/// How long is read on for somebody who doesn't ask any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The images, and who reads on.
+pub(super) struct Surveys {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    news: Arc<News>,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The one that was asked for last is the last.
+    kept: Vec<Kept>,
+    has_ended: bool,
+}
+
+struct Kept {
+    /// What was asked for: the query of its address.
+    asked: String,
+    /// None while it is read on.
+    survey: Option<Survey>,
+    answer: Arc<wire::Survey>,
+    when: Instant,
+    /// Whether it can't be read on, as of a file that has changed: it is begun anew for whoever
+    /// asks next.
+    has_failed: bool,
+}
+
+impl Kept {
+    fn wants_more(&self) -> bool {
+        !self.answer.is_complete && self.when.elapsed() < PATIENCE && self.survey.is_some()
+    }
+}
+
+impl Surveys {
+    /// Nothing is looked at yet.
+    ///
+    /// # Errors
+    /// If the system refuses a thread.
+    pub fn begin(news: &Arc<News>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            news: Arc::clone(news),
+            state: Mutex::default(),
+            wake: Condvar::new(),
+        });
+        let reader = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("pixelmill-survey".to_owned());
+        let thread = thread.spawn(move || reader.read_on())?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The image that was asked for, as far as it is.
+    ///
+    /// # Errors
+    /// If there is no such image.
+    pub fn answer(
+        &self,
+        asked: &str,
+        wanted: &Wanted,
+        detector: &Detector,
+    ) -> Result<Arc<wire::Survey>> {
+        if let Some(answer) = self.shared.known(asked) {
+            return Ok(answer);
+        }
+        let mut survey = Survey::begin(wanted, detector)?;
+        survey.go_on(FIRST)?;
+        let answer = Arc::new(wire::Survey::from(&survey));
+        let kept = Kept {
+            asked: asked.to_owned(),
+            survey: Some(survey),
+            answer: Arc::clone(&answer),
+            when: Instant::now(),
+            has_failed: false,
+        };
+        let mut state = self.shared.state();
+        state.kept.retain(|other| other.asked != asked);
+        state.kept.push(kept);
+        let gone = state.kept.len().saturating_sub(MOST);
+        let gone: Vec<Kept> = state.kept.drain(..gone).collect();
+        drop(state);
+        gone.iter().for_each(|gone| self.shared.news.forget(&topic(&gone.asked)));
+        self.shared.wake.notify_all();
+        Ok(answer)
+    }
+
+    /// Reads nothing any more.
+    pub fn end(&self) {
+        self.shared.state().has_ended = true;
+        self.shared.wake.notify_all();
+        let thread = mem::take(&mut *self.thread.lock().unwrap_or_else(PoisonError::into_inner));
+        // It has nothing to tell.
+        thread.map(JoinHandle::join);
+    }
+}
+
+/// What pages hear of an image by.
+fn topic(asked: &str) -> String {
+    format!("survey {asked}")
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An image that is kept, which is from now on the one that was asked for last.
+    fn known(&self, asked: &str) -> Option<Arc<wire::Survey>> {
+        let mut state = self.state();
+        let at = state.kept.iter().position(|kept| kept.asked == asked)?;
+        let mut kept = state.kept.remove(at);
+        if kept.has_failed {
+            drop(state);
+            self.news.forget(&topic(asked));
+            return None;
+        }
+        kept.when = Instant::now();
+        let answer = Arc::clone(&kept.answer);
+        state.kept.push(kept);
+        drop(state);
+        self.wake.notify_all();
+        Some(answer)
+    }
+
+    /// The life of the thread that reads.
+    fn read_on(&self) {
+        let mut state = self.state();
+        while !state.has_ended {
+            let next = state.kept.iter_mut().rev().find(|kept| kept.wants_more());
+            let taken = next.and_then(|kept| Some((kept.asked.clone(), kept.survey.take()?)));
+            let Some((asked, survey)) = taken else {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(state);
+            self.read_one(&asked, survey);
+            state = self.state();
+        }
+    }
+
+    fn read_one(&self, asked: &str, mut survey: Survey) {
+        let answer = survey.go_on(STEP).map(|_| Arc::new(wire::Survey::from(&survey)));
+        let mut state = self.state();
+        let kept = state.kept.iter_mut().find(|kept| kept.asked == asked);
+        let Some(kept) = kept else { return };
+        match answer {
+            Ok(answer) => (kept.survey, kept.answer) = (Some(survey), answer),
+            Err(_) => kept.has_failed = true,
+        }
+        let told = wire::SurveyState::of(asked, &kept.answer);
+        drop(state);
+        self.news.tell(&topic(asked), "survey", &told);
+    }
+}
