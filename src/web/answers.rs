@@ -32,8 +32,15 @@ pub(super) fn answered(desk: &Desk, question: &str, query: Option<&str>) -> Answ
         "processes" => of_command(look::list(&desk.registry, None)),
         "commands" => of_command(recipe::commands(&desk.registry, file, asked.get("group"))),
         "show" => {
-            let shown = wanted(file, &asked).and_then(|wanted| shown::show(&wanted));
-            json(&wire::Show::of(file, &shown.map_err(refused)?))
+            let shown = || {
+                let wanted = wanted(file, &asked)?;
+                match wanted.pixel {
+                    // One position is followed by another one beside it.
+                    Some(_) => desk.viewer().show(&wanted),
+                    None => shown::show(&wanted),
+                }
+            };
+            json(&wire::Show::of(file, &shown().map_err(refused)?))
         }
         "survey" => {
             let answer = || {

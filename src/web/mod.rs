@@ -22,7 +22,7 @@ mod surveys;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use std::{fs, io};
 
@@ -33,6 +33,7 @@ pub(crate) use runs::Watch;
 use server::Server;
 use surveys::Surveys;
 
+use crate::engine::shown::Viewer;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::registry::Runner;
 
@@ -52,9 +53,15 @@ struct Desk {
     news: Arc<News>,
     runs: Runs,
     surveys: Surveys,
+    viewer: Mutex<Viewer>,
 }
 
 impl Desk {
+    /// Who looks at positions.
+    fn viewer(&self) -> MutexGuard<'_, Viewer> {
+        self.viewer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The files that the page shows, as they are.
     fn states(&self) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
         let files = [Some(self.file.clone()), self.runs.file()].into_iter().flatten();
@@ -89,6 +96,7 @@ impl Page {
             may_run,
             runs: Runs::new(&news),
             surveys: Surveys::begin(&news).map_err(refused)?,
+            viewer: Mutex::default(),
             news,
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;
