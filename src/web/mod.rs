@@ -51,7 +51,7 @@ struct Desk {
     /// Whether whoever has the page may begin runs and remove results.
     may_run: bool,
     news: Arc<News>,
-    runs: Runs,
+    runs: Arc<Runs>,
     surveys: Surveys,
     viewer: Mutex<Viewer>,
 }
@@ -90,12 +90,13 @@ impl Page {
             reason: format!("no page can be served there: {source}"),
         };
         let news = Arc::new(News::default());
+        let runs = Arc::new(Runs::new(&news));
         let desk = Arc::new(Desk {
             registry: registry.to_vec(),
             file: file.to_owned(),
             may_run,
-            runs: Runs::new(&news),
-            surveys: Surveys::begin(&news).map_err(refused)?,
+            surveys: Surveys::begin(&news, &runs).map_err(refused)?,
+            runs,
             viewer: Mutex::default(),
             news,
         });

@@ -73,6 +73,11 @@ impl Runs {
         watch
     }
 
+    /// Whether a run goes on.
+    pub fn is_running(&self) -> bool {
+        self.current().as_ref().is_some_and(|current| !current.watch.has_ended())
+    }
+
     /// The file that results of the last run are in.
     pub fn file(&self) -> Option<PathBuf> {
         let current = self.current();

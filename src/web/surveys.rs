@@ -5,7 +5,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 use super::news::News;
+use super::runs::Runs;
 use crate::engine::shown::{Detector, Survey, Wanted};
 use crate::wire;
 use pixelmill_core::error::Result;
@@ -14,7 +17,7 @@ use pixelmill_core::error::Result;
 const MOST: usize = 6;
 /// How long is read for the first answer, and then before there is another one.
 const FIRST: Duration = Duration::from_millis(300);
-const STEP: Duration = Duration::from_millis(250);
+const STEP: Duration = Duration::from_millis(400);
 /// How long is read on for somebody who doesn't ask any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,6 +29,9 @@ pub(super) struct Surveys {
 
 struct Shared {
     news: Arc<News>,
+    runs: Arc<Runs>,
+    /// Who reads while a run goes on, which leaves no more cores to others.
+    alone: ThreadPool,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -60,9 +66,12 @@ impl Surveys {
     ///
     /// # Errors
     /// If the system refuses a thread.
-    pub fn begin(news: &Arc<News>) -> io::Result<Self> {
+    pub fn begin(news: &Arc<News>, runs: &Arc<Runs>) -> io::Result<Self> {
+        let alone = ThreadPoolBuilder::new().num_threads(1).build().map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             news: Arc::clone(news),
+            runs: Arc::clone(runs),
+            alone,
             state: Mutex::default(),
             wake: Condvar::new(),
         });
@@ -86,7 +95,7 @@ impl Surveys {
             return Ok(answer);
         }
         let mut survey = Survey::begin(wanted, detector)?;
-        survey.go_on(FIRST)?;
+        self.shared.go_on(&mut survey, FIRST)?;
         let answer = Arc::new(wire::Survey::from(&survey));
         let kept = Kept {
             asked: asked.to_owned(),
@@ -126,6 +135,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Reads on for some time.
+    fn go_on(&self, survey: &mut Survey, time: Duration) -> Result<bool> {
+        match self.runs.is_running() {
+            true => self.alone.install(|| survey.go_on(time)),
+            false => survey.go_on(time),
+        }
+    }
+
     /// An image that is kept, which is from now on the one that was asked for last.
     fn known(&self, asked: &str) -> Option<Arc<wire::Survey>> {
         let mut state = self.state();
@@ -161,7 +178,7 @@ impl Shared {
     }
 
     fn read_one(&self, asked: &str, mut survey: Survey) {
-        let answer = survey.go_on(STEP).map(|_| Arc::new(wire::Survey::from(&survey)));
+        let answer = self.go_on(&mut survey, STEP).map(|_| Arc::new(wire::Survey::from(&survey)));
         let mut state = self.state();
         let kept = state.kept.iter_mut().find(|kept| kept.asked == asked);
         let Some(kept) = kept else { return };

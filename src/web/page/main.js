@@ -94,7 +94,7 @@ function changed(names) {
   } else if (has("detector")) navigator.offer(scan, info.groups);
   if (has("picture", "range")) navigator.draw();
   if (has("position")) {
-    navigator.place();
+    navigator.moved();
     showSteps();
     if (byId("follow").checked) test();
     else forget();

@@ -14,6 +14,7 @@ export class Navigator {
   #plain = document.createElement("canvas");
   #newest = new Newest();
   #asked = "";
+  #image = null;
   #isPinned = false;
   #isDragged = false;
 
@@ -63,8 +64,9 @@ export class Navigator {
   load() {
     const { dataset, field, axes, image, detector } = state;
     const isSurvey = image === "sum" || image === "detector";
-    const given = isSurvey ? { path: dataset, field, positions_axes: axes, detector: image === "detector" ? detector : "" } : { path: image };
+    const given = isSurvey ? { path: dataset, field, positions_axes: axes, pixel: this.scan?.imageOf(state.position), detector: image === "detector" ? detector : "" } : { path: image };
     this.#asked = query(given);
+    this.#image = given.pixel ?? null;
     const asked = this.#asked;
     this.#newest.ask(
       () => get(isSurvey ? "survey" : "show", given),
@@ -73,6 +75,13 @@ export class Navigator {
         byId("navigator-says").textContent = error.message;
       }
     );
+  }
+
+  /** The cursor has moved: maybe to where another image is. */
+  moved() {
+    const isOther = this.#image !== (this.scan.imageOf(state.position) ?? null);
+    if (isOther && (state.image === "sum" || state.image === "detector")) this.load();
+    this.place();
   }
 
   /** More has been read of what is surveyed. */

@@ -48,6 +48,14 @@ export class Scan {
     return this.long.slice(-2);
   }
 
+  /** The first position of the image that a position lies in; null if there is only one image of the scan. */
+  imageOf(position) {
+    if (!this.isGrid || this.long.length < 3) return null;
+    const steps = this.stepsOf(position);
+    for (const axis of this.shown) steps[axis] = 0;
+    return this.positionAt(steps);
+  }
+
   /** Moves by steps along an axis of the image: 0 is down, 1 to the right. */
   moved(position, way, by) {
     const steps = this.stepsOf(position);
