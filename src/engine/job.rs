@@ -694,7 +694,7 @@ pub(super) fn open_source(
     file: &ReadFile,
     request: &Request,
 ) -> Result<Source> {
-    if let Some(selection) = request.positions.as_ref().filter(|of| of.is_in_another_file())
+    if let Some(selection) = request.positions.as_ref().filter(|of| of.is_in_another_file(file))
         && request.only_its_files
     {
         return Err(Error::selection(format!("`{selection}`: {ELSEWHERE}")));

@@ -31,11 +31,17 @@ fn refused(mask: &str, found: &str) -> Error {
 /// # Errors
 /// If it isn't a mask of this scan.
 pub(super) fn dataset(path: &str, grid: &PositionGrid, file: &ReadFile) -> Result<Selected> {
-    let elsewhere = InputPath::from(path);
-    if !matches!(elsewhere, InputPath::Here(_)) && !file.link_exists(&normalised(path)) {
+    if let Some(elsewhere) = elsewhere(path, file) {
         return mask(&elsewhere, grid, file);
     }
     marked(path, &normalised(path), grid, file).map(|marks| Selected::Marked(Box::new(marks)))
+}
+
+/// What else a path means that the source's file doesn't have, if anything.
+pub(super) fn elsewhere(path: &str, file: &ReadFile) -> Option<InputPath> {
+    let elsewhere = InputPath::from(path);
+    let is_here = matches!(elsewhere, InputPath::Here(_)) || file.link_exists(&normalised(path));
+    (!is_here).then_some(elsewhere)
 }
 
 /// The mask that is named.

@@ -88,11 +88,12 @@ impl OpenRange {
 }
 
 impl Selection {
-    /// Whether it names another file than the source's.
-    pub(crate) fn is_in_another_file(&self) -> bool {
+    /// Whether it names another file than the source's, which is open.
+    pub(crate) fn is_in_another_file(&self, file: &ReadFile) -> bool {
         match self {
             Self::Mask(InputPath::Here(_)) => false,
             Self::Mask(_) | Self::Listed(_) => true,
+            Self::Dataset(path) => from_files::elsewhere(path, file).is_some(),
             _ => false,
         }
     }
@@ -382,6 +383,24 @@ mod tests {
     use super::*;
     use pixelmill_core::axis_values::AxisValues;
     use pixelmill_core::dimension::Dimension;
+
+    #[test]
+    fn what_names_another_file_is_told_from_what_is_in_this_one() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/two_peaks_3x4.h5");
+        let file = crate::storage::file::open_read(file.as_ref()).unwrap();
+        for (text, is_elsewhere) in [
+            ("3:7", false),
+            ("/Measurement_000/mask", false),
+            ("/tmp/other.h5:/mask", true),
+            ("other.h5:/mask", true),
+            ("/tmp/mask.npy", true),
+            ("mask.npy", true),
+            ("@/etc/hosts", true),
+        ] {
+            let selection: Selection = text.parse().unwrap();
+            assert_eq!(selection.is_in_another_file(&file), is_elsewhere, "{text}");
+        }
+    }
 
     #[test]
     fn a_box_of_steps_is_the_same_whatever_the_window() {
