@@ -200,6 +200,9 @@ impl Detector {
                 runs_of(frame.radii().map(|radius| is_between(radius, radii)))
             }
             Self::Rectangle { top, left, bottom, right } => {
+                // The same points, and nothing to be rounded.
+                let [top, left] = [top, left].map(f64::ceil);
+                let [bottom, right] = [bottom, right].map(f64::floor);
                 let centre = (f64::midpoint(top, bottom), f64::midpoint(left, right));
                 let frame = match Frame::of(info, (Some(centre.0), Some(centre.1))) {
                     Ok(frame) => frame,
