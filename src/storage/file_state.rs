@@ -57,16 +57,12 @@ pub(crate) struct FileState {
 impl FileState {
     /// The state of an open file.
     pub fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        let changed = Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or(u64::MAX));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(Self {
-            id: FileId::from(&metadata),
-            length: metadata.len(),
-            written: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            is_settled: now.checked_sub(changed).is_some_and(|age| age > SETTLED),
-        })
+        file.metadata().map(|metadata| Self::from(&metadata))
+    }
+
+    /// The state of the file that a path leads to.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        path.metadata().map(|metadata| Self::from(&metadata))
     }
 
     /// Whether the content may be another at a later moment.
@@ -80,6 +76,20 @@ impl FileState {
         let Self { id: FileId { device, inode }, length, written, changed, .. } = self;
         let text = format!("{device} {inode} {length} {written:?} {changed:?}");
         self.is_settled.then_some(text)
+    }
+}
+
+impl From<&Metadata> for FileState {
+    fn from(metadata: &Metadata) -> Self {
+        let changed = Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or(u64::MAX));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            id: FileId::from(metadata),
+            length: metadata.len(),
+            written: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            is_settled: now.checked_sub(changed).is_some_and(|age| age > SETTLED),
+        }
     }
 }
 

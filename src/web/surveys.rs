@@ -84,14 +84,14 @@ impl Surveys {
     /// The image that was asked for, as far as it is.
     ///
     /// # Errors
-    /// If there is no such image.
+    /// If there is no such image, or the file can't be read.
     pub fn answer(
         &self,
         asked: &str,
         wanted: &Wanted,
         detector: &Detector,
     ) -> Result<Arc<wire::Survey>> {
-        if let Some(answer) = self.shared.known(asked) {
+        if let Some(answer) = self.shared.known(asked)? {
             return Ok(answer);
         }
         let mut survey = Survey::begin(wanted, detector)?;
@@ -143,22 +143,49 @@ impl Shared {
         }
     }
 
-    /// An image that is kept, which is from now on the one that was asked for last.
-    fn known(&self, asked: &str) -> Option<Arc<wire::Survey>> {
+    /// An image that is kept, which is from now on the one that was asked for last; none that isn't
+    /// one of the file as it is now.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    fn known(&self, asked: &str) -> Result<Option<Arc<wire::Survey>>> {
         let mut state = self.state();
-        let at = state.kept.iter().position(|kept| kept.asked == asked)?;
+        let Some(at) = state.kept.iter().position(|kept| kept.asked == asked) else {
+            return Ok(None);
+        };
         let mut kept = state.kept.remove(at);
         if kept.has_failed {
             drop(state);
             self.news.forget(&topic(asked));
-            return None;
+            return Ok(None);
         }
         kept.when = Instant::now();
         let answer = Arc::clone(&kept.answer);
+        // Whoever reads one on sees for himself.
+        let complete = kept.survey.take_if(|survey| survey.is_complete());
         state.kept.push(kept);
         drop(state);
         self.wake.notify_all();
-        Some(answer)
+        let is_outdated = complete.map(|survey| self.is_outdated(asked, survey)).transpose()?;
+        Ok((is_outdated != Some(true)).then_some(answer))
+    }
+
+    /// Whether an image that had been read to its end isn't one of the file any more, and was given
+    /// up.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    fn is_outdated(&self, asked: &str, mut survey: Survey) -> Result<bool> {
+        let is_outdated = survey.is_outdated();
+        let mut state = self.state();
+        if let Some(kept) = state.kept.iter_mut().find(|kept| kept.asked == asked) {
+            kept.survey.get_or_insert(survey);
+        }
+        if matches!(is_outdated, Ok(true)) {
+            state.kept.retain(|kept| kept.asked != asked);
+            self.news.forget(&topic(asked));
+        }
+        is_outdated
     }
 
     /// The life of the thread that reads.
@@ -186,8 +213,61 @@ impl Shared {
             Ok(answer) => (kept.survey, kept.answer) = (Some(survey), answer),
             Err(_) => kept.has_failed = true,
         }
-        let told = wire::SurveyState::of(asked, &kept.answer);
-        drop(state);
-        self.news.tell(&topic(asked), "survey", &told);
+        // Before somebody else forgets it.
+        self.news.tell(&topic(asked), "survey", &wire::SurveyState::of(asked, &kept.answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{read, write};
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::Pixel;
+    use crate::engine::shown::show;
+
+    #[test]
+    fn an_image_that_was_read_to_its_end_is_read_anew_once_the_data_are_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, next) = (folder.path().join("scan.h5"), folder.path().join("next.h5"));
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/two_peaks_3x4.h5");
+        let bytes = read(data).unwrap();
+        write(&file, &bytes).unwrap();
+        let wanted = Wanted {
+            file: file.clone(),
+            path: None,
+            field: None,
+            positions_axes: None,
+            pixel: None,
+        };
+        let surveys = Surveys::begin(&Arc::default()).unwrap();
+        let look = || surveys.answer("", &wanted, &Detector::All);
+        let first = look().unwrap();
+        assert!(first.is_complete && Arc::ptr_eq(&first, &look().unwrap()), "it is kept");
+        write(&next, &bytes).unwrap();
+        std::fs::rename(&next, &file).unwrap();
+        let same = look().unwrap();
+        assert!(Arc::ptr_eq(&first, &same), "another file has the same data");
+        let mut bytes = bytes;
+        let values = first_values(&wanted);
+        let at = bytes.windows(values.len()).position(|bytes| bytes == values).unwrap();
+        bytes[at..at + 2].copy_from_slice(&u16::MAX.to_le_bytes());
+        write(&next, &bytes).unwrap();
+        std::fs::rename(&next, &file).unwrap();
+        let other = look().unwrap();
+        let sums = [&first, &other].map(|answer| answer.picture.values[0].unwrap());
+        assert!(other.is_complete && sums[1] > sums[0] + 6e4, "{sums:?}");
+        std::fs::remove_file(&file).unwrap();
+        assert!(look().unwrap_err().to_string().contains("no such file"));
+        surveys.end();
+    }
+
+    /// What the first position has, as it is stored.
+    fn first_values(wanted: &Wanted) -> Vec<u8> {
+        let wanted = Wanted { pixel: Some(Pixel::Number(0)), ..wanted.clone() };
+        let shown = show(&wanted).unwrap();
+        let numbers = shown.pictures[0].values.numbers.iter();
+        numbers.flat_map(|number| (*number as u16).to_le_bytes()).collect()
     }
 }

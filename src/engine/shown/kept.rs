@@ -7,6 +7,7 @@ use super::closed::Closed;
 use super::overview::Subject;
 use super::{Wanted, find};
 use crate::storage::file::{ReadFile, open_read};
+use crate::storage::file_state::FileState;
 use pixelmill_core::error::Result;
 
 /// A dataset, or a field of its records, and how it is opened.
@@ -15,6 +16,8 @@ pub(super) struct Kept {
     path: String,
     field: Option<String>,
     positions_axes: Option<Vec<usize>>,
+    /// The file, as it was when it was opened last.
+    opened: FileState,
     /// As it was opened, if that can be kept.
     closed: Option<Closed>,
 }
@@ -34,6 +37,7 @@ impl Kept {
             path: find::dataset(&file, wanted.path.as_deref())?,
             field: wanted.field.clone(),
             positions_axes: wanted.positions_axes.clone(),
+            opened: file.opened,
             closed: None,
         };
         let done = kept.look_anew(&file, action)?;
@@ -55,6 +59,11 @@ impl Kept {
         self.look_anew(&file, action)
     }
 
+    /// Whether the file is still the same, and nobody has written to it since.
+    pub fn is_untouched(&self) -> bool {
+        FileState::at(&self.file).is_ok_and(|now| !self.opened.was_written(&now))
+    }
+
     fn look_anew<T>(
         &mut self,
         file: &ReadFile,
@@ -66,6 +75,7 @@ impl Kept {
         let axes = self.positions_axes.as_deref();
         let subject = find::subject(file, (&self.path, &dataset), self.field.as_deref(), axes)?;
         let done = action(&subject);
+        self.opened = file.opened;
         self.closed = Closed::of(file, vec![subject]);
         done
     }

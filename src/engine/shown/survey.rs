@@ -1,5 +1,6 @@
 //! The picture of a scan that becomes finer while somebody looks at it.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -75,6 +76,26 @@ impl Survey {
         Ok(!reading.is_complete)
     }
 
+    /// Whether it may not be what the file has by now: the data are others, or results to which
+    /// somebody has written. A file to which nobody has isn't opened.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn is_outdated(&mut self) -> Result<bool> {
+        let Self { kept, reading } = self;
+        if kept.is_untouched() && reading.is_untouched() {
+            return Ok(false);
+        }
+        let checked = kept.look(|subject| {
+            let may_be_others = subject.states.may_change();
+            reading.check(subject).map(|()| may_be_others)
+        });
+        match checked {
+            Err(Error::ChangedMeanwhile { .. }) => Ok(true),
+            checked => checked,
+        }
+    }
+
     /// What has been read so far.
     pub fn picture(&self) -> Picture {
         self.reading.picture()
@@ -109,7 +130,7 @@ struct Reading {
     position: u64,
     likeness: Likeness,
     /// The files of the data, as they were when these were known to be the same last.
-    files: Vec<FileState>,
+    files: Vec<(PathBuf, FileState)>,
     /// What their bytes were, if that tells anything.
     fingerprint: Option<String>,
     /// Whether nobody has written to them since, as far as known.
@@ -185,10 +206,10 @@ impl Reading {
             }
         }
         let rows = &subject.source.rows;
-        let now = rows
-            .files()
-            .iter()
-            .map(|file| file.state().map_err(|error| Error::io("read", &file.path, error)));
+        let now = rows.files().iter().map(|file| {
+            let state = file.state().map_err(|error| Error::io("read", &file.path, error))?;
+            Ok((file.path.clone(), state))
+        });
         self.is_proven = !self.was_written(&now.collect::<Result<Vec<_>>>()?);
         Ok(())
     }
@@ -247,9 +268,18 @@ impl Reading {
         Ok(())
     }
 
-    fn was_written(&self, now: &[FileState]) -> bool {
+    /// Whether the files of the data are those that they were, and nobody has written to them.
+    fn is_untouched(&self) -> bool {
+        let is_same = |(path, before): &(PathBuf, FileState)| {
+            FileState::at(path).is_ok_and(|now| !before.was_written(&now))
+        };
+        self.is_proven && self.files.iter().all(is_same)
+    }
+
+    fn was_written(&self, now: &[(PathBuf, FileState)]) -> bool {
         let mut pairs = self.files.iter().zip(now);
-        now.len() != self.files.len() || pairs.any(|(before, now)| before.was_written(now))
+        let differ = now.len() != self.files.len();
+        differ || pairs.any(|((_, before), (_, now))| before.was_written(now))
     }
 
     fn picture(&self) -> Picture {
@@ -294,8 +324,8 @@ fn field(Subject { source, .. }: &Subject, position: u64) -> Field {
 }
 
 /// What the files of some rows were before anything of these was read.
-fn opened(rows: &Rows) -> Vec<FileState> {
-    rows.files().iter().map(|file| file.opened).collect()
+fn opened(rows: &Rows) -> Vec<(PathBuf, FileState)> {
+    rows.files().iter().map(|file| (file.path.clone(), file.opened)).collect()
 }
 
 /// What shows whether data have been exchanged; `None` of results, which come one by one, and where
