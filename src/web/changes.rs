@@ -17,6 +17,8 @@ use pixelmill_core::registry;
 
 /// Positions that are computed again at most.
 const MOST_VERIFIED: u64 = 10_000;
+/// Threads that somebody may ask for; it takes the system minutes to give many more.
+const MOST_CORES: usize = 1024;
 
 /// Whether something is done in a moment, and while somebody waits for it.
 pub(super) fn is_short(change: &str) -> bool {
@@ -138,6 +140,15 @@ fn read<T: DeserializeOwned>(asked: Map<String, Value>) -> Result<T, (StatusCode
     read.map_err(|error| (StatusCode::BAD_REQUEST, format!("it can't be understood: {error}")))
 }
 
+fn cores(text: &str) -> Result<Cores, String> {
+    match text.parse()? {
+        Cores::Exactly(cores) if cores > MOST_CORES => {
+            Err(format!("it can't be more than {MOST_CORES} here; `all` is as many as there are"))
+        }
+        cores => Ok(cores),
+    }
+}
+
 /// A step with its options, as the engine is asked for it.
 fn computation(
     desk: &Desk,
@@ -154,8 +165,7 @@ fn computation(
         let kernel = runner.kernel(&step.parameters)?;
         let mut request = step.request(&Request::new(&desk.file), str::to_owned)?;
         if let Some(text) = &options.cores {
-            let cores: Result<Cores, String> = text.parse();
-            request.cores = cores.map_err(|reason| option("cores", text, reason))?;
+            request.cores = cores(text).map_err(|reason| option("cores", text, reason))?;
         }
         if let Some(text) = &options.memory {
             let memory = memory_size(text).map_err(|reason| option("memory", text, reason))?;
@@ -168,4 +178,18 @@ fn computation(
         Ok(Asked::new(kernel, request))
     };
     asked().map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_asks_for_threads_that_the_system_would_be_busy_with() {
+        assert_eq!(cores("1024"), Ok(Cores::Exactly(1024)));
+        assert_eq!(cores("all"), Ok(Cores::All));
+        for text in ["1025", "18446744073709551615", "0", "many"] {
+            assert!(cores(text).is_err(), "{text}");
+        }
+    }
 }
