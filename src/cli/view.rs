@@ -71,19 +71,21 @@ struct Opened(Option<PathBuf>);
 
 impl Opened {
     fn at(address: &str) -> Self {
-        let opened = || -> io::Result<PathBuf> {
+        let opened = || -> io::Result<Self> {
             let file = env::temp_dir().join(format!("pixelmill-view-{}.html", std::process::id()));
             let mut options = OpenOptions::new();
             let mut way = options.write(true).create_new(true).mode(0o600).open(&file)?;
+            // It doesn't stay, whatever comes.
+            let opened = Self(Some(file.clone()));
             write!(
                 way,
                 "<!DOCTYPE html><meta http-equiv=\"refresh\" content=\"0; url={address}\">"
             )?;
             open::that_detached(&file)?;
-            Ok(file)
+            Ok(opened)
         };
         // The address is printed anyway.
-        Self(opened().ok())
+        opened().unwrap_or(Self(None))
     }
 }
 
