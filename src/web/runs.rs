@@ -1,7 +1,7 @@
 //! Runs that are begun from the page, and whoever watches one: one at a time.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(super) struct Runs {
     news: Arc<News>,
     count: AtomicU64,
     current: Mutex<Option<Current>>,
+    /// Whether no more are begun.
+    is_over: AtomicBool,
 }
 
 struct Current {
@@ -34,7 +36,12 @@ struct Current {
 impl Runs {
     pub fn new(news: &Arc<News>) -> Self {
         news.tell(TOPIC, TOPIC, &None::<RunState>);
-        Self { news: Arc::clone(news), count: AtomicU64::new(0), current: Mutex::default() }
+        Self {
+            news: Arc::clone(news),
+            count: AtomicU64::new(0),
+            current: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        }
     }
 
     /// Begins a run, and gives its number; none if another one goes on.
@@ -43,7 +50,8 @@ impl Runs {
     /// If the system refuses a thread.
     pub fn begin(&self, asked: Asked) -> Result<Option<u64>> {
         let mut current = self.current();
-        if current.as_ref().is_some_and(|current| !current.watch.has_ended()) {
+        let goes_on = current.as_ref().is_some_and(|current| !current.watch.has_ended());
+        if goes_on || self.is_over.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let stop = Stop::new();
@@ -60,7 +68,9 @@ impl Runs {
             }
         };
         let thread = thread::Builder::new().name("pixelmill-run".to_owned()).spawn(run);
-        let thread = thread.map_err(|source| Error::Worker { source })?;
+        let thread = thread.map_err(|source| Error::Worker { source }).inspect_err(|error| {
+            watch.ended(Err::<std::iter::Empty<_>, _>(error));
+        })?;
         *current = Some(Current { stop, watch, thread: Some(thread) });
         Ok(Some(number))
     }
@@ -93,9 +103,15 @@ impl Runs {
         }
     }
 
-    /// Asks the run that goes on to stop and waits until it has; whether there was one.
+    /// Asks the run that goes on to stop and waits until it has; whether there was one. None is begun
+    /// from then on.
     pub fn end(&self) -> bool {
-        let Some(current) = self.current().take() else { return false };
+        let last = {
+            let mut current = self.current();
+            self.is_over.store(true, Ordering::Relaxed);
+            current.take()
+        };
+        let Some(current) = last else { return false };
         let was_running = !current.watch.has_ended();
         let Some(thread) = current.thread else { return false };
         current.stop.request();
@@ -246,5 +262,20 @@ impl Observer for Watch {
 
     fn abandoned(&self, error: &Error) {
         self.ended(Err::<std::iter::Empty<_>, _>(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_is_begun_after_the_last() {
+        let runs = Runs::new(&Arc::default());
+        assert!(!runs.end());
+        let registry = pixelmill_processes::PROCESSES;
+        let kernel = registry[0].kernel(&serde_json::Map::new()).unwrap();
+        let asked = Asked::new(kernel, engine::Request::new("there/is/no.h5"));
+        assert!(runs.begin(asked).unwrap().is_none());
     }
 }
