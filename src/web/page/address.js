@@ -1,6 +1,6 @@
 // What the page shows, in its address: so that a link shows the same place, and the browser's way back goes there.
 
-const NAMES = ["dataset", "field", "axes", "image", "picture", "detector", "position", "scale", "part", "range", "process", "parameters"];
+const NAMES = ["dataset", "field", "axes", "image", "picture", "detector", "position", "spectrum", "scale", "part", "range", "frame_range", "process", "parameters"];
 
 /** What the address says; the token that it may have is taken out of it. */
 export function read() {

@@ -11,8 +11,14 @@ async function answer(request) {
     if (error.name === "AbortError") throw error;
     throw new Refused("the server can't be reached; has the program ended?");
   }
-  const body = await response.json().catch(() => null);
-  if (!response.ok || body === null) throw new Refused(body?.message ?? `the server answers ${response.status}`);
+  const text = await response.text().catch(() => "");
+  let body = null;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Whoever may not come in is told so in plain words.
+  }
+  if (!response.ok || body === null) throw new Refused(body?.message ?? (text.trim() || `the server answers ${response.status}`));
   return body;
 }
 

@@ -56,13 +56,14 @@ export function grabbed(detector, at, scale) {
   }
   const away = Math.hypot(at.row - detector.row, at.column - detector.column);
   const edges = detector.kind === "disk" ? ["radius"] : ["outer", "inner"];
-  const edge = edges.find((name) => Math.abs(away - detector[name]) <= near);
+  const edge = edges.find((name) => Math.abs(away - detector[name]) <= Math.min(near, detector[name] / 2));
   return edge ?? (away < (detector.radius ?? detector.outer) ? "all" : null);
 }
 
-/** The same after what was got hold of has come to another place. */
-export function pulled(detector, what, from, to) {
-  const [down, right] = [to.row - from.row, to.column - from.column];
+/** The same after what was got hold of has come to another place of a frame of this size. */
+export function pulled(detector, what, from, to, size) {
+  let [down, right] = [to.row - from.row, to.column - from.column];
+  if (detector.kind === "window" && what === "all") right = Math.max(-detector.first, Math.min(size[1] - 1 - detector.last, right));
   const next = { ...detector };
   if (what === "all") {
     for (const name of KINDS[detector.kind]) {
@@ -72,7 +73,7 @@ export function pulled(detector, what, from, to) {
   } else if (["radius", "inner", "outer"].includes(what)) {
     next[what] = Math.hypot(to.row - detector.row, to.column - detector.column);
   } else next[what] = ["top", "bottom"].includes(what) ? to.row : to.column;
-  return ordered(next);
+  return ordered(next, size);
 }
 
 /** A new one from where the mouse was pressed to where it is. */
@@ -90,8 +91,8 @@ export function spanned(kind, from, to) {
   }
 }
 
-/** Ends in their order, and whole points where they have to be. */
-function ordered(detector) {
+/** Ends in their order, and whole points of what there is where they have to be. */
+export function ordered(detector, size = [Infinity, Infinity]) {
   const next = { ...detector };
   const pair = (low, high) => ([next[low], next[high]] = [Math.min(next[low], next[high]), Math.max(next[low], next[high])]);
   if (next.kind === "ring") pair("inner", "outer");
@@ -101,47 +102,60 @@ function ordered(detector) {
   }
   if (next.kind === "window") {
     pair("first", "last");
-    [next.first, next.last] = [Math.max(0, Math.round(next.first)), Math.max(0, Math.round(next.last))];
+    [next.first, next.last] = [next.first, next.last].map((point) => Math.min(size[1] - 1, Math.max(0, Math.round(point))));
   }
   return next;
 }
 
+/** The points at which the mouse can take hold of it. */
+function handles({ kind, ...of }) {
+  const around = (radius) => [[0, radius], [0, -radius], [radius, 0], [-radius, 0]].map(([down, right]) => [of.row + down, of.column + right]);
+  if (kind === "disk") return [[of.row, of.column], ...around(of.radius)];
+  if (kind === "ring") return [[of.row, of.column], ...around(of.inner), ...around(of.outer)];
+  const [row, column] = [(of.top + of.bottom) / 2, (of.left + of.right) / 2];
+  return [[row, column], [row, of.left], [row, of.right], [of.top, column], [of.bottom, column]];
+}
+
 /** Draws it; `place` gives the screen's place of a row and a column. */
 export function draw(sheet, detector, place) {
-  const { context } = sheet;
-  const outline = () => {
-    for (const [colour, width, dash] of [["#000", 3, []], ["#fff", 1.5, [6, 4]]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = width;
-      context.setLineDash(dash);
-      context.stroke();
-    }
-    context.setLineDash([]);
-  };
+  const { box, context } = sheet;
   if (detector.kind === "window") {
     const [left, right] = [place(0, detector.first - 0.5)[0], place(0, detector.last + 0.5)[0]];
     context.fillStyle = sheet.second;
     context.globalAlpha = 0.15;
-    context.fillRect(Math.min(left, right), sheet.box.y, Math.abs(right - left), sheet.box.height);
+    context.fillRect(Math.min(left, right), box.y, Math.abs(right - left), box.height);
     context.globalAlpha = 1;
-    for (const x of [left, right]) sheet.line([[x, sheet.box.y], [x, sheet.box.y + sheet.box.height]], sheet.second, 1.5);
+    for (const x of [left, right]) {
+      sheet.line([[x, box.y], [x, box.y + box.height]], sheet.second, 1.5);
+      context.fillStyle = sheet.second;
+      context.fillRect(x - 3, box.y + box.height / 2 - 9, 6, 18);
+    }
     return;
   }
+  context.save();
+  context.beginPath();
+  context.rect(box.x, box.y, box.width, box.height);
+  context.clip();
   if (detector.kind === "rectangle") {
     const [left, top] = place(detector.top, detector.left);
     const [right, bottom] = place(detector.bottom, detector.right);
-    context.beginPath();
-    context.rect(left, top, right - left, bottom - top);
-    outline();
-    return;
+    sheet.twice((path) => path.rect(left, top, right - left, bottom - top), [6, 4]);
+  } else {
+    const [x, y] = place(detector.row, detector.column);
+    const [dx, dy] = [place(0, 1)[0] - place(0, 0)[0], place(1, 0)[1] - place(0, 0)[1]];
+    for (const radius of detector.kind === "disk" ? [detector.radius] : [detector.inner, detector.outer]) {
+      sheet.twice((path) => path.ellipse(x, y, radius * dx, radius * dy, 0, 0, 7), [6, 4]);
+    }
   }
-  const [x, y] = place(detector.row, detector.column);
-  const [dx, dy] = [place(0, 1)[0] - place(0, 0)[0], place(1, 0)[1] - place(0, 0)[1]];
-  for (const radius of detector.kind === "disk" ? [detector.radius] : [detector.inner, detector.outer]) {
-    context.beginPath();
-    context.ellipse(x, y, radius * dx, radius * dy, 0, 0, 7);
-    outline();
+  for (const [row, column] of handles(detector)) {
+    const [x, y] = place(row, column);
+    context.fillStyle = "#fff";
+    context.strokeStyle = "#000";
+    context.lineWidth = 1;
+    context.fillRect(x - 3, y - 3, 6, 6);
+    context.strokeRect(x - 3, y - 3, 6, 6);
   }
+  context.restore();
 }
 
 /** The parameters of the process `masks` for the same part of a frame; null if it has none for it. */

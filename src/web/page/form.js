@@ -47,6 +47,20 @@ export class Form {
     return given(byId("parameters"));
   }
 
+  /** The same as the address has it. */
+  get written() {
+    return Object.keys(this.parameters).length ? JSON.stringify(this.parameters) : "";
+  }
+
+  /** Marks the fields that a refusal names in quotes; none without one. */
+  wrong(message = "") {
+    for (const input of byId("process-form").querySelectorAll(".field [name]")) {
+      const isNamed = new RegExp(`[\`“"]${input.name.replaceAll("_", "[_ ]")}\\b`).test(message) || message.startsWith(`${input.name}:`);
+      input.closest(".field").classList.toggle("wrong", isNamed);
+      input.setAttribute("aria-invalid", isNamed);
+    }
+  }
+
   /** Says what a computation is besides its parameters. */
   setOptions(values) {
     for (const input of byId("option-fields").querySelectorAll("[name]")) {
@@ -57,8 +71,14 @@ export class Form {
     byId("options").open ||= Object.keys(values).length > 0;
   }
 
-  /** The step that the server is asked for; of a test without what only runs are told. */
+  /** The step that the server is asked for; of a test without what only runs are told. Throws if a number is none. */
   step({ dataset, field, axes }, isRun) {
+    for (const [name, value] of Object.entries(this.parameters)) {
+      const { kind } = this.#process.parameters.find((parameter) => parameter.name === name);
+      const [, of, isOptional] = /^(number|integer)( or none)?$/.exec(kind) ?? [];
+      const isRight = typeof value === "number" ? of === "number" || Number.isInteger(value) : value === null && isOptional;
+      if (of && !isRight) throw new Error(`\`${name}\` has to be ${of === "integer" ? "a whole number" : "a number"}${isOptional ? " or none" : ""}`);
+    }
     const step = { process: this.#process.command, parameters: this.parameters, dataset, field: field || null };
     if (axes) step.positions_axes = axes.split(",").map(Number);
     for (const [name, value] of Object.entries(given(byId("option-fields")))) {

@@ -11,32 +11,37 @@ import * as run from "./run.js";
 import { Scan, withAxes } from "./scan.js";
 import { Signal } from "./signal.js";
 import { adopt, listen, set, state } from "./state.js";
-import { bytes, count, element, number, plain } from "./words.js";
+import { bytes, count, counted, element, number, offer, plain } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 
 const KEYS = [
   ["Arrows in the image", "move the cursor by a step; with Shift by ten"],
+  ["Page up, Page down", "go to the image before and behind, of a scan of more than two axes"],
   ["Home, End", "the first and the last position"],
   ["Space, Enter or a click", "pins the cursor or lets it go; Escape or a double click lets it go"],
-  ["Arrows in the spectrum or frame", "move the detector, with Alt they change its size"],
+  ["Arrows in the spectrum or frame", "read values out; a detector is moved by them, and resized with Alt"],
   ["t", "tests the computation at the cursor"],
   ["r", "plans a run"],
   ["i, s", "goes to the image, to the spectrum or frame"],
   ["?", "shows this"],
 ];
-/** How often what changes in the file is looked at. */
+/** How often what changes in the file is looked at, and a server that has gone is sought, in milliseconds. */
 const LOOK = 1000;
+/** How long nobody may have typed before what he has typed is tried. */
+const PAUSE = 200;
+/** Of more values of a result than that the first ones are shown. */
+const MOST_VALUES = 6;
 
-const navigator = new Navigator();
+const navigator = new Navigator(() => makeSteps());
 const signal = new Signal();
 const form = new Form(() => changedForm());
 const groups = new Groups({
   show: (path) => showGroup(path),
   resume: (group) => resume(group),
   knows: (name) => processes.some((process) => process.process === name),
-  removed: (path) => {
-    if (state.image === path) set({ image: "sum", picture: 0 });
+  removed: (paths) => {
+    if (paths.includes(state.image)) set({ image: "sum", picture: 0 });
     refresh();
   },
 });
@@ -45,39 +50,51 @@ let page = { may_run: false };
 let info = { datasets: [], groups: [] };
 let processes = [];
 let scan = null;
-let lastRun = null;
+let lastRun;
+let seenRun = null;
+let isTested = false;
+
+const later = (time) => new Promise((done) => setTimeout(done, time));
+
+/** Asks for what the page is made of, until the server answers. */
+async function made() {
+  for (;;) {
+    try {
+      const [of, list, colours] = await Promise.all([get("page"), get("processes"), get("colours")]);
+      [page, processes, info] = [of, list.processes, await get("info")];
+      useColours(colours);
+      connected(true);
+      byId("navigator-says").textContent = "";
+      return;
+    } catch (error) {
+      byId("navigator-says").textContent = error.message;
+      connected(false);
+      await later(2 * LOOK);
+    }
+  }
+}
 
 async function begin() {
   const said = address.read();
-  drawKeys();
-  theme(localStorage.getItem("theme"));
+  theme(kept());
+  byId("keys-list").replaceChildren(...KEYS.flatMap(([key, does]) => [element("dt", key), element("dd", does)]));
   byId("theme").addEventListener("click", () => theme(document.documentElement.classList.contains("dark") ? "light" : "dark"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme(kept()));
   byId("help").addEventListener("click", () => byId("keys").showModal());
+  await made();
   addEventListener("keydown", shortcut);
-  addEventListener("resize", redraw);
   new ResizeObserver(redraw).observe(byId("navigator"));
-  try {
-    let list;
-    let colours;
-    [page, info, list, colours] = await Promise.all([get("page"), get("info"), get("processes"), get("colours")]);
-    useColours(colours);
-    processes = list.processes;
-  } catch (error) {
-    byId("navigator-says").textContent = error.message;
-    return;
-  }
-  byId("file").textContent = page.file;
+  byId("file").textContent = byId("file").title = page.file;
   document.title = `${page.file.split("/").at(-1)} · pixelmill`;
   offerDatasets();
   offerProcesses();
   listen(changed);
   address.listen(adopt);
+  navigator.isChosen = (said.image ?? "sum") !== "sum";
   const usable = info.datasets.find((dataset) => dataset.path === said.dataset) ?? info.datasets.find((dataset) => dataset.positions) ?? info.datasets[0];
-  if (usable) {
-    if (!said.process) said.process = processes[0]?.command ?? "";
-    adopt({ ...said, dataset: usable.path });
-  } else byId("navigator-says").textContent = "There is no dataset in this file that can be computed on.";
-  groups.show(info.groups, page.may_run);
+  if (usable) adopt({ ...said, dataset: usable.path, process: processes.some((process) => process.command === said.process) ? said.process : processes[0]?.command });
+  else byId("navigator-says").textContent = "There is no dataset in this file that can be computed on.";
+  groups.show(info.groups, page.may_run, state.image);
   byId("run").hidden = !page.may_run;
   hear();
 }
@@ -86,21 +103,22 @@ async function begin() {
 function changed(names) {
   const has = (...any) => any.some((name) => names.has(name));
   if (has("dataset", "field", "axes")) chooseDataset();
+  if (has("process") || (has("parameters") && state.parameters !== form.written)) chooseProcess();
   if (!scan) return;
-  if (has("process")) chooseProcess();
   if (has("dataset", "field", "axes", "image") || (has("detector") && state.image === "detector")) {
     navigator.offer(scan, info.groups);
     navigator.load();
   } else if (has("detector")) navigator.offer(scan, info.groups);
+  if (has("image")) groups.show(info.groups, page.may_run, state.image);
   if (has("picture", "range")) navigator.draw();
   if (has("position")) {
     navigator.moved();
     showSteps();
-    if (byId("follow").checked) test();
-    else forget();
   }
   if (has("dataset", "field", "axes", "position")) signal.load();
-  if (has("detector", "scale", "part")) signal.draw();
+  if (has("dataset", "field", "axes")) isTested = false;
+  if (has("dataset", "field", "axes", "position", "spectrum")) again();
+  if (has("detector", "scale", "part", "spectrum", "frame_range")) signal.draw();
 }
 
 function redraw() {
@@ -110,14 +128,9 @@ function redraw() {
 }
 
 function offerDatasets() {
-  const option = (dataset) => {
-    const made = new Option(dataset.path, dataset.path);
-    made.title = dataset.problem ?? "";
-    return made;
-  };
-  byId("dataset").replaceChildren(...info.datasets.map(option));
-  byId("dataset").addEventListener("change", (event) => set({ dataset: event.target.value, field: null, axes: "", image: "sum", picture: 0, detector: "", position: 0 }));
-  byId("axes").addEventListener("change", (event) => set({ axes: event.target.value.replaceAll(" ", ""), image: "sum", picture: 0, position: 0 }));
+  offer(byId("dataset"), info.datasets.map(({ path, problem }) => [problem ? `${path} (can't be used as it is)` : path, path, problem ?? ""]), state.dataset ?? "");
+  byId("dataset").addEventListener("change", (event) => set({ dataset: event.target.value, field: null, axes: "", image: "sum", picture: 0, detector: "", spectrum: "", position: 0 }));
+  byId("axes").addEventListener("change", (event) => set({ axes: event.target.value.replaceAll(" ", ""), image: "sum", picture: 0, detector: "", spectrum: "", position: 0 }));
   byId("field").addEventListener("change", (event) => set({ field: event.target.value, image: "sum", picture: 0 }));
 }
 
@@ -132,6 +145,8 @@ function chooseDataset() {
   scan = null;
   if (!dataset) {
     byId("dataset").value = state.dataset;
+    byId("dataset-says").textContent = "";
+    byId("steps").replaceChildren();
     navigator.clear();
     signal.clear();
     return;
@@ -140,13 +155,13 @@ function chooseDataset() {
   byId("dataset").value = dataset.path;
   const fields = (dataset.fields ?? []).filter((field) => field.is_number);
   byId("field-label").hidden = !fields.length;
-  byId("field").replaceChildren(...fields.map((field) => new Option(field.name, field.name)));
-  if (fields.length && !state.field) set({ field: fields[0].name }, { isStep: false });
-  byId("field").value = state.field ?? "";
+  if (fields.length && !state.field) state.field = fields[0].name;
+  offer(byId("field"), fields.map(({ name }) => [name, name]), state.field ?? "");
   const quantity = `${plain(dataset.quantity || "values")}${dataset.units ? ` [${plain(dataset.units)}]` : ""}`;
-  const size = `${count(dataset.positions)} positions × ${count(dataset.spectral_points)} values`;
+  const size = `${counted(dataset.positions, "position")} × ${counted(dataset.spectral_points, "value")}`;
   const what = [`${dataset.format}: ${quantity}`, dataset.element_type, size, dataset.bytes && bytes(dataset.bytes)].filter(Boolean).join(", ");
   byId("dataset-says").textContent = what;
+  byId("dataset-says").title = [what, ...(dataset.notes ?? [])].join("\n");
   byId("right").setAttribute("aria-label", dataset.spectral_points > 1 ? "Spectrum" : "Value");
   if (state.position >= scan.positions) set({ position: 0 }, { isStep: false });
   navigator.offer(scan, info.groups);
@@ -155,7 +170,7 @@ function chooseDataset() {
 
 /** A field for the step of each axis, so that any position can be typed. */
 function makeSteps() {
-  const steps = scan.isGrid ? scan.axes.map((axis, at) => [plain(axis.name), axis.length, at]).filter(([, length]) => length > 1) : [["Position", scan.positions, 0]];
+  const steps = scan.isGrid ? scan.long.map((at) => [scan.nameOf(at), scan.axes[at].length, at]) : [["Position", scan.positions, 0]];
   byId("steps").replaceChildren(
     ...steps.map(([name, length, at]) => {
       const label = element("label", `${name} `);
@@ -180,9 +195,9 @@ function showSteps() {
 }
 
 function offerProcesses() {
-  byId("process").replaceChildren(...processes.map((process) => new Option(process.command, process.command)));
+  offer(byId("process"), processes.map(({ command, summary }) => [command, command, summary]), state.process);
   byId("process").addEventListener("change", (event) => set({ process: event.target.value, parameters: "" }));
-  byId("test").addEventListener("click", () => test());
+  byId("test").addEventListener("click", test);
   byId("follow").addEventListener("change", (event) => event.target.checked && test());
   byId("process-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -191,7 +206,6 @@ function offerProcesses() {
   byId("use-detector").addEventListener("click", () => {
     const parameters = detectors.asMasks(signal.detector);
     if (parameters) set({ process: "masks", parameters: JSON.stringify(parameters) });
-    chooseProcess();
   });
   run.stopper(said);
 }
@@ -206,36 +220,41 @@ function chooseProcess() {
   }
   byId("process").value = process.command;
   form.show(process, parameters);
-  forget();
   byId("plan").hidden = true;
   said(null);
-  if (byId("follow").checked) test();
+  again();
 }
 
+let typed = 0;
+
 function changedForm() {
-  const parameters = Object.keys(form.parameters).length ? JSON.stringify(form.parameters) : "";
-  set({ parameters }, { isStep: false });
+  set({ parameters: form.written }, { isStep: false });
   byId("plan").hidden = true;
-  if (byId("follow").checked) test();
-  else forget();
+  clearTimeout(typed);
+  typed = setTimeout(again, PAUSE);
 }
 
 /** What is wrong with what was asked for, beside it. */
 function said(error) {
   byId("process-says").textContent = error?.message ?? "";
+  form.wrong(error?.message);
 }
 
-/** What was tried is of something else by now. */
+/** What was tried is of something else by now: it is tried again if the user wants that, else forgotten. */
+function again() {
+  if (isTested && scan && byId("follow").checked) test();
+  else forget();
+}
+
 function forget() {
   signal.tried(null);
   byId("result").replaceChildren();
 }
 
 function test() {
-  const pixel = state.position;
-  const step = form.step(state, false);
+  isTested = true;
   tests.ask(
-    () => post("test", { ...step, pixel }),
+    async () => post("test", { ...form.step(state, false), pixel: state.position, spectrum: Number(state.spectrum) || 0 }),
     (answer) => {
       said(null);
       showResult(answer);
@@ -249,16 +268,17 @@ function test() {
 }
 
 function showResult(answer) {
-  const rows = answer.results.map((result) => {
+  const rows = answer.results.map(({ name, units, values }) => {
     const row = element("tr");
-    const values = result.values.slice(0, 6).map((value) => number(value, /64/.test(result.element_type) ? 12 : 8));
-    if (result.values.length > 6) values.push("…");
-    row.append(element("td", plain(result.name)), element("td", values.join(" "), { class: "number" }), element("td", plain(result.units)));
+    const first = values.slice(0, MOST_VALUES).map((value) => number(value));
+    if (values.length > MOST_VALUES) first.push(`… (${count(values.length)})`);
+    const shown = element("td", first.join("  "), { class: "number", title: values.slice(0, 200).map((value) => number(value)).join("  ") });
+    row.append(element("td", plain(name)), shown, element("td", plain(units)));
     return row;
   });
   const table = element("table", "", { "data-position": answer.position });
   table.append(...rows);
-  const head = element("p", `${form.process.process} at ${scan.told(answer.position)}`);
+  const head = element("p", `${form.process.process} at position ${count(answer.position)}`);
   const more = [];
   if (answer.failure) more.push(element("p", `✗ it has failed: ${answer.failure}`, { class: "error" }));
   if (answer.spectrum?.model_missing) more.push(element("p", `only the data are drawn: ${answer.spectrum.model_missing}`, { class: "quiet" }));
@@ -267,9 +287,9 @@ function showResult(answer) {
 
 async function plan(more = {}) {
   said(null);
-  const step = { ...form.step(state, true), ...more };
   byId("run").disabled = true;
   try {
+    const step = { ...form.step(state, true), ...more };
     const rehearsal = await post("rehearse", step);
     run.plan(rehearsal, {
       begin: () => {
@@ -294,8 +314,9 @@ function resume(group) {
   const process = processes.find((process) => process.process === group.process);
   if (!process) throw new Error(`there is no process ${group.process} in this program`);
   const of = group.source.includes(":/") ? null : group.source;
-  set({ process: process.command, parameters: JSON.stringify(group.parameters), ...(of && of !== state.dataset ? { dataset: of } : {}) });
-  chooseProcess();
+  const isElsewhere = of && of !== state.dataset && info.datasets.some((dataset) => dataset.path === of);
+  if (isElsewhere) set({ dataset: of, field: group.field ?? null, axes: "", detector: "", spectrum: "", position: 0 });
+  set({ process: process.command, parameters: JSON.stringify(group.parameters) });
   const { crop, along, allow_rounding, corrections = {} } = group;
   const options = { crop, along, allow_rounding, ...corrections };
   form.setOptions(Object.fromEntries(Object.entries(options).filter(([, value]) => value)));
@@ -315,14 +336,14 @@ async function refresh() {
     try {
       info = await get("info");
       byId("groups-says").textContent = "";
-      groups.show(info.groups, page.may_run);
+      groups.show(info.groups, page.may_run, state.image);
       follow();
       if (scan) navigator.offer(scan, info.groups);
       if (state.image !== "sum" && state.image !== "detector") navigator.load();
     } catch (error) {
       byId("groups-says").textContent = error.message;
     }
-    await new Promise((done) => setTimeout(done, LOOK));
+    await later(LOOK);
   }
   isRefreshing = false;
 }
@@ -330,49 +351,73 @@ async function refresh() {
 /** The map of a run that goes on is shown, unless somebody has chosen something else since it began. */
 function follow() {
   const group = lastRun?.group;
-  if (!group || navigator.isChosen || lastRun.state === "preparing") return;
+  if (!group || navigator.isChosen || lastRun.state === "preparing" || lastRun.run !== seenRun) return;
   if (info.groups.some((known) => known.group === group)) set({ image: group, picture: 0 }, { isStep: false });
+}
+
+function connected(isThere, why = "the server has gone; tries again") {
+  const connection = byId("connection");
+  const told = isThere ? "● connected" : `○ ${why}`;
+  if (connection.textContent !== told) connection.textContent = told;
+  const isBack = isThere && connection.classList.contains("lost");
+  connection.classList.toggle("lost", !isThere);
+  return isBack;
 }
 
 function hear() {
   const events = new EventSource("api/events");
-  const connection = byId("connection");
   events.addEventListener("open", () => {
-    connection.textContent = "● connected";
-    connection.classList.remove("lost");
+    const isBack = connected(true);
+    if (isBack && scan) {
+      navigator.load();
+      signal.load();
+    }
     refresh();
   });
-  events.addEventListener("error", () => {
-    connection.textContent = "○ the server has gone; tries again";
-    connection.classList.add("lost");
-    // A browser gives up where it is refused.
-    if (events.readyState === EventSource.CLOSED) setTimeout(hear, 2 * LOOK);
+  events.addEventListener("error", async () => {
+    connected(false);
+    if (events.readyState !== EventSource.CLOSED) return;
+    // A browser gives up where it is refused: another server may be there by now, which has another address.
+    await get("page").catch((error) => connected(false, error.message));
+    await later(2 * LOOK);
+    hear();
   });
   events.addEventListener("survey", (event) => navigator.heard(JSON.parse(event.data)));
   events.addEventListener("file", () => refresh());
   events.addEventListener("run", (event) => {
     const told = JSON.parse(event.data);
-    if (told && told.run !== lastRun?.run && told.state !== "ended") navigator.isChosen = false;
+    // Who joins a run by a link sees what the link says.
+    if (told && told.state !== "ended" && told.run !== seenRun) [seenRun, navigator.isChosen] = [told.run, navigator.isChosen && lastRun === undefined];
+    const isOver = told?.state === "ended" && lastRun?.state !== "ended";
     lastRun = told;
     run.progress(told);
-    if (told?.state === "ended" || !info.groups.some((group) => group.group === told?.group)) refresh();
+    if (isOver || (told?.group && !info.groups.some((group) => group.group === told.group))) refresh();
   });
+}
+
+/** What the user has chosen in this browser; nothing where it keeps nothing. */
+function kept() {
+  try {
+    return localStorage.getItem("theme");
+  } catch {
+    return null;
+  }
 }
 
 function theme(name) {
   const isDark = name ? name === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  if (name) localStorage.setItem("theme", name);
+  try {
+    if (name) localStorage.setItem("theme", name);
+  } catch {
+    // It lasts as long as the page then.
+  }
   document.documentElement.classList.toggle("dark", isDark);
   redraw();
 }
 
-function drawKeys() {
-  byId("keys-list").replaceChildren(...KEYS.flatMap(([key, does]) => [element("dt", key), element("dd", does)]));
-}
-
 function shortcut(event) {
-  const isTyping = event.target.matches("input, select, textarea, button, summary") || event.ctrlKey || event.metaKey || event.altKey;
-  const does = { t: test, r: plan, i: () => byId("navigator").focus(), s: () => byId("signal").focus(), "?": () => byId("keys").showModal() }[event.key];
+  const isTyping = event.target.matches('input:not([type="checkbox"]), select, textarea') || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open;
+  const does = { t: test, r: () => plan(), i: () => byId("navigator").focus(), s: () => byId("signal").focus(), "?": () => byId("keys").showModal() }[event.key];
   if (isTyping || !does || (event.key === "r" && !page.may_run)) return;
   event.preventDefault();
   does();

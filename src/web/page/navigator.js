@@ -1,35 +1,40 @@
 // The image of the scan, with the cursor in it.
 
 import { Newest, get, query } from "./ask.js";
-import { Sheet, drawCurves, drawImage, drawNumber, drawPoints, Axis } from "./plot.js";
+import { Axis, Sheet, drawCurves, drawImage, drawNumber, drawPoints, quantityOf } from "./plot.js";
 import { set, state } from "./state.js";
-import { count, number, plain } from "./words.js";
+import { count, measured, offer, plain } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
+const isSurveyed = () => state.image === "sum" || state.image === "detector";
 
 export class Navigator {
   #sheet = new Sheet(byId("navigator"));
   #pictures = [];
+  #groups = [];
   #drawn = null;
   #plain = document.createElement("canvas");
   #newest = new Newest();
   #asked = "";
   #image = null;
+  #isMap = false;
   #isPinned = false;
   #isDragged = false;
 
-  constructor() {
+  /** `named` hears when a picture has told the names of the scan's axes. */
+  constructor(named) {
+    this.named = named;
     const canvas = byId("navigator");
     canvas.addEventListener("pointermove", (event) => this.#pointed(event));
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
-      this.#isDragged = true;
-      this.#isPinned = false;
+      this.#isDragged = this.#isPinned = true;
       this.#pointed(event);
-      this.#isPinned = true;
+      this.place();
     });
-    canvas.addEventListener("pointerup", () => (this.#isDragged = false));
-    canvas.addEventListener("dblclick", () => (this.#isPinned = false));
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (this.#isDragged = false));
+    canvas.addEventListener("pointerleave", () => (byId("under-mouse").textContent = ""));
+    canvas.addEventListener("dblclick", () => this.#pin(false));
     canvas.addEventListener("keydown", (event) => this.#pressed(event));
     byId("image").addEventListener("change", (event) => {
       this.isChosen = true;
@@ -50,37 +55,36 @@ export class Navigator {
   /** What there is to choose from. */
   offer(scan, groups) {
     this.scan = scan;
-    const options = [new Option(scan.dataset.spectral_points > 1 ? "sum over each position" : "values", "sum"), new Option("what the detector sees", "detector")];
-    groups.forEach((group) => options.push(new Option(`${group.process}: ${group.group.split("/").at(-1)}`, group.group)));
-    const image = byId("image");
-    image.replaceChildren(...options);
-    image.value = state.image;
-    if (image.value !== state.image) set({ image: "sum", picture: 0 }, { isStep: false });
-    image.value = state.image;
-    options[1].disabled = !state.detector;
+    this.#groups = groups;
+    const names = [[scan.dataset.spectral_points > 1 ? "sum over each position" : "values", "sum"]];
+    if (state.detector) names.push(["what the detector sees", "detector"]);
+    groups.forEach((group) => names.push([`${group.process}: ${group.group.split("/").at(-1)}`, group.group, group.group]));
+    if (!names.some(([, value]) => value === state.image)) set({ image: "sum", picture: 0 }, { isStep: false });
+    offer(byId("image"), names, state.image);
   }
 
   /** Asks for what is shown now, once more or anew. */
   load() {
     const { dataset, field, axes, image, detector } = state;
-    const isSurvey = image === "sum" || image === "detector";
-    const given = isSurvey ? { path: dataset, field, positions_axes: axes, pixel: this.scan?.imageOf(state.position), detector: image === "detector" ? detector : "" } : { path: image };
+    const isSurvey = isSurveyed();
+    const pixel = this.scan.imageOf(state.position);
+    const given = isSurvey ? { path: dataset, field, positions_axes: axes, pixel, detector: image === "detector" ? detector : "" } : { path: image };
     this.#asked = query(given);
-    this.#image = given.pixel ?? null;
+    this.#image = pixel;
     const asked = this.#asked;
+    const isNew = () => asked === this.#asked;
     this.#newest.ask(
       () => get(isSurvey ? "survey" : "show", given),
-      (answer) => this.#got(asked, isSurvey ? [answer.picture] : answer.pictures, isSurvey ? answer : null),
+      (answer) => isNew() && this.#got(isSurvey ? [answer.picture] : answer.pictures, isSurvey ? answer : null),
       (error) => {
-        byId("navigator-says").textContent = error.message;
+        if (isNew()) byId("navigator-says").textContent = error.message;
       }
     );
   }
 
   /** The cursor has moved: maybe to where another image is. */
   moved() {
-    const isOther = this.#image !== (this.scan.imageOf(state.position) ?? null);
-    if (isOther && (state.image === "sum" || state.image === "detector")) this.load();
+    if (isSurveyed() && this.#image !== this.scan.imageOf(state.position)) this.load();
     this.place();
   }
 
@@ -89,15 +93,14 @@ export class Navigator {
     if (survey.survey === this.#asked) this.load();
   }
 
-  #got(asked, pictures, survey) {
-    if (asked !== this.#asked) return;
-    byId("navigator-says").textContent = "";
+  #got(pictures, survey) {
+    byId("navigator-says").textContent = pictures.length ? "" : "There is nothing in it that can be drawn.";
     this.#pictures = pictures;
     this.survey = survey;
-    const names = pictures.map((picture, at) => new Option(plain(picture.title) + (picture.part === "value" ? "" : ` (${picture.part})`), at));
-    byId("picture").replaceChildren(...names);
-    byId("picture-label").hidden = pictures.length < 2;
+    const names = pictures.map((picture, at) => [plain(picture.title) + (picture.part === "value" ? "" : ` (${picture.part})`), String(at)]);
     if (state.picture >= pictures.length) set({ picture: 0 }, { isStep: false });
+    offer(byId("picture"), names, String(state.picture));
+    byId("picture-label").hidden = pictures.length < 2;
     this.draw();
   }
 
@@ -107,9 +110,11 @@ export class Navigator {
 
   /** Shows nothing. */
   clear() {
+    this.#asked = "";
     this.#pictures = [];
     this.#drawn = null;
     this.#sheet.begin(false);
+    byId("survey").textContent = byId("position").textContent = "";
   }
 
   draw() {
@@ -121,27 +126,34 @@ export class Navigator {
     const { layout } = picture;
     if (layout.image) this.#drawn = drawImage(this.#sheet, picture, { isFull });
     else if (layout.points) this.#drawn = drawPoints(this.#sheet, picture, { isFull });
-    else if (layout.curve) {
-      const curve = { values: picture.values, colour: this.#sheet.second, isDots: picture.values.length < 200, counts: true };
-      this.#drawn = drawCurves(this.#sheet, picture.title, new Axis(layout.curve), [picture.quantity, picture.units], [curve, { ...curve, isDots: false }]);
-    } else this.#drawn = drawNumber(this.#sheet, picture);
-    this.#isMap = this.scan.isMap(this.#drawn);
+    else if (layout.curve) this.#drawn = this.#curve(picture);
+    else this.#drawn = drawNumber(this.#sheet, picture);
+    // Of results the pictures don't say which steps they are of, on the axes that tell images apart.
+    const isOne = isSurveyed() || this.scan.long.length < 3;
+    this.#isMap = isOne && this.scan.isMap(this.#drawn);
+    if (this.#isMap && this.scan.adopt(this.#drawn)) this.named();
     [this.#plain.width, this.#plain.height] = [this.#sheet.canvas.width, this.#sheet.canvas.height];
-    this.#plain.getContext("2d").drawImage(this.#sheet.canvas, 0, 0);
-    this.#told();
+    if (this.#plain.width && this.#plain.height) this.#plain.getContext("2d").drawImage(this.#sheet.canvas, 0, 0);
+    this.#told(isOne);
     this.place();
   }
 
-  #isMap = false;
+  #curve(picture) {
+    this.#sheet.begin(false);
+    const curve = { values: picture.values, colour: this.#sheet.second, isDots: picture.values.length < 200, isBoth: true };
+    return drawCurves(this.#sheet, picture.title, new Axis(picture.layout.curve), quantityOf(picture), [curve], { states: picture });
+  }
 
-  #told() {
-    const { picture } = this;
+  #told(isOne) {
+    const { picture, survey } = this;
     const words = [];
+    if (survey && !survey.is_complete) words.push(`${count(survey.seen)} of ${count(survey.positions)} positions read so far`);
     if (picture.pending_positions) words.push(`${count(picture.pending_positions)} pending (hatched)`);
     if (picture.failed_positions) words.push(`${count(picture.failed_positions)} failed (crossed)`);
-    if (!picture.limits) words.push("there are no values yet");
+    if (!picture.limits && !(survey && !survey.is_complete)) words.push("there are no values");
     words.push(...picture.notes.map(plain));
-    if (!this.#isMap) words.push("not an image of the positions");
+    if (!isOne) words.push("the cursor isn't drawn in results of a scan of more than two axes");
+    else if (!this.#isMap) words.push("not an image of the positions");
     byId("survey").textContent = words.join(" · ");
     byId("survey").title = words.join("\n");
   }
@@ -153,10 +165,11 @@ export class Navigator {
     context.save();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(this.#plain, 0, 0);
+    if (this.#plain.width && this.#plain.height) context.drawImage(this.#plain, 0, 0);
     context.restore();
-    const value = this.#isMap ? this.#cursor() : null;
     const { picture, survey } = this;
+    const pixel = this.#isMap ? this.#cursor() : null;
+    const value = pixel === null ? null : picture.values[pixel] ?? null;
     this.#sheet.end({
       position: state.position,
       path: picture.dataset,
@@ -164,44 +177,73 @@ export class Navigator {
       value: value ?? "",
       pinned: this.#isPinned,
     });
-    const told = value === undefined || value === null ? "" : ` = ${number(value)} ${plain(picture.units)}`;
-    byId("position").textContent = this.scan.told(state.position) + told + (this.#isPinned ? " · pinned" : "");
+    const told = [this.scan.told(state.position, this.#isMap ? this.#drawn : null)];
+    if (value !== null) told[0] += ` = ${measured(value, quantityOf(picture)[1])}`;
+    else if (pixel !== null) told.push(this.#missing(pixel, state.position));
+    if (this.#isPinned) told.push("pinned");
+    byId("position").textContent = told.join(" · ");
   }
 
-  /** Draws it, and gives the value there. */
+  /** Why a position has no value. */
+  #missing(pixel, position) {
+    const { picture } = this;
+    if (picture.pending.includes(pixel)) return "not computed yet";
+    const group = this.#groups.find((group) => group.group === state.image);
+    const failed = group?.failed.find((failed) => failed.position === position);
+    if (failed) return `failed: ${failed.message}`;
+    return picture.failed.includes(pixel) ? "failed" : "no value";
+  }
+
+  /** Draws it, and gives the number of the pixel. */
   #cursor() {
     const sheet = this.#sheet;
     const [row, column] = this.scan.pixelOf(this.#drawn, state.position);
-    const { box } = this.#drawn;
-    if (this.#drawn.kind === "curve") {
+    const { box, kind, cell } = this.#drawn;
+    if (kind === "curve") {
       const x = this.#drawn.x(this.#drawn.axis.values[column]);
       sheet.line([[x, box.y], [x, box.y + box.height]], sheet.accent, 1.5);
-      return this.picture.values[column];
+      return column;
     }
-    if (this.#drawn.kind === "points") {
-      const [x, y] = this.#drawn.places[column];
-      ring(sheet, x, y);
-      return this.picture.values[column];
+    if (kind === "points") {
+      const [x, y] = this.#drawn.places[column] ?? [NaN, NaN];
+      sheet.twice((path) => path.arc(x, y, 9 * sheet.unit, 0, 7));
+      return column;
     }
-    const { cell } = this.#drawn;
+    if (kind === "number") return 0;
     const [x, y] = [box.x + (column + 0.5) * cell.width, box.y + (row + 0.5) * cell.height];
-    const gap = Math.max(4, cell.width / 2, cell.height / 2);
-    for (const [colour, width] of [["#000", 3], ["#fff", 1.2]]) {
-      sheet.line([[box.x, y], [x - gap, y]], colour, width);
-      sheet.line([[x + gap, y], [box.x + box.width, y]], colour, width);
-      sheet.line([[x, box.y], [x, y - gap]], colour, width);
-      sheet.line([[x, y + gap], [x, box.y + box.height]], colour, width);
-      sheet.context.strokeStyle = colour;
-      sheet.context.lineWidth = width;
-      sheet.context.strokeRect(x - gap, y - gap, 2 * gap, 2 * gap);
-    }
-    return this.picture.values[row * this.#drawn.columns.length + column];
+    const [across, down] = [Math.max(4, cell.width / 2), Math.max(4, cell.height / 2)];
+    sheet.context.save();
+    sheet.context.beginPath();
+    sheet.context.rect(box.x - 2, box.y - 2, box.width + 4, box.height + 4);
+    sheet.context.clip();
+    sheet.twice((path) => {
+      for (const [x1, y1, x2, y2] of [[box.x, y, x - across, y], [x + across, y, box.x + box.width, y], [x, box.y, x, y - down], [x, y + down, x, box.y + box.height]]) {
+        path.moveTo(x1, y1);
+        if (x2 >= x1 && y2 >= y1) path.lineTo(x2, y2);
+      }
+      path.rect(x - across, y - down, 2 * across, 2 * down);
+    });
+    sheet.context.restore();
+    return row * this.#drawn.columns.length + column;
   }
 
   #pointed(event) {
-    if (!this.#drawn || !this.#isMap || (this.#isPinned && !this.#isDragged)) return;
+    if (!this.#drawn || !this.#isMap) return;
     const position = this.#under(event);
-    if (position !== null) set({ position });
+    if (position === null) {
+      byId("under-mouse").textContent = "";
+      return;
+    }
+    if (!this.#isPinned || this.#isDragged) {
+      byId("under-mouse").textContent = "";
+      set({ position });
+      return;
+    }
+    const [row, column] = this.scan.pixelOf(this.#drawn, position);
+    const pixel = this.#drawn.kind === "image" ? row * this.#drawn.columns.length + column : column;
+    const value = this.picture.values[pixel] ?? null;
+    const told = value === null ? ` · ${this.#missing(pixel, position)}` : ` = ${measured(value, quantityOf(this.picture)[1])}`;
+    byId("under-mouse").textContent = `under the mouse: ${this.scan.told(position, this.#drawn)}${told}`;
   }
 
   #under(event) {
@@ -209,55 +251,42 @@ export class Navigator {
     const [x, y] = [event.clientX - left, event.clientY - top];
     const { box, kind } = this.#drawn;
     if (kind === "points") {
-      let best = 0;
-      const far = ([px, py]) => (px - x) ** 2 + (py - y) ** 2;
-      this.#drawn.places.forEach((place, at) => {
-        if (far(place) < far(this.#drawn.places[best])) best = at;
+      let [best, least] = [0, Infinity];
+      this.#drawn.places.forEach(([px, py], at) => {
+        const away = (px - x) ** 2 + (py - y) ** 2;
+        if (away < least) [best, least] = [at, away];
       });
       return this.scan.ofPixel(this.#drawn, 0, best, state.position);
     }
     const [across, down] = [(x - box.x) / box.width, (y - box.y) / box.height];
     const isInside = across >= 0 && across < 1 && down >= 0 && down < 1;
-    if (!isInside && !this.#isDragged) return null;
-    if (kind === "curve") {
-      const { axis } = this.#drawn;
-      const value = axis.hasPixels ? null : axis.edges[0] + across * (axis.edges.at(-1) - axis.edges[0]);
-      return this.scan.ofPixel(this.#drawn, 0, value === null ? axis.pixel(across) : axis.nearest(value), state.position);
-    }
+    if ((!isInside && !this.#isDragged) || kind === "number") return null;
+    if (kind === "curve") return this.scan.ofPixel(this.#drawn, 0, this.#drawn.axis.nearest(this.#drawn.axis.at(across)), state.position);
     return this.scan.ofPixel(this.#drawn, this.#drawn.rows.pixel(down), this.#drawn.columns.pixel(across), state.position);
   }
 
+  #pin(isPinned) {
+    this.#isPinned = isPinned;
+    this.place();
+  }
+
   #pressed(event) {
+    if (!this.scan || event.ctrlKey || event.metaKey || event.altKey) return;
     const by = event.shiftKey ? 10 : 1;
-    const isLine = this.scan?.shown.length < 2;
-    const ways = { ArrowUp: [0, -by], ArrowDown: [0, by], ArrowLeft: [1, -by], ArrowRight: [1, by] };
+    const isLine = this.scan.shown.length < 2;
+    const ways = { ArrowUp: [0, -by], ArrowDown: [0, by], ArrowLeft: [1, -by], ArrowRight: [1, by], PageUp: [2, -by], PageDown: [2, by] };
     let position = null;
     if (event.key in ways) {
       const [way, step] = ways[event.key];
       if (!(isLine && way === 0)) position = this.scan.moved(state.position, way, step);
     } else if (event.key === "Home") position = 0;
     else if (event.key === "End") position = this.scan.positions - 1;
-    else if (event.key === "Enter" || event.key === " ") {
-      this.#isPinned = !this.#isPinned;
-      this.place();
-    } else if (event.key === "Escape") {
-      this.#isPinned = false;
-      this.place();
-    } else return;
+    else if (event.key === "Enter" || event.key === " ") this.#pin(!this.#isPinned);
+    else if (event.key === "Escape") this.#pin(false);
+    else return;
     event.preventDefault();
-    if (position !== null) {
-      this.#isPinned = true;
-      set({ position });
-    }
-  }
-}
-
-function ring(sheet, x, y) {
-  for (const [colour, width] of [["#000", 3], ["#fff", 1.2]]) {
-    sheet.context.strokeStyle = colour;
-    sheet.context.lineWidth = width;
-    sheet.context.beginPath();
-    sheet.context.arc(x, y, 6, 0, 7);
-    sheet.context.stroke();
+    if (position === null) return;
+    this.#isPinned = true;
+    set({ position });
   }
 }

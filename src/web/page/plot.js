@@ -1,7 +1,7 @@
 // Drawing on a canvas: images with axes and a colour bar, curves, points. Pixels are never smoothed, and what is pending or has
 // failed has a pattern, whatever the colours are.
 
-import { labelled, number, plain, scaled } from "./words.js";
+import { labelled, measured, number, plain, scaled } from "./words.js";
 
 let colours = { even: [[0, 0, 0], [255, 255, 255]], cyclic: [[0, 0, 0], [255, 255, 255]] };
 
@@ -11,19 +11,32 @@ export function useColours(maps) {
 
 /** Around a drawing, in pixels where letters of the page have 14 of them. */
 const ROOM = { left: 64, right: 16, top: 22, bottom: 40, bar: 84 };
+/** Of smaller pixels not each one that has failed has a cross of its own, in pixels of the screen. */
+const CROSSED = 4;
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const isNumber = (value) => Number.isFinite(value);
 
-/** Places on an axis: from values to a part of its length, by the edges of its pixels. */
+/** The least and largest number that is there, or null. */
+export function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (!isNumber(value)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low <= high ? [low, high] : null;
+}
+
+/** Places on an axis: from values to a part of its length, by the edges of its pixels if these are known. */
 export class Axis {
   constructor(axis) {
     this.name = axis.name;
     this.units = axis.units;
     this.values = axis.values;
     this.steps = axis.steps;
-    const edges = axis.edges?.length ? axis.edges : null;
-    this.edges = edges ?? [Math.min(...axis.values), Math.max(...axis.values)];
-    this.hasPixels = edges !== null;
+    this.hasPixels = axis.edges?.length > 1 && axis.edges.every(isNumber);
+    this.edges = this.hasPixels ? axis.edges : extent(axis.values) ?? [0, 1];
     if (this.edges[0] === this.edges.at(-1)) this.edges = [this.edges[0] - 0.5, this.edges.at(-1) + 0.5];
   }
 
@@ -31,7 +44,11 @@ export class Axis {
     return this.values.length;
   }
 
-  /** 0 at the first edge, 1 at the last. */
+  get ends() {
+    return [this.edges[0], this.edges.at(-1)];
+  }
+
+  /** Where a value is with pixels of the same size: 0 at the first edge, 1 at the last. */
   part(value) {
     const edges = this.edges;
     const rises = edges.at(-1) > edges[0];
@@ -44,6 +61,18 @@ export class Axis {
     return (low + (value - edges[low]) / (edges[high] - edges[low])) / (edges.length - 1);
   }
 
+  /** Where it is with units of the same size. */
+  along(value) {
+    const [first, last] = this.ends;
+    return isNumber(value) ? (value - first) / (last - first) : NaN;
+  }
+
+  /** The value there. */
+  at(part) {
+    const [first, last] = this.ends;
+    return first + part * (last - first);
+  }
+
   /** The pixel at a part of the axis. */
   pixel(part) {
     return Math.min(this.length - 1, Math.max(0, Math.floor(part * this.length)));
@@ -51,22 +80,24 @@ export class Axis {
 
   /** The number of the value that is nearest. */
   nearest(value) {
-    let best = 0;
+    let [best, least] = [0, Infinity];
     this.values.forEach((own, at) => {
-      if (Math.abs(own - value) < Math.abs(this.values[best] - value)) best = at;
+      const away = isNumber(own) ? Math.abs(own - value) : Infinity;
+      if (away < least) [best, least] = [at, away];
     });
     return best;
   }
 
-  get size() {
-    return Math.max(...this.edges.map(Math.abs));
+  /** A value with the axis' name and units. */
+  told(at) {
+    return `${plain(this.name)} ${measured(this.values[at], this.units)}`;
   }
 }
 
 /** Round numbers between two. */
 export function ticks(low, high, most) {
   const span = Math.abs(high - low);
-  if (!(span > 0) || !Number.isFinite(span)) return [low];
+  if (!(span > 0) || !isNumber(span)) return [low];
   const rough = span / Math.max(1, most);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((of) => of * power >= rough * 0.999);
@@ -76,17 +107,20 @@ export function ticks(low, high, most) {
   return found;
 }
 
-const tick = (value) => number(Number(value.toPrecision(6)), 6);
+function powers(low, high) {
+  const found = [];
+  for (let power = Math.ceil(Math.log10(low) - 1e-9); power <= Math.log10(high) + 1e-9; power += 1) found.push(10 ** power);
+  return found.length > 1 ? found : ticks(low, high, 4).filter((value) => value > 0);
+}
 
-/** The least and largest number that is there, or null. */
-export function extent(values) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of values) {
-    if (value === null) continue;
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  return low <= high ? [low, high] : null;
+/** A tick with as few digits as are right, of those that are so far apart. */
+const tick = (value, step) => number(Math.abs(value) < step * 1e-6 ? 0 : value, Math.min(12, Math.max(4, Math.ceil(Math.log10(Math.abs(value / step) || 1)) + 2)));
+const labels = (found) => found.map((value) => tick(value, Math.abs(found[1] - found[0]) || Math.abs(value) || 1));
+
+/** What an axis with the values of a picture is called, and its units. */
+export function quantityOf({ part, quantity, units }) {
+  if (part === "phase") return ["Phase", "rad"];
+  return [part === "amplitude" ? `|${quantity}|` : quantity, units];
 }
 
 /** A canvas with the pixels of the screen. */
@@ -97,7 +131,7 @@ export class Sheet {
     this.drawn = 0;
   }
 
-  /** Begins anew; `margins` are what axes and colour bar take. */
+  /** Begins anew, with room for axes and maybe a colour bar. */
   begin(hasBar) {
     const ratio = devicePixelRatio || 1;
     const { clientWidth: width, clientHeight: height } = this.canvas;
@@ -108,10 +142,7 @@ export class Sheet {
     const letters = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
     this.unit = letters / 14;
     this.context.font = `${12 * this.unit}px system-ui, sans-serif`;
-    this.ink = style("--ink");
-    this.faint = style("--faint");
-    this.accent = style("--accent");
-    this.second = style("--second");
+    for (const name of ["ink", "faint", "accent", "second", "failed", "paper"]) this[name] = style(`--${name}`);
     const [left, right, top, bottom] = [ROOM.left, hasBar ? ROOM.bar : ROOM.right, ROOM.top, ROOM.bottom].map((room) => room * this.unit);
     this.box = { x: left, y: top, width: Math.max(10, width - left - right), height: Math.max(10, height - top - bottom) };
   }
@@ -122,7 +153,7 @@ export class Sheet {
     for (const [name, value] of Object.entries(what)) this.canvas.dataset[name] = value ?? "";
   }
 
-  text(text, x, y, { align = "left", baseline = "alphabetic", colour = this.ink, turned = false } = {}) {
+  text(text, x, y, { align = "left", baseline = "alphabetic", colour = this.ink, turned = false, room = undefined } = {}) {
     const context = this.context;
     context.save();
     context.fillStyle = colour;
@@ -130,12 +161,12 @@ export class Sheet {
     context.textBaseline = baseline;
     context.translate(x, y);
     if (turned) context.rotate(-Math.PI / 2);
-    context.fillText(text, 0, 0);
+    context.fillText(text, 0, 0, room);
     context.restore();
   }
 
   title(text) {
-    this.text(plain(text), this.box.x, 14 * this.unit);
+    this.text(plain(text), this.box.x, 14 * this.unit, { room: this.width - this.box.x });
   }
 
   frame() {
@@ -148,11 +179,13 @@ export class Sheet {
   across(name, units, [low, high], part) {
     const { x, y, width, height } = this.box;
     const [factor, named] = scaled(units, Math.max(Math.abs(low), Math.abs(high)));
-    for (const value of ticks(low / factor, high / factor, width / (70 * this.unit))) {
+    const found = ticks(low / factor, high / factor, width / (70 * this.unit));
+    const said = labels(found);
+    found.forEach((value, place) => {
       const at = x + part(value * factor) * width;
       this.line([[at, y + height], [at, y + height + 4 * this.unit]], this.ink);
-      this.text(tick(value), at, y + height + 6 * this.unit, { align: "center", baseline: "top" });
-    }
+      this.text(said[place], at, y + height + 6 * this.unit, { align: "center", baseline: "top" });
+    });
     this.text(labelled(name, named), x + width / 2, y + height + 36 * this.unit, { align: "center" });
   }
 
@@ -161,12 +194,13 @@ export class Sheet {
     const { x, y, height } = this.box;
     const [factor, named] = isLog ? [1, plain(units)] : scaled(units, Math.max(Math.abs(low), Math.abs(high)));
     const found = isLog ? powers(low, high) : ticks(low / factor, high / factor, height / (34 * this.unit));
-    for (const value of found) {
+    const said = isLog ? found.map((value) => number(value, 3)) : labels(found);
+    found.forEach((value, place) => {
       const at = y + part(value * factor) * height;
       this.line([[x - 4 * this.unit, at], [x, at]], this.ink);
-      this.text(tick(value), x - 6 * this.unit, at, { align: "right", baseline: "middle" });
-    }
-    this.text(labelled(name, named), 11 * this.unit, y + height / 2, { align: "center", turned: true });
+      this.text(said[place], x - 6 * this.unit, at, { align: "right", baseline: "middle", room: x - 24 * this.unit });
+    });
+    this.text(labelled(name, named), 11 * this.unit, y + height / 2, { align: "center", turned: true, room: this.height });
   }
 
   line(points, colour, width = 1, dash = []) {
@@ -188,50 +222,80 @@ export class Sheet {
     context.setLineDash([]);
   }
 
+  /** What is seen on light and dark: a thick black line with a thin white one in it. */
+  twice(path, dash = []) {
+    for (const [colour, width, gaps] of [["#000", 3, []], ["#fff", 1.4, dash]]) {
+      this.context.strokeStyle = colour;
+      this.context.lineWidth = width;
+      this.context.setLineDash(gaps);
+      this.context.beginPath();
+      path(this.context);
+      this.context.stroke();
+    }
+    this.context.setLineDash([]);
+  }
+
+  cross(x, y, size, colour, width = 2) {
+    this.line([[x - size, y - size], [x + size, y + size], [NaN, NaN], [x - size, y + size], [x + size, y - size]], colour, width);
+  }
+
+  dot(x, y, size, colour) {
+    this.context.fillStyle = colour;
+    this.context.beginPath();
+    this.context.arc(x, y, size, 0, 7);
+    this.context.fill();
+  }
+
   /** A colour bar with what its ends are. */
-  bar({ low, high, percentiles, turn }, units, isLog) {
+  bar({ low, high, percentiles, turn, isLog }, units) {
     const { x, y, width, height } = this.box;
     const left = x + width + 10 * this.unit;
     const thick = 12 * this.unit;
     const map = turn ? colours.cyclic : colours.even;
     for (let at = 0; at < height; at += 1) {
-      const [red, green, blue] = map[Math.round((1 - at / height) * (map.length - 1))];
-      this.context.fillStyle = `rgb(${red},${green},${blue})`;
-      this.context.fillRect(left, y + at, thick, 1.5);
+      this.context.fillStyle = `rgb(${map[Math.round((1 - at / height) * (map.length - 1))].join()})`;
+      this.context.fillRect(left, y + at, thick, Math.min(1.5, height - at));
     }
     this.context.strokeStyle = this.ink;
+    this.context.lineWidth = 1;
     this.context.strokeRect(left - 0.5, y - 0.5, thick + 1, height + 1);
-    const [factor, named] = scaled(units, Math.max(Math.abs(low), Math.abs(high)));
+    const [factor, named] = isLog ? [1, plain(units)] : scaled(units, Math.max(Math.abs(low), Math.abs(high)));
     const place = (value) => (isLog ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
-    const found = isLog ? powers(low, high) : ticks(low / factor, high / factor, height / (40 * this.unit)).map((value) => value * factor);
-    for (const value of found) {
-      const at = y + (1 - place(value)) * height;
-      if (at >= y - 1 && at <= y + height + 1) this.text(tick(value / factor), left + thick + 4 * this.unit, at, { baseline: "middle" });
-    }
-    this.text(named, left, y + height + 16 * this.unit);
-    if (percentiles) this.text(`${percentiles[0]}–${percentiles[1]} %`, left, y + height + 32 * this.unit, { colour: this.faint });
+    const found = isLog ? powers(low, high) : ticks(low / factor, high / factor, height / (40 * this.unit));
+    const said = isLog ? found.map((value) => number(value, 3)) : labels(found);
+    found.forEach((value, at) => {
+      const down = y + (1 - place(value * factor)) * height;
+      if (down >= y - 1 && down <= y + height + 1) this.text(said[at], left + thick + 4 * this.unit, down, { baseline: "middle", room: 56 * this.unit });
+    });
+    this.text(named, left, y + height + 16 * this.unit, { room: 72 * this.unit });
+    const of = percentiles ? `${percentiles[0]}–${percentiles[1]} %` : turn ? "one turn" : "full range";
+    this.text(of, left, y + height + 32 * this.unit, { colour: this.faint, room: 72 * this.unit });
   }
-}
-
-function powers(low, high) {
-  const found = [];
-  for (let power = Math.ceil(Math.log10(low) - 1e-9); power <= Math.log10(high) + 1e-9; power += 1) found.push(10 ** power);
-  return found.length > 1 ? found : [low, high];
 }
 
 /** The values at which colours end, as asked for. */
 export function limitsOf(picture, isFull, isLog) {
+  const all = extent(picture.values);
   let limits = picture.limits;
-  if (!limits) return null;
-  if (isFull && !limits.turn) {
-    const all = extent(picture.values);
-    limits = { low: all[0], high: all[1], percentiles: null, turn: false };
+  if (!limits || !all || !isNumber(limits.low) || !isNumber(limits.high)) return null;
+  if (isFull && !limits.turn) limits = { low: all[0], high: all[1], percentiles: null, turn: false };
+  if (isLog && !limits.turn && limits.high > 0) {
+    const least = extent(picture.values.map((value) => (value > 0 ? value : NaN)))[0];
+    limits = { ...limits, low: Math.max(limits.low, least), isLog: true };
   }
-  if (isLog && !limits.turn) {
-    const positive = extent(picture.values.map((value) => (value > 0 ? value : null)));
-    if (positive) limits = { ...limits, low: Math.max(limits.low, positive[0]), high: Math.max(limits.high, positive[0]) };
-  }
-  return limits.low === limits.high ? { ...limits, low: limits.low - 0.5, high: limits.high + 0.5 } : limits;
+  if (limits.low !== limits.high) return limits;
+  const room = Math.abs(limits.low) * 1e-3 || 0.5;
+  return { ...limits, low: limits.low - room, high: limits.high + room };
+}
+
+/** From a value to the number of its colour. */
+function shade({ low, high, turn, isLog }) {
+  const [from, span] = isLog ? [Math.log(low), Math.log(high / low)] : [low, high - low];
+  return (value) => {
+    let part = ((isLog ? Math.log(Math.max(value, low)) : value) - from) / span;
+    if (turn) part -= Math.floor(part);
+    return Math.round(255 * Math.min(1, Math.max(0, part)));
+  };
 }
 
 /** An image with its axes; gives what is where, for the mouse. */
@@ -244,80 +308,90 @@ export function drawImage(sheet, picture, { isFull = false, isLog = false } = {}
   const box = sheet.box;
   const pixels = document.createElement("canvas");
   [pixels.width, pixels.height] = [columns.length, rows.length];
-  const context = pixels.getContext("2d");
-  context.putImageData(coloured(picture.values, columns.length, rows.length, limits, isLog), 0, 0);
+  pixels.getContext("2d").putImageData(coloured(picture.values, columns.length, rows.length, limits), 0, 0);
   sheet.context.imageSmoothingEnabled = false;
   sheet.context.drawImage(pixels, box.x, box.y, box.width, box.height);
   const cell = { width: box.width / columns.length, height: box.height / rows.length };
-  marked(sheet, picture.pending, "pending", columns.length, cell);
-  marked(sheet, picture.failed, "failed", columns.length, cell);
+  const where = (at) => [box.x + (at % columns.length) * cell.width, box.y + Math.floor(at / columns.length) * cell.height];
+  marked(sheet, picture, columns.length, where, cell);
   sheet.frame();
   sheet.title(picture.title);
-  sheet.across(columns.name, columns.units, [columns.edges[0], columns.edges.at(-1)], (value) => columns.part(value));
-  sheet.upwards(rows.name, rows.units, [rows.edges[0], rows.edges.at(-1)], (value) => rows.part(value));
-  if (limits) sheet.bar(limits, picture.units, isLog && !limits.turn);
+  sheet.across(columns.name, columns.units, columns.ends, (value) => columns.part(value));
+  sheet.upwards(rows.name, rows.units, rows.ends, (value) => rows.part(value));
+  if (limits) sheet.bar(limits, quantityOf(picture)[1]);
   return { kind: "image", box, rows, columns, cell };
 }
 
 /** As large as it can be with steps of both axes of the same length. */
 function fit(box, columns, rows) {
-  const [across, down] = [columns, rows].map((axis) => Math.abs(axis.edges.at(-1) - axis.edges[0]));
+  const [across, down] = [columns, rows].map(({ ends: [first, last] }) => Math.abs(last - first));
   if (!(across > 0) || !(down > 0)) return;
   const ratio = Math.min(20, Math.max(0.05, across / down));
   const width = Math.min(box.width, box.height * ratio);
   [box.width, box.height] = [width, width / ratio];
 }
 
-function coloured(values, width, height, limits, isLog) {
+function coloured(values, width, height, limits) {
   const image = new ImageData(width, height);
   if (!limits) return image;
-  const map = limits.turn ? colours.cyclic : colours.even;
-  const log = isLog && !limits.turn && limits.low > 0;
-  const [low, span] = log ? [Math.log(limits.low), Math.log(limits.high / limits.low)] : [limits.low, limits.high - limits.low];
-  values.forEach((value, at) => {
-    if (value === null) return;
-    let part = ((log ? Math.log(value) : value) - low) / span;
-    if (limits.turn) part -= Math.floor(part);
-    part = part >= 0 ? Math.min(1, part) : 0;
-    image.data.set([...map[Math.round(part * (map.length - 1))], 255], at * 4);
-  });
+  const map = Uint32Array.from(limits.turn ? colours.cyclic : colours.even, ([red, green, blue]) => (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0);
+  const pixels = new Uint32Array(image.data.buffer);
+  const of = shade(limits);
+  for (let at = 0; at < values.length; at += 1) {
+    if (values[at] !== null) pixels[at] = map[Math.round((of(values[at]) * (map.length - 1)) / 255)];
+  }
   return image;
 }
 
 /** Pending pixels are hatched, failed ones crossed. */
-function marked(sheet, numbers, kind, columns, cell) {
-  if (!numbers.length) return;
-  const tile = document.createElement("canvas");
-  [tile.width, tile.height] = [8, 8];
-  const context = tile.getContext("2d");
-  context.strokeStyle = kind === "failed" ? style("--failed") : sheet.faint;
-  context.lineWidth = kind === "failed" ? 1.6 : 1;
-  context.beginPath();
-  for (const shift of [-8, 0, 8]) {
-    context.moveTo(shift, 8);
-    context.lineTo(shift + 8, 0);
-    if (kind === "failed") {
-      context.moveTo(shift, 0);
-      context.lineTo(shift + 8, 8);
+function marked(sheet, { pending, failed }, columns, where, cell) {
+  const hatched = (numbers, colour, isCrossed) => {
+    sheet.context.fillStyle = sheet.context.createPattern(tile(colour, isCrossed), "repeat");
+    let first = 0;
+    for (let at = 1; at <= numbers.length; at += 1) {
+      const goesOn = at < numbers.length && numbers[at] === numbers[at - 1] + 1 && numbers[at] % columns !== 0;
+      if (goesOn) continue;
+      sheet.context.fillRect(...where(numbers[first]), (at - first) * cell.width, cell.height);
+      first = at;
     }
+  };
+  if (pending.length) hatched(pending, sheet.faint, false);
+  if (Math.min(cell.width, cell.height) < CROSSED) {
+    if (failed.length) hatched(failed, sheet.failed, true);
+    return;
   }
-  context.stroke();
-  sheet.context.fillStyle = sheet.context.createPattern(tile, "repeat");
-  let first = 0;
-  for (let at = 1; at <= numbers.length; at += 1) {
-    const goesOn = at < numbers.length && numbers[at] === numbers[at - 1] + 1 && numbers[at] % columns !== 0;
-    if (goesOn) continue;
-    const [row, column] = [Math.floor(numbers[first] / columns), numbers[first] % columns];
-    sheet.context.fillRect(sheet.box.x + column * cell.width, sheet.box.y + row * cell.height, (at - first) * cell.width, cell.height);
-    first = at;
+  const size = 0.5 * Math.min(cell.width, cell.height, 16 * sheet.unit) - 1;
+  for (const at of failed) {
+    const [x, y] = where(at);
+    sheet.cross(x + cell.width / 2, y + cell.height / 2, size, sheet.failed, 1.6);
   }
 }
 
-/** Curves over one axis; each has values, a colour, and is a line or dots. */
-export function drawCurves(sheet, title, axis, [quantity, units], curves, { isLog = false, range = null } = {}) {
+function tile(colour, isCrossed) {
+  const made = document.createElement("canvas");
+  const size = isCrossed ? 3 : 8;
+  [made.width, made.height] = [size, size];
+  const context = made.getContext("2d");
+  context.strokeStyle = colour;
+  context.beginPath();
+  for (const shift of [-size, 0, size]) {
+    context.moveTo(shift, size);
+    context.lineTo(shift + size, 0);
+    if (isCrossed) {
+      context.moveTo(shift, 0);
+      context.lineTo(shift + size, size);
+    }
+  }
+  context.stroke();
+  return made;
+}
+
+/** Curves over one axis; each has values, a colour, and is a line or dots. What is said of `states` is marked over its place. */
+export function drawCurves(sheet, title, axis, [quantity, units], curves, { isLog = false, states = null } = {}) {
   sheet.begin(false);
-  const all = range ?? extent(curves.filter((curve) => curve.counts !== false).flatMap((curve) => (isLog ? curve.values.map((value) => (value > 0 ? value : null)) : curve.values)));
-  let [low, high] = all ?? [isLog ? 1 : 0, isLog ? 10 : 1];
+  const counts = curves.filter((curve) => curve.counts !== false);
+  const all = counts.map((curve) => extent(isLog ? curve.values.map((value) => (value > 0 ? value : NaN)) : curve.values)).filter(Boolean);
+  let [low, high] = all.length ? [Math.min(...all.map(([least]) => least)), Math.max(...all.map(([, most]) => most))] : [isLog ? 1 : 0, isLog ? 10 : 1];
   if (isLog) [low, high] = low === high ? [low / 2, high * 2] : [low / 1.1, high * 1.1];
   else {
     const room = (high - low || Math.abs(high) || 1) * 0.05;
@@ -326,8 +400,12 @@ export function drawCurves(sheet, title, axis, [quantity, units], curves, { isLo
   const { box } = sheet;
   const log = (value) => (value > 0 ? Math.log(value / low) / Math.log(high / low) : NaN);
   const up = (value) => 1 - (isLog ? log(value) : (value - low) / (high - low));
-  const x = (value) => box.x + axis.part(value) * box.width;
-  const y = (value) => (value === null ? NaN : box.y + up(value) * box.height);
+  const x = (value) => box.x + axis.along(value) * box.width;
+  const y = (value) => (isNumber(value) ? box.y + up(value) * box.height : NaN);
+  if (states) {
+    const cell = { width: box.width / axis.length, height: box.height };
+    marked(sheet, states, axis.length, (at) => [x(axis.values[at]) - cell.width / 2, box.y], cell);
+  }
   sheet.frame();
   sheet.context.save();
   sheet.context.beginPath();
@@ -335,28 +413,20 @@ export function drawCurves(sheet, title, axis, [quantity, units], curves, { isLo
   sheet.context.clip();
   for (const curve of curves) {
     const points = curve.values.map((value, at) => [x((curve.at ?? axis.values)[at]), y(value)]);
-    if (curve.isDots) dots(sheet, points, curve.colour ?? sheet.ink);
-    else sheet.line(points, curve.colour ?? sheet.ink, curve.width ?? 1.2, curve.dash ?? []);
+    if (!curve.isDots || curve.isBoth) sheet.line(points, curve.colour, curve.width ?? 1.2, curve.dash ?? []);
+    if (!curve.isDots) continue;
+    const size = (points.length > 600 ? 1 : 1.8) * sheet.unit;
+    points.filter(([across, down]) => isNumber(across) && isNumber(down)).forEach(([across, down]) => sheet.dot(across, down, size, curve.colour));
   }
   sheet.context.restore();
+  if (!all.length) sheet.text(isLog ? "There are no values above 0 here." : "There are no values here.", box.x + box.width / 2, box.y + box.height / 2, { align: "center", colour: sheet.faint });
   sheet.title(title);
-  sheet.across(axis.name, axis.units, [axis.edges[0], axis.edges.at(-1)], (value) => axis.part(value));
+  sheet.across(axis.name, axis.units, axis.ends, (value) => axis.along(value));
   sheet.upwards(quantity, units, [low, high], up, isLog);
   return { kind: "curve", box, axis, x, y };
 }
 
-function dots(sheet, points, colour) {
-  sheet.context.fillStyle = colour;
-  const size = points.length > 600 ? 1 : 1.7;
-  for (const [x, y] of points) {
-    if (Number.isNaN(x) || Number.isNaN(y)) continue;
-    sheet.context.beginPath();
-    sheet.context.arc(x, y, size, 0, 7);
-    sheet.context.fill();
-  }
-}
-
-/** Values at places of their own. */
+/** Values at places of their own: those that have failed are crosses, those that are pending rings. */
 export function drawPoints(sheet, picture, { isFull = false } = {}) {
   const { rows, columns, to_scale: toScale } = picture.layout.points;
   const limits = limitsOf(picture, isFull, false);
@@ -370,36 +440,37 @@ export function drawPoints(sheet, picture, { isFull = false } = {}) {
   if (toScale) fit(sheet.box, across, down);
   const { box } = sheet;
   const map = limits?.turn ? colours.cyclic : colours.even;
-  const places = columns.values.map((value, at) => [box.x + across.part(value) * box.width, box.y + down.part(rows.values[at]) * box.height]);
-  const states = new Map([...picture.pending.map((at) => [at, sheet.faint]), ...picture.failed.map((at) => [at, style("--failed")])]);
+  const of = limits && shade(limits);
+  const places = columns.values.map((value, at) => [box.x + across.along(value) * box.width, box.y + down.along(rows.values[at]) * box.height]);
+  const size = Math.min(7, Math.max(2, 0.35 * Math.sqrt((box.width * box.height) / Math.max(1, places.length)))) * sheet.unit;
+  const failed = new Set(picture.failed);
   places.forEach(([x, y], at) => {
+    if (!isNumber(x) || !isNumber(y)) return;
     const value = picture.values[at];
-    sheet.context.beginPath();
-    sheet.context.arc(x, y, 3, 0, 7);
-    if (value === null || !limits) {
-      sheet.context.strokeStyle = states.get(at) ?? sheet.faint;
+    if (value !== null && limits) sheet.dot(x, y, size, `rgb(${map[Math.round((of(value) * (map.length - 1)) / 255)].join()})`);
+    else if (failed.has(at)) sheet.cross(x, y, 0.8 * size, sheet.failed);
+    else {
+      sheet.context.strokeStyle = sheet.faint;
+      sheet.context.lineWidth = 1;
+      sheet.context.beginPath();
+      sheet.context.arc(x, y, 0.8 * size, 0, 7);
       sheet.context.stroke();
-      return;
     }
-    const part = Math.min(1, Math.max(0, (value - limits.low) / (limits.high - limits.low)));
-    const [red, green, blue] = map[Math.round(part * (map.length - 1))];
-    sheet.context.fillStyle = `rgb(${red},${green},${blue})`;
-    sheet.context.fill();
   });
   sheet.frame();
   sheet.title(picture.title);
-  sheet.across(across.name, across.units, [across.edges[0], across.edges[1]], (value) => across.part(value));
-  sheet.upwards(down.name, down.units, [down.edges[0], down.edges[1]], (value) => down.part(value));
-  if (limits) sheet.bar(limits, picture.units, false);
-  return { kind: "points", box, places };
+  sheet.across(across.name, across.units, across.ends, (value) => across.along(value));
+  sheet.upwards(down.name, down.units, down.ends, (value) => down.along(value));
+  if (limits) sheet.bar(limits, quantityOf(picture)[1]);
+  return { kind: "points", box, places, rows: down, columns: across };
 }
 
 /** A single number, or that there is none. */
 export function drawNumber(sheet, picture) {
   sheet.begin(false);
   sheet.title(picture.title);
-  const text = `${number(picture.values[0] ?? null)} ${plain(picture.units)}`;
+  const value = picture.values[0] ?? null;
   sheet.context.font = `${24 * sheet.unit}px system-ui, sans-serif`;
-  sheet.text(text, sheet.width / 2, sheet.height / 2, { align: "center" });
+  sheet.text(value === null ? "no value" : measured(value, quantityOf(picture)[1]), sheet.width / 2, sheet.height / 2, { align: "center" });
   return { kind: "number", box: sheet.box };
 }

@@ -3,11 +3,18 @@
 
 import { Newest, get } from "./ask.js";
 import * as detectors from "./detector.js";
-import { Axis, Sheet, drawCurves, drawImage, drawNumber } from "./plot.js";
+import { Axis, Sheet, drawCurves, drawImage, drawNumber, quantityOf } from "./plot.js";
 import { set, state } from "./state.js";
-import { element, number, plain } from "./words.js";
+import { element, measured, offer, plain } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
+
+/** Of so many spectra of a position each one can be chosen. */
+const MOST_SPECTRA = 1024;
+/** Phases of which more than one step in so many is larger than a quarter of a turn jump about. */
+const MOST_LARGE_STEPS = 10;
+const TURN = 2 * Math.PI;
+const WAYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 export class Signal {
   #sheet = new Sheet(byId("signal"));
@@ -17,25 +24,30 @@ export class Signal {
   #drawn = null;
   #held = null;
   #tried = null;
+  #read = null;
 
   constructor() {
     const canvas = byId("signal");
     canvas.addEventListener("pointerdown", (event) => this.#pressed(event));
     canvas.addEventListener("pointermove", (event) => this.#moved(event));
-    canvas.addEventListener("pointerup", () => (this.#held = null));
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (this.#held = null));
     canvas.addEventListener("pointerleave", () => (byId("under-mouse").textContent = ""));
     canvas.addEventListener("keydown", (event) => this.#typed(event));
     byId("scale").addEventListener("change", (event) => set({ scale: event.target.value }));
     byId("part").addEventListener("change", (event) => set({ part: event.target.value }));
+    byId("spectrum").addEventListener("change", (event) => set({ spectrum: event.target.value }));
+    byId("frame-full-range").addEventListener("change", (event) => set({ frame_range: event.target.checked ? "full" : "" }));
     byId("tool").addEventListener("change", (event) => this.#chosen(event.target.value));
   }
 
   /** Asks for what was measured at the position that is shown now. */
   load() {
     const { dataset: path, field, axes, position } = state;
+    const isStill = () => state.dataset === path && state.field === field && state.axes === axes;
     this.#newest.ask(
       () => get("show", { path, field, positions_axes: axes, pixel: position }),
       (answer) => {
+        if (!isStill()) return;
         byId("signal-says").textContent = "";
         this.#pictures = answer.pictures;
         this.#shown = position;
@@ -43,32 +55,42 @@ export class Signal {
         this.draw();
       },
       (error) => {
-        byId("signal-says").textContent = error.message;
+        if (isStill()) byId("signal-says").textContent = error.message;
       }
     );
   }
 
   /** What a computation says of a position; null if nothing is to be drawn of any. */
   tried(test) {
+    if (test === null && this.#tried === null) return;
     this.#tried = test;
+    const { image } = this.picture?.layout ?? {};
+    if (image && test?.spectrum && !test.spectrum.frame && state.spectrum === "") set({ spectrum: String(test.spectrum.number) }, { isStep: false });
     this.draw();
   }
 
-  /** The parts of complex values, and the detectors that can be drawn. */
+  /** The parts of complex values, single spectra, and the detectors that can be drawn. */
   #offer() {
     const parts = this.#pictures.map((picture) => picture.part);
-    const part = byId("part");
+    const part = parts.includes(state.part) ? state.part : parts[0];
     byId("part-label").hidden = parts.length < 2;
-    part.replaceChildren(...parts.map((name) => new Option(name, name)));
-    part.value = parts.includes(state.part) ? state.part : parts[0];
-    const { image, curve } = this.picture?.layout ?? {};
-    const kinds = image ? ["disk", "ring", "rectangle"] : curve ? ["window"] : [];
-    const tool = byId("tool");
-    if (tool.dataset.kinds !== kinds.join()) {
-      tool.dataset.kinds = kinds.join();
-      tool.replaceChildren(new Option("none", ""), ...kinds.map((kind) => new Option(kind, kind)));
-    }
-    tool.value = this.detector?.kind ?? "";
+    offer(byId("part"), parts.map((name) => [name, name]), part);
+    const { image } = this.picture?.layout ?? {};
+    // What has places in both directions is a frame.
+    const rows = image && !image.to_scale && image.rows.steps === 1 && image.rows.values.length <= MOST_SPECTRA ? new Axis(image.rows) : null;
+    byId("spectrum-label").hidden = !rows;
+    const single = rows ? rows.values.map((_, at) => [rows.told(at), String(at)]) : [];
+    offer(byId("spectrum"), [["all, as an image", ""], ...single], this.#row === null ? "" : String(this.#row));
+    const kinds = image ? ["disk", "ring", "rectangle"] : this.picture?.layout.curve ? ["window"] : [];
+    offer(byId("tool"), [["none", ""], ...kinds.map((kind) => [kind, kind])], this.detector?.kind ?? "");
+    byId("tool-label").hidden = !kinds.length;
+  }
+
+  /** The row of the image that is drawn as a spectrum; null if none is. */
+  get #row() {
+    const { image } = this.picture?.layout ?? {};
+    const row = Number.parseInt(state.spectrum, 10);
+    return image && !image.to_scale && image.rows.steps === 1 && row >= 0 && row < image.rows.values.length ? row : null;
   }
 
   get picture() {
@@ -94,64 +116,91 @@ export class Signal {
     const picture = this.picture;
     if (!picture) return;
     byId("scale").value = state.scale;
+    byId("scale").disabled = picture.part === "phase";
+    byId("spectrum").value = this.#row === null ? "" : state.spectrum;
     const isLog = state.scale === "log" && picture.part !== "phase";
+    const isFull = state.frame_range === "full";
     const { layout } = picture;
-    if (layout.image) {
-      this.#drawn = drawImage(this.#sheet, picture, { isLog });
+    const isImage = layout.image && this.#row === null;
+    byId("frame-full-range").checked = isFull;
+    byId("frame-range-label").hidden = !isImage;
+    if (isImage) {
+      this.#drawn = drawImage(this.#sheet, picture, { isFull, isLog });
       if (this.#fits) this.#drawModelOfFrame();
-    } else if (layout.curve) this.#drawSpectrum(picture, isLog);
+    } else if (layout.image || layout.curve) this.#drawSpectrum(this.#spectrum(picture), isLog);
     else this.#drawn = drawNumber(this.#sheet, picture);
-    if (this.detector) detectors.draw(this.#sheet, this.detector, this.#place());
+    if (this.detector && this.#row === null) detectors.draw(this.#sheet, this.detector, this.#place());
+    this.#drawRead();
     this.#fields();
     const kind = this.#drawn.kind;
-    this.#sheet.end({ position: this.#shown, path: picture.dataset, kind, part: picture.part, detector: state.detector, tried: this.#fits ? "true" : "false" });
+    this.#sheet.end({ position: this.#shown, path: picture.dataset, kind, part: picture.part, detector: state.detector, spectrum: this.#row, tried: this.#fits ? "true" : "false" });
   }
 
-  /** Whether what was tried is of the position that is shown. */
+  /** A spectrum of the picture: its axis and values. */
+  #spectrum(picture) {
+    const { image, curve } = picture.layout;
+    if (curve) return { ...picture, axis: new Axis(curve) };
+    const axis = new Axis(image.columns);
+    const values = picture.values.slice(this.#row * axis.length, (this.#row + 1) * axis.length);
+    return { ...picture, axis, values, title: `${picture.title}, ${new Axis(image.rows).told(this.#row)}` };
+  }
+
+  /** Whether what was tried is of the position that is shown, and of the spectrum. */
   get #fits() {
-    return this.#tried?.position === this.#shown && this.#tried?.spectrum;
+    const { spectrum } = this.#tried ?? {};
+    if (!spectrum || this.#tried.position !== this.#shown) return false;
+    return Boolean(spectrum.frame) || spectrum.number === (this.#row ?? 0);
   }
 
+  /** The data, and what a result says of them; the values that were computed with may be others than those of the file. */
   #drawSpectrum(picture, isLog) {
-    const axis = new Axis(picture.layout.curve);
-    const values = picture.part === "phase" ? unwrapped(picture.values) : picture.values;
-    const hasModel = this.#fits && this.#tried.spectrum.model;
-    const curves = [{ values, isDots: hasModel && values.length < 1000, colour: this.#sheet.ink }];
-    if (hasModel) {
-      const at = this.#tried.spectrum.axis.values;
-      for (const curve of this.#tried.spectrum.model.curves) {
-        const own = partOf(curve.values, picture.part);
-        const of = curve.is_part ? { colour: this.#sheet.second, width: 1, dash: [4, 3] } : { colour: this.#sheet.accent, width: 2 };
-        curves.push({ values: picture.part === "phase" ? unwrapped(own) : own, at, counts: false, ...of });
+    const { part } = picture;
+    const { spectrum } = this.#fits && !this.#tried.spectrum.frame ? this.#tried : {};
+    const isPhase = part === "phase";
+    const flat = (values) => (isPhase ? unwrapped(values) ?? values : values);
+    const goesOn = !isPhase || unwrapped(picture.values) !== null;
+    const isOther = spectrum && spectrum.axis.name !== picture.axis.name;
+    const axis = isOther ? new Axis(spectrum.axis) : picture.axis;
+    const { ink, faint, accent, second } = this.#sheet;
+    const curves = isOther ? [] : [{ values: flat(picture.values), isDots: !goesOn || picture.values.length === 1, colour: spectrum ? faint : ink }];
+    if (spectrum) {
+      const at = spectrum.axis.values;
+      const data = flat(partOf(spectrum.data, part));
+      curves.push({ values: data, at, isDots: true, colour: ink });
+      for (const curve of spectrum.model?.curves ?? []) {
+        const of = curve.is_part ? { colour: second, width: 1.2, dash: [4, 3] } : { colour: accent, width: 2 };
+        const own = flat(partOf(curve.values, part));
+        curves.push({ values: isPhase ? beside(own, data) : own, at, counts: false, ...of });
       }
     }
-    this.#drawn = drawCurves(this.#sheet, picture.title, axis, [picture.quantity, picture.units], curves, { isLog });
-    if (hasModel && picture.part !== "phase") this.#drawMarks(this.#tried.spectrum.model.marks);
+    this.#drawn = drawCurves(this.#sheet, picture.title, axis, quantityOf(picture), curves, { isLog });
+    if (spectrum && !isPhase) this.#drawMarks(spectrum.model?.marks ?? []);
   }
 
   #drawMarks(marks) {
     const { box, x, y } = this.#drawn;
+    const { accent, unit } = this.#sheet;
     for (const mark of marks) {
-      if (mark.at === null) continue;
       const at = x(mark.at);
-      this.#sheet.line([[at, box.y], [at, box.y + box.height]], this.#sheet.accent, 1, [2, 4]);
+      if (!(at >= box.x && at <= box.x + box.width)) continue;
+      this.#sheet.line([[at, box.y], [at, box.y + box.height]], accent, 1, [2, 4]);
       const height = mark.height === null ? box.y + 12 : y(mark.height);
-      this.#sheet.line([[at - 5, height - 5], [at + 5, height + 5]], this.#sheet.accent, 2);
-      this.#sheet.line([[at - 5, height + 5], [at + 5, height - 5]], this.#sheet.accent, 2);
-      this.#sheet.text(plain(mark.name), at + 7, Math.max(box.y + 12, height - 6), { colour: this.#sheet.accent });
+      this.#sheet.cross(at, height, 5 * unit, accent);
+      const isRight = at > box.x + 0.75 * box.width;
+      this.#sheet.text(plain(mark.name), at + (isRight ? -7 : 7) * unit, Math.max(box.y + 12 * unit, height - 6), { colour: accent, align: isRight ? "right" : "left" });
     }
   }
 
   #drawModelOfFrame() {
-    const model = this.#tried.spectrum.model;
+    const { model } = this.#tried.spectrum;
     if (!model) return;
     const place = this.#place();
+    const { accent, context, unit } = this.#sheet;
     const columns = this.#drawn.columns.length * this.#drawn.columns.steps;
-    const context = this.#sheet.context;
     for (const outline of model.outlines ?? []) {
       const inside = new Set(outline.inside.flatMap(([first, end]) => Array.from({ length: end - first }, (_, at) => first + at)));
-      context.strokeStyle = this.#sheet.accent;
-      context.lineWidth = 1.2;
+      context.strokeStyle = accent;
+      context.lineWidth = 1.5;
       context.beginPath();
       for (const point of inside) {
         const [row, column] = [Math.floor(point / columns), point % columns];
@@ -172,9 +221,8 @@ export class Signal {
     for (const mark of model.places ?? []) {
       if (mark.row === null || mark.column === null) continue;
       const [x, y] = place(mark.row, mark.column);
-      this.#sheet.line([[x - 7, y], [x + 7, y]], this.#sheet.accent, 2);
-      this.#sheet.line([[x, y - 7], [x, y + 7]], this.#sheet.accent, 2);
-      this.#sheet.text(plain(mark.name), x + 8, y - 6, { colour: this.#sheet.accent });
+      this.#sheet.line([[x - 7, y], [x + 7, y], [NaN, NaN], [x, y - 7], [x, y + 7]], accent, 2);
+      this.#sheet.text(plain(mark.name), x + 8 * unit, y - 6 * unit, { colour: accent });
     }
   }
 
@@ -183,11 +231,13 @@ export class Signal {
     const { box, kind, rows, columns, axis, cell } = this.#drawn;
     if (kind === "curve") {
       const value = (column) => {
-        const at = Math.min(axis.length - 1, Math.max(0, column / axis.steps));
-        const [low, high] = [Math.floor(at), Math.ceil(at)];
-        return axis.values[low] + (axis.values[high] - axis.values[low]) * (at - low);
+        const at = column / axis.steps;
+        const low = Math.min(Math.max(0, axis.length - 2), Math.max(0, Math.floor(at)));
+        const [from, to] = [axis.values[low], axis.values[Math.min(axis.length - 1, low + 1)]];
+        return from + (to - from) * (at - low);
       };
-      return (_, column) => [box.x + axis.part(value(column)) * box.width, box.y];
+      const within = (x) => Math.min(box.x + box.width, Math.max(box.x, x));
+      return (_, column) => [within(box.x + axis.along(value(column)) * box.width), box.y];
     }
     return (row, column) => [box.x + ((column + 0.5) / columns.steps) * cell.width, box.y + ((row + 0.5) / rows.steps) * cell.height];
   }
@@ -198,32 +248,42 @@ export class Signal {
     const { box, kind, rows, columns, axis } = this.#drawn;
     const [across, down] = [(event.clientX - left - box.x) / box.width, (event.clientY - top - box.y) / box.height];
     const isInside = across >= 0 && across <= 1 && down >= 0 && down <= 1;
-    if (kind === "curve") {
-      const value = axis.edges[0] + across * (axis.edges.at(-1) - axis.edges[0]);
-      return { row: 0, column: axis.nearest(value) * axis.steps, isInside };
-    }
+    if (kind === "curve") return { row: 0, column: axis.nearest(axis.at(across)) * axis.steps, isInside };
     return { row: down * rows.length * rows.steps - 0.5, column: across * columns.length * columns.steps - 0.5, isInside };
   }
 
-  #chosen(kind) {
-    if (!kind) {
-      set({ detector: "", image: state.image === "detector" ? "sum" : state.image });
-      return;
-    }
+  /** Rows and columns of a position's values. */
+  get #size() {
     const { image, curve } = this.picture.layout;
-    const size = image ? [image.rows.values.length * image.rows.steps, image.columns.values.length * image.columns.steps] : [1, curve.values.length * curve.steps];
-    set({ detector: detectors.written(detectors.first(kind, size)), image: "detector", picture: 0 });
+    const length = (axis) => axis.values.length * axis.steps;
+    return image ? [length(image.rows), length(image.columns)] : [1, length(curve)];
+  }
+
+  #chosen(kind) {
+    if (!kind) set({ detector: "", image: state.image === "detector" ? "sum" : state.image });
+    else this.#see(detectors.first(kind, this.#size), true);
+  }
+
+  /** Shows what a detector sees. */
+  #see(detector, isStep = false) {
+    set({ detector: detectors.written(detector), image: "detector", picture: 0, spectrum: detector.kind === "window" ? state.spectrum : "" }, { isStep });
+  }
+
+  /** What the mouse would take hold of at a point. */
+  #grip(at) {
+    const { detector } = this;
+    if (!detector || this.#row !== null) return null;
+    const axis = this.#drawn.columns ?? this.#drawn.axis;
+    return detectors.grabbed(detector, at, this.#drawn.box.width / (axis.length * axis.steps));
   }
 
   #pressed(event) {
     const { detector } = this;
-    if (!detector || !this.#drawn) return;
+    if (!detector || !this.#drawn || this.#row !== null || event.button !== 0) return;
     const from = this.#under(event);
-    if (!from.isInside) return;
+    const what = this.#grip(from);
+    if (!from.isInside && !what) return;
     this.#sheet.canvas.setPointerCapture(event.pointerId);
-    const { box } = this.#drawn;
-    const columns = (this.#drawn.columns ?? this.#drawn.axis);
-    const what = detectors.grabbed(detector, from, box.width / (columns.length * columns.steps));
     this.#held = { what, from, detector };
   }
 
@@ -233,80 +293,122 @@ export class Signal {
     if (this.#held) {
       const { what, from, detector } = this.#held;
       if (!what && Math.hypot(at.row - from.row, at.column - from.column) < 1) return;
-      const next = what ? detectors.pulled(detector, what, from, at) : detectors.spanned(detector.kind, from, at);
-      set({ detector: detectors.written(next), image: "detector", picture: 0 }, { isStep: false });
+      this.#see(what ? detectors.pulled(detector, what, from, at, this.#size) : detectors.spanned(detector.kind, from, at));
       return;
     }
-    byId("under-mouse").textContent = at.isInside ? this.#told(at) : "";
+    const grip = this.#grip(at);
+    this.#sheet.canvas.style.cursor = { all: "move", first: "ew-resize", last: "ew-resize", left: "ew-resize", right: "ew-resize", top: "ns-resize", bottom: "ns-resize", radius: "nwse-resize", inner: "nwse-resize", outer: "nwse-resize" }[grip] ?? "crosshair";
+    if (this.#read) {
+      this.#read = null;
+      this.draw();
+    }
+    byId("under-mouse").textContent = at.isInside ? this.#told(this.#pixel(at)) : "";
   }
 
-  /** The value at a point, with where it is. */
-  #told({ row, column }) {
-    const picture = this.picture;
-    const of = (axis, at) => `${plain(axis.name)} ${number(axis.values[at], 6)} ${plain(axis.units)}`.trim();
+  /** The pixel that a point lies in. */
+  #pixel({ row, column }) {
+    const within = (axis, at) => Math.min(axis.length - 1, Math.max(0, Math.floor(at / axis.steps)));
+    if (this.#drawn.kind === "curve") return [0, within(this.#drawn.axis, column)];
+    return [within(this.#drawn.rows, row + 0.5), within(this.#drawn.columns, column + 0.5)];
+  }
+
+  /** The value of a pixel, with where it is. */
+  #told([row, column]) {
+    const { picture } = this;
+    const [, units] = quantityOf(picture);
+    const told = (value) => (value === null || value === undefined ? "no value" : measured(value, units));
     if (this.#drawn.kind === "curve") {
-      const at = column / this.#drawn.axis.steps;
-      return `${of(this.#drawn.axis, at)}: ${number(picture.values[at])} ${plain(picture.units)}`;
+      const axis = this.#drawn.axis;
+      const values = picture.layout.curve ? picture.values : this.#spectrum(picture).values;
+      return axis.length === values.length ? `${axis.told(column)}: ${told(values[column])}` : axis.told(column);
     }
     const { rows, columns } = this.#drawn;
-    const [down, across] = [Math.min(rows.length - 1, Math.max(0, Math.floor((row + 0.5) / rows.steps))), Math.min(columns.length - 1, Math.max(0, Math.floor((column + 0.5) / columns.steps)))];
-    return `${of(rows, down)}, ${of(columns, across)}: ${number(picture.values[down * columns.length + across])} ${plain(picture.units)}`;
+    return `${rows.told(row)}, ${columns.told(column)}: ${told(picture.values[row * columns.length + column])}`;
   }
 
-  /** The arrows move the detector, with Alt they make it larger or smaller. */
+  /** Marks the pixel that is read out by keys. */
+  #drawRead() {
+    if (!this.#read || this.#drawn.kind === "number") return;
+    const [row, column] = this.#read;
+    const { box, kind, axis, x, cell } = this.#drawn;
+    if (kind === "curve") {
+      const at = x(axis.values[Math.min(column, axis.length - 1)]);
+      this.#sheet.line([[at, box.y], [at, box.y + box.height]], this.#sheet.second, 1.5);
+    } else this.#sheet.twice((path) => path.rect(box.x + column * cell.width - 2, box.y + row * cell.height - 2, cell.width + 4, cell.height + 4));
+  }
+
+  /** The arrows move the detector, with Alt they make it larger or smaller; without one they read values out. */
   #typed(event) {
-    const { detector } = this;
-    const ways = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (!detector || !(event.key in ways)) return;
+    if (!(event.key in WAYS) || !this.#drawn || this.#drawn.kind === "number" || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const by = event.shiftKey ? 10 : 1;
-    const [down, right] = ways[event.key].map((step) => step * by);
-    if (!event.altKey) {
-      const next = detectors.pulled(detector, "all", { row: 0, column: 0 }, { row: down, column: right });
-      set({ detector: detectors.written(next), image: "detector", picture: 0 }, { isStep: false });
-      return;
+    const [down, right] = WAYS[event.key].map((step) => step * by);
+    const { detector } = this;
+    if (!detector || this.#row !== null) this.#readOn(down, right);
+    else if (!event.altKey) this.#see(detectors.pulled(detector, "all", { row: 0, column: 0 }, { row: down, column: right }, this.#size));
+    else {
+      const edge = { disk: "radius", ring: "outer", rectangle: right ? "right" : "bottom", window: "last" }[detector.kind];
+      const by = right || (edge === "bottom" ? down : -down);
+      this.#see(detectors.ordered({ ...detector, [edge]: Math.max(0, detector[edge] + by) }, this.#size));
     }
-    const edge = { disk: "radius", ring: "outer", rectangle: right ? "right" : "bottom", window: "last" }[detector.kind];
-    const next = { ...detector, [edge]: Math.max(0, detector[edge] + (right || -down)) };
-    set({ detector: detectors.written(next), image: "detector", picture: 0 }, { isStep: false });
+  }
+
+  #readOn(down, right) {
+    const { kind, rows, columns, axis } = this.#drawn;
+    const [height, width] = kind === "curve" ? [1, axis.length] : [rows.length, columns.length];
+    const [row, column] = this.#read ?? [Math.floor(height / 2) - down, Math.floor(width / 2) - right];
+    const within = (at, length) => Math.min(length - 1, Math.max(0, at));
+    this.#read = [within(row + down, height), within(column + right, width)];
+    this.draw();
+    byId("under-mouse").textContent = this.#told(this.#read);
   }
 
   /** The numbers of the detector, to be typed. */
   #fields() {
     const { detector } = this;
     const fields = byId("detector-fields");
+    byId("tool").value = detector?.kind ?? "";
     byId("use-detector").hidden = !(detector && detectors.asMasks(detector));
-    const names = detector ? detectors.KINDS[detector.kind] : [];
     if (fields.dataset.kind !== (detector?.kind ?? "")) {
       fields.dataset.kind = detector?.kind ?? "";
-      fields.replaceChildren(
-        ...names.map((name) => {
-          const label = element("label", `${name} `);
-          const input = element("input", "", { type: "number", step: "any", "data-name": name });
-          input.addEventListener("change", () => {
-            const next = { ...this.detector, [name]: Number(input.value) || 0 };
-            set({ detector: detectors.written(next), image: "detector", picture: 0 });
-          });
-          label.append(input);
-          return label;
-        })
-      );
+      fields.replaceChildren(...(detector ? detectors.KINDS[detector.kind] : []).map((name) => this.#field(name)));
     }
     for (const input of fields.querySelectorAll("input")) {
       if (input !== document.activeElement) input.value = Number(detector[input.dataset.name].toFixed(2));
     }
   }
+
+  #field(name) {
+    const label = element("label", `${name} `);
+    const input = element("input", "", { type: "number", step: "any", "data-name": name });
+    input.addEventListener("change", () => this.#see(detectors.ordered({ ...this.detector, [name]: Number(input.value) || 0 }, this.#size), true));
+    label.append(input);
+    return label;
+  }
 }
 
-/** Phases without jumps of a turn. */
+/** Phases without jumps of a turn; null if they jump about, so that nobody can tell how often they went round. */
 function unwrapped(phases) {
-  let [turns, last] = [0, null];
-  return phases.map((phase) => {
+  let [turns, last, large, steps] = [0, null, 0, 0];
+  const flat = phases.map((phase) => {
     if (phase === null) return null;
-    if (last !== null) turns -= Math.round((phase - last) / (2 * Math.PI));
+    if (last !== null) {
+      const turn = -Math.round((phase - last) / TURN) * TURN;
+      turns += turn;
+      steps += 1;
+      if (Math.abs(phase - last + turn) > TURN / 4) large += 1;
+    }
     last = phase;
-    return phase + turns * 2 * Math.PI;
+    return phase + turns;
   });
+  return large * MOST_LARGE_STEPS <= steps ? flat : null;
+}
+
+/** The same phases, by as many turns higher or lower as brings them beside others. */
+function beside(phases, others) {
+  const apart = phases.map((phase, at) => (phase === null || others[at] === null ? null : others[at] - phase)).filter((one) => one !== null);
+  const turns = apart.length ? Math.round(apart.reduce((sum, one) => sum + one, 0) / apart.length / TURN) : 0;
+  return phases.map((phase) => (phase === null ? null : phase + turns * TURN));
 }
 
 /** A part of values that may be complex. */

@@ -5,9 +5,12 @@ import * as address from "./address.js";
 /** What a change of is worth a step back: the cursor isn't. */
 const STEPS = new Set(["dataset", "field", "axes", "image", "picture", "detector", "process"]);
 
-export const state = {
-  dataset: null, field: null, axes: "", image: "sum", picture: 0, detector: "", position: 0, scale: "linear", part: "", range: "", process: "", parameters: "",
+/** What is shown if the address doesn't say. */
+const USUAL = {
+  field: null, axes: "", image: "sum", picture: 0, detector: "", position: 0, spectrum: "", scale: "linear", part: "", range: "", frame_range: "", parameters: "",
 };
+
+export const state = { ...USUAL, dataset: null, process: "" };
 
 const listeners = [];
 
@@ -24,12 +27,10 @@ export function set(changes, { isStep = true } = {}) {
   listeners.forEach((changed) => changed(new Set(names)));
 }
 
-/** What an address says, as the state has it. */
+/** What an address says, as the state has it; what it doesn't say is as usual. */
 export function adopt(said) {
-  const numbers = { picture: 0, position: 0 };
-  const changes = {};
-  for (const [name, value] of Object.entries(said)) {
-    changes[name] = name in numbers ? Math.max(0, Number.parseInt(value, 10) || 0) : value;
-  }
+  const whole = (text) => Math.max(0, Number.parseInt(text, 10) || 0);
+  const changes = { ...USUAL, ...said };
+  for (const name of ["picture", "position"]) changes[name] = whole(changes[name]);
   set(changes, { isStep: false });
 }
