@@ -21,7 +21,7 @@ mod shown;
 pub(crate) mod signals;
 pub(crate) mod spelled;
 mod steps;
-mod test;
+pub(crate) mod test;
 #[cfg(feature = "view")]
 mod view;
 

@@ -41,7 +41,7 @@ pub(crate) fn test(registry: &[&dyn Runner], typed: &TestArguments) -> Result<An
         return Ok(several(runner, &engine::sample(&kernel, &request)?));
     }
     let probe = engine::test(&kernel, &request, &pixel)?;
-    let spectrum = chosen(&probe, typed.spectrum)?;
+    let spectrum = chosen(&probe, typed.spectrum, "--spectrum")?;
     let ending = match probe.failure {
         Some(_) => Ending::DoneWithFailedPositions,
         None => Ending::Done,
@@ -117,8 +117,16 @@ fn shown(value: &ProbeValue, number: f64) -> String {
     }
 }
 
-/// The spectrum that is drawn; none if the data can't be read.
-fn chosen(probe: &Probe, number: usize) -> Result<Option<&ProbeSpectrum>> {
+/// The spectrum that is drawn; none if the data can't be read. It was named by an option, `called`
+/// so.
+///
+/// # Errors
+/// If there is no such spectrum.
+pub(crate) fn chosen<'p>(
+    probe: &'p Probe,
+    number: usize,
+    called: &str,
+) -> Result<Option<&'p ProbeSpectrum>> {
     let found = probe.spectra.get(number);
     if found.is_some() || probe.spectra.is_empty() {
         return Ok(found);
@@ -127,7 +135,7 @@ fn chosen(probe: &Probe, number: usize) -> Result<Option<&ProbeSpectrum>> {
         1 => "there is only one spectrum at each position, number 0".to_owned(),
         several => format!("there are {several} spectra at each position, numbers 0:{several}"),
     };
-    Err(Error::Argument { argument: format!("--spectrum {number}"), reason })
+    Err(Error::Argument { argument: format!("{called} {number}"), reason })
 }
 
 fn title(runner: &dyn Runner, probe: &Probe) -> String {

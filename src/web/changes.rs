@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::Desk;
 use super::answers::{Answered, json, of_command, refused};
-use crate::cli::look;
 use crate::cli::planned::Planned;
+use crate::cli::{look, test};
 use crate::engine::{self, Asked, Pixel, Quiet, Removal, Request, memory_size};
 use crate::plan::Cores;
 use crate::wire;
@@ -94,6 +94,7 @@ fn tested(desk: &Desk, mut asked: Map<String, Value>) -> Answered {
     let place: Place = read(taken(&mut asked, &["pixel", "spectrum"]))?;
     let Asked { kernel, request, .. } = computation(desk, asked, &Options::default())?;
     let probe = engine::test(&kernel, &request, &Pixel::Number(place.pixel)).map_err(refused)?;
+    test::chosen(&probe, place.spectrum, "spectrum").map_err(refused)?;
     json(&wire::Test::of(&probe, place.spectrum))
 }
 
