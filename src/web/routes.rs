@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Either, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, SET_COOKIE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -161,10 +161,15 @@ async fn read(
     if !is_json {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "what is sent has to be JSON"));
     }
+    let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "it is too large");
+    // What is announced as that isn't waited for.
+    if body.size_hint().lower() > MOST_BYTES as u64 {
+        return Err(too_large);
+    }
     let collected = timeout(BODY, Limited::new(body, MOST_BYTES).collect()).await;
     let body = match collected {
         Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "it took too long to be sent")),
-        Ok(Err(_)) => return Err((StatusCode::PAYLOAD_TOO_LARGE, "it is too large")),
+        Ok(Err(_)) => return Err(too_large),
         Ok(Ok(body)) => body.to_bytes(),
     };
     serde_json::from_slice(&body)

@@ -26,8 +26,8 @@ const MOST_CONNECTIONS: usize = 64;
 const HEAD: Duration = Duration::from_secs(15);
 /// How long a reader may read nothing of what is sent.
 const SLOW: Duration = Duration::from_secs(30);
-/// Bytes of a head.
-const HEAD_BYTES: usize = 32 << 10;
+/// Bytes of a head, of which less than twice as many may have come before they are counted.
+const HEAD_BYTES: usize = 16 << 10;
 /// Threads that ask the engine.
 const ASKING: usize = 6;
 /// How long answers may take when the server ends.
