@@ -163,7 +163,7 @@ pub enum Message {
     /// The colours of numbers.
     Colours(Colours),
     /// The image of the scan, as far as it is.
-    Survey(Survey),
+    Survey(Box<Survey>),
     /// A run was begun.
     Begun(Begun),
     /// The event `run`; null while there was none.
