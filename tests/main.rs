@@ -11,6 +11,7 @@
 mod arrays;
 mod axes;
 mod bad_input;
+mod bounds;
 mod cli;
 mod compress;
 mod contract;
@@ -31,6 +32,7 @@ mod hand_out;
 mod histogram;
 mod identity;
 mod inputs;
+mod intruders;
 #[cfg(feature = "mpi")]
 mod jobs;
 mod kernel;
@@ -70,6 +72,7 @@ mod support;
 mod survey;
 mod untidy;
 mod user_block;
+mod view;
 
 #[test]
 fn every_file_in_this_folder_is_part_of_the_program() {

@@ -3,6 +3,7 @@
 pub mod folds;
 pub mod holder;
 pub mod neighbours;
+pub mod page;
 pub mod random;
 #[cfg(feature = "mpi")]
 pub mod ranks;

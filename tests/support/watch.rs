@@ -265,12 +265,17 @@ impl Running {
 
     /// Waits for a line on standard error that contains `text`.
     pub fn wait_for_line(&self, text: &str) {
+        self.line_with(text);
+    }
+
+    /// The next line on standard error that contains `text`.
+    pub fn line_with(&self, text: &str) -> String {
         let mut said = Vec::new();
         loop {
             let line = self.lines.recv_timeout(DEADLINE);
             let line = line.unwrap_or_else(|_| panic!("no line says `{text}`: {said:#?}"));
             if line.contains(text) {
-                return;
+                return line;
             }
             said.push(line);
         }
