@@ -112,7 +112,10 @@ fn what_is_inside_of_a_detector_is_what_masks_takes() {
             ("ring:1,2,5,10", "shape=ring radius=10 radius_inner=5 center_y=1 center_x=2"),
             ("rectangle:3,5,9,20", "shape=rectangle height=6 width=15 center_y=6 center_x=12.5"),
             // Half of its width is less by a bit than from its middle to the last column.
-            ("rectangle:3.5,1.01,9.1,2", "shape=rectangle height=5 width=0 center_y=6.5 center_x=2"),
+            (
+                "rectangle:3.5,1.01,9.1,2",
+                "shape=rectangle height=5 width=0 center_y=6.5 center_x=2",
+            ),
             (
                 "rectangle:-4,29.5,2,99",
                 "shape=rectangle height=6 width=69.5 center_y=-1 center_x=64.25",

@@ -59,7 +59,8 @@ fn told(file: &Path, page: &Page) -> String {
     let port = page.local().port();
     let host = crate::ranks::host();
     format!(
-        "{} is shown at\n  {}\n  from another machine after: ssh -N -L {port}:127.0.0.1:{port} {host}",
+        "{} is shown at\n  {}\n  from another machine after: ssh -N -L {port}:127.0.0.1:{port} \
+         {host}",
         file.display(),
         page.address(),
     )

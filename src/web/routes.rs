@@ -39,9 +39,9 @@ const NEWS: Duration = Duration::from_millis(200);
 const ALIVE: Duration = Duration::from_secs(15);
 
 /// What a page may do: run its own scripts, and talk to this server.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-                      img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' \
+                      data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
 
 /// What is sent.
 type Body = Either<Full<Bytes>, Channel<Bytes>>;

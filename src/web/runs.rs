@@ -103,8 +103,8 @@ impl Runs {
         }
     }
 
-    /// Asks the run that goes on to stop and waits until it has; whether there was one. None is begun
-    /// from then on.
+    /// Asks the run that goes on to stop and waits until it has; whether there was one. None is
+    /// begun from then on.
     pub fn end(&self) -> bool {
         let last = {
             let mut current = self.current();

@@ -241,7 +241,8 @@ mod tests {
             positions_axes: None,
             pixel: None,
         };
-        let surveys = Surveys::begin(&Arc::default()).unwrap();
+        let news = Arc::default();
+        let surveys = Surveys::begin(&news, &Arc::new(Runs::new(&news))).unwrap();
         let look = || surveys.answer("", &wanted, &Detector::All);
         let first = look().unwrap();
         assert!(first.is_complete && Arc::ptr_eq(&first, &look().unwrap()), "it is kept");

@@ -387,8 +387,9 @@ function hear() {
   events.addEventListener("run", (event) => {
     const told = JSON.parse(event.data);
     // Who joins a run by a link sees what the link says.
-    if (told && told.state !== "ended" && told.run !== seenRun) [seenRun, navigator.isChosen] = [told.run, navigator.isChosen && lastRun === undefined];
-    const isOver = told?.state === "ended" && lastRun?.state !== "ended";
+    const isNew = told && told.run !== seenRun && (told.state !== "ended" || lastRun !== undefined);
+    if (isNew) [seenRun, navigator.isChosen] = [told.run, navigator.isChosen && lastRun === undefined];
+    const isOver = told?.state === "ended" && (lastRun?.state !== "ended" || lastRun.run !== told.run);
     lastRun = told;
     run.progress(told);
     if (isOver || (told?.group && !info.groups.some((group) => group.group === told.group))) refresh();
