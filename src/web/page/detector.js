@@ -160,7 +160,8 @@ export function draw(sheet, detector, place) {
 
 /** The parameters of the process `masks` for the same part of a frame; null if it has none for it. */
 export function asMasks(detector) {
-  const near = (value) => Number(value.toFixed(2));
+  // The middle of two numbers has a digit more than these.
+  const near = (value) => Number(value.toFixed(6));
   switch (detector.kind) {
     case "disk":
       return { shape: "disk", center_y: near(detector.row), center_x: near(detector.column), radius: near(detector.radius) };

@@ -112,7 +112,10 @@ function meant(text, kind) {
   if (kind === "text" || kind.split(" | ").includes(text)) return text;
   if (text === "none" || text === "None") return null;
   try {
-    return JSON.parse(text);
+    const value = JSON.parse(text);
+    // A number that isn't held as it is typed stays text, which is refused in words.
+    const isHeld = typeof value !== "number" || (Number.isFinite(value) && (Number.isSafeInteger(value) || !/^-?\d+$/.test(text)));
+    return isHeld ? value : text;
   } catch {
     return text;
   }

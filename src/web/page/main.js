@@ -151,6 +151,9 @@ function chooseDataset() {
     signal.clear();
     return;
   }
+  // What is drawn is of another one.
+  navigator.clear();
+  signal.clear();
   scan = new Scan(dataset);
   byId("dataset").value = dataset.path;
   const fields = (dataset.fields ?? []).filter((field) => field.is_number);
@@ -253,9 +256,13 @@ function forget() {
 
 function test() {
   isTested = true;
+  const { process } = form;
+  const { parameters } = state;
   tests.ask(
     async () => post("test", { ...form.step(state, false), pixel: state.position, spectrum: Number(state.spectrum) || 0 }),
     (answer) => {
+      // Of what the form had before, which is asked for again or forgotten.
+      if (process !== form.process || parameters !== state.parameters) return;
       said(null);
       showResult(answer);
       signal.tried(answer);
@@ -339,7 +346,11 @@ async function refresh() {
       groups.show(info.groups, page.may_run, state.image);
       follow();
       if (scan) navigator.offer(scan, info.groups);
-      if (state.image !== "sum" && state.image !== "detector") navigator.load();
+      const isRunning = lastRun && lastRun.state !== "ended";
+      const isSurveyed = state.image === "sum" || state.image === "detector";
+      // A run of this page's writes results alone; somebody else may have written data.
+      if (scan && !(isSurveyed && isRunning)) navigator.load();
+      if (scan && !isRunning) signal.load();
     } catch (error) {
       byId("groups-says").textContent = error.message;
     }

@@ -77,7 +77,12 @@ export class Navigator {
       () => get(isSurvey ? "survey" : "show", given),
       (answer) => isNew() && this.#got(isSurvey ? [answer.picture] : answer.pictures, isSurvey ? answer : null),
       (error) => {
-        if (isNew()) byId("navigator-says").textContent = error.message;
+        if (!isNew()) return;
+        byId("navigator-says").textContent = error.message;
+        // What was there before is of something else.
+        this.#pictures = [];
+        this.#drawn = null;
+        this.#sheet.begin(false);
       }
     );
   }
@@ -158,6 +163,13 @@ export class Navigator {
     byId("survey").title = words.join("\n");
   }
 
+  /** Whether a pixel has the value of its position: it may have the mean of several, or that of one beside it. */
+  get #equals() {
+    const { rows, columns, axis } = this.#drawn;
+    const isOne = [rows, columns, axis].every((of) => (of?.steps ?? 1) === 1);
+    return isOne && (this.survey?.is_complete ?? true) ? "=" : "≈";
+  }
+
   /** Draws the cursor where it is. */
   place() {
     if (!this.#drawn) return;
@@ -178,7 +190,7 @@ export class Navigator {
       pinned: this.#isPinned,
     });
     const told = [this.scan.told(state.position, this.#isMap ? this.#drawn : null)];
-    if (value !== null) told[0] += ` = ${measured(value, quantityOf(picture)[1])}`;
+    if (value !== null) told[0] += ` ${this.#equals} ${measured(value, quantityOf(picture)[1])}`;
     else if (pixel !== null) told.push(this.#missing(pixel, state.position));
     if (this.#isPinned) told.push("pinned");
     byId("position").textContent = told.join(" · ");
@@ -242,7 +254,7 @@ export class Navigator {
     const [row, column] = this.scan.pixelOf(this.#drawn, position);
     const pixel = this.#drawn.kind === "image" ? row * this.#drawn.columns.length + column : column;
     const value = this.picture.values[pixel] ?? null;
-    const told = value === null ? ` · ${this.#missing(pixel, position)}` : ` = ${measured(value, quantityOf(this.picture)[1])}`;
+    const told = value === null ? ` · ${this.#missing(pixel, position)}` : ` ${this.#equals} ${measured(value, quantityOf(this.picture)[1])}`;
     byId("under-mouse").textContent = `under the mouse: ${this.scan.told(position, this.#drawn)}${told}`;
   }
 

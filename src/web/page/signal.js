@@ -55,7 +55,10 @@ export class Signal {
         this.draw();
       },
       (error) => {
-        if (isStill()) byId("signal-says").textContent = error.message;
+        if (!isStill()) return;
+        byId("signal-says").textContent = error.message;
+        // What was there before is of another position.
+        this.clear();
       }
     );
   }
