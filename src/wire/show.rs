@@ -52,6 +52,9 @@ pub struct Picture {
     pub notes: Vec<String>,
     /// How they lie.
     pub layout: Layout,
+    /// The position of the scan that the first value is of, or that is the first of several that
+    /// it is of, if values are of positions, in their order; null if not.
+    pub first_position: Option<u64>,
     /// The values, in the order of the layout; null where there is none.
     pub values: Vec<Option<f64>>,
     /// Numbers of the values that nobody has computed yet.
@@ -190,6 +193,7 @@ impl From<&shown::Picture> for Picture {
             part: picture.part.into(),
             notes: picture.notes.clone(),
             layout: (&picture.layout).into(),
+            first_position: picture.first_position,
             values: all_finite(values.numbers.iter().copied()),
             pending: of(shown::State::Pending),
             failed: of(shown::State::Failed),
@@ -275,6 +279,7 @@ mod tests {
             part: shown::Part::Value,
             notes: Vec::new(),
             layout: shown::Layout::Curve(ruler),
+            first_position: Some(0),
             values,
         };
         let found = shown::Shown {
@@ -285,7 +290,7 @@ mod tests {
         };
         assert_eq!(
             printed(&Show::of(Path::new("a.h5"), &found)),
-            r#"{"file":"a.h5","path":"/g","pictures":[{"dataset":"/g/A","title":"A","quantity":"Height","units":"m","part":"value","notes":[],"layout":{"curve":{"name":"X","units":"um","values":[0.0,1.0,2.0],"edges":[-0.5,0.5,1.5,2.5],"steps":1}},"values":[1.0,null,null],"pending":[1],"failed":[2],"pending_positions":1,"failed_positions":1,"limits":{"low":1.0,"high":1.0,"percentiles":null,"turn":false}}],"left_out":[{"path":"/g/B","reason":"text"}],"others":["/d"]}"#
+            r#"{"file":"a.h5","path":"/g","pictures":[{"dataset":"/g/A","title":"A","quantity":"Height","units":"m","part":"value","notes":[],"layout":{"curve":{"name":"X","units":"um","values":[0.0,1.0,2.0],"edges":[-0.5,0.5,1.5,2.5],"steps":1}},"first_position":0,"values":[1.0,null,null],"pending":[1],"failed":[2],"pending_positions":1,"failed_positions":1,"limits":{"low":1.0,"high":1.0,"percentiles":null,"turn":false}}],"left_out":[{"path":"/g/B","reason":"text"}],"others":["/d"]}"#
         );
     }
 }

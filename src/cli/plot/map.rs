@@ -312,6 +312,7 @@ pub(super) mod tests {
             part: Part::Value,
             notes: Vec::new(),
             layout: Layout::Image { rows, columns, to_scale: true },
+            first_position: None,
             values: Values::of(numbers.to_vec()),
         }
     }

@@ -106,7 +106,11 @@ impl Field {
     }
 
     pub fn laid(&self, values: Values) -> Laid {
-        Laid { layout: self.layout(), values, notes: Vec::new() }
+        let first = match self {
+            Self::Map { page, .. } => page.first,
+            Self::Places(_) => 0,
+        };
+        Laid { layout: self.layout(), first_position: Some(first), values, notes: Vec::new() }
     }
 
     pub fn layout(&self) -> Layout {

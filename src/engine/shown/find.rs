@@ -248,6 +248,7 @@ pub(super) fn of_subject(subject: &Subject, pixel: Option<&Pixel>) -> Result<Vec
         None => subject.pictures()?,
     };
     for picture in &mut pictures {
+        picture.first_position.take_if(|_| !subject.has_positions);
         picture.notes.extend(subject.notes.iter().cloned());
     }
     Ok(pictures)
@@ -277,7 +278,7 @@ pub(super) fn subject(
         _ => None,
     };
     let mut notes = Vec::new();
-    let mut source = opened(file, (path, dataset), field, told.as_deref(), &mut notes)?;
+    let (mut source, is_told) = opened(file, (path, dataset), field, told.as_deref(), &mut notes)?;
     source.read_own_values(file)?;
     let states = match group.as_ref().filter(|_| !folded) {
         Some(group) => States::of(file, (parent, group), (name, dataset), &source),
@@ -301,7 +302,7 @@ pub(super) fn subject(
     let quantity = if quantity.is_empty() { own } else { quantity };
     let dataset = source.info.path.clone();
     let heading = Heading { dataset, title, quantity, units };
-    Ok(Subject { source, states, heading, notes })
+    Ok(Subject { source, states, heading, notes, has_positions: is_told && !folded })
 }
 
 /// `Raw_Data: Y 3, X 4`.
@@ -326,7 +327,8 @@ pub(super) fn place(source: &Source, pixel: &Pixel) -> Result<u64> {
     })
 }
 
-/// The dataset as positions × spectrum. Where nobody says which axes are positions, an array of
+/// The dataset as positions × spectrum, and whether anybody says so. Where nobody says which axes are
+/// positions, an array of
 /// more than two axes has two of them first, and of others all are taken for that.
 fn opened(
     file: &ReadFile,
@@ -334,10 +336,10 @@ fn opened(
     field: Option<&str>,
     axes: Option<&[usize]>,
     notes: &mut Vec<String>,
-) -> Result<Source> {
+) -> Result<(Source, bool)> {
     let asked = AskedAxes { crop: None, along: None, usual: SpectrumAxes::Any };
     let open = |axes| source::open(file, (Some(path), field), axes, ("Show", &asked));
-    match open(axes) {
+    let opened = match open(axes) {
         Err(Error::NoPositionsAxes { .. }) if dataset.ndim() > 2 => {
             notes.push(
                 "the file doesn't say which axes are positions; the first two are taken".to_owned(),
@@ -347,6 +349,7 @@ fn opened(
         Err(Error::NoPositionsAxes { .. }) => {
             open(Some(&(0..dataset.ndim()).collect::<Vec<usize>>()))
         }
-        opened => opened,
-    }
+        opened => return opened.map(|source| (source, true)),
+    };
+    opened.map(|source| (source, false))
 }

@@ -21,7 +21,7 @@ pub(super) struct Heading {
 impl Heading {
     /// A picture of it, or of some of it.
     pub fn picture(&self, title: &str, part: Part, notes: Vec<String>, laid: Laid) -> Picture {
-        let Laid { layout, values, notes: more } = laid;
+        let Laid { layout, first_position, values, notes: more } = laid;
         let values = match (part, self.turn(&values)) {
             (Part::Phase, _) => values.as_phases(TAU),
             (_, Some(turn)) => values.as_phases(turn),
@@ -35,6 +35,7 @@ impl Heading {
             part,
             notes: [notes, more].concat(),
             layout,
+            first_position,
             values,
         }
     }

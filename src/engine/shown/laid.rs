@@ -8,6 +8,8 @@ use pixelmill_core::dimension::Dimension;
 /// Values in the layout that their axes give.
 pub(super) struct Laid {
     pub layout: Layout,
+    /// The position that the first value is of, if they are of positions.
+    pub first_position: Option<u64>,
     pub values: Values,
     pub notes: Vec<String>,
 }
@@ -19,7 +21,7 @@ pub(super) fn laid(axes: &[Dimension], numbers: &[f64]) -> Laid {
     let each: usize = own.iter().map(|axis| axis.len()).product();
     let first = &numbers[..each.min(numbers.len())];
     let notes = slow.iter().map(|axis| format!("at step 0 of {}", axis.name)).collect();
-    match own {
+    let (layout, values) = match own {
         [rows, columns] => {
             let steps = [rows, columns].map(|axis| axis.len().div_ceil(MOST_PIXELS).max(1));
             let layout = Layout::Image {
@@ -27,15 +29,16 @@ pub(super) fn laid(axes: &[Dimension], numbers: &[f64]) -> Laid {
                 rows: Ruler::new(rows, steps[0]),
                 columns: Ruler::new(columns, steps[1]),
             };
-            Laid { layout, values: Values::of(in_bins(first, columns.len(), steps)), notes }
+            (layout, in_bins(first, columns.len(), steps))
         }
         [axis] => {
             let steps = axis.len().div_ceil(MOST_POINTS).max(1);
-            let values = Values::of(in_bins(first, axis.len(), [1, steps]));
-            Laid { layout: Layout::Curve(Ruler::new(axis, steps)), values, notes }
+            let values = in_bins(first, axis.len(), [1, steps]);
+            (Layout::Curve(Ruler::new(axis, steps)), values)
         }
-        _ => Laid { layout: Layout::Number, values: Values::of(first.to_vec()), notes },
-    }
+        _ => (Layout::Number, first.to_vec()),
+    };
+    Laid { layout, first_position: None, values: Values::of(values), notes }
 }
 
 /// The means of so many rows and columns of an array.

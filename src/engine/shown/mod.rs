@@ -92,6 +92,9 @@ pub struct Picture {
     pub notes: Vec<String>,
     /// How they lie.
     pub layout: Layout,
+    /// The position that the first of them is of, if they are of positions of the scan, in their
+    /// order.
+    pub first_position: Option<u64>,
     /// The values.
     pub values: Values,
 }
@@ -156,7 +159,7 @@ impl Picture {
     ) -> Vec<Self> {
         let axes = [axes.0.clone(), axes.1.clone()];
         let picture = |part: Part, numbers: &[f64]| {
-            let Laid { layout, values, notes } = laid(&axes, numbers);
+            let Laid { layout, values, notes, .. } = laid(&axes, numbers);
             let values = if part == Part::Phase { values.as_phases(TAU) } else { values };
             Self {
                 dataset: String::new(),
@@ -166,6 +169,7 @@ impl Picture {
                 part,
                 notes,
                 layout,
+                first_position: None,
                 values,
             }
         };

@@ -22,6 +22,8 @@ pub(super) struct Subject {
     pub heading: Heading,
     /// What isn't taken as the file has it, in words for people.
     pub notes: Vec<String>,
+    /// Whether its positions are those of a scan, not what is taken for such to read it by.
+    pub has_positions: bool,
 }
 
 impl Subject {

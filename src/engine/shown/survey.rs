@@ -126,6 +126,7 @@ struct Reading {
     seen: u64,
     all: u64,
     is_complete: bool,
+    has_positions: bool,
     /// A position of the map.
     position: u64,
     likeness: Likeness,
@@ -187,6 +188,7 @@ impl Reading {
             seen: 0,
             all: field.count(),
             is_complete: false,
+            has_positions: subject.has_positions,
             is_proven: true,
             files: opened(&source.rows),
             fingerprint: proof(subject)?,
@@ -296,7 +298,8 @@ impl Reading {
         }
         let laid = self.field.laid(self.found.values(numbers));
         let picture = self.likeness.heading.picture(&self.title, Part::Value, notes, laid);
-        Picture { part: self.part, ..picture }
+        let first_position = picture.first_position.filter(|_| self.has_positions);
+        Picture { part: self.part, first_position, ..picture }
     }
 
     /// Gives pixels of which nothing was read the value of one near them.

@@ -133,13 +133,12 @@ export class Navigator {
     else if (layout.points) this.#drawn = drawPoints(this.#sheet, picture, { isFull });
     else if (layout.curve) this.#drawn = this.#curve(picture);
     else this.#drawn = drawNumber(this.#sheet, picture);
-    // Of results the pictures don't say which steps they are of, on the axes that tell images apart.
-    const isOne = isSurveyed() || this.scan.long.length < 3;
-    this.#isMap = isOne && this.scan.isMap(this.#drawn);
+    // A frame may have the lengths of the scan as well.
+    this.#isMap = this.scan.isMap(this.#drawn) && (this.scan.positions === 1 || picture.first_position !== null);
     if (this.#isMap && this.scan.adopt(this.#drawn)) this.named();
     [this.#plain.width, this.#plain.height] = [this.#sheet.canvas.width, this.#sheet.canvas.height];
     if (this.#plain.width && this.#plain.height) this.#plain.getContext("2d").drawImage(this.#sheet.canvas, 0, 0);
-    this.#told(isOne);
+    this.#told();
     this.place();
   }
 
@@ -149,7 +148,7 @@ export class Navigator {
     return drawCurves(this.#sheet, picture.title, new Axis(picture.layout.curve), quantityOf(picture), [curve], { states: picture });
   }
 
-  #told(isOne) {
+  #told() {
     const { picture, survey } = this;
     const words = [];
     if (survey && !survey.is_complete) words.push(`${count(survey.seen)} of ${count(survey.positions)} positions read so far`);
@@ -157,10 +156,14 @@ export class Navigator {
     if (picture.failed_positions) words.push(`${count(picture.failed_positions)} failed (crossed)`);
     if (!picture.limits && !(survey && !survey.is_complete)) words.push("there are no values");
     words.push(...picture.notes.map(plain));
-    if (!isOne) words.push("the cursor isn't drawn in results of a scan of more than two axes");
-    else if (!this.#isMap) words.push("not an image of the positions");
+    if (!this.#isMap) words.push("not an image of the positions");
     byId("survey").textContent = words.join(" · ");
     byId("survey").title = words.join("\n");
+  }
+
+  /** Whether the cursor lies in this image of the scan; there may be others. */
+  get #isHere() {
+    return this.#isMap && this.scan.imageOf(this.picture.first_position ?? 0) === this.scan.imageOf(state.position);
   }
 
   /** Whether a pixel has the value of its position: it may have the mean of several, or that of one beside it. */
@@ -180,7 +183,7 @@ export class Navigator {
     if (this.#plain.width && this.#plain.height) context.drawImage(this.#plain, 0, 0);
     context.restore();
     const { picture, survey } = this;
-    const pixel = this.#isMap ? this.#cursor() : null;
+    const pixel = this.#isHere ? this.#cursor() : null;
     const value = pixel === null ? null : picture.values[pixel] ?? null;
     this.#sheet.end({
       position: state.position,
@@ -189,7 +192,7 @@ export class Navigator {
       value: value ?? "",
       pinned: this.#isPinned,
     });
-    const told = [this.scan.told(state.position, this.#isMap ? this.#drawn : null)];
+    const told = [this.scan.told(state.position, this.#isHere ? this.#drawn : null)];
     if (value !== null) told[0] += ` ${this.#equals} ${measured(value, quantityOf(picture)[1])}`;
     else if (pixel !== null) told.push(this.#missing(pixel, state.position));
     if (this.#isPinned) told.push("pinned");
@@ -262,19 +265,21 @@ export class Navigator {
     const { left, top } = this.#sheet.canvas.getBoundingClientRect();
     const [x, y] = [event.clientX - left, event.clientY - top];
     const { box, kind } = this.#drawn;
+    // The other axes are where this image of the scan is, wherever the cursor is.
+    const first = this.picture.first_position ?? state.position;
     if (kind === "points") {
       let [best, least] = [0, Infinity];
       this.#drawn.places.forEach(([px, py], at) => {
         const away = (px - x) ** 2 + (py - y) ** 2;
         if (away < least) [best, least] = [at, away];
       });
-      return this.scan.ofPixel(this.#drawn, 0, best, state.position);
+      return this.scan.ofPixel(this.#drawn, 0, best, first);
     }
     const [across, down] = [(x - box.x) / box.width, (y - box.y) / box.height];
     const isInside = across >= 0 && across < 1 && down >= 0 && down < 1;
     if ((!isInside && !this.#isDragged) || kind === "number") return null;
-    if (kind === "curve") return this.scan.ofPixel(this.#drawn, 0, this.#drawn.axis.nearest(this.#drawn.axis.at(across)), state.position);
-    return this.scan.ofPixel(this.#drawn, this.#drawn.rows.pixel(down), this.#drawn.columns.pixel(across), state.position);
+    if (kind === "curve") return this.scan.ofPixel(this.#drawn, 0, this.#drawn.axis.nearest(this.#drawn.axis.at(across)), first);
+    return this.scan.ofPixel(this.#drawn, this.#drawn.rows.pixel(down), this.#drawn.columns.pixel(across), first);
   }
 
   #pin(isPinned) {
