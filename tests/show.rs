@@ -277,6 +277,29 @@ fn a_frame_is_drawn_as_an_image_with_what_the_result_says_of_it() {
 }
 
 #[test]
+fn a_picture_says_whether_it_is_of_positions_though_a_frame_be_as_large() {
+    let (_folder, file) = made("alike");
+    let firsts = |path: &str, more: &[&str]| -> Vec<Value> {
+        let shown = succeed([&["show", file.to_str().unwrap(), path], more].concat());
+        let pictures = shown["pictures"].as_array().unwrap().iter();
+        pictures.map(|picture| picture["first_position"].clone()).collect()
+    };
+    let run = |process: &str, dataset: &str, axes: &str| {
+        let more = ["--dataset", dataset, "--positions-axes", axes];
+        let ran = succeed([&["run", process, file.to_str().unwrap()], &more[..]].concat());
+        ran["group"].as_str().unwrap().to_owned()
+    };
+    // The sum over each position, and their mean.
+    assert_eq!(firsts("/frames", &["--positions-axes", "0,1"]), [Value::from(0), Value::Null]);
+    assert_eq!(firsts("/frames", &["--positions-axes", "0,1", "--pixel", "3"]), [Value::Null]);
+    assert_eq!(firsts("/frames", &[])[0], Value::Null, "nobody says which axes are positions");
+    let folded = firsts(&run("statistics", "/frames", "0,1"), &[]);
+    assert!(!folded.is_empty() && folded.iter().all(Value::is_null), "{folded:?}");
+    assert_eq!(firsts(&run("sum", "/frames", "0,1"), &[]), [0]);
+    assert_eq!(firsts(&run("sum", "/stack", "0,1,2"), &[]), [0, 20, 40]);
+}
+
+#[test]
 fn positions_that_are_no_grid_are_points_at_their_places() {
     let (folder, file) = made("scattered");
     let name = file.to_str().unwrap();

@@ -102,5 +102,12 @@ def main():
     answer(globals())
 
 
+def alike(path):
+    """A scan whose frames have as many rows and columns as it has itself, and one of three axes."""
+    with h5py.File(path, "w") as file:
+        file["frames"] = np.arange(5 * 6 * 5 * 6, dtype="f4").reshape(5, 6, 5, 6)
+        file["stack"] = np.arange(3 * 4 * 5 * 2, dtype="f4").reshape(3, 4, 5, 2)
+
+
 if __name__ == "__main__":
     main()
