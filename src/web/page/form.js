@@ -147,7 +147,9 @@ function control({ name, kind, default: usual }, value) {
   }
   const written = (given) => (typeof given === "string" ? given : JSON.stringify(given));
   const input = element("input", "", { ...attributes, type: "text", spellcheck: "false", placeholder: usual === null ? "none" : written(usual) });
-  if (value !== undefined && value !== null) input.value = written(value);
+  // Nothing is something else than what is usual.
+  if (value === null && usual !== null) input.value = "none";
+  else if (value !== undefined && value !== null) input.value = written(value);
   return input;
 }
 

@@ -180,7 +180,7 @@ function makeSteps() {
       const input = element("input", "", { type: "number", min: 0, max: length - 1, "data-axis": at });
       input.addEventListener("change", () => {
         const all = scan.stepsOf(state.position);
-        all[at] = Number(input.value) || 0;
+        all[at] = Math.round(Number(input.value)) || 0;
         set({ position: scan.positionAt(all) });
       });
       label.append(input);
@@ -320,9 +320,13 @@ function showGroup(path) {
 function resume(group) {
   const process = processes.find((process) => process.process === group.process);
   if (!process) throw new Error(`there is no process ${group.process} in this program`);
-  const of = group.source.includes(":/") ? null : group.source;
-  const isElsewhere = of && of !== state.dataset && info.datasets.some((dataset) => dataset.path === of);
-  if (isElsewhere) set({ dataset: of, field: group.field ?? null, axes: "", detector: "", spectrum: "", position: 0 });
+  if (group.source_file !== info.file) {
+    const where = group.source_file ? `another file, ${group.source_file}` : "a file that isn't there any more";
+    throw new Error(`it was computed from ${where}; only the command line can go on with it`);
+  }
+  const { source: dataset, field = null } = group;
+  if (dataset !== state.dataset) set({ dataset, field, axes: "", detector: "", spectrum: "", position: 0 });
+  else if (field !== null) set({ field });
   set({ process: process.command, parameters: JSON.stringify(group.parameters) });
   const { crop, along, allow_rounding, corrections = {} } = group;
   const options = { crop, along, allow_rounding, ...corrections };
