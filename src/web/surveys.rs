@@ -61,6 +61,18 @@ impl Kept {
     }
 }
 
+impl State {
+    /// Has only the one that is read on keep what that takes memory for.
+    fn release(&mut self) {
+        let next = self.kept.iter().rposition(Kept::wants_more);
+        for (_, kept) in self.kept.iter_mut().enumerate().filter(|(at, _)| Some(*at) != next) {
+            if let Some(survey) = &mut kept.survey {
+                survey.release();
+            }
+        }
+    }
+}
+
 impl Surveys {
     /// Nothing is looked at yet.
     ///
@@ -109,6 +121,7 @@ impl Surveys {
         state.kept.push(kept);
         let gone = state.kept.len().saturating_sub(MOST);
         let gone: Vec<Kept> = state.kept.drain(..gone).collect();
+        state.release();
         drop(state);
         gone.iter().for_each(|gone| self.shared.news.forget(&topic(&gone.asked)));
         self.shared.wake.notify_all();
@@ -213,8 +226,10 @@ impl Shared {
             Ok(answer) => (kept.survey, kept.answer) = (Some(survey), answer),
             Err(_) => kept.has_failed = true,
         }
+        let told = wire::SurveyState::of(asked, &kept.answer);
+        state.release();
         // Before somebody else forgets it.
-        self.news.tell(&topic(asked), "survey", &wire::SurveyState::of(asked, &kept.answer));
+        self.news.tell(&topic(asked), "survey", &told);
     }
 }
 

@@ -59,6 +59,11 @@ impl Kept {
         self.look_anew(&file, action)
     }
 
+    /// Gives back what opening it took memory for: it is opened anew when it is looked at next.
+    pub fn release(&mut self) {
+        self.closed = None;
+    }
+
     /// Whether the file is still the same, and nobody has written to it since.
     pub fn is_untouched(&self) -> bool {
         FileState::at(&self.file).is_ok_and(|now| !self.opened.was_written(&now))

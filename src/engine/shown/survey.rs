@@ -96,6 +96,12 @@ impl Survey {
         }
     }
 
+    /// Gives back the memory that only reading on takes, above all the table of chunks, which is
+    /// read anew if there is more to read.
+    pub fn release(&mut self) {
+        self.kept.release();
+    }
+
     /// What has been read so far.
     pub fn picture(&self) -> Picture {
         self.reading.picture()
