@@ -327,8 +327,8 @@ pub(super) fn place(source: &Source, pixel: &Pixel) -> Result<u64> {
     })
 }
 
-/// The dataset as positions × spectrum, and whether anybody says so. Where nobody says which axes are
-/// positions, an array of
+/// The dataset as positions × spectrum, and whether anybody says so. Where nobody says which axes
+/// are positions, an array of
 /// more than two axes has two of them first, and of others all are taken for that.
 fn opened(
     file: &ReadFile,
