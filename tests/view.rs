@@ -361,6 +361,11 @@ fn results_that_others_were_computed_from_are_removed_with_them_or_not_at_all() 
     let refused = remove(false);
     assert!(refused.status >= 400, "{}", refused.text());
     assert!(sample.bytes() == before, "{}", refused.said());
+    // Of these two somebody has seen one, as before the other was computed.
+    let what = json!({"group": first, "with_dependents": true, "dry_run": false, "seen": [first]});
+    let refused = view.page.post("/api/remove", &what);
+    assert!(refused.status == 409 && refused.said().contains("look again"), "{}", refused.text());
+    assert!(sample.bytes() == before);
     assert_eq!(remove(true).json()["removes"].as_array().unwrap().len(), 2);
     assert!(Opener::new().groups(&sample.file).is_empty());
 }

@@ -1,5 +1,7 @@
 //! What is asked to be done: on a position, on the file, or to a run.
 
+use std::collections::BTreeSet;
+
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -66,6 +68,8 @@ struct Remove {
     #[serde(default)]
     with_dependents: bool,
     dry_run: bool,
+    /// What somebody has seen that would go, groups and links; nothing else goes.
+    seen: Option<BTreeSet<String>>,
 }
 
 /// What is said of a run besides what is computed.
@@ -118,8 +122,15 @@ fn begun(desk: &Desk, mut asked: Map<String, Value>) -> Answered {
 }
 
 fn removed(desk: &Desk, asked: Map<String, Value>) -> Answered {
-    let Remove { group, with_dependents, dry_run } = read(asked)?;
+    let Remove { group, with_dependents, dry_run, seen } = read(asked)?;
     let removal = Removal::of(&desk.file, &group).map_err(refused)?;
+    let groups = removal.groups.iter().map(|group| &group.overview.path);
+    let goes: BTreeSet<&String> = groups.chain(&removal.links).collect();
+    if seen.is_some_and(|seen| !seen.iter().eq(goes)) {
+        let why =
+            "something else would go by now than was shown, so nothing is removed; look again";
+        return Err((StatusCode::CONFLICT, why.to_owned()));
+    }
     if !dry_run {
         removal.check(with_dependents).map_err(refused)?;
         removal.carry_out(&Quiet).map_err(refused)?;

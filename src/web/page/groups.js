@@ -161,9 +161,10 @@ class Box {
       this.#buttons.remove.focus();
     });
     const yes = this.#button(plan.removes.length > 1 ? `Remove all ${plan.removes.length}` : "Remove it", "remove-now", async () => {
-      await post("remove", { group: this.path, with_dependents: true, dry_run: false });
+      const groups = plan.removes.map(({ state }) => state.group);
+      await post("remove", { group: this.path, with_dependents: true, dry_run: false, seen: [...groups, ...plan.links] });
       this.#say();
-      this.act.removed(plan.removes.map(({ state }) => state.group));
+      this.act.removed(groups);
     });
     buttons.append(yes, no);
     this.#say(element("p", "This can't be undone. It removes:"), list, buttons);
