@@ -26,6 +26,11 @@ impl Dimension {
         Self { name: name.into(), units: units.into(), values: values.into(), binned: false }
     }
 
+    /// An axis that numbers so many steps, from 0.
+    pub fn counted(name: impl Into<String>, steps: usize) -> Self {
+        Self::new(name, "", AxisValues::counted(steps))
+    }
+
     /// How many steps it has.
     pub fn len(&self) -> usize {
         self.values.len()

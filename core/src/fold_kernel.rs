@@ -1,7 +1,7 @@
 //! A reduction as a kernel: the one place where the engine's untyped tiles meet the types of an
 //! author.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
@@ -15,14 +15,14 @@ use crate::error::Result;
 use crate::failure::{Failure, guarded};
 use crate::inputs::{AuxiliaryInput, ConstantInput};
 use crate::kernel::{
-    Fold, FoldWorker, Input, Kernel, PointRun, Prepared, RawTile, RawUnit, SeenSpectrum,
-    SpectrumAxes, Wants, Whole, Worker,
+    Fold, FoldWorker, Input, Kernel, Pass, Passes, PointRun, Prepared, RawTile, RawUnit,
+    SeenSpectrum, SpectrumAxes, Wants, Whole, Worker,
 };
 use crate::model::Model;
 use crate::neighbours::Neighbours;
 use crate::parameters::settle;
 use crate::process::Spectrum;
-use crate::reduction::{Reduction, Tile};
+use crate::reduction::{Passed, Reduction, Tile};
 use crate::source_info::SourceInfo;
 
 /// A reduction with its parameters, as the engine runs it.
@@ -97,18 +97,40 @@ impl<R: Reduction> Kernel for FoldKernel<R> {
         let shown = layouts.iter().filter(|layout| layout.is_column());
         let columns = shown.map(|layout| layout.column.clone()).collect();
         let extra = R::extra_memory(&self.parameters, source) as u64;
-        let whole = R::whole(&self.parameters);
-        Ok(Box::new(PreparedFold::<R> { task, layouts, columns, whole, extra }))
+        let whole = R::whole(&self.parameters, source);
+        let passes = R::passes(&task);
+        if R::PER_POSITION && passes.is_some() {
+            return Err(Failure::new("what folds nothing has one pass"));
+        }
+        let first = Arc::new(task);
+        let now = RwLock::new(Now::first(&first, passes));
+        Ok(Box::new(PreparedFold::<R> { first, now, layouts, columns, whole, extra, passes }))
     }
 }
 
 struct PreparedFold<R: Reduction> {
-    task: R::Task,
+    /// What was prepared, which is the task of the first pass.
+    first: Arc<R::Task>,
+    now: RwLock<Now<R>>,
     layouts: Vec<BufferLayout>,
     /// The results per position.
     columns: Vec<ColumnLayout>,
     whole: Whole,
     extra: u64,
+    passes: Option<Passes>,
+}
+
+/// The pass over all spectra that has begun.
+struct Now<R: Reduction> {
+    task: Arc<R::Task>,
+    number: u32,
+    is_last: bool,
+}
+
+impl<R: Reduction> Now<R> {
+    fn first(task: &Arc<R::Task>, passes: Option<Passes>) -> Self {
+        Self { task: Arc::clone(task), number: 0, is_last: passes.is_none() }
+    }
 }
 
 impl<R: Reduction> Prepared for PreparedFold<R> {
@@ -163,7 +185,7 @@ impl<R: Reduction> Worker for Looker<'_, R> {
 impl<R: Reduction> Looker<'_, R> {
     /// What a spectrum is folded into by itself says of it.
     fn model(&self, unit: &RawUnit<'_>, index: usize) -> Result<Model, Failure> {
-        let PreparedFold { task, layouts, .. } = self.prepared;
+        let (task, layouts) = (self.prepared.task(), &self.prepared.layouts);
         let bytes = |layout: &BufferLayout| match layout.kind {
             Kind::PerPosition => layout.each,
             Kind::PerPoint | Kind::Single => layout.bytes(),
@@ -192,14 +214,19 @@ impl<R: Reduction> Looker<'_, R> {
             coordinates: Coordinates::new(raw.axes, raw.positions[0]),
             neighbours: Neighbours::default(),
         };
-        Ok(R::model(task, spectrum, &mut parts))
+        Ok(R::model(&task, spectrum, &mut parts))
     }
 }
 
 impl<R: Reduction> PreparedFold<R> {
+    fn task(&self) -> Arc<R::Task> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner).task)
+    }
+
     fn worker_of_tiles(&self) -> TileWorker<'_, R> {
         TileWorker {
             prepared: self,
+            task: self.task(),
             scratch: R::Scratch::default(),
             converted: Vec::new(),
             copied: AlignedBytes::default(),
@@ -229,11 +256,52 @@ impl<R: Reduction> Fold for PreparedFold<R> {
     }
 
     fn shared_memory(&self) -> u64 {
-        R::shared_memory(&self.task) as u64
+        R::shared_memory(&self.first) as u64
     }
 
     fn value_bytes(&self) -> usize {
         size_of::<R::Input>()
+    }
+
+    fn passes(&self) -> Option<Passes> {
+        self.passes
+    }
+
+    fn pass(&self) -> u32 {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).number
+    }
+
+    fn is_last_pass(&self) -> bool {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).is_last
+    }
+
+    fn next_pass(&self, all: &mut Parts<'_>) -> Result<Pass, Failure> {
+        let Some(Passes { most, carried: wanted }) = self.passes else {
+            return Err(Failure::new("all spectra are folded once"));
+        };
+        let Passed { carried, is_last } = R::next_pass(&self.task(), all)?;
+        if carried.len() != wanted {
+            let found = carried.len();
+            return Err(Failure::new(format!("a pass hands on {found} numbers, not {wanted}")));
+        }
+        let number = self.pass() + 1;
+        if number + 1 > most || number + 1 == most && !is_last {
+            return Err(Failure::new(format!("it takes more passes than {most}")));
+        }
+        Ok(Pass { number, is_last, carried })
+    }
+
+    fn begin_pass(&self, pass: Option<&Pass>) -> Result<(), Failure> {
+        let now = match pass {
+            None => Now::first(&self.first, self.passes),
+            Some(pass) => Now {
+                task: Arc::new(R::begin_pass(&self.first, pass)?),
+                number: pass.number,
+                is_last: pass.is_last,
+            },
+        };
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = now;
+        Ok(())
     }
 
     fn worker(&self) -> Box<dyn FoldWorker + '_> {
@@ -241,16 +309,18 @@ impl<R: Reduction> Fold for PreparedFold<R> {
     }
 
     fn merge(&self, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure> {
-        R::merge(&self.task, into, from)
+        R::merge(&self.task(), into, from)
     }
 
     fn finish(&self, all: &mut Parts<'_>) -> Result<(), Failure> {
-        R::finish(&self.task, all)
+        R::finish(&self.task(), all)
     }
 }
 
 struct TileWorker<'p, R: Reduction> {
     prepared: &'p PreparedFold<R>,
+    /// That of the pass in which it was made.
+    task: Arc<R::Task>,
     scratch: R::Scratch,
     converted: Vec<R::Input>,
     copied: AlignedBytes,
@@ -258,7 +328,7 @@ struct TileWorker<'p, R: Reduction> {
 
 impl<R: Reduction> FoldWorker for TileWorker<'_, R> {
     fn begin(&mut self, all: &mut Parts<'_>) {
-        R::preprocess(&self.prepared.task, all);
+        R::preprocess(&self.task, all);
     }
 
     fn fold(
@@ -267,8 +337,8 @@ impl<R: Reduction> FoldWorker for TileWorker<'_, R> {
         parts: &mut Parts<'_>,
         failed: &mut Vec<(usize, Failure)>,
     ) -> Result<(), Failure> {
-        let Self { prepared, scratch, converted, copied } = self;
-        let PreparedFold { task, layouts, .. } = prepared;
+        let Self { prepared, task, scratch, converted, copied } = self;
+        let layouts = &prepared.layouts;
         let mut of_tile = Vec::new();
         let mut tile = Tile::new(raw, converted, copied, &mut of_tile);
         let folded = match prepared.whole {
@@ -305,6 +375,6 @@ impl<R: Reduction> FoldWorker for TileWorker<'_, R> {
     }
 
     fn end(&mut self, positions: &[u64], all: &mut Parts<'_>) -> Result<(), Failure> {
-        R::postprocess(&self.prepared.task, positions, all)
+        R::postprocess(&self.task, positions, all)
     }
 }

@@ -275,6 +275,33 @@ pub trait Fold: Send + Sync {
     fn shared_memory(&self) -> u64;
     /// Bytes of a value after conversion.
     fn value_bytes(&self) -> usize;
+    /// Its passes over all spectra, if it takes several; only the last has results.
+    fn passes(&self) -> Option<Passes> {
+        None
+    }
+    /// The number of the pass that has begun, counted from 0.
+    fn pass(&self) -> u32 {
+        0
+    }
+    /// Whether it is the last.
+    fn is_last_pass(&self) -> bool {
+        true
+    }
+    /// What the next pass begins with, made of all that this one, which isn't the last, has folded.
+    ///
+    /// # Errors
+    /// If there is nothing to go on with.
+    fn next_pass(&self, _all: &mut Parts<'_>) -> Result<Pass, Failure> {
+        Err(Failure::new("all spectra are folded once"))
+    }
+    /// Begins a pass, or the first one again. What folds for it are workers that are made
+    /// afterwards.
+    ///
+    /// # Errors
+    /// If it can't begin.
+    fn begin_pass(&self, _pass: Option<&Pass>) -> Result<(), Failure> {
+        Ok(())
+    }
     /// Whether what is folded counts; it is asked of each unit before that is merged and marked.
     ///
     /// # Errors
@@ -294,6 +321,26 @@ pub trait Fold: Send + Sync {
     /// # Errors
     /// If there are none.
     fn finish(&self, all: &mut Parts<'_>) -> Result<(), Failure>;
+}
+
+/// Passes over all spectra: two at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passes {
+    /// How many there are at most.
+    pub most: u32,
+    /// How many numbers one hands to the next.
+    pub carried: usize,
+}
+
+/// What a pass over all spectra, but the first, begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pass {
+    /// Its number, counted from 0.
+    pub number: u32,
+    /// Whether it is the last one, which makes the results.
+    pub is_last: bool,
+    /// What those before it have found.
+    pub carried: Vec<f64>,
 }
 
 /// What one thread folds with. After a panic the worker is made anew.

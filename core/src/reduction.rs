@@ -15,7 +15,7 @@ use crate::chunk_io::AlignedBytes;
 use crate::element::Element;
 use crate::failure::Failure;
 use crate::inputs::{AuxiliaryInput, ConstantInput};
-pub use crate::kernel::Whole;
+pub use crate::kernel::{Pass, Passes, Whole};
 use crate::kernel::{RawTile, view};
 use crate::model::Model;
 use crate::process::{Auxiliary, Coordinates, Parameters, Spectrum};
@@ -134,9 +134,9 @@ pub trait Reduction: Sized + 'static {
         Vec::new()
     }
 
-    /// How much of a spectrum it needs at a time with these parameters. Override if that depends on
-    /// them.
-    fn whole(_parameters: &Self::Parameters) -> Whole {
+    /// How much of a spectrum it needs at a time with these parameters, of spectra as long as
+    /// these. Override if that depends on them.
+    fn whole(_parameters: &Self::Parameters, _source: &SourceInfo) -> Whole {
         Self::WHOLE
     }
 
@@ -145,7 +145,8 @@ pub trait Reduction: Sized + 'static {
         0
     }
 
-    /// Bytes of what all workers share. Override when `Task` is large.
+    /// Bytes of what all workers share, in the pass in which that is most. Override when `Task` is
+    /// large.
     fn shared_memory(_task: &Self::Task) -> usize {
         0
     }
@@ -231,6 +232,31 @@ pub trait Reduction: Sized + 'static {
     /// If there is no sum of the two, as where integers overflow; the run ends.
     fn merge(task: &Self::Task, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure>;
 
+    /// How many passes over all spectra it takes. Override for what takes several: only the last
+    /// has results, and all before it, one at least, end with [`Self::next_pass`]. A run that
+    /// is killed goes on in the pass in which it was.
+    fn passes(_task: &Self::Task) -> Option<Passes> {
+        None
+    }
+
+    /// What the next pass over all spectra begins with, made of all that this one has folded, which
+    /// isn't the last.
+    ///
+    /// # Errors
+    /// If there is nothing to go on with; the run ends.
+    fn next_pass(_task: &Self::Task, _all: &mut Parts<'_>) -> Result<Passed, Failure> {
+        Err(Failure::new("the reduction has no `next_pass`"))
+    }
+
+    /// The task of a pass that isn't the first. Pure: `first` is what was prepared, whatever passes
+    /// came between, and all that these have found is in `pass`.
+    ///
+    /// # Errors
+    /// If it can't begin; the run ends.
+    fn begin_pass(_first: &Self::Task, _pass: &Pass) -> Result<Self::Task, Failure> {
+        Err(Failure::new("the reduction has no `begin_pass`"))
+    }
+
     /// Makes the results of what is folded of the whole scan, or, at each checkpoint, of the part
     /// of it that is in: the buffers that are [made at the
     /// end](crate::buffers::Declaration::at_end) are there now. If one of these is per
@@ -245,6 +271,15 @@ pub trait Reduction: Sized + 'static {
     fn finish(_task: &Self::Task, _all: &mut Parts<'_>) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+/// What a pass hands to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passed {
+    /// As many numbers as [`Reduction::passes`] says.
+    pub carried: Vec<f64>,
+    /// Whether the next pass is the last, which makes the results.
+    pub is_last: bool,
 }
 
 /// Some spectra, restricted to some of their points.

@@ -335,7 +335,7 @@ impl Reduction for Histogram {
         }
     }
 
-    fn whole(parameters: &Parameters) -> Whole {
+    fn whole(parameters: &Parameters, _: &SourceInfo) -> Whole {
         match (parameters.of, &parameters.range_quantiles) {
             (Of::Position, Some(_)) => Whole::Spectrum,
             _ => Whole::Tile,
@@ -343,7 +343,7 @@ impl Reduction for Histogram {
     }
 
     fn extra_memory(parameters: &Parameters, source: &SourceInfo) -> usize {
-        match Self::whole(parameters) {
+        match Self::whole(parameters, source) {
             Whole::Spectrum => 8 * source.spectral_points,
             _ => 0,
         }

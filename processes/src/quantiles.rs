@@ -151,7 +151,7 @@ impl Reduction for Quantiles {
         Ok(Task { asked, quantiles, count, left_out, error, counted, taken_together })
     }
 
-    fn whole(parameters: &Parameters) -> Whole {
+    fn whole(parameters: &Parameters, _: &SourceInfo) -> Whole {
         if parameters.of == Of::Position { Whole::Spectrum } else { Whole::Tile }
     }
 

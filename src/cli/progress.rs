@@ -25,6 +25,8 @@ pub(crate) struct Display {
     last_line: AtomicU64,
     /// The processes that are computed.
     names: Mutex<Vec<String>>,
+    /// Which pass over the data that is, and how many there are at most, if it takes several.
+    pass: Mutex<Option<(u32, u32)>>,
     /// Whether the user knows that the run is stopping.
     told: AtomicBool,
 }
@@ -44,6 +46,7 @@ impl Display {
             quiet,
             last_line: AtomicU64::new(0),
             names: Mutex::default(),
+            pass: Mutex::default(),
             told: AtomicBool::new(false),
         }
     }
@@ -79,6 +82,16 @@ impl Display {
         self.bar.finish_and_clear();
     }
 
+    /// Notes which pass over the data begins, of what takes several; whether that follows another
+    /// of this run.
+    fn goes_on(&self, info: &RunInfo) -> bool {
+        if let Ok(mut pass) = self.pass.lock() {
+            *pass = info.pass;
+        }
+        self.last_line.store(0, Ordering::Relaxed);
+        info.pass.is_some() && self.names.lock().is_ok_and(|names| names.contains(&info.process))
+    }
+
     fn say(&self, text: &str) {
         if !self.quiet {
             self.bar.suspend(|| say(text));
@@ -88,6 +101,14 @@ impl Display {
 
 impl Observer for Display {
     fn begin(&self, info: &RunInfo) {
+        if self.terminal && !self.quiet {
+            // It may have ended with what was computed before.
+            self.bar.reset();
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        if self.goes_on(info) {
+            return;
+        }
         let begins = if info.resumed { "Resuming" } else { "Computing" };
         self.say(&format!(
             "{begins} {} of {}\n  into {}:{}\n  {} of {} positions, {}{}, {} of memory{}",
@@ -107,11 +128,6 @@ impl Observer for Display {
         if let Some(note) = read_again(info).filter(|_| is_first) {
             self.say(&note);
         }
-        if self.terminal && !self.quiet {
-            // It may have ended with what was computed before.
-            self.bar.reset();
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
         if let Ok(mut names) = self.names.lock() {
             names.push(info.process.clone());
         }
@@ -127,7 +143,9 @@ impl Observer for Display {
                 &"finishing what is in hand; stop once more to end at once".to_owned().into(),
             );
         }
-        let message = rates(progress);
+        let pass = self.pass.lock().ok().and_then(|pass| *pass);
+        let pass = pass.map(|(pass, most)| format!("pass {pass} of {most} at most, "));
+        let message = format!("{}{}", pass.unwrap_or_default(), rates(progress));
         self.bar.set_message(message.clone());
         self.bar.set_length(progress.total);
         self.bar.set_position(progress.done);
@@ -175,6 +193,7 @@ fn rates(progress: &Progress) -> String {
     let bytes = show::bytes_per_second(progress.bytes as f64 / seconds);
     format!("{} positions/s, {bytes}, {left}{failed}", show::rate(rate))
 }
+
 /// That chunks are read more than once, and what it takes not to.
 fn read_again(info: &RunInfo) -> Option<String> {
     let memory = show::memory_option(info.memory_for_once);

@@ -1,7 +1,7 @@
 //! A computation on its way: planned, then with its results group, then computed.
 
 use super::crew::Led;
-use super::fold::{Folding, Resumed};
+use super::fold::{Folding, PassMessage, Resumed};
 use super::job::Job;
 use super::member::Member;
 use super::pending::Pending;
@@ -13,6 +13,7 @@ use super::{Computed, FailedPositions, Outcome, Request};
 use crate::storage::in_place::InPlace;
 use crate::storage::marks::Marks;
 use pixelmill_core::error::Result;
+use pixelmill_core::positions::Positions;
 
 /// A computation that is to be led, before anything of it is known to be there.
 pub(crate) struct Planned<'a> {
@@ -71,9 +72,10 @@ impl Begun<'_> {
         })
     }
 
-    /// What it has to do, by what is marked.
-    pub fn pending<'p>(&'p self, status: &'p Marks) -> Pending<'p> {
-        Pending::new(status, self.of.selected.as_ref(), &self.of.job.source.grid)
+    /// What it has to do, by what is marked, and what is done without a mark.
+    pub fn pending<'p>(&'p self, status: &'p Marks, unmarked: &'p Positions) -> Pending<'p> {
+        let pending = Pending::new(status, self.of.selected.as_ref(), &self.of.job.source.grid);
+        pending.except(unmarked)
     }
 
     /// What its spectra are folded into on some workers and on other ranks, if it folds them, with
@@ -112,8 +114,8 @@ impl Begun<'_> {
         Ok(Led { job: of.job, request: of.request, group, count, lock })
     }
 
-    /// What other ranks have to know of it; so many units are folded already.
-    pub fn task(&self, folded: u64) -> Task {
+    /// What other ranks have to know of it; so many units of a pass are folded already.
+    pub fn task(&self, (folded, pass): (u64, Option<PassMessage>)) -> Task {
         let Self { of, lock, group, .. } = self;
         Task {
             number: of.number,
@@ -123,6 +125,7 @@ impl Begun<'_> {
             columns: group.places.columns.clone(),
             status: group.places.status,
             folded,
+            pass,
         }
     }
 }

@@ -98,7 +98,9 @@ impl Phase<'_> {
             },
         );
         let dismissed = crew.dismiss(ran.err(), scheduler);
-        observer.end();
+        if dismissed.is_err() || self.stop.is_requested() || !self.is_between() {
+            observer.end();
+        }
         let report = crew.report(compute_loop.tally(), begun, &markers);
         narration::tally(&report.ranks[0]);
         let now = &Data::default();
@@ -119,6 +121,12 @@ impl Phase<'_> {
             computed.push(led.computed(marker, failed?, report.clone())?);
         }
         Ok(computed)
+    }
+
+    /// Whether another pass over the data follows.
+    fn is_between(&self) -> bool {
+        let mut folds = self.led.iter().filter_map(|led| led.job.prepared.fold());
+        folds.any(|fold| !fold.is_last_pass())
     }
 
     fn progress(&self, begun: Instant, crew: &Crew<'_>, own: &Tally) -> Progress {

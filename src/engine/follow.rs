@@ -13,7 +13,7 @@ use super::batch::Batch;
 use super::carrier::Carrier;
 use super::compute_loop::{ComputeLoop, Work};
 use super::data::Data;
-use super::fold::Folding;
+use super::fold::{self, Folding};
 use super::job::Job;
 use super::member::Member;
 use super::narration;
@@ -36,6 +36,7 @@ use crate::storage::open_file::OpenFile;
 use crate::storage::results_group::LAST_RUN;
 use crate::storage::{attributes, lock};
 use pixelmill_core::error::{Error, Result};
+use pixelmill_core::positions::Positions;
 
 /// How often a rank looks for calls.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -191,6 +192,8 @@ struct Ready<'a> {
     stock: Stock,
     /// How many units of each fold are folded already.
     folded: Vec<u64>,
+    /// The positions of these, if no marks tell of them.
+    unmarked: Vec<Positions>,
 }
 
 impl<'a> Ready<'a> {
@@ -208,17 +211,19 @@ impl<'a> Ready<'a> {
             states.push(Marks::within(opened, task.status)?);
             files.push(file);
         }
-        for Followed { job, selected, .. } in parts {
+        let mut unmarked = Vec::new();
+        for (Followed { job, selected, .. }, task) in parts.iter().zip(&assignment.tasks) {
             job.tell_means(workers.cores(), memory, selected.is_some());
+            unmarked.push(fold::begin_pass((job, *selected), task.folded, task.pass.as_ref())?);
         }
         let pass = Pass::new(parts.iter().map(|of| (of.job, of.selected)).collect()).among(all);
         let plan = pass.plan(memory, workers.cores(), segments)?;
         parts.iter().for_each(|of| narration::plan(&*of.job.kernel, &plan));
         let folded: Vec<u64> = assignment.tasks.iter().map(|task| task.folded).collect();
-        let pending = pending(parts, &states);
+        let pending = pending(parts, (&states, &unmarked));
         let of_all: Vec<&Pending<'_>> = pending.iter().collect();
         let stock = pass.stock(&of_all, pass.geometry_from(&folded), &plan, team)?;
-        Ok(Self { pass, files, workers, plan, states, stock, folded })
+        Ok(Self { pass, files, workers, plan, states, stock, folded, unmarked })
     }
 
     /// Computes until nothing is left, or somebody asks to stop; says whether ranks folded
@@ -232,7 +237,7 @@ impl<'a> Ready<'a> {
     ) -> (Result<Tally>, bool) {
         let Self { workers, plan, stock, .. } = self;
         let request = parts[0].request;
-        let pending = pending(parts, &self.states);
+        let pending = pending(parts, (&self.states, &self.unmarked));
         let is_kept = request.durability == Durability::Node;
         let (rank, ranks) = (team.rank(), team.others() + 1);
         let foldings: Vec<Option<Folding<'_>>> = parts
@@ -336,12 +341,15 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// What each computation has to do.
-fn pending<'p>(parts: &[Followed<'p>], states: &'p [Marks]) -> Vec<Pending<'p>> {
-    let of = |(of, status): (&Followed<'p>, &'p Marks)| {
-        Pending::new(status, of.selected, &of.job.source.grid)
+/// What each computation has to do, by what is marked, and what is done without a mark.
+fn pending<'p>(
+    parts: &[Followed<'p>],
+    (states, unmarked): (&'p [Marks], &'p [Positions]),
+) -> Vec<Pending<'p>> {
+    let of = |(of, (status, unmarked)): (&Followed<'p>, (&'p Marks, &'p Positions))| {
+        Pending::new(status, of.selected, &of.job.source.grid).except(unmarked)
     };
-    parts.iter().zip(states).map(of).collect()
+    parts.iter().zip(states.iter().zip(unmarked)).map(of).collect()
 }
 
 /// What a rank hears and passes on, beside what it computes.

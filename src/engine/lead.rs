@@ -10,7 +10,7 @@ use super::crew::{Led, Phase};
 use super::data::Data;
 use super::estimate::before_run;
 use super::evidence;
-use super::fold::{self, Committer, Folding, Resumed};
+use super::fold::{self, Committer, Folding, PassMessage, Resumed};
 use super::job::Job;
 use super::ledger::{Covered, Ledger, Record};
 use super::marker::Marker;
@@ -26,7 +26,7 @@ use super::supply::Stock;
 use super::target::{RunLock, Target};
 use super::team::{Assignment, Orders, RankError, Team};
 use super::workers::Workers;
-use super::{Asked, Computed, Note, Observer, Outcome, Quiet, Request, Stop, reread};
+use super::{Asked, Computed, Note, Observer, Outcome, Quiet, Report, Request, Stop, reread};
 use crate::hand_out;
 use crate::plan::{Cores, Plan};
 use crate::storage::attributes;
@@ -35,6 +35,8 @@ use crate::storage::in_place::Direct;
 use crate::storage::marks::Marks;
 use pixelmill_core::advice::Advice;
 use pixelmill_core::error::{Error, Result};
+use pixelmill_core::kernel::Fold;
+use pixelmill_core::positions::Positions;
 
 /// Leads all ranks through some computations.
 ///
@@ -211,7 +213,7 @@ impl Lead<'_> {
             if of_pass.is_empty() {
                 continue;
             }
-            let computed = match self.run(&mut of_pass, &all, shares) {
+            let computed = match self.run_passes(&mut of_pass, &all, shares) {
                 // One that can't be computed keeps none of the others from it.
                 Err(error @ Error::Unsuitable { .. }) => {
                     trouble.get_or_insert(error);
@@ -370,17 +372,9 @@ impl Lead<'_> {
             };
             let positions = request.positions.as_ref();
             let mut group = prepare::take(job, lock, path, (noted, positions))?;
-            let Some(geometry) = &job.geometry else {
-                return Ok(Ready::Begun(Box::new(Begun { of, lock, group, resumed: None })));
-            };
-            let file = Direct::new(lock.handle())?;
-            let nothing = Marks::prefix(0, job.source.info.positions);
-            let wanted = Pending::new(&nothing, selected, &job.source.grid);
-            let taken = (&mut group, lock);
-            let resumed = Resumed::settle(job, geometry, taken, (&file, &wanted))?;
+            let resumed = Resumed::settle(job, selected, (&mut group, lock))?;
             // Other positions are done than the search has seen, and their data not compared.
-            if !resumed.is_changed {
-                let resumed = Some(resumed);
+            if resumed.as_ref().is_none_or(|resumed| !resumed.is_changed) {
                 return Ok(Ready::Begun(Box::new(Begun { of, lock, group, resumed })));
             }
         }
@@ -536,6 +530,45 @@ impl Lead<'_> {
         stock
     }
 
+    /// The computing phase of a pass, on all ranks; of a fold that takes several passes, which is
+    /// alone then, of all of them.
+    fn run_passes(
+        &self,
+        begun: &mut [Begun<'_>],
+        all: &[(&Job, Option<&Selected>)],
+        shares: &Shares,
+    ) -> Result<Vec<Computed>> {
+        let mut before = Report::default();
+        loop {
+            let mut computed = self.run(begun, all, shares)?;
+            let ([of], [alone]) = (computed.as_mut_slice(), &mut *begun) else {
+                return Ok(computed);
+            };
+            if let Some(report) = &mut of.report {
+                report.follow(&before);
+                before = report.clone();
+            }
+            match self.next_pass(alone, of)? {
+                Some(next) => alone.resumed = Some(next),
+                None => return Ok(computed),
+            }
+        }
+    }
+
+    /// What the next pass of a fold begins with, if one follows that has ended so.
+    fn next_pass(&self, begun: &mut Begun<'_>, ended: &Computed) -> Result<Option<Resumed>> {
+        let has_stopped = ended.outcome == Outcome::Stopped;
+        let Planned { job, selected, .. } = begun.of;
+        let is_last = job.prepared.fold().is_none_or(Fold::is_last_pass);
+        if is_last || !has_stopped || self.stop.is_requested() {
+            return Ok(None);
+        }
+        begun.group.resumed = true;
+        let taken = (&mut begun.group, begun.lock);
+        let next = Resumed::settle(job, selected.as_ref(), taken)?;
+        Ok(next.filter(|next| next.units == 0))
+    }
+
     /// The computing phase of a pass, on all ranks.
     fn run(
         &self,
@@ -546,6 +579,7 @@ impl Lead<'_> {
         let Self { request, observer, stop, team, .. } = *self;
         let mut resumed: Vec<Option<Resumed>> =
             begun.iter_mut().map(|begun| begun.resumed.take()).collect();
+        resumed.iter().flatten().zip(&*begun).try_for_each(|(of, begun)| of.begin(begun.of.job))?;
         let begun = &*begun;
         let members = begun.iter().map(|begun| (begun.of.job, begun.of.selected.as_ref()));
         let pass = Pass::new(members.collect()).among(all);
@@ -554,11 +588,16 @@ impl Lead<'_> {
         let written = begun.iter().map(|begun| Written::open(begun, team));
         let written = &written.collect::<Result<Vec<_>>>()?;
         let markers = self.markers(begun, written)?;
+        let unmarked = resumed.iter_mut().map(|of| of.as_mut().map(Resumed::take_unmarked));
+        let unmarked: Vec<Positions> = unmarked.map(Option::unwrap_or_default).collect();
+        let pending = begun.iter().zip(written).zip(&unmarked);
         let pending: Vec<Pending<'_>> =
-            begun.iter().zip(written).map(|(begun, to)| begun.pending(&to.status)).collect();
+            pending.map(|((begun, to), unmarked)| begun.pending(&to.status, unmarked)).collect();
         let of_all: Vec<&Pending<'_>> = pending.iter().collect();
         let folded: Vec<u64> =
             resumed.iter().map(|of| of.as_ref().map_or(0, |of| of.units)).collect();
+        let passes: Vec<Option<PassMessage>> =
+            resumed.iter().map(|of| of.as_ref()?.pass.message()).collect();
         let foldings: Vec<Option<Folding<'_>>> = begun
             .iter()
             .zip(&pending)
@@ -580,7 +619,8 @@ impl Lead<'_> {
             members.map(|((begun, to), of)| begun.member(to, of)).collect();
         let count = count_of(led, &of_all)?;
         let geometry = pass.geometry_from(&folded);
-        let tasks = begun.iter().zip(&folded).map(|(begun, folded)| begun.task(*folded)).collect();
+        let tasks = begun.iter().zip(folded.iter().copied().zip(passes));
+        let tasks = tasks.map(|(begun, folded)| begun.task(folded)).collect();
         let (workers, memory) = (shares.workers.clone(), shares.memory);
         let assignment = Assignment { tasks, workers, memory, segments };
         let stock = &self.assign(assignment, || pass.stock(&of_all, geometry, plan, team))?;

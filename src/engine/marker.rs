@@ -173,6 +173,10 @@ impl<'a> Marker<'a> {
                 self.lost = Some(error);
                 return Ok(());
             }
+            Err(error @ Error::SourceChanged { .. }) => {
+                self.unmark(observer)?;
+                return Err(error);
+            }
             other => other?,
         };
         let Some(batch) = batch else { return Ok(()) };

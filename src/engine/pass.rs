@@ -79,11 +79,15 @@ impl<'a> Pass<'a> {
         units.max().unwrap_or_default()
     }
 
-    /// Whether a computation can take what the others read. What needs neighbours can't: they lie
-    /// beyond that.
+    /// Whether a computation can take what the others read. What needs neighbours can't, which lie
+    /// beyond that, nor what goes over the data several times.
     pub fn reads_for(&self, job: &Job) -> bool {
         let (one, other) = (&self.first().source, &job.source);
-        let alone = [self.first(), job].iter().any(|job| job.neighbourhood.is_some());
+        let is_alone = |job: &Job| {
+            let takes_passes = job.prepared.fold().is_some_and(|fold| fold.passes().is_some());
+            job.neighbourhood.is_some() || takes_passes
+        };
+        let alone = [self.first(), job].into_iter().any(is_alone);
         !alone
             && one.rows.file_id() == other.rows.file_id()
             && one.info.path == other.info.path

@@ -55,6 +55,7 @@ impl Taken {
         crew: (usize, usize, usize),
     ) -> RunInfo {
         let info = &job.source.info;
+        let fold = job.prepared.fold();
         RunInfo {
             process: job.kernel.name().to_owned(),
             dataset: info.path.clone(),
@@ -62,6 +63,7 @@ impl Taken {
             group: self.path.clone(),
             // A group that was made just now has nothing to go on with.
             resumed: self.resumed && self.is_begun(),
+            pass: fold.and_then(|fold| Some((fold.pass() + 1, fold.passes()?.most))),
             positions: info.positions,
             pending,
             spectrum: (info.spectral_points / job.spectra, job.spectra),

@@ -83,6 +83,9 @@ pub struct RunInfo {
     pub group: String,
     /// Whether the group existed and is being completed.
     pub resumed: bool,
+    /// Which pass over all positions begins, counted from 1, and how many there are at most, of
+    /// what takes several.
+    pub pass: Option<(u32, u32)>,
     /// All positions of the scan.
     pub positions: u64,
     /// Positions that this run computes.
@@ -179,6 +182,20 @@ pub struct Tally {
 }
 
 impl Report {
+    /// Adds what an earlier pass over the same data did.
+    pub(crate) fn follow(&mut self, before: &Self) {
+        self.bytes += before.bytes;
+        self.batches += before.batches;
+        self.elapsed += before.elapsed;
+        self.read += before.read;
+        self.compute += before.compute;
+        self.write += before.write;
+        self.wait += before.wait;
+        self.mark += before.mark;
+        let decoded = before.chunks.map_or(0, |(decoded, _)| decoded);
+        self.chunks = self.chunks.map(|(own, stored)| (own + decoded, stored));
+    }
+
     /// How much earlier than the last rank the first had nothing more to do, as a part of the time
     /// of the last.
     pub fn imbalance(&self) -> f64 {

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
-use super::fold::{FoldedNode, Outgoing};
+use super::fold::{FoldedNode, Outgoing, PassMessage};
 use super::sight::Wanted;
 use super::{Computed, Request, Tally, machine};
 use crate::hand_out::Berth;
@@ -81,6 +81,8 @@ pub(crate) struct Task {
     pub status: Extent,
     /// How many units of a fold are folded already.
     pub folded: u64,
+    /// In which pass it is, of a fold that takes several, but for the first.
+    pub pass: Option<PassMessage>,
 }
 
 /// What a rank tells rank 0 while it computes.

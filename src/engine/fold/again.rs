@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Compare, Folding, MadeOf, Wants, ends, folded_by, mark_folded, shown};
+use super::{Compare, Folding, MadeOf, Wants, ends, folded_by, mark_folded, passes, shown};
 use crate::engine::job::Job;
 use crate::engine::pending::Pending;
 use crate::engine::selection::Selected;
@@ -37,10 +37,12 @@ pub(crate) fn again<'j>(
     compare: &Compare<'_>,
     columns: &[Rows],
 ) -> Result<Again<'j>> {
-    let geometry = job.geometry.as_ref().expect("only what folds is folded again");
-    let folding = Folding::new(job, geometry, positions);
-    let folding = Folding { wants: Wants::Compared(compare), ..folding };
-    reread::run(job, request, positions, Some(&folding))?;
+    while !folded_by(job).is_last_pass() {
+        let folding = once(job, request, positions, &|_, _| Ok(()))?;
+        let next = folding.next_pass(&folding.lock().tree)?;
+        passes::begin(job, Some(&next))?;
+    }
+    let folding = once(job, request, positions, compare)?;
     let state = folding.lock();
     let all = 0..job.source.info.positions;
     let read = |dataset: usize, rows: &mut [u8]| {
@@ -69,6 +71,20 @@ pub(crate) fn again<'j>(
     })
 }
 
+/// Folds some positions in the pass in which the kernel is.
+fn once<'f>(
+    job: &'f Job,
+    request: &Request,
+    positions: &'f Pending<'f>,
+    compare: &'f Compare<'f>,
+) -> Result<Folding<'f>> {
+    let geometry = job.geometry.as_ref().expect("only what folds is folded again");
+    let folding = Folding::new(job, geometry, positions);
+    let folding = Folding { wants: Wants::Compared(compare), ..folding };
+    reread::run(job, request, positions, Some(&folding))?;
+    Ok(folding)
+}
+
 /// How long folding so many positions would take on so many workers, by the first unit, which is
 /// folded without a trace.
 ///
@@ -88,8 +104,9 @@ pub(crate) fn estimate(
     let unit = Selected::Set(first);
     let begun = Instant::now();
     let pending = Pending::new(&nothing, Some(&unit), &job.source.grid);
-    again(job, request, &pending, &|_, _| Ok(()), &[])?;
-    let each = begun.elapsed().as_secs_f64() / count.max(1) as f64;
+    once(job, request, &pending, &|_, _| Ok(()))?;
+    let passes = folded_by(job).passes().map_or(1, |passes| passes.most);
+    let each = f64::from(passes) * begun.elapsed().as_secs_f64() / count.max(1) as f64;
     Ok(Duration::from_secs_f64(each * positions as f64 / workers.max(1) as f64))
 }
 

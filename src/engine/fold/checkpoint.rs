@@ -10,12 +10,13 @@ use std::fs::File;
 use serde::{Deserialize, Serialize};
 use twox_hash::xxhash3_128::Hasher;
 
+use super::passes::{InPass, PassLine};
 use super::tree::most_nodes;
 use crate::engine::sealed::{seal, unseal};
 use crate::storage::in_place::{Extent, InPlace};
 use pixelmill_core::error::Result;
 use pixelmill_core::foreign_text::of_fixed_length;
-use pixelmill_core::kernel::{Accumulator, BufferLayout};
+use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold};
 
 /// Bytes of the line in front of a slot.
 const LINE_BYTES: u64 = 1024;
@@ -29,9 +30,12 @@ pub(super) struct Slot {
     outline: String,
     /// How many units are in.
     pub units: u64,
-    /// The levels of the nodes that follow.
+    /// In which pass, of a fold that takes several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<PassLine>,
+    /// The levels of the nodes that follow, behind what the pass has begun with.
     levels: Vec<u32>,
-    /// XXH3-128 of these.
+    /// XXH3-128 of both.
     hash: String,
 }
 
@@ -39,6 +43,8 @@ pub(super) struct Slot {
 #[derive(Clone, Debug)]
 pub(super) struct Checkpoint {
     place: Extent,
+    /// How many numbers a pass begins with, of a fold that takes several.
+    carried: Option<usize>,
     /// Bytes of a node, and how many there may be.
     node: u64,
     most: u64,
@@ -55,19 +61,17 @@ pub(super) fn node_bytes(layouts: &[BufferLayout]) -> u64 {
 }
 
 /// Bytes that the checkpoint of a fold of so many units takes.
-pub(super) fn bytes(layouts: &[BufferLayout], units: u64) -> u64 {
-    2 * slot_bytes(node_bytes(layouts), units)
-}
-
-fn slot_bytes(node: u64, units: u64) -> u64 {
-    LINE_BYTES + most_nodes(units) * node
+pub(super) fn bytes(fold: &dyn Fold, units: u64) -> u64 {
+    let carried = fold.passes().map_or(0, |passes| passes.carried) * size_of::<f64>();
+    2 * (LINE_BYTES + carried as u64 + most_nodes(units) * node_bytes(fold.buffers()))
 }
 
 impl Checkpoint {
     /// Of so many units, at this place; `outline` tells what is folded and how it is cut.
-    pub fn new(place: Extent, layouts: &[BufferLayout], units: u64, outline: String) -> Self {
-        let (node, most) = (node_bytes(layouts), most_nodes(units));
-        Self { place, node, most, outline, generation: 0, kept: None }
+    pub fn new(place: Extent, fold: &dyn Fold, units: u64, outline: String) -> Self {
+        let (node, most) = (node_bytes(fold.buffers()), most_nodes(units));
+        let carried = fold.passes().map(|passes| passes.carried);
+        Self { place, carried, node, most, outline, generation: 0, kept: None }
     }
 
     fn slot_bytes(&self) -> u64 {
@@ -88,19 +92,40 @@ impl Checkpoint {
         let mut line = vec![0; LINE_BYTES as usize];
         self.place.read(file, begin, &mut line).ok()?;
         let slot: Slot = unseal(&of_fixed_length(&line))?;
-        if slot.outline != self.outline || slot.levels.len() as u64 > self.most {
+        let is_of_passes = slot.pass.is_some() == self.carried.is_some();
+        if slot.outline != self.outline || !is_of_passes || slot.levels.len() as u64 > self.most {
             return None;
         }
         let mut hasher = Hasher::new();
-        let mut node = vec![0; self.node as usize];
+        let carried = self.carried(file, number, &slot).ok()?;
+        hasher.write(bytemuck::cast_slice(&carried));
+        let (nodes, mut node) = (self.nodes_of(number, &slot), vec![0; self.node as usize]);
         for at in 0..slot.levels.len() as u64 {
-            self.place.read(file, begin + LINE_BYTES + at * self.node, &mut node).ok()?;
+            self.place.read(file, nodes + at * self.node, &mut node).ok()?;
             hasher.write(&node);
         }
         (format!("{:032x}", hasher.finish_128()) == slot.hash).then_some(slot)
     }
 
-    /// The nodes of slot number `number`, which is kept from now on.
+    /// What the pass of slot number `number` has begun with.
+    fn carried(&self, file: &File, number: u64, slot: &Slot) -> std::io::Result<Vec<f64>> {
+        let mut carried = vec![0.0; self.carried_by(slot)];
+        let begin = number * self.slot_bytes() + LINE_BYTES;
+        self.place.read(file, begin, bytemuck::cast_slice_mut(&mut carried))?;
+        Ok(carried)
+    }
+
+    fn carried_by(&self, slot: &Slot) -> usize {
+        slot.pass.as_ref().map_or(0, |pass| pass.carried(self.carried.unwrap_or(0)))
+    }
+
+    /// Where the nodes of slot number `number` begin.
+    fn nodes_of(&self, number: u64, slot: &Slot) -> u64 {
+        let carried = (self.carried_by(slot) * size_of::<f64>()) as u64;
+        number * self.slot_bytes() + LINE_BYTES + carried
+    }
+
+    /// The nodes of slot number `number`, which is kept from now on, and the pass that they are of.
     ///
     /// # Errors
     /// If they can't be read.
@@ -109,9 +134,13 @@ impl Checkpoint {
         file: &File,
         (number, slot): &(u64, Slot),
         layouts: &[BufferLayout],
-    ) -> std::io::Result<Vec<(u32, Accumulator)>> {
+    ) -> std::io::Result<(InPass, Vec<(u32, Accumulator)>)> {
         self.kept = Some(*number);
-        let mut at = number * self.slot_bytes() + LINE_BYTES;
+        let pass = match &slot.pass {
+            Some(pass) => pass.pass(self.carried(file, *number, slot)?),
+            None => InPass::default(),
+        };
+        let mut at = self.nodes_of(*number, slot);
         let mut nodes = Vec::new();
         for level in &slot.levels {
             let mut node = Accumulator::default();
@@ -122,7 +151,7 @@ impl Checkpoint {
             }
             nodes.push((*level, node));
         }
-        Ok(nodes)
+        Ok((pass, nodes))
     }
 
     /// Makes both slots hold nothing.
@@ -135,19 +164,26 @@ impl Checkpoint {
         file.write(self.place.part(self.slot_bytes(), &nothing)?)
     }
 
-    /// Writes the nodes of the first `units` into the slot that isn't kept, which is from now on.
+    /// Writes the nodes of the first `units` of a pass into the slot that isn't kept, which is from
+    /// now on.
     ///
     /// # Errors
     /// If the file can't be written.
     pub fn write<'n>(
         &mut self,
         file: &dyn InPlace,
-        units: u64,
+        (pass, units): (&InPass, u64),
         nodes: impl Iterator<Item = (u32, &'n Accumulator)>,
     ) -> Result<()> {
         let number = self.kept.map_or(0, |kept| 1 - kept);
         let begin = number * self.slot_bytes();
         let (mut hasher, mut levels, mut at) = (Hasher::new(), Vec::new(), begin + LINE_BYTES);
+        let carried = pass.carried();
+        if !carried.is_empty() {
+            hasher.write(carried);
+            file.write(self.place.part(at, carried)?)?;
+            at += carried.len() as u64;
+        }
         for (level, node) in nodes {
             levels.push(level);
             for bytes in node.bytes() {
@@ -159,7 +195,9 @@ impl Checkpoint {
         self.generation += 1;
         let hash = format!("{:032x}", hasher.finish_128());
         let (generation, outline) = (self.generation, self.outline.clone());
-        let mut line = seal(&Slot { generation, outline, units, levels, hash }).into_bytes();
+        let pass = self.carried.map(|_| pass.line());
+        let slot = Slot { generation, outline, units, pass, levels, hash };
+        let mut line = seal(&slot).into_bytes();
         line.resize(LINE_BYTES as usize, 0);
         file.write(self.place.part(begin, &line)?)?;
         self.kept = Some(number);

@@ -6,7 +6,7 @@ use log::debug;
 
 use super::checkpoint::Checkpoint;
 use super::tree::Tree;
-use super::{Folding, MadeOf, Marked, Node, Resumed, ends, shown};
+use super::{Folding, InPass, MadeOf, Marked, Node, Resumed, ends, shown};
 use crate::engine::batch::Batch;
 use crate::engine::sink::Sink;
 use crate::engine::{Observer, Snapshot};
@@ -24,6 +24,7 @@ const WRITING: u32 = 10;
 pub(crate) struct Committer<'a> {
     folding: &'a Folding<'a>,
     checkpoint: Checkpoint,
+    pass: InPass,
     /// Where results go, those of which have a place.
     results: &'a [Extent],
     /// Where results per position are.
@@ -41,11 +42,11 @@ pub(crate) struct Committer<'a> {
 impl<'a> Committer<'a> {
     /// Begins with what the run was resumed from.
     pub fn new((folding, resumed): (&'a Folding<'a>, Resumed), places: &'a Places) -> Self {
-        let Resumed { checkpoint, units, .. } = resumed;
+        let Resumed { checkpoint, pass, units, .. } = resumed;
         let (committed, written, took) = (units, Instant::now(), Duration::ZERO);
         let (results, columns) = (places.folded.as_slice(), places.columns.as_slice());
         let (seen, shown) = (None, 0);
-        Self { folding, checkpoint, results, columns, committed, shown, written, took, seen }
+        Self { folding, checkpoint, pass, results, columns, committed, shown, written, took, seen }
     }
 
     /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
@@ -73,7 +74,8 @@ impl<'a> Committer<'a> {
         let is_all = units == self.folding.geometry.count();
         let is_soon = begun - self.written < self.took * WRITING;
         // What is made of the results of all positions takes longer the more there are.
-        let seen = seen && (must || !is_soon || !self.folding.ends_per_position());
+        let is_last = self.folding.fold.is_last_pass();
+        let seen = seen && is_last && (must || !is_soon || !self.folding.ends_per_position());
         let is_unseen = must && seen && units > self.shown;
         let must = must || seen || is_all;
         // Fewer while some of them are merged, and if they can't be.
@@ -81,12 +83,20 @@ impl<'a> Committer<'a> {
         if units < self.committed || !is_new && !is_unseen || !must && is_soon {
             return Ok(None);
         }
+        let mut pass = self.pass.clone();
+        state.tree.prefix().1.for_each(|(_, node)| pass += node.batch.digest);
         if is_all {
+            pass.check(self.folding.job)?;
+        }
+        if is_all && is_last {
             self.seen = self.write_results(file, &state.tree, marked)?;
+        } else if is_all {
+            let next = pass.followed_by(self.folding.next_pass(&state.tree)?);
+            self.checkpoint.write(file, (&next, 0), std::iter::empty())?;
         } else {
             if is_new {
                 let nodes = state.tree.prefix().1.map(|(level, node)| (level, &node.all));
-                self.checkpoint.write(file, units, nodes)?;
+                self.checkpoint.write(file, (&pass, units), nodes)?;
             }
             if seen {
                 self.seen = match self.write_results(file, &state.tree, marked) {
@@ -103,6 +113,9 @@ impl<'a> Committer<'a> {
         }
         let batch = state.take_before(units);
         drop(state);
+        // Of a pass that isn't the last nothing is done, whatever it has read.
+        let batch = if is_last { batch } else { Batch::default() };
+        self.pass = pass;
         self.committed = units;
         self.written = Instant::now();
         self.took = self.written - begun;

@@ -142,17 +142,20 @@ impl Geometry {
     }
 
     /// What tells it and the buffers from others.
-    pub(super) fn outline(&self, layouts: &[BufferLayout]) -> String {
+    pub(super) fn outline(&self, fold: &dyn Fold) -> String {
         let mut hash = Hasher::new();
         hash.write(self.cut.described().as_bytes());
         for number in self.numbers.iter().flatten() {
             hash.write(&number.to_le_bytes());
         }
-        for layout in layouts {
+        for layout in fold.buffers() {
             let BufferLayout { kind, role, column, each, count, mask: _ } = layout;
             let name = &column.name;
             let fields = &column.fields;
             hash.write(format!("{name} {kind:?} {role:?} {fields:?} {each} {count};").as_bytes());
+        }
+        if let Some(passes) = fold.passes() {
+            hash.write(format!("{} carried;", passes.carried).as_bytes());
         }
         format!("{:032x}", hash.finish_128())
     }
@@ -168,8 +171,7 @@ impl Geometry {
             }
             Column { layout: &layout.column, shape, positions_axes: 0, axes }
         });
-        let checkpoint =
-            (!is_per_position).then(|| super::checkpoint::bytes(layouts, self.count()));
+        let checkpoint = (!is_per_position).then(|| super::checkpoint::bytes(fold, self.count()));
         Folded { columns: columns.collect(), checkpoint }
     }
 }

@@ -6,9 +6,10 @@
 //! `together` does so for all computations of a pass; `tree` says which units are merged, and
 //! `travel` how they come together if several ranks fold; `checkpoint` is what a run is resumed
 //! from, `resumed` how, and `committer` what writes it, for the marker; `ends` are results per
-//! position that are made at the end. [`Folding`] is what all
-//! threads of a run share: workers put what they have folded into the tree, and whenever a batch is
-//! to be marked the marker takes the units that are in without a gap, from the first on.
+//! position that are made at the end, and `passes` is for folds that go over the scan several
+//! times. [`Folding`] is what all threads of a run share: workers put what they have folded into
+//! the tree, and whenever a batch is to be marked the marker takes the units that are in without a
+//! gap, from the first on.
 //!
 //! The order in which a fold becomes durable: the nodes of those units into the slot that isn't
 //! kept, what the disk has to be told, the digest of their data, their marks. So what is marked is
@@ -22,6 +23,7 @@ mod committer;
 mod cut;
 mod ends;
 pub(super) mod geometry;
+mod passes;
 mod plan;
 mod read;
 mod resumed;
@@ -53,10 +55,12 @@ use cut::Group;
 pub(crate) use ends::Marked;
 use ends::{MadeOf, ends, mark_folded};
 use geometry::{Geometry, shown};
+use passes::InPass;
+pub(crate) use passes::{PassMessage, begin_pass};
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
-use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold};
+use pixelmill_core::kernel::{Accumulator, BufferLayout, Fold, Pass};
 pub(crate) use plan::{held_bytes, merged_bytes, plan};
 use read::WantedGroup;
 pub(crate) use resumed::Resumed;
@@ -342,12 +346,10 @@ impl<'a> Folding<'a> {
         self.fold.check().err().unwrap_or_else(|| unsuitable(self.job, doing, failure))
     }
 
-    /// The results of what some nodes hold, which follow each other; `None` of none. Those per
-    /// position are made if it is said of what.
-    fn finished<'n>(
+    /// What some nodes hold, which follow each other; `None` of none.
+    fn merged<'n>(
         &self,
         nodes: impl DoubleEndedIterator<Item = &'n Accumulator>,
-        made_of: Option<MadeOf<'_>>,
     ) -> Result<Option<Accumulator>> {
         // As in the tree: the last are the smallest, and merged first.
         let mut nodes = nodes.rev();
@@ -358,6 +360,26 @@ impl<'a> Folding<'a> {
             self.merge(&mut earlier, &mut all)?;
             self.idle().push(std::mem::replace(&mut all, earlier));
         }
+        Ok(Some(all))
+    }
+
+    /// What the next pass begins with, made of what is in a tree, which is all there is.
+    fn next_pass(&self, tree: &Tree<Node>) -> Result<Pass> {
+        let mut all = self.merged(tree.nodes().map(|node| &node.all))?.unwrap_or_default();
+        let next = guarded(|| self.fold.next_pass(&mut all.parts()));
+        let next = next.unwrap_or_else(Err);
+        self.idle().push(all);
+        next.map_err(|why| self.refused("go on after a pass over the data", &why))
+    }
+
+    /// The results of what some nodes hold, which follow each other; `None` of none. Those per
+    /// position are made if it is said of what.
+    fn finished<'n>(
+        &self,
+        nodes: impl DoubleEndedIterator<Item = &'n Accumulator>,
+        made_of: Option<MadeOf<'_>>,
+    ) -> Result<Option<Accumulator>> {
+        let Some(mut all) = self.merged(nodes)? else { return Ok(None) };
         let layouts = self.fold.buffers();
         let positions = made_of.as_ref().map_or(0, |_| self.job.source.info.positions as usize);
         all.with_ends(layouts, positions);

@@ -2,16 +2,18 @@
 
 use log::{debug, info};
 
-use super::checkpoint::Checkpoint;
-use super::{Geometry, folded_by};
+use super::checkpoint::{Checkpoint, Slot};
+use super::passes::PassLine;
+use super::{InPass, folded_by};
 use crate::engine::job::Job;
 use crate::engine::ledger::{Covered, Record};
 use crate::engine::marker::write_last_pixel;
 use crate::engine::pending::Pending;
 use crate::engine::prepare::Taken;
+use crate::engine::selection::Selected;
 use crate::engine::target::RunLock;
-use crate::storage::in_place::InPlace;
-use crate::storage::marks::MarksInPlace;
+use crate::storage::in_place::{Direct, InPlace};
+use crate::storage::marks::{Marks, MarksInPlace};
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::kernel::Accumulator;
 use pixelmill_core::positions::Positions;
@@ -19,55 +21,90 @@ use pixelmill_core::positions::Positions;
 /// What a run is resumed from.
 pub(crate) struct Resumed {
     pub(super) checkpoint: Checkpoint,
+    /// In which pass it is.
+    pub pass: InPass,
     /// How many units are in it.
     pub units: u64,
+    /// Their positions, if no marks tell of them.
+    pub unmarked: Positions,
     pub(super) nodes: Vec<(u32, Accumulator)>,
     /// Whether marks were set otherwise than they were.
     pub is_changed: bool,
 }
 
 impl Resumed {
-    /// Finds what a group has of a fold, and sets the marks by it.
+    /// Finds what a group has of a fold of what is selected, and sets the marks by it; `None` if it
+    /// is no fold.
     ///
     /// # Errors
     /// If the file can't be read or written.
     pub fn settle(
         job: &Job,
-        geometry: &Geometry,
+        selected: Option<&Selected>,
         (group, lock): (&mut Taken, &RunLock),
-        (file, wanted): (&dyn InPlace, &Pending<'_>),
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
+        let Some(geometry) = &job.geometry else { return Ok(None) };
+        let nothing = Marks::prefix(0, job.source.info.positions);
+        let wanted = &Pending::new(&nothing, selected, &job.source.grid);
         let fold = folded_by(job);
         let layouts = fold.buffers();
-        let outline = geometry.outline(layouts);
+        let outline = geometry.outline(fold);
         let (place, units) = (group.places.checkpoint, geometry.count());
-        let mut checkpoint = Checkpoint::new(place, layouts, units, outline);
-        if !group.resumed || fold.is_per_position() {
-            return Ok(Self { checkpoint, units: 0, nodes: Vec::new(), is_changed: false });
-        }
-        let slots = checkpoint.slots(lock.file());
-        let mut known = None;
-        for slot in &slots {
-            // What the data were that are in it has to be known as well.
-            let positions = geometry.positions_before(slot.1.units, wanted)?;
-            let of_slot = Covered::of(positions.ranges());
-            if Record::among(&group.digest_lines, of_slot).is_some() {
-                known = Some((slot, positions));
-                break;
-            }
-        }
-        let (units, nodes, positions) = match known {
-            Some((slot, positions)) => {
-                let nodes = checkpoint
-                    .load(lock.file(), slot, layouts)
-                    .map_err(|error| Error::io("read", lock.path(), error))?;
-                (slot.1.units, nodes, positions)
-            }
-            None => (0, Vec::new(), Positions::default()),
+        let checkpoint = Checkpoint::new(place, fold, units, outline);
+        let mut resumed = Self {
+            checkpoint,
+            pass: InPass::default(),
+            units: 0,
+            unmarked: Positions::default(),
+            nodes: Vec::new(),
+            is_changed: false,
         };
-        info!("{} goes on with {units} of {} units", group.path, geometry.count());
-        let is_changed = set_marks((group, lock), file, &positions)?;
-        Ok(Self { checkpoint, units, nodes, is_changed })
+        if !group.resumed || fold.is_per_position() {
+            return Ok(Some(resumed));
+        }
+        let slots = resumed.checkpoint.slots(lock.file());
+        let mut marked = Positions::default();
+        for slot in &slots {
+            let positions = geometry.positions_before(slot.1.units, wanted)?;
+            if !is_known(&slot.1, &positions, group) {
+                continue;
+            }
+            let loaded = resumed.checkpoint.load(lock.file(), slot, layouts);
+            let loaded = loaded.map_err(|error| Error::io("read", lock.path(), error))?;
+            (resumed.pass, resumed.nodes) = loaded;
+            resumed.units = slot.1.units;
+            let has_marks = slot.1.pass.as_ref().is_none_or(PassLine::has_marks);
+            let of_slot = if has_marks { &mut marked } else { &mut resumed.unmarked };
+            *of_slot = positions;
+            break;
+        }
+        let pass = resumed.pass.number();
+        info!("{} goes on with {} of {units} units of pass {pass}", group.path, resumed.units);
+        resumed.is_changed = set_marks((group, lock), &Direct::new(lock.handle())?, &marked)?;
+        Ok(Some(resumed))
+    }
+
+    /// Takes out which positions are in without a mark.
+    pub fn take_unmarked(&mut self) -> Positions {
+        std::mem::take(&mut self.unmarked)
+    }
+
+    /// Makes the pass that it is in the one that the kernel of the job computes.
+    ///
+    /// # Errors
+    /// If that can't begin.
+    pub fn begin(&self, job: &Job) -> Result<()> {
+        self.pass.begin(job)
+    }
+}
+
+/// Whether what the data were that are in a slot is known as well: from the slot itself, as long as
+/// nothing is marked.
+fn is_known(slot: &Slot, positions: &Positions, group: &Taken) -> bool {
+    let of_slot = Covered::of(positions.ranges());
+    match &slot.pass {
+        Some(pass) if slot.units == 0 || !pass.has_marks() => true,
+        _ => Record::among(&group.digest_lines, of_slot).is_some(),
     }
 }
 

@@ -197,7 +197,8 @@ impl<'f> UnitWorker<'f> {
             self.read_groups(buffer)?;
         }
         let Attempt { all, out, digest, compute, .. } = std::mem::take(&mut self.attempt);
-        let runs = if all.is_some() { self.publish(&out) } else { Vec::new() };
+        let has_results = all.is_some() && self.fold.is_last_pass();
+        let runs = if has_results { self.publish(&out) } else { Vec::new() };
         Ok(FoldedUnit { all, failures: out, digest, compute, runs })
     }
 
