@@ -7,16 +7,19 @@ use pixelmill_core::registry::{Runner, reducer, runner};
 
 mod as_source;
 pub mod center_of_mass;
+mod chance;
 mod choices;
 pub mod curve_fit;
 pub mod denoise;
 pub mod histogram;
+pub mod kmeans;
 pub mod least_squares;
 pub mod local_correlation;
 pub mod log_sum;
 pub mod masks;
 pub mod peak_finding;
 pub mod pick;
+mod products;
 pub mod quantiles;
 pub mod radial_profile;
 pub mod rebin;
@@ -26,12 +29,14 @@ pub mod spectrum_statistics;
 pub mod statistics;
 pub mod sum;
 mod weights;
+mod whole_spectra;
 mod window;
 
 pub use center_of_mass::CenterOfMass;
 pub use curve_fit::CurveFit;
 pub use denoise::Denoise;
 pub use histogram::Histogram;
+pub use kmeans::KMeans;
 pub use local_correlation::LocalCorrelation;
 pub use log_sum::LogSum;
 pub use masks::Masks;
@@ -56,7 +61,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 17] = [
+pub static PROCESSES: [&dyn Runner; 18] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -73,5 +78,6 @@ pub static PROCESSES: [&dyn Runner; 17] = [
     reducer::<Histogram>(),
     reducer::<Quantiles>(),
     reducer::<LogSum>(),
+    reducer::<KMeans>(),
     reducer::<Pick>(),
 ];

@@ -10,6 +10,8 @@ use multiversion::multiversion;
 use pixelmill_core::ndarray::ArrayView2;
 use pixelmill_core::process::Failure;
 
+use crate::whole_spectra;
+
 /// Sums that are computed together at most.
 const MOST: usize = 12;
 /// Weights of all sums at most: 4 GiB.
@@ -117,12 +119,18 @@ impl Weights {
         stretches: impl Iterator<Item = Range<usize>>,
         sums: &mut [f64],
     ) {
+        self.add_rows(&whole_spectra::rows(&rows), stretches, sums);
+    }
+
+    /// The same of rows that lie anywhere.
+    pub fn add_rows(
+        &self,
+        rows: &[&[f64]],
+        stretches: impl Iterator<Item = Range<usize>>,
+        sums: &mut [f64],
+    ) {
         let pieces = self.pieces(stretches);
-        let values: Vec<&[f64]> =
-            rows.rows().into_iter().filter_map(|row| row.to_slice()).collect();
-        for group in &self.groups {
-            group.add(&values, &pieces, sums, self.sums);
-        }
+        self.groups.iter().for_each(|group| group.add(rows, &pieces, sums, self.sums));
     }
 
     /// Adds to the sums of one spectrum some values, each with the weights of the point `behind`

@@ -1,0 +1,251 @@
+//! The first centres: spectra that are drawn by chance, and clusters among them.
+
+use pixelmill_core::process::Failure;
+
+use super::{Parameters, least};
+use crate::chance::{Chance, mixed};
+use crate::products::{add, dot};
+
+/// Iterations within a sample at most.
+const WITHIN: usize = 100;
+
+/// What the spectrum of a position is drawn by: those with the smallest are. No two positions have
+/// the same.
+pub fn key(seed: u64, position: u64) -> u64 {
+    // No key is that of nothing.
+    mixed(mixed(position) ^ mixed(seed)).min(u64::MAX - 1)
+}
+
+/// Spectra that were drawn, each with its key; where nothing is yet the largest number.
+pub struct Drawn<'p> {
+    keys: &'p mut [u64],
+    rows: &'p mut [f64],
+    points: usize,
+}
+
+impl<'p> Drawn<'p> {
+    /// What there is of them, of so many points each.
+    pub fn of((keys, rows): (&'p mut [u64], &'p mut [f64]), points: usize) -> Self {
+        Self { keys, rows, points }
+    }
+
+    /// Takes a spectrum if its key is among the smallest.
+    pub fn offer(&mut self, key: u64, row: &[f64]) {
+        let largest = self.keys.iter().enumerate().max_by_key(|(_, key)| **key);
+        if let Some((at, _)) = largest.filter(|(_, largest)| key < **largest) {
+            self.keys[at] = key;
+            self.rows[at * self.points..][..self.points].copy_from_slice(row);
+        }
+    }
+
+    /// The first centres.
+    ///
+    /// # Errors
+    /// If there are fewer spectra than clusters.
+    pub fn centers(&self, parameters: &Parameters) -> Result<Vec<f64>, Failure> {
+        let clusters = parameters.clusters;
+        let rows = self.keys.iter().zip(self.rows.chunks_exact(self.points));
+        let mut drawn: Vec<(&u64, &[f64])> = rows.filter(|(key, _)| **key < u64::MAX).collect();
+        drawn.sort_by_key(|(key, _)| **key);
+        let rows: Vec<&[f64]> = drawn.into_iter().map(|(_, row)| row).collect();
+        if rows.len() < clusters {
+            let found = rows.len();
+            let told = format!("{found} spectra can't be in {clusters} clusters");
+            return Err(Failure::new(told));
+        }
+        let sample = Sample::new(&rows);
+        let mut chance = Chance::new(parameters.seed);
+        let tries = (0..parameters.restarts).map(|_| sample.clusters(clusters, &mut chance));
+        let best =
+            tries.reduce(|best, other| if other.squares < best.squares { other } else { best });
+        let labels = best.map(|best| best.labels).unwrap_or_default();
+        let mut centers = vec![0.0; clusters * self.points];
+        let mut counts = vec![0_u64; clusters];
+        for (row, label) in rows.iter().zip(&labels) {
+            add(&mut centers[label * self.points..][..self.points], row);
+            counts[*label] += 1;
+        }
+        for ((center, count), row) in centers.chunks_exact_mut(self.points).zip(counts).zip(&rows) {
+            match count {
+                // All spectra are in others.
+                0 => center.copy_from_slice(row),
+                _ => center.iter_mut().for_each(|sum| *sum /= count as f64),
+            }
+        }
+        Ok(centers)
+    }
+}
+
+/// How far some spectra are from each other, squared: all that clusters among them depend on.
+struct Sample {
+    count: usize,
+    apart: Vec<f64>,
+}
+
+/// Which cluster each of a sample is in, and the sum of the squares of how far they are from their
+/// centres.
+struct Clusters {
+    labels: Vec<usize>,
+    squares: f64,
+}
+
+impl Sample {
+    fn new(rows: &[&[f64]]) -> Self {
+        let count = rows.len();
+        let mut apart = vec![0.0; count * count];
+        let squares: Vec<f64> = rows.iter().map(|row| dot(row, row)).collect();
+        for (at, row) in rows.iter().enumerate() {
+            for (before, other) in rows[..at].iter().enumerate() {
+                let distance = squares[at] + squares[before] - 2.0 * dot(row, other);
+                apart[at * count + before] = distance.max(0.0);
+                apart[before * count + at] = distance.max(0.0);
+            }
+        }
+        Self { count, apart }
+    }
+
+    fn from(&self, one: usize) -> &[f64] {
+        &self.apart[one * self.count..][..self.count]
+    }
+
+    /// k-means++, then Lloyd's algorithm.
+    fn clusters(&self, clusters: usize, chance: &mut Chance) -> Clusters {
+        let chosen = self.chosen(clusters, chance);
+        let nearest = |at: usize| least(chosen.iter().map(|center| self.from(*center)[at])).0;
+        let mut labels: Vec<usize> = (0..self.count).map(nearest).collect();
+        let mut squares = f64::INFINITY;
+        for _ in 0..WITHIN {
+            let (next, found) = self.assigned(&labels, clusters);
+            if next == labels || found >= squares {
+                squares = squares.min(found);
+                break;
+            }
+            (labels, squares) = (next, found);
+        }
+        Clusters { labels, squares }
+    }
+
+    /// Spectra that are far from each other, by chance.
+    fn chosen(&self, clusters: usize, chance: &mut Chance) -> Vec<usize> {
+        let first = (chance.part() * self.count as f64) as usize;
+        let mut chosen = vec![first.min(self.count - 1)];
+        let mut near = self.from(chosen[0]).to_vec();
+        let candidates = 2 + libm::log(clusters as f64) as usize;
+        while chosen.len() < clusters {
+            let total: f64 = near.iter().sum();
+            let nearer = |one: usize| -> Vec<f64> {
+                near.iter().zip(self.from(one)).map(|(near, own)| near.min(*own)).collect()
+            };
+            let tried = (0..candidates).map(|_| {
+                let one = drawn_from(&near, chance.part() * total);
+                (one, nearer(one))
+            });
+            let best = tried.min_by(|(_, one), (_, other)| {
+                one.iter().sum::<f64>().total_cmp(&other.iter().sum())
+            });
+            let Some((one, nearer)) = best else { break };
+            chosen.push(one);
+            near = nearer;
+        }
+        chosen
+    }
+
+    /// The nearest of the means of clusters, of each; and the sum of the squares of how far these
+    /// are.
+    fn assigned(&self, labels: &[usize], clusters: usize) -> (Vec<usize>, f64) {
+        let mut counts = vec![0_u64; clusters];
+        labels.iter().for_each(|label| counts[*label] += 1);
+        // From each spectrum to all of a cluster, and from all of a cluster to each other.
+        let mut to_all = vec![0.0; self.count * clusters];
+        let mut within = vec![0.0; clusters];
+        for at in 0..self.count {
+            let sums = &mut to_all[at * clusters..][..clusters];
+            self.from(at).iter().zip(labels).for_each(|(apart, label)| sums[*label] += apart);
+            within[labels[at]] += sums[labels[at]];
+        }
+        let mut squares = 0.0;
+        let next = to_all.chunks_exact(clusters).map(|sums| {
+            let apart = sums.iter().zip(&within).zip(&counts).map(|((sum, within), count)| {
+                let count = *count as f64;
+                if count > 0.0 {
+                    sum / count - within / (2.0 * count * count)
+                } else {
+                    f64::INFINITY
+                }
+            });
+            let (label, apart) = least(apart);
+            squares += apart.max(0.0);
+            label
+        });
+        let next = next.collect();
+        (next, squares)
+    }
+}
+
+/// Which of some weights a number falls into that is smaller than their sum; the first if they are
+/// nothing.
+fn drawn_from(weights: &[f64], mut number: f64) -> usize {
+    for (at, weight) in weights.iter().enumerate() {
+        if number < *weight {
+            return at;
+        }
+        number -= weight;
+    }
+    weights.iter().rposition(|weight| *weight > 0.0).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_that_are_far_from_each_other_are_found() {
+        let rows: Vec<[f64; 2]> = (0..40)
+            .map(|at| {
+                let corner = [[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]][at % 4];
+                let (a, b) = ((at % 7) as f64 / 10.0, (at % 5) as f64 / 10.0);
+                [corner[0] + a, corner[1] + b]
+            })
+            .collect();
+        let (mut keys, mut values) = (vec![u64::MAX; 20], vec![0.0; 40]);
+        let mut drawn = Drawn::of((&mut keys, &mut values), 2);
+        for (at, row) in rows.iter().enumerate() {
+            drawn.offer(key(3, at as u64), row);
+        }
+        let parameters = Parameters { clusters: 4, ..Parameters::default() };
+        let centers = drawn.centers(&parameters).unwrap();
+        let mut corners: Vec<[bool; 2]> =
+            centers.chunks_exact(2).map(|center| [center[0] > 5.0, center[1] > 5.0]).collect();
+        corners.sort_unstable();
+        assert_eq!(corners, [[false, false], [false, true], [true, false], [true, true]]);
+    }
+
+    #[test]
+    fn the_same_are_drawn_in_any_order() {
+        let row = |at: u64| [at as f64];
+        let drawn = |order: &[u64]| {
+            let (mut keys, mut values) = (vec![u64::MAX; 5], vec![0.0; 5]);
+            let mut drawn = Drawn::of((&mut keys, &mut values), 1);
+            order.iter().for_each(|at| drawn.offer(key(1, *at), &row(*at)));
+            let mut found: Vec<(u64, u64)> =
+                keys.into_iter().zip(values).map(|(key, value)| (key, value as u64)).collect();
+            found.sort_unstable();
+            found
+        };
+        let forth: Vec<u64> = (0..100).collect();
+        let back: Vec<u64> = (0..100).rev().collect();
+        assert_eq!(drawn(&forth), drawn(&back));
+        assert!(drawn(&forth).iter().any(|(_, at)| *at > 10), "not just the first ones");
+    }
+
+    #[test]
+    fn spectra_that_are_all_the_same_make_equal_centres() {
+        let (mut keys, mut values) = (vec![1, 2, 3], vec![7.0; 6]);
+        let drawn = Drawn::of((&mut keys, &mut values), 2);
+        let parameters = Parameters { clusters: 3, ..Parameters::default() };
+        assert_eq!(drawn.centers(&parameters).unwrap(), vec![7.0; 6]);
+        let parameters = Parameters { clusters: 4, ..Parameters::default() };
+        let refused = drawn.centers(&parameters).unwrap_err().to_string();
+        assert_eq!(refused, "3 spectra can't be in 4 clusters");
+    }
+}
