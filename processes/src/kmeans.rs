@@ -52,8 +52,7 @@ pub struct Parameters {
     /// square of that distance.
     #[schemars(range(min = 0, max = 1))]
     pub tolerance: f64,
-    /// How many spectra the first centres are chosen from; 16 for each cluster if none, as far as
-    /// 4 MiB last.
+    /// How many spectra the first centres are chosen from; 64, or eight for each cluster, if none.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub sample: Option<usize>,
     /// How often they are chosen, to take the best.
@@ -71,8 +70,9 @@ impl Default for Parameters {
 
 impl Checked for Parameters {}
 
-/// Bytes of a sample if nobody says how large it is.
-const SAMPLE_BYTES: usize = 4 << 20;
+/// Spectra of a sample at least, and for each cluster, if nobody says how many.
+const SAMPLE: usize = 64;
+const FOR_EACH: usize = 8;
 
 /// The reduction `K_Means`.
 pub struct KMeans;
@@ -191,8 +191,7 @@ impl Reduction for KMeans {
             let told = format!("{positions} positions can't be in {clusters} clusters");
             return Err(Failure::new(told));
         }
-        let fits = SAMPLE_BYTES / (8 * points.max(1));
-        let sample = parameters.sample.unwrap_or((16 * clusters).min(fits.max(2 * clusters)));
+        let sample = parameters.sample.unwrap_or((FOR_EACH * clusters).max(SAMPLE));
         if sample < clusters {
             let told =
                 format!("{clusters} clusters need a `sample` of as many spectra, not {sample}");
@@ -268,7 +267,10 @@ impl Reduction for KMeans {
                 add(into.get(sum), from.get(sum));
                 into.get(energy)[0] += from.get(energy)[0];
             }
-            Stage::Assign { .. } => add(into.get(rows), from.get(rows)),
+            Stage::Assign { .. } => {
+                let sums = ..task.parameters.clusters * task.points;
+                add(&mut into.get(rows)[sums], &from.get(rows)[sums]);
+            }
         }
         let pairs = into.get(counts).iter_mut().zip(from.get(counts));
         pairs.for_each(|(count, other)| *count += *other);

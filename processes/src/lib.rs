@@ -10,6 +10,7 @@ pub mod center_of_mass;
 mod chance;
 mod choices;
 pub mod curve_fit;
+pub mod decomposition;
 pub mod denoise;
 pub mod histogram;
 pub mod kmeans;
@@ -34,6 +35,7 @@ mod window;
 
 pub use center_of_mass::CenterOfMass;
 pub use curve_fit::CurveFit;
+pub use decomposition::{Pca, Svd};
 pub use denoise::Denoise;
 pub use histogram::Histogram;
 pub use kmeans::KMeans;
@@ -61,7 +63,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 18] = [
+pub static PROCESSES: [&dyn Runner; 20] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -78,6 +80,8 @@ pub static PROCESSES: [&dyn Runner; 18] = [
     reducer::<Histogram>(),
     reducer::<Quantiles>(),
     reducer::<LogSum>(),
+    reducer::<Svd>(),
+    reducer::<Pca>(),
     reducer::<KMeans>(),
     reducer::<Pick>(),
 ];

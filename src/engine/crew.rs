@@ -27,6 +27,7 @@ use super::workers::Workers;
 use super::{Computed, FailedPositions, Observer, Outcome, Progress, Report, Request, Stop, Tally};
 use crate::plan::Plan;
 use pixelmill_core::error::{Error, Result};
+use pixelmill_core::kernel::Fold;
 
 /// How often the observer is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -109,7 +110,10 @@ impl Phase<'_> {
             .iter()
             .zip(&mut markers)
             .map(|(led, marker)| {
-                let unchanged = led.check_data(marker, now, observer);
+                // Of a pass that others follow nothing is marked, and what they read is compared.
+                let is_checked = led.is_last_pass();
+                let unchanged =
+                    if is_checked { led.check_data(marker, now, observer) } else { Ok(()) };
                 let failed = marker.settle();
                 marker.checkpoint(observer);
                 unchanged.and(failed)
@@ -125,8 +129,7 @@ impl Phase<'_> {
 
     /// Whether another pass over the data follows.
     fn is_between(&self) -> bool {
-        let mut folds = self.led.iter().filter_map(|led| led.job.prepared.fold());
-        folds.any(|fold| !fold.is_last_pass())
+        !self.led.iter().all(Led::is_last_pass)
     }
 
     fn progress(&self, begun: Instant, crew: &Crew<'_>, own: &Tally) -> Progress {
@@ -143,6 +146,11 @@ impl Phase<'_> {
 }
 
 impl Led<'_> {
+    /// Whether no other pass over the data follows the one that has begun.
+    fn is_last_pass(&self) -> bool {
+        self.job.prepared.fold().is_none_or(Fold::is_last_pass)
+    }
+
     /// What was computed; `failed` are the positions that failed.
     fn computed(
         &self,

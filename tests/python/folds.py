@@ -226,6 +226,65 @@ def spoil_checkpoint(path, which):
         found[...] = bytes_
 
 
+def begun(path):
+    """In which pass the newest slot of a checkpoint is, and how many units of that are in; nothing if there is none."""
+    with h5py.File(path) as file:
+        groups = [file[name] for name in file if name.startswith("data-")]
+        if not groups or "fold_checkpoint" not in groups[-1]:
+            return None
+        bytes_ = groups[-1]["fold_checkpoint"][()]
+    slots = []
+    for half in np.split(bytes_, 2):
+        line = half[:1024].tobytes().split(b"\0")[0]
+        if line:
+            slots.append(json.loads(line.split(b" ", 1)[1]))
+    newest = max(slots, key=lambda slot: slot["generation"], default=None)
+    return newest and [newest["pass"]["number"], newest["units"]]
+
+
+def contiguous(path, positions, points):
+    random = np.random.default_rng(7)
+    with h5py.File(path, "w") as file:
+        file["data"] = random.normal(0, 1, (int(positions), int(points))).astype("f4")
+
+
+def first_byte(path):
+    with h5py.File(path) as file:
+        return file["data"].id.get_offset()
+
+
+def no_number(path, position):
+    with h5py.File(path, "r+") as file:
+        file["data"][int(position), 3] = np.nan
+
+
+def is_missing(path, name):
+    with h5py.File(path) as file:
+        return bool(np.isnan(file[next(iter(file))][name][()]).all())
+
+
+def spoil_result(path, name):
+    with h5py.File(path, "r+") as file:
+        group = [file[name] for name in file if name.startswith("data-")][-1]
+        values = group[name][()]
+        values.flat[0] += 1
+        group[name][...] = values
+
+
+def but(path, position):
+    """A hash of all results, of those per position without one of them."""
+    hashed = hashlib.sha256()
+    with h5py.File(path) as file:
+        group = [file[name] for name in file if name.startswith("data-")][-1]
+        for name, found in sorted(group.items()):
+            if "quantity" not in found.attrs or found.is_scale:
+                continue
+            values = found[()]
+            per_position = values.shape[0] == group["completed_positions"].shape[0]
+            hashed.update((np.delete(values, int(position), axis=0) if per_position else values).tobytes())
+    return hashed.hexdigest()
+
+
 def dark(path):
     np.save(path, np.arange(SHAPE[2] * SHAPE[3], dtype=float).reshape(SHAPE[2:]))
 

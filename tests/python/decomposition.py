@@ -1,0 +1,179 @@
+"""Scans to be decomposed, and what NumPy, HyperSpy and scikit-learn make of them, for `tests/decomposition.rs`."""
+
+import h5py
+import numpy as np
+
+from answer import answer
+
+SCAN, POINTS = (37, 23), 60
+
+
+def data(kind):
+    """Four spectra in amounts that fall, with little noise; or noise alone, or others that are special."""
+    random = np.random.default_rng(3)
+    positions = SCAN[0] * SCAN[1]
+    if kind == "noise":
+        return random.normal(0, 1, (positions, POINTS)).astype("f4")
+    spectra = np.abs(random.normal(0, 1, (4, POINTS)))
+    if kind == "clusters":
+        centers = random.integers(0, 400, (6, POINTS))
+        return (centers[random.integers(6, size=positions)] + random.integers(0, 40, (positions, POINTS))).astype("u2")
+    if kind == "equal":
+        return np.repeat(spectra[:1], positions, axis=0).astype("f8")
+    amounts = np.abs(random.normal(0, 1, (positions, 4))) * [500, 200, 60, 25]
+    values = amounts @ spectra + random.normal(0, 0.5, (positions, POINTS))
+    if kind == "negative":
+        values = np.abs(values).round()
+        values[77, 5] = -3
+        return values.astype("i4")
+    return np.abs(values).astype(kind)
+
+
+def write(path, kind, layout):
+    values = data(kind).reshape(*SCAN, POINTS)
+    if layout == "frames":
+        values = values.reshape(*SCAN, 6, 10)
+    packed = {"compression": "gzip", "chunks": (5, 6, 13)} if layout == "gzip" else {}
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=values, **packed)
+
+
+def scan(path):
+    with h5py.File(path) as file:
+        values = file["data"][()].astype("f8")
+    return values.reshape(SCAN[0] * SCAN[1], -1)
+
+
+def parts(group):
+    u, s, v = (group[name][()] for name in "USV")
+    return u.reshape(-1, len(s)), s, v.reshape(len(s), -1)
+
+
+def apart(path, output, name):
+    values = scan(path)
+    with h5py.File(output) as file:
+        group = file[name]
+        u, s, v = parts(group)
+        ratio, residual = group["Explained_Variance_Ratio"][()], group["Residual"][()]
+        variance, elbow = group["Explained_Variance"][()], int(group["Elbow"][()].item())
+        if "Mean" in group:
+            values = values - group["Mean"][()].ravel()
+    is_scaled = np.abs(np.linalg.norm(v, axis=1) - 1).max() > 1e-6
+    signs = np.array([row[np.abs(row).argmax()] > 0 for row in v])
+    rows = columns = None
+    if is_scaled:
+        rows, columns = np.sqrt(values.sum(axis=1)), np.sqrt(values.sum(axis=0))
+        values, u, v = values / rows[:, None] / columns, u / rows[:, None], v / columns
+        signs = np.array([row[np.abs(row).argmax()] > 0 for row in v])
+    exact_u, exact_s, exact_v = np.linalg.svd(values, full_matrices=False)
+    count = len(s)
+    best = (exact_u[:, :count] * exact_s[:count]) @ exact_v[:count]
+    squares = exact_s**2
+    nearest = np.abs(squares[:, None] - s**2).min(axis=0)
+    exact_ratio = squares / squares.sum()
+    return {
+        "s": float(np.abs(s / exact_s[:count] - 1).max()),
+        "u": float(np.abs(np.abs((u * exact_u[:, :count]).sum(axis=0)) - 1).max()),
+        "v": float(np.abs(np.abs((v * exact_v[:count]).sum(axis=1)) - 1).max()),
+        "ratio": float(np.abs(ratio / exact_ratio[:count] - 1).max()),
+        "orthonormal": float(max(np.abs(u.T @ u - np.eye(count)).max(), np.abs(v @ v.T - np.eye(count)).max())),
+        "rebuilt": float(np.abs((u * s) @ v - best).max() / np.abs(values).max()),
+        "variance": float(np.abs(variance * len(values) / s**2 - 1).max()),
+        "signs": bool(signs.all()),
+        "is_within_residual": bool((nearest <= residual * s**2 + 1e-9 * squares[0]).all()),
+        "elbow": elbow,
+        "expected_elbow": expected_elbow(exact_ratio[:count]),
+    }
+
+
+def expected_elbow(ratio):
+    """HyperSpy's estimate, of the points that are given."""
+    curve = np.log(ratio[:20])
+    line = curve[0] + (curve[-1] - curve[0]) * np.arange(len(curve)) / (len(curve) - 1)
+    return int((line - curve).argmax())
+
+
+def differ(one, other):
+    with h5py.File(one) as first, h5py.File(other) as second:
+        groups = [file[next(name for name in file if name.startswith("data-"))] for file in (first, second)]
+        pairs = [(a, b) for a, b in zip(*map(parts, groups))]
+    return {"most": float(max(np.abs(a - b).max() / np.abs(a).max() for a, b in pairs))}
+
+
+def values(output, name):
+    with h5py.File(output) as file:
+        group = file[name]
+        u, s, v = parts(group)
+        beyond = float(np.abs(u[:, 1:]).max())
+        return {"S": s.tolist(), "beyond": beyond, "finite": bool(np.isfinite(u).all() and np.isfinite(v).all())}
+
+
+def write_hspy(path):
+    import hyperspy.api as hs
+
+    values = np.random.default_rng(5).poisson(np.abs(data("f8"))).reshape(*SCAN, POINTS).astype("f4")
+    signal = hs.signals.Signal1D(values + 1)
+    signal.save(path.replace("scan.h5", "scan.hspy"), overwrite=True)
+    import os
+
+    os.replace(path.replace("scan.h5", "scan.hspy"), path)
+
+
+def hyperspy(path, output, name, centre, poisson):
+    import os
+    import shutil
+
+    import hyperspy.api as hs
+
+    copy = path + ".hspy"
+    shutil.copy(path, copy)
+    signal = hs.load(copy)
+    os.remove(copy)
+    signal.change_dtype("float64")
+    signal.decomposition(
+        poisson == "true", centre=None if centre == "none" else centre, output_dimension=3, print_info=False
+    )
+    found = signal.learning_results
+    with h5py.File(output) as file:
+        group = file[name]
+        u, s, v = parts(group)
+        variance = group["Explained_Variance"][()]
+    loadings = u * s
+    signs = np.sign((found.factors[:, :3] * v.T).sum(axis=0))
+    return {
+        "variance": float(np.abs(variance / found.explained_variance[:3] - 1).max()),
+        "loadings": float(np.abs(loadings * signs - found.loadings[:, :3]).max() / np.abs(loadings).max()),
+        "factors": float(np.abs(v.T * signs - found.factors[:, :3]).max() / np.abs(v).max()),
+    }
+
+
+def clusters(path, output, name):
+    from sklearn.cluster import KMeans
+
+    values = scan(path)
+    with h5py.File(output) as file:
+        group = file[name]
+        labels, distance = group["Labels"][()].ravel(), group["Distance"][()].ravel()
+        centers = group["Mean_Response"][()]
+        counts, inertia = group["Count"][()], group["Inertia"][()].item()
+        between = group["Center_Distances"][()]
+    centers = centers.reshape(len(centers), -1)
+    apart = np.linalg.norm(values[:, None, :] - centers, axis=2)
+    means = np.array([values[labels == label].mean(axis=0) for label in range(len(centers))])
+    scale = np.abs(values).max()
+    theirs = min(KMeans(len(centers), tol=0, random_state=seed).fit(values).inertia_ for seed in range(3))
+    return {
+        "labels": bool((apart.argmin(axis=1) == labels).all()),
+        "counts": counts.tolist() == np.bincount(labels, minlength=len(centers)).tolist(),
+        "centers": bool(np.abs(means - centers).max() < 1e-9 * scale),
+        "distances": bool(np.abs(apart.min(axis=1) - distance).max() < 1e-6 * scale),
+        "inertia": bool(abs((apart.min(axis=1) ** 2).sum() / inertia - 1) < 1e-9),
+        "center_distances": bool(
+            np.abs(np.linalg.norm(centers[:, None] - centers, axis=2) - between).max() < 1e-9 * scale
+        ),
+        "ours": float(inertia), "theirs": float(theirs),
+    }
+
+
+if __name__ == "__main__":
+    answer(globals())
