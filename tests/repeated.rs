@@ -1,0 +1,217 @@
+//! Folds that go over the scan several times: the same bits whatever happens in between, and
+//! nothing that could be taken for a result before the last pass.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::folds::{Scan, assert_same_results, computations, python};
+use crate::support::random::Random;
+use crate::support::watch::{Running, wait_until};
+use crate::support::{Ran, pixelmill, succeed};
+
+/// Clusters that never come to rest, and components that are never exact enough.
+const CLUSTERS: [&str; 6] = ["-p", "clusters=5", "-p", "iterations=8", "-p", "tolerance=0"];
+const COMPONENTS: [&str; 6] = ["-p", "components=4", "-p", "passes=6", "-p", "tolerance=0"];
+
+/// The pass that a killed run was in, counted from 0, and how many of its units were in; nothing if
+/// none was written down.
+fn begun(output: &str) -> Option<(u64, u64)> {
+    let has_group = std::fs::metadata(output).is_ok_and(|file| file.len() > 0);
+    let found = if has_group { python("begun", &[output]) } else { Value::Null };
+    Some((found[0].as_u64()?, found[1].as_u64()?))
+}
+
+fn results(output: &str) -> Value {
+    python("results", &[output])
+}
+
+/// Runs one and asks to stop it once it is in this pass.
+fn stopped_in(scan: &Scan, (fold, output): (&str, &str), options: &[&str], pass: u64) -> Ran {
+    let slow = [options, &["--cores", "1", "--checkpoint", "0.01"]].concat();
+    let mut running = Running::start(scan.arguments(fold, output, &slow));
+    wait_until("a pass has begun", || {
+        running.has_ended() || begun(output).is_some_and(|(now, _)| now >= pass)
+    });
+    running.signal("INT");
+    running.finish()
+}
+
+/// Kills runs at random instants, goes on, and compares what comes out.
+fn kill_at_random_instants(fold: &str, options: &[&str], kills: usize) {
+    let scan = Scan::many("8000", "200");
+    let fold = format!("{fold}-many");
+    let whole = scan.beside("whole.h5");
+    let start = Instant::now();
+    scan.run(&fold, &whole, options);
+    let seconds = start.elapsed().as_secs_f64();
+    let expected = results(&whole);
+    assert_eq!((&expected["marked"], &expected["has_checkpoint"]), (&json!(8000), &json!(false)));
+    let mut random = Random(kills as u64);
+    let (mut killed, mut in_passes) = (0, std::collections::BTreeSet::new());
+    for round in 0..20 {
+        let output = scan.beside(&format!("{round}.h5"));
+        for _ in 0..4 {
+            let cores = if random.next() < 0.5 { "1" } else { "2" };
+            let more = [options, &["--checkpoint", "0.01", "--cores", cores]].concat();
+            let running = Running::start(scan.arguments(&fold, &output, &more));
+            thread::sleep(Duration::from_secs_f64(seconds * random.next()));
+            if running.kill().success() {
+                break;
+            }
+            killed += 1;
+            in_passes.extend(begun(&output).map(|(pass, _)| pass));
+        }
+        scan.run(&fold, &output, options);
+        let found = results(&output);
+        assert_eq!(found["hash"], expected["hash"], "other bits after kills");
+        assert_eq!((&found["groups"], &found["has_checkpoint"]), (&json!(1), &json!(false)));
+        assert_same_results(&output, &whole, "after kills");
+        std::fs::remove_file(&output).unwrap();
+        if killed >= kills && in_passes.len() >= 3 {
+            return;
+        }
+    }
+    panic!("{killed} kills came in the passes {in_passes:?}");
+}
+
+#[test]
+fn killed_clusters_have_the_same_bits_once_they_are_resumed() {
+    kill_at_random_instants("kmeans", &CLUSTERS, 12);
+}
+
+#[test]
+fn killed_decompositions_have_the_same_bits_once_they_are_resumed() {
+    kill_at_random_instants("svd", &COMPONENTS, 12);
+}
+
+#[test]
+fn nothing_is_done_before_the_last_pass() {
+    let scan = Scan::many("8000", "200");
+    let output = scan.beside("out.h5");
+    let stopped = stopped_in(&scan, ("kmeans-many", &output), &CLUSTERS, 3);
+    assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
+    assert_eq!(
+        (&stopped.json["outcome"], &stopped.json["completed"]),
+        (&json!("stopped"), &json!(0))
+    );
+    let found = results(&output);
+    assert_eq!((&found["marked"], &found["last_pixel"]), (&json!(0), &json!(0)));
+    assert_eq!(python("is_missing", &[&output, "Mean_Response"]), true);
+    let exported = scan.beside("labels.npy");
+    let labels = format!("{}/Labels", stopped.json["group"].as_str().unwrap());
+    let refused = pixelmill(["export", &output, &labels, &exported]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(!Path::new(&exported).exists());
+    // It goes on in the pass in which it was.
+    let (pass, _) = begun(&output).unwrap();
+    assert!(pass >= 3, "{pass}");
+    let ran = scan.run("kmeans-many", &output, &CLUSTERS);
+    let each = 8000 * 200 * 4;
+    let read = ran["report"]["bytes"].as_u64().unwrap();
+    assert!(read <= (10 - pass) * each, "{read} bytes were read from pass {pass} on");
+    let whole = scan.beside("whole.h5");
+    scan.run("kmeans-many", &whole, &CLUSTERS);
+    assert_same_results(&output, &whole, "after it was stopped");
+}
+
+#[test]
+fn a_damaged_checkpoint_costs_passes_and_no_bit() {
+    let scan = Scan::many("8000", "200");
+    let whole = scan.beside("whole.h5");
+    scan.run("svd-many", &whole, &COMPONENTS);
+    for which in ["first", "second", "both"] {
+        let output = scan.beside(&format!("{which}.h5"));
+        stopped_in(&scan, ("svd-many", &output), &COMPONENTS, 2);
+        python("spoil_checkpoint", &[&output, which]);
+        scan.run("svd-many", &output, &COMPONENTS);
+        assert_same_results(&output, &whole, which);
+    }
+}
+
+#[test]
+fn data_that_change_between_passes_are_noticed() {
+    let scan = Scan::made(|file| python("contiguous", &[file, "8000", "200"]));
+    let output = scan.beside("out.h5");
+    let slow = [&CLUSTERS[..], &["--cores", "1", "--checkpoint", "0.01"]].concat();
+    let mut running = Running::start(scan.arguments("kmeans-many", &output, &slow));
+    wait_until("a pass has begun", || {
+        running.has_ended() || begun(&output).is_some_and(|(pass, _)| pass >= 2)
+    });
+    let at = python("first_byte", &[scan.file.to_str().unwrap()]).as_u64().unwrap();
+    let file = OpenOptions::new().write(true).open(&scan.file).unwrap();
+    file.write_all_at(&7.0_f32.to_le_bytes(), at + 4000).unwrap();
+    let ran = running.finish();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("changed"), "{}", ran.stderr);
+    assert_eq!(results(&output)["marked"], 0);
+    let (again, whole) = (scan.beside("again.h5"), scan.beside("whole.h5"));
+    std::fs::copy(&output, &again).unwrap();
+    scan.run("kmeans-many", &again, &CLUSTERS);
+    scan.run("kmeans-many", &whole, &CLUSTERS);
+    assert_eq!(results(&again)["hash"], results(&whole)["hash"]);
+}
+
+#[test]
+fn it_is_verified_as_a_whole() {
+    let scan = Scan::many("3000", "40");
+    for (fold, options, name) in [
+        ("kmeans", &CLUSTERS, "Mean_Response"),
+        ("svd", &COMPONENTS, "V"),
+        ("pca", &COMPONENTS, "U"),
+    ] {
+        let output = scan.beside(&format!("{fold}.h5"));
+        let ran = scan.run(&format!("{fold}-many"), &output, options);
+        let group = ran["group"].as_str().unwrap();
+        let verified = succeed(["verify", &output, group]);
+        assert_eq!((&verified["checked"], &verified["different"]), (&json!(3000), &json!([])));
+        python("spoil_result", &[&output, name]);
+        let verified = pixelmill(["verify", &output, group]);
+        assert_eq!(verified.code, Some(1), "{}", verified.stderr);
+        let different = verified.json["different"].as_array().unwrap();
+        assert!(different.iter().any(|found| found.to_string().contains(name)), "{different:?}");
+    }
+}
+
+#[test]
+fn spectra_that_are_no_numbers_fail_once_and_leave_the_others_alone() {
+    let scan = Scan::many("3000", "40");
+    let spoilt = scan.beside("spoilt.h5");
+    std::fs::copy(&scan.file, &spoilt).unwrap();
+    python("no_number", &[&spoilt, "1234"]);
+    let spoilt = Scan { folder: tempfile::tempdir().unwrap(), file: spoilt.into() };
+    for (fold, options) in [("kmeans", &CLUSTERS), ("svd", &COMPONENTS), ("pca", &COMPONENTS)] {
+        let (with, without) = (scan.beside("with.h5"), scan.beside("without.h5"));
+        let ran = pixelmill(spoilt.arguments(&format!("{fold}-many"), &with, options));
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        let failed = ran.json["failed"].as_array().unwrap();
+        assert_eq!((failed.len(), &failed[0]["position"]), (1, &json!(1234)), "{failed:?}");
+        let some = [&options[..], &["--positions", "[0:1234,1235:3000]"]].concat();
+        scan.run(&format!("{fold}-many"), &without, &some);
+        assert_eq!(python("but", &[&with, "1234"]), python("but", &[&without, "1234"]), "{fold}");
+        std::fs::remove_file(&with).unwrap();
+        std::fs::remove_file(&without).unwrap();
+    }
+}
+
+#[test]
+fn it_has_passes_of_its_own_beside_others() {
+    let scan = Scan::many("3000", "40");
+    let (together, alone) = (scan.beside("together.h5"), scan.beside("alone.h5"));
+    let options = ["--kmeans.clusters=5", "--svd.components=4"];
+    let ran = scan.run("statistics,kmeans,svd,sum-many", &together, &options);
+    assert_eq!(computations(&ran).len(), 4);
+    for (fold, options) in [
+        ("statistics", &[][..]),
+        ("kmeans", &["-p", "clusters=5"]),
+        ("svd", &["-p", "components=4"]),
+        ("sum", &[]),
+    ] {
+        scan.run(&format!("{fold}-many"), &alone, options);
+    }
+    assert_same_results(&together, &alone, "together");
+}
