@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{Answer, Ending, Face, hints, show};
 use crate::engine::inspect::{
-    self, Chunking, DatasetOverview, FieldOverview, GroupOverview, Reading,
+    self, Chunking, DatasetOverview, FieldOverview, GroupOverview, KnownTables, Reading,
 };
 use crate::engine::{self, Request, Verification};
 use crate::wire;
@@ -57,8 +58,8 @@ fn parameter_line(info: &ParameterInfo) -> String {
 }
 
 /// The content of a file.
-pub(crate) fn info(file: &Path, face: Face) -> Result<Answer> {
-    let datasets = inspect::datasets(file)?;
+pub(crate) fn info(file: &Path, known: &Arc<KnownTables>, face: Face) -> Result<Answer> {
+    let datasets = inspect::datasets_knowing(file, known)?;
     let groups = inspect::groups(file, None)?;
     let mut text = format!("{}\n", file.display());
     if datasets.is_empty() {

@@ -27,6 +27,7 @@ mod view;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use arguments::{Arguments, Command};
 use clap::error::ErrorKind;
@@ -101,7 +102,7 @@ fn answer(registry: &[&'static dyn Runner], arguments: &Arguments, ranks: &Ranks
         _ if !ranks.is_first() => return silent(Ending::Done),
         Command::Run(typed) => run::rehearse(registry, typed, &display),
         Command::List { process } => look::list(registry, process.as_deref()),
-        Command::Info { file } => look::info(file, Face::CommandLine),
+        Command::Info { file } => look::info(file, &Arc::default(), Face::CommandLine),
         Command::Test(typed) => test::test(registry, typed),
         Command::Show(typed) => shown::show(typed),
         #[cfg(feature = "view")]

@@ -168,7 +168,7 @@ struct ResultsFile {
 fn results_file(task: &Task, team: Team<'_>) -> Result<ResultsFile> {
     let path = &task.file;
     let raw = file::open(path, true)?;
-    let opened = OpenFile { path, file: &raw };
+    let opened = OpenFile::new(path, &raw);
     let seen = look_at(opened)?;
     let last_run =
         seen.group(&task.group).ok().and_then(|group| attributes::string(&group, LAST_RUN));
@@ -207,7 +207,7 @@ impl<'a> Ready<'a> {
         let (mut files, mut states) = (Vec::new(), Vec::new());
         for task in &assignment.tasks {
             let file = results_file(task, team)?;
-            let opened = OpenFile { path: &task.file, file: &file.raw };
+            let opened = OpenFile::new(&task.file, &file.raw);
             states.push(Marks::within(opened, task.status)?);
             files.push(file);
         }

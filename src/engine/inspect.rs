@@ -1,6 +1,7 @@
 //! What is in a file: main datasets with their axes, results groups with their state.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -13,13 +14,13 @@ use crate::identity::{is_provisional, recorded_files};
 use crate::region;
 pub use crate::source::FieldOverview;
 use crate::source::{self, Along, Crop, ExcerptIdentity};
-pub use crate::storage::Chunking;
 use crate::storage::container::{Dataset, Group};
-use crate::storage::file::{ReadFile, open_read};
+use crate::storage::file::{ReadFile, open_read, open_read_knowing};
 use crate::storage::marks::Marks;
 use crate::storage::results_group::{self, Provenance, results_groups};
 pub use crate::storage::rows::Reading;
 use crate::storage::rows::Rows;
+pub use crate::storage::{Chunking, KnownTables};
 use crate::view::View;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::source_info::SourceInfo;
@@ -129,7 +130,15 @@ pub struct GroupOverview {
 /// # Errors
 /// If the file can't be read.
 pub fn datasets(file: &Path) -> Result<Vec<DatasetOverview>> {
-    let file = open_read(file)?;
+    datasets_knowing(file, &Arc::default())
+}
+
+/// The same by somebody who knows tables of them, or wants to know them later.
+///
+/// # Errors
+/// As [`datasets`].
+pub fn datasets_knowing(file: &Path, known: &Arc<KnownTables>) -> Result<Vec<DatasetOverview>> {
+    let file = open_read_knowing(file, known)?;
     let paths = source::shown_datasets(&file);
     Ok(paths.into_iter().map(|path| dataset(&file, path)).collect())
 }
@@ -180,9 +189,9 @@ fn dataset(file: &ReadFile, path: String) -> DatasetOverview {
         format: source::format(file, &path, &found),
         full_grid: described.as_ref().is_ok_and(|described| described.grid.is_full()),
         position_axes: described.as_ref().map_or(Vec::new(), |known| known.view.positions.clone()),
+        chunking: rows.as_ref().ok().and_then(Rows::chunking).or_else(|| found.chunking()),
         reading: rows.map(|rows| rows.reading()),
         linked_file: is_linked.then(|| found.file_name()),
-        chunking: found.chunking(),
         notes: described.as_ref().map_or(Vec::new(), |known| known.notes.clone()),
         record_bytes: first.map(|_| (found.size() * found.element_bytes()) as u64),
         fields: if first.is_some() { fields } else { Vec::new() },

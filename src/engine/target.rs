@@ -291,7 +291,7 @@ impl RunLock {
 
     /// The file, and where it is.
     pub fn handle(&self) -> OpenFile<'_> {
-        OpenFile { path: &self.path, file: &self.file }
+        OpenFile::new(&self.path, &self.file)
     }
 
     /// Whether the path still leads to the file that is locked.

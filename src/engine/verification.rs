@@ -317,8 +317,7 @@ mod tests {
         std::fs::write(&path, &status).unwrap();
         let file = std::fs::File::open(&path).unwrap();
         let marks =
-            Marks::within(OpenFile { path: &path, file: &file }, Extent::new(0, 100).unwrap())
-                .unwrap();
+            Marks::within(OpenFile::new(&path, &file), Extent::new(0, 100).unwrap()).unwrap();
         for sample in [0, 1, 10, 66, 500] {
             let chosen = choose(&marks, 66, sample).unwrap();
             assert_eq!(chosen.len() as u64, sample.min(66));

@@ -238,11 +238,11 @@ pub(super) fn chunk_table(data: &[u8]) {
         Ok::<_, std::convert::Infallible>(())
     });
     let Ok(table) = table;
-    assert!(table.chunks.is_sorted_by(|one, other| one.number < other.number));
+    assert!(table.chunks.iter().is_sorted_by(|one, other| one.number < other.number));
     let places: u64 = region::grid(&shape, &table.chunk).iter().product();
     assert!(table.chunks.iter().all(|chunk| chunk.number < places));
     let Ok(pipeline) = Pipeline::new(&filters, element) else { return };
-    let way = Chunked { table, pipeline, fill: vec![0x5a; element] };
+    let way = Chunked { table: Arc::new(table), pipeline, fill: vec![0x5a; element] };
     let file = scratch_file(drawn.0);
     let Ok(file) = RawFile::new("a file".into(), file) else { return };
     let view = View::new(shape, vec![position]);

@@ -121,7 +121,7 @@ impl Group {
     }
 
     fn open(&self) -> OpenFile<'_> {
-        OpenFile { path: Path::new("a file"), file: &self.file }
+        OpenFile::new(Path::new("a file"), &self.file)
     }
 
     fn extent(&self, start: u64, length: u64) -> Extent {

@@ -12,7 +12,7 @@ use std::thread;
 use twox_hash::xxhash3_128::Hasher;
 
 use super::digest::RowsDigest;
-use crate::storage::rows::{Chunk, Rows, Stored};
+use crate::storage::rows::{Chunks, Rows, Stored};
 use pixelmill_core::error::{Error, Result};
 
 /// Sources up to this size are hashed whole: some ten milliseconds on two cores, if they are in the
@@ -48,7 +48,7 @@ pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
             hash_samples(rows, blocks.map(|number| sample_at(number, offset, bytes)).collect())?
         }
         Stored::Chunks(chunks) => {
-            for chunk in chunks {
+            for chunk in chunks.iter() {
                 for number in [chunk.number, chunk.size, chunk.mask.into()] {
                     hash.write(&number.to_le_bytes());
                 }
@@ -64,7 +64,7 @@ pub(crate) fn fingerprint(rows: &Rows) -> Result<String> {
 /// Whether the fingerprint is one of all bytes, not of a sample.
 pub(crate) fn is_whole(rows: &Rows) -> bool {
     let bytes = match rows.stored() {
-        Stored::Chunks(chunks) => stored_bytes(chunks),
+        Stored::Chunks(chunks) => chunks.stored_bytes(),
         Stored::Extent(_) | Stored::Elsewhere => rows.bytes(),
     };
     bytes <= WHOLE
@@ -79,7 +79,7 @@ pub(crate) fn layout(rows: &Rows) -> String {
             hash.write(&rows.bytes().to_le_bytes());
         }
         Stored::Chunks(chunks) => {
-            for chunk in chunks {
+            for chunk in chunks.iter() {
                 for number in [chunk.number, chunk.address, chunk.size, chunk.mask.into()] {
                     hash.write(&number.to_le_bytes());
                 }
@@ -95,11 +95,11 @@ fn sample_at(number: u64, offset: u64, bytes: u64) -> Sample {
     Sample { number, offset: offset + start, length: SAMPLE_BYTES.min(bytes - start) }
 }
 
-fn chunk_samples(chunks: &[Chunk]) -> Vec<Sample> {
-    let total = stored_bytes(chunks);
+fn chunk_samples(chunks: &Chunks) -> Vec<Sample> {
+    let total = chunks.stored_bytes();
     // Of the chunks of a sample only the beginning, so that it stays one.
     let most = if total <= WHOLE { u64::MAX } else { SAMPLE_BYTES };
-    let chosen = sample(chunks.len() as u64, total).map(|at| chunks[at as usize]);
+    let chosen = sample(chunks.len() as u64, total).map(|at| chunks.get(at as usize));
     chosen
         .map(|chunk| Sample {
             number: chunk.number,
@@ -107,10 +107,6 @@ fn chunk_samples(chunks: &[Chunk]) -> Vec<Sample> {
             length: chunk.size.min(most),
         })
         .collect()
-}
-
-fn stored_bytes(chunks: &[Chunk]) -> u64 {
-    chunks.iter().fold(0, |total, chunk| total.saturating_add(chunk.size))
 }
 
 /// The numbers of the blocks that are hashed, of `blocks` with `total` bytes: spread evenly, the

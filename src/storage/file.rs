@@ -7,9 +7,11 @@ use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::container::{AsObject, Group, Object, Opened, Transaction};
 use super::file_state::{FileId, FileState};
+use super::known_tables::KnownTables;
 use super::open_file::OpenFile;
 use super::{h5, lock};
 use pixelmill_core::error::{Error, Result};
@@ -22,6 +24,7 @@ pub(crate) struct ReadFile {
     pub path: PathBuf,
     /// As it was when it was opened.
     pub opened: FileState,
+    known: Option<Arc<KnownTables>>,
 }
 
 impl Deref for ReadFile {
@@ -41,7 +44,7 @@ impl AsObject for ReadFile {
 impl ReadFile {
     /// A file at `path` whose container is open.
     pub fn new(path: &Path, Opened { root, raw, state }: Opened) -> Self {
-        Self { root, raw, path: path.to_owned(), opened: state }
+        Self { root, raw, path: path.to_owned(), opened: state, known: None }
     }
 
     /// Whether nobody has written to the file since it was in this state.
@@ -65,7 +68,7 @@ impl ReadFile {
 
     /// The file for raw reads.
     pub fn handle(&self) -> OpenFile<'_> {
-        OpenFile { path: &self.path, file: &self.raw }
+        OpenFile { known: self.known.as_deref(), ..OpenFile::new(&self.path, &self.raw) }
     }
 
     /// Which file it is.
@@ -84,6 +87,14 @@ fn state(file: &File, path: &Path) -> Result<FileState> {
 /// If it isn't there, has no container, is damaged, or is being written by somebody.
 pub(crate) fn open_read(path: &Path) -> Result<ReadFile> {
     Ok(ReadFile::new(path, h5::open_read(path)?))
+}
+
+/// The same by somebody who knows tables of its datasets, or wants to know them later.
+///
+/// # Errors
+/// As [`open_read`].
+pub(crate) fn open_read_knowing(path: &Path, known: &Arc<KnownTables>) -> Result<ReadFile> {
+    Ok(ReadFile { known: Some(Arc::clone(known)), ..open_read(path)? })
 }
 
 /// Holds a file as readers do, without a look into its container; with its state.

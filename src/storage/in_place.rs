@@ -135,7 +135,7 @@ impl InPlace for Direct {
         // refused as truncated by each further write, by HDF5 and by the next run while its end is
         // missing. Only results that were compressed and got their room back for failed positions
         // may lie behind their marks.
-        OpenFile { path: &self.path, file: &self.file }.check_length("write", part.end())?;
+        OpenFile::new(&self.path, &self.file).check_length("write", part.end())?;
         let written = self.file.write_all_at(part.bytes(), part.offset());
         written.map_err(|error| Error::io("write", &self.path, error))
     }
@@ -173,7 +173,7 @@ mod tests {
         let file = File::create_new(&path).unwrap();
         file.set_len(110).unwrap();
         let extent = Extent::new(100, 10).unwrap();
-        let direct = Direct::new(OpenFile { path: &path, file: &file }).unwrap();
+        let direct = Direct::new(OpenFile::new(&path, &file)).unwrap();
         direct.write(extent.part(3, &[1; 7]).unwrap()).unwrap();
         file.set_len(109).unwrap();
         let refused = direct.write(extent.part(3, &[1; 7]).unwrap());

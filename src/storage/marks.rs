@@ -483,7 +483,7 @@ mod tests {
         std::fs::write(&path, [&[9; 5][..], &bytes].concat()).unwrap();
         let extent = Extent::new(5, bytes.len() as u64).unwrap();
         let file = File::open(&path).unwrap();
-        let marks = Marks::within(OpenFile { path: &path, file: &file }, extent).unwrap();
+        let marks = Marks::within(OpenFile::new(&path, &file), extent).unwrap();
         let all_but_one = (0..bytes.len() as u64).sum::<u64>() - (WINDOW + 3);
         let expected =
             Summary { count: bytes.len() as u64 - 1, sum: all_but_one, prefix: WINDOW + 3 };

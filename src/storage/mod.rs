@@ -17,6 +17,7 @@ pub(crate) mod file_state;
 pub(crate) mod filters;
 mod hdf5;
 pub(crate) mod in_place;
+mod known_tables;
 pub(crate) mod lock;
 pub(crate) mod marks;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub(crate) mod unfinished;
 pub(crate) mod walk;
 
 pub use chunk_table::Chunking;
+pub use known_tables::KnownTables;
 
 use hdf5 as h5;
 

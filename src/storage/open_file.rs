@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::known_tables::KnownTables;
 use pixelmill_core::error::{Error, Result};
 
 /// An open file and its path.
@@ -13,9 +14,15 @@ use pixelmill_core::error::{Error, Result};
 pub(crate) struct OpenFile<'a> {
     pub path: &'a Path,
     pub file: &'a File,
+    /// Tables that were read of it before.
+    pub known: Option<&'a KnownTables>,
 }
 
-impl OpenFile<'_> {
+impl<'a> OpenFile<'a> {
+    /// One of which nothing is known.
+    pub fn new(path: &'a Path, file: &'a File) -> Self {
+        Self { path, file, known: None }
+    }
     /// The same file under a descriptor of one's own, for `action`.
     ///
     /// # Errors

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub(crate) use super::chunk_table::Chunk;
+use super::chunk_table::Chunking;
+pub(crate) use super::chunk_table::Chunks;
 use super::container::{Dataset, Opening, ValuesNow};
 use super::decoding::Decoding;
 use super::file_state::FileId;
@@ -238,6 +239,11 @@ impl Rows {
     /// What turns the stored bytes into numbers.
     pub fn decoding(&self) -> &Decoding {
         &self.decoding
+    }
+
+    /// The chunks that are decoded, for people, if any are.
+    pub fn chunking(&self) -> Option<Chunking> {
+        self.tiles()?.way.chunking()
     }
 
     /// The tiles that are read, unless rows lie side by side.

@@ -28,7 +28,7 @@ pub(super) fn answered(desk: &Desk, question: &str, query: Option<&str>) -> Answ
             may_run: desk.may_run,
         }),
         "colours" => json(&wire::Colours { even: colour_map(false), cyclic: colour_map(true) }),
-        "info" => of_command(look::info(file, Face::Page)),
+        "info" => of_command(look::info(file, &desk.known, Face::Page)),
         "processes" => of_command(look::list(&desk.registry, None)),
         "commands" => of_command(recipe::commands(&desk.registry, file, asked.get("group"))),
         "show" => {

@@ -33,6 +33,7 @@ pub(crate) use runs::Watch;
 use server::Server;
 use surveys::Surveys;
 
+use crate::engine::inspect::KnownTables;
 use crate::engine::shown::Viewer;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::registry::Runner;
@@ -54,6 +55,8 @@ struct Desk {
     runs: Arc<Runs>,
     surveys: Surveys,
     viewer: Mutex<Viewer>,
+    /// Tables of chunks, which all that is looked at shares.
+    known: Arc<KnownTables>,
 }
 
 impl Desk {
@@ -91,13 +94,15 @@ impl Page {
         };
         let news = Arc::new(News::default());
         let runs = Arc::new(Runs::new(&news));
+        let known = Arc::default();
         let desk = Arc::new(Desk {
             registry: registry.to_vec(),
             file: file.to_owned(),
             may_run,
-            surveys: Surveys::begin(&news, &runs).map_err(refused)?,
+            surveys: Surveys::begin(&news, &runs, &known).map_err(refused)?,
             runs,
-            viewer: Mutex::default(),
+            viewer: Mutex::new(Viewer::knowing(&known)),
+            known,
             news,
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;

@@ -9,6 +9,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::news::News;
 use super::runs::Runs;
+use crate::engine::inspect::KnownTables;
 use crate::engine::shown::{Detector, Survey, Wanted};
 use crate::wire;
 use pixelmill_core::error::Result;
@@ -30,6 +31,7 @@ pub(super) struct Surveys {
 struct Shared {
     news: Arc<News>,
     runs: Arc<Runs>,
+    known: Arc<KnownTables>,
     /// Who reads while a run goes on, which leaves no more cores to others.
     alone: ThreadPool,
     state: Mutex<State>,
@@ -78,11 +80,16 @@ impl Surveys {
     ///
     /// # Errors
     /// If the system refuses a thread.
-    pub fn begin(news: &Arc<News>, runs: &Arc<Runs>) -> io::Result<Self> {
+    pub fn begin(
+        news: &Arc<News>,
+        runs: &Arc<Runs>,
+        known: &Arc<KnownTables>,
+    ) -> io::Result<Self> {
         let alone = ThreadPoolBuilder::new().num_threads(1).build().map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             news: Arc::clone(news),
             runs: Arc::clone(runs),
+            known: Arc::clone(known),
             alone,
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -106,7 +113,7 @@ impl Surveys {
         if let Some(answer) = self.shared.known(asked)? {
             return Ok(answer);
         }
-        let mut survey = Survey::begin(wanted, detector)?;
+        let mut survey = Survey::begin_knowing(&self.shared.known, wanted, detector)?;
         self.shared.go_on(&mut survey, FIRST)?;
         let answer = Arc::new(wire::Survey::from(&survey));
         let kept = Kept {
@@ -257,7 +264,7 @@ mod tests {
             pixel: None,
         };
         let news = Arc::default();
-        let surveys = Surveys::begin(&news, &Arc::new(Runs::new(&news))).unwrap();
+        let surveys = Surveys::begin(&news, &Arc::new(Runs::new(&news)), &Arc::default()).unwrap();
         let look = || surveys.answer("", &wanted, &Detector::All);
         let first = look().unwrap();
         assert!(first.is_complete && Arc::ptr_eq(&first, &look().unwrap()), "it is kept");

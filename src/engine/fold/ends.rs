@@ -241,7 +241,7 @@ mod tests {
         let path = folder.path().join("failed");
         std::fs::write(&path, [0, 3, 0, 0, 0, 0, 0, 0, 0]).unwrap();
         let file = std::fs::File::open(&path).unwrap();
-        let opened = OpenFile { path: &path, file: &file };
+        let opened = OpenFile::new(&path, &file);
         let failed = Marks::within(opened, Extent::new(0, 9).unwrap()).unwrap();
         let marked = Marked { status: &Marks::prefix(3, 9), failed: &failed };
         let why = Failure::new("no spectrum");

@@ -2,17 +2,20 @@
 //! between two looks it is neither open nor locked.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::closed::Closed;
 use super::overview::Subject;
 use super::{Wanted, find};
-use crate::storage::file::{ReadFile, open_read};
+use crate::storage::KnownTables;
+use crate::storage::file::{ReadFile, open_read_knowing};
 use crate::storage::file_state::FileState;
 use pixelmill_core::error::Result;
 
 /// A dataset, or a field of its records, and how it is opened.
 pub(super) struct Kept {
     file: PathBuf,
+    known: Arc<KnownTables>,
     path: String,
     field: Option<String>,
     positions_axes: Option<Vec<usize>>,
@@ -29,11 +32,13 @@ impl Kept {
     /// If there is none, or it can't be understood or read, and those of `action`.
     pub fn open<T>(
         wanted: &Wanted,
+        known: &Arc<KnownTables>,
         action: impl FnOnce(&Subject) -> Result<T>,
     ) -> Result<(Self, T)> {
-        let file = open_read(&wanted.file)?;
+        let file = open_read_knowing(&wanted.file, known)?;
         let mut kept = Self {
             file: wanted.file.clone(),
+            known: Arc::clone(known),
             path: find::dataset(&file, wanted.path.as_deref())?,
             field: wanted.field.clone(),
             positions_axes: wanted.positions_axes.clone(),
@@ -55,7 +60,7 @@ impl Kept {
         {
             return action(subject);
         }
-        let file = open_read(&self.file)?;
+        let file = open_read_knowing(&self.file, &self.known)?;
         self.look_anew(&file, action)
     }
 
@@ -101,7 +106,7 @@ mod tests {
             let mut bytes = vec![0; rows.row_bytes()];
             rows.read_into(std::slice::from_ref(&(77..78)), &mut bytes).map(|()| bytes)
         };
-        let (mut kept, first) = Kept::open(&wanted, row).unwrap();
+        let (mut kept, first) = Kept::open(&wanted, &Arc::default(), row).unwrap();
         let is_kept = |kept: &mut Kept| {
             kept.closed.as_mut().is_some_and(|closed| closed.open().unwrap().is_some())
         };

@@ -1,6 +1,7 @@
 //! The picture of a scan that becomes finer while somebody looks at it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -17,6 +18,7 @@ use super::pages::page_with;
 use super::values::Means;
 use super::{Layout, Part, Picture, Wanted};
 use crate::source::fingerprint;
+use crate::storage::KnownTables;
 use crate::storage::file_state::FileState;
 use crate::storage::rows::{Rows, Stored};
 use pixelmill_core::dimension::Dimension;
@@ -52,8 +54,20 @@ impl Survey {
     /// # Errors
     /// If there is no such scan, it can't be read, or it has nothing inside of the detector.
     pub fn begin(wanted: &Wanted, detector: &Detector) -> Result<Self> {
+        Self::begin_knowing(&Arc::default(), wanted, detector)
+    }
+
+    /// The same by somebody who knows tables of the file, or wants to know them later.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_knowing(
+        known: &Arc<KnownTables>,
+        wanted: &Wanted,
+        detector: &Detector,
+    ) -> Result<Self> {
         let new = |subject: &Subject| Reading::new(subject, wanted, detector);
-        let (kept, reading) = Kept::open(wanted, new)?;
+        let (kept, reading) = Kept::open(wanted, known, new)?;
         Ok(Self { kept, reading })
     }
 

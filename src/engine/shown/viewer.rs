@@ -1,8 +1,11 @@
 //! One look after the other, at a position here and a position there.
 
+use std::sync::Arc;
+
 use super::closed::Closed;
 use super::{Shown, Wanted, find};
-use crate::storage::file::open_read;
+use crate::storage::KnownTables;
+use crate::storage::file::open_read_knowing;
 use pixelmill_core::error::Result;
 
 /// Shows one thing after the other, as [`show`](super::show) does each: what is the same, but for
@@ -12,6 +15,7 @@ use pixelmill_core::error::Result;
 /// Between two looks the file is neither open nor locked, and no values are kept.
 #[derive(Default)]
 pub struct Viewer {
+    known: Arc<KnownTables>,
     last: Option<Last>,
 }
 
@@ -24,6 +28,11 @@ struct Last {
 }
 
 impl Viewer {
+    /// One who knows tables of the file, or wants to know them later.
+    pub fn knowing(known: &Arc<KnownTables>) -> Self {
+        Self { known: Arc::clone(known), last: None }
+    }
+
     /// What there is to see of what is wanted.
     ///
     /// # Errors
@@ -35,7 +44,7 @@ impl Viewer {
             return Ok(shown);
         }
         self.last = None;
-        let file = open_read(&wanted.file)?;
+        let file = open_read_knowing(&wanted.file, &self.known)?;
         let (shown, subjects) = find::shown(&file, wanted)?;
         self.last = Closed::of(&file, subjects).map(|closed| {
             let shown = Shown { pictures: Vec::new(), ..shown.clone() };

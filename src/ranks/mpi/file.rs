@@ -60,7 +60,7 @@ impl Shared {
 
 impl InPlace for Shared {
     fn write(&self, whole: Part<'_>) -> Result<()> {
-        OpenFile { path: &self.path, file: &self.file }.check_length("write", whole.end())?;
+        OpenFile::new(&self.path, &self.file).check_length("write", whole.end())?;
         let mut offset = whole.offset();
         for part in whole.bytes().chunks(MOST_AT_ONCE) {
             // SAFETY: `part` has as many bytes as are named and outlives the call; so does the

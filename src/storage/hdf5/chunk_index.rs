@@ -6,6 +6,7 @@ use hdf5_sys::{h5p, h5z};
 
 use super::super::chunk_table::{Chunk, ChunkTable};
 use super::super::filters::FilterInfo;
+use super::index_ahead::Ahead;
 use crate::region;
 use pixelmill_core::foreign_text::of_fixed_length;
 
@@ -20,7 +21,13 @@ pub(super) fn read(dataset: &Dataset) -> hdf5::Result<ChunkTable> {
     let lengths = dataset.chunk().ok_or("the dataset isn't chunked")?;
     let (chunk, shape) = (region::lengths(&lengths), region::lengths(&dataset.shape()));
     let edges_unfiltered = leaves_edges_unfiltered(dataset);
-    ChunkTable::of(&shape, chunk, edges_unfiltered, |each| visit(dataset, each))
+    let mut ahead = Ahead::of(dataset);
+    ChunkTable::of(&shape, chunk, edges_unfiltered, |each| {
+        visit(dataset, &mut |offset, chunk| {
+            ahead.told(chunk.address);
+            each(offset, chunk);
+        })
+    })
 }
 
 /// Calls `each` with the place in the dataset and the storage of every chunk.

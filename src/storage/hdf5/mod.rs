@@ -12,6 +12,7 @@ mod datatype;
 mod error;
 mod file;
 mod handles;
+mod index_ahead;
 mod library;
 mod links;
 mod objects;

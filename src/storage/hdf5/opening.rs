@@ -5,6 +5,7 @@ use std::path::Path;
 use hdf5::Dataset;
 
 use super::super::container::{Opening, ValuesNow};
+use super::super::known_tables::KnownTables;
 use super::super::open_file::OpenFile;
 use super::super::raw_file::RawFile;
 use super::super::refused::Refused;
@@ -22,7 +23,7 @@ use pixelmill_core::error::{Error, Result};
 /// # Errors
 /// If it is empty, something is missing or cut off, or nothing can undo one of its filters.
 pub(super) fn open(dataset: &Dataset, field: Option<&str>, file: OpenFile<'_>) -> Result<Opening> {
-    let path = file.path;
+    let (path, known) = (file.path, file.known);
     let refused =
         |error: hdf5::Error| Refused::from(error).on_object("read", path, &text::name(dataset));
     let (raw, access) = holding(dataset, file)?;
@@ -31,7 +32,7 @@ pub(super) fn open(dataset: &Dataset, field: Option<&str>, file: OpenFile<'_>) -
         return Err(Error::not_main(path, &text::name(dataset), "it is empty".to_owned()));
     }
     let Composition { files, may_grow, mosaic } = compose(raw, access, dataset)?;
-    let way = way(&files[0].path, (dataset, field), mosaic)?;
+    let way = way(&files[0].path, (dataset, field), mosaic, known)?;
     let decoding = decoding(dataset, way.is_whole()).map_err(refused)?;
     // Through HDF5 the values come by themselves.
     let lies = datatype::lying(&datatype, field);
@@ -54,7 +55,7 @@ pub(super) fn open(dataset: &Dataset, field: Option<&str>, file: OpenFile<'_>) -
 pub(super) fn now(dataset: &Dataset, field: Option<&str>) -> Result<Option<ValuesNow>> {
     let Some((path, file, access)) = transaction::holder(dataset)? else { return Ok(None) };
     let composed = compose(RawFile::new(path, file)?, access, dataset)?;
-    let way = way(&composed.files[0].path, (dataset, field), composed.mosaic)?;
+    let way = way(&composed.files[0].path, (dataset, field), composed.mosaic, None)?;
     Ok(Some(ValuesNow { files: composed.files, way }))
 }
 
@@ -76,6 +77,7 @@ fn way(
     path: &Path,
     (dataset, field): (&Dataset, Option<&str>),
     mosaic: Option<Mosaic>,
+    known: Option<&KnownTables>,
 ) -> Result<Box<dyn Way>> {
     match mosaic {
         Some(mosaic)
@@ -83,6 +85,6 @@ fn way(
         {
             Ok(Box::new(mosaic))
         }
-        _ => stored_way(path, dataset, field),
+        _ => stored_way(path, (dataset, field), known),
     }
 }

@@ -1,16 +1,19 @@
 //! How a dataset is stored, and with it how it is read.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use hdf5::Dataset;
 use hdf5::dataset::Layout;
 
-use super::super::chunk_table::Chunking;
+use super::super::chunk_table::{ChunkTable, Chunking};
+use super::super::file_state::FileState;
 use super::super::filters::Pipeline;
+use super::super::known_tables::KnownTables;
 use super::super::refused::Refused;
 use super::super::tiles::{Chunked, Contiguous, Way};
 use super::through_library::ThroughLibrary;
-use super::{chunk_index, datatype, library, text};
+use super::{chunk_index, datatype, library, text, transaction};
 use pixelmill_core::error::{Error, Result};
 
 /// How a dataset of the file at `path` is stored, if what it refers to is there, and with it how
@@ -20,8 +23,8 @@ use pixelmill_core::error::{Error, Result};
 /// If nothing can undo one of its filters.
 pub(super) fn stored_way(
     path: &Path,
-    dataset: &Dataset,
-    field: Option<&str>,
+    (dataset, field): (&Dataset, Option<&str>),
+    known: Option<&KnownTables>,
 ) -> Result<Box<dyn Way>> {
     let is_chunked = dataset.is_chunked();
     let through_library = |why: &str| through_library((dataset, field), why.to_owned(), is_chunked);
@@ -29,7 +32,7 @@ pub(super) fn stored_way(
         return Ok(through_library("its numbers aren't in a usual form"));
     }
     Ok(match dataset.layout() {
-        Layout::Chunked => return chunked(path, (dataset, field)),
+        Layout::Chunked => return chunked(path, (dataset, field), known),
         Layout::Compact => through_library("compact"),
         Layout::Virtual => through_library("virtual"),
         Layout::Contiguous if has_raw_files(dataset) => through_library("external storage"),
@@ -49,7 +52,11 @@ fn through_library(
     Box::new(ThroughLibrary { dataset, field, why, is_chunked })
 }
 
-fn chunked(path: &Path, of: (&Dataset, Option<&str>)) -> Result<Box<dyn Way>> {
+fn chunked(
+    path: &Path,
+    of: (&Dataset, Option<&str>),
+    known: Option<&KnownTables>,
+) -> Result<Box<dyn Way>> {
     let dataset = of.0;
     let refused =
         |error: hdf5::Error| Refused::from(error).on_object("read", path, &text::name(dataset));
@@ -60,7 +67,7 @@ fn chunked(path: &Path, of: (&Dataset, Option<&str>)) -> Result<Box<dyn Way>> {
             Ok(through_library(of, "chunked behind a user block".to_owned(), true))
         }
         Ok(pipeline) => {
-            let table = chunk_index::read(dataset).map_err(refused)?;
+            let table = table(dataset, known).map_err(refused)?;
             let fill = library::fill_value(dataset).map_err(refused)?;
             Ok(Box::new(Chunked { table, pipeline, fill }))
         }
@@ -75,6 +82,19 @@ fn chunked(path: &Path, of: (&Dataset, Option<&str>)) -> Result<Box<dyn Way>> {
     }
 }
 
+/// Where the chunks of a dataset lie, as is known or as it is read now.
+fn table(dataset: &Dataset, known: Option<&KnownTables>) -> hdf5::Result<Arc<ChunkTable>> {
+    let Some(known) = known else { return chunk_index::read(dataset).map(Arc::new) };
+    let Ok(Some((_, file, _))) = transaction::holder(dataset) else {
+        return chunk_index::read(dataset).map(Arc::new);
+    };
+    let name = || {
+        let evidence = FileState::of(&file).ok()?.evidence()?;
+        Some(format!("{evidence} {:?}", dataset.loc_info().ok()?.token))
+    };
+    known.table(name, || chunk_index::read(dataset))
+}
+
 /// The chunks of a dataset, if it has any.
 pub(super) fn chunking(dataset: &Dataset) -> Option<Chunking> {
     let table = chunk_index::read(dataset).ok()?;
@@ -86,7 +106,7 @@ pub(super) fn chunking(dataset: &Dataset) -> Option<Chunking> {
     );
     Some(Chunking {
         count: table.chunks.len() as u64,
-        stored_bytes: table.stored_bytes(),
+        stored_bytes: table.chunks.stored_bytes(),
         shape: table.chunk,
         filters: names,
     })

@@ -267,7 +267,7 @@ impl Search {
     ) -> Result<Option<SourceArray>> {
         let refused = |error: hdf5::Error| of.refused(error);
         let raw = &self.files[file];
-        let way = stored_way(&raw.path, dataset, None)?;
+        let way = stored_way(&raw.path, (dataset, None), None)?;
         let same_type = of.dataset.dtype().map_err(refused)? == dataset.dtype().map_err(refused)?;
         if !same_type || matches!(way.reading(), Reading::Library(_)) {
             return Ok(None);

@@ -8,14 +8,14 @@ use super::copy::{Axis, copy, fill};
 use super::way::{Cut, Reading, Stored, Way, same_kind};
 use super::{Decoder, LoadedTile, TileError, Tiles};
 use crate::region::{self, Region, strides};
-use crate::storage::chunk_table::ChunkTable;
+use crate::storage::chunk_table::{ChunkTable, Chunking};
 use crate::storage::filters::{Pipeline, most_stored};
 use crate::storage::in_place::Extent;
 use crate::view::View;
 
 /// Where the chunks lie, how they are decoded, and what stands where none was written.
 pub(crate) struct Chunked {
-    pub table: ChunkTable,
+    pub table: Arc<ChunkTable>,
     pub pipeline: Pipeline,
     pub fill: Vec<u8>,
 }
@@ -26,7 +26,9 @@ impl Way for Chunked {
     }
 
     fn is_same(&self, other: &dyn Way) -> bool {
-        same_kind(self, other).is_some_and(|other| other.table.chunks == self.table.chunks)
+        same_kind(self, other).is_some_and(|other| {
+            Arc::ptr_eq(&other.table, &self.table) || other.table.chunks == self.table.chunks
+        })
     }
 
     fn tile(&self, _view: &View, _element: u64) -> Vec<u64> {
@@ -35,6 +37,15 @@ impl Way for Chunked {
 
     fn chunk(&self) -> Option<&[u64]> {
         Some(&self.table.chunk)
+    }
+
+    fn chunking(&self) -> Option<Chunking> {
+        Some(Chunking {
+            shape: self.table.chunk.clone(),
+            count: self.table.chunks.len() as u64,
+            stored_bytes: self.table.chunks.stored_bytes(),
+            filters: self.pipeline.names(),
+        })
     }
 
     fn chunks(&self) -> Option<u64> {
@@ -215,7 +226,7 @@ mod tests {
                 Ok::<_, ()>(())
             });
             let pipeline = Pipeline::new(&[], 1).unwrap();
-            let way = Chunked { table: table.unwrap(), pipeline, fill: vec![0] };
+            let way = Chunked { table: Arc::new(table.unwrap()), pipeline, fill: vec![0] };
             let file = RawFile::new("scan.h5".into(), tempfile::tempfile().unwrap()).unwrap();
             let view = View::new(vec![4], vec![0]);
             let tiles =

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use super::{Decoder, LoadedTile, TileError, Tiles};
 use crate::region::Region;
-use crate::storage::chunk_table::Chunk;
+use crate::storage::chunk_table::{Chunking, Chunks};
 use crate::view::View;
 
 /// Bytes of a tile where nothing but we decide: enough that a call doesn't count.
@@ -31,7 +31,7 @@ pub enum Reading {
 pub(crate) enum Stored<'a> {
     /// One behind the other from this offset on.
     Extent(u64),
-    Chunks(&'a [Chunk]),
+    Chunks(&'a Chunks),
     /// Only the rows themselves can be had.
     Elsewhere,
 }
@@ -81,6 +81,10 @@ pub(crate) trait Way: Any + Send + Sync {
     }
     /// Lengths of the chunks that it decodes, if it does.
     fn chunk(&self) -> Option<&[u64]> {
+        None
+    }
+    /// The chunks that it decodes, for people, if it does.
+    fn chunking(&self) -> Option<Chunking> {
         None
     }
     /// How many chunks are stored, if it decodes them.
