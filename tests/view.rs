@@ -2,6 +2,8 @@
 //! file, a run is that of the command line, and whoever goes, comes or is killed in between,
 //! nothing of it is lost. Who isn't meant to ask is in `intruders`.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -208,8 +210,7 @@ fn a_port_is_taken_if_it_is_free() {
 /// `run --view`, and its page.
 fn run_with_page(process: &str, file: &Path, more: &[&str]) -> (Running, Page) {
     let running = Running::watch(start(run(process, file, &[more, &["--view"]].concat())));
-    let address = running.line_with("/?token=");
-    let page = Page::at(address.trim());
+    let page = Page::of_run(&running);
     (running, page)
 }
 
@@ -247,6 +248,40 @@ fn a_run_with_a_page_answers_as_without_and_tells_its_page_of_the_end() {
 }
 
 #[test]
+fn the_page_of_a_run_shows_results_that_go_to_another_file() {
+    let sample = Sample::new();
+    let output = sample.folder.path().join("results.h5");
+    let more = ["--output", output.to_str().unwrap()];
+    let (running, page) = run_with_page("slow", &sample.file, &[&SLOW[..], &more].concat());
+    let group = page.listen().computed(100);
+    let info = page.told("/api/info");
+    assert_eq!(info["file"], sample.file.to_str().unwrap());
+    assert_eq!(info["groups"][0]["group"], group);
+    assert!(info["datasets"].as_array().unwrap().iter().any(|of| of["path"] == RAW_DATA));
+    let shown = page.told(&format!("/api/show?path={group}&of=results"));
+    assert_eq!(shown["pictures"][0]["values"].as_array().unwrap().len(), POSITIONS);
+    assert_eq!(page.get(&format!("/api/show?path={group}")).status, 400);
+    assert_eq!(page.told(&format!("/api/commands?group={group}"))["commands"][0]["group"], group);
+    assert_eq!(running.finish().code, Some(0));
+}
+
+#[test]
+fn the_address_of_a_run_is_in_no_log() {
+    let sample = Sample::new();
+    let running =
+        Running::watch(start(run("slow", &sample.file, &[&SLOW[..], &["--view"]].concat())));
+    let line = running.line_with("/pixelmill-view-");
+    let path = Path::new(line.trim());
+    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    let page = Page::at(fs::read_to_string(path).unwrap().trim());
+    page.listen().computed(1);
+    running.signal("TERM");
+    let ran = running.finish();
+    assert!(!ran.stderr.contains(&page.token), "{}", ran.stderr);
+    assert!(!path.exists(), "it leads nowhere any more");
+}
+
+#[test]
 fn a_run_is_stopped_from_its_page_or_at_the_terminal() {
     for by_page in [true, false] {
         let sample = Sample::new();
@@ -273,8 +308,7 @@ fn of_several_ranks_the_first_serves_the_page() {
     let sample = Sample::new();
     let slow = ["-p", "pause=1500", "--cores", "1", "--view"];
     let running = start_on(2, run("slow", &sample.file, &slow));
-    let address = running.line_with("/?token=");
-    let page = Page::at(address.trim());
+    let page = Page::of_run(&running);
     let mut events = page.listen();
     let group = events.computed(50);
     assert_eq!(page.told("/api/info")["groups"][0]["group"], group);
@@ -282,7 +316,7 @@ fn of_several_ranks_the_first_serves_the_page() {
     let ran = running.finish();
     assert_eq!((ran.code, outcome(&end)), (Some(0), &ran.json), "{}", ran.stderr);
     assert_eq!(ran.json["report"]["ranks"].as_array().unwrap().len(), 2);
-    assert_eq!(ran.stderr.matches("/?token=").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("pixelmill-view-").count(), 1, "{}", ran.stderr);
     assert!(Opener::new().snapshot(&sample.file) == slow_sums());
 }
 
@@ -308,9 +342,14 @@ fn what_another_run_writes_is_seen_as_it_comes() {
     assert!(counted.windows(2).all(|pair| pair[0].as_u64() < pair[1].as_u64()), "{counted:?}");
     assert!(pending(&shown(page)) < pending(&first), "it was seen to go on");
     // Who computes at the same time is refused, in words.
-    page.done("/api/run", &json!({"process": "peak-finding"}));
-    let end = events.end_of_run();
-    let why = end["outcome"]["message"].as_str().unwrap_or_else(|| panic!("{end}"));
+    let refused = page.post("/api/run", &json!({"process": "peak-finding"}));
+    let why = match refused.status {
+        200 => events.end_of_run()["outcome"]["message"].as_str().unwrap().to_owned(),
+        status => {
+            assert_eq!(status, 409);
+            refused.said()
+        }
+    };
     assert!(why.contains(&format!("pid {}", running.pid())), "{why}");
     assert_eq!(running.finish().code, Some(0));
     let last = shown(page);
@@ -378,6 +417,11 @@ fn who_listens_is_told_what_is_true_and_who_is_slow_nothing_that_is_over() {
     let first: Vec<(String, Value)> = page.listen().take(2).collect();
     assert!(first.contains(&("run".to_owned(), Value::Null)), "{first:?}");
     assert!(first.contains(&("file".to_owned(), json!({"changed": 0}))), "{first:?}");
+    // Of an image that was complete at once, too.
+    let survey = page.told(&format!("/api/survey?path={RAW_DATA}&detector=window:3,5"));
+    let told = page.listen().find(|(name, _)| name == "survey").unwrap().1;
+    assert_eq!(told["survey"], format!("path={RAW_DATA}&detector=window:3,5"));
+    assert_eq!((&told["is_complete"], &survey["is_complete"]), (&json!(true), &json!(true)));
     page.done("/api/run", &slow());
     // It reads nothing until the run is over.
     let slow_one = page.listen();

@@ -29,6 +29,7 @@ from maps import Maps
 from python import Python
 from ranks import Ranks
 from sho import Sho
+from view import View
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
@@ -210,6 +211,9 @@ class Bench:
     def maps(self):
         Maps(self).measure()
 
+    def view(self):
+        View(self).measure()
+
     def sho(self):
         Sho(self).measure()
 
@@ -296,7 +300,7 @@ def table(lines):
 
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
-    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps"]
+    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "view"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

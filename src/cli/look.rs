@@ -57,10 +57,15 @@ fn parameter_line(info: &ParameterInfo) -> String {
     format!("{} = {default}  ({kind}{range})", info.name)
 }
 
-/// The content of a file.
-pub(crate) fn info(file: &Path, known: &Arc<KnownTables>, face: Face) -> Result<Answer> {
+/// The content of a file, and of the one that has its results, which may not be there yet.
+pub(crate) fn info(
+    (file, results): (&Path, &Path),
+    known: &Arc<KnownTables>,
+    face: Face,
+) -> Result<Answer> {
     let datasets = inspect::datasets_knowing(file, known)?;
-    let groups = inspect::groups(file, None)?;
+    let are_there = file == results || results.exists();
+    let groups = if are_there { inspect::groups(results, None)? } else { Vec::new() };
     let mut text = format!("{}\n", file.display());
     if datasets.is_empty() {
         text.push_str("  no datasets to compute on\n");

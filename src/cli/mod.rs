@@ -4,6 +4,8 @@
 //! command. `arguments` is what was typed; each command resolves it, calls the engine, and shows
 //! what came back: for people on standard error, as JSON on standard output.
 
+#[cfg(feature = "view")]
+mod address_file;
 mod arguments;
 mod export;
 pub(crate) mod given;
@@ -102,7 +104,9 @@ fn answer(registry: &[&'static dyn Runner], arguments: &Arguments, ranks: &Ranks
         _ if !ranks.is_first() => return silent(Ending::Done),
         Command::Run(typed) => run::rehearse(registry, typed, &display),
         Command::List { process } => look::list(registry, process.as_deref()),
-        Command::Info { file } => look::info(file, &Arc::default(), Face::CommandLine),
+        Command::Info { file } => {
+            look::info((file, file), &Arc::default(), Face::CommandLine)
+        },
         Command::Test(typed) => test::test(registry, typed),
         Command::Show(typed) => shown::show(typed),
         #[cfg(feature = "view")]

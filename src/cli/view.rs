@@ -1,13 +1,14 @@
 //! `pixelmill view`: the page in the browser; and that of a run, by `run --view`.
 
 use std::fs::{OpenOptions, remove_file};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{env, io, thread};
 
+use super::address_file::AddressFile;
 use super::arguments::{RunArguments, ViewArguments};
 use super::{Answer, Ending, print, say, signals};
 use crate::engine::{Computed, Note, Observer, Progress, Ranks, RunInfo, Snapshot, Stop};
@@ -31,14 +32,15 @@ pub(crate) fn view(
     drop(open_read(&typed.file)?);
     let stop = Stop::new();
     signals::listen(&stop, ranks);
-    let page = Page::serve(registry, &typed.file, typed.port, true)?;
+    let page = Page::serve(registry, (&typed.file, &typed.file), typed.port, true)?;
     let address = page.address();
     if as_json {
         let file = typed.file.to_string_lossy().into_owned();
         let view = wire::Answer::View(wire::View { file, address: address.clone() });
         print(&view).map_err(|error| Error::io("write", Path::new("standard output"), error))?;
-    } else {
-        say(&told(&typed.file, &page));
+    }
+    let told = (!as_json).then(|| Told::of(&typed.file, &page)).transpose()?;
+    if told.is_some() {
         say("  Ctrl-C ends it; a run that goes on then finishes what it has in hand");
     }
     let has_desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| env::var_os(name).is_some());
@@ -46,7 +48,7 @@ pub(crate) fn view(
     while !stop.is_requested() {
         thread::sleep(LOOK);
     }
-    drop(opened);
+    drop((opened, told));
     let text = match page.end() {
         true => "the run was stopped; the same one goes on with it\n".to_owned(),
         false => String::new(),
@@ -54,16 +56,33 @@ pub(crate) fn view(
     Ok(Answer { ending: Ending::Done, text, json: None })
 }
 
-/// Where the page is, and how to get there from another machine.
-fn told(file: &Path, page: &Page) -> String {
-    let port = page.local().port();
-    let host = crate::ranks::host();
-    format!(
-        "{} is shown at\n  {}\n  from another machine after: ssh -N -L {port}:127.0.0.1:{port} \
-         {host}",
-        file.display(),
-        page.address(),
-    )
+/// Says where the page is, and how to get there from another machine. At a terminal that is its
+/// address; what is said elsewhere may be read by others, so that names a file that has it.
+struct Told {
+    _file: Option<AddressFile>,
+}
+
+impl Told {
+    fn of(file: &Path, page: &Page) -> Result<Self> {
+        let address = page.address();
+        let is_seen_by_user_alone = io::stderr().is_terminal();
+        let kept = (!is_seen_by_user_alone).then(|| AddressFile::of(&address)).transpose();
+        let kept = kept.map_err(|error| Error::Argument {
+            argument: "the address of the page".to_owned(),
+            reason: format!("it can't be kept in a file that only you can read: {error}"),
+        })?;
+        let shown = file.display();
+        match &kept {
+            None => say(&format!("{shown} is shown at\n  {address}")),
+            Some(kept) => say(&format!(
+                "{shown} is shown at the address in this file, which only you can read:\n  {}",
+                kept.path().display()
+            )),
+        }
+        let (port, host) = (page.local().port(), crate::ranks::host());
+        say(&format!("  from another machine after: ssh -N -L {port}:127.0.0.1:{port} {host}"));
+        Ok(Self { _file: kept })
+    }
 }
 
 /// A page that is opened in the browser of the desktop by way of a file that only its owner can
@@ -103,6 +122,7 @@ impl Drop for Opened {
 pub(crate) struct PageOfRun {
     page: Page,
     watch: Arc<Watch>,
+    _told: Told,
 }
 
 impl PageOfRun {
@@ -119,10 +139,12 @@ impl PageOfRun {
         if !typed.view || !ranks.is_first() {
             return Ok(None);
         }
-        let page = Page::serve(registry, file, typed.port.unwrap_or_default(), false)?;
-        say(&told(file, &page));
+        let results = typed.output.as_deref().unwrap_or(file);
+        let port = typed.port.unwrap_or_default();
+        let page = Page::serve(registry, (file, results), port, false)?;
+        let told = Told::of(file, &page)?;
         let watch = page.watch(stop);
-        Ok(Some(Self { page, watch }))
+        Ok(Some(Self { page, watch, _told: told }))
     }
 
     /// Ends it once pages have been told what came of the run.

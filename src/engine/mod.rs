@@ -89,7 +89,7 @@ pub use machine::available_memory;
 pub use probe::{Pixel, Probe, ProbeSpectrum, ProbeValue, test};
 pub use recipe::{Recipe, recipes, recorded_difference};
 pub use rehearsal::{
-    Beginning, Rehearsal, ResultsDataset, rehearse, rehearse_all, results_datasets,
+    Beginning, Rehearsal, ResultsDataset, check, rehearse, rehearse_all, results_datasets,
 };
 pub use removal::{GoingGroup, Removal};
 pub use report::{Note, Observer, Progress, Quiet, Report, RunInfo, Snapshot, Tally};

@@ -15,7 +15,7 @@ use super::recorded::with_recorded;
 use super::search::{self, Found, Outlook};
 use super::selection::Selected;
 use super::target::Target;
-use super::{Asked, Observer, Request};
+use super::{Asked, Observer, Quiet, Request};
 use crate::plan::{Plan, Reads};
 use crate::storage::file::{ReadFile, open_read};
 use crate::storage::rows::Reading;
@@ -82,7 +82,19 @@ pub fn rehearse(
     Ok(rehearsed.remove(0))
 }
 
-/// The same of several computations of the same file.
+/// Checks that a run would begin, or has nothing to do: tells all that it would be refused for
+/// before it writes anything.
+///
+/// # Errors
+/// What the run itself would be refused for.
+pub fn check(Asked { kernel, request, .. }: &Asked) -> Result<()> {
+    let request = &with_recorded(request, kernel.name());
+    let source = open_read(&request.file)?;
+    let job = Job::open(kernel, &source, request, &Data::default())?;
+    Looked::new(job, request, &source, &Quiet).map(drop)
+}
+
+/// What a run of several computations of the same file would do.
 ///
 /// # Errors
 /// As [`rehearse`].

@@ -185,6 +185,52 @@ pub(crate) fn open(
     })
 }
 
+/// Opens a dataset of a single value, which can be looked at and not computed on.
+///
+/// # Errors
+/// If it holds no number, or can't be read.
+pub(crate) fn open_single(
+    file: &ReadFile,
+    (path, dataset): (&str, &Dataset),
+    field: Option<&str>,
+) -> Result<Source> {
+    let stored = values(file, path, dataset, field)?;
+    let format = formats::recognise(file, path, dataset);
+    let described = formats::described(format, file, path, dataset);
+    let (quantity, units) =
+        described.map(|known| (known.quantity, known.units)).unwrap_or_default();
+    let axis = || vec![Dimension::new("Position", "", AxisValues::counted(1))];
+    let rows = Rows::of_field(file.handle(), dataset, field, View::new(Vec::new(), Vec::new()))?;
+    let info = SourceInfo {
+        path: path.to_owned(),
+        positions: 1,
+        spectral_points: 1,
+        element: stored.element,
+        is_corrected: false,
+        quantity,
+        units,
+        position_dimensions: axis(),
+        spectroscopic_dimensions: axis(),
+        auxiliary: Vec::new(),
+        constants: Vec::new(),
+        selected: None,
+    };
+    Ok(Source {
+        file: file.path.clone(),
+        format,
+        info,
+        grid: PositionGrid::full(axis()),
+        field: field.map(str::to_owned),
+        stored,
+        is_linked: !rows.are_in(&file.raw),
+        rows,
+        seen: Seen { along: 1, lengths: vec![1], asked: None },
+        tables: None,
+        is_binned: false,
+        notes: Vec::new(),
+    })
+}
+
 fn no_such_dataset(file: &ReadFile, path: &str) -> Error {
     let (dataset, candidates) = (path.to_owned(), || main_datasets(file));
     match file.broken_link(path) {

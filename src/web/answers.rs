@@ -1,5 +1,6 @@
 //! What is asked of the engine without changing anything, answered as the command line answers.
 
+use std::io;
 use std::path::Path;
 
 use hyper::StatusCode;
@@ -28,10 +29,14 @@ pub(super) fn answered(desk: &Desk, question: &str, query: Option<&str>) -> Answ
             may_run: desk.may_run,
         }),
         "colours" => json(&wire::Colours { even: colour_map(false), cyclic: colour_map(true) }),
-        "info" => of_command(look::info(file, &desk.known, Face::Page)),
+        "info" => of_command(look::info((file, &desk.results), &desk.known, Face::Page)),
         "processes" => of_command(look::list(&desk.registry, None)),
-        "commands" => of_command(recipe::commands(&desk.registry, file, asked.get("group"))),
+        "commands" => of_command(recipe::commands(&desk.registry, &desk.results, asked.get("group"))),
         "show" => {
+            let file = match asked.get("of") {
+                Some("results") => desk.results.as_path(),
+                _ => file,
+            };
             let shown = || {
                 let wanted = wanted(file, &asked)?;
                 match wanted.pixel {
@@ -67,11 +72,47 @@ pub(super) fn of_command(answer: Result<crate::cli::Answer>) -> Answered {
 
 /// An error as it is sent.
 pub(super) fn refused(error: Error) -> (StatusCode, String) {
-    let status = match error.is_usage() {
-        true => StatusCode::BAD_REQUEST,
-        false => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    (status, said(&error, Face::Page))
+    (status(&error), said(&error, Face::Page))
+}
+
+/// Whose fault an error is.
+fn status(error: &Error) -> StatusCode {
+    match error {
+        error if error.is_usage() => StatusCode::BAD_REQUEST,
+        // It may be otherwise in a moment.
+        Error::Busy { .. }
+        | Error::JustChanged { .. }
+        | Error::ChangedMeanwhile { .. }
+        | Error::SourceChanged { .. }
+        | Error::Replaced { .. }
+        | Error::ReplacedWhileOpened { .. }
+        | Error::SourceReplaced { .. }
+        | Error::SourceMoved { .. } => StatusCode::CONFLICT,
+        Error::Io { source, .. } => of_system(source.kind()),
+        Error::Worker { .. }
+        | Error::OutOfPlace { .. }
+        | Error::FreeSpace { .. }
+        | Error::Panicked { .. }
+        | Error::Mpi { .. }
+        | Error::RankLeft { .. }
+        | Error::Rank { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        // The file doesn't have what it takes.
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// What the system has refused.
+fn of_system(kind: io::ErrorKind) -> StatusCode {
+    match kind {
+        io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            StatusCode::FORBIDDEN
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StatusCode::INSUFFICIENT_STORAGE
+        }
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// What of the file is asked for.

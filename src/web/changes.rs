@@ -42,7 +42,7 @@ pub(super) fn changed(desk: &Desk, change: &str, asked: Map<String, Value>) -> A
         "verify" => {
             let Verify { group, sample } = read(asked)?;
             let sample = sample.min(MOST_VERIFIED);
-            of_command(look::verify(&desk.registry, (&desk.file, &group), None, sample))
+            of_command(look::verify(&desk.registry, (&desk.results, &group), None, sample))
         }
         "run" | "remove" => {
             let why = "this page belongs to a run that goes on; open the file by `pixelmill view`";
@@ -112,13 +112,14 @@ fn rehearsed(desk: &Desk, mut asked: Map<String, Value>) -> Answered {
 fn begun(desk: &Desk, mut asked: Map<String, Value>) -> Answered {
     let options: Options = read(taken(&mut asked, OPTIONS))?;
     let asked = computation(desk, asked, &options)?;
-    match desk.runs.begin(asked).map_err(refused)? {
-        Some(run) => json(&wire::Begun { run }),
-        None => {
-            let why = "another run of this page goes on; wait until it has ended, or stop it";
-            Err((StatusCode::CONFLICT, why.to_owned()))
-        }
+    let why = "another run of this page goes on; wait until it has ended, or stop it";
+    let goes_on = || (StatusCode::CONFLICT, why.to_owned());
+    if desk.runs.is_running() {
+        return Err(goes_on());
     }
+    engine::check(&asked).map_err(refused)?;
+    let run = desk.runs.begin(asked).map_err(refused)?.ok_or_else(goes_on)?;
+    json(&wire::Begun { run })
 }
 
 fn removed(desk: &Desk, asked: Map<String, Value>) -> Answered {

@@ -13,8 +13,8 @@ macro_rules! page_files {
 }
 
 const FILES: &[(&str, &str)] = page_files![
-    "index.html" "style.css" "main.js" "address.js" "ask.js" "detector.js" "form.js" "groups.js"
-    "navigator.js" "plot.js" "run.js" "scan.js" "signal.js" "state.js" "words.js"
+    "index.html" "style.css" "main.js" "address.js" "ask.js" "detector.js" "exact.js" "form.js"
+    "groups.js" "navigator.js" "notice.js" "plot.js" "run.js" "scan.js" "signal.js" "state.js" "words.js"
 ];
 
 /// A file by its name, that of the page itself if there is none.

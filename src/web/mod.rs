@@ -3,8 +3,8 @@
 //! `server` waits for connections and bounds them, `guard` decides who may come in, `routes` which
 //! address is what; `answers` asks the engine and answers with what `wire` has for all faces,
 //! `changes` does what is asked of a file, `runs` computes, `surveys` reads on behind the image of
-//! a scan. `news` is what all pages are told of as it happens. The files of the page itself are in
-//! `page/`, written by hand and compiled in.
+//! a scan. `unread` bounds answers that nobody reads. `news` is what all pages are told of as it
+//! happens. The files of the page itself are in `page/`, written by hand and compiled in.
 //!
 //! The engine is asked on threads of its own, a few at a time; the one thread that serves never
 //! waits for it, nor for a client.
@@ -19,6 +19,7 @@ mod routes;
 mod runs;
 mod server;
 mod surveys;
+mod unread;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,8 @@ pub(crate) struct Page {
 struct Desk {
     registry: Vec<&'static dyn Runner>,
     file: PathBuf,
+    /// Where results are: the same file, unless a run of somebody else's writes elsewhere.
+    results: PathBuf,
     /// Whether whoever has the page may begin runs and remove results.
     may_run: bool,
     news: Arc<News>,
@@ -67,7 +70,7 @@ impl Desk {
 
     /// The files that the page shows, as they are.
     fn states(&self) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
-        let files = [Some(self.file.clone()), self.runs.file()].into_iter().flatten();
+        let files = [self.file.clone(), self.results.clone()].into_iter();
         let state = |file: PathBuf| {
             let found = fs::metadata(&file).ok();
             let state = found.and_then(|found| Some((found.modified().ok()?, found.len())));
@@ -78,13 +81,14 @@ impl Desk {
 }
 
 impl Page {
-    /// Serves the page of a file on this machine's loopback address; 0 is any free port.
+    /// Serves the page of a file, and of the one that has its results, on this machine's loopback
+    /// address; 0 is any free port.
     ///
     /// # Errors
     /// If the port can't be had.
     pub fn serve(
         registry: &[&'static dyn Runner],
-        file: &Path,
+        (file, results): (&Path, &Path),
         port: u16,
         may_run: bool,
     ) -> Result<Self> {
@@ -98,6 +102,7 @@ impl Page {
         let desk = Arc::new(Desk {
             registry: registry.to_vec(),
             file: file.to_owned(),
+            results: results.to_owned(),
             may_run,
             surveys: Surveys::begin(&news, &runs, &known).map_err(refused)?,
             runs,

@@ -22,6 +22,7 @@ use super::answers::{self, Answered};
 use super::changes;
 use super::files;
 use super::guard::{Guard, Refused, Visitor};
+use super::unread::{Reader, Room};
 use crate::wire::Refusal;
 
 /// Bytes of what is sent here.
@@ -54,6 +55,7 @@ pub(super) struct Door {
     looks: Arc<Semaphore>,
     long_looks: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
+    unread: Room,
 }
 
 impl Door {
@@ -65,6 +67,7 @@ impl Door {
             looks: Arc::new(Semaphore::new(LOOKS)),
             long_looks: Arc::new(Semaphore::new(LONG_LOOKS)),
             listeners: Arc::new(Semaphore::new(MOST_LISTENERS)),
+            unread: Room::default(),
         }
     }
 
@@ -74,12 +77,16 @@ impl Door {
 }
 
 /// Answers a request.
-pub(super) async fn answer(door: &Arc<Door>, asked: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(
+    door: &Arc<Door>,
+    reader: &Reader,
+    asked: Request<Incoming>,
+) -> Response<Body> {
     let (head, body) = asked.into_parts();
     let mut response = match door.guard.admit(&head) {
         Err(refused) => forbidden(refused),
         Ok(visitor) => {
-            let mut response = routed(door, head, body).await;
+            let mut response = routed(door, reader, (head, body)).await;
             let cookie = HeaderValue::from_str(&door.guard.set_cookie());
             if let (Visitor::New, Ok(cookie)) = (visitor, cookie) {
                 response.headers_mut().insert(SET_COOKIE, cookie);
@@ -98,7 +105,11 @@ pub(super) async fn answer(door: &Arc<Door>, asked: Request<Incoming>) -> Respon
     response
 }
 
-async fn routed(door: &Arc<Door>, head: Parts, body: Incoming) -> Response<Body> {
+async fn routed(
+    door: &Arc<Door>,
+    reader: &Reader,
+    (head, body): (Parts, Incoming),
+) -> Response<Body> {
     let path = head.uri.path().trim_start_matches('/').to_owned();
     let is_look = matches!(head.method, Method::GET | Method::HEAD);
     match path.strip_prefix("api/") {
@@ -107,7 +118,7 @@ async fn routed(door: &Arc<Door>, head: Parts, body: Incoming) -> Response<Body>
             let (desk, question) = (Arc::clone(&door.desk), question.to_owned());
             let query = head.uri.query().map(str::to_owned);
             let look = move || answers::answered(&desk, &question, query.as_deref());
-            engine(&door.looks, look).await
+            engine((&door.looks, &door.unread), reader, look).await
         }
         Some(change) if head.method == Method::POST => {
             let asked = match read(&head, body).await {
@@ -117,7 +128,8 @@ async fn routed(door: &Arc<Door>, head: Parts, body: Incoming) -> Response<Body>
             let (desk, change) = (Arc::clone(&door.desk), change.to_owned());
             let is_short = changes::is_short(&change);
             let room = if is_short { &door.looks } else { &door.long_looks };
-            engine(room, move || changes::changed(&desk, &change, asked)).await
+            let change = move || changes::changed(&desk, &change, asked);
+            engine((room, &door.unread), reader, change).await
         }
         None if is_look => match files::named(&path) {
             Some(file) => whole(StatusCode::OK, file.content_type, file.text.into()),
@@ -130,7 +142,8 @@ async fn routed(door: &Arc<Door>, head: Parts, body: Incoming) -> Response<Body>
 /// Has the engine asked on a thread of its own, once there is room. For whoever has gone by then it
 /// isn't asked; who goes later leaves his place taken until it has answered.
 async fn engine(
-    room: &Arc<Semaphore>,
+    (room, unread): (&Arc<Semaphore>, &Room),
+    reader: &Reader,
     ask: impl FnOnce() -> Answered + Send + 'static,
 ) -> Response<Body> {
     let place = Arc::clone(room).acquire_owned().await;
@@ -140,7 +153,13 @@ async fn engine(
         answered
     };
     match tokio::task::spawn_blocking(ask).await {
-        Ok(Ok(json)) => whole(StatusCode::OK, "application/json", json.into()),
+        Ok(Ok(json)) => match unread.take(json, reader).await {
+            Some(json) => whole(StatusCode::OK, "application/json", json),
+            None => refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "other pages don't read what they have asked for; close some, and try again",
+            ),
+        },
         Ok(Err((status, why))) => refusal(status, &why),
         Err(_) => refusal(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,6 +1,5 @@
 //! Runs that are begun from the page, and whoever watches one: one at a time.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -86,13 +85,6 @@ impl Runs {
     /// Whether a run goes on.
     pub fn is_running(&self) -> bool {
         self.current().as_ref().is_some_and(|current| !current.watch.has_ended())
-    }
-
-    /// The file that results of the last run are in.
-    pub fn file(&self) -> Option<PathBuf> {
-        let current = self.current();
-        let state = current.as_ref().map(|current| current.watch.state());
-        state.and_then(|state| state.file.clone()).map(PathBuf::from)
     }
 
     /// Asks the run that goes on to stop.

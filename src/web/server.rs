@@ -18,6 +18,7 @@ use tokio_io_timeout::TimeoutStream;
 use super::Desk;
 use super::guard::Guard;
 use super::routes::{Door, answer};
+use super::unread::Reader;
 use crate::wire::FileState;
 
 /// Connections at a time; whoever comes then is sent away at once.
@@ -137,14 +138,19 @@ async fn connection(stream: TcpStream, door: Arc<Door>) -> hyper::Result<()> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(SLOW));
     let stream: Pin<Box<TimeoutStream<TcpStream>>> = Box::pin(stream);
+    let reader = Reader::default();
+    let reads = reader.clone();
     let service = service_fn(move |asked| {
-        let door = Arc::clone(&door);
-        async move { Ok::<_, hyper::http::Error>(answer(&door, asked).await) }
+        let (door, reader) = (Arc::clone(&door), reader.clone());
+        async move { Ok::<_, hyper::http::Error>(answer(&door, &reader, asked).await) }
     });
-    http1::Builder::new()
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        served = served => served,
+        () = reads.is_late() => Ok(()),
+    }
 }

@@ -80,11 +80,7 @@ impl Surveys {
     ///
     /// # Errors
     /// If the system refuses a thread.
-    pub fn begin(
-        news: &Arc<News>,
-        runs: &Arc<Runs>,
-        known: &Arc<KnownTables>,
-    ) -> io::Result<Self> {
+    pub fn begin(news: &Arc<News>, runs: &Arc<Runs>, known: &Arc<KnownTables>) -> io::Result<Self> {
         let alone = ThreadPoolBuilder::new().num_threads(1).build().map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             news: Arc::clone(news),
@@ -131,6 +127,11 @@ impl Surveys {
         state.release();
         drop(state);
         gone.iter().for_each(|gone| self.shared.news.forget(&topic(&gone.asked)));
+        if answer.is_complete {
+            // Of others whoever reads them on tells.
+            let told = wire::SurveyState::of(asked, &answer);
+            self.shared.news.tell(&topic(asked), "survey", &told);
+        }
         self.shared.wake.notify_all();
         Ok(answer)
     }

@@ -85,7 +85,7 @@ class Opened:
 
     def went_wrong(self, text: str) -> None:
         is_of_loss = self.may_be_lost and ("net::ERR" in text or "status of 403" in text)
-        is_refusal = self.may_be_refused and ("status of 400" in text or "status of 500" in text)
+        is_refusal = self.may_be_refused and any(f"status of {status}" in text for status in (400, 404, 409, 422))
         if not (is_of_loss or is_refusal):
             self.wrong.append(text)
 

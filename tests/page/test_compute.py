@@ -1,5 +1,6 @@
 """Computing: tried at a position, planned, run, watched, stopped, killed and gone on with, by clicks and by keys."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -234,8 +235,10 @@ def test_failed_positions_are_told_with_their_reason(line_scan, serve, opened):
 
 def test_the_page_of_a_run_shows_it_and_offers_to_stop_it_alone(line_scan, opened):
     arguments = ["run", "slow", line_scan, "-p", "pause=1500", "--view", "--json"]
-    running = subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    address = next(line.strip() for line in running.stderr if "token=" in line)
+    home = os.environ | {"XDG_STATE_HOME": str(line_scan.parent)}
+    running = subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=home)
+    kept = next(line.strip() for line in running.stderr if "/pixelmill-view-" in line)
+    address = Path(kept).read_text().strip()
     seen = opened.page(address)
     expect(seen.at("#running-what")).to_contain_text(SLOW)
     until("it computes", lambda: progress(seen) > 0)

@@ -19,6 +19,14 @@ def frames(path):
             data.dims[axis].attach_scale(scale)
 
 
+def records(path):
+    """Writes a scan of 400 × 400 positions with four numbers each."""
+    kind = np.dtype([(f"field {number}", "f8") for number in range(4)])
+    values = np.random.default_rng(15).random((400, 400, 4)).view(kind)[..., 0]
+    with h5py.File(path, "w") as file:
+        file["records"] = values
+
+
 def at(path, dataset, position):
     """All values of a position of a dataset with one or two axes of positions; complex ones as two lists."""
     with h5py.File(path) as file:

@@ -86,8 +86,14 @@ pub struct Ran {
 
 /// Runs the program with `--json`.
 pub fn pixelmill<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ran {
-    let output = Command::new(program()).args(arguments).arg("--json").output();
+    let mut command = Command::new(program());
+    let output = at_home(&mut command).args(arguments).arg("--json").output();
     ran(output.expect("the program starts"))
+}
+
+/// What a program leaves for its user it leaves among the files of the tests.
+fn at_home(command: &mut Command) -> &mut Command {
+    command.env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"))
 }
 
 /// As `pixelmill`, but anything else than exit code 0 fails the test.
@@ -133,7 +139,7 @@ pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Child {
 
 /// Starts a command with everything piped.
 pub fn start_piped(command: &mut Command) -> Child {
-    command
+    at_home(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

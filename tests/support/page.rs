@@ -2,6 +2,7 @@
 //! other machines, heads that don't end, two requests at once. What browsers do is what it does
 //! unless it is told otherwise.
 
+use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
@@ -127,6 +128,13 @@ pub struct Page {
 }
 
 impl Page {
+    /// Comes in by the first address, which a run has left for whoever has started it.
+    pub fn of_run(running: &Running) -> Self {
+        let line = running.line_with("/pixelmill-view-");
+        let address = fs::read_to_string(line.trim()).expect("a file has the address");
+        Self::at(address.trim())
+    }
+
     /// Comes in by the first address.
     pub fn at(address: &str) -> Self {
         let rest = address.strip_prefix("http://127.0.0.1:").expect("it is on this machine");

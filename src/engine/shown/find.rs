@@ -337,6 +337,9 @@ fn opened(
     axes: Option<&[usize]>,
     notes: &mut Vec<String>,
 ) -> Result<(Source, bool)> {
+    if dataset.ndim() == 0 {
+        return source::open_single(file, (path, dataset), field).map(|source| (source, false));
+    }
     let asked = AskedAxes { crop: None, along: None, usual: SpectrumAxes::Any };
     let open = |axes| source::open(file, (Some(path), field), axes, ("Show", &asked));
     let opened = match open(axes) {

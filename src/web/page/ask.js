@@ -1,9 +1,14 @@
 // Questions to the server, by addresses relative to the page's own.
 
+import { parsed, written } from "./exact.js";
+
+/** What has many numbers, none of them longer than a number here. */
+const PICTURES = new Set(["show", "survey", "test", "colours"]);
+
 /** Why something couldn't be done, in the server's words. */
 export class Refused extends Error {}
 
-async function answer(request) {
+async function answer(what, request) {
   let response;
   try {
     response = await request;
@@ -14,7 +19,7 @@ async function answer(request) {
   const text = await response.text().catch(() => "");
   let body = null;
   try {
-    body = JSON.parse(text);
+    body = PICTURES.has(what) ? JSON.parse(text) : parsed(text);
   } catch {
     // Whoever may not come in is told so in plain words.
   }
@@ -30,12 +35,12 @@ export function query(given) {
 
 export function get(what, given = {}, signal = undefined) {
   const asked = query(given);
-  return answer(fetch(`api/${what}${asked ? `?${asked}` : ""}`, { signal, credentials: "same-origin" }));
+  return answer(what, fetch(`api/${what}${asked ? `?${asked}` : ""}`, { signal, credentials: "same-origin" }));
 }
 
 export function post(what, body, signal = undefined) {
   const headers = { "Content-Type": "application/json" };
-  return answer(fetch(`api/${what}`, { method: "POST", headers, body: JSON.stringify(body), signal, credentials: "same-origin" }));
+  return answer(what, fetch(`api/${what}`, { method: "POST", headers, body: written(body), signal, credentials: "same-origin" }));
 }
 
 /**

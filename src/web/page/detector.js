@@ -151,9 +151,9 @@ export function draw(sheet, detector, place) {
     const [x, y] = place(row, column);
     context.fillStyle = "#fff";
     context.strokeStyle = "#000";
-    context.lineWidth = 1;
-    context.fillRect(x - 3, y - 3, 6, 6);
-    context.strokeRect(x - 3, y - 3, 6, 6);
+    context.lineWidth = sheet.unit;
+    const half = 3 * sheet.unit;
+    for (const draw of ["fillRect", "strokeRect"]) context[draw](x - half, y - half, 2 * half, 2 * half);
   }
   context.restore();
 }

@@ -1,5 +1,6 @@
 // The form of a process, made of what it says of its parameters; what is asked of the server is what the form has.
 
+import { isWritable, parsed, written } from "./exact.js";
 import { element, number } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -49,7 +50,7 @@ export class Form {
 
   /** The same as the address has it. */
   get written() {
-    return Object.keys(this.parameters).length ? JSON.stringify(this.parameters) : "";
+    return Object.keys(this.parameters).length ? written(this.parameters) : "";
   }
 
   /** Marks the fields that a refusal names in quotes; none without one. */
@@ -76,7 +77,7 @@ export class Form {
     for (const [name, value] of Object.entries(this.parameters)) {
       const { kind } = this.#process.parameters.find((parameter) => parameter.name === name);
       const [, of, isOptional] = /^(number|integer)( or none)?$/.exec(kind) ?? [];
-      const isRight = typeof value === "number" ? of === "number" || Number.isInteger(value) : value === null && isOptional;
+      const isRight = typeof value === "bigint" || (typeof value === "number" ? of === "number" || Number.isInteger(value) : value === null && isOptional);
       if (of && !isRight) throw new Error(`\`${name}\` has to be ${of === "integer" ? "a whole number" : "a number"}${isOptional ? " or none" : ""}`);
     }
     const step = { process: this.#process.command, parameters: this.parameters, dataset, field: field || null };
@@ -112,10 +113,9 @@ function meant(text, kind) {
   if (kind === "text" || kind.split(" | ").includes(text)) return text;
   if (text === "none" || text === "None") return null;
   try {
-    const value = JSON.parse(text);
-    // A number that isn't held as it is typed stays text, which is refused in words.
-    const isHeld = typeof value !== "number" || (Number.isFinite(value) && (Number.isSafeInteger(value) || !/^-?\d+$/.test(text)));
-    return isHeld ? value : text;
+    const value = parsed(text);
+    // What has a number beyond all numbers in it stays text, which is refused in words.
+    return isWritable(value) ? value : text;
   } catch {
     return text;
   }
@@ -145,11 +145,11 @@ function control({ name, kind, default: usual }, value) {
     select.value = value ?? usual ?? choices[0];
     return select;
   }
-  const written = (given) => (typeof given === "string" ? given : JSON.stringify(given));
-  const input = element("input", "", { ...attributes, type: "text", spellcheck: "false", placeholder: usual === null ? "none" : written(usual) });
+  const typed = (given) => (typeof given === "string" ? given : written(given));
+  const input = element("input", "", { ...attributes, type: "text", spellcheck: "false", placeholder: usual === null ? "none" : typed(usual) });
   // Nothing is something else than what is usual.
   if (value === null && usual !== null) input.value = "none";
-  else if (value !== undefined && value !== null) input.value = written(value);
+  else if (value !== undefined && value !== null) input.value = typed(value);
   return input;
 }
 

@@ -1,6 +1,7 @@
 // The results groups of the file: what they are, how far, and what can be done with them.
 
 import { get, post } from "./ask.js";
+import { written } from "./exact.js";
 import { bytes, count, counted, element, plain } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -100,7 +101,7 @@ class Box {
     const rows = [
       ["computed from", group.source + (group.source_file ? ` of ${group.source_file}` : "")],
       ["field", group.field],
-      ["parameters", Object.entries(group.parameters).map(([name, value]) => `${name} = ${JSON.stringify(value)}`).join(", ") || "none"],
+      ["parameters", Object.entries(group.parameters).map(([name, value]) => `${name} = ${written(value)}`).join(", ") || "none"],
       ["part", group.crop && `${group.crop}, along ${(group.along ?? []).join(", ")}`],
       ["corrections", Object.entries(group.corrections ?? {}).filter(([, of]) => of).map(([name, of]) => `${name.replaceAll("_", " ")} ${of}`).join(", ")],
       ["hash", group.parameter_hash || "none: another program's"],

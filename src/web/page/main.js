@@ -3,9 +3,11 @@
 import * as address from "./address.js";
 import { Newest, get, post } from "./ask.js";
 import * as detectors from "./detector.js";
+import { parsed, written } from "./exact.js";
 import { Form } from "./form.js";
 import { Groups } from "./groups.js";
 import { Navigator } from "./navigator.js";
+import { tell } from "./notice.js";
 import { useColours } from "./plot.js";
 import * as run from "./run.js";
 import { Scan, withAxes } from "./scan.js";
@@ -50,6 +52,7 @@ let page = { may_run: false };
 let info = { datasets: [], groups: [] };
 let processes = [];
 let scan = null;
+let seenNature = "";
 let lastRun;
 let seenRun = null;
 let isTested = false;
@@ -87,12 +90,16 @@ async function begin() {
   byId("file").textContent = byId("file").title = page.file;
   document.title = `${page.file.split("/").at(-1)} · pixelmill`;
   offerDatasets();
+  listenToDatasets();
   offerProcesses();
   listen(changed);
   address.listen(adopt);
   navigator.isChosen = (said.image ?? "sum") !== "sum";
   const usable = info.datasets.find((dataset) => dataset.path === said.dataset) ?? info.datasets.find((dataset) => dataset.positions) ?? info.datasets[0];
-  if (usable) adopt({ ...said, dataset: usable.path, process: processes.some((process) => process.command === said.process) ? said.process : processes[0]?.command });
+  const knows = (name) => processes.some((process) => process.command === name);
+  if (usable && said.dataset && said.dataset !== usable.path) tell(`The link leads to ${said.dataset}, which isn't in this file; ${usable.path} is shown instead.`);
+  if (said.process && !knows(said.process)) tell(`The link leads to the process ${said.process}, which isn't in this program.`);
+  if (usable) adopt({ ...said, dataset: usable.path, process: knows(said.process) ? said.process : processes[0]?.command });
   else byId("navigator-says").textContent = "There is no dataset in this file that can be computed on.";
   groups.show(info.groups, page.may_run, state.image);
   byId("run").hidden = !page.may_run;
@@ -129,13 +136,20 @@ function redraw() {
 
 function offerDatasets() {
   offer(byId("dataset"), info.datasets.map(({ path, problem }) => [problem ? `${path} (can't be used as it is)` : path, path, problem ?? ""]), state.dataset ?? "");
+}
+
+function listenToDatasets() {
   byId("dataset").addEventListener("change", (event) => set({ dataset: event.target.value, field: null, axes: "", image: "sum", picture: 0, detector: "", spectrum: "", position: 0 }));
   byId("axes").addEventListener("change", (event) => set({ axes: event.target.value.replaceAll(" ", ""), image: "sum", picture: 0, detector: "", spectrum: "", position: 0 }));
   byId("field").addEventListener("change", (event) => set({ field: event.target.value, image: "sum", picture: 0 }));
 }
 
+/** What of a dataset makes others of what is shown of it. */
+const nature = (dataset) => (dataset ? written([dataset.shape, dataset.element_type, dataset.positions, dataset.spectral_points, dataset.position_dimensions, dataset.fields, dataset.problem]) : "");
+
 function chooseDataset() {
   const found = info.datasets.find((dataset) => dataset.path === state.dataset);
+  seenNature = nature(found);
   const lacksAxes = found && found.read !== "not at all" && !found.positions;
   byId("axes-label").hidden = !lacksAxes;
   byId("axes").value = state.axes;
@@ -208,7 +222,7 @@ function offerProcesses() {
   });
   byId("use-detector").addEventListener("click", () => {
     const parameters = detectors.asMasks(signal.detector);
-    if (parameters) set({ process: "masks", parameters: JSON.stringify(parameters) });
+    if (parameters) set({ process: "masks", parameters: written(parameters) });
   });
   run.stopper(said);
 }
@@ -217,7 +231,7 @@ function chooseProcess() {
   const process = processes.find((process) => process.command === state.process) ?? processes[0];
   let parameters = {};
   try {
-    parameters = JSON.parse(state.parameters || "{}");
+    parameters = parsed(state.parameters || "{}");
   } catch {
     // An address that somebody has cut short.
   }
@@ -327,7 +341,7 @@ function resume(group) {
   const { source: dataset, field = null } = group;
   if (dataset !== state.dataset) set({ dataset, field, axes: "", detector: "", spectrum: "", position: 0 });
   else if (field !== null) set({ field });
-  set({ process: process.command, parameters: JSON.stringify(group.parameters) });
+  set({ process: process.command, parameters: written(group.parameters) });
   const { crop, along, allow_rounding, corrections = {} } = group;
   const options = { crop, along, allow_rounding, ...corrections };
   form.setOptions(Object.fromEntries(Object.entries(options).filter(([, value]) => value)));
@@ -348,6 +362,7 @@ async function refresh() {
       info = await get("info");
       byId("groups-says").textContent = "";
       groups.show(info.groups, page.may_run, state.image);
+      beginAnew();
       follow();
       if (scan) navigator.offer(scan, info.groups);
       const isRunning = lastRun && lastRun.state !== "ended";
@@ -361,6 +376,19 @@ async function refresh() {
     await later(LOOK);
   }
   isRefreshing = false;
+}
+
+/** Shows a dataset from the beginning that isn't by now what it was: somebody else has written it anew. */
+function beginAnew() {
+  offerDatasets();
+  const found = info.datasets.find((dataset) => dataset.path === state.dataset);
+  if (!state.dataset || nature(found) === seenNature) return;
+  tell(found ? `${state.dataset} has become another dataset; it is shown as it is now.` : `${state.dataset} isn't in this file any more.`);
+  isTested = false;
+  set({ detector: "", spectrum: "", image: "sum", picture: 0 }, { isStep: false });
+  chooseDataset();
+  forget();
+  byId("plan").hidden = true;
 }
 
 /** The map of a run that goes on is shown, unless somebody has chosen something else since it began. */

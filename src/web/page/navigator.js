@@ -2,6 +2,7 @@
 
 import { Newest, get, query } from "./ask.js";
 import { Axis, Sheet, drawCurves, drawImage, drawNumber, drawPoints, quantityOf } from "./plot.js";
+import { tell } from "./notice.js";
 import { set, state } from "./state.js";
 import { count, measured, offer, plain } from "./words.js";
 
@@ -16,6 +17,7 @@ export class Navigator {
   #plain = document.createElement("canvas");
   #newest = new Newest();
   #asked = "";
+  #answered = "";
   #image = null;
   #isMap = false;
   #isPinned = false;
@@ -59,7 +61,10 @@ export class Navigator {
     const names = [[scan.dataset.spectral_points > 1 ? "sum over each position" : "values", "sum"]];
     if (state.detector) names.push(["what the detector sees", "detector"]);
     groups.forEach((group) => names.push([`${group.process}: ${group.group.split("/").at(-1)}`, group.group, group.group]));
-    if (!names.some(([, value]) => value === state.image)) set({ image: "sum", picture: 0 }, { isStep: false });
+    if (!names.some(([, value]) => value === state.image)) {
+      if (state.image !== "detector") tell(`There are no results ${state.image} in this file; the data are shown instead.`);
+      set({ image: "sum", picture: 0 }, { isStep: false });
+    }
     offer(byId("image"), names, state.image);
   }
 
@@ -68,7 +73,7 @@ export class Navigator {
     const { dataset, field, axes, image, detector } = state;
     const isSurvey = isSurveyed();
     const pixel = this.scan.imageOf(state.position);
-    const given = isSurvey ? { path: dataset, field, positions_axes: axes, pixel, detector: image === "detector" ? detector : "" } : { path: image };
+    const given = isSurvey ? { path: dataset, field, positions_axes: axes, pixel, detector: image === "detector" ? detector : "" } : { path: image, of: "results" };
     this.#asked = query(given);
     this.#image = pixel;
     const asked = this.#asked;
@@ -93,14 +98,16 @@ export class Navigator {
     this.place();
   }
 
-  /** More has been read of what is surveyed. */
+  /** More has been read of what is surveyed, unless it is here already. */
   heard(survey) {
-    if (survey.survey === this.#asked) this.load();
+    const isHere = this.#answered === this.#asked && this.survey?.is_complete && survey.is_complete;
+    if (survey.survey === this.#asked && !isHere) this.load();
   }
 
   #got(pictures, survey) {
     byId("navigator-says").textContent = pictures.length ? "" : "There is nothing in it that can be drawn.";
     this.#pictures = pictures;
+    this.#answered = this.#asked;
     this.survey = survey;
     const names = pictures.map((picture, at) => [plain(picture.title) + (picture.part === "value" ? "" : ` (${picture.part})`), String(at)]);
     if (state.picture >= pictures.length) set({ picture: 0 }, { isStep: false });
@@ -196,7 +203,7 @@ export class Navigator {
     if (value !== null) told[0] += ` ${this.#equals} ${measured(value, quantityOf(picture)[1])}`;
     else if (pixel !== null) told.push(this.#missing(pixel, state.position));
     if (this.#isPinned) told.push("pinned");
-    byId("position").textContent = told.join(" · ");
+    byId("position").textContent = byId("position").title = told.join(" · ");
   }
 
   /** Why a position has no value. */

@@ -123,6 +123,13 @@ export function quantityOf({ part, quantity, units }) {
   return [part === "amplitude" ? `|${quantity}|` : quantity, units];
 }
 
+/** A text without its end, where it is much longer than there is room for; a bit longer it is only made narrower. */
+function cut(context, text, room) {
+  const most = 1.3 * room;
+  const width = context.measureText(text).width;
+  return width > most ? `${[...text].slice(0, Math.max(1, Math.floor(([...text].length * most) / width) - 1)).join("")}…` : text;
+}
+
 /** A canvas with the pixels of the screen. */
 export class Sheet {
   constructor(canvas) {
@@ -161,7 +168,7 @@ export class Sheet {
     context.textBaseline = baseline;
     context.translate(x, y);
     if (turned) context.rotate(-Math.PI / 2);
-    context.fillText(text, 0, 0, room);
+    context.fillText(room === undefined ? text : cut(context, text, room), 0, 0, room);
     context.restore();
   }
 
@@ -171,7 +178,7 @@ export class Sheet {
 
   frame() {
     this.context.strokeStyle = this.ink;
-    this.context.lineWidth = 1;
+    this.context.lineWidth = this.unit;
     this.context.strokeRect(this.box.x - 0.5, this.box.y - 0.5, this.box.width + 1, this.box.height + 1);
   }
 
@@ -206,8 +213,8 @@ export class Sheet {
   line(points, colour, width = 1, dash = []) {
     const context = this.context;
     context.strokeStyle = colour;
-    context.lineWidth = width;
-    context.setLineDash(dash);
+    context.lineWidth = width * this.unit;
+    context.setLineDash(dash.map((length) => length * this.unit));
     context.beginPath();
     let isDown = false;
     for (const [x, y] of points) {
@@ -226,8 +233,8 @@ export class Sheet {
   twice(path, dash = []) {
     for (const [colour, width, gaps] of [["#000", 3, []], ["#fff", 1.4, dash]]) {
       this.context.strokeStyle = colour;
-      this.context.lineWidth = width;
-      this.context.setLineDash(gaps);
+      this.context.lineWidth = width * this.unit;
+      this.context.setLineDash(gaps.map((length) => length * this.unit));
       this.context.beginPath();
       path(this.context);
       this.context.stroke();
@@ -257,7 +264,7 @@ export class Sheet {
       this.context.fillRect(left, y + at, thick, Math.min(1.5, height - at));
     }
     this.context.strokeStyle = this.ink;
-    this.context.lineWidth = 1;
+    this.context.lineWidth = this.unit;
     this.context.strokeRect(left - 0.5, y - 0.5, thick + 1, height + 1);
     const [factor, named] = isLog ? [1, plain(units)] : scaled(units, Math.max(Math.abs(low), Math.abs(high)));
     const place = (value) => (isLog ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
@@ -346,7 +353,7 @@ function coloured(values, width, height, limits) {
 /** Pending pixels are hatched, failed ones crossed. */
 function marked(sheet, { pending, failed }, columns, where, cell) {
   const hatched = (numbers, colour, isCrossed) => {
-    sheet.context.fillStyle = sheet.context.createPattern(tile(colour, isCrossed), "repeat");
+    sheet.context.fillStyle = sheet.context.createPattern(tile(colour, isCrossed, sheet.unit), "repeat");
     let first = 0;
     for (let at = 1; at <= numbers.length; at += 1) {
       const goesOn = at < numbers.length && numbers[at] === numbers[at - 1] + 1 && numbers[at] % columns !== 0;
@@ -367,12 +374,13 @@ function marked(sheet, { pending, failed }, columns, where, cell) {
   }
 }
 
-function tile(colour, isCrossed) {
+function tile(colour, isCrossed, unit) {
   const made = document.createElement("canvas");
-  const size = isCrossed ? 3 : 8;
+  const size = Math.round((isCrossed ? 3 : 8) * unit);
   [made.width, made.height] = [size, size];
   const context = made.getContext("2d");
   context.strokeStyle = colour;
+  context.lineWidth = unit;
   context.beginPath();
   for (const shift of [-size, 0, size]) {
     context.moveTo(shift, size);
@@ -384,6 +392,30 @@ function tile(colour, isCrossed) {
   }
   context.stroke();
   return made;
+}
+
+/** What the curves are, in the upper corner where fewer of their points lie. */
+function legend(sheet, curves, drawn) {
+  const named = curves.map((curve, at) => [curve, drawn[at]]).filter(([curve]) => curve.name);
+  if (named.length < 2) return "";
+  const { box, context, unit } = sheet;
+  const [row, line] = [16 * unit, 22 * unit];
+  const wide = Math.min(box.width / 2, line + 14 * unit + Math.max(...named.map(([curve]) => context.measureText(plain(curve.name)).width)));
+  const [high, far] = [row * named.length + 6 * unit, 6 * unit];
+  const lies = (left) => drawn.flat().filter(([x, y]) => x >= left && x <= left + wide && y >= box.y && y <= box.y + high + far).length;
+  const [left, right] = [box.x + far, box.x + box.width - far - wide];
+  const x = lies(left) < lies(right) ? left : right;
+  context.fillStyle = sheet.paper;
+  context.globalAlpha = 0.85;
+  context.fillRect(x, box.y + far, wide, high);
+  context.globalAlpha = 1;
+  named.forEach(([curve], at) => {
+    const y = box.y + far + 3 * unit + row * (at + 0.5);
+    if (curve.isDots) for (const part of [0.2, 0.5, 0.8]) sheet.dot(x + 4 * unit + part * line, y, 1.8 * unit, curve.colour);
+    else sheet.line([[x + 4 * unit, y], [x + 4 * unit + line, y]], curve.colour, curve.width ?? 1.2, curve.dash ?? []);
+    sheet.text(plain(curve.name), x + 10 * unit + line, y, { baseline: "middle", room: wide - line - 12 * unit });
+  });
+  return named.map(([curve]) => curve.name).join(", ");
 }
 
 /** Curves over one axis; each has values, a colour, and is a line or dots. What is said of `states` is marked over its place. */
@@ -411,8 +443,10 @@ export function drawCurves(sheet, title, axis, [quantity, units], curves, { isLo
   sheet.context.beginPath();
   sheet.context.rect(box.x, box.y, box.width, box.height);
   sheet.context.clip();
+  const places = [];
   for (const curve of curves) {
     const points = curve.values.map((value, at) => [x((curve.at ?? axis.values)[at]), y(value)]);
+    places.push(points);
     if (!curve.isDots || curve.isBoth) sheet.line(points, curve.colour, curve.width ?? 1.2, curve.dash ?? []);
     if (!curve.isDots) continue;
     const size = (points.length > 600 ? 1 : 1.8) * sheet.unit;
@@ -423,7 +457,7 @@ export function drawCurves(sheet, title, axis, [quantity, units], curves, { isLo
   sheet.title(title);
   sheet.across(axis.name, axis.units, axis.ends, (value) => axis.along(value));
   sheet.upwards(quantity, units, [low, high], up, isLog);
-  return { kind: "curve", box, axis, x, y };
+  return { kind: "curve", box, axis, x, y, legend: legend(sheet, curves, places) };
 }
 
 /** Values at places of their own: those that have failed are crosses, those that are pending rings. */
@@ -451,7 +485,7 @@ export function drawPoints(sheet, picture, { isFull = false } = {}) {
     else if (failed.has(at)) sheet.cross(x, y, 0.8 * size, sheet.failed);
     else {
       sheet.context.strokeStyle = sheet.faint;
-      sheet.context.lineWidth = 1;
+      sheet.context.lineWidth = sheet.unit;
       sheet.context.beginPath();
       sheet.context.arc(x, y, 0.8 * size, 0, 7);
       sheet.context.stroke();

@@ -135,8 +135,8 @@ export class Signal {
     if (this.detector && this.#row === null) detectors.draw(this.#sheet, this.detector, this.#place());
     this.#drawRead();
     this.#fields();
-    const kind = this.#drawn.kind;
-    this.#sheet.end({ position: this.#shown, path: picture.dataset, kind, part: picture.part, detector: state.detector, spectrum: this.#row, tried: this.#fits ? "true" : "false" });
+    const { kind, legend = "" } = this.#drawn;
+    this.#sheet.end({ legend, position: this.#shown, path: picture.dataset, kind, part: picture.part, detector: state.detector, spectrum: this.#row, tried: this.#fits ? "true" : "false" });
   }
 
   /** A spectrum of the picture: its axis and values. */
@@ -165,15 +165,15 @@ export class Signal {
     const isOther = spectrum && spectrum.axis.name !== picture.axis.name;
     const axis = isOther ? new Axis(spectrum.axis) : picture.axis;
     const { ink, faint, accent, second } = this.#sheet;
-    const curves = isOther ? [] : [{ values: flat(picture.values), isDots: !goesOn || picture.values.length === 1, colour: spectrum ? faint : ink }];
+    const curves = isOther ? [] : [{ name: "as measured", values: flat(picture.values), isDots: !goesOn || picture.values.length === 1, colour: spectrum ? faint : ink }];
     if (spectrum) {
       const at = spectrum.axis.values;
       const data = flat(partOf(spectrum.data, part));
-      curves.push({ values: data, at, isDots: true, colour: ink });
+      curves.push({ name: "as computed with", values: data, at, isDots: true, colour: ink });
       for (const curve of spectrum.model?.curves ?? []) {
         const of = curve.is_part ? { colour: second, width: 1.2, dash: [4, 3] } : { colour: accent, width: 2 };
         const own = flat(partOf(curve.values, part));
-        curves.push({ values: isPhase ? beside(own, data) : own, at, counts: false, ...of });
+        curves.push({ name: curve.name, values: isPhase ? beside(own, data) : own, at, counts: false, ...of });
       }
     }
     this.#drawn = drawCurves(this.#sheet, picture.title, axis, quantityOf(picture), curves, { isLog });
@@ -203,7 +203,7 @@ export class Signal {
     for (const outline of model.outlines ?? []) {
       const inside = new Set(outline.inside.flatMap(([first, end]) => Array.from({ length: end - first }, (_, at) => first + at)));
       context.strokeStyle = accent;
-      context.lineWidth = 1.5;
+      context.lineWidth = 1.5 * unit;
       context.beginPath();
       for (const point of inside) {
         const [row, column] = [Math.floor(point / columns), point % columns];

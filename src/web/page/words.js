@@ -60,6 +60,7 @@ function script(text, [plains, shifted], sign) {
  */
 export function number(value, digits = null) {
   if (value === null || value === undefined) return "–";
+  if (typeof value === "bigint") return String(value).replaceAll("-", "−");
   const isSingle = Math.fround(value) === value && !Number.isInteger(value);
   const tells = (most) => Math.fround(Number(value.toPrecision(most))) === value;
   const enough = digits ?? (isSingle ? [1, 2, 3, 4, 5, 6, 7, 8].find(tells) ?? 9 : null);
