@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tiny_skia::Pixmap;
 
 use crate::support::watch::{Opener, Running, wait_until};
 use crate::support::{
-    RAW_DATA, Ran, Sample, pixelmill, program, python_function, ran, refuse, root, run, succeed,
+    RAW_DATA, Ran, Sample, pixelmill, program, python_function, python_program, ran, refuse, root,
+    run, succeed,
 };
 
 /// Positions that are computed, the first ones.
@@ -61,6 +62,31 @@ fn colours(picture: &Pixmap, position: usize) -> Vec<[u8; 3]> {
             colour(picture, (place(left, column, right), place(top, row, down)))
         })
         .collect()
+}
+
+#[test]
+fn a_single_value_is_shown_as_it_is() {
+    let sample = Sample::new();
+    let file = sample.file.to_str().unwrap();
+    let statements = "file['energy'] = 200.5; file['energy'].attrs['units'] = 'kV'; file['wave'] \
+                      = np.complex64(3 - 4j); file['flag'] = True; file['name'] = 'a text'; \
+                      file['nothing'] = np.nan; file['pair'] = np.array((1, 2.5), [('a', 'i4'), \
+                      ('b [s]', 'f8')])";
+    python_program("edit.py", [file, statements]);
+    let values = |path: &str| {
+        let shown = succeed(["show", file, path]);
+        let pictures = shown["pictures"].as_array().unwrap().iter();
+        pictures.map(|of| (of["units"].clone(), numbers(&of["values"])[0])).collect::<Vec<_>>()
+    };
+    assert_eq!(values("/energy"), [(json!("kV"), Some(200.5))]);
+    let phase = f64::from(-4.0_f32).atan2(3.0);
+    assert_eq!(values("/wave"), [(json!(""), Some(5.0)), (json!(""), Some(phase))]);
+    assert_eq!(values("/flag"), [(json!(""), Some(1.0))]);
+    assert_eq!(values("/nothing"), [(json!(""), None)]);
+    assert_eq!(values("/pair"), [(json!(""), Some(1.0)), (json!("s"), Some(2.5))]);
+    assert!(typed(&sample.file, &["/energy"], &[]).stderr.contains("energy: 200.5 kV"));
+    refuse(["show", file, "/name"], 2, &["/name", "it holds text"]);
+    refuse(["run", "sum", file, "--dataset", "/energy"], 1, &["it is a single number, no array"]);
 }
 
 #[test]

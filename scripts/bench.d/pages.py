@@ -13,6 +13,8 @@ from playwright.sync_api import expect, sync_playwright
 
 MOVES = 400
 MINUTES = 10 * 60_000
+# Around an image of the scan, in pixels.
+LEFT, TOP, BOTTOM = 64, 22, 40
 # From a move of the mouse to the next time that the screen is painted after its frame was drawn.
 TIMED = """() => {
     const [navigator, signal] = ["navigator", "signal"].map((id) => document.getElementById(id));
@@ -38,12 +40,12 @@ def latency(page, dataset):
     page.evaluate(TIMED)
     box = page.locator("#navigator").bounding_box()
     chosen = random.Random(0)
-    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    size = 0.35 * min(box["width"], box["height"])
+    # The image, which is square, within its axes.
+    left, top, size = box["x"] + LEFT, box["y"] + TOP, box["height"] - TOP - BOTTOM
     while (before := page.evaluate("() => window.times.length")) < MOVES:
-        # To where no other position was before it.
-        page.mouse.move(*(middle[axis] + size * chosen.uniform(-1, 1) for axis in (0, 1)))
-        for _ in range(200):
+        page.mouse.move(left + size * chosen.uniform(0.02, 0.98), top + size * chosen.uniform(0.02, 0.98))
+        # Where the same position is under it, nothing follows.
+        for _ in range(100):
             if page.evaluate("() => window.times.length") > before:
                 break
             page.wait_for_timeout(5)

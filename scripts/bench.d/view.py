@@ -26,6 +26,7 @@ SECONDS = 2
 MEBIBYTES = 64
 MEDIAN, LAST = 50, 150  # milliseconds from cursor to picture
 SLOWER = 3  # percent
+SETTLED = 11  # seconds
 
 
 class View:
@@ -43,6 +44,8 @@ class View:
         file = self.bench.folder / f"view_{per_chunk}.hspy"
         if not file.exists():
             write(file, per_chunk)
+            # What was written just now may be written to again: nothing of it is known from one look to the next.
+            time.sleep(SETTLED)
         seconds, peaks, whole = [], [], []
         for _ in range(self.bench.repeat):
             first, all_of_it, peak = cold(file, lambda: self.images(file))

@@ -104,9 +104,7 @@ fn answer(registry: &[&'static dyn Runner], arguments: &Arguments, ranks: &Ranks
         _ if !ranks.is_first() => return silent(Ending::Done),
         Command::Run(typed) => run::rehearse(registry, typed, &display),
         Command::List { process } => look::list(registry, process.as_deref()),
-        Command::Info { file } => {
-            look::info((file, file), &Arc::default(), Face::CommandLine)
-        },
+        Command::Info { file } => look::info((file, file), &Arc::default(), Face::CommandLine),
         Command::Test(typed) => test::test(registry, typed),
         Command::Show(typed) => shown::show(typed),
         #[cfg(feature = "view")]

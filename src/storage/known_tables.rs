@@ -13,7 +13,11 @@ const MOST_BYTES: u64 = 32 << 20;
 /// opens a dataset with them has no need to read its table again, nor to have one of its own in
 /// memory. A file that was changed some seconds ago isn't known by anything.
 #[derive(Debug, Default)]
-pub struct KnownTables(Mutex<Vec<(String, Arc<ChunkTable>)>>);
+pub struct KnownTables {
+    kept: Mutex<Vec<(String, Arc<ChunkTable>)>>,
+    /// Held by who reads one: two at a time would take the memory of both, and no less time.
+    reading: Mutex<()>,
+}
 
 impl KnownTables {
     /// The table of a dataset; it is read unless it is known. `name` tells the dataset, in the
@@ -26,6 +30,7 @@ impl KnownTables {
         name: impl Fn() -> Option<String>,
         read: impl FnOnce() -> Result<ChunkTable, E>,
     ) -> Result<Arc<ChunkTable>, E> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = name();
         if let Some(known) = before.as_ref().and_then(|name| self.take(name)) {
             return Ok(known);
@@ -39,7 +44,7 @@ impl KnownTables {
     }
 
     fn take(&self, name: &str) -> Option<Arc<ChunkTable>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(|(known, _)| known == name)?;
         let found = kept.remove(at);
         let table = Arc::clone(&found.1);
@@ -48,7 +53,7 @@ impl KnownTables {
     }
 
     fn keep(&self, name: String, table: &Arc<ChunkTable>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _)| *known != name);
         kept.push((name, Arc::clone(table)));
         let mut left = MOST_BYTES;

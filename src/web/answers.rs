@@ -31,7 +31,9 @@ pub(super) fn answered(desk: &Desk, question: &str, query: Option<&str>) -> Answ
         "colours" => json(&wire::Colours { even: colour_map(false), cyclic: colour_map(true) }),
         "info" => of_command(look::info((file, &desk.results), &desk.known, Face::Page)),
         "processes" => of_command(look::list(&desk.registry, None)),
-        "commands" => of_command(recipe::commands(&desk.registry, &desk.results, asked.get("group"))),
+        "commands" => {
+            of_command(recipe::commands(&desk.registry, &desk.results, asked.get("group")))
+        }
         "show" => {
             let file = match asked.get("of") {
                 Some("results") => desk.results.as_path(),
