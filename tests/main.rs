@@ -69,6 +69,7 @@ mod selections;
 mod sho_fit;
 mod show;
 mod signal_filter;
+mod spectra_maps;
 mod stop;
 mod support;
 mod survey;

@@ -18,6 +18,7 @@ pub mod least_squares;
 pub mod local_correlation;
 pub mod log_sum;
 pub mod masks;
+pub mod moments;
 pub mod peak_finding;
 pub mod pick;
 mod products;
@@ -26,6 +27,7 @@ pub mod radial_profile;
 pub mod rebin;
 pub mod sho_fit;
 pub mod signal_filter;
+mod spectral_axis;
 pub mod spectrum_statistics;
 pub mod statistics;
 pub mod sum;
@@ -42,6 +44,7 @@ pub use kmeans::KMeans;
 pub use local_correlation::LocalCorrelation;
 pub use log_sum::LogSum;
 pub use masks::Masks;
+pub use moments::Moments;
 pub use peak_finding::PeakFinding;
 pub use pick::Pick;
 pub use quantiles::Quantiles;
@@ -63,12 +66,13 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 20] = [
+pub static PROCESSES: [&dyn Runner; 21] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
     runner::<SignalFilter>(),
     runner::<Sum>(),
+    runner::<Moments>(),
     runner::<Rebin>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),

@@ -245,12 +245,12 @@ def results(file, group):
     return {name: [None if x != x else x for x in values.tolist()] for name, values in columns.items()}
 
 
-def write(file, x, spectra, columns=20):
+def write(file, x, spectra, columns=20, **stored):
     count = len(spectra)
     steps = np.stack(np.divmod(np.arange(count), columns), axis=1)
     with h5py.File(file, "w") as opened:
         group = opened.create_group(RAW_DATA.rpartition("/")[0])
-        raw = group.create_dataset("Raw_Data", data=spectra)
+        raw = group.create_dataset("Raw_Data", data=spectra, **stored)
         raw.attrs.update(quantity="Intensity", units="counts")
         channels = np.arange(len(x))[None]
         tables = {

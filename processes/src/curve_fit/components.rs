@@ -23,6 +23,7 @@ use pixelmill_core::process::Dimension;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{exp, set_product};
+use crate::spectral_axis;
 
 /// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,12 +111,7 @@ impl Kind {
             "A" | "offset" => 0,
             coefficient => -(power_of(coefficient) as i64),
         };
-        match (power - i64::from(axis.binned), axis.units.as_str()) {
-            (0, _) | (_, "") => values.to_owned(),
-            (1, axis) => format!("{values} {axis}").trim().to_owned(),
-            (-1, axis) => format!("{values}/{axis}"),
-            (power, axis) => format!("{values}/{axis}^{}", -power),
-        }
+        spectral_axis::units(values, &axis.units, power - i64::from(axis.binned))
     }
 }
 

@@ -9,6 +9,7 @@ use super::model::{Extent, Model, Part};
 use super::separable::{self, Layout, Separable};
 use super::{Output, Parameters, Scratch, Task, Weights};
 use crate::least_squares::{self, Bounds, Limits, Minimum, Problem};
+use crate::spectral_axis::widths;
 
 /// The least variance of a channel's counts: what a model says below it can't be told apart.
 const LEAST_VARIANCE: f64 = 0.1;
@@ -265,20 +266,6 @@ impl Task {
         };
         self.model.parts.iter().map(curve).collect()
     }
-}
-
-/// The widths of the channels of a binned axis as HyperSpy has them: the step, or the differences
-/// between the neighbours to both sides.
-fn widths(axis: &AxisValues) -> Vec<f64> {
-    if let Some((_, step)) = axis.as_even() {
-        return vec![step; axis.len()];
-    }
-    let (values, last) = (axis.as_slice(), axis.len().saturating_sub(1));
-    let width = |at: usize| {
-        let (before, after) = (at.saturating_sub(1), (at + 1).min(last));
-        (values[after] - values[before]) / (after - before) as f64
-    };
-    (0..axis.len()).map(width).collect()
 }
 
 /// What an axis says; in whatever order its values are.

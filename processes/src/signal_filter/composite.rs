@@ -8,11 +8,10 @@
 use pixelmill_core::process::{AxisValues, Dimension, Failure, SourceInfo};
 
 use super::Parameters;
+use crate::spectral_axis;
 
 /// Half the extent of the edges' error function, as in pycroscopy: it goes from 0.0002 to 0.9998.
 const EXTENT: f64 = 2.5;
-/// The largest deviation of a sample from its time, in samples, that counts as evenly spaced.
-const JITTER: f64 = 1e-3;
 
 /// The bins of a transform.
 #[derive(Clone, Copy, Debug)]
@@ -76,17 +75,9 @@ fn rate_of(axis: &Dimension) -> Result<f64, Failure> {
             return Err(unknown(reason));
         }
     };
-    let (Some(first), Some(last), 2..) = (axis.values.first(), axis.values.last(), axis.len())
-    else {
-        return Err(unknown(format!("the axis `{}` has a single value", axis.name)));
-    };
-    let step = (last - first) / (axis.len() - 1) as f64;
-    // Files keep the values of axes in single precision.
-    let rounding = first.abs().max(last.abs()) * f64::from(f32::EPSILON);
-    let off = (step.abs() * JITTER).max(rounding);
-    let is_even = |(at, value): (usize, f64)| (value - (first + step * at as f64)).abs() <= off;
-    if !(step > 0.0 && axis.values.iter().enumerate().all(is_even)) {
-        return Err(unknown(format!("the axis `{}` isn't evenly spaced", axis.name)));
+    let step = spectral_axis::step(axis).map_err(unknown)?;
+    if step < 0.0 {
+        return Err(unknown(format!("the axis `{}` falls", axis.name)));
     }
     Ok(in_precision_of(axis, 1.0 / (step * seconds)))
 }
@@ -298,7 +289,7 @@ mod tests {
             (axis("s", vec![0.0]), "single value"),
             (axis("s", uneven), "evenly"),
             (axis("s", vec![1.0, 1.0, 1.0]), "evenly"),
-            (axis("s", vec![2.0, 1.0, 0.0]), "evenly"),
+            (axis("s", vec![2.0, 1.0, 0.0]), "falls"),
             (axis("s", vec![0.0, f64::NAN, 2.0]), "evenly"),
         ] {
             assert!(rate_of(&axis).unwrap_err().to_string().contains(reason));

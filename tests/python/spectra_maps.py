@@ -1,0 +1,108 @@
+"""Spectra of several kinds, and what NumPy, SciPy and HyperSpy make of them, for `tests/spectra_maps.rs`."""
+
+import json
+
+import h5py
+import numpy as np
+
+from answer import answer
+from curve_fit import RAW_DATA, gaussian, write
+
+COUNT = 60
+EVEN = 100 + 0.25 * np.arange(140)
+UNEVEN = 100 + 0.2 * np.arange(140) + 0.002 * np.arange(140) ** 2
+PARTS = {"chunks": (7, 50), "compression": "gzip", "shuffle": True}
+
+# Element type, axis, and how it is stored.
+KINDS = {
+    "f8": ("<f8", EVEN, {}),
+    "f4": ("<f4", EVEN, PARTS),
+    "u2": (">u2", EVEN, {}),
+    "i4": ("<i4", EVEN[::-1], {"chunks": (11, 140), "compression": "gzip"}),
+    "uneven": ("<f4", UNEVEN, PARTS),
+    "falling": ("<u2", UNEVEN[::-1], {}),
+    "c16": ("<c16", EVEN, {}),
+    "c8": (">c8", EVEN[:-1], PARTS),
+}
+
+
+def spectra(kind, x):
+    """Two peaks on a slope, with noise."""
+    rng = np.random.default_rng(len(kind))
+    places = rng.uniform(110, 128, (COUNT, 2, 1))
+    areas, widths = rng.uniform(200, 4000, (COUNT, 2, 1)), rng.uniform(0.8, 3, (COUNT, 2, 1))
+    clean = gaussian(x, areas, places, widths).sum(1) + rng.uniform(5, 50, (COUNT, 1)) + 0.2 * (x - 100)
+    return clean + rng.normal(0, 2, clean.shape)
+
+
+def make(file, kind):
+    element, x, stored = KINDS[kind]
+    data = spectra(kind, x)
+    data = np.rint(data).clip(0) if np.dtype(element).kind in "iu" else data
+    data = data * np.exp(0.3j * x) if np.dtype(element).kind == "c" else data
+    write(file, x, data.astype(element), **stored)
+
+
+def read(file, group):
+    """Parameters, the axis, the spectra in double precision, and the results datasets."""
+    with h5py.File(file) as opened:
+        found = opened[group]
+        parameters = json.loads(found.attrs["parameters"])["parameters"]
+        raw = opened[RAW_DATA]
+        x = opened[raw.attrs["Spectroscopic_Values"]][0]
+        results = {name: found[name][()] for name in found if "quantity" in found[name].attrs}
+        results = {name: data[:, 0] if data.shape[1:] == (1,) else data for name, data in results.items()}
+        y = raw[()]
+        return parameters, x, y.astype(complex if y.dtype.kind == "c" else float), results
+
+
+def inside(x, window):
+    low, high = (-np.inf if window[0] is None else window[0]), (np.inf if window[1] is None else window[1])
+    return (low <= x) & (x <= high)
+
+
+def off(found, expected):
+    """The largest difference, relative to the largest number of each dataset; both have none at the same places."""
+    told = {}
+    for name, values in expected.items():
+        values = np.asarray(values)
+        same = np.array_equal(np.isnan(found[name]), np.isnan(values))
+        scale = max(np.nanmax(np.abs(values)), 1e-300)
+        told[name] = float(np.nanmax(np.abs(found[name] - values)) / scale) if same else "none elsewhere"
+    return told
+
+
+def moments(file, group):
+    """How far moments are from NumPy's averages with weights."""
+    given, x, y, found = read(file, group)
+    at = inside(x, (given["from"], given["to"]))
+    widths = np.abs(np.gradient(x))[at]
+    x, y = x[at], y[:, at].astype(np.longdouble)
+    if given["background"] == "minimum":
+        y = y - y.min(1, keepdims=True)
+    if given["background"] == "linear":
+        count = given["end_points"]
+        ends = [(x[part].mean(), y[:, part].mean(1)) for part in (slice(count), slice(-count, None))]
+        (x0, y0), (x1, y1) = ends
+        y = y - (y0[:, None] + ((y1 - y0) / (x1 - x0))[:, None] * (x - x0))
+    weights = y * widths
+    mean = lambda values: np.average(np.broadcast_to(values, weights.shape), 1, weights)
+    centre = mean(x)
+    about = lambda power: mean((x - centre[:, None]) ** power)
+    width = np.sqrt(about(2))
+    expected = {
+        "Area": weights.sum(1),
+        "Centre": centre,
+        "Width": width,
+        "Skewness": about(3) / width**3,
+        "Excess_Kurtosis": about(4) / width**4 - 3,
+    }
+    return off(found, expected)
+
+
+def main():
+    answer(globals())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+//! Maps of what single spectra have: the numbers of NumPy, SciPy and HyperSpy, whatever the element
+//! type, the axis and the way in which the file stores them. `tests/python/spectra_maps.py` has
+//! what they are compared with.
+
+use serde_json::Value;
+
+use crate::support::usid::{Scan, ask_python};
+
+/// Kinds of spectra in `spectra_maps.py`: element types, contiguous and in chunks that are read in
+/// parts, axes that rise, fall, and have uneven steps.
+const KINDS: [&str; 6] = ["f8", "f4", "u2", "i4", "uneven", "falling"];
+
+fn spectra(kind: &str) -> Scan {
+    let scan = Scan::nothing();
+    ask_python(&["spectra_maps.py", "make", &scan.file, kind]);
+    scan
+}
+
+/// Runs a process with parameters; returns how far each of its results is from what Python's
+/// function of that name has.
+fn compared(scan: &Scan, process: &str, function: &str, parameters: &[&str]) -> Value {
+    let given: Vec<&str> = parameters.iter().flat_map(|parameter| ["-p", parameter]).collect();
+    let ran = scan.run(process, &given);
+    let group = ran["group"].as_str().unwrap();
+    ask_python(&["spectra_maps.py", function, &scan.file, group])
+}
+
+/// That all of these are at most so far off.
+fn assert_near(found: &Value, most: f64, about: &str) {
+    let found = found.as_object().unwrap();
+    assert!(!found.is_empty(), "{about}");
+    for (name, off) in found {
+        let off = off.as_f64().unwrap_or(f64::NAN);
+        assert!(off <= most, "{about}, {name}: {off:e}");
+    }
+}
+
+#[test]
+fn moments_are_those_of_numpy() {
+    for kind in KINDS {
+        let scan = spectra(kind);
+        for parameters in [
+            &[][..],
+            &["from=105", "to=131.3", "background=minimum"],
+            &["from=103", "background=linear", "end_points=5"],
+        ] {
+            let found = compared(&scan, "moments", "moments", parameters);
+            assert_near(&found, 1e-10, &format!("{kind} {parameters:?}"));
+        }
+    }
+}
