@@ -49,3 +49,21 @@ fn moments_are_those_of_numpy() {
         }
     }
 }
+
+#[test]
+fn extremes_and_the_vertices_of_their_parabolas_are_those_of_numpy() {
+    for kind in KINDS {
+        let scan = spectra(kind);
+        for (parameters, has_ends) in [
+            (&[][..], false),
+            (&["from=113", "to=126.2"], false),
+            (&["from=110", "to=118", "extreme=minimum"], true),
+        ] {
+            let found = compared(&scan, "maximum", "extreme", parameters);
+            let about = format!("{kind} {parameters:?}");
+            assert_near(&found["off"], 1e-9, &about);
+            let refined = found["refined"].as_u64().unwrap();
+            assert!(refined > 0 && (refined < 60 || !has_ends), "{about}: {found}");
+        }
+    }
+}

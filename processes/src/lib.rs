@@ -18,6 +18,7 @@ pub mod least_squares;
 pub mod local_correlation;
 pub mod log_sum;
 pub mod masks;
+pub mod maximum;
 pub mod moments;
 pub mod peak_finding;
 pub mod pick;
@@ -44,6 +45,7 @@ pub use kmeans::KMeans;
 pub use local_correlation::LocalCorrelation;
 pub use log_sum::LogSum;
 pub use masks::Masks;
+pub use maximum::Maximum;
 pub use moments::Moments;
 pub use peak_finding::PeakFinding;
 pub use pick::Pick;
@@ -66,13 +68,14 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 21] = [
+pub static PROCESSES: [&dyn Runner; 22] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
     runner::<SignalFilter>(),
     runner::<Sum>(),
     runner::<Moments>(),
+    runner::<Maximum>(),
     runner::<Rebin>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),

@@ -100,6 +100,23 @@ def moments(file, group):
     return off(found, expected)
 
 
+def extreme(file, group):
+    """How far extremes and the vertices of their parabolas are from NumPy's; and how many have a parabola."""
+    given, x, y, found = read(file, group)
+    at, name = inside(x, (given["from"], given["to"])), given["extreme"].capitalize()
+    x, y = x[at], y[:, at]
+    places = y.argmax(1) if name == "Maximum" else y.argmin(1)
+    value, place = np.take_along_axis(y, places[:, None], 1)[:, 0], x[places]
+    refined = np.stack([place, value, np.zeros(len(y))])
+    for row, (own, spectrum) in enumerate(zip(places, y, strict=True)):
+        if 0 < own < len(x) - 1:
+            around = slice(own - 1, own + 2)
+            a, b, c = np.polyfit(x[around] - x[own], spectrum[around], 2)
+            refined[:, row] = x[own] - b / (2 * a), c - b * b / (4 * a), 1
+    expected = {name: value, "Place": place, f"Refined_{name}": refined[1], "Refined_Place": refined[0], "Refined": refined[2]}
+    return {"off": off(found, expected), "refined": int(found["Refined"].sum())}
+
+
 def main():
     answer(globals())
 
