@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use crate::support::usid::{Scan, ask_python};
+use crate::support::filters_program;
 
 /// Kinds of spectra in `spectra_maps.py`: element types, contiguous and in chunks that are read in
 /// parts, axes that rise, fall, and have uneven steps.
@@ -66,4 +67,34 @@ fn extremes_and_the_vertices_of_their_parabolas_are_those_of_numpy() {
             assert!(refined > 0 && (refined < 60 || !has_ends), "{about}: {found}");
         }
     }
+}
+
+#[test]
+fn integrals_are_those_of_scipy() {
+    for kind in KINDS {
+        let scan = spectra(kind);
+        for parameters in [
+            &[][..],
+            &["windows=[110,125]"],
+            &["windows=[[105,112],[110.1,131]]", "background=constant", "after=[131,134]"],
+            &["windows=[110,128]", "background=linear", "before=[100,105]", "after=[130,134]"],
+            &["windows=[[107,110],[112,131]]", "background=power_law", "before=[100.5,106]"],
+        ] {
+            let found = compared(&scan, "integral", "integral", parameters);
+            assert_near(&found, 1e-9, &format!("{kind} {parameters:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_power_law_below_an_edge_leaves_no_rest_as_that_of_hyperspy_does() {
+    let scan = Scan::nothing();
+    ask_python(&["spectra_maps.py", "edges", &scan.file]);
+    let given = ["windows=[285.5,345]", "background=power_law", "before=[252,284]"];
+    let given: Vec<&str> = given.iter().flat_map(|parameter| ["-p", parameter]).collect();
+    let ran = scan.run("integral", &given);
+    let group = ran["group"].as_str().unwrap();
+    let found = filters_program("spectra_maps.py", ["rest", &scan.file, group]);
+    assert!(found["pixelmill"].as_f64().unwrap() < 1e-9, "{found}");
+    assert!(found["hyperspy"].as_f64().unwrap() > 1e-3, "{found}");
 }

@@ -13,6 +13,7 @@ pub mod curve_fit;
 pub mod decomposition;
 pub mod denoise;
 pub mod histogram;
+pub mod integral;
 pub mod kmeans;
 pub mod least_squares;
 pub mod local_correlation;
@@ -41,6 +42,7 @@ pub use curve_fit::CurveFit;
 pub use decomposition::{Pca, Svd};
 pub use denoise::Denoise;
 pub use histogram::Histogram;
+pub use integral::Integral;
 pub use kmeans::KMeans;
 pub use local_correlation::LocalCorrelation;
 pub use log_sum::LogSum;
@@ -68,7 +70,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 22] = [
+pub static PROCESSES: [&dyn Runner; 23] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -76,6 +78,7 @@ pub static PROCESSES: [&dyn Runner; 22] = [
     runner::<Sum>(),
     runner::<Moments>(),
     runner::<Maximum>(),
+    runner::<Integral>(),
     runner::<Rebin>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),

@@ -117,6 +117,72 @@ def extreme(file, group):
     return {"off": off(found, expected), "refined": int(found["Refined"].sum())}
 
 
+def integral(file, group):
+    """How far integrals are from those of SciPy's trapezoid, above backgrounds by NumPy and SciPy's brentq."""
+    from scipy.integrate import trapezoid
+
+    given, x, y, found = read(file, group)
+    if x[-1] < x[0]:
+        x, y = x[::-1], y[:, ::-1]
+    background = np.stack([below(given, x, spectrum) for spectrum in y])
+    windows = given["windows"] or [[None, None]]
+    windows = windows if isinstance(windows[0], list) else [windows]
+    over = lambda values: np.stack([trapezoid(values[:, at], x[at], axis=1) for at in (inside(x, one) for one in windows)], 1)
+    expected = {"Integral": over(y - background)}
+    if given["background"] != "none":
+        expected["Background"] = over(background)
+    found = {name: values.reshape(len(y), -1) for name, values in found.items()}
+    return off(found, expected)
+
+
+def below(given, x, spectrum):
+    """The background of one spectrum."""
+    from scipy.integrate import trapezoid
+    from scipy.optimize import brentq
+
+    sides = [inside(x, side) for side in (given["before"], given["after"]) if side]
+    if given["background"] == "none":
+        return np.zeros_like(x)
+    if given["background"] == "constant":
+        return np.full_like(x, np.concatenate([spectrum[side] for side in sides]).mean())
+    if given["background"] == "linear":
+        (x0, y0), (x1, y1) = [(x[side].mean(), spectrum[side].mean()) for side in sides]
+        return y0 + (y1 - y0) / (x1 - x0) * (x - x0)
+    side = np.flatnonzero(sides[0])
+    middle = (side[0] + side[-1]) // 2
+    halves = [np.arange(side[0], middle + 1), np.arange(middle, side[-1] + 1)]
+    areas = lambda values: np.array([trapezoid(values[half], x[half]) for half in halves])
+    wanted = areas(spectrum)
+    law = lambda r: (x / x[middle]) ** -r
+    ratio = lambda r: np.divide(*areas(law(r))) / np.divide(*wanted) - 1
+    r = brentq(ratio, -400, 400, xtol=1e-13)
+    return wanted.sum() / areas(law(r)).sum() * law(r)
+
+
+def edges(file):
+    """Ionisation edges of 1000 counts in all on a power law without noise."""
+    x = 250 + 0.5 * np.arange(500)
+    exponents = np.linspace(2, 4, 12)[:, None]
+    law = 1e6 * (x / 250) ** -exponents
+    write(file, x, law + np.where((x > 290) & (x <= 340), 20.0, 0), columns=4)
+
+
+def rest(file, group):
+    """How far the integrals of these edges are from what they are, of pixelmill and of HyperSpy, relative."""
+    import hyperspy.api as hs
+
+    hs.preferences.General.show_progressbar = False
+    given, x, y, found = read(file, group)
+    signal = hs.signals.Signal1D(y)
+    axis = signal.axes_manager[-1]
+    axis.offset, axis.scale = x[0], x[1] - x[0]
+    left = signal.remove_background(tuple(map(float, given["before"])), "PowerLaw", fast=True)
+    theirs = np.trapezoid(left.data[:, inside(x, given["windows"])], dx=axis.scale, axis=1)
+    true = np.trapezoid(np.where((x > 290) & (x <= 340), 20.0, 0)[inside(x, given["windows"])], dx=axis.scale)
+    far = lambda integrals: float(np.max(np.abs(integrals / true - 1)))
+    return {"pixelmill": far(found["Integral"]), "hyperspy": far(theirs)}
+
+
 def main():
     answer(globals())
 
