@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::support::usid::{Scan, ask_python};
-use crate::support::filters_program;
+use crate::support::{filters_program, refuse};
 
 /// Kinds of spectra in `spectra_maps.py`: element types, contiguous and in chunks that are read in
 /// parts, axes that rise, fall, and have uneven steps.
@@ -97,4 +97,29 @@ fn a_power_law_below_an_edge_leaves_no_rest_as_that_of_hyperspy_does() {
     let found = filters_program("spectra_maps.py", ["rest", &scan.file, group]);
     assert!(found["pixelmill"].as_f64().unwrap() < 1e-9, "{found}");
     assert!(found["hyperspy"].as_f64().unwrap() > 1e-3, "{found}");
+}
+
+#[test]
+fn smoothed_spectra_and_derivatives_are_those_of_scipy() {
+    for kind in ["f8", "f4", "u2", "i4"] {
+        let scan = spectra(kind);
+        let most = if matches!(kind, "f8" | "i4") { 1e-10 } else { 2e-7 };
+        for (process, more) in [
+            ("smooth", &[][..]),
+            ("smooth", &["window_length=7", "polyorder=3", "mode=mirror"]),
+            ("smooth", &["window_length=139", "mode=nearest"]),
+            ("smooth", &["window_length=1", "polyorder=0", "mode=wrap"]),
+            ("derivative", &[]),
+            ("derivative", &["window_length=15", "polyorder=5", "deriv=3", "mode=wrap"]),
+            ("derivative", &["window_length=9", "deriv=2", "mode=constant", "cval=20"]),
+            ("derivative", &["window_length=21", "polyorder=4", "deriv=2"]),
+        ] {
+            let found = compared(&scan, process, "savgol", more);
+            assert_near(&found, most, &format!("{kind} {process} {more:?}"));
+        }
+    }
+    let uneven = spectra("uneven");
+    for process in ["smooth", "derivative", "fft"] {
+        refuse(["run", process, &uneven.file], 1, &["`Energy`", "isn't evenly spaced"]);
+    }
 }

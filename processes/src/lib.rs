@@ -12,6 +12,7 @@ mod choices;
 pub mod curve_fit;
 pub mod decomposition;
 pub mod denoise;
+pub mod derivative;
 pub mod histogram;
 pub mod integral;
 pub mod kmeans;
@@ -27,8 +28,10 @@ mod products;
 pub mod quantiles;
 pub mod radial_profile;
 pub mod rebin;
+pub mod savitzky_golay;
 pub mod sho_fit;
 pub mod signal_filter;
+pub mod smooth;
 mod spectral_axis;
 pub mod spectrum_statistics;
 pub mod statistics;
@@ -41,6 +44,7 @@ pub use center_of_mass::CenterOfMass;
 pub use curve_fit::CurveFit;
 pub use decomposition::{Pca, Svd};
 pub use denoise::Denoise;
+pub use derivative::Derivative;
 pub use histogram::Histogram;
 pub use integral::Integral;
 pub use kmeans::KMeans;
@@ -56,6 +60,7 @@ pub use radial_profile::RadialProfile;
 pub use rebin::Rebin;
 pub use sho_fit::ShoFit;
 pub use signal_filter::SignalFilter;
+pub use smooth::Smooth;
 pub use spectrum_statistics::SpectrumStatistics;
 pub use statistics::Statistics;
 pub use sum::Sum;
@@ -70,7 +75,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 23] = [
+pub static PROCESSES: [&dyn Runner; 25] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -79,6 +84,8 @@ pub static PROCESSES: [&dyn Runner; 23] = [
     runner::<Moments>(),
     runner::<Maximum>(),
     runner::<Integral>(),
+    runner::<Smooth>(),
+    runner::<Derivative>(),
     runner::<Rebin>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),

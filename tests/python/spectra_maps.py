@@ -159,6 +159,16 @@ def below(given, x, spectrum):
     return wanted.sum() / areas(law(r)).sum() * law(r)
 
 
+def savgol(file, group):
+    """How far smoothed spectra or derivatives are from those of SciPy's savgol_filter."""
+    from scipy.signal import savgol_filter
+
+    given, x, y, found = read(file, group)
+    step = (x[-1] - x[0]) / (len(x) - 1)
+    expected = savgol_filter(y, delta=step, **given)
+    return off(found, {"Derivative" if "deriv" in given else "Smoothed": expected})
+
+
 def edges(file):
     """Ionisation edges of 1000 counts in all on a power law without noise."""
     x = 250 + 0.5 * np.arange(500)
