@@ -123,3 +123,22 @@ fn smoothed_spectra_and_derivatives_are_those_of_scipy() {
         refuse(["run", process, &uneven.file], 1, &["`Energy`", "isn't evenly spaced"]);
     }
 }
+
+#[test]
+fn transforms_are_those_of_numpy_and_power_that_of_scipy() {
+    for kind in ["f8", "f4", "u2", "i4", "c16", "c8"] {
+        let scan = spectra(kind);
+        let most = if matches!(kind, "f8" | "i4" | "c16") { 1e-10 } else { 3e-7 };
+        for parameters in [
+            &["output=complex"][..],
+            &[],
+            &["window=hann", "detrend=constant", "scaling=spectrum"],
+            &["output=power", "window=blackman"],
+            &["output=power", "window=flattop", "scaling=spectrum"],
+            &["output=power", "window=hamming", "detrend=constant", "scaling=density"],
+        ] {
+            let found = compared(&scan, "fft", "fft", parameters);
+            assert_near(&found, most, &format!("{kind} {parameters:?}"));
+        }
+    }
+}

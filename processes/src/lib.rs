@@ -13,6 +13,7 @@ pub mod curve_fit;
 pub mod decomposition;
 pub mod denoise;
 pub mod derivative;
+pub mod fft;
 pub mod histogram;
 pub mod integral;
 pub mod kmeans;
@@ -36,6 +37,7 @@ mod spectral_axis;
 pub mod spectrum_statistics;
 pub mod statistics;
 pub mod sum;
+mod transforms;
 mod weights;
 mod whole_spectra;
 mod window;
@@ -45,6 +47,7 @@ pub use curve_fit::CurveFit;
 pub use decomposition::{Pca, Svd};
 pub use denoise::Denoise;
 pub use derivative::Derivative;
+pub use fft::Fft;
 pub use histogram::Histogram;
 pub use integral::Integral;
 pub use kmeans::KMeans;
@@ -75,7 +78,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 25] = [
+pub static PROCESSES: [&dyn Runner; 26] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -86,6 +89,7 @@ pub static PROCESSES: [&dyn Runner; 25] = [
     runner::<Integral>(),
     runner::<Smooth>(),
     runner::<Derivative>(),
+    runner::<Fft>(),
     runner::<Rebin>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),

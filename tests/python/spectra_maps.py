@@ -169,6 +169,40 @@ def savgol(file, group):
     return off(found, {"Derivative" if "deriv" in given else "Smoothed": expected})
 
 
+def fft(file, group):
+    """How far transforms are from NumPy's, or SciPy's periodogram, and their frequencies."""
+    from scipy.signal import get_window, periodogram
+
+    given, x, y, found = read(file, group)
+    step = (x[-1] - x[0]) / (len(x) - 1)
+    y = y if step > 0 else y[:, ::-1]
+    window = get_window("boxcar" if given["window"] == "none" else given["window"], len(x))
+    is_complex, trend = np.iscomplexobj(y), given["detrend"]
+    shifted = lambda values: np.fft.fftshift(values, -1) if is_complex else values
+    transform = lambda values: shifted((np.fft.fft if is_complex else np.fft.rfft)(values, axis=-1))
+    expected = transform((y - (y.mean(1, keepdims=True) if trend == "constant" else 0)) * window)
+    if given["scaling"] == "spectrum":
+        double = 1 if is_complex else np.where((np.arange(expected.shape[1]) * 2) % len(x) == 0, 1, 2)
+        expected = expected * double / window.sum()
+    if given["output"] == "power":
+        expected = abs(expected) ** 2
+        if given["scaling"] != "none":
+            detrend = "constant" if trend == "constant" else False
+            _, expected = periodogram(y, 1 / abs(step), window, detrend=detrend, scaling=given["scaling"])
+            expected = shifted(expected)
+        told = off(found, {"Power": expected})
+    elif given["output"] == "amplitude":
+        joined = {"Amplitude": found["Amplitude"], "Phase": found["Amplitude"] * np.exp(1j * found["Phase"])}
+        told = off(joined, {"Amplitude": abs(expected), "Phase": expected})
+    else:
+        told = off(found, {"Fourier_Transform": expected})
+    with h5py.File(file) as opened:
+        any_of = opened[group][next(iter(found))]
+        axis = opened[any_of.attrs["Spectroscopic_Values"]][0]
+        frequencies = shifted(np.fft.fftfreq(len(x), abs(step))) if is_complex else np.fft.rfftfreq(len(x), abs(step))
+    return told | off({"Frequency": axis}, {"Frequency": frequencies.astype(axis.dtype)})
+
+
 def edges(file):
     """Ionisation edges of 1000 counts in all on a power law without noise."""
     x = 250 + 0.5 * np.arange(500)

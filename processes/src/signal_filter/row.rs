@@ -11,6 +11,7 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::Output;
 use super::noise::squared_floor;
+use crate::transforms::{self, unusable};
 
 /// What all rows share.
 pub struct RowFilter {
@@ -129,13 +130,6 @@ impl RowFilter {
     }
 }
 
-/// Bytes of the tables and the scratch of both transforms, per point of the complex transform
-/// inside: where all prime factors are short, and where not. Runs over single rows of 0.4 to 4
-/// million points took 108 to 154, and 310 to 345.
-const TRANSFORM_BYTES: [usize; 2] = [160, 350];
-/// The prime factors that `rustfft` has a short transform for.
-const SHORT_FACTORS: [usize; 5] = [2, 3, 5, 7, 11];
-
 /// Bytes that filtering rows of so many points takes in all: the buffers of a worker and the
 /// tables.
 pub(super) fn bytes(points: usize, writes_condensed: bool) -> usize {
@@ -144,22 +138,7 @@ pub(super) fn bytes(points: usize, writes_condensed: bool) -> usize {
     let spectrum = bins * (size_of::<Complex64>() + size_of::<f64>() + size_of::<f32>());
     let condensed = bins * (size_of::<Complex64>() + size_of::<usize>());
     let inner = if points.is_multiple_of(2) { points / 2 } else { points };
-    let [short, long] = TRANSFORM_BYTES;
-    let transform = inner * if has_short_factors(inner) { short } else { long };
-    row + spectrum + transform + if writes_condensed { condensed } else { 0 }
-}
-
-fn has_short_factors(mut number: usize) -> bool {
-    for factor in SHORT_FACTORS {
-        while number > 1 && number.is_multiple_of(factor) {
-            number /= factor;
-        }
-    }
-    number <= 1
-}
-
-fn unusable() -> Failure {
-    Failure::new("the spectrum has values that are not finite, or too large to be transformed")
+    row + spectrum + transforms::bytes(inner) + if writes_condensed { condensed } else { 0 }
 }
 
 /// Returns whether all is finite, as the next.
@@ -277,13 +256,6 @@ mod tests {
             let filter = RowFilter { noise, ..self::filter(60) };
             let failed = applied(&filter, &alternating, &mut Scratch::default());
             assert_eq!(failed, Err(unusable()), "{noise:?}");
-        }
-    }
-
-    #[test]
-    fn short_factors_are_told_from_others() {
-        for (number, short) in [(1, true), (2 * 3 * 5 * 7 * 11, true), (13, false), (26, false)] {
-            assert_eq!(has_short_factors(number), short, "{number}");
         }
     }
 }
