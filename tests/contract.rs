@@ -44,6 +44,7 @@ fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> 
 fn choices(runner: &dyn Runner) -> &'static [&'static str] {
     match runner.name() {
         "FFT_Filtering" => &["-p", "noise_threshold=1e-3", "-p", "write_condensed=true"],
+        "FFT_Mask" => &["-p", "radius=0.2"],
         "Histogram" => &["-p", "range_min=0", "-p", "range_max=0.002"],
         _ => &[],
     }

@@ -142,3 +142,32 @@ fn transforms_are_those_of_numpy_and_power_that_of_scipy() {
         }
     }
 }
+
+#[test]
+fn frames_through_a_mask_are_those_of_numpy() {
+    let scan = Scan::nothing();
+    ask_python(&["spectra_maps.py", "frames", &scan.file]);
+    for (dataset, most) in [("f8", 1e-12), ("f4", 2e-7), ("u2", 2e-7)] {
+        for (number, parameters) in [
+            &["radius=0.2"][..],
+            &["radius=0.3", "radius_inner=0.1", "keep=outside"],
+            &["radius=0.05", "center_y=0.14", "center_x=0.06"],
+            &["mask=/mask"],
+            &["mask=/mask", "keep=outside"],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let output = scan.beside(&format!("{dataset}_{number}.h5"));
+            let given = parameters.iter().flat_map(|parameter| ["-p", parameter]);
+            let all = ["--dataset", dataset, "--positions-axes", "0,1", "--output", &output];
+            let ran = scan.run("fft-mask", &all.into_iter().chain(given).collect::<Vec<_>>());
+            let group = ran["group"].as_str().unwrap();
+            let found =
+                ask_python(&["spectra_maps.py", "fft_mask", &scan.file, dataset, &output, group]);
+            assert_near(&found, most, &format!("{dataset} {parameters:?}"));
+        }
+    }
+    let plain = spectra("f8");
+    refuse(["run", "fft-mask", &plain.file, "-p", "radius=0.2"], 1, &["it holds no frames"]);
+}

@@ -14,6 +14,7 @@ pub mod decomposition;
 pub mod denoise;
 pub mod derivative;
 pub mod fft;
+pub mod fft_mask;
 pub mod histogram;
 pub mod integral;
 pub mod kmeans;
@@ -48,6 +49,7 @@ pub use decomposition::{Pca, Svd};
 pub use denoise::Denoise;
 pub use derivative::Derivative;
 pub use fft::Fft;
+pub use fft_mask::FftMask;
 pub use histogram::Histogram;
 pub use integral::Integral;
 pub use kmeans::KMeans;
@@ -78,7 +80,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 26] = [
+pub static PROCESSES: [&dyn Runner; 27] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -90,6 +92,7 @@ pub static PROCESSES: [&dyn Runner; 26] = [
     runner::<Smooth>(),
     runner::<Derivative>(),
     runner::<Fft>(),
+    runner::<FftMask>(),
     runner::<Rebin>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),

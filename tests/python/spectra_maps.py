@@ -203,6 +203,38 @@ def fft(file, group):
     return told | off({"Frequency": axis}, {"Frequency": frequencies.astype(axis.dtype)})
 
 
+def frames(file):
+    """Frames of several element types, and a mask that isn't symmetric."""
+    rng = np.random.default_rng(5)
+    y, x = np.indices((18, 25))
+    phase = rng.uniform(0, 6, (4, 5, 1, 1))
+    data = 100 + 20 * np.cos(0.9 * y + 0.4 * x + phase) + rng.normal(0, 3, (4, 5, 18, 25))
+    with h5py.File(file, "w") as opened:
+        opened["f8"] = data
+        opened.create_dataset("f4", data=data.astype("<f4"), chunks=(2, 2, 7, 25), compression="gzip")
+        opened["u2"] = data.astype(">u2")
+        opened["mask"] = rng.uniform(0, 1, (18, 25)).astype("f4")
+
+
+def fft_mask(source, dataset, file, group):
+    """How far filtered frames are from NumPy's fft2 and ifft2."""
+    with h5py.File(source) as opened:
+        data, mask = opened[dataset][()].astype(float), opened["mask"][()].astype(float)
+    with h5py.File(file) as opened:
+        given = json.loads(opened[group].attrs["parameters"])["parameters"]
+        found = {name: opened[group][name][()] for name in ("Filtered", "Mask")}
+    if given["mask"] is None:
+        y, x = np.meshgrid(*(np.fft.fftshift(np.fft.fftfreq(length)) for length in data.shape[2:]), indexing="ij")
+        center = given["center_y"], given["center_x"]
+        distance = np.minimum(*(np.hypot(y - sign * center[0], x - sign * center[1]) for sign in (1, -1)))
+        mask = ((distance <= given["radius"]) & ((distance > given["radius_inner"]) | (given["radius_inner"] == 0))).astype(float)
+    mask = 1 - mask if given["keep"] == "outside" else mask
+    filtered = np.fft.ifft2(np.fft.fft2(data) * np.fft.ifftshift(mask)).real
+    shapes = {"Filtered": data.shape, "Mask": mask.shape}
+    found = {name: values.reshape(shapes[name]) for name, values in found.items()}
+    return off(found, {"Filtered": filtered, "Mask": mask.astype("f4")})
+
+
 def edges(file):
     """Ionisation edges of 1000 counts in all on a power law without noise."""
     x = 250 + 0.5 * np.arange(500)
