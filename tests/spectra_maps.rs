@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::support::usid::{Scan, ask_python};
-use crate::support::{filters_program, refuse};
+use crate::support::{filters_program, refuse, root};
 
 /// Kinds of spectra in `spectra_maps.py`: element types, contiguous and in chunks that are read in
 /// parts, axes that rise, fall, and have uneven steps.
@@ -144,6 +144,24 @@ fn transforms_are_those_of_numpy_and_power_that_of_scipy() {
 }
 
 #[test]
+fn results_are_those_of_hyperspy() {
+    let scan = spectra("f8");
+    let mut arguments = vec!["hyperspy".to_owned(), scan.file.clone()];
+    for (process, parameters) in [
+        ("maximum", &[][..]),
+        ("smooth", &["window_length=9", "polyorder=3"]),
+        ("derivative", &["window_length=9", "polyorder=3", "deriv=2"]),
+        ("fft", &["output=complex"]),
+    ] {
+        let given: Vec<&str> = parameters.iter().flat_map(|parameter| ["-p", parameter]).collect();
+        arguments.push(scan.run(process, &given)["group"].as_str().unwrap().to_owned());
+    }
+    let found = filters_program("spectra_maps.py", arguments);
+    assert_eq!(found.as_object().unwrap().len(), 5);
+    assert_near(&found, 1e-10, "HyperSpy");
+}
+
+#[test]
 fn frames_through_a_mask_are_those_of_numpy() {
     let scan = Scan::nothing();
     ask_python(&["spectra_maps.py", "frames", &scan.file]);
@@ -170,4 +188,58 @@ fn frames_through_a_mask_are_those_of_numpy() {
     }
     let plain = spectra("f8");
     refuse(["run", "fft-mask", &plain.file, "-p", "radius=0.2"], 1, &["it holds no frames"]);
+}
+
+/// The sample, and some of what was computed from it. `PIXELMILL_UPDATE_GOLDEN=1` writes it anew.
+const COUNTS: &str = "data/two_peaks_3x4.h5";
+const GOLDEN: &str = "data/two_peaks_3x4_spectra_maps.json";
+
+#[test]
+fn golden_results_are_the_same() {
+    let scan = Scan::nothing();
+    std::fs::copy(root().join(COUNTS), &scan.file).unwrap();
+    let mut found = serde_json::Map::new();
+    for (process, parameters) in [
+        ("moments", &["from=110", "to=132", "background=linear", "end_points=3"][..]),
+        ("maximum", &["from=135"]),
+        (
+            "integral",
+            &["windows=[[112,128],[132,152]]", "background=power_law", "before=[100,110]"],
+        ),
+        ("smooth", &["window_length=9", "polyorder=3"]),
+        ("derivative", &["window_length=9", "polyorder=3"]),
+        ("fft", &["window=hann", "scaling=spectrum"]),
+    ] {
+        let given: Vec<&str> = parameters.iter().flat_map(|parameter| ["-p", parameter]).collect();
+        let ran = scan.run(process, &given);
+        let group = ran["group"].as_str().unwrap();
+        found.insert(
+            process.to_owned(),
+            ask_python(&["spectra_maps.py", "kept", &scan.file, group]),
+        );
+    }
+    let golden = root().join(GOLDEN);
+    if std::env::var_os("PIXELMILL_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, serde_json::to_string_pretty(&found).unwrap()).unwrap();
+    }
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(golden).unwrap()).unwrap();
+    for (process, results) in &found {
+        for (name, values) in results.as_object().unwrap() {
+            let numbers = |values: &Value| -> Vec<f64> {
+                let all = values.as_array().unwrap().iter();
+                all.map(|number| number.as_f64().unwrap_or(f64::NAN)).collect()
+            };
+            let (found, expected) = (numbers(values), numbers(&expected[process][name]));
+            // What is written in single precision has as many digits.
+            let is_single = matches!(process.as_str(), "smooth" | "derivative" | "fft");
+            let most = if is_single { 1e-6 } else { 1e-12 };
+            let largest = expected.iter().fold(0.0f64, |most, number| most.max(number.abs()));
+            assert_eq!(found.len(), expected.len(), "{process} {name}");
+            for (found, expected) in found.iter().zip(&expected) {
+                let is_same = found.is_nan() && expected.is_nan();
+                let is_near = is_same || (found - expected).abs() <= most * largest;
+                assert!(is_near, "{process} {name}: {found} {expected}");
+            }
+        }
+    }
 }

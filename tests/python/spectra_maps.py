@@ -203,6 +203,13 @@ def fft(file, group):
     return told | off({"Frequency": axis}, {"Frequency": frequencies.astype(axis.dtype)})
 
 
+def kept(file, group):
+    """Some of the results: all where there are few numbers for each position, else every 16th of two; NaN as null."""
+    _, _, _, found = read(file, group)
+    some = lambda values: (values if values.size < 100 else values[::6, ::16]).ravel()
+    return {name: [None if x != x else x for x in some(values).tolist()] for name, values in sorted(found.items())}
+
+
 def frames(file):
     """Frames of several element types, and a mask that isn't symmetric."""
     rng = np.random.default_rng(5)
@@ -233,6 +240,34 @@ def fft_mask(source, dataset, file, group):
     shapes = {"Filtered": data.shape, "Mask": mask.shape}
     found = {name: values.reshape(shapes[name]) for name, values in found.items()}
     return off(found, {"Filtered": filtered, "Mask": mask.astype("f4")})
+
+
+def hyperspy(file, *groups):
+    """How far results are from HyperSpy's: each group is told by what HyperSpy has for it."""
+    import hyperspy.api as hs
+
+    hs.preferences.General.show_progressbar = False
+    told = {}
+    for group in groups:
+        given, x, y, found = read(file, group)
+        signal = hs.signals.Signal1D(y)
+        axis = signal.axes_manager[-1]
+        axis.offset, axis.scale, axis.units = x[0], x[1] - x[0], "eV"
+        name = group.rpartition("-")[2].rpartition("_")[0]
+        if name == "Maximum":
+            expected = {"Maximum": signal.max(-1).data, "Place": signal.valuemax(-1).data}
+        elif name == "Integral":
+            rest = signal.remove_background(tuple(map(float, given["before"])), "PowerLaw", fast=True)
+            expected = {"Integral": np.trapezoid(rest.data[:, inside(x, given["windows"])], dx=axis.scale, axis=1)}
+        elif name == "FFT":
+            transform = signal.fft(shift=False).data
+            expected = {"Fourier_Transform": transform[:, : len(x) // 2 + 1]}
+        else:
+            order = given.get("deriv", 0)
+            signal.smooth_savitzky_golay(given["polyorder"], given["window_length"], order)
+            expected = {"Derivative" if order else "Smoothed": signal.data}
+        told |= {f"{name} {result}": far for result, far in off(found, expected).items()}
+    return told
 
 
 def edges(file):
