@@ -1,6 +1,7 @@
 //! What every process has to keep, tried on each one of the registry over the bundled sample, a
-//! real-valued copy of it, or frames made of that: the same bytes whatever the workers, ranks and
-//! stops, finite results, failures instead of panics, and parameters that survive JSON.
+//! real-valued copy of it, frames made of that, or loops of its size: the same bytes whatever the
+//! workers, ranks and stops, finite results, failures instead of panics, and parameters that
+//! survive JSON.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use serde_json::Value;
 
 use crate::support::{RAW_DATA, Sample, pixelmill, python_function, succeed};
 
-/// A sample whose element type the process takes: complex if it can, else real; else real frames.
+/// A sample whose element type the process takes: complex if it can, else real; else real frames,
+/// else loops over a voltage.
 fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
-    for kind in ["complex64", "float32", "frames"] {
+    for kind in ["complex64", "float32", "frames", "loops"] {
         let sample = Sample::new();
         python_function(
             "contract.py",
@@ -25,7 +27,7 @@ fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
             return sample;
         }
     }
-    panic!("{} takes neither complex nor real spectra, nor frames", runner.name());
+    panic!("{} takes neither complex nor real spectra, nor frames, nor loops", runner.name());
 }
 
 fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> Vec<OsString> {

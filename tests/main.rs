@@ -42,6 +42,7 @@ mod layouts;
 mod linked;
 mod locks;
 mod log;
+mod loop_fit;
 mod meaning;
 mod memory;
 mod neighbours;

@@ -30,7 +30,7 @@
 //! peaks have no area. What is saturated is fitted as it is; leave such channels out by a weight
 //! of zero. The fit ends after `max_evaluations`, converged or not.
 
-mod arrays;
+pub(crate) mod arrays;
 mod components;
 mod description;
 mod estimate;

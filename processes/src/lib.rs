@@ -21,6 +21,7 @@ pub mod kmeans;
 pub mod least_squares;
 pub mod local_correlation;
 pub mod log_sum;
+pub mod loop_fit;
 pub mod masks;
 pub mod maximum;
 pub mod moments;
@@ -55,6 +56,7 @@ pub use integral::Integral;
 pub use kmeans::KMeans;
 pub use local_correlation::LocalCorrelation;
 pub use log_sum::LogSum;
+pub use loop_fit::LoopFit;
 pub use masks::Masks;
 pub use maximum::Maximum;
 pub use moments::Moments;
@@ -80,10 +82,11 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 27] = [
+pub static PROCESSES: [&dyn Runner; 28] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
+    runner::<LoopFit>(),
     runner::<SignalFilter>(),
     runner::<Sum>(),
     runner::<Moments>(),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from bglib import Bglib
 from cold import Cold
 from curve import Curve
 from denoise import Denoise
@@ -213,6 +214,8 @@ class Bench:
 
     def view(self):
         View(self).measure()
+    def bglib(self):
+        Bglib(self).measure()
 
     def sho(self):
         Sho(self).measure()
@@ -301,6 +304,7 @@ def table(lines):
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
     parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "view"]
+    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "bglib"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

@@ -4,6 +4,8 @@
     peers.py scipy    FILE RESULTS GROUP    find_peaks_cwt at every position, compared with results (venv tests)
     peers.py least-squares FILE RESULTS GROUP COUNT WAY    SciPy's oscillator fits of so many spectra from the
                                     guesses in the results, `default` or `fastest` (venv tests)
+    peers.py loop-fit FILE RESULTS GROUP COUNT    BGlib's guesses and fits of so many loops, and how many of ours have
+                                    a larger sum of squares (venv bglib)
     peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
     peers.py scipy-leastsq|scipy-curve-fit FILE RESULTS GROUP    fits of a Gaussian, compared (venv tests)
     peers.py hyperspy-multifit FILE RESULTS GROUP    the same (venv peers)
@@ -122,6 +124,31 @@ def least_squares(file, results, group, count, way):
         ours = numpy.sum(residuals(fits[at] / scales) ** 2)
         same += bool(abs(ours / (2 * found.cost) - 1) < 1e-4)
     return {"seconds": seconds, "spectra": len(chosen), "same": same}
+
+
+def loop_fits(file, results, group, count):
+    import h5py
+    import loop_fit
+    import numpy
+    from BGlib.be.analysis.be_loop_fitter import shift_vdc
+    from BGlib.be.analysis.utils.be_loop import fit_loop, generate_guess
+
+    with h5py.File(file) as opened:
+        raw = opened[RAW_DATA]
+        chosen = numpy.random.default_rng(0).permutation(len(raw))[: int(count)]
+        loops, bias = raw[:].astype(float)[chosen], opened[raw.attrs["Spectroscopic_Values"]][0].astype(float)
+    with h5py.File(results) as opened:
+        fits = opened[f"{group}/Fit"][:, 0][chosen]
+    shift, turned = shift_vdc(bias)
+    theirs = []
+    begun = time.perf_counter()
+    for values in loops:
+        theirs.append(2 * fit_loop(turned, numpy.roll(values, shift), generate_guess(bias, values))[0].cost)
+    seconds = time.perf_counter() - begun
+    parameters = [fits[name][:, None] for name in loop_fit.FIELDS]
+    ratios = ((loops - loop_fit.loop(bias, *parameters)) ** 2).sum(axis=1) / theirs
+    worse, better = int((ratios > 1 + 1e-9).sum()), int((ratios < 1 - 1e-3).sum())
+    return {"seconds": seconds, "positions": len(loops), "worse": worse, "better": better}
 
 
 def open_main(file):
@@ -591,6 +618,7 @@ COMMANDS = {
     "scipy-leastsq": scipy_gaussians(leastsq),
     "scipy-curve-fit": scipy_gaussians(curve_fit),
     "hyperspy-multifit": hyperspy_multifit,
+    "loop-fit": loop_fits,
     "open": open_main,
     "libertem": libertem,
     "hyperspy": hyperspy,

@@ -8,12 +8,24 @@ import numpy as np
 from answer import answer
 
 
+BIAS = 8 * np.sin(2 * np.pi * np.arange(120) / 120)
+
+
+def loops(bias):
+    """256 noisy loops that open by and by."""
+    shift = np.where(np.roll(bias, -1) < bias, -1, 1) * np.linspace(1, 3, 256)[:, None]
+    noise = np.random.default_rng(0).standard_normal((256, len(bias)))
+    return (np.tanh((bias - shift) / 2) + 0.05 * noise).astype("float32")
+
+
 def make(path, kind, strange):
     """Cuts the sample to 256 positions of an element type, with strange spectra if `strange` says so."""
     with h5py.File(path, "r+") as file:
         old = file["Measurement_000/Channel_000/Raw_Data"]
         if kind == "frames":
             data = np.abs(old[:256, : 9 * 13]).astype("float32")
+        elif kind == "loops":
+            data = loops(BIAS)
         else:
             data = old[:256] if kind == "complex64" else np.abs(old[:256]).astype(kind)
         if strange == "strange":
@@ -31,12 +43,17 @@ def make(path, kind, strange):
             for key, value in labels.items():
                 table.attrs[key] = value
             new.attrs[name] = table.ref
-        if kind == "frames":
+        if kind in ("frames", "loops"):
             steps = np.indices((9, 13)).reshape(2, -1)
-            for name, type_ in (("Spectroscopic_Indices", "u4"), ("Spectroscopic_Values", "f4")):
+            axes = (steps, steps, ["Y", "X"], ["px", "px"])
+            if kind == "loops":
+                axes = (np.arange(len(BIAS))[None], BIAS[None], ["Bias"], ["V"])
+            indices, values, labels, units = axes
+            for name, type_, of in (("Indices", "u4", indices), ("Values", "f4", values)):
+                name = f"Spectroscopic_{name}"
                 del file["Measurement_000/Channel_000"][name]
-                table = file["Measurement_000/Channel_000"].create_dataset(name, data=steps.astype(type_))
-                table.attrs["labels"], table.attrs["units"] = ["Y", "X"], ["px", "px"]
+                table = file["Measurement_000/Channel_000"].create_dataset(name, data=of.astype(type_))
+                table.attrs["labels"], table.attrs["units"] = labels, units
                 new.attrs[name] = table.ref
 
 
