@@ -44,6 +44,7 @@ fn optimum_and_errors_are_those_of_scipy() {
         "exponential",
         "power_law",
         "erf",
+        "formula",
     ] {
         let found = Fitted::new(case).ask("scipy");
         assert_eq!(found["not_converged"], 0, "{case}");
@@ -97,6 +98,7 @@ fn definitions_optimum_and_errors_are_those_of_hyperspy() {
         "exponential",
         "power_law",
         "erf",
+        "formula",
     ];
     let fitted = cases.map(Fitted::new);
     let fits = cases
@@ -150,6 +152,9 @@ fn fits_over_binned_axes_are_those_of_hyperspy() {
 /// The sample, and what was computed from it. `PIXELMILL_UPDATE_GOLDEN=1` writes the results anew.
 const COUNTS: &str = "data/two_peaks_3x4.h5";
 const GOLDEN: &str = "data/two_peaks_3x4_curve_fit.json";
+/// The first peak as a formula, beside a component.
+const FORMULA: &str =
+    r#"components=["gaussian", {"formula": "h/(1+((x-m)/w)^2)^p + c", "m": 120, "w": 3}]"#;
 
 #[test]
 fn golden_results_are_the_same_to_the_bit() {
@@ -161,6 +166,7 @@ fn golden_results_are_the_same_to_the_bit() {
         ("poisson", &["-p", "components=gaussian+gaussian+polynomial1", "-p", "weights=poisson"]),
         ("starts", &["-p", "components=pseudo-voigt+pseudo-voigt+offset", "-p", "starts=5"]),
         ("backgrounds", &["-p", "components=lorentzian+exponential+power-law"]),
+        ("formula", &["-p", FORMULA]),
     ] {
         let ran = scan.run("curve-fit", given);
         let group = ran["group"].as_str().unwrap();
@@ -216,6 +222,24 @@ fn components_are_written_short_or_in_full() {
 }
 
 #[test]
+fn parameters_of_a_formula_are_told_as_they_are_written() {
+    let scan = Scan::nothing();
+    std::fs::copy(root().join(COUNTS), &scan.file).unwrap();
+    let given = "components=exp(-(x-100)/tau)*A + c";
+    let tested = succeed(["test", "curve-fit", &scan.file, "--pixel", "3", "-p", given]);
+    let results = tested["results"].as_array().unwrap();
+    let names: Vec<_> = results.iter().map(|result| result["name"].as_str().unwrap()).collect();
+    assert!(
+        ["tau", "A", "c"].iter().zip(&names).all(|(name, told)| told.ends_with(name)),
+        "{names:?}"
+    );
+    assert!(names[0].contains("Formula"), "{names:?}");
+    let first = scan.run("curve-fit", &["-p", given]);
+    let same = scan.run("curve-fit", &["-p", "components=[\"exp( -(x - 100)/tau )*A+c\"]"]);
+    assert_eq!((&same["outcome"], &same["group"]), (&json!("existing"), &first["group"]));
+}
+
+#[test]
 fn wrong_models_are_refused_with_one_line_and_nothing_is_written() {
     let scan = Scan::nothing();
     std::fs::copy(root().join(COUNTS), &scan.file).unwrap();
@@ -228,6 +252,11 @@ fn wrong_models_are_refused_with_one_line_and_nothing_is_written() {
             r#"components=[{"type": "gaussian", "A": {"tied": "b.A"}}]"#,
             ["`b.A`", "doesn't exist"],
         ),
+        (2, "components=A*ecp(-x/tau)", ["`exp`?", "at character 3"]),
+        (2, "components=A*exp(-x/tau", ["`)` is missing", "at its end"]),
+        (2, "components=A*exp(-E/tau)", ["doesn't depend on `x`", "A*exp(-E/tau)"]),
+        (2, "components=A*x/(x-x)", ["divides by zero everywhere", "A*x/(x-x)"]),
+        (1, "components=A*sqrt(b-x)", ["no finite value at x = 100", "with b = 1"]),
         (1, "range_min=1e6", ["range_min", "channels"]),
         (2, "weights=given", ["channel_weights", "weights=given"]),
     ] {

@@ -20,6 +20,8 @@
 //! to be the inverse variances. A fixed parameter and one at its bound have the error 0, one that
 //! the spectrum doesn't determine NaN.
 //!
+//! Parameters of a formula have no units: nobody knows what it means.
+//!
 //! Values of a binned axis, as HyperSpy calls it, were summed over the widths of the channels: as
 //! HyperSpy does it, the model is multiplied by these, its scale or, of uneven steps, the gradient
 //! of the axis. Areas of peaks are then in the units of the values, and heights per unit of the
@@ -35,6 +37,7 @@ mod components;
 mod description;
 mod estimate;
 mod fit;
+mod formula;
 mod model;
 mod separable;
 
@@ -67,7 +70,12 @@ pub struct Parameters {
     /// and of the data. Start values that aren't given are estimated from each
     /// spectrum; unless bounds are given, widths are from 1/4 channel to 10 times the axis,
     /// centres at most the length of the axis outside of it, fractions from 0 to 1, and the
-    /// origin of a power law is fixed at 0.
+    /// origin of a power law is fixed at 0. A formula of x, the place on the axis, is a
+    /// component too, as A*exp(-x/tau)+c: with + - * / ^, parentheses, exp, log (ln), log10,
+    /// log2, sqrt, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, erf, erfc, abs, pi and e;
+    /// every other name is a parameter. In full it is {"formula": "A*exp(-x/tau)+c", "tau":
+    /// {"start": 5, "min": 0}}: nobody can estimate what it means, so parameters that it
+    /// isn't linear in start at 1 unless they are told otherwise, and have no bounds.
     pub components: Components,
     /// What the squares of the residuals are multiplied by: 1 (none), the inverse of the variance
     /// of counts (poisson: the maximum of the likelihood, by repeated fits), or
@@ -97,6 +105,7 @@ impl Default for Parameters {
             kind,
             name: name.to_owned(),
             order: 0,
+            formula: None,
             parameters: std::collections::BTreeMap::new(),
         };
         let components = vec![default("gaussian", Kind::Gaussian), default("offset", Kind::Offset)];
@@ -271,18 +280,18 @@ impl Process for CurveFit {
             parameters.components.0.iter().map(|part| part.parameter_names().len()).sum();
         let mut first = 0;
         for component in &parameters.components.0 {
-            let names = component.parameter_names();
+            let shown = component.shown();
             for (ending, offset) in [("", first), (ERRORS, all + first)] {
                 let name = format!("{}{ending}", title(&component.name));
                 let mut record = results.main(name, "Fit", "").record();
-                for (number, parameter) in names.iter().enumerate() {
+                for (number, parameter) in &shown {
                     let units = component.kind.units(parameter, &source.units, &axis);
                     let at = offset + number;
                     let field = with_units(parameter, &units);
                     record = record.field(field, move |output: &Output| output.numbers[at]);
                 }
             }
-            first += names.len();
+            first += shown.len();
         }
         results.main("Chi_Square", "Chi square", "").scalar(|output: &Output| output.chi_square);
         results
@@ -396,13 +405,14 @@ mod tests {
         ]
     }
 
-    const MODELS: [&str; 6] = [
+    const MODELS: [&str; 7] = [
         "gaussian+offset",
         "lorentzian+lorentzian+polynomial3",
         "pseudo_voigt+exponential",
         "erf+offset",
         "exponential+exponential+offset",
         "power_law+gaussian",
+        "A*exp(-(x/tau)^beta)+c",
     ];
 
     #[test]
@@ -458,6 +468,7 @@ mod tests {
             "gaussian+exponential",
             "gaussian+power_law",
             "gaussian+offset",
+            "A*exp(-x/tau)+2-x",
         ] {
             let task = task(json!({"components": components, "range_min": 0.55})).unwrap();
             let values = spectrum(peak);
@@ -468,7 +479,7 @@ mod tests {
             let squares: f64 = (6..100).map(|at| (fit[at] - values[at]).powi(2)).sum();
             assert!((squares / output.chi_square - 1.0).abs() < 1e-9, "{components}: {squares}");
             if parts.is_empty() {
-                assert_eq!(components, "gaussian");
+                assert!(["gaussian", "A*exp(-x/tau)+2-x"].contains(&components));
                 continue;
             }
             let names: Vec<&str> =
@@ -477,6 +488,37 @@ mod tests {
             for at in 6..100 {
                 let sum: f64 = parts.iter().map(|(_, part)| part[at]).sum();
                 assert!((sum - fit[at]).abs() < 1e-9, "{components}, {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_formula_gives_what_the_component_of_the_same_formula_gives() {
+        let decay = spectrum(|x| 4.0 * (-x / 2.0).exp() + 1.0 + 0.01 * (37.0 * x).sin());
+        let line = spectrum(|x| 3.0 - 0.2 * x + 0.05 * (23.0 * x).sin());
+        for (components, formula, values) in [
+            (json!("exponential+offset"), json!("A*exp(-x/tau)+c"), &decay),
+            (json!("polynomial2"), json!("a+b*x+c*x^2"), &line),
+            (
+                json!([{"type": "gaussian", "centre": 3.5, "sigma": 1}, "offset"]),
+                json!([{"formula": "A/(s*sqrt(2*pi))*exp(-(x-m)^2/(2*s^2))", "m": 3.5}, "offset"]),
+                &spectrum(peak),
+            ),
+        ] {
+            let fitted = |components: Value| {
+                let task = task(json!({"components": components})).unwrap();
+                let output = fit(&task, values, &mut Scratch::default()).unwrap();
+                assert!(output.converged, "{components}");
+                (output.chi_square, output.numbers)
+            };
+            let (expected, mut numbers) = fitted(components);
+            let (found, mut own) = fitted(formula);
+            assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+            // Linear parameters come first in one, and in the order of components in the other.
+            numbers.sort_by(f64::total_cmp);
+            own.sort_by(f64::total_cmp);
+            for (found, expected) in own.iter().zip(&numbers) {
+                assert!((found - expected).abs() < 1e-4 * expected.abs(), "{own:?} {numbers:?}");
             }
         }
     }
@@ -636,6 +678,10 @@ mod tests {
             (json!({"weights": "given", "channel_weights": [1.0]}), "1 weights"),
             (json!({"range_min": 50}), "fewer than two channels"),
             (json!({"range_max": 0.35}), "4 channels are in the range, too few for 4"),
+            (
+                json!({"components": "A*log(x/b-1)"}),
+                "`A*log(x/b-1)` has no finite value at x = 0 where the search starts, with b = 1",
+            ),
         ] {
             let message = task(given).err().unwrap();
             assert!(message.contains(reason), "{message}");

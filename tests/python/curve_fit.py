@@ -53,6 +53,13 @@ def erf(x, A, origin, sigma):
     return A / 2 * erf((x - origin) / (sigma * np.sqrt(2)))
 
 
+def stretched(x, A, tau, beta, c):
+    return A * np.exp(-((x / tau) ** beta)) + c
+
+
+STRETCHED = "A*exp(-(x/tau)^b)+c"
+
+
 class Case:
     """A model: parameters of the run, how its parameters follow from the free ones, and their true values.
 
@@ -175,6 +182,14 @@ CASES = {
         [(exponential, 2), (offset, 1)],
         [(100, 50), (0.8, 0.4), (5, 4)],
         noise=1.0,
+    ),
+    # Its slope at the first channel isn't finite.
+    "formula": Case(
+        np.linspace(0, 5, 128),
+        STRETCHED,
+        [(stretched, 4)],
+        [(100, 20), (0.8, 0.3), (0.7, 0.15), (5, 4)],
+        noise=0.3,
     ),
     "power_law": Case(
         ENERGY,
@@ -399,6 +414,7 @@ def difference(file, name, group):
         power_law: (lib.PowerLaw, ["A", "r", "origin"]),
         offset: (lib.Offset, ["offset"]),
         polynomial: (None, None),
+        stretched: (lambda: lib.Expression(STRETCHED.replace("^", "**"), "stretched"), ["A", "tau", "b", "c"]),
         erf: (lib.Erf, ["A", "origin", "sigma"]),
     }
     model, parameters = signal.create_model(), []

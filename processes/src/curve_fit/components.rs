@@ -14,6 +14,7 @@
 //! | `offset` | offset |
 //! | `polynomial` | a₀ + a₁x + … + aₙxⁿ |
 //! | `erf` | A/2·erf((x−origin)/(σ√2)), a step |
+//! | `formula` | whatever is written (`formula`) |
 //!
 //! As in HyperSpy, values are those of the model at the channels, times the width of the channel if
 //! the axis is binned.
@@ -45,10 +46,12 @@ pub enum Kind {
     Polynomial,
     /// A step.
     Erf,
+    /// A formula of the user's.
+    Formula,
 }
 
 /// All kinds with their names, in the order in which people see them.
-pub const KINDS: [(Kind, &str); 8] = [
+pub const KINDS: [(Kind, &str); 9] = [
     (Kind::Gaussian, "gaussian"),
     (Kind::Lorentzian, "lorentzian"),
     (Kind::PseudoVoigt, "pseudo_voigt"),
@@ -57,10 +60,11 @@ pub const KINDS: [(Kind, &str); 8] = [
     (Kind::Offset, "offset"),
     (Kind::Polynomial, "polynomial"),
     (Kind::Erf, "erf"),
+    (Kind::Formula, "formula"),
 ];
 
 /// The most shape parameters that a component has.
-pub const MOST_SHAPE: usize = 3;
+pub const MOST_SHAPE: usize = 16;
 
 impl Kind {
     /// Its name, as people write it.
@@ -68,11 +72,13 @@ impl Kind {
         KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
-    /// Names of its linear parameters; those of a polynomial follow from its order.
+    /// Names of its linear parameters; those of a polynomial follow from its order, those of a
+    /// formula from what is written.
     pub fn linear(self, order: usize) -> Vec<String> {
         match self {
             Self::Offset => vec!["offset".to_owned()],
             Self::Polynomial => (0..=order).map(|power| format!("a{power}")).collect(),
+            Self::Formula => Vec::new(),
             _ => vec!["A".to_owned()],
         }
     }
@@ -85,7 +91,7 @@ impl Kind {
             Self::PseudoVoigt => &["centre", "sigma", "fraction"],
             Self::Exponential => &["tau"],
             Self::PowerLaw => &["r", "origin"],
-            Self::Offset | Self::Polynomial => &[],
+            Self::Offset | Self::Polynomial | Self::Formula => &[],
             Self::Erf => &["origin", "sigma"],
         }
     }
@@ -100,6 +106,8 @@ impl Kind {
     pub fn units(self, parameter: &str, values: &str, axis: &Dimension) -> String {
         let power_of = |parameter: &str| parameter[1..].parse::<usize>().unwrap_or(0);
         match parameter {
+            // Nobody knows what a formula means.
+            _ if self == Self::Formula => return String::new(),
             "r" | "fraction" => return String::new(),
             "centre" | "sigma" | "gamma" | "tau" | "origin" => return axis.units.clone(),
             "A" if self == Self::PowerLaw => return String::new(),
@@ -126,11 +134,15 @@ pub struct Channels<'a> {
 
 /// Fills the columns of a component, each as long as the channels: first one per linear parameter,
 /// what it is multiplied by, and then the derivatives of the first by the shape parameters.
-pub fn fill(kind: Kind, channels: Channels<'_>, shape: &[f64; MOST_SHAPE], columns: &mut [f64]) {
+pub fn fill(kind: Kind, channels: Channels<'_>, shape: &[f64], columns: &mut [f64]) {
     let length = channels.x.len();
     let (function, rest) = columns.split_at_mut(length);
-    let (places, [p, q, s]) = ((channels.x, channels.weights), *shape);
+    let places = (channels.x, channels.weights);
+    let parameter = |number: usize| shape.get(number).copied().unwrap_or(0.0);
+    let (p, q, s) = (parameter(0), parameter(1), parameter(2));
     match kind {
+        // It fills its own.
+        Kind::Formula => {}
         Kind::Offset => function.copy_from_slice(channels.weights),
         Kind::Polynomial => {
             function.copy_from_slice(channels.weights);
@@ -297,7 +309,7 @@ mod tests {
         let x: Vec<f64> = (0..41).map(|at| 0.3 + 0.1 * f64::from(at)).collect();
         let weights: Vec<f64> = (0..41).map(|at| 1.0 + 0.05 * f64::from(at % 7)).collect();
         let channels = Channels { x: &x, weights: &weights };
-        let columns = |kind: Kind, shape| {
+        let columns = |kind: Kind, shape: [f64; 3]| {
             let mut columns = vec![0.0; (1 + kind.shape().len()) * x.len()];
             fill(kind, channels, &shape, &mut columns);
             columns

@@ -11,6 +11,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::components::{KINDS, Kind};
+use super::formula::Formula;
 
 /// The highest order of a polynomial.
 const HIGHEST_ORDER: usize = 9;
@@ -29,6 +30,8 @@ pub struct Component {
     pub name: String,
     /// The order of a polynomial, 0 for all others.
     pub order: usize,
+    /// What a formula says.
+    pub formula: Option<Formula>,
     /// What is known of its parameters.
     pub parameters: BTreeMap<String, Known>,
 }
@@ -63,8 +66,35 @@ pub struct Known {
 impl Component {
     /// Names of all parameters, the linear ones first.
     pub fn parameter_names(&self) -> Vec<String> {
-        let shape = self.kind.shape().iter().map(|name| (*name).to_owned());
-        self.kind.linear(self.order).into_iter().chain(shape).collect()
+        self.linear_names().into_iter().chain(self.shape_names()).collect()
+    }
+
+    /// Names of the parameters that it is linear in.
+    pub fn linear_names(&self) -> Vec<String> {
+        match &self.formula {
+            Some(formula) => formula.linear().map(str::to_owned).collect(),
+            None => self.kind.linear(self.order),
+        }
+    }
+
+    /// Names of all others.
+    pub fn shape_names(&self) -> Vec<String> {
+        match &self.formula {
+            Some(formula) => formula.shape().map(str::to_owned).collect(),
+            None => self.kind.shape().iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    /// The parameters in the order of the results, each with its number among all: those of a
+    /// formula as they are written.
+    pub fn shown(&self) -> Vec<(usize, String)> {
+        let names = self.parameter_names();
+        let mut shown: Vec<(usize, String)> = names.into_iter().enumerate().collect();
+        if let Some(formula) = &self.formula {
+            let written = |name: &String| formula.names().iter().position(|known| known == name);
+            shown.sort_by_key(|(_, name)| written(name));
+        }
+        shown
     }
 
     /// What is known of a parameter.
@@ -77,8 +107,11 @@ impl Components {
     /// A description from its short form.
     ///
     /// # Errors
-    /// If a part is no component.
+    /// If it is no formula, and a part is no component.
     pub fn from_text(text: &str) -> Result<Self, Failure> {
+        if is_formula(text) {
+            return titled(vec![Untitled::from_formula(text)?]);
+        }
         let parts: Result<Vec<_>, _> =
             text.split('+').map(|part| Untitled::from_text(part.trim())).collect();
         titled(parts?)
@@ -90,17 +123,46 @@ struct Untitled {
     kind: Kind,
     name: Option<String>,
     order: usize,
+    formula: Option<Formula>,
     parameters: BTreeMap<String, Known>,
 }
 
+/// Whether a text is a formula, and no sum of components: these are words, none of which is `x`.
+fn is_formula(text: &str) -> bool {
+    let belongs = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let joins = |letter: char| letter.is_whitespace() || letter == '+' || letter == '-';
+    !text.chars().all(|letter| belongs(letter) || joins(letter))
+        || text.split(|letter| !belongs(letter)).any(|word| word == "x")
+}
+
 impl Untitled {
-    /// `gaussian`, or `polynomial3` with the order behind it.
+    fn from_formula(text: &str) -> Result<Self, Failure> {
+        let formula = Formula::new(text)?;
+        // `offset` may well be meant.
+        let is_component = |name: &&String| kind(name).is_some_and(|kind| kind != Kind::Offset);
+        if let Some(name) = formula.names().iter().find(is_component) {
+            return Err(Failure::new(format!(
+                "`{name}` is a component and no parameter of a formula; write a list, as \
+                 [\"{name}\", \"{formula}\"] without it in the formula"
+            )));
+        }
+        let (kind, parameters) = (Kind::Formula, BTreeMap::new());
+        Ok(Self { kind, name: None, order: 0, formula: Some(formula), parameters })
+    }
+
+    /// `gaussian`, `polynomial3` with the order behind it, or a formula.
     fn from_text(text: &str) -> Result<Self, Failure> {
+        if is_formula(text) {
+            return Self::from_formula(text);
+        }
         let word = text.trim_end_matches(|letter: char| letter.is_ascii_digit());
         let kind = kind(word).filter(|kind| *kind == Kind::Polynomial || word == text);
         let kind = kind.ok_or_else(|| unknown(text))?;
-        let order = text[word.len()..].parse().ok();
-        Ok(Self { kind, name: None, order: order_of(kind, order)?, parameters: BTreeMap::new() })
+        if kind == Kind::Formula {
+            return Err(no_formula());
+        }
+        let order = order_of(kind, text[word.len()..].parse().ok())?;
+        Ok(Self { kind, name: None, order, formula: None, parameters: BTreeMap::new() })
     }
 }
 
@@ -112,6 +174,10 @@ fn kind(name: &str) -> Option<Kind> {
 fn unknown(name: &str) -> Failure {
     let known: Vec<&str> = KINDS.iter().map(|(_, name)| *name).collect();
     Failure::new(format!("there is no component `{name}`; there are: {}", known.join(", ")))
+}
+
+fn no_formula() -> Failure {
+    Failure::new("a component `formula` needs a `formula`, as \"A*exp(-x/tau)+c\"")
 }
 
 /// The order of a polynomial, 2 as in HyperSpy unless it is given.
@@ -145,8 +211,8 @@ fn titled(parts: Vec<Untitled>) -> Result<Components, Failure> {
                 part.kind.name().to_owned()
             }
         });
-        let Untitled { kind, order, parameters, .. } = Untitled { name: None, ..part };
-        components.push(Component { kind, name, order, parameters });
+        let Untitled { kind, order, formula, parameters, .. } = Untitled { name: None, ..part };
+        components.push(Component { kind, name, order, formula, parameters });
     }
     Ok(Components(components))
 }
@@ -158,6 +224,9 @@ impl Serialize for Component {
         map.serialize_entry("name", &self.name)?;
         if self.kind == Kind::Polynomial {
             map.serialize_entry("order", &self.order)?;
+        }
+        if let Some(formula) = &self.formula {
+            map.serialize_entry("formula", formula)?;
         }
         for (name, known) in &self.parameters {
             map.serialize_entry(name, known)?;
@@ -173,7 +242,10 @@ impl<'de> Deserialize<'de> for Components {
             type Value = Components;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("components such as \"gaussian+offset\", or a list of them")
+                formatter.write_str(
+                    "components such as \"gaussian+offset\", a formula such as \
+                     \"A*exp(-x/tau)+c\", or a list of them",
+                )
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Components, E> {
@@ -215,23 +287,37 @@ impl<'de> Deserialize<'de> for Untitled {
 }
 
 fn in_full<'de, A: MapAccess<'de>>(mut map: A) -> Result<Untitled, A::Error> {
-    let (mut found, mut name, mut order) = (None, None, None);
+    let (mut found, mut name, mut order, mut formula) = (None, None, None, None::<String>);
     let mut parameters = BTreeMap::new();
     while let Some(key) = map.next_key::<String>()? {
         match key.as_str() {
             "type" => found = Some(map.next_value::<String>()?),
             "name" => name = Some(map.next_value()?),
             "order" => order = Some(map.next_value()?),
+            "formula" => formula = Some(map.next_value()?),
             _ => {
                 let StartOrKnown(known) = map.next_value()?;
                 parameters.insert(key, known);
             }
         }
     }
-    let text = found.ok_or_else(|| A::Error::custom("a component has no `type`"))?;
+    // A formula says by itself what it is.
+    let text = found.or_else(|| formula.is_some().then(|| Kind::Formula.name().to_owned()));
+    let text = text.ok_or_else(|| A::Error::custom("a component has no `type`"))?;
     let kind = kind(&text).ok_or_else(|| A::Error::custom(unknown(&text)))?;
     let order = order_of(kind, order).map_err(A::Error::custom)?;
-    Ok(Untitled { kind, name, order, parameters })
+    let formula = match (kind, formula) {
+        (Kind::Formula, Some(text)) => {
+            Untitled::from_formula(&text).map_err(A::Error::custom)?.formula
+        }
+        (Kind::Formula, None) => return Err(A::Error::custom(no_formula())),
+        (_, None) => None,
+        (other, Some(_)) => {
+            let told = format!("a component `{}` has no formula", other.name());
+            return Err(A::Error::custom(told));
+        }
+    };
+    Ok(Untitled { kind, name, order, formula, parameters })
 }
 
 /// A number alone is where the search starts.
@@ -321,6 +407,24 @@ mod tests {
     }
 
     #[test]
+    fn a_formula_is_told_from_components_and_keeps_its_parameters() {
+        let short = read(json!("c + A*exp(-x/tau)")).unwrap();
+        let full = json!([{"type": "formula", "name": "formula", "formula": "c+A*exp(-x/tau)"}]);
+        assert_eq!(serde_json::to_value(&short).unwrap(), full);
+        assert_eq!(short, read(full).unwrap());
+        assert_eq!(short.0[0].parameter_names(), ["c", "A", "tau"]);
+        let late = read(json!("exp(-x/tau)*A")).unwrap();
+        assert_eq!(late.0[0].parameter_names(), ["A", "tau"], "what is linear comes first");
+        assert_eq!(late.0[0].shown(), [(1, "tau".to_owned()), (0, "A".to_owned())], "in results");
+        let mixed =
+            json!(["pseudo-voigt", "a*x + offset", {"formula": "b*x^2", "name": "q", "b": 3}]);
+        let mixed = read(mixed).unwrap();
+        assert_eq!(mixed.0[1].parameter_names(), ["a", "offset"]);
+        assert_eq!(mixed.0[2].known("b").start, Some(3.0));
+        assert_eq!(read(json!("pseudo-voigt+offset")).unwrap().0.len(), 2, "no formula");
+    }
+
+    #[test]
     fn what_cannot_be_understood_is_named() {
         for (given, reasons) in [
             (json!("gausian+offset"), ["`gausian`", "lorentzian"]),
@@ -330,6 +434,11 @@ mod tests {
             (json!([{"name": "peak"}]), ["`type`", "no"]),
             (json!([{"type": "gaussian", "centre": {"begin": 1}}]), ["begin", "start"]),
             (json!([{"type": "gaussian", "centre": "left"}]), ["left", "start value"]),
+            (json!("gaussian+a*x"), ["`gaussian` is a component", "list"]),
+            (json!("A*exp(-x/tau"), ["`)` is missing", "at its end"]),
+            (json!("formula"), ["needs a `formula`", "exp"]),
+            (json!([{"type": "offset", "formula": "a*x"}]), ["`offset`", "no formula"]),
+            (json!([{"formula": "a*y"}]), ["`x`", "`a*y`"]),
             (json!(7), ["7", "components such as"]),
         ] {
             let message = read(given).unwrap_err();

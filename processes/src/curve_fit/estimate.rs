@@ -265,7 +265,7 @@ impl Estimator<'_> {
     fn crowd(&self) -> Crowd {
         let is_line = |part: &Part| match part.kind {
             Kind::Polynomial => part.linear.len() <= 2,
-            kind => !matches!(kind, Kind::Exponential | Kind::PowerLaw),
+            kind => !matches!(kind, Kind::Exponential | Kind::PowerLaw | Kind::Formula),
         };
         let features = self.placed_parts().count();
         Crowd { features, is_alone: features == 1 && self.model.parts.iter().all(is_line) }

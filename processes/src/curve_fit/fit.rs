@@ -3,8 +3,9 @@
 
 use pixelmill_core::process::{AxisValues, Failure};
 
-use super::components::{Channels, MOST_SHAPE, fill};
+use super::components::{Channels, MOST_SHAPE};
 use super::estimate::Estimator;
+use super::formula;
 use super::model::{Extent, Model, Part};
 use super::separable::{self, Layout, Separable};
 use super::{Output, Parameters, Scratch, Task, Weights};
@@ -43,6 +44,9 @@ impl Task {
         let x: Vec<f64> = channels.iter().map(|&at| axis[at]).collect();
         let extent = extent(&x)?;
         let model = Model::new(&parameters.components, extent)?;
+        if parameters.starts == 1 {
+            check_starts(&model, &x)?;
+        }
         if x.len() <= model.free() {
             return Err(Failure::new(format!(
                 "{} channels are in the range, too few for {} free parameters",
@@ -247,7 +251,7 @@ impl Task {
         let weights = self.widths.clone().unwrap_or_else(|| vec![1.0; self.x.len()]);
         let channels = Channels { x: &self.x, weights: &weights };
         let mut numbers = output.numbers.as_slice();
-        let mut columns = Vec::new();
+        let (mut columns, mut registers) = (Vec::new(), formula::Registers::default());
         let curve = |part: &Part| {
             let (linear, rest) = numbers.split_at(part.linear.len());
             let (shape, rest) = rest.split_at(part.shape.len());
@@ -256,16 +260,58 @@ impl Task {
             places[..shape.len()].copy_from_slice(shape);
             columns.clear();
             columns.resize(part.columns() * self.x.len(), 0.0);
-            fill(part.kind, channels, &places, &mut columns);
+            part.fill(channels, &places, &mut columns, &mut registers);
+            // A function that no parameter multiplies is the last one.
+            let factors = linear.iter().copied().chain(std::iter::once(1.0));
+            let factors: Vec<f64> = factors.take(part.functions().count()).collect();
             let mut curve = vec![f64::NAN; points];
             for (number, &at) in self.channels.iter().enumerate() {
                 let functions = columns[number..].iter().step_by(self.x.len());
-                curve[at] = linear.iter().zip(functions).map(|(factor, f)| factor * f).sum();
+                curve[at] = factors.iter().zip(functions).map(|(factor, f)| factor * f).sum();
             }
             curve
         };
         self.model.parts.iter().map(curve).collect()
     }
+}
+
+/// Where formulae begin is the same for all spectra, unless they follow an estimate.
+///
+/// # Errors
+/// If one has no finite value there.
+fn check_starts(model: &Model, x: &[f64]) -> Result<(), Failure> {
+    let starts: Vec<f64> = model
+        .shape
+        .iter()
+        .map(|free| free.start.map_or(f64::NAN, |start| start.max(free.lower).min(free.upper)))
+        .collect();
+    let weights = vec![1.0; x.len()];
+    for part in &model.parts {
+        let Some(formula) = &part.formula else { continue };
+        let shape = part.shape_values(&starts);
+        if shape.iter().any(|value| value.is_nan()) {
+            continue;
+        }
+        let mut columns = vec![0.0; part.columns() * x.len()];
+        let channels = Channels { x, weights: &weights };
+        part.fill(channels, &shape, &mut columns, &mut formula::Registers::default());
+        let functions = &columns[..part.functions().count() * x.len()];
+        if let Some(wrong) = functions.iter().position(|value| !value.is_finite()) {
+            let told: Vec<String> = formula
+                .shape()
+                .zip(shape)
+                .map(|(name, value)| format!("{name} = {value}"))
+                .collect();
+            return Err(Failure::new(format!(
+                "the formula `{formula}` has no finite value at x = {} where the search \
+                 starts{}{}; give other start values, or another `range_min` and `range_max`",
+                x[wrong % x.len()],
+                if told.is_empty() { "" } else { ", with " },
+                told.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What an axis says; in whatever order its values are.

@@ -4,10 +4,13 @@
 //! parameters are those that the model is linear in; `separable` solves them exactly, and only
 //! shape parameters are searched for.
 
+use std::borrow::Cow;
+
 use pixelmill_core::process::Failure;
 
-use super::components::{Kind, MOST_SHAPE};
+use super::components::{self, Channels, Kind, MOST_SHAPE};
 use super::description::{Component, Components, Known};
+use super::formula::{self, Formula};
 
 /// A compiled model.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub struct Model {
 pub struct Part {
     /// What it is.
     pub kind: Kind,
+    /// What a formula says.
+    pub formula: Option<Formula>,
     /// Its linear parameters: one, or those of a polynomial.
     pub linear: Vec<Value>,
     /// Its shape parameters.
@@ -45,6 +50,9 @@ pub struct Value {
 }
 
 impl Value {
+    /// What always is 1.
+    const ONE: Self = Self { free: None, factor: 0.0, shift: 1.0 };
+
     /// The value for these values of the free parameters.
     pub fn of(&self, free: &[f64]) -> f64 {
         self.free.map_or(self.shift, |at| self.factor * free[at] + self.shift)
@@ -87,9 +95,38 @@ pub struct Extent {
 }
 
 impl Part {
+    /// What each of its functions is multiplied by: a linear parameter, or 1.
+    pub fn functions(&self) -> impl Iterator<Item = Value> {
+        let has_rest = self.formula.as_ref().is_some_and(Formula::has_rest);
+        self.linear.iter().copied().chain(has_rest.then_some(Value::ONE))
+    }
+
+    /// Of each derivative the number of the function, and of the shape parameter: of all
+    /// components but formulae the first function by all of these.
+    pub fn derivatives(&self) -> Cow<'_, [(usize, usize)]> {
+        match &self.formula {
+            Some(formula) => formula.derivatives().into(),
+            None => (0..self.shape.len()).map(|shape| (0, shape)).collect(),
+        }
+    }
+
     /// How many columns its functions and derivatives take.
     pub fn columns(&self) -> usize {
-        self.linear.len() + self.shape.len()
+        self.functions().count() + self.derivatives().len()
+    }
+
+    /// Fills its columns, each as long as the channels: the functions, and then the derivatives.
+    pub fn fill(
+        &self,
+        channels: Channels<'_>,
+        shape: &[f64; MOST_SHAPE],
+        columns: &mut [f64],
+        registers: &mut formula::Registers,
+    ) {
+        match &self.formula {
+            Some(formula) => formula.fill(channels, shape, columns, registers),
+            None => components::fill(self.kind, channels, shape, columns),
+        }
     }
 
     /// The values of its shape parameters.
@@ -112,13 +149,15 @@ impl Model {
         let mut model = Self { parts: Vec::new(), linear: Vec::new(), shape: Vec::new() };
         for component in &components.0 {
             let (mut linear, mut shape) = (Vec::new(), Vec::new());
+            let shape_names = component.shape_names();
             for name in component.parameter_names() {
-                let is_shape = component.kind.shape().contains(&name.as_str());
+                let is_shape = shape_names.contains(&name);
                 let value = Compiler { components, extent }.value(&mut model, component, &name)?;
                 if is_shape { shape.push(value) } else { linear.push(value) }
             }
             let owns_place = shape.first().is_some_and(|place| place.free.is_some());
-            model.parts.push(Part { kind: component.kind, linear, shape, owns_place });
+            let (kind, formula) = (component.kind, component.formula.clone());
+            model.parts.push(Part { kind, formula, linear, shape, owns_place });
         }
         resolve_ties(components, &mut model)?;
         Ok(model)
@@ -165,8 +204,11 @@ impl Compiler<'_> {
         // What is given beyond a usual bound says that it doesn't hold here.
         let given = [known.start, known.min, known.max];
         let beyond = |is_beyond: &dyn Fn(f64) -> bool| given.into_iter().flatten().any(is_beyond);
+        let is_shape = component.shape_names().iter().any(|shape| shape == name);
+        // What a formula means nobody knows.
+        let is_formula = component.kind == Kind::Formula;
         let free = Free {
-            start: known.start,
+            start: known.start.or(is_formula.then_some(formula::START)),
             lower: known.min.unwrap_or(if beyond(&|given| given <= lower) {
                 -BOUNDLESS
             } else {
@@ -178,13 +220,13 @@ impl Compiler<'_> {
                 upper
             }),
             scatter: match name {
+                _ if is_formula => Scatter::Factor,
                 "centre" => Scatter::Place,
                 "origin" if component.kind == Kind::Erf => Scatter::Place,
                 "sigma" | "gamma" | "tau" => Scatter::Factor,
                 _ => Scatter::Amount,
             },
         };
-        let is_shape = component.kind.shape().contains(&name);
         let list = if is_shape { &mut model.shape } else { &mut model.linear };
         list.push(free);
         Ok(Value { free: Some(list.len() - 1), factor: 1.0, shift: 0.0 })
@@ -203,6 +245,7 @@ enum Usual {
 fn usual(kind: Kind, name: &str, extent: Extent) -> Usual {
     let length = extent.most - extent.least;
     match name {
+        _ if kind == Kind::Formula => Usual::Within(-BOUNDLESS, BOUNDLESS),
         "sigma" | "gamma" => Usual::Within(extent.channel / 4.0, 10.0 * length),
         "centre" => Usual::Within(extent.least - length, extent.most + length),
         "origin" if kind == Kind::PowerLaw => Usual::Fixed(0.0),

@@ -10,8 +10,9 @@
 mod covariance;
 
 use super::arrays::{add_scaled, dot, scale, set_product, set_scaled};
-use super::components::{Channels, fill};
-use super::model::Model;
+use super::components::Channels;
+use super::formula;
+use super::model::{Model, Value};
 use crate::least_squares::{NormalEquations, Problem};
 
 /// A column of which less than this share is left by those before it depends on them.
@@ -26,13 +27,23 @@ pub struct Layout {
     columns: usize,
     /// For each linear parameter the columns that it multiplies, with factors.
     linear: Vec<Vec<(usize, f64)>>,
-    /// For each shape parameter the derivatives by it: part, column, factor.
-    shape: Vec<Vec<(usize, usize, f64)>>,
+    /// For each shape parameter the derivatives by it.
+    shape: Vec<Vec<Derivative>>,
     /// Columns whose multiplier isn't zero with all linear parameters at zero.
     constant: Vec<(usize, f64)>,
     lower: Vec<f64>,
     upper: Vec<f64>,
     is_bounded: bool,
+}
+
+/// A column with the derivative of a function.
+#[derive(Clone, Copy, Debug)]
+struct Derivative {
+    column: usize,
+    /// By how much the component's parameter changes with the free one.
+    factor: f64,
+    /// What the function is multiplied by.
+    multiplier: Value,
 }
 
 /// What holds of a linear parameter.
@@ -69,6 +80,7 @@ pub struct Buffers {
     solution: Vec<f64>,
     factor: Vec<f64>,
     line: Vec<f64>,
+    registers: formula::Registers,
 }
 
 impl Layout {
@@ -86,9 +98,10 @@ impl Layout {
             is_bounded: false,
         };
         layout.is_bounded = layout.lower.iter().chain(&layout.upper).any(|bound| bound.is_finite());
-        for (number, part) in model.parts.iter().enumerate() {
+        for part in &model.parts {
             layout.first.push(layout.columns);
-            for (at, value) in part.linear.iter().enumerate() {
+            let functions: Vec<Value> = part.functions().collect();
+            for (at, value) in functions.iter().enumerate() {
                 let column = layout.columns + at;
                 if let Some(free) = value.free {
                     layout.linear[free].push((column, value.factor));
@@ -97,10 +110,11 @@ impl Layout {
                     layout.constant.push((column, value.shift));
                 }
             }
-            for (at, value) in part.shape.iter().enumerate() {
-                let column = layout.columns + part.linear.len() + at;
+            for (at, &(function, shape)) in part.derivatives().iter().enumerate() {
+                let (column, value) = (layout.columns + functions.len() + at, part.shape[shape]);
                 if let Some(free) = value.free {
-                    layout.shape[free].push((number, column, value.factor));
+                    let (factor, multiplier) = (value.factor, functions[function]);
+                    layout.shape[free].push(Derivative { column, factor, multiplier });
                 }
             }
             layout.columns += part.columns();
@@ -188,7 +202,7 @@ impl Separable<'_> {
                     None => &self.work.weights,
                 };
                 let channels = Channels { x: self.x, weights };
-                fill(part.kind, channels, &part.shape_values(shape), columns);
+                part.fill(channels, &part.shape_values(shape), columns, &mut self.work.registers);
             }
         }
     }
@@ -320,10 +334,10 @@ impl Separable<'_> {
         for (at, terms) in layout.shape.iter().enumerate() {
             let (before, column) = work.derivatives.split_at_mut(at * length);
             let column = &mut column[..length];
-            let multiplier = |part: usize| self.model.parts[part].linear[0].of(&work.linear);
-            for (number, &(part, derivative, factor)) in terms.iter().enumerate() {
-                let source = column_of(&work.columns, derivative, length);
-                add_or_set(number, column, factor * multiplier(part), source);
+            for (number, term) in terms.iter().enumerate() {
+                let source = column_of(&work.columns, term.column, length);
+                let factor = term.factor * term.multiplier.of(&work.linear);
+                add_or_set(number, column, factor, source);
             }
             let whole = dot(column, column);
             for (linear, q) in work.q.chunks_exact(length).enumerate() {
@@ -448,9 +462,10 @@ mod tests {
                 }
             }
             for (at, terms) in self.layout.shape.iter().enumerate() {
-                for (part, from, factor) in terms {
-                    let multiplier = self.model.parts[*part].linear[0].of(&self.work.linear);
-                    shape.column_mut(at).axpy(factor * multiplier, &column(*from), 1.0);
+                for term in terms {
+                    let multiplier = term.multiplier.of(&self.work.linear);
+                    let factor = term.factor * multiplier;
+                    shape.column_mut(at).axpy(factor, &column(term.column), 1.0);
                 }
             }
             (linear, shape)
