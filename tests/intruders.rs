@@ -340,7 +340,13 @@ fn no_address_leads_to_a_file_of_this_machine() {
     }
     for path in [name, "/etc/passwd", "../scan.h5", "other.h5:/x", "file:///etc/passwd", "@x"] {
         let path: String = path.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        for question in ["show?path=", "survey?path=", "commands?group="] {
+        for question in [
+            "show?path=",
+            "show?of=results&path=",
+            "survey?path=",
+            "commands?group=",
+            "show?path=x&of=",
+        ] {
             let answer = page.get(&format!("/api/{question}{path}"));
             assert_eq!(answer.status, 400, "{question}{path}: {}", answer.said());
         }

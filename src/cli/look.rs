@@ -11,6 +11,7 @@ use crate::engine::inspect::{
     self, Chunking, DatasetOverview, FieldOverview, GroupOverview, KnownTables, Reading,
 };
 use crate::engine::{self, Request, Verification};
+use crate::storage::file::is_absent;
 use crate::wire;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::Result;
@@ -64,7 +65,7 @@ pub(crate) fn info(
     face: Face,
 ) -> Result<Answer> {
     let datasets = inspect::datasets_knowing(file, known)?;
-    let are_there = file == results || results.exists();
+    let are_there = file == results || !is_absent(results);
     let groups = if are_there { inspect::groups(results, None)? } else { Vec::new() };
     let mut text = format!("{}\n", file.display());
     if datasets.is_empty() {
