@@ -27,6 +27,7 @@ mod failures;
 mod faults;
 mod folds;
 mod formats;
+mod frame_maps;
 mod golden;
 mod groups;
 mod hand_out;

@@ -15,6 +15,7 @@ pub mod denoise;
 pub mod derivative;
 pub mod fft;
 pub mod fft_mask;
+pub mod fluctuation;
 pub mod histogram;
 pub mod integral;
 pub mod kmeans;
@@ -31,8 +32,10 @@ mod products;
 pub mod quantiles;
 pub mod radial_profile;
 pub mod rebin;
+mod region;
 pub mod savitzky_golay;
 pub mod sho_fit;
+mod side_by_side;
 pub mod signal_filter;
 pub mod smooth;
 mod spectral_axis;
@@ -51,6 +54,7 @@ pub use denoise::Denoise;
 pub use derivative::Derivative;
 pub use fft::Fft;
 pub use fft_mask::FftMask;
+pub use fluctuation::Fluctuation;
 pub use histogram::Histogram;
 pub use integral::Integral;
 pub use kmeans::KMeans;
@@ -82,7 +86,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 28] = [
+pub static PROCESSES: [&dyn Runner; 29] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -103,6 +107,7 @@ pub static PROCESSES: [&dyn Runner; 28] = [
     reducer::<Masks>(),
     reducer::<CenterOfMass>(),
     reducer::<RadialProfile>(),
+    reducer::<Fluctuation>(),
     reducer::<SpectrumStatistics>(),
     reducer::<Histogram>(),
     reducer::<Quantiles>(),

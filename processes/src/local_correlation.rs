@@ -23,6 +23,7 @@ use pixelmill_core::process::{Edges, Failure, Halo, Outputs, Process, SourceInfo
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::side_by_side::{LANES, sum_of};
 use crate::window;
 
 /// Which neighbours.
@@ -193,27 +194,12 @@ fn correlation(
     (product * one_norm * other_norm).clamp(-1.0, 1.0)
 }
 
-/// Sums side by side, whose number is fixed: the same bits on every machine.
-const SIDE_BY_SIDE: usize = 8;
-
-#[inline]
-fn sum_of(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
-    let (blocks, rest) = values.as_chunks::<SIDE_BY_SIDE>();
-    let mut sums = [0.0; SIDE_BY_SIDE];
-    for block in blocks {
-        for (sum, value) in sums.iter_mut().zip(block) {
-            *sum += of(*value);
-        }
-    }
-    sums.iter().sum::<f64>() + rest.iter().map(|value| of(*value)).sum::<f64>()
-}
-
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn products(one: &[f64], other: &[f64], means: (f64, f64)) -> f64 {
     let product = |one: &f64, other: &f64| (one - means.0) * (other - means.1);
-    let (blocks, rest) = one.as_chunks::<SIDE_BY_SIDE>();
-    let (other_blocks, other_rest) = other.as_chunks::<SIDE_BY_SIDE>();
-    let mut sums = [0.0; SIDE_BY_SIDE];
+    let (blocks, rest) = one.as_chunks::<LANES>();
+    let (other_blocks, other_rest) = other.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
     for (block, other) in blocks.iter().zip(other_blocks) {
         for (sum, (one, other)) in sums.iter_mut().zip(block.iter().zip(other)) {
             *sum += product(one, other);

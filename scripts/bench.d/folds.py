@@ -10,11 +10,15 @@ FOLDS = {
     "rings": ("masks", "-p", "shape=rings", "-p", "radius=127"),
     "centres": ("center-of-mass",),
 }
+# What is computed of each frame by itself, by LiberTEM's analyses.
+MAPS = {
+    "fluctuation": ("fluctuation", "-p", "radius=80", "-p", "radius_inner=40"),
+}
 
 
 class Folds(Frames):
     def measure(self):
-        for fold in FOLDS:
+        for fold in FOLDS | MAPS:
             self.beside_libertem(fold, "contiguous.h5", "/data", *POSITIONS, least=3)
             self.beside_libertem(fold, "frames.hspy", HYPERSPY_DATASET, least=8)
         for fold in ("deviation", "centres"):
@@ -103,7 +107,7 @@ class Folds(Frames):
         return self.bench.run(process, self.folder / name, self.bench.cores, *options, *more)
 
     def seconds(self, fold, name, *more):
-        process, *options = FOLDS[fold]
+        process, *options = (FOLDS | MAPS)[fold]
         return self.bench.run(process, self.folder / name, self.bench.cores, *options, *more)["wall"]
 
     def libertem_seconds(self, fold, name, dataset, executor):

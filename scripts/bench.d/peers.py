@@ -11,7 +11,8 @@
     peers.py hyperspy-multifit FILE RESULTS GROUP    the same (venv peers)
     peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
-    peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres (venv peers)
+    peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres,
+                                    fluctuation, crystallinity, or radial-fourier-BINS-ORDER (venv peers)
     peers.py hyperspy-fold FILE CORES FOLD    deviation or centres (venv peers)
     peers.py product  FILE CORES    the f32 matrix product of frames that are in memory and 12 masks (venv peers)
     peers.py frames   FOLDER        writes the files of frames.py that are missing (venv peers)
@@ -349,6 +350,8 @@ def libertem_fold(file, dataset, cores, executor, fold):
     import numpy
     from libertem import masks
     from libertem.udf.com import CoMUDF
+    from libertem.udf.crystallinity import CrystallinityUDF
+    from libertem.udf.FEM import FEMUDF
     from libertem.udf.masks import ApplyMasksUDF
     from libertem.udf.stddev import StdDevUDF
     from libertem.udf.sum import SumUDF
@@ -363,14 +366,23 @@ def libertem_fold(file, dataset, cores, executor, fold):
         "deviation": StdDevUDF,
         "rings": lambda: ApplyMasksUDF(mask_factories=rings, mask_count=12, mask_dtype="f4", use_sparse=False),
         "centres": CoMUDF,
+        "fluctuation": lambda: FEMUDF(center=(127.5, 127.5), rad_in=40, rad_out=80),
+        "crystallinity": lambda: CrystallinityUDF(rad_in=10, rad_out=60, real_center=(127.5, 127.5), real_rad=25),
     }
+
+    def run():
+        if fold.startswith("radial-fourier"):
+            bins, order = map(int, fold.split("-")[2:])
+            where = {"cx": 127.5, "cy": 127.5, "ri": 0, "ro": 127}
+            analysis = context.create_radial_fourier_analysis(dataset=data, **where, n_bins=bins, max_order=order)
+            context.run(analysis)
+        else:
+            context.run_udf(dataset=data, udf=udfs[fold]())
+
     workers = {} if executor == "inline" else {"cpus": int(cores)}
     with libertem.api.Context.make_with(executor, **workers) as context:
         data = context.load("hdf5", path=file, ds_path=dataset, sig_dims=2)
-        context.run_udf(dataset=data, udf=udfs[fold]())
-        begun = time.perf_counter()
-        context.run_udf(dataset=data, udf=udfs[fold]())
-        return {"seconds": time.perf_counter() - begun}
+        return second_run(run)
 
 
 def hyperspy_fold(file, cores, fold):

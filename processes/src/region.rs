@@ -1,0 +1,128 @@
+//! Some points of a frame, and where in a tile these are.
+
+use std::ops::Range;
+
+use pixelmill_core::ndarray::ArrayView1;
+use pixelmill_core::reduction::Tile;
+
+/// Points of a frame, as stretches of neighbouring ones.
+#[derive(Debug, Default)]
+pub struct Region {
+    /// Ascending; each with how many points of the region come before it.
+    stretches: Vec<(Range<usize>, usize)>,
+}
+
+/// Points of a region that lie side by side in a tile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// How many points of the region come before the first of them.
+    pub before: usize,
+    /// The columns of the tile that they are.
+    pub columns: Range<usize>,
+}
+
+impl Region {
+    /// Those points, counted row by row, that are inside.
+    pub fn of(inside: impl IntoIterator<Item = bool>) -> Self {
+        let mut stretches: Vec<(Range<usize>, usize)> = Vec::new();
+        let mut count = 0;
+        for (point, _) in inside.into_iter().enumerate().filter(|(_, is_in)| *is_in) {
+            match stretches.last_mut() {
+                Some((last, _)) if last.end == point => last.end += 1,
+                _ => stretches.push((point..point + 1, count)),
+            }
+            count += 1;
+        }
+        Self { stretches }
+    }
+
+    /// How many points there are.
+    pub fn len(&self) -> usize {
+        self.stretches.last().map_or(0, |(last, before)| before + last.len())
+    }
+
+    /// The points, ascending.
+    pub fn points(&self) -> impl Iterator<Item = usize> {
+        self.stretches.iter().flat_map(|(stretch, _)| stretch.clone())
+    }
+
+    /// Puts into `pieces` what a tile has of the region whose columns are these points.
+    pub fn pieces(&self, tile: impl Iterator<Item = Range<usize>>, pieces: &mut Vec<Piece>) {
+        pieces.clear();
+        let mut column = 0;
+        for points in tile {
+            let first = self.stretches.partition_point(|(own, _)| own.end <= points.start);
+            let reaching = self.stretches[first..].iter();
+            for (own, before) in reaching.take_while(|(own, _)| own.start < points.end) {
+                let (start, end) = (own.start.max(points.start), own.end.min(points.end));
+                let columns = column + (start - points.start)..column + (end - points.start);
+                pieces.push(Piece { before: before + (start - own.start), columns });
+            }
+            column += points.len();
+        }
+    }
+}
+
+/// Puts side by side what each spectrum of a tile has there, from the stored numbers where these
+/// are short; `width` values for each, of which those that nothing is there for are 0.
+pub fn gather(tile: &mut Tile<'_, f64>, pieces: &[Piece], width: usize, into: &mut Vec<f64>) {
+    into.clear();
+    macro_rules! stored {
+        ($($type:ty),+) => {$(
+            if let Some(rows) = tile.stored_as::<$type>() {
+                return rows.rows().into_iter().for_each(|row| append(row, pieces, width, into));
+            }
+        )+};
+    }
+    stored!(u8, i8, u16, i16, u32, i32, f32);
+    tile.values().rows().into_iter().for_each(|row| append(row, pieces, width, into));
+}
+
+fn append<T: Copy + Into<f64>>(
+    row: ArrayView1<'_, T>,
+    pieces: &[Piece],
+    width: usize,
+    into: &mut Vec<f64>,
+) {
+    let row = row.to_slice().expect("the values of a row lie side by side");
+    let end = into.len() + width;
+    for piece in pieces {
+        into.extend(row[piece.columns.clone()].iter().map(|value| (*value).into()));
+    }
+    into.resize(end, 0.0);
+}
+
+/// How many points there are in all.
+pub fn count(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|piece| piece.columns.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_points_of_a_region_wherever_tiles_begin() {
+        let inside = |point: usize| point % 7 < 3 || (20..31).contains(&point);
+        let region = Region::of((0..60).map(inside));
+        let points: Vec<usize> = (0..60).filter(|point| inside(*point)).collect();
+        assert_eq!((region.len(), region.points().collect::<Vec<_>>()), (points.len(), points));
+        let all: Vec<usize> = region.points().collect();
+        let mut pieces = vec![Piece { before: 9, columns: 0..9 }];
+        for tile in [vec![0..60], vec![3..4], vec![5..9, 22..23, 40..58], vec![3..7], vec![]] {
+            let columns: Vec<usize> = tile.iter().cloned().flatten().collect();
+            region.pieces(tile.iter().cloned(), &mut pieces);
+            let found = pieces.iter().flat_map(|Piece { before, columns: own }| {
+                own.clone().enumerate().map(move |(step, column)| (before + step, column))
+            });
+            let mut seen = Vec::new();
+            for (number, column) in found {
+                assert_eq!(all[number], columns[column]);
+                seen.push(column);
+            }
+            let expected = (0..columns.len()).filter(|column| inside(columns[*column]));
+            assert_eq!(seen, expected.collect::<Vec<_>>());
+        }
+        assert_eq!(Region::of([false; 4]).len(), 0);
+    }
+}

@@ -1,0 +1,90 @@
+//! What is computed of frames one by one: against LiberTEM and scikit-image, which stand beside,
+//! and against NumPy in double precision; and what is refused before a run.
+
+use serde_json::{Value, json};
+
+use crate::support::folds::Scan;
+use crate::support::{filters_program, pixelmill};
+
+/// A function of the program beside, in the environment of the peers.
+fn peers(function: &str, arguments: &[&str]) -> Value {
+    let all = std::iter::once(&function).chain(arguments);
+    filters_program("frame_maps.py", all.map(AsRef::<std::ffi::OsStr>::as_ref))
+}
+
+fn scan(kind: &str, layout: &str, parity: &str) -> Scan {
+    Scan::made(|file| peers("write", &[file, kind, layout, parity]))
+}
+
+/// What `-p` is given for each option.
+fn given(options: &Value) -> Vec<String> {
+    let named = options.as_object().unwrap().iter();
+    named.flat_map(|(name, value)| ["-p".to_owned(), format!("{name}={value}")]).collect()
+}
+
+const SCANS: [(&str, &str, &str); 5] = [
+    ("u2", "contiguous", "even"),
+    ("f4", "frames", "odd"),
+    ("i4", "blocks", "even"),
+    ("f8", "contiguous", "odd"),
+    ("u1", "blocks", "odd"),
+];
+
+/// Runs a process with each of these options over all scans, and compares.
+fn compared(process: &str, all: &[Value], check: impl Fn(&Value, &Value, &str)) {
+    for (kind, layout, parity) in SCANS {
+        let scan = scan(kind, layout, parity);
+        for (number, options) in all.iter().enumerate() {
+            let output = scan.beside(&format!("{number}.h5"));
+            let given = given(options);
+            let given: Vec<&str> = given.iter().map(String::as_str).collect();
+            let ran = scan.run(process, &output, &given);
+            let (file, group) = (scan.file.to_str().unwrap(), ran["group"].as_str().unwrap());
+            let options_told = options.to_string();
+            let told = [file, &output, group, kind, parity, &options_told];
+            let found = peers(&process.replace('-', "_"), &told);
+            check(options, &found, parity);
+        }
+    }
+}
+
+fn assert_near(found: &Value, to: &str, most: f64, about: &Value) {
+    let apart = found[to].as_f64();
+    assert!(apart.is_some_and(|apart| apart < most), "{to} {about}: {found}");
+}
+
+#[test]
+fn fluctuations_are_those_of_libertem_and_numpy() {
+    let options = [
+        json!({ "radius": 13, "radius_inner": 8 }),
+        json!({ "radius": 9.5, "radius_inner": 3.25, "center_y": 14, "center_x": 20.25 }),
+    ];
+    compared("fluctuation", &options, |options, found, _| {
+        assert_near(found, "numpy", 1e-11, options);
+        assert_near(found, "libertem", 1e-5, options);
+    });
+}
+
+#[test]
+fn what_cant_be_computed_is_refused_before_the_run() {
+    let scan = scan("u2", "contiguous", "odd");
+    for (process, options, told) in [
+        (
+            "fluctuation",
+            vec!["-p", "radius=3", "-p", "radius_inner=3"],
+            "`radius` has to be larger",
+        ),
+        (
+            "fluctuation",
+            vec!["-p", "radius=9", "-p", "center_y=-99"],
+            "no point of the frames lies",
+        ),
+    ] {
+        let output = scan.beside("out.h5");
+        let ran = pixelmill(scan.arguments(process, &output, &options));
+        let is_refused = ran.code != Some(0) && !std::fs::exists(&output).unwrap();
+        assert_eq!(is_refused, !told.is_empty(), "{process} {options:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(told), "{process} {options:?}: {}", ran.stderr);
+        let _ = std::fs::remove_file(&output);
+    }
+}
