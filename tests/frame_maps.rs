@@ -66,6 +66,20 @@ fn fluctuations_are_those_of_libertem_and_numpy() {
 }
 
 #[test]
+fn coefficients_around_the_centre_are_those_of_libertem_and_numpy() {
+    let options = [
+        json!({ "radius": 15, "radius_inner": 0, "bins": 1, "max_order": 24 }),
+        json!({ "radius": 14, "radius_inner": 2, "bins": 5, "max_order": 8, "center_y": 15, "center_x": 20.25 }),
+        json!({ "radius": 12, "radius_inner": 0, "bins": 12, "max_order": 6, "center_y": 15, "center_x": 21 }),
+    ];
+    compared("radial-fourier", &options, |options, found, _| {
+        assert_near(found, "numpy", 1e-13, options);
+        assert_eq!(found["wrong"], 0, "{options}");
+        assert_near(found, "libertem", 1e-5, options);
+    });
+}
+
+#[test]
 fn what_cant_be_computed_is_refused_before_the_run() {
     let scan = scan("u2", "contiguous", "odd");
     for (process, options, told) in [
@@ -79,6 +93,8 @@ fn what_cant_be_computed_is_refused_before_the_run() {
             vec!["-p", "radius=9", "-p", "center_y=-99"],
             "no point of the frames lies",
         ),
+        ("radial-fourier", vec!["-p", "radius=9", "-p", "bins=10"], "narrower than a point"),
+        ("radial-fourier", vec!["-p", "radius=9", "-p", "center_y=-99"], "no point of the frames"),
     ] {
         let output = scan.beside("out.h5");
         let ran = pixelmill(scan.arguments(process, &output, &options));

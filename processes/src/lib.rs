@@ -30,6 +30,7 @@ pub mod peak_finding;
 pub mod pick;
 mod products;
 pub mod quantiles;
+pub mod radial_fourier;
 pub mod radial_profile;
 pub mod rebin;
 mod region;
@@ -67,6 +68,7 @@ pub use moments::Moments;
 pub use peak_finding::PeakFinding;
 pub use pick::Pick;
 pub use quantiles::Quantiles;
+pub use radial_fourier::RadialFourier;
 pub use radial_profile::RadialProfile;
 pub use rebin::Rebin;
 pub use sho_fit::ShoFit;
@@ -86,7 +88,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 29] = [
+pub static PROCESSES: [&dyn Runner; 30] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -108,6 +110,7 @@ pub static PROCESSES: [&dyn Runner; 29] = [
     reducer::<CenterOfMass>(),
     reducer::<RadialProfile>(),
     reducer::<Fluctuation>(),
+    reducer::<RadialFourier>(),
     reducer::<SpectrumStatistics>(),
     reducer::<Histogram>(),
     reducer::<Quantiles>(),

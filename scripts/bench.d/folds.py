@@ -13,6 +13,9 @@ FOLDS = {
 # What is computed of each frame by itself, by LiberTEM's analyses.
 MAPS = {
     "fluctuation": ("fluctuation", "-p", "radius=80", "-p", "radius_inner=40"),
+    "radial-fourier-1-24": ("radial-fourier", "-p", "radius=127", "-p", "bins=1", "-p", "max_order=24"),
+    "radial-fourier-5-8": ("radial-fourier", "-p", "radius=127", "-p", "bins=5", "-p", "max_order=8"),
+    "radial-fourier-20-12": ("radial-fourier", "-p", "radius=127", "-p", "bins=20", "-p", "max_order=12"),
 }
 
 

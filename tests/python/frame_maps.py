@@ -87,6 +87,33 @@ def fluctuation(scan, path, group, kind, parity, options):
     return {"libertem": apart(std, theirs["intensity"].data), "numpy": max(exact)}
 
 
+def radial_fourier(scan, path, group, kind, parity, options):
+    options = json.loads(options)
+    frames = data(kind, parity).astype(float)
+    y, x = places(frames.shape, options)
+    radius, angle = np.hypot(y, x), np.arctan2(y, x)
+    bins, inner, outer = options["bins"], options["radius_inner"], options["radius"]
+    orders = np.arange(options["max_order"] + 1)
+    edges = np.linspace(inner, outer, bins + 1)
+    expected = []
+    for low, high in zip(edges, edges[1:]):
+        rising = np.inf if low == 0 else radius - low
+        weight = np.clip(np.minimum(rising, high - radius) + 0.5, 0, 1)
+        waves = weight * np.exp(1j * orders[:, None, None] * angle)
+        waves[1:, radius == 0] = 0
+        expected.append(np.einsum("myx,abyx->abm", waves, frames))
+    expected = np.stack(expected, axis=2)
+    context, ours = dataset(scan)
+    where = {"cy": -y[0, 0], "cx": -x[0, 0], "ri": inner, "ro": outer}
+    analysis = context.create_radial_fourier_analysis(dataset=ours, **where, n_bins=bins, max_order=int(orders[-1]))
+    theirs = np.moveaxis(context.run(analysis).raw_results, (0, 1), (2, 3)).copy()
+    # There the point at the centre has the direction 0.
+    theirs[:, :, 0, 1:] -= frames[..., radius == 0].sum(-1)[..., None] * (inner < 0.5)
+    found, dominant = results(path, group, "Coefficients", "Dominant_Order")
+    wrong = int((dominant != np.abs(expected[..., 1:]).argmax(-1) + 1).sum()) if len(orders) > 1 else 0
+    return {"libertem": apart(found, theirs), "numpy": apart(found, expected), "wrong": wrong}
+
+
 def main():
     answer(globals())
 
