@@ -80,6 +80,25 @@ fn coefficients_around_the_centre_are_those_of_libertem_and_numpy() {
 }
 
 #[test]
+fn crystallinities_are_numpys_and_libertems_where_its_ring_is_one() {
+    let options = [
+        json!({ "radius": 12, "radius_inner": 3, "half": false }),
+        json!({ "radius": 12, "radius_inner": 3, "half": true }),
+        json!({ "radius": 16.5, "radius_inner": 0, "half": true, "mask_radius": 6.5,
+            "center_y": 16, "center_x": 22.5 }),
+    ];
+    compared("crystallinity", &options, |options, found, parity| {
+        assert_near(found, "numpy", 1e-12, options);
+        // Its numbers are of one half, and beside 0 where a length is odd.
+        if options["half"] == true && parity == "even" {
+            assert_near(found, "libertem", 1e-5, options);
+        } else {
+            assert!(found["libertem"].as_f64().unwrap() > 1e-2, "{options}: {found}");
+        }
+    });
+}
+
+#[test]
 fn what_cant_be_computed_is_refused_before_the_run() {
     let scan = scan("u2", "contiguous", "odd");
     for (process, options, told) in [
@@ -95,6 +114,8 @@ fn what_cant_be_computed_is_refused_before_the_run() {
         ),
         ("radial-fourier", vec!["-p", "radius=9", "-p", "bins=10"], "narrower than a point"),
         ("radial-fourier", vec!["-p", "radius=9", "-p", "center_y=-99"], "no point of the frames"),
+        ("crystallinity", vec!["-p", "radius=0.5"], "no frequency of the frames lies in the ring"),
+        ("crystallinity", vec!["-p", "mask_radius=99"], "lies within `mask_radius`"),
     ] {
         let output = scan.beside("out.h5");
         let ran = pixelmill(scan.arguments(process, &output, &options));

@@ -9,6 +9,7 @@ mod as_source;
 pub mod center_of_mass;
 mod chance;
 mod choices;
+pub mod crystallinity;
 pub mod curve_fit;
 pub mod decomposition;
 pub mod denoise;
@@ -16,6 +17,7 @@ pub mod derivative;
 pub mod fft;
 pub mod fft_mask;
 pub mod fluctuation;
+mod frame_fourier;
 pub mod histogram;
 pub mod integral;
 pub mod kmeans;
@@ -49,6 +51,7 @@ mod whole_spectra;
 mod window;
 
 pub use center_of_mass::CenterOfMass;
+pub use crystallinity::Crystallinity;
 pub use curve_fit::CurveFit;
 pub use decomposition::{Pca, Svd};
 pub use denoise::Denoise;
@@ -88,7 +91,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 30] = [
+pub static PROCESSES: [&dyn Runner; 31] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -105,6 +108,7 @@ pub static PROCESSES: [&dyn Runner; 30] = [
     runner::<Rebin>(),
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),
+    runner::<Crystallinity>(),
     reducer::<Statistics>(),
     reducer::<Masks>(),
     reducer::<CenterOfMass>(),

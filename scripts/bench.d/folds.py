@@ -16,6 +16,7 @@ MAPS = {
     "radial-fourier-1-24": ("radial-fourier", "-p", "radius=127", "-p", "bins=1", "-p", "max_order=24"),
     "radial-fourier-5-8": ("radial-fourier", "-p", "radius=127", "-p", "bins=5", "-p", "max_order=8"),
     "radial-fourier-20-12": ("radial-fourier", "-p", "radius=127", "-p", "bins=20", "-p", "max_order=12"),
+    "crystallinity": ("crystallinity", "-p", "radius=60", "-p", "radius_inner=10", "-p", "mask_radius=25"),
 }
 
 

@@ -114,6 +114,30 @@ def radial_fourier(scan, path, group, kind, parity, options):
     return {"libertem": apart(found, theirs), "numpy": apart(found, expected), "wrong": wrong}
 
 
+def crystallinity(scan, path, group, kind, parity, options):
+    from libertem.udf.crystallinity import CrystallinityUDF
+
+    options = json.loads(options)
+    frames = data(kind, parity).astype(float)
+    height, width = frames.shape[2:]
+    y, x = places(frames.shape, options)
+    masked = options.get("mask_radius")
+    if masked is not None:
+        frames[..., np.hypot(y, x) <= masked] = 0
+    v, u = np.fft.fftfreq(height, 1 / height)[:, None], np.fft.fftfreq(width, 1 / width)
+    ring = (np.hypot(v, u) > options["radius_inner"]) & (np.hypot(v, u) <= options["radius"])
+    amplitude = np.abs(np.fft.fft2(frames))
+    counted = ring & ((u >= 0) | (2 * u == -width)) if options["half"] else ring
+    power = (amplitude**2 * ring).sum((2, 3)) / (amplitude.astype(float) ** 2).sum((2, 3), where=(v != 0) | (u != 0))
+    found, fraction = results(path, group, "Crystallinity", "Power_Fraction")
+    told = {"numpy": max(apart(found, (amplitude * counted).sum((2, 3))), apart(fraction, power))}
+    context, ours = dataset(scan)
+    center = None if masked is None else (-y[0, 0], -x[0, 0])
+    udf = CrystallinityUDF(rad_in=options["radius_inner"], rad_out=options["radius"], real_center=center, real_rad=masked)
+    told["libertem"] = apart(found, context.run_udf(dataset=ours, udf=udf)["intensity"].data)
+    return told
+
+
 def main():
     answer(globals())
 

@@ -1,0 +1,334 @@
+//! How crystalline each frame is: what its Fourier transform has in a ring.
+//!
+//! F(v, u) = Σ f(y, x) e^(−2πi(vy/H + ux/W)) of a frame of H × W points, in which those not further
+//! than `mask_radius` from the centre count as 0: the direct beam. Frequencies are in points of the
+//! transform, v cycles in the height of the frame and u in its width; lattices whose spots are d
+//! points apart have theirs at H/d. Over the frequencies from `radius_inner` (which doesn't count,
+//! nor does 0) to `radius`, ρ² = v² + u²:
+//!
+//! - `Crystallinity` Σ |F|, in the units of the data;
+//! - `Power_Fraction` Σ |F|² over that of all frequencies but 0, which is H·W·Σ (f − f̄)²: from 0 to
+//!   1, whatever the intensity. A frame of one value everywhere has none: NaN.
+//!
+//! The measure is LiberTEM's `CrystallinityUDF`. That isn't the sum over the ring: it takes one
+//! half of the transform, u ≥ 0, without taking twice what has another half. So the frequencies of
+//! u = 0 and u = W/2 count twice as much as all others, and a lattice counts more when its spots
+//! lie along the columns than along the rows. `half` gives its number. Its ring isn't around 0
+//! where H or W is odd, but around −½ point; it computes in single precision where frames aren't
+//! masked.
+//!
+//! A value that is no number or infinite fails its position, unless it is masked. Empty and
+//! constant frames have a crystallinity of 0 up to rounding, if nothing is masked; saturated ones
+//! are taken as they are. All is in double precision; the last bits depend on the processor's
+//! instructions, since the transforms of `rustfft` do.
+
+use std::ops::Range;
+
+use multiversion::multiversion;
+use num_complex::Complex64;
+use pixelmill_core::Results;
+use pixelmill_core::detector::{Detector, is_between};
+use pixelmill_core::process::{Failure, Model, Process, SourceInfo, Spectrum, SpectrumAxes};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::frame_fourier::{Buffers, FrameFourier};
+use crate::side_by_side::{LANES, sum_of};
+
+/// Which frequencies count, and which points don't.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parameters {
+    /// The largest frequency, in points of the transform; half the shorter axis if none.
+    #[schemars(range(min = 0), extend("unit" = "points"))]
+    pub radius: Option<f64>,
+    /// Frequencies up to this one don't count.
+    #[schemars(range(min = 0), extend("unit" = "points"))]
+    pub radius_inner: f64,
+    /// Points of the frame not further than this from its centre count as 0; none if this is none.
+    #[schemars(range(min = 0), extend("unit" = "points"))]
+    pub mask_radius: Option<f64>,
+    /// The row of that centre, counted from 0; the middle if none.
+    #[schemars(extend("unit" = "points"))]
+    pub center_y: Option<f64>,
+    /// The column of that centre; the middle if none.
+    #[schemars(extend("unit" = "points"))]
+    pub center_x: Option<f64>,
+    /// Whether the crystallinity is LiberTEM's, of one half of the transform.
+    pub half: bool,
+}
+
+impl pixelmill_core::process::Parameters for Parameters {
+    fn check(&self) -> Result<(), Failure> {
+        match self.radius {
+            Some(radius) if radius <= self.radius_inner => {
+                Err(Failure::new("`radius` has to be larger than `radius_inner`"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The result of one frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Output {
+    crystallinity: f64,
+    power_fraction: f64,
+}
+
+/// The transform, the ring and the mask.
+pub struct Task {
+    fourier: FrameFourier,
+    centre: (f64, f64),
+    columns: usize,
+    half: bool,
+    ring: Vec<Segment>,
+    /// The points of each row of the frame that count as 0.
+    masked: Vec<Range<usize>>,
+}
+
+/// Neighbouring frequencies of the ring in a column of the transform.
+struct Segment {
+    u: usize,
+    v: Range<usize>,
+    /// How often they are in the whole transform: u and −u.
+    times: f64,
+}
+
+/// Memory of a worker.
+#[derive(Default)]
+pub struct Scratch {
+    frame: Vec<f64>,
+    fourier: Buffers,
+}
+
+/// The process `Crystallinity`.
+pub struct Crystallinity;
+
+impl Process for Crystallinity {
+    const NAME: &'static str = "Crystallinity";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str =
+        "how crystalline each frame is: its Fourier amplitude in a ring of frequencies";
+
+    type Parameters = Parameters;
+    type Input = f64;
+    type Output = Output;
+    type Task = Task;
+    type Scratch = Scratch;
+
+    fn spectrum_axes(_: &Parameters) -> SpectrumAxes {
+        SpectrumAxes::Two
+    }
+
+    fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
+        let detector = Detector::of(source, (parameters.center_y, parameters.center_x))?;
+        let radii = radii(parameters, &detector);
+        let fourier = FrameFourier::new(detector.shape, radii.1 as usize + 1);
+        let ring = ring(detector.shape, radii);
+        if ring.is_empty() {
+            let (from, to) = radii;
+            let told = format!("no frequency of the frames lies in the ring from {from} to {to}");
+            return Err(Failure::new(told));
+        }
+        let is_masked: Vec<bool> = match parameters.mask_radius {
+            Some(radius) => detector.radii().map(|own| is_between(own, (0.0, radius))).collect(),
+            None => Vec::new(),
+        };
+        if !is_masked.is_empty() && is_masked.iter().all(|is_masked| *is_masked) {
+            return Err(Failure::new("all of the frames lies within `mask_radius`"));
+        }
+        let of_row = |row: &[bool]| {
+            let first = row.iter().position(|is_masked| *is_masked);
+            let last = row.iter().rposition(|is_masked| *is_masked);
+            first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
+        };
+        Ok(Task {
+            fourier,
+            centre: detector.centre,
+            columns: detector.shape.1,
+            half: parameters.half,
+            ring,
+            masked: is_masked.chunks(detector.shape.1).map(of_row).collect(),
+        })
+    }
+
+    fn create_results_datasets(_: &Parameters, source: &SourceInfo, results: &mut Results<Output>) {
+        results
+            .main("Crystallinity", &source.quantity, &source.units)
+            .scalar(|output: &Output| output.crystallinity);
+        results
+            .main("Power_Fraction", "Power fraction", "")
+            .scalar(|output: &Output| output.power_fraction);
+    }
+
+    fn map_function(
+        task: &Task,
+        spectrum: Spectrum<'_, f64>,
+        Scratch { frame, fourier }: &mut Scratch,
+    ) -> Result<Output, Failure> {
+        let columns = task.columns;
+        frame.clear();
+        frame.extend_from_slice(&spectrum);
+        for (row, masked) in frame.chunks_exact_mut(columns).zip(&task.masked) {
+            row[masked.clone()].fill(0.0);
+        }
+        let row =
+            |row: usize, out: &mut [f64]| out.copy_from_slice(&frame[row * columns..][..columns]);
+        task.fourier.forward(row, fourier)?;
+        let (mut amplitude, mut power) = (0.0, 0.0);
+        let mut segments = task.ring.iter().peekable();
+        for (u, column) in task.fourier.columns(fourier).enumerate() {
+            while let Some(segment) = segments.next_if(|segment| segment.u == u) {
+                let (own_amplitude, own_power) = sums(&column[segment.v.clone()]);
+                amplitude += own_amplitude * if task.half { 1.0 } else { segment.times };
+                power += own_power * segment.times;
+            }
+        }
+        if !power.is_finite() {
+            return Err(Failure::new("the frame has values that are too large to be transformed"));
+        }
+        let all = frame.len() as f64 * squares(frame);
+        let power_fraction = if all == 0.0 { f64::NAN } else { (power / all).min(1.0) };
+        Ok(Output { crystallinity: amplitude, power_fraction })
+    }
+
+    fn model(task: &Task, spectrum: Spectrum<'_, f64>, _: &Output) -> Model {
+        let model = Model::new().place("centre", task.centre);
+        if task.masked.is_empty() {
+            return model;
+        }
+        let is_masked =
+            |point: usize| task.masked[point / task.columns].contains(&(point % task.columns));
+        model.outline("masked", (0..spectrum.len()).map(is_masked).collect())
+    }
+
+    fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
+        let Ok(detector) = Detector::of(source, (None, None)) else { return 0 };
+        let kept = radii(parameters, &detector).1 as usize + 1;
+        let frame = source.spectral_points * size_of::<f64>();
+        frame + FrameFourier::new(detector.shape, kept).bytes()
+    }
+}
+
+/// The radii of the ring.
+fn radii(parameters: &Parameters, detector: &Detector) -> (f64, f64) {
+    let (rows, columns) = detector.shape;
+    let most = (rows.min(columns) / 2) as f64;
+    (parameters.radius_inner, parameters.radius.unwrap_or(most))
+}
+
+/// The frequencies of one half of the transform, u ≥ 0, that lie between two radii, without 0.
+fn ring((rows, columns): (usize, usize), (inner, outer): (f64, f64)) -> Vec<Segment> {
+    let mut ring: Vec<Segment> = Vec::new();
+    for u in 0..columns / 2 + 1 {
+        // Its own other half, or none.
+        let times = if u == 0 || 2 * u == columns { 1.0 } else { 2.0 };
+        for v in 0..rows {
+            let down = if 2 * v <= rows { v as f64 } else { v as f64 - rows as f64 };
+            let squared = down * down + (u * u) as f64;
+            if squared <= inner * inner || squared > outer * outer {
+                continue;
+            }
+            match ring.last_mut() {
+                Some(segment) if segment.u == u && segment.v.end == v => segment.v.end += 1,
+                _ => ring.push(Segment { u, v: v..v + 1, times }),
+            }
+        }
+    }
+    ring
+}
+
+/// The sum of the squares of what values are apart from their mean; exactly 0 if all are equal.
+fn squares(values: &[f64]) -> f64 {
+    let first = values[0];
+    let mean = sum_of(values, |value| value - first) / values.len() as f64;
+    sum_of(values, |value| {
+        let apart = value - first - mean;
+        apart * apart
+    })
+}
+
+/// The sums of amplitudes and of powers.
+#[multiversion(targets("x86_64+avx2"))]
+fn sums(values: &[Complex64]) -> (f64, f64) {
+    let power = |value: &Complex64| value.re * value.re + value.im * value.im;
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let (mut amplitudes, mut powers) = ([0.0; LANES], [0.0; LANES]);
+    for block in blocks {
+        for ((amplitude, sum), value) in amplitudes.iter_mut().zip(&mut powers).zip(block) {
+            let own = power(value);
+            *amplitude += own.sqrt();
+            *sum += own;
+        }
+    }
+    let of_rest = rest
+        .iter()
+        .map(power)
+        .fold((0.0, 0.0), |(amplitude, sum), own| (amplitude + own.sqrt(), sum + own));
+    (amplitudes.iter().sum::<f64>() + of_rest.0, powers.iter().sum::<f64>() + of_rest.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::TAU;
+
+    fn task((rows, columns): (usize, usize), radii: (f64, f64), half: bool) -> Task {
+        Task {
+            fourier: FrameFourier::new((rows, columns), radii.1 as usize + 1),
+            centre: (0.0, 0.0),
+            columns,
+            half,
+            ring: ring((rows, columns), radii),
+            masked: Vec::new(),
+        }
+    }
+
+    fn computed(task: &Task, shape: &[usize; 2], of: impl Fn(f64, f64) -> f64) -> Output {
+        let points = 0..shape[0] * shape[1];
+        let frame: Vec<f64> =
+            points.map(|at| of((at / shape[1]) as f64, (at % shape[1]) as f64)).collect();
+        Crystallinity::map_function(task, Spectrum::new(&frame, shape), &mut Scratch::default())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_wave_counts_the_same_in_any_direction_and_not_in_one_half() {
+        for shape in [[24, 24], [25, 25], [24, 25]] {
+            let (rows, columns) = (shape[0] as f64, shape[1] as f64);
+            // Each has a half of its amplitude at either of two frequencies.
+            let down = |y: f64, _: f64| 7.0 + 3.0 * libm::cos(TAU * 5.0 * y / rows);
+            let right = |_: f64, x: f64| 7.0 + 3.0 * libm::cos(TAU * 5.0 * x / columns);
+            let expected = 3.0 * rows * columns;
+            for (half, right_counts) in [(false, 1.0), (true, 0.5)] {
+                let task = task((shape[0], shape[1]), (4.0, 6.0), half);
+                let (along, across) =
+                    (computed(&task, &shape, down), computed(&task, &shape, right));
+                assert!((along.crystallinity / expected - 1.0).abs() < 1e-12, "{along:?}");
+                assert!((across.crystallinity / expected - right_counts).abs() < 1e-12);
+                assert!((along.power_fraction - 1.0).abs() < 1e-12, "{along:?}");
+                assert!((across.power_fraction - 1.0).abs() < 1e-12, "{across:?}");
+            }
+            let other = task((shape[0], shape[1]), (5.0, 8.0), false);
+            assert!(computed(&other, &shape, down).crystallinity < 1e-9, "5 is the inner radius");
+            let other = task((shape[0], shape[1]), (4.0, 5.0), false);
+            assert!(computed(&other, &shape, down).crystallinity > 0.99 * expected);
+        }
+    }
+
+    #[test]
+    fn a_ring_of_all_frequencies_has_all_of_the_power() {
+        for shape in [[9, 13], [8, 6], [7, 10]] {
+            let task = task((shape[0], shape[1]), (0.0, 99.0), false);
+            let found = computed(&task, &shape, |y, x| (y * y * 3.0 + x * 5.0) % 7.0);
+            assert!((found.power_fraction - 1.0).abs() < 1e-12, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_one_value_has_no_fraction() {
+        let found = computed(&task((8, 8), (1.0, 4.0), false), &[8, 8], |_, _| 0.1);
+        assert!(found.crystallinity < 1e-12 && found.power_fraction.is_nan(), "{found:?}");
+    }
+}
