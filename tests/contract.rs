@@ -48,6 +48,7 @@ fn choices(runner: &dyn Runner) -> &'static [&'static str] {
         "FFT_Filtering" => &["-p", "noise_threshold=1e-3", "-p", "write_condensed=true"],
         "FFT_Mask" => &["-p", "radius=0.2"],
         "Histogram" => &["-p", "range_min=0", "-p", "range_max=0.002"],
+        "Cross_Correlation" => &["-p", "template=/template"],
         _ => &[],
     }
 }

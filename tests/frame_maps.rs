@@ -99,8 +99,30 @@ fn crystallinities_are_numpys_and_libertems_where_its_ring_is_one() {
 }
 
 #[test]
+fn templates_are_found_where_scikit_image_finds_them() {
+    for (kind, layout, parity) in SCANS {
+        let scan = scan(kind, layout, parity);
+        for (of, along) in [("frame", "2,3"), ("spectrum", "3")] {
+            let template = scan.beside(&format!("{of}.npy"));
+            peers("template", &[&template, of]);
+            let output = scan.beside(&format!("{of}.h5"));
+            let option = format!("template={template}");
+            let ran = scan.run("cross-correlation", &output, &["--along", along, "-p", &option]);
+            let told = [&output, ran["group"].as_str().unwrap(), kind, parity, of];
+            let found = peers("cross_correlation", &told);
+            assert_near(&found, "correlation", 1e-6, &json!([kind, of]));
+            assert_near(&found, "places", 1e-4, &json!([kind, of]));
+        }
+    }
+}
+
+#[test]
 fn what_cant_be_computed_is_refused_before_the_run() {
     let scan = scan("u2", "contiguous", "odd");
+    let (line, frame) = (scan.beside("line.npy"), scan.beside("frame.npy"));
+    peers("template", &[&line, "spectrum"]);
+    peers("template", &[&frame, "frame"]);
+    let (line, frame) = (format!("template={line}"), format!("template={frame}"));
     for (process, options, told) in [
         (
             "fluctuation",
@@ -116,6 +138,10 @@ fn what_cant_be_computed_is_refused_before_the_run() {
         ("radial-fourier", vec!["-p", "radius=9", "-p", "center_y=-99"], "no point of the frames"),
         ("crystallinity", vec!["-p", "radius=0.5"], "no frequency of the frames lies in the ring"),
         ("crystallinity", vec!["-p", "mask_radius=99"], "lies within `mask_radius`"),
+        ("cross-correlation", vec![], "`template` has to be given"),
+        ("cross-correlation", vec!["-p", &line], "has one axis"),
+        ("cross-correlation", vec!["--crop", ":,14:34", "-p", &frame], ""),
+        ("cross-correlation", vec!["--crop", "0:13,:", "-p", &frame], "is larger than what it is"),
     ] {
         let output = scan.beside("out.h5");
         let ran = pixelmill(scan.arguments(process, &output, &options));

@@ -9,6 +9,7 @@ mod as_source;
 pub mod center_of_mass;
 mod chance;
 mod choices;
+pub mod cross_correlation;
 pub mod crystallinity;
 pub mod curve_fit;
 pub mod decomposition;
@@ -51,6 +52,7 @@ mod whole_spectra;
 mod window;
 
 pub use center_of_mass::CenterOfMass;
+pub use cross_correlation::CrossCorrelation;
 pub use crystallinity::Crystallinity;
 pub use curve_fit::CurveFit;
 pub use decomposition::{Pca, Svd};
@@ -91,7 +93,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 31] = [
+pub static PROCESSES: [&dyn Runner; 32] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -109,6 +111,7 @@ pub static PROCESSES: [&dyn Runner; 31] = [
     runner::<Denoise>(),
     runner::<LocalCorrelation>(),
     runner::<Crystallinity>(),
+    runner::<CrossCorrelation>(),
     reducer::<Statistics>(),
     reducer::<Masks>(),
     reducer::<CenterOfMass>(),

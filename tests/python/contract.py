@@ -55,6 +55,7 @@ def make(path, kind, strange):
                 table = file["Measurement_000/Channel_000"].create_dataset(name, data=of.astype(type_))
                 table.attrs["labels"], table.attrs["units"] = labels, units
                 new.attrs[name] = table.ref
+        file["template"] = [0.0, 1, 3, 4, 3, 1, 0]  # for what finds one
 
 
 def results(path, group):

@@ -1,4 +1,4 @@
-"""Scans of frames, and what LiberTEM and NumPy make of them, for `tests/frame_maps.rs`.
+"""Scans of frames, and what LiberTEM, scikit-image and NumPy make of them, for `tests/frame_maps.rs`.
 
 Each comparison answers how far results are from each reference, relative to the largest of it. LiberTEM computes in
 single precision.
@@ -136,6 +136,55 @@ def crystallinity(scan, path, group, kind, parity, options):
     udf = CrystallinityUDF(rad_in=options["radius_inner"], rad_out=options["radius"], real_center=center, real_rad=masked)
     told["libertem"] = apart(found, context.run_udf(dataset=ours, udf=udf)["intensity"].data)
     return told
+
+
+def template(path, kind):
+    """A part of a frame, or of the row of one."""
+    frame = data("f4")[4, 3]
+    np.save(path, frame[10:24, 14:29] if kind == "frame" else frame[17, 14:29])
+
+
+def cross_correlation(path, group, kind, parity, of):
+    from skimage.feature import match_template
+
+    frames = data(kind, parity).astype(float)
+    patch = data("f4")[4, 3][10:24, 14:29].astype(float)
+    if of == "spectrum":
+        return spectra(path, group, frames, data("f4")[4, 3][17, 14:29].astype(float))
+    found, row, column = results(path, group, "Correlation", "Row", "Column")
+    height, most = np.empty(frames.shape[:2]), 0
+    for at in np.ndindex(*frames.shape[:2]):
+        gamma = match_template(frames[at], patch)
+        height[at] = gamma.max()
+        top = np.unravel_index(gamma.argmax(), gamma.shape)
+        place = [step + top_of(gamma, top, axis) for axis, step in enumerate(top)]
+        middle = [(length - 1) / 2 for length in patch.shape]
+        most = max(most, abs(row[at] - place[0] - middle[0]), abs(column[at] - place[1] - middle[1]))
+    return {"correlation": apart(found, height), "places": float(most)}
+
+
+def spectra(path, group, frames, patch):
+    """Rows of frames, by the formula."""
+    found, point, place = results(path, group, "Correlation", "Point", "Place")
+    windows = np.lib.stride_tricks.sliding_window_view(frames, len(patch), axis=3)
+    own = windows - windows.mean(-1, keepdims=True)
+    other = patch - patch.mean()
+    gamma = (own * other).sum(-1) / np.sqrt((own**2).sum(-1) * (other**2).sum())
+    tops = gamma.argmax(-1)
+    places = np.empty(tops.shape)
+    for at in np.ndindex(*tops.shape):
+        places[at] = tops[at] + top_of(gamma[at], (tops[at],), 0) + (len(patch) - 1) / 2
+    told = max(float(np.abs(point - places).max()), float(np.abs(place - places).max()))
+    return {"correlation": apart(found, gamma.max(-1)), "places": told}
+
+
+def top_of(gamma, top, axis):
+    """How far the top of a parabola is from the largest value, along an axis."""
+    if not 0 < top[axis] < gamma.shape[axis] - 1:
+        return 0.0
+    step = np.eye(len(top), dtype=int)[axis]
+    before, own, behind = (gamma[tuple(np.array(top) + way * step)] for way in (-1, 0, 1))
+    return float(np.clip(0.5 * (before - behind) / (before - 2 * own + behind), -0.5, 0.5))
 
 
 def main():
