@@ -47,6 +47,7 @@ fn choices(runner: &dyn Runner) -> &'static [&'static str] {
     match runner.name() {
         "FFT_Filtering" => &["-p", "noise_threshold=1e-3", "-p", "write_condensed=true"],
         "FFT_Mask" => &["-p", "radius=0.2"],
+        "Holography" => &["-p", "sb_position=[2,3]"],
         "Histogram" => &["-p", "range_min=0", "-p", "range_max=0.002"],
         "Cross_Correlation" => &["-p", "template=/template"],
         _ => &[],

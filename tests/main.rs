@@ -78,6 +78,7 @@ mod survey;
 mod untidy;
 mod user_block;
 mod view;
+mod waves_and_shifts;
 
 #[test]
 fn every_file_in_this_folder_is_part_of_the_program() {

@@ -577,6 +577,21 @@ impl<'a> RawUnit<'a> {
         buffer
     }
 
+    /// The same in other numbers than those that the kernel wants; `None` if these aren't the very
+    /// values that it would get.
+    pub fn spectrum_as<'b, T: Element>(
+        &'b self,
+        index: usize,
+        buffer: &'b mut Vec<T>,
+    ) -> Option<&'b [T]> {
+        self.has_values_as::<T>().then(|| self.spectrum(index, buffer))
+    }
+
+    /// Whether what the kernel gets are numbers of type `T` as well.
+    fn has_values_as<T: Element>(&self) -> bool {
+        self.corrections.is_none() && self.stored.element.converts_to(T::TYPE, false)
+    }
+
     /// Spectrum number `index` where it lies, if it needs no conversion.
     #[inline]
     pub fn lying<T: Element>(&self, index: usize) -> Option<&[T]> {
@@ -649,9 +664,7 @@ impl<'a> RawUnit<'a> {
     where
         'a: 'b,
     {
-        let is_exact = self.stored.element.converts_to(T::TYPE, false);
-        (is_exact && self.corrections.is_none())
-            .then(|| self.channels(channels, (buffer, &mut (0..0))))
+        self.has_values_as::<T>().then(|| self.channels(channels, (buffer, &mut (0..0))))
     }
 
     fn copy_channels<T: Element>(&self, channels: Range<usize>, buffer: &mut Vec<T>) {

@@ -510,6 +510,17 @@ impl<'a, T: Element> Unit<'a, T> {
         self.raw.channels_as(channels, buffer)
     }
 
+    /// Spectrum number `index` in other numbers, of a shorter type say, as it lies in memory where
+    /// that is possible, else converted into `buffer`; `None` if that type doesn't hold what the
+    /// file stores, or spectra are corrected first.
+    pub fn spectrum_as<'b, S: Element>(
+        &'b self,
+        index: usize,
+        buffer: &'b mut Vec<S>,
+    ) -> Option<&'b [S]> {
+        self.raw.spectrum_as(index, buffer)
+    }
+
     /// Puts the values of spectrum number `index` into the caller's buffer, converted; for what
     /// works in place and would have to copy them.
     pub fn copy_spectrum(&self, index: usize, into: &mut Vec<T>) {

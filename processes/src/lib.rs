@@ -18,8 +18,10 @@ pub mod derivative;
 pub mod fft;
 pub mod fft_mask;
 pub mod fluctuation;
+mod fourier;
 mod frame_fourier;
 pub mod histogram;
+pub mod holography;
 pub mod integral;
 pub mod kmeans;
 pub mod least_squares;
@@ -62,6 +64,7 @@ pub use fft::Fft;
 pub use fft_mask::FftMask;
 pub use fluctuation::Fluctuation;
 pub use histogram::Histogram;
+pub use holography::Holography;
 pub use integral::Integral;
 pub use kmeans::KMeans;
 pub use local_correlation::LocalCorrelation;
@@ -93,7 +96,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 32] = [
+pub static PROCESSES: [&dyn Runner; 33] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -112,6 +115,7 @@ pub static PROCESSES: [&dyn Runner; 32] = [
     runner::<LocalCorrelation>(),
     runner::<Crystallinity>(),
     runner::<CrossCorrelation>(),
+    runner::<Holography>(),
     reducer::<Statistics>(),
     reducer::<Masks>(),
     reducer::<CenterOfMass>(),

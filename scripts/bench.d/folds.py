@@ -1,4 +1,4 @@
-"""The part `folds`: what is folded of the frames of the part `frames`, and virtual detectors and centres of mass of
+"""The part `folds`: what is folded of the frames of the part `frames`, and virtual detectors, centres of mass and waves of
 them, whole commands beside LiberTEM's best executor and HyperSpy.
 """
 
@@ -9,6 +9,8 @@ FOLDS = {
     "deviation": ("statistics", "-p", "compute=sum,std"),
     "rings": ("masks", "-p", "shape=rings", "-p", "radius=127"),
     "centres": ("center-of-mass",),
+    # No fold, but of the same frames; no time depends on what they show.
+    "waves": ("holography", "-p", "sb_position=[40,56]", "-p", "sb_size=20", "-p", "out_shape=[64,64]"),
 }
 # What is computed of each frame by itself, by LiberTEM's analyses.
 MAPS = {

@@ -13,6 +13,7 @@
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
     peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres,
                                     fluctuation, crystallinity, or radial-fourier-BINS-ORDER (venv peers)
+    peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres, waves (venv peers)
     peers.py hyperspy-fold FILE CORES FOLD    deviation or centres (venv peers)
     peers.py product  FILE CORES    the f32 matrix product of frames that are in memory and 12 masks (venv peers)
     peers.py frames   FOLDER        writes the files of frames.py that are missing (venv peers)
@@ -361,6 +362,15 @@ def libertem_fold(file, dataset, cores, executor, fold):
         ring = lambda inner, outer: masks.ring(127.5, 127.5, 256, 256, outer, inner)
         return numpy.stack([ring(inner, outer) for inner, outer in zip(edges, edges[1:])]).astype("f4")
 
+    def waves():
+        from libertem_holo.udf import HoloReconstructUDF
+
+        frequencies = numpy.fft.fftfreq(64, 1 / 64)
+        distance = numpy.hypot(frequencies[:, None], frequencies)
+        aperture = (0.5 * (1 - numpy.tanh(2 * (distance - 20)))).astype("f4")
+        given = {"out_shape": (64, 64), "sb_position": (40, 56), "precision": False}
+        return HoloReconstructUDF(aperture=aperture, **given)
+
     udfs = {
         "sum": SumUDF,
         "deviation": StdDevUDF,
@@ -368,6 +378,7 @@ def libertem_fold(file, dataset, cores, executor, fold):
         "centres": CoMUDF,
         "fluctuation": lambda: FEMUDF(center=(127.5, 127.5), rad_in=40, rad_out=80),
         "crystallinity": lambda: CrystallinityUDF(rad_in=10, rad_out=60, real_center=(127.5, 127.5), real_rad=25),
+        "waves": waves,
     }
 
     def run():

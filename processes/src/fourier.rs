@@ -1,0 +1,250 @@
+//! Transforms of frames of real values: some columns of F(k, l) = Σ x(n, m)·e^(−2πi(kn/N + lm/M)),
+//! for frames of N × M points.
+//!
+//! Two rows are transformed as one complex one, since F(N − k, M − l) is the conjugate of F(k, l);
+//! of what comes of it only the wanted columns are kept, some rows at a time, so that whole lines
+//! of the processor's cache are written. Columns lie one behind the other. Nothing is divided by
+//! the number of points. The last bits depend on the processor's instructions, as those of
+//! `rustfft` do.
+
+use std::sync::Arc;
+
+use num_complex::Complex;
+use pixelmill_core::Element;
+use rustfft::{Fft, FftNum, FftPlanner};
+
+/// Rows that are transformed before their values are put into columns: of these so many lie side by
+/// side, which is two lines of the cache in single precision.
+const ROWS: usize = 16;
+/// Rows and columns that are turned together.
+const BLOCK: usize = 8;
+
+/// A real number that is transformed.
+pub(crate) trait Real: FftNum + Element + Into<f64> {
+    /// The distance of 1 from the next larger one.
+    const EPSILON: f64;
+    /// The nearest one to a number.
+    fn nearest(number: f64) -> Self;
+    /// Whether it is neither infinite nor no number.
+    fn is_finite(self) -> bool;
+}
+
+macro_rules! real {
+    ($($float:ty),*) => {
+        $(
+            impl Real for $float {
+                const EPSILON: f64 = <$float>::EPSILON as f64;
+
+                #[inline(always)]
+                fn nearest(number: f64) -> Self {
+                    number as $float
+                }
+
+                #[inline(always)]
+                fn is_finite(self) -> bool {
+                    self.is_finite()
+                }
+            }
+        )*
+    };
+}
+
+real!(f32, f64);
+
+/// The transform of frames of one shape.
+pub(crate) struct FrameTransform<T> {
+    rows: usize,
+    columns: usize,
+    wanted: Vec<usize>,
+    along_rows: Arc<dyn Fft<T>>,
+    along_columns: Arc<dyn Fft<T>>,
+}
+
+/// Memory of a worker.
+pub(crate) struct FrameScratch<T> {
+    rows: Vec<Complex<T>>,
+    inside: Vec<Complex<T>>,
+}
+
+impl<T> Default for FrameScratch<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), inside: Vec::new() }
+    }
+}
+
+impl<T: Real> FrameTransform<T> {
+    /// Of frames of so many rows and columns, these columns of the transform.
+    pub(crate) fn new((rows, columns): (usize, usize), wanted: Vec<usize>) -> Self {
+        let mut planner = FftPlanner::new();
+        Self {
+            rows,
+            columns,
+            wanted,
+            along_rows: planner.plan_fft_forward(columns),
+            along_columns: planner.plan_fft_forward(rows),
+        }
+    }
+
+    /// Fills `columns` with the wanted columns, each of as many values as a frame has rows.
+    pub(crate) fn forward(
+        &self,
+        frame: &[T],
+        scratch: &mut FrameScratch<T>,
+        columns: &mut Vec<Complex<T>>,
+    ) {
+        columns.resize(self.wanted.len() * self.rows, Complex::default());
+        scratch.rows.resize(ROWS / 2 * self.columns, Complex::default());
+        let blocks = frame.chunks(ROWS * self.columns);
+        for (block, first) in blocks.zip((0..).step_by(ROWS)) {
+            let pairs = block.chunks(2 * self.columns);
+            let packed = &mut scratch.rows[..pairs.len() * self.columns];
+            for (pair, packed) in pairs.zip(packed.chunks_exact_mut(self.columns)) {
+                let (one, other) = pair.split_at(self.columns);
+                pack(one, other, packed);
+            }
+            in_place(&*self.along_rows, packed, &mut scratch.inside);
+            self.put(packed, first, columns);
+        }
+        in_place(&*self.along_columns, columns, &mut scratch.inside);
+    }
+
+    /// Takes some pairs of transformed rows, of which the frame's row `first` is the first one,
+    /// apart, and puts their wanted values into the columns.
+    fn put(&self, packed: &[Complex<T>], first: usize, columns: &mut [Complex<T>]) {
+        let half = T::nearest(0.5);
+        for (column, values) in self.wanted.iter().zip(columns.chunks_exact_mut(self.rows)) {
+            let mirrored = (self.columns - column) % self.columns;
+            let places = values[first..].chunks_mut(2);
+            for (pair, place) in packed.chunks_exact(self.columns).zip(places) {
+                let (here, there) = (pair[*column], pair[mirrored].conj());
+                place[0] = (here + there).scale(half);
+                if let Some(place) = place.get_mut(1) {
+                    let turned = (here - there).scale(half);
+                    *place = Complex::new(turned.im, -turned.re);
+                }
+            }
+        }
+    }
+}
+
+/// Makes complex numbers of two rows; the second one may be missing.
+fn pack<T: Real>(one: &[T], other: &[T], packed: &mut [Complex<T>]) {
+    if other.is_empty() {
+        for (place, re) in packed.iter_mut().zip(one) {
+            *place = Complex::new(*re, T::zero());
+        }
+        return;
+    }
+    for (place, (re, im)) in packed.iter_mut().zip(one.iter().zip(other)) {
+        *place = Complex::new(*re, *im);
+    }
+}
+
+/// Transforms pieces of as many values as the transform has, one by one.
+pub(crate) fn in_place<T: Real>(
+    transform: &dyn Fft<T>,
+    values: &mut [Complex<T>],
+    inside: &mut Vec<Complex<T>>,
+) {
+    let needed = transform.get_inplace_scratch_len();
+    inside.resize(inside.len().max(needed), Complex::default());
+    transform.process_with_scratch(values, &mut inside[..needed]);
+}
+
+/// Turns columns of `rows` values each into rows: column number `n` comes to place `places[n]` of
+/// each row of `length` values.
+pub(crate) fn turn<T: Copy>(
+    columns: &[T],
+    rows: usize,
+    (places, length): (&[usize], usize),
+    turned: &mut [T],
+) {
+    for (some, places) in columns.chunks(BLOCK * rows).zip(places.chunks(BLOCK)) {
+        for (first, block) in turned.chunks_mut(BLOCK * length).enumerate() {
+            for (column, place) in some.chunks_exact(rows).zip(places) {
+                let values = &column[first * BLOCK..];
+                let own = block.iter_mut().skip(*place).step_by(length);
+                own.zip(values).for_each(|(own, value)| *own = *value);
+            }
+        }
+    }
+}
+
+/// What there is to know of a frame before it is transformed: whether all its values are finite,
+/// and whether all are the same.
+pub(crate) fn looked_at<T: Real>(frame: &[T]) -> (bool, bool) {
+    let first = frame.first().copied().unwrap_or(T::zero());
+    let (mut is_finite, mut is_constant) = (true, true);
+    for value in frame {
+        is_finite &= value.is_finite();
+        is_constant &= *value == first;
+    }
+    (is_finite, is_constant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_complex::Complex64;
+    use std::f64::consts::TAU;
+
+    fn frame(rows: usize, columns: usize) -> Vec<f64> {
+        (0..rows * columns).map(|at| ((at * at + 3 * at) % 23) as f64 - 9.0).collect()
+    }
+
+    fn transformed(
+        frame: &[f64],
+        (rows, columns): (usize, usize),
+        (k, l): (usize, usize),
+    ) -> Complex64 {
+        let term = |at: usize| {
+            let (row, column) = (at / columns, at % columns);
+            let turns = (k * row) as f64 / rows as f64 + (l * column) as f64 / columns as f64;
+            Complex64::cis(-TAU * turns) * frame[at]
+        };
+        (0..frame.len()).map(term).sum()
+    }
+
+    #[test]
+    fn wanted_columns_are_those_of_the_sum() {
+        for (rows, columns) in [(1, 1), (1, 6), (5, 1), (16, 8), (17, 9), (35, 12)] {
+            let values = frame(rows, columns);
+            let wanted: Vec<usize> = (0..columns).rev().filter(|column| column % 3 != 1).collect();
+            let transform = FrameTransform::new((rows, columns), wanted.clone());
+            let mut scratch = FrameScratch::default();
+            let mut found = vec![Complex64::ONE; 1000];
+            transform.forward(&values, &mut scratch, &mut found);
+            assert_eq!(found.len(), wanted.len() * rows);
+            for (at, value) in found.iter().enumerate() {
+                let expected =
+                    transformed(&values, (rows, columns), (at % rows, wanted[at / rows]));
+                assert!((value - expected).norm() < 1e-10, "{rows} × {columns}: {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn columns_are_turned_into_the_places_of_rows() {
+        for (rows, columns, length) in [(1, 1, 1), (3, 2, 5), (17, 9, 20)] {
+            let values: Vec<usize> = (0..rows * columns).collect();
+            let places: Vec<usize> = (0..columns).map(|column| (column * 2 + 1) % length).collect();
+            let mut turned = vec![usize::MAX; rows * length];
+            turn(&values, rows, (&places, length), &mut turned);
+            for (column, place) in places.iter().enumerate() {
+                for row in 0..rows {
+                    assert_eq!(turned[row * length + place], column * rows + row);
+                }
+            }
+            let left = turned.iter().filter(|value| **value == usize::MAX).count();
+            assert_eq!(left, rows * (length - columns));
+        }
+    }
+
+    #[test]
+    fn frames_are_looked_at() {
+        assert_eq!(looked_at(&[1.0f32; 9]), (true, true));
+        assert_eq!(looked_at(&[1.0, 1.0, 2.0]), (true, false));
+        assert!(!looked_at(&[1.0, f64::NAN, 2.0]).0);
+        assert!(!looked_at(&[f32::INFINITY; 3]).0);
+    }
+}
