@@ -13,9 +13,9 @@ use serde_json::Value;
 use crate::support::{RAW_DATA, Sample, pixelmill, python_function, succeed};
 
 /// A sample whose element type the process takes: complex if it can, else real; else real frames,
-/// else loops over a voltage.
+/// else loops over a voltage, else currents.
 fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
-    for kind in ["complex64", "float32", "frames", "loops"] {
+    for kind in ["complex64", "float32", "frames", "loops", "currents"] {
         let sample = Sample::new();
         python_function(
             "contract.py",
@@ -27,7 +27,10 @@ fn sample_for(runner: &dyn Runner, strange: &str) -> Sample {
             return sample;
         }
     }
-    panic!("{} takes neither complex nor real spectra, nor frames, nor loops", runner.name());
+    panic!(
+        "{} takes neither complex nor real spectra, nor frames, nor loops, nor currents",
+        runner.name()
+    );
 }
 
 fn arguments(command: &str, runner: &dyn Runner, file: &Path, more: &[&str]) -> Vec<OsString> {
@@ -50,6 +53,7 @@ fn choices(runner: &dyn Runner) -> &'static [&'static str] {
         "Holography" => &["-p", "sb_position=[2,3]"],
         "Histogram" => &["-p", "range_min=0", "-p", "range_max=0.002"],
         "Cross_Correlation" => &["-p", "template=/template"],
+        "Bayesian_Inference" => &["-p", "frequency=200", "-p", "num_x_steps=30"],
         _ => &[],
     }
 }

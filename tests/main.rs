@@ -28,6 +28,7 @@ mod faults;
 mod folds;
 mod formats;
 mod frame_maps;
+mod giv;
 mod golden;
 mod groups;
 mod hand_out;

@@ -20,6 +20,7 @@ pub mod fft_mask;
 pub mod fluctuation;
 mod fourier;
 mod frame_fourier;
+pub mod giv_bayesian;
 pub mod histogram;
 pub mod holography;
 pub mod integral;
@@ -63,6 +64,7 @@ pub use derivative::Derivative;
 pub use fft::Fft;
 pub use fft_mask::FftMask;
 pub use fluctuation::Fluctuation;
+pub use giv_bayesian::GivBayesian;
 pub use histogram::Histogram;
 pub use holography::Holography;
 pub use integral::Integral;
@@ -96,11 +98,12 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 33] = [
+pub static PROCESSES: [&dyn Runner; 34] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
     runner::<LoopFit>(),
+    runner::<GivBayesian>(),
     runner::<SignalFilter>(),
     runner::<Sum>(),
     runner::<Moments>(),

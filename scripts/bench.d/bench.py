@@ -127,12 +127,12 @@ class Bench:
             self.line(f"times as fast as pyUSID, {named}", ratios, least=40)
         self.scaling("peak-finding", large)
 
-    def scaling(self, process, file):
+    def scaling(self, process, file, *more):
         if self.cores < 2:
             return
         ratios = []
         for _ in range(2 * self.repeat):
-            one, two = (self.run(process, file, cores)["seconds"] for cores in (1, 2))
+            one, two = (self.run(process, file, cores, *more)["seconds"] for cores in (1, 2))
             ratios.append(one / two)
         self.line(f"{process}: times as fast on 2 cores as on 1", ratios, least=1.9)
 

@@ -1,5 +1,5 @@
-"""The part `bglib`: hysteresis loops fitted, on one core, beside BGlib's functions, and whether these find a better
-optimum anywhere.
+"""The part `bglib`: hysteresis loops fitted, and general-mode currents inverted, on one core, beside BGlib's functions,
+and whether these find a better optimum, or other currents, anywhere.
 
 BGlib's class `BELoopFitter` isn't timed: its fit ends at once, where it begins. `fit_loop` is the function that fits.
 """
@@ -12,6 +12,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "python"))
 
 LOOPS, FITTED = 8192, "200"
+CURRENTS, INFERRED = 16384, "40"
+GIVEN = ("-p", "frequency=200")
 
 
 class Bglib:
@@ -20,6 +22,7 @@ class Bglib:
 
     def measure(self):
         self.loops()
+        self.currents()
 
     def loops(self):
         file = self.bench.folder / "loops.h5"
@@ -46,3 +49,29 @@ class Bglib:
         clean = loop_fit.loop(bias, *loop_fit.drawn(random, LOOPS))
         values = clean + 0.03 * random.standard_normal(clean.shape)
         loop_fit.write(file, values.astype("f4"), bias, (LOOPS // 64, 64))
+
+    def currents(self):
+        file = self.bench.folder / "currents.h5"
+        if not file.exists():
+            self.make_currents(file)
+        ours, theirs, ratios, off, resistance = [], [], [], [], []
+        for _ in range(self.bench.repeat):
+            run = self.bench.run("giv-bayesian", file, 1, *GIVEN)
+            peer = self.bench.peer("bglib", "giv-bayesian", file, run["file"], run["group"], INFERRED)
+            ours.append(1e6 * run["seconds"] / run["positions"])
+            theirs.append(1e6 * peer["seconds"] / peer["positions"])
+            ratios.append(theirs[-1] / ours[-1])
+            off.append(peer["off"])
+            resistance.append(peer["resistance"])
+        self.bench.line("giv-bayesian of 256 values at 250 voltages, 1 core", ours, "us/position")
+        self.bench.line("BGlib's bayesian_inference_on_period", theirs, "us/position")
+        self.bench.line("giv-bayesian: times as fast as BGlib, 1 core", ratios, least=50)
+        self.bench.line("giv-bayesian: relative difference of the reconstructed current", off, most=1e-6)
+        self.bench.line("giv-bayesian: relative difference of the resistance from that of 2000 samples, median", resistance)
+        self.bench.scaling("giv-bayesian", file, *GIVEN)
+
+    def make_currents(self, file):
+        import giv
+
+        values = giv.currents(np.random.default_rng(7), giv.bias(256), CURRENTS)[0]
+        giv.write(file, values.astype("f4"), "nA", 256)

@@ -6,6 +6,8 @@
                                     guesses in the results, `default` or `fastest` (venv tests)
     peers.py loop-fit FILE RESULTS GROUP COUNT    BGlib's guesses and fits of so many loops, and how many of ours have
                                     a larger sum of squares (venv bglib)
+    peers.py giv-bayesian FILE RESULTS GROUP COUNT    BGlib's inference of so many positions, and how far its currents and
+                                    the told resistances are from ours (venv bglib)
     peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
     peers.py scipy-leastsq|scipy-curve-fit FILE RESULTS GROUP    fits of a Gaussian, compared (venv tests)
     peers.py hyperspy-multifit FILE RESULTS GROUP    the same (venv peers)
@@ -151,6 +153,31 @@ def loop_fits(file, results, group, count):
     ratios = ((loops - loop_fit.loop(bias, *parameters)) ** 2).sum(axis=1) / theirs
     worse, better = int((ratios > 1 + 1e-9).sum()), int((ratios < 1 - 1e-3).sum())
     return {"seconds": seconds, "positions": len(loops), "worse": worse, "better": better}
+
+
+def giv_bayesian(file, results, group, count):
+    import os
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    import giv
+    import h5py
+    import numpy
+    from BGlib.gmode.analysis.utils.giv_utils import bayesian_inference_on_period
+
+    with h5py.File(file) as opened:
+        raw = opened[RAW_DATA]
+        rows, bias = raw[: int(count)].astype(float), opened[raw.attrs["Spectroscopic_Values"]][0].astype(float)
+    with h5py.File(results) as opened:
+        ours = {name: opened[group][name][: int(count)] for name in ("Reconstructed_Current", "Resistance")}
+    begun = time.perf_counter()
+    theirs = [
+        bayesian_inference_on_period(row, bias, giv.FREQUENCY, r_extra=giv.R_EXTRA, num_x_steps=250) for row in rows
+    ]
+    seconds = time.perf_counter() - begun
+    currents, resistances = (numpy.array([one[name] for one in theirs]) for name in ("Irec", "mR"))
+    off = float(abs(ours["Reconstructed_Current"] - currents).max() / abs(currents).max())
+    told = float(numpy.nanmedian(abs(ours["Resistance"] / resistances - 1)))
+    return {"seconds": seconds, "positions": len(rows), "off": off, "resistance": told}
 
 
 def open_main(file):
@@ -642,6 +669,7 @@ COMMANDS = {
     "scipy-curve-fit": scipy_gaussians(curve_fit),
     "hyperspy-multifit": hyperspy_multifit,
     "loop-fit": loop_fits,
+    "giv-bayesian": giv_bayesian,
     "open": open_main,
     "libertem": libertem,
     "hyperspy": hyperspy,

@@ -18,14 +18,20 @@ def loops(bias):
     return (np.tanh((bias - shift) / 2) + 0.05 * noise).astype("float32")
 
 
+def currents(bias):
+    """256 noisy currents in nA of conductances of some nS."""
+    noise = np.random.default_rng(0).standard_normal((256, len(bias)))
+    return (np.linspace(2, 5, 256)[:, None] * bias + 0.02 * noise).astype("float32")
+
+
 def make(path, kind, strange):
     """Cuts the sample to 256 positions of an element type, with strange spectra if `strange` says so."""
     with h5py.File(path, "r+") as file:
         old = file["Measurement_000/Channel_000/Raw_Data"]
         if kind == "frames":
             data = np.abs(old[:256, : 9 * 13]).astype("float32")
-        elif kind == "loops":
-            data = loops(BIAS)
+        elif kind in ("loops", "currents"):
+            data = loops(BIAS) if kind == "loops" else currents(BIAS)
         else:
             data = old[:256] if kind == "complex64" else np.abs(old[:256]).astype(kind)
         if strange == "strange":
@@ -43,10 +49,12 @@ def make(path, kind, strange):
             for key, value in labels.items():
                 table.attrs[key] = value
             new.attrs[name] = table.ref
-        if kind in ("frames", "loops"):
+        if kind == "currents":
+            new.attrs["units"] = "nA"
+        if kind in ("frames", "loops", "currents"):
             steps = np.indices((9, 13)).reshape(2, -1)
             axes = (steps, steps, ["Y", "X"], ["px", "px"])
-            if kind == "loops":
+            if kind != "frames":
                 axes = (np.arange(len(BIAS))[None], BIAS[None], ["Bias"], ["V"])
             indices, values, labels, units = axes
             for name, type_, of in (("Indices", "u4", indices), ("Values", "f4", values)):
