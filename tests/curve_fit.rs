@@ -149,6 +149,35 @@ fn fits_over_binned_axes_are_those_of_hyperspy() {
     }
 }
 
+#[test]
+fn spots_in_frames_are_those_of_scipy_and_of_the_truth() {
+    for kind in ["gaussian2d", "lorentzian2d", "disk"] {
+        let scan = Scan::nothing();
+        ask_python(&["curve_fit.py", "frames", &scan.file, kind]);
+        let ran = scan.run("curve-fit", &["-p", &format!("components={kind}+offset")]);
+        let group = ran["group"].as_str().unwrap();
+        let found = ask_python(&["curve_fit.py", "spots", &scan.file, kind, group]);
+        assert_eq!(found["not_converged"], 0, "{kind}");
+        assert!(number(&found["values"]) < 1e-3, "{kind}, in standard errors: {found}");
+        assert!(number(&found["errors"]) < 1e-3, "{kind}, relative: {found}");
+        assert!(number(&found["worse"]) < 1e-9, "{kind}: {found}");
+        // Of 40 frames.
+        assert!(number(&found["bias"]) < 3.5, "{kind}: {found}");
+        let spreads = found["spread"].as_array().unwrap();
+        assert!(
+            spreads.iter().all(|spread| (0.6..1.5).contains(&number(spread))),
+            "{kind}: {found}"
+        );
+        if kind == "gaussian2d" {
+            let given = r#"components=[{"type": "gaussian2d", "rotation_angle": {"fixed": 0}}]"#;
+            let alone = scan.run("curve-fit", &["-p", given]);
+            let group = alone["group"].as_str().unwrap();
+            let told = filters_program("curve_fit.py", ["gaussian2d", &scan.file, group]);
+            assert!(number(&told["values"]) < 1e-3, "in standard errors: {told}");
+        }
+    }
+}
+
 /// The sample, and what was computed from it. `PIXELMILL_UPDATE_GOLDEN=1` writes the results anew.
 const COUNTS: &str = "data/two_peaks_3x4.h5";
 const GOLDEN: &str = "data/two_peaks_3x4_curve_fit.json";

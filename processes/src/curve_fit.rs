@@ -20,6 +20,10 @@
 //! to be the inverse variances. A fixed parameter and one at its bound have the error 0, one that
 //! the spectrum doesn't determine NaN.
 //!
+//! Components of frames are fitted to the two fastest axes, x along the rows and y across them.
+//! Angles are HyperSpy's, in radians; since an ellipse has the same shape after half a turn, and
+//! after a quarter if its widths change places, the search starts at the one nearest to 0.
+//!
 //! Parameters of a formula have no units: nobody knows what it means.
 //!
 //! Values of a binned axis, as HyperSpy calls it, were summed over the widths of the channels: as
@@ -40,11 +44,15 @@ mod fit;
 mod formula;
 mod model;
 mod separable;
+mod spots;
 
 use std::borrow::Cow;
 
 use pixelmill_core::Results;
-use pixelmill_core::process::{self, Failure, Process, SourceInfo, Spectrum, SpectrumAxes};
+use pixelmill_core::detector::Detector;
+use pixelmill_core::process::{
+    self, Dimension, Failure, Process, SourceInfo, Spectrum, SpectrumAxes,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +60,7 @@ pub use components::Kind;
 pub use description::{Component, Components, Known};
 
 use crate::least_squares::{self, NormalEquations};
-use estimate::Estimator;
+use estimate::{Estimator, Frame};
 use model::{Extent, Model};
 use separable::Layout;
 
@@ -75,7 +83,11 @@ pub struct Parameters {
     /// log2, sqrt, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, erf, erfc, abs, pi and e;
     /// every other name is a parameter. In full it is {"formula": "A*exp(-x/tau)+c", "tau":
     /// {"start": 5, "min": 0}}: nobody can estimate what it means, so parameters that it
-    /// isn't linear in start at 1 unless they are told otherwise, and have no bounds.
+    /// isn't linear in start at 1 unless they are told otherwise, and have no bounds. Of frames
+    /// the components are gaussian2d (A, its volume, centre_x, centre_y, sigma_x, sigma_y,
+    /// rotation_angle, as in HyperSpy), lorentzian2d (height, centre_x, centre_y, gamma_x,
+    /// gamma_y, rotation_angle), disk (height, centre_x, centre_y, radius, edge), plane (offset,
+    /// slope_x, slope_y) and offset.
     pub components: Components,
     /// What the squares of the residuals are multiplied by: 1 (none), the inverse of the variance
     /// of counts (poisson: the maximum of the likelihood, by repeated fits), or
@@ -150,6 +162,12 @@ impl pixelmill_core::process::Parameters for Parameters {
                 "a weight in `channel_weights` is negative: {weight}"
             )));
         }
+        if self.is_of_frames() && (self.range_min.is_some() || self.range_max.is_some()) {
+            return Err(Failure::new(
+                "`range_min` and `range_max` are of spectra; leave points of frames out by \
+                 `--crop` or by weights of 0",
+            ));
+        }
         match (self.range_min, self.range_max) {
             (Some(min), Some(max)) if min >= max => Err(Failure::new(format!(
                 "`range_min` is {min}, but has to be below `range_max`, which is {max}"
@@ -223,6 +241,9 @@ pub struct Task {
     /// The channels that are fitted, and their places.
     channels: Vec<usize>,
     x: Vec<f64>,
+    /// Of frames the places across their rows.
+    y: Vec<f64>,
+    frame: Option<Frame>,
     /// Square roots of given weights, or ones.
     weights: Vec<f64>,
     /// Of a binned axis the widths of the channels, which the model is multiplied by.
@@ -264,6 +285,10 @@ impl Process for CurveFit {
     type Scratch = Scratch;
 
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
+        if parameters.is_of_frames() {
+            let [y, x] = frame_axes(source)?;
+            return Task::over(parameters, &y.values.as_slice(), &x.values.as_slice());
+        }
         source.spectra_along_axis()?;
         let axis = source.axis(0);
         let task = Task::new(parameters, &axis.values.as_slice())?;
@@ -276,6 +301,7 @@ impl Process for CurveFit {
         results: &mut Results<Output>,
     ) {
         let axis = source.axis(0);
+        let frame = parameters.is_of_frames().then(|| frame_axes(source)).and_then(Result::ok);
         let all: usize =
             parameters.components.0.iter().map(|part| part.parameter_names().len()).sum();
         let mut first = 0;
@@ -285,7 +311,13 @@ impl Process for CurveFit {
                 let name = format!("{}{ending}", title(&component.name));
                 let mut record = results.main(name, "Fit", "").record();
                 for (number, parameter) in &shown {
-                    let units = component.kind.units(parameter, &source.units, &axis);
+                    let units = match &frame {
+                        Some([y, x]) => {
+                            let axes = [x.units.as_str(), y.units.as_str()];
+                            component.kind.units_in_frame(parameter, &source.units, axes)
+                        }
+                        None => component.kind.units(parameter, &source.units, &axis),
+                    };
                     let at = offset + number;
                     let field = with_units(parameter, &units);
                     record = record.field(field, move |output: &Output| output.numbers[at]);
@@ -305,7 +337,7 @@ impl Process for CurveFit {
         scratch: &mut Scratch,
     ) -> Result<Output, Failure> {
         task.take_values(&spectrum, scratch)?;
-        let estimator = Estimator { model: &task.model, x: &task.x, extent: task.extent };
+        let estimator = task.estimator();
         let density = task.density(&scratch.values, &mut scratch.densities);
         estimator.estimate(density, &mut scratch.estimate, &mut scratch.estimated);
         let mut minimum = task.search(&estimator, scratch)?;
@@ -330,8 +362,8 @@ impl Process for CurveFit {
         }
     }
 
-    fn spectrum_axes(_parameters: &Parameters) -> SpectrumAxes {
-        SpectrumAxes::One
+    fn spectrum_axes(parameters: &Parameters) -> SpectrumAxes {
+        if parameters.is_of_frames() { SpectrumAxes::Two } else { SpectrumAxes::One }
     }
 
     /// A worker has columns of its own, whatever the number of positions; this is what a unit of
@@ -339,7 +371,40 @@ impl Process for CurveFit {
     fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
         let all = parameters.components.0.iter().map(|part| part.parameter_names().len());
         let columns = 2 * all.sum::<usize>() + 12;
-        columns * source.axis(0).len() * size_of::<f64>()
+        let points =
+            if parameters.is_of_frames() { source.spectral_points } else { source.axis(0).len() };
+        columns * points * size_of::<f64>()
+    }
+}
+
+impl Parameters {
+    fn is_of_frames(&self) -> bool {
+        self.components.0.iter().any(|component| component.kind.is_of_frames())
+    }
+}
+
+impl Task {
+    fn estimator(&self) -> Estimator<'_> {
+        let frame = self.frame.as_ref();
+        Estimator { model: &self.model, x: &self.x, extent: self.extent, frame }
+    }
+}
+
+/// The axes y and x of a source whose spectra are frames.
+///
+/// # Errors
+/// If they are none that can be fitted.
+fn frame_axes(source: &SourceInfo) -> Result<[Dimension; 2], Failure> {
+    let detector = Detector::of(source, (None, None))?;
+    let long = |axis: &&Dimension| axis.len() > 1;
+    let axes: Vec<&Dimension> = source.spectroscopic_dimensions.iter().filter(long).collect();
+    match axes.as_slice() {
+        [y, x] if !y.binned && !x.binned => Ok([(*y).clone(), (*x).clone()]),
+        _ => Err(Failure::new(format!(
+            "the axes of its frames of {} × {} points are binned; only those that aren't are \
+             fitted",
+            detector.shape.0, detector.shape.1
+        ))),
     }
 }
 
@@ -520,6 +585,152 @@ mod tests {
             for (found, expected) in own.iter().zip(&numbers) {
                 assert!((found - expected).abs() < 1e-4 * expected.abs(), "{own:?} {numbers:?}");
             }
+        }
+    }
+
+    const ROWS: usize = 24;
+    const COLUMNS: usize = 32;
+
+    /// A task over frames with rows 0.5 apart and columns 0.25 apart.
+    fn frame_task(given: Value) -> Result<Task, String> {
+        let axis = |count: usize, step: f64| (0..count).map(|at| at as f64 * step).collect();
+        let (y, x): (Vec<f64>, Vec<f64>) = (axis(ROWS, 0.5), axis(COLUMNS, 0.25));
+        let parameters = parameters(given);
+        parameters.check().map_err(|failure| failure.to_string())?;
+        Task::over(&parameters, &y, &x).map_err(|failure| failure.to_string())
+    }
+
+    /// A frame of one component with these shape parameters, and a little noise.
+    fn frame(kind: Kind, spots: &[(f64, Vec<f64>)], noise: f64) -> Vec<f64> {
+        let points = ROWS * COLUMNS;
+        let x: Vec<f64> = (0..points).map(|at| (at % COLUMNS) as f64 * 0.25).collect();
+        let y: Vec<f64> = (0..points).map(|at| (at / COLUMNS) as f64 * 0.5).collect();
+        let channels = components::Channels { x: &x, y: &y, weights: &vec![1.0; points] };
+        let rough = |at: usize| noise * ((at * at * 7919 % 1009) as f64 / 504.5 - 1.0);
+        let mut frame: Vec<f64> = (0..points).map(|at| 2.0 + rough(at)).collect();
+        for (height, shape) in spots {
+            let mut columns = vec![0.0; (1 + shape.len()) * points];
+            components::fill(kind, channels, shape, &mut columns);
+            frame.iter_mut().zip(&columns).for_each(|(value, f)| *value += height * f);
+        }
+        frame
+    }
+
+    #[test]
+    fn spots_in_frames_are_where_they_were_simulated() {
+        let ellipse = vec![3.9, 5.2, 0.9, 1.6, 0.5];
+        for (kind, height, shape) in [
+            (Kind::Gaussian2d, 90.0, ellipse.clone()),
+            (Kind::Gaussian2d, -90.0, vec![2.9, 7.2, 1.2, 0.7, -0.5]),
+            (Kind::Lorentzian2d, 10.0, ellipse),
+            (Kind::Disk, 10.0, vec![4.1, 5.7, 2.2, 0.4]),
+        ] {
+            let values = frame(kind, &[(height, shape.clone())], 0.01);
+            for background in ["offset", "plane"] {
+                let components = format!("{}+{background}", kind.name());
+                let task = frame_task(json!({"components": components})).unwrap();
+                let output = fit(&task, &values, &mut Scratch::default()).unwrap();
+                assert!(output.converged, "{components}");
+                let expected = [&[height], shape.as_slice(), &[2.0]].concat();
+                let errors = &output.numbers[output.numbers.len() / 2..];
+                for (at, (found, expected)) in output.numbers.iter().zip(&expected).enumerate() {
+                    let difference = (found - expected).abs();
+                    let told = format!("{components}, {at}: {found} instead of {expected}");
+                    assert!(
+                        difference < 5.0 * errors[at] && difference < 0.05 * expected.abs(),
+                        "{told}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn several_spots_are_found_one_after_the_other() {
+        let spots = [(50.0, vec![1.9, 3.2, 0.5, 0.6, 0.0]), (30.0, vec![5.9, 8.2, 0.7, 0.5, 0.3])];
+        let values = frame(Kind::Gaussian2d, &spots, 0.01);
+        let known = json!([
+            {"type": "gaussian2d", "name": "b", "centre_x": 6, "centre_y": 8},
+            {"type": "gaussian2d", "name": "a"},
+            "offset",
+        ]);
+        for (components, order) in
+            [(json!("gaussian2d+gaussian2d+offset"), [0, 6]), (known, [6, 0])]
+        {
+            let task = frame_task(json!({"components": components})).unwrap();
+            let output = fit(&task, &values, &mut Scratch::default()).unwrap();
+            assert!(output.converged);
+            for (at, (_, shape)) in order.iter().zip(&spots) {
+                for (found, expected) in output.numbers[at + 1..].iter().zip(&shape[..4]) {
+                    assert!((found / expected - 1.0).abs() < 0.01, "{found} {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strange_frames_have_finite_values_or_a_reason() {
+        let spot = frame(Kind::Gaussian2d, &[(90.0, vec![3.9, 5.2, 0.9, 1.6, 0.5])], 0.01);
+        let one =
+            |at: usize| (0..ROWS * COLUMNS).map(|point| f64::from(u8::from(point == at))).collect();
+        let frames: [(&str, Vec<f64>); 6] = [
+            ("empty", vec![0.0; ROWS * COLUMNS]),
+            ("constant", vec![7.0; ROWS * COLUMNS]),
+            ("saturated", spot.iter().map(|value| value.min(6.0)).collect()),
+            ("one point", one(300)),
+            ("the corner", one(0)),
+            ("huge", spot.iter().map(|value| value * 1e120).collect()),
+        ];
+        let mut scratch = Scratch::default();
+        for components in
+            ["gaussian2d+offset", "lorentzian2d+plane", "disk+offset", "gaussian2d+disk"]
+        {
+            let task = frame_task(json!({"components": components, "starts": 2})).unwrap();
+            for (name, values) in &frames {
+                match fit(&task, values, &mut scratch) {
+                    Ok(output) => {
+                        let (values, errors) = output.numbers.split_at(output.numbers.len() / 2);
+                        let told = format!("{components}, {name}: {values:?}");
+                        assert!(values.iter().all(|value| value.is_finite()), "{told}");
+                        assert!(
+                            errors.iter().all(|error| error.is_nan() || *error >= 0.0),
+                            "{told}"
+                        );
+                    }
+                    Err(reason) => assert!(!reason.is_empty(), "{components}, {name}"),
+                }
+            }
+            let after = fit(&task, &spot, &mut scratch).unwrap();
+            let fresh = fit(&task, &spot, &mut Scratch::default()).unwrap();
+            let bits = |output: &Output| -> Vec<u64> {
+                output.numbers.iter().map(|number| number.to_bits()).collect()
+            };
+            assert_eq!(bits(&after), bits(&fresh), "{components}");
+            let mut broken = spot.clone();
+            broken[100] = f64::NAN;
+            let reason = fit(&task, &broken, &mut scratch).err().unwrap();
+            assert!(reason.contains("not finite"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn frames_and_spectra_have_components_of_their_own() {
+        for (given, reason) in [
+            (
+                json!({"components": "gaussian2d+gaussian"}),
+                "`gaussian2d` is a component of frames, and `gaussian` one",
+            ),
+            (
+                json!({"components": "disk+offset", "range_min": 2}),
+                "`range_min` and `range_max` are of spectra",
+            ),
+            (
+                json!({"components": "plane", "weights": "given", "channel_weights": [1.0]}),
+                "768 channels",
+            ),
+        ] {
+            let message = frame_task(given).err().unwrap();
+            assert!(message.contains(reason), "{message}");
         }
     }
 

@@ -9,6 +9,7 @@
     peers.py giv-bayesian FILE RESULTS GROUP COUNT    BGlib's inference of so many positions, and how far its currents and
                                     the told resistances are from ours (venv bglib)
     peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
+    peers.py scipy-gaussian2d FILE RESULTS GROUP      fits of a rotated Gaussian to frames, compared (venv tests)
     peers.py scipy-leastsq|scipy-curve-fit FILE RESULTS GROUP    fits of a Gaussian, compared (venv tests)
     peers.py hyperspy-multifit FILE RESULTS GROUP    the same (venv peers)
     peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
@@ -282,6 +283,47 @@ def curve_fit(axis, spectrum, start):
     from scipy.optimize import curve_fit
 
     return curve_fit(bell, axis, spectrum, start)[0]
+
+
+def scipy_gaussian2d(file, results, group):
+    """Fits of a rotated Gaussian on a constant to frames, each from its moments on, as people write it."""
+    import h5py
+    import numpy
+    from scipy.optimize import curve_fit
+
+    def model(places, A, cx, cy, wide, high, angle, base):
+        right, down = places[0] - cx, places[1] - cy
+        u = (right * numpy.cos(angle) - down * numpy.sin(angle)) / wide
+        v = (right * numpy.sin(angle) + down * numpy.cos(angle)) / high
+        return A / (2 * numpy.pi * wide * high) * numpy.exp(-(u**2 + v**2) / 2) + base
+
+    with h5py.File(file) as opened, h5py.File(results) as told:
+        frames = opened["data"][:100].astype(float)
+        columns = lambda name: [told[group][name][field].ravel()[:100] for field in told[group][name].dtype.names]
+        ours = numpy.stack(columns("Gaussian2d") + columns("Offset"), 1)
+        errors = numpy.stack(columns("Gaussian2d_Standard_Errors") + columns("Offset_Standard_Errors"), 1)
+    y, x = (places.ravel().astype(float) for places in numpy.mgrid[: frames.shape[1], : frames.shape[2]])
+    places, worst = numpy.stack([x, y]), 0.0
+    begun, found = time.perf_counter(), []
+    for frame in frames:
+        values = frame.ravel()
+        base = numpy.median(values)
+        above = values - base
+        above[above < 0.3 * above.max()] = 0
+        all_of = above.sum()
+        cx, cy = (above * x).sum() / all_of, (above * y).sum() / all_of
+        wide, high = (numpy.sqrt((above * (axis - at) ** 2).sum() / all_of) for axis, at in ((x, cx), (y, cy)))
+        found.append(curve_fit(model, places, values, [all_of, cx, cy, wide, high, 0.1, base])[0])
+    seconds = time.perf_counter() - begun
+    for theirs, own, error in zip(found, ours, errors, strict=True):
+        # The same ellipse, after half a turn, or a quarter with the widths exchanged.
+        alike = [theirs.copy()]
+        alike[0][3:5] = numpy.abs(alike[0][3:5])
+        alike.append(alike[0][[0, 1, 2, 4, 3, 5, 6]] + [0, 0, 0, 0, 0, numpy.pi / 2, 0])
+        for turned in alike:
+            turned[5] = own[5] + (turned[5] - own[5] + numpy.pi / 2) % numpy.pi - numpy.pi / 2
+        worst = max(worst, min(numpy.max(numpy.abs(turned - own) / error) for turned in alike))
+    return {"seconds": seconds, "positions": len(frames), "difference": worst}
 
 
 def hyperspy_multifit(file, results, group):
@@ -670,6 +712,7 @@ COMMANDS = {
     "hyperspy-multifit": hyperspy_multifit,
     "loop-fit": loop_fits,
     "giv-bayesian": giv_bayesian,
+    "scipy-gaussian2d": scipy_gaussian2d,
     "open": open_main,
     "libertem": libertem,
     "hyperspy": hyperspy,

@@ -16,6 +16,18 @@
 //! | `erf` | A/2·erf((x−origin)/(σ√2)), a step |
 //! | `formula` | whatever is written (`formula`) |
 //!
+//! Those of a frame, x along its rows and y across, with u = [(x−centre_x)·cos α − (y−centre_y)·sin
+//! α]/σₓ and v = [(x−centre_x)·sin α + (y−centre_y)·cos α]/σ_y, α being `rotation_angle` in
+//! radians, and r the distance from the centre:
+//!
+//! | component | f(x, y) |
+//! | --- | --- |
+//! | `gaussian2d` | A/(2πσₓσ_y)·exp(−(u² + v²)/2): HyperSpy's `Gaussian2D`; with `add_rotation` that of HyperSpy 2.5 is sheared, with a volume of A·cos²α |
+//! | `lorentzian2d` | height/(1 + u² + v²), with γ for σ; the volume below it is infinite |
+//! | `disk` | height/2·erfc((r−radius)/(edge·√2)): a disk whose edge is smoothed, as by a Gaussian of σ = `edge` |
+//! | `plane` | offset + slope_x·x + slope_y·y |
+//! | `offset` | offset |
+//!
 //! As in HyperSpy, values are those of the model at the channels, times the width of the channel if
 //! the axis is binned.
 
@@ -25,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arrays::{exp, set_product};
 use crate::spectral_axis;
+use super::spots;
 
 /// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,10 +61,18 @@ pub enum Kind {
     Erf,
     /// A formula of the user's.
     Formula,
+    /// A normal distribution over a frame.
+    Gaussian2d,
+    /// A round or elliptic peak with long tails over a frame.
+    Lorentzian2d,
+    /// A disk in a frame.
+    Disk,
+    /// A plane over a frame.
+    Plane,
 }
 
 /// All kinds with their names, in the order in which people see them.
-pub const KINDS: [(Kind, &str); 9] = [
+pub const KINDS: [(Kind, &str); 13] = [
     (Kind::Gaussian, "gaussian"),
     (Kind::Lorentzian, "lorentzian"),
     (Kind::PseudoVoigt, "pseudo_voigt"),
@@ -61,6 +82,10 @@ pub const KINDS: [(Kind, &str); 9] = [
     (Kind::Polynomial, "polynomial"),
     (Kind::Erf, "erf"),
     (Kind::Formula, "formula"),
+    (Kind::Gaussian2d, "gaussian2d"),
+    (Kind::Lorentzian2d, "lorentzian2d"),
+    (Kind::Disk, "disk"),
+    (Kind::Plane, "plane"),
 ];
 
 /// The most shape parameters that a component has.
@@ -79,6 +104,8 @@ impl Kind {
             Self::Offset => vec!["offset".to_owned()],
             Self::Polynomial => (0..=order).map(|power| format!("a{power}")).collect(),
             Self::Formula => Vec::new(),
+            Self::Lorentzian2d | Self::Disk => vec!["height".to_owned()],
+            Self::Plane => ["offset", "slope_x", "slope_y"].map(str::to_owned).to_vec(),
             _ => vec!["A".to_owned()],
         }
     }
@@ -91,7 +118,10 @@ impl Kind {
             Self::PseudoVoigt => &["centre", "sigma", "fraction"],
             Self::Exponential => &["tau"],
             Self::PowerLaw => &["r", "origin"],
-            Self::Offset | Self::Polynomial | Self::Formula => &[],
+            Self::Offset | Self::Polynomial | Self::Formula | Self::Plane => &[],
+            Self::Gaussian2d => &["centre_x", "centre_y", "sigma_x", "sigma_y", "rotation_angle"],
+            Self::Lorentzian2d => &["centre_x", "centre_y", "gamma_x", "gamma_y", "rotation_angle"],
+            Self::Disk => &["centre_x", "centre_y", "radius", "edge"],
             Self::Erf => &["origin", "sigma"],
         }
     }
@@ -99,6 +129,34 @@ impl Kind {
     /// Whether it is a peak, with a centre and a width.
     pub fn is_peak(self) -> bool {
         matches!(self, Self::Gaussian | Self::Lorentzian | Self::PseudoVoigt)
+    }
+
+    /// Whether it is of frames alone.
+    pub fn is_of_frames(self) -> bool {
+        self.is_spot() || self == Self::Plane
+    }
+
+    /// Whether it is something at a place in a frame.
+    pub fn is_spot(self) -> bool {
+        matches!(self, Self::Gaussian2d | Self::Lorentzian2d | Self::Disk)
+    }
+
+    /// Units of a parameter of a component in a frame, from those of the values and of the axes x
+    /// and y.
+    pub fn units_in_frame(self, parameter: &str, values: &str, [x, y]: [&str; 2]) -> String {
+        let per = |axis: &str| match axis {
+            "" => values.to_owned(),
+            axis => format!("{values}/{axis}"),
+        };
+        match parameter {
+            "rotation_angle" => "rad".to_owned(),
+            "centre_y" | "sigma_y" | "gamma_y" => y.to_owned(),
+            "centre_x" | "sigma_x" | "gamma_x" | "radius" | "edge" => x.to_owned(),
+            "A" => [values, x, y].join(" ").split_whitespace().collect::<Vec<_>>().join(" "),
+            "slope_x" => per(x),
+            "slope_y" => per(y),
+            _ => values.to_owned(),
+        }
     }
 
     /// Units of a parameter, from those of the values and of the axis. Over a binned axis the model
@@ -126,8 +184,10 @@ impl Kind {
 /// The channels that a fit sees: their places on the axis, and the square roots of their weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Channels<'a> {
-    /// Places on the axis.
+    /// Places on the axis, of frames that along the rows.
     pub x: &'a [f64],
+    /// Places across the rows of frames.
+    pub y: &'a [f64],
     /// Square roots of the weights.
     pub weights: &'a [f64],
 }
@@ -143,6 +203,15 @@ pub fn fill(kind: Kind, channels: Channels<'_>, shape: &[f64], columns: &mut [f6
     match kind {
         // It fills its own.
         Kind::Formula => {}
+        Kind::Plane => {
+            let (slope_x, slope_y) = rest.split_at_mut(length);
+            function.copy_from_slice(channels.weights);
+            set_product(slope_x, channels.weights, channels.x);
+            set_product(slope_y, channels.weights, channels.y);
+        }
+        Kind::Gaussian2d | Kind::Lorentzian2d | Kind::Disk => {
+            spots::fill(kind, channels, shape, columns);
+        }
         Kind::Offset => function.copy_from_slice(channels.weights),
         Kind::Polynomial => {
             function.copy_from_slice(channels.weights);
@@ -204,7 +273,7 @@ fn gaussian(
 /// e^(−u²/2), and 0 where it is so small that products of it would lose digits, for which
 /// processors take long.
 #[inline(always)]
-fn tail(u: f64) -> f64 {
+pub fn tail(u: f64) -> f64 {
     let exponent = -0.5 * u * u;
     if exponent < -200.0 { 0.0 } else { exp(exponent) }
 }
@@ -308,7 +377,7 @@ mod tests {
     fn derivatives_are_those_of_the_functions() {
         let x: Vec<f64> = (0..41).map(|at| 0.3 + 0.1 * f64::from(at)).collect();
         let weights: Vec<f64> = (0..41).map(|at| 1.0 + 0.05 * f64::from(at % 7)).collect();
-        let channels = Channels { x: &x, weights: &weights };
+        let channels = Channels { x: &x, y: &[], weights: &weights };
         let columns = |kind: Kind, shape: [f64; 3]| {
             let mut columns = vec![0.0; (1 + kind.shape().len()) * x.len()];
             fill(kind, channels, &shape, &mut columns);
@@ -343,7 +412,7 @@ mod tests {
     #[test]
     fn a_peak_far_away_is_nothing_instead_of_a_constant() {
         let mut columns = [1.0; 9];
-        let channels = Channels { x: &[0.0, 1.0, 2.0], weights: &[1.0; 3] };
+        let channels = Channels { x: &[0.0, 1.0, 2.0], y: &[], weights: &[1.0; 3] };
         fill(Kind::Gaussian, channels, &[100.0, 2.0, 0.0], &mut columns);
         assert_eq!(columns, [0.0; 9]);
     }

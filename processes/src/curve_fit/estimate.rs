@@ -9,12 +9,14 @@
 //! parameters need no start.
 
 mod features;
+mod spots;
 
 use crate::least_squares;
 
 use super::arrays::{add_scaled, exp};
 use super::components::Kind;
 use features::{Crowd, Feature, Signs, best_peak, best_step, mean, refine, step_at, sum_up};
+pub use spots::Frame;
 
 use super::model::{Extent, Model, Part, Scatter, Value};
 
@@ -29,6 +31,7 @@ pub struct Scratch {
     peaks: Vec<Feature>,
     steps: Vec<Feature>,
     search: least_squares::SolverState,
+    spots: spots::Scratch,
 }
 
 /// What the estimate is made from.
@@ -39,6 +42,8 @@ pub struct Estimator<'a> {
     pub x: &'a [f64],
     /// What the axis says.
     pub extent: Extent,
+    /// The frame, if it is none of spectra.
+    pub frame: Option<&'a Frame>,
 }
 
 impl Estimator<'_> {
@@ -50,11 +55,15 @@ impl Estimator<'_> {
         if starts.iter().all(|start| !start.is_nan()) {
             return;
         }
-        scratch.rest.clear();
-        scratch.rest.extend_from_slice(values);
-        sum_up(&scratch.rest, &mut scratch.sums);
-        self.backgrounds(scratch, starts);
-        self.features(scratch, starts);
+        if let Some(frame) = self.frame {
+            self.spots(frame, values, &mut scratch.spots, starts);
+        } else {
+            scratch.rest.clear();
+            scratch.rest.extend_from_slice(values);
+            sum_up(&scratch.rest, &mut scratch.sums);
+            self.backgrounds(scratch, starts);
+            self.features(scratch, starts);
+        }
         for (start, free) in starts.iter_mut().zip(&self.model.shape) {
             if start.is_nan() {
                 *start = if free.scatter == Scatter::Amount { 0.5 } else { self.middle() };
@@ -71,6 +80,10 @@ impl Estimator<'_> {
             let start = match free.scatter {
                 Scatter::Place => {
                     self.extent.least + share * (self.extent.most - self.extent.least)
+                }
+                Scatter::Across => {
+                    let across = self.frame.map_or(self.extent, |frame| frame.extent);
+                    across.least + share * (across.most - across.least)
                 }
                 Scatter::Factor => start * exp(3.0 * (share - 0.5)),
                 Scatter::Amount => start + 2.0 * share - 1.0,
@@ -358,14 +371,14 @@ mod tests {
         let model = Model::new(&components, extent).unwrap();
         let values: Vec<f64> = x.iter().map(|x| spectrum(*x)).collect();
         let mut starts = Vec::new();
-        let estimator = Estimator { model: &model, x: &x, extent };
+        let estimator = Estimator { model: &model, x: &x, extent, frame: None };
         estimator.estimate(&values, &mut Scratch::default(), &mut starts);
         starts
     }
 
     fn value(kind: Kind, shape: [f64; 3], x: f64) -> f64 {
         let mut columns = vec![0.0; 1 + kind.shape().len()];
-        fill(kind, Channels { x: &[x], weights: &[1.0] }, &shape, &mut columns);
+        fill(kind, Channels { x: &[x], y: &[], weights: &[1.0] }, &shape, &mut columns);
         columns[0]
     }
 

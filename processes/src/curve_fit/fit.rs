@@ -4,7 +4,7 @@
 use pixelmill_core::process::{AxisValues, Failure};
 
 use super::components::{Channels, MOST_SHAPE};
-use super::estimate::Estimator;
+use super::estimate::{Estimator, Frame};
 use super::formula;
 use super::model::{Extent, Model, Part};
 use super::separable::{self, Layout, Separable};
@@ -28,22 +28,46 @@ impl Task {
     /// # Errors
     /// If the parameters make no sense on this axis.
     pub fn new(parameters: &Parameters, axis: &[f64]) -> Result<Self, Failure> {
-        let weights = parameters.channel_weights.as_deref();
-        if weights.is_some_and(|weights| weights.len() != axis.len()) {
-            return Err(Failure::new(format!(
-                "`channel_weights` has {} weights, but a spectrum has {} channels",
-                weights.map_or(0, <[f64]>::len),
-                axis.len()
-            )));
-        }
         let min = parameters.range_min.unwrap_or(f64::NEG_INFINITY);
         let max = parameters.range_max.unwrap_or(f64::INFINITY);
-        let weight = |at: usize| weights.map_or(1.0, |weights| weights[at]);
-        let fitted = |at: &usize| (min..=max).contains(&axis[*at]) && weight(*at) > 0.0;
-        let channels: Vec<usize> = (0..axis.len()).filter(fitted).collect();
+        let channels = weighted(parameters, axis.len(), |at| (min..=max).contains(&axis[at]))?;
         let x: Vec<f64> = channels.iter().map(|&at| axis[at]).collect();
         let extent = extent(&x)?;
         let model = Model::new(&parameters.components, extent)?;
+        Self::of(parameters, model, (x, channels), extent)
+    }
+
+    /// Prepares a fit over frames with these places across and along their rows.
+    ///
+    /// # Errors
+    /// If the parameters make no sense there.
+    pub fn over(parameters: &Parameters, y: &[f64], x: &[f64]) -> Result<Self, Failure> {
+        let points = weighted(parameters, x.len() * y.len(), |_| true)?;
+        let (along, across) = (extent(x)?, extent(y)?);
+        let model = Model::over(&parameters.components, [along, across])?;
+        let places: Vec<f64> = points.iter().map(|at| x[at % x.len()]).collect();
+        let task = Self::of(parameters, model, (places, points.clone()), along)?;
+        Ok(Self {
+            y: points.iter().map(|at| y[at / x.len()]).collect(),
+            frame: Some(Frame {
+                shape: (y.len(), x.len()),
+                x: x.to_vec(),
+                y: y.to_vec(),
+                points,
+                extent: across,
+            }),
+            ..task
+        })
+    }
+
+    fn of(
+        parameters: &Parameters,
+        model: Model,
+        (x, channels): (Vec<f64>, Vec<usize>),
+        extent: Extent,
+    ) -> Result<Self, Failure> {
+        let weights = parameters.channel_weights.as_deref();
+        let weight = |at: usize| weights.map_or(1.0, |weights| weights[at]);
         if parameters.starts == 1 {
             check_starts(&model, &x)?;
         }
@@ -64,6 +88,8 @@ impl Task {
             extent,
             channels,
             x,
+            y: Vec::new(),
+            frame: None,
             widths: None,
             kind: parameters.weights,
             starts: parameters.starts,
@@ -172,7 +198,7 @@ impl Task {
 
     fn problem<'a>(&'a self, work: &'a mut separable::Buffers) -> Separable<'a> {
         let widths = self.widths.as_deref();
-        Separable { model: &self.model, layout: &self.layout, x: &self.x, widths, work }
+        Separable { model: &self.model, layout: &self.layout, x: &self.x, y: &self.y, widths, work }
     }
 
     fn bounds(&self) -> Bounds<'_> {
@@ -249,7 +275,7 @@ impl Task {
     /// others.
     pub fn curves(&self, output: &Output, points: usize) -> Vec<Vec<f64>> {
         let weights = self.widths.clone().unwrap_or_else(|| vec![1.0; self.x.len()]);
-        let channels = Channels { x: &self.x, weights: &weights };
+        let channels = Channels { x: &self.x, y: &self.y, weights: &weights };
         let mut numbers = output.numbers.as_slice();
         let (mut columns, mut registers) = (Vec::new(), formula::Registers::default());
         let curve = |part: &Part| {
@@ -275,6 +301,26 @@ impl Task {
     }
 }
 
+/// The channels of a range that have weight.
+///
+/// # Errors
+/// If there are more or fewer weights than channels.
+fn weighted(
+    parameters: &Parameters,
+    count: usize,
+    is_in_range: impl Fn(usize) -> bool,
+) -> Result<Vec<usize>, Failure> {
+    let weights = parameters.channel_weights.as_deref();
+    if weights.is_some_and(|weights| weights.len() != count) {
+        return Err(Failure::new(format!(
+            "`channel_weights` has {} weights, but a spectrum has {count} channels",
+            weights.map_or(0, <[f64]>::len),
+        )));
+    }
+    let has_weight = |at: usize| weights.is_none_or(|weights| weights[at] > 0.0);
+    Ok((0..count).filter(|at| is_in_range(*at) && has_weight(*at)).collect())
+}
+
 /// Where formulae begin is the same for all spectra, unless they follow an estimate.
 ///
 /// # Errors
@@ -293,7 +339,7 @@ fn check_starts(model: &Model, x: &[f64]) -> Result<(), Failure> {
             continue;
         }
         let mut columns = vec![0.0; part.columns() * x.len()];
-        let channels = Channels { x, weights: &weights };
+        let channels = Channels { x, y: &[], weights: &weights };
         part.fill(channels, &shape, &mut columns, &mut formula::Registers::default());
         let functions = &columns[..part.functions().count() * x.len()];
         if let Some(wrong) = functions.iter().position(|value| !value.is_finite()) {

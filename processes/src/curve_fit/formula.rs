@@ -209,7 +209,7 @@ mod tests {
         let functions = formula.linear().count() + usize::from(formula.has_rest());
         let count = functions + formula.derivatives().len();
         let mut columns = vec![f64::NAN; count * x.len()];
-        let channels = Channels { x, weights: &weights };
+        let channels = Channels { x, y: &[], weights: &weights };
         // What registers hold from before must not count.
         let mut registers = Registers::default();
         for _ in 0..2 {

@@ -75,8 +75,10 @@ pub struct Free {
 /// How far a shape parameter may be off at the start of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scatter {
-    /// It may be anywhere on the axis.
+    /// It may be anywhere on the axis, or along the rows of a frame.
     Place,
+    /// It may be anywhere across the rows of a frame.
+    Across,
     /// By a factor.
     Factor,
     /// By about one.
@@ -145,14 +147,23 @@ impl Model {
     /// # Errors
     /// If names, bounds or ties make no sense; the parameter is named.
     pub fn new(components: &Components, extent: Extent) -> Result<Self, Failure> {
+        Self::over(components, [extent; 2])
+    }
+
+    /// Compiles components for the axes x and y of a frame, or for one axis that is told twice.
+    ///
+    /// # Errors
+    /// If names, bounds or ties make no sense; the parameter is named.
+    pub fn over(components: &Components, extents: [Extent; 2]) -> Result<Self, Failure> {
         check_names(components)?;
+        check_axes(components)?;
         let mut model = Self { parts: Vec::new(), linear: Vec::new(), shape: Vec::new() };
         for component in &components.0 {
             let (mut linear, mut shape) = (Vec::new(), Vec::new());
             let shape_names = component.shape_names();
             for name in component.parameter_names() {
                 let is_shape = shape_names.contains(&name);
-                let value = Compiler { components, extent }.value(&mut model, component, &name)?;
+                let value = Compiler { components, extents }.value(&mut model, component, &name)?;
                 if is_shape { shape.push(value) } else { linear.push(value) }
             }
             let owns_place = shape.first().is_some_and(|place| place.free.is_some());
@@ -171,7 +182,7 @@ impl Model {
 
 struct Compiler<'a> {
     components: &'a Components,
-    extent: Extent,
+    extents: [Extent; 2],
 }
 
 impl Compiler<'_> {
@@ -189,7 +200,7 @@ impl Compiler<'_> {
             find(self.components, &place, target)?;
             return Ok(Value { free: None, factor: 0.0, shift: f64::NAN });
         }
-        let usual = usual(component.kind, name, self.extent);
+        let usual = usual(component.kind, name, self.extents);
         let constant = known.fixed.or(match (known.start, &usual) {
             (None, Usual::Fixed(value)) => Some(*value),
             _ => None,
@@ -221,9 +232,13 @@ impl Compiler<'_> {
             }),
             scatter: match name {
                 _ if is_formula => Scatter::Factor,
-                "centre" => Scatter::Place,
+                "centre" | "centre_x" => Scatter::Place,
+                "centre_y" => Scatter::Across,
                 "origin" if component.kind == Kind::Erf => Scatter::Place,
                 "sigma" | "gamma" | "tau" => Scatter::Factor,
+                "sigma_x" | "sigma_y" | "gamma_x" | "gamma_y" | "radius" | "edge" => {
+                    Scatter::Factor
+                }
                 _ => Scatter::Amount,
             },
         };
@@ -242,8 +257,10 @@ enum Usual {
 
 /// What holds for a parameter of which nothing is said. Peaks narrower than a quarter of a channel,
 /// wider than ten times the axis or farther away than its length can't be told from others.
-fn usual(kind: Kind, name: &str, extent: Extent) -> Usual {
+fn usual(kind: Kind, name: &str, [extent, across]: [Extent; 2]) -> Usual {
     let length = extent.most - extent.least;
+    let (narrowest, longest) =
+        (extent.channel.min(across.channel), length.max(across.most - across.least));
     match name {
         _ if kind == Kind::Formula => Usual::Within(-BOUNDLESS, BOUNDLESS),
         "sigma" | "gamma" => Usual::Within(extent.channel / 4.0, 10.0 * length),
@@ -251,6 +268,14 @@ fn usual(kind: Kind, name: &str, extent: Extent) -> Usual {
         "origin" if kind == Kind::PowerLaw => Usual::Fixed(0.0),
         "origin" => Usual::Within(extent.least - length, extent.most + length),
         "fraction" => Usual::Within(0.0, 1.0),
+        "sigma_x" | "sigma_y" | "gamma_x" | "gamma_y" | "radius" | "edge" => {
+            Usual::Within(narrowest / 4.0, 10.0 * longest)
+        }
+        "centre_x" => Usual::Within(extent.least - length, extent.most + length),
+        "centre_y" => {
+            let length = across.most - across.least;
+            Usual::Within(across.least - length, across.most + length)
+        }
         _ => Usual::Within(-BOUNDLESS, BOUNDLESS),
     }
 }
@@ -280,6 +305,20 @@ fn check_names(components: &Components) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A component is either of spectra or of frames, but for a constant.
+fn check_axes(components: &Components) -> Result<(), Failure> {
+    let of_frames = components.0.iter().find(|component| component.kind.is_of_frames());
+    let of_spectra =
+        |component: &&Component| component.kind != Kind::Offset && !component.kind.is_of_frames();
+    match (of_frames, components.0.iter().find(of_spectra)) {
+        (Some(of_frames), Some(of_spectra)) => Err(Failure::new(format!(
+            "`{}` is a component of frames, and `{}` one of spectra",
+            of_frames.name, of_spectra.name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn check_known(place: &str, known: &Known) -> Result<(), Failure> {

@@ -129,8 +129,10 @@ pub struct Separable<'a> {
     pub model: &'a Model,
     /// Where its columns lie.
     pub layout: &'a Layout,
-    /// Places of the channels.
+    /// Places of the channels, of frames along the rows.
     pub x: &'a [f64],
+    /// Places across the rows of frames.
+    pub y: &'a [f64],
     /// What the model is multiplied by at each channel, unless that is 1.
     pub widths: Option<&'a [f64]>,
     /// The memory to work in.
@@ -201,7 +203,7 @@ impl Separable<'_> {
                     Some(_) => &self.work.model_weights,
                     None => &self.work.weights,
                 };
-                let channels = Channels { x: self.x, weights };
+                let channels = Channels { x: self.x, y: self.y, weights };
                 part.fill(channels, &part.shape_values(shape), columns, &mut self.work.registers);
             }
         }
@@ -445,7 +447,7 @@ mod tests {
 
         fn linearise(&mut self, shape: &[f64], equations: &mut NormalEquations) -> f64 {
             let Self { model, layout, x, values, work } = self;
-            let mut problem = Separable { model, layout, x, widths: None, work };
+            let mut problem = Separable { model, layout, x, y: &[], widths: None, work };
             problem.begin(values);
             problem.linearise(shape, equations)
         }
