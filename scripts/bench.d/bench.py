@@ -31,6 +31,7 @@ from python import Python
 from ranks import Ranks
 from sho import Sho
 from view import View
+from spectra import Spectra
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
@@ -223,6 +224,9 @@ class Bench:
     def curve(self):
         Curve(self, write).measure()
 
+    def spectra(self):
+        Spectra(self, write).measure()
+
     def filter(self):
         Filter(self).measure()
 
@@ -305,6 +309,7 @@ def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
     parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "view"]
     parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "bglib"]
+    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "spectra"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

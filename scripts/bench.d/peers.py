@@ -36,6 +36,7 @@
     peers.py pyusid-centres FILE CORES DATASET    the same by SciPy and what pyUSID's Process has (venv tests)
     peers.py dask-denoise FILE DATASET CORES METHOD VALUE RESULTS GROUP    medians or Gaussian means over the positions
                                     around each, compared with results (venv peers)
+    peers.py spectra FILE CORES PROCESS BY    a map over spectra or frames, by `hyperspy`, or by `numpy` and SciPy (venv peers)
 """
 
 import contextlib
@@ -44,6 +45,8 @@ import sys
 import time
 import warnings
 from pathlib import Path
+
+from spectra_peers import spectra
 
 warnings.filterwarnings("ignore")
 
@@ -733,6 +736,7 @@ COMMANDS = {
     "hyperspy-centres": hyperspy_centres,
     "pyusid-centres": pyusid_centres,
     "dask-denoise": dask_denoise,
+    "spectra": spectra,
 }
 
 if __name__ == "__main__":
