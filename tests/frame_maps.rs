@@ -102,7 +102,7 @@ fn crystallinities_are_numpys_and_libertems_where_its_ring_is_one() {
 fn templates_are_found_where_scikit_image_finds_them() {
     for (kind, layout, parity) in SCANS {
         let scan = scan(kind, layout, parity);
-        for (of, along) in [("frame", "2,3"), ("spectrum", "3")] {
+        for (of, along) in [("frame", "axis 2,axis 3"), ("spectrum", "axis 3")] {
             let template = scan.beside(&format!("{of}.npy"));
             peers("template", &[&template, of]);
             let output = scan.beside(&format!("{of}.h5"));

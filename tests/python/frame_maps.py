@@ -169,7 +169,9 @@ def spectra(path, group, frames, patch):
     windows = np.lib.stride_tricks.sliding_window_view(frames, len(patch), axis=3)
     own = windows - windows.mean(-1, keepdims=True)
     other = patch - patch.mean()
-    gamma = (own * other).sum(-1) / np.sqrt((own**2).sum(-1) * (other**2).sum())
+    norm = np.sqrt((own**2).sum(-1) * (other**2).sum())
+    # What is constant under the template is like nothing.
+    gamma = np.where(norm > 1e-9, (own * other).sum(-1) / np.where(norm > 1e-9, norm, 1), 0)
     tops = gamma.argmax(-1)
     places = np.empty(tops.shape)
     for at in np.ndindex(*tops.shape):
