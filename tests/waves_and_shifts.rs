@@ -36,7 +36,9 @@ fn answers(calls: &[Value]) -> Vec<Value> {
 }
 
 /// Name, place of the sideband, its size, smoothness and the shape of the wave.
-const WAVES: [(&str, [i64; 2], f64, f64, [usize; 2]); 5] = [
+type Given = (&'static str, [i64; 2], f64, f64, [usize; 2]);
+
+const WAVES: [Given; 5] = [
     ("counts", [9, 14], 7.0, 0.1, [32, 32]),
     ("counts", [9, 14], 8.0, 0.0, [64, 64]),
     ("packed", [-20, 25], 12.5, 0.05, [30, 40]),
@@ -141,4 +143,79 @@ fn holograms_without_fringes_fail_alone_and_sidebands_outside_are_refused() {
     }
     let other = ["-p", "reference=/counts_reference"];
     refuse(given(&output, &other), 1, &["/counts_reference", "[96, 96]"]);
+}
+
+#[test]
+fn shifts_are_those_of_scikit_image() {
+    let (scan, file) = written("drifting", "drifting.h5");
+    let (mut calls, mut expected) = (Vec::new(), Vec::new());
+    for name in ["line", "blocks", "double"] {
+        let reference = format!("reference=/{name}_first");
+        for (number, (options, how, most)) in [
+            (vec![], json!({ "upsample_factor": 100, "normalization": "phase" }), 0.0101),
+            (
+                vec!["upsample_factor=1", "normalization=none"],
+                json!({ "normalization": null }),
+                0.0,
+            ),
+            (
+                vec!["upsample_factor=20", "normalization=none", "window=hann"],
+                json!({ "upsample_factor": 20, "normalization": null, "window": true }),
+                0.0501,
+            ),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let results = scan.beside(&format!("{name}_{number}.h5"));
+            let typed: Vec<&str> = options.iter().flat_map(|option| ["-p", *option]).collect();
+            let given = [&["-p", reference.as_str()][..], typed.as_slice()].concat();
+            let ran = run_over("phase-correlation", &file, name, &results, &given);
+            calls.push(json!(["skimage", file, name, results, ran["group"], how]));
+            expected.push(most);
+        }
+    }
+    for ((call, found), most) in calls.iter().zip(answers(&calls)).zip(expected) {
+        assert!(found[0].as_f64().is_some_and(|off| off <= most), "{call}: {found}");
+        assert!(found[1].as_f64().is_some_and(|off| off < 2e-3), "{call}: {found}");
+    }
+}
+
+#[test]
+fn shifts_against_the_frame_before_add_up_to_those_of_hyperspy() {
+    let (scan, file) = written("drifting", "drifting.h5");
+    let results = scan.beside("cascade.h5");
+    let options = ["-p", "normalization=none", "-p", "upsample_factor=1", "-p", "window=hann"];
+    let ran = run_over("phase-correlation", &file, "line", &results, &options);
+    let calls = [json!(["cascade", file, "line", results, ran["group"]])];
+    assert_eq!(answers(&calls), [json!(0.0)]);
+}
+
+#[test]
+fn frames_in_which_nothing_can_be_shifted_fail_and_those_behind_have_no_numbers() {
+    let (scan, file) = written("drifting", "drifting.h5");
+    ask("spoil", &[&file, "blocks"]);
+    let options = ["--dataset", "blocks", "--positions-axes", "0,1"];
+    let output = scan.beside("out.h5");
+    let given = [options.as_slice(), &["--output", &output]].concat();
+    let ran = pixelmill(run("phase-correlation", Path::new(&file), &given));
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let failed = ran.json["failed"].as_array().unwrap();
+    let positions: Vec<&Value> = failed.iter().map(|failure| &failure["position"]).collect();
+    assert_eq!(positions, [&json!(0), &json!(1)], "{failed:?}");
+    assert!(failed[1]["message"].as_str().unwrap().contains("not finite"), "{failed:?}");
+    let given = ["test", "phase-correlation", file.as_str(), "--at", "0,2"];
+    let tested = [given.as_slice(), options.as_slice()].concat();
+    let behind = succeed(tested);
+    assert!(behind["results"][3]["values"][0].is_null(), "{behind}");
+
+    let refused = scan.beside("refused.h5");
+    let given = |option| [options.as_slice(), &["--output", &refused, "-p", option]].concat();
+    for (option, code, texts) in [
+        ("axis=2", 1, ["no axis of the scan with the number 2", "it has 2"]),
+        ("reference=/line_first", 1, ["/line_first", "[41, 50]"]),
+        ("upsample_factor=0", 2, ["`upsample_factor`", "1"]),
+    ] {
+        refuse(run("phase-correlation", Path::new(&file), &given(option)), code, &texts);
+    }
 }

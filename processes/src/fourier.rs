@@ -1,5 +1,5 @@
 //! Transforms of frames of real values: some columns of F(k, l) = Σ x(n, m)·e^(−2πi(kn/N + lm/M)),
-//! for frames of N × M points.
+//! for frames of N × M points, and the way back from those that tell all others.
 //!
 //! Two rows are transformed as one complex one, since F(N − k, M − l) is the conjugate of F(k, l);
 //! of what comes of it only the wanted columns are kept, some rows at a time, so that whole lines
@@ -127,6 +127,70 @@ impl<T: Real> FrameTransform<T> {
     }
 }
 
+/// The way back from the columns 0 … M/2 of the transform, to which all others are conjugate.
+pub(crate) struct InverseTransform<T> {
+    rows: usize,
+    columns: usize,
+    along_rows: Arc<dyn Fft<T>>,
+    along_columns: Arc<dyn Fft<T>>,
+}
+
+/// How many columns tell all others of so many.
+pub(crate) fn half(columns: usize) -> usize {
+    columns / 2 + 1
+}
+
+impl<T: Real> InverseTransform<T> {
+    /// To frames of so many rows and columns.
+    pub(crate) fn new((rows, columns): (usize, usize)) -> Self {
+        let mut planner = FftPlanner::new();
+        Self {
+            rows,
+            columns,
+            along_rows: planner.plan_fft_inverse(columns),
+            along_columns: planner.plan_fft_inverse(rows),
+        }
+    }
+
+    /// Fills `frame` with Σ F(k, l)·e^(2πi(kn/N + lm/M)); the columns are used up.
+    pub(crate) fn inverse(
+        &self,
+        columns: &mut [Complex<T>],
+        scratch: &mut FrameScratch<T>,
+        frame: &mut Vec<T>,
+    ) {
+        in_place(&*self.along_columns, columns, &mut scratch.inside);
+        frame.resize(self.rows * self.columns, T::zero());
+        scratch.rows.resize(ROWS / 2 * self.columns, Complex::default());
+        let blocks = frame.chunks_mut(ROWS * self.columns);
+        for (block, first) in blocks.zip((0..).step_by(ROWS)) {
+            let pairs = block.chunks_mut(2 * self.columns);
+            let packed = &mut scratch.rows[..pairs.len() * self.columns];
+            self.take(columns, first, packed);
+            in_place(&*self.along_rows, packed, &mut scratch.inside);
+            for (pair, packed) in pairs.zip(packed.chunks_exact(self.columns)) {
+                let (one, other) = pair.split_at_mut(self.columns);
+                one.iter_mut().zip(packed).for_each(|(place, value)| *place = value.re);
+                other.iter_mut().zip(packed).for_each(|(place, value)| *place = value.im);
+            }
+        }
+    }
+
+    /// Makes one complex row of each two from row `first` on.
+    fn take(&self, columns: &[Complex<T>], first: usize, packed: &mut [Complex<T>]) {
+        for (column, values) in columns.chunks_exact(self.rows).enumerate() {
+            let mirrored = (self.columns - column) % self.columns;
+            let pairs = values[first..].chunks(2);
+            for (packed, pair) in packed.chunks_exact_mut(self.columns).zip(pairs) {
+                let one = pair[0];
+                let other = pair.get(1).copied().unwrap_or_default();
+                packed[mirrored] = Complex::new(one.re + other.im, other.re - one.im);
+                packed[column] = Complex::new(one.re - other.im, one.im + other.re);
+            }
+        }
+    }
+}
+
 /// Makes complex numbers of two rows; the second one may be missing.
 fn pack<T: Real>(one: &[T], other: &[T], packed: &mut [Complex<T>]) {
     if other.is_empty() {
@@ -219,6 +283,24 @@ mod tests {
                 let expected =
                     transformed(&values, (rows, columns), (at % rows, wanted[at / rows]));
                 assert!((value - expected).norm() < 1e-10, "{rows} × {columns}: {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn frames_come_back_from_half_of_their_columns() {
+        for (rows, columns) in [(1, 1), (2, 2), (5, 1), (16, 8), (17, 9), (35, 12)] {
+            let values = frame(rows, columns);
+            let shape = (rows, columns);
+            let transform = FrameTransform::new(shape, (0..half(columns)).collect());
+            let mut scratch = FrameScratch::default();
+            let (mut spectrum, mut found) = (Vec::new(), vec![1.0; 1000]);
+            transform.forward(&values, &mut scratch, &mut spectrum);
+            InverseTransform::new(shape).inverse(&mut spectrum, &mut scratch, &mut found);
+            assert_eq!(found.len(), values.len());
+            for (found, value) in found.iter().zip(&values) {
+                let found = found / values.len() as f64;
+                assert!((found - value).abs() < 1e-13, "{rows} × {columns}: {found} {value}");
             }
         }
     }

@@ -33,6 +33,7 @@ pub mod masks;
 pub mod maximum;
 pub mod moments;
 pub mod peak_finding;
+pub mod phase_correlation;
 pub mod pick;
 mod products;
 pub mod quantiles;
@@ -76,6 +77,7 @@ pub use masks::Masks;
 pub use maximum::Maximum;
 pub use moments::Moments;
 pub use peak_finding::PeakFinding;
+pub use phase_correlation::PhaseCorrelation;
 pub use pick::Pick;
 pub use quantiles::Quantiles;
 pub use radial_fourier::RadialFourier;
@@ -98,7 +100,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 34] = [
+pub static PROCESSES: [&dyn Runner; 35] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -119,6 +121,7 @@ pub static PROCESSES: [&dyn Runner; 34] = [
     runner::<Crystallinity>(),
     runner::<CrossCorrelation>(),
     runner::<Holography>(),
+    runner::<PhaseCorrelation>(),
     reducer::<Statistics>(),
     reducer::<Masks>(),
     reducer::<CenterOfMass>(),

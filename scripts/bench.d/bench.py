@@ -29,6 +29,7 @@ from many import Many
 from maps import Maps
 from python import Python
 from ranks import Ranks
+from shifts import Shifts
 from sho import Sho
 from view import View
 from spectra import Spectra
@@ -217,6 +218,8 @@ class Bench:
         View(self).measure()
     def bglib(self):
         Bglib(self).measure()
+    def shifts(self):
+        Shifts(self).measure()
 
     def sho(self):
         Sho(self).measure()
@@ -310,6 +313,7 @@ def main():
     parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "view"]
     parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "bglib"]
     parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "spectra"]
+    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "shifts"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

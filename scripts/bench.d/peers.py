@@ -37,6 +37,8 @@
     peers.py dask-denoise FILE DATASET CORES METHOD VALUE RESULTS GROUP    medians or Gaussian means over the positions
                                     around each, compared with results (venv peers)
     peers.py spectra FILE CORES PROCESS BY    a map over spectra or frames, by `hyperspy`, or by `numpy` and SciPy (venv peers)
+    peers.py scikit-image-shifts FILE DATASET CORES RESULTS GROUP    shifts of frames against the dataset `reference` by
+                                    scikit-image and HyperSpy's lazy map, compared with results (venv peers)
 """
 
 import contextlib
@@ -688,6 +690,31 @@ def dask_denoise(file, dataset, cores, method, value, results, group):
     return {"seconds": seconds, "off": float(off)}
 
 
+def scikit_image_shifts(file, dataset, cores, results, group):
+    import dask
+    import dask.array
+    import h5py
+    import hyperspy.api
+    import numpy
+    from skimage.registration import phase_cross_correlation
+
+    def shift(frame, reference):
+        return -phase_cross_correlation(reference, frame - frame.mean(), upsample_factor=100)[0]
+
+    with h5py.File(file) as opened, dask.config.set(scheduler="threads", num_workers=int(cores)):
+        reference = opened["reference"][()].astype(float)
+        reference -= reference.mean()
+        frames = dask.array.from_array(opened[dataset], chunks=(1, 1, *reference.shape))
+        signal = hyperspy.api.signals.Signal2D(frames).as_lazy()
+        told = {"inplace": False, "lazy_output": True, "output_signal_size": (2,), "output_dtype": float}
+        begun = time.perf_counter()
+        expected = signal.map(shift, reference=reference, **told).data.compute()
+        seconds = time.perf_counter() - begun
+    with h5py.File(results) as opened:
+        off = numpy.abs(opened[group]["Shifts"][()] - expected)
+    return {"seconds": seconds, "off": float(off.max())}
+
+
 def hyperspy_frames(file, cores):
     import dask
     import dask.array
@@ -725,6 +752,7 @@ COMMANDS = {
     "libertem-fold": libertem_fold,
     "hyperspy-fold": hyperspy_fold,
     "h5py-sum": h5py_sum,
+    "scikit-image-shifts": scikit_image_shifts,
     "hyperspy-frames": hyperspy_frames,
     "pixelmill-dask": pixelmill_dask,
     "dask-sum": dask_sum,

@@ -1,4 +1,5 @@
-"""Holograms, and what LiberTEM-holo and HyperSpy's holospy make of them, for `tests/waves_and_shifts.rs`.
+"""Holograms and frames that drift, and what LiberTEM-holo, HyperSpy's holospy, HyperSpy and scikit-image make of them, for
+`tests/waves_and_shifts.rs`.
 
     waves_and_shifts.py check [CALL]...   what each call tells, one after the other; these libraries take long to begin with
 
@@ -58,7 +59,7 @@ def spoil(path, name):
 
 
 def check(*calls):
-    functions = {"libertem": libertem, "holospy": holospy, "loaded": loaded}
+    functions = {"libertem": libertem, "holospy": holospy, "loaded": loaded, "skimage": skimage, "cascade": cascade}
     each = [json.loads(call) for call in calls]
     # They print what they warn of.
     with contextlib.redirect_stdout(sys.stderr):
@@ -144,6 +145,69 @@ def loaded(source, results):
     expected = expected.data * np.prod(size) / 64**2
     apart = float(np.abs(found.data - expected).max() / np.abs(expected).max())
     return wrong + ([apart] if not apart < 1e-5 else [])
+
+
+# Scan and frames, element type, and how it is stored.
+DRIFTING = {
+    "line": ((1, 7), (48, 60), "<u2", {}),
+    "blocks": ((3, 5), (41, 50), ">f4", {"chunks": (2, 2, 20, 50), "compression": "gzip", "shuffle": True}),
+    "double": ((2, 3), (32, 33), "<f8", {}),
+}
+
+
+def drifting(path):
+    """Writes a noisy scene seen through frames that move over it by parts of a point, each dataset with its first frame."""
+    from scipy import ndimage
+
+    rng = np.random.default_rng(8)
+    with h5py.File(path, "w") as file:
+        for name, (scan, shape, kind, stored) in DRIFTING.items():
+            scene = ndimage.gaussian_filter(rng.random((3 * shape[0], 3 * shape[1])), 0.8) * 60000
+            frames = np.empty(scan + shape)
+            at = np.array(shape, float)
+            for place in np.ndindex(*scan):
+                seen = ndimage.shift(scene, -at, order=3, mode="wrap")[: shape[0], : shape[1]]
+                frames[place] = seen + rng.normal(0, 30, shape)
+                at += rng.uniform(-2.5, 2.5, 2)
+            file.create_dataset(name, data=frames.astype(kind), **stored)
+            file.create_dataset(f"{name}_first", data=frames[0, 0].astype(kind))
+
+
+def shifts(results, group, name):
+    with h5py.File(results) as file:
+        return [file[group][name][()] for name in ("Shifts", "Peak", "Error")]
+
+
+def skimage(source, name, results, group, options):
+    """How far shifts are off scikit-image's, of frames less their mean, in points, and peaks and errors by themselves."""
+    from skimage.registration import phase_cross_correlation
+
+    found, peaks, errors = shifts(results, group, name)
+    with h5py.File(source) as file:
+        data, first = file[name][()].astype(float), file[f"{name}_first"][()].astype(float)
+    window = options.pop("window", False)
+    weights = np.outer(np.hanning(first.shape[0]), np.hanning(first.shape[1])) if window else 1
+    worst = [0.0, 0.0]
+    for place in np.ndindex(*data.shape[:2]):
+        own, reference = ((frame - frame.mean()) * weights for frame in (data[place], first))
+        moved, error, _ = phase_cross_correlation(reference, own, **options)
+        worst[0] = max(worst[0], float(np.abs(found[place] + moved).max()))
+        if options["normalization"] is None:
+            worst[1] = max(worst[1], float(abs(errors[place] - error)), float(abs(np.hypot(errors, peaks)[place] - 1)))
+    return worst
+
+
+def cascade(source, name, results, group):
+    """How far shifts against the frame before, added up along a line, are off HyperSpy's."""
+    import hyperspy.api as hs
+
+    found = shifts(results, group, name)[0]
+    with h5py.File(source) as file:
+        frames = file[name][0].astype(float)
+    series = hs.signals.Signal2D(frames - frames.mean((1, 2), keepdims=True))
+    how = {"reference": "cascade", "sobel": False, "medfilter": False, "hanning": True, "normalize_corr": False}
+    expected = series.estimate_shift2D(show_progressbar=False, **how)
+    return float(np.abs(np.cumsum(found[0], 0) - expected).max())
 
 
 def main():
