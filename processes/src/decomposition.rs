@@ -362,12 +362,15 @@ impl<const CENTERED: bool> Reduction for Decomposition<CENTERED> {
         let each = |of: &dyn Fn(f64) -> f64| values.iter().map(|value| of(*value)).collect();
         let (s, variance): (Vec<f64>, Vec<f64>) =
             (each(&f64::sqrt), each(&|value| value / spectra));
-        let ratio: Vec<f64> = each(&|value| value / energy);
+        let ratio: Vec<f64> = each(&|value| if energy > 0.0 { value / energy } else { 0.0 });
         all.get(folded.s).copy_from_slice(&s);
         all.get(folded.variance).copy_from_slice(&variance);
         all.get(folded.elbow)[0] = elbow::elbow(&ratio) as u64;
         all.get(folded.ratio).copy_from_slice(&ratio);
-        let relative = residuals.iter().zip(values).map(|(left, value)| left / value);
+        let relative = residuals
+            .iter()
+            .zip(values)
+            .map(|(left, value)| if *value > 0.0 { left / value } else { 0.0 });
         all.get(folded.residual).iter_mut().zip(relative).for_each(|(it, left)| *it = left);
         let v = all.get(folded.v);
         v.copy_from_slice(vectors);

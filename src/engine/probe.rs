@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Request;
 use super::data::Data;
-use super::fold::{Again, again, check_merge};
+use super::fold::{Again, again, check_merge, first_pass};
 use super::job::Job;
 use super::pending::Pending;
 use super::selection::{OpenRange, Selected, Selection};
@@ -140,14 +140,19 @@ fn folded(job: &Job, request: &Request, position: u64) -> Result<Probe> {
         own.lock().unwrap_or_else(PoisonError::into_inner).rows.clone_from(&results.rows);
         Ok(())
     };
-    let Again { results, failure, .. } = again(job, request, &pending, &keep, &[])?;
+    let takes_passes = job.prepared.fold().is_some_and(|fold| fold.passes().is_some());
+    let Again { results, failure, .. } = if takes_passes {
+        first_pass(job, request, &pending)?
+    } else {
+        again(job, request, &pending, &keep, &[])?
+    };
     let told = |dataset| {
         format!(
             "its merge isn't associative: of the first three units `{dataset}` is another if the \
              last two are merged first"
         )
     };
-    let failure = failure.or(check_merge(job)?.map(told));
+    let failure = if takes_passes { failure } else { failure.or(check_merge(job)?.map(told)) };
     let own = own.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut workspace = job.workspace();
     let rows = job.read(&job.source.rows, std::slice::from_ref(&run), &mut workspace)?;

@@ -36,8 +36,8 @@ use pixelmill_core::process::Dimension;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{exp, set_product};
-use crate::spectral_axis;
 use super::spots;
+use crate::spectral_axis;
 
 /// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -71,6 +71,23 @@ pub(crate) fn again<'j>(
     })
 }
 
+/// Folds some positions in the first of several passes, whose results are those of all positions:
+/// there are none, but there may be a reason why a position can't be folded.
+///
+/// # Errors
+/// If they can't be read.
+pub(crate) fn first_pass<'j>(
+    job: &'j Job,
+    request: &Request,
+    positions: &Pending<'_>,
+) -> Result<Again<'j>> {
+    let folding = once(job, request, positions, &|_, _| Ok(()))?;
+    let state = folding.lock();
+    let failures = state.tree.nodes().flat_map(|node| node.batch.failures.iter());
+    let failure = failures.map(|(why, _)| why.to_owned()).next();
+    Ok(Again { results: Vec::new(), ends: Vec::new(), failure })
+}
+
 /// Folds some positions in the pass in which the kernel is.
 fn once<'f>(
     job: &'f Job,

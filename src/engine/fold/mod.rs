@@ -49,7 +49,7 @@ use super::target::RunLock;
 use crate::ranks::Communicator;
 use crate::storage::file::ReadFile;
 use crate::storage::results_group::CHECKPOINT;
-pub(crate) use again::{Again, again, check_merge, estimate};
+pub(crate) use again::{Again, again, check_merge, estimate, first_pass};
 pub(crate) use committer::Committer;
 use cut::Group;
 pub(crate) use ends::Marked;
