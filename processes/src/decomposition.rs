@@ -455,7 +455,7 @@ impl Task {
         }
         let begin = scaled.len();
         match &self.scale {
-            Scale::Nothing => return Ok((square(row)?, 1.0)),
+            Scale::Nothing => Ok((square(row)?, 1.0)),
             Scale::Mean(mean) => {
                 scaled.extend_from_slice(row);
                 add_scaled(&mut scaled[begin..], -1.0, mean);

@@ -25,13 +25,12 @@ impl Region {
     /// Those points, counted row by row, that are inside.
     pub fn of(inside: impl IntoIterator<Item = bool>) -> Self {
         let mut stretches: Vec<(Range<usize>, usize)> = Vec::new();
-        let mut count = 0;
-        for (point, _) in inside.into_iter().enumerate().filter(|(_, is_in)| *is_in) {
+        let inside = inside.into_iter().enumerate().filter(|(_, is_in)| *is_in);
+        for (count, (point, _)) in inside.enumerate() {
             match stretches.last_mut() {
                 Some((last, _)) if last.end == point => last.end += 1,
                 _ => stretches.push((point..point + 1, count)),
             }
-            count += 1;
         }
         Self { stretches }
     }
@@ -109,7 +108,7 @@ mod tests {
         assert_eq!((region.len(), region.points().collect::<Vec<_>>()), (points.len(), points));
         let all: Vec<usize> = region.points().collect();
         let mut pieces = vec![Piece { before: 9, columns: 0..9 }];
-        for tile in [vec![0..60], vec![3..4], vec![5..9, 22..23, 40..58], vec![3..7], vec![]] {
+        for tile in [&[0..30, 30..60][..], &[3..4, 7..8], &[5..9, 22..23, 40..58], &[]] {
             let columns: Vec<usize> = tile.iter().cloned().flatten().collect();
             region.pieces(tile.iter().cloned(), &mut pieces);
             let found = pieces.iter().flat_map(|Piece { before, columns: own }| {

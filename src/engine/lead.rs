@@ -10,7 +10,7 @@ use super::crew::{Led, Phase};
 use super::data::Data;
 use super::estimate::before_run;
 use super::evidence;
-use super::fold::{self, Committer, Folding, PassMessage, Resumed};
+use super::fold::{self, Committer, Folding, Resumed};
 use super::job::Job;
 use super::ledger::{Covered, Ledger, Record};
 use super::marker::Marker;
@@ -24,7 +24,7 @@ use super::selection::Selected;
 use super::sight::{Sight, Wanted, say_shares};
 use super::supply::Stock;
 use super::target::{RunLock, Target};
-use super::team::{Assignment, Orders, RankError, Team};
+use super::team::{Assignment, Orders, RankError, Task, Team};
 use super::workers::Workers;
 use super::{Asked, Computed, Note, Observer, Outcome, Quiet, Report, Request, Stop, reread};
 use crate::hand_out;
@@ -577,9 +577,7 @@ impl Lead<'_> {
         shares: &Shares,
     ) -> Result<Vec<Computed>> {
         let Self { request, observer, stop, team, .. } = *self;
-        let mut resumed: Vec<Option<Resumed>> =
-            begun.iter_mut().map(|begun| begun.resumed.take()).collect();
-        resumed.iter().flatten().zip(&*begun).try_for_each(|(of, begun)| of.begin(begun.of.job))?;
+        let mut resumed = resumed(begun)?;
         let begun = &*begun;
         let members = begun.iter().map(|begun| (begun.of.job, begun.of.selected.as_ref()));
         let pass = Pass::new(members.collect()).among(all);
@@ -588,16 +586,12 @@ impl Lead<'_> {
         let written = begun.iter().map(|begun| Written::open(begun, team));
         let written = &written.collect::<Result<Vec<_>>>()?;
         let markers = self.markers(begun, written)?;
-        let unmarked = resumed.iter_mut().map(|of| of.as_mut().map(Resumed::take_unmarked));
-        let unmarked: Vec<Positions> = unmarked.map(Option::unwrap_or_default).collect();
+        let unmarked = unmarked(&mut resumed);
         let pending = begun.iter().zip(written).zip(&unmarked);
         let pending: Vec<Pending<'_>> =
             pending.map(|((begun, to), unmarked)| begun.pending(&to.status, unmarked)).collect();
         let of_all: Vec<&Pending<'_>> = pending.iter().collect();
-        let folded: Vec<u64> =
-            resumed.iter().map(|of| of.as_ref().map_or(0, |of| of.units)).collect();
-        let passes: Vec<Option<PassMessage>> =
-            resumed.iter().map(|of| of.as_ref()?.pass.message()).collect();
+        let (folded, tasks) = tasks(begun, &resumed);
         let foldings: Vec<Option<Folding<'_>>> = begun
             .iter()
             .zip(&pending)
@@ -619,8 +613,6 @@ impl Lead<'_> {
             members.map(|((begun, to), of)| begun.member(to, of)).collect();
         let count = count_of(led, &of_all)?;
         let geometry = pass.geometry_from(&folded);
-        let tasks = begun.iter().zip(folded.iter().copied().zip(passes));
-        let tasks = tasks.map(|(begun, folded)| begun.task(folded)).collect();
         let (workers, memory) = (shares.workers.clone(), shares.memory);
         let assignment = Assignment { tasks, workers, memory, segments };
         let stock = &self.assign(assignment, || pass.stock(&of_all, geometry, plan, team))?;
@@ -687,6 +679,32 @@ impl Lead<'_> {
         }
         Ok(markers)
     }
+}
+
+/// What some computations are resumed from; their kernels then are in the pass that it is of.
+fn resumed(begun: &mut [Begun<'_>]) -> Result<Vec<Option<Resumed>>> {
+    let each = begun.iter_mut().map(|begun| {
+        let resumed = begun.resumed.take();
+        resumed.as_ref().map_or(Ok(()), |resumed| resumed.begin(begun.of.job))?;
+        Ok(resumed)
+    });
+    each.collect()
+}
+
+/// The positions of each that are in without a mark.
+fn unmarked(resumed: &mut [Option<Resumed>]) -> Vec<Positions> {
+    let each = resumed.iter_mut().map(|of| of.as_mut().map(Resumed::take_unmarked));
+    each.map(Option::unwrap_or_default).collect()
+}
+
+/// How many units of each are folded already, and what other ranks have to know of it.
+fn tasks(begun: &[Begun<'_>], resumed: &[Option<Resumed>]) -> (Vec<u64>, Vec<Task>) {
+    let each = begun.iter().zip(resumed).map(|(begun, resumed)| {
+        let folded = resumed.as_ref().map_or(0, |of| of.units);
+        let pass = resumed.as_ref().and_then(|of| of.pass.message());
+        (folded, begun.task((folded, pass)))
+    });
+    each.unzip()
 }
 
 impl Shares {
