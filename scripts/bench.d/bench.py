@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 from bglib import Bglib
 from cold import Cold
+from components import Components
 from curve import Curve
 from denoise import Denoise
 from excerpt import Excerpt
@@ -31,8 +32,8 @@ from python import Python
 from ranks import Ranks
 from shifts import Shifts
 from sho import Sho
-from view import View
 from spectra import Spectra
+from view import View
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_DATA = "/Measurement_000/Channel_000/Raw_Data"
@@ -227,6 +228,9 @@ class Bench:
     def curve(self):
         Curve(self, write).measure()
 
+    def components(self):
+        Components(self).measure()
+
     def spectra(self):
         Spectra(self, write).measure()
 
@@ -311,9 +315,7 @@ def table(lines):
 def main():
     parts = ["peaks", "overhead", "equality", "sum", "frames", "ranks", "sho", "curve", "filter", "memory"]
     parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "view"]
-    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "bglib"]
-    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "spectra"]
-    parts += ["many", "info", "crop", "corrections", "denoise", "cold", "folds", "python", "maps", "shifts"]
+    parts += ["bglib", "spectra", "shifts", "components"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all if none is given")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")

@@ -14,9 +14,8 @@
     peers.py hyperspy-multifit FILE RESULTS GROUP    the same (venv peers)
     peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
-    peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres,
+    peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres, waves,
                                     fluctuation, crystallinity, or radial-fourier-BINS-ORDER (venv peers)
-    peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres, waves (venv peers)
     peers.py hyperspy-fold FILE CORES FOLD    deviation or centres (venv peers)
     peers.py product  FILE CORES    the f32 matrix product of frames that are in memory and 12 masks (venv peers)
     peers.py frames   FOLDER        writes the files of frames.py that are missing (venv peers)
@@ -32,6 +31,10 @@
     peers.py pixelmill-busy FILE CORES    a function that computes for a millisecond (venv peers)
     peers.py pixelmill-centres FILE CORES WAY [MEMORY]    the centre of mass of each frame, by SciPy in `processes` or by
                                     `numba` on threads, the second run (venv peers)
+    peers.py hyperspy-svd FILE CORES RESULTS GROUP    HyperSpy's lazy decomposition into 20 components, and how far our
+                                    explained variances are from the exact ones (venv peers)
+    peers.py sklearn-kmeans FILE CORES RESULTS GROUP    8 clusters by HyperSpy's cluster analysis, which is scikit-learn's,
+                                    and our inertia as a part of theirs (venv peers)
     peers.py hyperspy-centres FILE CORES    the same by SciPy and HyperSpy's lazy map (venv peers)
     peers.py pyusid-centres FILE CORES DATASET    the same by SciPy and what pyUSID's Process has (venv tests)
     peers.py dask-denoise FILE DATASET CORES METHOD VALUE RESULTS GROUP    medians or Gaussian means over the positions
@@ -491,6 +494,50 @@ def hyperspy_fold(file, cores, fold):
         return {"seconds": time.perf_counter() - begun}
 
 
+def cube(file, cores):
+    """Of a file with a dataset `data`: a lazy signal of it."""
+    import dask
+    import dask.array
+    import h5py
+    import hyperspy.api
+
+    dask.config.set(scheduler="threads", num_workers=int(cores))
+    data = h5py.File(file)["data"]
+    return hyperspy.api.signals.Signal1D(dask.array.from_array(data, chunks=(16, 128, -1))).as_lazy()
+
+
+def hyperspy_svd(file, cores, results, group):
+    import h5py
+    import numpy
+
+    signal = cube(file, cores)
+    begun = time.perf_counter()
+    signal.decomposition(algorithm="SVD", output_dimension=20, print_info=False)
+    seconds = time.perf_counter() - begun
+    with h5py.File(file) as opened:
+        values = opened["data"][()].reshape(-1, opened["data"].shape[-1]).astype("f8")
+    exact = numpy.linalg.eigvalsh(values.T @ values)[::-1][:20] / len(values)
+    with h5py.File(results) as opened:
+        found = opened[group]["Explained_Variance"][()]
+    return {"seconds": seconds, "off": float(abs(found / exact - 1).max())}
+
+
+def sklearn_kmeans(file, cores, results, group):
+    import h5py
+
+    signal = cube(file, cores)
+    signal.compute(show_progressbar=False)
+    begun = time.perf_counter()
+    signal.cluster_analysis("signal", n_clusters=8, algorithm="kmeans")
+    seconds = time.perf_counter() - begun
+    labels = signal.learning_results.cluster_labels
+    values = signal.data.reshape(-1, signal.data.shape[-1]).astype("f8")
+    theirs = sum(((values[own] - values[own].mean(axis=0)) ** 2).sum() for own in labels.astype(bool) if own.any())
+    with h5py.File(results) as opened:
+        ours = opened[group]["Inertia"][()].item()
+    return {"seconds": seconds, "off": ours / theirs}
+
+
 def h5py_sum(file, start, end):
     """Sums of the square from `start` to `end` of each frame, read chunk by chunk of the scan."""
     import h5py
@@ -751,6 +798,8 @@ COMMANDS = {
     "libertem-frames": libertem_frames,
     "libertem-fold": libertem_fold,
     "hyperspy-fold": hyperspy_fold,
+    "hyperspy-svd": hyperspy_svd,
+    "sklearn-kmeans": sklearn_kmeans,
     "h5py-sum": h5py_sum,
     "scikit-image-shifts": scikit_image_shifts,
     "hyperspy-frames": hyperspy_frames,
