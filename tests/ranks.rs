@@ -576,7 +576,7 @@ fn a_signal_stops_a_fold_of_several_ranks_and_what_has_no_gap_is_kept() {
 #[test]
 fn killed_folds_of_several_ranks_have_the_same_bits_once_they_are_resumed() {
     let scan = units(64);
-    let more = ["-p", "rounds=5", "--cores", "1", "--checkpoint", "0.02"];
+    let more = ["-p", "rounds=40", "--cores", "1", "--checkpoint", "0.02"];
     let whole = scan.beside("whole.h5");
     let begun = Instant::now();
     succeed_on(2, scan.arguments("gathered-many", &whole, &more));
