@@ -245,9 +245,10 @@ impl<const CENTERED: bool> Reduction for Decomposition<CENTERED> {
 
     fn shared_memory(task: &Task) -> usize {
         let Sizes { points, block, .. } = task.sizes;
-        // Those of the first pass are kept besides those of the one that has begun, and what is
-        // made of both when it ends.
-        8 * (2 * carried(task.sizes) + 6 * points * block)
+        // What a pass has begun with, as it is kept and as it is handed on; and blocks: those of
+        // the first pass and of the one that has begun, as vectors and as weights, and what is made
+        // of these when it ends.
+        8 * (3 * carried(task.sizes) + 14 * points * block)
     }
 
     fn passes(task: &Task) -> Option<Passes> {

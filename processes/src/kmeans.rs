@@ -213,8 +213,9 @@ impl Reduction for KMeans {
     }
 
     fn shared_memory(task: &Task) -> usize {
-        // The centres as rows and as weights, and what they are made of.
-        4 * 8 * task.parameters.clusters.next_multiple_of(4) * task.points
+        // The centres as rows and as weights, those of the next pass, and all as they are handed
+        // on.
+        8 * 8 * task.parameters.clusters.next_multiple_of(4) * task.points
     }
 
     fn passes(task: &Task) -> Option<Passes> {

@@ -83,8 +83,8 @@ impl<'a> Committer<'a> {
         if units < self.committed || !is_new && !is_unseen || !must && is_soon {
             return Ok(None);
         }
-        let mut pass = self.pass.clone();
-        state.tree.prefix().1.for_each(|(_, node)| pass += node.batch.digest);
+        let pass = &mut self.pass;
+        state.tree.prefix().1.for_each(|(_, node)| *pass += node.batch.digest);
         if is_all {
             pass.check(self.folding.job)?;
         }
@@ -96,7 +96,7 @@ impl<'a> Committer<'a> {
         } else {
             if is_new {
                 let nodes = state.tree.prefix().1.map(|(level, node)| (level, &node.all));
-                self.checkpoint.write(file, (&pass, units), nodes)?;
+                self.checkpoint.write(file, (pass, units), nodes)?;
             }
             if seen {
                 self.seen = match self.write_results(file, &state.tree, marked) {
@@ -115,7 +115,6 @@ impl<'a> Committer<'a> {
         drop(state);
         // Of a pass that isn't the last nothing is done, whatever it has read.
         let batch = if is_last { batch } else { Batch::default() };
-        self.pass = pass;
         self.committed = units;
         self.written = Instant::now();
         self.took = self.written - begun;
