@@ -102,6 +102,9 @@ impl<R: Reduction> Kernel for FoldKernel<R> {
         if R::PER_POSITION && passes.is_some() {
             return Err(Failure::new("what folds nothing has one pass"));
         }
+        if !passes.as_ref().is_none_or(Passes::are_sound) {
+            return Err(Failure::new("no pass over all spectra follows those over mini-batches"));
+        }
         let first = Arc::new(task);
         let now = RwLock::new(Now::first(&first, passes));
         Ok(Box::new(PreparedFold::<R> { first, now, layouts, columns, whole, extra, passes }))
@@ -276,9 +279,10 @@ impl<R: Reduction> Fold for PreparedFold<R> {
     }
 
     fn next_pass(&self, all: &mut Parts<'_>) -> Result<Pass, Failure> {
-        let Some(Passes { most, carried: wanted }) = self.passes else {
+        let Some(passes) = self.passes else {
             return Err(Failure::new("all spectra are folded once"));
         };
+        let Passes { most, carried: wanted, .. } = passes;
         let Passed { carried, is_last } = R::next_pass(&self.task(), all)?;
         if carried.len() != wanted {
             let found = carried.len();
@@ -287,6 +291,9 @@ impl<R: Reduction> Fold for PreparedFold<R> {
         let number = self.pass() + 1;
         if number + 1 > most || number + 1 == most && !is_last {
             return Err(Failure::new(format!("it takes more passes than {most}")));
+        }
+        if is_last && passes.mini_batch(number).is_some() {
+            return Err(Failure::new("its last pass goes over a part of the spectra"));
         }
         Ok(Pass { number, is_last, carried })
     }

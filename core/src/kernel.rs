@@ -283,6 +283,10 @@ pub trait Fold: Send + Sync {
     fn pass(&self) -> u32 {
         0
     }
+    /// The mini-batch that it goes over, if it doesn't go over all spectra.
+    fn mini_batch(&self) -> Option<u32> {
+        self.passes()?.mini_batch(self.pass())
+    }
     /// Whether it is the last.
     fn is_last_pass(&self) -> bool {
         true
@@ -330,6 +334,51 @@ pub struct Passes {
     pub most: u32,
     /// How many numbers one hands to the next.
     pub carried: usize,
+    /// Those of them that go over a part of the spectra each, if any do.
+    pub mini_batches: Option<MiniBatches>,
+}
+
+/// Passes that follow each other, of which each goes over one mini-batch of the spectra: what is
+/// learned from that is known for the next. A mini-batch has units from all over the scan, a whole
+/// number of them, so some may be empty where there are few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MiniBatches {
+    /// The first of these passes, counted from 0.
+    pub first: u32,
+    /// How many mini-batches all spectra are divided into.
+    pub count: u32,
+    /// How often all of them are gone through.
+    pub epochs: u32,
+}
+
+impl Passes {
+    /// The mini-batch that a pass goes over, counted from 0; all spectra if there is none.
+    pub fn mini_batch(&self, pass: u32) -> Option<u32> {
+        let MiniBatches { first, count, epochs } = self.mini_batches?;
+        let number = pass.checked_sub(first)?;
+        (number / count < epochs).then_some(number % count)
+    }
+
+    /// Whether, when a pass has ended, all spectra have been gone through once more.
+    pub fn ends_epoch(&self, pass: u32) -> bool {
+        let count = self.mini_batches.map_or(0, |of| of.count);
+        self.mini_batch(pass).is_none_or(|number| number + 1 == count)
+    }
+
+    /// How often all spectra are gone through at most.
+    pub fn epochs(&self) -> u32 {
+        let beside = self.mini_batches.map_or(0, |of| of.epochs * (of.count - 1));
+        self.most.saturating_sub(beside)
+    }
+
+    /// Whether the last of them goes over all spectra.
+    pub(crate) fn are_sound(&self) -> bool {
+        let Some(MiniBatches { first, count, epochs }) = self.mini_batches else {
+            return self.most > 1;
+        };
+        let end = count.checked_mul(epochs).and_then(|passes| passes.checked_add(first));
+        count > 0 && epochs > 0 && end.is_some_and(|end| end < self.most)
+    }
 }
 
 /// What a pass over all spectra, but the first, begins with.
@@ -756,5 +805,26 @@ impl<'a> RawUnit<'a> {
 
     fn spectrum_bytes(&self) -> usize {
         self.spectrum_length * self.stored.element.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mini_batches_are_gone_through_in_turns() {
+        let batches = MiniBatches { first: 1, count: 3, epochs: 2 };
+        let passes = Passes { most: 9, carried: 0, mini_batches: Some(batches) };
+        let each: Vec<Option<u32>> = (0..9).map(|pass| passes.mini_batch(pass)).collect();
+        let some = [0, 1, 2, 0, 1, 2].map(Some);
+        assert_eq!((each[0], &each[1..7], &each[7..]), (None, &some[..], &[None, None][..]));
+        let ends: Vec<u32> = (0..9).filter(|pass| passes.ends_epoch(*pass)).collect();
+        assert_eq!(ends, [0, 3, 6, 7, 8]);
+        assert_eq!(passes.epochs(), 5);
+        let with = |most, mini_batches| Passes { most, carried: 0, mini_batches }.are_sound();
+        assert!(with(8, Some(batches)) && !with(7, Some(batches)) && !with(1, None));
+        assert!(!with(9, Some(MiniBatches { count: 0, ..batches })));
+        assert!(!with(u32::MAX, Some(MiniBatches { count: u32::MAX, ..batches })));
     }
 }

@@ -15,7 +15,7 @@ use crate::chunk_io::AlignedBytes;
 use crate::element::Element;
 use crate::failure::Failure;
 use crate::inputs::{AuxiliaryInput, ConstantInput};
-pub use crate::kernel::{Pass, Passes, Whole};
+pub use crate::kernel::{MiniBatches, Pass, Passes, Whole};
 use crate::kernel::{RawTile, view};
 use crate::model::Model;
 use crate::process::{Auxiliary, Coordinates, Parameters, Spectrum};
@@ -233,8 +233,9 @@ pub trait Reduction: Sized + 'static {
     fn merge(task: &Self::Task, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure>;
 
     /// How many passes over all spectra it takes. Override for what takes several: only the last
-    /// has results, and all before it, one at least, end with [`Self::next_pass`]. A run that
-    /// is killed goes on in the pass in which it was.
+    /// has results, and all before it, one at least, end with [`Self::next_pass`]. What learns
+    /// while it goes over the spectra has passes over [mini-batches](MiniBatches) of them. A run
+    /// that is killed goes on in the pass in which it was.
     fn passes(_task: &Self::Task) -> Option<Passes> {
         None
     }

@@ -253,7 +253,11 @@ impl<const CENTERED: bool> Reduction for Decomposition<CENTERED> {
 
     fn passes(task: &Task) -> Option<Passes> {
         let sums = u32::from(matches!(task.stage, Stage::Sum));
-        Some(Passes { most: task.parameters.passes + sums + 1, carried: carried(task.sizes) })
+        Some(Passes {
+            most: task.parameters.passes + sums + 1,
+            carried: carried(task.sizes),
+            mini_batches: None,
+        })
     }
 
     fn process_partition(

@@ -220,7 +220,8 @@ impl Reduction for KMeans {
 
     fn passes(task: &Task) -> Option<Passes> {
         let Parameters { clusters, iterations, .. } = task.parameters;
-        Some(Passes { most: iterations + 2, carried: 2 + clusters * task.points })
+        let (most, carried) = (iterations + 2, 2 + clusters * task.points);
+        Some(Passes { most, carried, mini_batches: None })
     }
 
     fn preprocess(task: &Task, all: &mut Parts<'_>) {

@@ -87,7 +87,7 @@ impl Begun<'_> {
         (workers, team): (usize, Team<'_>),
     ) -> Option<Folding<'p>> {
         let job = self.of.job;
-        let (of, resumed) = job.geometry.as_ref().zip(resumed)?;
+        let (of, resumed) = job.geometry_of_pass().zip(resumed)?;
         let folding = Folding::resumed(job, of, pending, resumed);
         // What is written here comes to the disk when it is marked.
         Some(folding.shared_by((team.rank(), team.others() + 1), workers, None))
@@ -109,7 +109,8 @@ impl Begun<'_> {
     /// If the status or a selection can't be read.
     pub fn led(&self, pending: &Pending<'_>) -> Result<Led<'_>> {
         let Self { of, lock, group, .. } = self;
-        let is_whole = !group.resumed && of.selected.is_none();
+        let is_batch = of.job.prepared.fold().is_some_and(|fold| fold.mini_batch().is_some());
+        let is_whole = !group.resumed && of.selected.is_none() && !is_batch;
         let count = if is_whole { pending.positions() } else { pending.count()? };
         Ok(Led { job: of.job, request: of.request, group, count, lock })
     }

@@ -246,7 +246,7 @@ impl<'a> Ready<'a> {
             .zip(&self.files)
             .map(|((Followed { job, .. }, pending), file)| {
                 let file = is_kept.then_some(&*file.in_place);
-                let folding = Folding::new(job, job.geometry.as_ref()?, pending);
+                let folding = Folding::new(job, job.geometry_of_pass()?, pending);
                 Some(folding.shared_by((rank, ranks), plan.workers, file))
             })
             .collect();

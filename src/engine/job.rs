@@ -503,6 +503,12 @@ impl Job {
         places.iter().cloned().zip(self.column_bytes())
     }
 
+    /// How the scan is cut for the pass in which the kernel is, if it folds.
+    pub fn geometry_of_pass(&self) -> Option<Geometry> {
+        let (geometry, fold) = self.geometry.as_ref().zip(self.prepared.fold())?;
+        Some(geometry.in_pass(fold, fold.pass()))
+    }
+
     /// What all positions are folded into, if they are.
     pub fn folded(&self) -> Option<Folded<'_>> {
         let geometry = self.geometry.as_ref()?;

@@ -586,7 +586,7 @@ impl Lead<'_> {
         let written = begun.iter().map(|begun| Written::open(begun, team));
         let written = &written.collect::<Result<Vec<_>>>()?;
         let markers = self.markers(begun, written)?;
-        let unmarked = unmarked(&mut resumed);
+        let unmarked = unmarked(begun, &resumed)?;
         let pending = begun.iter().zip(written).zip(&unmarked);
         let pending: Vec<Pending<'_>> =
             pending.map(|((begun, to), unmarked)| begun.pending(&to.status, unmarked)).collect();
@@ -691,10 +691,16 @@ fn resumed(begun: &mut [Begun<'_>]) -> Result<Vec<Option<Resumed>>> {
     each.collect()
 }
 
-/// The positions of each that are in without a mark.
-fn unmarked(resumed: &mut [Option<Resumed>]) -> Vec<Positions> {
-    let each = resumed.iter_mut().map(|of| of.as_mut().map(Resumed::take_unmarked));
-    each.map(Option::unwrap_or_default).collect()
+/// The positions of each that aren't to be folded though no marks tell of them.
+fn unmarked(begun: &[Begun<'_>], resumed: &[Option<Resumed>]) -> Result<Vec<Positions>> {
+    let each = begun.iter().zip(resumed).map(|(Begun { of, .. }, resumed)| {
+        let units = resumed.as_ref().map(|resumed| resumed.units);
+        units.map_or_else(
+            || Ok(Positions::default()),
+            |units| fold::unmarked((of.job, of.selected.as_ref()), units),
+        )
+    });
+    each.collect()
 }
 
 /// How many units of each are folded already, and what other ranks have to know of it.

@@ -41,7 +41,8 @@ const WINDOWS: u64 = 24 << 20;
 impl<'a> Pass<'a> {
     /// Of at least one computation.
     pub fn new(members: Vec<(&'a Job, Option<&'a Selected>)>) -> Self {
-        let each = members.iter().map(|(job, _)| job.geometry.as_ref());
+        let each: Vec<_> = members.iter().map(|(job, _)| job.geometry_of_pass()).collect();
+        let each = each.iter().map(Option::as_ref);
         let geometry = Geometry::of_several(&members[0].0.source, each);
         Self { members, geometry, beside: 0 }
     }

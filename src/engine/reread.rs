@@ -37,7 +37,8 @@ pub(crate) fn digest(job: &Job, request: &Request, positions: &Pending<'_>) -> R
         return Ok(RowsDigest::default());
     }
     debug!("reads what was computed from `{}` before, to compare it", job.source.info.path);
-    let folding = job.geometry.as_ref().map(|of| Folding::new(job, of, positions).reading());
+    let geometry = job.geometry.clone();
+    let folding = geometry.map(|of| Folding::new(job, of, positions).reading());
     run(job, request, positions, folding.as_ref())
 }
 
@@ -81,7 +82,7 @@ pub(super) fn run(
     let workers = &job.workers;
     let pass = Pass::alone(job, None);
     let plan = &pass.plan(request.memory_budget(1), workers.cores(), None)?;
-    let geometry = pass.geometry_from(&[0]);
+    let geometry = folding.map(|folding| (folding.geometry(), 0));
     let stock = &pass.stock(&[positions], geometry, plan, team)?;
     let members = &[Member { job, pending: positions, folding, sink: None }];
     let work = Work { team, workers, plan, members, geometry, stock, others: 0 };

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::geometry::Geometry;
 use super::{Compare, Folding, MadeOf, Wants, ends, folded_by, mark_folded, passes, shown};
 use crate::engine::job::Job;
 use crate::engine::pending::Pending;
@@ -38,11 +39,12 @@ pub(crate) fn again<'j>(
     columns: &[Rows],
 ) -> Result<Again<'j>> {
     while !folded_by(job).is_last_pass() {
-        let folding = once(job, request, positions, &|_, _| Ok(()))?;
+        let geometry = job.geometry_of_pass();
+        let folding = once(job, request, (geometry, positions), &|_, _| Ok(()))?;
         let next = folding.next_pass(&folding.lock().tree)?;
         passes::begin(job, Some(&next))?;
     }
-    let folding = once(job, request, positions, compare)?;
+    let folding = once(job, request, (job.geometry.clone(), positions), compare)?;
     let state = folding.lock();
     let all = 0..job.source.info.positions;
     let read = |dataset: usize, rows: &mut [u8]| {
@@ -81,21 +83,21 @@ pub(crate) fn first_pass<'j>(
     request: &Request,
     positions: &Pending<'_>,
 ) -> Result<Again<'j>> {
-    let folding = once(job, request, positions, &|_, _| Ok(()))?;
+    let folding = once(job, request, (job.geometry.clone(), positions), &|_, _| Ok(()))?;
     let state = folding.lock();
     let failures = state.tree.nodes().flat_map(|node| node.batch.failures.iter());
     let failure = failures.map(|(why, _)| why.to_owned()).next();
     Ok(Again { results: Vec::new(), ends: Vec::new(), failure })
 }
 
-/// Folds some positions in the pass in which the kernel is.
+/// Folds some positions in the pass in which the kernel is, of a scan that is cut so.
 fn once<'f>(
     job: &'f Job,
     request: &Request,
-    positions: &'f Pending<'f>,
+    (geometry, positions): (Option<Geometry>, &'f Pending<'f>),
     compare: &'f Compare<'f>,
 ) -> Result<Folding<'f>> {
-    let geometry = job.geometry.as_ref().expect("only what folds is folded again");
+    let geometry = geometry.expect("only what folds is folded again");
     let folding = Folding::new(job, geometry, positions);
     let folding = Folding { wants: Wants::Compared(compare), ..folding };
     reread::run(job, request, positions, Some(&folding))?;
@@ -112,7 +114,7 @@ pub(crate) fn estimate(
     request: &Request,
     (positions, workers): (u64, usize),
 ) -> Result<Duration> {
-    let Some(geometry) = job.geometry.as_ref().filter(|_| positions > 0) else {
+    let Some(geometry) = job.geometry.clone().filter(|_| positions > 0) else {
         return Ok(Duration::ZERO);
     };
     let nothing = Marks::prefix(0, job.source.info.positions);
@@ -121,9 +123,9 @@ pub(crate) fn estimate(
     let unit = Selected::Set(first);
     let begun = Instant::now();
     let pending = Pending::new(&nothing, Some(&unit), &job.source.grid);
-    once(job, request, &pending, &|_, _| Ok(()))?;
-    let passes = folded_by(job).passes().map_or(1, |passes| passes.most);
-    let each = f64::from(passes) * begun.elapsed().as_secs_f64() / count.max(1) as f64;
+    once(job, request, (Some(geometry), &pending), &|_, _| Ok(()))?;
+    let times = folded_by(job).passes().map_or(1, |passes| passes.epochs());
+    let each = f64::from(times) * begun.elapsed().as_secs_f64() / count.max(1) as f64;
     Ok(Duration::from_secs_f64(each * positions as f64 / workers.max(1) as f64))
 }
 
@@ -139,7 +141,7 @@ const CANCELLING: f64 = 1e-12;
 /// # Errors
 /// If the units can't be read, merged or finished.
 pub(crate) fn check_merge(job: &Job) -> Result<Option<String>> {
-    let Some(geometry) = job.geometry.as_ref().filter(|of| of.count() >= 3) else {
+    let Some(geometry) = job.geometry.clone().filter(|of| of.count() >= 3) else {
         return Ok(None);
     };
     let nothing = Marks::prefix(0, job.source.info.positions);

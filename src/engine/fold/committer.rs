@@ -31,6 +31,8 @@ pub(crate) struct Committer<'a> {
     columns: &'a [Place],
     /// How many units are committed.
     committed: u64,
+    /// Whether these are all.
+    is_complete: bool,
     /// How many of them this run has made results of.
     shown: u64,
     written: Instant,
@@ -45,8 +47,19 @@ impl<'a> Committer<'a> {
         let Resumed { checkpoint, pass, units, .. } = resumed;
         let (committed, written, took) = (units, Instant::now(), Duration::ZERO);
         let (results, columns) = (places.folded.as_slice(), places.columns.as_slice());
-        let (seen, shown) = (None, 0);
-        Self { folding, checkpoint, pass, results, columns, committed, shown, written, took, seen }
+        Self {
+            folding,
+            checkpoint,
+            pass,
+            results,
+            columns,
+            committed,
+            is_complete: false,
+            shown: 0,
+            written,
+            took,
+            seen: None,
+        }
     }
 
     /// Writes down what is folded of the first units, as a checkpoint or, if that is all, as
@@ -79,7 +92,7 @@ impl<'a> Committer<'a> {
         let is_unseen = must && seen && units > self.shown;
         let must = must || seen || is_all;
         // Fewer while some of them are merged, and if they can't be.
-        let is_new = units > self.committed;
+        let is_new = units > self.committed || is_all && !self.is_complete;
         if units < self.committed || !is_new && !is_unseen || !must && is_soon {
             return Ok(None);
         }
@@ -91,7 +104,8 @@ impl<'a> Committer<'a> {
         if is_all && is_last {
             self.seen = self.write_results(file, &state.tree, marked)?;
         } else if is_all {
-            let next = pass.followed_by(self.folding.next_pass(&state.tree)?);
+            let next = self.folding.next_pass(&state.tree)?;
+            let next = pass.followed_by(next, self.folding.job);
             self.checkpoint.write(file, (&next, 0), std::iter::empty())?;
         } else {
             if is_new {
@@ -115,7 +129,7 @@ impl<'a> Committer<'a> {
         drop(state);
         // Of a pass that isn't the last nothing is done, whatever it has read.
         let batch = if is_last { batch } else { Batch::default() };
-        self.committed = units;
+        (self.committed, self.is_complete) = (units, is_all);
         self.written = Instant::now();
         self.took = self.written - begun;
         debug!("{units} units are written down in {:.3} s", self.took.as_secs_f64());

@@ -2,6 +2,7 @@
 //! gap.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use twox_hash::xxhash3_128::Hasher;
 
@@ -12,7 +13,7 @@ use crate::storage::results_group::{Column, Folded};
 use pixelmill_core::corrections::Corrections;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::Result;
-use pixelmill_core::kernel::{BufferLayout, Fold, Kind, Role, Whole};
+use pixelmill_core::kernel::{BufferLayout, Fold, Kind, MiniBatches, Role, Whole};
 use pixelmill_core::positions::Positions;
 
 /// How a scan is folded.
@@ -21,7 +22,10 @@ pub(crate) struct Geometry {
     pub(super) cut: Cut,
     pub(super) needs: Needs,
     /// The units in which something is selected; all if nothing is said.
-    numbers: Option<Vec<u64>>,
+    numbers: Option<Arc<[u64]>>,
+    /// Which of these are in a mini-batch, if it is one: the first, and how many follow each other
+    /// of which one is.
+    batch: Option<(u64, u64)>,
 }
 
 impl Geometry {
@@ -51,7 +55,7 @@ impl Geometry {
                     numbers.push(number);
                 }
             }
-            geometry.numbers = Some(numbers);
+            geometry.numbers = Some(numbers.into());
         }
         Ok(geometry)
     }
@@ -66,7 +70,16 @@ impl Geometry {
             }
             Some(tiles) => Cut::cells(&rows.view().position_shape(), &tiles.cell(), row, needs),
         };
-        Self { cut, needs, numbers: None }
+        Self { cut, needs, numbers: None, batch: None }
+    }
+
+    /// What the pass goes over in which a fold is, of what all others do.
+    pub fn in_pass(&self, fold: &dyn Fold, pass: u32) -> Self {
+        let batch = fold.passes().and_then(|passes| {
+            let number = passes.mini_batch(pass)?;
+            Some((number.into(), passes.mini_batches?.count.into()))
+        });
+        Self { batch, ..self.clone() }
     }
 
     /// How a source is read for several computations that go over it together, of which each has
@@ -96,6 +109,12 @@ impl Geometry {
 
     /// How many units there are.
     pub fn count(&self) -> u64 {
+        let all = self.count_all();
+        self.batch.map_or(all, |(first, step)| all.saturating_sub(first).div_ceil(step))
+    }
+
+    /// The same with those that aren't in the mini-batch.
+    fn count_all(&self) -> u64 {
         self.numbers.as_ref().map_or_else(|| self.cut.count(), |numbers| numbers.len() as u64)
     }
 
@@ -105,6 +124,7 @@ impl Geometry {
     }
 
     fn cut_number(&self, unit: u64) -> u64 {
+        let unit = self.batch.map_or(unit, |(first, step)| first + unit * step);
         self.numbers.as_ref().map_or(unit, |numbers| numbers[unit as usize])
     }
 
@@ -118,13 +138,14 @@ impl Geometry {
         self.cut.groups(self.cut_number(unit))
     }
 
-    /// The unit that holds a position that is selected.
+    /// The unit that holds a position that is selected and in the mini-batch.
     pub fn holding(&self, position: u64) -> u64 {
         let number = self.cut.holding(position);
-        match &self.numbers {
+        let number = match &self.numbers {
             None => number,
             Some(numbers) => numbers.partition_point(|other| *other < number) as u64,
-        }
+        };
+        self.batch.map_or(number, |(first, step)| number.saturating_sub(first) / step)
     }
 
     /// The positions of the first units that are to be folded.
@@ -132,8 +153,26 @@ impl Geometry {
     /// # Errors
     /// If a selection can't be read.
     pub fn positions_before(&self, units: u64, wanted: &Pending<'_>) -> Result<Positions> {
+        self.positions_of(0..units.min(self.count()), wanted)
+    }
+
+    /// Those that a mini-batch leaves out.
+    ///
+    /// # Errors
+    /// If a selection can't be read.
+    pub fn positions_beside(&self, wanted: &Pending<'_>) -> Result<Positions> {
+        let Some((first, step)) = self.batch else { return Ok(Positions::default()) };
+        let all = Self { batch: None, ..self.clone() };
+        all.positions_of((0..all.count()).filter(|unit| unit % step != first), wanted)
+    }
+
+    fn positions_of(
+        &self,
+        units: impl Iterator<Item = u64>,
+        wanted: &Pending<'_>,
+    ) -> Result<Positions> {
         let mut positions = Positions::default();
-        for unit in 0..units.min(self.count()) {
+        for unit in units {
             for run in wanted.among(&self.runs(unit))? {
                 positions.insert(run);
             }
@@ -145,7 +184,7 @@ impl Geometry {
     pub(super) fn outline(&self, fold: &dyn Fold) -> String {
         let mut hash = Hasher::new();
         hash.write(self.cut.described().as_bytes());
-        for number in self.numbers.iter().flatten() {
+        for number in self.numbers.iter().flat_map(|numbers| numbers.iter()) {
             hash.write(&number.to_le_bytes());
         }
         for layout in fold.buffers() {
@@ -156,6 +195,9 @@ impl Geometry {
         }
         if let Some(passes) = fold.passes() {
             hash.write(format!("{} carried;", passes.carried).as_bytes());
+            if let Some(MiniBatches { first, count, epochs }) = passes.mini_batches {
+                hash.write(format!("{first} {count} {epochs};").as_bytes());
+            }
         }
         format!("{:032x}", hash.finish_128())
     }

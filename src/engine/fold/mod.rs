@@ -56,7 +56,7 @@ pub(crate) use ends::Marked;
 use ends::{MadeOf, ends, mark_folded};
 use geometry::{Geometry, shown};
 use passes::InPass;
-pub(crate) use passes::{PassMessage, begin_pass};
+pub(crate) use passes::{PassMessage, begin_pass, unmarked};
 use pixelmill_core::contribution::UnitResults;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::failure::{Failure, guarded};
@@ -74,7 +74,8 @@ use unit::UnitWorker;
 pub(crate) struct Folding<'a> {
     job: &'a Job,
     fold: &'a dyn Fold,
-    geometry: &'a Geometry,
+    /// How what it goes over is cut.
+    geometry: Geometry,
     pending: &'a Pending<'a>,
     /// What becomes of the results; nothing is folded if nobody wants any.
     wants: Wants<'a>,
@@ -197,7 +198,7 @@ fn unsuitable(job: &Job, doing: &str, failure: &Failure) -> Error {
 
 impl<'a> Folding<'a> {
     /// A fold of the units in which something is `pending`.
-    pub fn new(job: &'a Job, geometry: &'a Geometry, pending: &'a Pending<'a>) -> Self {
+    pub fn new(job: &'a Job, geometry: Geometry, pending: &'a Pending<'a>) -> Self {
         let (fold, wants) = (folded_by(job), Wants::Results);
         Self {
             job,
@@ -217,7 +218,7 @@ impl<'a> Folding<'a> {
     /// The same of all units behind those of a checkpoint, with what is folded of these.
     pub fn resumed(
         job: &'a Job,
-        geometry: &'a Geometry,
+        geometry: Geometry,
         pending: &'a Pending<'a>,
         resumed: &mut Resumed,
     ) -> Self {
@@ -244,6 +245,11 @@ impl<'a> Folding<'a> {
         }
     }
 
+    /// How what it goes over is cut.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
     /// The number of the unit that holds a position.
     fn number(&self, position: u64) -> u64 {
         self.geometry.holding(position)
@@ -251,7 +257,7 @@ impl<'a> Folding<'a> {
 
     /// What a thread folds with.
     fn worker(&self) -> UnitWorker<'_> {
-        UnitWorker::new(self.job, self.fold, self.geometry, self.pending)
+        UnitWorker::new(self.job, self.fold, &self.geometry, self.pending)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -289,6 +295,14 @@ impl<'a> Folding<'a> {
         let mut accumulator = self.idle().pop().unwrap_or_default();
         accumulator.clear(self.fold.buffers());
         Some(accumulator)
+    }
+
+    /// What a mini-batch without a unit is folded into.
+    fn nothing(&self) -> Accumulator {
+        let mut nothing = Accumulator::default();
+        nothing.clear(self.fold.buffers());
+        self.fold.worker().begin(&mut nothing.parts());
+        nothing
     }
 
     /// Takes what a unit was folded into, and merges it as far as its neighbours are there; `batch`
@@ -365,7 +379,10 @@ impl<'a> Folding<'a> {
 
     /// What the next pass begins with, made of what is in a tree, which is all there is.
     fn next_pass(&self, tree: &Tree<Node>) -> Result<Pass> {
-        let mut all = self.merged(tree.nodes().map(|node| &node.all))?.unwrap_or_default();
+        let mut all = match self.merged(tree.nodes().map(|node| &node.all))? {
+            Some(all) => all,
+            None => self.nothing(),
+        };
         let next = guarded(|| self.fold.next_pass(&mut all.parts()));
         let next = next.unwrap_or_else(Err);
         self.idle().push(all);

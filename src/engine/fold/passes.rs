@@ -26,9 +26,9 @@ use pixelmill_core::positions::Positions;
 pub(crate) struct InPass {
     /// What it has begun with; nothing in the first.
     pub begun: Option<Pass>,
-    /// What the pass before has read.
+    /// What was read when all spectra were gone through before.
     before: Option<RowsDigest>,
-    /// What this one has read by now.
+    /// What this pass has read by now, and the mini-batches before it since then.
     read: RowsDigest,
 }
 
@@ -63,17 +63,26 @@ impl InPass {
         begin(job, self.begun.as_ref())
     }
 
-    /// The pass that follows this one, which has read all there is.
-    pub(super) fn followed_by(&self, next: Pass) -> Self {
-        Self { begun: Some(next), before: Some(self.read), read: RowsDigest::default() }
+    /// The pass that follows this one, which has read all that it goes over.
+    pub(super) fn followed_by(&self, next: Pass, job: &Job) -> Self {
+        let begun = Some(next);
+        if self.ends_epoch(job) {
+            Self { begun, before: Some(self.read), read: RowsDigest::default() }
+        } else {
+            Self { begun, before: self.before, read: self.read }
+        }
     }
 
-    /// Checks that it has read what the pass before has.
+    fn ends_epoch(&self, job: &Job) -> bool {
+        folded_by(job).passes().is_none_or(|passes| passes.ends_epoch(self.number()))
+    }
+
+    /// Checks that it has read what was read before, if that is all.
     ///
     /// # Errors
     /// If that were other data.
     pub(super) fn check(&self, job: &Job) -> Result<()> {
-        if self.before.is_none_or(|before| before == self.read) {
+        if self.before.is_none_or(|before| before == self.read) || !self.ends_epoch(job) {
             return Ok(());
         }
         let (file, dataset) = (job.source.file.clone(), job.source.info.path.clone());
@@ -108,6 +117,11 @@ impl AddAssign<RowsDigest> for InPass {
 }
 
 impl PassLine {
+    /// The number of the pass, counted from 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Whether marks tell of what is in its slot.
     pub fn has_marks(&self) -> bool {
         self.is_last
@@ -136,17 +150,36 @@ pub(crate) fn begin_pass(
     folded: u64,
     message: Option<&PassMessage>,
 ) -> Result<Positions> {
-    let Some(geometry) = &job.geometry else { return Ok(Positions::default()) };
+    if job.geometry.is_none() {
+        return Ok(Positions::default());
+    }
     let pass = message.map(|PassMessage { number, is_last, carried }| {
         let carried = carried.iter().map(|bits| f64::from_bits(*bits)).collect();
         Pass { number: *number, is_last: *is_last, carried }
     });
     begin(job, pass.as_ref())?;
-    if folded_by(job).is_last_pass() {
+    unmarked((job, selected), folded)
+}
+
+/// The positions that the pass in which a kernel is isn't to fold though no marks tell of them:
+/// those of the first units, which are `folded` already, and those beside a mini-batch.
+///
+/// # Errors
+/// If a selection can't be read.
+pub(crate) fn unmarked(
+    (job, selected): (&Job, Option<&Selected>),
+    folded: u64,
+) -> Result<Positions> {
+    let Some(geometry) = job.geometry_of_pass().filter(|_| !folded_by(job).is_last_pass()) else {
         return Ok(Positions::default());
-    }
+    };
     let nothing = Marks::prefix(0, job.source.info.positions);
-    geometry.positions_before(folded, &Pending::new(&nothing, selected, &job.source.grid))
+    let wanted = &Pending::new(&nothing, selected, &job.source.grid);
+    let mut positions = geometry.positions_beside(wanted)?;
+    for run in geometry.positions_before(folded, wanted)?.ranges() {
+        positions.insert(run);
+    }
+    Ok(positions)
 }
 
 pub(super) fn begin(job: &Job, pass: Option<&Pass>) -> Result<()> {

@@ -25,8 +25,6 @@ pub(crate) struct Resumed {
     pub pass: InPass,
     /// How many units are in it.
     pub units: u64,
-    /// Their positions, if no marks tell of them.
-    pub unmarked: Positions,
     pub(super) nodes: Vec<(u32, Accumulator)>,
     /// Whether marks were set otherwise than they were.
     pub is_changed: bool,
@@ -55,7 +53,6 @@ impl Resumed {
             checkpoint,
             pass: InPass::default(),
             units: 0,
-            unmarked: Positions::default(),
             nodes: Vec::new(),
             is_changed: false,
         };
@@ -65,7 +62,9 @@ impl Resumed {
         let slots = resumed.checkpoint.slots(lock.file());
         let mut marked = Positions::default();
         for slot in &slots {
-            let positions = geometry.positions_before(slot.1.units, wanted)?;
+            let number = slot.1.pass.as_ref().map_or(0, PassLine::number);
+            let of_pass = geometry.in_pass(fold, number);
+            let positions = of_pass.positions_before(slot.1.units, wanted)?;
             if !is_known(&slot.1, &positions, group) {
                 continue;
             }
@@ -73,20 +72,15 @@ impl Resumed {
             let loaded = loaded.map_err(|error| Error::io("read", lock.path(), error))?;
             (resumed.pass, resumed.nodes) = loaded;
             resumed.units = slot.1.units;
-            let has_marks = slot.1.pass.as_ref().is_none_or(PassLine::has_marks);
-            let of_slot = if has_marks { &mut marked } else { &mut resumed.unmarked };
-            *of_slot = positions;
+            if slot.1.pass.as_ref().is_none_or(PassLine::has_marks) {
+                marked = positions;
+            }
             break;
         }
         let pass = resumed.pass.number();
         info!("{} goes on with {} of {units} units of pass {pass}", group.path, resumed.units);
         resumed.is_changed = set_marks((group, lock), &Direct::new(lock.handle())?, &marked)?;
         Ok(Some(resumed))
-    }
-
-    /// Takes out which positions are in without a mark.
-    pub fn take_unmarked(&mut self) -> Positions {
-        std::mem::take(&mut self.unmarked)
     }
 
     /// Makes the pass that it is in the one that the kernel of the job computes.
