@@ -50,6 +50,7 @@ mod memory;
 mod neighbours;
 #[cfg(feature = "mpi")]
 mod nodes;
+mod online;
 mod parallel;
 mod parts;
 mod passes;

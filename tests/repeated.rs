@@ -17,6 +17,7 @@ use crate::support::{Ran, pixelmill, succeed};
 /// Clusters that never come to rest, and components that are never exact enough.
 const CLUSTERS: [&str; 6] = ["-p", "clusters=5", "-p", "iterations=8", "-p", "tolerance=0"];
 const COMPONENTS: [&str; 6] = ["-p", "components=4", "-p", "passes=6", "-p", "tolerance=0"];
+const ONLINE: [&str; 4] = ["-p", "components=4", "-p", "epochs=3"];
 /// So many, and so often, that somebody has the time to step in.
 const MANY_CLUSTERS: [&str; 6] = ["-p", "clusters=64", "-p", "iterations=150", "-p", "tolerance=0"];
 
@@ -92,6 +93,11 @@ fn killed_decompositions_have_the_same_bits_once_they_are_resumed() {
 }
 
 #[test]
+fn killed_online_learning_has_the_same_bits_once_it_is_resumed() {
+    kill_at_random_instants("orpca", &ONLINE, 12);
+}
+
+#[test]
 fn nothing_is_done_before_the_last_pass() {
     let scan = Scan::many("20000", "200");
     let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
@@ -158,9 +164,10 @@ fn data_that_change_between_passes_are_noticed() {
 fn it_is_verified_as_a_whole() {
     let scan = Scan::many("3000", "40");
     for (fold, options, name) in [
-        ("kmeans", &CLUSTERS, "Mean_Response"),
+        ("kmeans", &CLUSTERS[..], "Mean_Response"),
         ("svd", &COMPONENTS, "V"),
         ("pca", &COMPONENTS, "U"),
+        ("orpca", &ONLINE, "Loadings"),
     ] {
         let output = scan.beside(&format!("{fold}.h5"));
         let ran = scan.run(&format!("{fold}-many"), &output, options);
@@ -182,13 +189,15 @@ fn spectra_that_are_no_numbers_fail_once_and_leave_the_others_alone() {
     std::fs::copy(&scan.file, &spoilt).unwrap();
     python("no_number", &[&spoilt, "1234"]);
     let spoilt = Scan { folder: tempfile::tempdir().unwrap(), file: spoilt.into() };
-    for (fold, options) in [("kmeans", &CLUSTERS), ("svd", &COMPONENTS), ("pca", &COMPONENTS)] {
+    for (fold, options) in
+        [("kmeans", &CLUSTERS[..]), ("svd", &COMPONENTS), ("pca", &COMPONENTS), ("orpca", &ONLINE)]
+    {
         let (with, without) = (scan.beside("with.h5"), scan.beside("without.h5"));
         let ran = pixelmill(spoilt.arguments(&format!("{fold}-many"), &with, options));
         assert_eq!(ran.code, Some(3), "{}", ran.stderr);
         let failed = ran.json["failed"].as_array().unwrap();
         assert_eq!((failed.len(), &failed[0]["position"]), (1, &json!(1234)), "{failed:?}");
-        let some = [&options[..], &["--positions", "[0:1234,1235:3000]"]].concat();
+        let some = [options, &["--positions", "[0:1234,1235:3000]"]].concat();
         scan.run(&format!("{fold}-many"), &without, &some);
         assert_eq!(python("but", &[&with, "1234"]), python("but", &[&without, "1234"]), "{fold}");
         std::fs::remove_file(&with).unwrap();

@@ -292,8 +292,8 @@ impl<R: Reduction> Fold for PreparedFold<R> {
         if number + 1 > most || number + 1 == most && !is_last {
             return Err(Failure::new(format!("it takes more passes than {most}")));
         }
-        if is_last && passes.mini_batch(number).is_some() {
-            return Err(Failure::new("its last pass goes over a part of the spectra"));
+        if is_last && !passes.ends_epoch(number - 1, false) {
+            return Err(Failure::new("its last pass follows a part of the mini-batches"));
         }
         Ok(Pass { number, is_last, carried })
     }

@@ -285,7 +285,7 @@ pub trait Fold: Send + Sync {
     }
     /// The mini-batch that it goes over, if it doesn't go over all spectra.
     fn mini_batch(&self) -> Option<u32> {
-        self.passes()?.mini_batch(self.pass())
+        self.passes()?.mini_batch(self.pass(), self.is_last_pass())
     }
     /// Whether it is the last.
     fn is_last_pass(&self) -> bool {
@@ -347,22 +347,23 @@ pub struct MiniBatches {
     pub first: u32,
     /// How many mini-batches all spectra are divided into.
     pub count: u32,
-    /// How often all of them are gone through.
+    /// How often all of them are gone through at most: the last pass may follow any epoch.
     pub epochs: u32,
 }
 
 impl Passes {
-    /// The mini-batch that a pass goes over, counted from 0; all spectra if there is none.
-    pub fn mini_batch(&self, pass: u32) -> Option<u32> {
+    /// The mini-batch that a pass goes over, the last one or another, counted from 0; all spectra
+    /// if there is none.
+    pub fn mini_batch(&self, pass: u32, is_last: bool) -> Option<u32> {
         let MiniBatches { first, count, epochs } = self.mini_batches?;
         let number = pass.checked_sub(first)?;
-        (number / count < epochs).then_some(number % count)
+        (number / count < epochs && !is_last).then_some(number % count)
     }
 
     /// Whether, when a pass has ended, all spectra have been gone through once more.
-    pub fn ends_epoch(&self, pass: u32) -> bool {
+    pub fn ends_epoch(&self, pass: u32, is_last: bool) -> bool {
         let count = self.mini_batches.map_or(0, |of| of.count);
-        self.mini_batch(pass).is_none_or(|number| number + 1 == count)
+        self.mini_batch(pass, is_last).is_none_or(|number| number + 1 == count)
     }
 
     /// How often all spectra are gone through at most.
@@ -816,12 +817,14 @@ mod tests {
     fn mini_batches_are_gone_through_in_turns() {
         let batches = MiniBatches { first: 1, count: 3, epochs: 2 };
         let passes = Passes { most: 9, carried: 0, mini_batches: Some(batches) };
-        let each: Vec<Option<u32>> = (0..9).map(|pass| passes.mini_batch(pass)).collect();
+        let each: Vec<Option<u32>> =
+            (0..9).map(|pass| passes.mini_batch(pass, pass == 8)).collect();
         let some = [0, 1, 2, 0, 1, 2].map(Some);
         assert_eq!((each[0], &each[1..7], &each[7..]), (None, &some[..], &[None, None][..]));
-        let ends: Vec<u32> = (0..9).filter(|pass| passes.ends_epoch(*pass)).collect();
+        let ends: Vec<u32> = (0..9).filter(|pass| passes.ends_epoch(*pass, false)).collect();
         assert_eq!(ends, [0, 3, 6, 7, 8]);
         assert_eq!(passes.epochs(), 5);
+        assert!(passes.mini_batch(4, true).is_none() && passes.ends_epoch(4, true));
         let with = |most, mini_batches| Passes { most, carried: 0, mini_batches }.are_sound();
         assert!(with(8, Some(batches)) && !with(7, Some(batches)) && !with(1, None));
         assert!(!with(9, Some(MiniBatches { count: 0, ..batches })));

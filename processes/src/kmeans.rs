@@ -33,10 +33,11 @@ use pixelmill_core::reduction::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::drawn::{Drawn, key};
 use crate::products::{add, dot};
 use crate::weights::Weights;
 use crate::whole_spectra::{TOGETHER, at_a_time, rows, square};
-use start::Drawn;
+use start::centers;
 
 /// How many clusters, and how they are found.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -220,8 +221,11 @@ impl Reduction for KMeans {
 
     fn passes(task: &Task) -> Option<Passes> {
         let Parameters { clusters, iterations, .. } = task.parameters;
-        let (most, carried) = (iterations + 2, 2 + clusters * task.points);
-        Some(Passes { most, carried, mini_batches: None })
+        Some(Passes {
+            most: iterations + 2,
+            carried: 2 + clusters * task.points,
+            mini_batches: None,
+        })
     }
 
     fn preprocess(task: &Task, all: &mut Parts<'_>) {
@@ -262,10 +266,7 @@ impl Reduction for KMeans {
         match &task.stage {
             Stage::Sample => {
                 let mut drawn = Drawn::of(into.of((keys, rows)), task.points);
-                let (keys, rows) = from.of((keys, rows));
-                for (key, row) in keys.iter().zip(rows.chunks_exact(task.points)) {
-                    drawn.offer(*key, row);
-                }
+                drawn.offer_all(from.of((keys, rows)));
                 add(into.get(sum), from.get(sum));
                 into.get(energy)[0] += from.get(energy)[0];
             }
@@ -288,7 +289,7 @@ impl Reduction for KMeans {
                 let count = all.get(folded.counts)[0];
                 let variance = task.mean_variance(count, all);
                 let drawn = Drawn::of(all.of((folded.keys, folded.rows)), task.points);
-                (variance, drawn.centers(parameters)?, false)
+                (variance, centers(&drawn.rows(), task.points, parameters)?, false)
             }
             Stage::Assign { centers, .. } => {
                 let (means, moved) = task.means(centers, all);
@@ -371,7 +372,7 @@ impl Task {
         let folded = self.folded;
         let mut drawn = Drawn::of(parts.of((folded.keys, folded.rows)), self.points);
         for (row, position) in rows.iter().zip(positions) {
-            drawn.offer(start::key(self.parameters.seed, *position), row);
+            drawn.offer(key(self.parameters.seed, *position), row);
         }
         let (sum, energy, counts) = parts.of((folded.sum, folded.energy, folded.counts));
         rows.iter().for_each(|row| add(sum, row));

@@ -15,6 +15,7 @@ pub mod curve_fit;
 pub mod decomposition;
 pub mod denoise;
 pub mod derivative;
+mod drawn;
 pub mod fft;
 pub mod fft_mask;
 pub mod fluctuation;
@@ -32,6 +33,7 @@ pub mod loop_fit;
 pub mod masks;
 pub mod maximum;
 pub mod moments;
+pub mod online;
 pub mod peak_finding;
 pub mod phase_correlation;
 pub mod pick;
@@ -76,6 +78,7 @@ pub use loop_fit::LoopFit;
 pub use masks::Masks;
 pub use maximum::Maximum;
 pub use moments::Moments;
+pub use online::{Ornmf, Orpca};
 pub use peak_finding::PeakFinding;
 pub use phase_correlation::PhaseCorrelation;
 pub use pick::Pick;
@@ -100,7 +103,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 35] = [
+pub static PROCESSES: [&dyn Runner; 37] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -134,6 +137,8 @@ pub static PROCESSES: [&dyn Runner; 35] = [
     reducer::<LogSum>(),
     reducer::<Svd>(),
     reducer::<Pca>(),
+    reducer::<Orpca>(),
+    reducer::<Ornmf>(),
     reducer::<KMeans>(),
     reducer::<Pick>(),
 ];

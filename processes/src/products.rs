@@ -9,6 +9,8 @@ use multiversion::multiversion;
 const LANES: usize = 8;
 /// Points whose sums are kept in registers together.
 const POINTS: usize = 8;
+/// Points of vectors that are combined at a time.
+const CACHED: usize = 256;
 
 /// Σ a·b.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
@@ -99,6 +101,22 @@ fn eight(
     }
 }
 
+/// rows[row, point] = Σ factors[row, n]·vectors[n, point], for vectors of so many points.
+pub fn combined(factors: &[f64], vectors: &[f64], points: usize, rows: &mut [f64]) {
+    let each = vectors.len() / points;
+    rows.fill(0.0);
+    // So few points that those of all vectors stay in the processor's cache.
+    for first in (0..points).step_by(CACHED) {
+        let end = points.min(first + CACHED);
+        let rows = rows.chunks_exact_mut(points).zip(factors.chunks_exact(each));
+        for (row, factors) in rows {
+            for (vector, factor) in vectors.chunks_exact(points).zip(factors) {
+                add_scaled(&mut row[first..end], *factor, &vector[first..end]);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +137,21 @@ mod tests {
             add(&mut sum, &b);
             let each = sum.iter().zip(a.iter().zip(&b));
             assert!(each.into_iter().all(|(sum, (a, b))| *sum == 2.0 * b + 3.0 * a));
+        }
+    }
+
+    #[test]
+    fn vectors_are_combined_point_by_point() {
+        for (count, points, each) in [(1, 1, 1), (3, 300, 4), (2, 256, 5), (0, 4, 8)] {
+            let (factors, vectors) = (numbers(count * each, 3), numbers(each * points, 4));
+            let mut rows = numbers(count * points, 5);
+            combined(&factors, &vectors, points, &mut rows);
+            for row in 0..count {
+                for point in 0..points {
+                    let product = |n: usize| factors[row * each + n] * vectors[n * points + point];
+                    assert_eq!(rows[row * points + point], (0..each).map(product).sum::<f64>());
+                }
+            }
         }
     }
 

@@ -18,19 +18,23 @@ class Components:
         file = self.cube()
         self.beside(file, "svd", "hyperspy-svd", ("-p", f"components={COMPONENTS}"), 5)
         self.beside(file, "kmeans", "sklearn-kmeans", ("-p", f"clusters={CLUSTERS}"), 10)
+        for process in ("orpca", "ornmf"):
+            self.beside(file, process, "hyperspy-online", ("-p", f"components={COMPONENTS}"), 5, process.upper())
 
-    def beside(self, file, process, peer, options, least):
+    def beside(self, file, process, peer, options, least, *more):
         cores = self.bench.cores
         given = (*options, "--positions-axes", "0,1", "--memory", f"{MEMORY}M")
         times, off = [], []
         for _ in range(self.bench.repeat):
             ours = self.bench.run(process, file, cores, *given)
-            theirs = self.bench.peers(peer, file, str(cores), ours["file"], ours["group"])
+            theirs = self.bench.peers(peer, file, str(cores), ours["file"], ours["group"], *more)
             times.append(theirs["seconds"] / ours["wall"])
             off.append(theirs["off"])
-        what = {"svd": f"svd, {COMPONENTS} components", "kmeans": f"kmeans, {CLUSTERS} clusters"}[process]
-        told = {"svd": "explained variance beside the exact one", "kmeans": "inertia beside theirs"}[process]
-        most = {"svd": 1e-4, "kmeans": 1.0 + 1e-6}[process]
+        what = f"{process}, {CLUSTERS} clusters" if process == "kmeans" else f"{process}, {COMPONENTS} components"
+        told, most = {
+            "svd": ("explained variance beside the exact one", 1e-4),
+            "kmeans": ("inertia beside theirs", 1.0 + 1e-6),
+        }.get(process, ("distance from the data beside theirs", 1.0))
         self.bench.line(f"{what}: times as fast as HyperSpy", times, least=least)
         self.bench.line(f"{what}: {told}", off, most=most)
         peak = self.bench.peak_memory(process, file, f"{MEMORY}M", *given[:-2])

@@ -35,6 +35,9 @@
                                     explained variances are from the exact ones (venv peers)
     peers.py sklearn-kmeans FILE CORES RESULTS GROUP    8 clusters by HyperSpy's cluster analysis, which is scikit-learn's,
                                     and our inertia as a part of theirs (venv peers)
+    peers.py hyperspy-online FILE CORES RESULTS GROUP ALGORITHM    HyperSpy's lazy ORPCA or ORNMF of 20 components, and how
+                                    far our components and loadings are from the data as a part of how far theirs are
+                                    (venv peers)
     peers.py hyperspy-centres FILE CORES    the same by SciPy and HyperSpy's lazy map (venv peers)
     peers.py pyusid-centres FILE CORES DATASET    the same by SciPy and what pyUSID's Process has (venv tests)
     peers.py dask-denoise FILE DATASET CORES METHOD VALUE RESULTS GROUP    medians or Gaussian means over the positions
@@ -522,6 +525,24 @@ def hyperspy_svd(file, cores, results, group):
     return {"seconds": seconds, "off": float(abs(found / exact - 1).max())}
 
 
+def hyperspy_online(file, cores, results, group, algorithm):
+    import h5py
+    import numpy
+
+    signal = cube(file, cores)
+    begun = time.perf_counter()
+    signal.decomposition(algorithm=algorithm, output_dimension=20, print_info=False)
+    seconds = time.perf_counter() - begun
+    with h5py.File(file) as opened:
+        values = opened["data"][()].reshape(-1, opened["data"].shape[-1]).astype("f8")
+    with h5py.File(results) as opened:
+        loadings, components = (opened[group][name][()] for name in ("Loadings", "Components"))
+    ours = numpy.linalg.norm(values - loadings.reshape(len(values), -1) @ components)
+    found = signal.learning_results
+    theirs = numpy.linalg.norm(values - numpy.asarray(found.loadings) @ numpy.asarray(found.factors).T)
+    return {"seconds": seconds, "off": float(ours / theirs)}
+
+
 def sklearn_kmeans(file, cores, results, group):
     import h5py
 
@@ -800,6 +821,7 @@ COMMANDS = {
     "hyperspy-fold": hyperspy_fold,
     "hyperspy-svd": hyperspy_svd,
     "sklearn-kmeans": sklearn_kmeans,
+    "hyperspy-online": hyperspy_online,
     "h5py-sum": h5py_sum,
     "scikit-image-shifts": scikit_image_shifts,
     "hyperspy-frames": hyperspy_frames,

@@ -159,7 +159,8 @@ impl Led<'_> {
         report: Report,
     ) -> Result<Computed> {
         self.lock.check_in_place()?;
-        let is_done = marker.marked() == self.count;
+        // There may be nothing to do in a pass that others follow.
+        let is_done = self.is_last_pass() && marker.marked() == self.count;
         Ok(Computed {
             process: self.job.kernel.name().to_owned(),
             file: self.lock.path().to_owned(),

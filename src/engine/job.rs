@@ -506,7 +506,7 @@ impl Job {
     /// How the scan is cut for the pass in which the kernel is, if it folds.
     pub fn geometry_of_pass(&self) -> Option<Geometry> {
         let (geometry, fold) = self.geometry.as_ref().zip(self.prepared.fold())?;
-        Some(geometry.in_pass(fold, fold.pass()))
+        Some(geometry.in_pass(fold, (fold.pass(), fold.is_last_pass())))
     }
 
     /// What all positions are folded into, if they are.

@@ -3,77 +3,46 @@
 use pixelmill_core::process::Failure;
 
 use super::{Parameters, least};
-use crate::chance::{Chance, mixed};
+use crate::chance::Chance;
 use crate::products::{add, dot};
 
 /// Iterations within a sample at most.
 const WITHIN: usize = 100;
 
-/// What the spectrum of a position is drawn by: those with the smallest are. No two positions have
-/// the same.
-pub fn key(seed: u64, position: u64) -> u64 {
-    // No key is that of nothing.
-    mixed(mixed(position) ^ mixed(seed)).min(u64::MAX - 1)
-}
-
-/// Spectra that were drawn, each with its key; where nothing is yet the largest number.
-pub struct Drawn<'p> {
-    keys: &'p mut [u64],
-    rows: &'p mut [f64],
+/// The first centres, of spectra of so many points that were drawn.
+///
+/// # Errors
+/// If there are fewer spectra than clusters.
+pub fn centers(
+    rows: &[&[f64]],
     points: usize,
-}
-
-impl<'p> Drawn<'p> {
-    /// What there is of them, of so many points each.
-    pub fn of((keys, rows): (&'p mut [u64], &'p mut [f64]), points: usize) -> Self {
-        Self { keys, rows, points }
+    parameters: &Parameters,
+) -> Result<Vec<f64>, Failure> {
+    let clusters = parameters.clusters;
+    if rows.len() < clusters {
+        let found = rows.len();
+        let told = format!("{found} spectra can't be in {clusters} clusters");
+        return Err(Failure::new(told));
     }
-
-    /// Takes a spectrum if its key is among the smallest.
-    pub fn offer(&mut self, key: u64, row: &[f64]) {
-        let largest = self.keys.iter().enumerate().max_by_key(|(_, key)| **key);
-        if let Some((at, _)) = largest.filter(|(_, largest)| key < **largest) {
-            self.keys[at] = key;
-            self.rows[at * self.points..][..self.points].copy_from_slice(row);
+    let sample = Sample::new(rows);
+    let mut chance = Chance::new(parameters.seed);
+    let tries = (0..parameters.restarts).map(|_| sample.clusters(clusters, &mut chance));
+    let best = tries.reduce(|best, other| if other.squares < best.squares { other } else { best });
+    let labels = best.map(|best| best.labels).unwrap_or_default();
+    let mut centers = vec![0.0; clusters * points];
+    let mut counts = vec![0_u64; clusters];
+    for (row, label) in rows.iter().zip(&labels) {
+        add(&mut centers[label * points..][..points], row);
+        counts[*label] += 1;
+    }
+    for ((center, count), row) in centers.chunks_exact_mut(points).zip(counts).zip(rows) {
+        match count {
+            // All spectra are in others.
+            0 => center.copy_from_slice(row),
+            _ => center.iter_mut().for_each(|sum| *sum /= count as f64),
         }
     }
-
-    /// The first centres.
-    ///
-    /// # Errors
-    /// If there are fewer spectra than clusters.
-    pub fn centers(&self, parameters: &Parameters) -> Result<Vec<f64>, Failure> {
-        let clusters = parameters.clusters;
-        let rows = self.keys.iter().zip(self.rows.chunks_exact(self.points));
-        let mut drawn: Vec<(&u64, &[f64])> = rows.filter(|(key, _)| **key < u64::MAX).collect();
-        drawn.sort_by_key(|(key, _)| **key);
-        let rows: Vec<&[f64]> = drawn.into_iter().map(|(_, row)| row).collect();
-        if rows.len() < clusters {
-            let found = rows.len();
-            let told = format!("{found} spectra can't be in {clusters} clusters");
-            return Err(Failure::new(told));
-        }
-        let sample = Sample::new(&rows);
-        let mut chance = Chance::new(parameters.seed);
-        let tries = (0..parameters.restarts).map(|_| sample.clusters(clusters, &mut chance));
-        let best =
-            tries.reduce(|best, other| if other.squares < best.squares { other } else { best });
-        let labels = best.map(|best| best.labels).unwrap_or_default();
-        let mut centers = vec![0.0; clusters * self.points];
-        let mut counts = vec![0_u64; clusters];
-        for (row, label) in rows.iter().zip(&labels) {
-            add(&mut centers[label * self.points..][..self.points], row);
-            counts[*label] += 1;
-        }
-        for ((center, count), row) in centers.chunks_exact_mut(self.points).zip(counts).zip(&rows) {
-            match count {
-                // All spectra are in others.
-                0 => center.copy_from_slice(row),
-                _ => center.iter_mut().for_each(|sum| *sum /= count as f64),
-            }
-        }
-        Ok(centers)
-    }
+    Ok(centers)
 }
 
 /// How far some spectra are from each other, squared: all that clusters among them depend on.
@@ -207,13 +176,9 @@ mod tests {
                 [corner[0] + a, corner[1] + b]
             })
             .collect();
-        let (mut keys, mut values) = (vec![u64::MAX; 20], vec![0.0; 40]);
-        let mut drawn = Drawn::of((&mut keys, &mut values), 2);
-        for (at, row) in rows.iter().enumerate() {
-            drawn.offer(key(3, at as u64), row);
-        }
+        let rows: Vec<&[f64]> = rows.iter().map(|row: &[f64; 2]| row.as_slice()).collect();
         let parameters = Parameters { clusters: 4, ..Parameters::default() };
-        let centers = drawn.centers(&parameters).unwrap();
+        let centers = centers(&rows, 2, &parameters).unwrap();
         let mut corners: Vec<[bool; 2]> =
             centers.chunks_exact(2).map(|center| [center[0] > 5.0, center[1] > 5.0]).collect();
         corners.sort_unstable();
@@ -221,31 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_are_drawn_in_any_order() {
-        let row = |at: u64| [at as f64];
-        let drawn = |order: &[u64]| {
-            let (mut keys, mut values) = (vec![u64::MAX; 5], vec![0.0; 5]);
-            let mut drawn = Drawn::of((&mut keys, &mut values), 1);
-            order.iter().for_each(|at| drawn.offer(key(1, *at), &row(*at)));
-            let mut found: Vec<(u64, u64)> =
-                keys.into_iter().zip(values).map(|(key, value)| (key, value as u64)).collect();
-            found.sort_unstable();
-            found
-        };
-        let forth: Vec<u64> = (0..100).collect();
-        let back: Vec<u64> = (0..100).rev().collect();
-        assert_eq!(drawn(&forth), drawn(&back));
-        assert!(drawn(&forth).iter().any(|(_, at)| *at > 10), "not just the first ones");
-    }
-
-    #[test]
     fn spectra_that_are_all_the_same_make_equal_centres() {
-        let (mut keys, mut values) = (vec![1, 2, 3], vec![7.0; 6]);
-        let drawn = Drawn::of((&mut keys, &mut values), 2);
+        let rows = [[7.0; 2].as_slice(); 3];
         let parameters = Parameters { clusters: 3, ..Parameters::default() };
-        assert_eq!(drawn.centers(&parameters).unwrap(), vec![7.0; 6]);
+        assert_eq!(centers(&rows, 2, &parameters).unwrap(), vec![7.0; 6]);
         let parameters = Parameters { clusters: 4, ..Parameters::default() };
-        let refused = drawn.centers(&parameters).unwrap_err().to_string();
+        let refused = centers(&rows, 2, &parameters).unwrap_err().to_string();
         assert_eq!(refused, "3 spectra can't be in 4 clusters");
     }
 }

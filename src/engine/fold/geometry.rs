@@ -73,10 +73,10 @@ impl Geometry {
         Self { cut, needs, numbers: None, batch: None }
     }
 
-    /// What the pass goes over in which a fold is, of what all others do.
-    pub fn in_pass(&self, fold: &dyn Fold, pass: u32) -> Self {
+    /// What a pass of a fold goes over, the last one or another.
+    pub fn in_pass(&self, fold: &dyn Fold, (pass, is_last): (u32, bool)) -> Self {
         let batch = fold.passes().and_then(|passes| {
-            let number = passes.mini_batch(pass)?;
+            let number = passes.mini_batch(pass, is_last)?;
             Some((number.into(), passes.mini_batches?.count.into()))
         });
         Self { batch, ..self.clone() }

@@ -74,7 +74,9 @@ impl InPass {
     }
 
     fn ends_epoch(&self, job: &Job) -> bool {
-        folded_by(job).passes().is_none_or(|passes| passes.ends_epoch(self.number()))
+        let is_last = self.begun.as_ref().is_some_and(|pass| pass.is_last);
+        let passes = folded_by(job).passes();
+        passes.is_none_or(|passes| passes.ends_epoch(self.number(), is_last))
     }
 
     /// Checks that it has read what was read before, if that is all.
@@ -117,9 +119,9 @@ impl AddAssign<RowsDigest> for InPass {
 }
 
 impl PassLine {
-    /// The number of the pass, counted from 0.
-    pub fn number(&self) -> u32 {
-        self.number
+    /// The number of the pass, counted from 0, and whether it is the last.
+    pub fn number(&self) -> (u32, bool) {
+        (self.number, self.is_last)
     }
 
     /// Whether marks tell of what is in its slot.

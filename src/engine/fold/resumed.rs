@@ -62,8 +62,8 @@ impl Resumed {
         let slots = resumed.checkpoint.slots(lock.file());
         let mut marked = Positions::default();
         for slot in &slots {
-            let number = slot.1.pass.as_ref().map_or(0, PassLine::number);
-            let of_pass = geometry.in_pass(fold, number);
+            let pass = slot.1.pass.as_ref().map_or((0, true), PassLine::number);
+            let of_pass = geometry.in_pass(fold, pass);
             let positions = of_pass.positions_before(slot.1.units, wanted)?;
             if !is_known(&slot.1, &positions, group) {
                 continue;

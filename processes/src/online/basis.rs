@@ -1,0 +1,372 @@
+//! Components: what of each a spectrum has, and how they are learned from that.
+
+use nalgebra::{Cholesky, DMatrix, Dyn, SymmetricEigen};
+use pixelmill_core::process::Failure;
+
+use super::norm;
+use crate::products::{add_scaled, combined, dot};
+use crate::weights::Weights;
+use crate::whole_spectra::TOGETHER;
+
+/// Of the largest loading what two rounds may differ by, and how many rounds there are at most.
+#[derive(Clone, Copy)]
+pub struct Precision {
+    part: f64,
+    most: usize,
+}
+
+/// While components are learned.
+pub const COARSE: Precision = Precision { part: 1e-4, most: 20 };
+/// At last.
+pub const FINE: Precision = Precision { part: 1e-9, most: 500 };
+
+/// Rounds in which non-negative numbers are found one after the other, and in which components are.
+const ROUNDS: usize = 500;
+const SWEEPS: usize = 30;
+/// What a round may still change, as a part.
+const STILL: f64 = 1e-12;
+/// What is added to the diagonal of a matrix that may be singular, as a part of its mean.
+const SINGULAR: f64 = 1e-13;
+
+/// Components, one behind the other, and what is needed to find loadings.
+#[derive(Clone)]
+pub struct Basis {
+    pub vectors: Vec<f64>,
+    points: usize,
+    /// What loadings cost: ½rᵀPr.
+    pub penalty: Vec<f64>,
+    pub threshold: f64,
+    /// The standard deviation of the noise that was seen last.
+    pub noise: f64,
+    ready: Option<std::sync::Arc<Ready>>,
+}
+
+/// The same as whoever fits needs it.
+struct Ready {
+    weights: Weights,
+    /// LLᵀ + P, and its inverse.
+    gram: DMatrix<f64>,
+    inverse: DMatrix<f64>,
+}
+
+/// Σ rrᵀ and, point by point, Σ r(z − e), of what was learned from.
+#[derive(Clone)]
+pub struct Sums {
+    pub squares: Vec<f64>,
+    pub products: Vec<f64>,
+}
+
+/// What was found of some spectra, one behind the other.
+#[derive(Default)]
+pub struct Fits {
+    pub loadings: Vec<f64>,
+    /// r·L.
+    pub fitted: Vec<f64>,
+    /// z − e.
+    pub clean: Vec<f64>,
+    pub outliers: Vec<u32>,
+    /// The products of the components with a spectrum, or with some.
+    products: Vec<f64>,
+}
+
+impl Fits {
+    /// Bytes that they take, of spectra with so many points.
+    pub fn bytes(points: usize, components: usize) -> usize {
+        8 * TOGETHER * (2 * points + 2 * components + 1)
+    }
+}
+
+impl Sums {
+    pub fn new(components: usize, points: usize) -> Self {
+        let squares = vec![0.0; components * components];
+        Self { squares, products: vec![0.0; components * points] }
+    }
+
+    /// Takes those of a mini-batch; of what was before so much is kept.
+    pub fn take(&mut self, squares: &[f64], products: &[f64], kept: f64) {
+        let all = self.squares.iter_mut().chain(&mut self.products);
+        all.zip(squares.iter().chain(products)).for_each(|(sum, more)| *sum = *sum * kept + more);
+    }
+}
+
+impl Basis {
+    pub fn new(vectors: Vec<f64>, points: usize, shrinkage: f64, threshold: f64) -> Self {
+        let count = vectors.len() / points;
+        let mut penalty = vec![0.0; count * count];
+        penalty.iter_mut().step_by(count + 1).for_each(|own| *own = shrinkage);
+        Self::with(vectors, points, penalty, threshold)
+    }
+
+    pub fn with(vectors: Vec<f64>, points: usize, penalty: Vec<f64>, threshold: f64) -> Self {
+        Self { vectors, points, penalty, threshold, noise: 0.0, ready: None }
+    }
+
+    fn count(&self) -> usize {
+        self.vectors.len() / self.points
+    }
+
+    fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.vectors.chunks_exact(self.points)
+    }
+
+    /// The products of all pairs of components.
+    fn gram(&self) -> DMatrix<f64> {
+        let rows: Vec<&[f64]> = self.rows().collect();
+        let mut gram = DMatrix::zeros(rows.len(), rows.len());
+        for (at, row) in rows.iter().enumerate() {
+            for (before, other) in rows[..=at].iter().enumerate() {
+                gram[(at, before)] = dot(row, other);
+                gram[(before, at)] = gram[(at, before)];
+            }
+        }
+        gram
+    }
+
+    /// With what is needed to find loadings.
+    ///
+    /// # Errors
+    /// If there are too many components for any memory.
+    pub fn ready<const NONNEGATIVE: bool>(self) -> Result<Self, Failure> {
+        let count = self.count();
+        let row = |number: usize| Ok(self.vectors[number * self.points..][..self.points].to_vec());
+        let weights = Weights::of_some((count, self.points), row)?;
+        let gram = self.gram() + DMatrix::from_row_slice(count, count, &self.penalty);
+        let inverse = match NONNEGATIVE {
+            true => DMatrix::zeros(0, 0),
+            false => definite(gram.clone())?.inverse(),
+        };
+        let ready = Some(std::sync::Arc::new(Ready { weights, gram, inverse }));
+        Ok(Self { ready, ..self })
+    }
+
+    /// Finds r and e of some spectra.
+    pub fn fit<const NONNEGATIVE: bool>(
+        &self,
+        rows: &[&[f64]],
+        precision: Precision,
+        fits: &mut Fits,
+    ) {
+        let Some(ready) = &self.ready else { return };
+        let (count, points) = (self.count(), self.points);
+        let Fits { loadings, fitted, clean, outliers, products } = fits;
+        for (buffer, each) in [(&mut *products, count), (loadings, count), (fitted, points)] {
+            buffer.clear();
+            buffer.resize(rows.len() * each, 0.0);
+        }
+        clean.clear();
+        outliers.clear();
+        ready.weights.add_rows(rows, std::iter::once(0..points), products);
+        for (own, products) in
+            fits.loadings.chunks_exact_mut(count).zip(fits.products.chunks_exact(count))
+        {
+            ready.solve::<NONNEGATIVE>(products, own);
+        }
+        combined(&fits.loadings, &self.vectors, points, &mut fits.fitted);
+        let each = fits.loadings.chunks_exact_mut(count).zip(fits.fitted.chunks_exact_mut(points));
+        for (row, (loadings, fitted)) in rows.iter().zip(each) {
+            let first = fits.clean.len();
+            fits.clean.extend_from_slice(row);
+            let clean = &mut fits.clean[first..];
+            let mut found = self.clean(row, fitted, clean);
+            for _ in 0..precision.most {
+                if found == 0 {
+                    break;
+                }
+                let products = &mut fits.products[..count];
+                self.rows().zip(&mut *products).for_each(|(row, to)| *to = dot(row, clean));
+                let moved = ready.solve::<NONNEGATIVE>(products, loadings);
+                fitted.fill(0.0);
+                for (row, own) in self.rows().zip(&*loadings) {
+                    add_scaled(fitted, *own, row);
+                }
+                found = self.clean(row, fitted, clean);
+                let largest = loadings.iter().fold(0.0_f64, |most, own| most.max(own.abs()));
+                if moved <= precision.part * largest {
+                    break;
+                }
+            }
+            fits.outliers.push(found);
+        }
+    }
+
+    /// z − e of a spectrum, and how many outliers it has.
+    fn clean(&self, row: &[f64], fitted: &[f64], clean: &mut [f64]) -> u32 {
+        let mut outliers = 0;
+        for ((to, value), fitted) in clean.iter_mut().zip(row).zip(fitted) {
+            let apart = value - fitted;
+            let is_outlier = apart.abs() > self.threshold;
+            *to = if is_outlier { fitted + self.threshold.copysign(apart) } else { *value };
+            outliers += u32::from(is_outlier);
+        }
+        outliers
+    }
+
+    /// Makes the components the best for some sums.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn learn<const NONNEGATIVE: bool>(
+        &mut self,
+        sums: &mut Sums,
+        shrinkage: f64,
+    ) -> Result<(), Failure> {
+        let (count, points) = (self.count(), self.points);
+        if NONNEGATIVE {
+            self.sweep(sums);
+            self.normalize(sums);
+            return Ok(());
+        }
+        let mut squares = DMatrix::from_row_slice(count, count, &sums.squares);
+        (0..count).for_each(|at| squares[(at, at)] += shrinkage);
+        // Point by point the sums of all components: a column of what is solved for.
+        let products = DMatrix::from_column_slice(count, points, &sums.products);
+        let solved = definite(squares)?.solve(&products);
+        for (at, vector) in self.vectors.chunks_exact_mut(points).enumerate() {
+            vector.iter_mut().zip(solved.row(at).iter()).for_each(|(to, from)| *to = *from);
+        }
+        Ok(())
+    }
+
+    /// Goes through the components one after the other: each becomes the best beside the others
+    /// (A. Cichocki and A.-H. Phan, IEICE Trans. Fundam. E92-A (2009) 708).
+    fn sweep(&mut self, sums: &Sums) {
+        let (count, points) = (self.count(), self.points);
+        let mut next = vec![0.0; points];
+        for _ in 0..SWEEPS {
+            let (mut moved, mut all) = (0.0, 0.0);
+            for at in 0..count {
+                let squares = &sums.squares[at * count..][..count];
+                if squares[at] <= 0.0 {
+                    continue;
+                }
+                let own = sums.products.iter().skip(at).step_by(count);
+                next.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
+                for (row, square) in self.rows().zip(squares) {
+                    add_scaled(&mut next, -square, row);
+                }
+                let vector = &mut self.vectors[at * points..][..points];
+                for (value, more) in vector.iter_mut().zip(&next) {
+                    let better = (*value + more / squares[at]).max(0.0);
+                    moved += (better - *value) * (better - *value) * squares[at];
+                    all += better * better * squares[at];
+                    *value = better;
+                }
+            }
+            if moved <= STILL * all {
+                break;
+            }
+        }
+    }
+
+    /// Gives all components the norm 1, and the sums what these would have been with such.
+    fn normalize(&mut self, sums: &mut Sums) {
+        let count = self.count();
+        for (at, vector) in self.vectors.chunks_exact_mut(self.points).enumerate() {
+            let norm = norm(vector);
+            if norm > 0.0 {
+                vector.iter_mut().for_each(|value| *value /= norm);
+                for other in 0..count {
+                    sums.squares[at * count + other] *= norm;
+                    sums.squares[other * count + at] *= norm;
+                }
+                sums.products.iter_mut().skip(at).step_by(count).for_each(|sum| *sum *= norm);
+            }
+        }
+    }
+
+    /// The same components in the order of what they explain by some sums: orthogonal ones, unless
+    /// they may not be negative.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn in_order<const NONNEGATIVE: bool>(&self, sums: &Sums) -> Result<Self, Failure> {
+        let (count, points) = (self.count(), self.points);
+        if NONNEGATIVE {
+            let mut order: Vec<usize> = (0..count).collect();
+            let explained = |at: usize| sums.squares[at * (count + 1)];
+            order.sort_by(|one, other| explained(*other).total_cmp(&explained(*one)));
+            let vectors = order.iter().flat_map(|at| &self.vectors[at * points..][..points]);
+            return Ok(Self { vectors: vectors.copied().collect(), ..self.clone() });
+        }
+        // R·L = (RT)·(T⁻¹L) with LLᵀ = TTᵀ, so that T⁻¹L is orthonormal, and of the squares of RT
+        // the eigenvectors.
+        let lower = definite(self.gram())?.l();
+        let squares = DMatrix::from_row_slice(count, count, &sums.squares);
+        let turned = lower.transpose() * squares * &lower;
+        let SymmetricEigen { eigenvectors, eigenvalues } = SymmetricEigen::new(turned);
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by(|one, other| eigenvalues[*other].total_cmp(&eigenvalues[*one]));
+        let turn = DMatrix::from_fn(count, count, |row, column| eigenvectors[(row, order[column])]);
+        let inverse = lower.solve_lower_triangular(&DMatrix::identity(count, count));
+        let inverse = inverse.ok_or_else(|| Failure::new("the components are not independent"))?;
+        // V = Wᵀ·T⁻¹·L.
+        let mixed = turn.transpose() * &inverse;
+        let mut vectors = vec![0.0; count * points];
+        for (at, into) in vectors.chunks_exact_mut(points).enumerate() {
+            for (row, vector) in self.rows().enumerate() {
+                add_scaled(into, mixed[(at, row)], vector);
+            }
+            let largest = into.iter().fold(0.0_f64, |largest, value| {
+                if value.abs() > largest.abs() { *value } else { largest }
+            });
+            if largest < 0.0 {
+                into.iter_mut().for_each(|value| *value = -*value);
+            }
+        }
+        let own = DMatrix::from_row_slice(count, count, &self.penalty);
+        let penalty = &mixed * own * mixed.transpose();
+        let penalty = penalty.transpose().as_slice().to_vec();
+        Ok(Self { vectors, penalty, ..self.clone() })
+    }
+}
+
+impl Ready {
+    /// The best loadings for the products of a spectrum with the components, from others on; how
+    /// far these are apart at most.
+    fn solve<const NONNEGATIVE: bool>(&self, products: &[f64], loadings: &mut [f64]) -> f64 {
+        let mut moved = 0.0_f64;
+        if NONNEGATIVE {
+            let before = loadings.to_vec();
+            non_negative(&self.gram, products, loadings);
+            let pairs = before.iter().zip(&*loadings);
+            return pairs.fold(0.0, |most, (one, other)| most.max((one - other).abs()));
+        }
+        for (at, own) in loadings.iter_mut().enumerate() {
+            let row = self.inverse.column(at);
+            let found: f64 = row.iter().zip(products).map(|(part, product)| part * product).sum();
+            moved = moved.max((found - *own).abs());
+            *own = found;
+        }
+        moved
+    }
+}
+
+/// The numbers x ≥ 0 with the least ½xᵀGx − pᵀx, from some on: one after the other.
+fn non_negative(gram: &DMatrix<f64>, products: &[f64], x: &mut [f64]) {
+    for _ in 0..ROUNDS {
+        let (mut moved, mut largest) = (0.0_f64, 0.0_f64);
+        for at in 0..x.len() {
+            let own = gram[(at, at)];
+            if own <= 0.0 {
+                continue;
+            }
+            let row = gram.column(at);
+            let slope: f64 = row.iter().zip(&*x).map(|(part, x)| part * x).sum();
+            let better = (x[at] + (products[at] - slope) / own).max(0.0);
+            moved = moved.max((better - x[at]).abs());
+            largest = largest.max(better);
+            x[at] = better;
+        }
+        if moved <= STILL * largest {
+            break;
+        }
+    }
+}
+
+/// The factor of a matrix that may be singular.
+fn definite(mut matrix: DMatrix<f64>) -> Result<Cholesky<f64, Dyn>, Failure> {
+    let count = matrix.nrows();
+    let more = SINGULAR * matrix.trace() / count as f64;
+    (0..count).for_each(|at| matrix[(at, at)] += more.max(f64::MIN_POSITIVE));
+    Cholesky::new(matrix).ok_or_else(|| Failure::new("the components are not independent"))
+}
