@@ -13,6 +13,7 @@ mod axes;
 mod bad_input;
 mod bounds;
 mod cli;
+mod clusters;
 mod compress;
 mod contract;
 mod coordinates;

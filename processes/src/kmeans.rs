@@ -19,6 +19,10 @@
 //! `Center_Distances` the distances of the centres from each other; `Inertia` Σ‖x − c‖² over all
 //! positions; `Iterations` how often centres became means. All is in double precision.
 //!
+//! A complex spectrum of n values is clustered as 2n real ones, its real and its imaginary parts,
+//! as pycroscopy stacks them: ‖x − c‖² = Σ|xᵢ − cᵢ|², and the mean variance is that of a part. The
+//! mean responses are complex again.
+//!
 //! A spectrum with a value that is no number has no place: its position fails. Spectra that are all
 //! equal have one cluster, and nobody is in the others, whose centres are the same.
 
@@ -26,6 +30,7 @@ mod start;
 
 use std::sync::Arc;
 
+use num_complex::Complex64;
 use pixelmill_core::process::{Dimension, Failure, Parameters as Checked, SourceInfo, Spectrum};
 use pixelmill_core::reduction::{
     Buffer, Buffers, Parts, Pass, Passed, Passes, Reduction, Tile, Whole,
@@ -36,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use crate::drawn::{Drawn, key};
 use crate::products::{add, dot};
 use crate::weights::Weights;
-use crate::whole_spectra::{TOGETHER, at_a_time, rows, square};
+use crate::whole_spectra::{Reals, TOGETHER, at_a_time};
 use start::centers;
 
 /// How many clusters, and how they are found.
@@ -82,6 +87,8 @@ pub struct KMeans;
 pub struct Task {
     folded: Folded,
     parameters: Parameters,
+    reals: Reals,
+    /// Real numbers of a spectrum.
     points: usize,
     stage: Stage,
     /// The mean variance of a point, which the first pass finds.
@@ -120,11 +127,27 @@ struct Folded {
     inertia: Buffer<f64>,
     labels: Buffer<u32>,
     distance: Buffer<f64>,
-    mean_response: Buffer<f64>,
+    mean_response: Means,
     count: Buffer<u64>,
     center_distances: Buffer<f64>,
     total: Buffer<f64>,
     iterations: Buffer<u64>,
+}
+
+/// The buffer of the centres, which are of the kind that spectra are.
+#[derive(Clone, Copy)]
+enum Means {
+    Real(Buffer<f64>),
+    Complex(Buffer<Complex64>),
+}
+
+impl Means {
+    fn put(self, values: &[f64], all: &mut Parts<'_>) {
+        match self {
+            Self::Real(buffer) => all.get(buffer).copy_from_slice(values),
+            Self::Complex(buffer) => all.get(buffer).copy_from_slice(bytemuck::cast_slice(values)),
+        }
+    }
 }
 
 impl Folded {
@@ -132,13 +155,20 @@ impl Folded {
         let (quantity, units) = (source.quantity.as_str(), source.units.as_str());
         let squared = if units.is_empty() { String::new() } else { format!("({units})^2") };
         let cluster = || Dimension::counted("Cluster", clusters);
-        let points = || Dimension::counted("Point", source.spectral_points);
+        let reals = Reals::of(source);
+        let points = || Dimension::counted("Point", reals.count(source.spectral_points));
         let row = || Dimension::counted("Row", sample.max(clusters));
         let spectra = [vec![cluster()], source.spectroscopic_dimensions.clone()].concat();
         Self {
             labels: buffers.per_position("Labels").published("Cluster ID", "a.u."),
             distance: buffers.per_position("Distance").published(quantity, units),
-            mean_response: buffers.single("Mean_Response").along(spectra).at_end(quantity, units),
+            mean_response: {
+                let means = buffers.single("Mean_Response").along(spectra);
+                match reals.are_complex() {
+                    false => Means::Real(means.at_end(quantity, units)),
+                    true => Means::Complex(means.at_end(quantity, units)),
+                }
+            },
             count: buffers.single("Count").along(vec![cluster()]).at_end("Count", ""),
             center_distances: buffers
                 .single("Center_Distances")
@@ -177,16 +207,16 @@ impl Reduction for KMeans {
     const SUMMARY: &'static str = "clusters of spectra, each round its mean";
 
     type Parameters = Parameters;
-    type Input = f64;
+    type Input = Complex64;
     type Task = Task;
-    type Scratch = ();
+    type Scratch = Vec<f64>;
 
     fn prepare(
         parameters: &Parameters,
         source: &SourceInfo,
         buffers: &mut Buffers,
     ) -> Result<Task, Failure> {
-        let (clusters, points) = (parameters.clusters, source.spectral_points);
+        let (clusters, reals) = (parameters.clusters, Reals::of(source));
         if clusters as u64 > source.positions {
             let positions = source.positions;
             let told = format!("{positions} positions can't be in {clusters} clusters");
@@ -202,7 +232,8 @@ impl Reduction for KMeans {
         Ok(Task {
             folded: Folded::new(source, (clusters, sample), buffers),
             parameters: Parameters { sample: Some(sample), ..parameters.clone() },
-            points,
+            reals,
+            points: reals.count(source.spectral_points),
             stage: Stage::Sample,
             variance: 0.0,
             iterations: 0,
@@ -211,6 +242,10 @@ impl Reduction for KMeans {
 
     fn whole(_: &Parameters, source: &SourceInfo) -> Whole {
         at_a_time(source)
+    }
+
+    fn extra_memory(_: &Parameters, source: &SourceInfo) -> usize {
+        8 * source.spectral_points
     }
 
     fn shared_memory(task: &Task) -> usize {
@@ -234,30 +269,32 @@ impl Reduction for KMeans {
 
     fn process_partition(
         task: &Task,
-        unit: &mut Tile<'_, f64>,
+        unit: &mut Tile<'_, Complex64>,
         parts: &mut Parts<'_>,
-        (): &mut (),
+        buffer: &mut Vec<f64>,
     ) -> Result<(), Failure> {
         let (positions, mut failed) = (unit.positions(), Vec::new());
-        let values = unit.values();
-        for (number, rows) in rows(&values).chunks(TOGETHER).enumerate() {
-            let first = number * TOGETHER;
-            let positions = &positions[first..][..rows.len()];
-            task.fold(rows, (positions, first), parts, |index, why| failed.push((index, why)));
-        }
+        task.reals.of_unit(unit, buffer, |all| {
+            for (number, rows) in all.chunks(TOGETHER).enumerate() {
+                let first = number * TOGETHER;
+                let positions = &positions[first..][..rows.len()];
+                task.fold(rows, (positions, first), parts, |index, why| failed.push((index, why)));
+            }
+        });
         failed.into_iter().for_each(|(index, why)| unit.fail(index, why));
         Ok(())
     }
 
     fn process_spectrum(
         task: &Task,
-        spectrum: Spectrum<'_, f64>,
+        spectrum: Spectrum<'_, Complex64>,
         parts: &mut Parts<'_>,
-        (): &mut (),
+        buffer: &mut Vec<f64>,
     ) -> Result<(), Failure> {
         let mut failed = Ok(());
         let place = (std::slice::from_ref(&spectrum.position), 0);
-        task.fold(&[spectrum.values], place, parts, |_, why| failed = Err(why));
+        let values = task.reals.of_spectrum(spectrum.values, buffer);
+        task.fold(&[values], place, parts, |_, why| failed = Err(why));
         failed
     }
 
@@ -312,6 +349,7 @@ impl Reduction for KMeans {
         Ok(Task {
             folded: first.folded,
             parameters: first.parameters.clone(),
+            reals: first.reals,
             points: first.points,
             stage: Stage::Assign { centers, is_last: pass.is_last },
             variance: head[0],
@@ -327,7 +365,7 @@ impl Reduction for KMeans {
         let found = all.get(inertia)[0];
         all.get(task.folded.total)[0] = found;
         all.get(task.folded.iterations)[0] = u64::from(task.iterations);
-        all.get(mean_response).copy_from_slice(&centers.values);
+        mean_response.put(&centers.values, all);
         let rows = || centers.values.chunks_exact(task.points);
         let distances = all.get(center_distances).chunks_exact_mut(centers.count());
         for (row, distances) in rows().zip(distances) {
@@ -351,7 +389,7 @@ impl Task {
     ) {
         let mut squares = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
-            match square(row) {
+            match self.reals.square(row) {
                 Ok(square) => squares.push(square),
                 Err(why) => fail(first + index, why),
             }

@@ -1,8 +1,9 @@
 //! What folds whole spectra with something as long as they are, some spectra at a time.
 
+use num_complex::Complex64;
 use pixelmill_core::ndarray::ArrayView2;
 use pixelmill_core::process::{Failure, SourceInfo};
-use pixelmill_core::reduction::Whole;
+use pixelmill_core::reduction::{Tile, Whole};
 
 use crate::products::dot;
 
@@ -18,8 +19,78 @@ pub fn at_a_time(source: &SourceInfo) -> Whole {
 }
 
 /// The rows of a view whose values lie side by side, as those of tiles do.
-pub fn rows<'v>(values: &'v ArrayView2<'_, f64>) -> Vec<&'v [f64]> {
+pub fn rows<'v, T>(values: &'v ArrayView2<'_, T>) -> Vec<&'v [T]> {
     values.rows().into_iter().filter_map(|row| row.to_slice()).collect()
+}
+
+/// Spectra of a source that may be complex, as real numbers: of a complex one the real and the
+/// imaginary part of each value, side by side.
+#[derive(Clone, Copy)]
+pub struct Reals {
+    is_complex: bool,
+}
+
+impl Reals {
+    /// Those of this source.
+    pub fn of(source: &SourceInfo) -> Self {
+        Self { is_complex: source.element.is_complex() }
+    }
+
+    /// Whether its values have an imaginary part.
+    pub fn are_complex(self) -> bool {
+        self.is_complex
+    }
+
+    /// How many there are in so many values.
+    pub fn count(self, values: usize) -> usize {
+        if self.is_complex { 2 * values } else { values }
+    }
+
+    /// What `fold` makes of the spectra of a unit; `buffer` is for those that don't lie in memory.
+    pub fn of_unit<R>(
+        self,
+        unit: &mut Tile<'_, Complex64>,
+        buffer: &mut Vec<f64>,
+        fold: impl FnOnce(&[&[f64]]) -> R,
+    ) -> R {
+        if self.is_complex {
+            let values = unit.values();
+            let parts = rows(&values).into_iter().map(bytemuck::cast_slice);
+            return fold(&parts.collect::<Vec<_>>());
+        }
+        if let Some(values) = unit.stored_as::<f64>() {
+            return fold(&rows(&values));
+        }
+        unit.convert_to(buffer);
+        fold(&buffer.chunks_exact(unit.points()).collect::<Vec<_>>())
+    }
+
+    /// The sum of their squares.
+    ///
+    /// # Errors
+    /// As those of [`square`], with the part of a complex value that is none.
+    pub fn square(self, spectrum: &[f64]) -> Result<f64, Failure> {
+        square(spectrum).map_err(|why| {
+            match spectrum.iter().position(|value| !value.is_finite()).filter(|_| self.is_complex) {
+                Some(at) => {
+                    let part = if at % 2 == 0 { "real" } else { "imaginary" };
+                    let (value, of) = (at / 2, spectrum[at]);
+                    Failure::new(format!("value {value} of the spectrum has the {part} part {of}"))
+                }
+                None => why,
+            }
+        })
+    }
+
+    /// Those of one spectrum; `buffer` is for those of real ones.
+    pub fn of_spectrum<'s>(self, values: &'s [Complex64], buffer: &'s mut Vec<f64>) -> &'s [f64] {
+        if self.is_complex {
+            return bytemuck::cast_slice(values);
+        }
+        buffer.clear();
+        buffer.extend(values.iter().map(|value| value.re));
+        buffer
+    }
 }
 
 /// The sum of the squares of a spectrum's values.
