@@ -26,7 +26,7 @@
 //! A spectrum with a value that is no number has no place: its position fails. Spectra that are all
 //! equal have one cluster, and nobody is in the others, whose centres are the same.
 
-mod start;
+pub(crate) mod start;
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ use crate::drawn::{Drawn, key};
 use crate::products::{add, dot};
 use crate::weights::Weights;
 use crate::whole_spectra::{Reals, TOGETHER, at_a_time};
-use start::centers;
+use start::first_centers;
 
 /// How many clusters, and how they are found.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -326,7 +326,7 @@ impl Reduction for KMeans {
                 let count = all.get(folded.counts)[0];
                 let variance = task.mean_variance(count, all);
                 let drawn = Drawn::of(all.of((folded.keys, folded.rows)), task.points);
-                (variance, centers(&drawn.rows(), task.points, parameters)?, false)
+                (variance, first_centers(&drawn.rows(), parameters)?, false)
             }
             Stage::Assign { centers, .. } => {
                 let (means, moved) = task.means(centers, all);

@@ -21,6 +21,7 @@ pub mod fft_mask;
 pub mod fluctuation;
 mod fourier;
 mod frame_fourier;
+pub mod gaussian_mixture;
 pub mod giv_bayesian;
 pub mod histogram;
 pub mod holography;
@@ -67,6 +68,7 @@ pub use derivative::Derivative;
 pub use fft::Fft;
 pub use fft_mask::FftMask;
 pub use fluctuation::Fluctuation;
+pub use gaussian_mixture::GaussianMixture;
 pub use giv_bayesian::GivBayesian;
 pub use histogram::Histogram;
 pub use holography::Holography;
@@ -103,7 +105,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 37] = [
+pub static PROCESSES: [&dyn Runner; 38] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -140,5 +142,6 @@ pub static PROCESSES: [&dyn Runner; 37] = [
     reducer::<Orpca>(),
     reducer::<Ornmf>(),
     reducer::<KMeans>(),
+    reducer::<GaussianMixture>(),
     reducer::<Pick>(),
 ];

@@ -92,5 +92,131 @@ def spoil_imaginary(path):
         file["data"][3, 4, 7] = complex(1, np.inf)
 
 
+def mixture_of(group):
+    """The mixture that a group holds, as scikit-learn has one."""
+    from sklearn.mixture import GaussianMixture
+    from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
+
+    kind = {"full": "full", "tied": "tied", "diag": "diag", "spherical": "spherical"}[group.attrs["covariance"]]
+    weights, means, covariances = (group[name][()] for name in ("Weights", "Mean_Response", "Covariances"))
+    model = GaussianMixture(len(weights), covariance_type=kind)
+    model.weights_, model.means_ = weights, means.reshape(len(weights), -1)
+    model.covariances_ = covariances.reshape(len(weights), -1) if kind == "diag" else covariances
+    model.precisions_cholesky_ = _compute_precision_cholesky(model.covariances_, kind)
+    return kind, model
+
+
+def mixtures(path, output, name, source="data"):
+    """How far what is said of a mixture is from what scikit-learn says of it, and how good it is beside theirs."""
+    from sklearn.mixture import GaussianMixture
+
+    values = scan(path, source).astype("f8")
+    with h5py.File(output) as file:
+        group = file[name]
+        kind, model = mixture_of(group)
+        labels, likelihood = group["Labels"][()].ravel(), group["Log_Likelihood"][()].ravel()
+        probabilities = group["Probabilities"][()].reshape(len(values), -1)
+        mean, bic, aic = (group[name][()].item() for name in ("Mean_Log_Likelihood", "BIC", "AIC"))
+        axes, iterations = list(group["Covariances"].attrs["DIMENSION_LABELS"]), group["Iterations"][()].item()
+        change = group["Change"][()].item()
+        added = group.attrs["regularization"] * values.var(axis=0).mean()
+        tolerance = group.attrs["tolerance"]
+    theirs = max(
+        GaussianMixture(model.n_components, covariance_type=kind, tol=tol, reg_covar=added, max_iter=1000, random_state=1)
+        .fit(values)
+        .score(values)
+        for tol in (1e-3, tolerance)
+    )
+    expected = model.score_samples(values)
+    # One step of theirs from there.
+    step = GaussianMixture(
+        model.n_components, covariance_type=kind, tol=0, max_iter=1, reg_covar=added,
+        weights_init=model.weights_, means_init=model.means_, precisions_init=precisions(model, kind),
+    )  # fmt: skip
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        step.fit(values)
+    return {
+        "axes": axes,
+        "likelihood": float(np.abs(likelihood - expected).max() / np.abs(expected).max()),
+        "probabilities": float(np.abs(probabilities - model.predict_proba(values)).max()),
+        "labels": bool((labels == probabilities.argmax(axis=1)).all()),
+        "mean": float(abs(mean / likelihood.mean() - 1)),
+        "bic": float(abs(bic / model.bic(values) - 1)),
+        "aic": float(abs(aic / model.aic(values) - 1)),
+        "rest": float(np.abs(step.means_ - model.means_).max() / np.sqrt(values.var(axis=0).mean())),
+        "iterations": iterations,
+        "change": change,
+        "ours": mean,
+        "theirs": float(theirs),
+    }
+
+
+def precisions(model, kind):
+    if kind in ("full", "tied"):
+        return np.linalg.inv(model.covariances_)
+    return 1 / model.covariances_
+
+
+def truth(path, output, name, points, positions):
+    """How far a mixture is from the one that a scan was made of, and how many positions have its labels."""
+    _, labels, weights, means, covariances = mixture(int(points), int(positions))
+    with h5py.File(output) as file:
+        group = file[name]
+        found, their_means = group["Weights"][()], group["Mean_Response"][()]
+        their_covariances, own = group["Covariances"][()], group["Labels"][()].ravel()
+    order = [int(np.linalg.norm(their_means - mean, axis=1).argmin()) for mean in means]
+    return {
+        "order": sorted(order),
+        "weights": float(np.abs(found[order] - weights).max()),
+        "means": float(np.abs(their_means[order] - means).max()),
+        "covariances": float(np.abs(their_covariances[order] - covariances).max()),
+        "labels": float((np.array(order)[labels] == own).mean()),
+    }
+
+
+def write_many(path, points, positions):
+    with h5py.File(path, "w") as file:
+        file["data"] = mixture(int(points), int(positions))[0]
+
+
+def write_alike(path, kind):
+    """Spectra that are all equal, or a point that is constant, or just three different spectra."""
+    random = np.random.default_rng(2)
+    values = random.normal(5, 1, (POSITIONS, 6))
+    if kind == "equal":
+        values = np.repeat(values[:1], POSITIONS, axis=0)
+    elif kind == "constant":
+        values[:, 2] = 0.1
+    elif kind == "few":
+        values = values[random.integers(3, size=POSITIONS)]
+    else:
+        values[77, 3] = np.nan
+    write(path, values, "contiguous")
+
+
+def read(output, name):
+    """All that a group holds but what is per position."""
+    with h5py.File(output) as file:
+        group = file[name]
+        kept = [dataset for dataset in group if "quantity" in group[dataset].attrs and len(group[dataset].shape) < 3]
+        found = {dataset: group[dataset][()].ravel().tolist() for dataset in kept if group[dataset].size < 500}
+        positions = [group[dataset][()] for dataset in ("Labels", "Probabilities", "Log_Likelihood")]
+        found["finite"] = all(bool(np.isfinite(values).all()) for values in positions)
+        return found
+
+
+def kept(path, name):
+    """All that a group holds, with as many digits as do not depend on the order of sums."""
+    with h5py.File(path) as file:
+        results = [dataset for dataset in file[name].values() if "quantity" in dataset.attrs and not dataset.is_scale]
+        return {
+            dataset.name.rsplit("/")[-1]: [float(f"{value:.9g}") for value in dataset[()].ravel().tolist()]
+            for dataset in results
+        }
+
+
 if __name__ == "__main__":
     answer(globals())

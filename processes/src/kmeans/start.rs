@@ -9,15 +9,11 @@ use crate::products::{add, dot};
 /// Iterations within a sample at most.
 const WITHIN: usize = 100;
 
-/// The first centres, of spectra of so many points that were drawn.
+/// The first centres, among spectra that were drawn.
 ///
 /// # Errors
 /// If there are fewer spectra than clusters.
-pub fn centers(
-    rows: &[&[f64]],
-    points: usize,
-    parameters: &Parameters,
-) -> Result<Vec<f64>, Failure> {
+pub fn first_centers(rows: &[&[f64]], parameters: &Parameters) -> Result<Vec<f64>, Failure> {
     let clusters = parameters.clusters;
     if rows.len() < clusters {
         let found = rows.len();
@@ -29,9 +25,15 @@ pub fn centers(
     let tries = (0..parameters.restarts).map(|_| sample.clusters(clusters, &mut chance));
     let best = tries.reduce(|best, other| if other.squares < best.squares { other } else { best });
     let labels = best.map(|best| best.labels).unwrap_or_default();
+    Ok(centers(rows, &labels, clusters))
+}
+
+/// The means of clusters among some spectra, of which there are as many at least.
+pub fn centers(rows: &[&[f64]], labels: &[usize], clusters: usize) -> Vec<f64> {
+    let points = rows.first().map_or(1, |row| row.len());
     let mut centers = vec![0.0; clusters * points];
     let mut counts = vec![0_u64; clusters];
-    for (row, label) in rows.iter().zip(&labels) {
+    for (row, label) in rows.iter().zip(labels) {
         add(&mut centers[label * points..][..points], row);
         counts[*label] += 1;
     }
@@ -42,24 +44,26 @@ pub fn centers(
             _ => center.iter_mut().for_each(|sum| *sum /= count as f64),
         }
     }
-    Ok(centers)
+    centers
 }
 
 /// How far some spectra are from each other, squared: all that clusters among them depend on.
-struct Sample {
+pub struct Sample {
     count: usize,
     apart: Vec<f64>,
 }
 
 /// Which cluster each of a sample is in, and the sum of the squares of how far they are from their
 /// centres.
-struct Clusters {
-    labels: Vec<usize>,
+pub struct Clusters {
+    /// Counted from 0.
+    pub labels: Vec<usize>,
     squares: f64,
 }
 
 impl Sample {
-    fn new(rows: &[&[f64]]) -> Self {
+    /// Of these spectra.
+    pub fn new(rows: &[&[f64]]) -> Self {
         let count = rows.len();
         let mut apart = vec![0.0; count * count];
         let squares: Vec<f64> = rows.iter().map(|row| dot(row, row)).collect();
@@ -78,7 +82,7 @@ impl Sample {
     }
 
     /// k-means++, then Lloyd's algorithm.
-    fn clusters(&self, clusters: usize, chance: &mut Chance) -> Clusters {
+    pub fn clusters(&self, clusters: usize, chance: &mut Chance) -> Clusters {
         let chosen = self.chosen(clusters, chance);
         let nearest = |at: usize| least(chosen.iter().map(|center| self.from(*center)[at])).0;
         let mut labels: Vec<usize> = (0..self.count).map(nearest).collect();
@@ -178,7 +182,7 @@ mod tests {
             .collect();
         let rows: Vec<&[f64]> = rows.iter().map(|row: &[f64; 2]| row.as_slice()).collect();
         let parameters = Parameters { clusters: 4, ..Parameters::default() };
-        let centers = centers(&rows, 2, &parameters).unwrap();
+        let centers = first_centers(&rows, &parameters).unwrap();
         let mut corners: Vec<[bool; 2]> =
             centers.chunks_exact(2).map(|center| [center[0] > 5.0, center[1] > 5.0]).collect();
         corners.sort_unstable();
@@ -189,9 +193,9 @@ mod tests {
     fn spectra_that_are_all_the_same_make_equal_centres() {
         let rows = [[7.0; 2].as_slice(); 3];
         let parameters = Parameters { clusters: 3, ..Parameters::default() };
-        assert_eq!(centers(&rows, 2, &parameters).unwrap(), vec![7.0; 6]);
+        assert_eq!(first_centers(&rows, &parameters).unwrap(), vec![7.0; 6]);
         let parameters = Parameters { clusters: 4, ..Parameters::default() };
-        let refused = centers(&rows, 2, &parameters).unwrap_err().to_string();
+        let refused = first_centers(&rows, &parameters).unwrap_err().to_string();
         assert_eq!(refused, "3 spectra can't be in 4 clusters");
     }
 }
