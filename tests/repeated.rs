@@ -18,6 +18,9 @@ use crate::support::{Ran, pixelmill, succeed};
 const CLUSTERS: [&str; 6] = ["-p", "clusters=5", "-p", "iterations=8", "-p", "tolerance=0"];
 const COMPONENTS: [&str; 6] = ["-p", "components=4", "-p", "passes=6", "-p", "tolerance=0"];
 const ONLINE: [&str; 4] = ["-p", "components=4", "-p", "epochs=3"];
+/// A mixture that is never likely enough.
+const MIXTURE: [&str; 8] =
+    ["-p", "components=3", "-p", "covariance=diag", "-p", "iterations=6", "-p", "tolerance=0"];
 /// So many, and so often, that somebody has the time to step in.
 const MANY_CLUSTERS: [&str; 6] = ["-p", "clusters=64", "-p", "iterations=150", "-p", "tolerance=0"];
 
@@ -98,6 +101,11 @@ fn killed_online_learning_has_the_same_bits_once_it_is_resumed() {
 }
 
 #[test]
+fn killed_mixtures_have_the_same_bits_once_they_are_resumed() {
+    kill_at_random_instants("gaussian-mixture", &MIXTURE, 12);
+}
+
+#[test]
 fn nothing_is_done_before_the_last_pass() {
     let scan = Scan::many("20000", "200");
     let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
@@ -168,6 +176,7 @@ fn it_is_verified_as_a_whole() {
         ("svd", &COMPONENTS, "V"),
         ("pca", &COMPONENTS, "U"),
         ("orpca", &ONLINE, "Loadings"),
+        ("gaussian-mixture", &MIXTURE, "Probabilities"),
     ] {
         let output = scan.beside(&format!("{fold}.h5"));
         let ran = scan.run(&format!("{fold}-many"), &output, options);
@@ -189,9 +198,13 @@ fn spectra_that_are_no_numbers_fail_once_and_leave_the_others_alone() {
     std::fs::copy(&scan.file, &spoilt).unwrap();
     python("no_number", &[&spoilt, "1234"]);
     let spoilt = Scan { folder: tempfile::tempdir().unwrap(), file: spoilt.into() };
-    for (fold, options) in
-        [("kmeans", &CLUSTERS[..]), ("svd", &COMPONENTS), ("pca", &COMPONENTS), ("orpca", &ONLINE)]
-    {
+    for (fold, options) in [
+        ("kmeans", &CLUSTERS[..]),
+        ("svd", &COMPONENTS),
+        ("pca", &COMPONENTS),
+        ("orpca", &ONLINE),
+        ("gaussian-mixture", &MIXTURE),
+    ] {
         let (with, without) = (scan.beside("with.h5"), scan.beside("without.h5"));
         let ran = pixelmill(spoilt.arguments(&format!("{fold}-many"), &with, options));
         assert_eq!(ran.code, Some(3), "{}", ran.stderr);
@@ -209,13 +222,14 @@ fn spectra_that_are_no_numbers_fail_once_and_leave_the_others_alone() {
 fn it_has_passes_of_its_own_beside_others() {
     let scan = Scan::many("3000", "40");
     let (together, alone) = (scan.beside("together.h5"), scan.beside("alone.h5"));
-    let options = ["--kmeans.clusters=5", "--svd.components=4"];
-    let ran = scan.run("statistics,kmeans,svd,sum-many", &together, &options);
-    assert_eq!(computations(&ran).len(), 4);
+    let options = ["--kmeans.clusters=5", "--svd.components=4", "--gaussian-mixture.components=2"];
+    let ran = scan.run("statistics,kmeans,svd,gaussian-mixture,sum-many", &together, &options);
+    assert_eq!(computations(&ran).len(), 5);
     for (fold, options) in [
         ("statistics", &[][..]),
         ("kmeans", &["-p", "clusters=5"]),
         ("svd", &["-p", "components=4"]),
+        ("gaussian-mixture", &["-p", "components=2"]),
         ("sum", &[]),
     ] {
         scan.run(&format!("{fold}-many"), &alone, options);

@@ -23,14 +23,14 @@
 //! A component that loses all of its spectra keeps its mean and covariance, and has the weight 0.
 //!
 //! `Labels` is the most probable component of each position, counted from 0, `Probabilities`
-//! (positions × components) are r, `Log_Likelihood` is ln Σ w·N of each position, where a density is
-//! per unit of each point. `Weights`, `Mean_Response` (components × the axes of a spectrum, as
+//! (positions × components) are r, `Log_Likelihood` is ln Σ w·N of each position, where a density
+//! is per unit of each point. `Weights`, `Mean_Response` (components × the axes of a spectrum, as
 //! `kmeans` calls it) and `Covariances` are the mixture: of `full` components × points × points, of
-//! `tied` points × points, of `diag` components × the axes of a spectrum, of `spherical` components.
-//! `Mean_Log_Likelihood` is the mean over positions L, `BIC` −2nL + p·ln n and `AIC` −2nL + 2p of n
-//! positions and p parameters of which the mixture consists: the smaller, the better a number of
-//! components is. `Iterations` is how often the mixture was made anew, `Change` by how much L
-//! changed at last. All is in double precision.
+//! `tied` points × points, of `diag` components × the axes of a spectrum, of `spherical`
+//! components. `Mean_Log_Likelihood` is the mean over positions L, `BIC` −2nL + p·ln n and `AIC`
+//! −2nL + 2p of n positions and p parameters of which the mixture consists: the smaller, the better
+//! a number of components is. `Iterations` is how often the mixture was made anew, `Change` by how
+//! much L changed at last. All is in double precision.
 //!
 //! A spectrum with a value that is no number fails. Spectra that are all equal are no mixture, and
 //! a covariance that has no inverse ends the run: constant points have one thanks to
@@ -259,9 +259,8 @@ impl Reduction for GaussianMixture {
         let components = shape.components;
         let sample = parameters.sample.unwrap_or_else(|| sample(shape));
         if sample < components {
-            let told = format!(
-                "{components} components need a `sample` of as many spectra, not {sample}"
-            );
+            let told =
+                format!("{components} components need a `sample` of as many spectra, not {sample}");
             return Err(Failure::new(told));
         }
         let sample = sample.min(source.positions.try_into().unwrap_or(usize::MAX));
@@ -335,8 +334,10 @@ impl Reduction for GaussianMixture {
     fn merge(task: &Task, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure> {
         let Folded { sums, keys, spectra, energy, likelihood, .. } = task.folded;
         match &task.stage {
-            Stage::Sample => Drawn::of(into.of((keys, sums)), task.shape.points)
-                .offer_all(from.of((keys, sums))),
+            Stage::Sample => {
+                Drawn::of(into.of((keys, sums)), task.shape.points)
+                    .offer_all(from.of((keys, sums)));
+            }
             Stage::Clusters(_) | Stage::Mixture { is_last: false, .. } => {
                 let all = ..task.shape.sums();
                 add(&mut into.get(sums)[all], &from.get(sums)[all]);
@@ -424,8 +425,8 @@ fn shape(parameters: &Parameters, source: &SourceInfo) -> Result<Shape, Failure>
             _ => format!("{components} covariances"),
         };
         return Err(Failure::new(format!(
-            "{of} of {points} points with each other have {numbers} numbers, more than {MOST}: take \
-             `covariance=diag`, or the components that `pca` finds instead of the spectra"
+            "{of} of {points} points with each other have {numbers} numbers, more than {MOST}: \
+             take `covariance=diag`, or the components that `pca` finds instead of the spectra"
         )));
     }
     Ok(Shape { kind, components, points })

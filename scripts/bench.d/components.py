@@ -1,4 +1,5 @@
-"""The part `components`: singular values and clusters of a scan beside HyperSpy, within a budget of 256 MiB.
+"""The part `components`: singular values and clusters of a scan beside HyperSpy, within a budget of 256 MiB, and
+mixtures beside scikit-learn.
 
 The cube has 128 × 128 spectra of 2,048 values in single precision: twenty spectra in falling amounts, and noise.
 """
@@ -7,6 +8,8 @@ import h5py
 import numpy as np
 
 SIDE, POINTS, COMPONENTS, CLUSTERS = 128, 2048, 20, 8
+# Of loadings, as mixtures with full covariances are found.
+LOADINGS, STEPS = 16, 20
 MEMORY = 256
 
 
@@ -20,6 +23,37 @@ class Components:
         self.beside(file, "kmeans", "sklearn-kmeans", ("-p", f"clusters={CLUSTERS}"), 10)
         for process in ("orpca", "ornmf"):
             self.beside(file, process, "hyperspy-online", ("-p", f"components={COMPONENTS}"), 5, process.upper())
+        self.mixtures()
+
+    def mixtures(self):
+        """As many steps on both sides, from each side's own beginning."""
+        file, cores = self.loadings(), self.bench.cores
+        for covariance in ("full", "diag"):
+            given = ("-p", f"components={CLUSTERS}", "-p", f"covariance={covariance}")
+            given += ("-p", "tolerance=0", "-p", f"iterations={STEPS}", "--positions-axes", "0,1")
+            times, apart = [], []
+            for _ in range(self.bench.repeat):
+                ours = self.bench.run("gaussian-mixture", file, cores, *given)
+                told = (file, str(cores), ours["file"], ours["group"], str(CLUSTERS), covariance, str(STEPS))
+                theirs = self.bench.peers("sklearn-mixture", *told)
+                times.append(theirs["seconds"] / ours["wall"])
+                apart.append(theirs["apart"])
+            what = f"gaussian-mixture, {CLUSTERS} {covariance} covariances of {LOADINGS} values"
+            self.bench.line(f"{what}: times as fast as scikit-learn", times, least=1)
+            self.bench.line(f"{what}: more likely by, as a part of the mean log-likelihood", apart, least=-1e-6)
+
+    def loadings(self):
+        file = self.bench.folder / "loadings.h5"
+        if not file.exists():
+            random = np.random.default_rng(2)
+            centers = random.normal(0, 3, (CLUSTERS, LOADINGS))
+            roots = random.normal(0, 0.3, (CLUSTERS, LOADINGS, LOADINGS)) + np.eye(LOADINGS)
+            labels = random.integers(CLUSTERS, size=(4 * SIDE) ** 2)
+            noise = random.normal(size=(len(labels), LOADINGS))
+            values = centers[labels] + np.einsum("npq,nq->np", roots[labels], noise)
+            with h5py.File(file, "w") as opened:
+                opened["data"] = values.reshape(4 * SIDE, 4 * SIDE, LOADINGS)
+        return file
 
     def beside(self, file, process, peer, options, least, *more):
         cores = self.bench.cores

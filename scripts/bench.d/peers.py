@@ -38,6 +38,8 @@
     peers.py hyperspy-online FILE CORES RESULTS GROUP ALGORITHM    HyperSpy's lazy ORPCA or ORNMF of 20 components, and how
                                     far our components and loadings are from the data as a part of how far theirs are
                                     (venv peers)
+    peers.py sklearn-mixture FILE CORES RESULTS GROUP COMPONENTS COVARIANCE STEPS    scikit-learn's mixture after so many steps,
+                                    and by which part of its mean log-likelihood ours is more likely (venv peers)
     peers.py hyperspy-centres FILE CORES    the same by SciPy and HyperSpy's lazy map (venv peers)
     peers.py pyusid-centres FILE CORES DATASET    the same by SciPy and what pyUSID's Process has (venv tests)
     peers.py dask-denoise FILE DATASET CORES METHOD VALUE RESULTS GROUP    medians or Gaussian means over the positions
@@ -559,6 +561,29 @@ def sklearn_kmeans(file, cores, results, group):
     return {"seconds": seconds, "off": ours / theirs}
 
 
+def sklearn_mixture(file, cores, results, group, components, covariance, steps):
+    import warnings
+
+    import h5py
+    import sklearn.mixture
+    import threadpoolctl
+
+    warnings.simplefilter("ignore")  # It isn't at rest, which is meant so.
+    with h5py.File(file) as opened:
+        values = opened["data"][()].reshape(-1, opened["data"].shape[-1])
+    begun = time.perf_counter()
+    model = sklearn.mixture.GaussianMixture(
+        int(components), covariance_type=covariance, tol=0, max_iter=int(steps), random_state=0
+    )
+    with threadpoolctl.threadpool_limits(int(cores)):
+        model.fit(values).predict_proba(values)
+    seconds = time.perf_counter() - begun
+    theirs = model.score(values)
+    with h5py.File(results) as opened:
+        ours = opened[group]["Mean_Log_Likelihood"][()].item()
+    return {"seconds": seconds, "apart": (ours - theirs) / abs(theirs)}
+
+
 def h5py_sum(file, start, end):
     """Sums of the square from `start` to `end` of each frame, read chunk by chunk of the scan."""
     import h5py
@@ -822,6 +847,7 @@ COMMANDS = {
     "hyperspy-svd": hyperspy_svd,
     "sklearn-kmeans": sklearn_kmeans,
     "hyperspy-online": hyperspy_online,
+    "sklearn-mixture": sklearn_mixture,
     "h5py-sum": h5py_sum,
     "scikit-image-shifts": scikit_image_shifts,
     "hyperspy-frames": hyperspy_frames,

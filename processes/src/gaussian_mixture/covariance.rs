@@ -79,7 +79,8 @@ impl Shape {
 
     /// Numbers of what one is estimated from.
     pub fn sums(self) -> usize {
-        let pairs = if self.kind == Covariance::Tied { self.components * self.components } else { 0 };
+        let pairs =
+            if self.kind == Covariance::Tied { self.components * self.components } else { 0 };
         self.numbers() + pairs
     }
 
@@ -154,7 +155,8 @@ impl Shape {
             differences_of(rows, std::iter::repeat(means[0]), buffer);
             let each = buffer.chunks_exact_mut(points).zip(responses.chunks_exact(components));
             for (apart, responses) in each {
-                for (mean, response) in from_first.iter().zip(responses).filter(|(_, r)| **r > 0.0) {
+                for (mean, response) in from_first.iter().zip(responses).filter(|(_, r)| **r > 0.0)
+                {
                     add_scaled(apart, -response, mean);
                 }
                 for (one, response) in responses.iter().enumerate() {
@@ -166,8 +168,8 @@ impl Shape {
         }
     }
 
-    /// The variance of all spectra, that of a point in the mean, and the square of how far the means
-    /// of components are from those that sums were made with.
+    /// The variance of all spectra, that of a point in the mean, and the square of how far the
+    /// means of components are from those that sums were made with.
     pub fn spread(self, sums: &[f64], means: &[f64]) -> (f64, f64) {
         let [counts, differences, squares, pairs] = self.parts(sums);
         let Self { kind, components, points } = self;
@@ -203,7 +205,8 @@ impl Shape {
 
     /// Covariances with the same variance for all points.
     pub fn isotropic(self, variance: f64) -> Vec<f64> {
-        let mut all = vec![if self.kind.is_of_pairs() { 0.0 } else { variance }; self.covariances()];
+        let mut all =
+            vec![if self.kind.is_of_pairs() { 0.0 } else { variance }; self.covariances()];
         if self.kind.is_of_pairs() {
             for matrix in all.chunks_exact_mut(self.of_each()) {
                 triangle::add_to_diagonal(matrix, self.points, variance);
@@ -397,8 +400,7 @@ mod tests {
                     let more = if a == b { 0.25 } else { 0.0 };
                     let each = covariances.iter().zip(&weights);
                     let pooled: f64 = each.map(|(own, weight)| weight * own[at]).sum();
-                    for k in 0..COMPONENTS {
-                        let own = &covariances[k];
+                    for (k, own) in covariances.iter().enumerate() {
                         let matrices = |each: usize| &found.covariances[k * each..][..each];
                         let (found, expected) = match kind {
                             Covariance::Full => {

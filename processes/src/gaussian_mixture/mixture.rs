@@ -89,7 +89,8 @@ impl Mixture {
                 }
                 let of_points = if kind == Covariance::Diag { 1.0 } else { points as f64 };
                 let logs = numbers.covariances.chunks_exact(each);
-                let logs = logs.map(|own| of_points * own.iter().map(|v| libm::log(*v)).sum::<f64>());
+                let logs =
+                    logs.map(|own| of_points * own.iter().map(|v| libm::log(*v)).sum::<f64>());
                 let logs: Vec<f64> = logs.collect();
                 let inverse = numbers.covariances.iter().map(|variance| 1.0 / variance).collect();
                 let is_diagonal = kind == Covariance::Diag;
@@ -354,6 +355,8 @@ mod tests {
         }
         let told = of(Covariance::Tied, vec![0.0; 8]).unwrap();
         assert!(told.contains("the covariance that all components share has no inverse"), "{told}");
-        assert!(of(Covariance::Full, [[1.0; 8], [0.0; 8]].concat()).unwrap().contains("component 1"));
+        assert!(
+            of(Covariance::Full, [[1.0; 8], [0.0; 8]].concat()).unwrap().contains("component 1")
+        );
     }
 }

@@ -142,9 +142,8 @@ mod tests {
 
     #[test]
     fn full_covariances_take_many_spectra() {
-        let wanted = |kind, components, points| {
-            super::wanted(Shape { kind, components, points }, 2048)
-        };
+        let wanted =
+            |kind, components, points| super::wanted(Shape { kind, components, points }, 2048);
         assert_eq!(wanted(Covariance::Full, 3, 9), Some(120));
         assert_eq!(wanted(Covariance::Full, 3, 500), None);
         assert_eq!(wanted(Covariance::Tied, 3, 500), Some(2012));

@@ -81,9 +81,10 @@ impl Factor {
         let mut rows = Vec::with_capacity(len_of_rows(points));
         for first in (0..points).step_by(ROWS) {
             for column in 0..points.min(first + ROWS) {
-                rows.extend((first..first + ROWS).map(|row| {
-                    if row < points { inverse[row * points + column] } else { 0.0 }
-                }));
+                rows.extend(
+                    (first..first + ROWS)
+                        .map(|row| if row < points { inverse[row * points + column] } else { 0.0 }),
+                );
             }
         }
         Some(Self { rows, log_determinant })
