@@ -80,7 +80,7 @@ pub struct Parameters {
     pub regularization: f64,
     /// How many spectra the beginning is chosen from; 256, or 32 for each component, or what
     /// covariances take, if none.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 4096))]
     pub sample: Option<usize>,
     /// How often it is chosen, to take the best.
     #[schemars(range(min = 1, max = 1000))]
@@ -266,7 +266,7 @@ impl Reduction for GaussianMixture {
         let sample = sample.min(source.positions.try_into().unwrap_or(usize::MAX));
         Ok(Task {
             folded: Folded::new(source, shape, sample, buffers),
-            parameters: parameters.clone(),
+            parameters: Parameters { sample: Some(sample), ..parameters.clone() },
             shape,
             stage: Stage::Sample,
             found: Found::default(),
@@ -287,9 +287,10 @@ impl Reduction for GaussianMixture {
     fn shared_memory(task: &Task) -> usize {
         let Shape { kind, points, .. } = task.shape;
         let factors = if kind.is_of_pairs() { 3 * points * points } else { 0 };
+        let sample = task.parameters.sample.unwrap_or(0);
         // The mixture with what densities are made from, that of the next pass, both as they are
-        // handed on; and what a factor is made from.
-        8 * (7 * task.shape.numbers() + factors)
+        // handed on; what a factor is made from; and how far drawn spectra are from each other.
+        8 * (7 * task.shape.numbers() + factors + sample * sample)
     }
 
     fn passes(task: &Task) -> Option<Passes> {
@@ -437,7 +438,8 @@ fn sample(shape: Shape) -> usize {
     let Shape { components, points, .. } = shape;
     let wanted = start::wanted(shape, MOST_SAMPLE).unwrap_or(0);
     let most = MOST_NUMBERS.max(shape.sums()) / points.max(1);
-    wanted.max(FOR_EACH * components).max(SAMPLE).min(most.max(components))
+    let usual = (FOR_EACH * components).max(SAMPLE).min(MOST_SAMPLE);
+    wanted.max(usual).min(most).max(components)
 }
 
 impl Task {

@@ -40,6 +40,13 @@ pub fn add_scaled(into: &mut [f64], factor: f64, row: &[f64]) {
     into.iter_mut().zip(row).for_each(|(sum, value)| *sum = value.mul_add(factor, *sum));
 }
 
+/// into += factor·row², value by value.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn add_squares(into: &mut [f64], factor: f64, row: &[f64]) {
+    let each = into.iter_mut().zip(row);
+    each.for_each(|(sum, value)| *sum = (value * value).mul_add(factor, *sum));
+}
+
 /// into += row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub fn add(into: &mut [f64], row: &[f64]) {
@@ -135,8 +142,10 @@ mod tests {
             let mut sum = b.clone();
             add_scaled(&mut sum, 3.0, &a);
             add(&mut sum, &b);
+            add_squares(&mut sum, 2.0, &b);
             let each = sum.iter().zip(a.iter().zip(&b));
-            assert!(each.into_iter().all(|(sum, (a, b))| *sum == 2.0 * b + 3.0 * a));
+            let expected = |a: f64, b: f64| 2.0 * b + 3.0 * a + 2.0 * b * b;
+            assert!(each.into_iter().all(|(sum, (a, b))| *sum == expected(*a, *b)));
         }
     }
 

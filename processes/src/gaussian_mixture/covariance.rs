@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::mixture::{Numbers, apart};
 use super::triangle;
 use crate::choices::one_of;
-use crate::products::{add, add_scaled, dot};
+use crate::products::{add, add_scaled, add_squares, dot};
 
 /// What the spectra of a component vary by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,10 +135,8 @@ impl Shape {
                 Covariance::Tied => {}
                 Covariance::Diag => {
                     let own = &mut squares[component * points..][..points];
-                    for (apart, factor) in apart.iter().zip(&factors) {
-                        let sums = own.iter_mut().zip(*apart);
-                        sums.for_each(|(sum, apart)| *sum += factor * apart * apart);
-                    }
+                    let each = apart.iter().zip(&factors);
+                    each.for_each(|(apart, factor)| add_squares(own, *factor, apart));
                 }
                 Covariance::Spherical => {
                     let each = apart.iter().zip(&factors);
