@@ -18,9 +18,21 @@ use crate::support::{Ran, pixelmill, succeed};
 const CLUSTERS: [&str; 6] = ["-p", "clusters=5", "-p", "iterations=8", "-p", "tolerance=0"];
 const COMPONENTS: [&str; 6] = ["-p", "components=4", "-p", "passes=6", "-p", "tolerance=0"];
 const ONLINE: [&str; 4] = ["-p", "components=4", "-p", "epochs=3"];
-/// A mixture that is never likely enough.
-const MIXTURE: [&str; 8] =
-    ["-p", "components=3", "-p", "covariance=diag", "-p", "iterations=6", "-p", "tolerance=0"];
+/// A mixture that is never likely enough, and begins soon.
+const MIXTURE: [&str; 12] = [
+    "-p",
+    "components=3",
+    "-p",
+    "covariance=diag",
+    "-p",
+    "iterations=6",
+    "-p",
+    "tolerance=0",
+    "-p",
+    "sample=32",
+    "-p",
+    "restarts=1",
+];
 /// So many, and so often, that somebody has the time to step in.
 const MANY_CLUSTERS: [&str; 6] = ["-p", "clusters=64", "-p", "iterations=150", "-p", "tolerance=0"];
 

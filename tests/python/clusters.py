@@ -209,9 +209,11 @@ def read(output, name):
 
 
 def kept(path, name):
-    """All that a group holds, with as many digits as do not depend on the order of sums."""
+    """All that a group holds, but what is a small difference of large numbers, with as many digits as do not depend
+    on the order of sums."""
     with h5py.File(path) as file:
         results = [dataset for dataset in file[name].values() if "quantity" in dataset.attrs and not dataset.is_scale]
+        results = [dataset for dataset in results if not dataset.name.endswith("/Change")]
         return {
             dataset.name.rsplit("/")[-1]: [float(f"{value:.9g}") for value in dataset[()].ravel().tolist()]
             for dataset in results
