@@ -49,6 +49,7 @@ mod loop_fit;
 mod meaning;
 mod memory;
 mod neighbours;
+mod nmf;
 #[cfg(feature = "mpi")]
 mod nodes;
 mod online;

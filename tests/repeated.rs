@@ -48,6 +48,12 @@ fn results(output: &str) -> Value {
     python("results", &[output])
 }
 
+/// A scan of so many positions and points that a fold takes.
+fn scan_for(fold: &str, positions: &str, points: &str) -> Scan {
+    let sign = if fold.ends_with("nmf") { "positive" } else { "any" };
+    Scan::made(|file| python("many", &[file, positions, points, sign]))
+}
+
 /// Looks for many clusters, and asks to stop that once it is in this pass.
 fn stopped_in(scan: &Scan, output: &str, pass: u64) -> Ran {
     let slow = [&MANY_CLUSTERS[..], &["--cores", "1", "--checkpoint", "0.01"]].concat();
@@ -61,7 +67,7 @@ fn stopped_in(scan: &Scan, output: &str, pass: u64) -> Ran {
 
 /// Kills runs at random instants, goes on, and compares what comes out.
 fn kill_at_random_instants(fold: &str, options: &[&str], kills: usize) {
-    let scan = Scan::many("8000", "200");
+    let scan = scan_for(fold, "8000", "200");
     let fold = format!("{fold}-many");
     let whole = scan.beside("whole.h5");
     let start = Instant::now();
@@ -115,6 +121,11 @@ fn killed_online_learning_has_the_same_bits_once_it_is_resumed() {
 #[test]
 fn killed_mixtures_have_the_same_bits_once_they_are_resumed() {
     kill_at_random_instants("gaussian-mixture", &MIXTURE, 12);
+}
+
+#[test]
+fn killed_factorisations_have_the_same_bits_once_they_are_resumed() {
+    kill_at_random_instants("nmf", &COMPONENTS, 12);
 }
 
 #[test]
@@ -182,14 +193,16 @@ fn data_that_change_between_passes_are_noticed() {
 
 #[test]
 fn it_is_verified_as_a_whole() {
-    let scan = Scan::many("3000", "40");
     for (fold, options, name) in [
         ("kmeans", &CLUSTERS[..], "Mean_Response"),
         ("svd", &COMPONENTS, "V"),
         ("pca", &COMPONENTS, "U"),
         ("orpca", &ONLINE, "Loadings"),
+        ("ornmf", &ONLINE, "Components"),
         ("gaussian-mixture", &MIXTURE, "Probabilities"),
+        ("nmf", &COMPONENTS, "Loadings"),
     ] {
+        let scan = scan_for(fold, "3000", "40");
         let output = scan.beside(&format!("{fold}.h5"));
         let ran = scan.run(&format!("{fold}-many"), &output, options);
         let group = ran["group"].as_str().unwrap();
@@ -205,18 +218,20 @@ fn it_is_verified_as_a_whole() {
 
 #[test]
 fn spectra_that_are_no_numbers_fail_once_and_leave_the_others_alone() {
-    let scan = Scan::many("3000", "40");
-    let spoilt = scan.beside("spoilt.h5");
-    std::fs::copy(&scan.file, &spoilt).unwrap();
-    python("no_number", &[&spoilt, "1234"]);
-    let spoilt = Scan { folder: tempfile::tempdir().unwrap(), file: spoilt.into() };
     for (fold, options) in [
         ("kmeans", &CLUSTERS[..]),
         ("svd", &COMPONENTS),
         ("pca", &COMPONENTS),
+        ("nmf", &COMPONENTS),
         ("orpca", &ONLINE),
+        ("ornmf", &ONLINE),
         ("gaussian-mixture", &MIXTURE),
     ] {
+        let scan = scan_for(fold, "3000", "40");
+        let spoilt = scan.beside("spoilt.h5");
+        std::fs::copy(&scan.file, &spoilt).unwrap();
+        python("no_number", &[&spoilt, "1234"]);
+        let spoilt = Scan { folder: tempfile::tempdir().unwrap(), file: spoilt.into() };
         let (with, without) = (scan.beside("with.h5"), scan.beside("without.h5"));
         let ran = pixelmill(spoilt.arguments(&format!("{fold}-many"), &with, options));
         assert_eq!(ran.code, Some(3), "{}", ran.stderr);
@@ -225,8 +240,6 @@ fn spectra_that_are_no_numbers_fail_once_and_leave_the_others_alone() {
         let some = [options, &["--positions", "[0:1234,1235:3000]"]].concat();
         scan.run(&format!("{fold}-many"), &without, &some);
         assert_eq!(python("but", &[&with, "1234"]), python("but", &[&without, "1234"]), "{fold}");
-        std::fs::remove_file(&with).unwrap();
-        std::fs::remove_file(&without).unwrap();
     }
 }
 

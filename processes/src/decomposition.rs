@@ -28,7 +28,8 @@
 //! one with a negative value. Where S is 0, as beyond the rank of A, so is U.
 
 mod elbow;
-mod krylov;
+pub(crate) mod krylov;
+pub(crate) mod scale;
 
 use std::sync::Arc;
 
@@ -39,10 +40,11 @@ use pixelmill_core::reduction::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::products::{add, add_outer, add_scaled};
+use crate::products::{add, add_outer};
 use crate::weights::Weights;
-use crate::whole_spectra::{TOGETHER, at_a_time, rows, square};
+use crate::whole_spectra::{TOGETHER, at_a_time, rows};
 use krylov::{Krylov, Ritz};
+use scale::{COUNTS, Scale, Scaled};
 
 /// How many components, and how exactly.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -112,16 +114,6 @@ enum Stage {
     Multiply { krylov: Arc<Krylov>, weights: Weights },
     /// It projects spectra onto the components.
     Project { values: Vec<f64>, residuals: Vec<f64>, vectors: Arc<Vec<f64>>, weights: Weights },
-}
-
-/// How spectra are changed before anything else.
-#[derive(Clone)]
-enum Scale {
-    Nothing,
-    /// This mean is taken from them.
-    Mean(Arc<Vec<f64>>),
-    /// They are counts: the square root of the sum of each point.
-    Counts(Arc<Vec<f64>>),
 }
 
 /// What passes have found.
@@ -210,15 +202,7 @@ impl<const CENTERED: bool> Reduction for Decomposition<CENTERED> {
         buffers: &mut Buffers,
     ) -> Result<Task, Failure> {
         let (components, points) = (parameters.components, source.spectral_points);
-        let most = source.positions.min(points as u64);
-        if components as u64 > most {
-            let positions = source.positions;
-            let told = format!(
-                "{components} components are more than there are of {positions} positions with \
-                 {points} values each"
-            );
-            return Err(Failure::new(told));
-        }
+        check_components(components, source)?;
         if CENTERED && parameters.poisson {
             let told = "what is scaled for Poisson noise isn't centred: take `svd` with `poisson`";
             return Err(Failure::new(told));
@@ -349,12 +333,7 @@ impl<const CENTERED: bool> Reduction for Decomposition<CENTERED> {
             Stage::Project { values, residuals, vectors: Arc::new(vectors), weights }
         } else {
             // Nothing is known yet when a pass has only summed up.
-            let known = if found.passes == 0 { 0 } else { block };
-            let (values, rest) = rest.split_at(known);
-            let (basis, rest) = rest.split_at((known + block) * points);
-            let (basis, images) = (basis.to_vec(), rest[..known * points].to_vec());
-            let values = values.to_vec();
-            Stage::multiply(Krylov { points, block, values, basis, images })?
+            Stage::multiply(Krylov::taken((points, block), found.passes > 0, rest))?
         };
         Ok(Task { folded: first.folded, parameters, sizes: first.sizes, stage, scale, found })
     }
@@ -379,11 +358,7 @@ impl<const CENTERED: bool> Reduction for Decomposition<CENTERED> {
         all.get(folded.residual).iter_mut().zip(relative).for_each(|(it, left)| *it = left);
         let v = all.get(folded.v);
         v.copy_from_slice(vectors);
-        if let Scale::Counts(roots) = &task.scale {
-            for row in v.chunks_exact_mut(task.sizes.points) {
-                row.iter_mut().zip(roots.iter()).for_each(|(value, root)| *value *= root);
-            }
-        }
+        v.chunks_exact_mut(task.sizes.points).for_each(|row| task.scale.undo(row));
         if let (Some(mean), Scale::Mean(found)) = (folded.mean, &task.scale) {
             all.get(mean).copy_from_slice(found);
         }
@@ -400,33 +375,13 @@ impl Task {
         (parts, scaled): (&mut Parts<'_>, &mut Vec<f64>),
         mut fail: impl FnMut(usize, Failure),
     ) {
-        let points = self.sizes.points;
-        let (mut energy, mut roots, mut has_failed) = (0.0, Vec::new(), false);
-        scaled.clear();
-        for (index, row) in rows.iter().enumerate() {
-            match self.scale(row, scaled) {
-                Ok((square, root)) => {
-                    energy += square;
-                    roots.push(root);
-                }
-                Err(why) => {
-                    has_failed = true;
-                    fail(first + index, why);
-                }
-            }
-        }
-        if has_failed {
-            // The unit is folded once more without it.
+        let refused = self.parameters.poisson.then_some(COUNTS);
+        let fail = |index, why| fail(first + index, why);
+        let Some(Scaled { rows, energy, roots }) = self.scale.applied(rows, refused, scaled, fail)
+        else {
             return;
-        }
-        let of_scaled: Vec<&[f64]>;
-        let rows = match self.scale {
-            Scale::Nothing => rows,
-            _ => {
-                of_scaled = scaled.chunks_exact(points).collect();
-                &of_scaled
-            }
         };
+        let (rows, points) = (&*rows, self.sizes.points);
         parts.get(self.folded.spectra)[0] += rows.len() as u64;
         parts.get(self.folded.energy)[0] += energy;
         match &self.stage {
@@ -449,50 +404,12 @@ impl Task {
             }
         }
     }
-
-    /// Appends a spectrum as it is decomposed, if that isn't as it is: the sum of its squares, and
-    /// what its row of U has to be multiplied by.
-    fn scale(&self, row: &[f64], scaled: &mut Vec<f64>) -> Result<(f64, f64), Failure> {
-        let is_counted = self.parameters.poisson;
-        if let Some(at) = row.iter().position(|value| *value < 0.0).filter(|_| is_counted) {
-            let told = format!("value {at} is {}, and counts aren't negative", row[at]);
-            return Err(Failure::new(told));
-        }
-        let begin = scaled.len();
-        match &self.scale {
-            Scale::Nothing => Ok((square(row)?, 1.0)),
-            Scale::Mean(mean) => {
-                scaled.extend_from_slice(row);
-                add_scaled(&mut scaled[begin..], -1.0, mean);
-                Ok((square(&scaled[begin..])?, 1.0))
-            }
-            Scale::Counts(roots) => {
-                square(row)?;
-                let root = row.iter().sum::<f64>().sqrt();
-                let each = row.iter().zip(roots.iter()).map(|(value, of_point)| {
-                    let by = root * of_point;
-                    if by > 0.0 { value / by } else { 0.0 }
-                });
-                scaled.extend(each);
-                Ok((square(&scaled[begin..])?, root))
-            }
-        }
-    }
 }
 
 impl Stage {
     fn multiply(krylov: Krylov) -> Result<Self, Failure> {
         let weights = weights(krylov.newest(), krylov.points)?;
         Ok(Self::Multiply { krylov: Arc::new(krylov), weights })
-    }
-}
-
-impl Scale {
-    fn values(&self) -> &[f64] {
-        match self {
-            Self::Nothing => &[],
-            Self::Mean(values) | Self::Counts(values) => values,
-        }
     }
 }
 
@@ -506,7 +423,20 @@ impl Ritz {
     }
 }
 
-fn weights(vectors: &[f64], points: usize) -> Result<Weights, Failure> {
+/// Refuses more components than there can be.
+pub(crate) fn check_components(components: usize, source: &SourceInfo) -> Result<(), Failure> {
+    let (positions, points) = (source.positions, source.spectral_points);
+    if components as u64 <= positions.min(points as u64) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{components} components are more than there are of {positions} positions with {points} \
+         values each"
+    )))
+}
+
+/// Vectors of so many points each, one behind the other, as weights.
+pub(crate) fn weights(vectors: &[f64], points: usize) -> Result<Weights, Failure> {
     let row = |number: usize| Ok(vectors[number * points..][..points].to_vec());
     Weights::of_some((vectors.len() / points, points), row)
 }
@@ -519,7 +449,7 @@ enum Next<'n> {
 
 /// Numbers that are handed from one pass to the next.
 fn carried(Sizes { points, block, components }: Sizes) -> usize {
-    3 + components + points + block * (1 + 3 * points)
+    3 + components + points + Krylov::carried((points, block))
 }
 
 fn carry(sizes: Sizes, found: &Found, scale: &[f64], next: Next<'_>) -> Passed {
@@ -529,9 +459,7 @@ fn carry(sizes: Sizes, found: &Found, scale: &[f64], next: Next<'_>) -> Passed {
     all.resize(3 + sizes.components + sizes.points, 0.0);
     let is_last = match next {
         Next::Multiply(krylov) => {
-            all.extend(&krylov.values);
-            all.extend(&krylov.basis);
-            all.extend(&krylov.images);
+            krylov.put(&mut all);
             false
         }
         Next::Project(ritz) => {

@@ -16,6 +16,7 @@ pub mod decomposition;
 pub mod denoise;
 pub mod derivative;
 mod drawn;
+mod factorisation;
 pub mod fft;
 pub mod fft_mask;
 pub mod fluctuation;
@@ -34,6 +35,7 @@ pub mod loop_fit;
 pub mod masks;
 pub mod maximum;
 pub mod moments;
+pub mod nmf;
 pub mod online;
 pub mod peak_finding;
 pub mod phase_correlation;
@@ -80,6 +82,7 @@ pub use loop_fit::LoopFit;
 pub use masks::Masks;
 pub use maximum::Maximum;
 pub use moments::Moments;
+pub use nmf::Nmf;
 pub use online::{Ornmf, Orpca};
 pub use peak_finding::PeakFinding;
 pub use phase_correlation::PhaseCorrelation;
@@ -105,7 +108,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 38] = [
+pub static PROCESSES: [&dyn Runner; 39] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -139,6 +142,7 @@ pub static PROCESSES: [&dyn Runner; 38] = [
     reducer::<LogSum>(),
     reducer::<Svd>(),
     reducer::<Pca>(),
+    reducer::<Nmf>(),
     reducer::<Orpca>(),
     reducer::<Ornmf>(),
     reducer::<KMeans>(),

@@ -1,7 +1,8 @@
-"""The part `components`: singular values and clusters of a scan beside HyperSpy, within a budget of 256 MiB, and
-mixtures beside scikit-learn.
+"""The part `components`: singular values, clusters and factors of a scan beside HyperSpy, within a budget of 256 MiB,
+and mixtures beside scikit-learn.
 
-The cube has 128 × 128 spectra of 2,048 values in single precision: twenty spectra in falling amounts, and noise.
+The cube has 128 × 128 spectra of 2,048 values in single precision: twenty spectra in falling amounts, and noise; `nmf` has
+the same without their signs.
 """
 
 import h5py
@@ -21,8 +22,10 @@ class Components:
         file = self.cube()
         self.beside(file, "svd", "hyperspy-svd", ("-p", f"components={COMPONENTS}"), 5)
         self.beside(file, "kmeans", "sklearn-kmeans", ("-p", f"clusters={CLUSTERS}"), 10)
+        self.beside(self.cube(is_positive=True), "nmf", "hyperspy-nmf", ("-p", f"components={COMPONENTS}"), 1)
         for process in ("orpca", "ornmf"):
-            self.beside(file, process, "hyperspy-online", ("-p", f"components={COMPONENTS}"), 5, process.upper())
+            scan = self.cube(is_positive=process == "ornmf")
+            self.beside(scan, process, "hyperspy-online", ("-p", f"components={COMPONENTS}"), 5, process.upper())
         self.mixtures()
 
     def mixtures(self):
@@ -64,23 +67,26 @@ class Components:
             theirs = self.bench.peers(peer, file, str(cores), ours["file"], ours["group"], *more)
             times.append(theirs["seconds"] / ours["wall"])
             off.append(theirs["off"])
-        what = f"{process}, {CLUSTERS} clusters" if process == "kmeans" else f"{process}, {COMPONENTS} components"
-        told, most = {
-            "svd": ("explained variance beside the exact one", 1e-4),
-            "kmeans": ("inertia beside theirs", 1.0 + 1e-6),
-        }.get(process, ("distance from the data beside theirs", 1.0))
+        what, told, most = {
+            "svd": (f"svd, {COMPONENTS} components", "explained variance beside the exact one", 1e-4),
+            "kmeans": (f"kmeans, {CLUSTERS} clusters", "inertia beside theirs", 1.0 + 1e-6),
+            "nmf": (f"nmf, {COMPONENTS} components", "error beside theirs", 1.0 + 1e-3),
+            "orpca": (f"orpca, {COMPONENTS} components", "distance from the data beside theirs", 1.0),
+            "ornmf": (f"ornmf, {COMPONENTS} components", "distance from the data beside theirs", 1.0),
+        }[process]
         self.bench.line(f"{what}: times as fast as HyperSpy", times, least=least)
         self.bench.line(f"{what}: {told}", off, most=most)
         peak = self.bench.peak_memory(process, file, f"{MEMORY}M", *given[:-2])
         self.bench.line(f"{what}: peak memory at --memory {MEMORY}M", [peak], "MiB", most=MEMORY)
 
-    def cube(self):
-        file = self.bench.folder / "cube.h5"
+    def cube(self, is_positive=False):
+        file = self.bench.folder / ("positive.h5" if is_positive else "cube.h5")
         if not file.exists():
             random = np.random.default_rng(1)
             spectra = np.abs(random.normal(size=(COMPONENTS, POINTS)))
             amounts = np.abs(random.normal(size=(SIDE * SIDE, COMPONENTS))) * np.logspace(1, 0, COMPONENTS)
             values = amounts @ spectra + random.normal(size=(SIDE * SIDE, POINTS))
+            values = np.abs(values) if is_positive else values
             with h5py.File(file, "w") as opened:
                 opened["data"] = values.astype("f4").reshape(SIDE, SIDE, POINTS)
         return file

@@ -40,6 +40,8 @@
                                     (venv peers)
     peers.py sklearn-mixture FILE CORES RESULTS GROUP COMPONENTS COVARIANCE STEPS    scikit-learn's mixture after so many steps,
                                     and by which part of its mean log-likelihood ours is more likely (venv peers)
+    peers.py hyperspy-nmf FILE CORES RESULTS GROUP    HyperSpy's decomposition into 20 components that aren't negative, which
+                                    is scikit-learn's, and our error as a part of theirs (venv peers)
     peers.py hyperspy-centres FILE CORES    the same by SciPy and HyperSpy's lazy map (venv peers)
     peers.py pyusid-centres FILE CORES DATASET    the same by SciPy and what pyUSID's Process has (venv tests)
     peers.py dask-denoise FILE DATASET CORES METHOD VALUE RESULTS GROUP    medians or Gaussian means over the positions
@@ -584,6 +586,24 @@ def sklearn_mixture(file, cores, results, group, components, covariance, steps):
     return {"seconds": seconds, "apart": (ours - theirs) / abs(theirs)}
 
 
+def hyperspy_nmf(file, cores, results, group):
+    import h5py
+    import numpy
+
+    signal = cube(file, cores)
+    signal.compute(show_progressbar=False)
+    signal.change_dtype("float64")
+    begun = time.perf_counter()
+    signal.decomposition(algorithm="NMF", output_dimension=20, print_info=False)
+    seconds = time.perf_counter() - begun
+    values = signal.data.reshape(-1, signal.data.shape[-1])
+    found = signal.learning_results
+    theirs = numpy.linalg.norm(values - found.loadings @ found.factors.T) / numpy.linalg.norm(values)
+    with h5py.File(results) as opened:
+        ours = opened[group]["Relative_Error"][()].item()
+    return {"seconds": seconds, "off": ours / theirs}
+
+
 def h5py_sum(file, start, end):
     """Sums of the square from `start` to `end` of each frame, read chunk by chunk of the scan."""
     import h5py
@@ -848,6 +868,7 @@ COMMANDS = {
     "sklearn-kmeans": sklearn_kmeans,
     "hyperspy-online": hyperspy_online,
     "sklearn-mixture": sklearn_mixture,
+    "hyperspy-nmf": hyperspy_nmf,
     "h5py-sum": h5py_sum,
     "scikit-image-shifts": scikit_image_shifts,
     "hyperspy-frames": hyperspy_frames,

@@ -38,14 +38,15 @@ def write(path, kind, layout):
         file.create_dataset("data", data=values.astype(values.dtype.newbyteorder(order)), chunks=chunks[layout], **packed)
 
 
-def many(path, positions, points):
-    """Writes so many positions that a run takes a while."""
+def many(path, positions, points, sign="any"):
+    """Writes so many positions that a run takes a while, without negative values if `sign` says so."""
     random = np.random.default_rng(7)
     with h5py.File(path, "w") as file:
         data = file.create_dataset("data", (int(positions), int(points)), "f4", chunks=(64, int(points)), compression="lzf")
         for first in range(0, int(positions), 4096):
             some = min(4096, int(positions) - first)
-            data[first : first + some] = random.normal(0, 1, (some, int(points))).round(1)
+            values = random.normal(0, 1, (some, int(points))).round(1)
+            data[first : first + some] = values if sign == "any" else np.abs(values)
 
 
 def results(path, group=None):

@@ -55,6 +55,27 @@ impl Krylov {
         krylov
     }
 
+    /// Numbers that are handed from one pass to the next at most.
+    pub fn carried((points, block): (usize, usize)) -> usize {
+        block * (1 + 3 * points)
+    }
+
+    /// Appends itself to what is handed on.
+    pub fn put(&self, all: &mut Vec<f64>) {
+        all.extend(&self.values);
+        all.extend(&self.basis);
+        all.extend(&self.images);
+    }
+
+    /// What was handed on, after a pass that has multiplied or before the first one.
+    pub fn taken((points, block): (usize, usize), has_multiplied: bool, all: &[f64]) -> Self {
+        let known = if has_multiplied { block } else { 0 };
+        let (values, rest) = all.split_at(known);
+        let (basis, rest) = rest.split_at((known + block) * points);
+        let (basis, images) = (basis.to_vec(), rest[..known * points].to_vec());
+        Self { points, block, values: values.to_vec(), basis, images }
+    }
+
     /// The newest block.
     pub fn newest(&self) -> &[f64] {
         &self.basis[self.basis.len() - self.block * self.points..]
@@ -212,6 +233,20 @@ mod tests {
                 let nearest = values.iter().map(|exact| (exact - value).abs());
                 assert!(nearest.fold(f64::INFINITY, f64::min) <= residual + 1e-12);
             }
+            krylov.go_on(&ritz);
+        }
+    }
+
+    #[test]
+    fn it_is_handed_on() {
+        let (matrix, _) = matrix(&(0..20).map(f64::from).collect::<Vec<_>>());
+        let mut krylov = Krylov::new(20, 4, 3);
+        for has_multiplied in [false, true] {
+            let mut all = Vec::new();
+            krylov.put(&mut all);
+            all.resize(Krylov::carried((20, 4)), 0.0);
+            assert_eq!(Krylov::taken((20, 4), has_multiplied, &all), krylov);
+            let ritz = krylov.ritz(&products(&matrix, &krylov));
             krylov.go_on(&ritz);
         }
     }
