@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::products::{add, add_outer};
 use crate::weights::Weights;
-use crate::whole_spectra::{TOGETHER, at_a_time, rows};
+use crate::whole_spectra::{TOGETHER, at_a_time, fold_together};
 use krylov::{Krylov, Ritz};
 use scale::{COUNTS, Scale, Scaled};
 
@@ -250,13 +250,7 @@ impl<const CENTERED: bool> Reduction for Decomposition<CENTERED> {
         parts: &mut Parts<'_>,
         scaled: &mut Vec<f64>,
     ) -> Result<(), Failure> {
-        let mut failed = Vec::new();
-        let values = unit.values();
-        for (number, rows) in rows(&values).chunks(TOGETHER).enumerate() {
-            let first = number * TOGETHER;
-            task.fold(rows, first, (parts, scaled), |index, why| failed.push((index, why)));
-        }
-        failed.into_iter().for_each(|(index, why)| unit.fail(index, why));
+        fold_together(unit, |rows, first, fail| task.fold(rows, first, (parts, scaled), fail));
         Ok(())
     }
 

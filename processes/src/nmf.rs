@@ -45,7 +45,7 @@ use crate::decomposition::{check_components, weights};
 use crate::factorisation::nonnegative::{Gram, Memory};
 use crate::products::{add, add_outer, dot};
 use crate::weights::Weights;
-use crate::whole_spectra::{TOGETHER, at_a_time, rows};
+use crate::whole_spectra::{TOGETHER, at_a_time, fold_together};
 use search::{Search, Sums};
 
 /// How many components, and how they are found.
@@ -235,13 +235,7 @@ impl Reduction for Nmf {
         parts: &mut Parts<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Failure> {
-        let mut failed = Vec::new();
-        let values = unit.values();
-        for (number, rows) in rows(&values).chunks(TOGETHER).enumerate() {
-            let first = number * TOGETHER;
-            task.fold(rows, first, (parts, scratch), |index, why| failed.push((index, why)));
-        }
-        failed.into_iter().for_each(|(index, why)| unit.fail(index, why));
+        fold_together(unit, |rows, first, fail| task.fold(rows, first, (parts, scratch), fail));
         Ok(())
     }
 

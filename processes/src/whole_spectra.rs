@@ -93,6 +93,20 @@ impl Reals {
     }
 }
 
+/// Folds a unit some spectra at a time: `fold` gets these, the number of the first of them, and
+/// what it says of those that fail is said of the unit.
+pub fn fold_together(
+    unit: &mut Tile<'_, f64>,
+    mut fold: impl FnMut(&[&[f64]], usize, &mut dyn FnMut(usize, Failure)),
+) {
+    let mut failed = Vec::new();
+    let values = unit.values();
+    for (number, rows) in rows(&values).chunks(TOGETHER).enumerate() {
+        fold(rows, number * TOGETHER, &mut |index, why| failed.push((index, why)));
+    }
+    failed.into_iter().for_each(|(index, why)| unit.fail(index, why));
+}
+
 /// The sum of the squares of a spectrum's values.
 ///
 /// # Errors
