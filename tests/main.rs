@@ -79,6 +79,7 @@ mod spectra_maps;
 mod stop;
 mod support;
 mod survey;
+mod svd_filter;
 mod untidy;
 mod user_block;
 mod view;

@@ -55,6 +55,7 @@ mod spectral_axis;
 pub mod spectrum_statistics;
 pub mod statistics;
 pub mod sum;
+pub mod svd_filter;
 mod transforms;
 mod weights;
 mod whole_spectra;
@@ -97,6 +98,7 @@ pub use smooth::Smooth;
 pub use spectrum_statistics::SpectrumStatistics;
 pub use statistics::Statistics;
 pub use sum::Sum;
+pub use svd_filter::SvdFilter;
 
 /// Every process of this crate. A slice of some of them, or with others beside them, is made
 /// likewise:
@@ -108,7 +110,7 @@ pub use sum::Sum;
 /// static CHOSEN: [&dyn Runner; 2] = [runner::<PeakFinding>(), runner::<Sum>()];
 /// assert_eq!(find(&CHOSEN, "peak-finding").unwrap().name(), "Peak_Finding");
 /// ```
-pub static PROCESSES: [&dyn Runner; 39] = [
+pub static PROCESSES: [&dyn Runner; 40] = [
     runner::<PeakFinding>(),
     runner::<ShoFit>(),
     runner::<CurveFit>(),
@@ -125,6 +127,7 @@ pub static PROCESSES: [&dyn Runner; 39] = [
     runner::<FftMask>(),
     runner::<Rebin>(),
     runner::<Denoise>(),
+    runner::<SvdFilter>(),
     runner::<LocalCorrelation>(),
     runner::<Crystallinity>(),
     runner::<CrossCorrelation>(),

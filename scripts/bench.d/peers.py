@@ -40,6 +40,8 @@
                                     (venv peers)
     peers.py sklearn-mixture FILE CORES RESULTS GROUP COMPONENTS COVARIANCE STEPS    scikit-learn's mixture after so many steps,
                                     and by which part of its mean log-likelihood ours is more likely (venv peers)
+    peers.py hyperspy-model FILE CORES RESULTS GROUP SVD GROUP    HyperSpy's model of ten components of a decomposition, and
+                                    how far rebuilt spectra are from it, of the largest value (venv peers)
     peers.py hyperspy-nmf FILE CORES RESULTS GROUP    HyperSpy's decomposition into 20 components that aren't negative, which
                                     is scikit-learn's, and our error as a part of theirs (venv peers)
     peers.py hyperspy-centres FILE CORES    the same by SciPy and HyperSpy's lazy map (venv peers)
@@ -586,6 +588,24 @@ def sklearn_mixture(file, cores, results, group, components, covariance, steps):
     return {"seconds": seconds, "apart": (ours - theirs) / abs(theirs)}
 
 
+def hyperspy_model(file, cores, results, group, decomposed, of):
+    import h5py
+
+    signal = cube(file, cores)
+    signal.compute(show_progressbar=False)
+    signal.change_dtype("float64")
+    with h5py.File(decomposed) as opened:
+        u, s, v = (opened[of][name][()] for name in "USV")
+    signal.learning_results.loadings = u.reshape(-1, len(s)) * s
+    signal.learning_results.factors = v.reshape(len(s), -1).T
+    begun = time.perf_counter()
+    model = signal.get_decomposition_model(10).data
+    seconds = time.perf_counter() - begun
+    with h5py.File(results) as opened:
+        found = opened[group]["Rebuilt"][()].reshape(model.shape)
+    return {"seconds": seconds, "off": float(abs(found - model).max() / abs(model).max())}
+
+
 def hyperspy_nmf(file, cores, results, group):
     import h5py
     import numpy
@@ -868,6 +888,7 @@ COMMANDS = {
     "sklearn-kmeans": sklearn_kmeans,
     "hyperspy-online": hyperspy_online,
     "sklearn-mixture": sklearn_mixture,
+    "hyperspy-model": hyperspy_model,
     "hyperspy-nmf": hyperspy_nmf,
     "h5py-sum": h5py_sum,
     "scikit-image-shifts": scikit_image_shifts,
