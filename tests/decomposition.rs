@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::folds::Scan;
-use crate::support::{filters_program, pixelmill, refuse, run, succeed};
+use crate::support::golden::assert_golden;
+use crate::support::{filters_program, pixelmill, refuse, root, run, succeed};
 
 /// By the Python that has HyperSpy and scikit-learn.
 fn peers(function: &str, arguments: &[&str]) -> Value {
@@ -178,4 +179,26 @@ fn clusters_are_as_good_as_those_of_scikit_learn() {
         let (ours, theirs) = (number(&found, "ours"), number(&found, "theirs"));
         assert!(ours <= theirs * 1.000_001, "{about}");
     }
+}
+
+/// Some of what was computed from the sample.
+const GOLDEN: &str = "data/two_peaks_3x4_decompositions.json";
+
+#[test]
+fn golden_results_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scan.h5");
+    std::fs::copy(root().join("data/two_peaks_3x4.h5"), &file).unwrap();
+    let mut found = serde_json::Map::new();
+    for (name, fold, options) in [
+        ("svd", "svd", &["-p", "components=3"][..]),
+        ("svd poisson", "svd", &["-p", "components=3", "-p", "poisson=true"]),
+        ("pca", "pca", &["-p", "components=3"]),
+        ("nmf", "nmf", &["-p", "components=3"]),
+    ] {
+        let ran = succeed(run(fold, &file, options));
+        let group = ran["group"].as_str().unwrap();
+        found.insert(name.to_owned(), python_of("kept", &[file.to_str().unwrap(), group]));
+    }
+    assert_golden(GOLDEN, &found, |_| 1e-9);
 }

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::support::golden::assert_golden;
 use crate::support::usid::{Scan, ask_python};
 use crate::support::{filters_program, refuse, root};
 
@@ -218,28 +219,7 @@ fn golden_results_are_the_same() {
             ask_python(&["spectra_maps.py", "kept", &scan.file, group]),
         );
     }
-    let golden = root().join(GOLDEN);
-    if std::env::var_os("PIXELMILL_UPDATE_GOLDEN").is_some() {
-        std::fs::write(&golden, serde_json::to_string_pretty(&found).unwrap()).unwrap();
-    }
-    let expected: Value = serde_json::from_str(&std::fs::read_to_string(golden).unwrap()).unwrap();
-    for (process, results) in &found {
-        for (name, values) in results.as_object().unwrap() {
-            let numbers = |values: &Value| -> Vec<f64> {
-                let all = values.as_array().unwrap().iter();
-                all.map(|number| number.as_f64().unwrap_or(f64::NAN)).collect()
-            };
-            let (found, expected) = (numbers(values), numbers(&expected[process][name]));
-            // What is written in single precision has as many digits.
-            let is_single = matches!(process.as_str(), "smooth" | "derivative" | "fft");
-            let most = if is_single { 1e-6 } else { 1e-12 };
-            let largest = expected.iter().fold(0.0f64, |most, number| most.max(number.abs()));
-            assert_eq!(found.len(), expected.len(), "{process} {name}");
-            for (found, expected) in found.iter().zip(&expected) {
-                let is_same = found.is_nan() && expected.is_nan();
-                let is_near = is_same || (found - expected).abs() <= most * largest;
-                assert!(is_near, "{process} {name}: {found} {expected}");
-            }
-        }
-    }
+    // What is written in single precision has as many digits.
+    let is_single = |process: &str| matches!(process, "smooth" | "derivative" | "fft");
+    assert_golden(GOLDEN, &found, |process| if is_single(process) { 1e-6 } else { 1e-12 });
 }

@@ -1,6 +1,7 @@
 //! What the tests share: the program under test, Python, and files to work on.
 
 pub mod folds;
+pub mod golden;
 pub mod holder;
 pub mod neighbours;
 pub mod page;
