@@ -14,6 +14,7 @@ use ndarray::{ArrayView, Dimension};
 
 use crate::arrays;
 use crate::chunk_io::AlignedBytes;
+use crate::dimension;
 use crate::element::{BLOCK, Element, ElementType, StoredType, append};
 use crate::failure::Failure;
 
@@ -59,11 +60,12 @@ struct Declared {
     element: Option<ElementType>,
     narrowing: bool,
     results: Option<String>,
+    axis: bool,
 }
 
 impl Declared {
     fn new(path: impl Into<String>, element: Option<ElementType>) -> Self {
-        Self { path: path.into(), element, narrowing: false, results: None }
+        Self { path: path.into(), element, narrowing: false, results: None, axis: false }
     }
 
     /// The type that numbers of a stored type are handed on as; `None` if they would lose
@@ -110,6 +112,19 @@ macro_rules! declared {
             pub fn results(mut self, dataset: impl Into<String>) -> Self {
                 self.declared.results = Some(dataset.into());
                 self
+            }
+
+            /// The fastest axis of its values is told as well, and becomes a part of what results
+            /// are known by.
+            #[must_use]
+            pub fn with_axis(mut self) -> Self {
+                self.declared.axis = true;
+                self
+            }
+
+            /// Whether its axis is told.
+            pub fn has_axis(&self) -> bool {
+                self.declared.axis
             }
 
             /// What was named.
@@ -249,6 +264,9 @@ pub struct ConstantArray {
     pub shape: Vec<usize>,
     /// Of what type its values are handed on.
     pub element: ElementType,
+    /// The fastest of its axes, if [that was asked for](ConstantInput::with_axis) and the file has
+    /// one.
+    pub axis: Option<dimension::Dimension>,
     bytes: Arc<AlignedBytes>,
 }
 
@@ -262,7 +280,13 @@ impl ConstantArray {
     ) -> Self {
         let mut converted = AlignedBytes::default();
         convert_into(bytes, stored, element, &mut converted);
-        Self { path: path.into(), shape, element, bytes: Arc::new(converted) }
+        Self { path: path.into(), shape, element, axis: None, bytes: Arc::new(converted) }
+    }
+
+    /// The same with its fastest axis.
+    #[must_use]
+    pub fn along(self, axis: Option<dimension::Dimension>) -> Self {
+        Self { axis, ..self }
     }
 
     /// Its values in this machine's byte order.
@@ -292,7 +316,7 @@ impl ConstantArray {
 
 impl fmt::Debug for ConstantArray {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, shape, element, bytes: _ } = self;
+        let Self { path, shape, element, axis: _, bytes: _ } = self;
         write!(formatter, "`{path}`: {element} {shape:?}")
     }
 }

@@ -41,7 +41,7 @@ pub struct SourceInfo {
 }
 
 /// What a process is told about an auxiliary input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AuxiliaryInfo {
     /// Path of the dataset in its file, or the file's name if it is an array of NumPy's.
     pub path: String,
@@ -54,6 +54,9 @@ pub struct AuxiliaryInfo {
     /// Lengths of the axes of the values at a position, slowest first: those of the dataset that
     /// aren't positions, then the fields of a record. A single number is an axis of one step.
     pub shape: Vec<usize>,
+    /// The fastest of these axes, if [that was asked
+    /// for](crate::process::AuxiliaryInput::with_axis) and the file has one.
+    pub axis: Option<Dimension>,
 }
 
 impl SourceInfo {

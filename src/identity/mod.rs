@@ -110,6 +110,9 @@ pub(crate) struct AuxiliaryIdentity {
     /// Of what type its values are handed on, if that isn't `float64`.
     #[serde(skip_serializing_if = "Option::is_none")]
     handed_on_as: Option<String>,
+    /// Its fastest axis, if that is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    axis: Option<AxisIdentity>,
     pub fingerprint: String,
 }
 
@@ -141,6 +144,9 @@ pub(crate) struct ConstantIdentity {
     dataset: String,
     shape: Vec<usize>,
     element_type: String,
+    /// Its fastest axis, if that is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    axis: Option<AxisIdentity>,
     /// Of all values.
     sha256: String,
 }
@@ -457,13 +463,14 @@ impl AuxiliaryIdentity {
     pub fn of(info: &AuxiliaryInfo, rows: &Rows, stored: StoredType, fingerprint: String) -> Self {
         // Its axes follow from the shape, from those of them that are positions, and from the
         // fields.
-        let AuxiliaryInfo { path, element, columns, fields, shape: _ } = info;
+        let AuxiliaryInfo { path, element, columns, fields, shape: _, axis } = info;
         Self {
             dataset: path.clone(),
             stored: StoredIdentity::of(rows, stored),
             columns: *columns,
             fields: fields.clone(),
             handed_on_as: (*element != ElementType::Float64).then(|| element.to_string()),
+            axis: axis.as_ref().map(AxisIdentity::of),
             fingerprint,
         }
     }
@@ -476,6 +483,7 @@ impl ConstantIdentity {
             dataset: array.path.clone(),
             shape: array.shape.clone(),
             element_type: array.element.to_string(),
+            axis: array.axis.as_ref().map(AxisIdentity::of),
             sha256: hex(&Sha256::digest(array.bytes())),
         }
     }
@@ -629,13 +637,16 @@ pub(crate) mod tests {
             columns: 2,
             fields: vec!["A".into(), "B".into()],
             handed_on_as: None,
+            axis: None,
             fingerprint: "00".into(),
         };
-        let others: [&dyn Fn(&mut AuxiliaryIdentity); 6] = [
+        let energy = Dimension::new("E", "eV", vec![0.0, 1.0]);
+        let others: [&dyn Fn(&mut AuxiliaryIdentity); 7] = [
             &|_| (),
             &|i| i.handed_on_as = Some("complex64".into()),
             &|i| i.fields.reverse(),
             &|i| i.columns = 1,
+            &|i| i.axis = Some(AxisIdentity::of(&energy)),
             &|i| i.stored.position_axes = vec![0, 1],
             &|i| i.fingerprint = "01".into(),
         ];
@@ -649,6 +660,12 @@ pub(crate) mod tests {
             let array = ConstantArray::new(path, shape.to_vec(), (bytes, stored), element);
             ConstantIdentity::of(&array)
         };
+        let along = |axis: &[f64]| {
+            let axis = Some(Dimension::new("E", "eV", axis.to_vec()));
+            let array =
+                ConstantArray::new("/dark", vec![2, 2], (&[1, 2, 3, 4], stored), stored.element);
+            ConstantIdentity::of(&array.along(axis))
+        };
         let single = ElementType::Float32;
         for constant in [
             array("/dark", &[2, 2], &[1, 2, 3, 4], single),
@@ -656,6 +673,9 @@ pub(crate) mod tests {
             array("/dark", &[4], &[1, 2, 3, 4], single),
             array("/dark", &[2, 2], &[1, 2, 3, 5], single),
             array("/dark", &[2, 2], &[1, 2, 3, 4], ElementType::Float64),
+            array("/dark", &[2, 2], &[1, 2, 3, 4], stored.element),
+            along(&[0.0, 1.0]),
+            along(&[0.5, 1.5]),
         ] {
             let constant_inputs = vec![constant];
             hashes.push(Identity { constant_inputs, ..base.clone() }.hash());

@@ -79,7 +79,8 @@ impl AuxiliaryReader {
                 lying_view(array, axes).ok_or_else(|| refuse(IN_FORTRAN_ORDER.to_owned()))?,
             )?,
         };
-        let info = AuxiliaryInfo { path, element, columns, fields, shape: own };
+        let axis = if declared.has_axis() { found.axis(own.last()) } else { None };
+        let info = AuxiliaryInfo { path, element, columns, fields, shape: own, axis };
         Ok((Self { rows, stored, declared: declared.clone(), info: info.clone() }, info))
     }
 

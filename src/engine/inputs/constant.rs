@@ -123,7 +123,9 @@ impl ConstantReader {
                 format!("{value} at point {point} is beyond 2^53: {element} can't hold it");
             return Err(refuse(reason));
         }
+        let axis = if declared.has_axis() { found.axis(handed.last()) } else { None };
         let array = ConstantArray::new(path.clone(), handed, (&values, stored), element);
+        let array = array.along(axis);
         let bytes = array.bytes().len() as u64;
         Ok((Self { rows, path, bytes, digest }, array))
     }

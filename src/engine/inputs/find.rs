@@ -14,6 +14,7 @@ use crate::engine::Request;
 use crate::engine::data::Data;
 use crate::engine::inspect::{parameters_of, positions, positions_axes};
 use crate::engine::request::ELSEWHERE;
+use crate::formats::results_axes;
 use crate::identity::{
     OtherFile, SourceLocation, Whereabouts, is_provisional, promised, relative, whereabouts_of,
 };
@@ -26,6 +27,7 @@ use crate::storage::lock;
 use crate::storage::npy::NpyArray;
 use crate::storage::results_group::{self, Provenance, results_groups};
 use pixelmill_core::canonical::canonical;
+use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::{Error, Result};
 use pixelmill_core::inputs::InputPath;
 use pixelmill_core::kernel::Kernel;
@@ -57,6 +59,13 @@ impl Found<'_> {
         let (path, _) = self.place.dataset.rsplit_once('/')?;
         let hash = attributes::string(&file.group(path).ok()?, "parameter_hash")?;
         Some(OfResults { file: file.id(), group: path.to_owned(), promised: promised(&hash) })
+    }
+
+    /// The fastest axis that its file tells, if that is `length` long.
+    pub fn axis(&self, length: Option<&usize>) -> Option<Dimension> {
+        let Array::Dataset(file, dataset) = &self.array else { return None };
+        let axes = results_axes(file, &self.place.dataset, dataset).ok()?;
+        axes.into_iter().next_back().filter(|axis| Some(&axis.len()) == length)
     }
 
     /// What it is called where it lies.
