@@ -16,6 +16,7 @@ mod cli;
 mod clusters;
 mod compress;
 mod contract;
+mod convolution;
 mod coordinates;
 mod corrections;
 mod curve_fit;

@@ -31,6 +31,15 @@
 //! of the axis. Areas of peaks are then in the units of the values, and heights per unit of the
 //! axis.
 //!
+//! With `low_loss` or `low_losses` components are convolved with a measured spectrum, as in
+//! HyperSpy's models of electron energy losses (`convolution` has the formula): all but an offset
+//! and a power law, whose `convolved` HyperSpy has false too, unless a component says `convolved`
+//! itself. As there, the spectrum is taken as it is, so that areas are those for one count of it;
+//! `low_loss_normalised` divides it by its sum. Widths of a binned axis are applied once, after it.
+//! A low-loss spectrum that isn't finite, that is zero everywhere or whose sum is negative fails
+//! the position, or the run if it is the one for all; single negative values are noise. Start
+//! values are estimated from the spectra as they are.
+//!
 //! A spectrum with a value in the range that isn't finite fails, and so does one with negative
 //! counts under Poisson weights. All others have a finite result: of a constant or empty spectrum
 //! peaks have no area. What is saturated is fitted as it is; leave such channels out by a weight
@@ -38,6 +47,7 @@
 
 pub(crate) mod arrays;
 mod components;
+mod convolution;
 mod description;
 mod estimate;
 mod fit;
@@ -50,7 +60,8 @@ mod spots;
 use pixelmill_core::Results;
 use pixelmill_core::detector::Detector;
 use pixelmill_core::process::{
-    self, Dimension, Failure, Process, SourceInfo, Spectrum, SpectrumAxes,
+    self, AuxiliaryInput, ConstantInput, Dimension, Failure, Process, SourceInfo, Spectrum,
+    SpectrumAxes,
 };
 
 pub use components::Kind;
@@ -58,6 +69,7 @@ pub use description::{Component, Components, Known};
 pub use parameters::{Parameters, Weights};
 
 use crate::least_squares::{self, NormalEquations};
+use convolution::{Convolution, Kernel, Zero};
 use estimate::{Estimator, Frame};
 use model::{Extent, Model};
 use separable::Layout;
@@ -105,6 +117,10 @@ pub struct Task {
     weights: Vec<f64>,
     /// Of a binned axis the widths of the channels, which the model is multiplied by.
     widths: Option<Vec<f64>>,
+    /// How components are convolved, if they are, and the spectrum that they are convolved with if
+    /// it is one for all.
+    convolution: Option<Convolution>,
+    kernel: Option<Kernel>,
     kind: Weights,
     /// Bounds of the free shape parameters.
     lower: Vec<f64>,
@@ -127,6 +143,9 @@ pub struct Scratch {
     equations: NormalEquations,
     variances: Vec<f64>,
     last: Vec<f64>,
+    /// The low-loss spectrum of the position.
+    kernel: Kernel,
+    convolution: convolution::Buffers,
 }
 
 impl Process for CurveFit {
@@ -148,8 +167,32 @@ impl Process for CurveFit {
         }
         source.spectra_along_axis()?;
         let axis = source.axis(0);
-        let task = Task::new(parameters, &axis.values.as_slice())?;
-        if axis.binned { task.binned(&axis.values) } else { Ok(task) }
+        let mut task = Task::new(parameters, &axis.values.as_slice())?;
+        if axis.binned {
+            task = task.binned(&axis.values)?;
+        }
+        let channel = parameters.low_loss_zero;
+        if let Some(array) = source.constants.first() {
+            let zero = Zero { channel, axis: array.axis.as_ref() };
+            let length = one_axis(&array.path, &array.shape)?;
+            return task.convolved_with(&axis, parameters, (length, &zero), Some(array.values()?));
+        }
+        if let Some(input) = source.auxiliary.first() {
+            let zero = Zero { channel, axis: input.axis.as_ref() };
+            let length = one_axis(&input.path, &input.shape)?;
+            return task.convolved_with(&axis, parameters, (length, &zero), None);
+        }
+        Ok(task)
+    }
+
+    fn constant_inputs(parameters: &Parameters) -> Vec<ConstantInput> {
+        let input = |path: &String| ConstantInput::of::<f64>(path).with_axis();
+        parameters.low_loss.iter().map(input).collect()
+    }
+
+    fn auxiliary_inputs(parameters: &Parameters) -> Vec<AuxiliaryInput> {
+        let input = |path: &String| AuxiliaryInput::of::<f64>(path).with_axis();
+        parameters.low_losses.iter().map(input).collect()
     }
 
     fn create_results_datasets(
@@ -194,6 +237,7 @@ impl Process for CurveFit {
         scratch: &mut Scratch,
     ) -> Result<Output, Failure> {
         task.take_values(&spectrum, scratch)?;
+        task.take_kernel(&spectrum, &mut scratch.kernel, &mut scratch.convolution)?;
         let estimator = task.estimator();
         let density = task.density(&scratch.values, &mut scratch.densities);
         estimator.estimate(density, &mut scratch.estimate, &mut scratch.estimated);
@@ -205,7 +249,7 @@ impl Process for CurveFit {
     }
 
     fn model(task: &Task, spectrum: Spectrum<'_, f64>, output: &Output) -> process::Model {
-        let parts = task.curves(output, spectrum.len());
+        let parts = task.curves(output, &spectrum);
         let sum = |at: usize| parts.iter().map(|part| part[at]).sum();
         let fit: Vec<f64> = (0..spectrum.len()).map(sum).collect();
         let drawn = process::Model::new().curve("fit", fit);
@@ -230,7 +274,11 @@ impl Process for CurveFit {
         let columns = 2 * all.sum::<usize>() + 12;
         let points =
             if parameters.is_of_frames() { source.spectral_points } else { source.axis(0).len() };
-        columns * points * size_of::<f64>()
+        let constants = source.constants.iter().map(|array| array.shape.iter().product::<usize>());
+        let lengths = source.auxiliary.iter().map(|input| input.columns).chain(constants);
+        // Columns of a component on the extended axis, and transforms.
+        let extended = lengths.map(|length| 24 * (points + length)).sum::<usize>();
+        (columns * points + extended) * size_of::<f64>()
     }
 }
 
@@ -255,6 +303,20 @@ fn frame_axes(source: &SourceInfo) -> Result<[Dimension; 2], Failure> {
             "the axes of its frames of {} × {} points are binned; only those that aren't are \
              fitted",
             detector.shape.0, detector.shape.1
+        ))),
+    }
+}
+
+/// The length of the only axis of more than one step.
+///
+/// # Errors
+/// If there are several.
+fn one_axis(path: &str, shape: &[usize]) -> Result<usize, Failure> {
+    match shape.iter().filter(|length| **length > 1).count() {
+        0 | 1 => Ok(shape.iter().product()),
+        _ => Err(Failure::new(format!(
+            "`{path}` has the shape {shape:?}, but a low-loss spectrum has one axis; `low_loss` \
+             is one spectrum for all positions, `low_losses` has one for each"
         ))),
     }
 }

@@ -131,6 +131,11 @@ impl Kind {
         matches!(self, Self::Gaussian | Self::Lorentzian | Self::PseudoVoigt)
     }
 
+    /// Whether it is convolved where nobody says otherwise: HyperSpy's `convolved` of each.
+    pub fn is_convolved(self) -> bool {
+        !matches!(self, Self::Offset | Self::PowerLaw)
+    }
+
     /// Whether it is of frames alone.
     pub fn is_of_frames(self) -> bool {
         self.is_spot() || self == Self::Plane

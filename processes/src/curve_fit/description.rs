@@ -32,6 +32,8 @@ pub struct Component {
     pub order: usize,
     /// What a formula says.
     pub formula: Option<Formula>,
+    /// Whether it is convolved where anything is; if nobody says, as HyperSpy does it.
+    pub convolved: Option<bool>,
     /// What is known of its parameters.
     pub parameters: BTreeMap<String, Known>,
 }
@@ -97,6 +99,11 @@ impl Component {
         shown
     }
 
+    /// Whether it is convolved where anything is.
+    pub fn is_convolved(&self) -> bool {
+        self.convolved.unwrap_or_else(|| self.kind.is_convolved())
+    }
+
     /// What is known of a parameter.
     pub fn known(&self, parameter: &str) -> Known {
         self.parameters.get(parameter).cloned().unwrap_or_default()
@@ -124,6 +131,7 @@ struct Untitled {
     name: Option<String>,
     order: usize,
     formula: Option<Formula>,
+    convolved: Option<bool>,
     parameters: BTreeMap<String, Known>,
 }
 
@@ -136,6 +144,12 @@ fn is_formula(text: &str) -> bool {
 }
 
 impl Untitled {
+    /// A component of which nothing else is known.
+    fn of(kind: Kind, order: usize) -> Self {
+        let parameters = BTreeMap::new();
+        Self { kind, name: None, order, formula: None, convolved: None, parameters }
+    }
+
     fn from_formula(text: &str) -> Result<Self, Failure> {
         let formula = Formula::new(text)?;
         // `offset` may well be meant.
@@ -146,8 +160,7 @@ impl Untitled {
                  [\"{name}\", \"{formula}\"] without it in the formula"
             )));
         }
-        let (kind, parameters) = (Kind::Formula, BTreeMap::new());
-        Ok(Self { kind, name: None, order: 0, formula: Some(formula), parameters })
+        Ok(Self { formula: Some(formula), ..Self::of(Kind::Formula, 0) })
     }
 
     /// `gaussian`, `polynomial3` with the order behind it, or a formula.
@@ -162,7 +175,7 @@ impl Untitled {
             return Err(no_formula());
         }
         let order = order_of(kind, text[word.len()..].parse().ok())?;
-        Ok(Self { kind, name: None, order, formula: None, parameters: BTreeMap::new() })
+        Ok(Self::of(kind, order))
     }
 }
 
@@ -211,8 +224,9 @@ fn titled(parts: Vec<Untitled>) -> Result<Components, Failure> {
                 part.kind.name().to_owned()
             }
         });
-        let Untitled { kind, order, formula, parameters, .. } = Untitled { name: None, ..part };
-        components.push(Component { kind, name, order, formula, parameters });
+        let Untitled { kind, order, formula, convolved, parameters, name: _ } =
+            Untitled { name: None, ..part };
+        components.push(Component { kind, name, order, formula, convolved, parameters });
     }
     Ok(Components(components))
 }
@@ -227,6 +241,9 @@ impl Serialize for Component {
         }
         if let Some(formula) = &self.formula {
             map.serialize_entry("formula", formula)?;
+        }
+        if let Some(convolved) = self.convolved {
+            map.serialize_entry("convolved", &convolved)?;
         }
         for (name, known) in &self.parameters {
             map.serialize_entry(name, known)?;
@@ -288,6 +305,7 @@ impl<'de> Deserialize<'de> for Untitled {
 
 fn in_full<'de, A: MapAccess<'de>>(mut map: A) -> Result<Untitled, A::Error> {
     let (mut found, mut name, mut order, mut formula) = (None, None, None, None::<String>);
+    let mut convolved = None;
     let mut parameters = BTreeMap::new();
     while let Some(key) = map.next_key::<String>()? {
         match key.as_str() {
@@ -295,6 +313,7 @@ fn in_full<'de, A: MapAccess<'de>>(mut map: A) -> Result<Untitled, A::Error> {
             "name" => name = Some(map.next_value()?),
             "order" => order = Some(map.next_value()?),
             "formula" => formula = Some(map.next_value()?),
+            "convolved" => convolved = Some(map.next_value()?),
             _ => {
                 let StartOrKnown(known) = map.next_value()?;
                 parameters.insert(key, known);
@@ -317,7 +336,7 @@ fn in_full<'de, A: MapAccess<'de>>(mut map: A) -> Result<Untitled, A::Error> {
             return Err(A::Error::custom(told));
         }
     };
-    Ok(Untitled { kind, name, order, formula, parameters })
+    Ok(Untitled { kind, name, order, formula, convolved, parameters })
 }
 
 /// A number alone is where the search starts.
@@ -404,6 +423,20 @@ mod tests {
         assert_eq!(read_once.0[1].name, "gaussian");
         assert_eq!(read_once.0[1].known("A").fixed, Some(0.0));
         assert_eq!(read_once, read(serde_json::to_value(&read_once).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn backgrounds_are_not_convolved_unless_somebody_says_so() {
+        let all = read(json!("gaussian+polynomial1+power-law+offset+exponential")).unwrap();
+        let told: Vec<bool> = all.0.iter().map(Component::is_convolved).collect();
+        assert_eq!(told, [true, true, false, false, true], "as HyperSpy's components");
+        let given = json!([
+            {"type": "offset", "name": "offset", "convolved": true},
+            {"type": "gaussian", "name": "gaussian", "convolved": false},
+        ]);
+        let read_once = read(given.clone()).unwrap();
+        assert!(read_once.0[0].is_convolved() && !read_once.0[1].is_convolved());
+        assert_eq!(serde_json::to_value(&read_once).unwrap(), given, "and is what is recorded");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The fit of one spectrum: its values and weights, searches from one or more starts, fits again
 //! with the variances of counts, and the numbers that come out.
 
-use pixelmill_core::process::{AxisValues, Failure};
+use pixelmill_core::process::{AxisValues, Dimension, Failure, Spectrum};
 
 use super::components::{Channels, MOST_SHAPE};
+use super::convolution::{self, Convolution, Kernel, Zero};
 use super::estimate::{Estimator, Frame};
 use super::formula;
 use super::model::{Extent, Model, Part};
@@ -69,7 +70,7 @@ impl Task {
         let weights = parameters.channel_weights.as_deref();
         let weight = |at: usize| weights.map_or(1.0, |weights| weights[at]);
         if parameters.starts == 1 {
-            check_starts(&model, &x)?;
+            check_starts(&model, &x, |_| true)?;
         }
         if x.len() <= model.free() {
             return Err(Failure::new(format!(
@@ -91,6 +92,8 @@ impl Task {
             y: Vec::new(),
             frame: None,
             widths: None,
+            convolution: None,
+            kernel: None,
             kind: parameters.weights,
             starts: parameters.starts,
             max_evaluations: parameters.max_evaluations,
@@ -111,6 +114,55 @@ impl Task {
         }
         self.widths = Some(widths);
         Ok(self)
+    }
+
+    /// The same fit with components convolved with spectra that are `length` long, and with `alone`
+    /// if that is the one for all positions.
+    ///
+    /// # Errors
+    /// If that makes no sense on this axis.
+    pub fn convolved_with(
+        mut self,
+        axis: &Dimension,
+        parameters: &Parameters,
+        (length, zero): (usize, &Zero<'_>),
+        alone: Option<&[f64]>,
+    ) -> Result<Self, Failure> {
+        let is_normalised = parameters.low_loss_normalised;
+        let convolution = Convolution::new(axis, &self.channels, (length, zero), is_normalised)?;
+        if self.starts == 1 {
+            check_starts(&self.model, convolution.places(), |part| part.is_convolved)?;
+        }
+        if let Some(alone) = alone {
+            let mut kernel = Kernel::default();
+            convolution.take(alone, &mut kernel, &mut convolution::Buffers::default())?;
+            self.kernel = Some(kernel);
+        }
+        self.convolution = Some(convolution);
+        Ok(self)
+    }
+
+    /// Takes the low-loss spectrum of a position, if each has its own.
+    ///
+    /// # Errors
+    /// If nothing can be convolved with it.
+    pub fn take_kernel(
+        &self,
+        spectrum: &Spectrum<'_, f64>,
+        kernel: &mut Kernel,
+        memory: &mut convolution::Buffers,
+    ) -> Result<(), Failure> {
+        match &self.convolution {
+            Some(convolution) if self.kernel.is_none() => {
+                convolution.take(spectrum.auxiliary.values(0)?, kernel, memory)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What components are convolved with: one spectrum for all, or the one in `kernel`.
+    fn convolved<'a>(&'a self, kernel: &'a Kernel) -> Option<(&'a Convolution, &'a Kernel)> {
+        Some((self.convolution.as_ref()?, self.kernel.as_ref().unwrap_or(kernel)))
     }
 
     /// What there is per unit of a binned axis; the values themselves of any other.
@@ -186,7 +238,7 @@ impl Task {
     }
 
     fn minimise(&self, shape: &mut [f64], scratch: &mut Scratch) -> Minimum {
-        let mut problem = self.problem(&mut scratch.separable);
+        let mut problem = self.problem(&scratch.kernel, &mut scratch.separable);
         problem.begin(&scratch.values);
         let limits = Limits {
             evaluations: self.max_evaluations,
@@ -196,9 +248,20 @@ impl Task {
         least_squares::minimise(&mut problem, shape, self.bounds(), limits, &mut scratch.search)
     }
 
-    fn problem<'a>(&'a self, work: &'a mut separable::Buffers) -> Separable<'a> {
-        let widths = self.widths.as_deref();
-        Separable { model: &self.model, layout: &self.layout, x: &self.x, y: &self.y, widths, work }
+    fn problem<'a>(
+        &'a self,
+        kernel: &'a Kernel,
+        work: &'a mut separable::Buffers,
+    ) -> Separable<'a> {
+        Separable {
+            model: &self.model,
+            layout: &self.layout,
+            x: &self.x,
+            y: &self.y,
+            widths: self.widths.as_deref(),
+            convolved: self.convolved(kernel),
+            work,
+        }
     }
 
     fn bounds(&self) -> Bounds<'_> {
@@ -212,7 +275,8 @@ impl Task {
             scratch.last.clear();
             scratch.last.extend_from_slice(&scratch.separable.linear);
             scratch.last.extend_from_slice(&scratch.shape);
-            self.problem(&mut scratch.separable).weigh(&scratch.values, LEAST_VARIANCE);
+            let mut problem = self.problem(&scratch.kernel, &mut scratch.separable);
+            problem.weigh(&scratch.values, LEAST_VARIANCE);
             let mut shape = std::mem::take(&mut scratch.shape);
             minimum = self.minimise(&mut shape, scratch);
             scratch.shape = shape;
@@ -231,11 +295,11 @@ impl Task {
     /// Takes the variances at the minimum; the residuals are evaluated there if they were last
     /// evaluated elsewhere.
     fn settle(&self, minimum: &Minimum, scratch: &mut Scratch) {
-        let Scratch { separable, search, shape, equations, variances, .. } = scratch;
+        let Scratch { separable, search, shape, equations, variances, kernel, .. } = scratch;
         let equations = if minimum.is_last {
             search.equations()
         } else {
-            self.problem(separable).linearise(shape, equations);
+            self.problem(kernel, separable).linearise(shape, equations);
             equations
         };
         separable.variances(equations, shape, self.bounds(), variances);
@@ -271,13 +335,16 @@ impl Task {
 }
 
 impl Task {
-    /// What each component gives at the fitted channels of a spectrum with so many points; NaN at
-    /// others.
-    pub fn curves(&self, output: &Output, points: usize) -> Vec<Vec<f64>> {
+    /// What each component gives at the fitted channels of a spectrum; NaN at others.
+    pub fn curves(&self, output: &Output, spectrum: &Spectrum<'_, f64>) -> Vec<Vec<f64>> {
         let weights = self.widths.clone().unwrap_or_else(|| vec![1.0; self.x.len()]);
         let channels = Channels { x: &self.x, y: &self.y, weights: &weights };
         let mut numbers = output.numbers.as_slice();
         let (mut columns, mut registers) = (Vec::new(), formula::Registers::default());
+        let (mut kernel, mut memory) = (Kernel::default(), convolution::Buffers::default());
+        // One that can't be taken has no output.
+        let taken = self.take_kernel(spectrum, &mut kernel, &mut memory);
+        let convolved = self.convolved(&kernel).filter(|_| taken.is_ok());
         let curve = |part: &Part| {
             let (linear, rest) = numbers.split_at(part.linear.len());
             let (shape, rest) = rest.split_at(part.shape.len());
@@ -286,11 +353,17 @@ impl Task {
             places[..shape.len()].copy_from_slice(shape);
             columns.clear();
             columns.resize(part.columns() * self.x.len(), 0.0);
-            part.fill(channels, &places, &mut columns, &mut registers);
+            match convolved {
+                Some((convolution, kernel)) if part.is_convolved => {
+                    let memory = (&mut memory, &mut registers);
+                    convolution.fill(part, &places, (kernel, &weights), &mut columns, memory);
+                }
+                _ => part.fill(channels, &places, &mut columns, &mut registers),
+            }
             // A function that no parameter multiplies is the last one.
             let factors = linear.iter().copied().chain(std::iter::once(1.0));
             let factors: Vec<f64> = factors.take(part.functions().count()).collect();
-            let mut curve = vec![f64::NAN; points];
+            let mut curve = vec![f64::NAN; spectrum.len()];
             for (number, &at) in self.channels.iter().enumerate() {
                 let functions = columns[number..].iter().step_by(self.x.len());
                 curve[at] = factors.iter().zip(functions).map(|(factor, f)| factor * f).sum();
@@ -325,14 +398,14 @@ fn weighted(
 ///
 /// # Errors
 /// If one has no finite value there.
-fn check_starts(model: &Model, x: &[f64]) -> Result<(), Failure> {
+fn check_starts(model: &Model, x: &[f64], is_meant: impl Fn(&Part) -> bool) -> Result<(), Failure> {
     let starts: Vec<f64> = model
         .shape
         .iter()
         .map(|free| free.start.map_or(f64::NAN, |start| start.max(free.lower).min(free.upper)))
         .collect();
     let weights = vec![1.0; x.len()];
-    for part in &model.parts {
+    for part in model.parts.iter().filter(|part| is_meant(part)) {
         let Some(formula) = &part.formula else { continue };
         let shape = part.shape_values(&starts);
         if shape.iter().any(|value| value.is_nan()) {

@@ -26,7 +26,7 @@ use program::Program;
 pub use program::Registers;
 
 /// Names that a component in full has for other things.
-const TAKEN: [&str; 4] = ["type", "name", "order", "formula"];
+const TAKEN: [&str; 5] = ["type", "name", "order", "formula", "convolved"];
 /// Where the search of a parameter starts of which nothing is said.
 pub const START: f64 = 1.0;
 

@@ -34,6 +34,8 @@ pub struct Part {
     pub linear: Vec<Value>,
     /// Its shape parameters.
     pub shape: Vec<Value>,
+    /// Whether it is convolved where anything is.
+    pub is_convolved: bool,
     /// Whether its first shape parameter, a place, is a free one itself and follows from no other.
     pub owns_place: bool,
 }
@@ -168,7 +170,8 @@ impl Model {
             }
             let owns_place = shape.first().is_some_and(|place| place.free.is_some());
             let (kind, formula) = (component.kind, component.formula.clone());
-            model.parts.push(Part { kind, formula, linear, shape, owns_place });
+            let is_convolved = component.is_convolved();
+            model.parts.push(Part { kind, formula, linear, shape, is_convolved, owns_place });
         }
         resolve_ties(components, &mut model)?;
         Ok(model)

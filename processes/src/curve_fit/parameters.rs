@@ -59,6 +59,24 @@ pub struct Parameters {
     /// The most evaluations of the model in one search; one that ends there hasn't converged.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_evaluations: usize,
+    /// A dataset or file with one low-loss or instrument spectrum, which components are convolved
+    /// with at all positions: `/path`, `lowloss.hspy:/Experiments/signal/data`, `lowloss.npy`. Its
+    /// axis has the step of the spectra's, and is 0 where nothing is lost. An offset and a power
+    /// law aren't convolved, unless such a component in full says {"convolved": true}; any may
+    /// say false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_loss: Option<String>,
+    /// The same of a dataset with such a spectrum for each position.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_losses: Option<String>,
+    /// The channel of the low-loss spectrum, from 0, in which nothing is lost; the one where its
+    /// axis is 0 if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_loss_zero: Option<usize>,
+    /// Whether the low-loss spectrum is divided by the sum of its values before; as it is
+    /// otherwise, as in HyperSpy: what is fitted is then for one count of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub low_loss_normalised: bool,
 }
 
 impl Default for Parameters {
@@ -68,6 +86,7 @@ impl Default for Parameters {
             name: name.to_owned(),
             order: 0,
             formula: None,
+            convolved: None,
             parameters: std::collections::BTreeMap::new(),
         };
         let components = vec![default("gaussian", Kind::Gaussian), default("offset", Kind::Offset)];
@@ -79,6 +98,10 @@ impl Default for Parameters {
             range_max: None,
             starts: 1,
             max_evaluations: 200,
+            low_loss: None,
+            low_losses: None,
+            low_loss_zero: None,
+            low_loss_normalised: false,
         }
     }
 }
@@ -112,6 +135,7 @@ impl process::Parameters for Parameters {
                 "a weight in `channel_weights` is negative: {weight}"
             )));
         }
+        self.check_low_loss()?;
         if self.is_of_frames() && (self.range_min.is_some() || self.range_max.is_some()) {
             return Err(Failure::new(
                 "`range_min` and `range_max` are of spectra; leave points of frames out by \
@@ -154,6 +178,28 @@ impl JsonSchema for Weights {
 }
 
 impl Parameters {
+    fn check_low_loss(&self) -> Result<(), Failure> {
+        let refuse = |reason: &str| Err(Failure::new(reason));
+        if self.low_loss.is_some() && self.low_losses.is_some() {
+            return refuse("`low_loss` and `low_losses` can't both be given: one spectrum or many");
+        }
+        let is_given = self.low_loss.is_some() || self.low_losses.is_some();
+        if !is_given && (self.low_loss_zero.is_some() || self.low_loss_normalised) {
+            return refuse(
+                "`low_loss_zero` and `low_loss_normalised` are of a low-loss spectrum; give \
+                 `low_loss` or `low_losses`",
+            );
+        }
+        if is_given && self.is_of_frames() {
+            return refuse("frames aren't convolved; `low_loss` is of spectra");
+        }
+        let is_convolved = |component: &Component| component.is_convolved();
+        if is_given && !self.components.0.iter().any(is_convolved) {
+            return refuse("no component is convolved with the low-loss spectrum");
+        }
+        Ok(())
+    }
+
     /// Whether it is frames that are fitted.
     pub(super) fn is_of_frames(&self) -> bool {
         self.components.0.iter().any(|component| component.kind.is_of_frames())

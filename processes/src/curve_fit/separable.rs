@@ -11,6 +11,7 @@ mod covariance;
 
 use super::arrays::{add_scaled, dot, scale, set_product, set_scaled};
 use super::components::Channels;
+use super::convolution::{self, Convolution, Kernel};
 use super::formula;
 use super::model::{Model, Value};
 use crate::least_squares::{NormalEquations, Problem};
@@ -81,6 +82,7 @@ pub struct Buffers {
     factor: Vec<f64>,
     line: Vec<f64>,
     registers: formula::Registers,
+    convolution: convolution::Buffers,
 }
 
 impl Layout {
@@ -135,6 +137,8 @@ pub struct Separable<'a> {
     pub y: &'a [f64],
     /// What the model is multiplied by at each channel, unless that is 1.
     pub widths: Option<&'a [f64]>,
+    /// What components are convolved with, if they are.
+    pub convolved: Option<(&'a Convolution, &'a Kernel)>,
     /// The memory to work in.
     pub work: &'a mut Buffers,
 }
@@ -198,13 +202,21 @@ impl Separable<'_> {
         let length = self.layout.length;
         for (part, first) in self.model.parts.iter().zip(&self.layout.first) {
             if part.shape.iter().all(|value| value.free.is_none()) == constant {
-                let columns = &mut self.work.columns[first * length..][..part.columns() * length];
-                let weights = match self.widths {
-                    Some(_) => &self.work.model_weights,
-                    None => &self.work.weights,
-                };
-                let channels = Channels { x: self.x, y: self.y, weights };
-                part.fill(channels, &part.shape_values(shape), columns, &mut self.work.registers);
+                let Buffers { columns, weights, model_weights, registers, convolution, .. } =
+                    &mut *self.work;
+                let columns = &mut columns[first * length..][..part.columns() * length];
+                let weights = if self.widths.is_some() { model_weights } else { weights };
+                let values = part.shape_values(shape);
+                match self.convolved {
+                    Some((convolved, kernel)) if part.is_convolved => {
+                        let memory = (convolution, registers);
+                        convolved.fill(part, &values, (kernel, weights), columns, memory);
+                    }
+                    _ => {
+                        let channels = Channels { x: self.x, y: self.y, weights };
+                        part.fill(channels, &values, columns, registers);
+                    }
+                }
             }
         }
     }
@@ -416,10 +428,12 @@ fn build(terms: &[(usize, f64)], columns: &[f64], target: &mut [f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curve_fit::convolution::Zero;
     use crate::curve_fit::description::Components;
     use crate::curve_fit::model::Extent;
     use crate::least_squares::Bounds;
     use nalgebra::{DMatrix, DVector};
+    use pixelmill_core::process::Dimension;
     use serde_json::{Value, json};
 
     const LENGTH: usize = 40;
@@ -429,6 +443,7 @@ mod tests {
         layout: Layout,
         x: Vec<f64>,
         values: Vec<f64>,
+        convolved: Option<(Convolution, Kernel)>,
         work: Buffers,
     }
 
@@ -442,12 +457,27 @@ mod tests {
             let values = x.iter().map(|x| 3.0 * (1.3 * x).sin() + (17.0 * x).cos()).collect();
             let weights = (0..LENGTH).map(|at| 1.0 + 0.1 * (at % 5) as f64).collect();
             let work = Buffers { weights, ..Buffers::default() };
-            Self { layout: Layout::new(&model, LENGTH), model, x, values, work }
+            let layout = Layout::new(&model, LENGTH);
+            Self { layout, model, x, values, convolved: None, work }
+        }
+
+        /// The same convolved with a spectrum of 50 channels, four of them before its zero.
+        fn convolved(self) -> Self {
+            let channels: Vec<usize> = (0..LENGTH).collect();
+            let axis = Dimension::new("E", "eV", self.x.clone());
+            let zero = Zero { channel: Some(4), axis: None };
+            let convolution = Convolution::new(&axis, &channels, (50, &zero), false).unwrap();
+            let spectrum: Vec<f64> =
+                (0..50).map(|at| (-(f64::from(at) - 4.0).powi(2) / 9.0).exp()).collect();
+            let mut kernel = Kernel::default();
+            convolution.take(&spectrum, &mut kernel, &mut Default::default()).unwrap();
+            Self { convolved: Some((convolution, kernel)), ..self }
         }
 
         fn linearise(&mut self, shape: &[f64], equations: &mut NormalEquations) -> f64 {
-            let Self { model, layout, x, values, work } = self;
-            let mut problem = Separable { model, layout, x, y: &[], widths: None, work };
+            let Self { model, layout, x, values, convolved, work } = self;
+            let convolved = convolved.as_ref().map(|(convolution, kernel)| (convolution, kernel));
+            let mut problem = Separable { model, layout, x, y: &[], widths: None, convolved, work };
             problem.begin(values);
             problem.linearise(shape, equations)
         }
@@ -496,19 +526,24 @@ mod tests {
             ),
             (json!("pseudo_voigt+exponential"), vec![1.0, 0.5, 0.3, 1.4]),
         ] {
-            let mut fixture = Fixture::new(components);
-            let mut equations = NormalEquations::default();
-            fixture.linearise(&shape, &mut equations);
-            let descent = equations.descent.clone();
-            for at in 0..shape.len() {
-                let mut moved = |by: f64| {
-                    let mut shape = shape.clone();
-                    shape[at] += by;
-                    fixture.linearise(&shape, &mut equations)
-                };
-                let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
-                let error = (slope + 2.0 * descent[at]).abs();
-                assert!(error < 1e-6 * (1.0 + slope.abs()), "{at}: {slope} {}", descent[at]);
+            for is_convolved in [false, true] {
+                let mut fixture = Fixture::new(components.clone());
+                if is_convolved {
+                    fixture = fixture.convolved();
+                }
+                let mut equations = NormalEquations::default();
+                fixture.linearise(&shape, &mut equations);
+                let descent = equations.descent.clone();
+                for at in 0..shape.len() {
+                    let mut moved = |by: f64| {
+                        let mut shape = shape.clone();
+                        shape[at] += by;
+                        fixture.linearise(&shape, &mut equations)
+                    };
+                    let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                    let error = (slope + 2.0 * descent[at]).abs();
+                    assert!(error < 1e-6 * (1.0 + slope.abs()), "{at}: {slope} {}", descent[at]);
+                }
             }
         }
     }

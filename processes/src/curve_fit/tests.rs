@@ -1,5 +1,6 @@
 //! Fits of single spectra and frames through the process.
 
+mod convolved;
 mod frames;
 
 use super::*;
@@ -300,6 +301,11 @@ fn wrong_parameters_are_named() {
         (json!({"channel_weights": [1.0]}), "`weights=given`"),
         (json!({"weights": "given", "channel_weights": [1.0, -2.0]}), "negative: -2"),
         (json!({"weights": "given", "channel_weights": vec![1.0; 8001]}), "8001 weights"),
+        (json!({"low_loss": "/a", "low_losses": "/b"}), "one spectrum or many"),
+        (json!({"low_loss_zero": 3}), "give `low_loss` or"),
+        (json!({"low_loss_normalised": true}), "give `low_loss` or"),
+        (json!({"low_loss": "/a", "components": "plane"}), "frames aren't convolved"),
+        (json!({"low_loss": "/a", "components": "offset+power_law"}), "no component is convolved"),
         (json!({"range_min": 3, "range_max": 3}), "`range_min` is 3"),
         (json!({"components": [{"type": "gaussian", "name": "Chi_square"}]}), "Chi_Square"),
     ] {
