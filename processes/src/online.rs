@@ -47,7 +47,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drawn::{Drawn, key};
 use crate::products::{add, add_outer, dot};
-use crate::whole_spectra::{TOGETHER, at_a_time, rows, square};
+use crate::whole_spectra::{at_a_time, fold_together, square};
 use basis::{Basis, Fits, Sums};
 use start::{Start, start};
 
@@ -298,15 +298,11 @@ impl<const NONNEGATIVE: bool> Reduction for Online<NONNEGATIVE> {
         parts: &mut Parts<'_>,
         fits: &mut Fits,
     ) -> Result<(), Failure> {
-        let (positions, mut failed) = (unit.positions(), Vec::new());
-        let values = unit.values();
-        for (number, rows) in rows(&values).chunks(TOGETHER).enumerate() {
-            let first = number * TOGETHER;
+        let positions = unit.positions();
+        fold_together(unit, |rows, first, fail| {
             let place = (&positions[first..][..rows.len()], first);
-            let fail = |index, why| failed.push((index, why));
             task.fold::<NONNEGATIVE>(rows, place, (parts, fits), fail);
-        }
-        failed.into_iter().for_each(|(index, why)| unit.fail(index, why));
+        });
         Ok(())
     }
 
