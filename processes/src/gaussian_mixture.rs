@@ -438,7 +438,7 @@ fn sample(shape: Shape) -> usize {
     let Shape { components, points, .. } = shape;
     let wanted = start::wanted(shape, MOST_SAMPLE).unwrap_or(0);
     let most = MOST_NUMBERS.max(shape.sums()) / points.max(1);
-    let usual = (FOR_EACH * components).max(SAMPLE).min(MOST_SAMPLE);
+    let usual = (FOR_EACH * components).clamp(SAMPLE, MOST_SAMPLE);
     wanted.max(usual).min(most).max(components)
 }
 
