@@ -250,8 +250,9 @@ impl Reduction for KMeans {
 
     fn shared_memory(task: &Task) -> usize {
         // The centres as rows and as weights, those of the next pass, and all as they are handed
-        // on.
-        8 * 8 * task.parameters.clusters.next_multiple_of(4) * task.points
+        // on; and how far drawn spectra are from each other.
+        let sample = task.parameters.sample.unwrap_or(0);
+        8 * (8 * task.parameters.clusters.next_multiple_of(4) * task.points + sample * sample)
     }
 
     fn passes(task: &Task) -> Option<Passes> {

@@ -510,7 +510,7 @@ impl Task {
             Stage::Learn { basis, .. } => (basis, basis::COARSE),
             Stage::Project { basis } => (basis, basis::FINE),
         };
-        basis.fit::<NONNEGATIVE>(rows, precision, fits);
+        basis.fit(rows, precision, fits);
         let count = self.sizes.components;
         let squares = parts.get(folded.squares);
         for loadings in fits.loadings.chunks_exact(count) {

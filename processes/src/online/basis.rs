@@ -1,9 +1,13 @@
 //! Components: what of each a spectrum has, and how they are learned from that.
 
+use std::sync::Arc;
+
 use nalgebra::{Cholesky, DMatrix, Dyn, SymmetricEigen};
 use pixelmill_core::process::Failure;
 
 use super::norm;
+use crate::factorisation::dictionary::improve;
+use crate::factorisation::nonnegative::{Gram, Memory};
 use crate::products::{add_scaled, combined, dot};
 use crate::weights::Weights;
 use crate::whole_spectra::TOGETHER;
@@ -20,11 +24,8 @@ pub const COARSE: Precision = Precision { part: 1e-4, most: 20 };
 /// At last.
 pub const FINE: Precision = Precision { part: 1e-9, most: 500 };
 
-/// Rounds in which non-negative numbers are found one after the other, and in which components are.
-const ROUNDS: usize = 500;
-const SWEEPS: usize = 30;
-/// What a round may still change, as a part.
-const STILL: f64 = 1e-12;
+/// How often components are improved one after the other after a mini-batch.
+const SWEEPS: u32 = 30;
 /// What is added to the diagonal of a matrix that may be singular, as a part of its mean.
 const SINGULAR: f64 = 1e-13;
 
@@ -38,15 +39,19 @@ pub struct Basis {
     pub threshold: f64,
     /// The standard deviation of the noise that was seen last.
     pub noise: f64,
-    ready: Option<std::sync::Arc<Ready>>,
+    ready: Option<Arc<Ready>>,
 }
 
 /// The same as whoever fits needs it.
 struct Ready {
     weights: Weights,
-    /// LLᵀ + P, and its inverse.
-    gram: DMatrix<f64>,
-    inverse: DMatrix<f64>,
+    solved: Solved,
+}
+
+/// LLᵀ + P, of which loadings that may be negative take the inverse.
+enum Solved {
+    Least(Gram),
+    Inverse(DMatrix<f64>),
 }
 
 /// Σ rrᵀ and, point by point, Σ r(z − e), of what was learned from.
@@ -67,6 +72,14 @@ pub struct Fits {
     pub outliers: Vec<u32>,
     /// The products of the components with a spectrum, or with some.
     products: Vec<f64>,
+    room: Room,
+}
+
+/// Memory for the loadings of a spectrum.
+#[derive(Default)]
+struct Room {
+    found: Vec<f64>,
+    memory: Memory,
 }
 
 impl Fits {
@@ -131,24 +144,19 @@ impl Basis {
         let row = |number: usize| Ok(self.vectors[number * self.points..][..self.points].to_vec());
         let weights = Weights::of_some((count, self.points), row)?;
         let gram = self.gram() + DMatrix::from_row_slice(count, count, &self.penalty);
-        let inverse = match NONNEGATIVE {
-            true => DMatrix::zeros(0, 0),
-            false => definite(gram.clone())?.inverse(),
+        let solved = match NONNEGATIVE {
+            true => Solved::Least(Gram::new(gram.as_slice().to_vec())),
+            false => Solved::Inverse(definite(gram)?.inverse()),
         };
-        let ready = Some(std::sync::Arc::new(Ready { weights, gram, inverse }));
+        let ready = Some(Arc::new(Ready { weights, solved }));
         Ok(Self { ready, ..self })
     }
 
     /// Finds r and e of some spectra.
-    pub fn fit<const NONNEGATIVE: bool>(
-        &self,
-        rows: &[&[f64]],
-        precision: Precision,
-        fits: &mut Fits,
-    ) {
+    pub fn fit(&self, rows: &[&[f64]], precision: Precision, fits: &mut Fits) {
         let Some(ready) = &self.ready else { return };
         let (count, points) = (self.count(), self.points);
-        let Fits { loadings, fitted, clean, outliers, products } = fits;
+        let Fits { loadings, fitted, clean, outliers, products, room: _ } = fits;
         for (buffer, each) in [(&mut *products, count), (loadings, count), (fitted, points)] {
             buffer.clear();
             buffer.resize(rows.len() * each, 0.0);
@@ -159,7 +167,7 @@ impl Basis {
         for (own, products) in
             fits.loadings.chunks_exact_mut(count).zip(fits.products.chunks_exact(count))
         {
-            ready.solve::<NONNEGATIVE>(products, own);
+            ready.solve(products, own, &mut fits.room);
         }
         combined(&fits.loadings, &self.vectors, points, &mut fits.fitted);
         let each = fits.loadings.chunks_exact_mut(count).zip(fits.fitted.chunks_exact_mut(points));
@@ -174,7 +182,7 @@ impl Basis {
                 }
                 let products = &mut fits.products[..count];
                 self.rows().zip(&mut *products).for_each(|(row, to)| *to = dot(row, clean));
-                let moved = ready.solve::<NONNEGATIVE>(products, loadings);
+                let moved = ready.solve(products, loadings, &mut fits.room);
                 fitted.fill(0.0);
                 for (row, own) in self.rows().zip(&*loadings) {
                     add_scaled(fitted, *own, row);
@@ -212,7 +220,7 @@ impl Basis {
     ) -> Result<(), Failure> {
         let (count, points) = (self.count(), self.points);
         if NONNEGATIVE {
-            self.sweep(sums);
+            improve(&mut self.vectors, points, (&sums.squares, &sums.products), SWEEPS);
             self.normalize(sums);
             return Ok(());
         }
@@ -225,37 +233,6 @@ impl Basis {
             vector.iter_mut().zip(solved.row(at).iter()).for_each(|(to, from)| *to = *from);
         }
         Ok(())
-    }
-
-    /// Goes through the components one after the other: each becomes the best beside the others
-    /// (A. Cichocki and A.-H. Phan, IEICE Trans. Fundam. E92-A (2009) 708).
-    fn sweep(&mut self, sums: &Sums) {
-        let (count, points) = (self.count(), self.points);
-        let mut next = vec![0.0; points];
-        for _ in 0..SWEEPS {
-            let (mut moved, mut all) = (0.0, 0.0);
-            for at in 0..count {
-                let squares = &sums.squares[at * count..][..count];
-                if squares[at] <= 0.0 {
-                    continue;
-                }
-                let own = sums.products.iter().skip(at).step_by(count);
-                next.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
-                for (row, square) in self.rows().zip(squares) {
-                    add_scaled(&mut next, -square, row);
-                }
-                let vector = &mut self.vectors[at * points..][..points];
-                for (value, more) in vector.iter_mut().zip(&next) {
-                    let better = (*value + more / squares[at]).max(0.0);
-                    moved += (better - *value) * (better - *value) * squares[at];
-                    all += better * better * squares[at];
-                    *value = better;
-                }
-            }
-            if moved <= STILL * all {
-                break;
-            }
-        }
     }
 
     /// Gives all components the norm 1, and the sums what these would have been with such.
@@ -321,45 +298,25 @@ impl Basis {
 }
 
 impl Ready {
-    /// The best loadings for the products of a spectrum with the components, from others on; how
-    /// far these are apart at most.
-    fn solve<const NONNEGATIVE: bool>(&self, products: &[f64], loadings: &mut [f64]) -> f64 {
-        let mut moved = 0.0_f64;
-        if NONNEGATIVE {
-            let before = loadings.to_vec();
-            non_negative(&self.gram, products, loadings);
-            let pairs = before.iter().zip(&*loadings);
-            return pairs.fold(0.0, |most, (one, other)| most.max((one - other).abs()));
-        }
-        for (at, own) in loadings.iter_mut().enumerate() {
-            let row = self.inverse.column(at);
-            let found: f64 = row.iter().zip(products).map(|(part, product)| part * product).sum();
-            moved = moved.max((found - *own).abs());
-            *own = found;
-        }
-        moved
-    }
-}
-
-/// The numbers x ≥ 0 with the least ½xᵀGx − pᵀx, from some on: one after the other.
-fn non_negative(gram: &DMatrix<f64>, products: &[f64], x: &mut [f64]) {
-    for _ in 0..ROUNDS {
-        let (mut moved, mut largest) = (0.0_f64, 0.0_f64);
-        for at in 0..x.len() {
-            let own = gram[(at, at)];
-            if own <= 0.0 {
-                continue;
+    /// The best loadings for the products of a spectrum with the components; how far they are from
+    /// those before at most.
+    fn solve(&self, products: &[f64], loadings: &mut [f64], room: &mut Room) -> f64 {
+        let Room { found, memory } = room;
+        found.clear();
+        found.resize(loadings.len(), 0.0);
+        match &self.solved {
+            Solved::Least(gram) => gram.solve(products, found, memory),
+            Solved::Inverse(inverse) => {
+                for (at, found) in found.iter_mut().enumerate() {
+                    let row = inverse.column(at);
+                    *found = row.iter().zip(products).map(|(part, own)| part * own).sum();
+                }
             }
-            let row = gram.column(at);
-            let slope: f64 = row.iter().zip(&*x).map(|(part, x)| part * x).sum();
-            let better = (x[at] + (products[at] - slope) / own).max(0.0);
-            moved = moved.max((better - x[at]).abs());
-            largest = largest.max(better);
-            x[at] = better;
         }
-        if moved <= STILL * largest {
-            break;
-        }
+        let pairs = loadings.iter().zip(&*found);
+        let moved = pairs.fold(0.0_f64, |most, (one, other)| most.max((one - other).abs()));
+        loadings.copy_from_slice(found);
+        moved
     }
 }
 
