@@ -538,6 +538,20 @@ impl Lead<'_> {
         all: &[(&Job, Option<&Selected>)],
         shares: &Shares,
     ) -> Result<Vec<Computed>> {
+        let ended = self.run_one_after_the_other(begun, all, shares);
+        if ended.is_err() {
+            // Between two passes nobody was told of an end.
+            self.observer.end();
+        }
+        ended
+    }
+
+    fn run_one_after_the_other(
+        &self,
+        begun: &mut [Begun<'_>],
+        all: &[(&Job, Option<&Selected>)],
+        shares: &Shares,
+    ) -> Result<Vec<Computed>> {
         let mut before = Report::default();
         loop {
             let mut computed = self.run(begun, all, shares)?;
