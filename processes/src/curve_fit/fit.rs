@@ -128,7 +128,7 @@ impl Task {
         (length, zero): (usize, &Zero<'_>),
         alone: Option<&[f64]>,
     ) -> Result<Self, Failure> {
-        let is_normalised = parameters.low_loss_normalised;
+        let is_normalised = parameters.low_loss_normalised.unwrap_or(false);
         let convolution = Convolution::new(axis, &self.channels, (length, zero), is_normalised)?;
         if self.starts == 1 {
             check_starts(&self.model, convolution.places(), |part| part.is_convolved)?;

@@ -75,8 +75,8 @@ pub struct Parameters {
     pub low_loss_zero: Option<usize>,
     /// Whether the low-loss spectrum is divided by the sum of its values before; as it is
     /// otherwise, as in HyperSpy: what is fitted is then for one count of it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub low_loss_normalised: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_loss_normalised: Option<bool>,
 }
 
 impl Default for Parameters {
@@ -101,7 +101,7 @@ impl Default for Parameters {
             low_loss: None,
             low_losses: None,
             low_loss_zero: None,
-            low_loss_normalised: false,
+            low_loss_normalised: None,
         }
     }
 }
@@ -184,7 +184,7 @@ impl Parameters {
             return refuse("`low_loss` and `low_losses` can't both be given: one spectrum or many");
         }
         let is_given = self.low_loss.is_some() || self.low_losses.is_some();
-        if !is_given && (self.low_loss_zero.is_some() || self.low_loss_normalised) {
+        if !is_given && (self.low_loss_zero.is_some() || self.low_loss_normalised.is_some()) {
             return refuse(
                 "`low_loss_zero` and `low_loss_normalised` are of a low-loss spectrum; give \
                  `low_loss` or `low_losses`",
