@@ -479,7 +479,7 @@ fn taken(sizes: Sizes, all: &[f64]) -> (Found, Arc<Vec<f64>>, &[f64]) {
 }
 
 /// The sign of the largest value of a vector, the first of them if there are several.
-fn sign(vector: &[f64]) -> f64 {
+pub(crate) fn sign(vector: &[f64]) -> f64 {
     let largest = vector
         .iter()
         .fold(0.0_f64, |largest, value| if value.abs() > largest.abs() { *value } else { largest });

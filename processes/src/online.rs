@@ -45,6 +45,7 @@ use pixelmill_core::reduction::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decomposition::check_components;
 use crate::drawn::{Drawn, key};
 use crate::products::{add, add_outer, dot};
 use crate::whole_spectra::{at_a_time, fold_together, square};
@@ -238,15 +239,7 @@ impl<const NONNEGATIVE: bool> Reduction for Online<NONNEGATIVE> {
         buffers: &mut Buffers,
     ) -> Result<Task, Failure> {
         let (components, points) = (parameters.components, source.spectral_points);
-        let most = source.positions.min(points as u64);
-        if components as u64 > most {
-            let positions = source.positions;
-            let told = format!(
-                "{components} components are more than there are of {positions} positions with \
-                 {points} values each"
-            );
-            return Err(Failure::new(told));
-        }
+        check_components(components, source)?;
         let sample = (FOR_EACH * components).max(SAMPLE);
         let batches = match parameters.batch {
             Some(batch) => source.positions.div_ceil(batch).min(MOST_BATCHES),

@@ -6,6 +6,7 @@ use nalgebra::{Cholesky, DMatrix, Dyn, SymmetricEigen};
 use pixelmill_core::process::Failure;
 
 use super::norm;
+use crate::decomposition::sign;
 use crate::factorisation::dictionary::improve;
 use crate::factorisation::nonnegative::{Gram, Memory};
 use crate::products::{add_scaled, combined, dot};
@@ -283,12 +284,8 @@ impl Basis {
             for (row, vector) in self.rows().enumerate() {
                 add_scaled(into, mixed[(at, row)], vector);
             }
-            let largest = into.iter().fold(0.0_f64, |largest, value| {
-                if value.abs() > largest.abs() { *value } else { largest }
-            });
-            if largest < 0.0 {
-                into.iter_mut().for_each(|value| *value = -*value);
-            }
+            let sign = sign(into);
+            into.iter_mut().for_each(|value| *value *= sign);
         }
         let own = DMatrix::from_row_slice(count, count, &self.penalty);
         let penalty = &mixed * own * mixed.transpose();
