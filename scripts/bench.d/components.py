@@ -80,7 +80,8 @@ class Components:
         cores = self.bench.cores
         given = (*options, "--positions-axes", "0,1", "--memory", f"{MEMORY}M")
         times, off = [], []
-        for _ in range(self.bench.repeat):
+        # HyperSpy takes minutes to learn online.
+        for _ in range(1 if more else self.bench.repeat):
             ours = self.bench.run(process, file, cores, *given)
             theirs = self.bench.peers(peer, file, str(cores), ours["file"], ours["group"], *more)
             times.append(theirs["seconds"] / ours["wall"])

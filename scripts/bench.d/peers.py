@@ -536,8 +536,10 @@ def hyperspy_online(file, cores, results, group, algorithm):
     import numpy
 
     signal = cube(file, cores)
+    # It begins with no fewer samples than components.
+    options = {"training_samples": 20} if algorithm == "ORPCA" else {}
     begun = time.perf_counter()
-    signal.decomposition(algorithm=algorithm, output_dimension=20, print_info=False)
+    signal.decomposition(algorithm=algorithm, output_dimension=20, print_info=False, **options)
     seconds = time.perf_counter() - begun
     with h5py.File(file) as opened:
         values = opened["data"][()].reshape(-1, opened["data"].shape[-1]).astype("f8")

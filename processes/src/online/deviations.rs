@@ -29,10 +29,10 @@ pub fn deviation(bins: &[u64]) -> f64 {
         let count = *count as f64;
         if below + count >= half {
             let edge = |bin: usize| f64::from_bits((bin as u64) << BELOW);
-            let (from, to) = (edge(bin), edge(bin + 1));
+            let (from, to) = (edge(bin), edge(bin + 1).min(f64::MAX));
             // What is exactly 0 has no width.
             let within = if bin == 0 { 0.0 } else { (half - below) / count };
-            return (from + within * (to - from)) / MEDIAN;
+            return ((from + within * (to - from)) / MEDIAN).min(f64::MAX);
         }
         below += count;
     }
