@@ -63,6 +63,15 @@ fn what_is_not_reused_is_told_with_the_reason() {
 }
 
 #[test]
+fn what_may_end_before_its_last_pass_takes_so_long_at_most() {
+    let sample = Sample::new();
+    for (process, told) in [("peak-finding", "time      some "), ("kmeans", "time      at most ")] {
+        let text = pixelmill(run(process, &sample.file, &["--dry-run"])).stderr;
+        assert!(text.contains(told), "{text}");
+    }
+}
+
+#[test]
 fn a_file_for_results_is_not_made_and_what_cant_be_run_is_refused_as_the_run_is() {
     let sample = Sample::new();
     let output = sample.folder.path().join("results.h5");

@@ -250,8 +250,9 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
     text.push_str(&format!("  memory    {}{again}\n", bytes(rehearsal.memory)));
     text.push_str(&format!("  output    {}\n", bytes(rehearsal.output_bytes)));
     let alone = if rehearsal.together_with.is_empty() { "" } else { " alone" };
+    let about = if rehearsal.may_end_earlier { "at most" } else { "some" };
     text.push_str(&format!(
-        "  time      some {}{alone}, writing aside\n",
+        "  time      {about} {}{alone}, writing aside\n",
         show::duration(rehearsal.estimate)
     ));
     if !rehearsal.together_with.is_empty() {

@@ -53,6 +53,8 @@ pub struct Rehearsal {
     pub output_bytes: u64,
     /// How long it would take alone, writing aside.
     pub estimate: Duration,
+    /// Whether it would end earlier once enough is known, having gone over the data less often.
+    pub may_end_earlier: bool,
     /// What would be computed in the same pass over the data.
     pub together_with: Vec<String>,
 }
@@ -232,6 +234,7 @@ impl Looked {
                 Some(_) => fold::estimate(job, request, (pending, plan.workers))?,
                 None => estimated(&tried, (job, plan), (pending, plan.workers)),
             },
+            may_end_earlier: job.prepared.fold().is_some_and(|fold| fold.passes().is_some()),
             together_with,
         })
     }
