@@ -54,7 +54,7 @@ use serde::{Deserialize, Serialize};
 use crate::drawn::{Drawn, key};
 use crate::kmeans;
 use crate::products::add;
-use crate::whole_spectra::{TOGETHER, at_a_time, rows, square};
+use crate::whole_spectra::{TOGETHER, at_a_time, energy, rows, square};
 pub use covariance::Covariance;
 use covariance::Shape;
 use mixture::{Lanes, Mixture, Numbers, choose, largest, respond};
@@ -451,20 +451,8 @@ impl Task {
         (parts, scratch): (&mut Parts<'_>, &mut Scratch),
         mut fail: impl FnMut(usize, Failure),
     ) {
-        let (mut energy, mut likelihood, mut has_failed) = (0.0, 0.0, false);
-        for (index, row) in rows.iter().enumerate() {
-            match square(row) {
-                Ok(square) => energy += square,
-                Err(why) => {
-                    has_failed = true;
-                    fail(first + index, why);
-                }
-            }
-        }
-        if has_failed {
-            // The unit is folded once more without it.
-            return;
-        }
+        let Some(energy) = energy(rows, first, square, &mut fail) else { return };
+        let (mut likelihood, mut has_failed) = (0.0, false);
         let folded = self.folded;
         if let Stage::Clusters(mixture) | Stage::Mixture { mixture, .. } = &self.stage {
             let Scratch { lanes, responses, .. } = scratch;

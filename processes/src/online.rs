@@ -48,7 +48,7 @@ use serde::{Deserialize, Serialize};
 use crate::decomposition::check_components;
 use crate::drawn::{Drawn, key};
 use crate::products::{add, add_outer, dot};
-use crate::whole_spectra::{at_a_time, fold_together, square};
+use crate::whole_spectra::{at_a_time, energy, fold_together, square};
 use basis::{Basis, Fits, Sums};
 use start::{Start, start};
 
@@ -473,22 +473,11 @@ impl Task {
         rows: &[&[f64]],
         (positions, first): (&[u64], usize),
         (parts, fits): (&mut Parts<'_>, &mut Fits),
-        mut fail: impl FnMut(usize, Failure),
+        fail: impl FnMut(usize, Failure),
     ) {
-        let (mut energy, mut has_failed) = (0.0, false);
-        for (index, row) in rows.iter().enumerate() {
-            match square(row).and_then(|square| counted::<NONNEGATIVE>(row).map(|()| square)) {
-                Ok(square) => energy += square,
-                Err(why) => {
-                    has_failed = true;
-                    fail(first + index, why);
-                }
-            }
-        }
-        if has_failed {
-            // The unit is folded once more without it.
-            return;
-        }
+        let own =
+            |row: &[f64]| square(row).and_then(|own| counted::<NONNEGATIVE>(row).map(|()| own));
+        let Some(energy) = energy(rows, first, own, fail) else { return };
         let folded = self.folded;
         parts.get(folded.spectra)[0] += rows.len() as u64;
         parts.get(folded.energy)[0] += energy;

@@ -107,6 +107,28 @@ pub fn fold_together(
     failed.into_iter().for_each(|(index, why)| unit.fail(index, why));
 }
 
+/// The sum of the squares of all values of some spectra, of which the first has this number.
+/// `fail` is told of those whose squares can't be had; nothing then, since the unit is folded once
+/// more without them.
+pub fn energy(
+    rows: &[&[f64]],
+    first: usize,
+    square: impl Fn(&[f64]) -> Result<f64, Failure>,
+    mut fail: impl FnMut(usize, Failure),
+) -> Option<f64> {
+    let mut energy = Some(0.0);
+    for (index, row) in rows.iter().enumerate() {
+        match square(row) {
+            Ok(square) => energy = energy.map(|sum| sum + square),
+            Err(why) => {
+                energy = None;
+                fail(first + index, why);
+            }
+        }
+    }
+    energy
+}
+
 /// The sum of the squares of a spectrum's values.
 ///
 /// # Errors
