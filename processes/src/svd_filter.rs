@@ -8,8 +8,9 @@
 //! values fit that, else in double; all is computed in double.
 //!
 //! The results have to be of the very spectra. Those with other numbers of positions, points or
-//! components than fit together are refused. And u₀·s₀ has to be what the spectrum has of v₀,
-//! within 1e-4 of the spectrum: a position fails whose spectrum isn't the one that was decomposed.
+//! components than fit together are refused. And each uⱼ·sⱼ has to be what the spectrum has of vⱼ,
+//! all together within 1e-4 of the spectrum: a position fails whose spectrum isn't the one that was
+//! decomposed. What differs in nothing that the components have isn't noticed.
 //! With Poisson scaling it is the sums of spectra that have to be in u₀, which is so by its
 //! construction (s₀ is 1), unless s₁ is as large as a half: then nothing is known. A spectrum that
 //! isn't finite, or has no result in `U`, fails as well.
@@ -142,21 +143,22 @@ pub struct Task {
     mean: Option<Vec<f64>>,
     /// Components in all.
     all: usize,
-    first: Option<First>,
+    known: Option<Known>,
     is_single: bool,
 }
 
-/// What spectra are known by: the sum of their values by the weights of a vector is so many times
-/// what they have of the first component, and that of the mean.
-struct First {
-    vector: Vec<f64>,
-    value: f64,
-    of_mean: f64,
+/// What spectra are known by: the sums of their values by the weights of some vectors are so many
+/// times what they have of the first components, and those of the mean.
+struct Known {
+    /// One behind the other.
+    vectors: Vec<f64>,
+    values: Vec<f64>,
+    of_mean: Vec<f64>,
     /// The norm of the mean.
     mean: f64,
 }
 
-/// How far what a spectrum has of the first component may be from what results say, as a part of
+/// How far what a spectrum has of the components may be from what results say, as a part of
 /// the spectrum.
 const APART: f64 = 1e-4;
 /// How far a vector may be from norm 1 that isn't scaled.
@@ -215,8 +217,8 @@ impl Process for SvdFilter {
         }
         let mean = mean.first().map(|mean| mean.values::<f64>().map(<[f64]>::to_vec));
         let (mean, is_single) = (mean.transpose()?, is_single(source));
-        let first = First::of(s, &v[..points], mean.as_deref());
-        Ok(Task { kept, rows, mean, all: s.len(), first, is_single })
+        let known = Known::of(s, (v, points), mean.as_deref());
+        Ok(Task { kept, rows, mean, all: s.len(), known, is_single })
     }
 
     fn create_results_datasets(
@@ -239,7 +241,7 @@ impl Process for SvdFilter {
         }
         let values = &mut scratch.values;
         let size = square(&spectrum)?.sqrt();
-        if task.first.as_ref().is_some_and(|first| !first.is_of(&spectrum, size, u[0])) {
+        if task.known.as_ref().is_some_and(|known| !known.is_of(&spectrum, size, u)) {
             let told = "the spectrum isn't the one that was decomposed: decompose the data as \
                         they are now, with the same corrections and selections";
             return Err(Failure::new(told));
@@ -287,29 +289,42 @@ impl Parameters {
     }
 }
 
-impl First {
-    /// By the values and the first vector; nothing if it isn't known.
-    fn of(values: &[f64], vector: &[f64], mean: Option<&[f64]>) -> Option<Self> {
-        let mean_of = |vector: &[f64]| mean.map_or(0.0, |mean| dot(mean, vector));
-        let norm = dot(vector, vector).sqrt();
+impl Known {
+    /// By the values and the vectors of so many points; nothing if it isn't known.
+    fn of(
+        values: &[f64],
+        (vectors, points): (&[f64], usize),
+        mean: Option<&[f64]>,
+    ) -> Option<Self> {
+        let first = &vectors[..points];
+        let norm = dot(first, first).sqrt();
         if (norm - 1.0).abs() <= UNIT {
-            let (value, of_mean) = (values[0], mean_of(vector));
-            let mean = mean.map_or(0.0, |mean| dot(mean, mean).sqrt());
-            return Some(Self { vector: vector.to_vec(), value, of_mean, mean });
+            let of_mean = |vector| mean.map_or(0.0, |mean| dot(mean, vector));
+            return Some(Self {
+                vectors: vectors.to_vec(),
+                values: values.to_vec(),
+                of_mean: vectors.chunks_exact(points).map(of_mean).collect(),
+                mean: mean.map_or(0.0, |mean| dot(mean, mean).sqrt()),
+            });
         }
         let is_known = (values[0] - 1.0).abs() < APART
             && values.get(1).is_none_or(|second| *second < SECOND)
             && mean.is_none();
-        let root = (vector.len() as f64).sqrt();
-        let value = vector.iter().sum::<f64>() / root;
-        let vector = vec![1.0 / root; vector.len()];
-        is_known.then_some(Self { vector, value, of_mean: 0.0, mean: 0.0 })
+        let root = (points as f64).sqrt();
+        let value = first.iter().sum::<f64>() / root;
+        let vectors = vec![1.0 / root; points];
+        let (values, of_mean) = (vec![value], vec![0.0]);
+        is_known.then_some(Self { vectors, values, of_mean, mean: 0.0 })
     }
 
-    /// Whether a spectrum of this norm has so much of the first component.
-    fn is_of(&self, spectrum: &[f64], size: f64, u: f64) -> bool {
-        let apart = dot(spectrum, &self.vector) - self.of_mean - u * self.value;
-        apart.abs() <= APART * (size + self.mean)
+    /// Whether a spectrum of this norm has so much of the components.
+    fn is_of(&self, spectrum: &[f64], size: f64, u: &[f64]) -> bool {
+        let each = self.vectors.chunks_exact(spectrum.len()).zip(&self.values);
+        let squares = each.zip(self.of_mean.iter().zip(u)).map(|((vector, value), (mean, u))| {
+            let apart = dot(spectrum, vector) - mean - u * value;
+            apart * apart
+        });
+        squares.sum::<f64>().sqrt() <= APART * (size + self.mean)
     }
 }
 
@@ -355,19 +370,23 @@ mod tests {
 
     #[test]
     fn a_spectrum_of_other_data_is_noticed() {
-        let is_of = |first: &First, spectrum: [f64; 2], u| {
-            first.is_of(&spectrum, dot(&spectrum, &spectrum).sqrt(), u)
+        let is_of = |known: &Known, spectrum: [f64; 2], u: &[f64]| {
+            known.is_of(&spectrum, dot(&spectrum, &spectrum).sqrt(), u)
         };
-        let first = First::of(&[10.0], &[0.6, 0.8], None).unwrap();
-        assert!(is_of(&first, [3.0, 4.0], 0.5));
-        assert!(!is_of(&first, [3.0, 4.1], 0.5));
-        let first = First::of(&[10.0], &[0.6, 0.8], Some(&[1.0, 1.0])).unwrap();
-        assert!(is_of(&first, [4.0, 5.0], 0.5));
-        assert!(!is_of(&first, [3.0, 4.0], 0.5));
+        let known = Known::of(&[10.0], (&[0.6, 0.8], 2), None).unwrap();
+        assert!(is_of(&known, [3.0, 4.0], &[0.5]));
+        assert!(!is_of(&known, [3.0, 4.1], &[0.5]));
+        let known = Known::of(&[10.0], (&[0.6, 0.8], 2), Some(&[1.0, 1.0])).unwrap();
+        assert!(is_of(&known, [4.0, 5.0], &[0.5]));
+        assert!(!is_of(&known, [3.0, 4.0], &[0.5]));
+        // It has as much as before of the first component, and more of the second.
+        let known = Known::of(&[10.0, 2.0], (&[0.6, 0.8, 0.8, -0.6], 2), None).unwrap();
+        assert!(is_of(&known, [3.8, 3.4], &[0.5, 0.5]));
+        assert!(!is_of(&known, [4.6, 2.8], &[0.5, 0.5]));
         // Of scaled counts whose points have the sums 9 and 16 the first vector is (9, 16)/5.
-        let first = First::of(&[1.0, 0.1], &[1.8, 3.2], None).unwrap();
-        assert!(is_of(&first, [1.0, 4.0], 1.0));
-        assert!(!is_of(&first, [1.0, 5.0], 1.0));
-        assert!(First::of(&[1.0, 0.7], &[1.8, 3.2], None).is_none());
+        let known = Known::of(&[1.0, 0.1], (&[1.8, 3.2, 0.0, 0.0], 2), None).unwrap();
+        assert!(is_of(&known, [1.0, 4.0], &[1.0, 0.0]));
+        assert!(!is_of(&known, [1.0, 5.0], &[1.0, 0.0]));
+        assert!(Known::of(&[1.0, 0.7], (&[1.8, 3.2, 0.0, 0.0], 2), None).is_none());
     }
 }
