@@ -143,6 +143,20 @@ fn what_cannot_be_decomposed_is_refused_or_fails() {
 }
 
 #[test]
+fn values_whose_squares_are_no_numbers_are_no_results() {
+    for (kind, told) in [("tiny", "too small"), ("huge", "too large")] {
+        let scan = made(kind, "contiguous");
+        let output = scan.beside("out.h5");
+        for fold in ["svd", "pca", "nmf", "orpca", "ornmf", "kmeans", "gaussian-mixture"] {
+            let ran = pixelmill(scan.arguments(fold, &output, &[]));
+            assert_eq!(ran.code, Some(1), "{fold}: {}", ran.stderr);
+            let said = format!("one of them since its values are {told} to be squared");
+            assert!(ran.stderr.contains(&said), "{fold}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
 fn hyperspy_finds_the_same_components() {
     let scan = Scan::made(|file| peers("write_hspy", &[file]));
     let output = scan.beside("out.h5");
@@ -166,13 +180,19 @@ fn hyperspy_finds_the_same_components() {
 
 #[test]
 fn clusters_are_as_good_as_those_of_scikit_learn() {
-    for layout in ["contiguous", "gzip", "frames"] {
-        let scan = made("clusters", layout);
+    for (kind, layout) in [
+        ("clusters", "contiguous"),
+        ("clusters", "gzip"),
+        ("clusters", "frames"),
+        ("offset", "contiguous"),
+    ] {
+        let scan = made(kind, layout);
         let output = scan.beside("clusters.h5");
         let ran = scan.run("kmeans", &output, &["-p", "clusters=6", "-p", "tolerance=0"]);
         let (file, group) = (scan.file.to_str().unwrap(), ran["group"].as_str().unwrap());
         let found = peers("clusters", &[file, &output, group]);
-        let about = format!("{layout}: {found}");
+        let about = format!("{kind} {layout}: {found}");
+        assert!(number(&found, "iterations") < 300.0, "{about}");
         for name in ["labels", "counts", "centers", "distances", "inertia", "center_distances"] {
             assert_eq!(found[name], true, "{name} in {about}");
         }

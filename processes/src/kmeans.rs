@@ -39,7 +39,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::drawn::{Drawn, key};
-use crate::products::{add, dot};
+use crate::products::{add, apart, dot};
 use crate::weights::Weights;
 use crate::whole_spectra::{Reals, TOGETHER, at_a_time};
 use start::first_centers;
@@ -105,6 +105,10 @@ enum Stage {
     Assign { centers: Arc<Centers>, is_last: bool },
 }
 
+/// How much of the largest sum of squares rounding may be in a difference of two distances, in
+/// units of the last digit and per point.
+const ROUNDED: f64 = 8.0;
+
 /// The centres of all clusters.
 struct Centers {
     /// One behind the other.
@@ -121,9 +125,9 @@ struct Folded {
     counts: Buffer<u64>,
     /// What each drawn spectrum was drawn by.
     keys: Buffer<u64>,
-    /// The sum of all spectra, and of the squares of all values.
+    /// The sum of all spectra, and of the squares of how far these are from their mean.
     sum: Buffer<f64>,
-    energy: Buffer<f64>,
+    spread: Buffer<f64>,
     inertia: Buffer<f64>,
     labels: Buffer<u32>,
     distance: Buffer<f64>,
@@ -180,7 +184,7 @@ impl Folded {
             counts: buffers.single("Counts").along(vec![row()]).private(),
             keys: buffers.single("Keys").along(vec![row()]).private(),
             sum: buffers.single("Sum").along(vec![points()]).private(),
-            energy: buffers.single("Energy").private(),
+            spread: buffers.single("Spread").private(),
             inertia: buffers.single("Squares").private(),
         }
     }
@@ -197,6 +201,28 @@ impl Centers {
 
     fn count(&self) -> usize {
         self.squares.len()
+    }
+
+    fn row(&self, number: usize) -> &[f64] {
+        let points = self.values.len() / self.count();
+        &self.values[number * points..][..points]
+    }
+
+    /// The nearest centre to a spectrum with this sum of squares, by the products of both.
+    fn nearest(&self, (row, square): (&[f64], f64), products: &[f64]) -> usize {
+        let far = || products.iter().zip(&self.squares).map(|(product, own)| own - 2.0 * product);
+        let (nearest, near) = least(far());
+        // Where digits are lost in the difference, those that may be nearer are looked at by
+        // themselves.
+        let largest = self.squares.iter().fold(square, |most, own| most.max(*own));
+        let doubt = ROUNDED * row.len() as f64 * f64::EPSILON * largest;
+        let doubtful = || far().enumerate().filter(|(_, far)| far - near <= doubt);
+        if doubtful().nth(1).is_none() {
+            return nearest;
+        }
+        let each = doubtful().map(|(number, _)| (number, apart(row, self.row(number))));
+        let first = (nearest, f64::INFINITY);
+        each.fold(first, |least, found| if found.1 < least.1 { found } else { least }).0
     }
 }
 
@@ -300,22 +326,23 @@ impl Reduction for KMeans {
     }
 
     fn merge(task: &Task, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure> {
-        let Folded { rows, counts, keys, sum, energy, inertia, .. } = task.folded;
+        let Folded { rows, counts, keys, inertia, .. } = task.folded;
         match &task.stage {
             Stage::Sample => {
                 let mut drawn = Drawn::of(into.of((keys, rows)), task.points);
                 drawn.offer_all(from.of((keys, rows)));
-                add(into.get(sum), from.get(sum));
-                into.get(energy)[0] += from.get(energy)[0];
+                let (sum, spread, counts) = task.drawn_from(from);
+                let own = (&*sum, spread[0], counts[0]);
+                task.pool(into, own);
             }
             Stage::Assign { .. } => {
                 let sums = ..task.parameters.clusters * task.points;
                 add(&mut into.get(rows)[sums], &from.get(rows)[sums]);
+                let pairs = into.get(counts).iter_mut().zip(from.get(counts));
+                pairs.for_each(|(count, other)| *count += *other);
+                into.get(inertia)[0] += from.get(inertia)[0];
             }
         }
-        let pairs = into.get(counts).iter_mut().zip(from.get(counts));
-        pairs.for_each(|(count, other)| *count += *other);
-        into.get(inertia)[0] += from.get(inertia)[0];
         Ok(())
     }
 
@@ -324,8 +351,8 @@ impl Reduction for KMeans {
         let (variance, centers, is_last) = match &task.stage {
             Stage::Sample => {
                 let folded = task.folded;
-                let count = all.get(folded.counts)[0];
-                let variance = task.mean_variance(count, all);
+                let count = all.get(folded.counts)[0].max(1) as f64 * task.points.max(1) as f64;
+                let variance = all.get(folded.spread)[0] / count;
                 let drawn = Drawn::of(all.of((folded.keys, folded.rows)), task.points);
                 (variance, first_centers(&drawn.rows(), parameters)?, false)
             }
@@ -371,8 +398,7 @@ impl Reduction for KMeans {
         let distances = all.get(center_distances).chunks_exact_mut(centers.count());
         for (row, distances) in rows().zip(distances) {
             for (other, distance) in rows().zip(distances) {
-                let squares = row.iter().zip(other).map(|(a, b)| (a - b) * (a - b));
-                *distance = squares.sum::<f64>().sqrt();
+                *distance = apart(row, other).sqrt();
             }
         }
         Ok(())
@@ -400,23 +426,46 @@ impl Task {
             return;
         }
         match &self.stage {
-            Stage::Sample => self.draw(rows, (positions, &squares), parts),
+            Stage::Sample => self.draw(rows, positions, parts),
             Stage::Assign { centers, is_last } => {
                 self.assign(rows, (centers, &squares), parts, is_last.then_some(first));
             }
         }
     }
 
-    fn draw(&self, rows: &[&[f64]], (positions, squares): (&[u64], &[f64]), parts: &mut Parts<'_>) {
+    fn draw(&self, rows: &[&[f64]], positions: &[u64], parts: &mut Parts<'_>) {
         let folded = self.folded;
         let mut drawn = Drawn::of(parts.of((folded.keys, folded.rows)), self.points);
         for (row, position) in rows.iter().zip(positions) {
             drawn.offer(key(self.parameters.seed, *position), row);
         }
-        let (sum, energy, counts) = parts.of((folded.sum, folded.energy, folded.counts));
-        rows.iter().for_each(|row| add(sum, row));
-        energy[0] += squares.iter().sum::<f64>();
-        counts[0] += rows.len() as u64;
+        let mut sum = vec![0.0; self.points];
+        rows.iter().for_each(|row| add(&mut sum, row));
+        let mean: Vec<f64> = sum.iter().map(|sum| sum / rows.len() as f64).collect();
+        let spread = rows.iter().map(|row| apart(row, &mean)).sum();
+        self.pool(parts, (&sum, spread, rows.len() as u64));
+    }
+
+    fn drawn_from<'p>(
+        &self,
+        parts: &'p mut Parts<'_>,
+    ) -> (&'p mut [f64], &'p mut [f64], &'p mut [u64]) {
+        let Folded { sum, spread, counts, .. } = self.folded;
+        parts.of((sum, spread, counts))
+    }
+
+    /// Adds the sum of some spectra, how far they are from their mean, and how many they are, to
+    /// those that there are (T. F. Chan, G. H. Golub and R. J. LeVeque, Am. Stat. 37 (1983) 242).
+    fn pool(&self, parts: &mut Parts<'_>, (more, of_more, count): (&[f64], f64, u64)) {
+        let (sum, spread, counts) = self.drawn_from(parts);
+        if counts[0] > 0 && count > 0 {
+            let (own, other) = (counts[0] as f64, count as f64);
+            let between = sum.iter().zip(more).map(|(one, two)| (one / own - two / other).powi(2));
+            spread[0] += between.sum::<f64>() * own * other / (own + other);
+        }
+        add(sum, more);
+        spread[0] += of_more;
+        counts[0] += count;
     }
 
     /// Puts spectra into the cluster of the nearest centre; the first of them has this number among
@@ -437,14 +486,13 @@ impl Task {
         for (row, (products, square)) in
             rows.iter().zip(products.chunks_exact(centers.count()).zip(squares))
         {
-            let apart =
-                products.iter().zip(&centers.squares).map(|(product, own)| own - 2.0 * product);
-            let (label, apart) = least(apart);
-            let squared = (square + apart).max(0.0);
+            let label = centers.nearest((row, *square), products);
+            counts[label] += 1;
             if first.is_none() {
                 add(&mut sums[label * self.points..][..self.points], row);
+                continue;
             }
-            counts[label] += 1;
+            let squared = apart(row, centers.row(label));
             inertia[0] += squared;
             found.push((label as u32, squared.sqrt()));
         }
@@ -454,14 +502,6 @@ impl Task {
         for ((label, distance), found) in labels.zip(found) {
             (*label, *distance) = found;
         }
-    }
-
-    /// The mean variance of a point of so many spectra.
-    fn mean_variance(&self, count: u64, all: &mut Parts<'_>) -> f64 {
-        let (sum, energy) = all.of((self.folded.sum, self.folded.energy));
-        let count = count.max(1) as f64;
-        let of_mean = dot(sum, sum) / count;
-        ((energy[0] - of_mean) / count / self.points.max(1) as f64).max(0.0)
     }
 
     /// The means of the clusters, and the square of how far they are from their centres.

@@ -34,6 +34,23 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     all.iter().sum::<f64>() + rest
 }
 
+/// Σ (a − b)²: what ‖a‖² + ‖b‖² − 2·a·b has lost where both are far from 0 and near each other.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub fn apart(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 2 * LANES];
+    let ((a, rest_of_a), (b, rest_of_b)) =
+        (a.as_chunks::<{ 2 * LANES }>(), b.as_chunks::<{ 2 * LANES }>());
+    for (a, b) in a.iter().zip(b) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            let apart = a[lane] - b[lane];
+            *sum = apart.mul_add(apart, *sum);
+        }
+    }
+    let rest = rest_of_a.iter().zip(rest_of_b).map(|(a, b)| a - b);
+    let rest = rest.fold(0.0, |sum: f64, apart| apart.mul_add(apart, sum));
+    sums.iter().sum::<f64>() + rest
+}
+
 /// into += factor·row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub fn add_scaled(into: &mut [f64], factor: f64, row: &[f64]) {
@@ -139,6 +156,8 @@ mod tests {
             let (a, b) = (numbers(length, 1), numbers(length, 2));
             let expected: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
             assert_eq!(dot(&a, &b), expected, "{length}");
+            let expected: f64 = a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum();
+            assert_eq!(apart(&a, &b), expected, "{length}");
             let mut sum = b.clone();
             add_scaled(&mut sum, 3.0, &a);
             add(&mut sum, &b);

@@ -129,17 +129,25 @@ pub fn energy(
     energy
 }
 
+/// Sums of squares that can be summed over all spectra, and squared once more.
+const SQUARES: std::ops::Range<f64> = 1e-140..1e140;
+
 /// The sum of the squares of a spectrum's values.
 ///
 /// # Errors
-/// Which of them is no number, or that they are too large to be squared.
+/// Which of them is no number, or that they are too large or too small to be squared.
 pub fn square(spectrum: &[f64]) -> Result<f64, Failure> {
     let square = dot(spectrum, spectrum);
-    if square.is_finite() {
+    if SQUARES.contains(&square) {
         return Ok(square);
     }
-    Err(match spectrum.iter().position(|value| !value.is_finite()) {
-        Some(at) => Failure::new(format!("value {at} of the spectrum is {}", spectrum[at])),
-        None => Failure::new("the squares of its values are larger than any number"),
-    })
+    if let Some(at) = spectrum.iter().position(|value| !value.is_finite()) {
+        return Err(Failure::new(format!("value {at} of the spectrum is {}", spectrum[at])));
+    }
+    if spectrum.iter().all(|value| *value == 0.0) {
+        return Ok(0.0);
+    }
+    let large = if square > 1.0 { "large" } else { "small" };
+    let told = format!("its values are too {large} to be squared and summed; take another unit");
+    Err(Failure::new(told))
 }

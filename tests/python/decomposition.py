@@ -20,6 +20,12 @@ def data(kind):
     if kind == "clusters":
         centers = random.integers(0, 400, (6, POINTS))
         return (centers[random.integers(6, size=positions)] + random.integers(0, 40, (positions, POINTS))).astype("u2")
+    if kind == "offset":
+        # Far from 0, and near each other.
+        centers = random.normal(0, 1, (6, POINTS))
+        return 1e8 + centers[random.integers(6, size=positions)] + random.normal(0, 0.1, (positions, POINTS))
+    if kind in ("tiny", "huge"):
+        return np.abs(random.normal(1, 0.3, (positions, POINTS))) * (1e-170 if kind == "tiny" else 1e160)
     if kind == "equal":
         return np.repeat(spectra[:1], positions, axis=0).astype("f8")
     amounts = np.abs(random.normal(0, 1, (positions, 4))) * [500, 200, 60, 25]
@@ -228,13 +234,14 @@ def clusters(path, output, name):
         labels, distance = group["Labels"][()].ravel(), group["Distance"][()].ravel()
         centers = group["Mean_Response"][()]
         counts, inertia = group["Count"][()], group["Inertia"][()].item()
-        between = group["Center_Distances"][()]
+        between, iterations = group["Center_Distances"][()], int(group["Iterations"][()].item())
     centers = centers.reshape(len(centers), -1)
     apart = np.linalg.norm(values[:, None, :] - centers, axis=2)
     means = np.array([values[labels == label].mean(axis=0) for label in range(len(centers))])
     scale = np.abs(values).max()
     theirs = min(KMeans(len(centers), tol=0, random_state=seed).fit(values).inertia_ for seed in range(3))
     return {
+        "iterations": iterations,
         "labels": bool((apart.argmin(axis=1) == labels).all()),
         "counts": counts.tolist() == np.bincount(labels, minlength=len(centers)).tolist(),
         "centers": bool(np.abs(means - centers).max() < 1e-9 * scale),

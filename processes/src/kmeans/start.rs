@@ -4,7 +4,7 @@ use pixelmill_core::process::Failure;
 
 use super::{Parameters, least};
 use crate::chance::Chance;
-use crate::products::{add, dot};
+use crate::products::{self, add};
 
 /// Iterations within a sample at most.
 const WITHIN: usize = 100;
@@ -66,12 +66,11 @@ impl Sample {
     pub fn new(rows: &[&[f64]]) -> Self {
         let count = rows.len();
         let mut apart = vec![0.0; count * count];
-        let squares: Vec<f64> = rows.iter().map(|row| dot(row, row)).collect();
         for (at, row) in rows.iter().enumerate() {
             for (before, other) in rows[..at].iter().enumerate() {
-                let distance = squares[at] + squares[before] - 2.0 * dot(row, other);
-                apart[at * count + before] = distance.max(0.0);
-                apart[before * count + at] = distance.max(0.0);
+                let distance = products::apart(row, other);
+                apart[at * count + before] = distance;
+                apart[before * count + at] = distance;
             }
         }
         Self { count, apart }

@@ -386,7 +386,16 @@ impl<'a> Folding<'a> {
         let next = guarded(|| self.fold.next_pass(&mut all.parts()));
         let next = next.unwrap_or_else(Err);
         self.idle().push(all);
-        next.map_err(|why| self.refused("go on after a pass over the data", &why))
+        next.map_err(|why| {
+            let failures = || tree.nodes().flat_map(|node| node.batch.failures.iter());
+            let why = match failures().next() {
+                Some((first, _)) => {
+                    Failure::new(format!("{why}. Positions have failed, one of them since {first}"))
+                }
+                None => why,
+            };
+            self.refused("go on after a pass over the data", &why)
+        })
     }
 
     /// The results of what some nodes hold, which follow each other; `None` of none. Those per
