@@ -9,6 +9,7 @@ use pixelmill::engine::Pixel;
 use pixelmill::engine::shown::{Detector, Layout, Part, Picture, State, Survey, Wanted, show};
 
 use crate::support::folds::Scan;
+use crate::support::watch::wait_until;
 use crate::support::{Sample, pixelmill, python_function, root, run, succeed};
 
 /// Positions of the scans of `folds`, and points of their frames.
@@ -149,7 +150,8 @@ fn a_survey_becomes_finer_and_leaves_the_file_to_others_in_between() {
     while is_more {
         is_more = alone(|| survey.go_on(Duration::ZERO).unwrap());
         looks += 1;
-        file.try_lock().expect("nobody has a lock on it");
+        // Programs that other tests start have our files open for an instant, and with them locks.
+        wait_until("nobody has a lock on it", || file.try_lock().is_ok());
         file.unlock().unwrap();
         let (seen, all) = survey.seen();
         assert!(all == POSITIONS && (seen > before || !is_more), "{seen} after {before}");
