@@ -215,6 +215,8 @@ pub(crate) struct Plan {
     pub least_unit: u64,
     /// Bytes that are in use at the same time at most.
     pub memory: u64,
+    /// Those of them that a fold keeps of the scan from one pass to the next.
+    pub kept: u64,
     /// How the positions are read together, if the source is read by tiles.
     pub blocks: Option<BlockPlan>,
 }
@@ -311,7 +313,7 @@ fn plan_tiles(needs: &Needs, tiles: &TileNeeds) -> Result<Plan, u64> {
     let least_unit = needs.least_unit(unit, workers).min(of_block).max(1);
     let (in_flight, kept, enough) = (kept.min(open) as usize, kept as usize, enough as usize);
     let blocks = Some(BlockPlan { segments, in_flight, kept, enough, parts, memory_for_once });
-    Ok(Plan { workers: workers as usize, unit, least_unit, memory, blocks })
+    Ok(Plan { workers: workers as usize, unit, least_unit, memory, kept: 0, blocks })
 }
 
 /// The number of workers, and the blocks.
@@ -390,7 +392,7 @@ fn plan_rows(needs: &Needs) -> Result<Plan, u64> {
     let unit = unit.min(needs.unit()).max(1);
     let memory = needs.fixed_bytes + workers * (needs.worker_bytes + unit * position);
     let least_unit = needs.least_unit(unit, workers);
-    Ok(Plan { workers: workers as usize, unit, least_unit, memory, blocks: None })
+    Ok(Plan { workers: workers as usize, unit, least_unit, memory, kept: 0, blocks: None })
 }
 
 /// How many positions make a good unit, when `positions` of them took `seconds`: at least as many

@@ -16,6 +16,8 @@ use crate::support::{Ran, pixelmill, succeed};
 
 /// Clusters that never come to rest, and components that are never exact enough.
 const CLUSTERS: [&str; 6] = ["-p", "clusters=5", "-p", "iterations=8", "-p", "tolerance=0"];
+const LEARNED_CLUSTERS: [&str; 8] =
+    ["-p", "clusters=5", "-p", "batch=500", "-p", "iterations=3", "-p", "tolerance=0"];
 const COMPONENTS: [&str; 6] = ["-p", "components=4", "-p", "passes=6", "-p", "tolerance=0"];
 const ONLINE: [&str; 4] = ["-p", "components=4", "-p", "epochs=3"];
 /// A mixture that is never likely enough, and begins soon.
@@ -52,6 +54,18 @@ fn results(output: &str) -> Value {
 fn scan_for(fold: &str, positions: &str, points: &str) -> Scan {
     let sign = if fold.ends_with("nmf") { "positive" } else { "any" };
     Scan::made(|file| python("many", &[file, positions, points, sign]))
+}
+
+/// A budget that is just enough, so that nothing of the scan stays in memory.
+fn least_memory(scan: &Scan, fold: &str, options: &[&str]) -> String {
+    let output = scan.beside("nothing.h5");
+    let refused = pixelmill(scan.arguments(fold, &output, &[options, &["--memory", "1"]].concat()));
+    let (_, told) = refused.stderr.split_once("it takes ").expect("it says how much it takes");
+    let mut words = told.split(' ');
+    let (number, unit) = (words.next().unwrap(), words.next().unwrap());
+    assert!(unit.starts_with("MiB"), "{}", refused.stderr);
+    // It is rounded.
+    format!("{}K", (1024.0 * (number.parse::<f64>().unwrap() + 0.05)).ceil())
 }
 
 /// Looks for many clusters, and asks to stop that once it is in this pass.
@@ -109,6 +123,11 @@ fn killed_clusters_have_the_same_bits_once_they_are_resumed() {
 }
 
 #[test]
+fn killed_mini_batches_have_the_same_bits_once_they_are_resumed() {
+    kill_at_random_instants("kmeans", &LEARNED_CLUSTERS, 12);
+}
+
+#[test]
 fn killed_decompositions_have_the_same_bits_once_they_are_resumed() {
     kill_at_random_instants("svd", &COMPONENTS, 12);
 }
@@ -155,6 +174,23 @@ fn nothing_is_done_before_the_last_pass() {
 }
 
 #[test]
+fn what_there_is_memory_for_is_decoded_once() {
+    for (fold, options) in [("kmeans", &CLUSTERS[..]), ("orpca", &ONLINE)] {
+        let (scan, fold) = (scan_for(fold, "8000", "200"), format!("{fold}-many"));
+        let least = least_memory(&scan, &fold, options);
+        let (read, kept) = (scan.beside("read.h5"), scan.beside("kept.h5"));
+        for (output, memory, times) in [(&read, least.as_str(), 4..100), (&kept, "1G", 1..2)] {
+            let ran = scan.run(&fold, output, &[options, &["--memory", memory]].concat());
+            let number = |name: &str| ran["report"][name].as_u64().unwrap();
+            let (chunks, decoded) = (number("chunks"), number("chunks_decoded"));
+            let about = format!("{fold} with {memory}: {decoded} of {chunks} chunks");
+            assert!(times.contains(&(decoded / chunks)) && decoded % chunks == 0, "{about}");
+        }
+        assert_same_results(&kept, &read, &fold);
+    }
+}
+
+#[test]
 fn a_damaged_checkpoint_costs_passes_and_no_bit() {
     let scan = Scan::many("20000", "200");
     let whole = scan.beside("whole.h5");
@@ -172,7 +208,10 @@ fn a_damaged_checkpoint_costs_passes_and_no_bit() {
 fn data_that_change_between_passes_are_noticed() {
     let scan = Scan::made(|file| python("contiguous", &[file, "80000", "200"]));
     let output = scan.beside("out.h5");
-    let slow = [&MANY_CLUSTERS[..], &["--cores", "1", "--checkpoint", "0.01"]].concat();
+    // What is in memory can't change.
+    let memory = least_memory(&scan, "kmeans-many", &MANY_CLUSTERS);
+    let slow = ["--cores", "1", "--checkpoint", "0.01", "--memory", &memory];
+    let slow = [&MANY_CLUSTERS[..], &slow].concat();
     let mut running = Running::start(scan.arguments("kmeans-many", &output, &slow));
     wait_until("a pass has begun", || {
         running.has_ended() || begun(&output).is_some_and(|(pass, _)| pass >= 2)
@@ -195,6 +234,7 @@ fn data_that_change_between_passes_are_noticed() {
 fn it_is_verified_as_a_whole() {
     for (fold, options, name) in [
         ("kmeans", &CLUSTERS[..], "Mean_Response"),
+        ("kmeans", &LEARNED_CLUSTERS, "Labels"),
         ("svd", &COMPONENTS, "V"),
         ("pca", &COMPONENTS, "U"),
         ("orpca", &ONLINE, "Loadings"),

@@ -4,6 +4,7 @@
 //! each unit has; what is per position is a result as a process has it.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::chunk_io::AlignedBytes;
 use crate::column_layout::ColumnLayout;
@@ -51,7 +52,12 @@ pub struct BufferLayout {
     pub count: usize,
     /// The number of the mask that says for which positions it is valid, if it has one.
     pub mask: Option<usize>,
+    /// The passes in which units have it: all, unless it is [of some](Declaration::in_passes).
+    pub passes: Range<u32>,
 }
+
+/// All passes that there may be.
+pub(crate) const ALL_PASSES: Range<u32> = 0..u32::MAX;
 
 impl BufferLayout {
     /// Whether units have it in their accumulators.
@@ -72,6 +78,18 @@ impl BufferLayout {
     /// Bytes that it takes in an accumulator that has it.
     pub fn bytes(&self) -> usize {
         self.each * self.count
+    }
+
+    /// Bytes that it takes in what a unit of a pass is folded into.
+    pub fn bytes_in(&self, pass: u32) -> usize {
+        if self.is_folded() && self.passes.contains(&pass) { self.bytes() } else { 0 }
+    }
+
+    /// Whether units have it wherever they should: only what is private and single may be of some
+    /// passes.
+    pub(crate) fn is_sound(&self) -> bool {
+        let may_be_of_some = (self.kind, self.role) == (Kind::Single, Role::Private);
+        self.passes == ALL_PASSES || may_be_of_some
     }
 }
 
@@ -137,7 +155,7 @@ impl Buffers {
     }
 
     fn declare(&mut self, kind: Kind, name: String) -> Declaration<'_> {
-        Declaration { buffers: self, kind, name, axes: Vec::new(), mask: None }
+        Declaration { buffers: self, kind, name, axes: Vec::new(), mask: None, passes: ALL_PASSES }
     }
 }
 
@@ -149,6 +167,7 @@ pub struct Declaration<'b> {
     name: String,
     axes: Vec<Dimension>,
     mask: Option<usize>,
+    passes: Range<u32>,
 }
 
 impl Declaration<'_> {
@@ -162,6 +181,12 @@ impl Declaration<'_> {
     /// positions that are in. For what is made at the end for each position.
     pub fn valid_in(self, mask: Buffer<u8>) -> Self {
         Self { mask: Some(mask.index), ..self }
+    }
+
+    /// Only units of these passes have it, counted from 0; in others it is empty, and takes neither
+    /// memory nor time. For what is single and private.
+    pub fn in_passes(self, passes: Range<u32>) -> Self {
+        Self { passes, ..self }
     }
 
     /// It is seen by nobody.
@@ -180,7 +205,7 @@ impl Declaration<'_> {
     }
 
     fn finish<T: Element>(self, role: Role, quantity: &str, units: &str) -> Buffer<T> {
-        let Self { buffers, kind, name, axes, mask } = self;
+        let Self { buffers, kind, name, axes, mask, passes } = self;
         let values: usize = axes.iter().map(Dimension::len).product();
         let (axes, count) = match kind {
             Kind::PerPoint => ([buffers.axes.as_slice(), &axes].concat(), buffers.points),
@@ -195,7 +220,7 @@ impl Declaration<'_> {
         }
         let each = values * size_of::<T>();
         let index = buffers.layouts.len();
-        buffers.layouts.push(BufferLayout { kind, role, column, each, count, mask });
+        buffers.layouts.push(BufferLayout { kind, role, column, each, count, mask, passes });
         Buffer { index, element: PhantomData }
     }
 }
@@ -208,11 +233,11 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// With zeros in it.
-    pub fn clear(&mut self, layouts: &[BufferLayout]) {
+    /// With zeros in what units of a pass have, counted from 0.
+    pub fn clear(&mut self, layouts: &[BufferLayout], pass: u32) {
         self.buffers.resize_with(layouts.len(), AlignedBytes::default);
         for (bytes, layout) in self.buffers.iter_mut().zip(layouts) {
-            bytes.resize(if layout.is_folded() { layout.bytes() } else { 0 });
+            bytes.resize(layout.bytes_in(pass));
             bytes.fill(0);
         }
     }
@@ -339,3 +364,58 @@ handles!(A 0, B 1, C 2);
 handles!(A 0, B 1, C 2, D 3);
 handles!(A 0, B 1, C 2, D 3, E 4);
 handles!(A 0, B 1, C 2, D 3, E 4, F 5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::element::ElementType;
+
+    fn buffers() -> Buffers {
+        Buffers::new(&SourceInfo {
+            path: String::new(),
+            positions: 6,
+            spectral_points: 5,
+            element: ElementType::Float64,
+            is_corrected: false,
+            quantity: String::new(),
+            units: String::new(),
+            position_dimensions: Vec::new(),
+            spectroscopic_dimensions: Vec::new(),
+            auxiliary: Vec::new(),
+            constants: Vec::new(),
+            selected: None,
+        })
+    }
+
+    #[test]
+    fn a_unit_has_the_buffers_of_its_pass_alone() {
+        let mut buffers = buffers();
+        let always = buffers.per_point("Always").private::<f64>();
+        let first = buffers.single("First").in_passes(0..1).private::<u32>();
+        let others = buffers.single("Others").in_passes(1..u32::MAX).private::<f64>();
+        let layouts = buffers.into_layouts();
+        assert!(layouts.iter().all(BufferLayout::is_sound));
+        let mut all = Accumulator::default();
+        for (pass, lengths) in [(0, [5, 1, 0]), (1, [5, 0, 1]), (0, [5, 1, 0]), (7, [5, 0, 1])] {
+            all.clear(&layouts, pass);
+            let mut parts = all.parts();
+            let found = [always, others].map(|buffer| parts.get(buffer).len());
+            assert_eq!([found[0], parts.get(first).len(), found[1]], lengths, "{pass}");
+            // What is left of a pass before is gone.
+            assert!(parts.get(always).iter().all(|value| *value == 0.0));
+            parts.get(always).fill(3.0);
+            parts.get(first).fill(4);
+        }
+    }
+
+    #[test]
+    fn only_what_is_single_and_private_is_of_some_passes() {
+        let mut of_points = buffers();
+        of_points.per_point("Sum").in_passes(1..2).private::<f64>();
+        let mut of_results = buffers();
+        of_results.single("Sum").in_passes(1..2).published::<f64>("", "");
+        for buffers in [of_points, of_results] {
+            assert!(!buffers.into_layouts()[0].is_sound());
+        }
+    }
+}

@@ -96,6 +96,11 @@ impl<R: Reduction> Kernel for FoldKernel<R> {
         }
         let shown = layouts.iter().filter(|layout| layout.is_column());
         let columns = shown.map(|layout| layout.column.clone()).collect();
+        if let Some(other) = layouts.iter().find(|layout| !layout.is_sound()) {
+            let name = &other.column.name;
+            let told = format!("`{name}` is of some passes, but isn't single and private");
+            return Err(Failure::new(told));
+        }
         let extra = R::extra_memory(&self.parameters, source) as u64;
         let whole = R::whole(&self.parameters, source);
         let passes = R::passes(&task);

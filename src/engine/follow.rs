@@ -218,7 +218,10 @@ impl<'a> Ready<'a> {
         }
         let pass = Pass::new(parts.iter().map(|of| (of.job, of.selected)).collect()).among(all);
         let plan = pass.plan(memory, workers.cores(), segments)?;
-        parts.iter().for_each(|of| narration::plan(&*of.job.kernel, &plan));
+        for Followed { job, .. } in parts {
+            job.kept.allow(plan.kept);
+            narration::plan(&*job.kernel, &plan);
+        }
         let folded: Vec<u64> = assignment.tasks.iter().map(|task| task.folded).collect();
         let pending = pending(parts, (&states, &unmarked));
         let of_all: Vec<&Pending<'_>> = pending.iter().collect();

@@ -9,6 +9,7 @@ use super::compared::Compared;
 use super::correction_paths::CorrectionPaths;
 use super::corrections;
 use super::data::Data;
+use super::fold::Kept;
 use super::fold::geometry::Geometry;
 use super::inexact::{OF_BIN, OF_NEIGHBOUR, inexact};
 use super::inputs::{AuxiliaryReader, InputOpener, Inputs, SpectrumLayout, lack_around};
@@ -72,6 +73,8 @@ pub(crate) struct Job {
     is_exact: bool,
     /// What the run has to compute with, once it is planned.
     means: OnceLock<Means>,
+    /// What stays in memory of the source, if the kernel goes over it several times.
+    pub kept: Kept,
     /// How long computing the first position took, once that was tried.
     pub tried: OnceLock<Duration>,
     /// What was found out about earlier results.
@@ -168,6 +171,7 @@ impl Job {
             identity,
             is_exact: rounding == Rounding::Unasked,
             means: OnceLock::new(),
+            kept: Kept::default(),
             tried: OnceLock::new(),
             compared,
             workers: Workers::wanted(request.cores),

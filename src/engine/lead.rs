@@ -539,6 +539,7 @@ impl Lead<'_> {
         shares: &Shares,
     ) -> Result<Vec<Computed>> {
         let ended = self.run_one_after_the_other(begun, all, shares);
+        begun.iter().for_each(|begun| begun.of.job.kept.forget());
         if ended.is_err() {
             // Between two passes nobody was told of an end.
             self.observer.end();
@@ -676,7 +677,10 @@ impl Lead<'_> {
             of.job.tell_means(shares.workers[0], shares.memory, of.selected.is_some());
         }
         let plan = pass.plan(shares.memory, shares.workers[0], segments.as_deref())?;
-        begun.iter().for_each(|begun| narration::plan(&*begun.of.job.kernel, &plan));
+        for Begun { of, .. } in begun {
+            of.job.kept.allow(plan.kept);
+            narration::plan(&*of.job.kernel, &plan);
+        }
         narration::marking(self.request, self.request.checkpoint / BATCHES_PER_CHECKPOINT);
         Ok((segments, plan))
     }

@@ -2,7 +2,7 @@
 //! a position is joined as they are read, and becomes its results at the end of the unit.
 
 use super::PreparedMap;
-use crate::buffers::{BufferLayout, Kind, Parts, Role};
+use crate::buffers::{ALL_PASSES, BufferLayout, Kind, Parts, Role};
 use crate::chunk_io::AlignedBytes;
 use crate::column_layout::ColumnLayout;
 use crate::coordinates::Coordinates;
@@ -21,6 +21,7 @@ pub(super) fn buffers(columns: &[ColumnLayout]) -> Vec<BufferLayout> {
         kind: Kind::PerPosition,
         role: Role::Published,
         mask: None,
+        passes: ALL_PASSES,
         column: column.clone(),
         each: column.spectrum_bytes(),
         count: 0,

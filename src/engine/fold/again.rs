@@ -154,7 +154,7 @@ pub(crate) fn check_merge(job: &Job) -> Result<Option<String>> {
     let (mut worker, mut buffer) = (folding.worker(), AlignedBytes::default());
     for unit in 0..3 {
         let mut all = Accumulator::default();
-        all.clear(folding.fold.buffers());
+        all.clear(folding.fold.buffers(), folding.fold.pass());
         units.extend(worker.work(unit, all, &mut buffer)?);
     }
     let layouts = folding.fold.buffers();

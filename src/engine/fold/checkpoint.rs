@@ -45,8 +45,8 @@ pub(super) struct Checkpoint {
     place: Extent,
     /// How many numbers a pass begins with, of a fold that takes several.
     carried: Option<usize>,
-    /// Bytes of a node, and how many there may be.
-    node: u64,
+    /// The buffers of a node, and how many of these there may be.
+    layouts: Vec<BufferLayout>,
     most: u64,
     outline: String,
     generation: u64,
@@ -54,10 +54,22 @@ pub(super) struct Checkpoint {
     kept: Option<u64>,
 }
 
-/// Bytes that folded buffers take.
+impl Slot {
+    fn pass_number(&self) -> u32 {
+        self.pass.as_ref().map_or(0, |pass| pass.number().0)
+    }
+}
+
+/// Bytes that folded buffers take, in the pass in which that is most.
 pub(super) fn node_bytes(layouts: &[BufferLayout]) -> u64 {
-    let folded = layouts.iter().filter(|layout| layout.is_folded());
-    folded.map(|layout| layout.bytes() as u64).sum()
+    // It becomes more only where one begins.
+    let begins = layouts.iter().map(|layout| layout.passes.start);
+    begins.map(|pass| node_bytes_in(layouts, pass)).max().unwrap_or(0)
+}
+
+/// The same in a pass.
+fn node_bytes_in(layouts: &[BufferLayout], pass: u32) -> u64 {
+    layouts.iter().map(|layout| layout.bytes_in(pass) as u64).sum()
 }
 
 /// Bytes that the checkpoint of a fold of so many units takes.
@@ -69,9 +81,9 @@ pub(super) fn bytes(fold: &dyn Fold, units: u64) -> u64 {
 impl Checkpoint {
     /// Of so many units, at this place; `outline` tells what is folded and how it is cut.
     pub fn new(place: Extent, fold: &dyn Fold, units: u64, outline: String) -> Self {
-        let (node, most) = (node_bytes(fold.buffers()), most_nodes(units));
+        let (layouts, most) = (fold.buffers().to_vec(), most_nodes(units));
         let carried = fold.passes().map(|passes| passes.carried);
-        Self { place, carried, node, most, outline, generation: 0, kept: None }
+        Self { place, carried, layouts, most, outline, generation: 0, kept: None }
     }
 
     fn slot_bytes(&self) -> u64 {
@@ -99,9 +111,10 @@ impl Checkpoint {
         let mut hasher = Hasher::new();
         let carried = self.carried(file, number, &slot).ok()?;
         hasher.write(bytemuck::cast_slice(&carried));
-        let (nodes, mut node) = (self.nodes_of(number, &slot), vec![0; self.node as usize]);
+        let each = node_bytes_in(&self.layouts, slot.pass_number());
+        let (nodes, mut node) = (self.nodes_of(number, &slot), vec![0; each as usize]);
         for at in 0..slot.levels.len() as u64 {
-            self.place.read(file, nodes + at * self.node, &mut node).ok()?;
+            self.place.read(file, nodes + at * each, &mut node).ok()?;
             hasher.write(&node);
         }
         (format!("{:032x}", hasher.finish_128()) == slot.hash).then_some(slot)
@@ -133,7 +146,6 @@ impl Checkpoint {
         &mut self,
         file: &File,
         (number, slot): &(u64, Slot),
-        layouts: &[BufferLayout],
     ) -> std::io::Result<(InPass, Vec<(u32, Accumulator)>)> {
         self.kept = Some(*number);
         let pass = match &slot.pass {
@@ -144,7 +156,7 @@ impl Checkpoint {
         let mut nodes = Vec::new();
         for level in &slot.levels {
             let mut node = Accumulator::default();
-            node.clear(layouts);
+            node.clear(&self.layouts, slot.pass_number());
             for bytes in node.bytes_mut() {
                 self.place.read(file, at, bytes)?;
                 at += bytes.len() as u64;

@@ -206,7 +206,7 @@ mod tests {
     fn made(kernel: &dyn Prepared, rows: &[f32], is_in: &[u8]) -> (Vec<f64>, Vec<i32>, Vec<u8>) {
         let fold = kernel.fold().unwrap();
         let (layouts, mut all) = (fold.buffers(), Accumulator::default());
-        all.clear(layouts);
+        all.clear(layouts, 0);
         all.with_ends(layouts, rows.len());
         let read = |dataset: usize, bytes: &mut [u8]| {
             assert_eq!(layouts[dataset].column.name, "Given");

@@ -188,10 +188,11 @@ impl Geometry {
             hash.write(&number.to_le_bytes());
         }
         for layout in fold.buffers() {
-            let BufferLayout { kind, role, column, each, count, mask: _ } = layout;
+            let BufferLayout { kind, role, column, each, count, mask: _, passes } = layout;
             let name = &column.name;
             let fields = &column.fields;
             hash.write(format!("{name} {kind:?} {role:?} {fields:?} {each} {count};").as_bytes());
+            hash.write(format!("{passes:?};").as_bytes());
         }
         if let Some(passes) = fold.passes() {
             hash.write(format!("{} carried;", passes.carried).as_bytes());

@@ -7,9 +7,9 @@
 //! `travel` how they come together if several ranks fold; `checkpoint` is what a run is resumed
 //! from, `resumed` how, and `committer` what writes it, for the marker; `ends` are results per
 //! position that are made at the end, and `passes` is for folds that go over the scan several
-//! times. [`Folding`] is what all threads of a run share: workers put what they have folded into
-//! the tree, and whenever a batch is to be marked the marker takes the units that are in without a
-//! gap, from the first on.
+//! times, of which `kept` has in memory what there is room for. [`Folding`] is what all threads of
+//! a run share: workers put what they have folded into the tree, and whenever a batch is to be
+//! marked the marker takes the units that are in without a gap, from the first on.
 //!
 //! The order in which a fold becomes durable: the nodes of those units into the slot that isn't
 //! kept, what the disk has to be told, the digest of their data, their marks. So what is marked is
@@ -23,6 +23,7 @@ mod committer;
 mod cut;
 mod ends;
 pub(super) mod geometry;
+mod kept;
 mod passes;
 mod plan;
 mod read;
@@ -55,6 +56,7 @@ use cut::Group;
 pub(crate) use ends::Marked;
 use ends::{MadeOf, ends, mark_folded};
 use geometry::{Geometry, shown};
+pub(crate) use kept::Kept;
 use passes::InPass;
 pub(crate) use passes::{PassMessage, begin_pass, unmarked};
 use pixelmill_core::contribution::UnitResults;
@@ -293,14 +295,14 @@ impl<'a> Folding<'a> {
             return None;
         }
         let mut accumulator = self.idle().pop().unwrap_or_default();
-        accumulator.clear(self.fold.buffers());
+        accumulator.clear(self.fold.buffers(), self.fold.pass());
         Some(accumulator)
     }
 
     /// What a mini-batch without a unit is folded into.
     fn nothing(&self) -> Accumulator {
         let mut nothing = Accumulator::default();
-        nothing.clear(self.fold.buffers());
+        nothing.clear(self.fold.buffers(), self.fold.pass());
         self.fold.worker().begin(&mut nothing.parts());
         nothing
     }

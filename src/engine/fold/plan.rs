@@ -11,6 +11,9 @@ use crate::engine::job::Job;
 use crate::plan::Plan;
 use pixelmill_core::kernel::{BufferLayout, Kind};
 
+/// The part of the bytes of a scan that keeping it takes besides.
+const OF_ALL: u64 = 8;
+
 /// Plans a pass of computations, at least one of which folds, for at most so many workers, beside
 /// `fixed` bytes that are taken anyway; the error is how many bytes of memory it takes at least.
 pub(crate) fn plan(
@@ -39,13 +42,26 @@ pub(crate) fn plan(
     let workers = (1..=workers.max(1) as u64).rev().find(|workers| needed(*workers) <= memory);
     let workers = workers.ok_or_else(|| needed(1))?;
     let unit = geometry.cut.most().0;
+    let kept = kept_bytes(jobs, memory - needed(workers));
     Ok(Plan {
         workers: workers as usize,
         unit,
         least_unit: unit,
-        memory: needed(workers),
+        memory: needed(workers) + kept,
+        kept,
         blocks: None,
     })
+}
+
+/// Bytes that a fold in several passes keeps of the scan, of so many that nothing else takes: no
+/// more than half of them, since not all that is freed is free for others at once.
+fn kept_bytes(jobs: &[&Job], left: u64) -> u64 {
+    let [job] = jobs else { return 0 };
+    if job.geometry.is_none() || folded_by(job).is_last_pass() {
+        return 0;
+    }
+    let rows = job.source.info.positions.saturating_mul(job.source.row_bytes() as u64);
+    rows.saturating_add(rows / OF_ALL).min(left / 2)
 }
 
 /// Bytes that a fold has as long as it is open: what all workers share, and the nodes that it is

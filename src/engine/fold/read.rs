@@ -93,6 +93,15 @@ pub(super) fn parts(job: &Job, geometry: &Geometry, group: &Group) -> Vec<Part> 
     }
 }
 
+/// Tells that a group is about to be read, unless it is kept.
+pub(super) fn announce(job: &Job, geometry: &Geometry, wanted: &WantedGroup) {
+    let parts = parts(job, geometry, &wanted.group);
+    let is_kept = |first: &u64| parts.iter().all(|part| job.kept.has(*first, part.number));
+    if !wanted.positions.first().is_some_and(is_kept) {
+        job.announce(runs::of_positions(&wanted.positions));
+    }
+}
+
 /// Reads a part of the rows of a group's positions and hands it on; `buffer` is for what isn't left
 /// where it is.
 ///
@@ -100,14 +109,31 @@ pub(super) fn parts(job: &Job, geometry: &Geometry, group: &Group) -> Vec<Part> 
 /// If it can't be read, or is damaged.
 pub(super) fn read_part<T>(
     job: &Job,
-    WantedGroup { group, positions }: &WantedGroup,
+    wanted: &WantedGroup,
     part: &Part,
     buffer: &mut AlignedBytes,
     take: impl FnOnce(&Read<'_>) -> T,
 ) -> Result<T> {
-    let rows = &job.source.rows;
+    let positions = &wanted.positions;
     let row = part.points * job.source.stored.element.size();
     let read = |bytes: &[u8]| take(&Read { positions, bytes, row, part, digest: OnceCell::new() });
+    if let Some(kept) = job.kept.find(positions, part.number) {
+        return Ok(read(&kept.bytes));
+    }
+    read_bytes(job, wanted, (part, row), buffer, |bytes| {
+        job.kept.keep(positions, part.number, bytes);
+        read(bytes)
+    })
+}
+
+fn read_bytes<T>(
+    job: &Job,
+    WantedGroup { group, positions }: &WantedGroup,
+    (part, row): (&Part, usize),
+    buffer: &mut AlignedBytes,
+    read: impl FnOnce(&[u8]) -> T,
+) -> Result<T> {
+    let rows = &job.source.rows;
     match (&part.place, &group.cell, rows.tiles()) {
         (Place::Within(at), ..) => {
             buffer.resize(positions.len() * row);

@@ -45,7 +45,6 @@ impl Resumed {
         let nothing = Marks::prefix(0, job.source.info.positions);
         let wanted = &Pending::new(&nothing, selected, &job.source.grid);
         let fold = folded_by(job);
-        let layouts = fold.buffers();
         let outline = geometry.outline(fold);
         let (place, units) = (group.places.checkpoint, geometry.count());
         let checkpoint = Checkpoint::new(place, fold, units, outline);
@@ -68,7 +67,7 @@ impl Resumed {
             if !is_known(&slot.1, &positions, group) {
                 continue;
             }
-            let loaded = resumed.checkpoint.load(lock.file(), slot, layouts);
+            let loaded = resumed.checkpoint.load(lock.file(), slot);
             let loaded = loaded.map_err(|error| Error::io("read", lock.path(), error))?;
             (resumed.pass, resumed.nodes) = loaded;
             resumed.units = slot.1.units;

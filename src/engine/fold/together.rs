@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::geometry::Geometry;
-use super::read::{Part, Read, WantedGroup, parts, read_part};
+use super::read::{Part, Read, WantedGroup, announce, parts, read_part};
 use super::unit::{FoldedUnit, UnitWorker};
 use super::{Folding, wanted};
 use crate::engine::batch::Batch;
@@ -154,7 +154,7 @@ fn read_group<'f>(
     members: &mut [&mut OnThread<'f>],
     buffer: &mut AlignedBytes,
 ) -> Result<()> {
-    job.announce(runs::of_positions(&wanted.positions));
+    announce(job, geometry, wanted);
     for member in &mut *members {
         member.begin_group(wanted)?;
     }

@@ -151,7 +151,7 @@ impl<'a> Folding<'a> {
             return Ok(());
         }
         let mut all = self.idle().pop().unwrap_or_default();
-        all.clear(self.fold.buffers());
+        all.clear(self.fold.buffers(), self.fold.pass());
         let mut left = bytes.as_slice();
         for buffer in all.bytes_mut() {
             let found = left.split_at_checked(buffer.len()).ok_or_else(|| Error::Mpi {

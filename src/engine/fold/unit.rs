@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::cut::{Needs, TILE_POINTS, TILE_VALUES};
 use super::geometry::Geometry;
-use super::read::{Part, PartRows, Read, WantedGroup, part_of_block, parts, read_part};
+use super::read::{Part, PartRows, Read, WantedGroup, announce, part_of_block, parts, read_part};
 use super::unsuitable;
 use crate::engine::inexact::inexact;
 use crate::engine::inputs::AuxiliaryReader;
@@ -155,7 +155,7 @@ impl<'f> UnitWorker<'f> {
             positions: self.attempt.positions.clone(),
         };
         if block.is_none() {
-            job.announce(runs::of_positions(&wanted.positions));
+            announce(job, self.geometry, &wanted);
         }
         let element = job.source.stored.element.size();
         for part in parts(job, self.geometry, &wanted.group) {
@@ -216,7 +216,7 @@ impl<'f> UnitWorker<'f> {
         }
         let Self { worker, per_position, attempt, .. } = self;
         let Some(all) = &mut attempt.all else { return Ok(()) };
-        all.clear(layouts);
+        all.clear(layouts, self.fold.pass());
         let mut parts = parts_of(all, per_position);
         let begun = guarded(|| worker.begin(&mut parts));
         begun.map_err(|failure| unsuitable(self.job, "begin a unit", &failure))
