@@ -64,6 +64,29 @@ fn a_complex_spectrum_that_is_no_number_in_one_part_fails() {
 }
 
 #[test]
+fn clusters_are_learned_from_mini_batches() {
+    let scan = made("write_learned", &[]);
+    let (file, output) = (scan.file.to_str().unwrap(), scan.beside("out.h5"));
+    let found = |more: &[&str]| {
+        let given = [&["-p", "clusters=5", "-p", "batch=1000"], more].concat();
+        let ran = scan.run("kmeans", &output, &given);
+        let found = peers("learned", &[file, &output, ran["group"].as_str().unwrap()]);
+        for name in ["labels", "counts", "distances", "inertia"] {
+            assert_eq!(found[name], true, "{name} with {more:?}: {found}");
+        }
+        found
+    };
+    let at_rest = found(&[]);
+    let (ours, of_all) = (number(&at_rest, "ours"), number(&at_rest, "of_all"));
+    assert!(ours < 1.000_1 * of_all && ours < 1.000_01 * number(&at_rest, "theirs"), "{at_rest}");
+    assert!((2.0..100.0).contains(&number(&at_rest, "epochs")), "{at_rest}");
+    let once = found(&["-p", "iterations=1"]);
+    assert_eq!(number(&once, "epochs"), 1.0);
+    let ours = number(&once, "ours");
+    assert!(ours < 1.01 * of_all && ours != number(&at_rest, "ours"), "{once}");
+}
+
+#[test]
 fn pyusid_reads_clusters_of_complex_spectra() {
     let scan = usid::Scan::new(&["--type", "c64"]);
     scan.run("kmeans", &["-p", "clusters=3"]);

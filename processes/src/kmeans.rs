@@ -4,20 +4,31 @@
 //! to the cluster whose centre c is nearest, ‖x − c‖² = Σ(xᵢ − cᵢ)², the first of these if there
 //! are several, and each centre becomes the mean of its spectra, until the centres together move by
 //! no more than `tolerance` times the mean variance of the points of a spectrum (scikit-learn's
-//! rule), or `iterations` times. Every iteration is a pass over the data; one more tells the
-//! labels.
+//! rule), or `iterations` times. Every iteration is a pass over the data; two come before these,
+//! and one more tells the labels.
 //!
-//! The first centres come from `sample` spectra by chance: k-means++ (D. Arthur and S.
-//! Vassilvitskii, SODA 2007, 1027) with the best of 2 + ln k candidates at each step, and Lloyd's
-//! algorithm within the sample, `restarts` times, of which the one with the smallest sum of squares
-//! is taken. With the same `seed` they are the same, whatever the number of workers. A cluster that
-//! loses all of its spectra keeps its centre.
+//! The first centres come from `sample` spectra by chance, and from the scores of many more on the
+//! principal axes of these: k-means++ (D. Arthur and S. Vassilvitskii, SODA 2007, 1027) with the
+//! best of 2 + ln k candidates at each step, and Lloyd's algorithm among the scores, `restarts`
+//! times, of which those with the smallest sums of squares go on until nothing changes there.
+//! Where there are no more spectra than the sample has, or so many clusters that scores would not
+//! help, all that happens within the sample. With the same `seed` they are the same, whatever the
+//! number of workers. A cluster that loses all of its spectra keeps its centre.
+//!
+//! With mini-batches (`batch` spectra and more, whole units, from all over the scan) centres move
+//! after each of them, towards the mean of its spectra, by the part that these are of all that the
+//! cluster has had (D. Sculley, WWW 2010, 1177), of which older ones count less: together as much
+//! as an epoch. That is for scans that take long to read: centres are learned in few epochs, though
+//! they are no longer exactly the means of their clusters. The first two mini-batches are what the
+//! first centres come from. All are gone through `iterations` times at most, or until centres are
+//! where they were an epoch before; one pass over all spectra then tells the labels.
 //!
 //! `Labels` (one number from 0 for each position) and `Mean_Response` (clusters × the axes of a
 //! spectrum, the centres) are as pycroscopy's `Cluster` has them. `Distance` is ‖x − c‖ of each
 //! position to its own centre, in units of the data; `Count` how many positions a cluster has;
 //! `Center_Distances` the distances of the centres from each other; `Inertia` Σ‖x − c‖² over all
-//! positions; `Iterations` how often centres became means. All is in double precision.
+//! positions; `Iterations` how often all spectra were gone through for centres to become means. All
+//! is in double precision.
 //!
 //! A complex spectrum of n values is clustered as 2n real ones, its real and its imaginary parts,
 //! as pycroscopy stacks them: ‖x − c‖² = Σ|xᵢ − cᵢ|², and the mean variance is that of a part. The
@@ -26,6 +37,8 @@
 //! A spectrum with a value that is no number has no place: its position fails. Spectra that are all
 //! equal have one cluster, and nobody is in the others, whose centres are the same.
 
+mod centers;
+mod scores;
 pub(crate) mod start;
 
 use std::sync::Arc;
@@ -33,15 +46,18 @@ use std::sync::Arc;
 use num_complex::Complex64;
 use pixelmill_core::process::{Dimension, Failure, Parameters as Checked, SourceInfo, Spectrum};
 use pixelmill_core::reduction::{
-    Buffer, Buffers, Parts, Pass, Passed, Passes, Reduction, Tile, Whole,
+    Buffer, Buffers, MiniBatches, Parts, Pass, Passed, Passes, Reduction, Tile, Whole,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::chance::mixed;
 use crate::drawn::{Drawn, key};
-use crate::products::{add, apart, dot};
-use crate::weights::Weights;
+use crate::mini_batches;
+use crate::products::{add, apart};
 use crate::whole_spectra::{Reals, TOGETHER, at_a_time};
+use centers::Centers;
+use scores::{Axes, axes_of, centers_among};
 use start::first_centers;
 
 /// How many clusters, and how they are found.
@@ -51,14 +67,20 @@ pub struct Parameters {
     /// How many clusters there are.
     #[schemars(range(min = 1, max = 10_000))]
     pub clusters: usize,
-    /// How often centres become means at most.
+    /// How often centres become means at most; with mini-batches, how often all of these are gone
+    /// through for that.
     #[schemars(range(min = 1, max = 100_000))]
     pub iterations: u32,
+    /// How many spectra a mini-batch has at least; centres become means of all spectra if nothing
+    /// is said.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub batch: Option<u64>,
     /// How far all centres together may still move, as a part of the mean variance of a point; the
     /// square of that distance.
     #[schemars(range(min = 0, max = 1))]
     pub tolerance: f64,
-    /// How many spectra the first centres are chosen from; 64, or eight for each cluster, if none.
+    /// How many spectra the first centres are chosen from; 128, or eight for each cluster, if
+    /// nothing is said.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub sample: Option<usize>,
     /// How often they are chosen, to take the best.
@@ -70,14 +92,22 @@ pub struct Parameters {
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { clusters: 8, iterations: 300, tolerance: 1e-4, sample: None, restarts: 10, seed: 0 }
+        Self {
+            clusters: 8,
+            iterations: 300,
+            batch: None,
+            tolerance: 1e-4,
+            sample: None,
+            restarts: 10,
+            seed: 0,
+        }
     }
 }
 
 impl Checked for Parameters {}
 
 /// Spectra of a sample at least, and for each cluster, if nobody says how many.
-const SAMPLE: usize = 64;
+const SAMPLE: usize = 128;
 const FOR_EACH: usize = 8;
 
 /// The reduction `K_Means`.
@@ -88,43 +118,94 @@ pub struct Task {
     folded: Folded,
     parameters: Parameters,
     reals: Reals,
-    /// Real numbers of a spectrum.
-    points: usize,
+    sizes: Sizes,
+    /// The pass, counted from 0.
+    number: u32,
     stage: Stage,
     /// The mean variance of a point, which the first pass finds.
     variance: f64,
-    /// How often centres have become means.
+    /// How often centres have become means of all spectra.
     iterations: u32,
+}
+
+/// How much there is of everything.
+#[derive(Clone, Copy)]
+struct Sizes {
+    clusters: usize,
+    /// Real numbers of a spectrum.
+    points: usize,
+    /// Spectra of the sample.
+    sample: usize,
+    /// Principal axes of the sample, and spectra that have scores on them at most.
+    axes: usize,
+    scored: usize,
+    /// Mini-batches, if there are any.
+    batches: Option<u32>,
+}
+
+impl Sizes {
+    fn new(parameters: &Parameters, source: &SourceInfo, sample: usize) -> Self {
+        let points = Reals::of(source).count(source.spectral_points);
+        let clusters = parameters.clusters;
+        let (axes, scored) = scores::sizes(clusters, sample, points);
+        let scored = scored.min(source.positions.try_into().unwrap_or(usize::MAX));
+        let (axes, scored) = if scored < FOR_EACH * clusters { (0, 0) } else { (axes, scored) };
+        let batches = parameters.batch.map(|batch| mini_batches::count(source, Some(batch), 1));
+        Self { clusters, points, sample, axes, scored, batches }
+    }
+
+    /// Values of all centres.
+    fn centers(&self) -> usize {
+        self.clusters * self.points
+    }
+
+    /// Values behind the head that a pass begins with: the centres, with mini-batches where each
+    /// was before the epoch, and of how many spectra it is the mean; or the centres of the sample,
+    /// the mean and the axes.
+    fn carried(&self) -> usize {
+        let behind = self.batches.map_or(0, |_| self.centers() + self.clusters);
+        self.centers() + behind.max((1 + self.axes) * self.points)
+    }
 }
 
 /// What a pass does.
 enum Stage {
     /// It draws a sample.
     Sample,
+    /// It finds the scores of spectra on these axes: of those whose number by chance is below this.
+    /// If there are too few it goes on with the centres of the sample.
+    Score { axes: Arc<Axes>, below: u64, centers: Vec<f64> },
     /// It looks for the nearest of these centres.
-    Assign { centers: Arc<Centers>, is_last: bool },
+    Assign { centers: Arc<Centers>, is_last: bool, learned: Learned },
 }
 
-/// How much of the largest sum of squares rounding may be in a difference of two distances, in
-/// units of the last digit and per point.
-const ROUNDED: f64 = 8.0;
-
-/// The centres of all clusters.
-struct Centers {
-    /// One behind the other.
-    values: Vec<f64>,
-    squares: Vec<f64>,
-    weights: Weights,
+/// What mini-batches have taught.
+#[derive(Default)]
+struct Learned {
+    /// The centres before the first of the epoch.
+    before: Vec<f64>,
+    /// Of how many spectra each centre is the mean.
+    weights: Vec<f64>,
 }
+
+/// Numbers that are handed on before all others: the mean variance, how often centres have become
+/// means, and the part of the spectra that scores are wanted of.
+const HEAD: usize = 3;
+/// The part of the scores that there is room for which are expected: chance may want more.
+const EXPECTED: f64 = 0.9;
 
 /// The buffers.
 #[derive(Clone, Copy)]
 struct Folded {
-    /// Drawn spectra, or the sums of clusters, and how many these are.
-    rows: Buffer<f64>,
-    counts: Buffer<u64>,
-    /// What each drawn spectrum was drawn by.
+    /// Drawn spectra, and what each was drawn by.
+    drawn: Buffer<f64>,
     keys: Buffer<u64>,
+    /// Scores, in the order of the positions.
+    scores: Buffer<f32>,
+    /// The sums of clusters.
+    sums: Buffer<f64>,
+    /// How many spectra these have; the first also how many spectra or scores there are.
+    counts: Buffer<u64>,
     /// The sum of all spectra, and of the squares of how far these are from their mean.
     sum: Buffer<f64>,
     spread: Buffer<f64>,
@@ -155,13 +236,17 @@ impl Means {
 }
 
 impl Folded {
-    fn new(source: &SourceInfo, (clusters, sample): (usize, usize), buffers: &mut Buffers) -> Self {
+    fn new(source: &SourceInfo, sizes: Sizes, buffers: &mut Buffers) -> Self {
         let (quantity, units) = (source.quantity.as_str(), source.units.as_str());
         let squared = if units.is_empty() { String::new() } else { format!("({units})^2") };
+        let Sizes { clusters, points, sample, axes, scored, .. } = sizes;
         let cluster = || Dimension::counted("Cluster", clusters);
         let reals = Reals::of(source);
-        let points = || Dimension::counted("Point", reals.count(source.spectral_points));
-        let row = || Dimension::counted("Row", sample.max(clusters));
+        let points = || Dimension::counted("Point", points);
+        let row = || Dimension::counted("Row", sample);
+        let score = vec![Dimension::counted("Spectrum", scored), Dimension::counted("Axis", axes)];
+        // Those of the first pass, of that which may follow, and of all behind the first.
+        let (first, second, others) = (0..1, 1..2, 1..u32::MAX);
         let spectra = [vec![cluster()], source.spectroscopic_dimensions.clone()].concat();
         Self {
             labels: buffers.per_position("Labels").published("Cluster ID", "a.u."),
@@ -180,49 +265,23 @@ impl Folded {
                 .at_end(quantity, units),
             total: buffers.single("Inertia").at_end("Inertia", &squared),
             iterations: buffers.single("Iterations").at_end("Count", ""),
-            rows: buffers.single("Rows").along(vec![row(), points()]).private(),
-            counts: buffers.single("Counts").along(vec![row()]).private(),
-            keys: buffers.single("Keys").along(vec![row()]).private(),
-            sum: buffers.single("Sum").along(vec![points()]).private(),
-            spread: buffers.single("Spread").private(),
+            drawn: buffers
+                .single("Rows")
+                .along(vec![row(), points()])
+                .in_passes(first.clone())
+                .private(),
+            keys: buffers.single("Keys").along(vec![row()]).in_passes(first.clone()).private(),
+            sum: buffers.single("Sum").along(vec![points()]).in_passes(first.clone()).private(),
+            spread: buffers.single("Spread").in_passes(first).private(),
+            scores: buffers.single("Scores").along(score).in_passes(second).private(),
+            sums: buffers
+                .single("Sums")
+                .along(vec![cluster(), points()])
+                .in_passes(others)
+                .private(),
+            counts: buffers.single("Counts").along(vec![cluster()]).private(),
             inertia: buffers.single("Squares").private(),
         }
-    }
-}
-
-impl Centers {
-    fn new(values: Vec<f64>, points: usize) -> Result<Self, Failure> {
-        let squares: Vec<f64> = values.chunks_exact(points).map(|row| dot(row, row)).collect();
-        let weights = Weights::of_some((squares.len(), points), |cluster| {
-            Ok(values[cluster * points..][..points].to_vec())
-        })?;
-        Ok(Self { values, squares, weights })
-    }
-
-    fn count(&self) -> usize {
-        self.squares.len()
-    }
-
-    fn row(&self, number: usize) -> &[f64] {
-        let points = self.values.len() / self.count();
-        &self.values[number * points..][..points]
-    }
-
-    /// The nearest centre to a spectrum with this sum of squares, by the products of both.
-    fn nearest(&self, (row, square): (&[f64], f64), products: &[f64]) -> usize {
-        let far = || products.iter().zip(&self.squares).map(|(product, own)| own - 2.0 * product);
-        let (nearest, near) = least(far());
-        // Where digits are lost in the difference, those that may be nearer are looked at by
-        // themselves.
-        let largest = self.squares.iter().fold(square, |most, own| most.max(*own));
-        let doubt = ROUNDED * row.len() as f64 * f64::EPSILON * largest;
-        let doubtful = || far().enumerate().filter(|(_, far)| far - near <= doubt);
-        if doubtful().nth(1).is_none() {
-            return nearest;
-        }
-        let each = doubtful().map(|(number, _)| (number, apart(row, self.row(number))));
-        let first = (nearest, f64::INFINITY);
-        each.fold(first, |least, found| if found.1 < least.1 { found } else { least }).0
     }
 }
 
@@ -242,7 +301,7 @@ impl Reduction for KMeans {
         source: &SourceInfo,
         buffers: &mut Buffers,
     ) -> Result<Task, Failure> {
-        let (clusters, reals) = (parameters.clusters, Reals::of(source));
+        let clusters = parameters.clusters;
         if clusters as u64 > source.positions {
             let positions = source.positions;
             let told = format!("{positions} positions can't be in {clusters} clusters");
@@ -255,11 +314,21 @@ impl Reduction for KMeans {
             return Err(Failure::new(told));
         }
         let sample = sample.min(source.positions.try_into().unwrap_or(usize::MAX));
+        let sizes = Sizes::new(parameters, source, sample);
+        let each = source.positions / u64::from(sizes.batches.unwrap_or(1));
+        if each < clusters as u64 {
+            let told = format!(
+                "mini-batches of {each} spectra can't be in {clusters} clusters; give a larger \
+                 `batch`"
+            );
+            return Err(Failure::new(told));
+        }
         Ok(Task {
-            folded: Folded::new(source, (clusters, sample), buffers),
-            parameters: Parameters { sample: Some(sample), ..parameters.clone() },
-            reals,
-            points: reals.count(source.spectral_points),
+            folded: Folded::new(source, sizes, buffers),
+            parameters: parameters.clone(),
+            reals: Reals::of(source),
+            sizes,
+            number: 0,
             stage: Stage::Sample,
             variance: 0.0,
             iterations: 0,
@@ -275,19 +344,20 @@ impl Reduction for KMeans {
     }
 
     fn shared_memory(task: &Task) -> usize {
-        // The centres as rows and as weights, those of the next pass, and all as they are handed
-        // on; and how far drawn spectra are from each other.
-        let sample = task.parameters.sample.unwrap_or(0);
-        8 * (8 * task.parameters.clusters.next_multiple_of(4) * task.points + sample * sample)
+        let Sizes { clusters, points, sample, axes, scored, .. } = task.sizes;
+        // The centres and axes as rows and as weights, those of the next pass, and all as they are
+        // handed on; how far drawn spectra are from each other; scores, and those of a try.
+        let vectors = clusters.next_multiple_of(4) + (1 + axes).next_multiple_of(4);
+        8 * (8 * vectors * points + sample * sample + 2 * scored * (axes + 3))
     }
 
     fn passes(task: &Task) -> Option<Passes> {
-        let Parameters { clusters, iterations, .. } = task.parameters;
-        Some(Passes {
-            most: iterations + 2,
-            carried: 2 + clusters * task.points,
-            mini_batches: None,
-        })
+        let iterations = task.parameters.iterations;
+        // Before anything is learned two mini-batches are drawn from, which may be two epochs.
+        let epochs = iterations + 2;
+        let mini_batches = task.sizes.batches.map(|count| MiniBatches { first: 0, count, epochs });
+        let most = task.sizes.batches.map_or(epochs, |count| epochs * count) + 1;
+        Some(Passes { most, carried: HEAD + task.sizes.carried(), mini_batches })
     }
 
     fn preprocess(task: &Task, all: &mut Parts<'_>) {
@@ -326,18 +396,22 @@ impl Reduction for KMeans {
     }
 
     fn merge(task: &Task, into: &mut Parts<'_>, from: &mut Parts<'_>) -> Result<(), Failure> {
-        let Folded { rows, counts, keys, inertia, .. } = task.folded;
+        let Folded { drawn, keys, scores, sums, counts, inertia, .. } = task.folded;
         match &task.stage {
             Stage::Sample => {
-                let mut drawn = Drawn::of(into.of((keys, rows)), task.points);
-                drawn.offer_all(from.of((keys, rows)));
+                let mut drawn_by_now = Drawn::of(into.of((keys, drawn)), task.sizes.points);
+                drawn_by_now.offer_all(from.of((keys, drawn)));
                 let (sum, spread, counts) = task.drawn_from(from);
                 let own = (&*sum, spread[0], counts[0]);
                 task.pool(into, own);
             }
+            Stage::Score { .. } => {
+                let axes = task.sizes.axes;
+                let count = from.get(counts)[0] as usize;
+                task.append(into, &from.get(scores)[..count * axes]);
+            }
             Stage::Assign { .. } => {
-                let sums = ..task.parameters.clusters * task.points;
-                add(&mut into.get(rows)[sums], &from.get(rows)[sums]);
+                add(into.get(sums), from.get(sums));
                 let pairs = into.get(counts).iter_mut().zip(from.get(counts));
                 pairs.for_each(|(count, other)| *count += *other);
                 into.get(inertia)[0] += from.get(inertia)[0];
@@ -347,39 +421,52 @@ impl Reduction for KMeans {
     }
 
     fn next_pass(task: &Task, all: &mut Parts<'_>) -> Result<Passed, Failure> {
-        let parameters = &task.parameters;
-        let (variance, centers, is_last) = match &task.stage {
-            Stage::Sample => {
-                let folded = task.folded;
-                let count = all.get(folded.counts)[0].max(1) as f64 * task.points.max(1) as f64;
-                let variance = all.get(folded.spread)[0] / count;
-                let drawn = Drawn::of(all.of((folded.keys, folded.rows)), task.points);
-                (variance, first_centers(&drawn.rows(), parameters)?, false)
+        let mut passed = match &task.stage {
+            Stage::Sample => task.begun(all)?,
+            Stage::Score { axes, centers, .. } => {
+                let count = all.get(task.folded.counts)[0] as usize;
+                let scores = &all.get(task.folded.scores)[..count * task.sizes.axes];
+                let centers = if count < task.sizes.clusters {
+                    centers.clone()
+                } else {
+                    axes.spectra(&centers_among(scores, task.sizes.axes, &task.parameters))
+                };
+                task.passed((task.variance, 0), centers, false)
             }
-            Stage::Assign { centers, .. } => {
-                let (means, moved) = task.means(centers, all);
-                let has_converged = moved <= parameters.tolerance * task.variance;
-                let is_last = has_converged || task.iterations + 1 >= parameters.iterations;
-                (task.variance, means, is_last)
-            }
+            Stage::Assign { centers, learned, .. } => task.moved(centers, learned, all),
         };
-        let iterations = match task.stage {
-            Stage::Sample => 0,
-            Stage::Assign { .. } => task.iterations + 1,
-        };
-        let carried = [vec![variance, f64::from(iterations)], centers].concat();
-        Ok(Passed { carried, is_last })
+        passed.carried.resize(HEAD + task.sizes.carried(), 0.0);
+        Ok(passed)
     }
 
     fn begin_pass(first: &Task, pass: &Pass) -> Result<Task, Failure> {
-        let (head, centers) = pass.carried.split_at(2);
-        let centers = Arc::new(Centers::new(centers.to_vec(), first.points)?);
+        let sizes = first.sizes;
+        let (head, values) = pass.carried.split_at(HEAD);
+        let (centers, rest) = values.split_at(sizes.centers());
+        let centers = centers.to_vec();
+        let stage = if head[2] > 0.0 {
+            let axes = rest[..(1 + sizes.axes) * sizes.points].to_vec();
+            let axes = Arc::new(Axes::new(axes, sizes.points, head[0])?);
+            Stage::Score { axes, below: (head[2] * u64::MAX as f64) as u64, centers }
+        } else {
+            let centers = Arc::new(Centers::new(centers, sizes.points)?);
+            let learned = match sizes.batches {
+                None => Learned::default(),
+                Some(_) => {
+                    let (before, weights) = rest.split_at(sizes.centers());
+                    let weights = weights[..sizes.clusters].to_vec();
+                    Learned { before: before.to_vec(), weights }
+                }
+            };
+            Stage::Assign { centers, is_last: pass.is_last, learned }
+        };
         Ok(Task {
             folded: first.folded,
             parameters: first.parameters.clone(),
             reals: first.reals,
-            points: first.points,
-            stage: Stage::Assign { centers, is_last: pass.is_last },
+            sizes,
+            number: pass.number,
+            stage,
             variance: head[0],
             iterations: head[1] as u32,
         })
@@ -394,7 +481,7 @@ impl Reduction for KMeans {
         all.get(task.folded.total)[0] = found;
         all.get(task.folded.iterations)[0] = u64::from(task.iterations);
         mean_response.put(&centers.values, all);
-        let rows = || centers.values.chunks_exact(task.points);
+        let rows = || centers.values.chunks_exact(task.sizes.points);
         let distances = all.get(center_distances).chunks_exact_mut(centers.count());
         for (row, distances) in rows().zip(distances) {
             for (other, distance) in rows().zip(distances) {
@@ -427,7 +514,8 @@ impl Task {
         }
         match &self.stage {
             Stage::Sample => self.draw(rows, positions, parts),
-            Stage::Assign { centers, is_last } => {
+            Stage::Score { axes, below, .. } => self.score(rows, positions, (axes, *below), parts),
+            Stage::Assign { centers, is_last, .. } => {
                 self.assign(rows, (centers, &squares), parts, is_last.then_some(first));
             }
         }
@@ -435,15 +523,40 @@ impl Task {
 
     fn draw(&self, rows: &[&[f64]], positions: &[u64], parts: &mut Parts<'_>) {
         let folded = self.folded;
-        let mut drawn = Drawn::of(parts.of((folded.keys, folded.rows)), self.points);
+        let mut drawn = Drawn::of(parts.of((folded.keys, folded.drawn)), self.sizes.points);
         for (row, position) in rows.iter().zip(positions) {
             drawn.offer(key(self.parameters.seed, *position), row);
         }
-        let mut sum = vec![0.0; self.points];
+        let mut sum = vec![0.0; self.sizes.points];
         rows.iter().for_each(|row| add(&mut sum, row));
         let mean: Vec<f64> = sum.iter().map(|sum| sum / rows.len() as f64).collect();
         let spread = rows.iter().map(|row| apart(row, &mean)).sum();
         self.pool(parts, (&sum, spread, rows.len() as u64));
+    }
+
+    /// Finds the scores of those spectra that are among the ones which have some.
+    fn score(
+        &self,
+        rows: &[&[f64]],
+        positions: &[u64],
+        (axes, below): (&Axes, u64),
+        parts: &mut Parts<'_>,
+    ) {
+        // Another number than that by which the sample is drawn.
+        let is_wanted = |position: u64| mixed(key(self.parameters.seed, position)) <= below;
+        let wanted = rows.iter().zip(positions).filter(|(_, position)| is_wanted(**position));
+        let wanted: Vec<&[f64]> = wanted.map(|(row, _)| *row).collect();
+        self.append(parts, &axes.scores(&wanted));
+    }
+
+    /// Puts scores behind those that there are, as far as there is room.
+    fn append(&self, parts: &mut Parts<'_>, more: &[f32]) {
+        let (scores, counts) = parts.of((self.folded.scores, self.folded.counts));
+        let room = scores[counts[0] as usize * self.sizes.axes..].chunks_exact_mut(self.sizes.axes);
+        for (to, from) in room.zip(more.chunks_exact(self.sizes.axes)) {
+            to.copy_from_slice(from);
+            counts[0] += 1;
+        }
     }
 
     fn drawn_from<'p>(
@@ -477,11 +590,9 @@ impl Task {
         parts: &mut Parts<'_>,
         first: Option<usize>,
     ) {
-        let mut products = vec![0.0; rows.len() * centers.count()];
-        let all = std::iter::once(0..self.points);
-        centers.weights.add_rows(rows, all, &mut products);
-        let folded = self.folded;
-        let (sums, counts, inertia) = parts.of((folded.rows, folded.counts, folded.inertia));
+        let products = centers.products(rows);
+        let (folded, points) = (self.folded, self.sizes.points);
+        let (sums, counts, inertia) = parts.of((folded.sums, folded.counts, folded.inertia));
         let mut found = Vec::with_capacity(rows.len());
         for (row, (products, square)) in
             rows.iter().zip(products.chunks_exact(centers.count()).zip(squares))
@@ -489,7 +600,7 @@ impl Task {
             let label = centers.nearest((row, *square), products);
             counts[label] += 1;
             if first.is_none() {
-                add(&mut sums[label * self.points..][..self.points], row);
+                add(&mut sums[label * points..][..points], row);
                 continue;
             }
             let squared = apart(row, centers.row(label));
@@ -504,29 +615,92 @@ impl Task {
         }
     }
 
-    /// The means of the clusters, and the square of how far they are from their centres.
-    fn means(&self, centers: &Centers, all: &mut Parts<'_>) -> (Vec<f64>, f64) {
-        let (sums, counts) = all.of((self.folded.rows, self.folded.counts));
-        let (mut means, mut moved) = (centers.values.clone(), 0.0);
-        let clusters = means.chunks_exact_mut(self.points).zip(sums.chunks_exact(self.points));
-        for ((center, sum), count) in clusters.zip(counts).filter(|(_, count)| **count > 0) {
+    /// What follows when a sample is drawn: the scores of many more spectra on its axes, if these
+    /// are more than it has, or the centres.
+    fn begun(&self, all: &mut Parts<'_>) -> Result<Passed, Failure> {
+        let (folded, Sizes { points, sample, axes, scored, .. }) = (self.folded, self.sizes);
+        let count = all.get(folded.counts)[0];
+        let values = count.max(1) as f64 * points.max(1) as f64;
+        let variance = all.get(folded.spread)[0] / values;
+        let drawn = Drawn::of(all.of((folded.keys, folded.drawn)), points);
+        let rows = drawn.rows();
+        let scores_help = axes > 0 && count > sample as u64;
+        let centers = match (scores_help, self.sizes.batches) {
+            // There are scores of as many spectra.
+            (true, None) => vec![0.0; self.sizes.centers()],
+            _ => first_centers(&rows, &self.parameters)?,
+        };
+        if !scores_help {
+            return Ok(self.passed((variance, 0), centers, false));
+        }
+        let part = match count <= scored as u64 {
+            true => 1.0,
+            false => EXPECTED * scored as f64 / count as f64,
+        };
+        let head = vec![variance, 0.0, part];
+        Ok(Passed { carried: [head, centers, axes_of(&rows, axes)].concat(), is_last: false })
+    }
+
+    /// What a pass hands on that is followed by one over these centres, when they have become means
+    /// so often.
+    fn passed(&self, found: (f64, u32), centers: Vec<f64>, is_last: bool) -> Passed {
+        let before = self.sizes.batches.map_or(Vec::new(), |_| centers.clone());
+        self.passed_on(found, (centers, Learned { before, weights: Vec::new() }), is_last)
+    }
+
+    fn passed_on(
+        &self,
+        (variance, iterations): (f64, u32),
+        (centers, Learned { before, weights }): (Vec<f64>, Learned),
+        is_last: bool,
+    ) -> Passed {
+        let head = vec![variance, f64::from(iterations), 0.0];
+        Passed { carried: [head, centers, before, weights].concat(), is_last }
+    }
+
+    /// Moves centres to the means of their clusters, or with mini-batches towards them; the next
+    /// pass is the last if they stay where they are.
+    fn moved(&self, centers: &Centers, learned: &Learned, all: &mut Parts<'_>) -> Passed {
+        let Sizes { points, clusters, batches, .. } = self.sizes;
+        let (sums, counts) = all.of((self.folded.sums, self.folded.counts));
+        let mut means = centers.values.clone();
+        // Of all spectra a centre is the mean of its own alone.
+        let kept = batches.map_or(0.0, |count| 1.0 - 1.0 / f64::from(count));
+        let mut weights: Vec<f64> = learned.weights.iter().map(|weight| kept * weight).collect();
+        weights.resize(clusters, 0.0);
+        let each = means.chunks_exact_mut(points).zip(sums.chunks_exact(points));
+        for (((center, sum), count), weight) in each.zip(counts).zip(&mut weights) {
+            if *count == 0 {
+                continue;
+            }
+            *weight += *count as f64;
+            let part = *count as f64 / *weight;
             for (center, sum) in center.iter_mut().zip(sum) {
                 let mean = sum / *count as f64;
-                moved += (mean - *center) * (mean - *center);
-                *center = mean;
+                *center = if part < 1.0 { part.mul_add(mean - *center, *center) } else { mean };
             }
         }
-        (means, moved)
+        let of_all = self.iterations + 1;
+        match batches {
+            None => {
+                let is_last = self.is_enough(of_all, (&means, &centers.values));
+                self.passed((self.variance, of_all), means, is_last)
+            }
+            Some(count) if (self.number + 1).is_multiple_of(count) => {
+                let is_last = self.is_enough(of_all, (&means, &learned.before));
+                let learned = Learned { before: means.clone(), weights };
+                self.passed_on((self.variance, of_all), (means, learned), is_last)
+            }
+            Some(_) => {
+                let learned = Learned { before: learned.before.clone(), weights };
+                self.passed_on((self.variance, self.iterations), (means, learned), false)
+            }
+        }
     }
-}
 
-/// The smallest of some numbers, the first of them if there are several, and which it is.
-fn least(numbers: impl Iterator<Item = f64>) -> (usize, f64) {
-    let first = (0, f64::INFINITY);
-    numbers.enumerate().fold(
-        first,
-        |least, (at, number)| {
-            if number < least.1 { (at, number) } else { least }
-        },
-    )
+    /// Whether centres have become means often enough, or have moved by no more than is tolerated.
+    fn is_enough(&self, iterations: u32, (centers, before): (&[f64], &[f64])) -> bool {
+        let tolerated = self.parameters.tolerance * self.variance;
+        iterations >= self.parameters.iterations || apart(centers, before) <= tolerated
+    }
 }

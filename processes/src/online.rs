@@ -47,7 +47,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::decomposition::check_components;
 use crate::drawn::{Drawn, key};
-use crate::products::{add, add_outer, dot};
+use crate::mini_batches;
+use crate::products::{add, add_outer};
 use crate::whole_spectra::{at_a_time, energy, fold_together, square};
 use basis::{Basis, Fits, Sums};
 use start::{Start, start};
@@ -84,11 +85,8 @@ impl Default for Parameters {
 
 impl Checked for Parameters {}
 
-/// Mini-batches that a scan is divided into if nothing is said, and at most.
+/// Mini-batches that a scan is divided into if nothing is said.
 const BATCHES: u64 = 64;
-const MOST_BATCHES: u64 = 1 << 20;
-/// Spectra and bytes of a unit at least.
-const UNIT: (u64, u64) = (128, 1 << 20);
 /// Mini-batches that are learned from at least, one more often than once if there are few.
 const UPDATES: u32 = 64;
 /// Spectra that the components begin with: so many for each, and at least.
@@ -241,14 +239,7 @@ impl<const NONNEGATIVE: bool> Reduction for Online<NONNEGATIVE> {
         let (components, points) = (parameters.components, source.spectral_points);
         check_components(components, source)?;
         let sample = (FOR_EACH * components).max(SAMPLE);
-        let batches = match parameters.batch {
-            Some(batch) => source.positions.div_ceil(batch).min(MOST_BATCHES),
-            None => BATCHES,
-        };
-        // Units have no fewer spectra than that, and no fewer bytes.
-        let bytes = source.positions * (points * source.element.size()) as u64;
-        let units = (source.positions / UNIT.0).min(bytes / UNIT.1);
-        let batches = batches.min(units).max(1) as u32;
+        let batches = mini_batches::count(source, parameters.batch, BATCHES);
         // The first mini-batch is drawn from, and not learned from before it comes again.
         let epochs = parameters.epochs.max(UPDATES) + 1;
         let sample = sample.min(source.positions.try_into().unwrap_or(usize::MAX));
@@ -540,9 +531,4 @@ const HEAD: usize = 6;
 /// Numbers that are handed from one pass to the next.
 fn carried(Sizes { points, components, .. }: Sizes) -> usize {
     HEAD + 2 * components * (points + components)
-}
-
-/// The root of the sum of squares.
-fn norm(vector: &[f64]) -> f64 {
-    dot(vector, vector).sqrt()
 }

@@ -34,6 +34,11 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     all.iter().sum::<f64>() + rest
 }
 
+/// √Σ a².
+pub fn norm(a: &[f64]) -> f64 {
+    dot(a, a).sqrt()
+}
+
 /// Σ (a − b)²: what ‖a‖² + ‖b‖² − 2·a·b has lost where both are far from 0 and near each other.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub fn apart(a: &[f64], b: &[f64]) -> f64 {

@@ -87,6 +87,41 @@ def clusters(path, source, output, name):
     }
 
 
+def write_learned(path):
+    """So many spectra that they make several mini-batches."""
+    random = np.random.default_rng(9)
+    centers = random.normal(20, 0.6, (CLUSTERS, 300))
+    values = centers[random.integers(CLUSTERS, size=12_000)] + random.normal(0, 4, (12_000, 300))
+    with h5py.File(path, "w") as file:
+        file["data"] = values.astype("f4").reshape(120, 100, 300)
+
+
+def learned(path, output, name):
+    """Clusters learned from mini-batches beside their own centres, and beside scikit-learn's: how good both are."""
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+
+    with h5py.File(path) as file:
+        values = file["data"][()].reshape(12_000, -1).astype("f8")
+    with h5py.File(output) as file:
+        group = file[name]
+        labels, distance, counts, centers, inertia, epochs = (
+            group[part][()].ravel() if part in ("Labels", "Distance") else group[part][()]
+            for part in ("Labels", "Distance", "Count", "Mean_Response", "Inertia", "Iterations")
+        )
+    apart = np.linalg.norm(values[:, None] - centers, axis=2)
+    settings = {"n_init": 3, "random_state": 1}
+    return {
+        "labels": bool((apart.argmin(axis=1) == labels).all()),
+        "counts": counts.tolist() == np.bincount(labels, minlength=len(centers)).tolist(),
+        "distances": bool(np.abs(apart.min(axis=1) - distance).max() < 1e-9 * distance.max()),
+        "inertia": bool(abs(inertia.item() / (distance**2).sum() - 1) < 1e-12),
+        "epochs": epochs.item(),
+        "ours": inertia.item(),
+        "of_all": KMeans(len(centers), **settings).fit(values).inertia_,
+        "theirs": MiniBatchKMeans(len(centers), batch_size=1000, **settings).fit(values).inertia_,
+    }
+
+
 def spoil_imaginary(path):
     with h5py.File(path, "r+") as file:
         file["data"][3, 4, 7] = complex(1, np.inf)

@@ -11,7 +11,7 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use crate::chance::Chance;
-use crate::products::{add_scaled, dot};
+use crate::products::{add_scaled, dot, norm};
 
 /// What of a vector has to be left when the others are taken out, for it to be another one.
 const NEW: f64 = 1e-10;
@@ -175,10 +175,6 @@ impl Ritz {
         }
         left
     }
-}
-
-fn norm(vector: &[f64]) -> f64 {
-    dot(vector, vector).sqrt()
 }
 
 #[cfg(test)]

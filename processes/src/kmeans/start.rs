@@ -2,7 +2,8 @@
 
 use pixelmill_core::process::Failure;
 
-use super::{Parameters, least};
+use super::Parameters;
+use super::centers::least;
 use crate::chance::Chance;
 use crate::products::{self, add};
 
@@ -82,7 +83,7 @@ impl Sample {
 
     /// k-means++, then Lloyd's algorithm.
     pub fn clusters(&self, clusters: usize, chance: &mut Chance) -> Clusters {
-        let chosen = self.chosen(clusters, chance);
+        let chosen = chosen(self.count, clusters, chance, |one| self.from(one).to_vec());
         let nearest = |at: usize| least(chosen.iter().map(|center| self.from(*center)[at])).0;
         let mut labels: Vec<usize> = (0..self.count).map(nearest).collect();
         let mut squares = f64::INFINITY;
@@ -95,31 +96,6 @@ impl Sample {
             (labels, squares) = (next, found);
         }
         Clusters { labels, squares }
-    }
-
-    /// Spectra that are far from each other, by chance.
-    fn chosen(&self, clusters: usize, chance: &mut Chance) -> Vec<usize> {
-        let first = (chance.part() * self.count as f64) as usize;
-        let mut chosen = vec![first.min(self.count - 1)];
-        let mut near = self.from(chosen[0]).to_vec();
-        let candidates = 2 + libm::log(clusters as f64) as usize;
-        while chosen.len() < clusters {
-            let total: f64 = near.iter().sum();
-            let nearer = |one: usize| -> Vec<f64> {
-                near.iter().zip(self.from(one)).map(|(near, own)| near.min(*own)).collect()
-            };
-            let tried = (0..candidates).map(|_| {
-                let one = drawn_from(&near, chance.part() * total);
-                (one, nearer(one))
-            });
-            let best = tried.min_by(|(_, one), (_, other)| {
-                one.iter().sum::<f64>().total_cmp(&other.iter().sum())
-            });
-            let Some((one, nearer)) = best else { break };
-            chosen.push(one);
-            near = nearer;
-        }
-        chosen
     }
 
     /// The nearest of the means of clusters, of each; and the sum of the squares of how far these
@@ -152,6 +128,36 @@ impl Sample {
         let next = next.collect();
         (next, squares)
     }
+}
+
+/// Some of so many spectra that are far from each other, by chance: k-means++. `from` tells how far
+/// all are from one of them, squared.
+pub fn chosen(
+    count: usize,
+    clusters: usize,
+    chance: &mut Chance,
+    from: impl Fn(usize) -> Vec<f64>,
+) -> Vec<usize> {
+    let first = (chance.part() * count as f64) as usize;
+    let mut chosen = vec![first.min(count - 1)];
+    let mut near = from(chosen[0]);
+    let candidates = 2 + libm::log(clusters as f64) as usize;
+    while chosen.len() < clusters {
+        let total: f64 = near.iter().sum();
+        let nearer = |one: usize| -> Vec<f64> {
+            near.iter().zip(from(one)).map(|(near, own)| near.min(own)).collect()
+        };
+        let tried = (0..candidates).map(|_| {
+            let one = drawn_from(&near, chance.part() * total);
+            (one, nearer(one))
+        });
+        let best = tried
+            .min_by(|(_, one), (_, other)| one.iter().sum::<f64>().total_cmp(&other.iter().sum()));
+        let Some((one, nearer)) = best else { break };
+        chosen.push(one);
+        near = nearer;
+    }
+    chosen
 }
 
 /// Which of some weights a number falls into that is smaller than their sum; the first if they are

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use nalgebra::{Cholesky, DMatrix, Dyn, SymmetricEigen};
 use pixelmill_core::process::Failure;
 
-use super::norm;
 use crate::decomposition::sign;
 use crate::factorisation::dictionary::improve;
 use crate::factorisation::nonnegative::{Gram, Memory};
-use crate::products::{add_scaled, combined, dot};
+use crate::products::{add_scaled, combined, dot, norm};
 use crate::weights::Weights;
 use crate::whole_spectra::TOGETHER;
 
