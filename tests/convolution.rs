@@ -147,6 +147,18 @@ fn the_axis_of_the_low_loss_counts_and_is_part_of_the_result() {
     axis("scale", 0.25);
     let reasons = ["the channels of the spectra are 0.5 apart", "0.25"];
     refuse(["run", "curve-fit", core, "-p", COMPONENTS, "-p", &given], 1, &reasons);
+    // What is no number is no axis, and a count of channels hasn't its zero where nothing is lost.
+    axis("scale", 0.5);
+    axis("offset", f64::NAN);
+    let reasons = ["the file has no axis for the low-loss spectrum", "`low_loss_zero`"];
+    refuse(["run", "curve-fit", core, "-p", COMPONENTS, "-p", &given], 1, &reasons);
+    let bare = folder.path().join("bare.h5");
+    filters_program(
+        "convolution.py",
+        ["bare", shifted.to_str().unwrap(), bare.to_str().unwrap(), core],
+    );
+    let given = format!("low_loss={}:/low", bare.display());
+    refuse(["run", "curve-fit", core, "-p", COMPONENTS, "-p", &given], 1, &reasons);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Axis {
     pub role: Role,
     /// Why its values aren't those that the file has.
     pub note: Option<String>,
+    /// Whether its values only count its steps, since the file has none that can be taken.
+    pub is_counted: bool,
 }
 
 /// Whether an axis numbers positions or the points of a spectrum.
@@ -53,7 +55,29 @@ impl Axis {
         role: Role,
     ) -> Self {
         let name = if name.is_empty() { format!("axis {number}") } else { name.to_owned() };
-        Self { dimension: Dimension::new(name, units, values), role, note: None }
+        let dimension = Dimension::new(name, units, values);
+        Self { dimension, role, note: None, is_counted: false }
+    }
+
+    /// An axis that is `length` long and that the file has no values for: its steps are counted.
+    pub fn without_values(number: usize, name: &str, length: usize, role: Role) -> Self {
+        let axis = Self::new(number, name, "", AxisValues::counted(length), role);
+        Self { is_counted: true, ..axis }
+    }
+
+    /// An axis with even steps, as `what` tells them. Where these are no numbers they are counted.
+    pub fn stepped(
+        number: usize,
+        name: &str,
+        units: &str,
+        (what, first, step): (&str, f64, f64),
+        length: usize,
+        role: Role,
+    ) -> Self {
+        match steps(first, step, length) {
+            Ok(values) => Self::new(number, name, units, values, role),
+            Err(why) => Self::counted(number, name, length, role, format!("its `{what}` {why}")),
+        }
     }
 
     /// An axis that is `length` long, with the values that `list` has. Where those can't be taken,
@@ -112,7 +136,7 @@ impl Axis {
     /// An axis whose steps are counted, since the file's values can't be taken.
     pub fn counted(number: usize, name: &str, length: usize, role: Role, why: String) -> Self {
         let note = Some(format!("{why}; its steps are counted instead"));
-        Self { note, ..Self::new(number, name, "", counted(length), role) }
+        Self { note, ..Self::without_values(number, name, length, role) }
     }
 }
 
@@ -131,8 +155,16 @@ pub(crate) fn counted(length: usize) -> AxisValues {
 }
 
 /// The values of an axis with even steps.
-pub(crate) fn even(first: f64, step: f64, length: usize) -> AxisValues {
-    AxisValues::even(first, step, length)
+///
+/// # Errors
+/// If they are no numbers, as what follows the name of what tells them.
+pub(crate) fn steps(first: f64, step: f64, length: usize) -> Result<AxisValues, String> {
+    let values = AxisValues::even(first, step, length);
+    let is_finite = step.is_finite()
+        && [values.first(), values.last()].iter().flatten().all(|value| value.is_finite());
+    is_finite
+        .then_some(values)
+        .ok_or_else(|| format!("begins at {first} and steps by {step}, which makes no numbers"))
 }
 
 /// The values of an axis that a dataset holds, `most` of them if it is a list; `Ok(None)` if it
@@ -170,9 +202,11 @@ impl Packing {
         let number = |name| attributes::number(dataset, name);
         let nothing = ["_FillValue", "missing_value"];
         let known = nothing.into_iter().filter_map(|name| Some((name, number(name)?)));
+        // What isn't a number leaves none.
+        let told = |name| dataset.has_attribute(name).then(|| number(name).unwrap_or(f64::NAN));
         Self {
-            scale: number("scale_factor").filter(|scale| *scale != 1.0),
-            offset: number("add_offset").filter(|offset| *offset != 0.0),
+            scale: told("scale_factor").filter(|scale| *scale != 1.0),
+            offset: told("add_offset").filter(|offset| *offset != 0.0),
             // That nothing is NaN says nothing that numbers don't.
             nothing: known.filter(|(_, value)| !value.is_nan()).collect(),
         }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::described::{Axis, Described, Role, counted, even, numbers, parent_and_name, text};
+use super::described::{Axis, Described, Role, numbers, parent_and_name, text};
 use super::format::Rules;
 use crate::storage::attributes;
 use crate::storage::container::{Dataset, Group};
@@ -98,7 +98,7 @@ fn dims(group: &Group, shape: &[usize], first: usize) -> Result<Vec<Axis>, Strin
 
 fn dim(group: &Group, number: usize, first: usize, length: usize) -> Result<Axis, String> {
     let Ok(list) = group.dataset(&format!("dim{}", number + first)) else {
-        return Ok(Axis::new(number, "", "", counted(length), Role::Unknown));
+        return Ok(Axis::without_values(number, "", length, Role::Unknown));
     };
     let name = text(&list, &["name"]).unwrap_or_default();
     let units = plain_units(&text(&list, &["units"]).unwrap_or_default());
@@ -108,8 +108,9 @@ fn dim(group: &Group, number: usize, first: usize, length: usize) -> Result<Axis
         && let Some(values) = numbers(&list, 2)?
         && let (Some(first), Some(second)) = (values.first(), values.last())
     {
-        let values = even(first, second - first, length);
-        return Ok(Axis::new(number, &name, &units, values, Role::Unknown));
+        let what = list.name();
+        let steps = (what.as_str(), first, second - first);
+        return Ok(Axis::stepped(number, &name, &units, steps, length, Role::Unknown));
     }
     Axis::listed(number, &name, &units, &list, length, Role::Unknown)
 }
@@ -155,22 +156,23 @@ fn velox_axes(group: &Group, shape: &[usize]) -> Result<Vec<Axis>, String> {
     let direction = |number, name: &str, size: &str, offset: &str| {
         let step = number_in(&result["PixelSize"][size]);
         let first = number_in(&result["Offset"][offset]).unwrap_or(0.0);
-        let (units, values) = match step {
-            Some(step) => (units, even(first, step, shape[number])),
-            None => ("", counted(shape[number])),
-        };
-        Axis::new(number, name, units, values, Role::Position)
+        let (length, role) = (shape[number], Role::Position);
+        match step {
+            Some(step) => {
+                let told = format!("{name} in {}/Metadata", group.name());
+                Axis::stepped(number, name, units, (&told, first, step), length, role)
+            }
+            None => Axis::without_values(number, name, length, role),
+        }
     };
-    let (units, values) = match number_in(&metadata["Scan"]["FrameTime"]) {
-        Some(step) => ("s", even(0.0, step, shape[2])),
-        None => ("", counted(shape[2])),
+    let frames = match number_in(&metadata["Scan"]["FrameTime"]) {
+        Some(step) => {
+            let told = format!("FrameTime in {}/Metadata", group.name());
+            Axis::stepped(2, "Time", "s", (&told, 0.0, step), shape[2], Role::Spectrum)
+        }
+        None => Axis::without_values(2, "Frame", shape[2], Role::Spectrum),
     };
-    let name = if units.is_empty() { "Frame" } else { "Time" };
-    Ok(vec![
-        direction(0, "y", "height", "y"),
-        direction(1, "x", "width", "x"),
-        Axis::new(2, name, units, values, Role::Spectrum),
-    ])
+    Ok(vec![direction(0, "y", "height", "y"), direction(1, "x", "width", "x"), frames])
 }
 
 /// The metadata of the first frame: JSON that ends in NUL, one byte per row.
@@ -189,15 +191,21 @@ fn velox_metadata(group: &Group) -> Result<Value, String> {
     serde_json::from_slice(&bytes[..end]).map_err(|_| broken("isn't JSON"))
 }
 
-/// A number, or a text that spells one, as Velox has it.
+/// A number, or a text that spells one, as Velox has it; NaN if it is something else.
 fn number_in(value: &Value) -> Option<f64> {
-    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.trim().is_empty() => None,
+        Value::String(text) => Some(text.trim().parse().unwrap_or(f64::NAN)),
+        value => Some(value.as_f64().unwrap_or(f64::NAN)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::formats::described::samples::{self, Sample, write_texts, zeros};
+    use pixelmill_core::axis_values::AxisValues;
     use pixelmill_core::element::ElementType;
 
     const NCEM: &str = "/data/stack/data";
@@ -231,7 +239,7 @@ mod tests {
         let expected = [
             Axis::new(0, "angle", "deg", vec![5.0, 7.0], Role::Unknown),
             Axis::new(1, "y", "nm", vec![1.0, 1.5, 2.0], Role::Unknown),
-            Axis::new(2, "", "", counted(4), Role::Unknown),
+            Axis::without_values(2, "", 4, Role::Unknown),
         ];
         assert_eq!(described.axes, expected);
     }
@@ -271,7 +279,7 @@ mod tests {
         attributes::write_integer(&group, "emd_group_type", 1).unwrap();
         let data = zeros(&group, "realslice", &[2, 2, 3]);
         for (number, name) in ["R_x", "R_y", "bin_outer_angle"].into_iter().enumerate() {
-            let values = counted(data.shape()[number]);
+            let values = AxisValues::counted(data.shape()[number]);
             samples::axis(
                 &group,
                 &format!("dim{}", number + 1),
@@ -292,7 +300,8 @@ mod tests {
         let (group, data) = ncem(&sample, &[3]);
         samples::dataset(&group, "dim1", ElementType::Int64, &[]);
         let axes = describe(&sample.file, NCEM, &data).unwrap().axes;
-        assert_eq!(axes[0].dimension, Axis::new(0, "", "", counted(3), Role::Unknown).dimension);
+        let expected = Axis::without_values(0, "", 3, Role::Unknown).dimension;
+        assert_eq!(axes[0].dimension, expected);
         assert!(axes[0].note.as_ref().unwrap().contains("1 value for an axis of 3"));
     }
 
@@ -309,6 +318,23 @@ mod tests {
             Axis::new(2, "Time", "s", vec![0.0, 0.5, 1.0], Role::Spectrum),
         ];
         assert_eq!(describe(&sample.file, VELOX, &data).unwrap().axes, expected);
+    }
+
+    #[test]
+    fn steps_that_are_no_numbers_are_counted_with_a_note() {
+        let sample = Sample::new();
+        let (group, data) = ncem(&sample, &[4]);
+        samples::axis(&group, "dim1", &[1.0, f64::NAN], &[("units", "[n_m]")]);
+        let axis = &describe(&sample.file, NCEM, &data).unwrap().axes[0];
+        let told = "its `/data/stack/dim1` begins at 1 and steps by NaN, which makes no numbers; \
+                    its steps are counted instead";
+        assert_eq!((axis.note.as_deref(), axis.dimension.units.as_str()), (Some(told), ""));
+        let sample = Sample::new();
+        let metadata = r#"{"BinaryResult": {"PixelSize": {"width": "2", "height": "0.5"},
+            "Offset": {"x": "nan", "y": "none"}, "PixelUnitX": "m"}, "Scan": {"FrameTime": "inf"}}"#;
+        let data = velox(&sample, &[2, 2, 3], metadata);
+        let axes = describe(&sample.file, VELOX, &data).unwrap().axes;
+        assert!(axes.iter().all(|axis| axis.is_counted && axis.note.is_some()), "{axes:?}");
     }
 
     #[test]

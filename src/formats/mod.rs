@@ -160,7 +160,7 @@ pub(crate) fn results_axes(
     let Some(tabled) = tabled(format, &file.path, (path, dataset), false) else {
         let told = described(format, file, path, dataset).map(|described| described.axes);
         let unnamed = |(number, length): (usize, &usize)| {
-            Axis::new(number, "", "", described::counted(*length), Role::Unknown)
+            Axis::without_values(number, "", *length, Role::Unknown)
         };
         let axes =
             told.unwrap_or_else(|_| dataset.shape().iter().enumerate().map(unnamed).collect());
@@ -175,6 +175,16 @@ pub(crate) fn results_axes(
     let own = info.spectroscopic_dimensions;
     let is_single = own.iter().map(Dimension::len).eq([1]);
     Ok(if is_single { scan } else { [scan, own].concat() })
+}
+
+/// The fastest axis of a dataset, if its file has one with values of its own.
+pub(crate) fn fastest_axis(file: &ReadFile, path: &str, dataset: &Dataset) -> Option<Dimension> {
+    let format = recognise(file, path, dataset);
+    if let Some(tabled) = tabled(format, &file.path, (path, dataset), false) {
+        return tabled.ok()?.info.spectroscopic_dimensions.pop();
+    }
+    let fastest = described(format, file, path, dataset).ok()?.axes.pop()?;
+    (!fastest.is_counted).then_some(fastest.dimension)
 }
 
 /// What an array that no format knows may be.

@@ -3,7 +3,7 @@
 //! Reads today's form (attributes of the group) and the older ones (attributes of the signal, or of
 //! each axis). Only the signal's `interpretation` says which axes are a spectrum.
 
-use super::described::{Axis, Described, Packing, Role, counted, numbers, parent_and_name, text};
+use super::described::{Axis, Described, Packing, Role, numbers, parent_and_name, text};
 use super::format::Rules;
 use crate::storage::attributes;
 use crate::storage::container::{AsObject, Dataset, Group};
@@ -133,8 +133,9 @@ fn placed(group: &Group, list: Vec<String>, axes: usize) -> Vec<String> {
     let mut names = vec![String::new(); axes];
     let mut rest = Vec::new();
     for name in list {
-        let index = attributes::number(group, &format!("{name}_indices"));
-        match index.and_then(|index| names.get_mut(index as usize)) {
+        let index = attributes::integer(group, &format!("{name}_indices"));
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        match index.and_then(|index| names.get_mut(index)) {
             Some(place) if place.is_empty() => *place = name,
             _ => rest.push(name),
         }
@@ -148,8 +149,8 @@ fn placed(group: &Group, list: Vec<String>, axes: usize) -> Vec<String> {
 fn numbered(group: &Group, axes: usize) -> Vec<String> {
     let mut names = vec![String::new(); axes];
     for name in group.member_names().unwrap_or_default() {
-        let number = group.dataset(&name).ok().and_then(|axis| attributes::number(&axis, "axis"));
-        let place = number.filter(|number| *number >= 1.0).map(|number| number as usize - 1);
+        let number = group.dataset(&name).ok().and_then(|axis| attributes::integer(&axis, "axis"));
+        let place = number.and_then(|number| usize::try_from(number).ok()?.checked_sub(1));
         if let Some(place) = place.and_then(|place| names.get_mut(place))
             && place.is_empty()
         {
@@ -167,7 +168,7 @@ fn axis(
     role: Role,
 ) -> Result<Axis, String> {
     let Ok(list) = group.dataset(name) else {
-        let axis = Axis::new(number, name, "", counted(length), role);
+        let axis = Axis::without_values(number, name, length, role);
         let note = format!("there is no list of values `{name}`; its steps are counted instead");
         return Ok(Axis { note: (!name.is_empty()).then_some(note), ..axis });
     };
@@ -234,10 +235,23 @@ mod tests {
         let expected = [
             // The middles of edges.
             Axis::new(0, "y", "mm", vec![1.0, 3.0], Role::Position),
-            Axis::new(1, "", "", counted(3), Role::Position),
+            Axis::without_values(1, "", 3, Role::Position),
             Axis::new(2, "energy", "keV", vec![1.0, 2.0, 4.0, 8.0], Role::Spectrum),
         ];
         assert_eq!(described.axes, expected);
+    }
+
+    #[test]
+    fn an_index_below_zero_is_that_of_no_axis() {
+        let sample = Sample::new();
+        let (group, data) = data_group(&sample, &[2, 3, 4]);
+        write_texts(&group, &[("signal", "counts")]);
+        attributes::write_strings(&group, "axes", &["energy", "y"]).unwrap();
+        attributes::write_integer(&group, "energy_indices", -1).unwrap();
+        attributes::write_integer(&group, "y_indices", 0).unwrap();
+        samples::axis(&group, "y", &[0.0, 2.0], &[]);
+        samples::axis(&group, "energy", &[1.0, 2.0, 4.0], &[]);
+        assert_eq!(names(&sample, &data), ["y", "energy", "axis 2"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Axes take their names, units and values from labels and dimension scales, as h5py, h5netcdf and
 //! xarray attach them. What an axis is for, no convention says.
 
-use super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
+use super::described::{Axis, Described, Packing, Role, parent_and_name, text};
 use super::format::{Format, Rules};
 use crate::storage::container::{Dataset, Group};
 use crate::storage::{attributes, scales};
@@ -59,7 +59,7 @@ fn axes(dataset: &Dataset) -> Result<Vec<Axis>, String> {
 fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result<Axis, String> {
     // Scales of more dimensions than one are coordinates of places, not of steps along the axis.
     let Some(scale) = scales.iter().find(|scale| scale.ndim() == 1) else {
-        let axis = Axis::new(number, label, "", counted(length), Role::Unknown);
+        let axis = Axis::without_values(number, label, length, Role::Unknown);
         let several = scales.first().filter(|scale| scale.ndim() > 1);
         let note = several.map(|scale| {
             let name = scale.name();
@@ -73,7 +73,7 @@ fn axis(number: usize, label: &str, scales: &[Dataset], length: usize) -> Result
     let without_values =
         attributes::string(scale, "NAME").is_some_and(|name| name.starts_with(WITHOUT_VALUES));
     if without_values {
-        return Ok(Axis::new(number, name, "", counted(length), Role::Unknown));
+        return Ok(Axis::without_values(number, name, length, Role::Unknown));
     }
     Axis::listed(number, name, &units, scale, length, Role::Unknown)
 }
@@ -90,9 +90,10 @@ mod tests {
         let data = zeros(&sample.file, "data", &[2, 3]);
         let described = describe("/data", &data).unwrap();
         assert_eq!((described.quantity.as_str(), described.units.as_str()), ("data", ""));
-        let axes = [counted(2), counted(3)].into_iter().enumerate();
-        let axes: Vec<_> =
-            axes.map(|(number, values)| Axis::new(number, "", "", values, Role::Unknown)).collect();
+        let axes = [2, 3].into_iter().enumerate();
+        let axes: Vec<_> = axes
+            .map(|(number, length)| Axis::without_values(number, "", length, Role::Unknown))
+            .collect();
         assert_eq!(described.axes, axes);
         assert_eq!(axes[1].dimension.name, "axis 1");
     }
@@ -123,8 +124,8 @@ mod tests {
         let expected = [
             Axis::new(0, "slow", "um", vec![1.5, 2.5], Role::Unknown),
             Axis::new(1, "x", "", vec![3.0, 4.0, 5.0], Role::Unknown),
-            Axis::new(2, "energy", "", counted(4), Role::Unknown),
-            Axis { note: Some(note.to_owned()), ..Axis::new(3, "", "", counted(5), Role::Unknown) },
+            Axis::without_values(2, "energy", 4, Role::Unknown),
+            Axis { note: Some(note.to_owned()), ..Axis::without_values(3, "", 5, Role::Unknown) },
         ];
         assert_eq!(described.axes, expected);
     }
@@ -181,6 +182,20 @@ mod tests {
         assert_eq!(axes[0].note.as_deref(), Some(told));
         assert_eq!(axes[0].dimension.units, "");
     }
+    #[test]
+    fn a_scale_that_is_packed_by_what_is_no_number_has_no_numbers() {
+        for packing in ["scale_factor", "add_offset"] {
+            let sample = Sample::new();
+            let data = zeros(&sample.file, "data", &[2]);
+            let scale = axis(&sample.file, "x", &[1.0, 2.0], &[]);
+            write_number(&scale, packing, f64::NAN);
+            scale.make_scale("x").unwrap();
+            data.attach(0, &scale).unwrap();
+            let values = describe("/data", &data).unwrap().axes[0].dimension.values.to_vec();
+            assert!(values.iter().all(|value| value.is_nan()), "{packing}: {values:?}");
+        }
+    }
+
     #[test]
     fn a_scale_that_cannot_be_read_is_named_and_not_counted() {
         let sample = Sample::new();

@@ -38,13 +38,12 @@ pub(crate) fn integer(of: &(impl AsObject + ?Sized), name: &str) -> Option<i64> 
     }
 }
 
-/// The one number of an attribute, however it is stored, or the one that its text spells.
+/// The one number of an attribute, however it is stored, or the one that its text spells; it may be
+/// NaN or infinite.
 pub(crate) fn number(of: &(impl AsObject + ?Sized), name: &str) -> Option<f64> {
-    match first(json(of, name)?)? {
-        Value::Number(number) => number.as_f64(),
-        Value::Bool(truth) => Some(f64::from(u8::from(truth))),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
+    match of.as_object().attribute(name)?.content {
+        Content::Texts(texts) => texts.first()?.trim().parse().ok(),
+        content => numbers_of(content)?.into_iter().next(),
     }
 }
 
@@ -62,9 +61,22 @@ pub(crate) fn truth(of: &(impl AsObject + ?Sized), name: &str) -> Option<bool> {
     }
 }
 
-/// All numbers of an attribute that holds a list of them.
+/// All numbers of an attribute that holds a list of them; some may be NaN or infinite.
 pub(crate) fn numbers(of: &(impl AsObject + ?Sized), name: &str) -> Option<Vec<f64>> {
-    json(of, name)?.as_array()?.iter().map(Value::as_f64).collect()
+    let Attribute { is_scalar, content } = of.as_object().attribute(name)?;
+    let is_list = !is_scalar && !matches!(content, Content::Truths(_));
+    numbers_of(content).filter(|_| is_list)
+}
+
+/// What is stored as numbers or truth values.
+fn numbers_of(content: Content) -> Option<Vec<f64>> {
+    Some(match content {
+        Content::Integers(values) => values.into_iter().map(|value| value as f64).collect(),
+        Content::Unsigned(values) => values.into_iter().map(|value| value as f64).collect(),
+        Content::Numbers(values) => values,
+        Content::Truths(values) => values.into_iter().map(|truth| u8::from(truth).into()).collect(),
+        Content::Texts(_) | Content::Reference(_) => return None,
+    })
 }
 
 fn first(value: Value) -> Option<Value> {

@@ -3,6 +3,7 @@
     convolution.py make FOLDER    writes core and low losses as .hspy; HyperSpy's fits, and the true values
     convolution.py exact RESULTS GROUP CORE LOW    the largest difference of χ² from numpy.convolve's, relative
     convolution.py moved LOW ATTRIBUTE VALUE       changes the axis of a low loss
+    convolution.py bare LOW FILE CORE      the same values without an axis, and steps of 1 for the core loss
 """
 
 import json
@@ -127,8 +128,15 @@ def moved(file, attribute, value):
     return {}
 
 
+def bare(low, file, core):
+    with h5py.File(low) as opened, h5py.File(file, "w") as made, h5py.File(core, "r+") as counted:
+        made["low"] = opened["Experiments/low/data"][()]
+        counted["Experiments/core/axis-2"].attrs["scale"] = 1.0
+    return {}
+
+
 def main():
-    command = {"make": make, "exact": exact, "moved": moved}[sys.argv[1]]
+    command = {"make": make, "exact": exact, "moved": moved, "bare": bare}[sys.argv[1]]
     print(json.dumps(command(*sys.argv[2:]), default=float))
 
 

@@ -14,7 +14,7 @@ use crate::engine::Request;
 use crate::engine::data::Data;
 use crate::engine::inspect::{parameters_of, positions, positions_axes};
 use crate::engine::request::ELSEWHERE;
-use crate::formats::results_axes;
+use crate::formats::fastest_axis;
 use crate::identity::{
     OtherFile, SourceLocation, Whereabouts, is_provisional, promised, relative, whereabouts_of,
 };
@@ -61,11 +61,12 @@ impl Found<'_> {
         Some(OfResults { file: file.id(), group: path.to_owned(), promised: promised(&hash) })
     }
 
-    /// The fastest axis that its file tells, if that is `length` long.
+    /// The fastest axis that its file tells, if that is `length` long. Where none has values of its
+    /// own there is none: a count of steps would be taken for what was measured along.
     pub fn axis(&self, length: Option<&usize>) -> Option<Dimension> {
         let Array::Dataset(file, dataset) = &self.array else { return None };
-        let axes = results_axes(file, &self.place.dataset, dataset).ok()?;
-        axes.into_iter().next_back().filter(|axis| Some(&axis.len()) == length)
+        let axis = fastest_axis(file, &self.place.dataset, dataset)?;
+        Some(axis).filter(|axis| Some(&axis.len()) == length)
     }
 
     /// What it is called where it lies.

@@ -4,7 +4,7 @@
 //! have another length at every position, are refused.
 
 use super::super::described::{
-    Axis, Described, Role, counted, even, numbers, parent_and_name, quantity_and_units,
+    Axis, Described, Role, counted, numbers, parent_and_name, quantity_and_units, steps,
 };
 use super::super::expression::{Formula, Names};
 use crate::storage::attributes;
@@ -85,17 +85,22 @@ fn axis(group: &Group, number: usize, length: usize) -> Result<Axis, String> {
         None => Role::Unknown,
     };
     let units = text(group, "units").unwrap_or_default();
+    let what = group.name();
     let mut axis = match group.dataset("axis") {
         Ok(list) => Axis::listed(number, &name, &units, &list, length, role)?,
-        Err(_) => {
-            let values = values(group, length, MOST_DEPTH)?;
-            let what = group.name();
-            let size =
-                attributes::integer(group, "size").and_then(|size| usize::try_from(size).ok());
-            // A list has as many values as it has.
-            let size = size.filter(|_| values.as_even().is_some()).unwrap_or(values.len());
-            Axis::fitted(number, &name, &units, values, (&what, size), length, role)
-        }
+        Err(_) => match values(group, length, MOST_DEPTH) {
+            Ok(values) => {
+                let size =
+                    attributes::integer(group, "size").and_then(|size| usize::try_from(size).ok());
+                // A list has as many values as it has.
+                let size = size.filter(|_| values.as_even().is_some()).unwrap_or(values.len());
+                Axis::fitted(number, &name, &units, values, (&what, size), length, role)
+            }
+            Err(Valueless::Refused(why)) => return Err(why),
+            Err(Valueless::Steps(why)) => {
+                Axis::counted(number, &name, length, role, format!("its `{what}` {why}"))
+            }
+        },
     };
     axis.dimension.binned = attributes::truth(group, "is_binned").unwrap_or(false);
     Ok(axis)
@@ -113,25 +118,46 @@ fn cited(expression: &str) -> String {
     }
 }
 
+/// Why an axis has no values.
+enum Valueless {
+    /// Nothing is to be made of it.
+    Refused(String),
+    /// What its steps are isn't numbers, as what follows its name.
+    Steps(String),
+}
+
 /// The values that the group of an axis tells. Even steps are as many as the data are long.
-fn values(group: &Group, length: usize, depth: usize) -> Result<AxisValues, String> {
+fn values(group: &Group, length: usize, depth: usize) -> Result<AxisValues, Valueless> {
+    let refused = |why: String| Err(Valueless::Refused(why));
     if let Some(expression) = attributes::string(group, "expression") {
-        return evaluated(group, &expression, length, depth).map_err(|reason| {
+        return evaluated(group, &expression, length, depth).or_else(|reason| {
             let (what, expression) = (group.name(), cited(&expression));
-            format!("its `{what}` is given by `{expression}`, which can't be evaluated: {reason}")
+            refused(format!(
+                "its `{what}` is given by `{expression}`, which can't be evaluated: {reason}"
+            ))
         });
     }
     if let Ok(list) = group.dataset("axis") {
-        let values = numbers(&list, length)?;
-        return values.ok_or_else(|| format!("its `{}` holds no numbers", list.name()));
+        return match numbers(&list, length) {
+            Ok(Some(values)) => Ok(values),
+            Ok(None) => refused(format!("its `{}` holds no numbers", list.name())),
+            Err(why) => refused(why),
+        };
+    }
+    if group.link_exists("axis") {
+        return refused(format!("its `{}/axis` can't be read", group.name()));
     }
     // A short list of numbers may be an attribute.
-    if let Some(list) = attributes::numbers(group, "axis") {
-        return Ok(list.into());
+    if group.has_attribute("axis") {
+        let list = attributes::numbers(group, "axis");
+        let none = || Valueless::Steps("has an `axis` that is no list of numbers".to_owned());
+        return list.map(Into::into).ok_or_else(none);
     }
-    let first = attributes::number(group, "offset").unwrap_or(0.0);
-    let step = attributes::number(group, "scale").unwrap_or(1.0);
-    Ok(even(first, step, length))
+    let number = |name: &str, otherwise: f64| match group.has_attribute(name) {
+        true => attributes::number(group, name).unwrap_or(f64::NAN),
+        false => otherwise,
+    };
+    steps(number("offset", 0.0), number("scale", 1.0), length).map_err(Valueless::Steps)
 }
 
 /// The values of an expression, at each value of the axis `x` that is in the group, or of a count.
@@ -145,17 +171,25 @@ fn evaluated(
     let depth = depth.checked_sub(1).ok_or("it is an expression of an expression of another")?;
     let formula = Formula::new(expression)?;
     let x = match group.group("x") {
-        Ok(inner) => values(&inner, length, depth)?,
+        Ok(inner) => values(&inner, length, depth).map_err(|valueless| match valueless {
+            Valueless::Refused(why) => why,
+            Valueless::Steps(why) => format!("its `x` {why}"),
+        })?,
+        Err(_) if group.link_exists("x") => return Err("its `x` can't be read".to_owned()),
         Err(_) => counted(length),
     };
     let names = group.attribute_names().into_iter();
     let mut names: Names =
-        names.filter_map(|name| Some((name.clone(), attributes::number(group, &name)?))).collect();
+        names.filter_map(|name| Some((name.clone(), finite(group, &name)?))).collect();
     let value = |x: f64| {
         names.insert("x".to_owned(), x);
         formula.value(&names).map(|value| if value.is_finite() { value } else { f64::NAN })
     };
     x.iter().map(value).collect::<Result<AxisValues, String>>()
+}
+
+fn finite(group: &Group, name: &str) -> Option<f64> {
+    attributes::number(group, name).filter(|number| number.is_finite())
 }
 
 /// The roles in old files, whose axes don't say: the signal is the last axis or the last two.
@@ -198,6 +232,7 @@ fn text(group: &Group, name: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::formats::described::samples::{self, Sample, write_number, write_texts, zeros};
+    use crate::storage::container::{Attribute, Content};
 
     /// A signal with one group per axis, which `navigate` if told so.
     fn signal(sample: &Sample, shape: &[usize], navigate: &[Option<bool>]) -> (Group, Dataset) {
@@ -339,6 +374,64 @@ mod tests {
         assert_eq!(told, "its group `/Experiments/title` has no `axis-1`");
         group.create_group("_ragged_shapes_data").unwrap();
         assert!(describe(&sample.file, PATH, &data).unwrap_err().contains("ragged"));
+    }
+
+    #[test]
+    fn steps_that_are_no_numbers_are_counted_with_a_note() {
+        for (name, number) in
+            [("offset", f64::NAN), ("scale", f64::NAN), ("scale", f64::INFINITY), ("scale", 1e308)]
+        {
+            let sample = Sample::new();
+            let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
+            let inner = group.group("axis-1").unwrap();
+            inner.remove_attribute(name).unwrap();
+            write_number(&inner, name, number);
+            let axis = &describe(&sample.file, PATH, &data).unwrap().axes[1];
+            assert!(axis.is_counted, "{name} {number}");
+            assert_eq!((axis.dimension.units.as_str(), axis.role), ("", Role::Spectrum));
+            let told = axis.note.clone().unwrap();
+            let begins = "its `/Experiments/title/axis-1` begins at ";
+            let ends = "makes no numbers; its steps are counted instead";
+            assert!(told.starts_with(begins) && told.ends_with(ends), "{told}");
+        }
+        let sample = Sample::new();
+        let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
+        let inner = group.group("axis-1").unwrap();
+        inner.remove_attribute("offset").unwrap();
+        write_texts(&inner, &[("offset", "ten")]);
+        assert!(describe(&sample.file, PATH, &data).unwrap().axes[1].is_counted);
+        write_texts(&inner, &[("expression", "2 * x")]);
+        let x = inner.create_group("x").unwrap();
+        write_number(&x, "scale", f64::NAN);
+        let told = describe(&sample.file, PATH, &data).unwrap_err();
+        assert!(told.ends_with("its `x` begins at 0 and steps by NaN, which makes no numbers"));
+    }
+
+    #[test]
+    fn a_list_that_is_an_attribute_keeps_what_is_no_number() {
+        let sample = Sample::new();
+        let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
+        let inner = group.group("axis-1").unwrap();
+        let list = vec![1.0, f64::NAN, 4.0];
+        inner.create_attribute("axis", &Attribute::list(Content::Numbers(list))).unwrap();
+        let values = describe(&sample.file, PATH, &data).unwrap().axes[1].dimension.values.to_vec();
+        assert!(values[0] == 1.0 && values[1].is_nan() && values[2] == 4.0, "{values:?}");
+        inner.remove_attribute("axis").unwrap();
+        write_texts(&inner, &[("axis", "1, 2, 4")]);
+        let note = describe(&sample.file, PATH, &data).unwrap().axes[1].note.clone();
+        let told = "its `/Experiments/title/axis-1` has an `axis` that is no list of numbers; its \
+                    steps are counted instead";
+        assert_eq!(note.as_deref(), Some(told));
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_opened_is_not_counted() {
+        let sample = Sample::new();
+        let (group, data) = signal(&sample, &[2, 3], &[Some(true), Some(false)]);
+        samples::axis(&group.group("axis-1").unwrap(), "axis", &[1.0, 4.0, 9.0], &[]);
+        sample.memory.fail("open /Experiments/title/axis-1/axis");
+        let told = describe(&sample.file, PATH, &data).unwrap_err();
+        assert_eq!(told, "its `/Experiments/title/axis-1/axis` can't be read");
     }
 
     #[test]

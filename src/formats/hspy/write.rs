@@ -99,7 +99,8 @@ fn describe_axis(group: &Group, axis: &Dimension, is_position: bool) -> Result<(
 /// The step of values that are evenly spaced, to a millionth of it.
 fn even_step(values: &AxisValues) -> Option<f64> {
     let (Some(first), Some(last), 2..) = (values.first(), values.last(), values.len()) else {
-        return Some(1.0);
+        // One that is no number is read as it is from a list.
+        return values.iter().all(f64::is_finite).then_some(1.0);
     };
     let step = (last - first) / (values.len() - 1) as f64;
     let even = values
@@ -142,6 +143,8 @@ mod tests {
     fn even_steps_are_told_from_others() {
         assert_eq!(even_step(&vec![1.0, 1.5, 2.0].into()), Some(0.5));
         assert_eq!(even_step(&vec![7.0].into()), Some(1.0));
+        assert_eq!(even_step(&vec![f64::NAN].into()), None);
+        assert_eq!(even_step(&vec![1.0, f64::NAN, 3.0].into()), None);
         assert_eq!(even_step(&vec![1.0, 2.0, 4.0].into()), None);
         assert_eq!(even_step(&vec![1.0, 1.0, 1.0].into()), None);
     }

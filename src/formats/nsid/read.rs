@@ -5,7 +5,7 @@
 //! into positions × spectrum, it takes spatial axes for positions and all others that are told for
 //! the spectrum.
 
-use super::super::described::{Axis, Described, Packing, Role, counted, parent_and_name, text};
+use super::super::described::{Axis, Described, Packing, Role, parent_and_name, text};
 use crate::storage::container::{AsObject, Dataset, Group};
 use crate::storage::{attributes, scales};
 
@@ -62,7 +62,7 @@ fn scale(file: &Group, parent: &str, label: &str, mut attached: Vec<Dataset>) ->
 
 fn axis(number: usize, label: &str, scale: Option<Dataset>, length: usize) -> Result<Axis, String> {
     let Some(scale) = scale else {
-        return Ok(Axis::new(number, label, "", counted(length), Role::Unknown));
+        return Ok(Axis::without_values(number, label, length, Role::Unknown));
     };
     let path = scale.name();
     let own_name = text(&scale, &["name"]);
@@ -99,6 +99,7 @@ fn role(scale: &Dataset) -> Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::described::counted;
     use crate::formats::described::samples::{self, Sample, write_texts, zeros};
     use crate::storage::file::{ReadFile, open_read};
 
@@ -148,7 +149,7 @@ mod tests {
         attach(&data, 1, &samples::axis(&sample.file, "x", &[1.0, 2.0, 3.0], &[]));
         scales::write_labels(&data, &["", "X"]).unwrap();
         let expected = [
-            Axis::new(0, "", "", counted(2), Role::Unknown),
+            Axis::without_values(0, "", 2, Role::Unknown),
             Axis::new(1, "X", "", vec![1.0, 2.0, 3.0], Role::Unknown),
         ];
         assert_eq!(describe(&sample.file, "/data", &data).unwrap().axes, expected);
