@@ -106,8 +106,19 @@ fn results_of_other_data_are_refused() {
     ] {
         refuse(scan.arguments("svd-filter", &output, options), code, &[told]);
     }
-    // A spectrum that was another one when it was decomposed, and the same with all results.
-    python("change", &[scan.file.to_str().unwrap()]);
+    // One that differs in nothing that the components have.
+    let file = scan.file.to_str().unwrap();
+    python("hide", &[file, &output, "/data-SVD_000"]);
+    for of in ["/data-SVD_000", "/data-PCA_000", "/data-SVD_001"] {
+        let by = format!("decomposition={output}:{of}");
+        let told = ["was computed from other spectra", "the data of `/data`: not the same"];
+        refuse(scan.arguments("svd-filter", &output, &["-p", &by]), 1, &told);
+    }
+    let told = ["/data-SVD_001 is of other spectra", "the data of `/data`: not the same"];
+    refuse(scan.arguments("svd-filter", &output, &[]), 1, &told);
+    // A spectrum that was another one when it was decomposed, and nothing that recorded it.
+    python("forget", &[&output]);
+    python("change", &[file]);
     for of in ["/data-SVD_000", "/data-PCA_000", "/data-SVD_001"] {
         let by = format!("decomposition={output}:{of}");
         let ran = pixelmill(scan.arguments("svd-filter", &output, &["-p", &by]));
@@ -117,6 +128,49 @@ fn results_of_other_data_are_refused() {
         let why = failed[0]["message"].as_str().unwrap();
         assert!(why.contains("isn't the one that was decomposed"), "{why}");
     }
+}
+
+#[test]
+fn results_of_spectra_with_the_same_corrections_are_taken() {
+    let scan = made("f8", "contiguous");
+    let output = scan.beside("out.h5");
+    python("darken", &[scan.file.to_str().unwrap()]);
+    let four = ["-p", "components=4"];
+    let dark = |name| [&four[..], &["--dark", name]].concat();
+    let plain = group(&scan.run("svd", &output, &four));
+    let corrected = group(&scan.run("svd", &output, &dark("/dark")));
+    let of = |ran: &Value| ran["inputs"][0]["dataset"].as_str().unwrap().to_owned();
+    assert_eq!(of(&scan.run("svd-filter", &output, &[])), format!("{plain}/U"));
+    assert_eq!(
+        of(&scan.run("svd-filter", &output, &["--dark", "/dark"])),
+        format!("{corrected}/U")
+    );
+    let told = format!("{corrected} is of other spectra (it has other corrections)");
+    refuse(scan.arguments("svd-filter", &output, &["--dark", "/dark_again"]), 1, &[&told]);
+    // The path says which, and the values of a dark whether it is the same.
+    let by = format!("decomposition={output}:{corrected}");
+    let by = |dark| [&["-p", by.as_str()][..], dark].concat();
+    scan.run("svd-filter", &output, &by(&["--dark", "/dark_again"]));
+    let told = "the corrections: dark \"/dark\" there, none here";
+    refuse(scan.arguments("svd-filter", &output, &by(&[])), 1, &[told]);
+    let told = "the values of the dark \"/darker\": not the same";
+    refuse(scan.arguments("svd-filter", &output, &by(&["--dark", "/darker"])), 1, &[told]);
+}
+
+#[test]
+fn verified_are_also_results_whose_decomposition_is_of_other_spectra_by_now() {
+    let scan = made("f8", "contiguous");
+    let output = scan.beside("out.h5");
+    scan.run("svd", &output, &["-p", "components=4"]);
+    let ran = scan.run("svd-filter", &output, &[]);
+    python("change", &[scan.file.to_str().unwrap()]);
+    let verified = pixelmill(["verify", &output, &group(&ran)]);
+    assert_eq!(
+        verified.json["changed"],
+        json!("the data of `/data`: not the same"),
+        "{}",
+        verified.stderr
+    );
 }
 
 #[test]

@@ -61,11 +61,19 @@ struct Declared {
     narrowing: bool,
     results: Option<String>,
     axis: bool,
+    of_same_spectra: bool,
 }
 
 impl Declared {
     fn new(path: impl Into<String>, element: Option<ElementType>) -> Self {
-        Self { path: path.into(), element, narrowing: false, results: None, axis: false }
+        Self {
+            path: path.into(),
+            element,
+            narrowing: false,
+            results: None,
+            axis: false,
+            of_same_spectra: false,
+        }
     }
 
     /// The type that numbers of a stored type are handed on as; `None` if they would lose
@@ -120,6 +128,20 @@ macro_rules! declared {
             pub fn with_axis(mut self) -> Self {
                 self.declared.axis = true;
                 self
+            }
+
+            /// It is of results that were computed from the very spectra that are computed on now,
+            /// with the same corrections. Those of others are refused before the run, as far as
+            /// results tell what they were computed from.
+            #[must_use]
+            pub fn of_same_spectra(mut self) -> Self {
+                self.declared.of_same_spectra = true;
+                self
+            }
+
+            /// Whether it has to be of the same spectra.
+            pub fn is_of_same_spectra(&self) -> bool {
+                self.declared.of_same_spectra
             }
 
             /// Whether its axis is told.

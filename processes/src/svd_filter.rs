@@ -8,12 +8,15 @@
 //! values fit that, else in double; all is computed in double.
 //!
 //! The results have to be of the very spectra. Those with other numbers of positions, points or
-//! components than fit together are refused. And each uⱼ·sⱼ has to be what the spectrum has of vⱼ,
-//! all together within 1e-4 of the spectrum: a position fails whose spectrum isn't the one that was
-//! decomposed. What differs in nothing that the components have isn't noticed.
+//! components than fit together are refused, and those that recorded other data, another part of
+//! them or other corrections. What is recorded of data is a digest of all of them up to 64 MiB, and
+//! of larger ones of a sample. So each uⱼ·sⱼ has to be what the spectrum has of vⱼ as well, all
+//! together within 1e-4 of the spectrum: a position fails whose spectrum isn't the one that was
+//! decomposed. Of larger data what differs in nothing that the components have isn't noticed.
 //! With Poisson scaling it is the sums of spectra that have to be in u₀, which is so by its
 //! construction (s₀ is 1), unless s₁ is as large as a half: then nothing is known. A spectrum that
-//! isn't finite, or has no result in `U`, fails as well.
+//! isn't finite, or has no result in `U`, fails as well. That nobody has written into the results
+//! since, isn't recorded: of `Mean` it shows as far as the components have it.
 
 use pixelmill_core::Results;
 use pixelmill_core::process::{
@@ -265,11 +268,12 @@ impl Process for SvdFilter {
     }
 
     fn auxiliary_inputs(parameters: &Parameters) -> Vec<AuxiliaryInput> {
-        vec![AuxiliaryInput::of::<f64>(parameters.dataset("U"))]
+        vec![AuxiliaryInput::of::<f64>(parameters.dataset("U")).of_same_spectra()]
     }
 
     fn constant_inputs(parameters: &Parameters) -> Vec<ConstantInput> {
-        let input = |name: &str| ConstantInput::of::<f64>(parameters.dataset(name));
+        let input =
+            |name: &str| ConstantInput::of::<f64>(parameters.dataset(name)).of_same_spectra();
         let mut inputs = vec![input("S"), input("V").with_axes(ConstantAxes::Spectra)];
         if of(&parameters.decomposition) == Ok(Of::Difference) {
             inputs.push(input("Mean").with_axes(ConstantAxes::Spectrum));

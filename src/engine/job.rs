@@ -105,8 +105,30 @@ impl Job {
     /// Opens the source and prepares the kernel for it.
     ///
     /// # Errors
-    /// If kernel and source don't fit together.
+    /// If kernel and source don't fit together, or an input has to be of the source's spectra and
+    /// is of others.
     pub fn open(
+        kernel: &Arc<dyn Kernel>,
+        file: &ReadFile,
+        request: &Request,
+        data: &Data,
+    ) -> Result<Self> {
+        let job = Self::open_recorded(kernel, file, request, data)?;
+        let other = job.inputs.other_spectra(&job.identity.spectra());
+        match other {
+            None => Ok(job),
+            Some(reason) => {
+                let (process, dataset) = (kernel.name().to_owned(), job.source.info.path);
+                Err(Error::Unsuitable { process, dataset, reason })
+            }
+        }
+    }
+
+    /// The same for results that are there and say what they were computed from.
+    ///
+    /// # Errors
+    /// If kernel and source don't fit together.
+    pub fn open_recorded(
         kernel: &Arc<dyn Kernel>,
         file: &ReadFile,
         request: &Request,
@@ -116,7 +138,7 @@ impl Job {
         let rounding = Rounding::of(&**kernel, &source, request.allow_rounding)?;
         let results = results_file(request, &source, kernel.name());
         let asked = (&**kernel, request);
-        let mut inputs = InputOpener::new(file, &results, asked, &source, data);
+        let mut inputs = InputOpener::new(file, &results, asked, &source, data)?;
         let auxiliary_inputs = inputs.auxiliary(&**kernel, &mut source)?;
         let (process, dataset) = (kernel.name().to_owned(), source.info.path.clone());
         let unsuitable = |reason| Error::Unsuitable {

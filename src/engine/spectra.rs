@@ -49,7 +49,7 @@ impl Spectra {
         let results = results_file(request, &source, look.name());
         // Nothing is identified by it.
         let data = Data::unseen();
-        let mut inputs = InputOpener::new(&file, &results, (&look, request), &source, &data);
+        let mut inputs = InputOpener::new(&file, &results, (&look, request), &source, &data)?;
         let (spectrum, others) = source.info.along(source.seen.along);
         let spectrum_shape = spectrum.spectrum_shape(1);
         let opened = corrections::open(&mut inputs, (&look, request), &source, &spectrum_shape)?;

@@ -80,7 +80,7 @@ pub fn verify(
     let provenance = results_group::provenance(&opened, group);
     let positions = folded_positions(&file, &opened, &provenance)?;
     let request = &Request { inputs: recorded(&opened), corrections, positions, ..request.clone() };
-    let job = Job::open(kernel, &source_file, request, &Data::default())?;
+    let job = Job::open_recorded(kernel, &source_file, request, &Data::default())?;
     let unusable = |reason: Note| Error::CannotVerify { group: group.to_owned(), reason };
     let is_recorded = provenance.parameter_hash.is_some();
     let changed = changed(&provenance, &job);

@@ -3,8 +3,8 @@
 //!
 //! A process is handed what it computes with by [`Hashed`] alone, which makes the identity from the
 //! very same values, taken apart field by field: a new field that isn't hashed doesn't compile.
-//! `canonical` is the JSON, `same` the rule for reuse, `whereabouts` where a source is,
-//! `difference` what tells two computations apart.
+//! `canonical` is the JSON, `same` the rule for reuse, `same_spectra` that for inputs,
+//! `whereabouts` where a source is, `difference` what tells two computations apart.
 //!
 //! The rule is strict on purpose. pyUSID matches names by substring and numbers by `allclose`, and
 //! overlooks extra parameters, changed data and other source files; each of these hands out wrong
@@ -14,6 +14,7 @@ mod axis_values;
 pub(crate) mod difference;
 mod promised;
 mod same;
+mod same_spectra;
 mod whereabouts;
 
 use std::convert::Infallible;
@@ -26,6 +27,7 @@ pub(crate) use difference::{Difference, first_difference};
 use pixelmill_core::canonical::canonical;
 pub(crate) use promised::{is_promised, is_provisional, promised};
 pub(crate) use same::{is_same, unlike, whereabouts_of};
+pub(crate) use same_spectra::SpectraIdentity;
 pub(crate) use whereabouts::{
     OtherFile, SourceLocation, Whereabouts, recorded_files, recorded_ways, relative,
 };

@@ -152,6 +152,26 @@ def change(path):
         file["data"][3, 8] *= 1.5
 
 
+def hide(path, output, name):
+    with h5py.File(path, "r+") as file, h5py.File(output) as results:
+        vectors = results[name]["V"][()].reshape(-1, POINTS)
+        added = np.random.default_rng(3).normal(size=POINTS)
+        axes = np.linalg.qr(vectors.T)[0]
+        file["data"][3, 8] += added - axes @ (axes.T @ added)
+
+
+def forget(output):
+    with h5py.File(output, "r+") as results:
+        for group in results.values():
+            group.attrs.pop("parameters", None)
+
+
+def darken(path):
+    with h5py.File(path, "r+") as file:
+        dark = np.linspace(0, 0.1, POINTS)
+        file["dark"], file["dark_again"], file["darker"] = dark, dark, 2 * dark
+
+
 def kept(path, name):
     """Some of the numbers of each result."""
     with h5py.File(path) as file:

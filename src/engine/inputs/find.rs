@@ -11,12 +11,14 @@ use log::info;
 
 use super::place::{InputPlace, LiesIn, Refusal};
 use crate::engine::Request;
+use crate::engine::correction_paths::CorrectionPaths;
 use crate::engine::data::Data;
 use crate::engine::inspect::{parameters_of, positions, positions_axes};
 use crate::engine::request::ELSEWHERE;
 use crate::formats::fastest_axis;
 use crate::identity::{
-    OtherFile, SourceLocation, Whereabouts, is_provisional, promised, relative, whereabouts_of,
+    OtherFile, SourceLocation, SpectraIdentity, Whereabouts, is_provisional, promised, relative,
+    whereabouts_of,
 };
 use crate::source::{Source, normalised};
 use crate::storage::attributes;
@@ -29,7 +31,7 @@ use crate::storage::results_group::{self, Provenance, results_groups};
 use pixelmill_core::canonical::canonical;
 use pixelmill_core::dimension::Dimension;
 use pixelmill_core::error::{Error, Result};
-use pixelmill_core::inputs::InputPath;
+use pixelmill_core::inputs::{ConstantInput, InputPath};
 use pixelmill_core::kernel::Kernel;
 
 /// Something that was found, and where.
@@ -53,6 +55,15 @@ pub(super) struct OfResults {
 }
 
 impl Found<'_> {
+    /// The group of the results that it is a part of, and what these have recorded of what they
+    /// were computed from, if anything.
+    pub fn recorded(&self) -> Option<(String, String)> {
+        let Array::Dataset(file, _) = &self.array else { return None };
+        let (path, _) = self.place.dataset.rsplit_once('/')?;
+        let recorded = results_group::provenance(&file.group(path).ok()?, path).identity?;
+        Some((path.to_owned(), recorded))
+    }
+
     /// The results that it is a part of, if they have a hash.
     pub fn results(&self) -> Option<OfResults> {
         let Array::Dataset(file, _) = &self.array else { return None };
@@ -88,6 +99,8 @@ pub(super) struct Finder<'a> {
     results_path: &'a Path,
     kernel: &'a dyn Kernel,
     request: &'a Request,
+    /// What the source's spectra are known by, if an input has to be of the same.
+    spectra: Option<SpectraIdentity>,
     /// The source's dataset, how many positions it has, and which of its axes these are.
     dataset: String,
     positions: u64,
@@ -105,6 +118,17 @@ enum Which {
     Other(usize),
 }
 
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'n> {
+    /// What it is called.
+    pub named: &'n str,
+    /// The dataset that is meant of a whole results group.
+    pub results: Option<&'n str>,
+    /// Whether it has to be of the source's own spectra.
+    pub is_of_same_spectra: bool,
+}
+
 /// What may be wrong with results that a process is asked for.
 type Lacking = Vec<String>;
 
@@ -115,9 +139,17 @@ impl<'a> Finder<'a> {
         (kernel, request): (&'a dyn Kernel, &'a Request),
         source: &Source,
         data: &'a Data,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let mut auxiliary = kernel.auxiliary_inputs().into_iter();
+        let is_of_same = auxiliary.any(|input| input.is_of_same_spectra())
+            || kernel.constant_inputs().iter().any(ConstantInput::is_of_same_spectra);
+        let spectra = |fingerprint| SpectraIdentity::uncorrected(source, fingerprint);
+        Ok(Self {
             data,
+            spectra: match is_of_same {
+                true => Some(spectra(data.fingerprint(&source.rows)?)),
+                false => None,
+            },
             source: file,
             results_path,
             kernel,
@@ -127,16 +159,12 @@ impl<'a> Finder<'a> {
             position_axes: source.rows.view().positions.clone(),
             results: None,
             others: Vec::new(),
-        }
+        })
     }
 
-    /// Finds what was `named`; of a whole results group the dataset `results` is meant.
-    pub fn find(
-        &mut self,
-        named: &str,
-        results: Option<&str>,
-        refused: Refusal<'_>,
-    ) -> Result<Found<'_>> {
+    /// Finds what is looked for.
+    pub fn find(&mut self, sought: Sought<'_>, refused: Refusal<'_>) -> Result<Found<'_>> {
+        let Sought { named, results, .. } = sought;
         self.open_results()?;
         if let Some(place) = self.request.inputs.iter().find(|place| place.named == named)
             && let Some(found) = self.recorded(place, refused)?
@@ -158,12 +186,12 @@ impl<'a> Finder<'a> {
             InputPath::Npy(file) => return self.npy(file, named, refused),
             InputPath::InFile { file, path } => {
                 let which = self.open(&file)?;
-                self.within(&[which], named, &path, results, refused)?
+                self.within(&[which], sought, &path, refused)?
             }
             InputPath::Here(path) => {
                 let both = [Which::Results, Which::Source];
                 let there = if self.results.is_some() { &both[..] } else { &both[1..] };
-                self.within(there, named, &path, results, refused)?
+                self.within(there, sought, &path, refused)?
             }
         };
         self.opened(found, named, results, refused)
@@ -223,11 +251,11 @@ impl<'a> Finder<'a> {
     fn within(
         &self,
         files: &[Which],
-        named: &str,
+        sought: Sought<'_>,
         path: &str,
-        results: Option<&str>,
         refused: Refusal<'_>,
     ) -> Result<Spot> {
+        let Sought { named, results, .. } = sought;
         let last = files[files.len() - 1];
         let literal = normalised(path);
         let missing = || {
@@ -246,7 +274,7 @@ impl<'a> Finder<'a> {
         };
         let mut lacking = Lacking::new();
         for which in files {
-            if let Some(group) = self.newest(*which, process, &mut lacking)? {
+            if let Some(group) = self.newest(*which, process, sought, &mut lacking)? {
                 let dataset = dataset.or(results);
                 let found = self.of_group(*which, &group, dataset, named, refused)?;
                 let Spot::Dataset(_, path) = &found else { return Ok(found) };
@@ -268,7 +296,13 @@ impl<'a> Finder<'a> {
     }
 
     /// The newest complete results group of a process for the source's dataset.
-    fn newest(&self, which: Which, process: &str, lacking: &mut Lacking) -> Result<Option<String>> {
+    fn newest(
+        &self,
+        which: Which,
+        process: &str,
+        sought: Sought<'_>,
+        lacking: &mut Lacking,
+    ) -> Result<Option<String>> {
         let file = self.file(which);
         let mut groups = results_groups(file);
         groups.retain(|group| group.linked_file.is_none() && is_process(&group.tool, process));
@@ -277,6 +311,12 @@ impl<'a> Finder<'a> {
         for group in groups.iter().rev() {
             if self.is_own(group) {
                 lacking.push(format!("{} is of the parameters that are asked for", group.path));
+                continue;
+            }
+            if sought.is_of_same_spectra
+                && let Some(other) = self.other_spectra(file, group)
+            {
+                lacking.push(format!("{} is of other spectra ({other})", group.path));
                 continue;
             }
             match self.lack(file, group)? {
@@ -306,6 +346,17 @@ impl<'a> Finder<'a> {
         group.tool == self.kernel.name()
             && canonical(parameters_of(group).into())
                 == canonical(self.kernel.parameters().clone().into())
+    }
+
+    /// In what a group's spectra aren't the source's, if they aren't, as far as that is known
+    /// before corrections are read: those are to be called the same.
+    fn other_spectra(&self, file: &ReadFile, group: &Provenance) -> Option<String> {
+        let stored = group.identity.as_deref()?;
+        let opened = file.group(&group.path).ok()?;
+        if CorrectionPaths::recorded(&opened) != self.request.corrections {
+            return Some("it has other corrections".to_owned());
+        }
+        self.spectra.as_ref()?.unlike(stored)
     }
 
     /// What a group lacks of all results; nothing if it is complete.

@@ -20,11 +20,11 @@ pub(crate) use place::{are_where_recorded, recorded, told};
 
 use std::path::Path;
 
-use find::Finder;
+use find::{Finder, Found, Sought};
 
 use super::Request;
 use super::data::Data;
-use crate::identity::AuxiliaryIdentity;
+use crate::identity::{AuxiliaryIdentity, SpectraIdentity};
 use crate::source::Source;
 use crate::storage::file::ReadFile;
 use pixelmill_core::error::{Error, Result};
@@ -41,8 +41,22 @@ pub(crate) struct Inputs {
     /// What stands for the fingerprint of an auxiliary input while it is computed, if it is of
     /// results that have a hash.
     pub promised: Vec<Option<String>>,
+    /// Results that have to be of the source's own spectra: their group, and what they have
+    /// recorded of what they were computed from.
+    pub of_same_spectra: Vec<(String, String)>,
     /// Files of their own, held for their readers' locks.
     _files: Vec<ReadFile>,
+}
+
+/// What is looked for of an input of either kind.
+macro_rules! sought {
+    ($input:expr) => {
+        Sought {
+            named: $input.path(),
+            results: $input.results_dataset(),
+            is_of_same_spectra: $input.is_of_same_spectra(),
+        }
+    };
 }
 
 /// Looks for inputs, and opens what it finds.
@@ -55,15 +69,18 @@ pub(crate) struct InputOpener<'a> {
 impl<'a> InputOpener<'a> {
     /// Looks in the source's file, which `source` is of, in the file `results`, and in any other
     /// that is named.
+    ///
+    /// # Errors
+    /// If the source can't be read, and an input has to be of its spectra.
     pub fn new(
         file: &'a ReadFile,
         results: &'a Path,
         (kernel, request): (&'a dyn Kernel, &'a Request),
         source: &Source,
         data: &'a Data,
-    ) -> Self {
-        let finder = Finder::new(file, results, (kernel, request), source, data);
-        Self { finder, inputs: Inputs::default(), data }
+    ) -> Result<Self> {
+        let finder = Finder::new(file, results, (kernel, request), source, data)?;
+        Ok(Self { finder, inputs: Inputs::default(), data })
     }
 
     /// Opens what has values for each position, and notes in the source's description what it is.
@@ -82,8 +99,9 @@ impl<'a> InputOpener<'a> {
                 dataset: dataset.to_owned(),
                 reason,
             };
-            let found = self.finder.find(input.path(), input.results_dataset(), &refused)?;
-            self.inputs.places.push(found.place.clone());
+            let sought = sought!(input);
+            let found = self.finder.find(sought, &refused)?;
+            self.inputs.note(sought, &found);
             let results = found.results();
             let (reader, info) = AuxiliaryReader::open(&input, found, source, &refused)?;
             let fingerprint = match &results {
@@ -116,8 +134,9 @@ impl<'a> InputOpener<'a> {
                 dataset: dataset.to_owned(),
                 reason,
             };
-            let found = self.finder.find(input.path(), input.results_dataset(), &refused)?;
-            self.inputs.places.push(found.place.clone());
+            let sought = sought!(input);
+            let found = self.finder.find(sought, &refused)?;
+            self.inputs.note(sought, &found);
             let (reader, array) =
                 ConstantReader::open(input, found, spectrum, (left, memory), &refused)?;
             self.inputs.constants.push(reader);
@@ -136,6 +155,22 @@ impl<'a> InputOpener<'a> {
 }
 
 impl Inputs {
+    /// Notes where something was found, and what of it has to be of the source's spectra.
+    fn note(&mut self, sought: Sought<'_>, found: &Found<'_>) {
+        self.places.push(found.place.clone());
+        let recorded = found.recorded().filter(|_| sought.is_of_same_spectra);
+        self.of_same_spectra.extend(recorded);
+        self.of_same_spectra.dedup();
+    }
+
+    /// In what the spectra of results that have to be of the source's own are others, in words.
+    pub fn other_spectra(&self, spectra: &SpectraIdentity) -> Option<String> {
+        self.of_same_spectra.iter().find_map(|(group, recorded)| {
+            let other = spectra.unlike(recorded)?;
+            Some(format!("{group} was computed from other spectra: {other}; compute it anew"))
+        })
+    }
+
     /// Bytes that all constants take.
     pub fn constant_bytes(&self) -> u64 {
         self.constants.iter().map(ConstantReader::bytes).sum()
