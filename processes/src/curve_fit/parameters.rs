@@ -190,6 +190,17 @@ impl Parameters {
                  `low_loss` or `low_losses`",
             );
         }
+        let asked = |component: &&Component| component.convolved == Some(true);
+        if let Some(Component { name, .. }) = self.components.0.iter().find(asked)
+            && !is_given
+        {
+            let told = if self.is_of_frames() {
+                "frames aren't convolved"
+            } else {
+                "give a low-loss spectrum by `low_loss` or `low_losses`"
+            };
+            return refuse(&format!("the component `{name}` is to be convolved: {told}"));
+        }
         if is_given && self.is_of_frames() {
             return refuse("frames aren't convolved; `low_loss` is of spectra");
         }

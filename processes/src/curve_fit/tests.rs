@@ -302,6 +302,14 @@ fn wrong_parameters_are_named() {
         (json!({"weights": "given", "channel_weights": [1.0, -2.0]}), "negative: -2"),
         (json!({"weights": "given", "channel_weights": vec![1.0; 8001]}), "8001 weights"),
         (json!({"low_loss": "/a", "low_losses": "/b"}), "one spectrum or many"),
+        (
+            json!({"components": ["offset", {"type": "gaussian", "convolved": true}]}),
+            "`gaussian` is to be convolved: give a low-loss spectrum by `low_loss`",
+        ),
+        (
+            json!({"components": [{"type": "plane", "convolved": true}]}),
+            "`plane` is to be convolved: frames aren't",
+        ),
         (json!({"low_loss_zero": 3}), "give `low_loss` or"),
         (json!({"low_loss_normalised": true}), "give `low_loss` or"),
         (json!({"low_loss": "/a", "components": "plane"}), "frames aren't convolved"),
