@@ -61,10 +61,12 @@ impl Mixture {
             } else {
                 format!("of component {component}")
             };
-            Failure::new(format!(
-                "the covariance {of} has no inverse: take fewer components, a larger \
-                 `regularization`, or `covariance=diag`"
-            ))
+            let advice = if kind.is_of_pairs() {
+                "take fewer components, a larger `regularization`, or `covariance=diag`"
+            } else {
+                "take fewer components or a larger `regularization`"
+            };
+            Failure::new(format!("the covariance {of} has no inverse: {advice}"))
         };
         let factor = |matrix: &[f64], component| {
             Factor::new(matrix, points).ok_or_else(|| singular(component))
@@ -351,10 +353,12 @@ mod tests {
         for kind in [Covariance::Diag, Covariance::Spherical] {
             let told = of(kind, vec![1.0, 0.0]).unwrap();
             assert!(told.contains("the covariance of component 1 has no inverse"), "{told}");
+            assert!(!told.contains("`covariance=diag`"), "{told}");
             assert!(of(kind, vec![f64::NAN, 1.0]).unwrap().contains("component 0"));
         }
         let told = of(Covariance::Tied, vec![0.0; 8]).unwrap();
         assert!(told.contains("the covariance that all components share has no inverse"), "{told}");
+        assert!(told.ends_with("or `covariance=diag`"), "{told}");
         assert!(
             of(Covariance::Full, [[1.0; 8], [0.0; 8]].concat()).unwrap().contains("component 1")
         );
