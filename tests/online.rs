@@ -104,6 +104,13 @@ fn what_cannot_be_learned_from_is_refused_or_fails() {
     refuse(scan.arguments("orpca", &output, &["-p", "components=500"]), 1, &[told]);
     refuse(scan.arguments("ornmf", &output, &["-p", "epochs=0"]), 2, &["epochs"]);
     assert!(!std::path::Path::new(&output).exists());
+    for shrinkage in ["1e308", "1e150", "1e7"] {
+        let given = format!("shrinkage={shrinkage}");
+        let ran =
+            pixelmill(scan.arguments("orpca", &output, &["-p", "components=3", "-p", &given]));
+        assert_eq!(ran.code, Some(1), "{shrinkage}");
+        assert!(ran.stderr.contains("leaves nothing of the data"), "{}", ran.stderr);
+    }
     let negative = made("negative", "contiguous");
     let output = negative.beside("out.h5");
     let ran = pixelmill(negative.arguments("ornmf", &output, &["-p", "components=2"]));

@@ -23,7 +23,8 @@
 //! is what the next mini-batch begins with.
 //!
 //! At last all positions get `Loadings` (positions × components), in units of the data, for the
-//! `Components` (components × the axes of a spectrum), which have the norm 1. Those of `orpca` are
+//! `Components` (components × the axes of a spectrum), which have the norm 1, or are 0 if
+//! `shrinkage` leaves nothing of them; if it leaves none at all, the run ends. Those of `orpca` are
 //! orthogonal, with such signs that the largest value of each, without its sign, is positive.
 //! They are in the order of the mean square of their loadings, `Explained_Variance`, of which
 //! `Explained_Variance_Ratio` is the part of that of all data. `Outliers` counts those of a
@@ -348,7 +349,7 @@ impl<const NONNEGATIVE: bool> Reduction for Online<NONNEGATIVE> {
         let is_last = ended.is_multiple_of(batches) && is_enough || ended == batches * epochs;
         let goal = task.goal(basis.noise, sample);
         if is_last {
-            basis = basis.in_order::<NONNEGATIVE>(&sums)?;
+            basis = basis.in_order::<NONNEGATIVE>(&sums, task.parameters.shrinkage)?;
             sums = Sums::new(components, points);
             basis.threshold = goal;
         } else {
@@ -372,7 +373,7 @@ impl<const NONNEGATIVE: bool> Reduction for Online<NONNEGATIVE> {
         basis.noise = head[1];
         let sample = Sample { largest: head[2], size: head[3] };
         let learned = Learned { batches: head[4], of_epoch: head[5] };
-        let basis = Arc::new(basis.ready::<NONNEGATIVE>()?);
+        let basis = Arc::new(basis.ready::<NONNEGATIVE>(first.parameters.shrinkage)?);
         let stage = if pass.is_last {
             Stage::Project { basis }
         } else {

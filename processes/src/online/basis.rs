@@ -29,6 +29,9 @@ const SWEEPS: u32 = 30;
 /// What is added to the diagonal of a matrix that may be singular, as a part of its mean.
 const SINGULAR: f64 = 1e-13;
 
+/// What is left of a component that counts as nothing, as a part of the shrinkage.
+const VANISHED: f64 = 1e-6;
+
 /// Components, one behind the other, and what is needed to find loadings.
 #[derive(Clone)]
 pub struct Basis {
@@ -138,15 +141,15 @@ impl Basis {
     /// With what is needed to find loadings.
     ///
     /// # Errors
-    /// If there are too many components for any memory.
-    pub fn ready<const NONNEGATIVE: bool>(self) -> Result<Self, Failure> {
+    /// If there are too many components for any memory, or none is left.
+    pub fn ready<const NONNEGATIVE: bool>(self, shrinkage: f64) -> Result<Self, Failure> {
         let count = self.count();
         let row = |number: usize| Ok(self.vectors[number * self.points..][..self.points].to_vec());
         let weights = Weights::of_some((count, self.points), row)?;
         let gram = self.gram() + DMatrix::from_row_slice(count, count, &self.penalty);
         let solved = match NONNEGATIVE {
             true => Solved::Least(Gram::new(gram.as_slice().to_vec())),
-            false => Solved::Inverse(definite(gram)?.inverse()),
+            false => Solved::Inverse(definite(gram, shrinkage)?.inverse()),
         };
         let ready = Some(Arc::new(Ready { weights, solved }));
         Ok(Self { ready, ..self })
@@ -228,7 +231,7 @@ impl Basis {
         (0..count).for_each(|at| squares[(at, at)] += shrinkage);
         // Point by point the sums of all components: a column of what is solved for.
         let products = DMatrix::from_column_slice(count, points, &sums.products);
-        let solved = definite(squares)?.solve(&products);
+        let solved = definite(squares, shrinkage)?.solve(&products);
         for (at, vector) in self.vectors.chunks_exact_mut(points).enumerate() {
             vector.iter_mut().zip(solved.row(at).iter()).for_each(|(to, from)| *to = *from);
         }
@@ -254,9 +257,15 @@ impl Basis {
     /// The same components in the order of what they explain by some sums: orthogonal ones, unless
     /// they may not be negative.
     ///
+    /// One of which shrinkage leaves nothing is 0.
+    ///
     /// # Errors
     /// If there are none.
-    pub fn in_order<const NONNEGATIVE: bool>(&self, sums: &Sums) -> Result<Self, Failure> {
+    pub fn in_order<const NONNEGATIVE: bool>(
+        &self,
+        sums: &Sums,
+        shrinkage: f64,
+    ) -> Result<Self, Failure> {
         let (count, points) = (self.count(), self.points);
         if NONNEGATIVE {
             let mut order: Vec<usize> = (0..count).collect();
@@ -267,17 +276,24 @@ impl Basis {
         }
         // R·L = (RT)·(T⁻¹L) with LLᵀ = TTᵀ, so that T⁻¹L is orthonormal, and of the squares of RT
         // the eigenvectors.
-        let lower = definite(self.gram())?.l();
+        let lower = definite(self.gram(), shrinkage)?.l();
         let squares = DMatrix::from_row_slice(count, count, &sums.squares);
         let turned = lower.transpose() * squares * &lower;
         let SymmetricEigen { eigenvectors, eigenvalues } = SymmetricEigen::new(turned);
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by(|one, other| eigenvalues[*other].total_cmp(&eigenvalues[*one]));
+        let least = VANISHED * shrinkage;
+        let left = order.iter().filter(|at| shrinkage == 0.0 || eigenvalues[**at].sqrt() > least);
+        let left = left.count();
+        if left == 0 {
+            return Err(dependent(shrinkage));
+        }
         let turn = DMatrix::from_fn(count, count, |row, column| eigenvectors[(row, order[column])]);
         let inverse = lower.solve_lower_triangular(&DMatrix::identity(count, count));
-        let inverse = inverse.ok_or_else(|| Failure::new("the components are not independent"))?;
+        let inverse = inverse.ok_or_else(|| dependent(shrinkage))?;
         // V = Wᵀ·T⁻¹·L.
-        let mixed = turn.transpose() * &inverse;
+        let mut mixed = turn.transpose() * &inverse;
+        mixed.rows_mut(left, count - left).fill(0.0);
         let mut vectors = vec![0.0; count * points];
         for (at, into) in vectors.chunks_exact_mut(points).enumerate() {
             for (row, vector) in self.rows().enumerate() {
@@ -287,7 +303,8 @@ impl Basis {
             into.iter_mut().for_each(|value| *value *= sign);
         }
         let own = DMatrix::from_row_slice(count, count, &self.penalty);
-        let penalty = &mixed * own * mixed.transpose();
+        let mut penalty = &mixed * own * mixed.transpose();
+        (left..count).for_each(|at| penalty[(at, at)] = shrinkage);
         let penalty = penalty.transpose().as_slice().to_vec();
         Ok(Self { vectors, penalty, ..self.clone() })
     }
@@ -316,10 +333,54 @@ impl Ready {
     }
 }
 
-/// The factor of a matrix that may be singular.
-fn definite(mut matrix: DMatrix<f64>) -> Result<Cholesky<f64, Dyn>, Failure> {
+/// The factor of a matrix that may be singular, of components with such a shrinkage.
+fn definite(mut matrix: DMatrix<f64>, shrinkage: f64) -> Result<Cholesky<f64, Dyn>, Failure> {
     let count = matrix.nrows();
     let more = SINGULAR * matrix.trace() / count as f64;
     (0..count).for_each(|at| matrix[(at, at)] += more.max(f64::MIN_POSITIVE));
-    Cholesky::new(matrix).ok_or_else(|| Failure::new("the components are not independent"))
+    Cholesky::new(matrix).ok_or_else(|| dependent(shrinkage))
+}
+
+/// Why components can't be told from each other.
+fn dependent(shrinkage: f64) -> Failure {
+    let told = match shrinkage {
+        0.0 => return Failure::new("the components are not independent"),
+        usual if usual < 1e6 => usual.to_string(),
+        large => format!("{large:e}"),
+    };
+    Failure::new(format!(
+        "a `shrinkage` of {told} leaves nothing of the data: take less than their singular values"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_that_shrinkage_leaves_nothing_of_is_zero() {
+        let of = |shrinkage: f64, squares: [f64; 2]| {
+            let basis = Basis::new(vec![1.0, 0.0, 0.0, 0.0, 2.0, 0.0], 3, shrinkage, 1.0);
+            let mut sums = Sums::new(2, 3);
+            (sums.squares[0], sums.squares[3]) = (squares[0], squares[1]);
+            basis.in_order::<false>(&sums, shrinkage)
+        };
+        let near = |found: &[f64], wanted: &[f64]| {
+            found.iter().zip(wanted).all(|(one, other)| (one - other).abs() < 1e-9)
+        };
+        for (shrinkage, small, second) in [(10.0, 1e-14, 0.0), (10.0, 1e-8, 1.0), (0.0, 1e-14, 1.0)]
+        {
+            let basis = of(shrinkage, [100.0, small]).unwrap();
+            let about = format!("{shrinkage} {small}: {:?} {:?}", basis.vectors, basis.penalty);
+            assert!(near(&basis.vectors, &[1.0, 0.0, 0.0, 0.0, second, 0.0]), "{about}");
+            let own = if second == 0.0 { shrinkage } else { shrinkage / 4.0 };
+            assert!(near(&basis.penalty, &[shrinkage, 0.0, 0.0, own]), "{about}");
+            assert!(basis.ready::<false>(shrinkage).is_ok());
+        }
+        for (shrinkage, told) in [(10.0, "10"), (1e308, "1e308")] {
+            let refused = of(shrinkage, [1e-14, 1e-14]).err().unwrap().to_string();
+            let told = format!("a `shrinkage` of {told} leaves nothing of the data");
+            assert!(refused.starts_with(&told), "{refused}");
+        }
+    }
 }
