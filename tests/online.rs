@@ -103,6 +103,11 @@ fn what_cannot_be_learned_from_is_refused_or_fails() {
     let told = "500 components are more than there are of 1000 positions with 60 values each";
     refuse(scan.arguments("orpca", &output, &["-p", "components=500"]), 1, &[told]);
     refuse(scan.arguments("ornmf", &output, &["-p", "epochs=0"]), 2, &["epochs"]);
+    for fold in ["orpca", "ornmf"] {
+        let told = "it takes at least 4 positions with these parameters, and 3 are selected";
+        let few = ["-p", "components=4", "--positions", "0:3"];
+        refuse(scan.arguments(fold, &output, &few), 1, &[told]);
+    }
     assert!(!std::path::Path::new(&output).exists());
     for shrinkage in ["1e308", "1e150", "1e7"] {
         let given = format!("shrinkage={shrinkage}");

@@ -251,6 +251,10 @@ impl<R: Reduction> Fold for PreparedFold<R> {
         R::PER_POSITION
     }
 
+    fn least_positions(&self) -> u64 {
+        R::least_positions(&self.first)
+    }
+
     fn whole(&self) -> Whole {
         self.whole
     }

@@ -251,6 +251,10 @@ pub trait Fold: Send + Sync {
     /// Whether all buffers are per position, so that nothing is folded: positions then are marked,
     /// selected and computed again one by one, as those of a map.
     fn is_per_position(&self) -> bool;
+    /// How many positions it folds at least.
+    fn least_positions(&self) -> u64 {
+        1
+    }
     /// How much of a spectrum it needs at a time.
     fn whole(&self) -> Whole;
     /// Whether a [`Worker`] can compute positions as well: then it does where a position has

@@ -134,6 +134,13 @@ pub trait Reduction: Sized + 'static {
         Vec::new()
     }
 
+    /// How many positions it takes at least, as there are components to be told apart. Fewer that a
+    /// user selects are refused before the run; that the source has as many is for
+    /// [`prepare`](Self::prepare) to see.
+    fn least_positions(_task: &Self::Task) -> u64 {
+        1
+    }
+
     /// How much of a spectrum it needs at a time with these parameters, of spectra as long as
     /// these. Override if that depends on them.
     fn whole(_parameters: &Self::Parameters, _source: &SourceInfo) -> Whole {

@@ -219,6 +219,10 @@ impl<const CENTERED: bool> Reduction for Decomposition<CENTERED> {
         Ok(Task { folded, parameters: parameters.clone(), sizes, stage, scale, found })
     }
 
+    fn least_positions(task: &Task) -> u64 {
+        task.sizes.components as u64
+    }
+
     fn whole(_: &Parameters, source: &SourceInfo) -> Whole {
         at_a_time(source)
     }

@@ -273,6 +273,10 @@ impl Reduction for GaussianMixture {
         })
     }
 
+    fn least_positions(task: &Task) -> u64 {
+        task.shape.components as u64
+    }
+
     fn whole(_: &Parameters, source: &SourceInfo) -> Whole {
         at_a_time(source)
     }

@@ -335,6 +335,10 @@ impl Reduction for KMeans {
         })
     }
 
+    fn least_positions(task: &Task) -> u64 {
+        task.parameters.clusters as u64
+    }
+
     fn whole(_: &Parameters, source: &SourceInfo) -> Whole {
         at_a_time(source)
     }

@@ -205,6 +205,10 @@ impl Reduction for Nmf {
         Ok(Task { folded, parameters, sizes, scale, energy: 0.0, stage })
     }
 
+    fn least_positions(task: &Task) -> u64 {
+        task.sizes.components as u64
+    }
+
     fn whole(_: &Parameters, source: &SourceInfo) -> Whole {
         at_a_time(source)
     }

@@ -251,6 +251,10 @@ impl<const NONNEGATIVE: bool> Reduction for Online<NONNEGATIVE> {
         Ok(Task { folded, parameters, sizes, number: 0, stage, sample, learned })
     }
 
+    fn least_positions(task: &Task) -> u64 {
+        task.sizes.components as u64
+    }
+
     fn whole(_: &Parameters, source: &SourceInfo) -> Whole {
         at_a_time(source)
     }

@@ -176,6 +176,9 @@ impl Job {
         let of_fold = (&source, corrections.as_ref(), request.positions.as_ref());
         let folded = fold.map(|fold| geometry(fold, of_fold, file)).transpose()?;
         let (geometry, selection) = folded.unzip();
+        if let Some((fold, selected)) = fold.zip(selection.as_ref().and_then(Option::as_ref)) {
+            check_count(fold, selected).map_err(unsuitable)?;
+        }
         identity.selection = selection.flatten().or(identity.selection);
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
         let (kernel, compared) = (Arc::clone(kernel), Compared::default());
@@ -715,6 +718,16 @@ fn geometry(
     let wanted = selected.as_ref().map(|_| &wanted);
     let identity = selected.as_ref().map(|selected| selected.identity(&source.grid));
     Ok((Geometry::new(fold, source, corrections, wanted)?, identity.transpose()?))
+}
+
+/// Checks that a fold gets as many positions as it takes.
+fn check_count(fold: &dyn Fold, selected: &SelectionIdentity) -> Result<(), String> {
+    let (least, count) = (fold.least_positions(), selected.positions);
+    if count >= least {
+        return Ok(());
+    }
+    let are = if count == 1 { "1 is" } else { &format!("{count} are") };
+    Err(format!("it takes at least {least} positions with these parameters, and {are} selected"))
 }
 
 /// The source, as a kernel and a request want it.
