@@ -158,6 +158,24 @@ fn results_of_spectra_with_the_same_corrections_are_taken() {
 }
 
 #[test]
+fn a_spectrum_that_cannot_be_decomposed_fails_for_the_same_reason() {
+    for (value, told) in [("1e-320", "too small to be squared"), ("nan", "value 0 of the spectrum")]
+    {
+        let scan = made("f8", "contiguous");
+        let output = scan.beside("out.h5");
+        python("put", &[scan.file.to_str().unwrap(), value]);
+        for (process, options) in [("svd", &["-p", "components=4"][..]), ("svd-filter", &[])] {
+            let ran = pixelmill(scan.arguments(process, &output, options));
+            assert_eq!(ran.code, Some(3), "{process}: {}", ran.stderr);
+            let failed = ran.json["failed"].as_array().unwrap();
+            assert_eq!((failed.len(), &failed[0]["position"]), (1, &json!(77)), "{process}");
+            let why = failed[0]["message"].as_str().unwrap();
+            assert!(why.contains(told), "{process}: {why}");
+        }
+    }
+}
+
+#[test]
 fn verified_are_also_results_whose_decomposition_is_of_other_spectra_by_now() {
     let scan = made("f8", "contiguous");
     let output = scan.beside("out.h5");

@@ -238,12 +238,13 @@ impl Process for SvdFilter {
         spectrum: Spectrum<'_, f64>,
         scratch: &mut Scratch,
     ) -> Result<Values, Failure> {
+        // A spectrum that can't be squared couldn't be decomposed either: that is why it has none.
+        let size = square(&spectrum)?.sqrt();
         let u = &spectrum.auxiliary[0][..task.all];
         if !u.iter().all(|amount| amount.is_finite()) {
             return Err(Failure::new("the decomposition has no result for this position"));
         }
         let values = &mut scratch.values;
-        let size = square(&spectrum)?.sqrt();
         if task.known.as_ref().is_some_and(|known| !known.is_of(&spectrum, size, u)) {
             let told = "the spectrum isn't the one that was decomposed: decompose the data as \
                         they are now, with the same corrections and selections";

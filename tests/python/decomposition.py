@@ -152,6 +152,11 @@ def change(path):
         file["data"][3, 8] *= 1.5
 
 
+def put(path, value):
+    with h5py.File(path, "r+") as file:
+        file["data"][3, 8] = float(value)
+
+
 def hide(path, output, name):
     with h5py.File(path, "r+") as file, h5py.File(output) as results:
         vectors = results[name]["V"][()].reshape(-1, POINTS)
