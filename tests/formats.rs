@@ -4,13 +4,14 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::usid::ask_python;
-use crate::support::{filters_program, pixelmill, refuse, root, run, succeed};
+use crate::support::{filters_program, pixelmill, program, refuse, root, run, succeed};
 
 /// What `tests/python/formats.py` has told of the files that it wrote, by kind. Importing all the
 /// libraries takes longer than all the rest, so it writes once for all tests.
@@ -355,6 +356,30 @@ fn check_signal(signal: &Value, name: &str, told: &Value, about: &str) {
         let uneven = text(told, "kind") == "hspy-uneven-rows";
         assert_eq!(first["uniform"], !uneven, "{about}");
     }
+}
+
+#[test]
+fn results_beside_their_source_are_computed_on_once_they_are_named() {
+    let copies = Copies::new();
+    let made = succeed(run("sum", &copies.of("hspy"), &[]));
+    let results = Path::new(text(&made, "file"));
+    let data = "/Experiments/scan-Sum_000 Sum/data";
+    let info = succeed(["info".as_ref(), results.as_os_str()]);
+    let told: Vec<(&str, &str)> = list(&info, "other_datasets")
+        .iter()
+        .filter(|other| text(other, "holds").starts_with("results, "))
+        .map(|other| (text(other, "path"), text(other, "holds")))
+        .collect();
+    assert_eq!(told, [(data, "results, float64, its shape is [4, 5]")], "{info}");
+    let shown = Command::new(program()).arg("info").arg(results).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stderr).into_owned();
+    assert!(
+        shown.contains("no datasets to compute on but results, which --dataset names"),
+        "{shown}"
+    );
+    let reasons = ["no main dataset", "results are computed on if --dataset names them"];
+    refuse(run("sum", results, &[]), 1, &reasons);
+    assert_eq!(succeed(run("sum", results, &["--dataset", data]))["outcome"], "finished");
 }
 
 #[test]

@@ -132,7 +132,7 @@ pub enum Error {
     #[error(
         "{} has no main dataset: none in the formats {}, and no other array of numbers with two axes \
          or more{}",
-        file.display(), either(formats), listed("what there is", others)
+        file.display(), either(formats), there_is(others)
     )]
     NoMainDataset { file: PathBuf, formats: Vec<&'static str>, others: Vec<String> },
     /// Nobody says which axes are positions.
@@ -576,6 +576,11 @@ fn has(known: &[String]) -> String {
     } else {
         format!("it has: {}", known.join(", "))
     }
+}
+
+/// What a file has instead, if it has anything.
+fn there_is(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!("; there is: {}", others.join(", ")) }
 }
 
 fn listed(what: &str, names: &[String]) -> String {

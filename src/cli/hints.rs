@@ -91,6 +91,9 @@ impl Face {
     }
 }
 
+/// What tells of a dataset that it is results.
+const OF_RESULTS: &str = "` (results, ";
+
 /// An error in one line.
 pub fn said(error: &Error, face: Face) -> String {
     match error {
@@ -113,6 +116,11 @@ pub fn said(error: &Error, face: Face) -> String {
         ),
         Error::NoFieldOfRecords { field, .. } | Error::NoRecords { field, .. } => {
             format!("{}: {error}", face.given("field", field))
+        }
+        Error::NoMainDataset { others, .. }
+            if others.iter().any(|one| one.contains(OF_RESULTS)) =>
+        {
+            format!("{error}; results are computed on if {} names them", face.option("dataset"))
         }
         Error::SeveralMainDatasets { file, candidates } => format!(
             "{} has {} main datasets; name one with {}: {}",

@@ -68,10 +68,12 @@ pub(crate) fn info(
     let are_there = file == results || !is_absent(results);
     let groups = if are_there { inspect::groups(results, None)? } else { Vec::new() };
     let mut text = format!("{}\n", file.display());
-    if datasets.is_empty() {
-        text.push_str("  no datasets to compute on\n");
-    }
     let others = if datasets.is_empty() { inspect::others(file)? } else { Vec::new() };
+    if datasets.is_empty() {
+        let has_results = others.iter().any(|(_, what)| what.starts_with(inspect::RESULTS));
+        let but = if has_results { " but results, which --dataset names" } else { "" };
+        let _ = writeln!(text, "  no datasets to compute on{but}");
+    }
     for (path, why) in &others {
         let _ = writeln!(text, "    {path}: {why}");
     }

@@ -143,6 +143,9 @@ pub fn datasets_knowing(file: &Path, known: &Arc<KnownTables>) -> Result<Vec<Dat
     Ok(paths.into_iter().map(|path| dataset(&file, path)).collect())
 }
 
+/// What is said first of [others] that are results.
+pub const RESULTS: &str = source::RESULTS;
+
 /// Datasets of a file without a main dataset, with what they are instead.
 ///
 /// # Errors

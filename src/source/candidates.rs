@@ -10,7 +10,7 @@ use crate::formats::{self, Likely, PLAIN};
 use crate::storage::ObjectId;
 use crate::storage::container::{Dataset, Group};
 use crate::storage::file::ReadFile;
-use crate::storage::results_group::is_results_group;
+use crate::storage::results_group::{datasets, is_results_group};
 use crate::storage::walk::{Visited, walk};
 use pixelmill_core::error::{Error, Result};
 
@@ -61,16 +61,29 @@ pub(super) fn only_main_dataset(file: &ReadFile) -> Result<String> {
 const MOST_TOLD: usize = 10;
 
 /// Datasets that aren't taken for data where a file has no main dataset, with what they are
-/// instead.
+/// instead. Results can be computed on, once they are named.
 pub(crate) fn others(file: &Group) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    walk(file, &mut |path, visited| {
-        if let Visited::Dataset(dataset) = visited {
-            found.push((path.to_owned(), instead(&dataset)));
+    let (mut found, mut results) = (Vec::new(), HashSet::new());
+    walk(file, &mut |path, visited| match visited {
+        Visited::Group(group) if is_results_group(&group) => {
+            let datasets = datasets(&group).into_iter();
+            results.extend(datasets.filter_map(|name| group.dataset(&name).ok()?.id()));
         }
+        Visited::Dataset(dataset) => {
+            found.push((path.to_owned(), dataset.id(), instead(&dataset)));
+        }
+        _ => {}
     });
-    found
+    // One may have been met by another path before its group was.
+    let told = |(path, id, what): (String, Option<ObjectId>, String)| {
+        let is_result = id.is_some_and(|id| results.contains(&id));
+        (path, if is_result { format!("{RESULTS}{what}") } else { what })
+    };
+    found.into_iter().map(told).collect()
 }
+
+/// What is said first of results.
+pub(crate) const RESULTS: &str = "results, ";
 
 /// What a dataset is that nobody would compute on without being told.
 fn instead(dataset: &Dataset) -> String {

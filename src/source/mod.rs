@@ -16,7 +16,7 @@ mod unit;
 
 use std::path::PathBuf;
 
-pub(crate) use candidates::{main_datasets, others, shown_datasets};
+pub(crate) use candidates::{RESULTS, main_datasets, others, shown_datasets};
 pub use crop::Crop;
 pub(crate) use digest::{RowHash, RowsDigest};
 pub use excerpt::Along;
