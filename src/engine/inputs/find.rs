@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use log::info;
 
-use super::place::{InputPlace, LiesIn, Refusal};
+use super::place::{InputPlace, LiesIn, Refusal, place_of};
 use crate::engine::Request;
 use crate::engine::correction_paths::CorrectionPaths;
 use crate::engine::data::Data;
@@ -108,6 +108,8 @@ pub(super) struct Finder<'a> {
     /// The file that results go to, if it is another one and was looked into.
     results: Option<ReadFile>,
     others: Vec<ReadFile>,
+    /// What was asked for by now.
+    asked: Vec<String>,
 }
 
 /// One of the files.
@@ -159,6 +161,7 @@ impl<'a> Finder<'a> {
             position_axes: source.rows.view().positions.clone(),
             results: None,
             others: Vec::new(),
+            asked: Vec::new(),
         })
     }
 
@@ -166,7 +169,9 @@ impl<'a> Finder<'a> {
     pub fn find(&mut self, sought: Sought<'_>, refused: Refusal<'_>) -> Result<Found<'_>> {
         let Sought { named, results, .. } = sought;
         self.open_results()?;
-        if let Some(place) = self.request.inputs.iter().find(|place| place.named == named)
+        let before = self.asked.iter().filter(|asked| *asked == named).count();
+        self.asked.push(named.to_owned());
+        if let Some(place) = place_of(&self.request.inputs, named, before)
             && let Some(found) = self.recorded(place, refused)?
         {
             return self.opened(found, named, results, refused);

@@ -61,6 +61,18 @@ impl InputPlace {
     }
 }
 
+/// Where an input of this name was found; of several of one name they are in the order in which
+/// they were asked for, and so many were `before` it.
+pub(super) fn place_of<'p>(
+    recorded: &'p [InputPlace],
+    named: &str,
+    before: usize,
+) -> Option<&'p InputPlace> {
+    let mut of_name = recorded.iter().filter(|place| place.named == named);
+    let last = of_name.clone().next_back();
+    of_name.nth(before).or(last)
+}
+
 /// Whether the input that a group has recorded lies in the very file that is used now, as far as
 /// that can be told.
 fn is_where(recorded: &InputPlace, now: &InputPlace, results: &Path) -> bool {
@@ -119,6 +131,26 @@ mod tests {
         let files = others[0].files(Path::new("/out/results.h5"));
         assert_eq!(files[1], PathBuf::from("/a/b.h5"));
         assert!(files[0].ends_with("../b.h5") && files.len() == 2, "{files:?}");
+    }
+
+    #[test]
+    fn inputs_of_one_name_are_told_apart_by_their_order() {
+        let place = |named: &str, dataset: &str| InputPlace {
+            named: named.to_owned(),
+            lies_in: LiesIn::Results,
+            dataset: dataset.to_owned(),
+        };
+        let recorded = [
+            place("SVD", "/a-SVD_001/U"),
+            place("PCA", "/a-PCA_000/U"),
+            place("SVD", "/a-SVD_000/U"),
+        ];
+        let found =
+            |named, before| place_of(&recorded, named, before).map(|place| place.dataset.as_str());
+        assert_eq!(found("SVD", 0), Some("/a-SVD_001/U"));
+        assert_eq!(found("SVD", 1), Some("/a-SVD_000/U"));
+        assert_eq!(found("SVD", 2), Some("/a-SVD_000/U"));
+        assert_eq!((found("PCA", 0), found("NMF", 0)), (Some("/a-PCA_000/U"), None));
     }
 
     #[test]
