@@ -72,7 +72,7 @@ use crate::least_squares::{self, NormalEquations};
 use convolution::{Convolution, Kernel, Zero};
 use estimate::{Estimator, Frame};
 use model::{Extent, Model};
-use separable::Layout;
+use separable::{Layout, Spot};
 
 /// The fit of one spectrum.
 pub struct Output {
@@ -113,6 +113,8 @@ pub struct Task {
     /// Of frames the places across their rows.
     y: Vec<f64>,
     frame: Option<Frame>,
+    /// The model, if it is a single spot.
+    spot: Option<Spot>,
     /// Square roots of given weights, or ones.
     weights: Vec<f64>,
     /// Of a binned axis the widths of the channels, which the model is multiplied by.

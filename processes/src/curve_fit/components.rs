@@ -280,8 +280,11 @@ fn gaussian(
 #[inline(always)]
 pub fn tail(u: f64) -> f64 {
     let exponent = -0.5 * u * u;
-    if exponent < -200.0 { 0.0 } else { exp(exponent) }
+    if exponent < LEAST_EXPONENT { 0.0 } else { exp(exponent) }
 }
+
+/// Of Gaussians: what is below it is 0.
+pub const LEAST_EXPONENT: f64 = -200.0;
 
 #[multiversion(targets("x86_64+avx2"))]
 fn lorentzian(

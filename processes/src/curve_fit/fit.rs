@@ -3,12 +3,13 @@
 
 use pixelmill_core::process::{AxisValues, Dimension, Failure, Spectrum};
 
+use super::arrays;
 use super::components::{Channels, MOST_SHAPE};
 use super::convolution::{self, Convolution, Kernel, Zero};
 use super::estimate::{Estimator, Frame};
 use super::formula;
 use super::model::{Extent, Model, Part};
-use super::separable::{self, Layout, Separable};
+use super::separable::{self, Layout, Separable, Spot};
 use super::{Output, Parameters, Scratch, Task, Weights};
 use crate::least_squares::{self, Bounds, Limits, Minimum, Problem};
 use crate::spectral_axis::widths;
@@ -48,17 +49,10 @@ impl Task {
         let model = Model::over(&parameters.components, [along, across])?;
         let places: Vec<f64> = points.iter().map(|at| x[at % x.len()]).collect();
         let task = Self::of(parameters, model, (places, points.clone()), along)?;
-        Ok(Self {
-            y: points.iter().map(|at| y[at / x.len()]).collect(),
-            frame: Some(Frame {
-                shape: (y.len(), x.len()),
-                x: x.to_vec(),
-                y: y.to_vec(),
-                points,
-                extent: across,
-            }),
-            ..task
-        })
+        let across_rows = points.iter().map(|at| y[at / x.len()]).collect();
+        let frame = Frame::new(points, y, x, across);
+        let spot = Spot::of(&task.model, &task.layout, &frame);
+        Ok(Self { y: across_rows, frame: Some(frame), spot, ..task })
     }
 
     fn of(
@@ -91,6 +85,7 @@ impl Task {
             x,
             y: Vec::new(),
             frame: None,
+            spot: None,
             widths: None,
             convolution: None,
             kernel: None,
@@ -182,12 +177,14 @@ impl Task {
     pub fn take_values(&self, spectrum: &[f64], scratch: &mut Scratch) -> Result<(), Failure> {
         let Scratch { values, separable, .. } = scratch;
         values.clear();
-        values.extend(self.channels.iter().map(|&at| spectrum[at]));
-        let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-        // The greatest of a number and NaN is the number.
-        if !values.iter().all(|value| value.is_finite()) {
-            return Err(Failure::new("the spectrum has values that are not finite"));
+        if self.channels.len() == spectrum.len() {
+            values.extend_from_slice(spectrum);
+        } else {
+            values.extend(self.channels.iter().map(|&at| spectrum[at]));
         }
+        let Some(largest) = arrays::largest(values) else {
+            return Err(Failure::new("the spectrum has values that are not finite"));
+        };
         if largest > 1e150 || (largest > 0.0 && largest < 1e-150) {
             return Err(Failure::new("the squares of the values leave the range of numbers"));
         }
@@ -260,6 +257,7 @@ impl Task {
             y: &self.y,
             widths: self.widths.as_deref(),
             convolved: self.convolved(kernel),
+            spot: self.spot.as_ref(),
             work,
         }
     }

@@ -8,6 +8,7 @@
 //! Linear parameters beyond their bounds are held there by an active set; Q then spans the others.
 
 mod covariance;
+mod spot;
 
 use super::arrays::{add_scaled, dot, scale, set_product, set_scaled};
 use super::components::Channels;
@@ -15,6 +16,7 @@ use super::convolution::{self, Convolution, Kernel};
 use super::formula;
 use super::model::{Model, Value};
 use crate::least_squares::{NormalEquations, Problem};
+pub use spot::Spot;
 
 /// A column of which less than this share is left by those before it depends on them.
 const DEPENDENT: f64 = 1e-12;
@@ -81,6 +83,7 @@ pub struct Buffers {
     solution: Vec<f64>,
     factor: Vec<f64>,
     line: Vec<f64>,
+    constants: spot::Constants,
     registers: formula::Registers,
     convolution: convolution::Buffers,
 }
@@ -139,12 +142,20 @@ pub struct Separable<'a> {
     pub widths: Option<&'a [f64]>,
     /// What components are convolved with, if they are.
     pub convolved: Option<(&'a Convolution, &'a Kernel)>,
+    /// The model, if it is a single spot.
+    pub spot: Option<&'a Spot>,
     /// The memory to work in.
     pub work: &'a mut Buffers,
 }
 
 impl Problem for Separable<'_> {
     fn linearise(&mut self, shape: &[f64], equations: &mut NormalEquations) -> f64 {
+        if let Some(spot) = self.spot {
+            if let Some(sum) = spot.linearise(self, shape, equations) {
+                return sum;
+            }
+            self.fill(&[], true);
+        }
         self.fill(shape, false);
         self.work.target.copy_from_slice(&self.work.values);
         for &(column, factor) in &self.layout.constant {
@@ -179,7 +190,10 @@ impl Separable<'_> {
         work.projected.resize(linear * layout.shape.len(), 0.0);
         work.linear.resize(linear, 0.0);
         work.solution.resize(linear, 0.0);
-        self.fill(&[], true);
+        match self.spot {
+            Some(_) => Spot::begin(work),
+            None => self.fill(&[], true),
+        }
     }
 
     /// Sets the weights to the inverse of the variance of counts that the model of the last
@@ -477,7 +491,8 @@ mod tests {
         fn linearise(&mut self, shape: &[f64], equations: &mut NormalEquations) -> f64 {
             let Self { model, layout, x, values, convolved, work } = self;
             let convolved = convolved.as_ref().map(|(convolution, kernel)| (convolution, kernel));
-            let mut problem = Separable { model, layout, x, y: &[], widths: None, convolved, work };
+            let (y, widths, spot) = (&[], None, None);
+            let mut problem = Separable { model, layout, x, y, widths, convolved, spot, work };
             problem.begin(values);
             problem.linearise(shape, equations)
         }

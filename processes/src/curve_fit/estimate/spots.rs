@@ -17,6 +17,8 @@ pub struct Frame {
     pub y: Vec<f64>,
     /// Which points are fitted.
     pub points: Vec<usize>,
+    /// Which of these are at the border.
+    border: Vec<usize>,
     /// What the axis across the rows says.
     pub extent: Extent,
 }
@@ -138,22 +140,32 @@ impl Estimator<'_> {
 }
 
 impl Frame {
-    /// The values less the mean of the border, 0 where nothing is fitted.
-    fn level(&self, values: &[f64], scratch: &mut Scratch) {
-        let (rows, columns) = self.shape;
+    /// Points of the rows and columns at these places.
+    pub fn new(points: Vec<usize>, y: &[f64], x: &[f64], extent: Extent) -> Self {
+        let (rows, columns) = (y.len(), x.len());
         let is_border = |point: usize| {
             let (row, column) = (point / columns, point % columns);
             row == 0 || column == 0 || row + 1 == rows || column + 1 == columns
         };
-        let (mut sum, mut count) = (0.0, 0.0);
-        for (value, point) in values.iter().zip(&self.points) {
-            if is_border(*point) {
-                sum += value;
-                count += 1.0;
-            }
-        }
-        let level = if count > 0.0 { sum / count } else { 0.0 };
+        let border = (0..points.len()).filter(|&at| is_border(points[at])).collect();
+        Self { shape: (rows, columns), x: x.to_vec(), y: y.to_vec(), points, border, extent }
+    }
+
+    /// Whether all points are fitted.
+    pub fn is_whole(&self) -> bool {
+        self.points.len() == self.shape.0 * self.shape.1
+    }
+
+    /// The values less the mean of the border, 0 where nothing is fitted.
+    fn level(&self, values: &[f64], scratch: &mut Scratch) {
+        let (rows, columns) = self.shape;
+        let sum: f64 = self.border.iter().map(|&at| values[at]).sum();
+        let level = if self.border.is_empty() { 0.0 } else { sum / self.border.len() as f64 };
         scratch.rest.clear();
+        if self.is_whole() {
+            scratch.rest.extend(values.iter().map(|value| value - level));
+            return;
+        }
         scratch.rest.resize(rows * columns, 0.0);
         for (value, point) in values.iter().zip(&self.points) {
             scratch.rest[*point] = value - level;
@@ -164,26 +176,20 @@ impl Frame {
     fn smooth(&self, scratch: &mut Scratch) {
         let (rows, columns) = self.shape;
         let Scratch { rest, rows: sums, smooth, .. } = scratch;
-        sums.clear();
-        for row in 0..rows {
+        smooth.resize(rows * columns, 0.0);
+        for (row, smooth) in smooth.chunks_exact_mut(columns).enumerate() {
             let line = |row: usize| &rest[row * columns..][..columns];
-            let first = sums.len();
+            sums.clear();
             sums.extend_from_slice(line(row));
             for other in [row.checked_sub(1), (row + 1 < rows).then_some(row + 1)] {
-                for (sum, value) in sums[first..].iter_mut().zip(other.map_or(&[][..], line)) {
+                for (sum, value) in sums.iter_mut().zip(other.map_or(&[][..], line)) {
                     *sum += value;
                 }
             }
-        }
-        smooth.clear();
-        smooth.extend(sums.iter().map(|sum| sum / 9.0));
-        for (line, sums) in smooth.chunks_exact_mut(columns).zip(sums.chunks_exact(columns)) {
-            for (value, before) in line[1..].iter_mut().zip(sums) {
-                *value += before / 9.0;
-            }
-            for (value, after) in line.iter_mut().zip(&sums[1..]) {
-                *value += after / 9.0;
-            }
+            smooth.copy_from_slice(sums);
+            smooth[1..].iter_mut().zip(&*sums).for_each(|(value, before)| *value += before);
+            smooth.iter_mut().zip(&sums[1..]).for_each(|(value, after)| *value += after);
+            smooth.iter_mut().for_each(|value| *value *= 1.0 / 9.0);
         }
     }
 
