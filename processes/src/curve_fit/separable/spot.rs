@@ -62,22 +62,22 @@ struct Bell {
 }
 
 /// Sums over a frame of the weighted Gaussian g, the weights w and the weighted values v.
-struct Moments {
+struct Moments<T> {
     /// Σ g²·dᵖ·eᵠ, by q and p.
-    squares: [[f64; 5]; 5],
-    /// Σ w·g times the terms.
-    alone: Terms,
+    squares: [[T; 5]; 5],
+    /// Σ w·g·dᵖ·eᵠ, likewise.
+    alone: [[T; 3]; 3],
     /// Σ g·v.
-    values: f64,
+    values: T,
 }
 
 /// Sums over a frame of the residuals r.
-struct Rest {
-    squares: f64,
+struct Rest<T> {
+    squares: T,
     /// Σ w·r.
-    alone: f64,
-    /// Σ r·g times the terms.
-    terms: Terms,
+    alone: T,
+    /// Σ r·g·dᵖ·eᵠ, by q and p.
+    terms: [[T; 3]; 3],
 }
 
 impl Spot {
@@ -130,15 +130,19 @@ impl Spot {
         let (bell, slopes) = Bell::new((x, y), (wide, high), angle);
         let Buffers { values, weights, residuals, constants, .. } = work;
         let moments = gather(&bell, (&self.x, &self.y), (values, weights), residuals);
+        let moments = moments.added();
+        let alone = of_terms(moments.alone);
         let triangle = Triangle::of(
             self.both(moments.squares[0][0], constants.weights),
-            moments.alone[0],
+            alone[0],
             self.constant.map_or(1, |_| 2),
         )?;
         let solution = triangle.back(triangle.forward(self.both(moments.values, constants.values)));
         let (area, level) = (solution[self.peak], self.constant.map_or(0.0, |at| solution[at]));
         let known = (values.as_slice(), weights.as_slice());
         let rest = subtract(&bell, (&self.x, &self.y), known, (area, level), residuals);
+        let rest = rest.added();
+        let terms = of_terms(rest.terms);
         triangle.tell(solution, work);
         equations.begin(shape.len());
         let mut columns = [[0.0; TERMS.len()]; SHAPES];
@@ -151,12 +155,12 @@ impl Spot {
             }
         }
         // What rounding has left of the residuals along the linear columns.
-        let left = triangle.forward(self.both(rest.terms[0], rest.alone));
+        let left = triangle.forward(self.both(terms[0], rest.alone));
         let mut along = [[0.0; 2]; SHAPES];
         for at in 0..shape.len() {
             let column = &columns[at];
             let curved = moments.times(column);
-            along[at] = triangle.forward(self.both(curved[0], product(column, &moments.alone)));
+            along[at] = triangle.forward(self.both(curved[0], product(column, &alone)));
             for (linear, share) in along[at].iter().enumerate().take(work.linear.len()) {
                 work.projected[linear * shape.len() + at] = *share;
             }
@@ -167,7 +171,7 @@ impl Spot {
                 return None;
             }
             equations.set(at, at, free);
-            equations.descent[at] = product(column, &rest.terms) - product(&along[at], &left);
+            equations.descent[at] = product(column, &terms) - product(&along[at], &left);
             for other in 0..at {
                 let shared = product(&columns[other], &curved);
                 equations.set(at, other, shared - product(&along[at], &along[other]));
@@ -269,7 +273,32 @@ impl Bell {
     }
 }
 
-impl Moments {
+/// What lies side by side added up. Where it is summed the compiler would take the sums
+/// themselves for what is to lie side by side.
+fn added<const P: usize, const Q: usize>(sums: &[[Lanes; P]; Q]) -> [[f64; P]; Q] {
+    sums.map(|sums| sums.map(|lanes| lanes.iter().sum()))
+}
+
+/// Those sums that are times the terms.
+fn of_terms(sums: [[f64; 3]; 3]) -> Terms {
+    TERMS.map(|(p, q)| sums[q][p])
+}
+
+impl Moments<Lanes> {
+    fn added(&self) -> Moments<f64> {
+        let [[values]] = added(&[[self.values]]);
+        Moments { squares: added(&self.squares), alone: added(&self.alone), values }
+    }
+}
+
+impl Rest<Lanes> {
+    fn added(&self) -> Rest<f64> {
+        let [[squares, alone]] = added(&[[self.squares, self.alone]]);
+        Rest { squares, alone, terms: added(&self.terms) }
+    }
+}
+
+impl Moments<f64> {
     /// Sums of g² times a polynomial and each of the terms.
     fn times(&self, column: &Terms) -> Terms {
         std::array::from_fn(|at| {
@@ -373,7 +402,7 @@ fn gather(
     (x, y): (&[f64], &[f64]),
     (values, weights): (&[f64], &[f64]),
     function: &mut [f64],
-) -> Moments {
+) -> Moments<Lanes> {
     let mut squares = [[[0.0; LANES]; 5]; 5];
     let mut alone = [[[0.0; LANES]; 3]; 3];
     let mut with_values = [0.0; LANES];
@@ -382,18 +411,18 @@ fn gather(
         let e = y - bell.centre.1;
         bell.fill(x, e, weights, function);
         let mut row = RowMoments::default();
-        let lines = [x, values, weights, function].map(|line| line.as_chunks());
-        row.add(bell.centre.0, lines.map(|(whole, _)| whole), &mut with_values);
-        let ends = padded(lines.map(|(_, rest)| rest));
-        row.add(bell.centre.0, ends.each_ref().map(|end| &end[..]), &mut with_values);
+        let ((x, end), (values, of_values)) = (x.as_chunks(), values.as_chunks());
+        let ((weights, of_weights), (function, of_function)) =
+            (weights.as_chunks(), function.as_chunks());
+        row.add(bell.centre.0, [x, values, weights, function], &mut with_values);
+        if !end.is_empty() {
+            let [x, values, weights, function] = padded([end, of_values, of_weights, of_function]);
+            row.add(bell.centre.0, [&x, &values, &weights, &function], &mut with_values);
+        }
         add_row(&row.squares, e, &mut squares);
         add_row(&row.alone, e, &mut alone);
     }
-    Moments {
-        squares: squares.map(|sums| sums.map(|lanes| lanes.iter().sum())),
-        alone: TERMS.map(|(p, q)| alone[q][p].iter().sum()),
-        values: with_values.iter().sum(),
-    }
+    Moments { squares, alone, values: with_values }
 }
 
 /// Sums over the residuals so far, and over those of a row by the powers of d.
@@ -437,27 +466,26 @@ fn subtract(
     (values, weights): (&[f64], &[f64]),
     (area, level): (f64, f64),
     function: &mut [f64],
-) -> Rest {
+) -> Rest<Lanes> {
     let mut row = RowRest::default();
     let mut terms = [[[0.0; LANES]; 3]; 3];
     let known = (bell.centre.0, area, level);
     let rows = values.chunks_exact(x.len()).zip(weights.chunks_exact(x.len()));
     for (((values, weights), y), function) in rows.zip(y).zip(function.chunks_exact_mut(x.len())) {
         row.terms = [[0.0; LANES]; 3];
-        let lines = [x, values, weights].map(|line| line.as_chunks());
-        let (whole, end) = function.as_chunks_mut();
-        row.add(known, lines.map(|(whole, _)| whole), whole);
-        let ends = padded(lines.map(|(_, rest)| rest));
-        let [mut last] = padded([&*end]);
-        row.add(known, ends.each_ref().map(|end| &end[..]), &mut last);
-        end.copy_from_slice(&last.as_flattened()[..end.len()]);
+        let ((x, end), (values, of_values)) = (x.as_chunks(), values.as_chunks());
+        let ((weights, of_weights), (function, of_function)) =
+            (weights.as_chunks(), function.as_chunks_mut());
+        row.add(known, [x, values, weights], function);
+        if !end.is_empty() {
+            let [x, values, weights, mut last] =
+                padded([end, of_values, of_weights, &*of_function]);
+            row.add(known, [&x, &values, &weights], &mut last);
+            of_function.copy_from_slice(&last.as_flattened()[..end.len()]);
+        }
         add_row(&row.terms, y - bell.centre.1, &mut terms);
     }
-    Rest {
-        squares: row.squares.iter().sum(),
-        alone: row.alone.iter().sum(),
-        terms: TERMS.map(|(p, q)| terms[q][p].iter().sum()),
-    }
+    Rest { squares: row.squares, alone: row.alone, terms }
 }
 
 #[cfg(test)]
