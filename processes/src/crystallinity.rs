@@ -32,7 +32,8 @@ use pixelmill_core::process::{Failure, Model, Process, SourceInfo, Spectrum, Spe
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::frame_fourier::{Buffers, FrameFourier};
+use crate::fourier::{FrameScratch, FrameTransform, half};
+use crate::frame_fourier::unusable;
 use crate::side_by_side::{LANES, sum_of};
 
 /// Which frequencies count, and which points don't.
@@ -78,12 +79,12 @@ pub struct Output {
 
 /// The transform, the ring and the mask.
 pub struct Task {
-    fourier: FrameFourier,
+    transform: FrameTransform<f64>,
     centre: (f64, f64),
-    columns: usize,
+    shape: (usize, usize),
     half: bool,
     ring: Vec<Segment>,
-    /// The points of each row of the frame that count as 0.
+    /// The points of each row of the frame that count as 0; nothing if none does.
     masked: Vec<Range<usize>>,
 }
 
@@ -98,8 +99,10 @@ struct Segment {
 /// Memory of a worker.
 #[derive(Default)]
 pub struct Scratch {
+    /// The frame without what is masked.
     frame: Vec<f64>,
-    fourier: Buffers,
+    transform: FrameScratch<f64>,
+    columns: Vec<Complex64>,
 }
 
 /// The process `Crystallinity`.
@@ -124,7 +127,7 @@ impl Process for Crystallinity {
     fn prepare(parameters: &Parameters, source: &SourceInfo) -> Result<Task, Failure> {
         let detector = Detector::of(source, (parameters.center_y, parameters.center_x))?;
         let radii = radii(parameters, &detector);
-        let fourier = FrameFourier::new(detector.shape, radii.1 as usize + 1);
+        let wanted = 0..kept(detector.shape, radii);
         let ring = ring(detector.shape, radii);
         if ring.is_empty() {
             let (from, to) = radii;
@@ -144,9 +147,9 @@ impl Process for Crystallinity {
             first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
         };
         Ok(Task {
-            fourier,
+            transform: FrameTransform::new(detector.shape, wanted.collect()),
             centre: detector.centre,
-            columns: detector.shape.1,
+            shape: detector.shape,
             half: parameters.half,
             ring,
             masked: is_masked.chunks(detector.shape.1).map(of_row).collect(),
@@ -165,20 +168,31 @@ impl Process for Crystallinity {
     fn map_function(
         task: &Task,
         spectrum: Spectrum<'_, f64>,
-        Scratch { frame, fourier }: &mut Scratch,
+        Scratch { frame, transform, columns }: &mut Scratch,
     ) -> Result<Output, Failure> {
-        let columns = task.columns;
-        frame.clear();
-        frame.extend_from_slice(&spectrum);
-        for (row, masked) in frame.chunks_exact_mut(columns).zip(&task.masked) {
-            row[masked.clone()].fill(0.0);
+        let (rows, width) = task.shape;
+        let mut spread = Spread::default();
+        let frame = if task.masked.is_empty() {
+            spectrum.chunks_exact(width).for_each(|row| spread.add(row));
+            &*spectrum
+        } else {
+            frame.clear();
+            for (row, masked) in spectrum.chunks_exact(width).zip(&task.masked) {
+                let first = frame.len();
+                frame.extend_from_slice(row);
+                frame[first..][masked.clone()].fill(0.0);
+                spread.add(&frame[first..]);
+            }
+            frame
+        };
+        task.transform.forward(frame, transform, columns);
+        // The sum of all values isn't finite if one of them isn't.
+        if !columns[0].is_finite() {
+            return Err(unusable());
         }
-        let row =
-            |row: usize, out: &mut [f64]| out.copy_from_slice(&frame[row * columns..][..columns]);
-        task.fourier.forward(row, fourier)?;
         let (mut amplitude, mut power) = (0.0, 0.0);
         let mut segments = task.ring.iter().peekable();
-        for (u, column) in task.fourier.columns(fourier).enumerate() {
+        for (u, column) in columns.chunks_exact(rows).enumerate() {
             while let Some(segment) = segments.next_if(|segment| segment.u == u) {
                 let (own_amplitude, own_power) = sums(&column[segment.v.clone()]);
                 amplitude += own_amplitude * if task.half { 1.0 } else { segment.times };
@@ -188,7 +202,7 @@ impl Process for Crystallinity {
         if !power.is_finite() {
             return Err(Failure::new("the frame has values that are too large to be transformed"));
         }
-        let all = frame.len() as f64 * squares(frame);
+        let all = frame.len() as f64 * spread.squares;
         let power_fraction = if all == 0.0 { f64::NAN } else { (power / all).min(1.0) };
         Ok(Output { crystallinity: amplitude, power_fraction })
     }
@@ -199,16 +213,23 @@ impl Process for Crystallinity {
             return model;
         }
         let is_masked =
-            |point: usize| task.masked[point / task.columns].contains(&(point % task.columns));
+            |point: usize| task.masked[point / task.shape.1].contains(&(point % task.shape.1));
         model.outline("masked", (0..spectrum.len()).map(is_masked).collect())
     }
 
     fn extra_memory_per_position(parameters: &Parameters, source: &SourceInfo) -> usize {
         let Ok(detector) = Detector::of(source, (None, None)) else { return 0 };
-        let kept = radii(parameters, &detector).1 as usize + 1;
-        let frame = source.spectral_points * size_of::<f64>();
-        frame + FrameFourier::new(detector.shape, kept).bytes()
+        let (rows, columns) = detector.shape;
+        let kept = kept(detector.shape, radii(parameters, &detector));
+        // Besides the columns some rows, and what transforms take.
+        let complex = kept * rows + 16 * columns + 8 * (rows + columns);
+        source.spectral_points * size_of::<f64>() + complex * size_of::<Complex64>()
     }
+}
+
+/// How many columns of the transform there are in a ring between these radii.
+fn kept((_, columns): (usize, usize), (_, outer): (f64, f64)) -> usize {
+    (outer as usize).saturating_add(1).min(half(columns))
 }
 
 /// The radii of the ring.
@@ -239,14 +260,37 @@ fn ring((rows, columns): (usize, usize), (inner, outer): (f64, f64)) -> Vec<Segm
     ring
 }
 
-/// The sum of the squares of what values are apart from their mean; exactly 0 if all are equal.
-fn squares(values: &[f64]) -> f64 {
+/// Σ (f − f̄)² of a frame, row by row, so that each has to come from memory once; exactly 0 if all
+/// values are equal.
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Spread {
+    /// Adds a row: T. F. Chan, G. H. Golub & R. J. LeVeque, Am. Stat. 37 (1983) 242.
+    fn add(&mut self, row: &[f64]) {
+        let (mean, squares) = mean_and_squares(row);
+        let count = row.len() as f64;
+        let (apart, share) = (mean - self.mean, count / (self.count + count));
+        self.squares += squares + apart * apart * self.count * share;
+        self.mean += apart * share;
+        self.count += count;
+    }
+}
+
+/// The mean of some values, and the sum of the squares of what they are apart from it.
+#[multiversion(targets("x86_64+avx2"))]
+fn mean_and_squares(values: &[f64]) -> (f64, f64) {
     let first = values[0];
     let mean = sum_of(values, |value| value - first) / values.len() as f64;
-    sum_of(values, |value| {
+    let squares = sum_of(values, |value| {
         let apart = value - first - mean;
         apart * apart
-    })
+    });
+    (first + mean, squares)
 }
 
 /// The sums of amplitudes and of powers.
@@ -276,9 +320,12 @@ mod tests {
 
     fn task((rows, columns): (usize, usize), radii: (f64, f64), half: bool) -> Task {
         Task {
-            fourier: FrameFourier::new((rows, columns), radii.1 as usize + 1),
+            transform: FrameTransform::new(
+                (rows, columns),
+                (0..kept((rows, columns), radii)).collect(),
+            ),
             centre: (0.0, 0.0),
-            columns,
+            shape: (rows, columns),
             half,
             ring: ring((rows, columns), radii),
             masked: Vec::new(),
@@ -323,6 +370,18 @@ mod tests {
             let task = task((shape[0], shape[1]), (0.0, 99.0), false);
             let found = computed(&task, &shape, |y, x| (y * y * 3.0 + x * 5.0) % 7.0);
             assert!((found.power_fraction - 1.0).abs() < 1e-12, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn rows_spread_as_much_as_the_frame_that_they_make() {
+        for (length, width) in [(7, 7), (40, 5), (900, 30), (900, 9)] {
+            let frame: Vec<f64> = (0..length).map(|at| 1e6 + ((at * at) % 17) as f64).collect();
+            let mut spread = Spread::default();
+            frame.chunks(width).for_each(|row| spread.add(row));
+            let mean = frame.iter().sum::<f64>() / length as f64;
+            let expected: f64 = frame.iter().map(|value| (value - mean) * (value - mean)).sum();
+            assert!((spread.squares / expected - 1.0).abs() < 1e-9, "{length} {width}");
         }
     }
 

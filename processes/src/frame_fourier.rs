@@ -148,7 +148,8 @@ fn unfit(error: realfft::FftError) -> Failure {
     Failure::new(error.to_string())
 }
 
-fn unusable() -> Failure {
+/// Why a frame can't be transformed.
+pub fn unusable() -> Failure {
     Failure::new("the frame has values that are not finite, or too large to be transformed")
 }
 
