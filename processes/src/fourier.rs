@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
 use num_complex::Complex;
 use pixelmill_core::Element;
 use rustfft::{Fft, FftNum, FftPlanner};
@@ -226,9 +227,14 @@ pub(crate) fn turn<T: Copy>(
     for (some, places) in columns.chunks(BLOCK * rows).zip(places.chunks(BLOCK)) {
         for (first, block) in turned.chunks_mut(BLOCK * length).enumerate() {
             for (column, place) in some.chunks_exact(rows).zip(places) {
-                let values = &column[first * BLOCK..];
-                let own = block.iter_mut().skip(*place).step_by(length);
-                own.zip(values).for_each(|(own, value)| *own = *value);
+                // An iterator in steps divides to know how many there are.
+                let mut at = *place;
+                for value in column[first * BLOCK..].iter().take(BLOCK) {
+                    if let Some(own) = block.get_mut(at) {
+                        *own = *value;
+                    }
+                    at += length;
+                }
             }
         }
     }
@@ -236,6 +242,7 @@ pub(crate) fn turn<T: Copy>(
 
 /// What there is to know of a frame before it is transformed: whether all its values are finite,
 /// and whether all are the same.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2"))]
 pub(crate) fn looked_at<T: Real>(frame: &[T]) -> (bool, bool) {
     let first = frame.first().copied().unwrap_or(T::zero());
     let (mut is_finite, mut is_constant) = (true, true);
