@@ -119,6 +119,8 @@ pub struct Scratch {
     turns: [Vec<f64>; 2],
     /// Of some points w cos mφ and w sin mφ at the order that it is about.
     waves: [Vec<f64>; 2],
+    /// Order by order those of each spectrum.
+    sums: Vec<Sums>,
 }
 
 impl Reduction for RadialFourier {
@@ -288,36 +290,56 @@ impl Scratch {
     }
 
     /// Adds the coefficients of all orders to those of each spectrum, which begin at `first` of the
-    /// `all` that it has. So few points of so few spectra at a time that they stay in the nearest
-    /// cache for all orders.
-    fn add(&mut self, (first, orders): (usize, usize), all: usize, into: &mut [Complex64]) {
-        let Self { values, weights, waves: [cosines, sines], turns: [across, down], .. } = self;
-        let width = weights.len();
+    /// `all` that it has.
+    fn add(&mut self, orders: (usize, usize), all: usize, into: &mut [Complex64]) {
+        for (number, into) in into.chunks_mut(MOST_SPECTRA * all).enumerate() {
+            self.add_some(number * MOST_SPECTRA, orders, all, into);
+        }
+    }
+
+    /// The same of some spectra from number `before` on. So few points of so few of them at a time
+    /// that they stay in the nearest cache for all orders.
+    fn add_some(
+        &mut self,
+        before: usize,
+        (first, orders): (usize, usize),
+        all: usize,
+        into: &mut [Complex64],
+    ) {
+        let Self { values, weights, waves: [cosines, sines], turns: [across, down], sums, .. } =
+            self;
+        let (width, spectra) = (weights.len(), into.len() / all);
+        sums.clear();
+        sums.resize(orders * spectra, Sums::default());
         for start in (0..width).step_by(BLOCK) {
             let block = start..width.min(start + BLOCK);
             let turns = [&across[block.clone()], &down[block.clone()]];
-            for (number, into) in into.chunks_mut(TOGETHER * all).enumerate() {
-                let row = |at: usize| &values[(number * TOGETHER + at) * width..][block.clone()];
-                let rows = into.len() / all;
+            let row = |at: usize| &values[(before + at) * width..][block.clone()];
+            for number in (0..spectra).step_by(TOGETHER) {
                 cosines.clear();
                 cosines.extend_from_slice(&weights[block.clone()]);
                 sines.clear();
                 sines.resize(block.len(), 0.0);
-                for order in first..first + orders {
-                    let fours = rows / ROWS * ROWS;
-                    for at in (0..fours).step_by(ROWS) {
-                        let four = std::array::from_fn(|step| row(at + step));
-                        let found = products_of_four(four, cosines, sines);
-                        for (step, own) in found.into_iter().enumerate() {
-                            into[(at + step) * all + order] += own;
-                        }
+                for sums in sums.chunks_exact_mut(spectra) {
+                    let last = spectra.min(number + TOGETHER);
+                    let (fours, rest) = sums[number..last].as_chunks_mut();
+                    let rest_from = last - rest.len();
+                    for (at, sums) in fours.iter_mut().enumerate() {
+                        let four = std::array::from_fn(|step| row(number + at * ROWS + step));
+                        add_products_of_four(four, cosines, sines, sums);
                     }
-                    for at in fours..rows {
-                        let [own] = products_of_one([row(at)], cosines, sines);
-                        into[at * all + order] += own;
+                    for (at, sums) in rest.iter_mut().enumerate() {
+                        let sums = std::array::from_mut(sums);
+                        add_products_of_one([row(rest_from + at)], cosines, sines, sums);
                     }
                     turn([&mut *cosines, &mut *sines], turns);
                 }
+            }
+        }
+        for (spectrum, into) in into.chunks_exact_mut(all).enumerate() {
+            let own = sums.iter().skip(spectrum).step_by(spectra);
+            for (into, [real, imaginary]) in into[first..].iter_mut().zip(own) {
+                *into += Complex64::new(real.iter().sum(), imaginary.iter().sum());
             }
         }
     }
@@ -330,6 +352,8 @@ const ROWS: usize = 4;
 /// KiB with their waves and turns.
 const BLOCK: usize = 256;
 const TOGETHER: usize = 8;
+/// Spectra whose sums are kept at most.
+const MOST_SPECTRA: usize = 64;
 
 /// Makes w cos (m + 1)φ and w sin (m + 1)φ of those of order m.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
@@ -342,33 +366,41 @@ fn turn([cosines, sines]: [&mut [f64]; 2], [across, down]: [&[f64]; 2]) {
     }
 }
 
+/// Real and imaginary parts of a coefficient, side by side.
+type Sums = [[f64; LANES]; 2];
+
+/// sum += left·right.
+#[inline(always)]
+fn add_product(sum: &mut [f64; LANES], left: &[f64; LANES], right: &[f64; LANES]) {
+    for lane in 0..LANES {
+        sum[lane] = left[lane].mul_add(right[lane], sum[lane]);
+    }
+}
+
 macro_rules! products {
     ($name:ident, $rows:literal) => {
-        // Fused, so that it is twice as fast; and everywhere, so that sums have the same bits.
-        #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-        fn $name(rows: [&[f64]; $rows], cosines: &[f64], sines: &[f64]) -> [Complex64; $rows] {
+        // Fused, so that it is twice as fast; and everywhere, so that sums have the same bits. Not
+        // for wider registers: the compiler packs two sums into one of these, and turns every value
+        // that it loads.
+        #[multiversion(targets("x86_64+avx2+fma"))]
+        fn $name(rows: [&[f64]; $rows], cosines: &[f64], sines: &[f64], sums: &mut [Sums; $rows]) {
             let rows = rows.map(|row| row.as_chunks::<LANES>().0);
             let (cosines, sines) = (cosines.as_chunks::<LANES>().0, sines.as_chunks::<LANES>().0);
             let rows = rows.map(|row| &row[..cosines.len()]);
-            let mut real = [[0.0; LANES]; $rows];
-            let mut imaginary = [[0.0; LANES]; $rows];
+            let mut own = *sums;
             for (at, (cosine, sine)) in cosines.iter().zip(sines).enumerate() {
-                for ((row, real), imaginary) in rows.iter().zip(&mut real).zip(&mut imaginary) {
-                    for lane in 0..LANES {
-                        real[lane] = row[at][lane].mul_add(cosine[lane], real[lane]);
-                        imaginary[lane] = row[at][lane].mul_add(sine[lane], imaginary[lane]);
-                    }
+                for (row, [real, imaginary]) in rows.iter().zip(&mut own) {
+                    add_product(real, &row[at], cosine);
+                    add_product(imaginary, &row[at], sine);
                 }
             }
-            std::array::from_fn(|row| {
-                Complex64::new(real[row].iter().sum(), imaginary[row].iter().sum())
-            })
+            *sums = own;
         }
     };
 }
 
-products!(products_of_four, 4);
-products!(products_of_one, 1);
+products!(add_products_of_four, 4);
+products!(add_products_of_one, 1);
 
 #[cfg(test)]
 mod tests {
@@ -407,7 +439,7 @@ mod tests {
     fn coefficients_are_the_sums_of_their_definition() {
         let places = places(61, 58, (29.25, 28.5));
         let bin = Bin::of(&places, (2.5, 17.75));
-        let spectra: Vec<Vec<f64>> = (0..13)
+        let spectra: Vec<Vec<f64>> = (0..77)
             .map(|number| (0..places.len()).map(|at| ((at * 37 + number) % 101) as f64).collect())
             .collect();
         let found = coefficients(&bin, 31, &spectra);
