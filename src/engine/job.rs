@@ -181,9 +181,8 @@ impl Job {
         }
         identity.selection = selection.flatten().or(identity.selection);
         identity.source_fingerprint = data.fingerprint(&source.rows)?;
-        let (kernel, compared) = (Arc::clone(kernel), Compared::default());
         let mut job = Self {
-            kernel,
+            kernel: Arc::clone(kernel),
             prepared,
             spectra,
             others,
@@ -198,7 +197,7 @@ impl Job {
             means: OnceLock::new(),
             kept: Kept::default(),
             tried: OnceLock::new(),
-            compared,
+            compared: Compared::default(),
             workers: Workers::wanted(request.cores),
             ranks: request.ranks.count(),
             source,

@@ -2,8 +2,9 @@
 //! later passes neither read nor decode it again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::source::RowsDigest;
 use pixelmill_core::chunk_io::AlignedBytes;
 
 /// Parts of rows as they were read.
@@ -25,6 +26,8 @@ struct State {
 pub(super) struct KeptPart {
     positions: Vec<u64>,
     pub bytes: AlignedBytes,
+    /// Of all of it, once somebody has asked.
+    pub digest: OnceLock<RowsDigest>,
 }
 
 /// Bytes that a part takes besides its values: its positions are kept as well.
@@ -66,10 +69,12 @@ impl Kept {
             }
             state.room -= taken;
         }
-        let mut kept = KeptPart { positions: positions.to_vec(), bytes: AlignedBytes::default() };
-        kept.bytes.resize(bytes.len());
-        kept.bytes.copy_from_slice(bytes);
-        self.lock().parts.insert((*first, part), Arc::new(kept));
+        let (positions, digest) = (positions.to_vec(), OnceLock::new());
+        let mut copy = AlignedBytes::default();
+        copy.resize(bytes.len());
+        copy.copy_from_slice(bytes);
+        let kept = Arc::new(KeptPart { positions, bytes: copy, digest });
+        self.lock().parts.insert((*first, part), kept);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

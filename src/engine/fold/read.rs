@@ -1,7 +1,7 @@
 //! What is read of a group at a time: whole rows, or a part of each.
 
-use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::cut::{Cut, Group, Needs};
 use super::geometry::Geometry;
@@ -116,13 +116,15 @@ pub(super) fn read_part<T>(
 ) -> Result<T> {
     let positions = &wanted.positions;
     let row = part.points * job.source.stored.element.size();
-    let read = |bytes: &[u8]| take(&Read { positions, bytes, row, part, digest: OnceCell::new() });
+    let read = |bytes: &[u8], digest: &OnceLock<RowsDigest>| {
+        take(&Read { positions, bytes, row, part, digest })
+    };
     if let Some(kept) = job.kept.find(positions, part.number) {
-        return Ok(read(&kept.bytes));
+        return Ok(read(&kept.bytes, &kept.digest));
     }
     read_bytes(job, wanted, (part, row), buffer, |bytes| {
         job.kept.keep(positions, part.number, bytes);
-        read(bytes)
+        read(bytes, &OnceLock::new())
     })
 }
 
@@ -179,7 +181,7 @@ pub(super) fn part_of_block<T>(
 ) -> Result<T> {
     let row = part.points * element;
     let read = |positions: &[u64], bytes: &[u8]| {
-        take(&Read { positions, bytes, row, part, digest: OnceCell::new() })
+        take(&Read { positions, bytes, row, part, digest: &OnceLock::new() })
     };
     if let (Place::Tile(place), Some(cell)) = (&part.place, &group.cell) {
         let all: Vec<u64> = group.runs.iter().cloned().flatten().collect();
@@ -198,7 +200,7 @@ pub(super) struct Read<'r> {
     row: usize,
     part: &'r Part,
     /// Of all of it, once somebody has asked.
-    digest: OnceCell<RowsDigest>,
+    digest: &'r OnceLock<RowsDigest>,
 }
 
 /// What some positions have of a part: each begins `stride` bytes behind the one before.
