@@ -10,10 +10,11 @@
 //! The first centres come from `sample` spectra by chance, and from the scores of many more on the
 //! principal axes of these: k-means++ (D. Arthur and S. Vassilvitskii, SODA 2007, 1027) with the
 //! best of 2 + ln k candidates at each step, and Lloyd's algorithm among the scores, `restarts`
-//! times, of which those with the smallest sums of squares go on until nothing changes there.
-//! Where there are no more spectra than the sample has, or so many clusters that scores would not
-//! help, all that happens within the sample. With the same `seed` they are the same, whatever the
-//! number of workers. A cluster that loses all of its spectra keeps its centre.
+//! times, of which those with the smallest sums of squares go on until nothing changes there. What
+//! single spectra can still make better there is made (J. A. Hartigan, Clustering Algorithms,
+//! 1975). Where there are no more spectra than the sample has, or so many clusters that scores
+//! would not help, all that happens within the sample. With the same `seed` they are the same,
+//! whatever the number of workers. A cluster that loses all of its spectra keeps its centre.
 //!
 //! With mini-batches (`batch` spectra and more, whole units, from all over the scan) centres move
 //! after each of them, towards the mean of its spectra, by the part that these are of all that the
@@ -630,8 +631,8 @@ impl Task {
         let rows = drawn.rows();
         let scores_help = axes > 0 && count > sample as u64;
         let centers = match (scores_help, self.sizes.batches) {
-            // There are scores of as many spectra.
-            (true, None) => vec![0.0; self.sizes.centers()],
+            // There are scores of as many spectra, as good as certainly.
+            (true, None) => rows[..self.sizes.clusters].concat(),
             _ => first_centers(&rows, &self.parameters)?,
         };
         if !scores_help {
