@@ -155,11 +155,12 @@ impl Site {
     }
 }
 
-/// A script that hears Ctrl-C, as under a batch system. What is started in the background of a
-/// shell without job control ignores it, and a shell script can't change that.
+/// A script that hears Ctrl-C and a hangup, as under a batch system. What is started in the
+/// background of a shell without job control ignores the one, and what `nohup` starts the other;
+/// a shell script can't change that.
 fn job(script: &Path) -> Command {
     let mut command = Command::new("env");
-    command.arg("--default-signal=INT").arg(script);
+    command.arg("--default-signal=INT,HUP").arg(script);
     command
 }
 
