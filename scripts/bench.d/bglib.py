@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "python"))
+# Behind our own, of which some have the same names.
+sys.path.append(str(Path(__file__).parents[2] / "tests" / "python"))
 
 LOOPS, FITTED = 8192, "200"
 CURRENTS, INFERRED = 16384, "40"
