@@ -217,6 +217,9 @@ impl<'a> Ready<'a> {
             unmarked.push(fold::begin_pass((job, *selected), task.folded, task.pass.as_ref())?);
         }
         let pass = Pass::new(parts.iter().map(|of| (of.job, of.selected)).collect()).among(all);
+        // What others have kept is memory that is planned with now.
+        let goes_on = |job: &Job| parts.iter().any(|of| std::ptr::eq(of.job, job));
+        all.iter().filter(|(job, _)| !goes_on(job)).for_each(|(job, _)| job.kept.forget());
         let plan = pass.plan(memory, workers.cores(), segments)?;
         for Followed { job, .. } in parts {
             job.kept.allow(plan.kept);
