@@ -204,30 +204,40 @@ fn a_damaged_checkpoint_costs_passes_and_no_bit() {
     }
 }
 
-#[test]
-fn data_that_change_between_passes_are_noticed() {
-    let scan = Scan::made(|file| python("contiguous", &[file, "80000", "200"]));
-    let output = scan.beside("out.h5");
-    // What is in memory can't change.
-    let memory = least_memory(&scan, "kmeans-many", &MANY_CLUSTERS);
-    let slow = ["--cores", "1", "--checkpoint", "0.01", "--memory", &memory];
+/// Changes data in the third pass of a run with so much memory, which has to notice it.
+fn assert_change_is_noticed(scan: &Scan, output: &str, memory: &str) {
+    let slow = ["--cores", "1", "--checkpoint", "0.01", "--memory", memory];
     let slow = [&MANY_CLUSTERS[..], &slow].concat();
-    let mut running = Running::start(scan.arguments("kmeans-many", &output, &slow));
+    let mut running = Running::start(scan.arguments("kmeans-many", output, &slow));
     wait_until("a pass has begun", || {
-        running.has_ended() || begun(&output).is_some_and(|(pass, _)| pass >= 2)
+        running.has_ended() || begun(output).is_some_and(|(pass, _)| pass >= 2)
     });
     let at = python("first_byte", &[scan.file.to_str().unwrap()]).as_u64().unwrap();
     let file = OpenOptions::new().write(true).open(&scan.file).unwrap();
     file.write_all_at(&7.0_f32.to_le_bytes(), at + 4000).unwrap();
     let ran = running.finish();
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("changed"), "{}", ran.stderr);
-    assert_eq!(results(&output)["marked"], 0);
+    assert_eq!(ran.code, Some(1), "{memory}: {}", ran.stderr);
+    assert!(ran.stderr.contains("changed"), "{memory}: {}", ran.stderr);
+    assert_eq!(results(output)["marked"], 0, "{memory}");
+}
+
+#[test]
+fn data_that_change_between_passes_are_noticed() {
+    let scan = Scan::made(|file| python("contiguous", &[file, "80000", "200"]));
+    let output = scan.beside("out.h5");
+    let least = least_memory(&scan, "kmeans-many", &MANY_CLUSTERS);
+    assert_change_is_noticed(&scan, &output, &least);
     // Whoever asks again gets results of what is there now, in a group of their own.
     let whole = scan.beside("whole.h5");
     scan.run("kmeans-many", &output, &CLUSTERS);
     scan.run("kmeans-many", &whole, &CLUSTERS);
     assert_eq!(results(&output)["hash"], results(&whole)["hash"]);
+}
+
+#[test]
+fn data_that_change_while_they_are_kept_are_noticed_at_the_end() {
+    let scan = Scan::made(|file| python("contiguous", &[file, "80000", "200"]));
+    assert_change_is_noticed(&scan, &scan.beside("out.h5"), "1G");
 }
 
 #[test]
