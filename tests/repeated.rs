@@ -91,7 +91,7 @@ fn kill_at_random_instants(fold: &str, options: &[&str], kills: usize) {
     assert_eq!((&expected["marked"], &expected["has_checkpoint"]), (&json!(8000), &json!(false)));
     let mut random = Random(kills as u64);
     let (mut killed, mut in_passes) = (0, std::collections::BTreeSet::new());
-    for round in 0..20 {
+    for round in 0..60 {
         let output = scan.beside(&format!("{round}.h5"));
         for _ in 0..4 {
             let cores = if random.next() < 0.5 { "1" } else { "2" };

@@ -195,8 +195,12 @@ impl Ledger {
         self.write(file)
     }
 
-    /// Writes the line that is not the last one.
+    /// Writes the line that is not the last one. Of no positions nothing is known: before the last
+    /// of several passes a fold has none, and each pass counts on from what the file had.
     fn write(&mut self, file: &dyn InPlace) -> Result<()> {
+        if self.now.covered.positions == 0 {
+            return Ok(());
+        }
         self.now.number += 1;
         let mut line = seal(&self.now).into_bytes();
         line.resize(DIGEST_BYTES, 0);
@@ -304,6 +308,19 @@ mod tests {
         let left = Record::new(&[], covered(&[0..1, 1..9]), both)
             .without(covered(&[5..6, 6..9]), digest("one"));
         assert_eq!(left, Record::new(&[], covered(&[0..1, 1..5]), digest("before")));
+    }
+
+    #[test]
+    fn of_no_positions_nothing_is_written() {
+        let lines = Lines::default();
+        let mut ledger = Ledger::new(place(), Record::default());
+        ledger.add(&lines, covered(&[]), RowsDigest::default()).unwrap();
+        ledger.conclude(&lines, Some("untouched".into())).unwrap();
+        assert!(lines.texts().iter().all(String::is_empty));
+        ledger.add(&lines, covered(&[0..1, 1..5]), digest("one")).unwrap();
+        let [first, second] = [covered(&[0..1, 1..5]), covered(&[])]
+            .map(|marked| Record::among(&lines.texts(), marked));
+        assert_eq!((first.unwrap().number, second), (1, None));
     }
 
     #[test]
