@@ -22,7 +22,9 @@
 //!
 //! Components of frames are fitted to the two fastest axes, x along the rows and y across them.
 //! Angles are HyperSpy's, in radians; since an ellipse has the same shape after half a turn, and
-//! after a quarter if its widths change places, the search starts at the one nearest to 0.
+//! after a quarter if its widths change places, the search starts at the one nearest to 0, and of
+//! the angles that the result has its is the one nearest to 0, or to the start that is given, as
+//! far as bounds and what is fixed or tied allow that.
 //!
 //! Parameters of a formula have no units: nobody knows what it means.
 //!
@@ -56,6 +58,7 @@ mod model;
 mod parameters;
 mod separable;
 mod spots;
+mod turned;
 
 use pixelmill_core::Results;
 use pixelmill_core::detector::Detector;
@@ -73,6 +76,7 @@ use convolution::{Convolution, Kernel, Zero};
 use estimate::{Estimator, Frame};
 use model::{Extent, Model};
 use separable::{Layout, Spot};
+use turned::Turned;
 
 /// The fit of one spectrum.
 pub struct Output {
@@ -115,6 +119,8 @@ pub struct Task {
     frame: Option<Frame>,
     /// The model, if it is a single spot.
     spot: Option<Spot>,
+    /// Its ellipses whose angles are free.
+    turned: Vec<Turned>,
     /// Square roots of given weights, or ones.
     weights: Vec<f64>,
     /// Of a binned axis the widths of the channels, which the model is multiplied by.
@@ -247,6 +253,7 @@ impl Process for CurveFit {
         if task.kind == Weights::Poisson {
             minimum = task.reweight(minimum, scratch);
         }
+        task.turn(&mut minimum, scratch);
         task.output(minimum, scratch)
     }
 

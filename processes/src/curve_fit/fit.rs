@@ -10,6 +10,7 @@ use super::estimate::{Estimator, Frame};
 use super::formula;
 use super::model::{Extent, Model, Part};
 use super::separable::{self, Layout, Separable, Spot};
+use super::turned::turned;
 use super::{Output, Parameters, Scratch, Task, Weights};
 use crate::least_squares::{self, Bounds, Limits, Minimum, Problem};
 use crate::spectral_axis::widths;
@@ -78,6 +79,7 @@ impl Task {
             lower: model.shape.iter().map(|free| free.lower).collect(),
             upper: model.shape.iter().map(|free| free.upper).collect(),
             weights: channels.iter().map(|&at| weight(at).sqrt()).collect(),
+            turned: turned(&model),
             model,
             names: parameters.components.0.iter().map(|part| part.name.clone()).collect(),
             extent,
@@ -288,6 +290,14 @@ impl Task {
             }
         }
         Minimum { converged: false, ..minimum }
+    }
+
+    /// Tells what was found by other angles, if these are nearer to where they started.
+    pub fn turn(&self, minimum: &mut Minimum, scratch: &mut Scratch) {
+        for ellipse in &self.turned {
+            let is_another = ellipse.turn(&mut scratch.shape, self.bounds());
+            minimum.is_last &= !is_another;
+        }
     }
 
     /// Takes the variances at the minimum; the residuals are evaluated there if they were last

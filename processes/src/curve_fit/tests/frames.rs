@@ -60,6 +60,37 @@ fn spots_in_frames_are_where_they_were_simulated() {
 }
 
 #[test]
+fn an_ellipse_has_the_angle_nearest_to_its_start() {
+    use std::f64::consts::FRAC_PI_2;
+    let shape = vec![3.9, 5.2, 0.9, 1.6, 0.5];
+    let values = frame(Kind::Gaussian2d, &[(90.0, shape.clone())], 0.01);
+    let told = |angle: Value| {
+        let components = json!([{"type": "gaussian2d", "rotation_angle": angle}, "offset"]);
+        let task = frame_task(json!({"components": components})).unwrap();
+        let output = fit(&task, &values, &mut Scratch::default()).unwrap();
+        let half = output.numbers.len() / 2;
+        (output.numbers[3..6].to_vec(), output.numbers[half + 3..half + 6].to_vec())
+    };
+    let (nearest, errors) = told(json!(0.0));
+    assert!((nearest[2] - 0.5).abs() < 0.01, "{nearest:?}");
+    for (angle, turned, swaps) in [
+        (json!(300.0), 0.5 + 191.0 * FRAC_PI_2, true),
+        (json!({"start": 0.5 + FRAC_PI_2, "min": 1.5, "max": 2.5}), 0.5 + FRAC_PI_2, true),
+        (json!({"start": -2.6, "min": -3.0, "max": -2.0}), 0.5 - 2.0 * FRAC_PI_2, false),
+    ] {
+        let (found, of_found) = told(angle.clone());
+        let [wide, high] = if swaps { [1, 0] } else { [0, 1] };
+        let pairs = [(0, wide), (1, high)];
+        assert!((found[2] - turned).abs() < 0.01, "{angle}: {found:?}");
+        for (one, other) in pairs {
+            assert!((found[one] / nearest[other] - 1.0).abs() < 1e-6, "{angle}: {found:?}");
+            assert!((of_found[one] / errors[other] - 1.0).abs() < 1e-3, "{angle}: {of_found:?}");
+        }
+        assert!((of_found[2] / errors[2] - 1.0).abs() < 1e-3, "{angle}: {of_found:?}");
+    }
+}
+
+#[test]
 fn several_spots_are_found_one_after_the_other() {
     let spots = [(50.0, vec![1.9, 3.2, 0.5, 0.6, 0.0]), (30.0, vec![5.9, 8.2, 0.7, 0.5, 0.3])];
     let values = frame(Kind::Gaussian2d, &spots, 0.01);
