@@ -9,18 +9,22 @@
 //!
 //! The first centres come from `sample` spectra by chance, and from the scores of many more on the
 //! principal axes of these: k-means++ (D. Arthur and S. Vassilvitskii, SODA 2007, 1027) with the
-//! best of 2 + ln k candidates at each step, and Lloyd's algorithm among the scores, `restarts`
-//! times, of which those with the smallest sums of squares go on until nothing changes there. What
-//! single spectra can still make better there is made (J. A. Hartigan, Clustering Algorithms,
-//! 1975). Where there are no more spectra than the sample has, or so many clusters that scores
-//! would not help, all that happens within the sample. With the same `seed` they are the same,
-//! whatever the number of workers. A cluster that loses all of its spectra keeps its centre.
+//! best of 2 + ln k candidates at each step, and Lloyd's algorithm, several times among few of the
+//! scores. The best of these goes on among all scores: a centre is exchanged for one that lies far
+//! from all, if the sum of squares is smaller after a few iterations (T. Conrads and others, SEA
+//! 2024, LIPIcs 301, 7), until that was in vain 2 `restarts` times one after the other; what single
+//! spectra can still make better is made (J. A. Hartigan, Clustering Algorithms, 1975). Where there
+//! are no more spectra than the sample has, or so many clusters that scores would not help,
+//! k-means++ and Lloyd's algorithm find the best of `restarts` within the sample. With the same
+//! `seed` they are the same, whatever the number of workers. A cluster that loses all of its
+//! spectra keeps its centre.
 //!
 //! With mini-batches (`batch` spectra and more, whole units, from all over the scan) centres move
 //! after each of them, towards the mean of its spectra, by the part that these are of all that the
 //! cluster has had (D. Sculley, WWW 2010, 1177), of which older ones count less: together as much
-//! as an epoch. That is for scans that take long to read: centres are learned in few epochs, though
-//! they are no longer exactly the means of their clusters. The first two mini-batches are what the
+//! as an epoch. When all are gone through they become the means of the spectra that were theirs
+//! meanwhile, which are those of their clusters once these stay the same. That is for scans that
+//! take long to read: centres are learned in few epochs. The first two mini-batches are what the
 //! first centres come from. All are gone through `iterations` times at most, or until centres are
 //! where they were an epoch before; one pass over all spectra then tells the labels.
 //!
@@ -39,7 +43,10 @@
 //! equal have one cluster, and nobody is in the others, whose centres are the same.
 
 mod centers;
+mod learned;
+mod lloyd;
 mod scores;
+mod search;
 pub(crate) mod start;
 
 use std::sync::Arc;
@@ -57,8 +64,10 @@ use crate::drawn::{Drawn, key};
 use crate::mini_batches;
 use crate::products::{add, apart};
 use crate::whole_spectra::{Reals, TOGETHER, at_a_time};
-use centers::Centers;
-use scores::{Axes, axes_of, centers_among};
+use centers::{Centers, means};
+use learned::Learned;
+use scores::{Axes, axes_of};
+use search::centers_among;
 use start::first_centers;
 
 /// How many clusters, and how they are found.
@@ -84,7 +93,8 @@ pub struct Parameters {
     /// nothing is said.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub sample: Option<usize>,
-    /// How often they are chosen, to take the best.
+    /// How often they are chosen, to take the best; among scores, how long better ones are looked
+    /// for.
     #[schemars(range(min = 1, max = 1000))]
     pub restarts: u32,
     /// What chance begins with.
@@ -160,11 +170,10 @@ impl Sizes {
         self.clusters * self.points
     }
 
-    /// Values behind the head that a pass begins with: the centres, with mini-batches where each
-    /// was before the epoch, and of how many spectra it is the mean; or the centres of the sample,
-    /// the mean and the axes.
+    /// Values behind the head that a pass begins with: the centres, with mini-batches what these
+    /// have taught; or the centres of the sample, the mean and the axes.
     fn carried(&self) -> usize {
-        let behind = self.batches.map_or(0, |_| self.centers() + self.clusters);
+        let behind = self.batches.map_or(0, |_| Learned::values(self.centers(), self.clusters));
         self.centers() + behind.max((1 + self.axes) * self.points)
     }
 }
@@ -178,15 +187,6 @@ enum Stage {
     Score { axes: Arc<Axes>, below: u64, centers: Vec<f64> },
     /// It looks for the nearest of these centres.
     Assign { centers: Arc<Centers>, is_last: bool, learned: Learned },
-}
-
-/// What mini-batches have taught.
-#[derive(Default)]
-struct Learned {
-    /// The centres before the first of the epoch.
-    before: Vec<f64>,
-    /// Of how many spectra each centre is the mean.
-    weights: Vec<f64>,
 }
 
 /// Numbers that are handed on before all others: the mean variance, how often centres have become
@@ -455,14 +455,7 @@ impl Reduction for KMeans {
             Stage::Score { axes, below: (head[2] * u64::MAX as f64) as u64, centers }
         } else {
             let centers = Arc::new(Centers::new(centers, sizes.points)?);
-            let learned = match sizes.batches {
-                None => Learned::default(),
-                Some(_) => {
-                    let (before, weights) = rest.split_at(sizes.centers());
-                    let weights = weights[..sizes.clusters].to_vec();
-                    Learned { before: before.to_vec(), weights }
-                }
-            };
+            let learned = sizes.batches.map_or_else(Learned::default, |_| Learned::of(rest, sizes));
             Stage::Assign { centers, is_last: pass.is_last, learned }
         };
         Ok(Task {
@@ -649,58 +642,42 @@ impl Task {
     /// What a pass hands on that is followed by one over these centres, when they have become means
     /// so often.
     fn passed(&self, found: (f64, u32), centers: Vec<f64>, is_last: bool) -> Passed {
-        let before = self.sizes.batches.map_or(Vec::new(), |_| centers.clone());
-        self.passed_on(found, (centers, Learned { before, weights: Vec::new() }), is_last)
+        let nothing = self.sizes.batches.map(|_| Learned::new(&centers, self.sizes.clusters));
+        Self::passed_on(found, (centers, nothing.unwrap_or_default()), is_last)
     }
 
     fn passed_on(
-        &self,
         (variance, iterations): (f64, u32),
-        (centers, Learned { before, weights }): (Vec<f64>, Learned),
+        (centers, learned): (Vec<f64>, Learned),
         is_last: bool,
     ) -> Passed {
         let head = vec![variance, f64::from(iterations), 0.0];
-        Passed { carried: [head, centers, before, weights].concat(), is_last }
+        Passed { carried: [head, centers, learned.into_values()].concat(), is_last }
     }
 
     /// Moves centres to the means of their clusters, or with mini-batches towards them; the next
     /// pass is the last if they stay where they are.
     fn moved(&self, centers: &Centers, learned: &Learned, all: &mut Parts<'_>) -> Passed {
-        let Sizes { points, clusters, batches, .. } = self.sizes;
         let (sums, counts) = all.of((self.folded.sums, self.folded.counts));
-        let mut means = centers.values.clone();
-        // Of all spectra a centre is the mean of its own alone.
-        let kept = batches.map_or(0.0, |count| 1.0 - 1.0 / f64::from(count));
-        let mut weights: Vec<f64> = learned.weights.iter().map(|weight| kept * weight).collect();
-        weights.resize(clusters, 0.0);
-        let each = means.chunks_exact_mut(points).zip(sums.chunks_exact(points));
-        for (((center, sum), count), weight) in each.zip(counts).zip(&mut weights) {
-            if *count == 0 {
-                continue;
-            }
-            *weight += *count as f64;
-            let part = *count as f64 / *weight;
-            for (center, sum) in center.iter_mut().zip(sum) {
-                let mean = sum / *count as f64;
-                *center = if part < 1.0 { part.mul_add(mean - *center, *center) } else { mean };
-            }
+        let counts: Vec<f64> = counts.iter().map(|count| *count as f64).collect();
+        let batches = self.sizes.batches.unwrap_or(1);
+        let ends_epoch = (self.number + 1).is_multiple_of(batches);
+        let iterations = self.iterations + u32::from(ends_epoch);
+        let found = (self.variance, iterations);
+        if self.sizes.batches.is_none() {
+            let means = means((sums, &counts), &centers.values);
+            let is_last = self.is_enough(iterations, (&means, &centers.values));
+            return self.passed(found, means, is_last);
         }
-        let of_all = self.iterations + 1;
-        match batches {
-            None => {
-                let is_last = self.is_enough(of_all, (&means, &centers.values));
-                self.passed((self.variance, of_all), means, is_last)
-            }
-            Some(count) if (self.number + 1).is_multiple_of(count) => {
-                let is_last = self.is_enough(of_all, (&means, &learned.before));
-                let learned = Learned { before: means.clone(), weights };
-                self.passed_on((self.variance, of_all), (means, learned), is_last)
-            }
-            Some(_) => {
-                let learned = Learned { before: learned.before.clone(), weights };
-                self.passed_on((self.variance, self.iterations), (means, learned), false)
-            }
+        let mut learned = learned.clone();
+        let moved = learned.learn((sums, &counts), &centers.values, batches);
+        if !ends_epoch {
+            return Self::passed_on(found, (moved, learned), false);
         }
+        let means = learned.end_epoch(&moved);
+        let is_last = self.is_enough(iterations, (&means, &learned.before));
+        learned.begin_epoch(&means);
+        Self::passed_on(found, (means, learned), is_last)
     }
 
     /// Whether centres have become means often enough, or have moved by no more than is tolerated.

@@ -67,6 +67,19 @@ impl Centers {
     }
 }
 
+/// The means of clusters of spectra with these sums and counts; of one that has none its centre.
+pub fn means((sums, counts): (&[f64], &[f64]), centers: &[f64]) -> Vec<f64> {
+    let points = centers.len() / counts.len();
+    let each = sums.chunks_exact(points).zip(centers.chunks_exact(points)).zip(counts);
+    let mean = |((sums, center), count): ((&[f64], &[f64]), &f64)| -> Vec<f64> {
+        match *count {
+            0.0 => center.to_vec(),
+            count => sums.iter().map(|sum| sum / count).collect(),
+        }
+    };
+    each.flat_map(mean).collect()
+}
+
 /// The smallest of some numbers, the first of them if there are several, and which it is.
 pub fn least(numbers: impl Iterator<Item = f64>) -> (usize, f64) {
     let first = (0, f64::INFINITY);

@@ -162,7 +162,7 @@ pub fn chosen(
 
 /// Which of some weights a number falls into that is smaller than their sum; the first if they are
 /// nothing.
-fn drawn_from(weights: &[f64], mut number: f64) -> usize {
+pub fn drawn_from(weights: &[f64], mut number: f64) -> usize {
     for (at, weight) in weights.iter().enumerate() {
         if number < *weight {
             return at;
