@@ -34,3 +34,27 @@ pub fn centers_among(scores: &[f32], axes: usize, parameters: &Parameters) -> Ve
     let found = Lloyd::new(scores, axes, first).at_rest();
     found.with_exchanges(&mut chance, EXCHANGES * parameters.restarts).improved()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_rare_and_far_has_centres_too() {
+        let mut chance = Chance::new(1);
+        // A few of these are as far from each other as from all others.
+        let mut tail = || -libm::log(1.0 - chance.part());
+        let scores: Vec<f32> = (0..8000).map(|_| libm::pow(tail(), 6.0) as f32).collect();
+        let parameters = Parameters { clusters: 16, ..Parameters::default() };
+        let all: Vec<f64> = scores.iter().map(|score| f64::from(*score)).collect();
+        let found = Lloyd::new(&all, 1, centers_among(&scores, 1, &parameters)).squares();
+        let from = |one: usize| all.iter().map(|other| (all[one] - other).powi(2)).collect();
+        let plain = (0..10).map(|_| {
+            let first = chosen(8000, 16, &mut chance, from);
+            let first = first.into_iter().map(|one| all[one]).collect();
+            Lloyd::new(&all, 1, first).at_rest().squares()
+        });
+        let plain = plain.fold(f64::INFINITY, f64::min);
+        assert!(found <= plain * 1.000_001, "{found} {plain}");
+    }
+}
