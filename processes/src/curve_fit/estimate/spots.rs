@@ -5,6 +5,7 @@ use super::{Estimator, learn};
 use crate::curve_fit::arrays::exp;
 use crate::curve_fit::components::Kind;
 use crate::curve_fit::model::{Extent, Part};
+use crate::curve_fit::turned::nearest;
 
 /// Where the points of a frame are.
 #[derive(Clone, Debug)]
@@ -126,7 +127,15 @@ impl Estimator<'_> {
         let quarter = std::f64::consts::FRAC_PI_2;
         let nearer =
             if longer.abs() <= 0.5 * quarter { longer } else { longer - quarter.copysign(longer) };
-        learn(&part.shape[4], -nearer, starts);
+        // Of the same ellipse that which bounds allow.
+        let value = part.shape[4];
+        let is_allowed = |angle: f64, _| {
+            let free = value.free.map(|at| &self.model.shape[at]);
+            let at = (angle - value.shift) / value.factor;
+            free.is_some_and(|free| (free.lower..=free.upper).contains(&at))
+        };
+        let allowed = nearest(-nearer, (0.0, quarter), is_allowed);
+        learn(&value, allowed.map_or(-nearer, |(angle, _)| angle), starts);
         let angle = part.shape[4].of(starts);
         let (sine, cosine) = (libm::sin(angle), libm::cos(angle));
         let mixed = 2.0 * sine * cosine * xy;

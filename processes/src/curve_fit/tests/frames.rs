@@ -76,6 +76,7 @@ fn an_ellipse_has_the_angle_nearest_to_its_start() {
     for (angle, turned, swaps) in [
         (json!(300.0), 0.5 + 191.0 * FRAC_PI_2, true),
         (json!({"start": 0.5 + FRAC_PI_2, "min": 1.5, "max": 2.5}), 0.5 + FRAC_PI_2, true),
+        (json!({"min": -3.0, "max": 0.0}), 0.5 - FRAC_PI_2, true),
         (json!({"start": -2.6, "min": -3.0, "max": -2.0}), 0.5 - 2.0 * FRAC_PI_2, false),
     ] {
         let (found, of_found) = told(angle.clone());
