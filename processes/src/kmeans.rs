@@ -23,10 +23,12 @@
 //! after each of them, towards the mean of its spectra, by the part that these are of all that the
 //! cluster has had (D. Sculley, WWW 2010, 1177), of which older ones count less: together as much
 //! as an epoch. When all are gone through they become the means of the spectra that were theirs
-//! meanwhile, which are those of their clusters once these stay the same. That is for scans that
-//! take long to read: centres are learned in few epochs. The first two mini-batches are what the
-//! first centres come from. All are gone through `iterations` times at most, or until centres are
-//! where they were an epoch before; one pass over all spectra then tells the labels.
+//! meanwhile: those of their clusters, but for spectra between two of them that change from one to
+//! the other all the time. That is for scans that take long to read: centres are learned in few
+//! epochs. The first two mini-batches are all that the first centres come from. So where parts of a
+//! scan differ, or few spectra are like nothing else, they have to be large: what those two lack
+//! may have no centre of its own. All are gone through `iterations` times at most, or until centres
+//! are where they were an epoch before; one pass over all spectra then tells the labels.
 //!
 //! `Labels` (one number from 0 for each position) and `Mean_Response` (clusters × the axes of a
 //! spectrum, the centres) are as pycroscopy's `Cluster` has them. `Distance` is ‖x − c‖ of each
@@ -81,8 +83,8 @@ pub struct Parameters {
     /// through for that.
     #[schemars(range(min = 1, max = 100_000))]
     pub iterations: u32,
-    /// How many spectra a mini-batch has at least; centres become means of all spectra if nothing
-    /// is said.
+    /// How many spectra a mini-batch has at least, besides 128 of them and 1 MiB; centres become
+    /// means of all spectra if nothing is said.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub batch: Option<u64>,
     /// How far all centres together may still move, as a part of the mean variance of a point; the
@@ -622,6 +624,14 @@ impl Task {
         let variance = all.get(folded.spread)[0] / values;
         let drawn = Drawn::of(all.of((folded.keys, folded.drawn)), points);
         let rows = drawn.rows();
+        if self.sizes.batches.is_some() && rows.len() < self.sizes.clusters {
+            return Err(Failure::new(format!(
+                "the first mini-batch has {} spectra that can be computed with, too few for {} \
+                 clusters; give a larger `batch`, or none",
+                rows.len(),
+                self.sizes.clusters
+            )));
+        }
         let scores_help = axes > 0 && count > sample as u64;
         let centers = match (scores_help, self.sizes.batches) {
             // There are scores of as many spectra, as good as certainly.

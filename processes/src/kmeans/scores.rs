@@ -12,7 +12,8 @@ use crate::principal::principal;
 use crate::products::add_scaled;
 use crate::weights::Weights;
 
-/// Axes at least, unless spectra or the sample have no more, and at most.
+/// Axes at least, unless spectra or the sample have no more, and at most; so many of spectra that
+/// have no more points, where no axis tells more than others.
 const AXES: (usize, usize) = (24, 64);
 /// Scores at most, and products of all of them with all centres.
 const MOST: usize = 1 << 14;
@@ -23,7 +24,8 @@ const FARTHEST: f64 = 1e12;
 /// How many axes there are for so many clusters, of a sample of so many spectra of so many points,
 /// and for how many spectra there are scores.
 pub fn sizes(clusters: usize, sample: usize, points: usize) -> (usize, usize) {
-    let axes = clusters.clamp(AXES.0, AXES.1).min(points).min(sample.saturating_sub(1));
+    let axes = if points <= AXES.1 { points } else { clusters.clamp(AXES.0, AXES.1) };
+    let axes = axes.min(sample.saturating_sub(1));
     (axes, MOST.min(PRODUCTS / (axes.max(1) * clusters)))
 }
 
@@ -155,6 +157,7 @@ mod tests {
     fn many_clusters_have_no_scores_to_begin_with() {
         assert_eq!(sizes(8, 128, 2048), (24, 1 << 14));
         assert_eq!(sizes(8, 128, 5), (5, 1 << 14));
+        assert_eq!((sizes(8, 128, 60).0, sizes(8, 40, 60).0), (60, 39));
         let (axes, scored) = sizes(10_000, 80_000, 2048);
         assert!(axes == 64 && scored < 10_000);
     }

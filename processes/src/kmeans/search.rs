@@ -8,9 +8,11 @@ use crate::products::apart;
 
 /// Scores that it begins with.
 const FEW: usize = 4096;
-/// Of the `restarts` the part that is as many tries among these, and how many exchanges may be in
-/// vain for each.
-const TRIES: u32 = 4;
+/// Of the `restarts` one in so many is a try among these, at least, and one for so many clusters:
+/// with few of these tries take little time.
+const TRIES: usize = 4;
+const CLUSTERS: usize = 4;
+/// How many exchanges may be in vain for each of the `restarts`.
 const EXCHANGES: u32 = 2;
 
 /// The centres of clusters among the scores of spectra on so many axes, of which there are as many
@@ -21,7 +23,8 @@ pub fn centers_among(scores: &[f32], axes: usize, parameters: &Parameters) -> Ve
     let few: Vec<f64> = scores.chunks_exact(axes).step_by(step).flatten().copied().collect();
     let few = if few.len() < parameters.clusters * axes { scores } else { &few };
     let mut chance = Chance::new(parameters.seed);
-    let tries = (0..parameters.restarts.div_ceil(TRIES)).map(|_| {
+    let one_in = parameters.clusters.div_ceil(CLUSTERS).min(TRIES);
+    let tries = (0..parameters.restarts.div_ceil(one_in as u32)).map(|_| {
         let own = |one: usize| &few[one * axes..][..axes];
         let from = |one| few.chunks_exact(axes).map(|other| apart(own(one), other)).collect();
         let first = chosen(few.len() / axes, parameters.clusters, &mut chance, from);
