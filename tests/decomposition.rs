@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::folds::Scan;
-use crate::support::golden::assert_golden;
+use crate::support::golden::{assert_golden, kept};
 use crate::support::{filters_program, pixelmill, refuse, root, run, succeed};
 
 /// By the Python that has HyperSpy and scikit-learn.
@@ -219,10 +219,11 @@ fn golden_results_are_the_same() {
         ("svd poisson", "svd", &["-p", "components=3", "-p", "poisson=true"]),
         ("pca", "pca", &["-p", "components=3"]),
         ("nmf", "nmf", &["-p", "components=3"]),
+        ("orpca", "orpca", &["-p", "components=2"]),
+        ("ornmf", "ornmf", &["-p", "components=2"]),
     ] {
         let ran = succeed(run(fold, &file, options));
-        let group = ran["group"].as_str().unwrap();
-        found.insert(name.to_owned(), python_of("kept", &[file.to_str().unwrap(), group]));
+        found.insert(name.to_owned(), kept(file.to_str().unwrap(), &ran["group"], "12"));
     }
     assert_golden(GOLDEN, &found, |_| 1e-9);
 }

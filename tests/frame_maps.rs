@@ -1,10 +1,11 @@
 //! What is computed of frames one by one: against LiberTEM and scikit-image, which stand beside,
-//! and against NumPy in double precision; and what is refused before a run.
+//! and against NumPy in double precision; what is refused before a run; and golden results.
 
 use serde_json::{Value, json};
 
 use crate::support::folds::Scan;
-use crate::support::{filters_program, pixelmill};
+use crate::support::golden::{assert_golden, kept};
+use crate::support::{filters_program, pixelmill, root};
 
 /// A function of the program beside, in the environment of the peers.
 fn peers(function: &str, arguments: &[&str]) -> Value {
@@ -150,4 +151,41 @@ fn what_cant_be_computed_is_refused_before_the_run() {
         assert!(ran.stderr.contains(told), "{process} {options:?}: {}", ran.stderr);
         let _ = std::fs::remove_file(&output);
     }
+}
+
+/// The sample, and some of what was computed from it. `PIXELMILL_UPDATE_GOLDEN=1` writes it anew.
+const SAMPLE: &str = "data/frames_2x3.h5";
+const GOLDEN: &str = "data/frames_2x3_maps.json";
+const PLAIN: &[&str] = &["reference=/reference", "normalization=none", "window=hann"];
+
+#[test]
+fn golden_results_are_the_same() {
+    let scan = Scan::made(|file| std::fs::copy(root().join(SAMPLE), file).unwrap().into());
+    let output = scan.beside("out.h5");
+    let mut found = serde_json::Map::new();
+    for (name, dataset, options) in [
+        ("fft-mask", "holograms", &["radius=0.1", "center_y=0.2", "center_x=0.24"][..]),
+        ("fft-mask outside", "patterns", &["radius=0.3", "radius_inner=0.1", "keep=outside"]),
+        ("fluctuation", "patterns", &["radius=12", "radius_inner=7"]),
+        ("radial-fourier", "patterns", &["radius=12", "bins=3", "max_order=6"]),
+        ("crystallinity", "patterns", &["radius=9", "radius_inner=2", "mask_radius=6"]),
+        ("cross-correlation", "patterns", &["template=/template"]),
+        ("holography", "holograms", &["sb_position=[5,8]", "sb_size=4", "out_shape=[11,13]"]),
+        ("holography double", "holograms", &["sb_position=[5,8]", "precision=double"]),
+        ("phase-correlation", "patterns", &[]),
+        ("phase-correlation plain", "patterns", PLAIN),
+    ] {
+        let process = name.split(' ').next().unwrap();
+        let given = options.iter().flat_map(|option| ["-p", option]);
+        let given: Vec<&str> = ["--dataset", dataset].into_iter().chain(given).collect();
+        let ran = scan.run(process, &output, &given);
+        found.insert(name.to_owned(), kept(&output, &ran["group"], "12"));
+    }
+    assert_golden(GOLDEN, &found, |name| match name {
+        // What is written in single precision has as many digits.
+        "fft-mask" | "fft-mask outside" | "holography" => 1e-6,
+        // Of a frame beside itself the error is the root of what rounding leaves.
+        "phase-correlation" => 1e-6,
+        _ => 1e-12,
+    });
 }

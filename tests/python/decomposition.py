@@ -177,16 +177,6 @@ def darken(path):
         file["dark"], file["dark_again"], file["darker"] = dark, dark, 2 * dark
 
 
-def kept(path, name):
-    """Some of the numbers of each result."""
-    with h5py.File(path) as file:
-        group = file[name]
-        names = [name for name in sorted(group) if "quantity" in group[name].attrs and not group[name].is_scale]
-        # Of residuals rounding has the last word.
-        found = {name: group[name][()].ravel() for name in names if name != "Residual"}
-    return {name: values[:: max(1, values.size // 12)].tolist() for name, values in found.items()}
-
-
 def write_hspy(path):
     import hyperspy.api as hs
 

@@ -12,9 +12,10 @@ import h5py
 import numpy as np
 
 from answer import answer
+from waves_and_shifts import hologram
 
 # Scan and frame: lengths that no unit, tile or chunk divides.
-SHAPES = {"even": (9, 7, 34, 46), "odd": (9, 7, 33, 45)}
+SHAPES = {"even": (9, 7, 34, 46), "odd": (9, 7, 33, 45), "sample": (2, 3, 25, 33)}
 CHUNKS = {"contiguous": None, "frames": (1, 1, 33, 45), "blocks": (4, 3, 16, 11)}
 
 
@@ -41,6 +42,22 @@ def write(path, kind, layout, parity):
     order = ">" if layout == "blocks" else "<"
     with h5py.File(path, "w") as file:
         file.create_dataset("data", data=values.astype(values.dtype.newbyteorder(order)), **stored)
+
+
+def sample(path):
+    """Few patterns and few holograms, the sideband of which is at [5, 8]."""
+    rng = np.random.default_rng(4)
+    patterns = data("u2", "sample")
+    height, width = patterns.shape[2:]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    holograms = np.empty(patterns.shape)
+    for at in np.ndindex(*patterns.shape[:2]):
+        bump = np.exp(-((y - 0.1 * at[0]) ** 2 + (x + 0.2 * at[1]) ** 2) / 0.2)
+        holograms[at] = hologram((height, width), (5, 8), 2 * bump, 1 - 0.3 * bump, rng)
+    with h5py.File(path, "w") as file:
+        file["patterns"], file["template"] = patterns, patterns[0, 0, 2:11, 12:24]
+        file["reference"] = patterns.mean((0, 1)).astype("u2")
+        file["holograms"] = holograms.astype("u2")
 
 
 def dataset(path):

@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::root;
+use super::{python_function, root};
+
+/// About so many numbers of each result of a group.
+pub fn kept(file: &str, group: &Value, count: &str) -> Value {
+    python_function("kept.py", "kept", [file, group.as_str().unwrap(), count])
+}
 
 /// Compares numbers of some results by process and name with those that are kept, each with how far
 /// it may be off, as a part of the largest; `PIXELMILL_UPDATE_GOLDEN=1` writes them anew.
