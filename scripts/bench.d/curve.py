@@ -1,5 +1,6 @@
 """The part `curve`: fits of one Gaussian over 256 channels, on one core, beside MINPACK through SciPy and HyperSpy's
-`multifit`, and whether all find the same.
+`multifit`, and whether all find the same. The same convolved with a low-loss spectrum, beside a model of HyperSpy's that
+is convolved as exSpy's are.
 
 Each of the three takes its start values from the spectra: SciPy from the highest channel and the sum of the spectrum, HyperSpy
 from its `estimate_parameters`. SciPy's functions with NumPy are as fast as they can be had: `leastsq` with the
@@ -8,12 +9,15 @@ analytic Jacobian beside the usual `curve_fit`.
 
 import h5py
 import numpy as np
+from scipy.signal import fftconvolve
 
 POSITIONS, CHANNELS = 128 * 128, 256
 GAUSSIAN = ("-p", "components=gaussian")
 
 
 FRAMES, SIDE = 2000, 64
+# Channels of a low-loss spectrum, and the one in which nothing is lost.
+LENGTH, ZERO = 200, 20
 
 
 class Curve:
@@ -22,6 +26,12 @@ class Curve:
         self.file = bench.folder / "gaussians.h5"
         if not self.file.exists():
             write(self.file, 128, 128, Gaussians(), CHANNELS)
+        self.convolved_file = bench.folder / "convolved.h5"
+        if not self.convolved_file.exists():
+            low = low_loss()
+            write(self.convolved_file, 128, 128, Gaussians(low), CHANNELS)
+            with h5py.File(self.convolved_file, "r+") as opened:
+                opened["low"] = low
         self.frames = bench.folder / "spots.h5"
         if not self.frames.exists():
             with h5py.File(self.frames, "w") as opened:
@@ -29,6 +39,7 @@ class Curve:
 
     def measure(self):
         self.spectra()
+        self.convolved()
         self.formula()
         self.spots()
 
@@ -59,23 +70,32 @@ class Curve:
         self.bench.line("times as fast as SciPy's curve_fit", ratios, least=50)
         self.bench.line("difference from SciPy's curve_fit, at most", [worst], "standard errors", most=1e-2)
 
-    def spectra(self):
-        ours, peers = [], {"scipy-leastsq": [], "scipy-curve-fit": [], "hyperspy-multifit": []}
-        found = {}
+    def convolved(self):
+        what = f"curve-fit of a Gaussian through a low loss of {LENGTH} channels, one core"
+        low = ("-p", "low_loss=/low", "-p", f"low_loss_zero={ZERO}")
+        self.gaussian(what, self.convolved_file, {"hyperspy-multifit": 25}, low, "through a low loss", str(ZERO))
+
+    def gaussian(self, what, file, bars, more=(), how="", *told):
+        """Fits of a Gaussian beside those of peers, each with how many times as fast it has to be."""
+        ours, peers, found = [], {name: [] for name in bars}, {}
         for _ in range(self.bench.repeat):
-            run = self.bench.run("curve-fit", self.file, 1, *GAUSSIAN)
+            run = self.bench.run("curve-fit", file, 1, *GAUSSIAN, *more)
             ours.append(1e6 * run["compute_seconds"] / run["positions"])
             for name, times in peers.items():
                 venv = "peers" if name.startswith("hyperspy") else "tests"
-                found[name] = self.bench.peer(venv, name, self.file, run["file"], run["group"])
+                found[name] = self.bench.peer(venv, name, file, run["file"], run["group"], *told)
                 times.append(1e6 * found[name]["seconds"] / found[name]["positions"])
-        self.bench.line("curve-fit of a Gaussian, 256 channels, one core", ours, "us per spectrum")
-        bars = {"scipy-leastsq": 8, "scipy-curve-fit": 8, "hyperspy-multifit": 100}
+        self.bench.line(what, ours, "us per spectrum")
         for name, times in peers.items():
-            self.bench.line(f"the same by {name}", times, "us per spectrum")
+            by = f"{name} {how}".strip()
+            self.bench.line(f"the same by {by}", times, "us per spectrum")
             ratios = [theirs / own for theirs, own in zip(times, ours, strict=True)]
-            self.bench.line(f"times as fast as {name}", ratios, least=bars[name])
-            self.bench.line(f"difference from {name}, at most", [found[name]["difference"]], "standard errors", most=1e-3)
+            self.bench.line(f"times as fast as {by}", ratios, least=bars[name])
+            self.bench.line(f"difference from {by}, at most", [found[name]["difference"]], "standard errors", most=1e-3)
+
+    def spectra(self):
+        bars = {"scipy-leastsq": 8, "scipy-curve-fit": 8, "hyperspy-multifit": 100}
+        self.gaussian("curve-fit of a Gaussian, 256 channels, one core", self.file, bars)
         models = ("gaussian+offset", "pseudo_voigt+polynomial1", "lorentzian+offset", "erf+offset")
         for model in models:
             run = self.bench.run("curve-fit", self.file, 1, "-p", f"components={model}")
@@ -94,14 +114,25 @@ def spots():
     return (frames + random.normal(0, 1, frames.shape)).astype("f4")
 
 
-class Gaussians:
-    """Spectra with a peak each, some 100 times the noise, wherever it likes."""
+def low_loss():
+    """Of sum 1: what lost nothing, and plasmons."""
+    lost = np.arange(LENGTH) - ZERO
+    plasmon = lambda place, width: (lost > 0) * width / ((lost - place) ** 2 + width**2)
+    values = np.exp(-((lost / 1.5) ** 2)) + 0.5 * plasmon(30, 4) + 0.1 * plasmon(60, 8)
+    return values / values.sum()
 
-    def __init__(self):
+
+class Gaussians:
+    """Spectra with a peak each, some 100 times the noise, wherever it likes; through a low loss if there is one."""
+
+    def __init__(self, low=None):
         self.random = np.random.default_rng(5)
+        self.low = low
 
     def __call__(self, count):
         area, place, width = (self.random.uniform(*edges, (count, 1)) for edges in ((1500, 6000), (60, 200), (6, 16)))
-        u = (np.arange(CHANNELS) - place) / width
+        channels = np.arange(CHANNELS) if self.low is None else np.arange(ZERO + 1 - LENGTH, CHANNELS + ZERO)
+        u = (channels - place) / width
         noise = self.random.normal(0, 1.5, (count, CHANNELS))
-        return area / (width * np.sqrt(2 * np.pi)) * np.exp(-(u**2) / 2) + noise
+        peaks = area / (width * np.sqrt(2 * np.pi)) * np.exp(-(u**2) / 2)
+        return (peaks if self.low is None else fftconvolve(peaks, self.low[None], "valid", axes=1)) + noise

@@ -11,7 +11,8 @@
     peers.py open     FILE          opening a main dataset by pyUSID (venv tests)
     peers.py scipy-gaussian2d FILE RESULTS GROUP      fits of a rotated Gaussian to frames, compared (venv tests)
     peers.py scipy-leastsq|scipy-curve-fit FILE RESULTS GROUP    fits of a Gaussian, compared (venv tests)
-    peers.py hyperspy-multifit FILE RESULTS GROUP    the same (venv peers)
+    peers.py hyperspy-multifit FILE RESULTS GROUP [ZERO]    the same, convolved with the dataset `low`, in whose channel ZERO
+                                    nothing is lost (venv peers)
     peers.py libertem FILE CORES    the sum of each spectrum (venv peers)
     peers.py hyperspy FILE CORES    the same, lazily (venv peers)
     peers.py libertem-fold FILE DATASET CORES EXECUTOR FOLD    the same of a fold: sum, deviation, rings, centres, waves,
@@ -343,14 +344,23 @@ def scipy_gaussian2d(file, results, group):
     return {"seconds": seconds, "positions": len(frames), "difference": worst}
 
 
-def hyperspy_multifit(file, results, group):
+def hyperspy_multifit(file, results, group, zero=None):
+    import h5py
     import hyperspy.api
     import numpy
 
     hyperspy.api.preferences.General.show_progressbar = False
     axis, spectra, found, errors = gaussians(file, results, group, 400)
     signal = hyperspy.api.signals.Signal1D(spectra.reshape(20, 20, -1))
-    model = signal.create_model()
+    if zero is None:
+        model = signal.create_model()
+    else:
+        from convolution import Convolved
+
+        with h5py.File(file) as opened:
+            low = hyperspy.api.signals.Signal1D(numpy.tile(opened["low"][()], (20, 20, 1)))
+        low.axes_manager[-1].offset = -float(zero)
+        model = Convolved(signal, low)
     component = hyperspy.api.model.components1D.Gaussian()
     model.append(component)
     component.estimate_parameters(signal, axis[0], axis[-1], only_current=False)
