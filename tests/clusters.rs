@@ -277,3 +277,16 @@ fn golden_results_are_the_same() {
         assert_eq!(*results, expected[name], "{name}");
     }
 }
+
+#[test]
+fn of_a_position_by_itself_it_is_said_that_it_has_no_results() {
+    let file = root().join("data/two_peaks_3x4.h5");
+    let told = |process| {
+        let ran = pixelmill(["test", process, file.to_str().unwrap(), "--pixel", "3"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stderr
+    };
+    let told_of = "  no results: those of K_Means are made of all positions together\n";
+    assert!(told("kmeans").contains(told_of), "{}", told("kmeans"));
+    assert!(!told("sum").contains("no results"));
+}

@@ -171,6 +171,10 @@ fn numbers(runner: &dyn Runner, probe: &Probe) -> String {
         let line = format!("  {:<width$} {} {}", value.name, numbers.join(" "), value.units);
         let _ = writeln!(text, "{}", line.trim_end());
     }
+    if probe.values.is_empty() && probe.failure.is_none() {
+        let name = runner.name();
+        let _ = writeln!(text, "  no results: those of {name} are made of all positions together");
+    }
     text
 }
 
