@@ -18,6 +18,7 @@
 //! of 0, saturated ones too; without intensity (a mean of 0) it has no V: NaN. A value in the ring
 //! that is no number or infinite makes NaN of all four; what is outside doesn't count.
 
+use multiversion::multiversion;
 use pixelmill_core::axis_values::AxisValues;
 use pixelmill_core::detector::{Detector, is_between};
 use pixelmill_core::process::{
@@ -175,6 +176,7 @@ impl Reduction for Fluctuation {
 }
 
 /// Adds some values to the moments of others.
+#[multiversion(targets("x86_64+avx2"))]
 fn add(values: &[f64], [count, from, mean, second]: &mut [f64; STATE]) {
     let Some(first) = values.first() else { return };
     // All is from one of them on, so that little is lost beside a large mean, and where all are
