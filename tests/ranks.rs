@@ -202,7 +202,8 @@ fn killed_ranks_take_the_job_down_and_the_next_run_resumes() {
     assert_eq!(finished.prefix(), POSITIONS);
     let mut random = Random(7);
     let (mut killed, mut with_marks) = (0, 0);
-    while killed < KILLS {
+    // On a busy machine ranks may take long to begin.
+    while killed < KILLS || with_marks * 5 <= KILLS && killed < 4 * KILLS {
         let sample = Sample::new();
         let arguments = run("slow", &sample.file, &options);
         let mut marked = 0;
@@ -226,7 +227,7 @@ fn killed_ranks_take_the_job_down_and_the_next_run_resumes() {
         succeed_on(2, &arguments);
         assert!(opener.snapshot(&sample.file) == finished, "other results than undisturbed");
     }
-    assert!(with_marks * 5 > killed, "only {with_marks} of {killed} kills came in mid-run");
+    assert!(with_marks * 5 > KILLS, "only {with_marks} of {killed} kills came in mid-run");
 }
 
 #[test]
