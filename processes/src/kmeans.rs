@@ -351,11 +351,14 @@ impl Reduction for KMeans {
     }
 
     fn shared_memory(task: &Task) -> usize {
-        let Sizes { clusters, points, sample, axes, scored, .. } = task.sizes;
+        let Sizes { clusters, points, sample, axes, scored, batches } = task.sizes;
         // The centres and axes as rows and as weights, those of the next pass, and all as they are
-        // handed on; how far drawn spectra are from each other; scores, and those of a try.
+        // handed on, with mini-batches what these have taught as well; how far drawn spectra are
+        // from each other; scores, those of a try, and how far they are from centres before and
+        // after an exchange.
         let vectors = clusters.next_multiple_of(4) + (1 + axes).next_multiple_of(4);
-        8 * (8 * vectors * points + sample * sample + 2 * scored * (axes + 3))
+        let times = if batches.is_some() { 16 } else { 8 };
+        8 * (times * vectors * points + sample * sample + 2 * scored * (axes + 6))
     }
 
     fn passes(task: &Task) -> Option<Passes> {
