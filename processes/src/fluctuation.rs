@@ -28,7 +28,7 @@ use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::region::{Piece, Region, count, gather};
+use crate::region::{Gather, Piece, Region, count, take_each};
 use crate::side_by_side::sum_of;
 use crate::statistics::sums;
 
@@ -140,7 +140,8 @@ impl Reduction for Fluctuation {
         task.ring.pieces(tile.stretches(), pieces);
         let width = count(pieces);
         if width > 0 {
-            gather(tile, pieces, width, values);
+            values.clear();
+            take_each(tile, &mut Gather { pieces, into: values });
             let states = parts.get(task.state).as_chunks_mut().0;
             values.chunks_exact(width).zip(states).for_each(|(values, state)| add(values, state));
         }

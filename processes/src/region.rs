@@ -22,6 +22,38 @@ pub struct Piece {
     pub columns: Range<usize>,
 }
 
+impl Piece {
+    /// The numbers of its points in the region.
+    pub fn numbers(&self) -> Range<usize> {
+        self.before..self.before + self.columns.len()
+    }
+
+    /// The columns of the points with these numbers, if it has all of them.
+    pub fn columns_of(&self, numbers: &Range<usize>) -> Option<Range<usize>> {
+        let own = self.numbers();
+        let has_all = own.start <= numbers.start && numbers.end <= own.end;
+        let column = |number: usize| self.columns.start + (number - own.start);
+        has_all.then(|| column(numbers.start)..column(numbers.end))
+    }
+
+    /// Appends what it has beside these points, whose numbers are ascending.
+    pub fn without(&self, others: &[Range<usize>], to: &mut Vec<Self>) {
+        let own = self.numbers();
+        let mut push = |numbers: Range<usize>| {
+            if let Some(columns) = self.columns_of(&numbers).filter(|columns| !columns.is_empty()) {
+                to.push(Self { before: numbers.start, columns });
+            }
+        };
+        let mut from = own.start;
+        let first = others.partition_point(|other| other.end <= own.start);
+        for other in others[first..].iter().take_while(|other| other.start < own.end) {
+            push(from..other.start.max(from));
+            from = other.end.min(own.end);
+        }
+        push(from..own.end);
+    }
+}
+
 impl Region {
     /// Those points, counted row by row, that are inside.
     pub fn of(inside: impl IntoIterator<Item = bool>) -> Self {
@@ -39,6 +71,13 @@ impl Region {
     /// How many points there are.
     pub fn len(&self) -> usize {
         self.stretches.last().map_or(0, |(last, before)| before + last.len())
+    }
+
+    /// How many points of the region come before a point that is one of them.
+    pub fn number_of(&self, point: usize) -> Option<usize> {
+        let at = self.stretches.partition_point(|(own, _)| own.end <= point);
+        let (own, before) = self.stretches.get(at)?;
+        own.contains(&point).then(|| before + (point - own.start))
     }
 
     /// The points, ascending.
@@ -63,41 +102,51 @@ impl Region {
     }
 }
 
-/// Puts side by side what each spectrum of a tile has there, from the stored numbers where these
-/// are short; `width` values for each, of which those that nothing is there for are 0.
-pub fn gather(tile: &mut Tile<'_, f64>, pieces: &[Piece], width: usize, into: &mut Vec<f64>) {
-    into.clear();
+/// What is made of the values of a spectrum, which lie side by side.
+pub trait Take {
+    fn take<T: Copy + Into<f64>>(&mut self, values: &[T]);
+}
+
+/// Lets `what` take the values of each spectrum of a tile, as the stored numbers where these are
+/// short.
+pub fn take_each(tile: &mut Tile<'_, f64>, what: &mut impl Take) {
     macro_rules! stored {
         ($($type:ty),+) => {$(
             if let Some(rows) = tile.stored_as::<$type>() {
-                return rows.rows().into_iter().for_each(|row| append(row, pieces, width, into));
+                return rows.rows().into_iter().for_each(|row| what.take(side_by_side(&row)));
             }
         )+};
     }
     stored!(u8, i8, u16, i16, u32, i32, f32);
-    tile.values().rows().into_iter().for_each(|row| append(row, pieces, width, into));
+    tile.values().rows().into_iter().for_each(|row| what.take(side_by_side(&row)));
 }
 
-fn append<T: Copy + Into<f64>>(
-    row: ArrayView1<'_, T>,
-    pieces: &[Piece],
-    width: usize,
-    into: &mut Vec<f64>,
-) {
-    let row = row.to_slice().expect("the values of a row lie side by side");
-    let begin = into.len();
-    into.resize(begin + width, 0.0);
-    let mut left = &mut into[begin..];
-    for piece in pieces {
-        let (here, rest) = left.split_at_mut(piece.columns.len());
-        widen(&row[piece.columns.clone()], here);
-        left = rest;
+fn side_by_side<'v, T>(row: &'v ArrayView1<'_, T>) -> &'v [T] {
+    row.as_slice().expect("the values of a row lie side by side")
+}
+
+/// Puts what each spectrum of a tile has in some pieces behind what is there.
+pub struct Gather<'a> {
+    pub pieces: &'a [Piece],
+    pub into: &'a mut Vec<f64>,
+}
+
+impl Take for Gather<'_> {
+    fn take<T: Copy + Into<f64>>(&mut self, values: &[T]) {
+        let begin = self.into.len();
+        self.into.resize(begin + count(self.pieces), 0.0);
+        let mut left = &mut self.into[begin..];
+        for piece in self.pieces {
+            let (here, rest) = left.split_at_mut(piece.columns.len());
+            widen(&values[piece.columns.clone()], here);
+            left = rest;
+        }
     }
 }
 
 /// The same values in double precision.
-#[multiversion(targets("x86_64+avx2"))]
-fn widen<T: Copy + Into<f64>>(from: &[T], to: &mut [f64]) {
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx2", "x86_64+avx2"))]
+pub fn widen<T: Copy + Into<f64>>(from: &[T], to: &mut [f64]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = (*from).into());
 }
 
