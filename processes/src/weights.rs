@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
+use multiversion::target::selected_target;
 use pixelmill_core::ndarray::ArrayView2;
 use pixelmill_core::process::Failure;
 
@@ -169,32 +170,50 @@ impl Weights {
 impl Group {
     /// Adds the pieces of some rows to the sums of these, of which each has `all`.
     fn add(&self, rows: &[&[f64]], pieces: &[(Range<usize>, usize)], sums: &mut [f64], all: usize) {
-        // As many rows together as there are registers for their sums.
-        macro_rules! with {
-            ($lanes:literal, $($rows:literal $some:ident),+) => {{
-                let (mut left, mut of_left) = (rows, sums);
-                $(
-                    let (some, rest) = left.as_chunks::<$rows>();
-                    let (of_some, of_rest) = of_left.split_at_mut($rows * some.len() * all);
-                    for (rows, sums) in some.iter().zip(of_some.chunks_mut($rows * all)) {
-                        let mut acc = [[0.0; $lanes]; $rows];
-                        for (columns, point) in pieces {
-                            let weights = &self.values[point * $lanes..][..columns.len() * $lanes];
-                            let rows = rows.map(|row| &row[columns.clone()]);
-                            $some(rows, weights.as_chunks().0, &mut acc);
-                        }
-                        self.put(rows, &acc, pieces, (sums, all));
-                    }
-                    (left, of_left) = (rest, of_rest);
-                )+
-                debug_assert!(left.is_empty() && of_left.is_empty());
-            }};
-        }
         match self.lanes {
-            4 => with!(4, 8 eight_4, 4 four_4, 1 one_4),
-            8 => with!(8, 4 four_8, 1 one_8),
-            _ => with!(12, 4 four_12, 1 one_12),
+            4 => self.add_lanes::<4>(rows, pieces, sums, all),
+            8 => self.add_lanes::<8>(rows, pieces, sums, all),
+            _ => self.add_lanes::<MOST>(rows, pieces, sums, all),
         }
+    }
+
+    /// The same of so many lanes: eight rows together, four of the rest, and what is left.
+    fn add_lanes<const LANES: usize>(
+        &self,
+        rows: &[&[f64]],
+        pieces: &[(Range<usize>, usize)],
+        sums: &mut [f64],
+        all: usize,
+    ) {
+        let (of_eights, rest) = rows.as_chunks::<8>();
+        let (of_fours, of_ones) = rest.as_chunks::<4>();
+        let (eights, rest) = sums.split_at_mut(8 * all * of_eights.len());
+        let (fours, ones) = rest.split_at_mut(4 * all * of_fours.len());
+        for (rows, sums) in of_eights.iter().zip(eights.chunks_exact_mut(8 * all)) {
+            self.add_some::<LANES, 8>(rows, pieces, sums, all);
+        }
+        for (rows, sums) in of_fours.iter().zip(fours.chunks_exact_mut(4 * all)) {
+            self.add_some::<LANES, 4>(rows, pieces, sums, all);
+        }
+        for (row, sums) in of_ones.iter().zip(ones.chunks_exact_mut(all)) {
+            self.add_some::<LANES, 1>(&[*row], pieces, sums, all);
+        }
+    }
+
+    fn add_some<const LANES: usize, const ROWS: usize>(
+        &self,
+        rows: &[&[f64]; ROWS],
+        pieces: &[(Range<usize>, usize)],
+        sums: &mut [f64],
+        all: usize,
+    ) {
+        let mut found = [[0.0; LANES]; ROWS];
+        for (columns, point) in pieces {
+            let weights = &self.values[point * LANES..][..columns.len() * LANES];
+            let rows = rows.map(|row| &row[columns.clone()]);
+            add_rows(rows, weights.as_chunks().0, &mut found);
+        }
+        self.put(rows, &found, pieces, (sums, all));
     }
 
     /// Adds what was summed of some rows to their sums. What isn't finite makes no number of every
@@ -235,37 +254,44 @@ impl Group {
     }
 }
 
-macro_rules! add_rows {
-    ($name:ident, $lanes:literal, $rows:literal) => {
-        // Fused, so that it is twice as fast; and everywhere, so that sums have the same bits.
-        #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-        fn $name(
-            rows: [&[f64]; $rows],
-            weights: &[[f64; $lanes]],
-            sums: &mut [[f64; $lanes]; $rows],
-        ) {
-            let mut acc = *sums;
-            let rows = rows.map(|row| &row[..weights.len()]);
-            for (point, weights) in weights.iter().enumerate() {
-                for (row, acc) in rows.iter().zip(&mut acc) {
-                    let value = row[point];
-                    for (sum, weight) in acc.iter_mut().zip(weights) {
-                        *sum = value.mul_add(*weight, *sum);
-                    }
-                }
-            }
-            *sums = acc;
-        }
-    };
+/// Adds to the sums of rows their values, each with the weights of its point. Fused, so that it is
+/// twice as fast; and everywhere, so that sums have the same bits.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn add_rows<const LANES: usize, const ROWS: usize>(
+    rows: [&[f64]; ROWS],
+    weights: &[[f64; LANES]],
+    sums: &mut [[f64; LANES]; ROWS],
+) {
+    const REGISTERS: usize =
+        if selected_target!().supports_feature_str("avx512f") { 32 } else { 16 };
+    // As many rows together as there are registers for their sums, which have 4 lanes at least.
+    if ROWS * LANES / 4 < REGISTERS {
+        return add_products(rows, weights, sums);
+    }
+    let (rows, sums) = (rows.as_chunks::<4>().0, sums.as_chunks_mut::<4>().0);
+    for (rows, sums) in rows.iter().zip(sums) {
+        add_products(*rows, weights, sums);
+    }
 }
 
-add_rows!(eight_4, 4, 8);
-add_rows!(four_4, 4, 4);
-add_rows!(four_8, 8, 4);
-add_rows!(four_12, 12, 4);
-add_rows!(one_4, 4, 1);
-add_rows!(one_8, 8, 1);
-add_rows!(one_12, 12, 1);
+#[inline(always)]
+fn add_products<const LANES: usize, const ROWS: usize>(
+    rows: [&[f64]; ROWS],
+    weights: &[[f64; LANES]],
+    sums: &mut [[f64; LANES]; ROWS],
+) {
+    let mut found = *sums;
+    let rows = rows.map(|row| &row[..weights.len()]);
+    for (point, weights) in weights.iter().enumerate() {
+        for (row, found) in rows.iter().zip(&mut found) {
+            let value = row[point];
+            for (sum, weight) in found.iter_mut().zip(weights) {
+                *sum = value.mul_add(*weight, *sum);
+            }
+        }
+    }
+    *sums = found;
+}
 
 #[cfg(test)]
 mod tests {
