@@ -119,6 +119,40 @@ fn corrections_take_what_they_are_planned_with() {
 }
 
 #[test]
+fn what_a_pass_reads_stays_in_memory_unless_the_system_has_it_as_it_is() {
+    const VALUES: u64 = 64 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    for (chunks, is_kept) in [("0", false), ("64", true)] {
+        let file = folder.path().join(format!("{chunks}.h5"));
+        python_function(
+            "memory.py",
+            "spectra",
+            [file.as_os_str(), "16384".as_ref(), chunks.as_ref()],
+        );
+        let few = ["--memory", "1G", "--cores", "1", "-p", "clusters=2", "-p", "iterations=1"];
+        let (ran, peak) = measured(run("kmeans", &file, &[&AXES[..], &few].concat()));
+        assert_eq!(ran["outcome"], "finished");
+        assert_eq!(peak > VALUES, is_kept, "{} MiB with chunks of {chunks}", peak >> 20);
+    }
+}
+
+#[test]
+fn centres_that_mini_batches_teach_are_planned_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spectra.h5");
+    python_function("memory.py", "spectra", [file.as_os_str(), "1024".as_ref(), "0".as_ref()]);
+    let many = ["--cores", "1", "-p", "clusters=500", "-p", "batch=512", "-p", "iterations=1"];
+    let with =
+        |memory: &str| run("kmeans", &file, &[&AXES[..], &many, &["--memory", memory]].concat());
+    let told = refuse(with("1M"), 2, &["it takes "]);
+    let (_, told) = told.split_once("it takes ").unwrap();
+    let memory = told.split_once(" MiB").unwrap().0.parse::<f64>().unwrap().ceil() as u64;
+    let (ran, peak) = measured(with(&format!("{memory}M")));
+    assert_eq!(ran["outcome"], "finished");
+    assert!(peak < (memory << 20) + BESIDES, "{} of {memory} MiB", peak >> 20);
+}
+
+#[test]
 fn the_systems_cache_keeps_nothing_of_a_run_if_that_is_asked_for() {
     // Temporary files may lie in memory, where there is no other place for them.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

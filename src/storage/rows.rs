@@ -146,6 +146,13 @@ impl Rows {
         self.files.iter().for_each(|file| file.pass_by());
     }
 
+    /// Whether to read them again is to copy them from the system's cache, as they are.
+    pub fn are_near(&self) -> bool {
+        matches!(self.how, How::Direct { .. })
+            && self.view.arrangement().is_none()
+            && !self.own().passes_by(u64::MAX)
+    }
+
     /// Bytes of memory that each thread takes that reads them, besides what it reads into.
     pub fn reader_bytes(&self) -> u64 {
         if self.files.iter().any(|file| file.passes_by(u64::MAX)) { READER_BYTES } else { 0 }

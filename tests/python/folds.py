@@ -228,8 +228,13 @@ def spoil_checkpoint(path, which):
 
 
 def begun(path):
-    """In which pass the newest slot of a checkpoint is, and how many units of that are in; nothing if there is none."""
-    with h5py.File(path) as file:
+    """In which pass the newest slot of a checkpoint is, and how many units of that are in; nothing if there is none, or
+    nobody can say since a run is just changing the file."""
+    try:
+        file = h5py.File(path)
+    except BlockingIOError:
+        return None
+    with file:
         groups = [file[name] for name in file if name.startswith("data-")]
         if not groups or "fold_checkpoint" not in groups[-1]:
             return None
@@ -243,15 +248,18 @@ def begun(path):
     return newest and [newest["pass"]["number"], newest["units"]]
 
 
-def contiguous(path, positions, points):
+def plain(path, positions, points, chunk):
+    """Writes data as they are, contiguous or in chunks of so many positions."""
     random = np.random.default_rng(7)
+    values = random.normal(0, 1, (int(positions), int(points))).astype("f4")
     with h5py.File(path, "w") as file:
-        file["data"] = random.normal(0, 1, (int(positions), int(points))).astype("f4")
+        file.create_dataset("data", data=values, chunks=(int(chunk), int(points)) if int(chunk) else None)
 
 
 def first_byte(path):
     with h5py.File(path) as file:
-        return file["data"].id.get_offset()
+        data = file["data"].id
+        return data.get_offset() if file["data"].chunks is None else data.get_chunk_info(0).byte_offset
 
 
 def no_number(path, position):

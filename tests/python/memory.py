@@ -55,6 +55,13 @@ def add_offset(path):
         file.create_dataset("offset", data=np.zeros((100000, 40)), chunks=(100000, 40), compression="gzip")
 
 
+def spectra(path, positions, chunk):
+    """Writes so many spectra of a thousand values, contiguous or in chunks of so many of them."""
+    values = np.random.default_rng(1).normal(0, 1, (int(positions), 1024)).astype("f4")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=values, chunks=(int(chunk), 1024) if int(chunk) else None)
+
+
 def frames(path):
     """A few large frames, with a dark and a mask of dead pixels in double precision."""
     shape = (2000, 2000)

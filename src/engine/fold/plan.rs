@@ -54,10 +54,12 @@ pub(crate) fn plan(
 }
 
 /// Bytes that a fold in several passes keeps of the scan, of so many that nothing else takes: no
-/// more than half of them, since not all that is freed is free for others at once.
+/// more than half of them, since not all that is freed is free for others at once; and nothing that
+/// the system has in its cache as it is, from where it is copied again sooner.
 fn kept_bytes(jobs: &[&Job], left: u64) -> u64 {
     let [job] = jobs else { return 0 };
-    if job.geometry.is_none() || folded_by(job).is_last_pass() {
+    let is_near = job.source.rows.are_near();
+    if is_near || job.geometry.is_none() || folded_by(job).is_last_pass() {
         return 0;
     }
     let rows = job.source.info.positions.saturating_mul(job.source.row_bytes() as u64);
