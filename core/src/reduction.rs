@@ -248,7 +248,8 @@ pub trait Reduction: Sized + 'static {
     }
 
     /// What the next pass over all spectra begins with, made of all that this one has folded, which
-    /// isn't the last.
+    /// isn't the last. The engine's threads have nothing else to do: what is parallel in it, with
+    /// `rayon`, runs on these, and must not depend on how it is divided.
     ///
     /// # Errors
     /// If there is nothing to go on with; the run ends.

@@ -2,6 +2,7 @@
 //! Flood, OOPSLA 2014, 453).
 
 /// A sequence of them.
+#[derive(Clone)]
 pub struct Chance(u64);
 
 impl Chance {

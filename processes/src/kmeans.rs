@@ -69,7 +69,7 @@ use crate::whole_spectra::{Reals, TOGETHER, at_a_time};
 use centers::{Centers, means};
 use learned::Learned;
 use scores::{Axes, axes_of};
-use search::centers_among;
+use search::{centers_among, numbers};
 use start::first_centers;
 
 /// How many clusters, and how they are found.
@@ -354,11 +354,11 @@ impl Reduction for KMeans {
         let Sizes { clusters, points, sample, axes, scored, batches } = task.sizes;
         // The centres and axes as rows and as weights, those of the next pass, and all as they are
         // handed on, with mini-batches what these have taught as well; how far drawn spectra are
-        // from each other; scores, those of a try, and how far they are from centres before and
-        // after an exchange.
+        // from each other; scores, twice, and what is made of them.
         let vectors = clusters.next_multiple_of(4) + (1 + axes).next_multiple_of(4);
         let times = if batches.is_some() { 16 } else { 8 };
-        8 * (times * vectors * points + sample * sample + 2 * scored * (axes + 6))
+        8 * (times * vectors * points + sample * sample + 2 * scored * axes)
+            + 8 * numbers(scored, clusters)
     }
 
     fn passes(task: &Task) -> Option<Passes> {

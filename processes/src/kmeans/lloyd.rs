@@ -137,30 +137,44 @@ impl<'s> Lloyd<'s> {
         let (scores, axes) = (self.scores, self.axes);
         let mut best = Self::new(scores, axes, self.centers);
         let mut squares = best.squares();
-        let mut left = in_vain;
-        for _ in 0..ALL * in_vain {
-            if left == 0 || squares == 0.0 {
-                break;
+        let (mut left, mut all) = (in_vain, ALL * in_vain);
+        while left > 0 && all > 0 && squares > 0.0 {
+            let tried = |part: f64| {
+                let (other, found) = best.exchanged(part);
+                let (other, found) = other.seen(found, squares);
+                (found < squares).then_some((found, other.centers))
+            };
+            // If the first is better, the next one begins there: only threads that have no other
+            // work look already at where it leads from here.
+            let (part, mut ahead) = (chance.part(), chance.clone());
+            let (mut found, other) = match rayon::current_num_threads() {
+                1 => (tried(part), None),
+                _ => rayon::join(|| tried(part), || Some(tried(ahead.part()))),
+            };
+            (left, all) = (left - 1, all - 1);
+            if let (None, Some(other)) = (&found, other)
+                && left > 0
+                && all > 0
+            {
+                (left, all) = (left - 1, all - 1);
+                (found, *chance) = (other, ahead);
             }
-            left -= 1;
-            let (other, found) = best.exchanged(chance);
-            let (other, found) = other.seen(found, squares);
+            let Some((found, centers)) = found else { continue };
             if found < squares * (1.0 - WORTH) {
                 left = in_vain;
             }
-            if found < squares {
-                (squares, best) = (found, Self::new(scores, axes, other.centers));
-            }
+            (squares, best) = (found, Self::new(scores, axes, centers));
         }
         best.at_rest()
     }
 
-    /// The same with a score as a centre, instead of that which is missed least; and the sum of the
-    /// squares then. Bounds have to be the distances themselves.
-    fn exchanged(&self, chance: &mut Chance) -> (Self, f64) {
+    /// The same with a score as a centre that is drawn by a number from 0 to below 1, instead of
+    /// that which is missed least; and the sum of the squares then. Bounds have to be the
+    /// distances themselves.
+    fn exchanged(&self, part: f64) -> (Self, f64) {
         let axes = self.axes;
         let near: Vec<f64> = self.bounds.iter().map(|bounds| bounds.upper.powi(2)).collect();
-        let one = drawn_from(&near, chance.part() * near.iter().sum::<f64>());
+        let one = drawn_from(&near, part * near.iter().sum::<f64>());
         let center = &self.scores[one * axes..][..axes];
         let far: Vec<f64> = self.scores.chunks_exact(axes).map(|own| apart(own, center)).collect();
         let mut squares = 0.0;
@@ -399,7 +413,7 @@ mod tests {
         let mut chance = Chance::new(1);
         let mut lloyd = Lloyd::new(&scores, 3, scores[..15].to_vec());
         for _ in 0..20 {
-            let (other, squares) = lloyd.exchanged(&mut chance);
+            let (other, squares) = lloyd.exchanged(chance.part());
             let (labels, expected) = plain(&scores, 3, &other.centers);
             assert!((squares / expected - 1.0).abs() < 1e-12, "{squares} {expected}");
             assert!((other.squares() / expected - 1.0).abs() < 1e-12);

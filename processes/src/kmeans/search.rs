@@ -1,8 +1,10 @@
 //! The search for clusters among scores.
 
+use rayon::prelude::*;
+
 use super::Parameters;
 use super::lloyd::Lloyd;
-use super::start::chosen;
+use super::start::{candidates, chosen};
 use crate::chance::Chance;
 use crate::products::apart;
 
@@ -14,26 +16,47 @@ const TRIES: usize = 4;
 const CLUSTERS: usize = 4;
 /// How many exchanges may be in vain for each of the `restarts`.
 const EXCHANGES: u32 = 2;
+/// Tries that are made at once: all have memory.
+const AT_ONCE: usize = 4;
+
+/// Each of how many scores it begins with, so that there are as many as clusters.
+fn step(scored: usize, clusters: usize) -> usize {
+    let step = scored.div_ceil(FEW).max(1);
+    if scored / step < clusters { 1 } else { step }
+}
+
+/// How many numbers it has in memory for so many scores, beside these themselves: bounds of tries,
+/// or how far all are from what is drawn for one; and both for each of two exchanges.
+pub fn numbers(scored: usize, clusters: usize) -> usize {
+    let few = scored.div_ceil(step(scored, clusters));
+    few * (3 * AT_ONCE).max(1 + candidates(clusters)) + scored * (3 + 2 * 5)
+}
 
 /// The centres of clusters among the scores of spectra on so many axes, of which there are as many
 /// at least: the best of several tries among few of them, improved among all.
 pub fn centers_among(scores: &[f32], axes: usize, parameters: &Parameters) -> Vec<f64> {
     let scores: &Vec<f64> = &scores.iter().map(|score| f64::from(*score)).collect();
-    let step = (scores.len() / axes).div_ceil(FEW);
-    let few: Vec<f64> = scores.chunks_exact(axes).step_by(step).flatten().copied().collect();
-    let few = if few.len() < parameters.clusters * axes { scores } else { &few };
+    let step = step(scores.len() / axes, parameters.clusters);
+    let few: &Vec<f64> = &scores.chunks_exact(axes).step_by(step).flatten().copied().collect();
     let mut chance = Chance::new(parameters.seed);
+    let own = |one: usize| &few[one * axes..][..axes];
     let one_in = parameters.clusters.div_ceil(CLUSTERS).min(TRIES);
-    let tries = (0..parameters.restarts.div_ceil(one_in as u32)).map(|_| {
-        let own = |one: usize| &few[one * axes..][..axes];
+    let firsts = (0..parameters.restarts.div_ceil(one_in as u32)).map(|_| {
         let from = |one| few.chunks_exact(axes).map(|other| apart(own(one), other)).collect();
-        let first = chosen(few.len() / axes, parameters.clusters, &mut chance, from);
-        let first = first.into_iter().flat_map(own).copied().collect();
-        let found = Lloyd::new(few, axes, first).at_rest();
-        (found.squares(), found)
+        chosen(few.len() / axes, parameters.clusters, &mut chance, from)
     });
-    let best = tries.reduce(|best, other| if other.0 < best.0 { other } else { best });
-    let first = best.map(|(_, found)| found.into_centers()).unwrap_or_default();
+    let firsts: Vec<Vec<usize>> = firsts.collect();
+    let found = |first: &Vec<usize>| {
+        let first = first.iter().flat_map(|one| own(*one)).copied().collect();
+        let found = Lloyd::new(few, axes, first).at_rest();
+        (found.squares(), found.into_centers())
+    };
+    let tried = firsts.chunks(AT_ONCE).flat_map(|some| {
+        let some = some.par_iter().map(found);
+        some.collect::<Vec<_>>()
+    });
+    let best = tried.reduce(|best, other| if other.0 < best.0 { other } else { best });
+    let first = best.map(|(_, centers)| centers).unwrap_or_default();
     let found = Lloyd::new(scores, axes, first).at_rest();
     found.with_exchanges(&mut chance, EXCHANGES * parameters.restarts).improved()
 }

@@ -141,7 +141,7 @@ pub fn chosen(
     let first = (chance.part() * count as f64) as usize;
     let mut chosen = vec![first.min(count - 1)];
     let mut near = from(chosen[0]);
-    let candidates = 2 + libm::log(clusters as f64) as usize;
+    let candidates = candidates(clusters);
     while chosen.len() < clusters {
         let total: f64 = near.iter().sum();
         let nearer = |one: usize| -> Vec<f64> {
@@ -158,6 +158,11 @@ pub fn chosen(
         near = nearer;
     }
     chosen
+}
+
+/// Of how many that are drawn the best is chosen.
+pub fn candidates(clusters: usize) -> usize {
+    2 + libm::log(clusters as f64) as usize
 }
 
 /// Which of some weights a number falls into that is smaller than their sum; the first if they are

@@ -289,14 +289,10 @@ impl<'a> Folding<'a> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Memory for a unit, with nothing folded in it; none if nothing is to be folded.
+    /// Memory for a unit, in which anything may be; none if nothing is to be folded.
     fn accumulator(&self) -> Option<Accumulator> {
-        if matches!(self.wants, Wants::Nothing) {
-            return None;
-        }
-        let mut accumulator = self.idle().pop().unwrap_or_default();
-        accumulator.clear(self.fold.buffers(), self.fold.pass());
-        Some(accumulator)
+        let is_folded = !matches!(self.wants, Wants::Nothing);
+        is_folded.then(|| self.idle().pop().unwrap_or_default())
     }
 
     /// What a mini-batch without a unit is folded into.
@@ -385,8 +381,9 @@ impl<'a> Folding<'a> {
             Some(all) => all,
             None => self.nothing(),
         };
-        let next = guarded(|| self.fold.next_pass(&mut all.parts()));
-        let next = next.unwrap_or_else(Err);
+        let next = || guarded(|| self.fold.next_pass(&mut all.parts()));
+        // What is parallel in it has the threads, which have nothing to do meanwhile.
+        let next = self.job.workers.install(next).unwrap_or_else(Err);
         self.idle().push(all);
         next.map_err(|why| {
             let failures = || tree.nodes().flat_map(|node| node.batch.failures.iter());

@@ -120,8 +120,8 @@ impl<'f> UnitWorker<'f> {
         Ok(self.end(buffer)?.all)
     }
 
-    /// Begins a unit, of which everything pending is to be folded into `all`, which holds nothing
-    /// yet, or only to be read if there is none.
+    /// Begins a unit, of which everything pending is to be folded into `all`, whatever that
+    /// holds, or only to be read if there is none.
     ///
     /// # Errors
     /// If what is pending can't be read, or the fold can't begin.
