@@ -35,9 +35,8 @@ const MIXTURE: [&str; 12] = [
     "-p",
     "restarts=1",
 ];
-/// So often that somebody has the time to step in.
-const OFTEN: [&str; 8] =
-    ["-p", "clusters=16", "-p", "iterations=12", "-p", "tolerance=0", "-p", "restarts=1"];
+/// So many, and so often, that somebody has the time to step in.
+const MANY_CLUSTERS: [&str; 6] = ["-p", "clusters=64", "-p", "iterations=150", "-p", "tolerance=0"];
 
 /// The pass that a killed run was in, counted from 0, and how many of its units were in; nothing if
 /// none was written down.
@@ -69,9 +68,9 @@ fn least_memory(scan: &Scan, fold: &str, options: &[&str]) -> String {
     format!("{}K", (1024.0 * (number.parse::<f64>().unwrap() + 0.05)).ceil())
 }
 
-/// Looks for clusters often, and asks to stop that once it is in this pass.
+/// Looks for many clusters, and asks to stop that once it is in this pass.
 fn stopped_in(scan: &Scan, output: &str, pass: u64) -> Ran {
-    let slow = [&OFTEN[..], &["--cores", "1", "--checkpoint", "0.01"]].concat();
+    let slow = [&MANY_CLUSTERS[..], &["--cores", "1", "--checkpoint", "0.01"]].concat();
     let mut running = Running::start(scan.arguments("kmeans-many", output, &slow));
     wait_until("a pass has begun", || {
         running.has_ended() || begun(output).is_some_and(|(now, _)| now >= pass)
@@ -153,7 +152,7 @@ fn nothing_is_done_before_the_last_pass() {
     let scan = Scan::many("20000", "200");
     let (output, whole) = (scan.beside("out.h5"), scan.beside("whole.h5"));
     let bytes = |ran: &Value| ran["report"]["bytes"].as_u64().unwrap();
-    let all = bytes(&scan.run("kmeans-many", &whole, &OFTEN));
+    let all = bytes(&scan.run("kmeans-many", &whole, &MANY_CLUSTERS));
     let stopped = stopped_in(&scan, &output, 3);
     assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
     let told = (&stopped.json["outcome"], &stopped.json["completed"]);
@@ -169,7 +168,7 @@ fn nothing_is_done_before_the_last_pass() {
     // It goes on in the pass in which it was.
     let (pass, _) = begun(&output).unwrap();
     assert!(pass >= 3, "{pass}");
-    let read = bytes(&scan.run("kmeans-many", &output, &OFTEN));
+    let read = bytes(&scan.run("kmeans-many", &output, &MANY_CLUSTERS));
     assert!(read <= all - pass * 20_000 * 200 * 4, "{read} of {all} bytes from pass {pass} on");
     assert_same_results(&output, &whole, "after it was stopped");
 }
@@ -195,12 +194,12 @@ fn what_there_is_memory_for_is_decoded_once() {
 fn a_damaged_checkpoint_costs_passes_and_no_bit() {
     let scan = Scan::many("20000", "200");
     let whole = scan.beside("whole.h5");
-    scan.run("kmeans-many", &whole, &OFTEN);
+    scan.run("kmeans-many", &whole, &MANY_CLUSTERS);
     for which in ["first", "second", "both"] {
         let output = scan.beside(&format!("{which}.h5"));
         assert_eq!(stopped_in(&scan, &output, 2).code, Some(130));
         python("spoil_checkpoint", &[&output, which]);
-        scan.run("kmeans-many", &output, &OFTEN);
+        scan.run("kmeans-many", &output, &MANY_CLUSTERS);
         assert_same_results(&output, &whole, which);
     }
 }
@@ -213,7 +212,7 @@ fn plain(positions: &str, chunk: &str) -> Scan {
 /// Changes data in the third pass of a run with so much memory, which has to notice it.
 fn assert_change_is_noticed(scan: &Scan, output: &str, memory: &str) {
     let slow = ["--cores", "1", "--checkpoint", "0.01", "--memory", memory];
-    let slow = [&OFTEN[..], &slow].concat();
+    let slow = [&MANY_CLUSTERS[..], &slow].concat();
     let mut running = Running::start(scan.arguments("kmeans-many", output, &slow));
     wait_until("a pass has begun", || {
         running.has_ended() || begun(output).is_some_and(|(pass, _)| pass >= 2)
@@ -229,9 +228,9 @@ fn assert_change_is_noticed(scan: &Scan, output: &str, memory: &str) {
 
 #[test]
 fn data_that_change_between_passes_are_noticed() {
-    let scan = plain("20000", "0");
+    let scan = plain("80000", "0");
     let output = scan.beside("out.h5");
-    let least = least_memory(&scan, "kmeans-many", &OFTEN);
+    let least = least_memory(&scan, "kmeans-many", &MANY_CLUSTERS);
     assert_change_is_noticed(&scan, &output, &least);
     // Whoever asks again gets results of what is there now, in a group of their own.
     let whole = scan.beside("whole.h5");
@@ -242,7 +241,7 @@ fn data_that_change_between_passes_are_noticed() {
 
 #[test]
 fn data_that_change_while_they_are_kept_are_noticed_at_the_end() {
-    let scan = plain("20000", "64");
+    let scan = plain("80000", "64");
     assert_change_is_noticed(&scan, &scan.beside("out.h5"), "1G");
 }
 
