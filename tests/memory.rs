@@ -122,17 +122,20 @@ fn corrections_take_what_they_are_planned_with() {
 fn what_a_pass_reads_stays_in_memory_unless_the_system_has_it_as_it_is() {
     const VALUES: u64 = 64 << 20;
     let folder = tempfile::tempdir().unwrap();
-    for (chunks, is_kept) in [("0", false), ("64", true)] {
-        let file = folder.path().join(format!("{chunks}.h5"));
+    for (chunks, cache, is_kept) in
+        [("0", "keep", false), ("0", "drop", true), ("64", "keep", true)]
+    {
+        let file = folder.path().join(format!("{chunks}-{cache}.h5"));
         python_function(
             "memory.py",
             "spectra",
             [file.as_os_str(), "16384".as_ref(), chunks.as_ref()],
         );
         let few = ["--memory", "1G", "--cores", "1", "-p", "clusters=2", "-p", "iterations=1"];
-        let (ran, peak) = measured(run("kmeans", &file, &[&AXES[..], &few].concat()));
+        let given = [&AXES[..], &few, &["--cache", cache]].concat();
+        let (ran, peak) = measured(run("kmeans", &file, &given));
         assert_eq!(ran["outcome"], "finished");
-        assert_eq!(peak > VALUES, is_kept, "{} MiB with chunks of {chunks}", peak >> 20);
+        assert_eq!(peak > VALUES, is_kept, "{} MiB, {chunks}, {cache}", peak >> 20);
     }
 }
 

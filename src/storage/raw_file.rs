@@ -121,6 +121,11 @@ impl RawFile {
         length >= WORTH_PASSING && self.is_passed.load(Ordering::Relaxed)
     }
 
+    /// Whether what is read of it stays in the system's cache, as far as that has room.
+    pub fn stays_in_cache(&self) -> bool {
+        !self.is_forgotten.load(Ordering::Relaxed) && !self.passes_by(u64::MAX)
+    }
+
     /// Reads all of `bytes` from `offset` on, and leaves them in the system's cache only if they
     /// were there: single pages of a file keep the system from reading it ahead in large ones.
     ///

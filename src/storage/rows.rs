@@ -150,7 +150,7 @@ impl Rows {
     pub fn are_near(&self) -> bool {
         matches!(self.how, How::Direct { .. })
             && self.view.arrangement().is_none()
-            && !self.own().passes_by(u64::MAX)
+            && self.own().stays_in_cache()
     }
 
     /// Bytes of memory that each thread takes that reads them, besides what it reads into.

@@ -60,7 +60,7 @@ fn mirrored(region: &Region, places: &[(f64, f64)]) -> Vec<Mirrored> {
     let mut found: Vec<Mirrored> = Vec::new();
     for (number, point) in region.points().enumerate() {
         let (down, right) = places[point];
-        let image = point + (-2.0 * right).max(0.0) as usize;
+        let image = point.saturating_add((-2.0 * right).max(0.0) as usize);
         if right >= 0.0 || places.get(image) != Some(&(down, -right)) {
             continue;
         }
@@ -176,7 +176,7 @@ impl Taken {
             let first = bin.mirrored.partition_point(|own| own.left.start < piece.before);
             for Mirrored { left, right } in &bin.mirrored[first..] {
                 let Some(columns) = piece.columns_of(left) else { break };
-                // Both are of one row: nothing of the bin is between them that isn't.
+                // Both are of one row, so that nothing else of the bin lies between them.
                 let mut near = pieces[at..].iter().take(2);
                 let Some(images) = near.find_map(|piece| piece.columns_of(right)) else { continue };
                 pairs.push(Pair { number: left.start, left: columns, right: images });
