@@ -291,6 +291,9 @@ pub struct Passed {
     pub is_last: bool,
 }
 
+/// Points of a tile at most, of reductions that take spectra in parts.
+pub const TILE_POINTS: usize = 2048;
+
 /// Some spectra, restricted to some of their points.
 pub struct Tile<'a, T> {
     raw: RawTile<'a>,

@@ -37,6 +37,7 @@ pub mod maximum;
 mod mini_batches;
 pub mod moments;
 pub mod nmf;
+mod octets;
 pub mod online;
 pub mod peak_finding;
 pub mod phase_correlation;

@@ -7,23 +7,31 @@
 //! weight w_b of a point falls from 1 to 0 within a point around the edges of the bin, and that of
 //! neighbouring bins rises, so that all weights of a point add up to 1. c_b0 is the intensity of
 //! the ring, and |c_bm|/c_b0 goes from 0 to 1 for a symmetry of m folds. `Dominant_Order` is the m
-//! from 1 on whose coefficient is largest in the bin, 0 if all are 0.
+//! from 1 on whose coefficient is largest in the bin, the lowest of those that differ by rounding
+//! alone; 0 if there is none above that.
 //!
 //! Shapes: bins × orders, and bins; coefficients in the units of the data. Formula, weights and
 //! sign of the phase are those of LiberTEM's `radialfourier` (`raw_results`); the method is in T.
 //! C. Petersen et al., Ultramicroscopy 114 (2012) 46, for fluctuation microscopy in A. C. Y. Liu et
-//! al., Phys. Rev. Lett. 110 (2013) 205505. All is in double precision; LiberTEM has single
-//! precision for the phases too, which at order 24 are off by some 1e-6. The point that is the
-//! centre itself has no direction, and counts for order 0 alone; in LiberTEM it counts as if it lay
-//! to the right, in the frames' even orders and odd ones. Its `complex_B_M` are divided by
-//! max(1, |c_b0|), which is no fraction where a ring has less than 1 in it; `raw_results` aren't.
+//! al., Phys. Rev. Lett. 110 (2013) 205505. All is in double precision, c_b0 of counts exact;
+//! LiberTEM has single precision for the phases too, which at order 24 are off by some 1e-6. The
+//! waves of all orders are made of few polynomials on arcs around the centre, see `arcs.rs`. The
+//! point that is the centre itself has no direction, and counts for order 0 alone; in LiberTEM it
+//! counts as if it lay to the right, in the frames' even orders and odd ones. Its `complex_B_M` are
+//! divided by max(1, |c_b0|), which is no fraction where a ring has less than 1 in it;
+//! `raw_results` aren't.
 //!
-//! A value that is no number or infinite makes no number of all orders of the bins that it has a
-//! weight in; what is outside of all bins doesn't count. Empty frames have coefficients of 0,
-//! constant and saturated ones those of the rings themselves, which points make uneven.
+//! A value that is no number or infinite makes no number, or an infinite one, of all orders of the
+//! bins that it has a weight in, and their `Dominant_Order` 0; what is outside of all bins doesn't
+//! count. Empty frames have coefficients of 0, constant and saturated ones those of the rings
+//! themselves, which points make uneven.
 
+mod arcs;
 mod bin;
+mod found;
 mod products;
+
+use std::sync::Arc;
 
 use num_complex::Complex64;
 use pixelmill_core::axis_values::AxisValues;
@@ -31,13 +39,15 @@ use pixelmill_core::detector::Detector;
 use pixelmill_core::process::{
     Dimension, Failure, Model, Parameters as Checked, SourceInfo, Spectrum,
 };
-use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, Tile};
+use pixelmill_core::reduction::{Buffer, Buffers, Parts, Reduction, TILE_POINTS, Tile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::region::take_each;
-use bin::{Bin, Taken};
-use products::Work;
+use crate::region::take_all;
+use arcs::Arcs;
+use bin::Bin;
+use found::Found;
+use products::{Add, Work};
 
 /// Coefficients of a position at most.
 const MOST: usize = 1 << 20;
@@ -98,23 +108,37 @@ pub struct RadialFourier;
 /// The bins, and where everything goes.
 pub struct Task {
     centre: (f64, f64),
+    rings: Arc<Rings>,
+    coefficients: Buffer<Complex64>,
+    dominant: Buffer<u16>,
+}
+
+/// What of frames counts for which coefficients.
+pub struct Rings {
     bins: Vec<Bin>,
     /// How many there are, with order 0.
     orders: usize,
-    coefficients: Buffer<Complex64>,
-    dominant: Buffer<u16>,
+    arcs: Arcs,
+}
+
+impl Rings {
+    /// Those of bins between these radii, of points at these places from the centre.
+    fn of(places: &[(f64, f64)], edges: impl Iterator<Item = (f64, f64)>, orders: usize) -> Self {
+        let arcs = Arcs::of(orders);
+        Self { bins: edges.map(|edges| Bin::of(places, edges, &arcs)).collect(), orders, arcs }
+    }
 }
 
 /// Memory of a worker.
 #[derive(Default)]
 pub struct Scratch {
-    taken: Taken,
+    found: Found,
     work: Work,
 }
 
 impl Reduction for RadialFourier {
     const NAME: &'static str = "Radial_Fourier";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str =
         "Fourier coefficients of each frame around its centre, in rings: its symmetries";
     const PER_POSITION: bool = true;
@@ -146,9 +170,9 @@ impl Reduction for RadialFourier {
         }
         let places: Vec<(f64, f64)> = detector.places().collect();
         let edge = |number: usize| inner + width * number as f64;
-        let bins: Vec<Bin> =
-            (0..count).map(|bin| Bin::of(&places, (edge(bin), edge(bin + 1)))).collect();
-        if let Some(empty) = bins.iter().position(|bin| bin.weights().is_empty()) {
+        let edges = (0..count).map(|bin| (edge(bin), edge(bin + 1)));
+        let rings = Rings::of(&places, edges, orders);
+        if let Some(empty) = rings.bins.iter().position(|bin| bin.weights.is_empty()) {
             let (from, to) = (edge(empty), edge(empty + 1));
             let told = format!("no point of the frames lies in the bin from {from} to {to}");
             return Err(Failure::new(told));
@@ -159,8 +183,7 @@ impl Reduction for RadialFourier {
         let (quantity, units) = (&source.quantity, &source.units);
         Ok(Task {
             centre: detector.centre,
-            bins,
-            orders,
+            rings: Arc::new(rings),
             coefficients: buffers
                 .per_position("Coefficients")
                 .along(axes)
@@ -172,30 +195,34 @@ impl Reduction for RadialFourier {
         })
     }
 
+    fn extra_memory(parameters: &Parameters, source: &SourceInfo) -> usize {
+        let points = source.spectral_points.min(TILE_POINTS);
+        // At the edge of two bins a point is in both.
+        let blocks = Arcs::blocks_for(parameters.max_order + 1);
+        points * (Work::OF_POINT + 2 * Found::of_point(blocks))
+    }
+
     fn shared_memory(task: &Task) -> usize {
-        task.bins.iter().map(Bin::memory).sum()
+        task.rings.bins.iter().map(Bin::memory).sum::<usize>() + task.rings.arcs.memory()
     }
 
     fn process_tile(
         task: &Task,
         tile: &mut Tile<'_, f64>,
         parts: &mut Parts<'_>,
-        Scratch { taken, work }: &mut Scratch,
+        Scratch { found, work }: &mut Scratch,
     ) -> Result<(), Failure> {
-        let all = parts.get(task.coefficients);
-        let of_spectrum = task.bins.len() * task.orders;
-        for (number, bin) in task.bins.iter().enumerate() {
-            if taken.find(bin, tile.stretches()) {
-                take_each(tile, &mut taken.rows_mut(tile.len()));
-                work.add(taken, (number * task.orders, task.orders), of_spectrum, all);
-            }
+        found.find(&task.rings, tile.stretches());
+        if !found.bins().is_empty() {
+            let into = parts.get(task.coefficients);
+            take_all(tile, &mut Add { rings: &task.rings, found, work, into });
         }
         Ok(())
     }
 
     fn postprocess(task: &Task, _: &[u64], all: &mut Parts<'_>) -> Result<(), Failure> {
         let (coefficients, dominant) = all.of((task.coefficients, task.dominant));
-        for (coefficients, dominant) in coefficients.chunks_exact(task.orders).zip(dominant) {
+        for (coefficients, dominant) in coefficients.chunks_exact(task.rings.orders).zip(dominant) {
             *dominant = dominant_order(coefficients);
         }
         Ok(())
@@ -203,12 +230,12 @@ impl Reduction for RadialFourier {
 
     fn model(task: &Task, spectrum: Spectrum<'_, f64>, _: &mut Parts<'_>) -> Model {
         let model = Model::new().place("centre", task.centre);
-        let shown = task.bins.iter().take(MOST_OUTLINES).enumerate();
+        let shown = task.rings.bins.iter().take(MOST_OUTLINES).enumerate();
         shown.fold(model, |model, (number, bin)| {
             let mut inside = vec![false; spectrum.len()];
             // Half of each edge, so that bins don't overlap.
-            let weights = bin.region.points().zip(bin.weights());
-            weights.for_each(|(point, weight)| inside[point] = *weight >= 0.5);
+            let points = bin.region.points().zip(&bin.weights);
+            points.for_each(|(point, weight)| inside[point] = *weight >= 0.5);
             model.outline(format!("bin {number}"), inside)
         })
     }
@@ -218,93 +245,101 @@ impl Reduction for RadialFourier {
     }
 }
 
-/// The order from 1 on with the largest coefficient, 0 if there is none above 0.
+/// The order from 1 on with the largest coefficient, the lowest of those that differ by rounding
+/// alone; 0 if there is none above that, or not all are numbers.
 fn dominant_order(coefficients: &[Complex64]) -> u16 {
-    let powers = coefficients.iter().map(Complex64::norm_sqr).enumerate().skip(1);
-    let largest = powers.fold(
-        (0, 0.0),
-        |best, (order, power)| {
-            if power > best.1 { (order, power) } else { best }
-        },
-    );
-    u16::try_from(largest.0).unwrap_or(u16::MAX)
+    const ROUNDING: f64 = 1e-12;
+    if coefficients.iter().any(|own| !own.norm().is_finite()) {
+        return 0;
+    }
+    let sizes = coefficients.iter().map(|own| own.norm()).enumerate();
+    let of_ring = sizes.clone().fold(0.0, |largest, (_, size)| f64::max(largest, size));
+    let largest = sizes.clone().skip(1).fold(0.0, |largest, (_, size)| f64::max(largest, size));
+    let nothing = ROUNDING * of_ring;
+    let found = sizes.skip(1).find(|(_, size)| *size > nothing && *size >= largest - nothing);
+    found.map_or(0, |(order, _)| u16::try_from(order).unwrap_or(u16::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::region::Take as _;
+    use crate::region::TakeAll as _;
+    use pixelmill_core::ndarray::Array2;
 
     /// The coefficients of spectra in tiles that these points begin.
-    fn coefficients(
-        bin: &Bin,
-        orders: usize,
-        spectra: &[Vec<f64>],
-        begins: &[usize],
-    ) -> Vec<Complex64> {
-        let (mut taken, mut work) = (Taken::default(), Work::default());
-        let mut found = vec![Complex64::default(); spectra.len() * orders];
+    fn coefficients(rings: &Arc<Rings>, spectra: &[Vec<f64>], begins: &[usize]) -> Vec<Complex64> {
+        let (mut found, mut work) = (Found::default(), Work::default());
+        let mut all = vec![Complex64::default(); spectra.len() * rings.bins.len() * rings.orders];
         let ends = begins.iter().skip(1).copied().chain([spectra[0].len()]);
-        for (begin, end) in begins.iter().zip(ends) {
-            if taken.find(bin, std::iter::once(*begin..end)) {
-                let mut rows = taken.rows_mut(spectra.len());
-                spectra.iter().for_each(|spectrum| rows.take(&spectrum[*begin..end]));
-                drop(rows);
-                work.add(&taken, (0, orders), orders, &mut found);
-            }
+        for (begin, end) in begins.iter().copied().zip(ends) {
+            found.find(rings, std::iter::once(begin..end));
+            let tile = Array2::from_shape_fn((spectra.len(), end - begin), |(spectrum, column)| {
+                spectra[spectrum][begin + column]
+            });
+            let (found, work, into) = (&found, &mut work, all.as_mut_slice());
+            Add { rings, found, work, into }.take_all(tile.view());
         }
-        found
+        all
     }
 
     pub(super) fn places(rows: usize, columns: usize, centre: (f64, f64)) -> Vec<(f64, f64)> {
         Detector { shape: (rows, columns), centre }.places().collect()
     }
 
+    pub(super) fn rings(
+        (rows, columns): (usize, usize),
+        centre: (f64, f64),
+        edges: &[(f64, f64)],
+        orders: usize,
+    ) -> Rings {
+        Rings::of(&places(rows, columns, centre), edges.iter().copied(), orders)
+    }
+
     #[test]
     fn coefficients_are_the_sums_of_their_definition() {
-        // With points that mirror each other and without, more orders than go together, an even
-        // number of them and an odd one.
-        for (centre, orders) in [((29.25, 28.5), 31), ((29.0, 28.0), 71), ((30.2, 27.3), 2)] {
+        // With a centre that is a point and without, one block of polynomials and several.
+        for (centre, orders) in [((29.25, 28.5), 31), ((29.0, 28.0), 300), ((30.2, 27.3), 2)] {
             let places = places(61, 58, centre);
-            let bin = Bin::of(&places, (2.5, 17.75));
+            let rings = Arc::new(rings((61, 58), centre, &[(0.0, 4.5), (4.5, 17.75)], orders));
             let value = |at: usize, number: usize| ((at * 37 + number) % 101) as f64;
-            let spectra: Vec<Vec<f64>> = (0..77)
+            let spectra: Vec<Vec<f64>> = (0..27)
                 .map(|number| (0..places.len()).map(|at| value(at, number)).collect())
                 .collect();
-            let whole = coefficients(&bin, orders, &spectra, &[0]);
-            let cut = coefficients(&bin, orders, &spectra, &[0, 900, 1740, 1741]);
-            for (number, spectrum) in spectra.iter().enumerate() {
-                for order in 0..orders {
-                    let expected: Complex64 = bin
-                        .region
-                        .points()
-                        .zip(bin.weights())
-                        .map(|(point, weight)| {
-                            let (down, right) = places[point];
-                            let angle = libm::atan2(down, right) * order as f64;
-                            Complex64::new(libm::cos(angle), libm::sin(angle))
-                                * *weight
-                                * spectrum[point]
-                        })
-                        .sum();
-                    for found in [&whole, &cut] {
-                        let found = found[number * orders + order];
-                        assert!((found - expected).norm() < 1e-12 * found.norm().max(1e5));
-                    }
-                }
+            let whole = coefficients(&rings, &spectra, &[0]);
+            let cut = coefficients(&rings, &spectra, &[0, 900, 1740, 1741]);
+            for (at, (found, found_cut)) in whole.iter().zip(&cut).enumerate() {
+                let (number, order) = (at / (2 * orders), at % orders);
+                let bin = &rings.bins[at / orders % 2];
+                let term = |(point, weight): (usize, &f64)| {
+                    let (down, right) = places[point];
+                    let angle = libm::atan2(down, right) * order as f64;
+                    let wave = match (down, right) {
+                        (0.0, 0.0) if order > 0 => Complex64::ZERO,
+                        _ => Complex64::new(libm::cos(angle), libm::sin(angle)),
+                    };
+                    wave * *weight * spectra[number][point]
+                };
+                let points = bin.region.points().zip(&bin.weights);
+                let expected: Complex64 = points.map(term).sum();
+                let ring = whole[at - order].re;
+                assert!((found - expected).norm() < 1e-13 * ring, "{order}: {found}, {expected}");
+                assert!((found_cut - expected).norm() < 1e-13 * ring);
             }
             // Several together have the bits that each has by itself.
-            let one = coefficients(&bin, orders, &spectra[2..3], &[0]);
-            assert_eq!(one, whole[2 * orders..3 * orders]);
+            let of_spectrum = 2 * orders;
+            for number in [2, 20] {
+                let one = coefficients(&rings, &spectra[number..=number], &[0]);
+                assert_eq!(one, whole[number * of_spectrum..][..of_spectrum]);
+            }
         }
     }
 
     #[test]
     fn a_symmetry_of_four_folds_is_seen_at_orders_4_and_8() {
         let places = places(101, 101, (50.0, 50.0));
-        let bin = Bin::of(&places, (20.0, 40.0));
+        let rings = Arc::new(rings((101, 101), (50.0, 50.0), &[(20.0, 40.0)], 9));
         let wave = |(down, right): &(f64, f64)| 3.0 + libm::cos(4.0 * libm::atan2(*down, *right));
-        let found = coefficients(&bin, 9, &[places.iter().map(wave).collect()], &[0]);
+        let found = coefficients(&rings, &[places.iter().map(wave).collect()], &[0]);
         assert_eq!(dominant_order(&found), 4);
         // Of ∫(3 + cos 4φ)(cos 4φ)dφ / ∫(3 + cos 4φ)dφ.
         let share = found[4] / found[0];
@@ -313,21 +348,44 @@ mod tests {
     }
 
     #[test]
+    fn the_dominant_order_is_the_lowest_of_those_that_are_as_large() {
+        let dominant = |sizes: &[f64]| {
+            let own: Vec<Complex64> = sizes.iter().map(|size| Complex64::new(0.0, *size)).collect();
+            dominant_order(&own)
+        };
+        // A single point has all orders alike, and where nothing but rounding is left none counts.
+        assert_eq!(dominant(&[3.0, 3.0 - 1e-15, 3.0, 3.0 + 1e-15]), 1);
+        assert_eq!(dominant(&[3.0, 1.0, 2.0, 2.0 + 1e-9]), 3);
+        assert_eq!([&[1e9, 1e-7, 2e-7][..], &[0.0, 0.0], &[1.0]].map(dominant), [0; 3]);
+        assert_eq!(dominant(&[1e300, 1e299, 2e299]), 2);
+        assert_eq!(dominant(&[f64::INFINITY, 1.0]), 0);
+        assert_eq!(dominant(&[1.0, f64::NAN, 1.0]), 0);
+    }
+
+    #[test]
+    fn counts_of_a_ring_are_exact() {
+        let places = places(64, 64, (31.5, 31.5));
+        let rings = Arc::new(rings((64, 64), (31.5, 31.5), &[(0.0, 90.0)], 25));
+        let spectrum: Vec<f64> = (0..places.len()).map(|at| (at * 7919 % 65536) as f64).collect();
+        let found = coefficients(&rings, std::slice::from_ref(&spectrum), &[0]);
+        assert_eq!(found[0], Complex64::from(spectrum.iter().sum::<f64>()));
+    }
+
+    #[test]
     fn what_is_not_finite_makes_no_number_where_it_has_a_weight() {
-        let places = places(20, 20, (9.5, 9.5));
-        let bin = Bin::of(&places, (0.0, 5.0));
+        let rings = Arc::new(rings((21, 21), (10.0, 10.0), &[(0.0, 5.0)], 4));
         for strange in [f64::NAN, f64::INFINITY] {
-            let mut spectrum = vec![1.0; places.len()];
+            let mut spectrum = vec![1.0; 441];
             spectrum[0] = strange;
-            let outside = coefficients(&bin, 4, &[spectrum.clone()], &[0]);
+            let outside = coefficients(&rings, &[spectrum.clone()], &[0]);
             assert!(outside.iter().all(|own| own.is_finite()));
-            spectrum[9 * 20 + 9] = strange;
-            let found = coefficients(&bin, 4, &[spectrum.clone()], &[0]);
-            assert!(found.iter().all(|own| !own.is_finite()), "{found:?}");
-            // On both sides of the centre, too.
-            spectrum[9 * 20 + 10] = strange;
-            let found = coefficients(&bin, 4, &[spectrum], &[0]);
-            assert!(found.iter().all(|own| !own.is_finite()), "{found:?}");
+            // Also where it is the centre, which counts for order 0 alone.
+            for at in [9 * 21 + 9, 10 * 21 + 10] {
+                let mut spectrum = spectrum.clone();
+                spectrum[at] = strange;
+                let found = coefficients(&rings, &[spectrum], &[0]);
+                assert!(found.iter().all(|own| !own.is_finite()), "{found:?}");
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
-use pixelmill_core::ndarray::ArrayView1;
+use pixelmill_core::ndarray::{ArrayView1, ArrayView2};
 use pixelmill_core::reduction::Tile;
 
 /// Points of a frame, as stretches of neighbouring ones.
@@ -20,38 +20,6 @@ pub struct Piece {
     pub before: usize,
     /// The columns of the tile that they are.
     pub columns: Range<usize>,
-}
-
-impl Piece {
-    /// The numbers of its points in the region.
-    pub fn numbers(&self) -> Range<usize> {
-        self.before..self.before + self.columns.len()
-    }
-
-    /// The columns of the points with these numbers, if it has all of them.
-    pub fn columns_of(&self, numbers: &Range<usize>) -> Option<Range<usize>> {
-        let own = self.numbers();
-        let has_all = own.start <= numbers.start && numbers.end <= own.end;
-        let column = |number: usize| self.columns.start + (number - own.start);
-        has_all.then(|| column(numbers.start)..column(numbers.end))
-    }
-
-    /// Appends what it has beside these points, whose numbers are ascending.
-    pub fn without(&self, others: &[Range<usize>], to: &mut Vec<Self>) {
-        let own = self.numbers();
-        let mut push = |numbers: Range<usize>| {
-            if let Some(columns) = self.columns_of(&numbers).filter(|columns| !columns.is_empty()) {
-                to.push(Self { before: numbers.start, columns });
-            }
-        };
-        let mut from = own.start;
-        let first = others.partition_point(|other| other.end <= own.start);
-        for other in others[first..].iter().take_while(|other| other.start < own.end) {
-            push(from..other.start.max(from));
-            from = other.end.min(own.end);
-        }
-        push(from..own.end);
-    }
 }
 
 impl Region {
@@ -71,13 +39,6 @@ impl Region {
     /// How many points there are.
     pub fn len(&self) -> usize {
         self.stretches.last().map_or(0, |(last, before)| before + last.len())
-    }
-
-    /// How many points of the region come before a point that is one of them.
-    pub fn number_of(&self, point: usize) -> Option<usize> {
-        let at = self.stretches.partition_point(|(own, _)| own.end <= point);
-        let (own, before) = self.stretches.get(at)?;
-        own.contains(&point).then(|| before + (point - own.start))
     }
 
     /// The points, ascending.
@@ -107,21 +68,38 @@ pub trait Take {
     fn take<T: Copy + Into<f64>>(&mut self, values: &[T]);
 }
 
+/// What is made of the values of all spectra of a tile, one row each.
+pub trait TakeAll {
+    fn take_all<T: Copy + Into<f64>>(&mut self, spectra: ArrayView2<'_, T>);
+}
+
 /// Lets `what` take the values of each spectrum of a tile, as the stored numbers where these are
 /// short.
 pub fn take_each(tile: &mut Tile<'_, f64>, what: &mut impl Take) {
+    struct Each<'a, W>(&'a mut W);
+    impl<W: Take> TakeAll for Each<'_, W> {
+        fn take_all<T: Copy + Into<f64>>(&mut self, spectra: ArrayView2<'_, T>) {
+            spectra.rows().into_iter().for_each(|row| self.0.take(side_by_side(&row)));
+        }
+    }
+    take_all(tile, &mut Each(what));
+}
+
+/// Lets `what` take those of all spectra of a tile at once.
+pub fn take_all(tile: &mut Tile<'_, f64>, what: &mut impl TakeAll) {
     macro_rules! stored {
         ($($type:ty),+) => {$(
-            if let Some(rows) = tile.stored_as::<$type>() {
-                return rows.rows().into_iter().for_each(|row| what.take(side_by_side(&row)));
+            if let Some(spectra) = tile.stored_as::<$type>() {
+                return what.take_all(spectra);
             }
         )+};
     }
     stored!(u8, i8, u16, i16, u32, i32, f32);
-    tile.values().rows().into_iter().for_each(|row| what.take(side_by_side(&row)));
+    what.take_all(tile.values());
 }
 
-fn side_by_side<'v, T>(row: &'v ArrayView1<'_, T>) -> &'v [T] {
+/// The values of a row of a tile.
+pub fn side_by_side<'v, T>(row: &'v ArrayView1<'_, T>) -> &'v [T] {
     row.as_slice().expect("the values of a row lie side by side")
 }
 

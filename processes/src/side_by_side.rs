@@ -30,10 +30,6 @@ impl Aligned {
     pub fn lanes(&self) -> &[[f64; LANES]] {
         self.memory[self.begin..self.end].as_chunks().0
     }
-
-    pub fn lanes_mut(&mut self) -> &mut [[f64; LANES]] {
-        self.values_mut().as_chunks_mut().0
-    }
 }
 
 /// The sum of what is made of each value.

@@ -1,192 +1,169 @@
-//! Products of values with the waves of all orders, and their sums.
+//! Products of values with the polynomials of arcs, and the coefficients that their sums make.
 
 use multiversion::multiversion;
 use multiversion::target::selected_target;
 use num_complex::Complex64;
+use pixelmill_core::ndarray::{ArrayView2, Axis};
 
-use super::bin::{Block, Taken};
-use crate::side_by_side::{Aligned, LANES};
+use super::Rings;
+use super::arcs::TOGETHER;
+use super::found::{Found, Polynomials};
+use crate::octets::Octet;
+use crate::region::TakeAll;
+use crate::side_by_side::LANES;
 
-/// Spectra that are multiplied side by side: as many as there are registers for.
-const ROWS: usize = 4;
-/// Spectra, and lanes of points, that are multiplied for some orders before others are, so that all
-/// stays near: sums and differences take 32 KiB, two orders 8, and all of them 128.
-const TOGETHER: usize = 8;
-const BLOCK: usize = 32;
-const ORDERS: usize = 32;
-/// Spectra whose sums are kept at most.
-const MOST_SPECTRA: usize = 64;
+/// Octets of spectra that are multiplied together: as many as there are registers for.
+const OCTETS: usize = 2;
 
-type Lanes = [f64; LANES];
-/// Real and imaginary part of an even order, and of the next one.
-type Sums = [Lanes; 4];
+/// Of each octet the sums of each polynomial of a block.
+type Sums = [[[f64; LANES]; TOGETHER]; OCTETS];
+/// Of each octet real and imaginary part of a coefficient.
+type Coefficient = [[[f64; LANES]; 2]; OCTETS];
 
 /// Memory for what goes on.
 #[derive(Default)]
 pub struct Work {
-    /// Of all points w cos mφ and w sin mφ at the order that comes next.
-    next: [Aligned; 2],
-    /// Of a block both of an even order and of the next one, for some orders.
-    waves: Aligned,
-    /// Two orders after the other those of each spectrum.
-    sums: Vec<Sums>,
+    octets: [Octet; OCTETS],
+    /// Of each order.
+    coefficients: Vec<Coefficient>,
+}
+
+/// Adds the coefficients of what is found to those of each spectrum.
+pub struct Add<'a> {
+    pub rings: &'a Rings,
+    pub found: &'a Found,
+    pub work: &'a mut Work,
+    /// Of each spectrum those of all bins.
+    pub into: &'a mut [Complex64],
+}
+
+impl TakeAll for Add<'_> {
+    fn take_all<T: Copy + Into<f64>>(&mut self, spectra: ArrayView2<'_, T>) {
+        let of_spectrum = self.rings.bins.len() * self.rings.orders;
+        let into = self.into.chunks_mut(OCTETS * LANES * of_spectrum);
+        for (spectra, into) in spectra.axis_chunks_iter(Axis(0), OCTETS * LANES).zip(into) {
+            let some = spectra.axis_chunks_iter(Axis(0), LANES);
+            self.work.octets.iter_mut().zip(some).for_each(|(octet, some)| octet.take(some));
+            self.work.add(self.rings, self.found, spectra.nrows(), into);
+        }
+    }
 }
 
 impl Work {
-    /// Adds the coefficients of all orders of what is taken to those of each spectrum, which begin
-    /// at `first` of the `all` that it has.
-    pub fn add(
-        &mut self,
-        taken: &Taken,
-        (first, orders): (usize, usize),
-        all: usize,
-        into: &mut [Complex64],
-    ) {
-        let rows = taken.rows().chunks(MOST_SPECTRA * taken.width());
-        for (into, rows) in into.chunks_mut(MOST_SPECTRA * all).zip(rows) {
-            let [cosines, sines] = &mut self.next;
-            cosines.resize(taken.weights.lanes().len());
-            cosines.lanes_mut().copy_from_slice(taken.weights.lanes());
-            sines.resize(taken.weights.lanes().len());
-            sines.values_mut().fill(0.0);
-            for order in (0..orders).step_by(ORDERS) {
-                let some = ORDERS.min(orders - order);
-                self.add_some(taken, rows, some.div_ceil(2));
-                let spectra = into.len() / all;
-                for (spectrum, into) in into.chunks_exact_mut(all).enumerate() {
-                    let own = self.sums.iter().skip(spectrum).step_by(spectra);
-                    let own = own.flat_map(|sums| sums.as_chunks::<2>().0);
-                    let into = into[first + order..].iter_mut().take(some);
-                    for (into, [real, imaginary]) in into.zip(own) {
-                        *into += Complex64::new(real.iter().sum(), imaginary.iter().sum());
-                    }
+    /// Bytes for each point of a tile.
+    pub const OF_POINT: usize = OCTETS * LANES * size_of::<f64>();
+
+    /// Adds the coefficients of spectra in the octets, of which there are so many.
+    fn add(&mut self, rings: &Rings, found: &Found, spectra: usize, into: &mut [Complex64]) {
+        let [first, second] = self.octets.each_ref().map(Octet::values);
+        // The second may have what an earlier tile had.
+        let octets = [first, if spectra > LANES { second } else { first }];
+        for bin in found.bins() {
+            self.coefficients.clear();
+            self.coefficients.resize(rings.orders, Coefficient::default());
+            for group in found.groups(bin) {
+                let middles = rings.arcs.middles(group.arc);
+                for (block, shares) in rings.arcs.shares().enumerate() {
+                    let polynomials = found.polynomials(group, block);
+                    let sums = products(octets, found.columns(group), polynomials);
+                    add_waves(&sums, shares, middles, &mut self.coefficients);
+                }
+            }
+            let of_spectrum = into.chunks_exact_mut(rings.bins.len() * rings.orders);
+            for (spectrum, into) in of_spectrum.enumerate() {
+                let (octet, lane) = (spectrum / LANES, spectrum % LANES);
+                let into = &mut into[bin.number * rings.orders..][..rings.orders];
+                for (into, parts) in into.iter_mut().zip(&self.coefficients) {
+                    let [real, imaginary] = parts[octet].map(|part| part[lane]);
+                    *into += Complex64::new(real, imaginary);
                 }
             }
         }
     }
-
-    /// Sums of some spectra, of so many orders and as many others that follow.
-    fn add_some(&mut self, taken: &Taken, rows: &[Lanes], twos: usize) {
-        let spectra = rows.len() / taken.width();
-        self.sums.clear();
-        self.sums.resize(twos * spectra, Sums::default());
-        for block in taken.blocks(BLOCK) {
-            self.make_waves(taken, &block, twos);
-            let lanes = block.lanes.len();
-            let own = |spectrum: usize| {
-                let row = &rows[spectrum * taken.width()..];
-                [&row[block.of_sums..][..lanes], &row[block.of_differences..][..lanes]]
-            };
-            for from in (0..spectra).step_by(TOGETHER) {
-                let sums = self.sums.chunks_exact_mut(spectra);
-                for (sums, waves) in sums.zip(self.waves.lanes().chunks_exact(4 * lanes)) {
-                    let waves = std::array::from_fn(|part| &waves[part * lanes..][..lanes]);
-                    let to = spectra.min(from + TOGETHER);
-                    let (fours, rest) = sums[from..to].as_chunks_mut::<ROWS>();
-                    let rest_from = to - rest.len();
-                    for (at, sums) in fours.iter_mut().enumerate() {
-                        let four = std::array::from_fn(|step| own(from + at * ROWS + step));
-                        add_products::<ROWS>(four, waves, sums);
-                    }
-                    for (at, sums) in rest.iter_mut().enumerate() {
-                        let sums = std::array::from_mut(sums);
-                        add_products::<1>([own(rest_from + at)], waves, sums);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Makes the waves of a block, of so many even orders and the odd ones that follow.
-    fn make_waves(&mut self, taken: &Taken, block: &Block, twos: usize) {
-        let lanes = block.lanes.len();
-        self.waves.resize(4 * lanes * twos);
-        let [across, down] =
-            taken.turns.each_ref().map(|turns| &turns.lanes()[block.lanes.clone()]);
-        let [cosines, sines] =
-            self.next.each_mut().map(|next| &mut next.lanes_mut()[block.lanes.clone()]);
-        for waves in self.waves.lanes_mut().chunks_exact_mut(2 * lanes) {
-            let (of_cosines, of_sines) = waves.split_at_mut(lanes);
-            of_cosines.copy_from_slice(cosines);
-            of_sines.copy_from_slice(sines);
-            turn([cosines, sines], [across, down]);
-        }
-    }
 }
 
-/// Makes w cos (m + 1)φ and w sin (m + 1)φ of those of order m.
+/// The sums of the products of the values at some points with polynomials there. Fused everywhere,
+/// so that they have the same bits; in as many registers as there are.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn turn([cosines, sines]: [&mut [Lanes]; 2], [across, down]: [&[Lanes]; 2]) {
-    let turns = across.as_flattened().iter().zip(down.as_flattened());
-    let waves = cosines.as_flattened_mut().iter_mut().zip(sines.as_flattened_mut());
-    for ((cosine, sine), (across, down)) in waves.zip(turns) {
-        let turned = cosine.mul_add(*across, -(*sine * down));
-        *sine = cosine.mul_add(*down, *sine * across);
-        *cosine = turned;
-    }
-}
-
-/// Adds the products of sums and differences of some spectra with the waves of two orders. Fused
-/// everywhere, so that they have the same bits; in as many registers as there are.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn add_products<const R: usize>(
-    rows: [[&[Lanes]; 2]; R],
-    waves: [&[Lanes]; 4],
-    sums: &mut [Sums; R],
-) {
+fn products(
+    octets: [&[[f64; LANES]]; OCTETS],
+    columns: &[u32],
+    polynomials: &[Polynomials],
+) -> Sums {
     const WIDE: bool = selected_target!().supports_feature_str("avx512f");
+    let mut sums = Sums::default();
     if WIDE {
-        add_lanes::<R, LANES>(rows, waves, 0, sums);
-    } else {
-        for half in 0..2 {
-            let (twos, rest) = rows.as_chunks::<2>();
-            let (sums, sums_rest) = sums.as_chunks_mut::<2>();
-            for (rows, sums) in twos.iter().zip(sums) {
-                add_lanes::<2, { LANES / 2 }>(*rows, waves, half, sums);
+        for (column, polynomials) in columns.iter().zip(polynomials) {
+            let values = octets.map(|octet| octet[*column as usize]);
+            for (sums, values) in sums.iter_mut().zip(&values) {
+                for (sum, polynomial) in sums.iter_mut().zip(polynomials) {
+                    add_product(sum, values, *polynomial);
+                }
             }
-            for (rows, sums) in rest.iter().zip(sums_rest) {
-                let sums = std::array::from_mut(sums);
-                add_lanes::<1, { LANES / 2 }>([*rows], waves, half, sums);
+        }
+    } else {
+        for (octet, sums) in octets.iter().zip(&mut sums) {
+            for half in 0..2 {
+                add_half(octet, half, columns, polynomials, sums);
             }
         }
     }
+    sums
 }
 
-/// The same of `W` lanes, the whole, first half or second.
+/// The same for half an octet, the first or the second.
 #[inline(always)]
-fn add_lanes<const R: usize, const W: usize>(
-    rows: [[&[Lanes]; 2]; R],
-    waves: [&[Lanes]; 4],
+fn add_half(
+    octet: &[[f64; LANES]],
     half: usize,
-    sums: &mut [Sums; R],
+    columns: &[u32],
+    polynomials: &[Polynomials],
+    sums: &mut [[f64; LANES]; TOGETHER],
 ) {
-    let count = waves[0].len();
-    let rows = rows.map(|row| row.map(|values| &values[..count]));
-    let waves = waves.map(|wave| &wave[..count]);
-    let mut own: [[[f64; W]; 4]; R] =
-        std::array::from_fn(|row| sums[row].map(|sums| sums.as_chunks().0[half]));
-    for at in 0..count {
-        let [cosine, sine, next_cosine, next_sine] = waves.map(|wave| wave[at].as_chunks().0[half]);
-        for (row, [real, imaginary, next_real, next_imaginary]) in rows.iter().zip(&mut own) {
-            let [sum, difference] = row.map(|values| values[at].as_chunks().0[half]);
-            add_product(real, &sum, &cosine);
-            add_product(imaginary, &difference, &sine);
-            add_product(next_real, &difference, &next_cosine);
-            add_product(next_imaginary, &sum, &next_sine);
+    let mut own = [[0.0; LANES / 2]; TOGETHER];
+    for (column, polynomials) in columns.iter().zip(polynomials) {
+        let values = octet[*column as usize].as_chunks().0[half];
+        for (sum, polynomial) in own.iter_mut().zip(polynomials) {
+            add_product(sum, &values, *polynomial);
         }
     }
     for (sums, own) in sums.iter_mut().zip(own) {
-        for (sums, own) in sums.iter_mut().zip(own) {
-            sums.as_chunks_mut().0[half] = own;
-        }
+        sums.as_chunks_mut().0[half] = own;
     }
 }
 
-/// sum += left·right.
+/// sum += value·factor.
 #[inline(always)]
-fn add_product<const W: usize>(sum: &mut [f64; W], left: &[f64; W], right: &[f64; W]) {
+fn add_product<const W: usize>(sums: &mut [f64; W], values: &[f64; W], factor: f64) {
     for lane in 0..W {
-        sum[lane] = left[lane].mul_add(right[lane], sum[lane]);
+        sums[lane] = values[lane].mul_add(factor, sums[lane]);
+    }
+}
+
+/// Adds the waves in which the polynomials of a block have these shares, and which have these
+/// values in the middle of their arc.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn add_waves(
+    sums: &Sums,
+    shares: &[[f64; TOGETHER]],
+    middles: &[Complex64],
+    coefficients: &mut [Coefficient],
+) {
+    let orders = shares.iter().zip(middles).zip(coefficients);
+    for ((shares, middle), coefficient) in orders {
+        for (sums, [own_real, own_imaginary]) in sums.iter().zip(coefficient) {
+            // Polynomials of even degree are real, those of odd degree imaginary.
+            let (mut real, mut imaginary) = ([0.0; LANES], [0.0; LANES]);
+            for ([even, odd], [share, next]) in sums.as_chunks().0.iter().zip(shares.as_chunks().0)
+            {
+                add_product(&mut real, even, *share);
+                add_product(&mut imaginary, odd, *next);
+            }
+            add_product(own_real, &real, middle.re);
+            add_product(own_real, &imaginary, -middle.im);
+            add_product(own_imaginary, &real, middle.im);
+            add_product(own_imaginary, &imaginary, middle.re);
+        }
     }
 }
 
@@ -195,22 +172,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_of_lanes_have_the_bits_of_whole_ones() {
-        let lanes = |factor: f64| -> Vec<Lanes> {
-            let value = |at: usize| libm::sin(factor * at as f64);
-            (0..9).map(|at| std::array::from_fn(|lane| value(at * LANES + lane))).collect()
+    fn halves_of_octets_have_the_bits_of_whole_ones() {
+        let value = |at: usize| libm::sin(1.7 * at as f64);
+        let octet = |from: usize| -> Vec<[f64; LANES]> {
+            (0..40).map(|at| std::array::from_fn(|lane| value(from + at * LANES + lane))).collect()
         };
-        let rows = [1.1, 2.3, 3.7, 4.9].map(|factor| [lanes(factor), lanes(factor + 0.5)]);
-        let rows = rows.each_ref().map(|row| row.each_ref().map(Vec::as_slice));
-        let waves = [0.3, 0.7, 1.3, 1.9].map(lanes);
-        let waves = waves.each_ref().map(Vec::as_slice);
-        let mut sums = [[[[0.25; LANES]; 4]; ROWS]; 3];
-        add_lanes::<ROWS, LANES>(rows, waves, 0, &mut sums[0]);
-        for half in 0..2 {
-            add_lanes::<ROWS, { LANES / 2 }>(rows, waves, half, &mut sums[1]);
+        let (first, second) = (octet(0), octet(1000));
+        let columns: Vec<u32> = (0..25).map(|at| at * 11 % 40).collect();
+        let polynomials = octet(2000);
+        let sums = products([&first, &second], &columns, &polynomials);
+        for (values, sums) in [&first, &second].into_iter().zip(&sums) {
+            let mut halves = [[0.0; LANES]; TOGETHER];
+            (0..2).for_each(|half| add_half(values, half, &columns, &polynomials, &mut halves));
+            assert_eq!(&halves, sums);
         }
-        add_products::<ROWS>(rows, waves, &mut sums[2]);
-        assert_ne!(sums[0][0][0], [0.25; LANES]);
-        assert!(sums[1] == sums[0] && sums[2] == sums[0]);
+        let terms = columns.iter().zip(&polynomials);
+        let product = |(column, own): (&u32, &Polynomials)| second[*column as usize][3] * own[7];
+        assert!((sums[1][7][3] - terms.map(product).sum::<f64>()).abs() < 1e-13);
     }
 }

@@ -24,8 +24,6 @@ const GROUP_BYTES: u64 = 1 << 20;
 const LONG_ROW: u64 = 256 << 10;
 /// Bytes of a part of a row.
 const PART_BYTES: u64 = 64 << 10;
-/// Points of a tile at most.
-pub(super) const TILE_POINTS: usize = 2048;
 /// Values of a tile at most: in double precision a megabyte.
 pub(super) const TILE_VALUES: usize = 128 << 10;
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::cut::{Needs, TILE_POINTS, TILE_VALUES};
+use super::cut::{Needs, TILE_VALUES};
 use super::geometry::Geometry;
 use super::read::{Part, PartRows, Read, WantedGroup, announce, part_of_block, parts, read_part};
 use super::unsuitable;
@@ -26,6 +26,7 @@ use pixelmill_core::kernel::{
     Accumulator, AuxiliaryRows, BufferLayout, Fold, FoldWorker, Kind, Parts, PointRun, RawTile,
 };
 use pixelmill_core::positions::runs;
+use pixelmill_core::reduction::TILE_POINTS;
 
 /// What one thread folds units with.
 pub(crate) struct UnitWorker<'f> {
