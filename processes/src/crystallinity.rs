@@ -32,9 +32,9 @@ use pixelmill_core::process::{Failure, Model, Process, SourceInfo, Spectrum, Spe
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fourier::{FrameScratch, FrameTransform, half};
+use crate::fourier::{FrameRows, FrameScratch, FrameTransform, half};
 use crate::frame_fourier::unusable;
-use crate::side_by_side::{LANES, sum_of};
+use crate::side_by_side::LANES;
 
 /// Which frequencies count, and which points don't.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -90,8 +90,8 @@ pub struct Task {
 
 /// Neighbouring frequencies of the ring in a column of the transform.
 struct Segment {
-    u: usize,
-    v: Range<usize>,
+    /// Where they are in the columns, one behind the other.
+    places: Range<usize>,
     /// How often they are in the whole transform: u and −u.
     times: f64,
 }
@@ -99,8 +99,8 @@ struct Segment {
 /// Memory of a worker.
 #[derive(Default)]
 pub struct Scratch {
-    /// The frame without what is masked.
-    frame: Vec<f64>,
+    /// Rows without what is masked.
+    rows: Vec<f64>,
     transform: FrameScratch<f64>,
     columns: Vec<Complex64>,
 }
@@ -110,7 +110,7 @@ pub struct Crystallinity;
 
 impl Process for Crystallinity {
     const NAME: &'static str = "Crystallinity";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str =
         "how crystalline each frame is: its Fourier amplitude in a ring of frequencies";
 
@@ -168,41 +168,20 @@ impl Process for Crystallinity {
     fn map_function(
         task: &Task,
         spectrum: Spectrum<'_, f64>,
-        Scratch { frame, transform, columns }: &mut Scratch,
+        Scratch { rows, transform, columns }: &mut Scratch,
     ) -> Result<Output, Failure> {
-        let (rows, width) = task.shape;
-        let mut spread = Spread::default();
-        let frame = if task.masked.is_empty() {
-            spectrum.chunks_exact(width).for_each(|row| spread.add(row));
-            &*spectrum
-        } else {
-            frame.clear();
-            for (row, masked) in spectrum.chunks_exact(width).zip(&task.masked) {
-                let first = frame.len();
-                frame.extend_from_slice(row);
-                frame[first..][masked.clone()].fill(0.0);
-                spread.add(&frame[first..]);
-            }
-            frame
-        };
-        task.transform.forward(frame, transform, columns);
+        let mut frame = Masked { task, frame: &spectrum, rows, spread: Spread::default() };
+        task.transform.forward_rows(&mut frame, transform, columns);
+        let spread = frame.spread;
         // The sum of all values isn't finite if one of them isn't.
         if !columns[0].is_finite() {
             return Err(unusable());
         }
-        let (mut amplitude, mut power) = (0.0, 0.0);
-        let mut segments = task.ring.iter().peekable();
-        for (u, column) in columns.chunks_exact(rows).enumerate() {
-            while let Some(segment) = segments.next_if(|segment| segment.u == u) {
-                let (own_amplitude, own_power) = sums(&column[segment.v.clone()]);
-                amplitude += own_amplitude * if task.half { 1.0 } else { segment.times };
-                power += own_power * segment.times;
-            }
-        }
+        let (amplitude, power) = sums(&task.ring, columns, task.half);
         if !power.is_finite() {
             return Err(Failure::new("the frame has values that are too large to be transformed"));
         }
-        let all = frame.len() as f64 * spread.squares;
+        let all = spread.count * spread.squares;
         let power_fraction = if all == 0.0 { f64::NAN } else { (power / all).min(1.0) };
         Ok(Output { crystallinity: amplitude, power_fraction })
     }
@@ -223,7 +202,7 @@ impl Process for Crystallinity {
         let kept = kept(detector.shape, radii(parameters, &detector));
         // Besides the columns some rows, and what transforms take.
         let complex = kept * rows + 16 * columns + 8 * (rows + columns);
-        source.spectral_points * size_of::<f64>() + complex * size_of::<Complex64>()
+        2 * columns * size_of::<f64>() + complex * size_of::<Complex64>()
     }
 }
 
@@ -251,17 +230,46 @@ fn ring((rows, columns): (usize, usize), (inner, outer): (f64, f64)) -> Vec<Segm
             if squared <= inner * inner || squared > outer * outer {
                 continue;
             }
+            let place = u * rows + v;
             match ring.last_mut() {
-                Some(segment) if segment.u == u && segment.v.end == v => segment.v.end += 1,
-                _ => ring.push(Segment { u, v: v..v + 1, times }),
+                Some(segment) if v > 0 && segment.places.end == place => segment.places.end += 1,
+                _ => ring.push(Segment { places: place..place + 1, times }),
             }
         }
     }
     ring
 }
 
-/// Σ (f − f̄)² of a frame, row by row, so that each has to come from memory once; exactly 0 if all
-/// values are equal.
+/// The rows of a frame without what is masked, and how much they spread.
+struct Masked<'a> {
+    task: &'a Task,
+    frame: &'a [f64],
+    rows: &'a mut Vec<f64>,
+    spread: Spread,
+}
+
+impl FrameRows<f64> for Masked<'_> {
+    fn rows(&mut self, numbers: Range<usize>) -> &[f64] {
+        let width = self.task.shape.1;
+        let stored = &self.frame[numbers.start * width..numbers.end * width];
+        let masked = self.task.masked.get(numbers).unwrap_or_default();
+        let rows = if masked.iter().all(Range::is_empty) {
+            stored
+        } else {
+            self.rows.clear();
+            self.rows.extend_from_slice(stored);
+            for (row, masked) in self.rows.chunks_exact_mut(width).zip(masked) {
+                row[masked.clone()].fill(0.0);
+            }
+            &*self.rows
+        };
+        self.spread.add(rows);
+        rows
+    }
+}
+
+/// Σ (f − f̄)² of a frame, some rows at a time, so that each has to come from memory once; exactly 0
+/// if all values are equal.
 #[derive(Clone, Copy, Default)]
 struct Spread {
     count: f64,
@@ -270,47 +278,73 @@ struct Spread {
 }
 
 impl Spread {
-    /// Adds a row: T. F. Chan, G. H. Golub & R. J. LeVeque, Am. Stat. 37 (1983) 242.
-    fn add(&mut self, row: &[f64]) {
-        let (mean, squares) = mean_and_squares(row);
-        let count = row.len() as f64;
-        let (apart, share) = (mean - self.mean, count / (self.count + count));
-        self.squares += squares + apart * apart * self.count * share;
+    /// Adds rows: T. F. Chan, G. H. Golub & R. J. LeVeque, Am. Stat. 37 (1983) 242.
+    fn add(&mut self, rows: &[f64]) {
+        // All from the mean of those before on, beside which little of them is lost.
+        let from = if self.count == 0.0 { rows[0] } else { self.mean };
+        let (sum, squares) = apart(rows, from);
+        let count = rows.len() as f64;
+        let (apart, share) = (from + sum / count - self.mean, count / (self.count + count));
+        self.squares += (squares - sum * sum / count).max(0.0);
+        self.squares += apart * apart * self.count * share;
         self.mean += apart * share;
         self.count += count;
     }
 }
 
-/// The mean of some values, and the sum of the squares of what they are apart from it.
-#[multiversion(targets("x86_64+avx2"))]
-fn mean_and_squares(values: &[f64]) -> (f64, f64) {
-    let first = values[0];
-    let mean = sum_of(values, |value| value - first) / values.len() as f64;
-    let squares = sum_of(values, |value| {
-        let apart = value - first - mean;
-        apart * apart
-    });
-    (first + mean, squares)
+/// The sum of what values are apart from one, and that of its squares.
+fn apart(values: &[f64], from: f64) -> (f64, f64) {
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let mut sums = [[0.0; LANES]; 2];
+    add_apart(blocks, from, &mut sums);
+    let [sum, squares] = sums.map(|own| own.iter().sum::<f64>());
+    rest.iter()
+        .map(|value| value - from)
+        .fold((sum, squares), |(sum, squares), apart| (sum + apart, squares + apart * apart))
 }
 
-/// The sums of amplitudes and of powers.
-#[multiversion(targets("x86_64+avx2"))]
-fn sums(values: &[Complex64]) -> (f64, f64) {
-    let power = |value: &Complex64| value.re * value.re + value.im * value.im;
-    let (blocks, rest) = values.as_chunks::<LANES>();
-    let (mut amplitudes, mut powers) = ([0.0; LANES], [0.0; LANES]);
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"))]
+fn add_apart(blocks: &[[f64; LANES]], from: f64, [sums, squares]: &mut [[f64; LANES]; 2]) {
+    let (mut own_sums, mut own_squares) = (*sums, *squares);
     for block in blocks {
-        for ((amplitude, sum), value) in amplitudes.iter_mut().zip(&mut powers).zip(block) {
-            let own = power(value);
-            *amplitude += own.sqrt();
-            *sum += own;
+        for lane in 0..LANES {
+            let apart = block[lane] - from;
+            own_sums[lane] += apart;
+            own_squares[lane] += apart * apart;
         }
     }
-    let of_rest = rest
-        .iter()
-        .map(power)
-        .fold((0.0, 0.0), |(amplitude, sum), own| (amplitude + own.sqrt(), sum + own));
-    (amplitudes.iter().sum::<f64>() + of_rest.0, powers.iter().sum::<f64>() + of_rest.1)
+    (*sums, *squares) = (own_sums, own_squares);
+}
+
+/// The sums of amplitudes and of powers in a ring, of one half of the transform or of the whole.
+fn sums(ring: &[Segment], columns: &[Complex64], half: bool) -> (f64, f64) {
+    let mut sums = [[0.0; LANES]; 2];
+    for Segment { places, times } in ring {
+        let times = [if half { 1.0 } else { *times }, *times];
+        add_amplitudes(&columns[places.clone()], times, &mut sums);
+    }
+    let [amplitude, power] = sums.map(|own| own.iter().sum());
+    (amplitude, power)
+}
+
+/// Adds those of neighbouring frequencies that are there so many times.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"))]
+fn add_amplitudes(values: &[Complex64], times: [f64; 2], sums: &mut [[f64; LANES]; 2]) {
+    const NEAR: usize = 8 * LANES;
+    let [mut amplitudes, mut powers] = *sums;
+    for values in values.chunks(NEAR) {
+        let mut own = [0.0; NEAR];
+        for (own, value) in own.iter_mut().zip(values) {
+            *own = value.re * value.re + value.im * value.im;
+        }
+        for own in &own.as_chunks::<LANES>().0[..values.len().div_ceil(LANES)] {
+            for lane in 0..LANES {
+                amplitudes[lane] += own[lane].sqrt() * times[0];
+                powers[lane] += own[lane] * times[1];
+            }
+        }
+    }
+    *sums = [amplitudes, powers];
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! the number of points. The last bits depend on the processor's instructions, as those of
 //! `rustfft` do.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use multiversion::multiversion;
@@ -93,36 +94,70 @@ impl<T: Real> FrameTransform<T> {
         scratch: &mut FrameScratch<T>,
         columns: &mut Vec<Complex<T>>,
     ) {
+        self.forward_rows(&mut Whole { frame, columns: self.columns }, scratch, columns);
+    }
+
+    /// The same of a frame that comes two rows at a time.
+    pub(crate) fn forward_rows(
+        &self,
+        frame: &mut impl FrameRows<T>,
+        scratch: &mut FrameScratch<T>,
+        columns: &mut Vec<Complex<T>>,
+    ) {
         columns.resize(self.wanted.len() * self.rows, Complex::default());
         scratch.rows.resize(ROWS / 2 * self.columns, Complex::default());
-        let blocks = frame.chunks(ROWS * self.columns);
-        for (block, first) in blocks.zip((0..).step_by(ROWS)) {
-            let pairs = block.chunks(2 * self.columns);
-            let packed = &mut scratch.rows[..pairs.len() * self.columns];
-            for (pair, packed) in pairs.zip(packed.chunks_exact_mut(self.columns)) {
-                let (one, other) = pair.split_at(self.columns);
+        for first in (0..self.rows).step_by(ROWS) {
+            let end = self.rows.min(first + ROWS);
+            let packed = &mut scratch.rows[..(end - first).div_ceil(2) * self.columns];
+            let pairs = (first..end).step_by(2).zip(packed.chunks_exact_mut(self.columns));
+            for (row, packed) in pairs {
+                let (one, other) = frame.rows(row..end.min(row + 2)).split_at(self.columns);
                 pack(one, other, packed);
             }
             in_place(&*self.along_rows, packed, &mut scratch.inside);
-            self.put(packed, first, columns);
+            put(packed, (self.columns, &self.wanted), (self.rows, first), columns);
         }
         in_place(&*self.along_columns, columns, &mut scratch.inside);
     }
+}
 
-    /// Takes some pairs of transformed rows, of which the frame's row `first` is the first one,
-    /// apart, and puts their wanted values into the columns.
-    fn put(&self, packed: &[Complex<T>], first: usize, columns: &mut [Complex<T>]) {
-        let half = T::nearest(0.5);
-        for (column, values) in self.wanted.iter().zip(columns.chunks_exact_mut(self.rows)) {
-            let mirrored = (self.columns - column) % self.columns;
-            let places = values[first..].chunks_mut(2);
-            for (pair, place) in packed.chunks_exact(self.columns).zip(places) {
-                let (here, there) = (pair[*column], pair[mirrored].conj());
-                place[0] = (here + there).scale(half);
-                if let Some(place) = place.get_mut(1) {
-                    let turned = (here - there).scale(half);
-                    *place = Complex::new(turned.im, -turned.re);
-                }
+/// Where the rows of a frame come from.
+pub(crate) trait FrameRows<T> {
+    /// These rows, one or two; all are asked for once, in their order.
+    fn rows(&mut self, numbers: Range<usize>) -> &[T];
+}
+
+/// Rows of a frame that is there.
+struct Whole<'a, T> {
+    frame: &'a [T],
+    columns: usize,
+}
+
+impl<T> FrameRows<T> for Whole<'_, T> {
+    fn rows(&mut self, numbers: Range<usize>) -> &[T] {
+        &self.frame[numbers.start * self.columns..numbers.end * self.columns]
+    }
+}
+
+/// Takes some pairs of transformed rows of this length apart, of which the frame's row `first` is
+/// the first one, and puts the wanted values into columns of so many rows.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"))]
+fn put<T: Real>(
+    packed: &[Complex<T>],
+    (length, wanted): (usize, &[usize]),
+    (rows, first): (usize, usize),
+    columns: &mut [Complex<T>],
+) {
+    let half = T::nearest(0.5);
+    for (column, values) in wanted.iter().zip(columns.chunks_exact_mut(rows)) {
+        let mirrored = (length - column) % length;
+        let places = values[first..].chunks_mut(2);
+        for (pair, place) in packed.chunks_exact(length).zip(places) {
+            let (here, there) = (pair[*column], pair[mirrored].conj());
+            place[0] = (here + there).scale(half);
+            if let Some(place) = place.get_mut(1) {
+                let turned = (here - there).scale(half);
+                *place = Complex::new(turned.im, -turned.re);
             }
         }
     }
@@ -193,6 +228,7 @@ impl<T: Real> InverseTransform<T> {
 }
 
 /// Makes complex numbers of two rows; the second one may be missing.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"))]
 fn pack<T: Real>(one: &[T], other: &[T], packed: &mut [Complex<T>]) {
     if other.is_empty() {
         for (place, re) in packed.iter_mut().zip(one) {
