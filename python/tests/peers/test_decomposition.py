@@ -1,4 +1,4 @@
-"""Decompositions as HyperSpy's learning_results: beside NumPy's, through a file that HyperSpy has written."""
+"""Decompositions as HyperSpy's learning_results: beside NumPy's and HyperSpy's own, through a file that HyperSpy has written."""
 
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,16 @@ def made(path: Path, poisson: bool = False) -> Any:
 
 def computed(path: Path, process: str = "svd", **parameters: Any) -> pm.Results:
     return pm.open(path).run(process, components=3, progress=False, **parameters)
+
+
+def kept_as_theirs(signal: Any, own: Any) -> None:
+    """Whether a signal has learnt what HyperSpy leaves: arrays of the same shapes, and else the same."""
+    for name, theirs in vars(own.learning_results).items():
+        ours = getattr(signal.learning_results, name)
+        if isinstance(theirs, np.ndarray):
+            assert ours.shape == theirs.shape and ours.dtype == theirs.dtype, name
+        else:
+            assert ours == theirs, name
 
 
 @pytest.mark.parametrize("poisson", [False, True])
@@ -68,6 +78,70 @@ def test_pca_has_the_mean_spectrum(tmp_path: Path) -> None:
     assert np.allclose(model, data, atol=0.02)
 
 
+# How HyperSpy is told to come nearest to the data, and how far its model may then be from ours: it goes through the
+# data once, with channels as samples.
+_ROBUST = {"lambda1": 1e-6, "lambda2": 100, "method": "CF", "training_samples": 40}
+THEIRS: dict[str, tuple[dict[str, Any], float]] = {
+    "nmf": ({"max_iter": 20_000, "tol": 1e-8}, 1e-3),
+    "orpca": ({"project": True, **_ROBUST}, 1e-4),
+    "ornmf": ({"project": True, "method": "RobustPGD", "random_state": 1}, 0.05),
+}
+
+
+@pytest.mark.parametrize(("process", "poisson"), [("nmf", False), ("nmf", True), ("orpca", False), ("ornmf", False)])
+def test_factorisations_are_kept_as_hyperspy_keeps_its_own(tmp_path: Path, process: str, poisson: bool) -> None:
+    path, saved = tmp_path / "scan.hspy", tmp_path / "saved.hspy"
+    signal = made(path, poisson)
+    results = computed(path, process, **({"poisson": True} if poisson else {}))
+    pixelmill.hyperspy.take_decomposition(signal, results)
+    signal.save(saved)
+    loaded, own = hs.load(saved), hs.load(path)
+    settings, tolerance = THEIRS[process]
+    own.decomposition(poisson, process.upper(), 3, print_info=False, **settings)
+    kept_as_theirs(loaded, own)
+    loadings, components = np.asarray(results["Loadings"]), np.asarray(results["Components"])
+    assert np.array_equal(loaded.get_decomposition_loadings().data, np.moveaxis(loadings, -1, 0))
+    assert np.array_equal(loaded.get_decomposition_factors().data, components)
+    for count in (1, 3):
+        model = loaded.get_decomposition_model(count).data
+        assert np.allclose(model, loadings[..., :count] @ components[:count])
+    theirs, data = own.get_decomposition_model().data, own.data
+    scale = np.sqrt(np.outer(data.sum(2), data.sum((0, 1)))).reshape(data.shape) if poisson else np.ones(data.shape)
+
+    def differ(one: Any, other: Any) -> float:
+        return float(np.linalg.norm((one - other) / scale) / np.linalg.norm(data / scale))
+
+    assert differ(model, theirs) < tolerance and differ(model, data) < 1.0001 * differ(theirs, data)
+
+
+@pytest.mark.parametrize("shape", [(30,), (5, 6), (5, 3, 2)])
+@pytest.mark.parametrize("frame", [(40,), (5, 8)])
+def test_other_shapes_are_kept_as_hyperspy_keeps_them(
+    tmp_path: Path, shape: tuple[int, ...], frame: tuple[int, ...]
+) -> None:
+    path = tmp_path / "scan.hspy"
+    signal = hs.signals.BaseSignal(made(path).data.reshape(shape + frame)).transpose(signal_axes=len(frame))
+    signal.save(path, overwrite=True)
+    pixelmill.hyperspy.take_decomposition(signal, computed(path, "nmf"))
+    own = hs.load(path)
+    own.decomposition(algorithm="NMF", output_dimension=3, print_info=False)
+    kept_as_theirs(signal, own)
+    assert signal.get_decomposition_factors().data.shape == (3, *frame)
+    assert np.allclose(signal.get_decomposition_model().data, signal.data, atol=0.02)
+
+
+def test_clusters_outlive_another_decomposition(tmp_path: Path) -> None:
+    path = tmp_path / "scan.hspy"
+    signal = made(path)
+    signal.decomposition(output_dimension=3, print_info=False)
+    signal.blind_source_separation(2, print_info=False)
+    signal.cluster_analysis("signal", n_clusters=2)
+    clusters = signal.get_cluster_labels(merged=True).data
+    pixelmill.hyperspy.take_decomposition(signal, computed(path, "nmf"), replace=True)
+    assert np.array_equal(signal.get_cluster_labels(merged=True).data, clusters)
+    assert signal.learning_results.bss_factors is None and signal.learning_results.explained_variance is None
+
+
 def test_what_does_not_belong_there_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "scan.hspy"
     signal = made(path)
@@ -75,7 +149,7 @@ def test_what_does_not_belong_there_is_refused_and_changes_nothing(tmp_path: Pat
     take = pixelmill.hyperspy.take_decomposition
     with pytest.raises(pm.UsageError, match="points of the signal are \\(39,\\), those of the results \\(40,\\)"):
         take(signal.isig[:39], results)
-    with pytest.raises(pm.UsageError, match="SVD or PCA"):
+    with pytest.raises(pm.UsageError, match="Sum; those of SVD, PCA, NMF, ORPCA or ORNMF are taken"):
         take(signal, pm.open(path).run("sum", progress=False))
     spoiled = tmp_path / "spoiled.hspy"
     made(spoiled)
