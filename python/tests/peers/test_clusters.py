@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
-import h5py
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pixelmill as pm
 import pixelmill.hyperspy
 import pytest
+from test_decomposition import spoil
 
 take = pixelmill.hyperspy.take_clusters
 SHAPES = [((5, 6), (40,)), ((30,), (40,)), ((5, 6), (5, 8)), ((5, 3, 2), (40,))]
@@ -88,12 +88,15 @@ def test_clusters_have_the_numbers_of_the_results_and_are_drawn(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("chunks", [(2, 4, 7), (5, 6, 40), (1, 1, 40)])
-def test_a_lazy_signal_has_the_same(tmp_path: Path, chunks: tuple[int, ...]) -> None:
+def test_a_lazy_signal_has_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: tuple[int, ...]
+) -> None:
     path, saved = tmp_path / "scan.hspy", tmp_path / "saved.hspy"
     signal, results = made(path), computed(path)
     lazy = hs.load(path, lazy=True)
     lazy.data = lazy.data.rechunk(chunks)
     take(signal, results)
+    monkeypatch.setattr(pixelmill.hyperspy, "_TOGETHER", 3 * 40)
     take(lazy, results)
     assert isinstance(lazy.data, da.Array)
     lazy.save(saved)
@@ -173,8 +176,7 @@ def test_what_does_not_belong_there_is_refused_and_changes_nothing(tmp_path: Pat
         take(other, results)
     spoiled = tmp_path / "spoiled.hspy"
     made(spoiled)
-    with h5py.File(spoiled, "r+") as file:
-        next(iter(file["Experiments"].values()))["data"][1, 2, 3] = np.nan
+    spoil(spoiled)
     with pytest.raises(pm.UsageError, match="1 positions of .* failed, and have no labels; position 8"):
         take(signal, computed(spoiled))
     assert signal.learning_results is before and before.cluster_labels is None

@@ -26,6 +26,12 @@ def computed(path: Path, process: str = "svd", **parameters: Any) -> pm.Results:
     return pm.open(path).run(process, components=3, progress=False, **parameters)
 
 
+def spoil(path: Path) -> None:
+    """Position 8 fails then."""
+    with h5py.File(path, "r+") as file:
+        next(iter(file["Experiments"].values()))["data"][1, 2, 3] = np.nan
+
+
 def kept_as_theirs(signal: Any, own: Any) -> None:
     """Whether a signal has learnt what HyperSpy leaves: arrays of the same shapes, and else the same."""
     for name, theirs in vars(own.learning_results).items():
@@ -153,8 +159,7 @@ def test_what_does_not_belong_there_is_refused_and_changes_nothing(tmp_path: Pat
         take(signal, pm.open(path).run("sum", progress=False))
     spoiled = tmp_path / "spoiled.hspy"
     made(spoiled)
-    with h5py.File(spoiled, "r+") as file:
-        next(iter(file["Experiments"].values()))["data"][1, 2, 3] = np.nan
+    spoil(spoiled)
     with pytest.raises(pm.UsageError, match="1 positions of .* failed, and have no loadings; position 8"):
         take(signal, computed(spoiled))
     take(signal, results)
