@@ -178,10 +178,10 @@ impl Process for Crystallinity {
             return Err(unusable());
         }
         let (amplitude, power) = sums(&task.ring, columns, task.half);
-        if !power.is_finite() {
+        let all = spread.count * spread.squares;
+        if !power.is_finite() || !all.is_finite() {
             return Err(Failure::new("the frame has values that are too large to be transformed"));
         }
-        let all = spread.count * spread.squares;
         let power_fraction = if all == 0.0 { f64::NAN } else { (power / all).min(1.0) };
         Ok(Output { crystallinity: amplitude, power_fraction })
     }
@@ -286,7 +286,8 @@ impl Spread {
         let count = rows.len() as f64;
         let (apart, share) = (from + sum / count - self.mean, count / (self.count + count));
         self.squares += (squares - sum * sum / count).max(0.0);
-        self.squares += apart * apart * self.count * share;
+        // In this order nothing is added by the first ones, however large they are.
+        self.squares += apart * (apart * self.count * share);
         self.mean += apart * share;
         self.count += count;
     }
@@ -404,6 +405,21 @@ mod tests {
             let task = task((shape[0], shape[1]), (0.0, 99.0), false);
             let found = computed(&task, &shape, |y, x| (y * y * 3.0 + x * 5.0) % 7.0);
             assert!((found.power_fraction - 1.0).abs() < 1e-12, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn frames_whose_squares_are_too_large_fail_unless_they_are_constant() {
+        let task = task((8, 8), (3.0, 4.0), false);
+        for value in [1e160, 1e300] {
+            let constant = computed(&task, &[8, 8], |_, _| value);
+            assert!(constant.power_fraction.is_nan(), "{constant:?}");
+            // Nothing of this is in the ring.
+            let wave = |at: usize| if at < 32 { value } else { 0.0 };
+            let frame: Vec<f64> = (0..64).map(wave).collect();
+            let spectrum = Spectrum::new(&frame, &[8, 8]);
+            let failure = Crystallinity::map_function(&task, spectrum, &mut Scratch::default());
+            assert!(failure.unwrap_err().to_string().contains("too large"), "{value}");
         }
     }
 
