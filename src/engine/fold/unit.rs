@@ -395,11 +395,19 @@ impl<'f> UnitWorker<'f> {
         }
     }
 
-    /// Puts the results per position where they are written from: missing where something failed.
+    /// Puts the results per position where they are written from, in the order of the positions,
+    /// which groups needn't have: missing where something failed.
     fn publish(&mut self, failures: &BTreeMap<u64, Failure>) -> Vec<Range<u64>> {
-        let groups = self.groups.iter();
-        let positions: Vec<u64> =
-            groups.flat_map(|group| group.positions.iter().copied()).collect();
+        let positions = self.groups.iter().flat_map(|group| group.positions.iter().copied());
+        let mut found = 0..;
+        // Each with the place of its results among all that were folded.
+        let mut positions: Vec<(u64, Option<usize>)> = positions
+            .map(|position| {
+                let failed = failures.contains_key(&position);
+                (position, if failed { None } else { found.next() })
+            })
+            .collect();
+        positions.sort_unstable();
         let layouts = self.fold.buffers().iter().zip(&self.per_position);
         let columns = layouts.filter(|(layout, _)| layout.is_column());
         let rows = &mut self.results.rows;
@@ -409,16 +417,14 @@ impl<'f> UnitWorker<'f> {
                 continue;
             }
             rows.resize(positions.len() * layout.each);
-            let mut found = found.chunks_exact(layout.each);
-            for (position, row) in positions.iter().zip(rows.chunks_exact_mut(layout.each)) {
-                let failed = failures.contains_key(position);
-                let own = if failed { None } else { found.next() };
-                match own {
-                    Some(own) => row.copy_from_slice(own),
+            for ((_, place), row) in positions.iter().zip(rows.chunks_exact_mut(layout.each)) {
+                match place {
+                    Some(place) => row.copy_from_slice(&found[place * layout.each..][..row.len()]),
                     None => layout.column.fill_missing(row),
                 }
             }
         }
+        let positions: Vec<u64> = positions.into_iter().map(|(position, _)| position).collect();
         runs::of_positions(&positions).collect()
     }
 }
