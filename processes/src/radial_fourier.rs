@@ -31,6 +31,7 @@ mod bin;
 mod found;
 mod products;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use num_complex::Complex64;
@@ -46,7 +47,7 @@ use serde::{Deserialize, Serialize};
 use crate::region::take_all;
 use arcs::Arcs;
 use bin::Bin;
-use found::Found;
+use found::{Found, Places, Sort};
 use products::{Add, Work};
 
 /// Coefficients of a position at most.
@@ -119,13 +120,37 @@ pub struct Rings {
     /// How many there are, with order 0.
     orders: usize,
     arcs: Arcs,
+    /// Where the tiles of frames have points of the bins that are cut one after the other: those
+    /// of files that have whole frames side by side.
+    tiles: Vec<Places>,
+    /// Of a frame.
+    points: usize,
 }
 
 impl Rings {
     /// Those of bins between these radii, of points at these places from the centre.
     fn of(places: &[(f64, f64)], edges: impl Iterator<Item = (f64, f64)>, orders: usize) -> Self {
         let arcs = Arcs::of(orders);
-        Self { bins: edges.map(|edges| Bin::of(places, edges, &arcs)).collect(), orders, arcs }
+        let bins: Vec<Bin> = edges.map(|edges| Bin::of(places, edges, &arcs)).collect();
+        let (mut sort, points) = (Sort::default(), places.len());
+        let tile = |first: usize| first..points.min(first + TILE_POINTS);
+        let tiles = (0..points).step_by(TILE_POINTS).map(tile);
+        let tiles = tiles.map(|tile| Places::of(&bins, &[tile], &mut sort)).collect();
+        Self { bins, orders, arcs, tiles, points }
+    }
+
+    /// The number of the tile whose columns are these points, if it is one of them.
+    fn known(&self, points: &[Range<usize>]) -> Option<usize> {
+        let [Range { start, end }] = *points else { return None };
+        let is_one =
+            start.is_multiple_of(TILE_POINTS) && end == self.points.min(start + TILE_POINTS);
+        is_one.then_some(start / TILE_POINTS)
+    }
+
+    fn memory(&self) -> usize {
+        let of_bins: usize = self.bins.iter().map(Bin::memory).sum();
+        let of_tiles: usize = self.tiles.iter().map(Places::memory).sum();
+        of_bins + of_tiles + self.arcs.memory()
     }
 }
 
@@ -203,7 +228,7 @@ impl Reduction for RadialFourier {
     }
 
     fn shared_memory(task: &Task) -> usize {
-        task.rings.bins.iter().map(Bin::memory).sum::<usize>() + task.rings.arcs.memory()
+        task.rings.memory()
     }
 
     fn process_tile(
@@ -306,8 +331,10 @@ mod tests {
                 .map(|number| (0..places.len()).map(|at| value(at, number)).collect())
                 .collect();
             let whole = coefficients(&rings, &spectra, &[0]);
-            let cut = coefficients(&rings, &spectra, &[0, 900, 1740, 1741]);
-            for (at, (found, found_cut)) in whole.iter().zip(&cut).enumerate() {
+            // Tiles whose places are known, and others.
+            let cuts = [&[0, TILE_POINTS][..], &[0, 900, 1740, 1741]];
+            let cuts = cuts.map(|begins| coefficients(&rings, &spectra, begins));
+            for (at, found) in whole.iter().enumerate() {
                 let (number, order) = (at / (2 * orders), at % orders);
                 let bin = &rings.bins[at / orders % 2];
                 let term = |(point, weight): (usize, &f64)| {
@@ -323,15 +350,30 @@ mod tests {
                 let expected: Complex64 = points.map(term).sum();
                 let ring = whole[at - order].re;
                 assert!((found - expected).norm() < 1e-13 * ring, "{order}: {found}, {expected}");
-                assert!((found_cut - expected).norm() < 1e-13 * ring);
+                assert!(cuts.iter().all(|own| (own[at] - expected).norm() < 1e-13 * ring));
             }
             // Several together have the bits that each has by itself.
             let of_spectrum = 2 * orders;
-            for number in [2, 20] {
-                let one = coefficients(&rings, &spectra[number..=number], &[0]);
-                assert_eq!(one, whole[number * of_spectrum..][..of_spectrum]);
+            for some in [2..3, 20..27] {
+                let own = coefficients(&rings, &spectra[some.clone()], &[0]);
+                let places = some.start * of_spectrum..some.end * of_spectrum;
+                assert_eq!(own, whole[places]);
             }
         }
+    }
+
+    #[test]
+    fn places_are_known_of_whole_tiles_alone() {
+        let rings = rings((60, 50), (30.0, 25.0), &[(0.0, 20.0)], 3);
+        assert_eq!(rings.tiles.len(), 2);
+        let known = |tile: Range<usize>| rings.known(std::slice::from_ref(&tile));
+        assert_eq!(known(0..TILE_POINTS), Some(0));
+        assert_eq!(known(TILE_POINTS..3000), Some(1));
+        for other in [0..3000, 0..2000, TILE_POINTS..2999, 1..TILE_POINTS + 1] {
+            assert_eq!(known(other), None);
+        }
+        assert_eq!(rings.known(&[0..2, 4..8]), None);
+        assert_eq!(rings.known(&[]), None);
     }
 
     #[test]

@@ -11,15 +11,15 @@ use super::bin::{Bin, Run};
 use crate::region::Piece;
 use crate::side_by_side::LANES;
 
-/// Points of all bins that a tile has.
+/// Points of all bins that a tile has, and the polynomials there.
 #[derive(Default)]
 pub struct Found {
     /// Whose points, and of which: tiles one after the other often have the same.
     of: Option<Arc<Rings>>,
     tile: Vec<Range<usize>>,
-    bins: Vec<OfBin>,
-    groups: Vec<Group>,
-    points: Points,
+    /// The number of the tile among those whose places are known; else the places.
+    known: Option<usize>,
+    own: Places,
     polynomials: Vec<Polynomials>,
     asked: Vec<Range<usize>>,
     sort: Sort,
@@ -28,8 +28,16 @@ pub struct Found {
 /// Of a point the polynomials of a block, times its weight.
 pub type Polynomials = [f64; TOGETHER];
 
+/// Where a tile has points of all bins.
+#[derive(Default)]
+pub struct Places {
+    bins: Vec<OfBin>,
+    groups: Vec<Group>,
+    points: Points,
+}
+
 /// Points in the order of the groups: the column of the tile that each is, its weight, and where it
-/// is on its arc.
+/// is on its arc. The last ones may have no weight, and no column.
 #[derive(Default)]
 struct Points {
     columns: Vec<u32>,
@@ -51,7 +59,7 @@ pub struct Group {
 
 /// Memory to sort in.
 #[derive(Default)]
-struct Sort {
+pub struct Sort {
     pieces: Vec<Piece>,
     runs: Vec<(Run, Range<usize>)>,
 }
@@ -66,55 +74,76 @@ impl Found {
         }
         std::mem::swap(&mut self.asked, &mut self.tile);
         self.of = Some(rings.clone());
-        self.bins.clear();
-        self.groups.clear();
-        self.points.clear();
-        for (number, bin) in rings.bins.iter().enumerate() {
-            bin.region.pieces(self.tile.iter().cloned(), &mut self.sort.pieces);
-            if !self.sort.pieces.is_empty() {
-                let from = self.groups.len();
-                self.add(bin);
-                self.bins.push(OfBin { number, groups: from..self.groups.len() });
-            }
+        self.known = rings.known(&self.tile);
+        if self.known.is_none() {
+            self.own.find(&rings.bins, &self.tile, &mut self.sort);
         }
-        let Points { columns, weights, on_arc } = &mut self.points;
-        // The last ones without a weight.
-        let points = columns.len().next_multiple_of(LANES);
-        weights.resize(points, 0.0);
-        on_arc.resize(points, 0.0);
-        self.polynomials.resize(rings.arcs.blocks() * points, Polynomials::default());
-        let into = self.polynomials.as_chunks_mut().0;
+        let mut polynomials = std::mem::take(&mut self.polynomials);
+        let Points { weights, on_arc, .. } = &self.places().points;
+        polynomials.resize(rings.arcs.blocks() * weights.len(), Polynomials::default());
+        let into = polynomials.as_chunks_mut().0;
         make_polynomials(weights.as_chunks().0, on_arc.as_chunks().0, into);
+        self.polynomials = polynomials;
+    }
+
+    fn places(&self) -> &Places {
+        match (&self.of, self.known) {
+            (Some(rings), Some(number)) => &rings.tiles[number],
+            _ => &self.own,
+        }
     }
 
     /// The bins that the tile has something of.
     pub fn bins(&self) -> &[OfBin] {
-        &self.bins
+        &self.places().bins
     }
 
     /// The groups of one of them.
     pub fn groups(&self, bin: &OfBin) -> &[Group] {
-        &self.groups[bin.groups.clone()]
+        &self.places().groups[bin.groups.clone()]
     }
 
     /// The columns of the points of a group.
     pub fn columns(&self, group: &Group) -> &[u32] {
-        &self.points.columns[group.points.clone()]
+        &self.places().points.columns[group.points.clone()]
     }
 
     /// Of each point of a group the polynomials of a block.
     pub fn polynomials(&self, group: &Group, block: usize) -> &[Polynomials] {
-        &self.polynomials[block * self.points.weights.len()..][group.points.clone()]
+        &self.polynomials[block * self.places().points.weights.len()..][group.points.clone()]
     }
 
     /// Bytes for each point, with so many blocks.
     pub fn of_point(blocks: usize) -> usize {
         size_of::<(u32, f64, f64)>() + blocks * size_of::<Polynomials>()
     }
+}
+
+impl Places {
+    /// Those of a tile whose columns are these points.
+    pub fn of(bins: &[Bin], tile: &[Range<usize>], sort: &mut Sort) -> Self {
+        let mut places = Self::default();
+        places.find(bins, tile, sort);
+        places
+    }
+
+    fn find(&mut self, bins: &[Bin], tile: &[Range<usize>], sort: &mut Sort) {
+        self.bins.clear();
+        self.groups.clear();
+        self.points.clear();
+        for (number, bin) in bins.iter().enumerate() {
+            bin.region.pieces(tile.iter().cloned(), &mut sort.pieces);
+            if !sort.pieces.is_empty() {
+                let from = self.groups.len();
+                self.add(bin, sort);
+                self.bins.push(OfBin { number, groups: from..self.groups.len() });
+            }
+        }
+        self.points.fill_up();
+    }
 
     /// Adds the points of a bin that are in the pieces, arc by arc, in their order on each.
-    fn add(&mut self, bin: &Bin) {
-        let Sort { pieces, runs } = &mut self.sort;
+    fn add(&mut self, bin: &Bin, Sort { pieces, runs }: &mut Sort) {
         runs.clear();
         runs.extend(pieces.iter().flat_map(|piece| bin.runs(piece)));
         runs.sort_by_key(|(run, _)| run.arc);
@@ -124,6 +153,16 @@ impl Found {
             let points = from..self.points.columns.len();
             self.groups.push(Group { arc: of_arc[0].0.arc, points });
         }
+    }
+
+    /// How much memory it takes.
+    pub fn memory(&self) -> usize {
+        let Points { columns, weights, on_arc } = &self.points;
+        size_of_val(columns.as_slice())
+            + size_of_val(weights.as_slice())
+            + size_of_val(on_arc.as_slice())
+            + size_of_val(self.bins.as_slice())
+            + size_of_val(self.groups.as_slice())
     }
 }
 
@@ -138,6 +177,13 @@ impl Points {
         self.columns.extend(columns.start as u32..columns.end as u32);
         self.weights.extend_from_slice(&bin.weights[run.points.clone()]);
         self.on_arc.extend_from_slice(&bin.on_arc[run.points.clone()]);
+    }
+
+    /// Adds points without a weight until all registers are full.
+    fn fill_up(&mut self) {
+        let points = self.columns.len().next_multiple_of(LANES);
+        self.weights.resize(points, 0.0);
+        self.on_arc.resize(points, 0.0);
     }
 }
 
@@ -219,7 +265,7 @@ mod tests {
         let mut found = Found::default();
         let columns = rings.map(|rings| {
             found.find(&rings, std::iter::once(0..480));
-            found.points.columns.clone()
+            found.places().points.columns.clone()
         });
         assert_ne!(columns[0], columns[1]);
     }

@@ -14,17 +14,19 @@ use crate::side_by_side::LANES;
 
 /// Octets of spectra that are multiplied together: as many as there are registers for.
 const OCTETS: usize = 2;
+/// So many spectra, or less, don't fill registers: the polynomials of a block do instead.
+const FEW: usize = LANES / 2;
 
-/// Of each octet the sums of each polynomial of a block.
-type Sums = [[[f64; LANES]; TOGETHER]; OCTETS];
-/// Of each octet real and imaginary part of a coefficient.
-type Coefficient = [[[f64; LANES]; 2]; OCTETS];
+/// Of each of some octets the sums of each polynomial of a block.
+type Sums<const O: usize> = [[[f64; LANES]; TOGETHER]; O];
+/// Of an octet real and imaginary part of a coefficient.
+type Coefficient = [[f64; LANES]; 2];
 
 /// Memory for what goes on.
 #[derive(Default)]
 pub struct Work {
     octets: [Octet; OCTETS],
-    /// Of each order.
+    /// Of each order those of all octets that have spectra.
     coefficients: Vec<Coefficient>,
 }
 
@@ -55,28 +57,52 @@ impl Work {
 
     /// Adds the coefficients of spectra in the octets, of which there are so many.
     fn add(&mut self, rings: &Rings, found: &Found, spectra: usize, into: &mut [Complex64]) {
-        let [first, second] = self.octets.each_ref().map(Octet::values);
-        // The second may have what an earlier tile had.
-        let octets = [first, if spectra > LANES { second } else { first }];
-        for bin in found.bins() {
-            self.coefficients.clear();
-            self.coefficients.resize(rings.orders, Coefficient::default());
-            for group in found.groups(bin) {
-                let middles = rings.arcs.middles(group.arc);
-                for (block, shares) in rings.arcs.shares().enumerate() {
-                    let polynomials = found.polynomials(group, block);
-                    let sums = products(octets, found.columns(group), polynomials);
-                    add_waves(&sums, shares, middles, &mut self.coefficients);
-                }
+        let all = self.octets.each_ref().map(Octet::values);
+        // The others have what an earlier tile had.
+        let [first, ..] = all;
+        let coefficients = &mut self.coefficients;
+        if spectra <= FEW {
+            add_sums(rings, found, coefficients, into, |columns, polynomials| {
+                [products_of_few(first, columns, polynomials)]
+            });
+        } else if spectra <= LANES {
+            add_sums(rings, found, coefficients, into, |columns, polynomials| {
+                products([first], columns, polynomials)
+            });
+        } else {
+            add_sums(rings, found, coefficients, into, |columns, polynomials| {
+                products(all, columns, polynomials)
+            });
+        }
+    }
+}
+
+/// Adds what the sums of products at some points with the polynomials there make.
+fn add_sums<const O: usize>(
+    rings: &Rings,
+    found: &Found,
+    coefficients: &mut Vec<Coefficient>,
+    into: &mut [Complex64],
+    sums: impl Fn(&[u32], &[Polynomials]) -> Sums<O>,
+) {
+    for bin in found.bins() {
+        coefficients.clear();
+        coefficients.resize(O * rings.orders, Coefficient::default());
+        let coefficients = coefficients.as_chunks_mut::<O>().0;
+        for group in found.groups(bin) {
+            let middles = rings.arcs.middles(group.arc);
+            for (block, shares) in rings.arcs.shares().enumerate() {
+                let sums = sums(found.columns(group), found.polynomials(group, block));
+                add_waves(&sums, shares, middles, coefficients);
             }
-            let of_spectrum = into.chunks_exact_mut(rings.bins.len() * rings.orders);
-            for (spectrum, into) in of_spectrum.enumerate() {
-                let (octet, lane) = (spectrum / LANES, spectrum % LANES);
-                let into = &mut into[bin.number * rings.orders..][..rings.orders];
-                for (into, parts) in into.iter_mut().zip(&self.coefficients) {
-                    let [real, imaginary] = parts[octet].map(|part| part[lane]);
-                    *into += Complex64::new(real, imaginary);
-                }
+        }
+        let of_spectrum = into.chunks_exact_mut(rings.bins.len() * rings.orders);
+        for (spectrum, into) in of_spectrum.enumerate() {
+            let (octet, lane) = (spectrum / LANES, spectrum % LANES);
+            let into = &mut into[bin.number * rings.orders..][..rings.orders];
+            for (into, parts) in into.iter_mut().zip(&*coefficients) {
+                let [real, imaginary] = parts[octet].map(|part| part[lane]);
+                *into += Complex64::new(real, imaginary);
             }
         }
     }
@@ -85,13 +111,13 @@ impl Work {
 /// The sums of the products of the values at some points with polynomials there. Fused everywhere,
 /// so that they have the same bits; in as many registers as there are.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn products(
-    octets: [&[[f64; LANES]]; OCTETS],
+fn products<const O: usize>(
+    octets: [&[[f64; LANES]]; O],
     columns: &[u32],
     polynomials: &[Polynomials],
-) -> Sums {
+) -> Sums<O> {
     const WIDE: bool = selected_target!().supports_feature_str("avx512f");
-    let mut sums = Sums::default();
+    let mut sums = [[[0.0; LANES]; TOGETHER]; O];
     if WIDE {
         for (column, polynomials) in columns.iter().zip(polynomials) {
             let values = octets.map(|octet| octet[*column as usize]);
@@ -106,6 +132,29 @@ fn products(
             for half in 0..2 {
                 add_half(octet, half, columns, polynomials, sums);
             }
+        }
+    }
+    sums
+}
+
+/// The same, bit for bit, for the first spectra of an octet; the sums of the others are 0.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn products_of_few(
+    octet: &[[f64; LANES]],
+    columns: &[u32],
+    polynomials: &[Polynomials],
+) -> [[f64; LANES]; TOGETHER] {
+    let mut own = [[0.0; TOGETHER]; FEW];
+    for (column, polynomials) in columns.iter().zip(polynomials) {
+        let values = &octet[*column as usize];
+        for (sums, value) in own.iter_mut().zip(values) {
+            add_product(sums, polynomials, *value);
+        }
+    }
+    let mut sums = [[0.0; LANES]; TOGETHER];
+    for (lane, own) in own.iter().enumerate() {
+        for (sums, own) in sums.iter_mut().zip(own) {
+            sums[lane] = *own;
         }
     }
     sums
@@ -140,30 +189,48 @@ fn add_product<const W: usize>(sums: &mut [f64; W], values: &[f64; W], factor: f
     }
 }
 
-/// Adds the waves in which the polynomials of a block have these shares, and which have these
-/// values in the middle of their arc.
+/// Adds the waves of all orders in which the polynomials of a block have these shares, and which
+/// have these values in the middle of their arc.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn add_waves(
-    sums: &Sums,
+fn add_waves<const O: usize>(
+    sums: &Sums<O>,
     shares: &[[f64; TOGETHER]],
     middles: &[Complex64],
-    coefficients: &mut [Coefficient],
+    coefficients: &mut [[Coefficient; O]],
 ) {
-    let orders = shares.iter().zip(middles).zip(coefficients);
-    for ((shares, middle), coefficient) in orders {
-        for (sums, [own_real, own_imaginary]) in sums.iter().zip(coefficient) {
-            // Polynomials of even degree are real, those of odd degree imaginary.
-            let (mut real, mut imaginary) = ([0.0; LANES], [0.0; LANES]);
-            for ([even, odd], [share, next]) in sums.as_chunks().0.iter().zip(shares.as_chunks().0)
-            {
-                add_product(&mut real, even, *share);
-                add_product(&mut imaginary, odd, *next);
-            }
-            add_product(own_real, &real, middle.re);
-            add_product(own_real, &imaginary, -middle.im);
-            add_product(own_imaginary, &real, middle.im);
-            add_product(own_imaginary, &imaginary, middle.re);
+    // By twos, since of one for a single octet the compiler makes no wide sums.
+    let ((shares, last_shares), (middles, last_middle)) =
+        (shares.as_chunks::<2>(), middles.as_chunks::<2>());
+    let (coefficients, last) = coefficients.as_chunks_mut::<2>();
+    for ((shares, middles), own) in shares.iter().zip(middles).zip(coefficients) {
+        for order in 0..2 {
+            add_wave(sums, &shares[order], middles[order], &mut own[order]);
         }
+    }
+    for ((shares, middle), own) in last_shares.iter().zip(last_middle).zip(last) {
+        add_wave(sums, shares, *middle, own);
+    }
+}
+
+/// Adds that of one order.
+#[inline(always)]
+fn add_wave<const O: usize>(
+    sums: &Sums<O>,
+    shares: &[f64; TOGETHER],
+    middle: Complex64,
+    coefficients: &mut [Coefficient; O],
+) {
+    for (sums, [own_real, own_imaginary]) in sums.iter().zip(coefficients) {
+        // Polynomials of even degree are real, those of odd degree imaginary.
+        let (mut real, mut imaginary) = ([0.0; LANES], [0.0; LANES]);
+        for ([even, odd], [share, next]) in sums.as_chunks().0.iter().zip(shares.as_chunks().0) {
+            add_product(&mut real, even, *share);
+            add_product(&mut imaginary, odd, *next);
+        }
+        add_product(own_real, &real, middle.re);
+        add_product(own_real, &imaginary, -middle.im);
+        add_product(own_imaginary, &real, middle.im);
+        add_product(own_imaginary, &imaginary, middle.re);
     }
 }
 
@@ -172,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_of_octets_have_the_bits_of_whole_ones() {
+    fn halves_of_octets_and_few_spectra_have_the_bits_of_whole_ones() {
         let value = |at: usize| libm::sin(1.7 * at as f64);
         let octet = |from: usize| -> Vec<[f64; LANES]> {
             (0..40).map(|at| std::array::from_fn(|lane| value(from + at * LANES + lane))).collect()
@@ -185,6 +252,10 @@ mod tests {
             let mut halves = [[0.0; LANES]; TOGETHER];
             (0..2).for_each(|half| add_half(values, half, &columns, &polynomials, &mut halves));
             assert_eq!(&halves, sums);
+            let few = products_of_few(values, &columns, &polynomials);
+            for (few, sums) in few.iter().zip(sums) {
+                assert_eq!(few[..FEW], sums[..FEW]);
+            }
         }
         let terms = columns.iter().zip(&polynomials);
         let product = |(column, own): (&u32, &Polynomials)| second[*column as usize][3] * own[7];
