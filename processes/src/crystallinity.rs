@@ -28,12 +28,15 @@ use multiversion::multiversion;
 use num_complex::Complex64;
 use pixelmill_core::Results;
 use pixelmill_core::detector::{Detector, is_between};
-use pixelmill_core::process::{Failure, Model, Process, SourceInfo, Spectrum, SpectrumAxes};
+use pixelmill_core::process::{
+    Failure, Model, Outputs, Process, SourceInfo, Spectrum, SpectrumAxes, Unit,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fourier::{FrameRows, FrameScratch, FrameTransform, half};
 use crate::frame_fourier::unusable;
+use crate::region::widen;
 use crate::side_by_side::LANES;
 
 /// Which frequencies count, and which points don't.
@@ -99,6 +102,14 @@ struct Segment {
 /// Memory of a worker.
 #[derive(Default)]
 pub struct Scratch {
+    work: Work,
+    /// Frames of short numbers that can't be taken from where they lie.
+    short: Vec<u16>,
+    single: Vec<f32>,
+}
+
+#[derive(Default)]
+struct Work {
     /// Rows without what is masked.
     rows: Vec<f64>,
     transform: FrameScratch<f64>,
@@ -168,22 +179,9 @@ impl Process for Crystallinity {
     fn map_function(
         task: &Task,
         spectrum: Spectrum<'_, f64>,
-        Scratch { rows, transform, columns }: &mut Scratch,
+        Scratch { work, .. }: &mut Scratch,
     ) -> Result<Output, Failure> {
-        let mut frame = Masked { task, frame: &spectrum, rows, spread: Spread::default() };
-        task.transform.forward_rows(&mut frame, transform, columns);
-        let spread = frame.spread;
-        // The sum of all values isn't finite if one of them isn't.
-        if !columns[0].is_finite() {
-            return Err(unusable());
-        }
-        let (amplitude, power) = sums(&task.ring, columns, task.half);
-        let all = spread.count * spread.squares;
-        if !power.is_finite() || !all.is_finite() {
-            return Err(Failure::new("the frame has values that are too large to be transformed"));
-        }
-        let power_fraction = if all == 0.0 { f64::NAN } else { (power / all).min(1.0) };
-        Ok(Output { crystallinity: amplitude, power_fraction })
+        task.compute(&spectrum, work)
     }
 
     fn model(task: &Task, spectrum: Spectrum<'_, f64>, _: &Output) -> Model {
@@ -202,7 +200,52 @@ impl Process for Crystallinity {
         let kept = kept(detector.shape, radii(parameters, &detector));
         // Besides the columns some rows, and what transforms take.
         let complex = kept * rows + 16 * columns + 8 * (rows + columns);
-        2 * columns * size_of::<f64>() + complex * size_of::<Complex64>()
+        let stored = rows * columns * size_of::<f32>();
+        2 * columns * size_of::<f64>() + complex * size_of::<Complex64>() + stored
+    }
+
+    /// Not spectrum by spectrum through `map_function`, so that rows of short numbers become longer
+    /// only where they are needed, near the processor.
+    fn unit_computation(
+        task: &Task,
+        unit: &mut Unit<'_, f64>,
+        Scratch { work, short, single }: &mut Scratch,
+        outputs: &mut Outputs<'_, Output>,
+    ) -> Result<(), Failure> {
+        for index in 0..unit.len() {
+            let output = if let Some(frame) = unit.spectrum_as(index, short) {
+                task.compute(frame, work)
+            } else if let Some(frame) = unit.spectrum_as(index, single) {
+                task.compute(frame, work)
+            } else {
+                task.compute(&unit.spectrum(index), work)
+            };
+            outputs.set(index, output);
+        }
+        Ok(())
+    }
+}
+
+impl Task {
+    fn compute<T: Copy + Into<f64>>(
+        &self,
+        frame: &[T],
+        Work { rows, transform, columns }: &mut Work,
+    ) -> Result<Output, Failure> {
+        let mut frame = Masked { task: self, frame, rows, spread: Spread::default() };
+        self.transform.forward_rows(&mut frame, transform, columns);
+        let spread = frame.spread;
+        // The sum of all values isn't finite if one of them isn't.
+        if !columns[0].is_finite() {
+            return Err(unusable());
+        }
+        let (amplitude, power) = sums(&self.ring, columns, self.half);
+        let all = spread.count * spread.squares;
+        if !power.is_finite() || !all.is_finite() {
+            return Err(Failure::new("the frame has values that are too large to be transformed"));
+        }
+        let power_fraction = if all == 0.0 { f64::NAN } else { (power / all).min(1.0) };
+        Ok(Output { crystallinity: amplitude, power_fraction })
     }
 }
 
@@ -241,29 +284,25 @@ fn ring((rows, columns): (usize, usize), (inner, outer): (f64, f64)) -> Vec<Segm
 }
 
 /// The rows of a frame without what is masked, and how much they spread.
-struct Masked<'a> {
+struct Masked<'a, T> {
     task: &'a Task,
-    frame: &'a [f64],
+    frame: &'a [T],
     rows: &'a mut Vec<f64>,
     spread: Spread,
 }
 
-impl FrameRows<f64> for Masked<'_> {
+impl<T: Copy + Into<f64>> FrameRows<f64> for Masked<'_, T> {
     fn rows(&mut self, numbers: Range<usize>) -> &[f64] {
-        let width = self.task.shape.1;
-        let stored = &self.frame[numbers.start * width..numbers.end * width];
-        let masked = self.task.masked.get(numbers).unwrap_or_default();
-        let rows = if masked.iter().all(Range::is_empty) {
-            stored
-        } else {
-            self.rows.clear();
-            self.rows.extend_from_slice(stored);
-            for (row, masked) in self.rows.chunks_exact_mut(width).zip(masked) {
-                row[masked.clone()].fill(0.0);
-            }
-            &*self.rows
-        };
-        self.spread.add(rows);
+        let Self { task, frame, rows, spread } = self;
+        let width = task.shape.1;
+        let stored = &frame[numbers.start * width..numbers.end * width];
+        rows.resize(stored.len(), 0.0);
+        widen(stored, rows);
+        let masked = task.masked.get(numbers).unwrap_or_default();
+        for (row, masked) in rows.chunks_exact_mut(width).zip(masked) {
+            row[masked.clone()].fill(0.0);
+        }
+        spread.add(rows);
         rows
     }
 }
