@@ -94,12 +94,28 @@ impl Axis {
 
     /// Takes the straight line out of some values, and tells it: its value at 0 V and its slope.
     pub fn straighten(&self, values: &mut [f64]) -> (f64, f64) {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        values.iter_mut().for_each(|value| *value -= mean);
-        let share = dot(&self.slope, values);
-        add_scaled(values, -share, &self.slope);
-        let slope = share / self.length;
-        (mean - slope * self.mean, slope)
+        let [line] = self.straighten_each([values]);
+        line
+    }
+
+    /// The same of several at once, each of which has the bits that it has alone: of one each
+    /// addition waits for the one before.
+    pub fn straighten_each<const N: usize>(&self, mut each: [&mut [f64]; N]) -> [(f64, f64); N] {
+        let mut sums = [0.0; N];
+        for at in 0..self.voltages.len() {
+            for (sum, values) in sums.iter_mut().zip(&each) {
+                *sum += values[at];
+            }
+        }
+        let count = self.voltages.len() as f64;
+        std::array::from_fn(|number| {
+            let (values, mean) = (&mut *each[number], sums[number] / count);
+            values.iter_mut().for_each(|value| *value -= mean);
+            let share = dot(&self.slope, values);
+            add_scaled(values, -share, &self.slope);
+            let slope = share / self.length;
+            (mean - slope * self.mean, slope)
+        })
     }
 
     /// The share of a straight line in the values of one branch, the others being zero: along a

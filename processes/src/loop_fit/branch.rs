@@ -8,6 +8,8 @@
 
 use std::f64::consts::FRAC_2_SQRT_PI;
 
+use multiversion::multiversion;
+
 use crate::curve_fit::arrays::exp;
 
 /// How steeply one width goes over into the other, per volt.
@@ -58,9 +60,8 @@ pub(super) fn fill(voltages: &[f64], shape: Shape, levels: &mut [f64], by: [&mut
     }
 }
 
-/// The same where no voltage is near to the coercive one. Compiled a second time for processors
-/// with AVX2.
-#[multiversion::multiversion(targets("x86_64+avx2"))]
+/// The same where no voltage is near to the coercive one.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"))]
 fn fill_apart(
     voltages: &[f64],
     [coercive, below, above]: Shape,

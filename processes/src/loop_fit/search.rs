@@ -95,13 +95,15 @@ impl Problem for LoopResiduals<'_> {
         residuals.copy_from_slice(target);
         add_scaled(residuals, -height, levels);
         scale(levels, bent.sqrt().recip());
+        let wholes = derivatives.each_mut().map(|column| {
+            scale(column, height);
+            dot(column, column)
+        });
+        self.axis.straighten_each(derivatives.each_mut().map(Vec::as_mut_slice));
         equations.begin(SHAPES);
-        for at in 0..SHAPES {
+        for (at, whole) in wholes.into_iter().enumerate() {
             let (before, column) = derivatives.split_at_mut(at);
             let column = &mut column[0];
-            scale(column, height);
-            let whole = dot(column, column);
-            self.axis.straighten(column);
             let share = dot(levels, column);
             add_scaled(column, -share, levels);
             let rest = dot(column, column);

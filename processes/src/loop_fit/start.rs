@@ -9,11 +9,14 @@
 //! branches is as good as what it explains of the loop with its best height and straight line. Of
 //! what is near to a better pair none is taken.
 
+use multiversion::multiversion;
+
 use super::axis::Axis;
 use super::branch::{Shape, level};
 use super::search::{Found, Shapes};
 use crate::curve_fit::arrays::dot;
 use crate::least_squares::Bounds;
+use crate::side_by_side::LANES;
 
 /// Widths of the geometrical guess, in volts.
 const WIDTH: f64 = 2.0;
@@ -36,27 +39,37 @@ struct Entry {
     shape: Shape,
     /// Numbers of coercive voltage and widths.
     place: [usize; 3],
-    /// Σ of its squares.
-    square: f64,
-    /// Its shares of a straight line.
-    straight: [f64; 2],
+}
+
+/// All entries of a branch.
+#[derive(Default)]
+struct Entries {
+    all: Vec<Entry>,
+    /// Their levels, one after the other.
+    levels: Vec<f64>,
+    /// Σ of the squares of each.
+    squares: Vec<f64>,
+    /// The shares of each of a straight line: of a constant, and of its slope.
+    constants: Vec<f64>,
+    slopes: Vec<f64>,
 }
 
 /// Voltage and value.
 type Point = [f64; 2];
 
-/// Branches to begin from.
+/// Branches to begin from, the falling and the rising ones.
 pub(super) struct Table {
-    entries: [Vec<Entry>; 2],
-    /// Levels of all entries of each branch, one after the other.
-    levels: [Vec<f64>; 2],
+    entries: [Entries; 2],
 }
 
 /// Memory that a worker keeps.
 #[derive(Default)]
 pub(super) struct Buffers {
     products: [Vec<f64>; 2],
+    /// What pairs explain: for each falling branch that with each rising one.
     explained: Vec<f64>,
+    /// For each falling branch no less than the most that may still be taken.
+    most: Vec<f64>,
     taken: Vec<[usize; 2]>,
     points: Vec<Point>,
     hull: Vec<Point>,
@@ -67,13 +80,12 @@ impl Table {
     pub fn new(axis: &Axis, bounds: Bounds<'_>) -> Self {
         let (lowest, highest) = axis.extent;
         let range = highest - lowest;
-        let mut table =
-            Self { entries: [Vec::new(), Vec::new()], levels: [Vec::new(), Vec::new()] };
-        for number in [0, 1] {
+        let entries = [0, 1].map(|number| {
             let first = 3 * number;
             let held = |at: usize, value: f64| {
                 value.max(bounds.lower[first + at]).min(bounds.upper[first + at])
             };
+            let mut entries = Entries::default();
             for entry in 0..ENTRIES {
                 let place = [entry / 9, entry / 3 % 3, entry % 3];
                 let coercive = lowest + range * (place[0] as f64 + 0.5) / PLACES as f64;
@@ -82,16 +94,19 @@ impl Table {
                     held(1, WIDTHS[place[1]] * range),
                     held(2, WIDTHS[place[2]] * range),
                 ];
-                let begin = table.levels[number].len();
+                let begin = entries.levels.len();
                 let voltages = &axis.voltages[axis.branch(number)];
-                table.levels[number].extend(voltages.iter().map(|v| level(*v, shape)));
-                let levels = &table.levels[number][begin..];
-                let (square, straight) =
-                    (dot(levels, levels), axis.straight_shares(number, levels));
-                table.entries[number].push(Entry { shape, place, square, straight });
+                entries.levels.extend(voltages.iter().map(|v| level(*v, shape)));
+                let levels = &entries.levels[begin..];
+                let [constant, slope] = axis.straight_shares(number, levels);
+                entries.squares.push(dot(levels, levels));
+                entries.constants.push(constant);
+                entries.slopes.push(slope);
+                entries.all.push(Entry { shape, place });
             }
-        }
-        table
+            entries
+        });
+        Self { entries }
     }
 
     /// The best starts for what is left of a loop without its straight line, best first.
@@ -103,56 +118,101 @@ impl Table {
         work: &mut Buffers,
         starts: &mut Vec<Shapes>,
     ) {
-        let Buffers { products, explained, taken, .. } = work;
-        for number in [0, 1] {
+        let Buffers { products, explained, most, taken, .. } = work;
+        for (number, (products, entries)) in products.iter_mut().zip(&self.entries).enumerate() {
             let target = &target[axis.branch(number)];
-            let rows = self.levels[number].chunks_exact(target.len());
-            products[number].clear();
-            products[number].extend(rows.map(|levels| dot(levels, target)));
+            let rows = entries.levels.chunks_exact(target.len());
+            products.clear();
+            products.extend(rows.map(|levels| dot(levels, target)));
         }
-        explained.clear();
-        for (falling, product) in self.entries[0].iter().zip(&products[0]) {
-            let others = self.entries[1].iter().zip(&products[1]);
-            explained.extend(others.map(|(rising, other)| {
-                let [constant, slope] = [0, 1].map(|at| falling.straight[at] + rising.straight[at]);
-                let bent = falling.square + rising.square - constant * constant - slope * slope;
-                let product = product + other;
-                // What is straight but for rounding explains nothing.
-                let is_bent = bent > 1e-9 * (falling.square + rising.square);
-                if is_bent { product * product / bent } else { 0.0 }
-            }));
-        }
+        let [falling, rising] = &self.entries;
+        explained.resize(ENTRIES * ENTRIES, 0.0);
+        most.clear();
+        most.extend(explained.chunks_exact_mut(ENTRIES).enumerate().map(|(number, explained)| {
+            explain((falling, number, products[0][number]), (rising, &products[1]), explained)
+        }));
         taken.clear();
         while taken.len() < count {
-            let (mut most, mut best) = (f64::NEG_INFINITY, None);
-            for (at, value) in explained.iter().enumerate() {
-                let pair = [at / ENTRIES, at % ENTRIES];
-                if *value > most && !taken.iter().any(|other| self.is_near(pair, *other)) {
-                    (most, best) = (*value, Some(pair));
+            let mut best = (f64::NEG_INFINITY, None);
+            for (falling, (explained, most)) in
+                explained.chunks_exact(ENTRIES).zip(&mut *most).enumerate()
+            {
+                if *most > best.0 {
+                    let own = self.best_with(falling, explained, taken);
+                    *most = own.0;
+                    best = if own.0 > best.0 { own } else { best };
                 }
             }
-            let Some(pair) = best else { break };
+            let Some(pair) = best.1 else { break };
             taken.push(pair);
             starts.push(self.shapes(pair));
         }
     }
 
+    /// The first pair of a falling branch that explains most of those that aren't near what is
+    /// taken, and how much.
+    fn best_with(
+        &self,
+        falling: usize,
+        explained: &[f64],
+        taken: &[[usize; 2]],
+    ) -> (f64, Option<[usize; 2]>) {
+        let mut best = (f64::NEG_INFINITY, None);
+        for (rising, explained) in explained.iter().enumerate() {
+            let pair = [falling, rising];
+            if *explained > best.0 && !taken.iter().any(|other| self.is_near(pair, *other)) {
+                best = (*explained, Some(pair));
+            }
+        }
+        best
+    }
+
     fn shapes(&self, pair: [usize; 2]) -> Shapes {
-        let [a, b, c] = self.entries[0][pair[0]].shape;
-        let [d, e, f] = self.entries[1][pair[1]].shape;
+        let [a, b, c] = self.entries[0].all[pair[0]].shape;
+        let [d, e, f] = self.entries[1].all[pair[1]].shape;
         [a, b, c, d, e, f]
     }
 
     /// Whether a search from one pair is likely to end where that from the other one does.
     fn is_near(&self, one: [usize; 2], other: [usize; 2]) -> bool {
         let distance = |number: usize, part: usize| {
-            let place = |pair: [usize; 2]| self.entries[number][pair[number]].place[part];
+            let place = |pair: [usize; 2]| self.entries[number].all[pair[number]].place[part];
             place(one).abs_diff(place(other))
         };
         let widths: usize =
             [0, 1].map(|number| distance(number, 1) + distance(number, 2)).iter().sum();
         distance(0, 0) <= 1 && distance(1, 0) <= 1 && widths <= 1
     }
+}
+
+/// Tells of a falling branch, whose product with the loop is given, what it explains of that with
+/// each rising one, and the most of it.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"))]
+fn explain(
+    (falling, number, product): (&Entries, usize, f64),
+    (rising, products): (&Entries, &[f64]),
+    explained: &mut [f64],
+) -> f64 {
+    let square = falling.squares[number];
+    let (constant, slope) = (falling.constants[number], falling.slopes[number]);
+    let straight = rising.constants.iter().zip(&rising.slopes);
+    let others = rising.squares.iter().zip(straight).zip(products);
+    for (((of_square, of_straight), of_product), explained) in others.zip(&mut *explained) {
+        let (constant, slope) = (constant + of_straight.0, slope + of_straight.1);
+        let both = square + of_square;
+        let bent = both - constant * constant - slope * slope;
+        let product = product + of_product;
+        // What is straight but for rounding explains nothing.
+        *explained = if bent > 1e-9 * both { product * product / bent } else { 0.0 };
+    }
+    let (blocks, rest) = explained.as_chunks::<LANES>();
+    let mut most = [f64::NEG_INFINITY; LANES];
+    for block in blocks {
+        for lane in 0..LANES {
+            most[lane] = if block[lane] > most[lane] { block[lane] } else { most[lane] };
+        }
+    }
+    most.iter().chain(rest).fold(f64::NEG_INFINITY, |most, other| most.max(*other))
 }
 
 /// The guess from the geometry of a loop, whose values are as they were measured.
@@ -270,7 +330,13 @@ mod tests {
         table.best(&axis, &target, 20, &mut work, &mut starts);
         assert_eq!((starts.len(), starts[0]), (20, shapes));
         for (at, one) in work.taken.iter().enumerate() {
-            assert!(work.taken[..at].iter().all(|other| !table.is_near(*one, *other)));
+            let before = &work.taken[..at];
+            let is_free = |pair: [usize; 2]| !before.iter().any(|own| table.is_near(pair, *own));
+            assert!(is_free(*one));
+            let explained = work.explained[one[0] * ENTRIES + one[1]];
+            let better = (0..ENTRIES * ENTRIES).filter(|pair| work.explained[*pair] > explained);
+            let better = better.map(|pair| [pair / ENTRIES, pair % ENTRIES]);
+            assert_eq!(better.filter(|pair| is_free(*pair)).count(), 0, "{at}");
         }
     }
 }
