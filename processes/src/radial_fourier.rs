@@ -52,6 +52,9 @@ use products::{Add, Work};
 
 /// Coefficients of a position at most.
 const MOST: usize = 1 << 20;
+/// Points of frames at most whose places are known tile by tile: what that takes is to be less than
+/// what there is of a small machine.
+const MOST_KNOWN: usize = 1 << 20;
 /// Bins whose outlines are told at most.
 const MOST_OUTLINES: usize = 8;
 
@@ -134,7 +137,8 @@ impl Rings {
         let bins: Vec<Bin> = edges.map(|edges| Bin::of(places, edges, &arcs)).collect();
         let (mut sort, points) = (Sort::default(), places.len());
         let tile = |first: usize| first..points.min(first + TILE_POINTS);
-        let tiles = (0..points).step_by(TILE_POINTS).map(tile);
+        let known = if points <= MOST_KNOWN { points } else { 0 };
+        let tiles = (0..known).step_by(TILE_POINTS).map(tile);
         let tiles = tiles.map(|tile| Places::of(&bins, &[tile], &mut sort)).collect();
         Self { bins, orders, arcs, tiles, points }
     }
@@ -142,9 +146,10 @@ impl Rings {
     /// The number of the tile whose columns are these points, if it is one of them.
     fn known(&self, points: &[Range<usize>]) -> Option<usize> {
         let [Range { start, end }] = *points else { return None };
+        let number = start / TILE_POINTS;
         let is_one =
             start.is_multiple_of(TILE_POINTS) && end == self.points.min(start + TILE_POINTS);
-        is_one.then_some(start / TILE_POINTS)
+        (is_one && number < self.tiles.len()).then_some(number)
     }
 
     fn memory(&self) -> usize {
