@@ -147,7 +147,7 @@ pub struct PhaseCorrelation;
 
 impl Process for PhaseCorrelation {
     const NAME: &'static str = "Phase_Correlation";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str =
         "how far each frame is shifted against a reference or the one before";
 
@@ -452,6 +452,39 @@ mod tests {
                     let is_same = window == Window::None && found.peak > 0.999;
                     assert!(is_same || window == Window::Hann && found.peak > 0.5, "{found:?}");
                     assert!((found.error.powi(2) + found.peak.powi(2) - 1.0).abs() < 1e-9);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_turned_over_is_shifted_the_other_way() {
+        for shape in [(16, 12), (11, 14), (8, 9)] {
+            let (rows, columns) = shape;
+            let reference = noise(rows * columns, 3);
+            let other = noise(rows * columns, 8);
+            let frame: Vec<f64> = moved(&reference, shape, [1.3, -0.4]);
+            let frame: Vec<f64> = frame.iter().zip(&other).map(|(a, b)| a + 0.3 * b).collect();
+            let turned_over = |frame: &[f64], [down, right]: [bool; 2]| -> Vec<f64> {
+                let place = |at: usize, turns: bool, length: usize| {
+                    if turns { length - 1 - at } else { at }
+                };
+                let from = |at: usize| {
+                    let row = place(at / columns, down, rows);
+                    row * columns + place(at % columns, right, columns)
+                };
+                (0..frame.len()).map(|at| frame[from(at)]).collect()
+            };
+            let parameters = told(Normalization::Phase, 100);
+            let expected = shift(&parameters, &reference, &frame, shape).unwrap();
+            for turns in [[true, false], [false, true], [true, true]] {
+                let (reference, frame) =
+                    (turned_over(&reference, turns), turned_over(&frame, turns));
+                let found = shift(&parameters, &reference, &frame, shape).unwrap();
+                assert!((found.peak - expected.peak).abs() < 1e-9, "{found:?} {expected:?}");
+                for (axis, turns) in turns.into_iter().enumerate() {
+                    let sign = if turns { -1.0 } else { 1.0 };
+                    assert!((found.shift[axis] - sign * expected.shift[axis]).abs() < 1e-9);
                 }
             }
         }

@@ -3,6 +3,9 @@
 //! The sum Σ P(k, l)·e^(2πi(ky/N + lx/M)) has no frequency above half a period per point, so that
 //! within a point of a place it is a polynomial of degree 15 in y and in x to 1e-11 of Σ|P|. It is
 //! summed up at the Chebyshev nodes of that, and taken from there to all places of a fine grid.
+//!
+//! Half a period per point is as much upwards as downwards, so that it counts by its cosine: with
+//! one of them alone, a frame upside down would have another shift.
 
 use std::f64::consts::{PI, TAU};
 
@@ -50,7 +53,9 @@ impl Zoom {
         let nodes: AtNodes = std::array::from_fn(node);
         let at_nodes = |frequency: f64| {
             let turned = nodes.map(|node| libm::sincos(TAU * frequency * node));
-            (turned.map(|(_, cos)| cos), turned.map(|(sin, _)| sin))
+            let goes_both_ways = frequency.abs() == 0.5;
+            let sines = turned.map(|(sin, _)| if goes_both_ways { 0.0 } else { sin });
+            (turned.map(|(_, cos)| cos), sines)
         };
         let signed = |index: usize| {
             if 2 * index < rows { index as f64 } else { index as f64 - rows as f64 }
@@ -166,10 +171,13 @@ mod tests {
             let sum = |y: f64, x: f64| -> f64 {
                 let term = |(at, value): (usize, &Complex64)| {
                     let (k, l) = ((at % rows) as f64, (at / rows) as f64);
-                    let k = if 2.0 * k < rows as f64 { k } else { k - rows as f64 };
-                    let turns = k * y / rows as f64 + l * x / columns as f64;
+                    let half_way = rows as f64 / 2.0;
+                    let k = if k < half_way { k } else { k - rows as f64 };
+                    let down = Complex64::cis(TAU * k * y / rows as f64);
+                    let down = if k == -half_way { Complex64::from(down.re) } else { down };
+                    let right = Complex64::cis(TAU * l * x / columns as f64);
                     let times = if at < rows { 1.0 } else { 2.0 };
-                    times * (value * Complex64::cis(TAU * turns)).re
+                    times * (value * down * right).re
                 };
                 columns_of.iter().enumerate().map(term).sum()
             };
