@@ -5,9 +5,9 @@
 //! and further than `radius_inner`, and whose value v is above the `threshold`:
 //!
 //! - `Intensity` Σv, `Shift_Y` Σvy/Σv − c_y, `Shift_X` Σvx/Σv − c_x, in points of the detector; 0
-//!   where there is no intensity. `Shifts` has both, downwards and to the right, as `masks` takes
-//!   them for detectors that move with the beam, and `Centers` row and column of the centre of
-//!   mass, as `radial-profile` does.
+//!   where there is no intensity, NaN where it isn't finite. `Shifts` has both, downwards and to
+//!   the right, as `masks` takes them for detectors that move with the beam, and `Centers` row and
+//!   column of the centre of mass, as `radial-profile` does.
 //! - `Field_Y`, `Field_X`: the shifts, their sign turned in y if the detector is seen from behind
 //!   (`flip_y`), turned by the scan's rotation φ: (y cos φ + x sin φ, −y sin φ + x cos φ); less
 //!   their mean, or a plane (the least squares' a + b·row + c·column, of each in a column of
@@ -141,7 +141,7 @@ impl Turn {
 
 impl Reduction for CenterOfMass {
     const NAME: &'static str = "Center_of_Mass";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SUMMARY: &'static str = "how far each frame is deflected, and the field that deflects it";
 
     type Parameters = Parameters;
@@ -248,9 +248,7 @@ impl Reduction for CenterOfMass {
             all.of((task.sums, task.intensity, task.shift.0, task.shift.1));
         let results = intensity.iter_mut().zip(y.iter_mut().zip(x));
         for (sums, (intensity, (y, x))) in sums.chunks_exact(3).zip(results) {
-            // Relative to the centre already.
-            let shift = |moment: f64| if sums[0] == 0.0 { 0.0 } else { moment / sums[0] };
-            (*intensity, *y, *x) = (sums[0], shift(sums[1]), shift(sums[2]));
+            (*intensity, *y, *x) = (sums[0], shift(sums[1], sums[0]), shift(sums[2], sums[0]));
         }
         let (y, x, shifts, centers) =
             all.of((task.shift.0, task.shift.1, task.shifts, task.centers));
@@ -472,4 +470,29 @@ fn guessed(shifts: &[(f64, f64)], scan: (usize, usize)) -> (f64, bool) {
     let high = divergences().filter(|divergence| *divergence >= 0.6 * most).count();
     let degrees = f64::from(degrees) + if low < high { 180.0 } else { 0.0 };
     (if degrees > 180.0 { degrees - 360.0 } else { degrees }, flip_y)
+}
+
+/// Where the mass is, from the centre on, of which a moment and the sum are given: nowhere if it
+/// isn't finite, since the moment lacks what lies on the row or column of the centre.
+fn shift(moment: f64, sum: f64) -> f64 {
+    match sum {
+        0.0 => 0.0,
+        sum if sum.is_finite() => moment / sum,
+        _ => f64::NAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_nowhere() {
+        assert_eq!([shift(3.0, 2.0), shift(0.0, 0.0), shift(-1.0, -4.0)], [1.5, 0.0, 0.25]);
+        for sum in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert!(
+                [0.0, 5.0, f64::INFINITY, f64::NAN].iter().all(|own| shift(*own, sum).is_nan())
+            );
+        }
+    }
 }
